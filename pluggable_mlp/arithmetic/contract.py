@@ -1,0 +1,88 @@
+"""What the formulas may ask of an arithmetic: every operation a library may round in its own way.
+
+`+ - abs sqrt max min where`, comparisons, gathers and conversions give the same bits on every
+array library (IEEE 754 fixes them), so the formulas use them directly, from `arithmetic.xp`.
+Whatever a library may round, reorder, contract or flush in its own way goes through this seam.
+No implementation belongs here.
+"""
+
+from typing import Any, Protocol
+
+from pluggable_mlp.arrays import Array, DType, Namespace
+
+__all__ = ["Arithmetic", "Factor"]
+
+
+class Factor(Protocol):
+    """An operand of matrix products, prepared once and used in several of them.
+
+    Under `native` it is the array itself; under `reproducible` it remembers how it was split.
+    """
+
+    @property
+    def mT(self) -> Any:
+        """The operand with its last two axes exchanged."""
+
+
+class Arithmetic(Protocol):
+    """How products, sums and transcendental functions are rounded, on one array namespace.
+
+    Shapes: arrays are (…, batch, features); axes count from the end.
+    """
+
+    name: str
+    xp: Namespace
+
+    def factor(self, x: Array) -> Factor:
+        """Prepare x, of shape (…, m, n), for matrix products; a factor comes back as it is."""
+
+    def fixed_point(self, integers: Array, scale: float, dtype: DType) -> Factor:
+        """Prepare integers * scale, scale a power of two, as a factor of floating dtype.
+
+        `integers` (…, m, n) is of an 8-bit dtype, as the pixels of images are.
+        """
+
+    def values(self, x: Any) -> Array:
+        """Return the array behind a factor; an array comes back as it is."""
+
+    def matmul(self, a: Any, b: Any) -> Array:
+        """Return the matrix product of a (…, m, k) and b (…, k, n), arrays or factors."""
+
+    def affine(self, x: Any, W: Any, b: Array) -> Array:
+        """Return x W + b for x (…, batch, in), W (…, in, out), b (…, out)."""
+
+    def multiply(self, a: Array, b: Array | float) -> Array:
+        """Return the elementwise product; b may be a Python scalar."""
+
+    def sum(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+        """Return the sum along one axis, or over all elements."""
+
+    def mean(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+        """Return the mean along one axis, or over all elements."""
+
+    def exp(self, x: Array) -> Array:
+        """Return e to the x."""
+
+    def log(self, x: Array) -> Array:
+        """Return the natural logarithm."""
+
+    def log1p(self, x: Array) -> Array:
+        """Return log(1 + x)."""
+
+    def tanh(self, x: Array) -> Array:
+        """Return the hyperbolic tangent."""
+
+    def sigmoid(self, x: Array) -> Array:
+        """Return 1 / (1 + exp(-x))."""
+
+    def softplus(self, x: Array) -> Array:
+        """Return log(1 + exp(x))."""
+
+    def erf(self, x: Array) -> Array:
+        """Return the error function."""
+
+    def reciprocal(self, x: Array) -> Array:
+        """Return 1 / x."""
+
+    def rsqrt(self, x: Array) -> Array:
+        """Return 1 / sqrt(x)."""

@@ -1,0 +1,85 @@
+"""The native arithmetic: the array library's own products, sums and functions, fast.
+
+Nothing is promised here beyond rounding: each result is what the library computes.  What the
+standard lacks is composed of what it has, stable for every finite input.
+"""
+
+import operator
+from typing import Any
+
+from pluggable_mlp.arrays import Array, DType, Namespace
+
+__all__ = ["Native"]
+
+# exp(87) is finite in float32 and exp(708) in float64; beyond, 1 + exp(-x) would overflow.
+_LARGEST_EXPONENT = {4: 87.0, 8: 708.0}
+
+
+class Native:
+    """The arithmetic of the array library behind `xp`; see `Arithmetic` for the methods.
+
+    Parameters
+    ----------
+    xp
+        An array API namespace.
+    """
+
+    name = "native"
+
+    def __init__(self, xp: Namespace) -> None:
+        self.xp = xp
+        # Bound once: the formulas then call the library's own functions.
+        self.sum = xp.sum
+        self.mean = xp.mean
+        self.exp = xp.exp
+        self.log = xp.log
+        self.log1p = xp.log1p
+        self.tanh = xp.tanh
+        self.multiply = operator.mul
+
+    def factor(self, x: Array) -> Array:
+        """Return x: the library takes arrays as they are."""
+        return x
+
+    def fixed_point(self, integers: Array, scale: float, dtype: DType) -> Array:
+        """Return integers * scale as an array of dtype, of the same shape."""
+        x = self.xp.astype(integers, dtype)
+        x *= scale
+        return x
+
+    def values(self, x: Array) -> Array:
+        """Return x: a factor is an array here."""
+        return x
+
+    def matmul(self, a: Any, b: Any) -> Array:
+        """Return the matrix product of a (…, m, k) and b (…, k, n)."""
+        if a.shape[-1] == 1:  # an outer product is one multiplication by broadcasting, not a GEMM
+            return a * b
+        return self.xp.matmul(a, b)
+
+    def affine(self, x: Any, W: Any, b: Array) -> Array:
+        """Return x W + b for x (…, batch, in), W (…, in, out), b (…, out)."""
+        y = self.matmul(x, W)
+        y += b if b.ndim == 1 else self.xp.expand_dims(b, axis=-2)
+        return y
+
+    def sigmoid(self, x: Array) -> Array:
+        """Return 1 / (1 + exp(-x)), without overflow."""
+        bound = _LARGEST_EXPONENT[x.dtype.itemsize]
+        y = self.xp.exp(-self.xp.maximum(x, -bound))
+        y += 1.0
+        return 1.0 / y
+
+    def softplus(self, x: Array) -> Array:
+        """Return log(1 + exp(x)) as max(x, 0) + log1p(exp(-|x|)), without overflow."""
+        y = self.xp.log1p(self.xp.exp(-self.xp.abs(x)))
+        y += self.xp.maximum(x, 0.0)
+        return y
+
+    def reciprocal(self, x: Array) -> Array:
+        """Return 1 / x."""
+        return 1.0 / x
+
+    def rsqrt(self, x: Array) -> Array:
+        """Return 1 / sqrt(x)."""
+        return 1.0 / self.xp.sqrt(x)

@@ -1,0 +1,1 @@
+"""The reproducible arithmetic: the same bits on every array library."""

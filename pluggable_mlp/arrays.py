@@ -1,0 +1,71 @@
+"""What all arrays of one call must share: one array library, one device.
+
+This is the door's check and the lowest layer of the project: it knows the array API standard
+and no array library.  No mathematics belongs here.
+"""
+
+from typing import Any, TypeAlias
+
+from array_api_compat import array_namespace, device
+
+# Arrays of every library pass through the same lines: no static type describes them all.
+Array: TypeAlias = Any
+Namespace: TypeAlias = Any
+DType: TypeAlias = Any
+
+__all__ = ["Array", "DType", "Namespace", "common_namespace"]
+
+
+def common_namespace(**arrays: Array) -> Namespace:
+    """Return the array API namespace that all the given arrays belong to.
+
+    Parameters
+    ----------
+    **arrays
+        The arrays of one call, by the names of their arguments; None stands for "not given".
+
+    Returns
+    -------
+    namespace
+        The array API namespace, as array-api-compat gives it.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array, or if two of them are of different array libraries.
+    ValueError
+        If two of them are on different devices.
+    """
+    first = ""
+    xp, place = None, None
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        try:
+            its_xp, its_place = array_namespace(array), device(array)
+        except TypeError:
+            raise TypeError(
+                f"{name} is a {type(array).__module__}.{type(array).__name__}, not an array; "
+                "make one with backend.asarray(...)"
+            ) from None
+        if not first:
+            first, xp, place = name, its_xp, its_place
+        elif its_xp is not xp:
+            raise TypeError(
+                f"{first} is an array of {library_of(xp)}, but {name} is an array of "
+                f"{library_of(its_xp)}; move one of them with backend.asarray(...)"
+            )
+        elif its_place != place:
+            raise ValueError(
+                f"{first} is on device {place}, but {name} is on device {its_place}; "
+                "move one of them with array_api_compat.to_device(...)"
+            )
+    if not first:
+        raise TypeError("no array was given")
+    return xp
+
+
+def library_of(xp: Namespace) -> str:
+    """Return the name of the array library behind a namespace: "torch" for its wrapper, too."""
+    name: str = xp.__name__
+    return name.removeprefix("array_api_compat.").split(".")[0]

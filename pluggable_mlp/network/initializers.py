@@ -1,0 +1,72 @@
+"""Initializers: the parameters that training starts from, the same bits for one seed everywhere.
+
+Each is drawn on the host in float64 from `randomness` (seed, stream, shape) and rounded once to
+the dtype asked for.  Shapes: W (in, out), b (out,).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.randomness import normal, uniform
+
+__all__ = ["INITIALIZERS", "Initializer"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """How a dense layer's parameters are drawn.
+
+    Parameters
+    ----------
+    variance : callable (inputs, outputs) -> float
+        The variance of each weight.
+    distribution : {"uniform", "normal"}
+        Uniform on the interval around 0 that has this variance, or normal.
+    random_biases : bool
+        Draw the biases like the weights; they are zero otherwise.
+    """
+
+    variance: Callable[[int, int], float]
+    distribution: str
+    random_biases: bool = False
+
+    def draw(self, seed: int, stream: int, shapes: dict[str, Shape]) -> dict[str, Array]:
+        """Return host arrays, float64, by name; `stream` tells layers apart."""
+        inputs, outputs = shapes["W"]
+        scale = math.sqrt(self.variance(inputs, outputs))
+        drawn = {"W": self._deviates(seed, 2 * stream, shapes["W"]) * scale}
+        deviates = self._deviates(seed, 2 * stream + 1, shapes["b"])
+        drawn["b"] = deviates * (scale if self.random_biases else 0.0)
+        return drawn
+
+    def _deviates(self, seed: int, step: int, shape: Shape) -> Array:
+        """Return deviates of mean 0 and variance 1."""
+        if self.distribution == "normal":
+            return normal(seed, "parameters", step, shape)
+        # Uniform on (-a, a) has the variance a² / 3.
+        return (2.0 * uniform(seed, "parameters", step, shape) - 1.0) * math.sqrt(3.0)
+
+
+def _glorot(inputs: int, outputs: int) -> float:
+    """Return 2 / (in + out): Glorot and Bengio, AISTATS 2010, equation 12 (their uniform is 16)."""
+    return 2.0 / (inputs + outputs)
+
+
+def _he(inputs: int, outputs: int) -> float:
+    """Return 2 / in: He, Zhang, Ren, Sun, ICCV 2015, equation 10."""
+    del outputs
+    return 2.0 / inputs
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    "glorot_uniform": Initializer(_glorot, "uniform"),
+    "glorot_normal": Initializer(_glorot, "normal"),
+    "he_uniform": Initializer(_he, "uniform"),
+    "he_normal": Initializer(_he, "normal"),
+    # The classic notebook's: weights and biases from the standard normal distribution.
+    "standard_normal": Initializer(lambda *_: 1.0, "normal", random_biases=True),
+}

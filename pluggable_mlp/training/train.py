@@ -1,0 +1,137 @@
+"""The door of training from Python: arguments are checked here, then the loop runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.arrays import Array, common_namespace
+from pluggable_mlp.network.checks import check_labels, check_parameters
+from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.loop import Epoch, training_epochs
+from pluggable_mlp.training.optimizers import SGD, Optimizer
+
+__all__ = ["Training", "make_examples", "train"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `train` returns.
+
+    Attributes
+    ----------
+    parameters : list of dict of arrays
+        The trained parameters, on the backend.
+    history : list of float
+        The mean training loss of each epoch.
+    """
+
+    parameters: Parameters
+    history: list[float]
+
+
+def make_examples(
+    mlp: MLP, inputs: Any, labels: Any, *, backend: Any, dtype: str, scale: float | None = None
+) -> Examples:
+    """Move inputs (examples, in) and labels to the backend, once, and check them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If their shapes, dtypes or ranges do not fit the network; the message says which.
+    """
+    x = backend.asarray(inputs) if scale is not None else backend.asarray(inputs, dtype=dtype)
+    labels = backend.asarray(labels)
+    xp = common_namespace(inputs=x, labels=labels)
+    if scale is not None and x.dtype != xp.uint8:
+        raise ValueError(
+            f"inputs are {x.dtype} with scale={scale}, expected uint8: only pixels are scaled"
+        )
+    if x.ndim != 2 or x.shape[1] != mlp.sizes[0] or x.shape[0] < 1:
+        raise ValueError(f"inputs has shape {x.shape}, expected (examples, {mlp.sizes[0]})")
+    check_labels(mlp, x, labels)
+    return Examples(x, labels, getattr(xp, dtype), scale)
+
+
+def train(
+    mlp: MLP,
+    inputs: Array,
+    labels: Array,
+    *,
+    backend: Any,
+    parameters: Parameters | None = None,
+    optimizer: Optimizer | None = None,
+    epochs: int = 10,
+    batch_size: int = 128,
+    dtype: str = "float32",
+    arithmetic: str = "native",
+    seed: int = 0,
+    shuffle: bool = True,
+    scale: float | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Training:
+    """Train a network on labelled examples.
+
+    Parameters
+    ----------
+    mlp : MLP
+    inputs : array (examples, in)
+        Of the backend's library, or host data that will be moved there once.
+    labels : array (examples,) or (examples, classes)
+        Class indices from 0, or one-hot rows.
+    backend : Backend
+        Where to train: `get_backend("numpy")`.
+    parameters : list of dict of arrays, optional
+        Where to start; by default `mlp.initialize(seed=seed, …)`.
+    optimizer : Optimizer, optional
+        By default `SGD()`.
+    epochs, batch_size : int
+        At least 1; the last batch of an epoch may be smaller.
+    dtype : {"float32", "float64"}
+    arithmetic : {"native"}
+        How products, sums and transcendental functions are rounded.
+    seed : int
+        Of the initial parameters and the shuffles, from 0 to 2**64 - 1.
+    shuffle : bool
+        Visit the examples of each epoch in a new order.
+    scale : float, optional
+        For uint8 inputs: the power of two that makes them floats, 1/256 for pixels.
+    on_epoch : callable, optional
+        Called with the `Epoch` after each.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit; the message names it, what came and what was expected.
+    """
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}, expected an integer of at least 1")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
+    get_arithmetic(arithmetic, backend.xp)
+    examples = make_examples(mlp, inputs, labels, backend=backend, dtype=dtype, scale=scale)
+    if parameters is None:
+        parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
+    else:
+        check_parameters(mlp, parameters)
+        common_namespace(parameters=parameters[0]["W"], inputs=examples.inputs)
+    history = []
+    for epoch in training_epochs(
+        mlp,
+        parameters,
+        examples,
+        backend=backend,
+        optimizer=optimizer or SGD(),
+        arithmetic=arithmetic,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        shuffle=shuffle,
+    ):
+        history.append(epoch.train_loss)
+        parameters = epoch.parameters
+        if on_epoch:
+            on_epoch(epoch)
+    return Training(parameters, history)
