@@ -1,0 +1,191 @@
+"""The plug board: a backend by its name, and which backends are here.
+
+Each backend stands in its own module, which is imported only when that backend is asked for;
+nothing here imports an array library.  Packages of others add backends by the entry point
+group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
+offers what `Backend` lists.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pkgutil import resolve_name
+from typing import Any
+
+from pluggable_mlp.names import choose
+
+from .contract import Backend, BackendUnavailable
+
+__all__ = ["Backend", "BackendStatus", "BackendUnavailable", "available_backends", "get_backend"]
+
+_GROUP = "pluggable_mlp.backends"
+
+
+@dataclass(frozen=True)
+class _BuiltIn:
+    """Where a built-in backend stands, and what it takes to run it."""
+
+    path: str  # module:class
+    library: str  # what it imports
+    install: str  # what pip is to install
+    quick: bool = True  # importing the library takes well under a second
+
+
+_BUILT_IN = {
+    "numpy": _BuiltIn("pluggable_mlp.backends.numpy:NumpyBackend", "numpy", "numpy"),
+    "cupy": _BuiltIn(
+        "pluggable_mlp.backends.cupy:CupyBackend",
+        "cupy",
+        "'pluggable-mlp[cupy-cuda12]' or 'pluggable-mlp[cupy-cuda13]', whichever CUDA version "
+        "nvidia-smi shows",
+    ),
+    "torch": _BuiltIn(
+        "pluggable_mlp.backends.torch:TorchBackend",
+        "torch",
+        "'pluggable-mlp[torch]'",
+        quick=False,
+    ),
+    "jax": _BuiltIn(
+        "pluggable_mlp.backends.jax:JaxBackend", "jax", "'pluggable-mlp[jax]'", quick=False
+    ),
+    "array_api_strict": _BuiltIn(
+        "pluggable_mlp.backends.array_api_strict:ArrayApiStrictBackend",
+        "array_api_strict",
+        "array-api-strict",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """What is known of a backend without a slow import.
+
+    Attributes
+    ----------
+    name : str
+        What `get_backend` knows it by.
+    available : bool
+        Whether it can be used here.  Where `devices` is None, only that it is installed.
+    version : str or None
+        The version of its array library, or of the package that brings it; None if unknown.
+    devices : tuple of str, or None
+        The devices that it can use; None where only a slow import would tell.
+    reason, remedy : str
+        Why it is not available and what to do about it; empty where it is.
+    """
+
+    name: str
+    available: bool
+    version: str | None = None
+    devices: tuple[str, ...] | None = None
+    reason: str = ""
+    remedy: str = ""
+
+
+def get_backend(spec: str) -> Backend:
+    """Return the backend of a name, on a device.
+
+    Parameters
+    ----------
+    spec : str
+        "name" or "name:device": "numpy", "cupy:1", "torch:cuda:0", "torch:cuda", "jax:cpu",
+        "array_api_strict:device1".  Without a device, the backend's usual one.
+
+    Returns
+    -------
+    Backend
+
+    Raises
+    ------
+    ValueError
+        There is no such backend, or it can have no such device.
+    BackendUnavailable
+        The backend exists and cannot run here; it says why, and what to do.
+    TypeError
+        A plug-in does not offer what a backend must.
+    """
+    name, colon, device = spec.partition(":")
+    if colon and not device:
+        raise ValueError(f"backend is {spec!r}: expected a device after the colon, or no colon")
+    maker = _load_built_in(name) if name in _BUILT_IN else _load_plug_in(name)
+    backend = maker(device or None)
+    if not isinstance(backend, Backend):
+        missing = [member for member in _members() if not hasattr(backend, member)]
+        raise TypeError(f"plug-in {name} ({maker!r}) is no backend: it lacks {', '.join(missing)}")
+    return backend
+
+
+def available_backends() -> list[BackendStatus]:
+    """Return what is known of every backend, built-in or plugged in, without a slow import.
+
+    PyTorch, JAX and plug-ins are not imported: of them it tells whether they are installed.
+    """
+    built_in = [_status(name) for name in _BUILT_IN]
+    plugged_in = [
+        BackendStatus(entry.name, True, entry.dist.version if entry.dist else None)
+        for entry in _plug_ins()
+    ]
+    return built_in + plugged_in
+
+
+def _load_built_in(name: str) -> Any:
+    """Import the class of a built-in backend; `BackendUnavailable` if its library is missing."""
+    entry = _BUILT_IN[name]
+    remedy = f"install it with: pip install {entry.install}"
+    if find_spec(entry.library) is None:
+        raise BackendUnavailable(name, f"{entry.library} is not installed", remedy)
+    return _load(name, lambda: resolve_name(entry.path), remedy)
+
+
+def _load_plug_in(name: str) -> Any:
+    """Import the class of a plug-in; ValueError if nobody offers one of this name."""
+    known: dict[str, Any] = {**_BUILT_IN, **{entry.name: entry for entry in _plug_ins()}}
+    entry = choose(known, name, "backend")
+    return _load(name, entry.load, f"repair the package that brings it ({entry.value})")
+
+
+def _load(name: str, importer: Callable[[], Any], remedy: str) -> Any:
+    """Import a backend's class, and say it in our words if its library cannot be imported."""
+    try:
+        return importer()
+    except (ImportError, OSError) as error:  # OSError: a shared library is missing
+        reason = f"it is installed, but importing it fails: {error}"
+        raise BackendUnavailable(name, reason, remedy) from error
+
+
+def _plug_ins() -> Iterator[metadata.EntryPoint]:
+    """Give the entry points of other packages; a built-in name is not theirs to take."""
+    for entry in metadata.entry_points(group=_GROUP):
+        if entry.name not in _BUILT_IN:
+            yield entry
+
+
+def _status(name: str) -> BackendStatus:
+    """Return what is known of a built-in backend."""
+    entry = _BUILT_IN[name]
+    try:
+        if entry.quick or find_spec(entry.library) is None:
+            devices = _load_built_in(name).devices()
+        else:
+            devices = None
+    except BackendUnavailable as why:
+        return BackendStatus(name, False, _version(entry), (), why.reason, why.remedy)
+    return BackendStatus(name, True, _version(entry), devices)
+
+
+def _version(entry: _BuiltIn) -> str | None:
+    """Return the version of a built-in backend's library: its own word, or its package's."""
+    loaded = sys.modules.get(entry.library)
+    if loaded is not None:
+        return str(loaded.__version__)
+    try:
+        return metadata.version(entry.library.replace("_", "-"))
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _members() -> list[str]:
+    """Return the names that a backend must have."""
+    return sorted(member for member in vars(Backend) if not member.startswith("_"))

@@ -1,0 +1,51 @@
+"""array-api-strict: the standard and nothing else, with devices to practise on.
+
+It is NumPy underneath, slow, and refuses whatever the standard does not promise.  Its
+"device1" and "device2" refuse NumPy as a GPU does, so they stand in for one in tests.
+"""
+
+from typing import Any
+
+import array_api_strict
+import numpy as np
+
+from .transfer import ArrayLibrary
+
+__all__ = ["ArrayApiStrictBackend"]
+
+_CPU = array_api_strict.Device("CPU_DEVICE")
+
+
+class ArrayApiStrictBackend(ArrayLibrary):
+    """Arrays of array-api-strict on "cpu" (its CPU_DEVICE), "device1", "device2" or the like."""
+
+    name = "array_api_strict"
+    xp = array_api_strict
+
+    def __init__(self, device: str | None = None) -> None:
+        self.device = "cpu" if device is None else device
+        if self.device not in self.devices():
+            raise ValueError(
+                f"device is {device!r}: array-api-strict has {', '.join(self.devices())}"
+            )
+        self._device = _CPU if self.device == "cpu" else array_api_strict.Device(self.device)
+
+    def _upload(self, host: Any) -> Any:
+        return array_api_strict.asarray(host, device=self._device)
+
+    def _download(self, array: Any) -> Any:
+        return np.asarray(array.to_device(_CPU))
+
+    def synchronize(self) -> None:
+        """Return at once: it computes before it returns, on every device."""
+
+    def versions(self) -> dict[str, str]:
+        """See `Backend.versions`."""
+        return {"array-api-strict": array_api_strict.__version__, "numpy": np.__version__}
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        """See `Backend.devices`."""
+        every = array_api_strict.__array_namespace_info__().devices()
+        # The name of a device stands only in its repr: array_api_strict.Device('device1').
+        return tuple("cpu" if device == _CPU else repr(device).split("'")[1] for device in every)

@@ -1,0 +1,131 @@
+"""What a backend offers to the rest of the project, and no more.
+
+The operations on arrays are no part of it: the Python array API standard lists them, and
+`Backend.xp` has them.  Here stands only what the standard lacks.  No array library and no
+concrete backend belongs in this file.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+from pluggable_mlp.arrays import Array, Namespace
+
+__all__ = ["Backend", "BackendUnavailable"]
+
+
+class BackendUnavailable(RuntimeError):  # noqa: N818 (its public name)
+    """A backend that exists cannot run here.
+
+    Attributes
+    ----------
+    backend : str
+        The name of the backend, such as "cupy".
+    reason : str
+        Why it cannot run, in the words of the library where it has any.
+    remedy : str
+        What the user can do about it.
+    """
+
+    def __init__(self, backend: str, reason: str, remedy: str) -> None:
+        super().__init__(backend, reason, remedy)
+        self.backend = backend
+        self.reason = reason
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"backend {self.backend} is not available: {self.reason}; {self.remedy}"
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """One array library on one device.
+
+    Any class with these members is a backend: nothing has to be inherited.
+
+    Parameters
+    ----------
+    device : str or None
+        The text after the first colon of "name:device"; None where there is none, and the
+        library's usual device is meant.
+
+    Raises
+    ------
+    ValueError
+        The library can have no such device.
+    BackendUnavailable
+        The library or the device is missing on this machine.
+    """
+
+    def __init__(self, device: str | None = None) -> None: ...
+
+    @property
+    def name(self) -> str:
+        """The name that `get_backend` knows it by, such as "torch"."""
+
+    @property
+    def device(self) -> str:
+        """The device in the library's words: "cpu", "cuda:0", "device1"."""
+
+    @property
+    def xp(self) -> Namespace:
+        """The array API namespace of its arrays, as array-api-compat gives it."""
+
+    def asarray(self, data: Any, dtype: str | None = None) -> Array:
+        """Make an array on this device out of host data.
+
+        Parameters
+        ----------
+        data : any shape
+            A NumPy array, or a number or nested lists of numbers (with the dtype that NumPy
+            gives them).  An array of this library on this device is taken as it is.
+        dtype : str or None
+            The standard's name of the dtype wanted, such as "float32"; None keeps the one
+            that `data` has.
+
+        Returns
+        -------
+        array : the shape of `data`
+            It may share memory with `data`: whoever calls does not write to `data` afterwards.
+
+        Raises
+        ------
+        TypeError
+            `data` is an array of another library, or nothing to make an array of.
+        ValueError
+            `data` is an array of this library on another device, or `dtype` is no dtype of
+            the standard.
+        """
+
+    def to_numpy(self, array: Array) -> Any:
+        """Bring an array of this backend to the host.
+
+        Parameters
+        ----------
+        array : any shape
+            An array of this library on this device.
+
+        Returns
+        -------
+        numpy.ndarray, the same shape and dtype
+            It may share memory with `array`, or be read-only: copy it before writing to it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `array` is of another library, or on another device.
+        """
+
+    def synchronize(self) -> None:
+        """Wait until everything that this device was asked for is computed."""
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions that decide its results, by the names of the software."""
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        """Return the devices that this library can use here, at least one.
+
+        Raises
+        ------
+        BackendUnavailable
+            There is none.
+        """

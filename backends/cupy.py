@@ -1,0 +1,81 @@
+"""CuPy: NVIDIA GPUs.  It can be imported without a GPU, and says then why it cannot run."""
+
+import re
+from typing import Any
+
+import array_api_compat.cupy
+import cupy
+
+from .contract import BackendUnavailable
+from .transfer import ArrayLibrary
+
+__all__ = ["CupyBackend"]
+
+
+class CupyBackend(ArrayLibrary):
+    """CuPy arrays on the CUDA device "0" (the default), "1" or "cuda:1".
+
+    CuPy computes on the *current* device of the calling thread, wherever the operands are: on
+    another one, elementwise operations fail or warn, and matrix products fail inside CUDA
+    (cupy issue 1389).  Therefore making a backend, and each `asarray`, makes its device the
+    current one of the calling thread and leaves it so.  Whoever works with two CuPy devices in
+    one thread finishes on one before uploading to the other.
+    """
+
+    name = "cupy"
+    xp = array_api_compat.cupy
+
+    def __init__(self, device: str | None = None) -> None:
+        match = re.fullmatch(r"(?:cuda:)?([0-9]+)", device or "0")
+        if match is None:
+            raise ValueError(f"device is {device!r}: expected the number of a GPU, as '0'")
+        index, devices = int(match[1]), self.devices()
+        if index >= len(devices):
+            raise BackendUnavailable(
+                self.name,
+                f"there is no CUDA device {index}: this machine has {len(devices)}",
+                f"choose one of {', '.join(devices)}",
+            )
+        self.device = devices[index]
+        self._device = cupy.cuda.Device(index)
+        self._device.use()
+
+    def asarray(self, data: Any, dtype: str | None = None) -> Any:
+        """Make an array as `Backend.asarray` says, and this device the thread's current one."""
+        self._device.use()
+        return super().asarray(data, dtype)
+
+    def _upload(self, host: Any) -> Any:
+        return cupy.asarray(host)
+
+    def _download(self, array: Any) -> Any:
+        with self._device:  # gathers what is not contiguous in a kernel first
+            return cupy.asnumpy(array)
+
+    def synchronize(self) -> None:
+        """Wait for every stream of this device."""
+        self._device.synchronize()
+
+    def versions(self) -> dict[str, str]:
+        """Return CuPy's version, and those of the CUDA runtime and of the driver's CUDA."""
+        runtime = cupy.cuda.runtime
+        numbers = {"cuda": runtime.runtimeGetVersion(), "cuda driver": runtime.driverGetVersion()}
+        cuda = {name: f"{n // 1000}.{n % 1000 // 10}" for name, n in numbers.items()}
+        return {"cupy": cupy.__version__, **cuda}
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        """See `Backend.devices`."""
+        try:
+            count = cupy.cuda.runtime.getDeviceCount()
+            reason = "CUDA finds no GPU"
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            count, reason = 0, f"CUDA says {error}"
+        if not count:
+            raise BackendUnavailable(
+                cls.name,
+                f"CuPy {cupy.__version__} finds no GPU that it can use: {reason}",
+                "it takes an NVIDIA GPU and a driver at least as new as CuPy's CUDA "
+                "(nvidia-smi shows both); or choose another backend, such as numpy",
+            )
+        return tuple(f"cuda:{index}" for index in range(count))

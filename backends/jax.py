@@ -1,0 +1,81 @@
+"""JAX, on the processor, a GPU or a TPU; operation by operation, not compiled as a whole."""
+
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .contract import BackendUnavailable
+from .transfer import ArrayLibrary
+
+__all__ = ["JaxBackend"]
+
+_INSTALL = "install JAX for your device (https://docs.jax.dev/en/latest/installation.html)"
+
+
+class JaxBackend(ArrayLibrary):
+    """JAX arrays on "cpu", "gpu", "cuda:1" or the like; by default on JAX's first device.
+
+    Making one changes two settings of JAX for the whole process, because JAX offers no other
+    way:
+
+    - `jax_enable_x64` is switched on.  JAX would otherwise make float32 of every float64 array
+      and int32 of every int64 one.
+    - `jax_default_matmul_precision` is set to "highest", if nobody has set it.  JAX would
+      otherwise round the entries of float32 products to TF32 on NVIDIA GPUs since Ampere, and
+      to bfloat16 on TPUs.  On the processor it changes nothing.
+    """
+
+    name = "jax"
+    xp = jnp
+
+    def __init__(self, device: str | None = None) -> None:
+        jax.config.update("jax_enable_x64", True)
+        if jax.config.jax_default_matmul_precision is None:
+            jax.config.update("jax_default_matmul_precision", "highest")
+        platform, _, index = (device or "").partition(":")
+        if not (index or "0").isdecimal():
+            raise ValueError(f"device is {device!r}: expected a platform and a number, as 'gpu:0'")
+        remedy = f"choose one of {', '.join(self.devices())}, or {_INSTALL}"
+        try:
+            found = jax.devices(platform or None)
+        except RuntimeError as error:
+            raise BackendUnavailable(self.name, f"no {device}: {error}", remedy) from error
+        if int(index or 0) >= len(found):
+            reason = f"there is no {device}: JAX finds {len(found)} of that platform"
+            raise BackendUnavailable(self.name, reason, remedy)
+        self._device = found[int(index or 0)]
+        self.device = _text(self._device)
+
+    def _upload(self, host: Any) -> Any:
+        return jax.device_put(host, self._device)
+
+    def _download(self, array: Any) -> Any:
+        return np.asarray(array)
+
+    def synchronize(self) -> None:
+        """Wait for every array that is alive on this platform: JAX waits for arrays alone."""
+        jax.block_until_ready(jax.live_arrays(self._device.platform))
+
+    def versions(self) -> dict[str, str]:
+        """See `Backend.versions`."""
+        return {"jax": jax.__version__, "jaxlib": version("jaxlib")}
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        """Return the devices of JAX's default platform, and the processor."""
+        try:
+            found = jax.devices()
+        except RuntimeError as error:
+            raise BackendUnavailable(cls.name, str(error), _INSTALL) from error
+        with suppress(RuntimeError):  # JAX_PLATFORMS may leave the processor out
+            found = [*found, *jax.devices("cpu")]
+        return tuple(dict.fromkeys(map(_text, found)))
+
+
+def _text(device: Any) -> str:
+    """Return the text of a JAX device that `JaxBackend` takes: "cpu:0"."""
+    return f"{device.platform}:{device.id}"

@@ -1,0 +1,85 @@
+"""PyTorch, on the processor or on any device that this build of it drives."""
+
+from typing import Any
+
+import array_api_compat.torch
+import numpy as np
+import torch
+
+from .contract import BackendUnavailable
+from .transfer import ArrayLibrary
+
+__all__ = ["TorchBackend"]
+
+
+class TorchBackend(ArrayLibrary):
+    """PyTorch tensors on "cpu" (the default), "cuda", "cuda:1" or another device of PyTorch.
+
+    Its automatic differentiation is not used.
+    """
+
+    name = "torch"
+    xp = array_api_compat.torch
+
+    def __init__(self, device: str | None = None) -> None:
+        try:
+            wanted = torch.device("cpu" if device is None else device)
+        except RuntimeError as error:
+            raise ValueError(f"device is {device!r}: {_first_sentence(error)}") from error
+        if wanted.type == "cuda":
+            self._require_cuda(wanted.index or 0)
+        try:
+            self._device = torch.empty(0, device=wanted).device  # with its index
+        except (AssertionError, NotImplementedError, RuntimeError) as error:
+            raise BackendUnavailable(
+                self.name,
+                f"{wanted} does not work with PyTorch {torch.__version__}: "
+                f"{_first_sentence(error)}",
+                f"choose one of {', '.join(self.devices())}",
+            ) from error
+        self.device = str(self._device)
+
+    def _require_cuda(self, index: int) -> None:
+        """Raise unless CUDA works and has a device of this index; say what PyTorch said."""
+        try:
+            torch.cuda.init()
+        except (AssertionError, RuntimeError) as error:
+            raise BackendUnavailable(
+                self.name,
+                f"PyTorch {torch.__version__} cannot use CUDA: {_first_sentence(error)}",
+                "install an NVIDIA driver and a build of PyTorch for its CUDA version "
+                "(https://pytorch.org/get-started/locally), or choose torch:cpu",
+            ) from error
+        if index >= torch.cuda.device_count():
+            raise BackendUnavailable(
+                self.name,
+                f"there is no CUDA device {index}: PyTorch finds {torch.cuda.device_count()}",
+                f"choose one of {', '.join(self.devices())}",
+            )
+
+    def _upload(self, host: Any) -> Any:
+        # PyTorch takes no negative strides, and warns of memory that is not writable.
+        return torch.asarray(np.require(host, requirements=["C", "W"]), device=self._device)
+
+    def _download(self, array: Any) -> Any:
+        return array.detach().cpu().numpy()
+
+    def synchronize(self) -> None:
+        """Wait for the device; the processor's tensors are computed at once."""
+        if self._device.type != "cpu":
+            torch.accelerator.synchronize(self._device)
+
+    def versions(self) -> dict[str, str]:
+        """See `Backend.versions`."""
+        cuda = {} if torch.version.cuda is None else {"cuda": torch.version.cuda}
+        return {"torch": torch.__version__, **cuda}
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        """Return "cpu" and the CUDA devices."""
+        return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
+
+
+def _first_sentence(error: Exception) -> str:
+    """Return what PyTorch said, without the pages that it adds."""
+    return str(error).splitlines()[0].split(". ")[0]

@@ -1,0 +1,124 @@
+"""What the five built-in backends share: the way from the host to a device and back.
+
+Here is decided what counts as host data, and that nothing else is converted.  Nothing here
+knows which array library it serves.
+"""
+
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from pluggable_mlp.arrays import Array, Namespace, library_of
+
+__all__ = ["DTYPES", "ArrayLibrary", "host_array"]
+
+# The dtypes of the array API standard.
+DTYPES = (
+    "bool",
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+    *("float32", "float64", "complex64", "complex128"),
+)
+_HOST = (np.ndarray, np.generic, bool, int, float, complex, list, tuple)
+
+
+class ArrayLibrary:
+    """Base of a backend: it checks what comes and goes, and leaves the copying to its heirs.
+
+    An heir sets `name`, `xp`, `device` and `_device` (the device as the library's arrays give
+    it), and defines `_upload`, `_download`, `synchronize`, `versions` and `devices`.
+    """
+
+    name: str
+    xp: Namespace
+    device: str
+    _device: Any
+
+    def asarray(self, data: Any, dtype: str | None = None) -> Array:
+        """See `Backend.asarray`."""
+        if dtype is not None and dtype not in DTYPES:
+            raise ValueError(f"dtype is {dtype!r}: expected one of {', '.join(DTYPES)}")
+        if isinstance(data, _HOST):
+            return self._upload(host_array(data, dtype))
+        self._require_own(data, "data")
+        if dtype is None:
+            return data
+        return self.xp.astype(data, getattr(self.xp, dtype), copy=False)
+
+    def to_numpy(self, array: Array) -> Any:
+        """See `Backend.to_numpy`."""
+        self._require_own(array, "array")
+        return self._download(array)
+
+    def _upload(self, host: Any) -> Array:
+        """Copy a NumPy array of a standard dtype to this device."""
+        raise NotImplementedError
+
+    def _download(self, array: Array) -> Any:
+        """Copy an array of this backend to a NumPy array."""
+        raise NotImplementedError
+
+    def _require_own(self, array: Array, argument: str) -> None:
+        """Raise unless the array is of this library and on this device; name both sides."""
+        if not array_api_compat.is_array_api_obj(array):
+            kind = type(array)
+            raise TypeError(
+                f"{argument} is a {kind.__module__}.{kind.__qualname__}: expected a NumPy array, "
+                f"a number, nested lists of numbers, or an array of {self.name} on {self.device}"
+            )
+        library = library_of(array_api_compat.array_namespace(array))
+        here = f"this backend is {self.name} on {self.device}"
+        if library != library_of(self.xp):
+            raise TypeError(
+                f"{argument} is an array of {library}, and {here}: bring it to the host first, "
+                f"with to_numpy of its own backend"
+            )
+        place = array_api_compat.device(array)
+        if place != self._device:
+            raise ValueError(
+                f"{argument} is an array of {library} on {place}, and {here}: "
+                f"bring it there with array_api_compat.to_device"
+            )
+
+
+def host_array(data: Any, dtype: str | None = None) -> Any:
+    """Make a NumPy array of host data, in this machine's byte order.
+
+    Parameters
+    ----------
+    data : any shape
+        A NumPy array, a number, or nested lists of these; not copied where it fits.
+    dtype : str or None
+        One of `DTYPES`; None keeps the one that NumPy gives to `data`.
+
+    Returns
+    -------
+    numpy.ndarray, the shape of `data`
+
+    Raises
+    ------
+    TypeError
+        The lists hold something else, or the dtype is none of the standard's.
+    """
+    if isinstance(data, list | tuple):
+        _refuse_other_items(data)
+    array = np.asarray(data, dtype=dtype)
+    if array.dtype.name not in DTYPES:
+        raise TypeError(
+            f"data has dtype {array.dtype}: expected one of {', '.join(DTYPES)}; "
+            "where numbers can be made of it, ask for one with dtype="
+        )
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _refuse_other_items(items: Any) -> None:
+    """Raise if nested lists hold a device array or the like: NumPy would convert it unasked."""
+    for item in items:
+        if isinstance(item, list | tuple):
+            _refuse_other_items(item)
+        elif not isinstance(item, _HOST):
+            kind = type(item)
+            raise TypeError(
+                f"data is a list that holds a {kind.__module__}.{kind.__qualname__}: "
+                "expected numbers or NumPy arrays in it"
+            )
