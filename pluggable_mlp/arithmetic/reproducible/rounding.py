@@ -1,0 +1,43 @@
+"""Numbers too small to keep, and how they become +0.
+
+Array libraries disagree on denormal numbers (some hardware and compilers flush them to zero) and
+so on everything computed from them. The reproducible arithmetic therefore has neither denormal
+numbers nor negative zeros among its results. The thresholds and the two ways to apply them live
+here; what is computed before they apply does not.
+"""
+
+from typing import Any
+
+from pluggable_mlp.arrays import Array
+
+SMALLEST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
+"""Smallest positive normal number of each type."""
+
+SMALLEST_PRODUCT = {"float32": 2.0**-102, "float64": 2.0**-969}
+"""Smallest magnitude a product keeps. A kept product is a multiple of 2^-125 (2^-1021), because
+its last bit is worth 2^-23 (2^-52) of its first, so that sums and differences of products are
+either zero or normal numbers."""
+
+
+def type_name(xp: Any, x: Array) -> str:
+    """Return "float32" or "float64", the type of the floating-point array `x` (any shape)."""
+    return "float32" if x.dtype == xp.float32 else "float64"
+
+
+def flush(xp: Any, x: Array) -> Array:
+    """Return `x` (any shape) with every magnitude below the smallest normal number, and -0, as +0.
+
+    NaN and infinity stay.
+    """
+    return _zero_below(xp, x, SMALLEST_NORMAL[type_name(xp, x)])
+
+
+def flush_product(xp: Any, x: Array) -> Array:
+    """Return `x` (any shape) with every magnitude below `SMALLEST_PRODUCT`, and -0, as +0."""
+    return _zero_below(xp, x, SMALLEST_PRODUCT[type_name(xp, x)])
+
+
+def _zero_below(xp: Any, x: Array, threshold: float) -> Array:
+    # A product with 0 or 1 costs the same for every pattern of zeros, where xp.where on NumPy
+    # slows down several times when the pattern cannot be predicted (as after relu).
+    return x * xp.astype(xp.abs(x) >= threshold, x.dtype) + 0.0
