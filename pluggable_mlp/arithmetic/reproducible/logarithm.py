@@ -49,13 +49,13 @@ def _log_positive(xp: Any, x: Array) -> Array:
     f = x * power_of_two(xp, -half)
     f *= power_of_two(xp, half - k)
     f -= 1.0
-    y = -log_of_significand(xp, f, k * LOG2_LOW)
+    y = -log_of_significand(f, k * LOG2_LOW)
     k *= LOG2_HIGH
     y += k
     return y
 
 
-def log_of_significand(xp: Any, f: Array, low: Array) -> Array:
+def log_of_significand(f: Array, low: Array) -> Array:
     """Return -(log(1 + f) + low) for -0.3 <= f <= 0.43 and |low| small (float64, same shapes).
 
     With s = f/(2 + f): log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))).
@@ -82,11 +82,11 @@ def _exponent(xp: Any, x: Array) -> Array:
     """Return the integer k nearest to log2 `x`, or beside it near a tie (float64, any shape).
 
     h = x^(1/4096) is at most 2^(1/4), so that log h = asinh d = d - d^3/6 + ... with
-    d = (h - 1/h)/2. Only the first roots need float64's range of exponents.
+    d = (h - 1/h)/2. Only the first roots need float64's range.
     """
-    h = xp.sqrt(xp.sqrt(xp.sqrt(x)))
+    h = xp.sqrt(xp.sqrt(xp.sqrt(xp.sqrt(x))))
     h = xp.astype(h, xp.float32)
-    for _ in range(9):
+    for _ in range(8):
         h = xp.sqrt(h)
     h -= 1.0 / h
     # 4096 / log 2 times d/2 - (d/2)^3/6; the next term, 3/40 (d/2)^5, is below 0.08.
