@@ -1,0 +1,51 @@
+"""The door's check: one array library and one device in a call, or an error naming both."""
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+
+from pluggable_mlp.arrays import common_namespace, library_of
+
+
+def test_the_namespace_is_the_backends_own(backend):
+    a, b = backend.asarray([1.0]), backend.asarray([2])
+    assert common_namespace(a=a, b=b, c=None) is common_namespace(a=a)
+    assert library_of(common_namespace(a=a)) == library_of(backend.xp)
+
+
+def test_arrays_of_two_libraries_are_named(backend):
+    if library_of(backend.xp) == "array_api_strict":
+        other, library = np.zeros(1), "numpy"
+    else:
+        other, library = strict.zeros(1), "array_api_strict"
+    mine = library_of(backend.xp)
+    message = (
+        f"weights is an array of {mine}, but x is an array of {library}; "
+        r"move one of them with backend\.asarray"
+    )
+    with pytest.raises(TypeError, match=message):
+        common_namespace(weights=backend.asarray([1.0]), nothing=None, x=other)
+
+
+def test_arrays_of_two_devices_are_named():
+    a = strict.zeros(1, device=strict.Device("device1"))
+    b = strict.zeros(1, device=strict.Device("device2"))
+    with pytest.raises(
+        ValueError, match=r"x is on device .*device1.*, but y is on device .*device2"
+    ):
+        common_namespace(x=a, y=b)
+
+
+@pytest.mark.parametrize(
+    ("thing", "its_type"),
+    [([1.0], "builtins.list"), (1.0, "builtins.float"), ("text", "builtins.str")],
+)
+def test_what_is_no_array_is_named(thing, its_type):
+    message = rf"x is a {its_type}, not an array; make one with backend\.asarray"
+    with pytest.raises(TypeError, match=message):
+        common_namespace(weights=np.zeros(1), x=thing)
+
+
+def test_no_array_at_all():
+    with pytest.raises(TypeError, match="no array was given"):
+        common_namespace(x=None)
