@@ -12,7 +12,8 @@ from pluggable_mlp.arrays import Array, DType, Namespace
 __all__ = ["Native"]
 
 # exp(87) is finite in float32 and exp(708) in float64; beyond, 1 + exp(-x) would overflow.
-_LARGEST_EXPONENT = {4: 87.0, 8: 708.0}
+_LARGEST_EXPONENT_FLOAT32 = 87.0
+_LARGEST_EXPONENT_FLOAT64 = 708.0
 
 
 class Native:
@@ -65,8 +66,9 @@ class Native:
 
     def sigmoid(self, x: Array) -> Array:
         """Return 1 / (1 + exp(-x)), without overflow."""
-        bound = _LARGEST_EXPONENT[x.dtype.itemsize]
-        y = self.xp.exp(-self.xp.maximum(x, -bound))
+        single = x.dtype == self.xp.float32
+        largest = _LARGEST_EXPONENT_FLOAT32 if single else _LARGEST_EXPONENT_FLOAT64
+        y = self.xp.exp(self.xp.minimum(-x, largest))
         y += 1.0
         return 1.0 / y
 

@@ -1,0 +1,1 @@
+"""The network: layers, activations, losses, initializers, each forward beside its backward."""

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands, from a clean copy of the committed tree in
+# fresh virtual environments: the README's test command as it stands there, the suite with every
+# CPU backend required, lint, format, types, import layers, and the built wheel and sdist.
+# PYTHON names the interpreter (default python3).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+top=$PWD
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+python=${PYTHON:-python3}
+step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
+
+# Real data, if it stands beside the checkout; tests that need it skip by name otherwise.
+if [ -z "${PLUGGABLE_MLP_DATA:-}" ] && [ -d "$top/../shared/data" ]; then
+    PLUGGABLE_MLP_DATA=$(cd "$top/../shared/data" && pwd)
+    export PLUGGABLE_MLP_DATA
+fi
+
+step "a clean copy"
+git -C "$top" archive --format=tar HEAD | (mkdir "$scratch/checkout" && tar -x -C "$scratch/checkout")
+cd "$scratch/checkout"
+
+step "the README's test command"
+"$python" -m venv "$scratch/plain"
+command=$("$python" ci/readme_command.py test)
+echo "$command"
+(PATH="$scratch/plain/bin:$PATH"; eval "$command")
+step "the README's training command"
+command=$("$python" ci/readme_command.py train)
+echo "$command"
+(PATH="$scratch/plain/bin:$PATH"; eval "$command")
+
+step "torch, jax and cupy"
+bin=$scratch/plain/bin
+"$bin/python" -m pip install --quiet -e '.[dev,torch,jax,cupy-cuda13]'
+
+step "the whole suite, every CPU backend required"
+PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax,array_api_strict "$bin/pytest" -m ""
+
+step "lint and format"
+"$bin/ruff" check .
+"$bin/ruff" format --check .
+
+step "import layers"
+"$bin/lint-imports"
+
+step "types, over a regular install"
+"$bin/python" -m pip install --quiet --no-deps --target "$scratch/regular" .
+(cd "$scratch/regular" && "$bin/mypy" --config-file "$scratch/checkout/pyproject.toml" -p pluggable_mlp)
+
+step "sdist and wheel, and the wheel alone outside the checkout"
+"$bin/python" -m build --outdir "$scratch/dist" . >/dev/null
+"$python" -m venv "$scratch/wheel"
+"$scratch/wheel/bin/python" -m pip install --quiet "$scratch"/dist/*.whl
+cd "$scratch"
+"$scratch/wheel/bin/pluggable-mlp" --help >/dev/null
+"$scratch/wheel/bin/pluggable-mlp" backends
+"$scratch/wheel/bin/pluggable-mlp" train --quiet --output run
+"$scratch/wheel/bin/pluggable-mlp" evaluate run
+
+step "all is well"

@@ -1,0 +1,5 @@
+"""`pluggable-mlp compare`: placeholder until consistency lands."""
+
+
+def compare() -> None:
+    """Compare."""

@@ -1,0 +1,40 @@
+"""Options that several commands share, and how their texts become values."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["ArithmeticOption", "BackendOption", "DataOption", "RunArgument", "widths"]
+
+BackendOption = Annotated[
+    str, typer.Option(help="Array library and device: numpy, cupy, cupy:1, torch:cuda, jax, …")
+]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        help="digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder of IDX "
+        "files, .npz with X and y, .csv with the label in the last column."
+    ),
+]
+ArithmeticOption = Annotated[
+    str, typer.Option(help="How to round: native (the library's way, fast).")
+]
+RunArgument = Annotated[Path, typer.Argument(help="A folder written by train --output.")]
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Return the hidden layers' widths of "256,128"; none for an empty text.
+
+    Raises
+    ------
+    ValueError
+        If a part is no positive integer.
+    """
+    try:
+        values = tuple(int(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        values = (0,)
+    if not all(value >= 1 for value in values):
+        raise ValueError(f"--hidden is {text!r}, expected widths such as 100 or 256,128")
+    return values

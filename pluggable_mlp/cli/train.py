@@ -1,0 +1,100 @@
+"""`pluggable-mlp train`: train, print what each epoch reached, keep it in a folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pluggable_mlp.cli.options import ArithmeticOption, BackendOption, DataOption, widths
+
+from pluggable_mlp.settings import Settings
+
+if TYPE_CHECKING:
+    from pluggable_mlp.runs import Run
+
+__all__ = ["train"]
+
+# The exit code of a run that Ctrl-C ended: 128 + the number of its signal, as shells have it.
+_INTERRUPTED = 130
+
+
+def train(
+    backend: BackendOption = "numpy",
+    data: DataOption = Settings.data,
+    hidden: Annotated[
+        str, typer.Option(help="Widths of the hidden layers: 100 or 256,128.")
+    ] = "100",
+    activation: Annotated[
+        str, typer.Option(help="identity, sigmoid, tanh, relu.")
+    ] = Settings.activation,
+    optimizer: Annotated[str, typer.Option(help="sgd.")] = Settings.optimizer,
+    learning_rate: Annotated[
+        float, typer.Option(help="Step size of the optimizer.")
+    ] = Settings.learning_rate,
+    batch_size: Annotated[int, typer.Option(help="Examples a step.")] = Settings.batch_size,
+    epochs: Annotated[
+        int, typer.Option(help="Passes over the training examples.")
+    ] = Settings.epochs,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = Settings.dtype,
+    arithmetic: ArithmeticOption = Settings.arithmetic,
+    seed: Annotated[
+        int, typer.Option(help="Of the initial parameters and the shuffles.")
+    ] = Settings.seed,
+    output: Annotated[
+        Path | None, typer.Option(help="A new folder for the model, its metrics and settings.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the last line only.")] = False,
+) -> None:
+    """Train a network and report its test accuracy."""
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.runs import Run, claim_folder
+
+    settings = Settings(
+        data=data,
+        hidden=widths(hidden),
+        activation=activation,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        epochs=epochs,
+        dtype=dtype,
+        arithmetic=arithmetic,
+        seed=seed,
+    )
+    if output is not None:
+        claim_folder(output)
+    run = Run(settings, get_backend(backend))
+    code = _follow(run, settings, quiet)
+    if output is not None and run.history:
+        run.save(output)
+    if run.history:
+        summary = run.summary()
+        typer.echo(
+            f"test accuracy {summary['test_accuracy']:.2%} after {summary['epochs']} epochs in "
+            f"{summary['seconds']:.1f} s ({summary['examples_per_second']:,.0f} examples/s, "
+            f"{summary['backend']} on {summary['device']}, {settings.dtype})"
+        )
+    raise typer.Exit(code)
+
+
+def _follow(run: "Run", settings: Settings, quiet: bool) -> int:
+    """Run all epochs with their lines and a progress bar; return the exit code."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    visible = console.is_terminal and not quiet
+    with Progress(console=console, transient=True, disable=not visible) as progress:
+        task = progress.add_task("training", total=settings.epochs * run.training_examples)
+        try:
+            for line in run.epochs(on_batch=lambda count: progress.advance(task, count)):
+                if not quiet:
+                    typer.echo(
+                        f"epoch {line['epoch']:3d}/{settings.epochs}  "
+                        f"train loss {line['train_loss']:.6f}  "
+                        f"test accuracy {line['test_accuracy']:.2%}  {line['seconds']:.2f} s"
+                    )
+        except KeyboardInterrupt:
+            typer.echo(f"interrupted after {len(run.history)} whole epochs", err=True)
+            return _INTERRUPTED
+    return 0

@@ -1,0 +1,63 @@
+"""`pluggable-mlp evaluate` and `predict`: what a saved run is good for."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pluggable_mlp.cli.options import RunArgument
+
+__all__ = ["evaluate", "predict"]
+
+
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        str | None, typer.Option(help="As for train; by default what the run was trained on.")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="As for train.")] = "numpy",
+) -> None:
+    """Measure a saved run on the test part of a data set."""
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.data import load_dataset
+    from pluggable_mlp.runs import load_run, test_examples
+    from pluggable_mlp.training.loop import evaluate as measure
+
+    place = get_backend(backend)
+    _, settings, mlp, parameters = load_run(run, place)
+    examples = test_examples(mlp, load_dataset(data or settings.data), place, settings.dtype)
+    measured = measure(mlp, parameters, examples, backend=place, arithmetic=settings.arithmetic)
+    typer.echo(json.dumps({"examples": len(examples), **measured}))
+
+
+def predict(
+    run: RunArgument,
+    inputs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            help="Examples without labels: .npy, .npz with X, .csv, or a file of IDX images.",
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="A .csv file; by default standard output.")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="As for train.")] = "numpy",
+) -> None:
+    """Predict the class of every example, with the probability of each class."""
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.predictions import predict_rows
+    from pluggable_mlp.runs import load_run
+
+    place = get_backend(backend)
+    config, settings, mlp, parameters = load_run(run, place)
+    rows = predict_rows(config, settings, mlp, parameters, inputs, place)
+    header = ["prediction", *(f"p{k}" for k in range(mlp.sizes[-1]))]
+    if output is None:
+        csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
+    else:
+        with output.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])

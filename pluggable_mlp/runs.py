@@ -1,0 +1,193 @@
+"""Runs: one training by its settings, and the folder that keeps it.
+
+A folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line an
+epoch), `model.safetensors` (the parameters) and `summary.json`.  What is printed or asked of a
+user belongs in the command line.
+"""
+
+import json
+import platform
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pluggable_mlp.data import Dataset, load_dataset
+from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
+from pluggable_mlp.training.loop import evaluate, training_epochs
+from pluggable_mlp.training.train import make_examples
+
+__all__ = ["Run", "claim_folder", "load_run", "test_examples"]
+
+
+class Run:
+    """One training: settings and a backend, then epochs, then a summary.
+
+    Parameters
+    ----------
+    settings : Settings
+    backend : Backend
+
+    Attributes
+    ----------
+    history : list of dict
+        A line for each whole epoch: epoch, train_loss, test_loss, test_accuracy, seconds.
+    parameters : list of dict of arrays
+        After the last whole epoch.
+    """
+
+    def __init__(self, settings: Settings, backend: Any) -> None:
+        self.settings, self.backend = settings, backend
+        self._data = load_dataset(settings.data)
+        self.mlp = settings.make_mlp(self._data.train_inputs.shape[1], self._data.classes)
+        self._train = make_examples(
+            self.mlp,
+            self._data.train_inputs,
+            self._data.train_labels,
+            backend=backend,
+            dtype=settings.dtype,
+            scale=self._data.scale,
+        )
+        self._test = test_examples(self.mlp, self._data, backend, settings.dtype)
+        self.history: list[dict[str, Any]] = []
+        self.parameters = self.mlp.initialize(
+            seed=settings.seed, backend=backend, dtype=settings.dtype
+        )
+
+    @property
+    def training_examples(self) -> int:
+        """How many examples an epoch visits."""
+        return len(self._train)
+
+    def epochs(self, on_batch: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+        """Train, and yield a line of the history after each epoch."""
+        for epoch in training_epochs(
+            self.mlp,
+            self.parameters,
+            self._train,
+            backend=self.backend,
+            optimizer=self.settings.make_optimizer(),
+            arithmetic=self.settings.arithmetic,
+            epochs=self.settings.epochs,
+            batch_size=self.settings.batch_size,
+            seed=self.settings.seed,
+            on_batch=on_batch,
+        ):
+            measured = evaluate(
+                self.mlp,
+                epoch.parameters,
+                self._test,
+                backend=self.backend,
+                arithmetic=self.settings.arithmetic,
+            )
+            line = {
+                "epoch": epoch.number,
+                "train_loss": epoch.train_loss,
+                "test_loss": measured["loss"],
+                "test_accuracy": measured["accuracy"],
+                "seconds": epoch.seconds,
+            }
+            self.parameters = epoch.parameters
+            self.history.append(line)
+            yield line
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the run reached, with what and where."""
+        seconds = sum(line["seconds"] for line in self.history)
+        return {
+            "backend": self.backend.name,
+            "device": self.backend.device,
+            "versions": versions(self.backend),
+            "arithmetic": self.settings.arithmetic,
+            "dtype": self.settings.dtype,
+            "seed": self.settings.seed,
+            "epochs": len(self.history),
+            "train_loss": self.history[-1]["train_loss"],
+            "test_loss": self.history[-1]["test_loss"],
+            "test_accuracy": self.history[-1]["test_accuracy"],
+            "seconds": seconds,
+            "examples_per_second": len(self.history) * self.training_examples / seconds,
+            "parameters_sha256": parameters_sha256(self.parameters, self.backend),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the four files of the run to the folder."""
+        config = {
+            "settings": self.settings.to_dict(),
+            "features": self.mlp.sizes[0],
+            "classes": self.mlp.sizes[-1],
+            "scale": self._data.scale,
+            "data_sha256": self._data.sha256(),
+        }
+        _write_json(folder / "config.json", config)
+        lines = (json.dumps(line) + "\n" for line in self.history)
+        (folder / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
+        save_parameters(folder / "model.safetensors", self.parameters, self.backend)
+        _write_json(folder / "summary.json", self.summary())
+
+
+def versions(backend: Any) -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {
+        "pluggable-mlp": version("pluggable-mlp"),
+        "python": platform.python_version(),
+        **backend.versions(),
+    }
+
+
+def test_examples(mlp: MLP, data: Dataset, backend: Any, dtype: str) -> Examples:
+    """Return the data set's test part on the backend.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit the network.
+    """
+    return make_examples(
+        mlp, data.test_inputs, data.test_labels, backend=backend, dtype=dtype, scale=data.scale
+    )
+
+
+def claim_folder(folder: Path) -> None:
+    """Make the folder of a run; refuse one that already holds something.
+
+    Raises
+    ------
+    ValueError
+        If it exists and is no empty folder.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"--output {folder} already holds something; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def load_run(folder: Path, backend: Any) -> tuple[dict[str, Any], Settings, MLP, Parameters]:
+    """Return a saved run's config, settings, network, and parameters on the backend.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing or damaged, or the parameters do not fit the settings.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        settings = Settings.from_dict(config["settings"])
+        mlp = settings.make_mlp(config["features"], config["classes"])
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path} is missing; expected a folder written by train --output"
+        ) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    parameters = load_parameters(folder / "model.safetensors", backend)
+    check_parameters(mlp, parameters)
+    return config, settings, mlp, parameters
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
