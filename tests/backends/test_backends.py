@@ -1,0 +1,169 @@
+"""The plug board: specs, names, what is listed, and that nothing is imported until asked for."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pluggable_mlp.backends import BackendStatus, available_backends, get_backend
+
+LIBRARIES = ["numpy", "cupy", "torch", "jax", "array_api_strict"]
+
+
+def child(code: str) -> str:
+    """Run Python code in a fresh process; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | {"PYTHONWARNINGS": "error"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "device"),
+    [
+        ("numpy", "numpy", "cpu"),
+        ("numpy:cpu", "numpy", "cpu"),
+        ("array_api_strict", "array_api_strict", "cpu"),
+        ("array_api_strict:device1", "array_api_strict", "device1"),
+    ],
+)
+def test_a_spec_is_a_name_and_a_device(spec, name, device):
+    backend = get_backend(spec)
+    assert (backend.name, backend.device) == (name, device)
+
+
+def test_its_own_name_and_device_give_the_same_backend(backend):
+    if backend.name == "numpy-readonly":
+        pytest.skip("it is the tests' own")
+    again = get_backend(f"{backend.name}:{backend.device}")
+    assert (type(again), again.device) == (type(backend), backend.device)
+
+
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [
+        ("numppy", "; did you mean 'numpy'?"),
+        ("array-api-strict:cpu", "; did you mean 'array_api_strict'?"),
+        ("tensorflow", ""),
+        ("", ""),
+    ],
+)
+def test_an_unknown_name_lists_the_known_ones(spec, hint):
+    with pytest.raises(ValueError, match=r"^backend is") as caught:
+        get_backend(spec)
+    known = ", ".join(["numpy", "cupy", "torch", "jax", "array_api_strict"])
+    assert f"backend is {spec.partition(':')[0]!r}, expected one of {known}" in str(caught.value)
+    assert str(caught.value).endswith(hint)
+    assert ("did you mean" in str(caught.value)) == bool(hint)
+
+
+def test_a_colon_without_a_device():
+    with pytest.raises(ValueError, match="backend is 'numpy:': expected a device after the colon"):
+        get_backend("numpy:")
+
+
+@pytest.mark.parametrize(
+    ("library", "install"),
+    [
+        ("cupy", "'pluggable-mlp[cupy-cuda12]' or 'pluggable-mlp[cupy-cuda13]'"),
+        ("torch", "'pluggable-mlp[torch]'"),
+        ("jax", "'pluggable-mlp[jax]'"),
+        ("array_api_strict", "array-api-strict"),
+    ],
+)
+def test_a_library_that_is_not_installed_says_how_to_install_it(library, install):
+    said = child(
+        f"""
+import sys, dataclasses, json
+sys.modules[{library!r}] = None  # as if it were not installed
+from pluggable_mlp.backends import BackendUnavailable, available_backends, get_backend
+(status,) = [dataclasses.asdict(s) for s in available_backends() if s.name == {library!r}]
+try:
+    get_backend({library!r})
+except BackendUnavailable as why:
+    print(json.dumps([why.backend, why.reason, why.remedy, status]))
+"""
+    )
+    backend, reason, remedy, status = json.loads(said)
+    assert backend == library
+    assert reason == f"{library} is not installed"
+    assert remedy.startswith(f"install it with: pip install {install}")
+    assert (status["available"], status["devices"]) == (False, [])
+    assert (status["reason"], status["remedy"]) == (reason, remedy)
+
+
+def test_a_library_that_is_broken_says_so(tmp_path):
+    broken = tmp_path / "jax"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise ImportError('libjax.so is gone')")
+    said = child(
+        f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from pluggable_mlp.backends import BackendUnavailable, get_backend
+try:
+    get_backend("jax")
+except BackendUnavailable as why:
+    print(why.reason)
+"""
+    )
+    assert said.strip() == "it is installed, but importing it fails: libjax.so is gone"
+
+
+def loaded_after(code: str) -> set[str]:
+    """Return which array libraries a fresh process has imported after running the code."""
+    return set(child(f"{code}\nimport sys\nprint(*sys.modules)").split()) & set(LIBRARIES)
+
+
+def test_importing_the_plug_board_imports_no_array_library():
+    assert loaded_after("import pluggable_mlp.backends") <= {"numpy"}  # the package's own need
+    assert loaded_after("import sys, types\n" + BARE_PACKAGE) == set()
+
+
+# The plug board itself, without what `import pluggable_mlp` brings.
+BARE_PACKAGE = """
+from importlib.util import find_spec
+package = types.ModuleType("pluggable_mlp")
+package.__path__ = list(find_spec("pluggable_mlp").submodule_search_locations)
+sys.modules["pluggable_mlp"] = package
+import pluggable_mlp.backends
+"""
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax", "array_api_strict"])
+def test_a_backend_imports_its_own_library_alone(name):
+    if name not in ("numpy", "array_api_strict"):
+        pytest.importorskip(name)
+    code = f"from pluggable_mlp.backends import get_backend\nget_backend({name!r})"
+    assert loaded_after(code) == {"numpy", name}
+
+
+def test_listing_imports_neither_torch_nor_jax():
+    code = "from pluggable_mlp.backends import available_backends\navailable_backends()"
+    assert not loaded_after(code) & {"torch", "jax"}
+
+
+def test_what_is_listed():
+    listed = {status.name: status for status in available_backends()}
+    assert list(listed)[: len(LIBRARIES)] == LIBRARIES
+    numpy = sys.modules["numpy"]
+    assert listed["numpy"] == BackendStatus("numpy", True, numpy.__version__, ("cpu",))
+    strict = listed["array_api_strict"]
+    assert strict.available
+    assert strict.devices is not None
+    assert strict.devices[:3] == ("cpu", "device1", "device2")
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_a_slow_library_is_listed_as_installed_and_no_more(name):
+    library = pytest.importorskip(name)
+    (status,) = [status for status in available_backends() if status.name == name]
+    assert status == BackendStatus(name, True, library.__version__, None)

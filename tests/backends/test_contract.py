@@ -1,0 +1,63 @@
+"""The contract by reflection: every backend offers its names and signatures, and no more."""
+
+import inspect
+import pickle
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from pluggable_mlp.backends import Backend, BackendUnavailable
+
+MEMBERS = {member for member in vars(Backend) if not member.startswith("_")}
+METHODS = sorted(MEMBERS - {"name", "device", "xp"})
+MODULES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
+
+
+def shape_of(method):
+    """What a caller sees of a signature: names, kinds and defaults."""
+    parameters = inspect.signature(method).parameters.values()
+    return [(p.name, p.kind, p.default) for p in parameters]
+
+
+def test_the_contract_is_this_and_no_more():
+    members = "asarray device devices name synchronize to_numpy versions xp"
+    assert sorted(MEMBERS) == members.split()
+
+
+def test_backend_offers_exactly_the_contract(backend):
+    assert isinstance(backend, Backend)
+    assert {member for member in dir(backend) if not member.startswith("_")} == MEMBERS
+
+
+@pytest.mark.parametrize("method", ["__init__", *METHODS])
+def test_signatures_are_the_contracts(backend, method):
+    if (method, backend.name) == ("__init__", "numpy-readonly"):
+        method = "asarray"  # it inherits the constructor
+    expected = shape_of(inspect.getattr_static(Backend, method).__get__(None, Backend))
+    assert shape_of(inspect.getattr_static(type(backend), method).__get__(None, type(backend))) == (
+        expected
+    )
+
+
+def test_text_of_a_backend(backend):
+    assert isinstance(backend.name, str)
+    assert backend.device in backend.devices()
+    versions = backend.versions()
+    assert versions
+    assert all(isinstance(text, str) and text for text in [*versions, *versions.values()])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_backend_is_a_small_module(module):
+    spec = find_spec(f"pluggable_mlp.backends.{module}")
+    assert spec is not None
+    assert spec.origin is not None
+    assert len(Path(spec.origin).read_text(encoding="utf-8").splitlines()) < 100
+
+
+def test_unavailable_says_why_and_what_to_do():
+    error = BackendUnavailable("cupy", "no GPU", "plug one in")
+    assert (error.backend, error.reason, error.remedy) == ("cupy", "no GPU", "plug one in")
+    assert str(error) == "backend cupy is not available: no GPU; plug one in"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -1,0 +1,73 @@
+"""What is special of JAX: its settings for the whole process, its devices, its laziness."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pluggable_mlp.backends import BackendUnavailable, get_backend
+
+jax = pytest.importorskip("jax")
+
+SETTINGS = """
+import jax
+from pluggable_mlp.backends import get_backend
+assert not jax.config.jax_enable_x64
+{before}
+get_backend("jax")
+print(jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "True highest"),
+        (
+            "jax.config.update('jax_default_matmul_precision', 'tensorfloat32')",
+            "True tensorfloat32",
+        ),
+    ],
+)
+def test_sets_64_bits_and_full_products_unless_the_user_chose(before, after):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    code = [sys.executable, "-c", SETTINGS.format(before=before)]
+    assert subprocess.check_output(code, env=clean, text=True, timeout=120).strip() == after
+
+
+@pytest.mark.parametrize("spec", ["jax:cpu", "jax:cpu:0"])
+def test_arrays_are_committed_to_the_device(spec):
+    backend = get_backend(spec)
+    array = backend.asarray([1.0])
+    assert backend.device == "cpu:0"
+    assert array.device == jax.devices("cpu")[0]
+    assert array.committed
+
+
+def test_synchronize_waits():
+    backend = get_backend("jax:cpu")
+    x = backend.asarray([[1e-3] * 1500] * 1500)
+    product = x
+    for _ in range(4):
+        product = product @ x
+    if product.is_ready():
+        pytest.skip("this machine was done before JAX could be asked")
+    backend.synchronize()
+    assert product.is_ready()
+
+
+def test_a_platform_that_is_not_here():
+    with pytest.raises(BackendUnavailable, match="no abacus: Unknown backend") as caught:
+        get_backend("jax:abacus")
+    assert "choose one of cpu:0" in caught.value.remedy or "gpu:0" in caught.value.remedy
+
+
+def test_a_device_out_of_range_says_how_many_there_are():
+    with pytest.raises(BackendUnavailable, match=r"no cpu:99: JAX finds [0-9]+ of that platform"):
+        get_backend("jax:cpu:99")
+
+
+def test_a_device_that_is_no_number():
+    with pytest.raises(ValueError, match="device is 'cpu:one': expected a platform and a number"):
+        get_backend("jax:cpu:one")

@@ -1,0 +1,111 @@
+"""A package of somebody else's adds a backend by its entry point, and one trains with it."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent / "third_party"
+METADATA = "abacus_backend-1.2.dist-info"
+
+
+def write_wheel(folder: Path, modules: dict[str, str], entry_points: str) -> Path:
+    """Write a wheel by hand: the tests need no build tool then, and no network."""
+    files = modules | {
+        f"{METADATA}/METADATA": "Metadata-Version: 2.1\nName: abacus-backend\nVersion: 1.2\n",
+        f"{METADATA}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\n"
+        "Tag: py3-none-any\n",
+        f"{METADATA}/entry_points.txt": f"[pluggable_mlp.backends]\n{entry_points}\n",
+    }
+    record = f"{METADATA}/RECORD"
+    path = folder / "abacus_backend-1.2-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+        wheel.writestr(record, "".join(f"{name},,\n" for name in [*files, record]))
+    return path
+
+
+def install(folder: Path, modules: dict[str, str], entry_points: str) -> Path:
+    """Install such a wheel into a folder of its own, with pip."""
+    if find_spec("pip") is None:
+        pytest.skip("pip is not in this environment: a package cannot be installed")
+    target = folder / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet"]
+    pip += ["--disable-pip-version-check", "--target", str(target)]
+    wheel = write_wheel(folder, modules, entry_points)
+    subprocess.run([*pip, str(wheel)], check=True, timeout=120)
+    return target
+
+
+def run_with(target: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process that finds the package in `target`."""
+    path = os.pathsep.join([str(target), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_an_installed_package_is_found_computes_and_trains(tmp_path):
+    source = (HERE / "abacus.py").read_text(encoding="utf-8")
+    target = install(tmp_path, {"abacus.py": source}, "abacus = abacus:AbacusBackend")
+    done = run_with(target, (HERE / "use.py").read_text(encoding="utf-8"))
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert Path(said["package"]) == target / "abacus.py"
+    assert said["name"] == "abacus"
+    assert said["listed"] == [True, "1.2"]
+    assert said["product"] == [[7.0, 10.0], [15.0, 22.0]]
+    assert "device2" in said["device of the parameters"]
+    ours, numpys = said["history"]
+    assert ours[-1] < ours[0] / 2
+    assert ours == pytest.approx(numpys, rel=1e-12)
+
+
+# Faulty packages: what their user reads.
+FAULTY = {
+    "an unknown name lists it": (
+        "class Abacus: ...",
+        "get_backend('abcus')",
+        "ValueError: backend is 'abcus', expected one of numpy, cupy, torch, jax, "
+        "array_api_strict, abacus; did you mean 'abacus'?",
+    ),
+    "a class that is no backend": (
+        "class Abacus:\n    def __init__(self, device): self.name, self.xp = 'abacus', None",
+        "get_backend('abacus')",
+        "lacks asarray, device, devices, synchronize, to_numpy, versions",
+    ),
+    "a package that cannot be imported": (
+        "import wooden_frame",
+        "get_backend('abacus')",
+        "BackendUnavailable: backend abacus is not available: it is installed, but importing it "
+        "fails: No module named 'wooden_frame'; repair the package that brings it (abacus:Abacus)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAULTY)
+def test_a_faulty_package(tmp_path, case):
+    source, code, message = FAULTY[case]
+    target = install(tmp_path, {"abacus.py": source}, "abacus = abacus:Abacus")
+    done = run_with(target, f"from pluggable_mlp.backends import get_backend\n{code}")
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+def test_a_built_in_name_cannot_be_taken(tmp_path):
+    source = "class Other: ..."
+    target = install(tmp_path, {"abacus.py": source}, "numpy = abacus:Other")
+    code = "from pluggable_mlp import available_backends as a, get_backend\n"
+    code += "print(type(get_backend('numpy')).__name__, [s.name for s in a()].count('numpy'))"
+    assert run_with(target, code).stdout.split() == ["NumpyBackend", "1"]

@@ -1,0 +1,137 @@
+"""From the host to every backend and back: nothing is lost, and nothing converted unasked."""
+
+import array_api_compat
+import array_api_strict
+import numpy as np
+import pytest
+
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.backends.transfer import DTYPES
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_comes_back_bit_for_bit(backend, dtype):
+    host = np.frombuffer(bytes(range(64)), dtype="uint8") % 2
+    host = host.astype(dtype).reshape(8, 8)
+    array = backend.asarray(host)
+    assert array_api_compat.array_namespace(array) is backend.xp
+    assert array.dtype == getattr(backend.xp, dtype)
+    back = backend.to_numpy(array)
+    assert type(back) is np.ndarray
+    assert back.dtype == host.dtype
+    assert back.tobytes() == host.tobytes()
+
+
+def test_extreme_numbers_come_back_bit_for_bit(backend):
+    host = np.asarray([0.0, -0.0, np.inf, -np.inf, np.nan, 1.7e308, 2.3e-308, 5e-324, 1 / 3])
+    assert backend.to_numpy(backend.asarray(host)).tobytes() == host.tobytes()
+
+
+def test_integers_beyond_32_bits_come_back(backend):
+    host = np.asarray([2**63 - 1, -(2**63), 2**32 + 1])
+    assert backend.to_numpy(backend.asarray(host)).tolist() == host.tolist()
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(lambda x: x[:, ::-1], id="negative stride"),
+        pytest.param(lambda x: x.T, id="transposed"),
+        pytest.param(lambda x: x[::2, 1:], id="strided"),
+        pytest.param(lambda x: x[:0], id="empty"),
+        pytest.param(lambda x: x[1, 2], id="scalar"),
+        pytest.param(lambda x: np.asarray(x[1, 2]), id="0-d"),
+        pytest.param(lambda x: x.astype(">f8"), id="big-endian"),
+        pytest.param(lambda x: np.frombuffer(x.tobytes()), id="read-only"),
+    ],
+)
+def test_any_layout_of_host_data(backend, view):
+    host = view(np.arange(12.0).reshape(3, 4))
+    array = backend.asarray(host)
+    assert array.dtype == backend.xp.float64
+    assert array.shape == host.shape
+    np.testing.assert_array_equal(backend.to_numpy(array), host)
+
+
+@pytest.mark.parametrize("data", [[[1, 2], [3, 4]], [1.5, 2], (True, False), 3, 2.5, [[]]])
+def test_numbers_and_lists_get_the_dtype_that_numpy_gives(backend, data):
+    back = backend.to_numpy(backend.asarray(data))
+    np.testing.assert_array_equal(back, np.asarray(data), strict=True)
+
+
+@pytest.mark.parametrize("data", [[1, 2], np.asarray([1, 2], dtype="uint8")])
+def test_the_dtype_asked_for(backend, data):
+    array = backend.asarray(data, dtype="float32")
+    assert array.dtype == backend.xp.float32
+    assert backend.to_numpy(array).tolist() == [1.0, 2.0]
+
+
+def test_own_arrays_are_taken_as_they_are(backend):
+    array = backend.asarray([1.0, 2.0], dtype="float32")
+    if not isinstance(array, np.ndarray):  # the read-only variant makes a view of those
+        assert backend.asarray(array) is array
+        assert backend.asarray(array, dtype="float32") is array
+    assert backend.asarray(array, dtype="float64").dtype == backend.xp.float64
+    np.testing.assert_array_equal(backend.to_numpy(backend.asarray(array)), [1.0, 2.0])
+
+
+def test_results_of_computing_come_back(backend):
+    x = backend.asarray([[1.0, 2.0], [3.0, 4.0]])
+    backend.synchronize()
+    total = backend.to_numpy(backend.xp.sum(x @ x))
+    assert type(total) is np.ndarray
+    assert total.shape == ()
+    assert total == 7 + 10 + 15 + 22
+
+
+@pytest.mark.parametrize("dtype", ["float33", "float16", "object", "f4"])
+def test_refuses_a_dtype_that_is_none_of_the_standard(backend, dtype):
+    with pytest.raises(ValueError, match=f"dtype is '{dtype}': expected one of bool, int8"):
+        backend.asarray([1.0], dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("abc", r"data is a builtins\.str: expected a NumPy array, a number, nested lists"),
+        (None, r"data is a builtins\.NoneType: expected"),
+        ({1: 2}, r"data is a builtins\.dict: expected"),
+        ([[1.0], ["a"]], r"data is a list that holds a builtins\.str: expected numbers"),
+        (np.asarray([None]), "data has dtype object: expected one of bool"),
+        (np.zeros(2, dtype="float16"), "data has dtype float16: expected one of bool"),
+    ],
+)
+def test_refuses_what_holds_no_numbers(backend, data, said):
+    with pytest.raises(TypeError, match=said):
+        backend.asarray(data)
+
+
+def test_refuses_an_array_of_another_library_and_names_both(backend):
+    other = array_api_strict.asarray([1.0], device=array_api_strict.Device("device2"))
+    ours = f"this backend is {backend.name} on {backend.device}"
+    if backend.name == "array_api_strict":
+        kind, said = ValueError, f"array_api_strict on .*device2.*, and {ours}"
+    else:
+        kind, said = TypeError, f"is an array of array_api_strict, and {ours}"
+    with pytest.raises(kind, match=f"^data {said}" if kind is TypeError else f"^data.*{said}"):
+        backend.asarray(other)
+    with pytest.raises(kind, match=said):
+        backend.to_numpy(other)
+    with pytest.raises(TypeError, match=r"holds a array_api_strict\..*Array: expected numbers"):
+        backend.asarray([other])
+
+
+@pytest.mark.parametrize(("one", "two"), [("torch", "jax"), ("jax", "torch")])
+def test_refuses_each_other(one, two):
+    pytest.importorskip(one)
+    pytest.importorskip(two)
+    array = get_backend(two).asarray([1.0])
+    with pytest.raises(TypeError, match=f"an array of {two}, and this backend is {one} on cpu"):
+        get_backend(one).asarray(array)
+
+
+def test_numpy_arrays_are_no_arrays_of_a_device(backend):
+    if backend.name.startswith("numpy"):
+        pytest.skip("to NumPy they are its own")
+    with pytest.raises(TypeError, match=f"array of numpy, and this backend is {backend.name}"):
+        backend.to_numpy(np.ones(2))

@@ -1,0 +1,74 @@
+"""The fixture that gives every backend that is here, and the word about those that are not.
+
+`PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch` makes the absence of one of these a failure.
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
+from tests.readonly_numpy import ReadonlyNumpyBackend
+
+VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
+
+MAKERS: dict[str, Callable[[], Backend]] = {
+    "numpy-readonly": ReadonlyNumpyBackend,
+    **{
+        spec: partial(get_backend, spec)
+        for spec in ("numpy", "torch", "jax", "array_api_strict", "array_api_strict:device1")
+    },
+    "cupy": partial(get_backend, "cupy"),
+}
+
+
+made: dict[str, Backend | BackendUnavailable] = {}
+
+
+def make(label: str) -> Backend | BackendUnavailable:
+    """Return the backend, or why there is none; the same one for the whole session."""
+    if label not in made:
+        try:
+            made[label] = MAKERS[label]()
+        except BackendUnavailable as why:
+            made[label] = why
+    return made[label]
+
+
+def required() -> list[str]:
+    """Return the backends that must be here."""
+    return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+
+
+@pytest.fixture(scope="session", params=list(MAKERS))
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Every backend that is here; the others are skipped, or fail where they are required."""
+    backend = make(request.param)
+    if isinstance(backend, BackendUnavailable):
+        if backend.backend in required():
+            pytest.fail(f"{VARIABLE} requires it, but {backend}", pytrace=False)
+        pytest.skip(f"{request.param} is absent, the section on backends says why")
+    return backend
+
+
+def pytest_configure() -> None:
+    """Refuse a required name that no backend has: it would never be missed."""
+    unknown = set(required()) - set(MAKERS)
+    if unknown:
+        raise pytest.UsageError(
+            f"{VARIABLE} names {', '.join(sorted(unknown))}: expected some of {', '.join(MAKERS)}"
+        )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List the backends that the suite did not run on, and why, whatever else was asked for."""
+    terminalreporter.section("backends")
+    listed = {status.name: status for status in available_backends()}
+    for label in MAKERS:
+        why = made.get(label) or listed.get(label.partition(":")[0])
+        if reason := getattr(why, "reason", ""):
+            terminalreporter.line(f"absent: {label}: {reason}")
+    asked = ", ".join(required()) or f"none ({VARIABLE} is not set: absent ones are skipped)"
+    terminalreporter.line(f"required: {asked}")
