@@ -1,0 +1,150 @@
+"""The network's gradients against what is not the network: differences, textbook, autograd."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP
+from pluggable_mlp.network.activations import ACTIVATIONS
+from tests.network import reference
+from tests.network.differences import central_differences
+from tests.network.examples import SIZES, example, moved
+
+
+def difference_check(function, depth, rows, gradients_of=MLP.loss_and_gradients):
+    """Compare every gradient with central differences of the loss (float64, NumPy)."""
+    parameters, x, labels = example(depth)
+    mlp = MLP(SIZES[depth], activation=function)
+    t = reference.one_hot(labels, 4)
+    targets = t if rows else labels
+    f_error = (
+        1.01 * reference.loss_and_gradients(function, reference.balls(parameters), x, t)[0].error
+    )
+    _, gradients = gradients_of(mlp, parameters, x, targets)
+    for index, layer in enumerate(parameters):
+        for name in layer:
+
+            def loss(w, index=index, layer=layer, name=name):
+                changed = [*parameters]
+                changed[index] = {**layer, name: w}
+                return float(mlp.loss_and_gradients(changed, x, targets)[0])
+
+            slopes, bounds = central_differences(loss, layer[name], f_error)
+            # The gradient's own rounding is of the order of f_error: nothing beside f_error / h.
+            assert (abs(gradients[index][name] - slopes) <= bounds).all(), (
+                f"{name} of layer {index}"
+            )
+            assert (bounds < 1e-6).all(), "the bound is too wide to tell anything"
+
+
+@pytest.mark.parametrize("rows", [False, True], ids=["indices", "one-hot"])
+@pytest.mark.parametrize("depth", SIZES)
+@pytest.mark.parametrize("function", ACTIVATIONS)
+def test_gradients_against_central_differences(function, depth, rows):
+    difference_check(function, depth, rows)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("name", ["W", "b"])
+def test_the_central_differences_see_one_wrong_element(layer, name):
+    """A gradient with one element off by a hundred-thousandth does not pass."""
+
+    def wrong(mlp, parameters, x, targets):
+        loss, gradients = mlp.loss_and_gradients(parameters, x, targets)
+        array = gradients[layer][name].copy()
+        array.flat[-1] += 1e-5
+        gradients[layer] = {**gradients[layer], name: array}
+        return loss, gradients
+
+    with pytest.raises(AssertionError, match=f"{name} of layer {layer}"):
+        difference_check("sigmoid", 2, False, wrong)
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+@pytest.mark.parametrize("function", ACTIVATIONS)
+def test_gradients_against_the_textbook(backend, function, depth):
+    """Every backend against plain NumPy lines, within the bound that goes with them."""
+    parameters, x, labels = example(depth)
+    mlp = MLP(SIZES[depth], activation=function)
+    loss, gradients = mlp.loss_and_gradients(
+        moved(backend, parameters), backend.asarray(x), backend.asarray(labels)
+    )
+    expected_loss, expected = reference.loss_and_gradients(
+        function, reference.balls(parameters), x, reference.one_hot(labels, 4)
+    )
+    reference.assert_within(backend.to_numpy(loss), expected_loss, "loss")
+    for index, layer in enumerate(expected):
+        for name, ball in layer.items():
+            where = f"{name} of layer {index}"
+            reference.assert_within(backend.to_numpy(gradients[index][name]), ball, where)
+
+
+@pytest.mark.parametrize("backend", ["torch"], indirect=True)
+@pytest.mark.parametrize("depth", SIZES)
+@pytest.mark.parametrize("function", ACTIVATIONS)
+def test_gradients_against_torch_differentiation(backend, function, depth):
+    import torch
+
+    assert backend.name == "torch"
+
+    functions = {
+        "identity": lambda z: z,
+        "sigmoid": torch.sigmoid,
+        "tanh": torch.tanh,
+        "relu": torch.relu,
+    }
+    parameters, x, labels = example(depth)
+    leaves = [
+        {name: torch.tensor(array, requires_grad=True) for name, array in layer.items()}
+        for layer in parameters
+    ]
+    y = torch.tensor(x)
+    for index, layer in enumerate(leaves):
+        y = torch.nn.functional.linear(y, layer["W"].T, layer["b"])
+        if index + 1 < depth:
+            y = functions[function](y)
+    loss = torch.nn.functional.cross_entropy(y, torch.tensor(labels))
+    loss.backward()
+    theirs = [{name: w.grad.numpy() for name, w in layer.items()} for layer in leaves]
+    compare_with_ours(function, depth, float(loss.detach()), theirs)
+
+
+@pytest.mark.parametrize("backend", ["jax"], indirect=True)
+@pytest.mark.parametrize("depth", SIZES)
+@pytest.mark.parametrize("function", ACTIVATIONS)
+def test_gradients_against_jax_differentiation(backend, function, depth):
+    import jax
+
+    functions = {
+        "identity": lambda z: z,
+        "sigmoid": jax.nn.sigmoid,
+        "tanh": jax.numpy.tanh,
+        "relu": jax.nn.relu,
+    }
+    parameters, x, labels = example(depth)
+
+    def loss_of(leaves):
+        y = jax.numpy.asarray(x)
+        for index, layer in enumerate(leaves):
+            y = y @ layer["W"] + layer["b"]
+            if index + 1 < depth:
+                y = functions[function](y)
+        return -jax.nn.log_softmax(y)[jax.numpy.arange(5), labels].mean()
+
+    loss, theirs = jax.value_and_grad(loss_of)(moved(backend, parameters))
+    compare_with_ours(function, depth, float(loss), theirs)
+
+
+def compare_with_ours(function, depth, loss, gradients):
+    """Both err by at most the reference's bound, each from the exact value."""
+    parameters, x, labels = example(depth)
+    bounds = reference.loss_and_gradients(
+        function, reference.balls(parameters), x, reference.one_hot(labels, 4)
+    )
+    ours = MLP(SIZES[depth], activation=function).loss_and_gradients(parameters, x, labels)
+    reference.assert_within(ours[0], replace(bounds[0], value=np.float64(loss)), "loss")
+    for index, layer in enumerate(bounds[1]):
+        for name, ball in layer.items():
+            theirs = replace(ball, value=np.asarray(gradients[index][name]))
+            reference.assert_within(ours[1][index][name], theirs, f"{name} of layer {index}")
