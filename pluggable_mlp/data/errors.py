@@ -1,0 +1,24 @@
+"""The one error of the data package.  What is checked, and where, belongs in its readers."""
+
+__all__ = ["DataError"]
+
+
+class DataError(ValueError):
+    """Data that cannot be used: says which file, what is wrong with it, and what to do.
+
+    Parameters
+    ----------
+    source
+        The file, folder or name of the data.
+    fault
+        What is wrong: what came, and what was expected.
+    remedy
+        What the user can do.
+    """
+
+    def __init__(self, source: object, fault: str, remedy: str) -> None:
+        super().__init__(source, fault, remedy)
+
+    def __str__(self) -> str:
+        source, fault, remedy = self.args
+        return f"{source}: {fault}; {remedy}"

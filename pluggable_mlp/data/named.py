@@ -1,0 +1,132 @@
+"""MNIST and Fashion-MNIST by name: where they are looked for, and what proves them genuine.
+
+How they are downloaded belongs in `download.py`, the format in `idx.py`.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.classic_pickle import read_classic_pickle
+from pluggable_mlp.data.conversion import build_dataset
+from pluggable_mlp.data.dataset import Dataset
+from pluggable_mlp.data.download import Published, download
+from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.idx import FILE_NAMES, find_idx, idx_sha256, read_idx
+
+__all__ = ["PUBLISHED", "cache_folder", "load_named"]
+
+ENVIRONMENT = "PLUGGABLE_MLP_DATA"
+CLASSIC = "mnist.pkl.gz"
+
+PUBLISHED = {
+    "mnist": Published(
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        sha256={
+            "train_inputs": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "train_labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "test_inputs": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+    ),
+    "fashion-mnist": Published(
+        mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+        sha256={
+            "train_inputs": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "train_labels": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "test_inputs": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "test_labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        },
+    ),
+}
+"""Where the four IDX files are published, and the SHA-256 of each, uncompressed."""
+
+
+def load_named(name: str) -> Dataset:
+    """Return MNIST or Fashion-MNIST: 60,000 images for training, 10,000 for testing.
+
+    Looked for in each folder of the environment variable PLUGGABLE_MLP_DATA and then in the
+    user's cache folder: a sub-folder of that name with the four IDX files or, for MNIST,
+    `mnist.pkl.gz` (whose training and validation parts are the 60,000).  What is nowhere is
+    downloaded to the cache.  Wherever they come from, the images and labels are compared with
+    the SHA-256 of the published files, and are the same.
+
+    Parameters
+    ----------
+    name : {"mnist", "fashion-mnist"}
+
+    Raises
+    ------
+    DataError
+        If the data are damaged, or neither here nor to be had; says what to put where.
+    """
+    published = PUBLISHED[name]
+    places = [place for place in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if place]
+    for place in [*places, cache_folder()]:
+        folder, classic = os.path.join(place, name), os.path.join(place, CLASSIC)
+        paths = [find_idx(folder, file_name) for file_name in FILE_NAMES.values()]
+        if all(paths):
+            return _from_idx(name, folder, published)
+        if name == "mnist" and os.path.isfile(classic):
+            return _from_classic(name, classic, published)
+    folder = os.path.join(cache_folder(), name)
+    download(name, folder, published)
+    return _from_idx(name, folder, published)
+
+
+def cache_folder() -> str:
+    """Return the folder of this project among the user's caches, as the platform has it."""
+    home = Path(os.path.expanduser("~"))
+    if sys.platform == "win32":
+        return str(Path(os.environ.get("LOCALAPPDATA", home), "pluggable-mlp", "Cache"))
+    if sys.platform == "darwin":
+        return str(home / "Library" / "Caches" / "pluggable-mlp")
+    return str(Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache", "pluggable-mlp"))
+
+
+def _from_idx(name: str, folder: str, published: Published) -> Dataset:
+    arrays = {}
+    for field, file_name in FILE_NAMES.items():
+        path = find_idx(folder, file_name) or os.path.join(folder, file_name)
+        arrays[field] = read_idx(path)
+        _check(path, field, arrays[field], published)
+    return _build(name, arrays)
+
+
+def _from_classic(name: str, path: str, published: Published) -> Dataset:
+    classic = read_classic_pickle(path)
+    if classic.scale is None or classic.train_inputs.shape[1] != 784:
+        raise DataError(path, "does not hold MNIST's images", "get a new copy of the file")
+    arrays = {
+        "train_inputs": np.concatenate([classic.train_inputs, classic.validation_inputs]),
+        "train_labels": np.concatenate([classic.train_labels, classic.validation_labels]),
+        "test_inputs": classic.test_inputs,
+        "test_labels": classic.test_labels,
+    }
+    for field, values in arrays.items():
+        shape = (-1, 28, 28) if field.endswith("inputs") else (-1,)
+        arrays[field] = values.astype(np.uint8).reshape(shape)
+        _check(path, field, arrays[field], published)
+    return _build(name, arrays)
+
+
+def _build(name: str, arrays: dict[str, Array]) -> Dataset:
+    train = (arrays["train_inputs"], arrays["train_labels"])
+    return build_dataset(name, train, (arrays["test_inputs"], arrays["test_labels"]))
+
+
+def _check(path: str, field: str, values: Array, published: Published) -> None:
+    found = idx_sha256(values)
+    if found != published.sha256[field]:
+        raise DataError(
+            path,
+            f"the {field.replace('_', ' ')} have SHA-256 {found}, "
+            f"the published ones {published.sha256[field]}",
+            "remove the file or get a new copy; to use other data, give their path",
+        )

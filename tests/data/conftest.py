@@ -1,0 +1,91 @@
+"""What the tests of all readers need: a scratch folder, the rules, and a measure of memory."""
+
+import os
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.data import DataError, Dataset
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for hypothesis, which runs one test many times in it."""
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture(scope="session")
+def check_rules() -> Callable[[Dataset], None]:
+    """The promises of a Dataset, stated here once more and independently of its own checks."""
+
+    def check(dataset: Dataset) -> None:
+        parts = [
+            (dataset.train_inputs, dataset.train_labels),
+            (dataset.test_inputs, dataset.test_labels),
+        ]
+        if dataset.validation_inputs is not None:
+            parts.append((dataset.validation_inputs, dataset.validation_labels))
+        for inputs, labels in parts:
+            assert inputs.ndim == 2
+            assert inputs.shape[0] == labels.shape[0] > 0
+            assert inputs.shape[1] == dataset.train_inputs.shape[1] > 0
+            assert inputs.flags.c_contiguous
+            assert inputs.flags.writeable
+            assert labels.ndim == 1
+            assert labels.dtype == np.int64
+            assert set(labels.tolist()) <= set(range(dataset.classes))
+            if dataset.scale is None:
+                assert inputs.dtype in (np.float32, np.float64)
+                assert np.isfinite(inputs).all()
+            else:
+                assert inputs.dtype == np.uint8
+        assert dataset.classes >= 2
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def data_or_fault(
+    check_rules: Callable[[Dataset], None],
+) -> Callable[[Callable[[], Dataset], str], Dataset | None]:
+    """A function that runs a reader: its valid data, or None for an error that names the file."""
+
+    def attempt(read: Callable[[], Dataset], file_name: str) -> Dataset | None:
+        try:
+            dataset = read()
+        except DataError as error:
+            if file_name not in str(error):
+                raise AssertionError(f"{error} does not name {file_name}") from error
+            return None
+        check_rules(dataset)
+        return dataset
+
+    return attempt
+
+
+@pytest.fixture
+def peak_memory() -> Iterator[Callable[[Callable[[], Any]], int]]:
+    """A function that runs another one and returns the most bytes that it had allocated."""
+    tracemalloc.start()
+
+    def measure(run: Callable[[], Any]) -> int:
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        run()
+        return tracemalloc.get_traced_memory()[1] - before
+
+    yield measure
+    tracemalloc.stop()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the published data, named by PLUGGABLE_MLP_DATA."""
+    places = os.environ.get("PLUGGABLE_MLP_DATA", "")
+    if not places:
+        pytest.skip("PLUGGABLE_MLP_DATA is not set: the published data are not here")
+    return Path(places.split(os.pathsep)[0])

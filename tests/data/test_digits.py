@@ -1,0 +1,30 @@
+"""The embedded digits, against the library that they were copied from."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.data.digits import load_digits
+
+
+def test_they_are_well_formed(check_rules):
+    digits = load_digits()
+    check_rules(digits)
+    assert digits.name == "digits"
+    assert (digits.scale, digits.classes) == (1 / 16, 10)
+    assert digits.train_inputs.shape == (1541, 64)
+    assert digits.test_inputs.shape == (256, 64)
+    assert digits.train_inputs.max() == digits.test_inputs.max() == 16
+    # Every digit takes part in the test, none less than half as often as it should.
+    assert np.bincount(digits.test_labels).min() >= 13
+    assert np.bincount(digits.train_labels).min() >= 140
+
+
+def test_they_are_those_of_scikit_learn():
+    datasets = pytest.importorskip("sklearn.datasets")
+    oracle = datasets.load_digits()
+    digits = load_digits()
+    test = np.arange(1797) % 7 == 6
+    np.testing.assert_array_equal(digits.train_inputs, oracle.data[~test])
+    np.testing.assert_array_equal(digits.test_inputs, oracle.data[test])
+    np.testing.assert_array_equal(digits.train_labels, oracle.target[~test])
+    np.testing.assert_array_equal(digits.test_labels, oracle.target[test])

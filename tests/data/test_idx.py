@@ -1,0 +1,183 @@
+"""IDX files, their bytes written out by hand after the format's description."""
+
+import gzip
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pluggable_mlp.data import DataError
+from pluggable_mlp.data.idx import FILE_NAMES, find_idx, idx_sha256, read_idx, read_idx_folder
+
+IMAGES = b"\0\0\x08\x03" + b"\0\0\0\x04\0\0\0\x02\0\0\0\x03" + bytes(range(100, 124))
+LABELS = b"\0\0\x08\x01" + b"\0\0\0\x04" + b"\2\0\1\2"
+HEADER = {"images": 16, "labels": 8}
+FILES = {
+    "train-images-idx3-ubyte": IMAGES,
+    "train-labels-idx1-ubyte": LABELS,
+    "t10k-images-idx3-ubyte": IMAGES,
+    "t10k-labels-idx1-ubyte": LABELS,
+}
+examples = settings(deadline=None, max_examples=200)
+
+
+def write_folder(folder, files, pack=bytes, suffix=""):
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for name, data in files.items():
+        (folder / (name + suffix)).write_bytes(pack(data))
+    return str(folder)
+
+
+@pytest.fixture(params=["plain", "gzip"])
+def packing(request):
+    return (bytes, "") if request.param == "plain" else (gzip.compress, ".gz")
+
+
+def test_a_folder_is_read(tmp_path, packing, check_rules):
+    dataset = read_idx_folder(write_folder(tmp_path / "data", FILES, *packing))
+    check_rules(dataset)
+    assert dataset.train_inputs.dtype == np.uint8
+    assert dataset.train_inputs.tolist() == [list(range(k, k + 6)) for k in range(100, 124, 6)]
+    assert dataset.train_labels.tolist() == [2, 0, 1, 2]
+    assert (dataset.scale, dataset.classes) == (1 / 256, 3)
+    assert dataset.name == str(tmp_path / "data")
+
+
+def test_hash_is_that_of_the_uncompressed_file(tmp_path):
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(IMAGES))
+    assert idx_sha256(read_idx(str(path))) == hashlib.sha256(IMAGES).hexdigest()
+
+
+def test_plain_is_found_before_gzipped(tmp_path):
+    assert find_idx(str(tmp_path), "a") is None
+    (tmp_path / "a.gz").touch()
+    assert find_idx(str(tmp_path), "a") == str(tmp_path / "a.gz")
+    (tmp_path / "a").touch()
+    assert find_idx(str(tmp_path), "a") == str(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(tmp_path, name):
+    files = {other: data for other, data in FILES.items() if other != name}
+    with pytest.raises(DataError, match=f"no {name} and no {name}.gz"):
+        read_idx_folder(write_folder(tmp_path / "data", files))
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "begins with nothing"),
+        (b"\0\0\x08", "begins with 00 00 08"),
+        (b"\x89PNG" + IMAGES, "no IDX file: it begins with 89 50 4e 47"),
+        (b"\0\1" + IMAGES[2:], "no IDX file"),
+        (b"\0\0\x0d" + IMAGES[3:], "type 0x0d"),
+        (b"\0\0\x08\0" + IMAGES[4:], "no IDX file"),
+        (b"\0\0\x08\x05" + IMAGES[4:], "no IDX file"),
+        (IMAGES[:10], "12 bytes are due where at most 6"),
+        (IMAGES[:-1], "24 bytes are due where at most 23"),
+        (IMAGES + b"\0", "bytes follow"),
+        (b"\0\0\x08\x03" + b"\xff" * 12 + IMAGES[16:], f"{(2**32 - 1) ** 3} bytes are due"),
+        (b"\0\0\x08\x03" + b"\0\0\0\0\0\0\0\x02\0\0\0\x03", "shape"),
+        (gzip.compress(IMAGES[:-1]), "truncated: 23 bytes of data, shape (4, 2, 3) needs 24"),
+        (gzip.compress(IMAGES[:10]), "truncated in its header"),
+        (gzip.compress(IMAGES)[:-1], "cannot be read"),
+        (LABELS, "shape"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_fault(tmp_path, data, fault):
+    folder = write_folder(tmp_path / "data", FILES | {"t10k-images-idx3-ubyte": data})
+    with pytest.raises(DataError) as caught:
+        read_idx_folder(folder)
+    assert fault in str(caught.value)
+    assert folder in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fault"),
+    [
+        (b"\0\0\x08\x01\0\0\0\x03" + b"\2\0\1", "4 train inputs, but labels of shape (3,)"),
+        (b"\0\0\x08\x01\0\0\0\x04" + b"\2\0\1\xfa", "a train label is 250"),
+        (IMAGES, "train labels have shape (4, 2, 3)"),
+    ],
+)
+def test_labels_that_do_not_fit_are_named(tmp_path, labels, fault):
+    folder = write_folder(tmp_path / "data", FILES | {"train-labels-idx1-ubyte": labels})
+    with pytest.raises(DataError) as caught:
+        read_idx_folder(folder)
+    assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize("images_due", [1, 10**6, 2**32 - 1])
+def test_a_bomb_is_cut_off_where_the_header_says_it_ends(tmp_path, peak_memory, images_due):
+    header = b"\0\0\x08\x03" + images_due.to_bytes(4, "big") + b"\0\0\0\x1c\0\0\0\x1c"
+    zeros = gzip.compress(bytes(2**24), mtime=0)
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(header) + zeros * 64)  # 1 GiB in 1 MiB
+
+    def read():
+        with pytest.raises(DataError, match=r"bytes follow|bytes are due"):
+            read_idx(str(path))
+
+    assert peak_memory(read) < 2**20
+
+
+@examples
+@given(st.sampled_from(sorted(FILES)), st.integers(0, 200), st.booleans())
+def test_truncation_anywhere_is_a_fault(scratch, name, keep, compress):
+    data = gzip.compress(FILES[name]) if compress else FILES[name]
+    keep %= len(data)
+    path = scratch / name
+    path.write_bytes(data[:keep])
+    with pytest.raises(DataError, match=name):
+        read_idx(str(path))
+
+
+@examples
+@given(
+    st.sampled_from(sorted(FILES)),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(1, 255)), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_changed_bytes_give_a_fault_or_other_valid_data(
+    scratch, data_or_fault, name, changes, compress
+):
+    data = bytearray(gzip.compress(FILES[name], mtime=0) if compress else FILES[name])
+    for place, change in changes:
+        data[place % len(data)] ^= change
+    files = FILES | {name: bytes(data)}
+    folder = write_folder(scratch / "idx", files)
+    dataset = data_or_fault(lambda: read_idx_folder(folder), folder)
+    if dataset is None:
+        return
+    assert dataset.train_inputs.size == dataset.test_inputs.size == 24
+    header = HEADER[name.split("-")[1]]
+    if len(changes) == 1 and not compress:  # only pixels and labels can have changed
+        assert data[:header] == FILES[name][:header]
+
+
+@examples
+@given(st.binary(max_size=60))
+def test_random_bytes_are_a_fault(scratch, data):
+    path = scratch / "random"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="random"):
+        read_idx(str(path))
+
+
+def test_the_published_names():
+    assert set(FILE_NAMES.values()) == set(FILES)
+
+
+def test_fashion_mnist_stays_small(real_data, peak_memory, check_rules):
+    folder = real_data / "fashion-mnist"
+    datasets = []
+    peak = peak_memory(lambda: datasets.append(read_idx_folder(str(folder))))
+    check_rules(datasets[0])
+    assert datasets[0].train_inputs.shape == (60_000, 784)
+    assert datasets[0].test_inputs.shape == (10_000, 784)
+    assert peak < 70_000 * 784 + 5 * 2**20

@@ -1,0 +1,187 @@
+"""Published data by name: where they are looked for, and that they must be genuine."""
+
+import gzip
+import hashlib
+import os
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.data import DataError, named
+from pluggable_mlp.data.download import Published
+from pluggable_mlp.data.idx import FILE_NAMES, idx_sha256
+
+GENERATOR = np.random.default_rng(0)
+ARRAYS = {
+    "train_inputs": GENERATOR.integers(0, 256, (6, 28, 28), dtype=np.uint8),
+    "train_labels": np.array([2, 0, 1, 2, 1, 0], dtype=np.uint8),
+    "test_inputs": GENERATOR.integers(0, 256, (2, 28, 28), dtype=np.uint8),
+    "test_labels": np.array([1, 2], dtype=np.uint8),
+}
+DOWNLOADED = []
+
+
+def idx(array):
+    lengths = b"".join(length.to_bytes(4, "big") for length in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + lengths + array.tobytes()
+
+
+def put_idx(folder, suffix=".gz", **changes):
+    folder.mkdir(parents=True)
+    for field, array in (ARRAYS | changes).items():
+        data = idx(array)
+        packed = gzip.compress(data) if suffix else data
+        (folder / (FILE_NAMES[field] + suffix)).write_bytes(packed)
+
+
+def put_classic(folder, dtype=np.float32, **changes):
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = ARRAYS | changes
+    x, y = arrays["train_inputs"].reshape(-1, 784) / dtype(256), arrays["train_labels"]
+    test = (arrays["test_inputs"].reshape(-1, 784) / dtype(256), arrays["test_labels"])
+    content = ((x[:4], y[:4].astype(int)), (x[4:], y[4:].astype(int)), test)
+    (folder / "mnist.pkl.gz").write_bytes(gzip.compress(pickle.dumps(content, 4)))
+
+
+@pytest.fixture(autouse=True)
+def world(monkeypatch, tmp_path):
+    """Published data of a few images; an empty cache; downloads only noted and refused."""
+    published = Published(
+        mirrors=(),
+        sha256={field: hashlib.sha256(idx(a)).hexdigest() for field, a in ARRAYS.items()},
+    )
+    for name in named.PUBLISHED:
+        monkeypatch.setitem(named.PUBLISHED, name, published)
+
+    def refuse(name, folder, _published):
+        raise DataError(name, f"would be downloaded to {folder}", "see test_download.py")
+
+    monkeypatch.setattr(named, "download", refuse)
+    monkeypatch.setattr(named, "cache_folder", lambda: str(tmp_path / "cache"))
+    monkeypatch.delenv("PLUGGABLE_MLP_DATA", raising=False)
+    return tmp_path
+
+
+def check_is_all_of_it(dataset, name):
+    assert dataset.name == name
+    assert (dataset.scale, dataset.classes) == (1 / 256, 3)
+    assert dataset.validation_inputs is None
+    for field, array in ARRAYS.items():
+        assert getattr(dataset, field).tolist() == array.reshape(array.shape[0], -1).tolist() or (
+            getattr(dataset, field).tolist() == array.tolist()
+        )
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_idx_files_are_found_in_the_folders_of_the_variable(world, monkeypatch, name, suffix):
+    (world / "empty" / name).mkdir(parents=True)
+    put_idx(world / "full" / name, suffix)
+    places = [world / "absent", world / "empty", world / "full"]
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", os.pathsep.join(["", *map(str, places), ""]))
+    check_is_all_of_it(named.load_named(name), name)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_idx_files_are_found_in_the_cache(world, name):
+    put_idx(world / "cache" / name)
+    check_is_all_of_it(named.load_named(name), name)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mnist_is_the_same_from_the_classic_pickle(world, monkeypatch, dtype):
+    put_classic(world / "data", dtype)
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
+    classic = named.load_named("mnist")
+    check_is_all_of_it(classic, "mnist")
+    put_idx(world / "data" / "mnist")
+    assert named.load_named("mnist").sha256() == classic.sha256()
+
+
+def test_the_classic_pickle_is_not_fashion_mnist(world, monkeypatch):
+    put_classic(world / "data")
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
+    with pytest.raises(DataError, match="would be downloaded"):
+        named.load_named("fashion-mnist")
+
+
+OTHER = {
+    "train_inputs": 255 - ARRAYS["train_inputs"],
+    "train_labels": ARRAYS["train_labels"][::-1].copy(),
+    "test_inputs": ARRAYS["test_inputs"].reshape(2, 14, 56),
+    "test_labels": np.array([1, 1], dtype=np.uint8),
+}
+
+
+@pytest.mark.parametrize("field", OTHER)
+def test_idx_files_that_are_not_the_published_ones_are_refused(world, monkeypatch, field):
+    put_idx(world / "data" / "mnist", **{field: OTHER[field]})
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
+    with pytest.raises(DataError, match="SHA-256") as caught:
+        named.load_named("mnist")
+    assert str(world / "data" / "mnist" / FILE_NAMES[field]) in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["train_inputs", "train_labels", "test_labels"])
+def test_a_classic_pickle_that_is_not_the_published_one_is_refused(world, monkeypatch, field):
+    put_classic(world / "data", **{field: OTHER[field]})
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
+    with pytest.raises(DataError, match=r"mnist\.pkl\.gz: .*SHA-256"):
+        named.load_named("mnist")
+
+
+@pytest.mark.parametrize("images", [np.zeros((6, 10)), ARRAYS["train_inputs"] / 255])
+def test_a_classic_pickle_of_other_images_is_refused(world, monkeypatch, images):
+    x, y = images.reshape(6, -1), ARRAYS["train_labels"]
+    (world / "mnist.pkl.gz").write_bytes(pickle.dumps(((x, y), (x, y), (x, y)), 4))
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world))
+    with pytest.raises(DataError, match="does not hold MNIST's images"):
+        named.load_named("mnist")
+
+
+def test_what_is_nowhere_complete_is_downloaded_to_the_cache(world, monkeypatch):
+    put_idx(world / "data" / "mnist")
+    (world / "data" / "mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
+    with pytest.raises(DataError, match="would be downloaded") as caught:
+        named.load_named("mnist")
+    assert str(world / "cache" / "mnist") in str(caught.value)
+
+    def fake(_name, folder, _published):
+        put_idx(world / os.path.relpath(folder, world))
+
+    monkeypatch.setattr(named, "download", fake)
+    check_is_all_of_it(named.load_named("mnist"), "mnist")
+
+
+@pytest.mark.parametrize(
+    ("platform", "variable", "expected"),
+    [
+        ("linux", "XDG_CACHE_HOME", "here/pluggable-mlp"),
+        ("linux", None, "home/.cache/pluggable-mlp"),
+        ("darwin", None, "home/Library/Caches/pluggable-mlp"),
+        ("win32", "LOCALAPPDATA", "here/pluggable-mlp/Cache"),
+    ],
+)
+def test_the_cache_folder_is_where_pooch_would_have_it(monkeypatch, platform, variable, expected):
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("HOME", "home")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "here")
+    assert named.cache_folder() == expected
+
+
+def test_mnist_and_fashion_mnist_are_the_published_ones(real_data, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(real_data))
+    for name, first_labels in (("mnist", [5, 0, 4, 1, 9]), ("fashion-mnist", [9, 0, 0, 3, 0])):
+        dataset = named.load_named(name)
+        assert dataset.train_inputs.shape == (60_000, 784)
+        assert dataset.test_inputs.shape == (10_000, 784)
+        assert dataset.train_labels[:5].tolist() == first_labels
+        images = dataset.train_inputs.reshape(-1, 28, 28)
+        assert idx_sha256(images) == named.PUBLISHED[name].sha256["train_inputs"]

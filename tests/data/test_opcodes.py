@@ -1,0 +1,189 @@
+"""Pickles as data: what Python's own pickler writes is read, everything else is refused."""
+
+import os
+import pickle
+import struct
+import sys
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.data import DataError
+from pluggable_mlp.data.files import open_bounded
+from pluggable_mlp.data.opcodes import read_pickled_arrays
+
+RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
+NEW_ARRAY = RECONSTRUCT + b"cnumpy\nndarray\nK\0\x85U\1b\x87R"
+FLOAT32 = b"cnumpy\ndtype\nU\2f4K\0K\1\x87R(K\3U\1<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read_bytes(data):
+        path = tmp_path / "file.pkl"
+        path.write_bytes(data)
+        with open_bounded(str(path)) as file:
+            return read_pickled_arrays(file)
+
+    return read_bytes
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "i8", "u1", ">i2", "u8"])
+@pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray])
+def test_arrays_of_python_3_are_read(read, protocol, dtype, make):
+    array = make(np.arange(6).reshape(2, 3).astype(dtype))
+    nested = read(pickle.dumps((array, [array, np.zeros(0, dtype)]), protocol))
+    np.testing.assert_array_equal(nested[0], array, strict=True)
+    np.testing.assert_array_equal(nested[1][0], array, strict=True)
+    assert nested[1][1].shape == (0,)
+
+
+TWO_FLOATS = b"U\x08" + struct.pack("<2f", 0.5, -2.0)
+
+
+def array_of_python_2(shape=b"K\2K\1\x86", data=TWO_FLOATS):
+    """The bytes that Python 2's cPickle writes for a float32 array, without the memo."""
+    return NEW_ARRAY + b"(K\1" + shape + FLOAT32 + b"\x89" + data + b"tb"
+
+
+def test_an_array_of_python_2_is_read(read):
+    data = b"\x80\2" + array_of_python_2() + b"."
+    np.testing.assert_array_equal(pickle.loads(data, encoding="latin1"), [[0.5], [-2.0]])
+    np.testing.assert_array_equal(read(data), np.float32([[0.5], [-2.0]]), strict=True)
+
+
+class Hostile:
+    """What it leaves behind when it is unpickled is a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mkdir, (self.path,))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_hostile_pickle_does_not_run(read, tmp_path, protocol):
+    trap = str(tmp_path / "trap")
+    data = pickle.dumps(Hostile(trap), protocol)
+    with pytest.raises(DataError, match=r"file\.pkl: is no pickle of NumPy arrays"):
+        read(data)
+    assert not os.path.exists(trap)
+    pickle.loads(data)  # the trap works
+    assert os.path.exists(trap)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"os\nsystem",
+        b"builtins\neval",
+        b"numpy\nload",
+        b"numpy\nndarray.tofile",
+        b"numpy.core.multiarray\nfromfile",
+        b"numpy\n_reconstruct",
+        b"numpy.ma.core\nMaskedArray",
+        b"_codecs\nencode",
+        b"sys\nmodules",
+    ],
+)
+def test_every_other_name_is_refused(read, name):
+    with pytest.raises(DataError, match="which is refused") as caught:
+        read(b"\x80\2c" + name + b"\n.")
+    assert repr(name.decode().replace("\n", ".")) in str(caught.value)
+    module, _, attribute = name.partition(b"\n")
+    with pytest.raises(DataError, match="which is refused"):
+        read(b"\x80\4\x8c%c%b\x8c%c%b\x93." % (len(module), module, len(attribute), attribute))
+
+
+def test_a_refused_module_is_not_imported(read):
+    assert "antigravity" not in sys.modules
+    with pytest.raises(DataError, match=r"antigravity\.x"):
+        read(b"\x80\2cantigravity\nx\n.")
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "at most 0 can follow"),
+        (b"\x80\2N", "at most 0 can follow"),
+        (b"\x80\2N.", "it holds"),
+        (b"\x80\2" + array_of_python_2() + b".x", "bytes follow"),
+        (b"\x80\2" + array_of_python_2(shape=b"K\3K\1\x86") + b".", "(3, 1) has 2 entries"),
+        (b"\x80\2" + array_of_python_2(shape=b"J\xff\xff\xff\xffK\1\x86") + b".", "proper shape"),
+        (b"\x80\2" + array_of_python_2(shape=b"]") + b".", "proper shape"),
+        (b"\x80\2" + array_of_python_2(data=b"U\3abc") + b".", "is no pickle"),
+        (b"\x80\2" + array_of_python_2(data=b"K\1") + b".", "is no pickle"),
+        (b"\x80\2" + array_of_python_2(data=b"]") + b".", "is no pickle"),
+        (b"\x80\2" + array_of_python_2(data=b"X\3\0\0\0\xe2\x82\xac") + b".", "latin-1"),
+        (b"\x80\2" + NEW_ARRAY + b".", "it holds"),
+        (b"\x80\2" + FLOAT32 + b".", "it holds"),
+        (FLOAT32.replace(b"f4", b"O8") + b".", "'O8' that is no array of numbers"),
+        (FLOAT32.replace(b"f4", b"V4") + b".", "'V4' that is no array of numbers"),
+        (b"cnumpy\nndarray\n)R.", "no array of numbers"),
+        (RECONSTRUCT + b"cnumpy\ndtype\nK\0\x85U\1b\x87R.", "no array of numbers"),
+        (b"K\1)R.", "calls what is no name"),
+        (b"K\1K\2R.", "calls what is no name"),
+        (RECONSTRUCT + b"Nb.", "state of what is no array"),
+        (b"cnumpy\nndarray\n}b.", "EMPTY_DICT"),
+        (b"NNa.", "no list"),
+        (b"t.", "is no pickle"),
+        (b"R.", "is no pickle"),
+        (b"h\5.", "is no pickle"),
+        (b"\x82\1.", "EXT1"),
+        (b"\x80\4\x97.", "NEXT_BUFFER"),
+        (b"Sos\n.", "is no pickle"),
+        (b"(dp0\n.", "DICT"),
+        (b"L1L\n.", "LONG"),
+        (b"c" + b"x" * 10_000, "is no pickle"),
+    ],
+)
+def test_what_is_no_pickle_of_arrays_is_refused(read, data, fault):
+    with pytest.raises(DataError) as caught:
+        read(data)
+    assert fault in str(caught.value)
+    assert "file.pkl: " in str(caught.value)
+
+
+LAUGHS = b"K\1" + b"".join(b"q%ch%c\x86" % (k, k) for k in range(200))
+"""A tuple that holds twice what holds twice ...: 2**200 items to print, compare or hash."""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"N" * 10_002 + b".",
+        b"Nr\xff\xff\xff\x7f.",  # a memo of 2**31 entries
+        b"T\xff\xff\xff\x7f.",  # a string of 2**31 bytes
+        b"B\xff\xff\xff\xff.",
+        b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.",
+        b"\x8b\xff\xff\xff\x7f.",  # an integer of 2**31 bytes
+        LAUGHS + b".",
+        b"cnumpy\ndtype\n" + LAUGHS + b"\x85R.",
+        b"cnumpy\ndtype\n" + LAUGHS + b"R.",
+        LAUGHS + b")R.",
+        NEW_ARRAY + LAUGHS + b"b.",
+        NEW_ARRAY + b"(K\1" + LAUGHS + FLOAT32 + b"\x89U\0tb.",
+        NEW_ARRAY + b"(K\1" + b"K\0\x85" + FLOAT32 + b"\x89" + LAUGHS + b"tb.",
+        b"cnumpy\ndtype\nU\2f4\x85R(K\3" + LAUGHS + b"tb.",
+        b"]q\0(" + b"h\0" * 1000 + b"e.",  # a list of itself
+    ],
+)
+def test_a_small_pickle_takes_little_memory_and_time(read, peak_memory, data):
+    def refuse():
+        with pytest.raises(DataError):
+            read(data)
+
+    assert peak_memory(refuse) < 2**21
+
+
+def test_one_string_does_not_become_many_arrays(read):
+    first = array_of_python_2(
+        b"J\0\0\4\0\x85", b"T" + struct.pack("<I", 2**20) + bytes(2**20) + b"q\0"
+    )
+    again = array_of_python_2(b"J\0\0\4\0\x85", b"h\0")
+    assert [array.nbytes for array in read(b"(" + first + again * 5 + b"t.")] == [2**20] * 6
+    with pytest.raises(DataError, match="more than 6 arrays"):
+        read(b"(" + first + again * 6 + b"t.")

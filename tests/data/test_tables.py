@@ -1,0 +1,268 @@
+"""NumPy's .npz, and comma-separated text."""
+
+import gzip
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pluggable_mlp.data import DataError
+from pluggable_mlp.data.tables import read_csv, read_npz
+
+examples = settings(deadline=None, max_examples=200)
+X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5
+Y = np.arange(14) % 3
+TRAIN = [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]
+TEST = [6, 13]
+
+
+def npz(compress=False, **arrays):
+    stream = io.BytesIO()
+    (np.savez_compressed if compress else np.savez)(stream, **arrays)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="session")
+def read(scratch):
+    def read_bytes(data, name="table.npz"):
+        path = scratch / name
+        path.write_bytes(data)
+        return (read_npz if name.endswith(".npz") else read_csv)(str(path))
+
+    return read_bytes
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npz_is_read_and_divided(read, check_rules, compress, dtype, order):
+    dataset = read(npz(compress, X=X.astype(dtype, order=order), y=Y))
+    check_rules(dataset)
+    assert dataset.train_inputs.dtype == np.dtype(dtype).newbyteorder("=")
+    assert dataset.train_inputs.tolist() == X[TRAIN].tolist()
+    assert dataset.test_inputs.tolist() == X[TEST].tolist()
+    assert dataset.train_labels.tolist() == Y[TRAIN].tolist()
+    assert dataset.test_labels.tolist() == Y[TEST].tolist()
+    assert (dataset.scale, dataset.classes, dataset.validation_inputs) == (None, 3, None)
+
+
+def test_npz_with_a_test_part_is_not_divided(read, check_rules):
+    dataset = read(npz(X=X, y=Y, X_test=X[:2], y_test=Y[:2]))
+    check_rules(dataset)
+    assert dataset.train_inputs.tolist() == X.tolist()
+    assert dataset.test_inputs.tolist() == X[:2].tolist()
+
+
+def test_npz_of_bytes_holds_pixels(read, check_rules):
+    images = np.arange(14 * 4, dtype=np.uint8).reshape(14, 2, 2)
+    dataset = read(npz(X=images, y=Y))
+    check_rules(dataset)
+    assert dataset.scale == 1 / 256
+    assert dataset.train_inputs.tolist() == images.reshape(14, 4)[TRAIN].tolist()
+
+
+def zipped(method=zipfile.ZIP_STORED, **members):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+    return stream.getvalue()
+
+
+def npy(array):
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.asarray(array))
+    return stream.getvalue()
+
+
+def npy_that_claims(shape):
+    stream = io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue() + X.tobytes()
+
+
+NAN = np.where(np.arange(42).reshape(14, 3) == 7, np.nan, X)
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "no readable .npz"),
+        (b"PK", "no readable .npz"),
+        (npy(X), "no readable .npz"),
+        (npz(X=X), "has no y; it has X"),
+        (npz(x=X, y=Y), "has no X"),
+        (npz(X=X, y=Y, X_test=X), "has no y_test"),
+        (zipped(), "has no X and no y"),
+        (npz(X=X.astype(object), y=Y), "Object arrays cannot be loaded"),
+        (npz(X=X, y=Y.astype(object)), "Object arrays cannot be loaded"),
+        (zipped(X=npy(X), y=b""), "no readable .npz"),
+        (zipped(X=npy(X) + b"\0", y=npy(Y)), "bytes follow after the end of X"),
+        (zipped(X=npy(X)[:-1], y=npy(Y)), "no readable .npz"),
+        (zipped(X=npy_that_claims((2**40, 3)), y=npy(Y)), "no readable .npz"),
+        (zipped(X=npy_that_claims((2**33, 2**31)), y=npy(Y)), "no readable .npz"),
+        (zipped(X=npy_that_claims((15, 3)), y=npy(Y)), "no readable .npz"),
+        (zipped(X=npy_that_claims((14, 2)), y=npy(Y)), "bytes follow after the end of X"),
+        (npz(X=np.float64(1), y=Y), "the inputs have shape ()"),
+        (npz(X=X, y=np.int64(1)), "the labels ()"),
+        (npz(X=X[:5], y=Y), "shape (5, 3), the labels (14,)"),
+        (npz(X=X[:6], y=Y[:6]), "holds 6 examples; give at least 7"),
+        (npz(X=X[:0], y=Y[:0]), "holds 0 examples"),
+        (npz(X=X[:, 0], y=Y), "shape (12,)"),
+        (npz(X=X, y=Y - 1), "out of range"),
+        (npz(X=X, y=Y * 5), "out of range"),
+        (npz(X=X, y=Y + 0.5), "not an integer"),
+        (npz(X=X, y=np.zeros(14)), "two classes"),
+        (npz(X=X + 1j, y=Y), "complex128"),
+        (npz(X=X.astype(str), y=Y), "<U"),
+        (npz(X=NAN, y=Y), "feature 1 of example 2 of the train part is not a finite number"),
+        (npz(X=X, y=Y, X_test=np.full((14, 3), -np.inf), y_test=Y), "of the test part is not"),
+    ],
+)
+def test_a_bad_npz_is_named_with_its_fault(read, data, fault):
+    with pytest.raises(DataError, match=r"table\.npz: ") as caught:
+        read(data)
+    assert fault in str(caught.value)
+
+
+def test_an_npz_bomb_is_refused(read, peak_memory):
+    bomb = zipped(zipfile.ZIP_DEFLATED, X=npy(np.zeros((2**13, 2**13), np.uint8)), y=npy(Y))
+    assert len(bomb) < 2**20
+
+    def refuse():
+        with pytest.raises(DataError, match="unreasonably many"):
+            read(bomb)
+
+    assert peak_memory(refuse) < 2**20
+
+
+VALID = npz(True, X=X, y=Y)
+
+
+@examples
+@given(st.integers(0, len(VALID) - 1))
+def test_a_truncated_npz_is_a_fault(read, keep):
+    with pytest.raises(DataError, match=r"table\.npz"):
+        read(VALID[:keep])
+
+
+@examples
+@given(
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 255)), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_a_changed_npz_is_a_fault_or_unchanged_in_its_data(read, data_or_fault, changes, compress):
+    data = bytearray(npz(compress, X=X, y=Y))
+    for place, change in changes:
+        data[place % len(data)] ^= change
+    dataset = data_or_fault(lambda: read(bytes(data)), "table.npz")
+    if dataset is None:
+        return
+    # The checksums of the zip file protect all but dates and the like.
+    assert dataset.train_inputs.tolist() == X[TRAIN].tolist()
+    assert dataset.train_labels.tolist() == Y[TRAIN].tolist()
+
+
+@examples
+@given(st.binary(max_size=80), st.binary(max_size=40))
+def test_an_npz_of_other_members_is_a_fault(read, header, rest):
+    with pytest.raises(DataError, match=r"table\.npz"):
+        read(zipped(X=b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + rest, y=rest))
+
+
+ROWS = [",".join(map(str, [*row, label])) for row, label in zip(X.tolist(), Y, strict=True)]
+HEADERS = {
+    "none": "",
+    "names": "a,b,c,label\n",
+    "quoted": '"a","b","c","label"\n',
+    "blank": "\n\na,b,c,label\n\n",
+    "byte order mark": "\ufeffa,b,c,label\n",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_csv_is_read_and_divided(read, check_rules, header, end, pack):
+    text = header + "\n".join(ROWS) + "\n"
+    dataset = read(pack(text.replace("\n", end).encode()), "table.csv")
+    check_rules(dataset)
+    assert dataset.train_inputs.tolist() == X[TRAIN].tolist()
+    assert dataset.test_inputs.tolist() == X[TEST].tolist()
+    assert dataset.train_labels.tolist() == Y[TRAIN].tolist()
+    assert dataset.test_labels.tolist() == Y[TEST].tolist()
+    assert (dataset.scale, dataset.classes) == (None, 3)
+    assert dataset.train_inputs.dtype == np.float64
+
+
+def test_csv_fields_may_be_quoted(read):
+    text = "\n".join('"' + row.replace(",", '","') + '"' for row in ROWS)
+    assert read(text.encode(), "table.csv").train_inputs.tolist() == X[TRAIN].tolist()
+
+
+def changed(row, text):
+    return "\n".join([*ROWS[:row], text, *ROWS[row + 1 :]])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "holds no numbers"),
+        (" \n\n", "holds no numbers"),
+        ("a,b,label\n", "holds no numbers"),
+        (changed(3, "1,2,0"), "number of columns changed from 4 to 3"),
+        (changed(3, "1,2,3,4,0"), "number of columns changed from 4 to 5"),
+        (changed(3, "1,x,3,0"), "'x'"),
+        (changed(0, "1,x,3,0"), "'x'"),
+        (changed(3, "1,,3,0"), "''"),
+        (changed(3, "1,nan,3,0"), "holds nan in column 2 of the line of numbers 4"),
+        (changed(3, "1,2,-inf,0"), "holds -inf in column 3 of the line of numbers 4"),
+        (changed(3, "1e999,2,3,0"), "holds inf in column 1 of the line of numbers 4"),
+        (changed(3, "1,2,3,nan"), "holds nan in column 4"),
+        (changed(3, "1,2,3,0.5"), "label 0.5 is not an integer"),
+        (changed(3, "1,2,3,-1"), "out of range"),
+        (changed(3, "1,2,3,99"), "label is 99"),
+        (changed(3, '"1,2,3,0'), "no table of numbers"),
+        (changed(3, "1,2,3,0\0"), "no table of numbers"),
+        ("\n".join(row.replace(",", ";") for row in ROWS), "no table of numbers"),
+        ("\n".join(row.replace(",", " ") for row in ROWS), "no table of numbers"),
+        ("\n".join("1" for _ in ROWS), "one column"),
+        ("\n".join(ROWS[:6]), "holds 6 examples"),
+        (gzip.compress("\n".join(ROWS).encode())[:-1], "cannot be read"),
+        (b"\xff\xfe1,2\n", "utf-8"),
+    ],
+)
+def test_a_bad_csv_is_named_with_its_fault(read, text, fault):
+    with pytest.raises(DataError, match=r"table\.csv: ") as caught:
+        read(text.encode() if isinstance(text, str) else text, "table.csv")
+    assert fault in str(caught.value)
+
+
+def test_a_csv_bomb_is_cut_off(read, peak_memory):
+    bomb = gzip.compress(b"0,1\n" * 2**22, mtime=0) * 64
+
+    def refuse():
+        with pytest.raises(DataError, match="bomb"):
+            read(bomb, "table.csv.gz")
+
+    assert peak_memory(refuse) < 150 * 2**20
+
+
+@examples
+@given(st.one_of(st.binary(max_size=60), st.text("019.,-e\n\r\"'anif ;\0#", max_size=60)))
+def test_random_text_is_a_fault_or_valid_data(read, data_or_fault, text):
+    data = text.encode() if isinstance(text, str) else text
+    data_or_fault(lambda: read(data, "table.csv"), "table.csv")
+
+
+@examples
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(1, 255)), min_size=1, max_size=3))
+def test_a_changed_csv_is_a_fault_or_valid_data(read, data_or_fault, changes):
+    data = bytearray("\n".join(ROWS).encode())
+    for place, change in changes:
+        data[place % len(data)] ^= change
+    data_or_fault(lambda: read(bytes(data), "table.csv"), "table.csv")
