@@ -12,7 +12,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError
 
-__all__ = ["PIXEL_SCALE", "TEST_PERIOD", "Examples", "build_dataset", "divide"]
+__all__ = ["PIXEL_SCALE", "TEST_PERIOD", "Examples", "as_inputs", "build_dataset", "divide"]
 
 Examples = tuple[Array, Array]
 """Inputs (n, ...) and labels (n,) as a file holds them."""
@@ -78,7 +78,7 @@ def build_dataset(
     arrays = {}
     for part, (inputs, labels) in parts.items():
         if inputs is not None:
-            arrays[f"{part}_inputs"] = _as_inputs(name, part, inputs)
+            arrays[f"{part}_inputs"] = as_inputs(name, part, inputs)
             arrays[f"{part}_labels"] = _as_labels(name, part, labels)
     pixels = arrays["train_inputs"].dtype == np.uint8
     classes = _count_classes(
@@ -87,7 +87,14 @@ def build_dataset(
     return Dataset(name=name, scale=scale if pixels else None, classes=classes, **arrays)
 
 
-def _as_inputs(name: str, part: str, values: Array) -> Array:
+def as_inputs(name: str, part: str, values: Array) -> Array:
+    """Convert inputs (n, ...) to (n, features), as `build_dataset` says; not yet checked for NaN.
+
+    Raises
+    ------
+    DataError
+        If they are no numbers, or not at least one example of one feature.
+    """
     if values.ndim < 2 or 0 in values.shape:
         fault = f"the {part} inputs have shape {values.shape}"
         raise DataError(name, fault, "give examples along the first axis, features along the rest")

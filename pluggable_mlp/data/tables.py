@@ -6,6 +6,7 @@ Both hold one table as a rule; it is divided as `conversion.divide` says.
 import io
 import os
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY, decompressed_limit, open_bounded
 
-__all__ = ["read_csv", "read_csv_table", "read_npz"]
+__all__ = ["read_csv", "read_csv_table", "read_npz", "read_npz_arrays"]
 
 
 def read_npz(path: str) -> Dataset:
@@ -29,17 +30,7 @@ def read_npz(path: str) -> Dataset:
     DataError
         If the file is damaged, an array is missing, or holds objects instead of numbers.
     """
-    if not os.path.isfile(path):
-        raise DataError(path, "there is no such file", "check the path")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = _read_members(path, archive)
-    except DataError:
-        raise
-    except Exception as error:  # zipfile and numpy.lib.format do not say what a bad file raises
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        fault = f"is no readable .npz file: {reason}"
-        raise DataError(path, fault, "write it with numpy.savez(path, X=X, y=y)") from error
+    arrays = read_npz_arrays(path, ("X", "y"), ("X_test", "y_test"))
     if "X_test" in arrays:
         train, test = (arrays["X"], arrays["y"]), (arrays["X_test"], arrays["y_test"])
     else:
@@ -47,18 +38,41 @@ def read_npz(path: str) -> Dataset:
     return build_dataset(path, train, test)
 
 
-def _read_members(path: str, archive: zipfile.ZipFile) -> dict[str, Array]:
-    present = {name.removesuffix(".npy") for name in archive.namelist()}
-    wanted = ["X", "y"]
-    if present & {"X_test", "y_test"}:
-        wanted += ["X_test", "y_test"]
-    missing = [name for name in wanted if name not in present]
-    if missing:
-        fault = f"has no {' and no '.join(missing)}; it has {', '.join(sorted(present)[:20])}"
-        raise DataError(path, fault, "write it with numpy.savez(path, X=X, y=y)")
+def read_npz_arrays(
+    path: str, needed: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, Array]:
+    """Read arrays of an .npz file by their names: the needed ones, and the optional ones if any.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, an array is missing, or holds objects instead of numbers.
+    """
+    if not os.path.isfile(path):
+        raise DataError(path, "there is no such file", "check the path")
+    remedy = f"write it with numpy.savez(path, {', '.join(f'{name}={name}' for name in needed)})"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            present = {name.removesuffix(".npy") for name in archive.namelist()}
+            wanted = [*needed, *(optional if present & set(optional) else ())]
+            missing = [name for name in wanted if name not in present]
+            if missing:
+                fault = (
+                    f"has no {' and no '.join(missing)}; it has {', '.join(sorted(present)[:20])}"
+                )
+                raise DataError(path, fault, remedy)
+            return _read_members(path, archive, wanted)
+    except DataError:
+        raise
+    except Exception as error:  # zipfile and numpy.lib.format do not say what a bad file raises
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(path, f"is no readable .npz file: {reason}", remedy) from error
+
+
+def _read_members(path: str, archive: zipfile.ZipFile, names: list[str]) -> dict[str, Array]:
     limit = decompressed_limit(path)
     arrays = {}
-    for name in wanted:
+    for name in names:
         entry = archive.getinfo(f"{name}.npy")
         limit -= entry.file_size
         if limit < 0:
