@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pluggable_mlp.cli.options import ArithmeticOption, BackendOption, DataOption, widths
-
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:

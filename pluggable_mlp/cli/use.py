@@ -54,7 +54,15 @@ def predict(
 
     place = get_backend(backend)
     config, settings, mlp, parameters = load_run(run, place)
-    rows = predict_rows(config, settings, mlp, parameters, inputs, place)
+    rows = predict_rows(
+        mlp,
+        parameters,
+        inputs,
+        scale=config["scale"],
+        dtype=settings.dtype,
+        arithmetic=settings.arithmetic,
+        backend=place,
+    )
     header = ["prediction", *(f"p{k}" for k in range(mlp.sizes[-1]))]
     if output is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])

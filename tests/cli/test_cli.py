@@ -1,0 +1,44 @@
+"""The command line as a whole: help, quickness, and `backends`."""
+
+import subprocess
+import sys
+
+
+def imported_by(code: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter holds after running code."""
+    program = f"{code}\nimport sys; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_lists_the_commands(command):
+    outcome = command("--help")
+    assert outcome.code == 0
+    for name in ("train", "evaluate", "predict", "compare", "backends"):
+        assert name in outcome.out
+
+
+def test_the_command_line_imports_no_array_library_but_numpy():
+    modules = imported_by("import pluggable_mlp.cli")
+    assert not modules & {"torch", "jax", "cupy", "array_api_strict", "pooch", "scipy"}
+
+
+def test_backends_lists_what_is_here_without_importing_torch_or_jax():
+    code = (
+        "import sys; sys.argv = ['pluggable-mlp', 'backends']\n"
+        "from pluggable_mlp.cli import main\n"
+        "try: main()\nexcept SystemExit as stop: assert not stop.code\n"
+    )
+    assert not imported_by(code) & {"torch", "jax"}
+
+
+def test_backends_says_why_one_is_not_here(command, monkeypatch):
+    from pluggable_mlp import backends
+
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    outcome = command("backends")
+    assert outcome.code == 0
+    assert "jax is not installed" in " ".join(outcome.out.split())
+    assert "pluggable-mlp[jax]" in outcome.out

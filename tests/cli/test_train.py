@@ -1,0 +1,133 @@
+"""`train`: what it reaches, what it prints, what it leaves, what it refuses."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+
+def test_the_readme_command_reaches_95_percent_on_the_embedded_digits(command):
+    outcome = command("train", "--backend", "numpy")
+    assert outcome.code == 0
+    last = outcome.out.splitlines()[-1]
+    accuracy = float(last.removeprefix("test accuracy ").split("%")[0])
+    assert accuracy >= 95.0
+    assert outcome.err == ""  # progress is for terminals
+
+
+def test_other_seeds_reach_it_too(command):
+    for seed in (1, 2):
+        outcome = command("train", "--quiet", "--seed", seed)
+        assert float(outcome.out.removeprefix("test accuracy ").split("%")[0]) >= 95.0
+
+
+def test_a_run_folder_holds_what_the_design_names(command, tmp_path):
+    folder = tmp_path / "run"
+    outcome = command("train", "--epochs", 2, "--hidden", "20,10", "--output", folder)
+    assert outcome.code == 0
+    summary = json.loads((folder / "summary.json").read_text())
+    names = (
+        "backend device versions arithmetic dtype seed epochs train_loss test_accuracy seconds "
+        "examples_per_second parameters_sha256"
+    )
+    assert set(names.split()) <= set(summary)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert summary["train_loss"] == lines[-1]["train_loss"]
+    tensors = load_file(folder / "model.safetensors")
+    assert {name: t.shape for name, t in tensors.items()} == {
+        "0.W": (64, 20), "0.b": (20,), "1.W": (20, 10), "1.b": (10,), "2.W": (10, 10), "2.b": (10,)
+    }  # fmt: skip
+    # The hash by its definition: layer order, W before b, little-endian bytes in C order.
+    order = ("0.W", "0.b", "1.W", "1.b", "2.W", "2.b")
+    expected = hashlib.sha256(b"".join(tensors[name].astype("<f4").tobytes() for name in order))
+    assert summary["parameters_sha256"] == expected.hexdigest()
+
+
+def test_the_seed_decides_the_result(command, tmp_path):
+    hashes = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        command("train", "--quiet", "--epochs", 1, "--seed", seed, "--output", tmp_path / name)
+        hashes.append(json.loads((tmp_path / name / "summary.json").read_text()))
+    a, b, c = (summary["parameters_sha256"] for summary in hashes)
+    assert a == b != c
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--activation", "sigmod"], ["activation", "'sigmod'", "did you mean 'sigmoid'"]),
+        (["--dtype", "float16"], ["dtype", "'float16'", "float32, float64"]),
+        (["--hidden", "10,x"], ["--hidden", "'10,x'", "256,128"]),
+        (["--hidden", "0"], ["--hidden", "'0'"]),
+        (["--batch-size", "0"], ["batch_size is 0", "at least 1"]),
+        (["--epochs", "-1"], ["epochs is -1"]),
+        (["--learning-rate", "nan"], ["learning_rate is nan"]),
+        (["--seed", "-1"], ["seed is -1"]),
+        (["--arithmetic", "exact"], ["arithmetic is 'exact'", "native"]),
+        (["--backend", "numpi"], ["backend is 'numpi'", "did you mean 'numpy'"]),
+        (["--data", "nowhere.csv"], ["nowhere.csv", "no such file"]),
+    ],
+)
+def test_wrong_arguments_are_named_with_what_was_expected(command, arguments, words):
+    outcome = command("train", *arguments)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    for word in words:
+        assert word in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_an_unknown_option_is_an_error(command):
+    outcome = command("train", "--bakend", "numpy")
+    assert outcome.code == 2
+    assert "--bakend" in outcome.err
+
+
+def test_an_unavailable_backend_ends_with_3_and_the_remedy(command, monkeypatch):
+    from pluggable_mlp import backends
+
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    outcome = command("train", "--backend", "cupy")
+    assert outcome.code == 3
+    assert "cupy is not installed" in outcome.err
+    assert "cupy-cuda12" in outcome.err
+
+
+def test_a_folder_that_holds_something_is_refused_before_training(command, tmp_path):
+    (tmp_path / "precious.txt").write_text("keep")
+    outcome = command("train", "--output", tmp_path)
+    assert outcome.code == 2
+    assert "already holds something" in outcome.err
+    assert (tmp_path / "precious.txt").read_text() == "keep"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a child process")
+def test_an_interrupted_run_saves_its_whole_epochs_and_ends_with_130(tmp_path: Path):
+    folder = tmp_path / "run"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pluggable_mlp.cli", "train", "--epochs", "1000000", "--output",
+         str(folder)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stdout.readline().startswith("epoch   1/")
+    time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert "Traceback" not in err
+    assert "interrupted after" in err
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["epochs"] == len((folder / "metrics.jsonl").read_text().splitlines()) >= 1
+    assert "test accuracy" in out
+    assert np.isfinite(load_file(folder / "model.safetensors")["0.W"]).all()
