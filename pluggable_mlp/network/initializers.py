@@ -35,13 +35,13 @@ class Initializer:
     random_biases: bool = False
 
     def draw(self, seed: int, stream: int, shapes: dict[str, Shape]) -> dict[str, Array]:
-        """Return host arrays, float64, by name; `stream` tells layers apart."""
+        """Return host data, float64, by name; `stream` tells layers apart."""
         inputs, outputs = shapes["W"]
         scale = math.sqrt(self.variance(inputs, outputs))
-        drawn = {"W": self._deviates(seed, 2 * stream, shapes["W"]) * scale}
-        deviates = self._deviates(seed, 2 * stream + 1, shapes["b"])
-        drawn["b"] = deviates * (scale if self.random_biases else 0.0)
-        return drawn
+        W = self._deviates(seed, 2 * stream, shapes["W"]) * scale
+        if not self.random_biases:
+            return {"W": W, "b": [0.0] * outputs}
+        return {"W": W, "b": self._deviates(seed, 2 * stream + 1, shapes["b"]) * scale}
 
     def _deviates(self, seed: int, step: int, shape: Shape) -> Array:
         """Return deviates of mean 0 and variance 1."""

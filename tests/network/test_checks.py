@@ -1,0 +1,170 @@
+"""The network's door: every wrong argument is an error that names it and what was expected."""
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP
+from pluggable_mlp.network.checks import check_labels, check_sizes
+
+MLP_323 = MLP([3, 2, 4])
+X = np.zeros((5, 3))
+LABELS = np.asarray([0, 1, 2, 3, 0])
+
+
+def parameters(dtype="float64"):
+    return [
+        {"W": np.zeros((3, 2), dtype), "b": np.zeros(2, dtype)},
+        {"W": np.zeros((2, 4), dtype), "b": np.zeros(4, dtype)},
+    ]
+
+
+def with_layer(index, **changes):
+    changed = parameters()
+    changed[index].update(changes)
+    return changed
+
+
+@pytest.mark.parametrize("sizes", [[], [3], [3, 0], [3, -1, 2], [3, 2.0], "ab", [3, "2"]])
+def test_sizes(sizes):
+    with pytest.raises(ValueError, match=r"sizes is .*, expected at least two positive integers"):
+        MLP(sizes)
+
+
+def test_sizes_become_a_tuple():
+    assert check_sizes([3, 2]) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (parameters()[:1], ValueError, r"parameters has 1 layers, expected 2 for \(3, 2, 4\)"),
+        (
+            [{"W": np.zeros((3, 2))}, parameters()[1]],
+            ValueError,
+            r"parameters\[0\] holds \['W'\], expected \['W', 'b'\]",
+        ),
+        (
+            with_layer(1, gain=np.zeros(4)),
+            ValueError,
+            r"parameters\[1\] holds \['W', 'b', 'gain'\], expected \['W', 'b'\]",
+        ),
+        (
+            with_layer(1, W=np.zeros((4, 2))),
+            ValueError,
+            r"parameters\[1\]\['W'\] has shape \(4, 2\), expected \(…, \(2, 4\)\)",
+        ),
+        (
+            with_layer(0, b=np.zeros(3)),
+            ValueError,
+            r"parameters\[0\]\['b'\] has shape \(3,\), expected \(…, \(2,\)\)",
+        ),
+        (
+            with_layer(1, b=np.zeros(4, "float32")),
+            ValueError,
+            r"parameters\[1\]\['b'\] is float32, but the first parameter is float64",
+        ),
+        (parameters("int64"), ValueError, "parameters are int64, expected float32 or float64"),
+        (
+            with_layer(0, b=[0.0, 0.0]),
+            TypeError,
+            r"parameters\[0\]\['b'\] is a .*list, not an array",
+        ),
+        (
+            with_layer(1, W=strict.zeros((2, 4))),
+            TypeError,
+            r"parameters\[0\]\['W'\] is an array of numpy, but parameters\[1\]\['W'\] is an array "
+            "of array_api_strict",
+        ),
+    ],
+)
+def test_parameters(wrong, error, message):
+    for call in (
+        lambda: MLP_323.logits(wrong, X),
+        lambda: MLP_323.predict_proba(wrong, X),
+        lambda: MLP_323.loss_and_gradients(wrong, X, LABELS),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (np.zeros((5, 4)), ValueError, r"x has shape \(5, 4\), expected \(batch, 3\)"),
+        (np.zeros(3), ValueError, r"x has shape \(3,\), expected \(batch, 3\)"),
+        (np.zeros((0, 3)), ValueError, r"x has shape \(0, 3\), .* a batch of at least 1"),
+        (np.zeros((5, 3), "float32"), ValueError, "x is float32, but the parameters are float64"),
+        (np.zeros((5, 3), "int64"), ValueError, "x is int64, but the parameters are float64"),
+        (
+            [[0.0] * 3],
+            TypeError,
+            "x is a builtins.list, not an array; make one with backend.asarray",
+        ),
+        (
+            strict.zeros((5, 3)),
+            TypeError,
+            "x is an array of array_api_strict, but parameters is an array of numpy",
+        ),
+    ],
+)
+def test_inputs(x, error, message):
+    for call in (
+        lambda: MLP_323.logits(parameters(), x),
+        lambda: MLP_323.predict_proba(parameters(), x),
+        lambda: MLP_323.loss_and_gradients(parameters(), x, LABELS),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (np.asarray([0, 1, 2, 3]), ValueError, r"labels have shape \(4,\), expected \(5,\)"),
+        (np.asarray([0, 1, 2, 3, 4]), ValueError, "labels run from 0 to 4, expected 0 to 3"),
+        (np.asarray([0, -1, 2, 3, 3]), ValueError, "labels run from -1 to 3, expected 0 to 3"),
+        (
+            np.zeros(5),
+            ValueError,
+            r"labels are float64 of shape \(5,\), expected integers \(batch,\)",
+        ),
+        (np.zeros((5, 3)), ValueError, r"labels are float64 of shape \(5, 3\), .* \(5, 4\)"),
+        (np.zeros((5, 4), "float32"), ValueError, r"labels are float32 .* rows .* of float64"),
+        (np.zeros((5, 4), "int64"), ValueError, r"labels have shape \(5, 4\), expected \(5,\)"),
+        (np.zeros(5, "bool"), ValueError, "labels are bool"),
+        ([0, 1, 2, 3, 0], TypeError, "labels is a builtins.list, not an array"),
+        (
+            strict.zeros(5, dtype=strict.int64),
+            TypeError,
+            "labels is an array of array_api_strict, but x is an array of numpy",
+        ),
+    ],
+)
+def test_labels(labels, error, message):
+    with pytest.raises(error, match=message):
+        MLP_323.loss_and_gradients(parameters(), X, labels)
+
+
+def test_two_devices_in_one_call_are_named():
+    def on(device, *shape):
+        return strict.zeros(shape, device=strict.Device(device))
+
+    mlp = MLP([3, 2])
+    own = [{"W": on("device1", 3, 2), "b": on("device1", 2)}]
+    with pytest.raises(ValueError, match=r"x is on device .*device2.*, but parameters .*device1"):
+        mlp.logits(own, on("device2", 5, 3))
+    with pytest.raises(ValueError, match=r"\['W'\] is on device .*device1.*\['b'\] .*device2"):
+        mlp.logits([{**own[0], "b": on("device2", 2)}], on("device1", 5, 3))
+    with pytest.raises(ValueError, match=r"labels is on device .*device2.*, but x .*device1"):
+        mlp.loss_and_gradients(own, on("device1", 5, 3), on("device2", 5, 2))
+
+
+def test_what_fits_is_let_in(backend):
+    """Indices of every integer dtype, rows of the dtype of x, leading axes."""
+    x = backend.asarray(np.zeros((5, 3)))
+    for kind in ("uint8", "int32", "int64"):
+        check_labels(MLP_323, x, backend.asarray(LABELS, dtype=kind))
+    check_labels(MLP_323, x, backend.asarray(np.zeros((5, 4))))
+    stacked = backend.asarray(np.zeros((2, 5, 3)))
+    check_labels(MLP_323, stacked, backend.asarray(np.stack([LABELS, LABELS])))
