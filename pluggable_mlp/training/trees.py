@@ -1,12 +1,25 @@
-"""Lists of dicts of arrays (parameters, gradients, moments): walking several at once."""
+"""Lists of dicts of arrays (parameters, gradients, moments): walking several at once.
+
+Shapes: a layer's "W" is (…, in, out); every other array, a bias, a gain or a shift, is
+(…, out).  Leading axes are independent networks.  Formulas belong elsewhere.
+"""
 
 from collections.abc import Callable
 
+from array_api_compat import array_namespace
+
 from pluggable_mlp.arrays import Array
 
-__all__ = ["Tree", "map_arrays"]
+__all__ = ["Tree", "core_axes", "map_arrays", "map_weights", "zeros_like"]
 
 Tree = list[dict[str, Array]]
+
+_WEIGHTS = "W"
+
+
+def core_axes(name: str) -> int:
+    """Return how many of an array's last axes belong to one network: 2 for "W", else 1."""
+    return 2 if name == _WEIGHTS else 1
 
 
 def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
@@ -18,3 +31,21 @@ def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tr
         }
         for index, of in enumerate(first)
     ]
+
+
+def map_weights(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
+    """Return `map_arrays` on the matrices "W" alone; the first's other arrays stay as they are."""
+    return [
+        {
+            name: function(array, *(other[index][name] for other in others))
+            if name == _WEIGHTS
+            else array
+            for name, array in of.items()
+        }
+        for index, of in enumerate(first)
+    ]
+
+
+def zeros_like(tree: Tree) -> Tree:
+    """Return a tree of zeros of the same shapes, dtypes, library and device."""
+    return map_arrays(lambda array: array_namespace(array).zeros_like(array), tree)

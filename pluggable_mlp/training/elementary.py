@@ -1,0 +1,82 @@
+"""Powers and cosines of Python floats, with the same bits on every machine.
+
+`math.pow` and `math.cos` are the C library's, which rounds them as it likes.  Here are only
+operations whose result IEEE 754 or the decimal arithmetic specification fixes.  Functions of
+arrays belong in the arithmetic.
+"""
+
+import math
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+__all__ = ["cos_pi", "integer_power", "real_power"]
+
+# fdlibm k_cos.c and k_sin.c (Sun Microsystems, 1993), on [-pi/4, pi/4]:
+# cos x = 1 - z/2 + z^2 C(z) and sin x = x + x z S(z) with z = x^2, highest coefficient first.
+_COSINE = (
+    -1.13596475577881948265e-11,
+    2.08757232129817482790e-09,
+    -2.75573143513906633035e-07,
+    2.48015872894767294178e-05,
+    -1.38888888888741095749e-03,
+    4.16666666666666019037e-02,
+)
+_SINE = (
+    1.58969099521155010221e-10,
+    -2.50507602534068634195e-08,
+    2.75573137070700676789e-06,
+    -1.98412698298579493134e-04,
+    8.33333333332248946124e-03,
+    -1.66666666666666324348e-01,
+)
+
+# So many more digits than a float's 17 that what they round away is not seen in the result.
+_DIGITS = Context(prec=40, rounding=ROUND_HALF_EVEN, Emin=-99999, Emax=99999, traps=[])
+
+
+def cos_pi(x: float) -> float:
+    """Return cos(pi x) for 0 <= x <= 1, to 2 units in the last place."""
+    if x > 0.5:
+        return -cos_pi(1.0 - x)
+    if x > 0.25:
+        return _sine((0.5 - x) * math.pi)
+    z = (x * math.pi) * (x * math.pi)
+    half = 0.5 * z
+    rest = 1.0 - half
+    # 1 - half, and what that subtraction rounded away.
+    return rest + (((1.0 - rest) - half) + z * z * _horner(_COSINE, z))
+
+
+def _sine(x: float) -> float:
+    z = x * x
+    return x + x * z * _horner(_SINE, z)
+
+
+def _horner(coefficients: tuple[float, ...], z: float) -> float:
+    value = 0.0
+    for coefficient in coefficients:
+        value = value * z + coefficient
+    return value
+
+
+def integer_power(base: float, exponent: int) -> float:
+    """Return base to a power of at least 0, by squaring: about 2 log2(exponent) products.
+
+    Each rounding is carried through the remaining squarings, so that the relative error stays
+    below exponent * 2^-52.
+    """
+    result = 1.0
+    while exponent:
+        if exponent % 2:
+            result *= base
+        base *= base
+        exponent //= 2
+    return result
+
+
+def real_power(base: float, exponent: float) -> float:
+    """Return base to any power, base > 0: exp(exponent log base), in 40 decimal digits.
+
+    The decimal specification has exp and ln correctly rounded, so every machine agrees.
+    """
+    logarithm = _DIGITS.ln(Decimal(base))
+    return float(_DIGITS.exp(_DIGITS.multiply(logarithm, Decimal(exponent))))

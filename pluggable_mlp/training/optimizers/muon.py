@@ -1,0 +1,150 @@
+"""Muon: orthogonalized momentum for hidden matrices, AdamW for the rest; no other optimizer."""
+
+import math
+from dataclasses import dataclass
+
+from pluggable_mlp.arithmetic import Arithmetic
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.training.checks import check_number
+from pluggable_mlp.training.optimizers.adam import AdamW
+from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
+from pluggable_mlp.training.optimizers.moments import average
+from pluggable_mlp.training.optimizers.weight_decay import shrink_weights
+from pluggable_mlp.training.schedules import LearningRate
+from pluggable_mlp.training.trees import Tree, map_arrays, zeros_like
+
+__all__ = ["Muon", "orthogonalize"]
+
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+_ITERATIONS = 5
+_EPSILON = 1e-7
+# The root mean square of a typical step of Adam; Liu et al. scale Muon's steps to it.
+_ADAM_STEP = 0.2
+
+
+def orthogonalize(G: Array, arithmetic: Arithmetic) -> Array:
+    """Return nearly U V^T for G (…, in, out) = U S V^T: its singular values come close to 1.
+
+    Jordan's Newton-Schulz iteration: X = G / (|G| + 1e-7) with the Frobenius norm, then five
+    times A = X X^T, X = a X + (b A + c A A) X with (a, b, c) = (3.4445, -4.7750, 2.0315), on the
+    transpose where it has fewer rows.  Singular values above 0.002 |G| end in [0.68, 1.21]; it is
+    not meant to converge further.  Jordan's code and torch.optim round to bfloat16; here all is
+    in G's dtype.
+    """
+    multiply, matmul = arithmetic.multiply, arithmetic.matmul
+    squares = arithmetic.sum(multiply(G, G), axis=-1, keepdims=True)
+    norm = arithmetic.xp.sqrt(arithmetic.sum(squares, axis=-2, keepdims=True))
+    norm += _EPSILON
+    X = multiply(G, arithmetic.reciprocal(norm))
+    transposed = G.shape[-2] > G.shape[-1]
+    X = X.mT if transposed else X
+    for _ in range(_ITERATIONS):
+        factor = arithmetic.factor(X)
+        A = matmul(factor, factor.mT)
+        A_factor = arithmetic.factor(A)
+        polynomial = multiply(matmul(A_factor, A_factor), _C)
+        polynomial += multiply(A, _B)
+        X = multiply(X, _A)
+        X += matmul(polynomial, factor)
+    return X.mT if transposed else X
+
+
+@dataclass(frozen=True)
+class Muon(Descent):
+    """Muon, for every matrix W (…, in, out) but the output layer's, and its gradient g:
+
+        m = momentum m + (1 - momentum) g
+        d = orthogonalize((1 - momentum) g + momentum m)
+        W = (1 - learning_rate weight_decay) W - learning_rate 0.2 sqrt(max(in, out)) d
+
+    and `AdamW` with its default betas, the same learning rate and weight decay for all else: the
+    output layer, biases, gains and shifts, as the author advises.  Jordan, "Muon: an optimizer
+    for hidden layers in neural networks" (2024), with Nesterov's momentum.  The factor
+    0.2 sqrt(max(in, out)) is that of Liu et al., "Muon is scalable for LLM training" (2025),
+    torch.optim's "match_rms_adamw": steps are as large as AdamW's, so that one learning rate
+    serves both.  Jordan's own is sqrt(max(1, out / in)), with a rate of its own for each.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        At least 0; what suits AdamW suits here.
+    momentum : float
+        At least 0 and below 1.
+    weight_decay : float
+        At least 0.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    learning_rate: LearningRate = 0.001
+    momentum: float = 0.95
+    weight_decay: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("momentum", self.momentum, at_least=0.0, below=1.0)
+        check_number("weight_decay", self.weight_decay, at_least=0.0)
+
+    def initial_numbers(self) -> Numbers:
+        """Return those of AdamW: the count of steps is shared."""
+        return self._rest().initial_numbers()
+
+    def initial_trees(self, parameters: Tree) -> Trees:
+        """Return {"momentum": zeros for the matrices}, and the trees of AdamW."""
+        matrices, rest = _divide(parameters)
+        return {"momentum": zeros_like(matrices), **self._rest().initial_trees(rest)}
+
+    def advance(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
+        """Return the coefficients of the next update, and the numbers after it."""
+        return self._rest().advance(numbers)
+
+    def apply(
+        self,
+        coefficients: Numbers,
+        gradients: Tree,
+        trees: Trees,
+        parameters: Tree,
+        arithmetic: Arithmetic,
+    ) -> tuple[Tree, Trees]:
+        """Return the parameters, the momentum and AdamW's trees after one update."""
+        of_matrices, of_rest = _divide(gradients)
+        matrices, rest = _divide(parameters)
+        rest, own = self._rest().apply(coefficients, of_rest, trees, rest, arithmetic)
+
+        rate = coefficients["rate"]
+        matrices = shrink_weights(matrices, 1.0 - rate * self.weight_decay, arithmetic)
+        momentum = average(trees["momentum"], of_matrices, self.momentum, arithmetic)
+        # Nesterov's blend of gradient and momentum has the form of the momentum's own update.
+        direction = average(momentum, of_matrices, self.momentum, arithmetic)
+
+        def descend(W: Array, d: Array) -> Array:
+            size = _ADAM_STEP * math.sqrt(max(W.shape[-2:]))
+            step = arithmetic.multiply(orthogonalize(d, arithmetic), -rate * size)
+            step += W
+            return step
+
+        matrices = map_arrays(descend, matrices, direction)
+        merged = [
+            {name: W.get(name, other.get(name)) for name in of}
+            for of, W, other in zip(parameters, matrices, rest, strict=True)
+        ]
+        return merged, {"momentum": momentum, **own}
+
+    def _rest(self) -> AdamW:
+        return AdamW(self.learning_rate, weight_decay=self.weight_decay)
+
+
+def _divide(tree: Tree) -> tuple[Tree, Tree]:
+    """Return a tree of the hidden layers' matrices, and one of all other arrays."""
+    output = max(index for index, of in enumerate(tree) if "W" in of)
+    matrices = [
+        {"W": of["W"]} if "W" in of and index != output else {} for index, of in enumerate(tree)
+    ]
+    rest = [
+        {name: array for name, array in of.items() if name not in matrix}
+        for of, matrix in zip(tree, matrices, strict=True)
+    ]
+    return matrices, rest

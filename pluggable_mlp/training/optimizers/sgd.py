@@ -1,0 +1,83 @@
+"""Stochastic gradient descent, plain, with momentum, or with Nesterov's; no other optimizer."""
+
+from dataclasses import dataclass
+
+from pluggable_mlp.arithmetic import Arithmetic
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.training.checks import check_number
+from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
+from pluggable_mlp.training.schedules import LearningRate
+from pluggable_mlp.training.trees import Tree, map_arrays, zeros_like
+
+__all__ = ["SGD"]
+
+
+@dataclass(frozen=True)
+class SGD(Descent):
+    """Stochastic gradient descent: w becomes w - learning_rate d, with
+
+        d = g                  for momentum mu = 0
+        v = mu v + g,  d = v   with momentum (Polyak 1964)
+        d = g + mu v           with Nesterov's momentum, v as before
+
+    for every parameter w and its gradient g.  The variant is that of torch.optim (dampening 0):
+    the learning rate stands outside of v.  In Sutskever et al., "On the importance of
+    initialization and momentum in deep learning" (2013), and in Keras it is part of v, which
+    differs once it changes.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        The factor of the step, at least 0.
+    momentum : float
+        mu, at least 0 and below 1.
+    nesterov : bool
+        With Nesterov's momentum; needs a momentum above 0.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    learning_rate: LearningRate = 0.1
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("momentum", self.momentum, at_least=0.0, below=1.0)
+        if self.nesterov and self.momentum == 0.0:
+            raise ValueError("nesterov is True, but momentum is 0; expected one above 0, as 0.9")
+
+    def initial_trees(self, parameters: Tree) -> Trees:
+        """Return {"velocity": zeros}, or {} without momentum."""
+        return {"velocity": zeros_like(parameters)} if self.momentum else {}
+
+    def apply(
+        self,
+        coefficients: Numbers,
+        gradients: Tree,
+        trees: Trees,
+        parameters: Tree,
+        arithmetic: Arithmetic,
+    ) -> tuple[Tree, Trees]:
+        """Return the parameters and the velocity after one update."""
+        multiply, rate, momentum = arithmetic.multiply, coefficients["rate"], self.momentum
+
+        def accelerate(v: Array, g: Array) -> Array:
+            v = multiply(v, momentum)
+            v += g
+            return v
+
+        def descend(w: Array, d: Array) -> Array:
+            step = multiply(d, -rate)
+            step += w
+            return step
+
+        if not momentum:
+            return map_arrays(descend, parameters, gradients), trees
+        velocity = map_arrays(accelerate, trees["velocity"], gradients)
+        # Nesterov's g + mu v has the form of v's own update.
+        direction = map_arrays(accelerate, velocity, gradients) if self.nesterov else velocity
+        return map_arrays(descend, parameters, direction), {"velocity": velocity}
