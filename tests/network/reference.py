@@ -70,18 +70,33 @@ def exactly(value: Any) -> Ball:
 ONE = exactly(1.0)
 
 
-def activation(name: str, z: Ball) -> tuple[Ball, Ball]:
-    """f(z) and f'(z)."""
-    if name == "sigmoid":
-        y = z.through(lambda v: 1.0 / (1.0 + np.exp(-v)), 0.25, FUNCTION)
-        return y, y * (ONE - y)
-    if name == "tanh":
-        y = z.through(np.tanh, 1.0, FUNCTION)
-        return y, ONE - y * y
-    if name == "relu":
-        assert (abs(z.value) > z.error).all(), "the sign is not certain: choose another example"
-        return z.through(lambda v: np.maximum(v, 0.0), 1.0, 0.0), exactly(z.value > 0)
+def sigmoid(z: Ball) -> tuple[Ball, Ball]:
+    y = z.through(lambda v: 1.0 / (1.0 + np.exp(-v)), 0.25, FUNCTION)
+    return y, y * (ONE - y)
+
+
+def tanh(z: Ball) -> tuple[Ball, Ball]:
+    y = z.through(np.tanh, 1.0, FUNCTION)
+    return y, ONE - y * y
+
+
+def relu(z: Ball) -> tuple[Ball, Ball]:
+    assert (abs(z.value) > z.error).all(), "the sign is not certain: choose another example"
+    return z.through(lambda v: np.maximum(v, 0.0), 1.0, 0.0), exactly(z.value > 0)
+
+
+def identity(z: Ball) -> tuple[Ball, Ball]:
     return z, exactly(np.ones_like(z.value))
+
+
+Activation = Callable[[Ball], tuple[Ball, Ball]]
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": identity,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "relu": relu,
+}
+"""f(z) and f'(z) by the activation's name."""
 
 
 def cross_entropy(z: Ball, t: np.ndarray) -> tuple[Ball, Ball]:
@@ -108,14 +123,15 @@ def inverse_of(n: Ball) -> Ball:
 
 
 def loss_and_gradients(
-    function: str, parameters: list[dict[str, Ball]], x: np.ndarray, t: np.ndarray
+    function: str | Activation, parameters: list[dict[str, Ball]], x: np.ndarray, t: np.ndarray
 ) -> tuple[Ball, list[dict[str, Ball]]]:
     """For x (batch, in) and target rows t (batch, classes)."""
+    hidden = ACTIVATIONS[function] if isinstance(function, str) else function
     outputs, slopes = [exactly(x)], []
     for index, layer in enumerate(parameters):
         b = Ball(layer["b"].value[None, :], layer["b"].error[None, :])
         z = outputs[-1] @ layer["W"] + b
-        y, slope = activation(function if index + 1 < len(parameters) else "identity", z)
+        y, slope = (hidden if index + 1 < len(parameters) else identity)(z)
         outputs.append(y)
         slopes.append(slope)
     loss, dz = cross_entropy(outputs[-1], t)
