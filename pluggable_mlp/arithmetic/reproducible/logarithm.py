@@ -7,7 +7,7 @@ taken from a chain of square roots instead (`_exponent`).
 
 from typing import Any
 
-from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, flush, type_name
 from pluggable_mlp.arithmetic.reproducible.tables import power_of_two
 from pluggable_mlp.arrays import Array
 
@@ -35,30 +35,53 @@ def log(xp: Any, x: Array) -> Array:
     """
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     usable = (x >= smallest) & (x < float("inf"))
-    y = _log_positive(xp, xp.astype(xp.where(usable, x, 1.0), xp.float64))
+    y = _log_of_sum(xp, xp.astype(xp.where(usable, x, 1.0), xp.float64), 0.0)
     y = xp.where(usable, xp.astype(y, x.dtype), float("-inf"))
     y = xp.where(x == float("inf"), float("inf"), y)
     return xp.where(x > -smallest, y, float("nan"))
 
 
-def _log_positive(xp: Any, x: Array) -> Array:
-    """Return log `x` for normal, positive and finite `x` (float64, any shape)."""
+def log1p(xp: Any, x: Array) -> Array:
+    """Return log(1 + x) for `x` (float32 or float64, any shape), within 1 ulp.
+
+    1 + x is taken as the rounded sum and its error (Knuth's two-sum), the latter to first order.
+    Denormal numbers count as zero; log1p(-1) = -inf; log1p(x) = NaN for x < -1.
+    """
+    usable = (x > -1.0) & (x < float("inf"))
+    term = flush(xp, xp.astype(xp.where(usable, x, 0.0), xp.float64))
+    total = term + 1.0
+    rounded = total - term
+    error = 1.0 - rounded
+    term -= total - rounded
+    error += term
+    y = _log_of_sum(xp, total, error)
+    # Below, x^2/2 is at most half of the last place of x.
+    y = xp.where(xp.abs(x) < 2.0**-53, flush(xp, x), xp.astype(y, x.dtype))
+    y = xp.where(usable, y, float("-inf"))
+    y = xp.where(x == float("inf"), float("inf"), y)
+    return xp.where(x >= -1.0, y, float("nan"))
+
+
+def _log_of_sum(xp: Any, x: Array, error: Array | float) -> Array:
+    """Return log(x + error), `x` normal, positive and finite (float64, any shape), error << x."""
     k = _exponent(xp, x)
     # 2^-k would be denormal for k > 1022; the halves of k are not.
     half = xp.floor(k * 0.5)
     f = x * power_of_two(xp, -half)
     f *= power_of_two(xp, half - k)
     f -= 1.0
-    y = -log_of_significand(f, k * LOG2_LOW)
+    low = 1.0 / x
+    low *= error
+    low += k * LOG2_LOW
     k *= LOG2_HIGH
-    y += k
-    return y
+    return add_log1p(f, k, low)
 
 
-def log_of_significand(f: Array, low: Array) -> Array:
-    """Return -(log(1 + f) + low) for -0.3 <= f <= 0.43 and |low| small (float64, same shapes).
+def add_log1p(f: Array, high: Array, low: Array) -> Array:
+    """Return high + low + log(1 + f) for -0.3 <= f <= 0.5 (float64, one shape), changing `low`.
 
-    With s = f/(2 + f): log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))).
+    `high` is 0 or larger than f in magnitude, `low` far below both. With s = f/(2 + f):
+    log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))); high + f is taken with its error.
     """
     s = f + 2.0
     s = 1.0 / s
@@ -72,10 +95,12 @@ def log_of_significand(f: Array, low: Array) -> Array:
     half_square *= f
     polynomial += half_square
     polynomial *= s
-    polynomial += low
-    half_square -= polynomial
-    half_square -= f
-    return half_square
+    polynomial -= half_square
+    low += polynomial
+    total = high + f
+    low += (high - total) + f
+    total += low
+    return total
 
 
 def _exponent(xp: Any, x: Array) -> Array:

@@ -29,15 +29,25 @@ def flush(xp: Any, x: Array) -> Array:
 
     NaN and infinity stay.
     """
-    return _zero_below(xp, x, SMALLEST_NORMAL[type_name(xp, x)])
+    return zero_below(xp, x, SMALLEST_NORMAL[type_name(xp, x)])
 
 
 def flush_product(xp: Any, x: Array) -> Array:
     """Return `x` (any shape) with every magnitude below `SMALLEST_PRODUCT`, and -0, as +0."""
-    return _zero_below(xp, x, SMALLEST_PRODUCT[type_name(xp, x)])
+    return zero_below(xp, x, SMALLEST_PRODUCT[type_name(xp, x)])
 
 
-def _zero_below(xp: Any, x: Array, threshold: float) -> Array:
+def keep_nan(xp: Any, x: Array, y: Array) -> Array:
+    """Return `y` with NaN wherever `x` (both of any one shape) is NaN.
+
+    Libraries and devices disagree on the sign and the payload of a NaN that they compute; this one
+    is always the same.
+    """
+    return xp.where(xp.isnan(x), float("nan"), y)
+
+
+def zero_below(xp: Any, x: Array, threshold: float) -> Array:
+    """Return `x` (any shape) with every magnitude below `threshold`, and -0, as +0."""
     # A product with 0 or 1 costs the same for every pattern of zeros, where xp.where on NumPy
     # slows down several times when the pattern cannot be predicted (as after relu).
     return x * xp.astype(xp.abs(x) >= threshold, x.dtype) + 0.0

@@ -5,7 +5,7 @@ Every entry is exact or correctly rounded by integer arithmetic, so that no libr
 """
 
 from functools import cache
-from math import ldexp
+from math import isqrt, ldexp
 from typing import Any
 
 from array_api_compat import device
@@ -15,10 +15,20 @@ from pluggable_mlp.arrays import Array
 
 def power_of_two(xp: Any, k: Array) -> Array:
     """Return 2^k (float64) for integers -1022 <= k <= 1023 in `k` (float64), both of any shape."""
-    return take(xp, _powers_of_two(xp, device(k)), xp.astype(k, xp.int64) + 1022)
+    return _take(xp, _powers_of_two(xp, device(k)), xp.astype(k, xp.int64) + 1022)
 
 
-def take(xp: Any, table: Array, indices: Array) -> Array:
+def roots_of_two(xp: Any, j: Array) -> tuple[Array, Array]:
+    """Return the leading 26 bits of 2^(j/64) and the rest, for integers 0 <= j < 64.
+
+    `j` and both results are float64 and of any shape.
+    """
+    indices = xp.astype(j, xp.int64)
+    high, low = _roots_of_two(xp, device(j))
+    return _take(xp, high, indices), _take(xp, low, indices)
+
+
+def _take(xp: Any, table: Array, indices: Array) -> Array:
     """Return table[indices]: `table` (n,), `indices` and the result of any shape."""
     return xp.reshape(xp.take(table, xp.reshape(indices, (-1,))), indices.shape)
 
@@ -26,3 +36,19 @@ def take(xp: Any, table: Array, indices: Array) -> Array:
 @cache
 def _powers_of_two(xp: Any, device: Any) -> Array:
     return xp.asarray([ldexp(1.0, k) for k in range(-1022, 1024)], dtype=xp.float64, device=device)
+
+
+@cache
+def _roots_of_two(xp: Any, device: Any) -> tuple[Array, Array]:
+    high, low = [], []
+    for j in range(64):
+        root = 1 << (j + 64 * 128)
+        for _ in range(6):
+            root = isqrt(root)
+        leading = root >> 103
+        high.append(leading / 2**25)
+        low.append((root - (leading << 103)) / 2**128)
+    return (
+        xp.asarray(high, dtype=xp.float64, device=device),
+        xp.asarray(low, dtype=xp.float64, device=device),
+    )
