@@ -8,6 +8,7 @@ user belongs in the command line.
 import json
 import platform
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha25
 from pluggable_mlp.training.loop import evaluate, training_epochs
 from pluggable_mlp.training.train import make_examples
 
-__all__ = ["Run", "claim_folder", "load_run", "test_examples"]
+__all__ = ["Run", "claim_folder", "load_run", "test_examples", "write_json"]
 
 
 class Run:
@@ -35,7 +36,8 @@ class Run:
     Attributes
     ----------
     history : list of dict
-        A line for each whole epoch: epoch, train_loss, test_loss, test_accuracy, seconds.
+        A line for each whole epoch: epoch, train_loss, test_loss, test_accuracy, seconds,
+        parameters_sha256.
     parameters : list of dict of arrays
         After the last whole epoch.
     """
@@ -57,6 +59,12 @@ class Run:
         self.parameters = self.mlp.initialize(
             seed=settings.seed, backend=backend, dtype=settings.dtype
         )
+        self.initial_parameters_sha256 = parameters_sha256(self.parameters, backend)
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """The SHA-256 over all arrays of the data set."""
+        return self._data.sha256()
 
     @property
     def training_examples(self) -> int:
@@ -90,6 +98,7 @@ class Run:
                 "test_loss": measured["loss"],
                 "test_accuracy": measured["accuracy"],
                 "seconds": epoch.seconds,
+                "parameters_sha256": parameters_sha256(epoch.parameters, self.backend),
             }
             self.parameters = epoch.parameters
             self.history.append(line)
@@ -111,7 +120,7 @@ class Run:
             "test_accuracy": self.history[-1]["test_accuracy"],
             "seconds": seconds,
             "examples_per_second": len(self.history) * self.training_examples / seconds,
-            "parameters_sha256": parameters_sha256(self.parameters, self.backend),
+            "parameters_sha256": self.history[-1]["parameters_sha256"],
         }
 
     def save(self, folder: Path) -> None:
@@ -121,13 +130,13 @@ class Run:
             "features": self.mlp.sizes[0],
             "classes": self.mlp.sizes[-1],
             "scale": self._data.scale,
-            "data_sha256": self._data.sha256(),
+            "data_sha256": self.data_sha256,
         }
-        _write_json(folder / "config.json", config)
+        write_json(folder / "config.json", config)
         lines = (json.dumps(line) + "\n" for line in self.history)
         (folder / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
         save_parameters(folder / "model.safetensors", self.parameters, self.backend)
-        _write_json(folder / "summary.json", self.summary())
+        write_json(folder / "summary.json", self.summary())
 
 
 def versions(backend: Any) -> dict[str, str]:
@@ -189,5 +198,6 @@ def load_run(folder: Path, backend: Any) -> tuple[dict[str, Any], Settings, MLP,
     return config, settings, mlp, parameters
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a text file of indented JSON."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

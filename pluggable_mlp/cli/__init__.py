@@ -14,6 +14,7 @@ from pluggable_mlp.cli.backends import backends
 from pluggable_mlp.cli.compare import compare
 from pluggable_mlp.cli.train import train
 from pluggable_mlp.cli.use import evaluate, predict
+from pluggable_mlp.cli.verify import verify
 
 __all__ = ["main"]
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="One multilayer perceptron, the same on every array library.",
 )
-for command in (train, evaluate, predict, compare, backends):
+for command in (train, evaluate, predict, compare, verify, backends):
     app.command()(command)
 
 

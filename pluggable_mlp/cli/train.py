@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pluggable_mlp.cli.options import ArithmeticOption, BackendOption, DataOption, widths
+from pluggable_mlp.cli.progress import training_progress
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def train(
 ) -> None:
     """Train a network and report its test accuracy."""
     from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.certificates import write_certificate
     from pluggable_mlp.runs import Run, claim_folder
 
     settings = Settings(
@@ -66,6 +68,7 @@ def train(
     code = _follow(run, settings, quiet)
     if output is not None and run.history:
         run.save(output)
+        write_certificate(run, output / "certificate.json")
     if run.history:
         summary = run.summary()
         typer.echo(
@@ -78,22 +81,17 @@ def train(
 
 def _follow(run: "Run", settings: Settings, quiet: bool) -> int:
     """Run all epochs with their lines and a progress bar; return the exit code."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    visible = console.is_terminal and not quiet
-    with Progress(console=console, transient=True, disable=not visible) as progress:
-        task = progress.add_task("training", total=settings.epochs * run.training_examples)
-        try:
-            for line in run.epochs(on_batch=lambda count: progress.advance(task, count)):
+    total = settings.epochs * run.training_examples
+    try:
+        with training_progress(total, quiet) as on_batch:
+            for line in run.epochs(on_batch):
                 if not quiet:
                     typer.echo(
                         f"epoch {line['epoch']:3d}/{settings.epochs}  "
                         f"train loss {line['train_loss']:.6f}  "
                         f"test accuracy {line['test_accuracy']:.2%}  {line['seconds']:.2f} s"
                     )
-        except KeyboardInterrupt:
-            typer.echo(f"interrupted after {len(run.history)} whole epochs", err=True)
-            return _INTERRUPTED
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted after {len(run.history)} whole epochs", err=True)
+        return _INTERRUPTED
     return 0

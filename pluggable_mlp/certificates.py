@@ -1,0 +1,123 @@
+"""Certificates: what a run computed, so exactly that another machine can be held to it.
+
+`certificate.json` holds SHA-256 hashes of the data, the settings and the initial parameters, and
+for each epoch the losses (as C99 hexadecimal numbers, every bit) and the hash of the parameters;
+the last of these is the final one.  To verify is to train again from the same settings, on any
+backend, and to compare after every epoch.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pluggable_mlp.runs import Run, write_json
+from pluggable_mlp.settings import Settings
+
+__all__ = ["Difference", "read_certificate", "verify_epochs", "write_certificate"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where a repeated run first departs from its certificate.
+
+    Attributes
+    ----------
+    epoch : int
+        The first epoch that differs; 0 for the initial parameters.
+    what : str
+        train_loss, test_loss, parameters_sha256 or initial_parameters_sha256.
+    certified, computed : str
+        As the certificate writes them.
+    """
+
+    epoch: int
+    what: str
+    certified: str
+    computed: str
+
+
+def write_certificate(run: Run, path: Path) -> None:
+    """Write the certificate of a run that has ended."""
+    settings = run.settings.to_dict()
+    content = {
+        "format": FORMAT,
+        "settings": settings,
+        "settings_sha256": _settings_sha256(settings),
+        "data_sha256": run.data_sha256,
+        "initial_parameters_sha256": run.initial_parameters_sha256,
+        "epochs": [_certified(line) for line in run.history],
+        "final_parameters_sha256": run.history[-1]["parameters_sha256"],
+    }
+    write_json(path, content)
+
+
+def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
+    """Return a certificate and its settings.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, is no certificate, or its settings are not those it hashed.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
+        if _settings_sha256(content["settings"]) != content["settings_sha256"]:
+            raise ValueError("its settings do not have the hash it states: it was edited")
+        for epoch in content["epochs"]:
+            float.fromhex(epoch["train_loss"]), float.fromhex(epoch["test_loss"])
+            str.encode(epoch["parameters_sha256"])
+        str.encode(content["data_sha256"] + content["initial_parameters_sha256"])
+        return content, Settings.from_dict(content["settings"])
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing; train --output writes certificate.json") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no certificate of a run: {error!r}") from None
+
+
+def verify_epochs(
+    certificate: dict[str, Any], run: Run, on_batch: Callable[[int], None]
+) -> Iterator[Difference | None]:
+    """Train again and yield, after every certified epoch, None or where it first departs.
+
+    Raises
+    ------
+    ValueError
+        If the data are other than the certified ones.
+    """
+    if run.data_sha256 != certificate["data_sha256"]:
+        raise ValueError(
+            f"the data {run.settings.data} have the SHA-256 {run.data_sha256}, the certificate "
+            f"was made with {certificate['data_sha256']}; name the right ones with --data"
+        )
+    certified, computed = certificate["initial_parameters_sha256"], run.initial_parameters_sha256
+    if certified != computed:
+        yield Difference(0, "initial_parameters_sha256", certified, computed)
+        return
+    for expected, line in zip(certificate["epochs"], run.epochs(on_batch), strict=False):
+        found = _certified(line)
+        wrong = next((name for name in expected if expected[name] != found[name]), None)
+        if wrong is not None:
+            yield Difference(line["epoch"], wrong, expected[wrong], found[wrong])
+            return
+        yield None
+
+
+def _certified(line: dict[str, Any]) -> dict[str, str]:
+    """Return what a certificate keeps of an epoch."""
+    return {
+        "train_loss": line["train_loss"].hex(),
+        "test_loss": line["test_loss"].hex(),
+        "parameters_sha256": line["parameters_sha256"],
+    }
+
+
+def _settings_sha256(settings: dict[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
