@@ -43,8 +43,9 @@ def test_dense_by_hand(backend):
     assert db.tolist() == [1.0, -1.0, 2.0]
 
 
-@pytest.mark.parametrize("batch", [1, 2, 7])
-@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (1, 3), (3, 1), (4, 5)])
+@pytest.mark.parametrize(
+    ("batch", "inputs", "outputs"), [(1, 1, 1), (1, 4, 5), (2, 1, 3), (2, 3, 1), (7, 4, 5)]
+)
 def test_dense_gradients_are_exact_differences(backend, batch, inputs, outputs):
     """L = sum of y * c is linear in each of W, b, x: a step of 1 changes it by its derivative.
 
