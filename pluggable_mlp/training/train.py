@@ -116,7 +116,13 @@ def train(
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
     else:
         check_parameters(mlp, parameters)
-        common_namespace(parameters=parameters[0]["W"], inputs=examples.inputs)
+        W = parameters[0]["W"]
+        common_namespace(parameters=W, inputs=examples.inputs)
+        if W.dtype != examples.dtype:
+            raise ValueError(
+                f"parameters are {W.dtype}, but dtype is {dtype!r}; "
+                "ask for the parameters' own, or convert them with xp.astype"
+            )
     history = []
     for epoch in training_epochs(
         mlp,

@@ -1,0 +1,205 @@
+"""The loop: what it visits, what it reports, what it waits for, and that a seed decides it."""
+
+import re
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, get_backend, randomness
+from pluggable_mlp.training.loop import evaluate, training_epochs
+from pluggable_mlp.training.train import make_examples
+from tests.network import reference
+
+SIZES = [3, 4, 2]
+SETTINGS = {"arithmetic": "native", "epochs": 2, "batch_size": 4, "seed": 5}
+
+
+def data(count=10):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, 3)), rng.integers(0, 2, size=count)
+
+
+def start(backend, count=10):
+    """A network, its parameters and examples in float64."""
+    mlp = MLP(SIZES, activation="tanh")
+    x, labels = data(count)
+    return (
+        mlp,
+        mlp.initialize(seed=1, backend=backend, dtype="float64"),
+        make_examples(mlp, x, labels, backend=backend, dtype="float64"),
+    )
+
+
+def run(backend, mlp, parameters, examples, **changes):
+    settings = {**SETTINGS, "optimizer": SGD(0.125), **changes}
+    return list(training_epochs(mlp, parameters, examples, backend=backend, **settings))
+
+
+class Recorder:
+    """In a network's place: it notes the labels of every batch and leaves the parameters alone."""
+
+    def __init__(self, backend):
+        self.backend, self.seen = backend, []
+
+    def step_gradients(self, parameters, x, labels, arithmetic):
+        assert x.shape[0] == labels.shape[0]
+        self.seen.append(self.backend.to_numpy(labels).tolist())
+        xp = arithmetic.xp
+        zeros = [{name: xp.zeros_like(w) for name, w in layer.items()} for layer in parameters]
+        return xp.mean(arithmetic.values(x)), zeros
+
+
+def visited(backend, **changes):
+    """The labels of each batch, where every example has its own."""
+    recorder = Recorder(backend)
+    mlp = MLP([1, 10])
+    examples = make_examples(
+        mlp, np.zeros((10, 1)), np.arange(10), backend=backend, dtype="float64"
+    )
+    run(backend, recorder, mlp.initialize(seed=0, backend=backend), examples, **changes)
+    return recorder.seen
+
+
+def test_an_epoch_visits_everything_once_in_a_new_order(backend):
+    seen = visited(backend, epochs=3)
+    assert [len(batch) for batch in seen] == [4, 4, 2] * 3
+    epochs = [[*seen[k], *seen[k + 1], *seen[k + 2]] for k in (0, 3, 6)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    # The same on every backend: the order is drawn on the host.
+    assert epochs == [randomness.permutation(5, "shuffle", e, 10).tolist() for e in (1, 2, 3)]
+
+
+def test_without_shuffling_the_order_is_theirs(backend):
+    assert visited(backend, shuffle=False, epochs=2) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]] * 2
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_losses_and_parameters_against_a_naive_loop(backend, shuffle):
+    """Two epochs of 4 + 4 + 2 examples in plain NumPy, within the bounds that go with it.
+
+    The epoch's loss is the mean over examples: the last, smaller batch counts for less.
+    """
+    mlp, parameters, examples = start(backend)
+    epochs = run(backend, mlp, parameters, examples, shuffle=shuffle)
+    x, labels = data()
+    weights = reference.balls(
+        [{n: backend.to_numpy(w) for n, w in layer.items()} for layer in parameters]
+    )
+    for number, epoch in enumerate(epochs, start=1):
+        order = randomness.permutation(5, "shuffle", number, 10) if shuffle else np.arange(10)
+        total = reference.exactly(0.0)
+        for batch in (order[:4], order[4:8], order[8:]):
+            t = reference.one_hot(labels[batch], 2)
+            loss, gradients = reference.loss_and_gradients("tanh", weights, x[batch], t)
+            weights = reference.descend(weights, gradients, 0.125)
+            total = total + loss * reference.exactly(len(batch))
+        assert epoch.number == number
+        assert epoch.seconds > 0.0
+        mean = total * reference.inverse_of(reference.exactly(10.0))
+        reference.assert_within(epoch.train_loss, mean, f"loss of epoch {number}")
+        for layer, balls in zip(epoch.parameters, weights, strict=True):
+            for name, ball in balls.items():
+                reference.assert_within(backend.to_numpy(layer[name]), ball, name)
+
+
+def test_on_batch_is_told_each_steps_count():
+    counts = []
+    backend = get_backend("numpy")
+    run(backend, *start(backend), on_batch=counts.append)
+    assert counts == [4, 4, 2, 4, 4, 2]
+
+
+def events(monkeypatch, spoil=None):
+    """Train 140 steps an epoch on a device; what happened, in order, a letter each.
+
+    "s" is a step, "r" a read: whatever makes the host wait for the device.
+    """
+    log: list[str] = []
+    backend = get_backend("array_api_strict:device1")
+    mlp, parameters, examples = start(backend, count=140)
+    examples.inputs.to_device(strict.Device("CPU_DEVICE"))  # as it is spelt, before it is noted
+    array = type(examples.inputs)
+
+    def noting(method):
+        def noted(*arguments, **keywords):
+            log.append("r")
+            return method(*arguments, **keywords)
+
+        return noted
+
+    waits = ("__float__", "__int__", "__bool__", "__index__", "__complex__", "__array__")
+    for name in (*waits, "to_device", "__dlpack__", "__iter__"):
+        if hasattr(array, name):
+            monkeypatch.setattr(array, name, noting(getattr(array, name)))
+    for name in ("to_numpy", "synchronize"):
+        monkeypatch.setattr(backend, name, noting(getattr(backend, name)))
+
+    class Spoilt:
+        loss = mlp.loss
+
+        def step_gradients(self, *arguments):
+            loss, gradients = mlp.step_gradients(*arguments)
+            if spoil:
+                spoil(loss)
+            return loss, gradients
+
+    run(backend, Spoilt(), parameters, examples, batch_size=1, on_batch=lambda _: log.append("s"))
+    return "".join(log)
+
+
+WAITS_AT_THE_END_ONLY = r"(s{140}r+){2}"
+
+
+def test_nothing_waits_for_the_device_within_an_epoch(monkeypatch):
+    assert re.fullmatch(WAITS_AT_THE_END_ONLY, events(monkeypatch))
+
+
+@pytest.mark.parametrize(
+    "spoil", [float, bool, lambda loss: loss.to_device(strict.Device("CPU_DEVICE"))]
+)
+def test_waiting_in_the_loop_would_be_noticed(monkeypatch, spoil):
+    assert not re.fullmatch(WAITS_AT_THE_END_ONLY, events(monkeypatch, spoil))
+
+
+def test_a_seed_decides_everything(backend):
+    def result(**changes):
+        last = run(backend, *start(backend), **changes)[-1]
+        arrays = [w for layer in last.parameters for w in layer.values()]
+        return last.train_loss, [backend.to_numpy(w).tobytes() for w in arrays]
+
+    assert result() == result()
+    assert result() != result(seed=6)
+
+
+def test_training_changes_neither_parameters_nor_examples():
+    backend = get_backend("numpy")
+    mlp, parameters, examples = start(backend)
+
+    def contents():
+        arrays = [w for layer in parameters for w in layer.values()]
+        return [a.tobytes() for a in (*arrays, examples.inputs, examples.labels)]
+
+    before = contents()
+    run(backend, mlp, parameters, examples)
+    assert contents() == before
+
+
+def test_evaluate(backend):
+    """The mean loss and the share of right answers over all examples, in batches of 4, 4 and 2."""
+    mlp, parameters, examples = start(backend)
+    x, labels = data()
+    result = evaluate(mlp, parameters, examples, backend=backend, arithmetic="native", batch_size=4)
+    weights = reference.balls(
+        [{n: backend.to_numpy(w) for n, w in layer.items()} for layer in parameters]
+    )
+    loss, _ = reference.loss_and_gradients("tanh", weights, x, reference.one_hot(labels, 2))
+    # The means of batches are rounded, and weighted: three more roundings of a sum of ten.
+    loss = reference.Ball(loss.value, loss.error + 3 * reference.U * abs(loss.value))
+    reference.assert_within(result["loss"], loss)
+    hidden = np.tanh(x @ weights[0]["W"].value + weights[0]["b"].value)
+    logits = hidden @ weights[1]["W"].value + weights[1]["b"].value
+    right = sum(int(row.argmax() == label) for row, label in zip(logits, labels, strict=True))
+    assert 0 < right < 10
+    assert result["accuracy"] == right / 10

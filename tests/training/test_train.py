@@ -1,0 +1,129 @@
+"""The door of training: what it gives, what it takes, and what it refuses."""
+
+import math
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, get_backend, train
+
+NUMPY = get_backend("numpy")
+PIXELS = np.arange(24, dtype=np.uint8).reshape(8, 3) * 10
+LABELS = np.asarray([0, 1, 0, 1, 1, 1, 0, 0])
+MLP_342 = MLP([3, 4, 2])
+
+
+def bits(training):
+    arrays = [array for layer in training.parameters for array in layer.values()]
+    return training.history, [np.asarray(array).tobytes() for array in arrays]
+
+
+def test_it_learns(backend):
+    """Two clouds, ten standard deviations apart: all are right, with a tenth of a coin's loss."""
+    rng = np.random.default_rng(0)
+    labels = np.asarray([0, 1] * 50)
+    x = rng.normal(size=(100, 2)) + 10.0 * labels[:, None] - 5.0
+    mlp = MLP([2, 8, 2], activation="tanh")
+    result = train(mlp, x, labels, backend=backend, epochs=5, batch_size=10)
+    assert len(result.history) == 5
+    assert result.history[-1] < 0.1 * math.log(2)
+    logits = backend.to_numpy(mlp.logits(result.parameters, backend.asarray(x, dtype="float32")))
+    assert (logits.argmax(axis=1) == labels).all()
+
+
+def test_pixels_and_their_values_train_alike():
+    """Scaling by a power of two is exact: the same bits."""
+    scaled = train(MLP_342, PIXELS, LABELS, backend=NUMPY, scale=1 / 256, epochs=2)
+    floats = train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY, epochs=2)
+    assert bits(scaled) == bits(floats)
+
+
+def test_indices_and_one_hot_rows_train_alike():
+    rows = np.eye(2, dtype=np.float32)[LABELS]
+    indices = train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY, epochs=2)
+    assert bits(indices) == bits(train(MLP_342, PIXELS / 256, rows, backend=NUMPY, epochs=2))
+
+
+def test_the_defaults_are_what_they_say():
+    ours = train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY)
+    spelt_out = train(
+        MLP_342,
+        PIXELS / 256,
+        LABELS,
+        backend=NUMPY,
+        parameters=MLP_342.initialize(seed=0, backend=NUMPY, dtype="float32"),
+        optimizer=SGD(),
+        epochs=10,
+        batch_size=128,
+        dtype="float32",
+        arithmetic="native",
+        seed=0,
+        shuffle=True,
+    )
+    assert bits(ours) == bits(spelt_out)
+
+
+def test_it_starts_where_it_is_told():
+    """One epoch and another from its end are two, where nothing is shuffled."""
+    settings = {"backend": NUMPY, "dtype": "float64", "shuffle": False, "batch_size": 3}
+    x = PIXELS / 256
+    first = train(MLP_342, x, LABELS, epochs=1, **settings)
+    second = train(MLP_342, x, LABELS, epochs=1, parameters=first.parameters, **settings)
+    both = train(MLP_342, x, LABELS, epochs=2, **settings)
+    assert bits(second)[1] == bits(both)[1]
+    assert first.history + second.history == both.history
+
+
+def test_each_epoch_is_told():
+    epochs = []
+    result = train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY, epochs=3, on_epoch=epochs.append)
+    assert [epoch.number for epoch in epochs] == [1, 2, 3]
+    assert [epoch.train_loss for epoch in epochs] == result.history
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"epochs": 0}, ValueError, "epochs is 0, expected an integer of at least 1"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0, expected an integer of at least 1"),
+        ({"dtype": "float16"}, ValueError, "dtype is 'float16', expected 'float32' or 'float64'"),
+        ({"arithmetic": "exact"}, ValueError, "arithmetic is 'exact', expected one of native"),
+        ({"seed": -1}, ValueError, "seed is -1, expected"),
+        ({"scale": 1 / 256}, ValueError, "inputs are float64 with scale=.*, expected uint8"),
+        ({"inputs": np.zeros((8, 4))}, ValueError, r"inputs has shape \(8, 4\), expected .* 3\)"),
+        ({"inputs": np.zeros(3)}, ValueError, r"inputs has shape \(3,\), expected \(examples, 3\)"),
+        ({"inputs": np.zeros((0, 3))}, ValueError, r"inputs has shape \(0, 3\), expected"),
+        ({"labels": LABELS[:5]}, ValueError, r"labels have shape \(5,\), expected \(8,\)"),
+        ({"labels": LABELS + 1}, ValueError, "labels run from 1 to 2, expected 0 to 1"),
+        ({"inputs": strict.zeros((8, 3))}, TypeError, "array_api_strict.* numpy"),
+        ({"labels": strict.zeros(8, dtype=strict.int64)}, TypeError, "array_api_strict.* numpy"),
+        (
+            {"parameters": MLP([3, 2]).initialize(seed=0, backend=NUMPY)},
+            ValueError,
+            "parameters has 1 layers, expected 2",
+        ),
+        (
+            {"parameters": MLP_342.initialize(seed=0, backend=get_backend("array_api_strict"))},
+            TypeError,
+            "parameters is an array of array_api_strict, but inputs is an array of numpy",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes, error, message):
+    arguments = {"inputs": PIXELS / 256, "labels": LABELS, "backend": NUMPY, **changes}
+    with pytest.raises(error, match=message):
+        train(MLP_342, **arguments)
+
+
+def test_parameters_of_another_dtype_are_refused():
+    double = MLP_342.initialize(seed=0, backend=NUMPY, dtype="float64")
+    with pytest.raises(ValueError, match=r"float64.*float32|float32.*float64"):
+        train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY, parameters=double)
+
+
+def test_two_devices_in_one_call_are_named():
+    backend = get_backend("array_api_strict:device1")
+    elsewhere = MLP_342.initialize(seed=0, backend=get_backend("array_api_strict:device2"))
+    with pytest.raises(ValueError, match=r"device2.*device1"):
+        train(MLP_342, PIXELS / 256, LABELS, backend=backend, parameters=elsewhere)
