@@ -1,0 +1,211 @@
+"""Arrays that carry a bound on their own rounding error, and what + - * / make of it.
+
+A `Bounded` array holds, element by element, a value m and a number e such that
+
+    |x̂ - x| <= e    and    |m - x| <= e
+
+where x is what exact arithmetic would give and x̂ is what *any* computation in the dtype gives,
+in whatever order it adds, with fused multiply-adds or without, with denormal numbers or with
+zeros in their place.  m is one such x̂, computed in float64.  So |x| <= |m| + e,
+|x̂| <= |m| + 2 e, and two computations differ by at most 2 e.
+
+The rules are those of running error analysis (Higham, "Accuracy and Stability of Numerical
+Algorithms", 2nd edition, 2002: the model and underflow in section 2.8, gamma_n in 3.1, running
+errors in 3.3).  The error of an operation is what its operands' errors become, exactly and not
+to first order, and what it rounds:
+
+    x + y    e_x + e_y                               + u |x + y|
+    x y      e_x |ŷ| + |x̂| e_y                       + u |x̂ ŷ|
+    x / y    (e_x + |x / y| e_y) / (|y| - 2 e_y)     + 4 u |x̂ / ŷ|    (2 ulps, see `namespace`)
+
+with u the unit roundoff.  Every result may also lose what is smaller than the smallest normal
+number.  Only the host computes here, with NumPy.  What arrays have beyond operators is in
+`namespace.py`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+
+__all__ = ["Bounded", "Comparison", "Precision", "exact"]
+
+# The bound is itself computed in float64.  A bound's relative error is some k 2^-53 for each
+# operation on the way (k: inner lengths); this covers inner lengths times operations up to 2^33.
+_SLACK = 1.0 + 2.0**-20
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What a dtype rounds and loses.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        float32 or float64.
+    """
+
+    dtype: Any
+
+    @property
+    def unit(self) -> float:
+        """The unit roundoff u: 2^-24 or 2^-53."""
+        return float(np.finfo(self.dtype).eps) / 2.0
+
+    def rounding(self, magnitude: Array, roundings: int) -> Array:
+        """Return the error of results no larger than `magnitude`, of any shape.
+
+        `roundings` n is how many roundings any of the terms goes through: the relative error is
+        gamma_n = n u / (1 - n u).  A result below the smallest normal number may become zero,
+        and so may each of the results on the way.
+        """
+        gamma = roundings * self.unit / (1.0 - roundings * self.unit)
+        lost = np.minimum(magnitude, float(np.finfo(self.dtype).smallest_normal))
+        return gamma * magnitude + 2.0 * (roundings + 1) * lost
+
+
+class Comparison:
+    """The outcome of a comparison, and where errors leave it in doubt: two arrays of bools."""
+
+    def __init__(self, holds: Array, doubtful: Array) -> None:
+        self.holds, self.doubtful = holds, doubtful
+
+
+class Bounded:
+    """An array of values and the bounds of their errors; it behaves as an array of the dtype.
+
+    Parameters
+    ----------
+    value, error : numpy.ndarray, float64, of one shape
+        m and e of the module's docstring.
+    precision : Precision
+        Of the dtype whose computations are bounded.
+    """
+
+    __array_ufunc__ = None  # NumPy's operators leave it to the reflected ones below
+    device = "cpu"
+
+    def __init__(self, value: Array, error: Array, precision: Precision) -> None:
+        self.value, self.error, self.precision = value, error, precision
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype whose computations are bounded, not the one of `value`."""
+        return self.precision.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `value`."""
+        return self.value.shape  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def mT(self) -> "Bounded":
+        """The array with its last two axes exchanged."""
+        return self.rearranged(lambda x: x.mT)
+
+    @property
+    def magnitude(self) -> Array:
+        """The largest magnitude that any computation can give, |m| + 2 e."""
+        return np.abs(self.value) + 2.0 * self.error
+
+    @property
+    def spread(self) -> Array:
+        """The most that two computations can differ by, 2 e; infinite where nothing is known."""
+        spread = 2.0 * _SLACK * self.error
+        return np.where(np.isnan(spread), np.inf, spread)
+
+    def rearranged(self, rearrange: Callable[[Array], Array]) -> "Bounded":
+        """Return the array after what moves elements and changes none."""
+        return Bounded(rearrange(self.value), rearrange(self.error), self.precision)
+
+    def __getitem__(self, key: Any) -> "Bounded":
+        return self.rearranged(lambda x: x[key])
+
+    def __neg__(self) -> "Bounded":
+        return Bounded(-self.value, self.error, self.precision)
+
+    def __abs__(self) -> "Bounded":
+        return Bounded(np.abs(self.value), self.error, self.precision)
+
+    def __add__(self, other: Any) -> "Bounded":
+        y = exact(other, self.precision)
+        value, error = self.value + y.value, self.error + y.error
+        return self._rounded(value, error, np.abs(value) + 2.0 * error)
+
+    def __mul__(self, other: Any) -> "Bounded":
+        y = exact(other, self.precision)
+        size, its_size = self.magnitude, y.magnitude
+        error = self.error * its_size + size * y.error
+        roundings = 0 if _is_power_of_two(other) else 1
+        return self._rounded(self.value * y.value, error, size * its_size, roundings)
+
+    def __truediv__(self, other: Any) -> "Bounded":
+        y = exact(other, self.precision)
+        smallest = np.maximum(np.abs(y.value) - 2.0 * y.error, 0.0)
+        quotient = self.magnitude / smallest
+        error = (self.error + quotient * y.error) / smallest
+        return self._rounded(self.value / y.value, error, quotient, 4)
+
+    def _rounded(
+        self, value: Array, error: Array, magnitude: Array, roundings: int = 1
+    ) -> "Bounded":
+        rounding = self.precision.rounding(magnitude, roundings)
+        return Bounded(value, error + rounding, self.precision)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __sub__(self, other: Any) -> "Bounded":
+        return self + (-exact(other, self.precision))
+
+    def __rsub__(self, other: Any) -> "Bounded":
+        return exact(other, self.precision) - self
+
+    def __rtruediv__(self, other: Any) -> "Bounded":
+        return exact(other, self.precision) / self
+
+    def __gt__(self, other: Any) -> Comparison:
+        return self._compared(np.greater, other)
+
+    def __ge__(self, other: Any) -> Comparison:
+        return self._compared(np.greater_equal, other)
+
+    def __lt__(self, other: Any) -> Comparison:
+        return self._compared(np.less, other)
+
+    def __le__(self, other: Any) -> Comparison:
+        return self._compared(np.less_equal, other)
+
+    def _compared(self, relation: Callable[[Array, Array], Array], other: Any) -> Comparison:
+        y = exact(other, self.precision)
+        error = self.error + y.error
+        doubtful = (np.abs(self.value - y.value) <= 2.0 * error) & (error > 0.0)
+        return Comparison(relation(self.value, y.value), doubtful)
+
+
+def exact(x: Any, precision: Precision) -> Bounded:
+    """Return an array or a Python scalar as every computation is given it: rounded to the dtype.
+
+    Its error is the one of that rounding: none where it is of the dtype already.  Denormal
+    numbers may be taken for zeros.
+    """
+    if isinstance(x, Bounded):
+        return x
+    value = np.asarray(x, dtype=np.float64)
+    rounded = value.astype(precision.dtype)
+    denormal = np.abs(value) < np.finfo(precision.dtype).smallest_normal
+    return Bounded(value, np.where(denormal, np.abs(value), np.abs(value - rounded)), precision)
+
+
+def _is_power_of_two(x: Any) -> bool:
+    """Return whether x is a Python scalar that multiplies without rounding."""
+    return isinstance(x, (int, float)) and math.frexp(abs(x))[0] == 0.5

@@ -1,0 +1,104 @@
+"""Training side by side on several backends: do they agree, and where do they first differ?
+
+Under `native` the losses and gradients of every step must lie within the derived bound around
+those of the first backend, the reference; all backends take each step from the reference's
+parameters.  Under any other arithmetic the promise is the same bits: every backend trains by
+itself, and all bytes are compared.  The batches are those of `pluggable_mlp.train`: the same
+seed, the same shuffles.  How it is judged stands in `judges.py`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.consistency.judges import BitsJudge, BoundJudge, Judge
+from pluggable_mlp.consistency.report import Report
+from pluggable_mlp.consistency.sides import Side
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.training.train import make_examples
+
+__all__ = ["compare"]
+
+
+def compare(
+    backends: Sequence[Backend],
+    mlp: MLP,
+    inputs: Array,
+    labels: Array,
+    *,
+    scale: float | None = None,
+    dtype: str = "float32",
+    arithmetic: str = "native",
+    batch_size: int = 128,
+    steps: int = 20,
+    seed: int = 0,
+) -> Report:
+    """Take the same steps of gradient descent on every backend, and compare them.
+
+    Parameters
+    ----------
+    backends : sequence of Backend
+        At least two; the first one, usually NumPy, is the reference.
+    mlp : MLP
+    inputs : array (examples, in)
+        Host data: floats, or uint8 with a scale.  They stay as they are, and only one batch at
+        a time becomes floats.
+    labels : array (examples,) or (examples, classes)
+        Host data: class indices from 0, or rows.
+    scale : float, optional
+        For uint8 inputs: the power of two that makes them floats, 1/256 for pixels.
+    dtype : {"float32", "float64"}
+    arithmetic : str
+        "native": agreement within the bound; any other: the same bits.
+    batch_size : int
+        At least 1.
+    steps : int
+        How many batches, at least 1; past the end of the examples another epoch begins.
+    seed : int
+        Of the initial parameters and the shuffles.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit; the message names it, what came and what was expected.
+    """
+    if len(backends) < 2:
+        raise ValueError(f"backends has length {len(backends)}, expected two or more to compare")
+    for name, value in (("batch_size", batch_size), ("steps", steps)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}, expected an integer of at least 1")
+    sides = []
+    for name, backend in zip(_names(backends), backends, strict=True):
+        examples = make_examples(mlp, inputs, labels, backend=backend, dtype=dtype, scale=scale)
+        parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
+        bound = get_arithmetic(arithmetic, backend.xp)
+        sides.append(Side(name, backend, bound, mlp, examples, parameters))
+    judge: Judge = BitsJudge()
+    if arithmetic == "native":
+        judge = BoundJudge()
+    streams = [side.batches(batch_size, seed) for side in sides]
+    for number in range(1, steps + 1):
+        judge.step(number, sides, [next(stream) for stream in streams])
+    names = tuple(side.name for side in sides)
+    report = Report(names, dtype, arithmetic, batch_size, steps, len(inputs), seed)
+    return judge.complete(report)
+
+
+def _names(backends: Sequence[Backend]) -> list[str]:
+    """Return a name for each backend that no other has: with its device, or with a number."""
+    names = [backend.name for backend in backends]
+    counts = Counter(names)
+    names = [
+        f"{name}:{backend.device}" if counts[name] > 1 else name
+        for name, backend in zip(names, backends, strict=True)
+    ]
+    counts = Counter(names)
+    return [
+        f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(names, 1)
+    ]

@@ -1,0 +1,122 @@
+"""The two questions a comparison may ask: within the bound? the same bits?
+
+A judge takes one step on all sides, the reference first, and remembers the worst of what it
+sees.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.consistency.bounds import bounded_gradients, difference_in_ulps, part_of_bound
+from pluggable_mlp.consistency.report import Agreement, Difference, Hash, Report
+from pluggable_mlp.consistency.sides import Batch, Side, named
+from pluggable_mlp.training.trees import map_arrays
+
+__all__ = ["BitsJudge", "BoundJudge", "Judge"]
+
+
+class Judge(Protocol):
+    """What `compare` asks of a judge."""
+
+    def step(self, number: int, sides: Sequence[Side], batches: Sequence[Batch]) -> None:
+        """Take the step of that number, from 1, on all sides; `batches` has one for each."""
+
+    def complete(self, report: Report) -> Report:
+        """Return the report with what was found."""
+
+
+class BoundJudge:
+    """Holds losses and gradients to the bound, every step starting alike on all sides.
+
+    All sides take each step from the parameters of the reference, so that the bound is that of
+    one step and does not grow with their number.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], Agreement] = {}
+
+    def step(self, number: int, sides: Sequence[Side], batches: Sequence[Batch]) -> None:
+        """See `Judge.step`."""
+        reference, *others = sides
+        start = map_arrays(reference.backend.to_numpy, reference.parameters)
+        x, labels = (reference.backend.to_numpy(part) for part in batches[0])
+        dtype = start[0]["W"].dtype.name
+        loss, gradients = bounded_gradients(reference.mlp, start, x, labels, dtype)
+        expected = reference.step(batches[0])
+        for side, batch in zip(others, batches[1:], strict=True):
+            side.parameters = map_arrays(side.backend.asarray, start)
+            result = side.step(batch)
+            for tensor, bounded in {"loss": loss, **named(gradients, "d")}.items():
+                pair = expected[tensor], result[tensor]
+                part, ulps = part_of_bound(*pair, bounded), difference_in_ulps(*pair)
+                self._add(Agreement(tensor, side.name, ulps, part, number))
+
+    def _add(self, new: Agreement) -> None:
+        """Keep the largest number of ulps, and the largest part of the bound with its step."""
+        key = new.tensor, new.backend
+        old = self._found.get(key, new)
+        worse = max(old, new, key=lambda one: one.part_of_bound)
+        ulps = max(old.ulps, new.ulps)
+        self._found[key] = Agreement(*key, ulps, worse.part_of_bound, worse.step)
+
+    def complete(self, report: Report) -> Report:
+        """See `Judge.complete`."""
+        return replace(report, agreements=tuple(self._found.values()))
+
+
+class BitsJudge:
+    """Holds losses, gradients and parameters to the same bits, every side going on by itself.
+
+    A tensor's hash is the SHA-256 of its bytes at every step, one after the other, little-endian
+    and in C order.
+    """
+
+    def __init__(self) -> None:
+        self._hashes: dict[tuple[str, str], hashlib._Hash] = {}
+        self._differences: dict[str, Difference] = {}
+
+    def step(self, number: int, sides: Sequence[Side], batches: Sequence[Batch]) -> None:
+        """See `Judge.step`."""
+        reference = sides[0].name
+        results = [side.step(batch) for side, batch in zip(sides, batches, strict=True)]
+        for tensor, expected in results[0].items():
+            for side, result in zip(sides, results, strict=True):
+                key = tensor, side.name
+                array = _little_endian(result[tensor])
+                self._hashes.setdefault(key, hashlib.sha256()).update(array.tobytes())
+                if side.name not in self._differences:
+                    found = _first_difference(_little_endian(expected), array)
+                    if found:
+                        difference = Difference(number, tensor, reference, side.name, *found)
+                        self._differences[side.name] = difference
+
+    def complete(self, report: Report) -> Report:
+        """See `Judge.complete`."""
+        hashes = tuple(Hash(*key, sha.hexdigest()) for key, sha in self._hashes.items())
+        return replace(report, hashes=hashes, differences=tuple(self._differences.values()))
+
+
+def _little_endian(array: Array) -> Array:
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
+
+
+def _first_difference(a: Array, b: Array) -> tuple[tuple[int, ...], str, str] | None:
+    """Return the first index, in C order, where two arrays differ in a bit, and both values."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return (), f"{a.dtype.name} {a.shape}", f"{b.dtype.name} {b.shape}"
+    bits = f"<u{a.dtype.itemsize}"
+    (places,) = np.nonzero(a.reshape(-1).view(bits) != b.reshape(-1).view(bits))
+    if not places.size:
+        return None
+    index = tuple(int(i) for i in np.unravel_index(places[0], a.shape))
+    return index, _hexadecimal(a[index]), _hexadecimal(b[index])
+
+
+def _hexadecimal(value: Array) -> str:
+    """Return the value as C's hexadecimal float, and its bits from the highest on."""
+    return f"{float(value).hex()} (0x{value.tobytes()[::-1].hex()})"

@@ -1,0 +1,171 @@
+"""An array API namespace over `Bounded` arrays: any formula run on it bounds its own error.
+
+The network, the losses and the optimizers are written against a namespace.  On this one, the
+very same lines give with each result the bound of its rounding error, so that no layer has a
+second, hand-made error analysis.  Here are the functions that those lines call; one that is
+missing says so, and is added with its rule.
+
+    matmul        E|Ŵ| + |x̂|E' + gamma_k |x̂||Ŵ| for factors with errors E, E' and inner length k
+    sum of n      the sum of the errors, + gamma_{n-1} times the sum of the magnitudes
+    mean          likewise, + a division
+    max, abs      the (largest) error: these round nothing
+    where         where its condition is in doubt, the two values may be taken for each other
+    f(x)          the largest |f'| within reach of x, times e, + a number of ulps, see `_FUNCTIONS`
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array, DType
+from pluggable_mlp.consistency.bounded import Bounded, Comparison, Precision, exact
+
+__all__ = ["BoundedNamespace"]
+
+
+class _Function(NamedTuple):
+    """An elementary function, the largest |f'| on [m - r, m + r], and its error in ulps."""
+
+    compute: Callable[[Array], Array]
+    slope: Callable[[Array, Array], Array]
+    ulps: float
+
+
+# How many ulps the libraries' functions may be off.  Documented: NumPy's SVML below 4; NumPy's
+# own float32 exp 2.52 and log 3.83; SLEEF "u10", which PyTorch uses, 1; MKL's VML "high
+# accuracy" 1; CUDA exp 2, log 1, log1p 1, tanh 2, single-precision division 2.  XLA documents
+# nothing; measured on its CPU: exp 1.7, log 1.2, log1p 2.5, tanh 5.7.  tests/consistency
+# measures them all again.
+_FUNCTIONS = {
+    "exp": _Function(np.exp, lambda m, r: np.exp(m + r), 4.0),
+    "log": _Function(np.log, lambda m, r: 1.0 / np.maximum(m - r, 0.0), 4.0),
+    # Not for x < 0: XLA's log1p in float64 is off by more than 100 ulps around -0.41.
+    "log1p": _Function(np.log1p, lambda m, r: np.where(m < 0.0, np.inf, 1.0 / (1.0 + m - r)), 4.0),
+    "tanh": _Function(np.tanh, lambda m, r: np.cosh(np.maximum(np.abs(m) - r, 0.0)) ** -2.0, 8.0),
+    # PyTorch's is MKL's, which does not round correctly.
+    "sqrt": _Function(np.sqrt, lambda m, r: 0.5 / np.sqrt(np.maximum(m - r, 0.0)), 1.0),
+}
+
+
+class BoundedNamespace:
+    """The functions of the array API standard that the formulas call, on `Bounded` arrays.
+
+    NumPy arrays and Python scalars among the arguments are exact.  `Native(namespace)` is the
+    arithmetic whose errors are bounded.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+        Of the computations that are bounded.
+    """
+
+    float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
+    int64, uint8 = np.dtype(np.int64), np.dtype(np.uint8)
+    # Of integers and bools only: they have no errors.
+    isdtype, arange, argmax = staticmethod(np.isdtype), staticmethod(np.arange), np.argmax
+
+    def __init__(self, dtype: str) -> None:
+        self.precision = Precision(np.dtype(dtype))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _FUNCTIONS:
+            return partial(self._elementary, _FUNCTIONS[name])
+        raise AttributeError(f"no error bound is known for xp.{name}; add its rule to {__name__}")
+
+    def asarray(self, x: Any) -> Any:
+        """Return floats, an array of any shape or a scalar, as `Bounded`; integers as they are."""
+        return self._exact(x) if np.isdtype(np.asarray(x).dtype, "real floating") else x
+
+    def astype(self, x: Any, dtype: DType, *, copy: bool = True) -> Any:
+        """Return x in the dtype: what the formulas convert is exact, or of the dtype already."""
+        if isinstance(x, Comparison):
+            return self.where(x, 1.0, 0.0)
+        return x if isinstance(x, Bounded) else x.astype(dtype, copy=copy)
+
+    def expand_dims(self, x: Any, *, axis: int) -> Any:
+        """Return x with a new axis of length one."""
+        return self._rearranged(x, partial(np.expand_dims, axis=axis))
+
+    def take(self, x: Any, indices: Array, *, axis: int) -> Any:
+        """Return the slices of x at the indices (n,) along an axis."""
+        return self._rearranged(x, partial(np.take, indices=indices, axis=axis))
+
+    def abs(self, x: Any) -> Any:
+        """Return |x|."""
+        return abs(x)
+
+    def max(self, x: Bounded, *, axis: int, keepdims: bool = False) -> Bounded:
+        """Return the maximum along an axis."""
+        return x.rearranged(partial(np.max, axis=axis, keepdims=keepdims))
+
+    def maximum(self, a: Any, b: Any) -> Bounded:
+        """Return the larger of each two elements."""
+        a, b = self._exact(a), self._exact(b)
+        return self._bounded(np.maximum(a.value, b.value), np.maximum(a.error, b.error))
+
+    def minimum(self, a: Any, b: Any) -> Bounded:
+        """Return the smaller of each two elements."""
+        return -self.maximum(-self._exact(a), -self._exact(b))
+
+    def where(self, condition: Any, a: Any, b: Any) -> Bounded:
+        """Return a where the condition holds and b elsewhere."""
+        a, b = self._exact(a), self._exact(b)
+        if not isinstance(condition, Comparison):
+            condition = Comparison(condition, np.False_)
+        error = np.where(condition.holds, a.error, b.error)
+        either = np.abs(a.value - b.value) + 2.0 * (a.error + b.error)
+        value = np.where(condition.holds, a.value, b.value)
+        return self._bounded(value, np.where(condition.doubtful, either, error))
+
+    def matmul(self, a: Any, b: Any) -> Bounded:
+        """Return the product of a (…, m, k) and b (…, k, n)."""
+        a, b = self._exact(a), self._exact(b)
+        size, its_size = a.magnitude, b.magnitude
+        error = self.precision.rounding(size @ its_size, a.shape[-1])
+        for inherited, factor in ((a.error, its_size), (size, b.error)):
+            if inherited.any() and factor.any():  # parameters and pixels are exact
+                error = error + inherited @ factor
+        return self._bounded(a.value @ b.value, error)
+
+    def sum(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Bounded:
+        """Return the sum along one axis, or over all elements."""
+        return self._accumulated(np.sum, 0, x, axis, keepdims)
+
+    def mean(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Bounded:
+        """Return the mean along one axis, or over all elements."""
+        return self._accumulated(np.mean, 4, x, axis, keepdims)
+
+    def _accumulated(
+        self, reduce: Any, further: int, x: Any, axis: int | None, keepdims: bool
+    ) -> Bounded:
+        """Return the sum or the mean, which takes `further` roundings after the additions."""
+        x = self._exact(x)
+        terms = x.value.size if axis is None else x.shape[axis]
+        value, error, magnitude = (
+            np.asarray(reduce(part, axis=axis, keepdims=keepdims))
+            for part in (x.value, x.error, x.magnitude)
+        )
+        rounding = self.precision.rounding(magnitude, terms - 1 + further)
+        return self._bounded(value, error + rounding)
+
+    def _elementary(self, function: _Function, x: Any) -> Bounded:
+        x = self._exact(x)
+        reach = 2.0 * x.error
+        value = np.asarray(function.compute(x.value))
+        slope = function.slope(x.value, reach)
+        # An ulp is at most 2 u times the result.
+        ulps = 2.0 * function.ulps * self.precision.unit
+        magnitude = np.abs(value) + slope * reach
+        lost = self.precision.rounding(magnitude, 0)
+        return self._bounded(value, slope * x.error + ulps * magnitude + lost)
+
+    def _exact(self, x: Any) -> Bounded:
+        return exact(x, self.precision)
+
+    def _rearranged(self, x: Any, rearrange: Callable[[Array], Array]) -> Any:
+        return x.rearranged(rearrange) if isinstance(x, Bounded) else rearrange(x)
+
+    def _bounded(self, value: Array, error: Array) -> Bounded:
+        return Bounded(value, error, self.precision)

@@ -1,0 +1,149 @@
+"""Every backend's losses and gradients against NumPy's, within what rounding can do to them.
+
+The bound is derived in pluggable_mlp/consistency/bounded.py and namespace.py, rule by rule, and
+each rule is tested against exact arithmetic in test_bounded.py.  What this comes to for a dense
+layer y = x W + b with k inputs, u the unit roundoff and exact x, W and b:
+
+    a product of length k, in any order     |error of x W| <= gamma_k |x| |W|
+    the sum with b                          + u |y|
+    so                                      |ŷ - y| <= gamma_k |x| |W| + u |y|, about,
+
+with gamma_k = k u / (1 - k u); two libraries differ by at most twice that.  The next layer takes
+ŷ with this error, adds |ŷ - y| |W'| and its own rounding, and so on to the loss and back; an
+activation f adds max |f'| times the error, and its own ulps.  In the test of training steps the
+errors of the parameters go on into the next step: W - rate (dW + error).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.consistency import part_of_bound
+from pluggable_mlp.consistency.bounded import Bounded
+from pluggable_mlp.consistency.sides import named
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.layers import Dense
+from pluggable_mlp.network.losses import LOSSES
+from tests.consistency.libraries import (
+    NUMPY,
+    BoundedLibrary,
+    gradients,
+    native,
+    problem,
+    trained,
+)
+
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def assert_within_bound(
+    backend: Backend, dtype: str, compute: Callable[[Any], dict[str, Any]]
+) -> dict[str, Bounded]:
+    """Run compute(library) on NumPy, on the backend and on bounded arrays; return the bounds."""
+    ours, theirs = (
+        {name: library.to_numpy(y) for name, y in compute(library).items()}
+        for library in (NUMPY, backend)
+    )
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # of bounds, not values
+        bounds = compute(BoundedLibrary(dtype))
+    for name, bounded in bounds.items():
+        assert ours[name].dtype == theirs[name].dtype == dtype
+        assert part_of_bound(ours[name], theirs[name], bounded) <= 1.0, name
+    return bounds
+
+
+@DTYPES
+@pytest.mark.parametrize(("batch", "inputs", "outputs"), [(257, 300, 3), (1, 7, 300), (64, 1, 1)])
+def test_dense(batch: int, inputs: int, outputs: int, dtype: str, backend: Backend) -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"x": (batch, inputs), "W": (inputs, outputs), "b": (outputs,), "dy": (batch, outputs)}
+    arrays = {name: rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()}
+
+    def compute(library: Any) -> dict[str, Any]:
+        x, W, b, dy = (library.asarray(array) for array in arrays.values())
+        layer = Dense(inputs, outputs)
+        y, backward = layer.forward({"W": W, "b": b}, x, native(library))
+        dx, gradients = backward(dy)
+        return {"y": y, "dx": dx, **gradients}
+
+    assert_within_bound(backend, dtype, compute)
+
+
+@DTYPES
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation(name: str, dtype: str, backend: Backend) -> None:
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(size=(30, 20)), rng.uniform(-90, 90, size=(30, 20))])
+    x, dy = x.astype(dtype), rng.normal(size=x.shape).astype(dtype)
+
+    def compute(library: Any) -> dict[str, Any]:
+        y, backward = ACTIVATIONS[name](native(library), library.asarray(x))
+        return {"y": y, "dx": backward(library.asarray(dy))}
+
+    assert_within_bound(backend, dtype, compute)
+
+
+@DTYPES
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss(name: str, scale: float, dtype: str, backend: Backend) -> None:
+    rng = np.random.default_rng(2)
+    z = (scale * rng.normal(size=(257, 10))).astype(dtype)
+    kinds = {
+        "classes": rng.integers(0, 10, size=257),
+        "labels": rng.integers(0, 2, size=z.shape).astype(dtype),
+        "numbers": rng.normal(size=z.shape).astype(dtype),
+        "counts": rng.poisson(3.0, size=z.shape).astype(dtype),
+    }
+
+    def compute(library: Any) -> dict[str, Any]:
+        targets = library.asarray(kinds[LOSSES[name].targets])
+        loss, dz = LOSSES[name](native(library), library.asarray(z), targets)
+        return {"loss": loss, "dz": dz}
+
+    assert_within_bound(backend, dtype, compute)
+
+
+@DTYPES
+@pytest.mark.parametrize(
+    ("sizes", "batch", "activation"),
+    [
+        ([300, 3], 257, "identity"),
+        ([7, 300, 2], 1, "relu"),
+        ([5, 1, 33, 4], 64, "sigmoid"),
+        ([3, 2, 300, 10, 5], 257, "tanh"),
+    ],
+)
+def test_network(
+    sizes: list[int], batch: int, activation: str, dtype: str, backend: Backend
+) -> None:
+    of = problem(sizes, batch, dtype, activation)
+    assert_within_bound(backend, dtype, lambda library: gradients(library, of))
+
+
+@pytest.mark.slow
+@DTYPES
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_all_networks(depth: int, activation: str, dtype: str, backend: Backend) -> None:
+    for width, batch in product([1, 2, 17, 300], [1, 2, 31, 257]):
+        of = problem([width] * depth + [10], batch, dtype, activation)
+        assert_within_bound(backend, dtype, partial(gradients, of=of))
+
+
+@DTYPES
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
+def test_after_50_training_steps(activation: str, dtype: str, backend: Backend) -> None:
+    """Each library trains by itself; the parameters' errors are carried from step to step."""
+    of = problem([6, 8, 3], 16, dtype, activation)
+    bounds = assert_within_bound(backend, dtype, lambda library: trained(library, of, 50))
+    start = {"loss": 0.0, **named(of.parameters)}
+    for name, bounded in bounds.items():
+        # The bound is small against what was learnt, so that the test can fail.
+        learnt = np.max(np.abs(bounded.value - start[name]))
+        assert np.max(bounded.spread) < learnt * (1e-2 if dtype == "float32" else 1e-11)

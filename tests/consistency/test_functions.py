@@ -1,0 +1,65 @@
+"""Are the libraries' elementary functions as accurate as the bounds assume?
+
+Each is compared with mpmath on every backend, where training calls it: results that are normal
+numbers, log1p of what is not negative.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.consistency.namespace import _FUNCTIONS
+
+COUNT = 800
+
+
+def arguments(name: str, dtype: str) -> Any:
+    """Return arguments (4 COUNT,) that are dense where such functions are hard."""
+    rng = np.random.default_rng(7)
+    largest = 87.0 if dtype == "float32" else 700.0
+
+    def powers(low: float, high: float) -> Any:
+        return 10.0 ** rng.uniform(low, high, COUNT)
+
+    def uniform(low: float, high: float) -> Any:
+        return rng.uniform(low, high, COUNT)
+
+    sets = {
+        "exp": (uniform(-largest, 0), uniform(-1, 1), -powers(-10, 1), uniform(-20, 20)),
+        "log": (powers(-30, 30), uniform(1, 2), 1 + powers(-8, 0), uniform(0.5, 1)),
+        "log1p": (powers(-30, 0), uniform(0, 1), powers(-4, 2), uniform(0.3, 0.5)),
+        "tanh": (uniform(-10, 10), uniform(-1, 1), powers(-20, 1), uniform(-0.6, 0.6)),
+        "sqrt": (powers(-30, 30), uniform(0, 4), powers(-3, 3), uniform(0.25, 1)),
+    }
+    return np.concatenate(sets[name]).astype(dtype)
+
+
+@lru_cache
+def exact(name: str, dtype: str) -> tuple[Any, Any]:
+    """Return the function's values as float64 pairs (rounded, remainder): about 106 bits."""
+    function: Callable[[Any], Any] = getattr(mpmath, name)
+    with mpmath.workdps(40):
+        values = [function(mpmath.mpf(x)) for x in arguments(name, dtype).tolist()]
+        rounded = [float(v) for v in values]
+        remainders = [float(v - r) for v, r in zip(values, rounded, strict=True)]
+    return np.asarray(rounded), np.asarray(remainders)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", _FUNCTIONS)
+def test_error_in_ulps(
+    name: str, dtype: str, backend: Backend, record_property: Callable[[str, object], None]
+) -> None:
+    x = arguments(name, dtype)
+    got = backend.to_numpy(getattr(backend.xp, name)(backend.asarray(x)))
+    assert got.dtype == dtype
+    rounded, remainder = exact(name, dtype)
+    ulp = np.spacing(np.abs(rounded).astype(dtype)).astype(np.float64)
+    errors = np.abs((got.astype(np.float64) - rounded) - remainder) / ulp
+    record_property("ulps", f"{backend.name} {name} {dtype} {np.max(errors):.2f}")
+    assert np.max(errors) <= _FUNCTIONS[name].ulps
