@@ -7,6 +7,7 @@ standard lacks is composed of what it has, stable for every finite input.
 import operator
 from typing import Any
 
+from pluggable_mlp.arithmetic.reproducible.error_function import erf
 from pluggable_mlp.arrays import Array, DType, Namespace
 
 __all__ = ["Native"]
@@ -77,6 +78,10 @@ class Native:
         y = self.xp.log1p(self.xp.exp(-self.xp.abs(x)))
         y += self.xp.maximum(x, 0.0)
         return y
+
+    def erf(self, x: Array) -> Array:
+        """Return the error function; the standard has none, so the portable one serves here."""
+        return erf(self.xp, x)
 
     def reciprocal(self, x: Array) -> Array:
         """Return 1 / x."""

@@ -1,18 +1,19 @@
 """The network's door: what comes in is checked here once, and inside code trusts its callers.
 
 Shapes: parameters are a list with one dict {"W": (…, in, out), "b": (…, out)} a dense layer;
-x is (…, batch, in); labels are integers (…, batch) or rows (…, batch, classes).
+x is (…, batch, in); labels are (…, batch) or rows (…, batch, outputs); weights (…, batch).
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pluggable_mlp.arrays import Array, Namespace, common_namespace
+from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace
+from pluggable_mlp.network.losses.checks import check_targets
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP, Parameters
 
-__all__ = ["check_inputs", "check_labels", "check_parameters", "check_sizes"]
+__all__ = ["check_inputs", "check_labels", "check_parameters", "check_sizes", "check_weights"]
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -83,11 +84,20 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> Namespace:
     return xp
 
 
-def check_labels(mlp: "MLP", x: Array, labels: Array) -> None:
-    """Raise where labels do not fit x (…, batch, in): library, device, dtype, shape, range.
+def check_labels(mlp: "MLP", x: Array, labels: Array, dtype: DType | None = None) -> None:
+    """Raise where labels do not fit x or the loss: library, device, dtype, shape, range.
 
-    Reads two numbers from the device: the training loop, which must not wait for it, checks
-    its labels on the host instead.
+    Reads a few numbers from the device: the training loop, which must not wait for it, checks
+    its labels once, beforehand.
+
+    Parameters
+    ----------
+    mlp : MLP
+    x : array (…, batch, in)
+    labels : array
+        What the loss must be told: class indices or labels (…, batch), or rows (…, batch, outputs).
+    dtype, optional
+        Of floating labels; by default that of x.
 
     Raises
     ------
@@ -95,19 +105,26 @@ def check_labels(mlp: "MLP", x: Array, labels: Array) -> None:
         Naming what came and what was expected.
     """
     xp = common_namespace(labels=labels, x=x)
-    batch, classes = x.shape[-2], mlp.sizes[-1]
-    if labels.shape[-2:] == (batch, classes) and labels.dtype == x.dtype:
-        return
-    if not xp.isdtype(labels.dtype, "integral"):
+    dtype = x.dtype if dtype is None else dtype
+    check_targets(xp, mlp.objective.targets, labels, x.shape[-2], mlp.sizes[-1], dtype)
+
+
+def check_weights(x: Array, weights: Array, dtype: DType | None = None) -> None:
+    """Raise where weights (…, batch) do not fit x (…, batch, in), or are no weights.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming what came and what was expected: finite numbers of at least 0, not all 0.
+    """
+    xp = common_namespace(weights=weights, x=x)
+    dtype = x.dtype if dtype is None else dtype
+    if weights.dtype != dtype or weights.shape[-1:] != (x.shape[-2],):
         raise ValueError(
-            f"labels are {labels.dtype} of shape {labels.shape}, expected integers (batch,) = "
-            f"({batch},), or rows (batch, classes) = ({batch}, {classes}) of {x.dtype}"
+            f"weights are {weights.dtype} of shape {weights.shape}, expected {dtype} of shape "
+            f"({x.shape[-2]},), one for each example"
         )
-    if labels.shape[-1:] != (batch,):
-        raise ValueError(f"labels have shape {labels.shape}, expected ({batch},) as x has rows")
-    low, high = int(xp.min(labels)), int(xp.max(labels))
-    if low < 0 or high >= classes:
-        raise ValueError(
-            f"labels run from {low} to {high}, expected 0 to {classes - 1}: "
-            f"the network has {classes} outputs"
-        )
+    if not bool(xp.all((weights >= 0.0) & xp.isfinite(weights))):
+        raise ValueError("weights hold negative numbers, NaN or infinity; expected at least 0")
+    if not bool(xp.all(xp.any(weights > 0.0, axis=-1))):
+        raise ValueError("weights are all 0, expected at least one above 0")

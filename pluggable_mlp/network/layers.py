@@ -3,32 +3,69 @@
 Shapes: x (…, batch, in), y (…, batch, out), W (…, in, out), b (…, out); a gradient has the shape
 of what it is the gradient of.  `y, backward = layer.forward(parameters, x, arithmetic)`, then
 `dx, gradients = backward(dy)`: the closure shows by its scope what the backward pass needs, and
-gradients are returned, never stored.
+gradients are returned, never stored.  Here are the layers that every network has; dropout and
+the normalizations are in files of their own.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.network.activations import Activation
 
-__all__ = ["Activate", "Backward", "Dense", "Layer"]
+__all__ = ["Activate", "Backward", "Dense", "Draw", "Layer", "Shapes", "TrainingStep"]
 
 Backward = Callable[..., tuple[Array, dict[str, Array]]]
+Shapes = dict[str, tuple[int, ...]]
+Draw = Callable[[Shapes], dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """The mode of a forward pass: one step of training; evaluation is None.
+
+    Layers that know no difference do not look at it.  A random layer draws the numbers that
+    belong to this step, the same ones whenever it is taken.
+
+    Parameters
+    ----------
+    seed : int
+        Of the run, from 0 to 2**64 - 1.
+    number : int
+        Which step of the run, from 0 to 2**64 - 1.
+    """
+
+    seed: int
+    number: int
 
 
 class Layer(Protocol):
     """What the network asks of a layer."""
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    statistics: ClassVar[tuple[str, ...]]
+    """The names of the parameters that are no gradient's business: forward passes of training
+    measure them, no optimizer changes them."""
+
+    def shapes(self) -> Shapes:
         """Return the shape of each parameter by its name; empty where there is none."""
 
+    def initial(self, draw: Draw) -> dict[str, Any]:
+        """Return host data for each parameter; draw(shapes) asks the initializer for weights."""
+
     def forward(
-        self, parameters: dict[str, Array], x: Any, arithmetic: Arithmetic
+        self,
+        parameters: dict[str, Array],
+        x: Any,
+        arithmetic: Arithmetic,
+        step: TrainingStep | None = None,
     ) -> tuple[Array, Backward]:
-        """Return the output for x (…, batch, in), and the backward pass."""
+        """Return the output for x (…, batch, in), and the backward pass.
+
+        backward(dy) returns dx and, by their names, the gradients of the parameters; after a
+        step of training also the new values of the statistics.
+        """
 
 
 @dataclass(frozen=True)
@@ -37,13 +74,22 @@ class Dense:
 
     inputs: int
     outputs: int
+    statistics: ClassVar[tuple[str, ...]] = ()
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    def shapes(self) -> Shapes:
         """Return {"W": (in, out), "b": (out,)}."""
         return {"W": (self.inputs, self.outputs), "b": (self.outputs,)}
 
+    def initial(self, draw: Draw) -> dict[str, Any]:
+        """Return what the initializer draws."""
+        return draw(self.shapes())
+
     def forward(
-        self, parameters: dict[str, Array], x: Any, arithmetic: Arithmetic
+        self,
+        parameters: dict[str, Array],
+        x: Any,
+        arithmetic: Arithmetic,
+        step: TrainingStep | None = None,
     ) -> tuple[Array, Backward]:
         """Return y = x W + b.
 
@@ -54,6 +100,7 @@ class Dense:
         The first layer of a network asks for no dx: nobody reads it, and it costs a third of
         the layer's work.
         """
+        del step
         x = arithmetic.factor(x)
         W = arithmetic.factor(parameters["W"])
 
@@ -71,16 +118,26 @@ class Activate:
     """An activation as a layer: it has no parameters."""
 
     function: Activation
+    statistics: ClassVar[tuple[str, ...]] = ()
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    def shapes(self) -> Shapes:
         """Return {}: nothing is learnt here."""
         return {}
 
+    def initial(self, draw: Draw) -> dict[str, Any]:
+        """Return {}."""
+        del draw
+        return {}
+
     def forward(
-        self, parameters: dict[str, Array], x: Array, arithmetic: Arithmetic
+        self,
+        parameters: dict[str, Array],
+        x: Array,
+        arithmetic: Arithmetic,
+        step: TrainingStep | None = None,
     ) -> tuple[Array, Backward]:
         """Return y = f(x); backward(dy) returns f'(x) dy."""
-        del parameters
+        del parameters, step
         y, derivative = self.function(arithmetic, x)
 
         def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:

@@ -1,23 +1,28 @@
 """The multilayer perceptron: dense layers with activations between them, and their gradients.
 
-Shapes: x (…, batch, in); logits (…, batch, classes); parameters are a list with one dict of
-arrays a dense layer, [{"W": (…, in, out), "b": (…, out)}, …]; gradients have the same structure.
-Leading axes are independent networks.  The public methods check what comes in; `forward` and
-`step_gradients`, which the training loop calls, trust it.
+Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs); weights (…, batch);
+parameters are a list with one dict of arrays a layer that has any, [{"W": (…, in, out),
+"b": (…, out)}, …]; gradients have the same structure.  Leading axes are independent networks.
+The public methods check what comes in; `forward` and `step_gradients`, which the training loop
+calls, trust it.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic, get_arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.names import choose
-from pluggable_mlp.network.activations import ACTIVATIONS
-from pluggable_mlp.network.checks import check_inputs, check_labels, check_sizes
+from pluggable_mlp.network.activations import activations_of_layers
+from pluggable_mlp.network.checks import check_inputs, check_labels, check_sizes, check_weights
+from pluggable_mlp.network.dropout import Dropout
 from pluggable_mlp.network.initializers import INITIALIZERS
-from pluggable_mlp.network.layers import Activate, Dense, Layer
-from pluggable_mlp.network.losses import LOSSES, softmax
+from pluggable_mlp.network.layers import Activate, Dense, Layer, TrainingStep
+from pluggable_mlp.network.losses import LOSSES, Loss
+from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
 
 __all__ = ["MLP", "Parameters"]
 
@@ -28,21 +33,33 @@ Parameters = list[dict[str, Array]]
 class MLP:
     """A multilayer perceptron; it holds no parameters, only what to do with them.
 
+    A hidden layer is Dense, then the normalization, the activation and the dropout, where there
+    are any; the last layer is Dense alone.
+
     Parameters
     ----------
     sizes : sequence of int
         The number of inputs, the widths of the hidden layers, the number of outputs.
-    activation : str
-        Of the hidden layers: identity, sigmoid, tanh or relu.  The outputs are logits.
-    loss : str
-        What training makes small: softmax_cross_entropy.
+    activation : str, activation, pair of functions, or list of these
+        Of the hidden layers, one for all or one for each: a name (identity, sigmoid, tanh, relu,
+        leaky_relu, elu, gelu, gelu_tanh, silu, softplus), `LeakyReLU(0.2)`, or your own
+        (f, derivative), both functions of (arithmetic, x).
+    loss : str or Loss
+        What training makes small: softmax_cross_entropy, sigmoid_cross_entropy, squared,
+        absolute, huber, quantile, poisson, or one with its parameters, `Huber(delta=2.0)`.
     initializer : str
         glorot_uniform, glorot_normal, he_uniform, he_normal or standard_normal.
+    dropout : float
+        The probability with which training drops an output of a hidden layer.
+    norm : str, LayerNorm, BatchNorm or None
+        layer, batch, or one with its parameters, `BatchNorm(momentum=0.01)`.
 
     Raises
     ------
     ValueError
-        If a size is not positive or a name is unknown.
+        If a size is not positive, a name is unknown or a number is out of its range.
+    TypeError
+        If activation, loss or norm is of no such type.
 
     Examples
     --------
@@ -55,20 +72,49 @@ class MLP:
     """
 
     sizes: Sequence[int]
-    activation: str = "sigmoid"
-    loss: str = "softmax_cross_entropy"
+    activation: Any = "sigmoid"
+    loss: str | Loss = "softmax_cross_entropy"
     initializer: str = "glorot_uniform"
+    dropout: float = 0.0
+    norm: str | Normalization | None = None
+    objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", check_sizes(self.sizes))
-        function = choose(ACTIVATIONS, self.activation, "activation")
-        choose(LOSSES, self.loss, "loss")
+        objective = self.loss
+        if isinstance(objective, str):
+            objective = choose(LOSSES, objective, "loss")
+        if isinstance(objective, type) or not hasattr(objective, "predict"):
+            raise TypeError(f"loss is {objective!r}, expected a name or a loss such as Huber()")
+        object.__setattr__(self, "objective", objective)
         choose(INITIALIZERS, self.initializer, "initializer")
+        object.__setattr__(self, "layers", tuple(self._layers()))
+
+    def _layers(self) -> list[Layer]:
+        activations = activations_of_layers(self.activation, len(self.sizes) - 2)
+        norm = self.norm
+        if isinstance(norm, str):
+            norm = choose(NORMALIZATIONS, norm, "norm")
+        if norm is not None and not isinstance(norm, Normalization):
+            raise TypeError(f"norm is {norm!r}, expected None, a name, LayerNorm() or BatchNorm()")
+        dropout = Dropout(self.dropout)
         layers: list[Layer] = []
-        for inputs, outputs in zip(self.sizes[:-1], self.sizes[1:], strict=True):
-            layers += [Dense(inputs, outputs), Activate(function)]
-        object.__setattr__(self, "layers", tuple(layers[:-1]))
+        for stream, (activation, width) in enumerate(
+            zip(activations, self.sizes[1:-1], strict=True)
+        ):
+            layers.append(Dense(self.sizes[stream], width))
+            if norm is not None:
+                layers.append(replace(norm, features=width))
+            layers.append(Activate(activation))
+            if dropout.rate > 0.0:
+                layers.append(replace(dropout, stream=stream))
+        return [*layers, Dense(*self.sizes[-2:])]
+
+    @cached_property
+    def statistics(self) -> tuple[tuple[str, ...], ...]:
+        """The names of the running statistics in each dict of the parameters."""
+        return tuple(layer.statistics for layer in self.layers if layer.shapes())
 
     def initialize(self, *, seed: int, backend: Any, dtype: str = "float32") -> Parameters:
         """Return fresh parameters on the backend: the same bits for one seed everywhere.
@@ -82,27 +128,54 @@ class MLP:
         dtype : {"float32", "float64"}
         """
         initializer = INITIALIZERS[self.initializer]
-        shapes = [layer.shapes() for layer in self.layers if layer.shapes()]
-        drawn = [initializer.draw(seed, stream, shape) for stream, shape in enumerate(shapes)]
+        streams = itertools.count()
+        drawn = [
+            layer.initial(lambda shapes: initializer.draw(seed, next(streams), shapes))
+            for layer in self.layers
+            if layer.shapes()
+        ]
         return [
             {name: backend.asarray(array, dtype=dtype) for name, array in layer.items()}
             for layer in drawn
         ]
 
     def logits(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
-        """Return the outputs before any softmax, (…, batch, classes), for x (…, batch, in)."""
+        """Return the outputs before any softmax, (…, batch, outputs), for x (…, batch, in)."""
         bound = get_arithmetic(arithmetic, check_inputs(self, parameters, x))
         return self.forward(parameters, x, bound)[0]
+
+    def predict(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
+        """Return predictions (…, batch, outputs) for x (…, batch, in), as the loss makes them.
+
+        Class probabilities after softmax_cross_entropy, the probability of yes after
+        sigmoid_cross_entropy, rates after poisson, else the outputs themselves.
+        """
+        bound = get_arithmetic(arithmetic, check_inputs(self, parameters, x))
+        return self.objective.predict(bound, self.forward(parameters, x, bound)[0])
 
     def predict_proba(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
     ) -> Array:
-        """Return class probabilities (…, batch, classes) for x (…, batch, in)."""
-        bound = get_arithmetic(arithmetic, check_inputs(self, parameters, x))
-        return softmax(bound, self.forward(parameters, x, bound)[0])
+        """Return `predict` where it is probabilities.
+
+        Raises
+        ------
+        ValueError
+            If the loss is one of regression.
+        """
+        if self.objective.targets not in ("classes", "labels"):
+            raise ValueError(f"loss is {self.loss!r}, which has no probabilities; use predict")
+        return self.predict(parameters, x, arithmetic=arithmetic)
 
     def loss_and_gradients(
-        self, parameters: Parameters, x: Array, labels: Array, *, arithmetic: str = "native"
+        self,
+        parameters: Parameters,
+        x: Array,
+        labels: Array,
+        *,
+        weights: Array | None = None,
+        step: TrainingStep | None = None,
+        arithmetic: str = "native",
     ) -> tuple[Array, Parameters]:
         """Return the mean loss over the batch and its gradient, structured as the parameters.
 
@@ -113,8 +186,14 @@ class MLP:
         x : array (…, batch, in)
             Of the parameters' library, device and dtype.
         labels : array
-            Integer class indices (…, batch) from 0, or one-hot rows (…, batch, classes).
-        arithmetic : {"native"}
+            What the loss must be told: integer class indices (…, batch) from 0 or rows of
+            probabilities (…, batch, classes); else rows (…, batch, outputs).
+        weights : array (…, batch), optional
+            Of the examples, at least 0: the loss is then the weighted mean.
+        step : TrainingStep, optional
+            The mode: a step of training, with dropout and the batch's own statistics; by
+            default evaluation, without dropout and with the running statistics.
+        arithmetic : str
             How products, sums and transcendental functions are rounded.
 
         Returns
@@ -122,6 +201,7 @@ class MLP:
         loss : array (…)
             One number a network.
         gradients : list of dict of arrays
+            Running statistics have none.
 
         Raises
         ------
@@ -130,38 +210,69 @@ class MLP:
         """
         bound = get_arithmetic(arithmetic, check_inputs(self, parameters, x))
         check_labels(self, x, labels)
-        return self.step_gradients(parameters, x, labels, bound)
+        if weights is not None:
+            check_weights(x, weights)
+        return self.step_gradients(parameters, x, labels, bound, step, weights)
 
     def forward(
-        self, parameters: Parameters, x: Any, arithmetic: Arithmetic
+        self,
+        parameters: Parameters,
+        x: Any,
+        arithmetic: Arithmetic,
+        step: TrainingStep | None = None,
     ) -> tuple[Array, Callable[[Array], Parameters]]:
         """Return the logits for x, an array or a factor (…, batch, in), and the backward pass.
 
         The backward pass turns the loss's gradient with respect to the logits (…, batch,
-        classes) into the parameters' gradients, by the chain rule from the last layer to the
-        first.
+        outputs) into the parameters' gradients, by the chain rule from the last layer to the
+        first; after a step of training it also gives the new running statistics, by their names.
         """
         remaining = iter(parameters)
         backwards = []
         for layer in self.layers:
             own = next(remaining) if layer.shapes() else {}
-            x, backward = layer.forward(own, x, arithmetic)
-            backwards.append(backward)
+            x, backward = layer.forward(own, x, arithmetic, step)
+            backwards.append((backward, bool(own)))
 
         def backward_through_all(dy: Array) -> Parameters:
             gradients = []
             for index in reversed(range(len(backwards))):
-                dy, of_layer = backwards[index](dy, with_dx=index > 0)
-                if of_layer:
+                backward, has_parameters = backwards[index]
+                dy, of_layer = backward(dy, with_dx=index > 0)
+                if has_parameters:
                     gradients.append(of_layer)
             return gradients[::-1]
 
         return x, backward_through_all
 
     def step_gradients(
-        self, parameters: Parameters, x: Any, targets: Array, arithmetic: Arithmetic
+        self,
+        parameters: Parameters,
+        x: Any,
+        targets: Array,
+        arithmetic: Arithmetic,
+        step: TrainingStep | None = None,
+        weights: Array | None = None,
     ) -> tuple[Array, Parameters]:
         """Return the loss and the gradients, unchecked and without waiting for the device."""
-        z, backward = self.forward(parameters, x, arithmetic)
-        loss, dz = LOSSES[self.loss](arithmetic, z, targets)
-        return loss, backward(dz)
+        loss, gradients, _ = self.take_step(parameters, x, targets, arithmetic, step, weights)
+        return loss, gradients
+
+    def take_step(
+        self,
+        parameters: Parameters,
+        x: Any,
+        targets: Array,
+        arithmetic: Arithmetic,
+        step: TrainingStep | None = None,
+        weights: Array | None = None,
+    ) -> tuple[Array, Parameters, Parameters]:
+        """Return the loss, the gradients and, structured likewise, the new running statistics."""
+        z, backward = self.forward(parameters, x, arithmetic, step)
+        loss, dz = self.objective(arithmetic, z, targets, weights)
+        gradients = backward(dz)
+        statistics = [
+            {name: layer.pop(name) for name in names if name in layer}
+            for names, layer in zip(self.statistics, gradients, strict=True)
+        ]
+        return loss, gradients, statistics

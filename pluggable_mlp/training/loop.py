@@ -12,7 +12,6 @@ from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic, get_arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batches import Examples
@@ -133,7 +132,7 @@ def evaluate(
     correct = None
     for x, labels in examples.batches(bound, batch_size):
         logits, _ = mlp.forward(parameters, x, bound)
-        loss, _ = LOSSES[mlp.loss](bound, logits, labels)
+        loss, _ = mlp.objective(bound, logits, labels)
         record.add(loss, labels.shape[0])
         right = correct_predictions(bound.xp, logits, labels)
         correct = right if correct is None else correct + right

@@ -1,0 +1,97 @@
+"""Dropout: a layer that forgets some of its inputs at random while it is trained.
+
+Shapes: x, y, dy, dx are all (…, batch, features).
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pluggable_mlp.arithmetic import Arithmetic
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.network.layers import Backward, Draw, Shapes, TrainingStep
+from pluggable_mlp.network.philox import random_numbers
+
+__all__ = ["Dropout"]
+
+_RESOLUTION = 2**16  # of the random numbers, and so of the rate
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Set each input to 0 with probability p in training, and divide the others by 1 - p.
+
+    Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to prevent
+    neural networks from overfitting" (JMLR 15, 2014), in the inverted form, which has the right
+    mean in training and changes nothing in evaluation.  With the mask m, 1 with probability
+    1 - p and else 0: y = x m / (1 - p), so dx = dy m / (1 - p).
+
+    The mask depends on (seed, stream, step) and the place (batch, features) alone: networks along
+    leading axes share it, and each gets what it gets alone.
+
+    Parameters
+    ----------
+    rate : float
+        p, from 0 to below 1, taken to the nearest multiple of 2^-16.
+    stream : int
+        Which of the network's dropouts this is: it tells their masks apart.
+
+    Raises
+    ------
+    ValueError
+        If the rate is out of its range.
+    """
+
+    rate: float
+    stream: int = 0
+    statistics: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.rate < 1.0 or self._dropped == _RESOLUTION:
+            raise ValueError(f"dropout is {self.rate}, expected a probability from 0 to below 1")
+
+    @property
+    def _dropped(self) -> int:
+        return round(self.rate * _RESOLUTION)
+
+    def shapes(self) -> Shapes:
+        """Return {}: nothing is learnt here."""
+        return {}
+
+    def initial(self, draw: Draw) -> dict[str, Any]:
+        """Return {}."""
+        del draw
+        return {}
+
+    def forward(
+        self,
+        parameters: dict[str, Array],
+        x: Array,
+        arithmetic: Arithmetic,
+        step: TrainingStep | None = None,
+    ) -> tuple[Array, Backward]:
+        """Return y = x m / (1 - p) in training and x in evaluation."""
+        del parameters
+        factors = None if step is None else self._factors(arithmetic, x, step)
+
+        def apply(array: Array) -> Array:
+            return array if factors is None else arithmetic.multiply(array, factors)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+            return (apply(dy) if with_dx else None), {}
+
+        return apply(x), backward
+
+    def _factors(self, arithmetic: Arithmetic, x: Array, step: TrainingStep) -> Array:
+        """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
+        xp = arithmetic.xp
+        batch, features = x.shape[-2:]
+        numbers = random_numbers(
+            xp,
+            batch * features,
+            seed=step.seed,
+            stream=self.stream,
+            step=step.number,
+            device=x.device,
+        )
+        kept = xp.astype(xp.reshape(numbers, (batch, features)) >= self._dropped, x.dtype)
+        return kept * (_RESOLUTION / (_RESOLUTION - self._dropped))

@@ -1,0 +1,90 @@
+"""The door's checks of targets: what a loss must be told, in shape, dtype and range.
+
+Shapes: targets are (…, batch) or rows (…, batch, outputs).  To the user they are "labels".
+"""
+
+from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.network.losses.contract import TargetKind
+
+__all__ = ["check_targets"]
+
+# A row of probabilities may miss 1 by so much: it is to catch what is no such row, not rounding.
+_ROW_SUM_TOLERANCE = 1e-3
+
+
+def check_targets(
+    xp: Namespace, kind: TargetKind, targets: Array, batch: int, outputs: int, dtype: DType
+) -> None:
+    """Raise where targets are not what a loss of this kind must be told.
+
+    Reads a few numbers from the device.
+
+    Parameters
+    ----------
+    xp
+        The targets' namespace.
+    kind : {"classes", "labels", "numbers", "counts"}
+    targets : array
+    batch, outputs : int
+        Of the network's outputs (…, batch, outputs).
+    dtype
+        Of these outputs.
+
+    Raises
+    ------
+    ValueError
+        Naming what came and what was expected.
+    """
+    if kind == "classes":
+        _check_classes(xp, targets, batch, outputs, dtype)
+        return
+    floating = xp.isdtype(targets.dtype, "real floating")
+    single = outputs == 1 and targets.shape[-1:] == (batch,)
+    if (floating and targets.dtype != dtype) or not (
+        single or targets.shape[-2:] == (batch, outputs)
+    ):
+        shorter = f" or ({batch},)" if outputs == 1 else ""
+        raise ValueError(
+            f"labels are {targets.dtype} of shape {targets.shape}, expected {dtype} or integers "
+            f"of shape (batch, outputs) = ({batch}, {outputs}){shorter}"
+        )
+    _check_range(xp, kind, xp.astype(targets, dtype, copy=False))
+
+
+def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
+    """Raise where a number is not finite, or out of the range of its kind."""
+    low, high = float(xp.min(targets)), float(xp.max(targets))
+    if not bool(xp.all(xp.isfinite(targets))):
+        raise ValueError("labels hold NaN or infinity, expected finite numbers")
+    if kind == "labels" and not 0.0 <= low <= high <= 1.0:
+        raise ValueError(
+            f"labels run from {low:g} to {high:g}, expected 0 for no, 1 for yes, or probabilities"
+        )
+    if kind == "counts" and low < 0.0:
+        raise ValueError(f"labels run from {low:g}, expected counts or rates of at least 0")
+
+
+def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtype: DType) -> None:
+    """Raise where targets are neither class indices nor rows of probabilities."""
+    if targets.shape[-2:] == (batch, classes) and targets.dtype == dtype:
+        errors = xp.abs(xp.sum(targets, axis=-1) - 1.0)
+        # NaN fails both comparisons, too.
+        if not bool(xp.all(targets >= 0.0) & xp.all(errors <= _ROW_SUM_TOLERANCE)):
+            raise ValueError(
+                "labels hold a row that is no distribution over the classes, expected one-hot "
+                "rows or probabilities: at least 0, each row summing to 1"
+            )
+        return
+    if not xp.isdtype(targets.dtype, "integral"):
+        raise ValueError(
+            f"labels are {targets.dtype} of shape {targets.shape}, expected integers (batch,) = "
+            f"({batch},), or rows (batch, classes) = ({batch}, {classes}) of {dtype}"
+        )
+    if targets.shape[-1:] != (batch,):
+        raise ValueError(f"labels have shape {targets.shape}, expected ({batch},) as x has rows")
+    low, high = int(xp.min(targets)), int(xp.max(targets))
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"labels run from {low} to {high}, expected 0 to {classes - 1}: "
+            f"the network has {classes} outputs"
+        )

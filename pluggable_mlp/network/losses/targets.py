@@ -1,0 +1,34 @@
+"""Targets as rows: the shape in which every loss compares them with the network's outputs.
+
+Shapes: `like`, the outputs, is (…, batch, outputs); targets have that shape or one axis less.
+What a user brings is checked elsewhere (`network/checks.py`).
+"""
+
+from pluggable_mlp.arithmetic import Arithmetic
+from pluggable_mlp.arrays import Array
+
+__all__ = ["one_hot", "rows"]
+
+
+def one_hot(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
+    """Return targets as rows (…, batch, classes) of the dtype of `like` (…, batch, classes).
+
+    Integer class indices k (…, batch) become rows with 1 at k, counted from 0, and 0 elsewhere;
+    rows come back in that dtype.
+    """
+    xp = arithmetic.xp
+    if xp.isdtype(targets.dtype, "integral") and targets.ndim < like.ndim:
+        classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=like.device)
+        targets = xp.expand_dims(targets, axis=-1) == classes
+    return xp.astype(targets, like.dtype, copy=False)
+
+
+def rows(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
+    """Return targets as rows (…, batch, outputs) of the dtype of `like` (…, batch, outputs).
+
+    For one output, (…, batch) becomes (…, batch, 1).
+    """
+    xp = arithmetic.xp
+    if targets.shape[-2:] != like.shape[-2:]:
+        targets = xp.expand_dims(targets, axis=-1)
+    return xp.astype(targets, like.dtype, copy=False)

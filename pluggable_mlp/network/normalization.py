@@ -1,0 +1,241 @@
+"""Normalizations: layers that give what passes them mean 0 and variance 1, then scale and shift it.
+
+Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the running statistics are
+(…, features).  Adding one is adding a class here and a line to `NORMALIZATIONS`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pluggable_mlp.arithmetic import Arithmetic
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.network.layers import Backward, Draw, Shapes, TrainingStep
+
+__all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization"]
+
+
+def _standardize(
+    arithmetic: Arithmetic, x: Array, axis: int, epsilon: float
+) -> tuple[Array, Array, Array, Array]:
+    """Return x̂ = (x - μ) r with r = 1 / sqrt(v + epsilon), then r, μ and v, kept along the axis.
+
+    x is (…, batch, features); μ and v are its mean and (biased) variance along the axis.
+    """
+    mean = arithmetic.mean(x, axis=axis, keepdims=True)
+    deviations = x - mean
+    squares = arithmetic.multiply(deviations, deviations)
+    variance = arithmetic.mean(squares, axis=axis, keepdims=True)
+    inverse = arithmetic.rsqrt(variance + epsilon)
+    return arithmetic.multiply(deviations, inverse), inverse, mean, variance
+
+
+def _standardize_backward(
+    arithmetic: Arithmetic, dx_hat: Array, x_hat: Array, inverse: Array, axis: int
+) -> Array:
+    """Return dx = r (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)), all (…, batch, features).
+
+    Along the axis, n long: d x̂_j / d x_i = r ((1 if i = j else 0) - 1/n - x̂_i x̂_j / n), since
+    dμ / dx_i = 1/n, dv / dx_i = 2 (x_i - μ) / n and dr / dv = -r³/2.  Summing dx̂_j over j gives
+    the formula.
+    """
+    mean = arithmetic.mean(dx_hat, axis=axis, keepdims=True)
+    along = arithmetic.mean(arithmetic.multiply(dx_hat, x_hat), axis=axis, keepdims=True)
+    return arithmetic.multiply((dx_hat - mean) - arithmetic.multiply(x_hat, along), inverse)
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """Normalize each example over its features: y = gamma x̂ + beta, x̂ as `_standardize` says.
+
+    Ba, Kiros, Hinton, "Layer normalization" (2016).  Training and evaluation do the same.  With
+    dy the gradient with respect to y, summing over the batch,
+
+        dgamma = sum of dy x̂    dbeta = sum of dy    dx̂ = dy gamma
+
+    and dx as `_standardize_backward` derives it.
+
+    Parameters
+    ----------
+    epsilon : float
+        Added to the variance; above 0.
+    features : int
+        How many inputs; the network sets it.
+
+    Raises
+    ------
+    ValueError
+        If epsilon is not positive and finite.
+    """
+
+    epsilon: float = 1e-5
+    features: int = 0
+    statistics: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        _check_epsilon(self.epsilon)
+
+    def shapes(self) -> Shapes:
+        """Return the shapes of gamma and beta."""
+        return {"gamma": (self.features,), "beta": (self.features,)}
+
+    def initial(self, draw: Draw) -> dict[str, Any]:
+        """Return gamma = 1, beta = 0."""
+        del draw
+        return {"gamma": [1.0] * self.features, "beta": [0.0] * self.features}
+
+    def forward(
+        self,
+        parameters: dict[str, Array],
+        x: Array,
+        arithmetic: Arithmetic,
+        step: TrainingStep | None = None,
+    ) -> tuple[Array, Backward]:
+        """Return y = gamma x̂ + beta."""
+        del step
+        x_hat, inverse, _, _ = _standardize(arithmetic, x, -1, self.epsilon)
+        y, affine_backward = _affine(arithmetic, parameters, x_hat)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+            dx_hat, gradients = affine_backward(dy)
+            if not with_dx:
+                return None, gradients
+            return _standardize_backward(arithmetic, dx_hat, x_hat, inverse, -1), gradients
+
+        return y, backward
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Normalize each feature over the batch: y = gamma x̂ + beta, x̂ as `_standardize` says.
+
+    Ioffe, Szegedy, "Batch normalization" (ICML 2015), algorithm 1; the gradients are those of
+    `LayerNorm`, along the other axis.  Evaluation takes running statistics in the place of the
+    batch's own: x̂ = (x - running_mean) / sqrt(running_variance + epsilon), so dx = dx̂ times
+    that inverse root.  Each step of training makes them
+
+        (1 - momentum) running + momentum measured
+
+    with the unbiased variance, n / (n - 1) times the biased one, as in algorithm 2 (and PyTorch;
+    Keras takes the biased one, and its momentum is one minus ours).  A batch of one example has
+    no variance: it leaves running_variance as it is.
+
+    Parameters
+    ----------
+    epsilon : float
+        Added to the variance; above 0.
+    momentum : float
+        The weight of the newest batch in the running statistics, from 0 to 1.
+    features : int
+        How many inputs; the network sets it.
+
+    Raises
+    ------
+    ValueError
+        If epsilon or momentum is out of its range.
+    """
+
+    epsilon: float = 1e-5
+    momentum: float = 0.1
+    features: int = 0
+    statistics: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
+
+    def __post_init__(self) -> None:
+        _check_epsilon(self.epsilon)
+        if not 0.0 <= self.momentum <= 1.0:
+            raise ValueError(f"momentum is {self.momentum}, expected a number from 0 to 1")
+
+    def shapes(self) -> Shapes:
+        """Return the shapes of gamma, beta, running_mean and running_variance."""
+        names = ("gamma", "beta", *self.statistics)
+        return dict.fromkeys(names, (self.features,))
+
+    def initial(self, draw: Draw) -> dict[str, Any]:
+        """Return gamma and running_variance 1, beta and running_mean 0."""
+        del draw
+        ones, zeros = [1.0] * self.features, [0.0] * self.features
+        return {"gamma": ones, "beta": zeros, "running_mean": zeros, "running_variance": ones}
+
+    def forward(
+        self,
+        parameters: dict[str, Array],
+        x: Array,
+        arithmetic: Arithmetic,
+        step: TrainingStep | None = None,
+    ) -> tuple[Array, Backward]:
+        """Return y = gamma x̂ + beta; in training, backward also gives the new statistics."""
+        if step is None:
+            return self._evaluate(parameters, x, arithmetic)
+        x_hat, inverse, mean, variance = _standardize(arithmetic, x, -2, self.epsilon)
+        y, affine_backward = _affine(arithmetic, parameters, x_hat)
+        new = self._updated(arithmetic, parameters, mean, variance, x.shape[-2])
+
+        def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+            dx_hat, gradients = affine_backward(dy)
+            if not with_dx:
+                return None, gradients | new
+            dx = _standardize_backward(arithmetic, dx_hat, x_hat, inverse, -2)
+            return dx, gradients | new
+
+        return y, backward
+
+    def _evaluate(
+        self, parameters: dict[str, Array], x: Array, arithmetic: Arithmetic
+    ) -> tuple[Array, Backward]:
+        mean, variance = (_as_row(arithmetic, parameters[name]) for name in self.statistics)
+        inverse = arithmetic.rsqrt(variance + self.epsilon)
+        x_hat = arithmetic.multiply(x - mean, inverse)
+        y, affine_backward = _affine(arithmetic, parameters, x_hat)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+            dx_hat, gradients = affine_backward(dy)
+            return (arithmetic.multiply(dx_hat, inverse) if with_dx else None), gradients
+
+        return y, backward
+
+    def _updated(
+        self,
+        arithmetic: Arithmetic,
+        parameters: dict[str, Array],
+        mean: Array,
+        variance: Array,
+        batch: int,
+    ) -> dict[str, Array]:
+        """Return the new running statistics; mean and variance are (…, 1, features)."""
+
+        def moved(name: str, measured: Array, correction: float) -> Array:
+            old = arithmetic.multiply(parameters[name], 1.0 - self.momentum)
+            return old + arithmetic.multiply(measured[..., 0, :], self.momentum * correction)
+
+        new = {"running_mean": moved("running_mean", mean, 1.0)}
+        if batch > 1:
+            new["running_variance"] = moved("running_variance", variance, batch / (batch - 1))
+        return new
+
+
+def _affine(
+    arithmetic: Arithmetic, parameters: dict[str, Array], x_hat: Array
+) -> tuple[Array, Any]:
+    """Return gamma x̂ + beta and, from dy, dx̂ with the gradients of gamma and beta."""
+    gamma, beta = (_as_row(arithmetic, parameters[name]) for name in ("gamma", "beta"))
+
+    def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
+        dgamma = arithmetic.sum(arithmetic.multiply(dy, x_hat), axis=-2)
+        gradients = {"gamma": dgamma, "beta": arithmetic.sum(dy, axis=-2)}
+        return arithmetic.multiply(dy, gamma), gradients
+
+    return arithmetic.multiply(x_hat, gamma) + beta, backward
+
+
+def _as_row(arithmetic: Arithmetic, vector: Array) -> Array:
+    """Return (…, features) as (…, 1, features), to meet (…, batch, features)."""
+    return arithmetic.xp.expand_dims(vector, axis=-2)
+
+
+def _check_epsilon(epsilon: float) -> None:
+    if not 0.0 < epsilon < math.inf:
+        raise ValueError(f"epsilon is {epsilon}, expected a finite number above 0")
+
+
+Normalization = LayerNorm | BatchNorm
+NORMALIZATIONS: dict[str, Normalization] = {"layer": LayerNorm(), "batch": BatchNorm()}

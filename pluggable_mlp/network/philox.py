@@ -1,0 +1,97 @@
+"""Random words on the device: Philox 4x32-10 in the array API's integer operations.
+
+Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), section 3.3.
+A counter-based generator has no state: the words depend on their address (seed, stream, step)
+alone, so every library gives the same bits, and a run can resume at any step.  The standard's
+only integer type with room for the products that every library has is int64; a product of two
+32-bit words would overflow it, so that each is made of two of 32 by 16 bits.
+
+What is drawn on the host (parameters, shuffles) comes from `pluggable_mlp/randomness.py`.
+"""
+
+from typing import Any
+
+from pluggable_mlp.arrays import Array, Namespace
+
+__all__ = ["philox", "random_numbers"]
+
+# The multipliers and the steps of the key (the golden ratio, sqrt(3) - 1) of the paper.
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+_MASK_16, _MASK_32 = 0xFFFF, 0xFFFFFFFF
+
+Word = Any  # an int64 array, or a Python integer
+
+
+def random_numbers(
+    xp: Namespace, count: int, *, seed: int, stream: int, step: int, device: Any
+) -> Array:
+    """Return `count` numbers of 16 random bits, int64 (count,), addressed by (seed, stream, step).
+
+    Numbers 8 i to 8 i + 7 are the words of Philox at the counter (i, stream, step mod 2^32,
+    step div 2^32) and the key (seed mod 2^32, seed div 2^32): of each word the lower half, then
+    the upper one.
+
+    Parameters
+    ----------
+    xp
+        The namespace.
+    count : int
+        Up to 2^35.
+    seed, step : int
+        From 0 to 2^64 - 1.
+    stream : int
+        From 0 to 2^32 - 1: which layer draws.
+    device
+        Where the numbers will be.
+    """
+    blocks = xp.arange((count + 7) // 8, dtype=xp.int64, device=device)
+    counter = (blocks, stream, step & _MASK_32, step >> 32)
+    words = philox(counter, (seed & _MASK_32, seed >> 32))
+    halves = [half for word in words for half in (word & _MASK_16, word >> 16)]
+    return xp.reshape(xp.stack(halves, axis=-1), (-1,))[:count]
+
+
+def philox(counter: tuple[Word, Word, Word, Word], key: tuple[int, int]) -> list[Word]:
+    """Return the four words at a counter.
+
+    Parameters
+    ----------
+    counter : four words
+        int64 arrays of one shape, or Python integers, each from 0 to 2^32 - 1.
+    key : two int
+        From 0 to 2^32 - 1.
+
+    Returns
+    -------
+    four words
+        Of that shape, int64; integers where all of the counter are.
+    """
+    a, b, c, d = counter
+    first, second = key
+    for _ in range(_ROUNDS):
+        high_a, low_a = _product(a, _MULTIPLIERS[0])
+        high_c, low_c = _product(c, _MULTIPLIERS[1])
+        high_a ^= second
+        high_c ^= first
+        a, b, c, d = high_c ^ b, low_c, high_a ^ d, low_a
+        first = (first + _KEY_STEPS[0]) & _MASK_32
+        second = (second + _KEY_STEPS[1]) & _MASK_32
+    return [a, b, c, d]
+
+
+def _product(x: Word, multiplier: int) -> tuple[Word, Word]:
+    """Return the upper and the lower 32 bits of x (any shape) times the multiplier.
+
+    x m = 2^16 (x m_high) + x m_low, both products below 2^48.
+    """
+    lower = x * (multiplier & _MASK_16)
+    upper = x * (multiplier >> 16)
+    upper += lower >> 16
+    high = upper >> 16
+    upper &= _MASK_16
+    upper <<= 16
+    lower &= _MASK_16
+    upper |= lower
+    return high, upper
