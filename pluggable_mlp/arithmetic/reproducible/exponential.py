@@ -52,10 +52,8 @@ def exp(xp: Any, x: Array) -> Array:
         middle += low
         high += middle
         # 2^1024 is no number, but the last k only comes with a `high` that may be doubled first.
-        scale = xp.minimum(k, 1023.0)
-        k -= scale
-        k += 1.0
-        high *= k
+        scale = xp.minimum(k, 1023)
+        high *= xp.astype(k - scale + 1, xp.float64)
         y = high * power_of_two(xp, scale)
     y *= xp.astype(x >= FIRST[kind], x.dtype)
     y = xp.where(x > LAST[kind], float("inf"), y)
@@ -80,16 +78,18 @@ def exp_of_float32(x: Array, coefficients: tuple[float, ...] = EXP_OF_SCALED) ->
 def exp_parts(xp: Any, x: Array) -> tuple[Array, Array, Array, Array]:
     """Return k, high, middle, low with e^x = 2^k (high + middle + low), all of the shape of `x`.
 
-    `x` (float64, any shape) lies between -708.4 and 709.8, or is NaN. k is an integer, `high` is
-    2^(j/64), 0 <= j < 64, in 26 bits, |middle| < 0.0055 high, |low| < 2^-15 high. The relative
-    error is below 2^-60; near x = 0, where k = 0 and high = 1, so is that of middle + low.
+    `x` (float64, any shape) lies between -708.4 and 709.8, or is NaN. k is int64, the others are
+    float64: `high` is 2^(j/64), 0 <= j < 64, in 26 bits, |middle| < 0.0055 high and
+    |low| < 2^-15 high. The relative error is below 2^-60; near x = 0, where k = 0 and high = 1,
+    so is that of middle + low.
     """
-    steps = xp.floor(x * PER_LOG2_64TH + 0.5)
+    steps = x * PER_LOG2_64TH
+    steps += 0.5
+    steps = xp.floor(steps)
     # NaN has no place in a table; it returns through the remainder.
-    index = xp.where(xp.isnan(steps), 0.0, steps)
-    k = xp.floor(index * (1.0 / 64.0))
-    index -= k * 64.0
-    high, rest = roots_of_two(xp, index)
+    k = xp.astype(xp.where(xp.isnan(steps), 0.0, steps), xp.int64)
+    high, rest = roots_of_two(xp, k & 63)
+    k = k >> 6
     remainder = x - steps * LOG2_64TH_HIGH
     steps *= LOG2_64TH_LOW
     leading = remainder + 1.5 * 2.0**18

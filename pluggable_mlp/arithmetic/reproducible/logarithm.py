@@ -66,9 +66,10 @@ def _log_of_sum(xp: Any, x: Array, error: Array | float) -> Array:
     """Return log(x + error), `x` normal, positive and finite (float64, any shape), error << x."""
     k = _exponent(xp, x)
     # 2^-k would be denormal for k > 1022; the halves of k are not.
-    half = xp.floor(k * 0.5)
+    exponent = xp.astype(k, xp.int64)
+    half = exponent >> 1
     f = x * power_of_two(xp, -half)
-    f *= power_of_two(xp, half - k)
+    f *= power_of_two(xp, half - exponent)
     f -= 1.0
     low = 1.0 / x
     low *= error

@@ -43,7 +43,7 @@ def _sigmoid_of_negative(xp: Any, x: Array) -> Array:
     With e^x = 2^k E both terms are divided by 2^max(k, 0): the divisor lies between 1 and 3.
     """
     k, high, middle, low = exp_parts(xp, x)
-    negative = xp.minimum(k, 0.0)
+    negative = xp.minimum(k, 0)
     one = power_of_two(xp, negative - k)
     scale = power_of_two(xp, negative)
     high *= scale
@@ -102,7 +102,7 @@ def _softplus_of_float64(xp: Any, x: Array) -> Array:
     high += middle
     e *= scale
     # Where the rest could become denormal, it is far below half of the last place of e.
-    high *= xp.where(k < -200.0, 0.0, scale)
+    high *= xp.where(k < -200, 0.0, scale)
     # From here on e + high is e^-|x|. Where 1 + e is above sqrt(2) it is halved: f = (e - 1)/2,
     # the last bit of e - 1 that may be lost below e = 1/2 going to `high`.
     halved = xp.astype(e >= 0.4142, xp.float64)

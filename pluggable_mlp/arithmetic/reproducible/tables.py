@@ -14,18 +14,17 @@ from pluggable_mlp.arrays import Array
 
 
 def power_of_two(xp: Any, k: Array) -> Array:
-    """Return 2^k (float64) for integers -1022 <= k <= 1023 in `k` (float64), both of any shape."""
-    return _take(xp, _powers_of_two(xp, device(k)), xp.astype(k, xp.int64) + 1022)
+    """Return 2^k (float64) for -1022 <= k <= 1023 in `k` (int64), both of any shape."""
+    return _take(xp, _powers_of_two(xp, device(k)), k + 1022)
 
 
 def roots_of_two(xp: Any, j: Array) -> tuple[Array, Array]:
-    """Return the leading 26 bits of 2^(j/64) and the rest, for integers 0 <= j < 64.
+    """Return the leading 26 bits of 2^(j/64) and the rest, for 0 <= j < 64.
 
-    `j` and both results are float64 and of any shape.
+    `j` (int64) may be of any shape; both results are float64.
     """
-    indices = xp.astype(j, xp.int64)
     high, low = _roots_of_two(xp, device(j))
-    return _take(xp, high, indices), _take(xp, low, indices)
+    return _take(xp, high, j), _take(xp, low, j)
 
 
 def _take(xp: Any, table: Array, indices: Array) -> Array:
