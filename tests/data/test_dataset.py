@@ -42,6 +42,7 @@ PIXELS = np.zeros((3, 2), dtype=np.uint8)
         ({"test_inputs": np.zeros(2)}, "shape"),
         ({"test_inputs": np.array([[1.0, np.nan]])}, "feature 1 of example 0 of the test part"),
         ({"test_inputs": np.array([[-np.inf, 0.0]])}, "feature 0 of example 0 of the test part"),
+        ({"test_inputs": np.array([[np.inf, 0.0]])}, "feature 0 of example 0 of the test part"),
         ({"test_labels": np.array([1, 2])}, "1 test inputs, but labels of shape"),
         ({"test_labels": np.array([2], dtype=np.int32)}, "int32"),
         ({"test_labels": np.array([-1])}, "labels go from -1"),

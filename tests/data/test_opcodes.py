@@ -147,7 +147,8 @@ def test_what_is_no_pickle_of_arrays_is_refused(read, data, fault):
     assert "file.pkl: " in str(caught.value)
 
 
-LAUGHS = b"K\1" + b"".join(b"q%ch%c\x86" % (k, k) for k in range(200))
+DOUBLED = b"".join(b"q%ch%c\x86" % (k, k) for k in range(200))
+LAUGHS = b"K\1" + DOUBLED
 """A tuple that holds twice what holds twice ...: 2**200 items to print, compare or hash."""
 
 
@@ -161,6 +162,7 @@ LAUGHS = b"K\1" + b"".join(b"q%ch%c\x86" % (k, k) for k in range(200))
         b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.",
         b"\x8b\xff\xff\xff\x7f.",  # an integer of 2**31 bytes
         LAUGHS + b".",
+        array_of_python_2() + DOUBLED + b".",
         b"cnumpy\ndtype\n" + LAUGHS + b"\x85R.",
         b"cnumpy\ndtype\n" + LAUGHS + b"R.",
         LAUGHS + b")R.",

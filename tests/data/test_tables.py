@@ -180,7 +180,8 @@ HEADERS = {
     "names": "a,b,c,label\n",
     "quoted": '"a","b","c","label"\n',
     "blank": "\n\na,b,c,label\n\n",
-    "byte order mark": "\ufeffa,b,c,label\n",
+    "byte order mark": "\ufeff",
+    "byte order mark and names": "\ufeffa,b,c,label\n",
 }
 
 
