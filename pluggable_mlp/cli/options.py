@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ArithmeticOption", "BackendOption", "DataOption", "RunArgument", "widths"]
+__all__ = [
+    "ActivationOption",
+    "ArithmeticOption",
+    "BackendOption",
+    "DataOption",
+    "DtypeOption",
+    "HiddenOption",
+    "RunArgument",
+    "SeedOption",
+    "widths",
+]
 
 BackendOption = Annotated[
     str, typer.Option(help="Array library and device: numpy, cupy, cupy:1, torch:cuda, jax, …")
@@ -20,6 +30,12 @@ DataOption = Annotated[
 ArithmeticOption = Annotated[
     str, typer.Option(help="How to round: native (the library's way, fast).")
 ]
+HiddenOption = Annotated[
+    str, typer.Option(help="Widths of the hidden layers: 100 or 256,128; '' for none.")
+]
+ActivationOption = Annotated[str, typer.Option(help="Of the hidden layers: sigmoid, relu, …")]
+DtypeOption = Annotated[str, typer.Option(help="float32 or float64.")]
+SeedOption = Annotated[int, typer.Option(help="Of the initial parameters and the shuffles.")]
 RunArgument = Annotated[Path, typer.Argument(help="A folder written by train --output.")]
 
 

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pluggable_mlp.cli.options import ArithmeticOption, BackendOption, DataOption, widths
+from pluggable_mlp.cli.options import (
+    ActivationOption,
+    ArithmeticOption,
+    BackendOption,
+    DataOption,
+    DtypeOption,
+    HiddenOption,
+    SeedOption,
+    widths,
+)
 from pluggable_mlp.cli.progress import training_progress
 from pluggable_mlp.settings import Settings
 
@@ -21,12 +30,8 @@ _INTERRUPTED = 130
 def train(
     backend: BackendOption = "numpy",
     data: DataOption = Settings.data,
-    hidden: Annotated[
-        str, typer.Option(help="Widths of the hidden layers: 100 or 256,128.")
-    ] = "100",
-    activation: Annotated[
-        str, typer.Option(help="identity, sigmoid, tanh, relu.")
-    ] = Settings.activation,
+    hidden: HiddenOption = "100",
+    activation: ActivationOption = Settings.activation,
     optimizer: Annotated[str, typer.Option(help="sgd.")] = Settings.optimizer,
     learning_rate: Annotated[
         float, typer.Option(help="Step size of the optimizer.")
@@ -35,11 +40,9 @@ def train(
     epochs: Annotated[
         int, typer.Option(help="Passes over the training examples.")
     ] = Settings.epochs,
-    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = Settings.dtype,
+    dtype: DtypeOption = Settings.dtype,
     arithmetic: ArithmeticOption = Settings.arithmetic,
-    seed: Annotated[
-        int, typer.Option(help="Of the initial parameters and the shuffles.")
-    ] = Settings.seed,
+    seed: SeedOption = Settings.seed,
     output: Annotated[
         Path | None, typer.Option(help="A new folder for the model, its metrics and settings.")
     ] = None,

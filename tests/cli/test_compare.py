@@ -1,0 +1,59 @@
+"""`compare`: agreement ends with 0, disagreement with 1, and both can be read by machines."""
+
+import json
+
+import pytest
+
+pytest.importorskip("array_api_strict")
+
+
+def test_two_backends_agree_within_the_bound(command):
+    outcome = command("compare", "--backends", "numpy,array_api_strict:device1", "--steps", 2)
+    assert outcome.code == 0
+    assert outcome.err == ""
+    rows = [line for line in outcome.out.splitlines() if line.startswith(("loss", "layer"))]
+    assert [row.split("  ")[0] for row in rows] == [
+        "loss", "layer 1 dW", "layer 1 db", "layer 2 dW", "layer 2 db"
+    ]  # fmt: skip
+
+
+def test_json_is_for_machines(command):
+    outcome = command(
+        "compare", "--backends", "numpy,array_api_strict", "--steps", 1, "--hidden", "5,4", "--json"
+    )
+    report = json.loads(outcome.out)
+    assert report["passes"] is True
+    assert {one["tensor"] for one in report["agreements"]} == {
+        "loss", *(f"layer {n} d{name}" for n in (1, 2, 3) for name in "Wb")
+    }  # fmt: skip
+    assert all(0 <= one["part_of_bound"] <= 1 for one in report["agreements"])
+
+
+def test_a_disagreement_ends_with_1_and_names_the_tensor(command, monkeypatch):
+    from pluggable_mlp.backends.array_api_strict import ArrayApiStrictBackend
+
+    honest = ArrayApiStrictBackend.asarray
+
+    def crooked(self, data, dtype=None):
+        # Parameters are the only floats that come in: they are a little off.
+        array = honest(self, data, dtype)
+        return array * 1.001 if dtype is not None else array
+
+    monkeypatch.setattr(ArrayApiStrictBackend, "asarray", crooked)
+    outcome = command("compare", "--backends", "numpy,array_api_strict", "--steps", 1)
+    assert outcome.code == 1
+    assert "beyond the bound: array_api_strict, " in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--backends", "numpy"], "expected two or more"),
+        (["--backends", "numpy,nunpy"], "did you mean 'numpy'"),
+        (["--backends", "numpy,array_api_strict", "--steps", "0"], "steps is 0"),
+    ],
+)
+def test_wrong_arguments(command, arguments, word):
+    outcome = command("compare", *arguments)
+    assert outcome.code == 2
+    assert word in outcome.err
