@@ -37,7 +37,7 @@ def test_a_disagreement_ends_with_1_and_names_the_tensor(command, monkeypatch):
     def crooked(self, data, dtype=None):
         # Parameters are the only floats that come in: they are a little off.
         array = honest(self, data, dtype)
-        return array * 1.001 if dtype is not None else array
+        return array * 1.001 if "float" in str(array.dtype) else array
 
     monkeypatch.setattr(ArrayApiStrictBackend, "asarray", crooked)
     outcome = command("compare", "--backends", "numpy,array_api_strict", "--steps", 1)
