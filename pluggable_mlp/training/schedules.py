@@ -171,7 +171,8 @@ class InverseScaling(Constant):
 
 def _between(first: float, last: float, part: float) -> float:
     """Return the half cosine wave from first (part 0) to last (part 1)."""
-    return last + (first - last) * (0.5 * (1.0 + cos_pi(min(part, 1.0))))
+    weight = 0.5 * (1.0 + cos_pi(min(part, 1.0)))
+    return weight * first + (1.0 - weight) * last
 
 
 @dataclass(frozen=True)

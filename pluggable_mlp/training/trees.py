@@ -4,13 +4,13 @@ Shapes: a layer's "W" is (…, in, out); every other array, a bias, a gain or a 
 (…, out).  Leading axes are independent networks.  Formulas belong elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from array_api_compat import array_namespace
 
 from pluggable_mlp.arrays import Array
 
-__all__ = ["Tree", "core_axes", "map_arrays", "map_weights", "zeros_like"]
+__all__ = ["Tree", "core_axes", "map_arrays", "map_weights", "merge", "split", "zeros_like"]
 
 Tree = list[dict[str, Array]]
 
@@ -49,3 +49,21 @@ def map_weights(function: Callable[..., Array], first: Tree, *others: Tree) -> T
 def zeros_like(tree: Tree) -> Tree:
     """Return a tree of zeros of the same shapes, dtypes, library and device."""
     return map_arrays(lambda array: array_namespace(array).zeros_like(array), tree)
+
+
+def split(tree: Tree, names: Sequence[Collection[str]]) -> tuple[Tree, Tree]:
+    """Return a tree of the arrays of these names, given for each dict, and one of all others."""
+    chosen = [
+        {name: array for name, array in of.items() if name in own}
+        for of, own in zip(tree, names, strict=True)
+    ]
+    others = [
+        {name: array for name, array in of.items() if name not in own}
+        for of, own in zip(tree, names, strict=True)
+    ]
+    return chosen, others
+
+
+def merge(first: Tree, second: Tree) -> Tree:
+    """Return the tree that was split: in each dict the first's arrays, then the second's."""
+    return [{**of, **other} for of, other in zip(first, second, strict=True)]

@@ -106,8 +106,9 @@ class LBFGS:
         start = here._replace(slope=slope)
         # Without pairs the direction is -g, and slope = -|g|^2.
         first = 1.0 if pairs else min(1.0, 1.0 / math.sqrt(-slope))
-        along = line.along(here.parameters, direction)
-        return strong_wolfe(along, start, first), direction
+        found = strong_wolfe(line.along(here.parameters, direction), start, first)
+        # Near a minimum, rounding lets an equal loss pass for one that has fallen.
+        return (found if found and found.loss < here.loss else None), direction
 
 
 def _pairs(state: State) -> list[_Pair]:

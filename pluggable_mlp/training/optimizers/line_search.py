@@ -14,7 +14,7 @@ __all__ = ["Point", "strong_wolfe"]
 
 # Nocedal and Wright's values for quasi-Newton methods.
 _DECREASE, _CURVATURE = 1e-4, 0.9
-_LARGEST_DOUBLINGS, _LARGEST_ZOOMS = 10, 10
+_LARGEST_DOUBLINGS, _LARGEST_ZOOMS = 10, 20
 # How near to an end of its interval an interpolated step may lie, as part of the interval:
 # scipy.optimize.line_search's values.
 _MARGIN_CUBIC, _MARGIN_QUADRATIC = 0.2, 0.1
@@ -90,21 +90,21 @@ def _zoom(
 
 
 def _interpolate(low: Point, high: Point, third: Point | None) -> float:
-    """Return the minimizer of the cubic through three points, else of a parabola, else halve."""
-    if third is not None:
-        step = _cubic_minimizer(low, high, third)
-        if _inside(step, low, high, _MARGIN_CUBIC):
-            return step
-    step = _quadratic_minimizer(low, high)
-    if _inside(step, low, high, _MARGIN_QUADRATIC):
-        return step
-    return low.step + 0.5 * (high.step - low.step)
+    """Return the minimizer of the cubic through three points, else of a parabola, else halve.
 
-
-def _inside(step: float, low: Point, high: Point, margin: float) -> bool:
-    """Return whether a step lies between two points, not near either; False for NaN."""
+    A parabola's minimizer near an end of the interval is moved to the margin: halving would
+    leave it near an end again.
+    """
     a, b = min(low.step, high.step), max(low.step, high.step)
-    return a + margin * (b - a) <= step <= b - margin * (b - a)
+    cubic = math.nan if third is None else _cubic_minimizer(low, high, third)
+    margin = _MARGIN_CUBIC * (b - a)
+    if a + margin <= cubic <= b - margin:
+        return cubic
+    quadratic = _quadratic_minimizer(low, high)
+    margin = _MARGIN_QUADRATIC * (b - a)
+    if a < quadratic < b:
+        return min(max(quadratic, a + margin), b - margin)
+    return a + 0.5 * (b - a)
 
 
 def _quadratic_minimizer(low: Point, high: Point) -> float:

@@ -11,7 +11,7 @@ from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.optimizers.moments import average
 from pluggable_mlp.training.optimizers.weight_decay import shrink_weights
 from pluggable_mlp.training.schedules import LearningRate
-from pluggable_mlp.training.trees import Tree, map_arrays, zeros_like
+from pluggable_mlp.training.trees import Tree, map_arrays, merge, split, zeros_like
 
 __all__ = ["Muon", "orthogonalize"]
 
@@ -126,12 +126,7 @@ class Muon(Descent):
             step += W
             return step
 
-        matrices = map_arrays(descend, matrices, direction)
-        merged = [
-            {name: W.get(name, other.get(name)) for name in of}
-            for of, W, other in zip(parameters, matrices, rest, strict=True)
-        ]
-        return merged, {"momentum": momentum, **own}
+        return merge(map_arrays(descend, matrices, direction), rest), {"momentum": momentum, **own}
 
     def _rest(self) -> AdamW:
         return AdamW(self.learning_rate, weight_decay=self.weight_decay)
@@ -140,11 +135,4 @@ class Muon(Descent):
 def _divide(tree: Tree) -> tuple[Tree, Tree]:
     """Return a tree of the hidden layers' matrices, and one of all other arrays."""
     output = max(index for index, of in enumerate(tree) if "W" in of)
-    matrices = [
-        {"W": of["W"]} if "W" in of and index != output else {} for index, of in enumerate(tree)
-    ]
-    rest = [
-        {name: array for name, array in of.items() if name not in matrix}
-        for of, matrix in zip(tree, matrices, strict=True)
-    ]
-    return matrices, rest
+    return split(tree, [("W",) if index != output else () for index in range(len(tree))])
