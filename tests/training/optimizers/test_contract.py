@@ -1,0 +1,238 @@
+"""What holds for every optimizer by gradient steps: backends, purity, stacked networks, names."""
+
+import json
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.training.optimizers import LBFGS, OPTIMIZERS, TRANSFORMS, make_optimizer
+from pluggable_mlp.training.schedules import Plateau
+from tests.training.optimizers.problem import (
+    NATIVE,
+    NUMPY,
+    START,
+    as_arrays,
+    assert_close,
+    gradients,
+)
+
+RATE = 0.01
+AROUND = {"weight_decay": 0.1, "l1": 0.05, "clip_norm": 2.0, "average": 0.9}
+MADE = {
+    **{name: make_optimizer(name, learning_rate=RATE) for name in OPTIMIZERS if name != "lbfgs"},
+    "nesterov": make_optimizer("sgd", learning_rate=RATE, momentum=0.9, nesterov=True),
+    **{
+        f"sgd {name}": make_optimizer("sgd", learning_rate=RATE, **{name: value})
+        for name, value in AROUND.items()
+    },
+    "adamw with all": make_optimizer("adamw", learning_rate=RATE, **AROUND),
+    "muon with all": make_optimizer("muon", learning_rate=RATE, **AROUND),
+}
+
+
+# Two layers of one shape: some libraries compile every operation anew for each shape.
+_RNG = np.random.default_rng(11)
+SMALL, *PUSHES = (
+    [{"W": _RNG.normal(size=(4, 4)), "b": _RNG.normal(size=(4,))} for _ in range(2)]
+    for _ in range(6)
+)
+
+
+def walk(optimizer, backend, dtype, arithmetic, steps):
+    """Parameters and state after some steps along fixed gradients, as NumPy arrays."""
+    bound = get_arithmetic(arithmetic, backend.xp)
+
+    def move(tree):
+        return [{n: backend.asarray(x, dtype=dtype) for n, x in of.items()} for of in tree]
+
+    parameters = move(SMALL)
+    state = optimizer.init(parameters)
+    for push in PUSHES[:steps]:
+        parameters, state = optimizer.update(move(push), state, parameters, bound)
+    return [
+        [{n: backend.to_numpy(x) for n, x in of.items()} for of in tree]
+        for tree in (parameters, *state.trees.values())
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "name", [name for name in MADE if "muon" not in name and "all" not in name]
+)
+def test_backends_agree(backend, name, dtype):
+    """One update from nothing, against NumPy's.
+
+    The step s comes of at most 12 operations, each within a unit roundoff u of its own result;
+    the norm sums n squares more.  All but W's decay multiply or add what has one sign; there
+    the error is within that of |g| + |W|.  The last addition rounds |w'|.  Two backends may
+    differ by twice the sum.
+    """
+    n = sum(x.size for of in SMALL for x in of.values())
+    u = float(np.finfo(dtype).eps) / 2
+    here = walk(MADE[name], backend, dtype, "native", 1)[0]
+    there = walk(MADE[name], NUMPY, dtype, "native", 1)[0]
+    for of, right, w, g in zip(here, there, SMALL, PUSHES[0], strict=True):
+        for key, array in of.items():
+            assert array.dtype == dtype
+            s = np.abs(right[key] - w[key]) + RATE * (np.abs(g[key]) + np.abs(w[key]))
+            bound = 2 * u * ((12 + n) * s + np.abs(right[key]))
+            assert np.all(np.abs(array - right[key]) <= bound)
+
+
+def test_backends_agree_on_muon(backend):
+    """One update from nothing, against NumPy's, in float64.
+
+    X becomes a X + b X X^T X + c (X X^T)^2 X, so that an error of X is multiplied by at most
+    a + 3 |b| |X|^2 + 5 c |X|^4 < 48 where |X| <= 1.21, five times; each iteration adds less than
+    the same factor times gamma_4 of the products of inner length 4.
+    """
+    u = 2.0**-53
+    here = walk(MADE["muon"], backend, "float64", "native", 1)[0]
+    there = walk(MADE["muon"], NUMPY, "float64", "native", 1)[0]
+    amplified = sum(48.0**power for power in range(1, 6)) * 8 * u
+    for of, right in zip(here, there, strict=True):
+        for key, array in of.items():
+            bound = 2 * (RATE * 0.2 * 4**0.5 * amplified + 12 * u * np.abs(right[key]))
+            assert np.all(np.abs(array - right[key]) <= bound)
+
+
+@pytest.mark.skipif("reproducible" not in ARITHMETICS, reason="no reproducible arithmetic")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", MADE)
+def test_same_bits_under_reproducible(backend, name, dtype):
+    here = walk(MADE[name], backend, dtype, "reproducible", 5)
+    there = walk(MADE[name], NUMPY, dtype, "reproducible", 5)
+    for tree, right in zip(here, there, strict=True):
+        for of, right_of in zip(tree, right, strict=True):
+            assert {n: x.tobytes() for n, x in of.items()} == {
+                n: x.tobytes() for n, x in right_of.items()
+            }
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_inputs_do_not_change(name):
+    optimizer = MADE[name]
+    parameters, state = START, optimizer.init(START)
+    numbers = dict(state.numbers)
+    for step in range(3):
+        given = gradients(parameters, step)
+        for tree in (given, parameters, *state.trees.values()):
+            for of in tree:
+                for array in of.values():
+                    array.flags.writeable = False  # a change in place raises
+        before = state
+        parameters, state = optimizer.update(given, state, parameters, NATIVE)
+        assert before.numbers == numbers
+        numbers = dict(state.numbers)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_stacked_networks_are_independent(name):
+    """Two networks stacked along a leading axis take the steps that each takes alone."""
+    optimizer = MADE[name]
+    factors = (1.0, 30.0)  # of the gradients: one is clipped, the other is not
+    starts = [START, [{n: 0.5 * x for n, x in of.items()} for of in START]]
+    alone = []
+    for start, factor in zip(starts, factors, strict=True):
+        parameters, state = start, optimizer.init(start)
+        for step in range(3):
+            g = [{n: factor * x for n, x in of.items()} for of in gradients(START, step)]
+            parameters, state = optimizer.update(g, state, parameters, NATIVE)
+        alone.append(parameters)
+
+    def stacked(trees):
+        return [
+            {n: np.stack([tree[i][n] for tree in trees]) for n in of} for i, of in enumerate(START)
+        ]
+
+    parameters = stacked(starts)
+    state = optimizer.init(parameters)
+    for step in range(3):
+        g = stacked(
+            [[{n: f * x for n, x in of.items()} for of in gradients(START, step)] for f in factors]
+        )
+        parameters, state = optimizer.update(g, state, parameters, NATIVE)
+    for index in (0, 1):
+        one = [{n: x[index, ...] for n, x in of.items()} for of in parameters]
+        assert_close(one, alone[index])
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_numbers_are_json(name):
+    optimizer = MADE[name]
+    _, state = optimizer.update(gradients(START, 0), optimizer.init(START), START, NATIVE)
+    assert json.loads(json.dumps(state.numbers, allow_nan=False)) == state.numbers
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "lbfgs"])
+def test_schedule_gives_the_rate_of_each_step(name):
+    """A schedule of no rate after two steps leaves the parameters where they are then."""
+    optimizer = make_optimizer(name, learning_rate=lambda step: (0.1, 0.05, 0.0)[step])
+    parameters, state = START, optimizer.init(START)
+    seen = []
+    for step in range(3):
+        parameters, state = optimizer.update(gradients(START, step), state, parameters, NATIVE)
+        seen.append(parameters)
+    assert_close(seen[2], seen[1], tolerance=0.0)
+    assert not np.array_equal(seen[1][0]["W"], seen[0][0]["W"])
+
+
+def test_plateau_reaches_the_rate_through_what_is_around():
+    optimizer = make_optimizer(
+        "sgd", learning_rate=Plateau(0.5, factor=0.5, patience=0), clip_norm=1e9, average=0.5
+    )
+    tree = as_arrays([{"W": [[0.0]], "b": [0.0]}])
+    ones = as_arrays([{"W": [[1.0]], "b": [1.0]}])
+    parameters, state = tree, optimizer.init(tree)
+    seen = []
+    for loss in (1.0, 1.0, 0.5):
+        parameters, state = optimizer.update(ones, state, parameters, NATIVE)
+        seen.append(float(parameters[0]["W"][0, 0]))
+        state = optimizer.after_epoch(state, loss)
+    # 0.5 twice: the second epoch was no better; then half of it.
+    assert seen == [-0.5, -1.0, -1.25]
+
+
+def test_after_epoch_without_plateau_changes_nothing():
+    optimizer = make_optimizer("adam", learning_rate=0.1, clip_norm=1.0)
+    state = optimizer.init(START)
+    assert optimizer.after_epoch(state, 1.0) is state
+
+
+def test_make_optimizer_names_what_is_taken():
+    with pytest.raises(ValueError, match=r"optimizer is 'adma', expected one of .*'adam'\?"):
+        make_optimizer("adma")
+    with pytest.raises(
+        ValueError,
+        match=r"optimizer 'sgd' takes no beta1; it takes learning_rate, momentum, nesterov, "
+        r"weight_decay, l1, clip_norm, average",
+    ):
+        make_optimizer("sgd", beta1=0.9)
+    with pytest.raises(ValueError, match=r"'lbfgs' takes no learning_rate; it takes history$"):
+        make_optimizer("lbfgs", learning_rate=0.1)
+
+
+def test_make_optimizer_decays_as_each_optimizer_does():
+    assert make_optimizer("adamw", weight_decay=0.3) == OPTIMIZERS["adamw"](weight_decay=0.3)
+    assert make_optimizer("sgd", weight_decay=0.3) == TRANSFORMS["weight_decay"](
+        OPTIMIZERS["sgd"](), 0.3
+    )
+    assert make_optimizer("lbfgs", history=3) == LBFGS(3)
+
+
+def test_make_optimizer_clips_before_it_decays():
+    made = make_optimizer("sgd", l1=0.1, clip_norm=1.0, weight_decay=0.3, average=0.9)
+    kinds = []
+    while hasattr(made, "optimizer"):
+        kinds.append(type(made).__name__)
+        made = made.optimizer
+    assert kinds == ["AverageParameters", "ClipByGlobalNorm", "L1", "L2"]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_defaults_make_every_optimizer(name):
+    made = make_optimizer(name)
+    assert made == OPTIMIZERS[name]()
+    assert all(field.name.isidentifier() for field in fields(made))

@@ -1,0 +1,133 @@
+"""L-BFGS against SciPy: its inverse Hessian product and line search, its L-BFGS-B's minimum."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.training.optimizers import LBFGS
+from tests.training.optimizers.problem import (
+    CENTRES,
+    CURVATURES,
+    NATIVE,
+    RECORDED,
+    START,
+    gradients,
+)
+
+LBFGS_RECORDED = RECORDED["lbfgs"]
+
+
+def as_tree(flat):
+    """Eight numbers as two layers' parameters."""
+    return [
+        {"W": flat[0:4].reshape(2, 2), "b": flat[4:6]},
+        {"W": flat[6:8].reshape(2, 1)},
+    ]
+
+
+def as_flat(xp, tree):
+    return xp.concat([xp.reshape(x, (-1,)) for of in tree for x in of.values()])
+
+
+def rosenbrock(xp):
+    """Rosenbrock's function: the sum of 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2."""
+
+    def loss_and_gradients(tree):
+        x = as_flat(xp, tree)
+        valley = x[1:] - x[:-1] * x[:-1]
+        slope = 1.0 - x[:-1]
+        loss = xp.sum(100.0 * valley * valley + slope * slope)
+        zero = xp.zeros_like(x[:1])
+        g = xp.concat([-400.0 * valley * x[:-1] - 2.0 * slope, zero])
+        g = g + xp.concat([zero, 200.0 * valley])
+        first, second, third = g[0:4], g[4:6], g[6:8]
+        return loss, [
+            {"W": xp.reshape(first, (2, 2)), "b": second},
+            {"W": xp.reshape(third, (2, 1))},
+        ]
+
+    return loss_and_gradients
+
+
+def test_follows_scipy(backend):
+    """Its 24 iterations double a step once, and shorten others from both sides."""
+    xp = backend.xp
+    optimizer = LBFGS(history=LBFGS_RECORDED["history"])
+    start = as_tree(np.array(LBFGS_RECORDED["start"]))
+    parameters = [
+        {name: backend.asarray(x, dtype="float64") for name, x in of.items()} for of in start
+    ]
+    state = optimizer.init(parameters)
+    for number, recorded in enumerate(LBFGS_RECORDED["iterations"], start=1):
+        parameters, state = optimizer.minimize_step(
+            rosenbrock(xp), parameters, state, get_arithmetic("native", xp)
+        )
+        got = np.concatenate(
+            [backend.to_numpy(x).ravel() for of in parameters for x in of.values()]
+        )
+        # Rounding errors grow along the valley: the map from one iterate to the next stretches.
+        tolerance = 1e-12 if number <= 12 else 1e-8
+        assert np.max(np.abs(got - recorded["x"])) <= tolerance * np.max(np.abs(recorded["x"]))
+    assert state.numbers["step"] == 24
+    assert state.numbers["pairs"] == 4
+
+
+def loss_and_gradients(parameters):
+    """The problem's first loss: convex."""
+    loss = sum(
+        np.sum(a[name] / 2 * (w - c[name][0]) ** 2 + w**4 / 4)
+        for of, a, c in zip(parameters, CURVATURES, CENTRES, strict=True)
+        for name, w in of.items()
+    )
+    return loss, gradients(parameters, 0)
+
+
+def test_reaches_the_minimum_of_scipys_lbfgsb_and_finishes():
+    optimizer, parameters = LBFGS(), START
+    state = optimizer.init(parameters)
+    losses = []
+    for _ in range(60):
+        parameters, state = optimizer.minimize_step(loss_and_gradients, parameters, state, NATIVE)
+        losses.append(state.numbers["loss"])
+        if state.numbers["finished"]:
+            break
+    assert state.numbers["finished"]
+    assert losses == sorted(losses, reverse=True)
+    optimum = LBFGS_RECORDED["optimum"]
+    assert losses[-1] == pytest.approx(optimum["loss"], rel=1e-14)
+    # Near a minimum the loss's rounding hides steps of the root of a rounding.
+    np.testing.assert_allclose(as_flat(np, parameters), optimum["flat"], atol=1e-7)
+    same, still = optimizer.minimize_step(None, parameters, state, NATIVE)
+    assert same is parameters
+    assert still is state
+
+
+def test_without_a_decrease_it_finishes_where_it_was():
+    parameters = [{"W": np.ones((1, 1)), "b": np.ones(1)}]
+
+    def rising(tree):
+        # A gradient of the wrong sign: every step along it raises the loss.
+        return sum(np.sum(x) for of in tree for x in of.values()), [
+            {name: -np.ones_like(x) for name, x in of.items()} for of in tree
+        ]
+
+    optimizer = LBFGS()
+    same, state = optimizer.minimize_step(rising, parameters, optimizer.init(parameters), NATIVE)
+    assert same is parameters
+    assert state.numbers["finished"]
+
+
+def test_inputs_do_not_change():
+    optimizer = LBFGS(history=2)
+    parameters, state = START, optimizer.init(START)
+    for _ in range(5):
+        for tree in (parameters, *state.trees.values()):
+            for of in tree:
+                for array in of.values():
+                    array.flags.writeable = False
+        parameters, state = optimizer.minimize_step(loss_and_gradients, parameters, state, NATIVE)
+
+
+def test_out_of_range():
+    with pytest.raises(ValueError, match="history is 0, expected an integer of at least 1"):
+        LBFGS(history=0)

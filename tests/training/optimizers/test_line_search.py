@@ -1,0 +1,95 @@
+"""The line search against the conditions' definition, its interpolation against NumPy's algebra."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.training.optimizers.line_search import (
+    Point,
+    _cubic_minimizer,
+    _quadratic_minimizer,
+    strong_wolfe,
+)
+
+# Moré and Thuente, "Line search algorithms with guaranteed sufficient decrease" (1994), section 5.
+FUNCTIONS = {
+    "rational": (lambda t: -t / (t * t + 2.0), lambda t: (t * t - 2.0) / (t * t + 2.0) ** 2),
+    "quintic": (
+        lambda t: (t + 0.004) ** 5 - 2.0 * (t + 0.004) ** 4,
+        lambda t: 5.0 * (t + 0.004) ** 4 - 8.0 * (t + 0.004) ** 3,
+    ),
+}
+
+
+class Line:
+    """A function of the step, that counts its evaluations."""
+
+    def __init__(self, loss, slope):
+        self.loss, self.slope, self.evaluations = loss, slope, 0
+
+    def __call__(self, step):
+        self.evaluations += 1
+        return Point(step, self.loss(step), self.slope(step), [], [])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("scale", [0.03, 0.3, 1.0, 3.0, 10.0, 100.0])
+def test_strong_wolfe_conditions(name, scale):
+    f, slope = FUNCTIONS[name]
+    line = Line(lambda t: f(scale * t), lambda t: scale * slope(scale * t))
+    found = strong_wolfe(line, line(0.0), 1.0)
+    assert found.loss <= f(0.0) + 1e-4 * found.step * scale * slope(0.0)
+    assert abs(found.slope) <= 0.9 * abs(scale * slope(0.0))
+    assert line.evaluations <= 25
+
+
+def test_steps_out_of_the_domain_are_too_long():
+    def loss(t):
+        return t * t - t if t < 0.6 else math.nan if t < 0.9 else math.inf
+
+    line = Line(loss, lambda t: 2.0 * t - 1.0 if t < 0.6 else math.nan)
+    found = strong_wolfe(line, line(0.0), 1.0)
+    assert 0.0 < found.step < 0.6
+    assert abs(found.slope) <= 0.9
+
+
+def test_none_where_rounding_hides_any_decrease():
+    line = Line(lambda t: 1.0 + t, lambda _: -1e-30)
+    assert strong_wolfe(line, Point(0.0, 1.0, -1e-30, [], []), 1.0) is None
+
+
+def point(step, loss, slope=0.0):
+    return Point(step, loss, slope, [], [])
+
+
+def test_quadratic_minimizer_by_hand():
+    # 3 (t - 2)^2 + 1, from t = 1 (loss 4, slope -6) and t = 4 (loss 13)
+    assert _quadratic_minimizer(point(1.0, 4.0, -6.0), point(4.0, 13.0)) == 2.0
+
+
+def test_cubic_minimizer_against_the_roots_of_the_fitted_cubic():
+    rng = np.random.default_rng(3)
+    seen = 0
+    for _ in range(50):
+        a, b, c = rng.uniform(-2.0, 2.0, size=3)
+        losses = rng.normal(size=3)
+        slope = rng.normal()
+        rows = [[t**k for k in range(4)] for t in (a, b, c)] + [[0.0, 1.0, 2.0 * a, 3.0 * a * a]]
+        cubic = np.polynomial.Polynomial(np.linalg.solve(rows, [*losses, slope]))
+        minima = [
+            root.real
+            for root in cubic.deriv().roots()
+            if abs(root.imag) < 1e-12 and cubic.deriv(2)(root.real) > 0.0
+        ]
+        got = _cubic_minimizer(point(a, losses[0], slope), point(b, losses[1]), point(c, losses[2]))
+        if minima:
+            seen += 1
+            assert got == pytest.approx(minima[0], rel=1e-6, abs=1e-6)
+        else:
+            assert math.isnan(got)
+    assert seen > 20
+
+
+def test_cubic_minimizer_of_equal_points_is_no_number():
+    assert math.isnan(_cubic_minimizer(point(0.0, 0.0, -1.0), point(1.0, 1.0), point(1.0, 1.0)))

@@ -1,0 +1,49 @@
+"""Powers and cosines of the host against mpmath."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+
+from pluggable_mlp.training.elementary import cos_pi, integer_power, real_power
+
+
+def test_cos_pi_within_two_units_in_the_last_place():
+    rng = np.random.default_rng(5)
+    edges = [0.0, 0.25, 0.5, 0.75, 1.0, 1e-9, 0.25 + 2.0**-50, 0.5 - 2.0**-40, 1.0 - 2.0**-50]
+    with mpmath.workdps(40):
+        for x in [*edges, *rng.uniform(size=4000).tolist()]:
+            exact = mpmath.cos(mpmath.pi * mpmath.mpf(x))
+            unit = math.ulp(float(exact))
+            # At 1/2 the cosine is 0, and 40 digits of pi leave 1e-41 of it.
+            assert abs(cos_pi(x) - exact) <= 2 * unit + mpmath.mpf(10) ** -38
+
+
+@pytest.mark.parametrize(("x", "expected"), [(0.0, 1.0), (0.5, 0.0), (1.0, -1.0), (0.25, 0.5**0.5)])
+def test_cos_pi_by_hand(x, expected):
+    assert cos_pi(x) == pytest.approx(expected, rel=2.0**-52, abs=0.0)
+
+
+def test_integer_power_within_its_bound():
+    with mpmath.workdps(60):
+        for base in (0.999, 1.0001, 0.6, 1.0, 3.0):
+            for exponent in (0, 1, 2, 3, 7, 64, 100, 641):
+                exact = mpmath.mpf(base) ** exponent
+                error = abs(integer_power(base, exponent) - exact)
+                assert error <= max(exponent - 1, 0) * mpmath.mpf(2) ** -52 * exact
+
+
+def test_integer_power_of_nothing():
+    assert integer_power(0.0, 0) == 1.0
+    assert integer_power(0.0, 5) == 0.0
+
+
+def test_real_power_is_rounded_correctly():
+    rng = np.random.default_rng(6)
+    with mpmath.workdps(60):
+        for base in [1.0, 2.0, 10.0, 1e6, *rng.uniform(1.0, 1e5, size=200).tolist()]:
+            for exponent in (-0.5, -0.7, 0.0, -1.0, -0.25):
+                assert real_power(base, exponent) == float(
+                    mpmath.power(mpmath.mpf(base), mpmath.mpf(exponent))
+                )
