@@ -17,9 +17,9 @@ def one_hot(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
     rows come back in that dtype.
     """
     xp = arithmetic.xp
-    if xp.isdtype(targets.dtype, "integral") and targets.ndim < like.ndim:
+    if targets.ndim < like.ndim:
         classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=like.device)
-        targets = xp.expand_dims(targets, axis=-1) == classes
+        targets = targets[..., None] == classes
     return xp.astype(targets, like.dtype, copy=False)
 
 

@@ -1,0 +1,80 @@
+"""The classic job: one hidden layer of 100 sigmoids learns to read digits, one at a time.
+
+The notebook that this project grew from, redone with the library: weights and biases from the
+standard normal distribution, stochastic gradient descent with learning rate 0.01 and one example
+a step, in order, in float64.  Its faults, and the tests that hold them mended, are in
+tests/test_notebook_faults.py.  Ten epochs over MNIST take a few minutes.
+
+    python examples/notebook.py --data mnist.pkl.gz
+"""
+
+import argparse
+import math
+
+from pluggable_mlp import MLP, SGD, BackendUnavailable, get_backend, train
+from pluggable_mlp.data import DataError, Dataset, load_dataset
+
+TRAINING_IMAGES = 50_000  # the first ones of MNIST's 60,000, as in the classic file
+SHADES = " .:-=+*#%@"
+
+
+def main() -> None:
+    """Train, print the mean loss of each epoch, then read a digit that was not trained on."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="mnist", help="mnist, digits, or a path")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--backend", default="numpy", help="numpy, cupy, torch, jax, …")
+    options = parser.parse_args()
+    try:
+        backend, data = get_backend(options.backend), load_dataset(options.data)
+    except (BackendUnavailable, DataError, ValueError) as error:
+        parser.error(str(error))
+
+    images, labels = data.train_inputs[:TRAINING_IMAGES], data.train_labels[:TRAINING_IMAGES]
+    print(f"{len(images):,} images of {images.shape[1]} pixels on {backend.name}:{backend.device}")
+    mlp = MLP(
+        [images.shape[1], 100, data.classes],
+        activation="sigmoid",
+        loss="softmax_cross_entropy",
+        initializer="standard_normal",
+    )
+    result = train(
+        mlp,
+        images,
+        labels,
+        scale=data.scale,
+        backend=backend,
+        optimizer=SGD(learning_rate=0.01),
+        epochs=options.epochs,
+        batch_size=1,
+        shuffle=False,
+        dtype="float64",
+        seed=0,
+        on_epoch=lambda epoch: print(
+            f"epoch {epoch.number:2d}  mean loss {epoch.train_loss:.6f}  "
+            f"{1e6 * epoch.seconds / len(images):.0f} microseconds an example",
+            flush=True,
+        ),
+    )
+
+    pixels = data.test_inputs * (data.scale or 1.0)
+    probabilities = backend.to_numpy(
+        mlp.predict_proba(result.parameters, backend.asarray(pixels, dtype="float64"))
+    )
+    right = (probabilities.argmax(axis=1) == data.test_labels).mean()
+    print(f"\n{right:.2%} of {len(pixels):,} test images are read as they should be; the first:\n")
+    show(data, probabilities[0])
+
+
+def show(data: Dataset, probabilities) -> None:
+    """Print the first test image, and the probability of each class for it."""
+    image, side = data.test_inputs[0], math.isqrt(data.test_inputs.shape[1])
+    darkness = (len(SHADES) - 1) * image.astype(float) / image.max()
+    for row in darkness[: side * side].reshape(side, side):
+        print("".join(2 * SHADES[round(value)] for value in row).rstrip())
+    print(f"\nclass {probabilities.argmax()} (labelled {data.test_labels[0]}); probabilities:")
+    print("  ".join(f"{k}: {p:.4f}" for k, p in enumerate(probabilities.tolist())))
+
+
+if __name__ == "__main__":
+    main()
