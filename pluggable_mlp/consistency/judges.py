@@ -44,7 +44,7 @@ class BoundJudge:
         """See `Judge.step`."""
         reference, *others = sides
         start = map_arrays(reference.backend.to_numpy, reference.parameters)
-        x, labels = (reference.backend.to_numpy(part) for part in batches[0])
+        x, labels = (reference.backend.to_numpy(part) for part in batches[0][:2])
         dtype = start[0]["W"].dtype.name
         loss, gradients = bounded_gradients(reference.mlp, start, x, labels, dtype)
         expected = reference.step(batches[0])

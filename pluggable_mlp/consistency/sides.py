@@ -5,19 +5,16 @@ What is made of the steps' results is no business of this file: see `judges.py`.
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.optimizers import SGD
 
 __all__ = ["Batch", "Side", "named"]
-
-Batch = tuple[Any, Array]
 
 
 class Side:
@@ -59,7 +56,7 @@ class Side:
 
     def step(self, batch: Batch) -> dict[str, Array]:
         """Take one step; return its loss, gradients and new parameters as NumPy arrays."""
-        x, labels = batch
+        x, labels, _ = batch
         loss, gradients = self.mlp.step_gradients(self.parameters, x, labels, self.arithmetic)
         self.parameters, self._state = self._optimizer.update(
             gradients, self._state, self.parameters, self.arithmetic

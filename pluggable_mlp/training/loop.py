@@ -4,6 +4,7 @@ Nothing waits for the device within an epoch: losses stay there as 0-d arrays an
 it ends.  Which array library, which rounding, which optimizer: the loop does not know.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -12,15 +13,22 @@ from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic, get_arithmetic
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.metrics import correct_predictions
+from pluggable_mlp.training.metrics import (
+    correct_labels,
+    correct_predictions,
+    mean_absolute_error,
+    r2,
+)
 from pluggable_mlp.training.optimizers import Optimizer
+from pluggable_mlp.training.trees import merge, split
 
 __all__ = ["Epoch", "evaluate", "training_epochs"]
 
-_LOSSES_A_STACK = 128  # a fixed number: some libraries compile one kernel for each length
+_SCALARS_A_STACK = 128  # a fixed number: some libraries compile one kernel for each length
 
 
 @dataclass(frozen=True)
@@ -50,29 +58,50 @@ class LossRecord:
     """Losses of consecutive batches, kept on the device until they are read."""
 
     def __init__(self, arithmetic: Arithmetic, backend: Any) -> None:
-        self._arithmetic, self._backend = arithmetic, backend
-        self._recent: list[Array] = []
-        self._stacks: list[Array] = []
+        self._losses = _Scalars(arithmetic, backend)
+        self._weights = _Scalars(arithmetic, backend)
         self._counts: list[int] = []
 
-    def add(self, loss: Array, count: int) -> None:
-        """Note the mean loss, 0-d, of `count` examples."""
-        self._recent.append(loss)
-        self._counts.append(count)
-        if len(self._recent) == _LOSSES_A_STACK:
-            self._stacks.append(self._arithmetic.xp.stack(self._recent))
-            self._recent = []
+    def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
+        """Note the mean loss, 0-d, of `count` examples; and their total weight, 0-d, if any.
+
+        Either all batches of a record have a weight, or none.
+        """
+        self._losses.add(loss)
+        if weight is None:
+            self._counts.append(count)
+        else:
+            self._weights.add(weight)
 
     def mean(self) -> float:
         """Return the mean over all examples: waits for the device.
 
         The sum is exact before its rounding (math.fsum), so it is the same on every host.
         """
-        losses = [self._backend.to_numpy(loss) for loss in self._recent]
+        weights = self._counts or self._weights.read()
+        pairs = zip(self._losses.read(), weights, strict=True)
+        return math.fsum(loss * weight for loss, weight in pairs) / math.fsum(weights)
+
+
+class _Scalars:
+    """Numbers that stay on the device, stacked, until they are read all at once."""
+
+    def __init__(self, arithmetic: Arithmetic, backend: Any) -> None:
+        self._arithmetic, self._backend = arithmetic, backend
+        self._recent: list[Array] = []
+        self._stacks: list[Array] = []
+
+    def add(self, scalar: Array) -> None:
+        """Keep a 0-d array."""
+        self._recent.append(scalar)
+        if len(self._recent) == _SCALARS_A_STACK:
+            self._stacks.append(self._arithmetic.xp.stack(self._recent))
+            self._recent = []
+
+    def read(self) -> list[float]:
+        """Return all of them: waits for the device."""
         stacked = [x for stack in self._stacks for x in self._backend.to_numpy(stack).tolist()]
-        values = stacked + [float(loss) for loss in losses]
-        total = math.fsum(x * n for x, n in zip(values, self._counts, strict=True))
-        return total / sum(self._counts)
+        return stacked + [float(self._backend.to_numpy(scalar)) for scalar in self._recent]
 
 
 def training_epochs(
@@ -95,19 +124,25 @@ def training_epochs(
     of `pluggable_mlp.train`, already checked.
     """
     bound = get_arithmetic(arithmetic, backend.xp)
-    state = optimizer.init(parameters)
+    statistics, trained = split(parameters, mlp.statistics)
+    state = optimizer.init(trained)
+    steps = itertools.count()
     for number in range(1, epochs + 1):
         begin = time.perf_counter()
         record = LossRecord(bound, backend)
         order = _order(backend, seed, number, len(examples)) if shuffle else None
-        for x, labels in examples.batches(bound, batch_size, order):
-            loss, gradients = mlp.step_gradients(parameters, x, labels, bound)
-            parameters, state = optimizer.update(gradients, state, parameters, bound)
+        for x, labels, weights in examples.batches(bound, batch_size, order):
+            step = TrainingStep(seed, next(steps))
+            loss, gradients, measured = mlp.take_step(parameters, x, labels, bound, step, weights)
+            trained, state = optimizer.update(gradients, state, trained, bound)
+            statistics = merge(statistics, measured)
+            parameters = merge(trained, statistics)
             count = labels.shape[0]
-            record.add(loss, count)
+            record.add(loss, count, None if weights is None else bound.sum(weights))
             if on_batch:
                 on_batch(count)
         train_loss = record.mean()
+        state = optimizer.after_epoch(state, train_loss)
         backend.synchronize()
         yield Epoch(number, parameters, state, train_loss, time.perf_counter() - begin)
 
@@ -126,14 +161,30 @@ def evaluate(
     arithmetic: str,
     batch_size: int = 1000,
 ) -> dict[str, float]:
-    """Return {"loss", "accuracy"} over all examples, without changing anything."""
+    """Return the loss over all examples and what else tells how good the network is, as floats.
+
+    "loss", and "accuracy" where the loss knows classes or labels (all labels of an example must
+    be right), else "r2" and "mean_absolute_error".  Nothing is changed.
+    """
     bound = get_arithmetic(arithmetic, backend.xp)
     record = LossRecord(bound, backend)
-    correct = None
-    for x, labels in examples.batches(bound, batch_size):
+    outputs = []
+    for x, labels, weights in examples.batches(bound, batch_size):
         logits, _ = mlp.forward(parameters, x, bound)
-        loss, _ = mlp.objective(bound, logits, labels)
-        record.add(loss, labels.shape[0])
-        right = correct_predictions(bound.xp, logits, labels)
-        correct = right if correct is None else correct + right
-    return {"loss": record.mean(), "accuracy": int(correct) / len(examples)}
+        loss, _ = mlp.objective(bound, logits, labels, weights)
+        record.add(loss, labels.shape[0], None if weights is None else bound.sum(weights))
+        outputs.append(logits)
+    z = bound.xp.concat(outputs, axis=-2)
+    return {"loss": record.mean(), **_quality(mlp, bound, z, examples.labels)}
+
+
+def _quality(mlp: MLP, arithmetic: Arithmetic, z: Array, labels: Array) -> dict[str, float]:
+    """Return the metrics of outputs z (examples, outputs)."""
+    count = {"classes": correct_predictions, "labels": correct_labels}.get(mlp.objective.targets)
+    if count:
+        return {"accuracy": int(count(arithmetic.xp, z, labels)) / z.shape[0]}
+    predictions = mlp.objective.predict(arithmetic, z)
+    return {
+        "r2": float(r2(arithmetic, predictions, labels)),
+        "mean_absolute_error": float(mean_absolute_error(arithmetic, predictions, labels)),
+    }

@@ -6,11 +6,12 @@ from typing import Any
 
 from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.arrays import Array, common_namespace
-from pluggable_mlp.network.checks import check_labels, check_parameters
+from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.loop import Epoch, training_epochs
 from pluggable_mlp.training.optimizers import SGD, Optimizer
+from pluggable_mlp.training.weights import class_weights_of_examples
 
 __all__ = ["Training", "make_examples", "train"]
 
@@ -32,9 +33,19 @@ class Training:
 
 
 def make_examples(
-    mlp: MLP, inputs: Any, labels: Any, *, backend: Any, dtype: str, scale: float | None = None
+    mlp: MLP,
+    inputs: Any,
+    labels: Any,
+    *,
+    backend: Any,
+    dtype: str,
+    scale: float | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
 ) -> Examples:
-    """Move inputs (examples, in) and labels to the backend, once, and check them.
+    """Move inputs (examples, in), labels and weights to the backend, once, and check them.
+
+    The arguments are those of `train`.
 
     Raises
     ------
@@ -42,7 +53,7 @@ def make_examples(
         If their shapes, dtypes or ranges do not fit the network; the message says which.
     """
     x = backend.asarray(inputs) if scale is not None else backend.asarray(inputs, dtype=dtype)
-    labels = backend.asarray(labels)
+    labels = _as_labels(backend, labels, dtype)
     xp = common_namespace(inputs=x, labels=labels)
     if scale is not None and x.dtype != xp.uint8:
         raise ValueError(
@@ -50,8 +61,25 @@ def make_examples(
         )
     if x.ndim != 2 or x.shape[1] != mlp.sizes[0] or x.shape[0] < 1:
         raise ValueError(f"inputs has shape {x.shape}, expected (examples, {mlp.sizes[0]})")
-    check_labels(mlp, x, labels)
-    return Examples(x, labels, getattr(xp, dtype), scale)
+    floating = getattr(xp, dtype)
+    check_labels(mlp, x, labels, floating)
+    weights = None if sample_weight is None else backend.asarray(sample_weight, dtype=dtype)
+    if weights is not None:
+        check_weights(x, weights, floating)
+    if class_weight is not None:
+        kind, outputs = mlp.objective.targets, mlp.sizes[-1]
+        own = class_weights_of_examples(xp, kind, labels, outputs, class_weight, floating)
+        weights = own if weights is None else weights * own
+        check_weights(x, weights, floating)
+    return Examples(x, labels, floating, scale, weights)
+
+
+def _as_labels(backend: Any, labels: Any, dtype: str) -> Array:
+    """Return labels on the backend, floating ones in the dtype."""
+    moved = backend.asarray(labels)
+    if backend.xp.isdtype(moved.dtype, "real floating"):
+        moved = backend.xp.astype(moved, getattr(backend.xp, dtype), copy=False)
+    return moved
 
 
 def train(
@@ -69,6 +97,8 @@ def train(
     seed: int = 0,
     shuffle: bool = True,
     scale: float | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Training:
     """Train a network on labelled examples.
@@ -78,8 +108,9 @@ def train(
     mlp : MLP
     inputs : array (examples, in)
         Of the backend's library, or host data that will be moved there once.
-    labels : array (examples,) or (examples, classes)
-        Class indices from 0, or one-hot rows.
+    labels : array (examples,) or (examples, outputs)
+        What the loss is told: class indices from 0 or rows of probabilities; else a label or a
+        number for each output.
     backend : Backend
         Where to train: `get_backend("numpy")`.
     parameters : list of dict of arrays, optional
@@ -97,6 +128,11 @@ def train(
         Visit the examples of each epoch in a new order.
     scale : float, optional
         For uint8 inputs: the power of two that makes them floats, 1/256 for pixels.
+    sample_weight : array (examples,), optional
+        How much each example counts, at least 0: a batch's loss is the average that these weights
+        give.
+    class_weight : "balanced", mapping or sequence, optional
+        A factor of the weight of each example, by its class: `class_weights_of_examples` says how.
     on_epoch : callable, optional
         Called with the `Epoch` after each.
 
@@ -111,7 +147,16 @@ def train(
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     get_arithmetic(arithmetic, backend.xp)
-    examples = make_examples(mlp, inputs, labels, backend=backend, dtype=dtype, scale=scale)
+    examples = make_examples(
+        mlp,
+        inputs,
+        labels,
+        backend=backend,
+        dtype=dtype,
+        scale=scale,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+    )
     if parameters is None:
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
     else:

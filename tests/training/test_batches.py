@@ -14,7 +14,7 @@ def batches(backend, examples, size, order=None):
     order = None if order is None else backend.asarray(np.asarray(order))
     return [
         (backend.to_numpy(arithmetic.values(x)), backend.to_numpy(labels))
-        for x, labels in examples.batches(arithmetic, size, order)
+        for x, labels, _ in examples.batches(arithmetic, size, order)
     ]
 
 
@@ -61,7 +61,7 @@ def test_a_batch_as_it_comes_is_a_view():
     """Nothing is copied where nothing has to be."""
     backend = get_backend("numpy")
     inputs = np.zeros((4, 2), dtype=np.float32)
-    for x, _ in make(backend, inputs, np.arange(4)).batches(
+    for x, _, _ in make(backend, inputs, np.arange(4)).batches(
         get_arithmetic("native", backend.xp), 2
     ):
         assert np.shares_memory(x, inputs)

@@ -40,14 +40,14 @@ class Recorder:
     """In a network's place: it notes the labels of every batch and leaves the parameters alone."""
 
     def __init__(self, backend):
-        self.backend, self.seen = backend, []
+        self.backend, self.seen, self.statistics = backend, [], ((),)
 
-    def step_gradients(self, parameters, x, labels, arithmetic):
+    def take_step(self, parameters, x, labels, arithmetic, *_):
         assert x.shape[0] == labels.shape[0]
         self.seen.append(self.backend.to_numpy(labels).tolist())
         xp = arithmetic.xp
         zeros = [{name: xp.zeros_like(w) for name, w in layer.items()} for layer in parameters]
-        return xp.mean(arithmetic.values(x)), zeros
+        return xp.mean(arithmetic.values(x)), zeros, [{}]
 
 
 def visited(backend, **changes):
@@ -137,13 +137,13 @@ def events(monkeypatch, spoil=None):
         monkeypatch.setattr(backend, name, noting(getattr(backend, name)))
 
     class Spoilt:
-        loss = mlp.loss
+        statistics = mlp.statistics
 
-        def step_gradients(self, *arguments):
-            loss, gradients = mlp.step_gradients(*arguments)
+        def take_step(self, *arguments):
+            loss, gradients, measured = mlp.take_step(*arguments)
             if spoil:
                 spoil(loss)
-            return loss, gradients
+            return loss, gradients, measured
 
     run(backend, Spoilt(), parameters, examples, batch_size=1, on_batch=lambda _: log.append("s"))
     return "".join(log)

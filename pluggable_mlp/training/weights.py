@@ -1,0 +1,108 @@
+"""What each example counts: class weights, with scikit-learn's meaning, become sample weights.
+
+Shapes: labels are (examples,) or rows (examples, outputs); weights are (examples,).  Computed
+once, when the data come in; how losses use the weights is their own business.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.network.losses import TargetKind
+
+__all__ = ["class_weights_of_examples"]
+
+
+def class_weights_of_examples(
+    xp: Namespace, kind: TargetKind, labels: Array, outputs: int, class_weight: Any, dtype: DType
+) -> Array:
+    """Return the weight of each example's class, (examples,).
+
+    Parameters
+    ----------
+    xp
+        The labels' namespace.
+    kind : {"classes", "labels", "numbers", "counts"}
+        What the labels are to the loss.
+    labels : array (examples,) or (examples, outputs)
+        Already checked.  Of a row of probabilities the largest counts; a label of at least 1/2
+        is a yes.
+    outputs : int
+        Of the network: how many classes, or how many yes-or-no labels.
+    class_weight : "balanced", mapping or sequence
+        {class: weight}, where a class that is not named has 1; or a weight for each class; or
+        "balanced": n / (classes · count) for n examples and the classes that occur in them.  For
+        several yes-or-no labels "balanced" or a list of these, one a label; the weights of an
+        example's labels are multiplied, as scikit-learn does.
+    dtype
+        Of the weights.
+
+    Raises
+    ------
+    ValueError
+        If the loss knows no classes, or the weights do not fit them.
+    """
+    if kind == "classes":
+        indices = xp.argmax(labels, axis=-1) if labels.ndim == 2 else labels
+        return _looked_up(xp, indices, outputs, class_weight, dtype)
+    if kind != "labels":
+        raise ValueError(
+            f"class_weight is {class_weight!r}, but the loss compares numbers: it knows no classes"
+        )
+    columns = xp.reshape(labels, (labels.shape[0], outputs))
+    columns = xp.astype(xp.astype(columns, dtype) >= 0.5, xp.int64)
+    if class_weight == "balanced" or outputs == 1:
+        class_weight = [class_weight] * outputs
+    if not isinstance(class_weight, Sequence) or len(class_weight) != outputs:
+        raise ValueError(
+            f"class_weight is {class_weight!r}, expected 'balanced' or a list of {outputs}, the "
+            "weights of no and yes for each label"
+        )
+    weights = xp.ones((labels.shape[0],), dtype=dtype, device=labels.device)
+    for output, of_label in enumerate(class_weight):
+        weights = weights * _looked_up(xp, columns[:, output], 2, of_label, dtype)
+    return weights
+
+
+def _looked_up(
+    xp: Namespace, indices: Array, classes: int, class_weight: Any, dtype: DType
+) -> Array:
+    """Return the weight of each class index in `indices` (examples,)."""
+    if isinstance(class_weight, str):
+        weights = _balanced(xp, indices, classes, class_weight)
+    else:
+        weights = _given(classes, class_weight)
+    table = xp.asarray(weights, dtype=dtype, device=indices.device)
+    return xp.take(table, xp.astype(indices, xp.int64), axis=0)
+
+
+def _balanced(xp: Namespace, indices: Array, classes: int, class_weight: str) -> list[float]:
+    if class_weight != "balanced":
+        raise ValueError(
+            f"class_weight is {class_weight!r}, expected 'balanced', a mapping or a sequence"
+        )
+    values, counts = xp.unique_counts(indices)
+    present = values.shape[0]
+    weights = [1.0] * classes  # of a class that does not occur nobody asks
+    for place in range(present):
+        share = present * int(counts[place])
+        weights[int(values[place])] = indices.shape[0] / share
+    return weights
+
+
+def _given(classes: int, class_weight: Any) -> list[float]:
+    if isinstance(class_weight, Mapping):
+        unknown = [key for key in class_weight if key not in range(classes)]
+        if unknown:
+            raise ValueError(
+                f"class_weight has {unknown[0]!r}, expected classes from 0 to {classes - 1}"
+            )
+        weights = [float(class_weight.get(index, 1.0)) for index in range(classes)]
+    else:
+        weights = [float(weight) for weight in class_weight]
+    if len(weights) != classes or not all(0.0 <= weight < math.inf for weight in weights):
+        raise ValueError(
+            f"class_weight is {class_weight!r}, expected {classes} finite numbers of at least 0"
+        )
+    return weights
