@@ -36,9 +36,9 @@ class _Function(NamedTuple):
 
 # How many ulps the libraries' functions may be off.  Documented: NumPy's SVML below 4; NumPy's
 # own float32 exp 2.52 and log 3.83; SLEEF "u10", which PyTorch uses, 1; MKL's VML "high
-# accuracy" 1; CUDA exp 2, log 1, log1p 1, tanh 2, single-precision division 2.  XLA documents
-# nothing; measured on its CPU: exp 1.7, log 1.2, log1p 2.5, tanh 5.7.  tests/consistency
-# measures them all again.
+# accuracy" 1; CUDA exp 2, log 1, log1p 1, tanh 2, erf 2, single-precision division 2.  XLA
+# documents nothing; measured on its CPU: exp 1.7, log 1.2, log1p 2.5, tanh 5.7.
+# tests/consistency/test_functions.py measures them all again.
 _FUNCTIONS = {
     "exp": _Function(np.exp, lambda m, r: np.exp(m + r), 4.0),
     "log": _Function(np.log, lambda m, r: 1.0 / np.maximum(m - r, 0.0), 4.0),

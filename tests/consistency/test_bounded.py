@@ -72,6 +72,7 @@ RULES = {
     "log1p": Rule(lambda xp, x: xp.log1p(x), elementwise(mpmath.log1p), 0.05, 3),
     "tanh": Rule(lambda xp, x: xp.tanh(x), elementwise(mpmath.tanh), -3, 3),
     "sqrt": Rule(lambda xp, x: xp.sqrt(x), elementwise(mpmath.sqrt), 0.5, 9),
+    "erf": Rule(lambda xp, x: Native(xp).erf(x), elementwise(mpmath.erf), -2, 2),
     "abs": Rule(lambda xp, x: xp.abs(x), abs, -3, 3),
     "maximum": Rule(lambda xp, x: xp.maximum(x, 0.0), elementwise(lambda x: max(x, 0)), -1, 1),
     "minimum": Rule(lambda xp, x: xp.minimum(x, 0.0), elementwise(lambda x: min(x, 0)), -1, 1),
