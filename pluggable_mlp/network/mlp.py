@@ -105,7 +105,7 @@ class MLP:
         ):
             layers.append(Dense(self.sizes[stream], width))
             if norm is not None:
-                layers.append(replace(norm, features=width))
+                layers.append(norm.of_features(width))
             layers.append(Activate(activation))
             if dropout.rate > 0.0:
                 layers.append(replace(dropout, stream=stream))

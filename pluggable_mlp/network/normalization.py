@@ -5,8 +5,9 @@ Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the running sta
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
@@ -44,8 +45,18 @@ def _standardize_backward(
     return arithmetic.multiply((dx_hat - mean) - arithmetic.multiply(x_hat, along), inverse)
 
 
+class _Sized:
+    """A normalization learns from the network how many features it has."""
+
+    def of_features(self, features: int) -> Self:
+        """Return the same normalization for so many features."""
+        sized = copy(self)
+        object.__setattr__(sized, "features", features)
+        return sized
+
+
 @dataclass(frozen=True)
-class LayerNorm:
+class LayerNorm(_Sized):
     """Normalize each example over its features: y = gamma x̂ + beta, x̂ as `_standardize` says.
 
     Ba, Kiros, Hinton, "Layer normalization" (2016).  Training and evaluation do the same.  With
@@ -59,8 +70,6 @@ class LayerNorm:
     ----------
     epsilon : float
         Added to the variance; above 0.
-    features : int
-        How many inputs; the network sets it.
 
     Raises
     ------
@@ -69,7 +78,7 @@ class LayerNorm:
     """
 
     epsilon: float = 1e-5
-    features: int = 0
+    features: int = field(default=0, init=False, repr=False)
     statistics: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -106,7 +115,7 @@ class LayerNorm:
 
 
 @dataclass(frozen=True)
-class BatchNorm:
+class BatchNorm(_Sized):
     """Normalize each feature over the batch: y = gamma x̂ + beta, x̂ as `_standardize` says.
 
     Ioffe, Szegedy, "Batch normalization" (ICML 2015), algorithm 1; the gradients are those of
@@ -126,8 +135,6 @@ class BatchNorm:
         Added to the variance; above 0.
     momentum : float
         The weight of the newest batch in the running statistics, from 0 to 1.
-    features : int
-        How many inputs; the network sets it.
 
     Raises
     ------
@@ -137,7 +144,7 @@ class BatchNorm:
 
     epsilon: float = 1e-5
     momentum: float = 0.1
-    features: int = 0
+    features: int = field(default=0, init=False, repr=False)
     statistics: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
 
     def __post_init__(self) -> None:

@@ -1,9 +1,9 @@
 """The door's checks of hyperparameters: shared by optimizers and schedules; nothing of arrays."""
 
 import math
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
+
+from pluggable_mlp.names import refuse_unknown
 
 __all__ = ["check_count", "check_number", "refuse_unknown"]
 
@@ -36,19 +36,3 @@ def check_count(name: str, value: Any, *, at_least: int) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise ValueError(f"{name} is {value!r}, expected an integer of at least {at_least}")
-
-
-def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> None:
-    """Refuse a parameter that a piece does not take, with a list of those that it takes.
-
-    Raises
-    ------
-    ValueError
-        The message names the piece, the parameter, and the nearest that it takes.
-    """
-    taken = list(taken)
-    for name in given:
-        if name not in taken:
-            near = get_close_matches(name, taken, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{what} takes no {name}; it takes {', '.join(taken)}{hint}")
