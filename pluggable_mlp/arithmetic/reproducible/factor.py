@@ -1,0 +1,157 @@
+"""The operands of products and sums: what is known of an array before it is split.
+
+`FixedPoint` is known beforehand, from the data set; `Operand` looks at its array. How an operand
+with NaN, infinity or extreme magnitudes is made usable is the business of `extremes`.
+"""
+
+import math
+from typing import Any
+
+from pluggable_mlp.arithmetic.reproducible.rounding import type_name
+from pluggable_mlp.arithmetic.reproducible.splitting import Slices, split
+from pluggable_mlp.arrays import Array, DType, Namespace
+
+__all__ = ["FIXED_POINT_BITS", "FixedPoint", "Operand", "cut", "fixed_point"]
+
+FIXED_POINT_BITS = 8
+
+# Largest magnitudes of rows and columns between these need no care. In float32, denormal numbers
+# are then below half of the last grid (2^-36 of the largest) and float32 cannot overflow where
+# float64 did not; in float64, no grid and no product of grids leaves the normal numbers.
+MODERATE = {"float32": (2.0**-80, 2.0**50), "float64": (2.0**-430, 2.0**430)}
+
+# Finest grid that any operand is split on, as a part of the power of two above its largest.
+_FINEST = {"float32": 2.0**-36, "float64": 2.0**-72}
+
+
+class FixedPoint:
+    """8-bit integers times a power of two: a single slice that serves both orientations.
+
+    Made by `fixed_point`; usable wherever a product takes an array.
+    """
+
+    def __init__(self, xp: Namespace, piece: Array, scale: float, dtype: DType) -> None:
+        self.xp = xp
+        self.piece = piece
+        self.scale = scale
+        self.dtype = dtype
+        self.shape: tuple[int, ...] = piece.shape
+        self.ndim: int = piece.ndim
+
+    @property
+    def mT(self) -> "FixedPoint":
+        """The operand (…, n, m) with its last two axes exchanged; the slice is shared."""
+        transposed = self.xp.matrix_transpose(self.piece)
+        return FixedPoint(self.xp, transposed, self.scale, self.dtype)
+
+    @property
+    def values(self) -> Array:
+        """The array (…, m, n) itself, of `dtype`."""
+        return self.xp.astype(self.piece, self.dtype, copy=False)
+
+
+def fixed_point(xp: Namespace, integers: Array, scale: float, dtype: DType) -> FixedPoint:
+    """Return integers * scale as an operand whose slice is known beforehand.
+
+    Parameters
+    ----------
+    xp
+        The namespace of `integers`.
+    integers : (…, m, n)
+        uint8 or int8.
+    scale
+        A power of two between 2^-60 and 2^40, such as 1/256.
+    dtype
+        float32 or float64: the type of the products with it.
+
+    Raises
+    ------
+    TypeError
+        If `integers` is not of an 8-bit integer type.
+    ValueError
+        If `scale` is not such a power of two.
+    """
+    if integers.dtype not in (xp.uint8, xp.int8):
+        raise TypeError(
+            f"integers is of dtype {integers.dtype}, expected uint8 or int8; "
+            "convert it, or use it as floats without fixed_point"
+        )
+    if math.frexp(scale)[0] != 0.5 or not 2.0**-60 <= scale <= 2.0**40:
+        raise ValueError(
+            f"scale is {scale}, expected a power of two between 2^-60 and 2^40; "
+            "8-bit pixels take 1/256"
+        )
+    piece = xp.astype(integers, xp.float64)
+    piece *= scale
+    return FixedPoint(xp, piece, scale, dtype)
+
+
+def cut(x: Any, axis: int, start: int, stop: int) -> Any:
+    """Return the part [start, stop) of x (…, m, n) on axis -1 or -2: array, `FixedPoint`, None."""
+    if x is None or (start == 0 and stop == x.shape[axis]):
+        return x
+    if isinstance(x, FixedPoint):
+        return FixedPoint(x.xp, cut(x.piece, axis, start, stop), x.scale, x.dtype)
+    return x[..., start:stop] if axis == -1 else x[..., start:stop, :]
+
+
+class Operand:
+    """One operand in its place: left of a product (axis -1), right of it (axis -2), or of a sum.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the array.
+    x : (…, m, n)
+        An array of float32 or float64, not empty, or a `FixedPoint`.
+    axis
+        The axis along which terms are added: each row (-1) or column (-2) has a grid of its own.
+
+    Attributes
+    ----------
+    moderate : bool
+        All is finite and no row (column) has a largest magnitude that needs care. This reads
+        one number from the array's device, unless the operand is a `FixedPoint`.
+    finest : float
+        A lower bound on the last grid of every row (column) that is not zero.
+    """
+
+    def __init__(self, xp: Namespace, x: Any, axis: int) -> None:
+        self.xp = xp
+        self.x = x
+        self.axis = axis
+        self._slices: Slices | None = None
+        self.fixed = isinstance(x, FixedPoint)
+        if self.fixed:
+            self.moderate = 0 not in x.shape
+            self.finest = x.scale
+        elif 0 in x.shape:
+            self.moderate = False
+        else:
+            self.largest = largest_magnitude(xp, x, axis)
+            lowest, highest = MODERATE[type_name(xp, x)]
+            usable = xp.where(self.largest <= highest, self.largest, 0.0)  # 0 for NaN, too
+            smallest = float(xp.min(xp.where(self.largest == 0.0, 1.0, usable)))
+            self.moderate = smallest >= lowest
+            self.finest = smallest * _FINEST[type_name(xp, x)]
+
+    @property
+    def array(self) -> Array:
+        """The values (…, m, n)."""
+        return self.x.piece if self.fixed else self.x
+
+    def slices(self, widths: tuple[int, ...]) -> Slices:
+        """Return the slices, kept for the next tile; a `FixedPoint` has its own single one.
+
+        An operand is always asked for the same widths.
+        """
+        if self.fixed:
+            return Slices((self.x.piece,), (self.x.scale,))
+        if self._slices is None:
+            self._slices = split(self.xp, self.x, self.largest, widths)
+        return self._slices
+
+
+def largest_magnitude(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return the largest magnitude along `axis`, kept with length 1, in float64; NaN if any is."""
+    return xp.astype(xp.max(xp.abs(x), axis=axis, keepdims=True), xp.float64)

@@ -1,0 +1,198 @@
+"""Matrix products whose bits do not depend on library, kernel, threads or order.
+
+Here: which operand is cut into which slices, which pairs of slices are multiplied, and the one
+rounding at the end. The splitting itself is in `splitting`, the operands in `factor`.
+
+The result
+----------
+C = A B, with A (…, m, k) and B (…, k, n) of float32 or float64, is computed as a sum of products
+of slices that are exact in any order (see `splitting`), the small ones added first, then rounded.
+With p_i (q_j) the smallest power of two not below the largest magnitude in row i of A (column j
+of B), and u the unit roundoff 2^-24 (2^-53) of the type,
+
+    |error_ij|  <=  u' |C_ij|  +  eps k p_i q_j,    u' = u (1 + 2^-18)
+
+    eps                     float32    float64    products of slices, float32 / float64
+    any floats              2^-29      2^-65      2 / 6
+    fixed point and any     2^-36      2^-72      1 / 2
+    fixed point and same    0          0          1 / 1
+
+The second term is the price of a range within a row or column wider than the slices hold: an
+element below 2^-30 (2^-66) of its row's largest is lost altogether. A float64 product longer than
+BLOCK is rounded once more (2 u'). With a bias, C is A B + b, whose addition in float64 rounds by
+2^-53 |C| more. Results below the smallest normal number are +0; denormal elements count as 0. An
+outer product (k = 1) is rounded correctly.
+
+Since grids belong to rows of A and columns of B as a whole, and widths depend on the dtype and on
+the kind of the operands alone (never on data, k or device):
+
+- permuting the inner dimension, padding it with zeros (from k >= 2 on, in float64), and cutting
+  the output into tiles change no bit;
+- scaling by a power of two scales the result exactly, short of overflow and underflow;
+- rows or columns badly scaled against each other cost nothing.
+"""
+
+from typing import Any
+
+from pluggable_mlp.arithmetic.reproducible.extremes import clean, place_special, scale_back
+from pluggable_mlp.arithmetic.reproducible.factor import FIXED_POINT_BITS, Operand, cut
+from pluggable_mlp.arithmetic.reproducible.rounding import (
+    SMALLEST_NORMAL,
+    keep_nan,
+    type_name,
+    zero_below,
+)
+from pluggable_mlp.arithmetic.reproducible.splitting import add_exact
+from pluggable_mlp.arrays import Array, Namespace
+
+__all__ = ["BLOCK", "affine", "matmul"]
+
+BLOCK = 1024
+"""Inner length of one exact product: width of left + width of right + log2(BLOCK) is 53."""
+
+TILE = 2**17
+SHORTEST_TILE = 64
+"""A larger output is cut into tiles of about TILE elements, but not shorter than this."""
+
+_FIXED = (FIXED_POINT_BITS,)
+# Widths of left and right by (dtype, is left fixed point, is right fixed point). In float32 one
+# slice of 29 bits against two of 14 (29 together) hold the same range on both sides.
+WIDTHS: dict[tuple[str, bool, bool], tuple[tuple[int, ...], tuple[int, ...]]] = {
+    ("float32", False, False): ((29,), (14, 14)),
+    ("float32", True, False): (_FIXED, (35,)),
+    ("float32", False, True): ((35,), _FIXED),
+    ("float32", True, True): (_FIXED, _FIXED),
+    ("float64", False, False): ((21, 21, 21), (22, 22, 22)),
+    ("float64", True, False): (_FIXED, (35, 35)),
+    ("float64", False, True): ((35, 35), _FIXED),
+    ("float64", True, True): (_FIXED, _FIXED),
+}
+
+
+def matmul(xp: Namespace, a: Any, b: Any) -> Array:
+    """Return the matrix product of a (…, m, k) and b (…, k, n).
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    a : (…, m, k)
+        float32 or float64, or a `FixedPoint`. Leading axes broadcast.
+    b : (…, k, n)
+        Of the same dtype.
+
+    Returns
+    -------
+    (…, m, n)
+        Its bits depend on nothing but the values; the error bound is at the top of this file.
+    """
+    return _product(xp, a, b, None)
+
+
+def affine(xp: Namespace, x: Any, W: Any, b: Array) -> Array:
+    """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out) or (out,)."""
+    return _product(xp, x, W, _without_tiny_bits(xp, b, type_name(xp, x)))
+
+
+def _product(xp: Namespace, a: Any, b: Any, bias: Array | None) -> Array:
+    """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none.
+
+    The longer side of the output is cut into tiles: their temporaries stay in cache.
+    """
+    m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
+    if m > n:
+        right = Operand(xp, b, -2)
+        parts = [
+            _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias) for ends in _tiles(m, max(k, n))
+        ]
+        return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-2)
+    left = Operand(xp, a, -1)
+    parts = [
+        _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
+        for ends in _tiles(n, max(k, m))
+    ]
+    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
+
+
+def _tiles(length: int, width: int) -> list[tuple[int, int]]:
+    """Return the ends of even tiles of about TILE elements over (length, width)."""
+    count = max(1, min(length * width // TILE, length // SHORTEST_TILE))
+    return [(length * i // count, length * (i + 1) // count) for i in range(count)]
+
+
+def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
+    """Return the product of two operands plus bias (…, 1, n) float64 or none, rounded."""
+    xp, dtype = left.xp, left.x.dtype
+    name = type_name(xp, left.x)
+    if left.moderate and right.moderate:
+        r = _sum_of_products(left, right, name)
+        # Every result is then a multiple of the product of two grids.
+        normal = left.finest * right.finest >= SMALLEST_NORMAL[name]
+    else:
+        r = _careful_product(left, right, name)
+        normal = False
+    if bias is not None:
+        r += bias
+    if not normal:
+        r = zero_below(xp, r, SMALLEST_NORMAL[name])
+    r = xp.astype(r, dtype, copy=False)
+    if normal and bias is None:
+        r += 0.0  # makes +0 of -0
+    return r if left.moderate and right.moderate else keep_nan(xp, r, r)
+
+
+def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
+    """Return the product of moderate operands in float64 (…, m, n)."""
+    xp = left.xp
+    if left.array.shape[-1] == 1:
+        return xp.astype(left.array, xp.float64) * xp.astype(right.array, xp.float64)
+    widths = WIDTHS[name, left.fixed, right.fixed]
+    a, b = left.slices(widths[0]), right.slices(widths[1])
+    reach = max(len(a.pieces), len(b.pieces))
+    r: Array = None
+    for place in range(reach - 1, -1, -1):
+        for i in range(len(a.pieces)):
+            j = place - i
+            if 0 <= j < len(b.pieces):
+                term = _exact_product(xp, a.pieces[i], b.pieces[j], a.grids[i], b.grids[j])
+                if r is None:
+                    r = term
+                else:
+                    r += term
+    return r
+
+
+def _exact_product(
+    xp: Namespace, a: Array, b: Array, grid_a: Array | float, grid_b: Array | float
+) -> Array:
+    """Return the product of two slices (…, m, k) and (…, k, n) with these grids, rounded once."""
+    k = a.shape[-1]
+    if k <= BLOCK:
+        return xp.matmul(a, b)
+    ranges = [(start, min(start + BLOCK, k)) for start in range(0, k, BLOCK)]
+    blocks = (xp.matmul(a[..., start:stop], b[..., start:stop, :]) for start, stop in ranges)
+    return add_exact(blocks, grid_a * grid_b)
+
+
+def _careful_product(left: Operand, right: Operand, name: str) -> Array:
+    """Return the product of any operands in float64 (…, m, n), denormal results not yet 0."""
+    xp = left.xp
+    if 0 in (*left.array.shape, *right.array.shape):  # nothing, or sums of nothing
+        return xp.matmul(xp.astype(left.array, xp.float64), xp.astype(right.array, xp.float64))
+    (a, root_a), (b, root_b) = clean(left), clean(right)
+    r = _sum_of_products(a, b, name)
+    if name == "float64":
+        r = scale_back(xp, r, root_a * root_b)
+    return place_special(xp, r, left, right)
+
+
+def _without_tiny_bits(xp: Namespace, bias: Array, name: str) -> Array:
+    """Return the bias (…, n) as float64 (…, 1, n), on a grid that sums cannot leave downwards.
+
+    Where it has bits below twice the smallest normal number, it is rounded to multiples of that;
+    adding it to a multiple of the smallest normal number then never gives a denormal number.
+    """
+    bias = xp.expand_dims(xp.astype(bias, xp.float64), axis=-2)
+    c = 1.5 * 2.0**53 * SMALLEST_NORMAL[name]
+    on_grid = (bias + c) - c
+    return xp.where(xp.abs(bias) < 2.0**52 * SMALLEST_NORMAL[name], on_grid, bias) + 0.0

@@ -1,0 +1,111 @@
+"""Error-free splitting: slices of an array so short that their products and sums are exact.
+
+Here: the grid of a row (or column), the slices on it, and the exact addition of exact results.
+How many slices of which widths a product takes is decided in `products`, a sum in `sums`.
+
+Source: Ozaki, Ogita, Oishi, Rump, "Error-free transformations of matrix multiplication",
+Numer. Algorithms 59 (2012); the power of two is from Rump, Ogita, Oishi, "Accurate
+floating-point summation I", SIAM J. Sci. Comput. 31 (2008), algorithm 3.6.
+
+Why any order of additions gives the same bits
+----------------------------------------------
+Let a row's magnitudes be at most p = 2^e. Its first slice of width s is the row rounded to the
+nearest multiples of the grid g = 2^-s p: integers times g, of magnitude at most 2^s, as 2^s is
+itself an integer. What is left is at most g/2, so the next slice, of width t on the grid
+2^-t g/2, holds integers of magnitude at most 2^t, and reaches t + 1 bits further.
+
+A product of a slice of width s with one of width t, and a sum of k of them, in any order and
+grouping, with or without fused multiply-add, passes through integers (times the product of the
+two grids) of magnitude at most k 2^(s+t). While that is at most 2^53, every one of them is a
+float64, so nothing is ever rounded. 2^53 itself is a float64: the bound includes the extreme.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pluggable_mlp.arrays import Array, Namespace
+
+__all__ = ["Slices", "add_exact", "power_of_two_at_least", "split"]
+
+
+class Slices(NamedTuple):
+    """An array as a sum of float64 slices, the coarsest first."""
+
+    pieces: tuple[Array, ...]
+    """Arrays of the shape that was split."""
+    grids: tuple[Array | float, ...]
+    """What each piece is an integer multiple of, a power of two: (…, m, 1), (…, 1, n) or float."""
+
+
+def power_of_two_at_least(xp: Namespace, x: Array) -> Array:
+    """Return the smallest power of two >= x for float64 0 <= x <= 2^900 (any shape); 0 for 0."""
+    q = x * 2.0**53
+    p = (q + x) - q
+    return xp.where(p == 0.0, x, p)
+
+
+def split(xp: Namespace, x: Array, largest: Array, widths: tuple[int, ...]) -> Slices:
+    """Split `x` into slices of the given widths.
+
+    Parameters
+    ----------
+    x : (…, m, n)
+        float32 or float64, finite. It stays as it is.
+    largest : (…, m, 1) or (…, 1, n)
+        The largest magnitude of each row or column, float64. Every grid must be a normal number.
+    widths
+        Bits of each slice, at most 51.
+
+    Returns
+    -------
+    Slices
+        Of each element, at most half of the last grid is lost.
+    """
+    grid = power_of_two_at_least(xp, largest)
+    pieces: list[Array] = []
+    grids: list[Array | float] = []
+    rest = xp.astype(x, xp.float64)  # a copy: the last slice takes its memory
+    for place, width in enumerate(widths):
+        grid = grid * 2.0 ** -(width if place == 0 else width + 1)
+        c = grid * (1.5 * 2.0**52)  # rest + c is in [2^52 g, 2^53 g], where float64 counts by g
+        if place < len(widths) - 1:
+            piece = rest + c
+            piece -= c
+            rest -= piece
+        else:
+            piece = rest
+            piece += c
+            piece -= c
+        pieces.append(piece)
+        grids.append(grid)
+    return Slices(tuple(pieces), tuple(grids))
+
+
+def add_exact(parts: Iterable[Array], unit: Array | float) -> Array:
+    """Return the sum of at most 2^26 arrays, rounded once: the order changes no bit.
+
+    Parameters
+    ----------
+    parts
+        float64 arrays of one shape: multiples of `unit` of magnitude at most 2^53 units. They
+        are changed in place.
+    unit
+        A power of two, or one for each element; broadcasts to their shape.
+
+    Notes
+    -----
+    Each part is cut at 2^27 units. The upper ends add up to at most 2^26 2^26 multiples of
+    2^27 units, the lower ones (at most 2^26 units each) to at most 2^52 units: both are exact.
+    """
+    c = unit * (1.5 * 2.0**79)
+    high: Array = 0.0
+    low: Array = 0.0
+    for part in parts:
+        upper = part + c
+        upper -= c
+        lower = part
+        lower -= upper
+        upper += high
+        lower += low
+        high, low = upper, lower
+    return high + low

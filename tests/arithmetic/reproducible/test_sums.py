@@ -1,0 +1,114 @@
+"""Sums and means: the same bits on every backend, NaN and infinity where they belong."""
+
+import math
+
+import numpy as np
+import pytest
+from array_api_compat import numpy as xp
+
+from pluggable_mlp.arithmetic.reproducible import sums
+from tests.arithmetic.reproducible.bits import same_bits
+
+DTYPES = ("float32", "float64")
+
+
+def numbers(shape, dtype, spread):
+    random = np.random.default_rng(math.prod(shape))
+    with np.errstate(all="ignore"):
+        return (
+            random.standard_normal(shape) * 10.0 ** random.uniform(-spread, spread, shape)
+        ).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "spread", [37, *(pytest.param(s, marks=pytest.mark.slow) for s in (3, 320))]
+)
+def test_every_backend_gives_the_same_bits(backend, dtype, spread):
+    x = numbers((7, 45), dtype, spread)
+    smallest = np.finfo(dtype).smallest_normal
+    x = np.where(np.abs(x) < smallest, 0, x).astype(dtype)
+    here = backend.asarray(x)
+    for axis in (-1, -2, None):
+        for function in (sums.sum, sums.mean):
+            result = np.asarray(backend.to_numpy(function(backend.xp, here, axis)))
+            with np.errstate(over="ignore"):
+                expected = np.asarray(function(xp, x, axis))
+            assert same_bits(result, expected), (axis, function)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", [0, 1, -1, -2, None])
+@pytest.mark.parametrize("shape", [(3, 4), (1, 1), (2, 3, 4), (0, 3), (3, 0)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_shapes_and_dtypes_are_the_standards(shape, axis, keepdims, dtype):
+    x = np.ones(shape, dtype)
+    result = sums.sum(xp, x, axis, keepdims)
+    expected = np.sum(x, axis=axis, keepdims=keepdims)
+    assert same_bits(np.asarray(result), np.asarray(expected))
+    if x.size:
+        assert np.all(np.asarray(sums.mean(xp, x, axis, keepdims)) == 1)
+        assert sums.mean(xp, x, axis, keepdims).shape == expected.shape
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_mean_of_nothing_is_nan(dtype):
+    assert np.all(np.isnan(sums.mean(xp, np.ones((3, 0), dtype), -1)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nan_and_infinity_go_to_the_same_places_as_native(backend, dtype):
+    inf, nan = np.inf, np.nan
+    x = np.array(
+        [[1, 2, 3, 4], [1, inf, 2, 3], [-inf, 0, 1, 2], [inf, 1, -inf, 2], [1, nan, inf, 2]], dtype
+    )
+    with np.errstate(invalid="ignore"):
+        expected = np.sum(x, axis=-1)
+        result = np.asarray(backend.to_numpy(sums.sum(backend.xp, backend.asarray(x), -1)))
+    assert np.array_equal(result, expected, equal_nan=True)
+
+
+def test_float64_sums_have_no_order():
+    random = np.random.default_rng(0)
+    x = numbers((3, 3000), "float64", 5)
+    expected = sums.sum(xp, x, -1)
+    for _ in range(20):
+        order = random.permutation(3000)
+        assert same_bits(sums.sum(xp, np.ascontiguousarray(x[:, order]), -1), expected)
+    assert not same_bits(np.sum(x[:, ::-1], axis=-1), np.sum(x, axis=-1))
+
+
+def test_extreme_rows_elsewhere_change_no_bit():
+    x = numbers((5, 40), "float64", 5)
+    extreme = np.concatenate([x, np.full((1, 40), 1e305), np.full((1, 40), 1e-300)])
+    result = sums.sum(xp, extreme, -1)
+    assert same_bits(result[:5], sums.sum(xp, x, -1))
+    assert result[5] == pytest.approx(4e306, rel=1e-15)
+    assert result[6] == pytest.approx(4e-299, rel=1e-15)
+
+
+def test_long_sums_are_cut_into_exact_blocks(monkeypatch):
+    x = numbers((2, 1000), "float64", 5)
+    expected = sums.sum(xp, x, -1)
+    monkeypatch.setattr(sums, "_BLOCK", 64)
+    assert same_bits(sums.sum(xp, x, -1), expected)
+    assert same_bits(sums.sum(xp, np.ascontiguousarray(x.T), 0), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_neither_denormal_numbers_nor_negative_zeros_come_out(backend, dtype):
+    smallest = float(np.finfo(dtype).smallest_normal)
+    x = np.array([[1.5 * smallest, -smallest], [-0.0, -0.0], [smallest, smallest]], dtype)
+    here = backend.asarray(x)
+    total = np.asarray(backend.to_numpy(sums.sum(backend.xp, here, -1)))
+    assert same_bits(total, np.array([0.0, 0.0, 2 * smallest], dtype))
+    mean = np.asarray(backend.to_numpy(sums.mean(backend.xp, here, -1)))
+    # 2^-50 above the smallest normal number is as far down as a mean goes.
+    assert same_bits(mean, np.array([0.0, 0.0, 0.0], dtype))
+
+
+def test_float32_is_not_added_in_float32():
+    x = np.array([1.0] + [2.0**-25] * 1024, "float32")
+    assert float(sums.sum(xp, x)) == 1.0 + 2.0**-15
+    assert float(np.sum(x.astype("float64"))) == 1.0 + 2.0**-15
+    assert math.isclose(float(sums.mean(xp, x)), (1 + 2.0**-15) / 1025, rel_tol=2.0**-24)
