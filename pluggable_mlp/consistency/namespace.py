@@ -72,6 +72,7 @@ class BoundedNamespace:
     int64, uint8 = np.dtype(np.int64), np.dtype(np.uint8)
     # Of integers and bools only: they have no errors.
     isdtype, arange, argmax = staticmethod(np.isdtype), staticmethod(np.arange), np.argmax
+    reshape, stack = staticmethod(np.reshape), staticmethod(np.stack)
 
     def __init__(self, dtype: str) -> None:
         self.precision = Precision(np.dtype(dtype))

@@ -1,0 +1,89 @@
+"""Dropout: what it drops, how often, and that nobody notices in evaluation."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP
+from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.network.dropout import Dropout
+from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.philox import philox
+
+STEP = TrainingStep(seed=3, number=5)
+
+
+def run(backend, layer, x, dy, step=STEP, arithmetic="native"):
+    bound = get_arithmetic(arithmetic, backend.xp)
+    y, backward = layer.forward({}, backend.asarray(x), bound, step)
+    dx, gradients = backward(backend.asarray(dy))
+    assert gradients == {}
+    assert backward(backend.asarray(dy), with_dx=False) == (None, {})
+    return backend.to_numpy(y), backend.to_numpy(dx)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_the_mask_is_that_of_its_address(backend, arithmetic):
+    """An input is kept where its 16 bits are at least 0.25 · 2^16, and then divided by 0.75."""
+    words = [word for block in (0, 1) for word in philox((block, 9, 5, 0), (3, 0))]
+    halves = np.asarray([half for word in words for half in (word % 2**16, word // 2**16)])
+    kept = (halves[:15] >= 2**14).reshape(3, 5)
+    assert 0 < kept.sum() < 15
+    x = np.arange(1.0, 16.0).reshape(3, 5)
+    y, dx = run(backend, Dropout(0.25, stream=9), x, 2.0 * x, arithmetic=arithmetic)
+    factor = 4 / 3  # rounded once; its product once more
+    assert y.tolist() == np.where(kept, x * factor, 0.0).tolist()
+    assert dx.tolist() == np.where(kept, 2.0 * x * factor, 0.0).tolist()
+
+
+def test_evaluation_changes_nothing(backend):
+    x, dy = np.ones((2, 3)), np.full((2, 3), 2.0)
+    y, dx = run(backend, Dropout(0.9), x, dy, step=None)
+    assert y.tolist() == x.tolist()
+    assert dx.tolist() == dy.tolist()
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_so_many_are_dropped(rate, backend):
+    """Within 5 standard deviations, sqrt(n p (1 - p)), of n p; the mean stays as it was."""
+    n = 400 * 500
+    y, _ = run(backend, Dropout(rate), np.ones((400, 500)), np.ones((400, 500)))
+    dropped = int((y == 0.0).sum())
+    assert abs(dropped - n * rate) <= 5 * math.sqrt(n * rate * (1 - rate)) + n * 2.0**-17
+    # Kept numbers are 1 / (1 - p) with the p of 16 bits that decides.
+    p = round(rate * 2**16) / 2**16
+    assert set(np.unique(y).tolist()) == {0.0, 2**16 / (2**16 - round(rate * 2**16))}
+    assert abs(y.mean() - 1.0) <= 5 * math.sqrt(p / (1 - p) / n)
+
+
+def test_masks_differ_by_seed_step_and_layer(backend):
+    x = np.ones((4, 16))
+    masks = {
+        run(backend, Dropout(0.5, stream), x, x, TrainingStep(seed, number))[0].tobytes()
+        for seed in (0, 2**40)
+        for number in (0, 1, 2**40)
+        for stream in (0, 1)
+    }
+    assert len(masks) == 12
+
+
+def test_networks_along_leading_axes_share_the_mask(backend):
+    x = np.random.default_rng(0).normal(size=(2, 4, 6))
+    y, dx = run(backend, Dropout(0.5), x, 2.0 * x)
+    for index in range(2):
+        alone = run(backend, Dropout(0.5), x[index], 2.0 * x[index])
+        assert (y[index].tolist(), dx[index].tolist()) == (alone[0].tolist(), alone[1].tolist())
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan"), 1 - 2.0**-20])
+def test_a_rate_out_of_range(rate):
+    with pytest.raises(ValueError, match=rf"dropout is {rate}, expected a probability from 0 to"):
+        MLP([2, 3, 2], dropout=rate)
+
+
+def test_a_network_has_a_mask_for_each_hidden_layer():
+    layers = MLP([2, 3, 4, 2], dropout=0.5).layers
+    streams = [layer.stream for layer in layers if isinstance(layer, Dropout)]
+    assert streams == [0, 1]
+    assert not any(isinstance(layer, Dropout) for layer in MLP([2, 3, 2]).layers)
