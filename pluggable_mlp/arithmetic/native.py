@@ -17,6 +17,9 @@ __all__ = ["Native"]
 _LARGEST_EXPONENT_FLOAT32 = 87.0
 _LARGEST_EXPONENT_FLOAT64 = 708.0
 
+# Sums and means over one element, as of a batch of 1, are that element: no need to reduce.
+_ONLY_ELEMENT = {-1: (..., 0), -2: (..., 0, slice(None))}
+
 
 class Native:
     """The arithmetic of the array library behind `xp`; see `Arithmetic` for the methods.
@@ -32,12 +35,11 @@ class Native:
     def __init__(self, xp: Namespace) -> None:
         self.xp = xp
         # Bound once: the formulas then call the library's own functions.
-        self.sum = xp.sum
-        self.mean = xp.mean
         self.exp = xp.exp
         self.log = xp.log
         self.log1p = xp.log1p
         self.tanh = xp.tanh
+        self.sqrt = xp.sqrt
         self.multiply = operator.mul
         # The standard has no erf: a library's own where there is one, else the portable one.
         self.erf = getattr(xp, "erf", None) or partial(erf, xp)
@@ -55,6 +57,18 @@ class Native:
     def values(self, x: Array) -> Array:
         """Return x: a factor is an array here."""
         return x
+
+    def sum(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+        """Return the sum along one axis, or over all elements."""
+        if not keepdims and axis in _ONLY_ELEMENT and x.shape[axis] == 1:
+            return x[_ONLY_ELEMENT[axis]]
+        return self.xp.sum(x, axis=axis, keepdims=keepdims)
+
+    def mean(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+        """Return the mean along one axis, or over all elements."""
+        if not keepdims and axis in _ONLY_ELEMENT and x.shape[axis] == 1:
+            return x[_ONLY_ELEMENT[axis]]
+        return self.xp.mean(x, axis=axis, keepdims=keepdims)
 
     def matmul(self, a: Any, b: Any) -> Array:
         """Return the matrix product of a (…, m, k) and b (…, k, n)."""
