@@ -1,6 +1,6 @@
 """What the formulas may ask of an arithmetic: every operation a library may round in its own way.
 
-`+ - abs sqrt max min where`, comparisons, gathers and conversions give the same bits on every
+`+ - abs max min where`, comparisons, gathers and conversions give the same bits on every
 array library (IEEE 754 fixes them), so the formulas use them directly, from `arithmetic.xp`.
 Whatever a library may round, reorder, contract or flush in its own way goes through this seam.
 No implementation belongs here.
@@ -83,6 +83,9 @@ class Arithmetic(Protocol):
 
     def reciprocal(self, x: Array) -> Array:
         """Return 1 / x."""
+
+    def sqrt(self, x: Array) -> Array:
+        """Return the square root: IEEE 754 fixes it, but not every library keeps to it."""
 
     def rsqrt(self, x: Array) -> Array:
         """Return 1 / sqrt(x)."""

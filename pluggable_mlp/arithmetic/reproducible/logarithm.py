@@ -1,6 +1,6 @@
 """The natural logarithm, in operations that IEEE 754 fixes.
 
-log x = k log 2 + log m with x = 2^k m, about sqrt(1/2) <= m <= sqrt(2). The standard has no
+log x = k log 2 + log m with x = 2^k m, sqrt(1/2) <= m <= sqrt(2). The standard has no
 `frexp`, and on NumPy a search by comparisons and selections costs more than all the rest; k is
 taken from a chain of square roots instead (`_exponent`).
 """
@@ -14,6 +14,8 @@ from pluggable_mlp.arrays import Array
 # log 2 in two parts: the first ends in 32 zero bits, so that its product with |k| <= 1024 is exact.
 LOG2_HIGH = float.fromhex("0x1.62e42fee00000p-1")
 LOG2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
+
+SQRT_TWO = float.fromhex("0x1.6a09e667f3bcdp+0")
 
 # fdlibm e_log.c: log((1 + s)/(1 - s)) = 2 s + s R(s^2), R's relative error below 2^-58.
 FDLIBM_LOG = (
@@ -70,6 +72,12 @@ def _log_of_sum(xp: Any, x: Array, error: Array | float) -> Array:
     half = exponent >> 1
     f = x * power_of_two(xp, -half)
     f *= power_of_two(xp, half - exponent)
+    # Libraries may differ in the last place of a square root (PyTorch on the CPU does), and so in
+    # k near a tie; from here on they agree.
+    above = xp.astype(f > SQRT_TWO, xp.float64)
+    below = xp.astype(f < 0.5 * SQRT_TWO, xp.float64)
+    f *= 1.0 - 0.5 * above + below
+    k += above - below
     f -= 1.0
     low = 1.0 / x
     low *= error

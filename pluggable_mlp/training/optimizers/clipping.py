@@ -23,7 +23,7 @@ def global_norm(gradients: Tree, arithmetic: Arithmetic) -> Array:
             for _ in range(core_axes(name)):
                 square = arithmetic.sum(square, axis=-1)
             total = total + square
-    return arithmetic.xp.sqrt(total)
+    return arithmetic.sqrt(total)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def step_by_root(
     w: Array, d: Array, v: Array, rate: float, epsilon: float, arithmetic: Arithmetic
 ) -> Array:
     """Return w - rate d / (sqrt(v) + epsilon), all of one shape."""
-    scale = arithmetic.xp.sqrt(v)
+    scale = arithmetic.sqrt(v)
     scale += epsilon
     step = arithmetic.multiply(d, arithmetic.reciprocal(scale))
     step = arithmetic.multiply(step, -rate)

@@ -33,7 +33,7 @@ def orthogonalize(G: Array, arithmetic: Arithmetic) -> Array:
     """
     multiply, matmul = arithmetic.multiply, arithmetic.matmul
     squares = arithmetic.sum(multiply(G, G), axis=-1, keepdims=True)
-    norm = arithmetic.xp.sqrt(arithmetic.sum(squares, axis=-2, keepdims=True))
+    norm = arithmetic.sqrt(arithmetic.sum(squares, axis=-2, keepdims=True))
     norm += _EPSILON
     X = multiply(G, arithmetic.reciprocal(norm))
     transposed = G.shape[-2] > G.shape[-1]

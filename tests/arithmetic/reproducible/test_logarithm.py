@@ -1,5 +1,6 @@
 """log x and log(1 + x): accuracy, special values, order, and the same bits everywhere."""
 
+import array_api_compat.numpy as xp
 import mpmath as mp
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.arithmetic.reproducible.elementary import (
     NAN,
     Case,
     Function,
+    assert_bits,
     check_backend,
     check_increasing,
     check_values,
@@ -80,3 +82,12 @@ def test_logarithms_never_decrease() -> None:
 @pytest.mark.parametrize("function", [log, log1p])
 def test_logarithms_have_the_same_bits(backend: Backend, function: Function) -> None:
     check_backend(backend, function)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_same_bits_near_the_ties_of_the_exponent(backend: Backend, dtype: str) -> None:
+    """Near odd powers of sqrt(2), where a library's own roots decide the exponent at first."""
+    generator = np.random.default_rng(23)
+    x = np.ldexp(2.0**0.5, generator.integers(-60, 60, 100_000))
+    x = (x * (1.0 + 1e-3 * generator.normal(size=x.size))).astype(dtype)
+    assert_bits(backend.to_numpy(log(backend.xp, backend.asarray(x))), log(xp, x), x)
