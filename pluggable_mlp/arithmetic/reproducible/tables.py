@@ -12,10 +12,12 @@ from array_api_compat import device
 
 from pluggable_mlp.arrays import Array
 
+_made: dict[tuple[Any, str, str], Array] = {}
+
 
 def power_of_two(xp: Any, k: Array) -> Array:
     """Return 2^k (float64) for -1022 <= k <= 1023 in `k` (int64), both of any shape."""
-    return _take(xp, _powers_of_two(xp, device(k)), k + 1022)
+    return _take(xp, "powers", k + 1022)
 
 
 def roots_of_two(xp: Any, j: Array) -> tuple[Array, Array]:
@@ -23,22 +25,21 @@ def roots_of_two(xp: Any, j: Array) -> tuple[Array, Array]:
 
     `j` (int64) may be of any shape; both results are float64.
     """
-    high, low = _roots_of_two(xp, device(j))
-    return _take(xp, high, j), _take(xp, low, j)
+    return _take(xp, "roots, leading bits", j), _take(xp, "roots, rest", j)
 
 
-def _take(xp: Any, table: Array, indices: Array) -> Array:
-    """Return table[indices]: `table` (n,), `indices` and the result of any shape."""
-    return xp.reshape(xp.take(table, xp.reshape(indices, (-1,))), indices.shape)
+def _take(xp: Any, name: str, indices: Array) -> Array:
+    """Return the entries of the table at `indices` (int64, any shape), of the same shape."""
+    # The name of the device, since CuPy's devices cannot be hashed.
+    key = (xp, str(device(indices)), name)
+    if key not in _made:
+        _made[key] = xp.asarray(_entries()[name], dtype=xp.float64, device=device(indices))
+    return xp.reshape(xp.take(_made[key], xp.reshape(indices, (-1,))), indices.shape)
 
 
 @cache
-def _powers_of_two(xp: Any, device: Any) -> Array:
-    return xp.asarray([ldexp(1.0, k) for k in range(-1022, 1024)], dtype=xp.float64, device=device)
-
-
-@cache
-def _roots_of_two(xp: Any, device: Any) -> tuple[Array, Array]:
+def _entries() -> dict[str, list[float]]:
+    """Return the entries of every table."""
     high, low = [], []
     for j in range(64):
         root = 1 << (j + 64 * 128)
@@ -47,7 +48,5 @@ def _roots_of_two(xp: Any, device: Any) -> tuple[Array, Array]:
         leading = root >> 103
         high.append(leading / 2**25)
         low.append((root - (leading << 103)) / 2**128)
-    return (
-        xp.asarray(high, dtype=xp.float64, device=device),
-        xp.asarray(low, dtype=xp.float64, device=device),
-    )
+    powers = [ldexp(1.0, k) for k in range(-1022, 1024)]
+    return {"powers": powers, "roots, leading bits": high, "roots, rest": low}
