@@ -1,0 +1,269 @@
+"""Every activation of the table, and those with other parameters: exact values, peers, extremes.
+
+Central differences are in test_gradients.py, backends against each other in tests/consistency.
+"""
+
+from functools import lru_cache
+
+import mpmath
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP
+from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.network.activations import (
+    ACTIVATIONS,
+    ELU,
+    LeakyReLU,
+    activations_of_layers,
+    relu,
+    tanh,
+)
+from tests.network.bounded import assert_near, native, with_bounds
+
+PIECES = {**ACTIVATIONS, "leaky_relu 0.3": LeakyReLU(0.3), "elu 2.5": ELU(2.5)}
+REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
+
+
+def normal_distribution(x):
+    return mpmath.ncdf(x)
+
+
+def gelu_tanh(x):
+    u = mpmath.sqrt(2 / mpmath.pi) * (x + mpmath.mpf("0.044715") * x**3)
+    return x / 2 * (1 + mpmath.tanh(u))
+
+
+EXACT = {
+    "identity": lambda x: x,
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "tanh": mpmath.tanh,
+    "relu": lambda x: max(x, mpmath.mpf(0)),
+    "leaky_relu": lambda x: x if x > 0 else mpmath.mpf("0.01") * x,
+    "leaky_relu 0.3": lambda x: x if x > 0 else mpmath.mpf("0.3") * x,
+    "elu": lambda x: x if x > 0 else mpmath.expm1(x),
+    "elu 2.5": lambda x: x if x > 0 else mpmath.mpf("2.5") * mpmath.expm1(x),
+    "gelu": lambda x: x * normal_distribution(x),
+    "gelu_tanh": gelu_tanh,
+    "silu": lambda x: x / (1 + mpmath.exp(-x)),
+    "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+}
+
+POINTS = np.concatenate(
+    [np.linspace(-12, 12, 33) + 0.01, [1e-3, -1e-3, 1e-9, -1e-9, -40.0, 40.0, -85.0, 85.0]]
+)
+
+
+@lru_cache
+def exact(name, dtype):
+    """f and f' at the points, rounded to float64; the slope is mpmath's difference quotient."""
+    with mpmath.workdps(150):
+        points = [mpmath.mpf(x) for x in POINTS.astype(dtype).tolist()]
+        values = [float(EXACT[name](x)) for x in points]
+        step = mpmath.mpf(10) ** -40  # errors: 1e-110 of rounding, h² f''' / 6 of truncation
+        slopes = [
+            float((EXACT[name](x + step) - EXACT[name](x - step)) / (2 * step)) for x in points
+        ]
+    return np.asarray(values), np.asarray(slopes)
+
+
+def compute(piece, x, dy):
+    def on(library):
+        y, backward = piece(native(library), library.asarray(x))
+        return {"y": y, "dx": backward(library.asarray(dy))}
+
+    return on
+
+
+def test_every_activation_has_its_oracle():
+    assert set(EXACT) == set(PIECES)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", PIECES)
+def test_values_and_slopes(backend, name, dtype):
+    """Against mpmath at 150 digits, within the derived bound.
+
+    A dtype keeps a parameter such as 0.01 with a relative error of u: it is the bound's, too.
+    """
+    x, dy = POINTS.astype(dtype), np.full(POINTS.shape, 1.5, dtype=dtype)
+    on = compute(PIECES[name], x, dy)
+    bounds, results = with_bounds(on, dtype), on(backend)
+    for key, expected in zip(("y", "dx"), exact(name, dtype), strict=True):
+        assert results[key].dtype == getattr(backend.xp, dtype)
+        factor = 1.5 if key == "dx" else 1.0
+        assert_near(backend.to_numpy(results[key]), factor * expected, bounds[key])
+
+
+@pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", PIECES)
+def test_same_bits(backend, name, dtype, arithmetic):
+    """Under the reproducible arithmetic: NumPy's bytes, tiny and huge inputs among them."""
+    rng = np.random.default_rng(0)
+    tiny = float(np.finfo(dtype).smallest_normal) * rng.uniform(1, 1e4, 50)
+    x = np.concatenate([10.0 * rng.normal(size=400), tiny, -tiny, rng.normal(size=50) * 1e-30])
+    x, dy = x.astype(dtype), rng.normal(size=x.shape).astype(dtype)
+
+    def on(place):
+        y, backward = PIECES[name](get_arithmetic(arithmetic, place.xp), place.asarray(x))
+        dx = backward(place.asarray(dy))
+        return [place.to_numpy(array).tobytes() for array in (y, dx)]
+
+    assert on(backend) == on(get_backend("numpy"))
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", PIECES)
+def test_huge_inputs_have_their_limits(backend, name, dtype, arithmetic):
+    """No NaN, no warning (all are errors); y within 4 u of the exact value, or within 1e-30."""
+    largest = float(np.finfo(dtype).max)
+    x = np.asarray([s * a for a in (100.0, 1e4, 1e30, largest) for s in (1, -1)]).astype(dtype)
+    bound = get_arithmetic(arithmetic, backend.xp)
+    y, backward = PIECES[name](bound, backend.asarray(x))
+    dx = backend.to_numpy(backward(backend.asarray(np.ones_like(x))))
+    unit = float(np.finfo(dtype).eps) / 2
+    with mpmath.workdps(50):
+        for value, result in zip(x.tolist(), backend.to_numpy(y).tolist(), strict=True):
+            # Beyond 1e4 mpmath's functions overflow themselves; the limits are those of 1e4.
+            scale = max(abs(value) / 1e4, 1.0)
+            limit = EXACT[name](mpmath.mpf(value / scale))
+            limit *= scale if abs(limit) > 10 else 1.0  # a straight line, or a constant
+            assert abs(result - limit) <= 4 * unit * abs(limit) + 1e-30, value
+    # The slopes at the ends: 0 or 1, but for the straight lines to the left.
+    left = {"identity": 1.0, "leaky_relu": 0.01, "leaky_relu 0.3": 0.3}.get(name, 0.0)
+    right = 0.0 if name in ("sigmoid", "tanh") else 1.0
+    assert abs(dx[0::2] - right).max() <= 4 * unit
+    assert abs(dx[1::2] - left).max() <= 4 * unit
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_networks_along_leading_axes_and_nothing_in_place(backend, name):
+    """Elementwise: (2, 3, 4) gives what its halves give, and no array that comes in changes."""
+    x = np.random.default_rng(1).normal(size=(2, 3, 4))
+    dy = np.random.default_rng(2).normal(size=x.shape)
+    before = x.tobytes(), dy.tobytes()
+    on = compute(PIECES[name], x, dy)(backend)
+    for index in range(2):
+        alone = compute(PIECES[name], x[index], dy[index])(backend)
+        bounds = with_bounds(compute(PIECES[name], x[index], dy[index]), "float64")
+        for key, array in alone.items():
+            whole = backend.to_numpy(on[key])[index, ...]
+            # Vector and scalar code of a library may round differently: both are within e.
+            assert_near(whole, backend.to_numpy(array), bounds[key], bounds[key].error)
+    assert (x.tobytes(), dy.tobytes()) == before
+
+
+def torch_functions():
+    functional = pytest.importorskip("torch").nn.functional
+    return {
+        "leaky_relu": functional.leaky_relu,
+        "leaky_relu 0.3": lambda x: functional.leaky_relu(x, 0.3),
+        "elu": functional.elu,
+        "elu 2.5": lambda x: functional.elu(x, 2.5),
+        "gelu": functional.gelu,
+        "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+        "silu": functional.silu,
+        "softplus": lambda x: functional.softplus(x, threshold=1000.0),
+    }
+
+
+def jax_functions():
+    nn = pytest.importorskip("jax").nn
+    return {
+        "leaky_relu": nn.leaky_relu,
+        "leaky_relu 0.3": lambda x: nn.leaky_relu(x, 0.3),
+        "elu": nn.elu,
+        "elu 2.5": lambda x: nn.elu(x, 2.5),
+        "gelu": lambda x: nn.gelu(x, approximate=False),
+        "gelu_tanh": nn.gelu,
+        "silu": nn.silu,
+        "softplus": nn.softplus,
+    }
+
+
+PEERS = [name for name in PIECES if name not in ("identity", "sigmoid", "tanh", "relu")]
+
+
+def assert_agrees(name, values, slopes):
+    """Ours within the bound e; theirs within 16 u (1 + |x|) of the same: a few roundings each."""
+    x, dy = POINTS, np.ones_like(POINTS)
+    on = compute(PIECES[name], x, dy)
+    ours, bounds = on(get_backend("numpy")), with_bounds(on, "float64")
+    also = 16 * 2.0**-53 * (1.0 + abs(x))
+    assert_near(ours["y"], values, bounds["y"], also)
+    assert_near(ours["dx"], slopes, bounds["dx"], also)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_against_torch_differentiation(name):
+    functions = torch_functions()
+    import torch
+
+    x = torch.tensor(POINTS, requires_grad=True)
+    y = functions[name](x)
+    y.sum().backward()
+    assert_agrees(name, y.detach().numpy(), x.grad.numpy())
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_against_jax_differentiation(name):
+    functions = jax_functions()
+    import jax
+
+    x = get_backend("jax").asarray(POINTS)
+    slopes = jax.vmap(jax.grad(functions[name]))(x)
+    assert_agrees(name, np.asarray(functions[name](x)), np.asarray(slopes))
+
+
+def test_a_users_own_pair_of_functions(backend):
+    """y = x², y' = 2 x, exact in small integers; as an activation of a network, too."""
+    square = (lambda a, x: a.multiply(x, x), lambda _, x: x + x)
+    own = activations_of_layers(square, 1)[0]
+    x, dy = np.asarray([[-3.0, 2.0]]), np.asarray([[5.0, 7.0]])
+    results = compute(own, x, dy)(backend)
+    assert backend.to_numpy(results["y"]).tolist() == [[9.0, 4.0]]
+    assert backend.to_numpy(results["dx"]).tolist() == [[-30.0, 28.0]]
+    ones = [{"W": np.ones((1, 1)), "b": np.zeros(1)}] * 2
+    parameters = [{n: backend.asarray(w) for n, w in layer.items()} for layer in ones]
+    logits = MLP([1, 1, 1], activation=square).logits(parameters, backend.asarray([[3.0]]))
+    assert backend.to_numpy(logits).tolist() == [[9.0]]
+
+
+def test_one_for_all_or_one_for_each_layer():
+    square = (lambda a, x: a.multiply(x, x), lambda _, x: x + x)
+    assert activations_of_layers("relu", 2) == (relu, relu)
+    assert activations_of_layers(["relu", "tanh"], 2) == (relu, tanh)
+    assert activations_of_layers(("tanh", LeakyReLU(0.2)), 2) == (tanh, LeakyReLU(0.2))
+    assert activations_of_layers([square, "tanh"], 2)[0].function is square[0]
+    assert activations_of_layers([], 0) == ()
+
+
+@pytest.mark.parametrize(
+    ("activation", "error", "message"),
+    [
+        ("rleu", ValueError, r"activation is 'rleu', expected one of .*did you mean 'relu'"),
+        (["relu"], ValueError, r"activation is a list of 1, but there are 2 hidden layers"),
+        (["relu", "rleu"], ValueError, r"activation is 'rleu', expected one of"),
+        (3, TypeError, r"activation is 3, expected a name, a pair of functions"),
+        (["relu", 3], TypeError, r"activation is 3, expected a name, a pair of functions"),
+    ],
+)
+def test_what_is_no_activation(activation, error, message):
+    with pytest.raises(error, match=message):
+        MLP([2, 3, 4, 2], activation=activation)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LeakyReLU(float("nan")), "slope is nan, expected a finite number"),
+        (lambda: ELU(-1.0), "alpha is -1.0, expected a finite number of at least 0"),
+        (lambda: ELU(float("inf")), "alpha is inf, expected a finite number of at least 0"),
+    ],
+)
+def test_parameters_out_of_range(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
