@@ -40,7 +40,6 @@ class Native:
         self.log1p = xp.log1p
         self.tanh = xp.tanh
         self.sqrt = xp.sqrt
-        self.sqrt = xp.sqrt
         self.multiply = operator.mul
         # The standard has no erf: a library's own where there is one, else the portable one.
         self.erf = getattr(xp, "erf", None) or partial(erf, xp)

@@ -28,7 +28,10 @@ DataOption = Annotated[
     ),
 ]
 ArithmeticOption = Annotated[
-    str, typer.Option(help="How to round: native (the library's way, fast).")
+    str,
+    typer.Option(
+        help="How to round: native (the library's way, fast), reproducible (the same bits everywhere)."
+    ),
 ]
 HiddenOption = Annotated[
     str, typer.Option(help="Widths of the hidden layers: 100 or 256,128; '' for none.")

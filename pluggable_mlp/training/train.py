@@ -120,7 +120,7 @@ def train(
     epochs, batch_size : int
         At least 1; the last batch of an epoch may be smaller.
     dtype : {"float32", "float64"}
-    arithmetic : {"native"}
+    arithmetic : {"native", "reproducible"}
         How products, sums and transcendental functions are rounded.
     seed : int
         Of the initial parameters and the shuffles, from 0 to 2**64 - 1.

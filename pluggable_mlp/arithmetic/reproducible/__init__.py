@@ -1,1 +1,70 @@
-"""The reproducible arithmetic: the same bits on every array library."""
+"""The reproducible arithmetic: the same bits on every array library, device and number of threads.
+
+It uses only what IEEE 754 fixes: + - *, elementwise reciprocals, comparisons, selections,
+conversions, gathers, integer operations; and `matmul` and `sum` of slices so short that every
+partial sum is exact, so that their order does not matter.  It knows no denormal numbers and no
+negative zeros.  `products.py` and `sums.py` have the exact sums, the other modules a function
+each; here is what the formulas see of them.
+"""
+
+from functools import partial
+from typing import Any
+
+from pluggable_mlp.arithmetic.reproducible import products, sums
+from pluggable_mlp.arithmetic.reproducible.error_function import erf
+from pluggable_mlp.arithmetic.reproducible.exponential import exp
+from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint, fixed_point
+from pluggable_mlp.arithmetic.reproducible.hyperbolic import tanh
+from pluggable_mlp.arithmetic.reproducible.inverse import reciprocal, rsqrt
+from pluggable_mlp.arithmetic.reproducible.logarithm import log, log1p
+from pluggable_mlp.arithmetic.reproducible.rounding import flush_product
+from pluggable_mlp.arithmetic.reproducible.sigmoid import sigmoid, softplus
+from pluggable_mlp.arithmetic.reproducible.square_root import sqrt
+from pluggable_mlp.arrays import Array, DType, Namespace
+
+__all__ = ["Reproducible"]
+
+
+class Reproducible:
+    """The same bits on every array library; see `Arithmetic` for the methods.
+
+    Parameters
+    ----------
+    xp
+        An array API namespace with float64.
+    """
+
+    name = "reproducible"
+
+    def __init__(self, xp: Namespace) -> None:
+        self.xp = xp
+        self.matmul = partial(products.matmul, xp)
+        self.affine = partial(products.affine, xp)
+        self.sum = partial(sums.sum, xp)
+        self.mean = partial(sums.mean, xp)
+        self.exp = partial(exp, xp)
+        self.log = partial(log, xp)
+        self.log1p = partial(log1p, xp)
+        self.tanh = partial(tanh, xp)
+        self.sigmoid = partial(sigmoid, xp)
+        self.softplus = partial(softplus, xp)
+        self.erf = partial(erf, xp)
+        self.reciprocal = partial(reciprocal, xp)
+        self.rsqrt = partial(rsqrt, xp)
+        self.sqrt = partial(sqrt, xp)
+
+    def factor(self, x: Any) -> Any:
+        """Return x (…, m, n): its rows are cut for one product, its columns for another."""
+        return x
+
+    def fixed_point(self, integers: Array, scale: float, dtype: DType) -> FixedPoint:
+        """Return integers * scale as an operand that is one slice of 8 bits, known beforehand."""
+        return fixed_point(self.xp, integers, scale, dtype)
+
+    def values(self, x: Any) -> Array:
+        """Return the array behind an operand; an array comes back as it is."""
+        return x.values if isinstance(x, FixedPoint) else x
+
+    def multiply(self, a: Array, b: Array | float) -> Array:
+        """Return the elementwise product, +0 where it is below 2^-102 (float64: 2^-969)."""
+        return flush_product(self.xp, a * b)
