@@ -15,7 +15,6 @@ errors of the parameters go on into the next step: W - rate (dW + error).
 """
 
 from collections.abc import Callable
-from functools import partial
 from itertools import product
 from typing import Any
 
@@ -32,6 +31,7 @@ from pluggable_mlp.network.losses import LOSSES
 from tests.consistency.libraries import (
     NUMPY,
     BoundedLibrary,
+    Problem,
     gradients,
     native,
     problem,
@@ -122,8 +122,14 @@ def test_loss(name: str, scale: float, dtype: str, backend: Backend) -> None:
 def test_network(
     sizes: list[int], batch: int, activation: str, dtype: str, backend: Backend
 ) -> None:
-    of = problem(sizes, batch, dtype, activation)
-    assert_within_bound(backend, dtype, lambda library: gradients(library, of))
+    assert_network_within_bound(backend, problem(sizes, batch, dtype, activation))
+
+
+def assert_network_within_bound(backend: Backend, of: Problem) -> None:
+    bounds = assert_within_bound(backend, of.x.dtype.name, lambda library: gradients(library, of))
+    for name, bounded in bounds.items():
+        # No larger than the tensor, so that the test can fail; both are 0 behind dead units.
+        assert np.max(bounded.spread) <= np.max(np.abs(bounded.value)), name
 
 
 @pytest.mark.slow
@@ -131,9 +137,16 @@ def test_network(
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_all_networks(depth: int, activation: str, dtype: str, backend: Backend) -> None:
-    for width, batch in product([1, 2, 17, 300], [1, 2, 31, 257]):
-        of = problem([width] * depth + [10], batch, dtype, activation)
-        assert_within_bound(backend, dtype, partial(gradients, of=of))
+    """All but float32 networks so deep and wide that the worst case says nothing.
+
+    A layer of n units takes an error times sum |W|, which is sqrt(n) times what it takes random
+    signs by; forth and back through four layers of 300 that is more than the 24 bits of float32.
+    """
+    widest = 300 if dtype == "float64" or depth < 3 else {3: 64, 4: 17}[depth]
+    for width, batch in product([1, 17, 64, 300], [1, 2, 31, 257]):
+        if width <= widest:
+            of = problem([width] * depth + [10], batch, dtype, activation)
+            assert_network_within_bound(backend, of)
 
 
 @DTYPES
