@@ -171,3 +171,10 @@ def test_nothing_is_changed_in_place():
     softmax_cross_entropy(get_arithmetic("native", xp), z, t)
     softmax(get_arithmetic("native", xp), z)
     assert (z.tobytes(), t.tobytes()) == before
+
+
+def test_softmax_takes_each_rows_own_maximum(backend):
+    """Rows 2e4 apart: against the other's maximum, one would be 0 / 0."""
+    z = np.asarray([[1e4, 1e4], [-1e4, -1e4], [1e4, -1e4]])
+    p = softmax(get_arithmetic("native", backend.xp), backend.asarray(z, dtype="float32"))
+    assert backend.to_numpy(p).tolist() == [[0.5, 0.5], [0.5, 0.5], [1.0, 0.0]]
