@@ -9,7 +9,7 @@ import pytest
 
 from pluggable_mlp import MLP
 from pluggable_mlp.arithmetic import ARITHMETICS, Native
-from pluggable_mlp.backends import Backend
+from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.backends.numpy import NumpyBackend
 from pluggable_mlp.consistency import compare, format_report
 from tests.consistency.libraries import NUMPY
@@ -118,6 +118,15 @@ def test_same_bits(plain: str) -> None:
     text = format_report(report)
     assert text.endswith("\nsame bits: numpy, other")
     assert f"layer 2 dW  numpy  {hashes['layer 2 dW', 'numpy']}\n" in text
+
+
+def test_same_bits_on_another_device_under_the_reproducible_arithmetic() -> None:
+    backends = [NUMPY, get_backend("array_api_strict:device1")]
+    report = compare(
+        backends, SMALL, PIXELS, LABELS, scale=1 / 256, arithmetic="reproducible", steps=2
+    )
+    assert report.passes
+    assert len(report.hashes) == 2 * len(GRADIENTS + PARAMETERS)
 
 
 def test_the_first_different_bit_is_named(plain: str) -> None:
