@@ -99,13 +99,14 @@ def examine(function: Function) -> Outcome:
         for start in range(0, 2**31, BLOCK):
             bits = np.arange(start, start + BLOCK, dtype=np.uint32) + np.uint32(sign << 31)
             x = bits.view(np.float32)
+            x[np.isnan(x)] = np.nan  # a signalling NaN would warn at its conversion
             with np.errstate(all="ignore"):
-                y = function.ours(xp, np.where(np.isnan(x), np.float32(np.nan), x))
+                y = function.ours(xp, x)
                 judge(function, x, y, outcome)
             if function.increasing:
                 sequence = y if last is None else np.concatenate([last, y])
                 steps = sequence[1:] < sequence[:-1] if not sign else sequence[1:] > sequence[:-1]
-                outcome.decreases += int(steps.sum())
+                outcome.decreases += int(np.count_nonzero(steps))
                 last = y[-1:]
     outcome.seconds = round(time.perf_counter() - started, 1)
     return outcome
@@ -113,14 +114,16 @@ def examine(function: Function) -> Outcome:
 
 def judge(function: Function, x: np.ndarray, y: np.ndarray, outcome: Outcome) -> None:
     """Compare the block of results `y` (BLOCK,) for `x` (BLOCK,) with the references."""
-    argument = np.where(np.abs(x) < SMALLEST_NORMAL, np.float32(0.0), x).astype(np.float64)
+    argument = x.astype(np.float64)
+    argument[np.abs(x) < SMALLEST_NORMAL] = 0.0
     reference = function.float64(argument)
-    reference *= np.abs(reference) >= SMALLEST_NORMAL
+    reference[np.abs(reference) < SMALLEST_NORMAL] = 0.0
     nearest = (reference * (1.0 - DOUBT)).astype(np.float32)
     doubtful = nearest != (reference * (1.0 + DOUBT)).astype(np.float32)
     doubtful &= ~np.isnan(nearest)
-    outcome.results += int(np.isfinite(nearest).sum()) - int((nearest == 0.0).sum())
-    outcome.special_values_wrong += int((y.view(np.uint32) == MINUS_ZERO).sum())
+    ordinary = np.isfinite(nearest) & (nearest != 0.0)
+    outcome.results += int(np.count_nonzero(ordinary))
+    outcome.special_values_wrong += int(np.count_nonzero(y.view(np.uint32) == MINUS_ZERO))
     for i in np.flatnonzero(doubtful):
         outcome.not_correctly_rounded += not is_nearest(y[i], function.exact(mp.mpf(argument[i])))
         outcome.settled_by_mpmath += 1
@@ -128,8 +131,9 @@ def judge(function: Function, x: np.ndarray, y: np.ndarray, outcome: Outcome) ->
     differ = np.flatnonzero((y != nearest) & ~doubtful)
     y, nearest, reference, x = y[differ], nearest[differ], reference[differ], x[differ]
     special = ~np.isfinite(nearest) | (nearest == 0.0)
-    outcome.special_values_wrong += int((special & ~(np.isnan(y) & np.isnan(nearest))).sum())
-    outcome.not_correctly_rounded += int((~special).sum())
+    both_nan = np.isnan(y) & np.isnan(nearest)
+    outcome.special_values_wrong += int(np.count_nonzero(special & ~both_nan))
+    outcome.not_correctly_rounded += int(np.count_nonzero(~special))
     if not np.all(special):
         exponent = np.frexp(np.where(special, 1.0, reference))[1]
         error = np.where(special, 0.0, np.ldexp(np.abs(y - reference), 24 - exponent))
