@@ -1,0 +1,102 @@
+"""A network of all kinds of layers at once: their order, its gradients, its statistics."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, get_backend
+from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp.network.dropout import Dropout
+from pluggable_mlp.network.layers import Activate, Dense, TrainingStep
+from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
+from tests.network.bounded import native, with_bounds
+from tests.network.differences import central_differences, on_grid
+
+STEP = TrainingStep(seed=1, number=2)
+WEIGHTS = np.asarray([1.0, 0.5, 2.0, 1.5, 1.0])
+
+
+def network(norm):
+    mlp = MLP([3, 6, 4, 3], activation=["tanh", "softplus"], norm=norm, dropout=0.25)
+    rng = np.random.default_rng(0)
+    parameters = [
+        {name: on_grid(array + 0.3 * rng.normal(size=array.shape)) for name, array in layer.items()}
+        for layer in mlp.initialize(seed=0, backend=get_backend("numpy"), dtype="float64")
+    ]
+    return mlp, parameters, rng.normal(size=(5, 3)), rng.integers(0, 3, size=5)
+
+
+def test_the_order_of_a_hidden_layer():
+    kinds = [type(layer) for layer in MLP([2, 3, 2], norm="batch", dropout=0.5).layers]
+    assert kinds == [Dense, BatchNorm, Activate, Dropout, Dense]
+    assert MLP([2, 3, 2], norm=BatchNorm(momentum=0.5)).layers[1].momentum == 0.5
+    assert MLP([2, 3, 2], norm=BatchNorm(momentum=0.5)).layers[1].features == 3
+    assert MLP([2, 2], norm="batch", dropout=0.5).layers == (Dense(2, 2),)
+
+
+@pytest.mark.parametrize("step", [STEP, None], ids=["training", "evaluation"])
+@pytest.mark.parametrize("norm", [None, *NORMALIZATIONS])
+def test_gradients_against_central_differences(norm, step):
+    """Every parameter that has a gradient, dropout's mask held by the step; weighted examples."""
+    mlp, parameters, x, labels = network(norm)
+
+    def on(library, changed=parameters):
+        own = [{n: library.asarray(a) for n, a in layer.items()} for layer in changed]
+        arrays = library.asarray(x), labels, native(library), step, library.asarray(WEIGHTS)
+        return mlp.step_gradients(own, *arrays)
+
+    backend = get_backend("numpy")
+    error = 1.01 * float(with_bounds(on, "float64")[0].error)
+    _, gradients = on(backend)
+    for index, layer in enumerate(gradients):
+        expected = set(parameters[index]) - set(BatchNorm.statistics)
+        assert set(layer) == expected
+        for name, array in layer.items():
+
+            def loss(w, index=index, name=name):
+                changed = [*parameters]
+                changed[index] = {**parameters[index], name: w}
+                return float(on(backend, changed)[0])
+
+            slopes, bounds = central_differences(loss, parameters[index][name], error)
+            assert (abs(array - slopes) <= bounds).all(), f"{name} of {index}"
+            assert (bounds < 1e-6).all(), "the bound is too wide to tell anything"
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_step_of_training(backend, dtype, arithmetic):
+    """Through the door: a gradient for all but the statistics, of the parameters' shapes."""
+    mlp, _, x, labels = network("batch")
+    parameters = mlp.initialize(seed=0, backend=backend, dtype=dtype)
+    ours = [backend.asarray(x, dtype=dtype), backend.asarray(labels)]
+    weights = backend.asarray(WEIGHTS, dtype=dtype)
+    loss, gradients = mlp.loss_and_gradients(
+        parameters, *ours, weights=weights, step=STEP, arithmetic=arithmetic
+    )
+    assert loss.shape == ()
+    for layer, own in zip(gradients, parameters, strict=True):
+        assert {n: (a.shape, a.dtype) for n, a in layer.items()} == {
+            n: (a.shape, a.dtype) for n, a in own.items() if n not in BatchNorm.statistics
+        }
+    again = mlp.loss_and_gradients(
+        parameters, *ours, weights=weights, step=STEP, arithmetic=arithmetic
+    )
+    other = mlp.loss_and_gradients(
+        parameters, *ours, weights=weights, step=TrainingStep(1, 3), arithmetic=arithmetic
+    )
+    assert float(again[0]) == float(loss) != float(other[0])
+
+
+def test_initial_parameters(backend):
+    """Gains and variances 1, shifts and means 0; the weights are those without normalization."""
+    plain = MLP([3, 4, 2]).initialize(seed=5, backend=backend)
+    dense, norm, last = MLP([3, 4, 2], norm="batch").initialize(seed=5, backend=backend)
+    for ours, own in zip((dense, last), plain, strict=True):
+        assert backend.to_numpy(ours["W"]).tolist() == backend.to_numpy(own["W"]).tolist()
+    values = {name: backend.to_numpy(array).tolist() for name, array in norm.items()}
+    assert values == {
+        "gamma": [1.0] * 4,
+        "beta": [0.0] * 4,
+        "running_mean": [0.0] * 4,
+        "running_variance": [1.0] * 4,
+    }

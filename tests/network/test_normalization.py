@@ -1,0 +1,241 @@
+"""Normalizations: worked by hand, by differences, against PyTorch, and the running statistics."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, get_backend
+from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
+from tests.network.bounded import assert_near, native, with_bounds
+from tests.network.differences import central_differences, on_grid
+
+STEP = TrainingStep(seed=0, number=0)
+MODES = pytest.mark.parametrize("step", [STEP, None], ids=["training", "evaluation"])
+REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
+
+
+def example(batch=6, features=4, seed=0):
+    rng = np.random.default_rng(seed)
+    parameters = {
+        "gamma": rng.normal(size=features),
+        "beta": rng.normal(size=features),
+        "running_mean": rng.normal(size=features),
+        "running_variance": rng.uniform(0.5, 2.0, size=features),
+    }
+    return (
+        {name: on_grid(array) for name, array in parameters.items()},
+        on_grid(rng.normal(size=(batch, features))),
+        rng.normal(size=(batch, features)),
+    )
+
+
+def of(layer, arrays):
+    return {name: arrays[name] for name in layer.shapes()}
+
+
+def compute(layer, parameters, x, dy, step, arithmetic=native):
+    """y, dx, the gradients and the new statistics, by name."""
+    layer = layer.of_features(x.shape[-1])
+
+    def on(library):
+        own = {name: library.asarray(array) for name, array in of(layer, parameters).items()}
+        y, backward = layer.forward(own, library.asarray(x), arithmetic(library), step)
+        dx, gradients = backward(library.asarray(dy))
+        assert backward(library.asarray(dy), with_dx=False)[0] is None
+        return {"y": y, "dx": dx, **gradients}
+
+    return on
+
+
+def on_host(backend, results):
+    return {name: backend.to_numpy(array) for name, array in results.items()}
+
+
+def test_batch_norm_by_hand(backend):
+    """Two examples, variances 1 and 4, epsilon 12 and 3 in turn, so that all roots are exact.
+
+    x = [[1, 2], [3, 6]]: means 2, 4; variances 1, 4.  With epsilon 3 the first root is 2 and
+    x̂ = -+1/2; with epsilon 12 the second is 4 and x̂ = -+2/4.  gamma = 4, beta = 1.
+    The running mean becomes 0.75 · 8 + 0.25 · (2, 4), the variance 0.75 · 8 + 0.25 · 2 · (1, 4).
+    """
+    x = np.asarray([[1.0, 2.0], [3.0, 6.0]])
+    dy = np.asarray([[1.0, 1.0], [2.0, -1.0]])
+    parameters = {
+        name: np.full(2, value)
+        for name, value in (
+            ("gamma", 4.0),
+            ("beta", 1.0),
+            ("running_mean", 8.0),
+            ("running_variance", 8.0),
+        )
+    }
+    for column, epsilon in ((0, 3.0), (1, 12.0)):
+        layer = BatchNorm(epsilon=epsilon, momentum=0.25)
+        results = on_host(backend, compute(layer, parameters, x, dy, STEP)(backend))
+        assert results["y"][:, column].tolist() == [-1.0, 3.0]
+        assert results["beta"][column] == dy[:, column].sum()
+        assert results["gamma"][column] == (dy[1, column] - dy[0, column]) / 2
+        assert results["running_mean"][column] == 6.0 + 0.25 * (2.0, 4.0)[column]
+        assert results["running_variance"][column] == 6.0 + 0.5 * (1.0, 4.0)[column]
+    # dx̂ = 4 dy = (4, 8): minus its mean (-2, 2), minus x̂ mean(dx̂ x̂) = x̂ · 1: (-1.5, 1.5), halved.
+    layer = BatchNorm(epsilon=3.0)
+    results = on_host(backend, compute(layer, parameters, x, dy, STEP)(backend))
+    assert results["dx"][:, 0].tolist() == [-0.75, 0.75]
+    # Evaluation: (x - 8) / sqrt(8 + 8) · 4 + 1 with epsilon 8, and its slope 4 / 4.
+    results = on_host(backend, compute(BatchNorm(epsilon=8.0), parameters, x, dy, None)(backend))
+    assert results["y"].tolist() == (x - 7.0).tolist()
+    assert results["dx"].tolist() == dy.tolist()
+    assert set(results) == {"y", "dx", "gamma", "beta"}
+
+
+def test_layer_norm_by_hand(backend):
+    """One example (1, 3): mean 2, variance 1, epsilon 3: x̂ = -+1/2, as above."""
+    parameters = {"gamma": np.asarray([4.0, 2.0]), "beta": np.asarray([1.0, 0.0])}
+    x, dy = np.asarray([[1.0, 3.0]]), np.asarray([[1.0, 4.0]])
+    results = on_host(backend, compute(LayerNorm(3.0), parameters, x, dy, None)(backend))
+    assert results["y"].tolist() == [[-1.0, 1.0]]
+    assert results["gamma"].tolist() == [-0.5, 2.0]
+    assert results["beta"].tolist() == [1.0, 4.0]
+    # dx̂ = (4, 8), as above.
+    assert results["dx"].tolist() == [[-0.75, 0.75]]
+
+
+@MODES
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_gradients_against_central_differences(name, step):
+    """L = sum of y c: its gradient with respect to x, gamma and beta, differences.py's bound."""
+    parameters, x, c = example()
+    backend = get_backend("numpy")
+    results = compute(NORMALIZATIONS[name], parameters, x, c, step)(backend)
+    bounds = with_bounds(compute(NORMALIZATIONS[name], parameters, x, c, step), "float64")
+    y = results["y"]
+    # The error of sum y c: of y, of the products, of the sum.
+    terms = y.size + 1
+    error = float((bounds["y"].error * abs(c)).sum() + terms * 2.0**-53 * abs(y * c).sum())
+
+    def loss(key):
+        def f(w):
+            inputs = w if key == "dx" else x
+            changed = parameters if key == "dx" else {**parameters, key: w}
+            return float(
+                (compute(NORMALIZATIONS[name], changed, inputs, c, step)(backend)["y"] * c).sum()
+            )
+
+        return f
+
+    for key, at in (("dx", x), ("gamma", parameters["gamma"]), ("beta", parameters["beta"])):
+        slopes, allowed = central_differences(loss(key), at, 1.01 * error)
+        assert (abs(results[key] - slopes) <= allowed).all(), key
+        assert (allowed < 1e-6).all(), "the bound is too wide to tell anything"
+
+
+@MODES
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_against_torch(backend, name, step):
+    """Outputs, gradients and statistics in float64: both within the formulas' derived bounds."""
+    torch = pytest.importorskip("torch")
+    parameters, x, dy = example()
+    leaves = {name: torch.tensor(array) for name, array in parameters.items()}
+    inputs = torch.tensor(x, requires_grad=True)
+    for key in ("gamma", "beta"):
+        leaves[key].requires_grad_()
+    functional = torch.nn.functional
+    if name == "layer":
+        y = functional.layer_norm(inputs, (4,), leaves["gamma"], leaves["beta"])
+    else:
+        y = functional.batch_norm(
+            inputs,
+            leaves["running_mean"],
+            leaves["running_variance"],
+            leaves["gamma"],
+            leaves["beta"],
+            training=step is not None,
+        )
+    y.backward(torch.tensor(dy))
+    theirs = {"y": y.detach(), "dx": inputs.grad}
+    theirs |= {key: leaves[key].grad for key in ("gamma", "beta")}
+    on = compute(NORMALIZATIONS[name], parameters, x, dy, step)
+    if name == "batch" and step is not None:
+        theirs |= {key: leaves[key] for key in ("running_mean", "running_variance")}
+    ours, bounds = on_host(backend, on(backend)), with_bounds(on, "float64")
+    assert set(ours) == set(theirs)
+    for key, array in theirs.items():
+        assert_near(ours[key], array.numpy(), bounds[key], also=bounds[key].error)
+        assert bounds[key].error.max() < 1e-13, "the bound is too wide to tell anything"
+
+
+@MODES
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_networks_along_leading_axes_get_what_each_gets_alone(backend, name, step):
+    examples = [example(seed=seed) for seed in (0, 1)]
+    parameters = {key: np.stack([own[key] for own, _, _ in examples]) for key in examples[0][0]}
+    x, dy = (np.stack([one[place] for one in examples]) for place in (1, 2))
+    before = x.tobytes(), dy.tobytes(), [array.tobytes() for array in parameters.values()]
+    whole = on_host(backend, compute(NORMALIZATIONS[name], parameters, x, dy, step)(backend))
+    for index, (own, inputs, dys) in enumerate(examples):
+        on = compute(NORMALIZATIONS[name], own, inputs, dys, step)
+        bounds = with_bounds(on, "float64")
+        for key, array in on_host(backend, on(backend)).items():
+            assert_near(whole[key][index], array, bounds[key], bounds[key].error)
+    after = x.tobytes(), dy.tobytes(), [array.tobytes() for array in parameters.values()]
+    assert after == before
+
+
+@pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
+@pytest.mark.parametrize("scale", [1.0, 1e-37])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@MODES
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_same_bits(backend, name, step, dtype, scale, arithmetic):
+    """Under the reproducible arithmetic: NumPy's bytes, also where deviations are denormal."""
+    parameters, x, dy = example(batch=17)
+    parameters = {key: array.astype(dtype) for key, array in parameters.items()}
+    x, dy = (scale * x).astype(dtype), dy.astype(dtype)
+    tiny = float(np.finfo(dtype).smallest_normal)
+    x, dy = (np.where(abs(a) < tiny, 0.0, a).astype(dtype) for a in (x, dy))
+
+    def on(place):
+        compute_on = compute(
+            NORMALIZATIONS[name],
+            parameters,
+            x,
+            dy,
+            step,
+            lambda library: get_arithmetic(arithmetic, library.xp),
+        )
+        return {key: array.tobytes() for key, array in on_host(place, compute_on(place)).items()}
+
+    assert on(backend) == on(get_backend("numpy"))
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_a_batch_of_one(backend, name):
+    """No NaN; the running variance stays as it is, the mean moves."""
+    parameters, x, dy = example(batch=1)
+    results = on_host(backend, compute(NORMALIZATIONS[name], parameters, x, dy, STEP)(backend))
+    assert all(np.isfinite(array).all() for array in results.values())
+    if name == "batch":
+        assert results["y"].tolist() == [parameters["beta"].tolist()]
+        assert results["dx"].tolist() == [[0.0] * 4]
+        assert "running_variance" not in results
+        assert (results["running_mean"] != parameters["running_mean"]).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LayerNorm(0.0), "epsilon is 0.0, expected a finite number above 0"),
+        (lambda: BatchNorm(epsilon=float("inf")), "epsilon is inf"),
+        (lambda: BatchNorm(momentum=1.5), "momentum is 1.5, expected a number from 0 to 1"),
+        (lambda: MLP([2, 3, 2], norm="bach"), "norm is 'bach', expected .* did you mean 'batch'"),
+    ],
+)
+def test_parameters_out_of_range(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_what_is_no_normalization():
+    with pytest.raises(TypeError, match=r"norm is .*BatchNorm.*, expected None, a name"):
+        MLP([2, 3, 2], norm=BatchNorm)
