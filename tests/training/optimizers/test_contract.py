@@ -12,6 +12,8 @@ from pluggable_mlp.training.schedules import Plateau
 from tests.training.optimizers.problem import (
     NATIVE,
     NUMPY,
+    PUSHES,
+    SMALL,
     START,
     as_arrays,
     assert_close,
@@ -30,14 +32,6 @@ MADE = {
     "adamw with all": make_optimizer("adamw", learning_rate=RATE, **AROUND),
     "muon with all": make_optimizer("muon", learning_rate=RATE, **AROUND),
 }
-
-
-# Two layers of one shape: some libraries compile every operation anew for each shape.
-_RNG = np.random.default_rng(11)
-SMALL, *PUSHES = (
-    [{"W": _RNG.normal(size=(4, 4)), "b": _RNG.normal(size=(4,))} for _ in range(2)]
-    for _ in range(6)
-)
 
 
 def walk(optimizer, backend, dtype, arithmetic, steps):
@@ -100,7 +94,9 @@ def test_backends_agree_on_muon(backend):
 
 @pytest.mark.skipif("reproducible" not in ARITHMETICS, reason="no reproducible arithmetic")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize(
+    "name", [*(name for name in OPTIMIZERS if name != "lbfgs"), "nesterov", "adamw with all"]
+)
 def test_same_bits_under_reproducible(backend, name, dtype):
     here = walk(MADE[name], backend, dtype, "reproducible", 5)
     there = walk(MADE[name], NUMPY, dtype, "reproducible", 5)

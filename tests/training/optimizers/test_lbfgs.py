@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
 from pluggable_mlp.training.optimizers import LBFGS
 from tests.training.optimizers.problem import (
     CENTRES,
     CURVATURES,
     NATIVE,
+    NUMPY,
+    PUSHES,
     RECORDED,
+    SMALL,
     START,
     gradients,
 )
@@ -70,6 +73,42 @@ def test_follows_scipy(backend):
         assert np.max(np.abs(got - recorded["x"])) <= tolerance * np.max(np.abs(recorded["x"]))
     assert state.numbers["step"] == 24
     assert state.numbers["pairs"] == 4
+
+
+@pytest.mark.skipif("reproducible" not in ARITHMETICS, reason="no reproducible arithmetic")
+def test_same_bits_under_reproducible(backend):
+    """Five iterations on the sum of w^4 / 4 - w c, against NumPy's."""
+
+    def after_five(there):
+        bound = get_arithmetic("reproducible", there.xp)
+        multiply = bound.multiply
+        parameters, c = (
+            [{n: there.asarray(x, dtype="float32") for n, x in of.items()} for of in tree]
+            for tree in (SMALL, PUSHES[0])
+        )
+
+        def loss_and_gradients(tree):
+            loss, gradients = 0.0, []
+            for of, of_c in zip(tree, c, strict=True):
+                square = {n: multiply(w, w) for n, w in of.items()}
+                for n, w in of.items():
+                    power = multiply(multiply(square[n], square[n]), 0.25)
+                    loss = loss + bound.sum(power - multiply(w, of_c[n]))
+                gradients.append({n: multiply(square[n], w) - of_c[n] for n, w in of.items()})
+            return loss, gradients
+
+        optimizer = LBFGS()
+        state = optimizer.init(parameters)
+        for _ in range(5):
+            parameters, state = optimizer.minimize_step(
+                loss_and_gradients, parameters, state, bound
+            )
+        assert state.numbers["pairs"] > 2
+        return state.numbers, [
+            there.to_numpy(x).tobytes() for of in parameters for x in of.values()
+        ]
+
+    assert after_five(backend) == after_five(NUMPY)
 
 
 def loss_and_gradients(parameters):
