@@ -47,7 +47,7 @@ def softplus_in_float64(x: Any) -> Any:
     return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
 
 
-@pytest.mark.parametrize(("case", "bound"), [(SIGMOID, 0.51), (SOFTPLUS, 0.85)])
+@pytest.mark.parametrize(("case", "bound"), [(SIGMOID, 0.51), (SOFTPLUS, 0.95)])
 def test_they_are_within_one_ulp_in_float64(case: Case, bound: float) -> None:
     error, argument = worst(case, points(case))
     assert error <= bound, argument
