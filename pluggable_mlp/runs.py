@@ -53,6 +53,7 @@ class Run:
             backend=backend,
             dtype=settings.dtype,
             scale=self._data.scale,
+            class_weight=settings.class_weight,
         )
         self._test = test_examples(self.mlp, self._data, backend, settings.dtype)
         self.history: list[dict[str, Any]] = []
@@ -78,7 +79,7 @@ class Run:
             self.parameters,
             self._train,
             backend=self.backend,
-            optimizer=self.settings.make_optimizer(),
+            optimizer=self.settings.make_optimizer(len(self._train)),
             arithmetic=self.settings.arithmetic,
             epochs=self.settings.epochs,
             batch_size=self.settings.batch_size,

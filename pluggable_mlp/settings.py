@@ -8,30 +8,48 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pluggable_mlp.arithmetic import ARITHMETICS
-from pluggable_mlp.names import choose
+from pluggable_mlp.names import choose, make
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.optimizers import OPTIMIZERS, Optimizer
+from pluggable_mlp.network.normalization import NORMALIZATIONS
+from pluggable_mlp.pieces import parse_piece, parse_pieces
+from pluggable_mlp.training.optimizers import OPTIMIZERS, AnyOptimizer, make_optimizer
+from pluggable_mlp.training.schedules import make_schedule
 
 __all__ = ["Settings"]
 
-_WHOLE_NUMBERS = {"batch_size": 1, "epochs": 1, "seed": 0}
+_WHOLE_NUMBERS = {"batch_size": 1, "epochs": 1, "seed": 0, "warmup": 0}
+_LOSS = "softmax_cross_entropy"
 
 
 @dataclass(frozen=True)
 class Settings:
     """What is trained, on what, and how; see the command line's help for each.
 
+    Pieces are given by name, with parameters after a colon: "leaky_relu:slope=0.2".  None stands
+    for "not given": the piece's own value holds.
+
     Raises
     ------
     ValueError
-        If a value is out of range or a name unknown: the message names it.
+        If a value is out of range, a name unknown, or a parameter not one of the piece's: the
+        message names it.
     """
 
     data: str = "digits"
     hidden: tuple[int, ...] = (100,)
     activation: str = "sigmoid"
+    dropout: float = 0.0
+    norm: str | None = None
+    label_smoothing: float = 0.0
+    class_weight: str | None = None
     optimizer: str = "sgd"
-    learning_rate: float = 0.1
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    clip_norm: float | None = None
+    schedule: str | None = None
+    warmup: int = 0
     batch_size: int = 16
     epochs: int = 30
     dtype: str = "float32"
@@ -45,16 +63,45 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least or value >= 2**64:
                 raise ValueError(f"{name} is {value!r}, expected an integer of at least {least}")
-        self.make_optimizer()
+        if self.class_weight not in (None, "balanced"):
+            raise ValueError(f"class_weight is {self.class_weight!r}, expected 'balanced'")
+        self.make_optimizer(examples=1_000_000 * self.batch_size)
         self.make_mlp(1, 2)
 
     def make_mlp(self, features: int, classes: int) -> MLP:
         """Return the network for so many input features and classes."""
-        return MLP([features, *self.hidden, classes], activation=self.activation)
+        made: list[Any] = [
+            make(ACTIVATIONS, name, "activation", **parameters)
+            for name, parameters in parse_pieces(self.activation, "activation")
+        ]
+        norm = None
+        if self.norm is not None:
+            name, parameters = parse_piece(self.norm, "norm")
+            norm = make(NORMALIZATIONS, name, "norm", **parameters)
+        return MLP(
+            [features, *self.hidden, classes],
+            activation=made[0] if len(made) == 1 else made,
+            loss=make(LOSSES, _LOSS, "loss", label_smoothing=self.label_smoothing),
+            dropout=self.dropout,
+            norm=norm,
+        )
 
-    def make_optimizer(self) -> Optimizer:
-        """Return the optimizer."""
-        return choose(OPTIMIZERS, self.optimizer, "optimizer")(self.learning_rate)
+    def make_optimizer(self, examples: int) -> AnyOptimizer:
+        """Return the optimizer, with its schedule, for so many training examples."""
+        name, parameters = parse_piece(self.optimizer, "optimizer")
+        for key in ("weight_decay", "clip_norm"):
+            if getattr(self, key) is not None:
+                parameters[key] = getattr(self, key)
+        if self.learning_rate is not None:
+            parameters["learning_rate"] = self.learning_rate
+        if self.schedule is not None or self.warmup:
+            rate = parameters.get("learning_rate", _default_rate(name))
+            schedule, own = parse_piece(self.schedule or "constant", "schedule")
+            steps = self.epochs * -(-examples // self.batch_size)
+            parameters["learning_rate"] = make_schedule(
+                schedule, rate, total_steps=steps, warmup=self.warmup, **own
+            )
+        return make_optimizer(name, **parameters)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON knows them."""
@@ -74,3 +121,9 @@ class Settings:
             wrong = sorted(set(values) ^ expected)
             raise ValueError(f"settings are missing or unknown: {', '.join(wrong)}")
         return cls(**{**values, "hidden": tuple(values["hidden"])})
+
+
+def _default_rate(optimizer: str) -> float:
+    """Return the learning rate that an optimizer has of itself; 1 for one that has none."""
+    rate: float = getattr(choose(OPTIMIZERS, optimizer, "optimizer"), "learning_rate", 1.0)
+    return rate

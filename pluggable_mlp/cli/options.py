@@ -30,13 +30,20 @@ DataOption = Annotated[
 ArithmeticOption = Annotated[
     str,
     typer.Option(
-        help="How to round: native (the library's way, fast), reproducible (the same bits everywhere)."
+        help="How to round: native (the library's way, fast) or reproducible (the same bits on "
+        "every backend)."
     ),
 ]
 HiddenOption = Annotated[
     str, typer.Option(help="Widths of the hidden layers: 100 or 256,128; '' for none.")
 ]
-ActivationOption = Annotated[str, typer.Option(help="Of the hidden layers: sigmoid, relu, …")]
+ActivationOption = Annotated[
+    str,
+    typer.Option(
+        help="Of the hidden layers, one for all or one for each: identity, sigmoid, tanh, relu, "
+        "leaky_relu:slope=0.01, elu:alpha=1, gelu, gelu_tanh, silu, softplus."
+    ),
+]
 DtypeOption = Annotated[str, typer.Option(help="float32 or float64.")]
 SeedOption = Annotated[int, typer.Option(help="Of the initial parameters and the shuffles.")]
 RunArgument = Annotated[Path, typer.Argument(help="A folder written by train --output.")]

@@ -23,8 +23,8 @@ from pluggable_mlp.training.metrics import (
     mean_absolute_error,
     r2,
 )
-from pluggable_mlp.training.optimizers import Optimizer
-from pluggable_mlp.training.trees import merge, split
+from pluggable_mlp.training.optimizers import AnyOptimizer
+from pluggable_mlp.training.steps import check_full_batch, first_model, make_step
 
 __all__ = ["Epoch", "evaluate", "training_epochs"]
 
@@ -40,7 +40,7 @@ class Epoch:
     number : int
         How many epochs are done.
     parameters, state
-        Of the network and of the optimizer.
+        Of the network, averaged if the optimizer averages, and of the optimizer.
     train_loss : float
         The mean loss of the epoch's examples, each taken before its own step.
     seconds : float
@@ -110,7 +110,7 @@ def training_epochs(
     examples: Examples,
     *,
     backend: Any,
-    optimizer: Optimizer,
+    optimizer: AnyOptimizer,
     arithmetic: str,
     epochs: int,
     batch_size: int,
@@ -124,27 +124,26 @@ def training_epochs(
     of `pluggable_mlp.train`, already checked.
     """
     bound = get_arithmetic(arithmetic, backend.xp)
-    statistics, trained = split(parameters, mlp.statistics)
-    state = optimizer.init(trained)
-    steps = itertools.count()
+    check_full_batch(mlp, optimizer, examples, batch_size)
+    model = first_model(mlp, parameters, optimizer)
+    take_step = make_step(mlp, optimizer, bound)
+    numbers = itertools.count()
     for number in range(1, epochs + 1):
         begin = time.perf_counter()
         record = LossRecord(bound, backend)
         order = _order(backend, seed, number, len(examples)) if shuffle else None
-        for x, labels, weights in examples.batches(bound, batch_size, order):
-            step = TrainingStep(seed, next(steps))
-            loss, gradients, measured = mlp.take_step(parameters, x, labels, bound, step, weights)
-            trained, state = optimizer.update(gradients, state, trained, bound)
-            statistics = merge(statistics, measured)
-            parameters = merge(trained, statistics)
+        for batch in examples.batches(bound, batch_size, order):
+            loss, model = take_step(model, batch, TrainingStep(seed, next(numbers)))
+            _, labels, weights = batch
             count = labels.shape[0]
             record.add(loss, count, None if weights is None else bound.sum(weights))
             if on_batch:
                 on_batch(count)
         train_loss = record.mean()
-        state = optimizer.after_epoch(state, train_loss)
+        model = model._replace(state=optimizer.after_epoch(model.state, train_loss))
         backend.synchronize()
-        yield Epoch(number, parameters, state, train_loss, time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
+        yield Epoch(number, model.parameters, model.state, train_loss, seconds)
 
 
 def _order(backend: Any, seed: int, epoch: int, count: int) -> Array:

@@ -10,7 +10,7 @@ from pluggable_mlp.network.checks import check_labels, check_parameters, check_w
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.loop import Epoch, training_epochs
-from pluggable_mlp.training.optimizers import SGD, Optimizer
+from pluggable_mlp.training.optimizers import SGD, AnyOptimizer
 from pluggable_mlp.training.weights import class_weights_of_examples
 
 __all__ = ["Training", "make_examples", "train"]
@@ -89,7 +89,7 @@ def train(
     *,
     backend: Any,
     parameters: Parameters | None = None,
-    optimizer: Optimizer | None = None,
+    optimizer: AnyOptimizer | None = None,
     epochs: int = 10,
     batch_size: int = 128,
     dtype: str = "float32",

@@ -6,7 +6,9 @@ import sys
 
 def imported_by(code: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter holds after running code."""
-    program = f"{code}\nimport sys; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    program = (
+        f"{code}\nimport sys; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
