@@ -131,7 +131,9 @@ def training_epochs(
     for number in range(1, epochs + 1):
         begin = time.perf_counter()
         record = LossRecord(bound, backend)
-        order = _order(backend, seed, number, len(examples)) if shuffle else None
+        # A single batch of all examples needs no order.
+        shuffled = shuffle and batch_size < len(examples)
+        order = _order(backend, seed, number, len(examples)) if shuffled else None
         for batch in examples.batches(bound, batch_size, order):
             loss, model = take_step(model, batch, TrainingStep(seed, next(numbers)))
             _, labels, weights = batch
