@@ -50,8 +50,8 @@ __all__ = ["BLOCK", "affine", "matmul"]
 BLOCK = 1024
 """Inner length of one exact product: width of left + width of right + log2(BLOCK) is 53."""
 
-TILE = 2**17
-SHORTEST_TILE = 64
+TILE = {"float32": 2**16, "float64": 2**17}
+SHORTEST_TILE = 128
 """A larger output is cut into tiles of about TILE elements, but not shorter than this."""
 
 _FIXED = (FIXED_POINT_BITS,)
@@ -100,23 +100,25 @@ def _product(xp: Namespace, a: Any, b: Any, bias: Array | None) -> Array:
     The longer side of the output is cut into tiles: their temporaries stay in cache.
     """
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
+    tile = TILE[type_name(xp, a)]
     if m > n:
         right = Operand(xp, b, -2)
         parts = [
-            _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias) for ends in _tiles(m, max(k, n))
+            _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias)
+            for ends in _tiles(m, m * max(k, n), tile)
         ]
         return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-2)
     left = Operand(xp, a, -1)
     parts = [
         _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
-        for ends in _tiles(n, max(k, m))
+        for ends in _tiles(n, n * max(k, m), tile)
     ]
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
 
 
-def _tiles(length: int, width: int) -> list[tuple[int, int]]:
-    """Return the ends of even tiles of about TILE elements over (length, width)."""
-    count = max(1, min(length * width // TILE, length // SHORTEST_TILE))
+def _tiles(length: int, size: int, tile: int) -> list[tuple[int, int]]:
+    """Return the ends that cut `length` evenly, `size` elements into about `tile` each."""
+    count = max(1, min(size // tile, length // SHORTEST_TILE))
     return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 
 

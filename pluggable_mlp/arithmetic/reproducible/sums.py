@@ -84,7 +84,7 @@ def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
     if 0 in x.shape:
         return xp.sum(xp.astype(x, xp.float64), axis=axis, keepdims=True)
     if x.dtype == xp.float32:
-        return _tree_sum(xp.astype(x, xp.float64), axis)
+        return _tree_sum(xp, x, axis)
     operand = Operand(xp, x, axis)
     if operand.moderate:
         return _exact_sum(operand)
@@ -98,8 +98,8 @@ def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
     return xp.where(nan, float("nan"), r)
 
 
-def _tree_sum(x: Array, axis: int) -> Array:
-    """Return the sum of float64 x (…, n, …) along the axis, kept with length 1.
+def _tree_sum(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return the sum of float32 x (…, n, …) along the axis in float64, kept with length 1.
 
     The second half is added to the first, again and again; what is left over where the length
     is odd is added at the end.
@@ -110,8 +110,8 @@ def _tree_sum(x: Array, axis: int) -> Array:
         if n % 2:
             odd = _part(x, axis, n - 1, n) + odd
         n //= 2
-        x = _part(x, axis, 0, n) + _part(x, axis, n, 2 * n)
-    return x + odd
+        x = xp.astype(_part(x, axis, 0, n), xp.float64, copy=False) + _part(x, axis, n, 2 * n)
+    return xp.astype(x + odd, xp.float64, copy=False)
 
 
 def _exact_sum(operand: Operand) -> Array:

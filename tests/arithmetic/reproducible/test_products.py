@@ -201,13 +201,15 @@ def test_leading_axes_are_independent(dtype):
 def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     random = np.random.default_rng(8)
     a, b, bias = (matrix(random, *s, dtype) for s in ((300, 50), (50, 200), (1, 200)))
-    whole = affine(xp, a, b, bias[0]), matmul(xp, b.T, a.T)
-    monkeypatch.setattr(products, "TILE", 500)
+    long_bias = matrix(random, 1, 300, dtype)[0]
+    whole = affine(xp, a, b, bias[0]), affine(xp, b.T, a.T, long_bias)
+    monkeypatch.setattr(products, "TILE", {dtype: 500})
+    monkeypatch.setattr(products, "SHORTEST_TILE", 7)
     calls = []
     tile = products._tile
     monkeypatch.setattr(products, "_tile", lambda *args: calls.append(1) or tile(*args))
     assert same_bits(affine(xp, a, b, bias[0]), whole[0])
-    assert same_bits(matmul(xp, b.T, a.T), whole[1])
+    assert same_bits(affine(xp, b.T, a.T, long_bias), whole[1])
     assert len(calls) > 4
 
 
@@ -261,7 +263,7 @@ def test_overflow_gives_infinity(dtype):
 def test_integers_scaled_to_the_edges_of_the_range(dtype):
     random = np.random.default_rng(9)
     info = np.finfo(dtype)
-    a, b = random.integers(-99, 99, (6, 20)), random.integers(-99, 99, (20, 7))
+    a, b = random.integers(-3, 4, (6, 20)), random.integers(-3, 4, (20, 7))
     low, high = int(np.log2(info.smallest_normal)), int(info.maxexp) - 8
 
     def expected(integer, exponent):
@@ -269,7 +271,7 @@ def test_integers_scaled_to_the_edges_of_the_range(dtype):
         return float(exact) if abs(exact) >= info.smallest_normal else 0.0
 
     for i in range(low, high, 31):
-        for j in (low - i - 3, low - i + 3, low - i + 40, 0, high - 20 - i, high - 11 - i):
+        for j in (low - i - 3, low - i + 3, low - i + 40, -440, 0, high - 20 - i, high - 11 - i):
             if low <= j <= high and i + j <= high - 11:
                 scaled_a = np.ldexp(a.astype(float), i).astype(dtype)
                 scaled_b = np.ldexp(b.astype(float), j).astype(dtype)
@@ -288,13 +290,49 @@ def test_neither_denormal_numbers_nor_negative_zeros_come_out(backend, dtype):
     expected[0, 1], expected[1, 1] = smallest, -smallest
     expected[0, 3], expected[1, 3] = smallest * 2.0**40, -smallest * 2.0**40
     assert same_bits(result, expected)
-    # A bias whose last bits lie below the smallest normal number leaves none behind either.
-    one = backend.asarray(np.array([[1.0, 1.0]], dtype))
-    W = backend.asarray(np.array([[-smallest * 1.5], [0.0]], dtype))
-    bias = backend.asarray(np.array([smallest * 1.25], dtype))
-    result = np.asarray(backend.to_numpy(affine(backend.xp, one, W, bias)))
-    assert np.all((result == 0) | (np.abs(result) >= smallest))
-    assert not np.any(np.signbit(result) & (result == 0))
+
+
+# What is left of product and bias is denormal.
+@pytest.mark.parametrize(
+    ("dtype", "x", "W", "bias"),
+    [
+        ("float32", [1, 0, 2.0**-29], [0, 2.0**-54, 2.0**-83], 2.0**-130 - 2.0**-112),
+        ("float64", [1, 0, 0], [0, 1, 0], 2.0**-1030),
+        ("float32", [0, 0, 1], [0, 0, 1.5 * 2.0**-126], -1.25 * 2.0**-126),
+        ("float64", [0, 0, 1], [0, 0, 1.5 * 2.0**-1022], -1.25 * 2.0**-1022),
+    ],
+)
+def test_a_bias_leaves_no_denormal_number_behind(backend, dtype, x, W, bias):
+    here = (
+        backend.asarray(np.array(v, dtype).reshape(shape))
+        for v, shape in ((x, (1, 3)), (W, (3, 1)), (bias, (1,)))
+    )
+    result = np.asarray(backend.to_numpy(affine(backend.xp, *here)))
+    assert same_bits(result, np.zeros((1, 1), dtype))
+
+
+def test_what_rounding_alone_would_lift_to_the_smallest_normal_number_is_zero(backend):
+    # (1 - 2^-53) 2^-1022: between a denormal number and the smallest normal one.
+    a = backend.asarray(np.array([[(1 - 2.0**-53) * 2.0**-500, 0.0]]))
+    b = backend.asarray(np.array([[2.0**-522], [0.0]]))
+    result = np.asarray(backend.to_numpy(matmul(backend.xp, a, b)))
+    assert same_bits(result, np.zeros((1, 1)))
+
+
+def test_an_outer_product_is_rounded_correctly():
+    random = np.random.default_rng(10)
+    a, b = random.standard_normal((400, 1)), random.standard_normal((1, 400))
+    assert same_bits(matmul(xp, a, b), a * b)
+
+
+def test_long_products_have_no_order_where_blocks_reach_the_limit():
+    # Sums of blocks near 2^53 grids: adding them in float64 would round.
+    random = np.random.default_rng(11)
+    a, b = 1 - 0.1 * random.random((20, 5000)), 1 - 0.1 * random.random((5000, 20))
+    expected = matmul(xp, a, b)
+    for _ in range(5):
+        order = random.permutation(5000)
+        assert same_bits(matmul(xp, a[:, order], b[order]), expected)
 
 
 def test_fixed_point_shares_its_slice_with_its_transpose():

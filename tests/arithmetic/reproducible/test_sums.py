@@ -95,6 +95,16 @@ def test_long_sums_are_cut_into_exact_blocks(monkeypatch):
     assert same_bits(sums.sum(xp, np.ascontiguousarray(x.T), 0), expected)
 
 
+def test_blocks_of_long_sums_have_no_order(monkeypatch):
+    # 51 bits in blocks of 4: the sums of blocks reach 2^53 grids, adding them would round.
+    monkeypatch.setattr(sums, "_BLOCK", 4)
+    monkeypatch.setattr(sums, "_WIDTH", 51)
+    random = np.random.default_rng(1)
+    x = 1 - 0.1 * random.random((50, 200))
+    expected = sums.sum(xp, x, -1)
+    assert same_bits(sums.sum(xp, np.ascontiguousarray(x[:, ::-1]), -1), expected)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_neither_denormal_numbers_nor_negative_zeros_come_out(backend, dtype):
     smallest = float(np.finfo(dtype).smallest_normal)
