@@ -8,7 +8,7 @@ from pluggable_mlp.arithmetic import ARITHMETICS
 from pluggable_mlp.network.dropout import Dropout
 from pluggable_mlp.network.layers import Activate, Dense, TrainingStep
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
-from tests.network.bounded import native, with_bounds
+from tests.network.bounded import assert_near, native, with_bounds
 from tests.network.differences import central_differences, on_grid
 
 STEP = TrainingStep(seed=1, number=2)
@@ -62,6 +62,9 @@ def test_gradients_against_central_differences(norm, step):
             assert (bounds < 1e-6).all(), "the bound is too wide to tell anything"
 
 
+@pytest.mark.parametrize(
+    "backend", ["numpy-readonly", "torch", "array_api_strict:device1"], indirect=True
+)
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_step_of_training(backend, dtype, arithmetic):
@@ -85,6 +88,36 @@ def test_a_step_of_training(backend, dtype, arithmetic):
         parameters, *ours, weights=weights, step=TrainingStep(1, 3), arithmetic=arithmetic
     )
     assert float(again[0]) == float(loss) != float(other[0])
+
+
+def test_weights_come_through_the_door(backend):
+    """Weights 2, 0, 1 are the first example twice and the third once: within the bounds."""
+    mlp = MLP([3, 4, 2], activation="tanh")
+    parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    x, labels = np.random.default_rng(0).normal(size=(3, 3)), np.asarray([0, 1, 1])
+    order = [0, 0, 2]
+    weighted = mlp.loss_and_gradients(
+        parameters,
+        backend.asarray(x),
+        backend.asarray(labels),
+        weights=backend.asarray(np.asarray([2.0, 0.0, 1.0])),
+    )
+    repeated = mlp.loss_and_gradients(
+        parameters, backend.asarray(x[order]), backend.asarray(labels[order])
+    )
+    host = [{n: backend.to_numpy(a) for n, a in layer.items()} for layer in parameters]
+
+    def on(library):
+        own = [{n: library.asarray(a) for n, a in layer.items()} for layer in host]
+        return mlp.step_gradients(own, library.asarray(x[order]), labels[order], native(library))
+
+    bounds = with_bounds(on, "float64")
+    # The weighted sum has two products and a reciprocal more than the plain one: three errors.
+    assert_near(float(weighted[0]), float(repeated[0]), bounds[0], 3 * bounds[0].error)
+    for ours, theirs, bounded in zip(weighted[1], repeated[1], bounds[1], strict=True):
+        for name, array in theirs.items():
+            expected, also = backend.to_numpy(array), 3 * bounded[name].error
+            assert_near(backend.to_numpy(ours[name]), expected, bounded[name], also)
 
 
 def test_initial_parameters(backend):

@@ -23,11 +23,24 @@ def run(backend, layer, x, dy, step=STEP, arithmetic="native"):
     return backend.to_numpy(y), backend.to_numpy(dx)
 
 
+def halves_at_the_address():
+    words = [word for block in (0, 1) for word in philox((block, 9, 5, 0), (3, 0))]
+    return np.asarray([half for word in words for half in (word % 2**16, word // 2**16)])
+
+
+def test_a_number_at_the_threshold_is_kept(backend):
+    """So that p 2^16 of the 2^16 numbers are dropped."""
+    number = int(halves_at_the_address()[3])
+    x = np.ones((1, 4))
+    for rate, kept in ((number / 2**16, True), ((number + 1) / 2**16, False)):
+        y, _ = run(backend, Dropout(rate, stream=9), x, x)
+        assert (y[0, 3] > 0.0) == kept
+
+
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_the_mask_is_that_of_its_address(backend, arithmetic):
     """An input is kept where its 16 bits are at least 0.25 · 2^16, and then divided by 0.75."""
-    words = [word for block in (0, 1) for word in philox((block, 9, 5, 0), (3, 0))]
-    halves = np.asarray([half for word in words for half in (word % 2**16, word // 2**16)])
+    halves = halves_at_the_address()
     kept = (halves[:15] >= 2**14).reshape(3, 5)
     assert 0 < kept.sum() < 15
     x = np.arange(1.0, 16.0).reshape(3, 5)
