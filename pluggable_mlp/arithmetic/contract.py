@@ -54,6 +54,9 @@ class Arithmetic(Protocol):
     def multiply(self, a: Array, b: Array | float) -> Array:
         """Return the elementwise product; b may be a Python scalar."""
 
+    def add(self, a: Array, b: Array) -> Array:
+        """Return a + b, where b may be anything: the plain sum is for results of `multiply`."""
+
     def sum(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         """Return the sum along one axis, or over all elements."""
 

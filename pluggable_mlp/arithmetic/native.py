@@ -41,6 +41,7 @@ class Native:
         self.tanh = xp.tanh
         self.sqrt = xp.sqrt
         self.multiply = operator.mul
+        self.add = operator.add
         # The standard has no erf: a library's own where there is one, else the portable one.
         self.erf = getattr(xp, "erf", None) or partial(erf, xp)
 

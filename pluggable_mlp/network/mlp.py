@@ -266,10 +266,16 @@ class MLP:
         arithmetic: Arithmetic,
         step: TrainingStep | None = None,
         weights: Array | None = None,
+        gradient_scale: float | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
-        """Return the loss, the gradients and, structured likewise, the new running statistics."""
+        """Return the loss, the gradients and, structured likewise, the new running statistics.
+
+        The gradients are those of the loss times `gradient_scale`.
+        """
         z, backward = self.forward(parameters, x, arithmetic, step)
         loss, dz = self.objective(arithmetic, z, targets, weights)
+        if gradient_scale is not None:
+            dz = arithmetic.multiply(dz, gradient_scale)
         gradients = backward(dz)
         statistics = [
             {name: layer.pop(name) for name in names if name in layer}

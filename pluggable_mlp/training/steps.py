@@ -12,7 +12,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Batch, Examples
-from pluggable_mlp.training.optimizers import LBFGS, AnyOptimizer, averaged_parameters
+from pluggable_mlp.training.optimizers import LBFGS, AnyOptimizer, State, averaged_parameters
 from pluggable_mlp.training.trees import Tree, merge, split
 
 __all__ = ["Model", "Step", "check_full_batch", "first_model", "make_step"]
@@ -84,11 +84,14 @@ def make_step(mlp: MLP, optimizer: AnyOptimizer, arithmetic: Arithmetic) -> Step
 
     def descend(model: Model, batch: Batch, step: TrainingStep) -> tuple[Array, Model]:
         x, labels, weights = batch
+        (numbers, trees), trained = model.state, model.trained
+        coefficients, numbers = optimizer.advance(numbers)
+        scale = optimizer.gradient_scale(coefficients)
         loss, gradients, measured = mlp.take_step(
-            merge(model.trained, model.statistics), x, labels, arithmetic, step, weights
+            merge(trained, model.statistics), x, labels, arithmetic, step, weights, scale
         )
-        trained, state = optimizer.update(gradients, model.state, model.trained, arithmetic)
-        return loss, Model(trained, merge(model.statistics, measured), state)
+        trained, trees = optimizer.apply_scaled(coefficients, gradients, trees, trained, arithmetic)
+        return loss, Model(trained, merge(model.statistics, measured), State(numbers, trees))
 
     return descend
 

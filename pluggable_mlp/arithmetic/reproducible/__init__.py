@@ -68,3 +68,7 @@ class Reproducible:
     def multiply(self, a: Array, b: Array | float) -> Array:
         """Return the elementwise product, +0 where it is below 2^-102 (float64: 2^-969)."""
         return flush_product(self.xp, a * b)
+
+    def add(self, a: Array, b: Array) -> Array:
+        """Return a + b, with b 0 where it is below 2^-102 (2^-969): no sum can be denormal."""
+        return a + flush_product(self.xp, b)

@@ -83,7 +83,7 @@ class Adam(Descent):
         coefficients["corrected_epsilon"] = self.epsilon * root
         return coefficients, {**numbers, **powers}
 
-    def apply(
+    def apply_scaled(
         self,
         coefficients: Numbers,
         gradients: Tree,
@@ -130,7 +130,7 @@ class AdamW(Adam):
         super().__post_init__()
         check_number("weight_decay", self.weight_decay, at_least=0.0)
 
-    def apply(
+    def apply_scaled(
         self,
         coefficients: Numbers,
         gradients: Tree,
@@ -141,4 +141,4 @@ class AdamW(Adam):
         """Return the parameters, the mean and the mean square after one update."""
         kept = 1.0 - coefficients["rate"] * self.weight_decay
         parameters = shrink_weights(parameters, kept, arithmetic)
-        return super().apply(coefficients, gradients, trees, parameters, arithmetic)
+        return super().apply_scaled(coefficients, gradients, trees, parameters, arithmetic)

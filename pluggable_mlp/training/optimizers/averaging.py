@@ -64,7 +64,7 @@ class AverageParameters(Transform):
         coefficients = {**coefficients, "average_weight": (1.0 - self.average) / (1.0 - power)}
         return coefficients, {**numbers, "average_power": power}
 
-    def apply(
+    def apply_scaled(
         self,
         coefficients: Numbers,
         gradients: Tree,

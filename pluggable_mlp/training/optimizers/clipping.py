@@ -49,7 +49,7 @@ class ClipByGlobalNorm(Transform):
     def __post_init__(self) -> None:
         check_number("clip_norm", self.clip_norm, at_least=1e-30)
 
-    def apply(
+    def apply_scaled(
         self,
         coefficients: Numbers,
         gradients: Tree,

@@ -2,8 +2,8 @@
 
 An optimizer is a frozen set of hyperparameters with a pure pair, `init` and `update`.  Its state
 is in two parts: numbers of the host (the count of steps, running products) and trees of arrays.
-An update is `advance`, all that is computed of the numbers, on the host, and then `apply`, array
-operations alone with no branch on a value: the part that a backend may compile as a whole.
+An update is `advance`, all that is computed of the numbers, on the host, and then `apply_scaled`,
+array operations alone with no branch on a value: the part that a backend may compile as a whole.
 A formula of one optimizer belongs in its own file.
 """
 
@@ -18,7 +18,7 @@ from pluggable_mlp.training.schedules import (
     check_learning_rate,
     scheduled_rate,
 )
-from pluggable_mlp.training.trees import Tree
+from pluggable_mlp.training.trees import Tree, map_arrays
 
 __all__ = ["Descent", "GradientSteps", "Numbers", "Optimizer", "State", "Transform", "Trees"]
 
@@ -74,7 +74,29 @@ class GradientSteps(ABC):
     def advance(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
         """Return the coefficients of the next update, and the numbers after it."""
 
+    def gradient_scale(self, coefficients: Numbers) -> float | None:
+        """Return a factor that `apply_scaled` wants the gradients to have; None without any.
+
+        The backward pass is linear: the factor given to the loss's small gradient reaches every
+        parameter's, and spares a pass over all of them.
+        """
+        del coefficients
+        return None
+
     @abstractmethod
+    def apply_scaled(
+        self,
+        coefficients: Numbers,
+        gradients: Tree,
+        trees: Trees,
+        parameters: Tree,
+        arithmetic: Arithmetic,
+    ) -> tuple[Tree, Trees]:
+        """Return the parameters and the trees after the update with these coefficients.
+
+        The gradients are the loss's times `gradient_scale`.
+        """
+
     def apply(
         self,
         coefficients: Numbers,
@@ -83,7 +105,11 @@ class GradientSteps(ABC):
         parameters: Tree,
         arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
-        """Return the parameters and the trees after the update with these coefficients."""
+        """Return `apply_scaled` for the gradients of the loss itself."""
+        scale = self.gradient_scale(coefficients)
+        if scale is not None:
+            gradients = map_arrays(lambda g: arithmetic.multiply(g, scale), gradients)
+        return self.apply_scaled(coefficients, gradients, trees, parameters, arithmetic)
 
     @abstractmethod
     def after_epoch(self, state: State, loss: float) -> State:

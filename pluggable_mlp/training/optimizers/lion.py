@@ -56,7 +56,7 @@ class Lion(Descent):
         """Return {"mean": zeros}."""
         return {"mean": zeros_like(parameters)}
 
-    def apply(
+    def apply_scaled(
         self,
         coefficients: Numbers,
         gradients: Tree,

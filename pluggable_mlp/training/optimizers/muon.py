@@ -101,7 +101,7 @@ class Muon(Descent):
         """Return the coefficients of the next update, and the numbers after it."""
         return self._rest().advance(numbers)
 
-    def apply(
+    def apply_scaled(
         self,
         coefficients: Numbers,
         gradients: Tree,

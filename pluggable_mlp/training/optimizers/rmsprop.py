@@ -52,7 +52,7 @@ class RMSprop(Descent):
         """Return {"mean_square": zeros}."""
         return {"mean_square": zeros_like(parameters)}
 
-    def apply(
+    def apply_scaled(
         self,
         coefficients: Numbers,
         gradients: Tree,

@@ -54,7 +54,11 @@ class SGD(Descent):
         """Return {"velocity": zeros}, or {} without momentum."""
         return {"velocity": zeros_like(parameters)} if self.momentum else {}
 
-    def apply(
+    def gradient_scale(self, coefficients: Numbers) -> float | None:
+        """Return -learning_rate without momentum: what is left to do is w + g."""
+        return None if self.momentum else -coefficients["rate"]
+
+    def apply_scaled(
         self,
         coefficients: Numbers,
         gradients: Tree,
@@ -64,6 +68,8 @@ class SGD(Descent):
     ) -> tuple[Tree, Trees]:
         """Return the parameters and the velocity after one update."""
         multiply, rate, momentum = arithmetic.multiply, coefficients["rate"], self.momentum
+        if not momentum:
+            return map_arrays(arithmetic.add, parameters, gradients), trees
 
         def accelerate(v: Array, g: Array) -> Array:
             v = multiply(v, momentum)
@@ -75,8 +81,6 @@ class SGD(Descent):
             step += w
             return step
 
-        if not momentum:
-            return map_arrays(descend, parameters, gradients), trees
         velocity = map_arrays(accelerate, trees["velocity"], gradients)
         # Nesterov's g + mu v has the form of v's own update.
         direction = map_arrays(accelerate, velocity, gradients) if self.nesterov else velocity

@@ -45,7 +45,7 @@ class L2(Transform):
     def __post_init__(self) -> None:
         check_number("weight_decay", self.weight_decay, at_least=0.0)
 
-    def apply(
+    def apply_scaled(
         self,
         coefficients: Numbers,
         gradients: Tree,
@@ -85,7 +85,7 @@ class L1(Transform):
     def __post_init__(self) -> None:
         check_number("l1", self.l1, at_least=0.0)
 
-    def apply(
+    def apply_scaled(
         self,
         coefficients: Numbers,
         gradients: Tree,
