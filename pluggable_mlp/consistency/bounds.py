@@ -12,6 +12,7 @@ from pluggable_mlp.arithmetic import Arithmetic, get_arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.consistency.bounded import Bounded
 from pluggable_mlp.consistency.namespace import BoundedNamespace
+from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.trees import map_arrays
 
@@ -26,7 +27,12 @@ def bounded_arithmetic(dtype: str) -> Arithmetic:
 
 
 def bounded_gradients(
-    mlp: MLP, parameters: Parameters, x: Any, labels: Array, dtype: str
+    mlp: MLP,
+    parameters: Parameters,
+    x: Any,
+    labels: Array,
+    dtype: str,
+    step: TrainingStep | None = None,
 ) -> tuple[Bounded, Parameters]:
     """Return the loss and the gradients with the bounds of their errors, as `Bounded` arrays.
 
@@ -41,12 +47,14 @@ def bounded_gradients(
         A NumPy array: integers, or rows of the dtype.
     dtype : {"float32", "float64"}
         Of the computations that are bounded.
+    step : TrainingStep, optional
+        The mode: by default evaluation.
     """
     arithmetic = bounded_arithmetic(dtype)
     # Where a bound overflows nothing is known of the result: the bound is infinite then.
     with np.errstate(all="ignore"):
         carried = map_arrays(arithmetic.xp.asarray, parameters)
-        return mlp.step_gradients(carried, x, labels, arithmetic)
+        return mlp.step_gradients(carried, x, labels, arithmetic, step)
 
 
 def part_of_bound(a: Array, b: Array, bounded: Bounded) -> float:

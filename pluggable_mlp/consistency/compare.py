@@ -78,11 +78,11 @@ def compare(
         examples = make_examples(mlp, inputs, labels, backend=backend, dtype=dtype, scale=scale)
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
         bound = get_arithmetic(arithmetic, backend.xp)
-        sides.append(Side(name, backend, bound, mlp, examples, parameters))
+        sides.append(Side(name, backend, bound, mlp, examples, parameters, seed))
     judge: Judge = BitsJudge()
     if arithmetic == "native":
         judge = BoundJudge()
-    streams = [side.batches(batch_size, seed) for side in sides]
+    streams = [side.batches(batch_size) for side in sides]
     for number in range(1, steps + 1):
         judge.step(number, sides, [next(stream) for stream in streams])
     names = tuple(side.name for side in sides)

@@ -15,6 +15,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.consistency.bounds import bounded_gradients, difference_in_ulps, part_of_bound
 from pluggable_mlp.consistency.report import Agreement, Difference, Hash, Report
 from pluggable_mlp.consistency.sides import Batch, Side, named
+from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["BitsJudge", "BoundJudge", "Judge"]
@@ -46,11 +47,13 @@ class BoundJudge:
         start = map_arrays(reference.backend.to_numpy, reference.parameters)
         x, labels = (reference.backend.to_numpy(part) for part in batches[0][:2])
         dtype = start[0]["W"].dtype.name
-        loss, gradients = bounded_gradients(reference.mlp, start, x, labels, dtype)
-        expected = reference.step(batches[0])
+        loss, gradients = bounded_gradients(
+            reference.mlp, start, x, labels, dtype, TrainingStep(reference.seed, number - 1)
+        )
+        expected = reference.step(batches[0], number)
         for side, batch in zip(others, batches[1:], strict=True):
             side.parameters = map_arrays(side.backend.asarray, start)
-            result = side.step(batch)
+            result = side.step(batch, number)
             for tensor, bounded in {"loss": loss, **named(gradients, "d")}.items():
                 pair = expected[tensor], result[tensor]
                 part, ulps = part_of_bound(*pair, bounded), difference_in_ulps(*pair)
@@ -83,7 +86,7 @@ class BitsJudge:
     def step(self, number: int, sides: Sequence[Side], batches: Sequence[Batch]) -> None:
         """See `Judge.step`."""
         reference = sides[0].name
-        results = [side.step(batch) for side, batch in zip(sides, batches, strict=True)]
+        results = [side.step(batch, number) for side, batch in zip(sides, batches, strict=True)]
         for tensor, expected in results[0].items():
             for side, result in zip(sides, results, strict=True):
                 key = tensor, side.name

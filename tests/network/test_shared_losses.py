@@ -299,6 +299,25 @@ def test_same_bits(backend, name, dtype, weighted, arithmetic):
     assert on(backend) == on(get_backend("numpy"))
 
 
+@pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [n for n in PIECES if PIECES[n].targets in ("numbers", "counts")])
+def test_same_bits_where_differences_are_denormal(backend, name, dtype, arithmetic):
+    """Outputs and targets just above the smallest normal number: some libraries flush z - t."""
+    rng = np.random.default_rng(0)
+    smallest = float(np.finfo(dtype).smallest_normal)
+    z, targets = (
+        (smallest * (1 + rng.integers(0, 64, size=(9, 4)) / 64)).astype(dtype) for _ in range(2)
+    )
+
+    def on(place):
+        arrays = place.asarray(z), place.asarray(targets)
+        results = PIECES[name](get_arithmetic(arithmetic, place.xp), *arrays)
+        return [place.to_numpy(array).tobytes() for array in results]
+
+    assert on(backend) == on(get_backend("numpy"))
+
+
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("size", [1e4, 1e30])
 @pytest.mark.parametrize("name", PIECES)
