@@ -31,8 +31,8 @@ def test_every_backend_gives_the_same_bits(backend, dtype, spread):
     here = backend.asarray(x)
     for axis in (-1, -2, None):
         for function in (sums.sum, sums.mean):
-            result = np.asarray(backend.to_numpy(function(backend.xp, here, axis)))
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):  # float32 has infinities at 320
+                result = np.asarray(backend.to_numpy(function(backend.xp, here, axis)))
                 expected = np.asarray(function(xp, x, axis))
             assert same_bits(result, expected), (axis, function)
 
