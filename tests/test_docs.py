@@ -1,0 +1,218 @@
+"""The pages and the README: code as in the source, links, tests and commands that exist, examples.
+
+How the pages are filled is in docs/include.py.  That README's two commands work is CI's business.
+"""
+
+import importlib.util
+import inspect
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from pluggable_mlp.cli import app
+from pluggable_mlp.cli.options import widths
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.losses import LOSSES
+from pluggable_mlp.network.normalization import NORMALIZATIONS
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.training.optimizers import OPTIMIZERS, TRANSFORMS
+from pluggable_mlp.training.schedules import SCHEDULES
+
+ROOT = Path(__file__).parent.parent
+
+
+def load_include():
+    specification = importlib.util.spec_from_file_location("include", ROOT / "docs/include.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+include = load_include()
+TEXTS = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in include.PAGES}
+EVERY_PAGE = pytest.mark.parametrize("page", TEXTS)
+
+
+@EVERY_PAGE
+def test_no_page_is_out_of_date(page):
+    """`python docs/include.py` puts it right."""
+    assert include.rendered(TEXTS[page]) == TEXTS[page]
+
+
+def test_code_that_differs_is_put_right():
+    page = TEXTS["docs/activations.md"]
+    bare = include.INCLUDED.sub(lambda found: found["marker"], page)
+    for spoilt in (page.replace("1.0 - y", "1.0 + y", 1), bare):
+        assert spoilt != page
+        assert include.rendered(spoilt) == page
+
+
+SOURCE = '''
+A, B = 1, 2
+
+class K:
+    """Gone."""
+
+    a: int = 0
+
+    @property
+    def m(self):
+        """Gone."""
+
+        # Stays.
+        return self.a
+
+    def bare(self):
+        """All there is."""
+'''
+
+
+def test_source_without_docstrings():
+    method = "@property\ndef m(self):\n    # Stays.\n    return self.a\n"
+    bare = 'def bare(self):\n    """All there is."""\n'
+    assert include.source_of(SOURCE, "K.m", "file") == method
+    assert include.source_of(SOURCE, "K.bare", "file") == bare
+    assert include.source_of(SOURCE, "B", "file") == "A, B = 1, 2\n"
+    whole = f"class K:\n    a: int = 0\n\n{inspect.cleandoc(method)}\n\n{bare}"
+    assert inspect.cleandoc(include.source_of(SOURCE, "K", "file")).replace("    ", "") == (
+        inspect.cleandoc(whole).replace("    ", "")
+    )
+
+
+def test_what_is_not_there_is_named():
+    with pytest.raises(ValueError, match=r"file defines no K\.gone to include"):
+        include.source_of(SOURCE, "K.gone", "file")
+    with pytest.raises(ValueError, match=r"there is no gone\.py to include"):
+        include.rendered("<!-- include: gone.py K -->\n")
+
+
+def test_the_price_table_is_the_recorded_one(tmp_path, monkeypatch):
+    case = {"backend": "numpy", "batch": 256, "network": "784-512-10", "dtype": "float32"}
+    case |= {"data": "pixels", "native_ms": 2.0, "reproducible_ms": 5.0, "ratio": 2.5}
+    case["peak_memory_ratio"] = 1.25
+    recorded = tmp_path / "price.json"
+    recorded.write_text(json.dumps({"cases": [case], "machine": {"threads": 2, "numpy": "2.4"}}))
+    monkeypatch.setattr(include, "PRICE", recorded)
+    page = include.rendered("<!-- begin price -->\nold\n<!-- end price -->\n")
+    assert "| numpy | 256 | 784-512-10 | pixels | float32 | 2.00 | 5.00 | 2.5 | 1.25 |\n" in page
+    assert "\nMeasured on: threads 2, numpy 2.4.\n<!-- end price -->" in page
+    assert "old" not in page
+
+
+TABLES = {
+    "activations": ACTIVATIONS,
+    "losses": LOSSES,
+    "layers": NORMALIZATIONS,
+    "optimizers": {**OPTIMIZERS, **TRANSFORMS},
+    "schedules": SCHEDULES,
+}
+
+
+@pytest.mark.parametrize(("page", "name"), [(page, n) for page, of in TABLES.items() for n in of])
+def test_every_piece_has_its_section_with_its_code(page, name):
+    """A heading with its name, then a marker with its function, or with a method of its class."""
+    piece = TABLES[page][name]
+    definition = piece if inspect.isroutine(piece) or inspect.isclass(piece) else type(piece)
+    text = TEXTS[f"docs/{page}.md"]
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    (section,) = (section for section in sections if f"`{name}`" in section.splitlines()[0])
+    file = str(Path(inspect.getfile(definition)).resolve().relative_to(ROOT))
+    included = {
+        one.split(".")[0]
+        for found in include.INCLUDED.finditer(section)
+        if found["file"] == file
+        for one in found["names"].split()
+    }
+    assert definition.__name__ in included
+    assert "**Derivation.**" in section
+    assert "**Check**" in section
+
+
+def slug(heading):
+    """The anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@EVERY_PAGE
+def test_links_resolve(page):
+    prose = re.sub(r"^```.*?^```$", "", TEXTS[page], flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / file if file else ROOT / page
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), flags=re.MULTILINE)
+            assert anchor in map(slug, headings), target
+
+
+def test_every_page_is_linked_from_the_index():
+    pages = {Path(page).name for page in TEXTS if page.startswith("docs/")} - {"README.md"}
+    assert pages <= set(re.findall(r"\]\(([^)]+\.md)\)", TEXTS["docs/README.md"]))
+    assert "](docs/README.md)" in TEXTS["README.md"]
+
+
+@EVERY_PAGE
+def test_tests_and_scripts_that_are_named_exist(page):
+    for file, name in re.findall(r"`((?:[\w.]+/)+\w+\.(?:py|sh))(?:::(\w+))?`", TEXTS[page]):
+        assert (ROOT / file).is_file(), file
+        assert not name or f"def {name}(" in (ROOT / file).read_text("utf-8"), f"{file}::{name}"
+
+
+@EVERY_PAGE
+def test_python_examples_run(page):
+    """The blocks that are written by hand, one after the other: a page's belong together."""
+    by_hand = include.INCLUDED.sub("", TEXTS[page])
+    examples = re.findall(r"^```python\n(.*?)^```$", by_hand, flags=re.DOTALL | re.MULTILINE)
+    exec(compile("\n".join(examples), page, "exec"), {"__name__": "example"})
+
+
+def commands(text):
+    """The shell lines of a page that call our command or a Python script, in words."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    lines = [*"".join(blocks).replace("\\\n", " ").splitlines(), *re.findall(r"`([^`\n]+)`", text)]
+    for line in lines:
+        for part in line.split("&&"):
+            words = shlex.split(part, comments=True)
+            if len(words) > 1 and words[0] in ("pluggable-mlp", "python"):
+                yield words
+
+
+def check_commands(text):
+    """Each is parsed by the command itself, without being run; the settings must fit together."""
+    for program, name, *arguments in commands(text):
+        if program == "pluggable-mlp":
+            command = typer.main.get_command(app).commands[name]
+            given = command.make_context(name, arguments).params if arguments else {}
+            if name == "train":
+                settings = {key: given[key] for key in given if hasattr(Settings, key)}
+                Settings(**settings | {"hidden": widths(settings.get("hidden", "100"))})
+        elif name != "-m":
+            script = (ROOT / name).read_text("utf-8")
+            assert all(f'"{word}"' in script for word in arguments if word.startswith("--")), name
+
+
+@EVERY_PAGE
+def test_commands_are_real(page):
+    check_commands(TEXTS[page])
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("pluggable-mlp train --batchsize 3", typer.BadParameter.__base__),
+        ("pluggable-mlp compare --steps 3", typer.BadParameter.__base__),  # no --backends
+        ("pluggable-mlp train --optimizer adm", ValueError),
+        ("pluggable-mlp trian --epochs 3", KeyError),
+        ("python docs/include.py --chekc", AssertionError),
+    ],
+)
+def test_a_command_that_is_not_real_is_noticed(line, error):
+    for text in (f"```sh\n{line}\n```\n", f"see `{line}`"):
+        with pytest.raises(error):
+            check_commands(text)
