@@ -1,0 +1,105 @@
+"""Fixed small runs of the reproducible arithmetic, and their hashes as once recorded.
+
+`python -m tests.recorded_runs` prints the hashes as JSON, as they are in `recorded_runs.json`.
+They are recorded once: a later machine, library version or GPU is held to these bits.  To record
+them anew is to break the promise, and needs a word in CHANGELOG.md.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.loop import training_epochs
+from pluggable_mlp.training.optimizers import make_optimizer
+from pluggable_mlp.training.schedules import make_schedule
+
+RECORDED = Path(__file__).with_suffix(".json")
+
+CASCADE = {"activation": ["tanh", "gelu", "softplus"], "norm": "layer", "dropout": 0.25}
+PLAIN: dict[str, Any] = {}
+# name: (sizes, network, optimizer and its parameters, dtype, pixels)
+RUNS: dict[str, tuple[list[int], dict[str, Any], str, dict[str, Any], str, bool]] = {
+    "sgd, pixels, float32": ([49, 20, 10], PLAIN, "sgd", {}, "float32", True),
+    "sgd, pixels, float64": ([49, 20, 10], PLAIN, "sgd", {}, "float64", True),
+    "momentum, float32": (
+        [49, 30, 10], {"activation": "relu"}, "sgd", {"momentum": 0.9}, "float32", False
+    ),
+    "rmsprop, float64": ([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float64", False),
+    "adam with a schedule, float32": ([49, 16, 10], PLAIN, "adam", {}, "float32", True),
+    "adamw, many pieces, float32": (
+        [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "average": 0.9}, "float32", False
+    ),
+    "adamw, many pieces, float64": (
+        [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "l1": 0.001}, "float64", False
+    ),
+    "lion, batch normalization, float32": (
+        [49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion", {}, "float32", False
+    ),
+    "muon, float32": ([49, 12, 11, 10], {"activation": "gelu_tanh"}, "muon", {}, "float32", False),
+}  # fmt: skip
+
+STEPS, BATCH = 20, 32
+
+
+def data(pixels: bool) -> tuple[Any, Any]:
+    """Return inputs (640, 49) and labels (640,) that are the same everywhere.
+
+    Words of a linear congruential generator in integers: nothing of NumPy's generators.
+    """
+    count = STEPS * BATCH * 49
+    words = np.empty(count, dtype=np.uint64)
+    word = 2024
+    for index in range(count):
+        word = (6364136223846793005 * word + 1442695040888963407) % 2**64
+        words[index] = word
+    inputs = (words >> np.uint64(40)).reshape(-1, 49)  # 24 bits
+    labels = (inputs[:, :7] >> np.uint64(21)).sum(axis=1).astype(np.int64) % 10
+    if pixels:
+        return (inputs >> np.uint64(16)).astype(np.uint8), labels
+    return inputs.astype(np.float64) * 2.0**-23 - 1.0, labels
+
+
+def run(name: str, backend: Any) -> str:
+    """Return SHA-256 over the mean loss and the parameters after 20 steps on the backend."""
+    sizes, network, optimizer, parameters, dtype, pixels = RUNS[name]
+    inputs, labels = data(pixels)
+    if "schedule" in name:
+        parameters = parameters | {
+            "learning_rate": make_schedule("cosine", 0.01, total_steps=STEPS, warmup=5)
+        }
+    mlp = MLP(sizes, **network)
+    xp = backend.xp
+    examples = Examples(
+        backend.asarray(inputs) if pixels else backend.asarray(inputs, dtype=dtype),
+        backend.asarray(labels),
+        getattr(xp, dtype),
+        1 / 256 if pixels else None,
+    )
+    (epoch,) = training_epochs(
+        mlp,
+        mlp.initialize(seed=7, backend=backend, dtype=dtype),
+        examples,
+        backend=backend,
+        optimizer=make_optimizer(optimizer, **parameters),
+        arithmetic="reproducible",
+        epochs=1,
+        batch_size=BATCH,
+        seed=7,
+    )
+    digest = hashlib.sha256(epoch.train_loss.hex().encode())
+    for layer in epoch.parameters:
+        for key in sorted(layer):
+            array = backend.to_numpy(layer[key])
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    from pluggable_mlp.backends import get_backend
+
+    print(json.dumps({name: run(name, get_backend("numpy")) for name in RUNS}, indent=2))
