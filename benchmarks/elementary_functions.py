@@ -89,6 +89,11 @@ class Outcome:
     decreases: int = 0
     seconds: float = 0.0
 
+    def note(self, error: float, x: np.float32) -> None:
+        """Keep the error at `x`, in ulps, if it is the largest so far."""
+        if error > self.worst_ulps:
+            self.worst_ulps, self.worst_argument = error, float(x).hex()
+
 
 def examine(function: Function) -> Outcome:
     """Return the outcome over all inputs, of both signs in the order of their magnitudes."""
@@ -125,8 +130,12 @@ def judge(function: Function, x: np.ndarray, y: np.ndarray, outcome: Outcome) ->
     outcome.results += int(np.count_nonzero(ordinary))
     outcome.special_values_wrong += int(np.count_nonzero(y.view(np.uint32) == MINUS_ZERO))
     for i in np.flatnonzero(doubtful):
-        outcome.not_correctly_rounded += not is_nearest(y[i], function.exact(mp.mpf(argument[i])))
+        exact = function.exact(mp.mpf(argument[i]))
         outcome.settled_by_mpmath += 1
+        if not is_nearest(y[i], exact):
+            outcome.not_correctly_rounded += 1
+            error = abs(mp.mpf(float(y[i])) - exact) * mp.mpf(2) ** (24 - mp.frexp(exact)[1])
+            outcome.note(float(error), x[i])
     # Where y is the nearest number, its error is at most 1/2; only the rest is looked into.
     differ = np.flatnonzero((y != nearest) & ~doubtful)
     y, nearest, reference, x = y[differ], nearest[differ], reference[differ], x[differ]
@@ -138,9 +147,7 @@ def judge(function: Function, x: np.ndarray, y: np.ndarray, outcome: Outcome) ->
         exponent = np.frexp(np.where(special, 1.0, reference))[1]
         error = np.where(special, 0.0, np.ldexp(np.abs(y - reference), 24 - exponent))
         worst = int(np.argmax(error))
-        if error[worst] > outcome.worst_ulps:
-            outcome.worst_ulps = round(float(error[worst]), 6)
-            outcome.worst_argument = float(x[worst]).hex()
+        outcome.note(float(error[worst]), x[worst])
 
 
 def is_nearest(y: Any, exact: Any) -> bool:
@@ -167,7 +174,7 @@ def table(functions: dict[str, dict[str, Any]], machine: str) -> str:
         share = found["not_correctly_rounded"] / found["results"]
         order = found["decreases"] if FUNCTIONS[name].increasing else "-"
         lines.append(
-            f"| {name} | {found['worst_ulps']:.4f} | {found['worst_argument']} "
+            f"| {name} | {found['worst_ulps']:.7f} | {found['worst_argument']} "
             f"| {found['not_correctly_rounded']:,} ({share:.4%}) | {found['results']:,} "
             f"| {found['special_values_wrong']} | {order} |"
         )
