@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from pluggable_mlp.arithmetic.reproducible import products, sums
+from pluggable_mlp.arithmetic.reproducible.blocks import in_blocks
 from pluggable_mlp.arithmetic.reproducible.error_function import erf
 from pluggable_mlp.arithmetic.reproducible.exponential import exp
 from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint, fixed_point
@@ -42,16 +43,16 @@ class Reproducible:
         self.affine = partial(products.affine, xp)
         self.sum = partial(sums.sum, xp)
         self.mean = partial(sums.mean, xp)
-        self.exp = partial(exp, xp)
-        self.log = partial(log, xp)
-        self.log1p = partial(log1p, xp)
-        self.tanh = partial(tanh, xp)
-        self.sigmoid = partial(sigmoid, xp)
-        self.softplus = partial(softplus, xp)
-        self.erf = partial(erf, xp)
-        self.reciprocal = partial(reciprocal, xp)
-        self.rsqrt = partial(rsqrt, xp)
-        self.sqrt = partial(sqrt, xp)
+        self.exp = partial(in_blocks, exp, xp)
+        self.log = partial(in_blocks, log, xp)
+        self.log1p = partial(in_blocks, log1p, xp)
+        self.tanh = partial(in_blocks, tanh, xp)
+        self.sigmoid = partial(in_blocks, sigmoid, xp)
+        self.softplus = partial(in_blocks, softplus, xp)
+        self.erf = partial(in_blocks, erf, xp)
+        self.reciprocal = partial(in_blocks, reciprocal, xp)
+        self.rsqrt = partial(in_blocks, rsqrt, xp)
+        self.sqrt = partial(in_blocks, sqrt, xp)
 
     def factor(self, x: Any) -> Any:
         """Return x (…, m, n): its rows are cut for one product, its columns for another."""
