@@ -35,7 +35,12 @@ the kind of the operands alone (never on data, k or device):
 from typing import Any
 
 from pluggable_mlp.arithmetic.reproducible.extremes import clean, place_special, scale_back
-from pluggable_mlp.arithmetic.reproducible.factor import FIXED_POINT_BITS, Operand, cut
+from pluggable_mlp.arithmetic.reproducible.factor import (
+    FIXED_POINT_BITS,
+    FixedPoint,
+    Operand,
+    cut,
+)
 from pluggable_mlp.arithmetic.reproducible.rounding import (
     SMALLEST_NORMAL,
     keep_nan,
@@ -53,6 +58,8 @@ BLOCK = 1024
 TILE = {"float32": 2**16, "float64": 2**17}
 SHORTEST_TILE = 128
 """A larger output is cut into tiles of about TILE elements, but not shorter than this."""
+FIXED_TILE = 160_000
+"""The same where one operand is fixed point: its single slice leaves fewer temporaries."""
 
 _FIXED = (FIXED_POINT_BITS,)
 # Widths of left and right by (dtype, is left fixed point, is right fixed point). In float32 one
@@ -100,7 +107,8 @@ def _product(xp: Namespace, a: Any, b: Any, bias: Array | None) -> Array:
     The longer side of the output is cut into tiles: their temporaries stay in cache.
     """
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-    tile = TILE[type_name(xp, a)]
+    fixed = isinstance(a, FixedPoint) or isinstance(b, FixedPoint)
+    tile = FIXED_TILE if fixed else TILE[type_name(xp, a)]
     if m > n:
         right = Operand(xp, b, -2)
         parts = [
