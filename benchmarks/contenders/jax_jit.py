@@ -1,0 +1,130 @@
+"""JAX as somebody writes it who knows it: the whole step compiled, its state given up to it.
+
+The batch is gathered within the compiled step; the loss is added up on the device; what changes
+from step to step is donated, so that it is updated in place.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.contenders import Contender
+from benchmarks.job import ADAM, LEARNING_RATES, Work
+
+__all__ = ["JaxJit"]
+
+
+def logits_of(parameters: list[Any], x: Any) -> Any:
+    """Return the logits (batch, classes) for x (batch, in)."""
+    for W, b in parameters[:-1]:
+        x = jax.nn.sigmoid(x @ W + b)
+    W, b = parameters[-1]
+    return x @ W + b
+
+
+def loss_of(parameters: list[Any], x: Any, labels: Any) -> Any:
+    """Return the mean loss of a batch."""
+    logarithms = jax.nn.log_softmax(logits_of(parameters, x))
+    return -jnp.take_along_axis(logarithms, labels[:, None], axis=1).mean()
+
+
+def probabilities_of(parameters: list[Any], x: Any) -> Any:
+    """Return the probabilities (batch, classes) for x (batch, in)."""
+    return jax.nn.softmax(logits_of(parameters, x))
+
+
+compiled_probabilities_of = jax.jit(probabilities_of)
+
+
+def descend(optimizer: str, parameters: Any, moments: Any, count: Any, gradients: Any) -> Any:
+    """Return the parameters and the moments after one update, the `count`-th."""
+    rate = LEARNING_RATES[optimizer]
+    if optimizer == "sgd":
+        return jax.tree.map(lambda w, g: w - rate * g, parameters, gradients), moments
+    beta1, beta2, epsilon = ADAM.values()
+    m, v = moments
+    m = jax.tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, m, gradients)
+    v = jax.tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, v, gradients)
+    root = jnp.sqrt(1 - beta2**count)
+    rate = rate * root / (1 - beta1**count)
+    parameters = jax.tree.map(
+        lambda w, m, v: w - rate * m / (jnp.sqrt(v) + epsilon * root), parameters, m, v
+    )
+    return parameters, (m, v)
+
+
+def step(optimizer: str, state: Any, inputs: Any, labels: Any, rows: Any) -> Any:
+    """Return the state after a step on the examples of these rows (batch,)."""
+    parameters, moments, count, total = state
+    x = jnp.take(inputs, rows, axis=0, mode="clip")
+    loss, gradients = jax.value_and_grad(loss_of)(parameters, x, labels[rows])
+    parameters, moments = descend(optimizer, parameters, moments, count + 1, gradients)
+    return parameters, moments, count + 1, total + loss
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def one_step(optimizer: str, state: Any, inputs: Any, labels: Any, order: Any, i: Any) -> Any:
+    """Return the state after the i-th of the steps of order (steps, batch)."""
+    return step(optimizer, state, inputs, labels, order[i])
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def all_steps(optimizer: str, state: Any, inputs: Any, labels: Any, order: Any) -> Any:
+    """Return the state after all steps of order (steps, batch)."""
+
+    def body(state: Any, rows: Any) -> Any:
+        return step(optimizer, state, inputs, labels, rows), None
+
+    return jax.lax.scan(body, state, order)[0]
+
+
+class JaxJit(Contender):
+    """JAX with one compiled call a step, or one for the whole epoch.
+
+    Parameters
+    ----------
+    work : Work
+    whole_epoch : bool
+        Scan over the steps within the compiled function.
+    """
+
+    def __init__(self, work: Work, whole_epoch: bool = False) -> None:
+        self.work, self._whole_epoch = work, whole_epoch
+        self._inputs, self._test_inputs = (jnp.asarray(x) for x in work.floats())
+        self._labels = jnp.asarray(work.labels[0].astype(np.int32))
+        self._rng = np.random.default_rng(work.job.seed)
+
+    def start(self, *, shuffle: bool, steps: int | None = None) -> None:
+        batch = self.work.job.batch
+        self._shuffle, self._steps = shuffle, steps or len(self._inputs) // batch
+        self._parameters = [(jnp.array(W), jnp.array(b)) for W, b in self.work.parameters]
+        zeros = partial(jax.tree.map, jnp.zeros_like, self._parameters)
+        self._moments = (zeros(), zeros()) if self.work.job.optimizer == "adam" else ()
+        self._count = jnp.zeros((), dtype=jnp.float32)
+
+    def epoch(self) -> float:
+        batch, optimizer = self.work.job.batch, self.work.job.optimizer
+        count = self._steps * batch
+        rows = self._rng.permutation(count) if self._shuffle else np.arange(count)
+        order = jnp.asarray(rows.astype(np.int32).reshape(-1, batch))
+        state = (self._parameters, self._moments, self._count, jnp.zeros((), dtype=jnp.float32))
+        if self._whole_epoch:
+            state = all_steps(optimizer, state, self._inputs, self._labels, order)
+        else:
+            for i in range(self._steps):
+                state = one_step(optimizer, state, self._inputs, self._labels, order, i)
+        self._parameters, self._moments, self._count, total = state
+        loss = float(total) / self._steps
+        jax.block_until_ready(self._parameters)
+        return loss
+
+    def probabilities(self, batch: int) -> Any:
+        x = self._test_inputs
+        parts = [
+            compiled_probabilities_of(self._parameters, x[begin : begin + batch])
+            for begin in range(0, len(x), batch)
+        ]
+        return np.concatenate([np.asarray(part) for part in parts])

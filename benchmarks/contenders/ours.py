@@ -1,0 +1,110 @@
+"""This library, by its own training loop, on any of its backends and either arithmetic."""
+
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.contenders import Contender
+from benchmarks.job import ADAM, SCALE, Work
+from pluggable_mlp import MLP, SGD, get_backend, train
+from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.training.loop import training_epochs
+from pluggable_mlp.training.optimizers import Adam
+from pluggable_mlp.training.train import make_examples
+
+__all__ = ["Ours"]
+
+_NO_END = 10**9
+
+
+class Ours(Contender):
+    """The library as its command line runs it.
+
+    Parameters
+    ----------
+    work : Work
+    backend : str
+        Such as "torch:cuda".
+    pixels : bool
+        Leave the inputs uint8, as `load_dataset` gives images; else floats, made beforehand.
+    arithmetic : {"native", "reproducible"}
+    """
+
+    def __init__(
+        self, work: Work, backend: str, pixels: bool = False, arithmetic: str = "native"
+    ) -> None:
+        job = work.job
+        self.work, self._arithmetic = work, arithmetic
+        self._backend = get_backend(backend)
+        self._mlp = MLP(job.sizes, activation="sigmoid")
+        adam = Adam(job.learning_rate, **ADAM) if job.optimizer == "adam" else None
+        self._optimizer = adam or SGD(job.learning_rate)
+        self._scale = SCALE if pixels else None
+        inputs, test_inputs = work.pixels if pixels else work.floats()
+        self._examples = make_examples(
+            self._mlp,
+            inputs,
+            work.labels[0],
+            backend=self._backend,
+            dtype=job.dtype,
+            scale=self._scale,
+        )
+        self._test_inputs = self._backend.asarray(test_inputs)
+        self._initial = [
+            {"W": self._backend.asarray(W), "b": self._backend.asarray(b)}
+            for W, b in work.parameters
+        ]
+
+    def start(self, *, shuffle: bool, steps: int | None = None) -> None:
+        job, examples = self.work.job, self._examples
+        if steps:
+            stop = steps * job.batch
+            examples = replace(
+                examples, inputs=examples.inputs[:stop, ...], labels=examples.labels[:stop]
+            )
+        self._parameters = self._initial
+        self._epochs = training_epochs(
+            self._mlp,
+            self._initial,
+            examples,
+            backend=self._backend,
+            optimizer=self._optimizer,
+            arithmetic=self._arithmetic,
+            epochs=_NO_END,
+            batch_size=job.batch,
+            seed=job.seed,
+            shuffle=shuffle,
+        )
+
+    def epoch(self) -> float:
+        done = next(self._epochs)
+        self._parameters = done.parameters
+        return done.train_loss
+
+    def fit(self) -> tuple[float, float]:
+        job = self.work.job
+        result = train(
+            self._mlp,
+            self._examples.inputs,
+            self._examples.labels,
+            backend=self._backend,
+            parameters=self._initial,
+            optimizer=self._optimizer,
+            epochs=1,
+            batch_size=job.batch,
+            dtype=job.dtype,
+            arithmetic=self._arithmetic,
+            seed=job.seed,
+            scale=self._scale,
+        )
+        self._parameters = result.parameters
+        return result.history[-1], self.accuracy()
+
+    def probabilities(self, batch: int) -> Any:
+        xp, parts = self._backend.xp, []
+        native, dtype = get_arithmetic("native", xp), getattr(xp, self.work.job.dtype)
+        for begin in range(0, self._test_inputs.shape[0], batch):
+            x = self._test_inputs[begin : begin + batch, ...]
+            if self._scale:
+                x = native.fixed_point(x, self._scale, dtype)
+            parts.append(self._mlp.predict_proba(self._parameters, x, arithmetic=self._arithmetic))
+        return self._backend.to_numpy(xp.concat(parts, axis=0))

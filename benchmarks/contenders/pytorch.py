@@ -1,0 +1,107 @@
+"""PyTorch as somebody runs it who knows it: tensors on the device, fused optimizers, no loader.
+
+Batches are gathered by `index_select` from data that are on the device already; a DataLoader
+would cost more.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from benchmarks.contenders import Contender
+from benchmarks.job import ADAM, Work
+from benchmarks.machine import usable_processors
+
+__all__ = ["PyTorch"]
+
+
+def forward(parameters: list[Any], x: Any) -> Any:
+    """Return the logits (batch, classes) for x (batch, in)."""
+    *hidden, (W, b) = zip(parameters[::2], parameters[1::2], strict=True)
+    for hidden_W, hidden_b in hidden:
+        x = torch.sigmoid(functional.linear(x, hidden_W, hidden_b))
+    return functional.linear(x, W, b)
+
+
+def loss_of(parameters: list[Any], x: Any, labels: Any) -> Any:
+    """Return the mean loss of a batch."""
+    return functional.cross_entropy(forward(parameters, x), labels)
+
+
+def probabilities_of(parameters: list[Any], x: Any) -> Any:
+    """Return the probabilities (batch, classes) for x (batch, in)."""
+    return torch.softmax(forward(parameters, x), dim=1)
+
+
+class PyTorch(Contender):
+    """PyTorch by automatic differentiation, eager or compiled.
+
+    Parameters
+    ----------
+    work : Work
+    device : str
+    compiled : bool
+        `torch.compile` of the loss with its gradient, and of the prediction; on a GPU with CUDA
+        graphs ("reduce-overhead").  What it cannot compile as a whole is an error.
+    """
+
+    def __init__(self, work: Work, device: str = "cpu", compiled: bool = False) -> None:
+        self.work = work
+        torch.set_num_threads(usable_processors())
+        # Weights as torch.nn.Linear keeps them, (out, in).
+        arrays = [array for W, b in work.parameters for array in (np.ascontiguousarray(W.T), b)]
+        self._initial = [torch.tensor(array, device=device) for array in arrays]
+        self._inputs, self._test_inputs = (torch.from_numpy(x).to(device) for x in work.floats())
+        self._labels = torch.from_numpy(work.labels[0]).to(device)
+        self._loss, self._probabilities = loss_of, probabilities_of
+        if compiled:
+            torch.compiler.reset()  # or it gives up after so many shapes
+            mode = "default" if device == "cpu" else "reduce-overhead"
+            self._loss, self._probabilities = (
+                torch.compile(function, fullgraph=True, dynamic=False, mode=mode)
+                for function in (loss_of, probabilities_of)
+            )
+        torch.manual_seed(work.job.seed)
+
+    def start(self, *, shuffle: bool, steps: int | None = None) -> None:
+        job = self.work.job
+        self._shuffle = shuffle
+        self._count = steps * job.batch if steps else len(self._inputs)
+        self._parameters = [w.clone().requires_grad_() for w in self._initial]
+        if job.optimizer == "sgd":
+            self._optimizer: Any = torch.optim.SGD(
+                self._parameters, lr=job.learning_rate, fused=True
+            )
+        else:
+            betas = (ADAM["beta1"], ADAM["beta2"])
+            self._optimizer = torch.optim.Adam(
+                self._parameters, job.learning_rate, betas, ADAM["epsilon"], fused=True
+            )
+
+    def epoch(self) -> float:
+        batch, device = self.work.job.batch, self._inputs.device
+        total = torch.zeros((), device=device)
+        order = torch.randperm(self._count, device=device) if self._shuffle else None
+        for begin in range(0, self._count, batch):
+            if order is None:
+                x, labels = (a[begin : begin + batch] for a in (self._inputs, self._labels))
+            else:
+                rows = order[begin : begin + batch]
+                x, labels = (a.index_select(0, rows) for a in (self._inputs, self._labels))
+            loss = self._loss(self._parameters, x, labels)
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self._optimizer.step()
+            total += loss.detach()
+        return float(total) * batch / self._count
+
+    def probabilities(self, batch: int) -> Any:
+        x = self._test_inputs
+        with torch.no_grad():
+            parts = [
+                self._probabilities(self._parameters, x[begin : begin + batch])
+                for begin in range(0, len(x), batch)
+            ]
+            return torch.cat(parts).cpu().numpy()

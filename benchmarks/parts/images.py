@@ -1,0 +1,15 @@
+"""Which images a part can use here."""
+
+from pluggable_mlp.data import load_dataset
+from pluggable_mlp.data.errors import DataError
+
+__all__ = ["images"]
+
+
+def images() -> str:
+    """Return "fashion-mnist" where it is at hand, or can be downloaded, else "random"."""
+    try:
+        load_dataset("fashion-mnist")
+    except DataError:
+        return "random"
+    return "fashion-mnist"

@@ -1,0 +1,74 @@
+"""The benchmark: this library against the limit of the processor and against its peers.
+
+    python -m pip install -e '.[bench]' && python benchmarks/run.py
+
+The results go to benchmarks/results/, a JSON file a part, with the tables and the plot made of
+them (`report.py` puts them into the documents).  What is measured stands in `parts/`, who competes
+in `contenders/`.
+"""
+
+import argparse
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package benchmarks
+
+from benchmarks.machine import describe_machine
+from benchmarks.measure import say
+from benchmarks.parts import PARTS
+from benchmarks.report import folder_of, write_report
+
+__all__ = ["main"]
+
+OF_THE_HOST = ("memory", "startup")  # left out on a GPU: they look at the host
+FILES = {"reproducible": "reproducible_price"}  # else the part's own name
+_FLAT_LIST = re.compile(r"\[\s+([^][{}]+?)\s+\]")
+
+
+def main() -> None:
+    """Measure what is asked for, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--backend",
+        choices=("numpy", "cupy"),
+        default="numpy",
+        help="numpy: this processor; cupy: an NVIDIA GPU, against PyTorch's CUDA",
+    )
+    parser.add_argument("--only", choices=list(PARTS), help="this part alone")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small grid; results go to results/quick/"
+    )
+    options = parser.parse_args()
+    folder = folder_of(options.backend, options.quick)
+    folder.mkdir(parents=True, exist_ok=True)
+    everything = [name for name in PARTS if options.backend == "numpy" or name not in OF_THE_HOST]
+    for name in [options.only] if options.only else everything:
+        begin = time.perf_counter()
+        machine = describe_machine(options.backend)
+        result = PARTS[name](options.backend, options.quick)
+        _write(folder / f"{FILES.get(name, name)}.json", {**result, "machine": machine})
+        say(f"{name}: {time.perf_counter() - begin:.0f} s")
+    print(write_report(options.backend, folder))
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    text = json.dumps(_rounded(result), indent=1, ensure_ascii=False)
+    text = _FLAT_LIST.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _rounded(value: Any) -> Any:
+    """Return a JSON value with floats of five digits: no clock is better."""
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    main()

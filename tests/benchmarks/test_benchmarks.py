@@ -1,0 +1,283 @@
+"""The benchmark is fair and tells what it found: no timing decides here.
+
+Every contender that is installed must do the same work as all others, and one that does not must
+be caught; the tables and the documents must say what the results say.
+"""
+
+import json
+import math
+import re
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from benchmarks import measure, paper, report, tables
+from benchmarks.contenders import CONTENDERS, make_contender
+from benchmarks.contenders.numpy_loop import NumpyLoop
+from benchmarks.job import Job, Work
+from benchmarks.measure import TRIAL_STEPS, Field, field_of, tolerance
+from benchmarks.parts import scaling
+from benchmarks.workers import Worker, WorkerFailed
+from pluggable_mlp.randomness import permutation
+
+JOBS = [
+    Job((20, 12, 10), 4, "sgd", examples=4 * TRIAL_STEPS, test_examples=8),
+    Job((20, 12, 11, 10), 4, "adam", examples=4 * TRIAL_STEPS, test_examples=8),
+    Job((20, 12, 10), 1, "sgd", examples=2 * TRIAL_STEPS, test_examples=8),
+]
+LIBRARIES = {
+    "ours-torch": "torch", "torch": "torch", "ours-jax": "jax", "jax": "jax", "jax-scan": "jax",
+    "scikit-learn": "sklearn",
+}  # fmt: skip
+COMPETITORS = [
+    name
+    for name, entry in CONTENDERS["numpy"].items()
+    if entry.kind != "limit" and name != "torch-compiled"  # compiling takes too long for a test
+]
+
+
+class InThisProcess:
+    """A worker without a process, for what is made here."""
+
+    def __init__(self, make):
+        self._make = make
+
+    def ask(self, method, *arguments):
+        if method == "prepare":
+            self.contender = self._make(Work(*arguments))
+            return None
+        assert method == "trial"
+        self.contender.start(shuffle=False, steps=arguments[0])
+        losses = [self.contender.epoch(), self.contender.epoch()]
+        return losses, self.contender.probabilities(self.contender.work.job.batch)
+
+
+def failures(name, make, job):
+    """Why a contender of that name, made so, is out of the job after the proof; {} if it is in."""
+    entry = CONTENDERS["numpy"][name]
+    field = Field({name: entry}, {name: InThisProcess(make)})
+    field.prepare(job)
+    field.prove_same_work(job)
+    return field.failures
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: f"{job.network}, {job.batch}")
+@pytest.mark.parametrize("name", COMPETITORS)
+@pytest.mark.filterwarnings("default")  # the libraries' own
+def test_contenders_do_the_same_work(name, job):
+    entry = CONTENDERS["numpy"][name]
+    if find_spec(LIBRARIES.get(name, "numpy")) is None:
+        pytest.skip(f"{LIBRARIES[name]} is not installed")
+    if not entry.suits(job.sizes, job.batch, job.optimizer):
+        pytest.skip("the notebook's loop knows one hidden layer, one example, plain descent")
+    assert failures(name, lambda work: make_contender(entry, work), job) == {}
+
+
+class ForgetsBiases(NumpyLoop):
+    def _forward(self, x):
+        for b in self._bs:
+            b[...] = 0.0
+        return super()._forward(x)
+
+
+class SumsTheLoss(NumpyLoop):
+    def _descend(self, w, g, *moments):
+        super()._descend(w, g * self.work.job.batch, *moments)
+
+
+class CorrectsNoBias(NumpyLoop):
+    def _adam(self, w, g, m, v):
+        self._updates = 10**6
+        super()._adam(w, g, m, v)
+
+
+class LearnsOnePercentFaster(NumpyLoop):
+    def _update(self, gradients):
+        before = [w.copy() for w in self._Ws + self._bs]
+        super()._update(gradients)
+        for i, old in enumerate(before):
+            w = (self._Ws + self._bs)[i]
+            w += 0.01 * (w - old)
+
+
+class SkipsTheLastBatch(NumpyLoop):
+    def start(self, *, shuffle, steps=None):
+        super().start(shuffle=shuffle, steps=steps)
+        self._count -= self.work.job.batch
+
+
+class PredictsBeforeTraining(NumpyLoop):
+    def probabilities(self, batch):
+        self.start(shuffle=False)
+        return super().probabilities(batch)
+
+
+SGD_JOB, ADAM_JOB, _ = JOBS
+FAULTS = [
+    *((fault, job) for job in (SGD_JOB, ADAM_JOB) for fault in (
+        ForgetsBiases, LearnsOnePercentFaster, SkipsTheLastBatch, PredictsBeforeTraining
+    )),
+    (SumsTheLoss, SGD_JOB),
+    (CorrectsNoBias, ADAM_JOB),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("faulty", "job"), FAULTS, ids=[f"{fault.__name__}-{job.optimizer}" for fault, job in FAULTS]
+)
+def test_who_does_other_work_is_caught(faulty, job):
+    assert "off by" in failures("loop", faulty, job)["loop"]
+    assert failures("loop", NumpyLoop, job) == {}
+
+
+def test_the_tolerance_is_that_of_the_docstring():
+    assert tolerance(Job((784, 100, 10), 128)) == pytest.approx(
+        2 * TRIAL_STEPS * 4 * math.sqrt(784) * 2**-24
+    )
+
+
+def test_pixels_and_floats_are_the_same_numbers():
+    job = Job((20, 12, 10), 4, examples=8, test_examples=4)
+    pixels, floats = Work(job).pixels, Work(job).floats()
+    for raw, prepared in zip(pixels, floats, strict=True):
+        assert raw.dtype == np.uint8
+        assert prepared.dtype == np.float32
+        np.testing.assert_array_equal(prepared * 256, raw)
+    standardised, _ = Work(replace(job, data="standardised", dtype="float64")).floats()
+    assert standardised.mean() == pytest.approx(0.0, abs=1e-12)
+    assert standardised.std() == pytest.approx(1.0)
+
+
+def test_a_shuffled_epoch_visits_every_example_once():
+    job = Job((20, 12, 10), 4, examples=20, test_examples=4)
+    seen = []
+    loop = NumpyLoop(Work(job))
+    loop._step = lambda x, t: seen.append(x) or 0.0
+    loop.start(shuffle=True)
+    loop.epoch()
+    expected, _ = Work(job).floats()
+    assert not np.array_equal(np.concatenate(seen), expected)
+    assert sorted(map(bytes, np.concatenate(seen))) == sorted(map(bytes, expected))
+
+
+def test_processes_answer_and_failures_are_told():
+    with field_of("numpy", ["limit", "loop"]) as field:
+        field.prepare(JOBS[0])
+        field.prove_same_work(JOBS[0])
+        field.ask_all("start")
+        samples = field.sample("time_epoch", 0.0)
+        assert set(samples) == {"limit", "loop"}
+        assert all(len(each) >= measure.LEAST_SAMPLES for each in samples.values())
+        field.ask_all("no_such_method")
+        assert list(field.failures) == ["limit", "loop"]
+    with Worker(dict) as worker, pytest.raises(WorkerFailed, match="KeyError"):
+        worker.ask("pop", "what is not there")
+
+
+def test_statistics():
+    assert measure.quartiles([4.0, 1.0, 3.0, 2.0, 5.0]) == (1.0, 2.0, 3.0, 4.0)
+    # Of pairs taken one after the other: 2, 2, 2, whatever slowed down both.
+    assert measure.ratio([2.0, 20.0, 4.0], [1.0, 10.0, 2.0, 7.0]) == 2.0
+
+
+MACHINE = {
+    "processor": "a processor", "threads": 2, "system": "Linux", "python": "3.11",
+    "versions": {"numpy": "2"}, "date": "2030-01-01T00:00:00", "load_before": 0.0,
+}  # fmt: skip
+SAMPLES = {
+    "limit": [1e-4, 1e-4, 1e-4],
+    "ours": [2e-4, 2e-4, 2e-4],
+    "torch": [6e-4, 5e-4, 4e-4],
+    "jax": [8e-4, 8e-4, 8e-4],
+    "loop": [1.5e-4, 1.5e-4, 1.5e-4],
+}
+CELL = {
+    "network": "784-100-10", "batch": 128, "optimizer": "sgd", "steps": 10,
+    "failed": {"scikit-learn": "its losses are off"}, "seconds_per_step": SAMPLES,
+}  # fmt: skip
+STEPS = {"cells": [CELL], "machine": MACHINE}
+
+
+def cells_of(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_steps_table_says_what_the_samples_say():
+    header, _, row = tables.steps_table("numpy", STEPS).splitlines()[2:]
+    found = dict(zip(cells_of(header), cells_of(row), strict=True))
+    assert found["matrix products alone"] == "100"
+    assert found["pluggable-mlp"] == "200 (2.00)"
+    assert found["best peer / ours"] == "2.50 (PyTorch eager)"  # the bare loop is no peer
+    assert found["spread"] == "20%"  # PyTorch: 4.5 to 5.5 around 5
+
+
+def test_the_headline_says_what_the_samples_say():
+    header, _, row = tables.headline("numpy", STEPS).splitlines()
+    found = dict(zip(cells_of(header), cells_of(row), strict=True))
+    assert found["products alone"] == "100 µs"
+    assert found["pluggable-mlp"] == "2.00"
+    assert found["bare NumPy loop"] == "1.50"
+    assert found["fastest peer"] == "PyTorch eager"
+    assert found["its time / ours"] == "2.50"
+
+
+def test_documents_get_their_tables_and_keep_the_rest():
+    text = "before\n<!-- benchmarks: steps -->\nold\n<!-- /benchmarks -->\nafter\n"
+    other = "<!-- benchmarks: fit -->\nold\n<!-- /benchmarks -->\n"
+    new = report.insert_blocks(text + other, {"steps": "new"})
+    assert new == text.replace("old", "new") + other
+    assert report.insert_blocks(new, {"steps": "new"}) == new
+
+
+def test_a_report_is_written_of_whatever_was_measured(tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "steps.json").write_text(json.dumps(STEPS))
+    text = report.write_report("numpy", tmp_path)
+    assert (tmp_path / "benchmark.md").read_text() == text
+    assert "## Training steps" in text
+    assert "## Inference" not in text
+    assert "<svg" in (tmp_path / "benchmark.svg").read_text()
+
+
+@pytest.mark.parametrize("path", [report.ROOT / "README.md", *(report.ROOT / "docs").glob("*.md")])
+def test_documents_name_tables_that_there_are(path):
+    parts = {*tables.TABLES, "headline", "machine", "scaling", "machine-speed", "products"}
+    known = parts | {"roofline"} | {f"cupy-{name}" for name in parts}
+    assert set(re.findall(r"<!-- benchmarks: ([\w-]+) -->", path.read_text())) <= known
+
+
+def test_operations_and_bytes_of_a_step_by_hand():
+    names = [(p.name, p.m, p.k, p.n) for p in paper.products("3-2-5", 4)]
+    assert names == [
+        ("x W1", 4, 3, 2),
+        ("h1 W2", 4, 2, 5),
+        ("xᵀ d1", 3, 4, 2),
+        ("h1ᵀ d2", 2, 4, 5),
+        ("d2 W2ᵀ", 4, 5, 2),
+    ]
+    product = paper.products("3-2-5", 4)[0]
+    assert product.operations == 2 * 4 * 3 * 2
+    assert product.bytes == 4 * (12 + 6 + 8)
+    slow_memory = {"gflops": {"float32": 1.0}, "gigabytes_per_second": 1.0}
+    assert product.seconds(slow_memory) == (pytest.approx(104e-9), "memory")
+    # 4 examples: x W1 and its weights' gradient 6 each, the second layer's three 10 each.
+    assert scaling.multiplications(Job((3, 2, 5), 2, examples=4)) == 4 * (6 + 6 + 10 + 10 + 10)
+
+
+def test_the_slope_is_the_exponent():
+    x = (1, 2, 4, 8, 16)
+    assert scaling.slope(x, [3.0 * v**1.5 for v in x]) == pytest.approx(1.5)
+
+
+def test_ours_shuffles_as_the_library_says():
+    job = Job((20, 12, 10), 4, examples=20, test_examples=4)
+    ours = make_contender(CONTENDERS["numpy"]["ours"], Work(job))
+    loop = NumpyLoop(Work(job))
+    loop._rng = type("Library", (), {"permutation": lambda _, n: permutation(0, "shuffle", 1, n)})()
+    losses = []
+    for contender in (ours, loop):
+        contender.start(shuffle=True)
+        losses.append(contender.epoch())
+    assert losses[0] == pytest.approx(losses[1], rel=tolerance(job))
