@@ -9,6 +9,11 @@ from .transfer import ArrayLibrary
 
 __all__ = ["NumpyBackend"]
 
+# glibc gives large blocks back to the system when they are freed, and every temporary then pays
+# for fresh pages, up to a millisecond a megabyte.  It stops that for blocks of up to the largest
+# that it has seen freed, at most 32 MiB (mallopt(3), "dynamic mmap threshold").
+_LARGEST_KEPT = 2**25 - 2**17
+
 
 class NumpyBackend(ArrayLibrary):
     """NumPy arrays, which are host data already: `asarray` and `to_numpy` copy nothing."""
@@ -21,6 +26,7 @@ class NumpyBackend(ArrayLibrary):
         if device not in (None, "cpu"):
             raise ValueError(f"device is {device!r}: NumPy has one device, 'cpu'")
         self.device = "cpu"
+        np.empty(_LARGEST_KEPT, dtype=np.uint8)  # freed at once, its pages never touched
 
     def _upload(self, host: Any) -> Any:
         return host

@@ -50,4 +50,7 @@ def zero_below(xp: Any, x: Array, threshold: float) -> Array:
     """Return `x` (any shape) with every magnitude below `threshold`, and -0, as +0."""
     # A product with 0 or 1 costs the same for every pattern of zeros, where xp.where on NumPy
     # slows down several times when the pattern cannot be predicted (as after relu).
-    return x * xp.astype(xp.abs(x) >= threshold, x.dtype) + 0.0
+    kept = xp.astype(xp.abs(x) >= threshold, x.dtype)
+    kept *= x
+    kept += 0.0
+    return kept

@@ -1,5 +1,6 @@
 """Stochastic gradient descent, plain, with momentum, or with Nesterov's; no other optimizer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
@@ -58,6 +59,20 @@ class SGD(Descent):
         """Return -learning_rate without momentum: what is left to do is w + g."""
         return None if self.momentum else -coefficients["rate"]
 
+    def apply(
+        self,
+        coefficients: Numbers,
+        gradients: Tree,
+        trees: Trees,
+        parameters: Tree,
+        arithmetic: Arithmetic,
+    ) -> tuple[Tree, Trees]:
+        """Return the update with the gradients of the loss itself: one new array a parameter."""
+        if self.momentum:
+            return self.apply_scaled(coefficients, gradients, trees, parameters, arithmetic)
+        descend = _descent(coefficients["rate"], arithmetic)
+        return map_arrays(descend, parameters, gradients), trees
+
     def apply_scaled(
         self,
         coefficients: Numbers,
@@ -67,7 +82,7 @@ class SGD(Descent):
         arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the parameters and the velocity after one update."""
-        multiply, rate, momentum = arithmetic.multiply, coefficients["rate"], self.momentum
+        multiply, momentum = arithmetic.multiply, self.momentum
         if not momentum:
             return map_arrays(arithmetic.add, parameters, gradients), trees
 
@@ -76,12 +91,19 @@ class SGD(Descent):
             v += g
             return v
 
-        def descend(w: Array, d: Array) -> Array:
-            step = multiply(d, -rate)
-            step += w
-            return step
-
         velocity = map_arrays(accelerate, trees["velocity"], gradients)
         # Nesterov's g + mu v has the form of v's own update.
         direction = map_arrays(accelerate, velocity, gradients) if self.nesterov else velocity
+        descend = _descent(coefficients["rate"], arithmetic)
         return map_arrays(descend, parameters, direction), {"velocity": velocity}
+
+
+def _descent(rate: float, arithmetic: Arithmetic) -> Callable[[Array, Array], Array]:
+    """Return the function that makes w - rate d of a parameter w and its direction d."""
+
+    def descend(w: Array, d: Array) -> Array:
+        step = arithmetic.multiply(d, -rate)
+        step += w
+        return step
+
+    return descend
