@@ -1,0 +1,52 @@
+"""What a schedule is, and what optimizers ask of a learning rate; the schedules are beside.
+
+A step is one update of the parameters; `schedule(step)` is the rate of the update that follows
+`step` others, so the first is `schedule(0)`.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from pluggable_mlp.training.checks import check_number
+
+__all__ = ["LearningRate", "Numbers", "Schedule", "check_learning_rate", "scheduled_rate"]
+
+Numbers: TypeAlias = dict[str, float]
+
+
+class Schedule:
+    """What optimizers ask of a schedule beyond being called; these answers need no memory."""
+
+    def __call__(self, step: int) -> float:
+        """Return the learning rate of the update that follows `step` others."""
+        raise NotImplementedError
+
+    def initial_numbers(self) -> Numbers:
+        """Return what the schedule remembers, before the first epoch."""
+        return {}
+
+    def after_epoch(self, numbers: Numbers, loss: float) -> Numbers:
+        """Return the numbers after an epoch of that mean training loss."""
+        del loss
+        return numbers
+
+
+LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
+
+
+def check_learning_rate(learning_rate: Any) -> None:
+    """Refuse what is neither a finite number of at least 0 nor callable.
+
+    Raises
+    ------
+    ValueError
+        The message names the argument, what came and what was expected.
+    """
+    if not callable(learning_rate):
+        check_number("learning_rate", learning_rate, at_least=0.0)
+
+
+def scheduled_rate(learning_rate: LearningRate, numbers: Numbers) -> float:
+    """Return the learning rate of the next update, for an optimizer's numbers."""
+    rate = learning_rate(int(numbers["step"])) if callable(learning_rate) else learning_rate
+    return rate * numbers.get("rate_factor", 1.0)
