@@ -127,7 +127,9 @@ def mean_absolute_error(arithmetic: Arithmetic, predictions: Array, targets: Arr
 
     predictions (…, batch, outputs); targets likewise, or (…, batch) for one output.
     """
-    errors = arithmetic.xp.abs(predictions - rows(arithmetic, targets, predictions))
+    t = rows(arithmetic, targets, predictions)
+    # Not predictions - t: nothing after it would take a denormal difference for 0.
+    errors = arithmetic.xp.abs(arithmetic.add(predictions, -t))
     return arithmetic.mean(arithmetic.mean(errors, axis=-1), axis=-1)
 
 

@@ -53,7 +53,8 @@ class Absolute(_Numbers):
         xp = arithmetic.xp
         t = rows(arithmetic, targets, z)
         signs = xp.astype(z > t, z.dtype) - xp.astype(z < t, z.dtype)
-        return average_of_elements(arithmetic, xp.abs(z - t), signs, weights)
+        # Not z - t: nothing after it would take a denormal difference for 0.
+        return average_of_elements(arithmetic, xp.abs(arithmetic.add(z, -t)), signs, weights)
 
 
 @dataclass(frozen=True)
