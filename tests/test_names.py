@@ -1,8 +1,10 @@
 """Choosing a piece by its name."""
 
+from dataclasses import dataclass
+
 import pytest
 
-from pluggable_mlp.names import choose
+from pluggable_mlp.names import choose, make
 
 TABLE = {"sigmoid": 1, "tanh": 2}
 
@@ -27,3 +29,33 @@ def test_nothing_is_suggested_for_what_is_like_nothing():
 def test_what_is_no_name_is_an_unknown_name(name):
     with pytest.raises(ValueError, match=f"activation is {name!r}, expected"):
         choose(TABLE, name, "activation")
+
+
+@dataclass(frozen=True)
+class Slope:
+    slope: float = 0.5
+    offset: float = 1.0
+
+
+PIECES = {"plain": len, "slope": Slope()}
+
+
+def test_a_piece_is_made_with_its_parameters_and_keeps_the_others():
+    assert make(PIECES, "slope", "activation", slope=2.0) == Slope(2.0, 1.0)
+    assert make(PIECES, "slope", "activation") is PIECES["slope"]
+    assert make(PIECES, "plain", "activation") is len
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "slope",
+            r"^activation 'slope' takes no slop; it takes slope, offset; did you mean 'slope'",
+        ),
+        ("plain", r"^activation 'plain' takes no slop; it takes no parameters$"),
+    ],
+)
+def test_a_parameter_that_a_piece_does_not_take(name, message):
+    with pytest.raises(ValueError, match=message):
+        make(PIECES, name, "activation", slop=2.0)

@@ -4,6 +4,7 @@ Shapes: parameters are a list with one dict {"W": (…, in, out), "b": (…, out
 x is (…, batch, in); labels are (…, batch) or rows (…, batch, outputs); weights (…, batch).
 """
 
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,11 @@ __all__ = ["check_inputs", "check_labels", "check_parameters", "check_sizes", "c
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """Return the layers' widths as a tuple of at least two positive integers, or raise."""
     checked = tuple(sizes)
-    if len(checked) < 2 or not all(isinstance(n, int) and n >= 1 for n in checked):
+    try:  # NumPy's integers are some; True is none
+        checked = tuple(-1 if isinstance(n, bool) else operator.index(n) for n in checked)
+    except TypeError:
+        checked = ()
+    if len(checked) < 2 or min(checked) < 1:
         raise ValueError(
             f"sizes is {sizes!r}, expected at least two positive integers: "
             "the inputs, the hidden layers' widths, the outputs"

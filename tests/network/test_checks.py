@@ -25,7 +25,9 @@ def with_layer(index, **changes):
     return changed
 
 
-@pytest.mark.parametrize("sizes", [[], [3], [3, 0], [3, -1, 2], [3, 2.0], "ab", [3, "2"]])
+@pytest.mark.parametrize(
+    "sizes", [[], [3], [3, 0], [3, -1, 2], [3, 2.0], "ab", [3, "2"], [3, True]]
+)
 def test_sizes(sizes):
     with pytest.raises(ValueError, match=r"sizes is .*, expected at least two positive integers"):
         MLP(sizes)
@@ -33,6 +35,9 @@ def test_sizes(sizes):
 
 def test_sizes_become_a_tuple():
     assert check_sizes([3, 2]) == (3, 2)
+    checked = check_sizes(np.asarray([3, 2]))
+    assert checked == (3, 2)
+    assert all(type(n) is int for n in checked)
 
 
 @pytest.mark.parametrize(
