@@ -1,5 +1,7 @@
 """1/x and 1/sqrt(x): accuracy, special values, and the same bits everywhere."""
 
+from typing import Any
+
 import array_api_compat.numpy as xp
 import mpmath as mp
 import numpy as np
@@ -60,11 +62,20 @@ class Careless(np.ndarray):
         return result.view(Careless)
 
 
+class CarelessNamespace:
+    """NumPy, whose selections give such arrays."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(xp, name)
+
+    def where(self, *arguments: Any) -> Careless:
+        return np.where(*arguments).view(Careless)
+
+
 def test_no_float32_quotient_is_trusted() -> None:
     x = np.random.default_rng(23).uniform(0.5, 2.0, 1000).astype(np.float32)
-    assert ((1.0 / x.view(Careless)).view(np.ndarray) != 1.0 / x).all()
-    found = reciprocal(xp, x.view(Careless))
-    assert (np.asarray(found) == 1.0 / x).all()
+    assert (np.asarray(1.0 / x.view(Careless)) != 1.0 / x).all()
+    assert (np.asarray(reciprocal(CarelessNamespace(), x)) == 1.0 / x).all()
 
 
 def test_special_values() -> None:
