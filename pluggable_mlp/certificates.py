@@ -62,7 +62,7 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
     Raises
     ------
     ValueError
-        If the file is missing, is no certificate, or its settings are not those it hashed.
+        If the file cannot be read, is no certificate, or contradicts itself.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -70,14 +70,15 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
             raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
         if _settings_sha256(content["settings"]) != content["settings_sha256"]:
             raise ValueError("its settings do not have the hash it states: it was edited")
-        for epoch in content["epochs"]:
-            float.fromhex(epoch["train_loss"]), float.fromhex(epoch["test_loss"])
-            str.encode(epoch["parameters_sha256"])
-        str.encode(content["data_sha256"] + content["initial_parameters_sha256"])
-        return content, Settings.from_dict(content["settings"])
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing; train --output writes certificate.json") from None
-    except (KeyError, TypeError, ValueError) as error:
+        settings = Settings.from_dict(content["settings"])
+        _refuse_contradictions(content, settings.epochs)
+        return content, settings
+    except OSError as error:
+        raise ValueError(
+            f"{path} is missing or no file ({error.strerror}); expected the certificate.json that "
+            "train --output writes"
+        ) from None
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is no certificate of a run: {error!r}") from None
 
 
@@ -107,6 +108,21 @@ def verify_epochs(
             yield Difference(line["epoch"], wrong, expected[wrong], found[wrong])
             return
         yield None
+
+
+def _refuse_contradictions(content: dict[str, Any], most: int) -> None:
+    """Refuse a certificate that states what no repetition of at most `most` epochs would check."""
+    epochs = content["epochs"]
+    if not 1 <= len(epochs) <= most:
+        raise ValueError(f"it has {len(epochs)} epochs, expected 1 to {most} by its settings")
+    for epoch in epochs:
+        if set(epoch) != {"train_loss", "test_loss", "parameters_sha256"}:
+            raise ValueError(f"an epoch holds {sorted(epoch)}, expected two losses and a hash")
+        float.fromhex(epoch["train_loss"]), float.fromhex(epoch["test_loss"])
+        str.encode(epoch["parameters_sha256"])
+    str.encode(content["data_sha256"] + content["initial_parameters_sha256"])
+    if content["final_parameters_sha256"] != epochs[-1]["parameters_sha256"]:
+        raise ValueError("final_parameters_sha256 is not that of the last epoch")
 
 
 def _certified(line: dict[str, Any]) -> dict[str, str]:

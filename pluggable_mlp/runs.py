@@ -168,11 +168,16 @@ def claim_folder(folder: Path) -> None:
     Raises
     ------
     ValueError
-        If it exists and is no empty folder.
+        If it exists and is no empty folder, or cannot be made.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"--output {folder} already holds something; name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"--output {folder} cannot be made: {error.strerror}; name a folder where you may write"
+        ) from None
 
 
 def load_run(folder: Path, backend: Any) -> tuple[dict[str, Any], Settings, MLP, Parameters]:
@@ -188,15 +193,23 @@ def load_run(folder: Path, backend: Any) -> tuple[dict[str, Any], Settings, MLP,
         config = json.loads(path.read_text(encoding="utf-8"))
         settings = Settings.from_dict(config["settings"])
         mlp = settings.make_mlp(config["features"], config["classes"])
-    except FileNotFoundError:
+        _check_scale(config["scale"])
+    except OSError as error:
         raise ValueError(
-            f"{path} is missing; expected a folder written by train --output"
+            f"{path} is missing or no file ({error.strerror}); expected a folder written by "
+            "train --output"
         ) from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     parameters = load_parameters(folder / "model.safetensors", backend)
     check_parameters(mlp, parameters)
     return config, settings, mlp, parameters
+
+
+def _check_scale(scale: Any) -> None:
+    """Refuse what no 8-bit integers can be multiplied by; None is for data of floats."""
+    if scale is not None and not (isinstance(scale, float) and 0 < scale <= 1):
+        raise ValueError(f"scale is {scale!r}, expected a number above 0 and at most 1, or null")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -19,6 +19,8 @@ from pluggable_mlp.training.schedules import make_schedule
 
 __all__ = ["Settings"]
 
+_TEXTS = {"data": str, "activation": str, "optimizer": str}
+_TEXTS_OR_NONE = dict.fromkeys(("norm", "schedule", "class_weight"), str | None)
 _WHOLE_NUMBERS = {"batch_size": 1, "epochs": 1, "seed": 0, "warmup": 0}
 _LOSS = "softmax_cross_entropy"
 
@@ -57,12 +59,17 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, kind in (_TEXTS | _TEXTS_OR_NONE).items():
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, expected a text")
         choose(ARITHMETICS, self.arithmetic, "arithmetic")
         choose({"float32": 0, "float64": 0}, self.dtype, "dtype")
         for name, least in _WHOLE_NUMBERS.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least or value >= 2**64:
-                raise ValueError(f"{name} is {value!r}, expected an integer of at least {least}")
+            if type(value) is not int or not least <= value < 2**64:
+                raise ValueError(
+                    f"{name} is {value!r}, expected an integer of at least {least} and below 2**64"
+                )
         if self.class_weight not in (None, "balanced"):
             raise ValueError(f"class_weight is {self.class_weight!r}, expected 'balanced'")
         self.make_optimizer(examples=1_000_000 * self.batch_size)

@@ -63,9 +63,10 @@ def predict(
         arithmetic=settings.arithmetic,
         backend=place,
     )
-    header = ["prediction", *(f"p{k}" for k in range(mlp.sizes[-1]))]
+    # All rows are made before the file is opened: a fault in the inputs leaves an old file alone.
+    table = [["prediction", *(f"p{k}" for k in range(mlp.sizes[-1]))], *rows]
     if output is None:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
+        csv.writer(sys.stdout, lineterminator="\n").writerows(table)
     else:
         with output.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+            csv.writer(file, lineterminator="\n").writerows(table)

@@ -107,3 +107,40 @@ def test_a_damaged_run_is_named(command, run, tmp_path, victim, damage):
     assert outcome.code == 2
     assert victim in outcome.err
     assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("scale", ["absent", "1", 0.0, -0.5, float("nan"), True])
+def test_a_wrong_scale_is_named(command, run, tmp_path, scale):
+    folder = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text())
+    config["scale"] = scale
+    if scale == "absent":
+        del config["scale"]
+    (folder / "config.json").write_text(json.dumps(config))
+    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    outcome = command("predict", folder, tmp_path / "x.npy")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "config.json is damaged" in outcome.err
+    assert "scale" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("data", 5), ("activation", 5), ("optimizer", None), ("norm", 5), ("epochs", True)],
+)
+def test_a_setting_of_another_kind_is_named(command, run, tmp_path, name, value):
+    folder = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"][name] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    outcome = command("evaluate", folder)
+    assert outcome.code == 2
+    assert f"{name} is {value!r}, expected" in outcome.err
+
+
+def test_wrong_inputs_leave_an_old_file_of_predictions_alone(command, run, tmp_path):
+    np.save(tmp_path / "narrow.npy", np.zeros((2, 63)))
+    (tmp_path / "p.csv").write_text("old")
+    outcome = command("predict", run, tmp_path / "narrow.npy", "--output", tmp_path / "p.csv")
+    assert outcome.code == 2
+    assert (tmp_path / "p.csv").read_text() == "old"

@@ -70,7 +70,7 @@ def test_edited_settings_and_other_data_are_refused(command, certificate, tmp_pa
     assert "name the right ones with --data" in outcome.err
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 2}', "null"])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 2}', "null", 100_000 * "["])
 def test_what_is_no_certificate_is_refused(command, tmp_path, text):
     path = tmp_path / "certificate.json"
     path.write_text(text)
@@ -84,3 +84,29 @@ def test_a_missing_certificate(command, tmp_path):
     outcome = command("verify", tmp_path / "certificate.json")
     assert outcome.code == 2
     assert "is missing" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("edit", "fault"),
+    [
+        (lambda content: content.update(epochs=[]), "it has 0 epochs"),
+        (lambda content: content.update(epochs=3 * content["epochs"]), "it has 6 epochs"),
+        (lambda content: content["epochs"][0].update(extra="1"), "an epoch holds"),
+        (lambda content: content["epochs"][0].pop("test_loss"), "an epoch holds"),
+        (lambda content: content["epochs"][0].update(train_loss="0x1p99999"), "too large"),
+        (lambda content: content.update(final_parameters_sha256="0" * 64), "of the last epoch"),
+    ],
+)
+def test_a_certificate_that_contradicts_itself_is_refused(command, certificate, edit, fault):
+    content = json.loads(certificate.read_text())
+    edit(content)
+    certificate.write_text(json.dumps(content))
+    outcome = command("verify", certificate)
+    assert outcome.code == 2
+    assert fault in outcome.err
+
+
+def test_a_folder_in_place_of_a_certificate(command, certificate):
+    outcome = command("verify", certificate.parent)
+    assert outcome.code == 2
+    assert "expected the certificate.json that train --output writes" in outcome.err
