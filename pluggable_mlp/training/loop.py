@@ -125,7 +125,7 @@ def training_epochs(
     """
     bound = get_arithmetic(arithmetic, backend.xp)
     check_full_batch(mlp, optimizer, examples, batch_size)
-    model = first_model(mlp, parameters, optimizer)
+    model = first_model(mlp, parameters, optimizer, bound)
     take_step = make_step(mlp, optimizer, bound)
     numbers = itertools.count()
     for number in range(1, epochs + 1):

@@ -13,7 +13,7 @@ from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.optimizers import LBFGS, AnyOptimizer, State, averaged_parameters
-from pluggable_mlp.training.trees import Tree, merge, split
+from pluggable_mlp.training.trees import Tree, map_arrays, merge, split
 
 __all__ = ["Model", "Step", "check_full_batch", "first_model", "make_step"]
 
@@ -44,9 +44,16 @@ class Model(NamedTuple):
 Step = Callable[[Model, Batch, TrainingStep], tuple[Array, Model]]
 
 
-def first_model(mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer) -> Model:
-    """Return the model before the first step."""
-    statistics, trained = split(parameters, mlp.statistics)
+def first_model(
+    mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, arithmetic: Arithmetic
+) -> Model:
+    """Return the model before the first step, its parameters as the arithmetic knows numbers."""
+
+    def known(array: Array) -> Array:
+        # A sum of one term is that term; of a denormal number, 0 under `reproducible`.
+        return arithmetic.sum(arithmetic.xp.expand_dims(array, axis=-1), axis=-1)
+
+    statistics, trained = split(map_arrays(known, parameters), mlp.statistics)
     return Model(trained, statistics, optimizer.init(trained))
 
 

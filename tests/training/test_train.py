@@ -127,3 +127,17 @@ def test_two_devices_in_one_call_are_named():
     elsewhere = MLP_342.initialize(seed=0, backend=get_backend("array_api_strict:device2"))
     with pytest.raises(ValueError, match=r"device2.*device1"):
         train(MLP_342, PIXELS / 256, LABELS, backend=backend, parameters=elsewhere)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
+    """Some libraries take them for 0 whatever they are told; all others are kept, bit by bit."""
+    smallest = np.finfo(dtype).smallest_normal
+    kept = np.asarray([[smallest, -1.5], [0.1, 3e-33]], dtype=dtype)
+    start = [{"W": kept, "b": np.asarray([smallest / 2, -smallest / 2], dtype=dtype)}]
+    still = {"optimizer": SGD(0.0), "epochs": 1, "dtype": dtype, "arithmetic": "reproducible"}
+    x, labels = np.zeros((4, 2)), np.asarray([0, 1, 1, 0])
+    found = train(MLP([2, 2]), x, labels, backend=NUMPY, parameters=start, **still).parameters
+    assert found[0]["W"].tobytes() == kept.tobytes()
+    assert found[0]["b"].tobytes() == np.zeros(2, dtype=dtype).tobytes()
+    assert start[0]["b"][0] > 0.0
