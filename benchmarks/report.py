@@ -1,31 +1,23 @@
-"""From the results of a folder to Markdown and the plot; and into the documents, where asked.
+"""From the results of a folder to its tables in Markdown, and to the plot.
 
-    python benchmarks/report.py
-
-writes the tables again from the committed results, and puts them into README.md and docs/*.md
-between `<!-- benchmarks: NAME -->` and `<!-- /benchmarks -->`.
+How a table is made belongs in `tables.py` and `paper.py`; `docs/include.py` puts them into the
+documents.
 """
 
 import json
-import re
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package benchmarks
 
 from benchmarks.paper import products_table, roofline_table, scaling_table
 from benchmarks.plot import plot_steps
 from benchmarks.tables import TABLES, headline
 
-__all__ = ["RESULTS", "blocks", "folder_of", "insert_blocks", "read_results", "write_report"]
+__all__ = ["folder_of", "named_tables", "read_results", "recorded_tables", "write_report"]
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
-_BLOCK = re.compile(r"(<!-- benchmarks: ([\w-]+) -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
+RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def folder_of(backend: str, quick: bool) -> Path:
+def folder_of(backend: str, quick: bool = False) -> Path:
     """Return where results of a backend are kept; those of a quick run apart."""
     return RESULTS / ("quick" if quick else "") / ("" if backend == "numpy" else backend)
 
@@ -41,9 +33,12 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def blocks(backend: str, results: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Return every table by its name: those of the parts, `headline`, `machine`, …"""
+def named_tables(backend: str, results: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return every table by its name: those of the parts, `headline`, `machine`, `price`, …"""
     tables = {name: TABLES[name][1](backend, results[name]) for name in TABLES if name in results}
+    if "reproducible_price" in tables:
+        measured_on = describe(results["reproducible_price"]["machine"])
+        tables["price"] = f"{tables['reproducible_price']}\n\nMeasured on {measured_on}"
     steps = results.get("steps")
     if steps:
         tables["headline"] = headline(backend, steps, results.get("fit"))
@@ -82,7 +77,7 @@ def _speed(machine: dict[str, Any]) -> str:
 def write_report(backend: str, folder: Path) -> str:
     """Write benchmark.md and benchmark.svg beside a folder's results, and return the former."""
     results = read_results(folder)
-    tables = blocks(backend, results)
+    tables = named_tables(backend, results)
     parts = ["# Benchmark", "Made by `python benchmarks/run.py`; medians of samples in turn."]
     if "headline" in tables:
         parts += ["## In short", tables["headline"]]
@@ -98,30 +93,10 @@ def write_report(backend: str, folder: Path) -> str:
     return text
 
 
-def insert_blocks(text: str, tables: dict[str, str]) -> str:
-    """Return a document with each block that there is a table for replaced by it."""
-
-    def replaced(found: re.Match[str]) -> str:
-        begin, name, end = found.groups()
-        return f"{begin}{tables[name]}\n{end}" if name in tables else found.group()
-
-    return _BLOCK.sub(replaced, text)
-
-
-def main() -> None:
-    """Write the tables of the committed results, and put them into the documents."""
-    tables: dict[str, str] = {}
-    for backend in ("cupy", "numpy"):
-        folder = folder_of(backend, quick=False)
-        results = read_results(folder)
-        if results:
-            write_report(backend, folder)
-        prefix = "" if backend == "numpy" else f"{backend}-"
-        tables.update({prefix + name: t for name, t in blocks(backend, results).items()})
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(insert_blocks(text, tables), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def recorded_tables() -> dict[str, str]:
+    """Return the tables of the committed results; the names of CuPy's begin with "cupy-"."""
+    return {
+        prefix + name: table
+        for backend, prefix in (("numpy", ""), ("cupy", "cupy-"))
+        for name, table in named_tables(backend, read_results(folder_of(backend))).items()
+    }

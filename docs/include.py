@@ -4,8 +4,8 @@
 
 - the block of code after `<!-- include: FILE NAME … -->`: the functions, classes, methods
   (`Class.method`) or constants of these names, as FILE has them, without their docstrings;
-- all between `<!-- begin price -->` and `<!-- end price -->`: the table of
-  benchmarks/results/reproducible_price.json.
+- all between `<!-- begin NAME -->` and `<!-- end NAME -->`: the table of that name, made of the
+  figures that `python benchmarks/run.py` recorded.
 
 With `--check` it writes nothing; it names the pages that are out of date and exits with 1.
 Prose belongs in the pages.
@@ -13,7 +13,6 @@ Prose belongs in the pages.
 
 import argparse
 import ast
-import json
 import re
 import sys
 import textwrap
@@ -21,30 +20,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["INCLUDED", "PAGES", "price_table", "rendered", "source_of"]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package benchmarks
+
+from benchmarks.report import recorded_tables
+
+__all__ = ["INCLUDED", "PAGES", "rendered", "source_of"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
-PRICE = ROOT / "benchmarks" / "results" / "reproducible_price.json"
 
 INCLUDED = re.compile(
     r"(?P<marker><!-- include: (?P<file>\S+) (?P<names>[^>]+) -->\n)(```python\n.*?^```\n)?",
     re.DOTALL | re.MULTILINE,
 )
-_PRICED = re.compile(r"(<!-- begin price -->\n).*?(<!-- end price -->)", re.DOTALL)
-
-# Of the price table: heading, and how a case fills it.
-_COLUMNS = {
-    "backend": "{backend}",
-    "batch": "{batch}",
-    "network": "{network}",
-    "data": "{data}",
-    "dtype": "{dtype}",
-    "native, ms a step": "{native_ms:.2f}",
-    "reproducible, ms a step": "{reproducible_ms:.2f}",
-    "times native": "{ratio:.1f}",
-    "peak memory, times native": "{peak_memory_ratio:.2f}",
-}
+MEASURED = re.compile(
+    r"(?P<begin><!-- begin (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL
+)
+_NOT_YET = "Not measured yet: `python benchmarks/run.py` does it."
 
 
 def rendered(page: str) -> str:
@@ -56,7 +48,11 @@ def rendered(page: str) -> str:
         If a marker names a file or a definition that does not exist.
     """
     page = INCLUDED.sub(lambda found: found["marker"] + _block(found["file"], found["names"]), page)
-    return _PRICED.sub(lambda found: found[1] + price_table() + found[2], page)
+    tables = recorded_tables()
+    return MEASURED.sub(
+        lambda found: found["begin"] + tables.get(found["name"], _NOT_YET) + "\n" + found["end"],
+        page,
+    )
 
 
 def _block(file: str, names: str) -> str:
@@ -104,18 +100,6 @@ def _docstring_lines(node: ast.AST, lines: list[str]) -> Iterator[int]:
         while number <= last or not lines[number - 1].strip():
             yield number
             number += 1
-
-
-def price_table() -> str:
-    """Return what reproducible training costs, as a Markdown table, from the recorded figures."""
-    if not PRICE.is_file():
-        return f"Not measured yet: there is no `{PRICE.relative_to(ROOT)}`.\n"
-    recorded = json.loads(PRICE.read_text(encoding="utf-8"))
-    rows = [list(_COLUMNS), ["---"] * len(_COLUMNS)]
-    rows += [[cell.format(**case) for cell in _COLUMNS.values()] for case in recorded["cases"]]
-    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    machine = ", ".join(f"{key} {value}" for key, value in recorded["machine"].items())
-    return f"{table}\nMeasured on: {machine}.\n"
 
 
 def main() -> int:

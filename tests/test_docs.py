@@ -5,7 +5,6 @@ How the pages are filled is in docs/include.py.  That README's two commands work
 
 import importlib.util
 import inspect
-import json
 import re
 import shlex
 from pathlib import Path
@@ -90,16 +89,13 @@ def test_what_is_not_there_is_named():
         include.rendered("<!-- include: gone.py K -->\n")
 
 
-def test_the_price_table_is_the_recorded_one(tmp_path, monkeypatch):
-    case = {"backend": "numpy", "batch": 256, "network": "784-512-10", "dtype": "float32"}
-    case |= {"data": "pixels", "native_ms": 2.0, "reproducible_ms": 5.0, "ratio": 2.5}
-    case["peak_memory_ratio"] = 1.25
-    recorded = tmp_path / "price.json"
-    recorded.write_text(json.dumps({"cases": [case], "machine": {"threads": 2, "numpy": "2.4"}}))
-    monkeypatch.setattr(include, "PRICE", recorded)
-    page = include.rendered("<!-- begin price -->\nold\n<!-- end price -->\n")
-    assert "| numpy | 256 | 784-512-10 | pixels | float32 | 2.00 | 5.00 | 2.5 | 1.25 |\n" in page
-    assert "\nMeasured on: threads 2, numpy 2.4.\n<!-- end price -->" in page
+def test_measured_tables_are_the_recorded_ones(monkeypatch):
+    monkeypatch.setattr(include, "recorded_tables", lambda: {"price": "| new |"})
+    block = "<!-- begin {0} -->\nold\n<!-- end {0} -->\n"
+    page = include.rendered("before\n" + block.format("price") + block.format("other") + "after\n")
+    assert "before\n<!-- begin price -->\n| new |\n<!-- end price -->\n" in page
+    assert "<!-- begin other -->\nNot measured yet" in page
+    assert page.endswith("<!-- end other -->\nafter\n")
     assert "old" not in page
 
 

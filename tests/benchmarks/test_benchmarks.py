@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from benchmarks.parts import scaling
 from benchmarks.workers import Worker, WorkerFailed
 from pluggable_mlp.randomness import permutation
 
+ROOT = Path(__file__).parents[2]
 JOBS = [
     Job((20, 12, 10), 4, "sgd", examples=4 * TRIAL_STEPS, test_examples=8),
     Job((20, 12, 11, 10), 4, "adam", examples=4 * TRIAL_STEPS, test_examples=8),
@@ -223,14 +225,6 @@ def test_the_headline_says_what_the_samples_say():
     assert found["its time / ours"] == "2.50"
 
 
-def test_documents_get_their_tables_and_keep_the_rest():
-    text = "before\n<!-- benchmarks: steps -->\nold\n<!-- /benchmarks -->\nafter\n"
-    other = "<!-- benchmarks: fit -->\nold\n<!-- /benchmarks -->\n"
-    new = report.insert_blocks(text + other, {"steps": "new"})
-    assert new == text.replace("old", "new") + other
-    assert report.insert_blocks(new, {"steps": "new"}) == new
-
-
 def test_a_report_is_written_of_whatever_was_measured(tmp_path):
     pytest.importorskip("matplotlib")
     (tmp_path / "steps.json").write_text(json.dumps(STEPS))
@@ -241,11 +235,32 @@ def test_a_report_is_written_of_whatever_was_measured(tmp_path):
     assert "<svg" in (tmp_path / "benchmark.svg").read_text()
 
 
-@pytest.mark.parametrize("path", [report.ROOT / "README.md", *(report.ROOT / "docs").glob("*.md")])
+def test_recorded_tables_are_of_both_backends(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    (tmp_path / "cupy").mkdir()
+    case = {"backend": "jax", "batch": 128, "network": "784-100-10", "dtype": "float32"}
+    case |= {"data": "8-bit pixels", "native_ms": 2.0, "reproducible_ms": 5.0, "ratio": 2.5}
+    case |= {"peak_memory_ratio": None}
+    failed = {key: case[key] for key in ("backend", "batch", "network", "dtype", "data")}
+    price = {"cases": [case, {**failed, "failed": "why"}], "machine": MACHINE}
+    (tmp_path / "reproducible_price.json").write_text(json.dumps(price))
+    (tmp_path / "cupy" / "steps.json").write_text(json.dumps(STEPS | {"cells": []}))
+    found = report.recorded_tables()
+    assert {"price", "cupy-steps", "cupy-headline"} <= set(found)
+    row, other = found["price"].splitlines()[2:4]
+    assert cells_of(row)[4:] == ["2", "5", "2.50", ""]
+    assert cells_of(other)[4] == "why"
+    assert "a processor, 2 threads" in found["price"]
+
+
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+KNOWN = {*tables.TABLES, "headline", "machine", "price", "scaling", "machine-speed", "products"}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_name_tables_that_there_are(path):
-    parts = {*tables.TABLES, "headline", "machine", "scaling", "machine-speed", "products"}
-    known = parts | {"roofline"} | {f"cupy-{name}" for name in parts}
-    assert set(re.findall(r"<!-- benchmarks: ([\w-]+) -->", path.read_text())) <= known
+    named = re.findall(r"<!-- begin ([\w-]+) -->", path.read_text("utf-8"))
+    assert {name.removeprefix("cupy-") for name in named} <= KNOWN | {"roofline"}
 
 
 def test_operations_and_bytes_of_a_step_by_hand():
