@@ -12,6 +12,7 @@ import argparse
 import math
 
 from pluggable_mlp import MLP, SGD, BackendUnavailable, get_backend, train
+from pluggable_mlp.backends.contract import Backend
 from pluggable_mlp.data import DataError, Dataset, load_dataset
 
 TRAINING_IMAGES = 50_000  # the first ones of MNIST's 60,000, as in the classic file
@@ -20,16 +21,7 @@ SHADES = " .:-=+*#%@"
 
 def main() -> None:
     """Train, print the mean loss of each epoch, then read a digit that was not trained on."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="mnist", help="mnist, digits, or a path")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--backend", default="numpy", help="numpy, cupy, torch, jax, …")
-    options = parser.parse_args()
-    try:
-        backend, data = get_backend(options.backend), load_dataset(options.data)
-    except (BackendUnavailable, DataError, ValueError) as error:
-        parser.error(str(error))
-
+    backend, data, epochs = choices()
     images, labels = data.train_inputs[:TRAINING_IMAGES], data.train_labels[:TRAINING_IMAGES]
     print(f"{len(images):,} images of {images.shape[1]} pixels on {backend.name}:{backend.device}")
     mlp = MLP(
@@ -45,7 +37,7 @@ def main() -> None:
         scale=data.scale,
         backend=backend,
         optimizer=SGD(learning_rate=0.01),
-        epochs=options.epochs,
+        epochs=epochs,
         batch_size=1,
         shuffle=False,
         dtype="float64",
@@ -64,6 +56,21 @@ def main() -> None:
     right = (probabilities.argmax(axis=1) == data.test_labels).mean()
     print(f"\n{right:.2%} of {len(pixels):,} test images are read as they should be; the first:\n")
     show(data, probabilities[0])
+
+
+def choices() -> tuple[Backend, Dataset, int]:
+    """Return the backend, the data and the number of epochs that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="mnist", help="mnist, digits, or a path")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--backend", default="numpy", help="numpy, cupy, torch, jax, …")
+    options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error(f"--epochs is {options.epochs}, expected an integer of at least 1")
+    try:
+        return get_backend(options.backend), load_dataset(options.data), options.epochs
+    except (BackendUnavailable, DataError, ValueError) as error:
+        parser.error(str(error))
 
 
 def show(data: Dataset, probabilities) -> None:

@@ -72,6 +72,7 @@ def test_the_seed_decides_the_result(command, tmp_path):
         (["--epochs", "-1"], ["epochs is -1"]),
         (["--learning-rate", "nan"], ["learning_rate is nan"]),
         (["--seed", "-1"], ["seed is -1"]),
+        (["--seed", str(2**64)], ["seed is", "below 2**64"]),
         (["--arithmetic", "exact"], ["arithmetic is 'exact'", "native"]),
         (["--backend", "numpi"], ["backend is 'numpi'", "did you mean 'numpy'"]),
         (["--data", "nowhere.csv"], ["nowhere.csv", "no such file"]),
@@ -131,3 +132,10 @@ def test_an_interrupted_run_saves_its_whole_epochs_and_ends_with_130(tmp_path: P
     assert summary["epochs"] == len((folder / "metrics.jsonl").read_text().splitlines()) >= 1
     assert "test accuracy" in out
     assert np.isfinite(load_file(folder / "model.safetensors")["0.W"]).all()
+
+
+def test_a_folder_that_cannot_be_made_is_named(command, tmp_path):
+    (tmp_path / "file").write_text("")
+    outcome = command("train", "--quiet", "--output", tmp_path / "file" / "run")
+    assert outcome.code == 2
+    assert f"--output {tmp_path / 'file' / 'run'} cannot be made" in outcome.err
