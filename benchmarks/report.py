@@ -15,6 +15,7 @@ from benchmarks.tables import TABLES, headline
 __all__ = ["folder_of", "named_tables", "read_results", "recorded_tables", "write_report"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
+PLOT = "Time of a step over the time of its matrix products"
 
 
 def folder_of(backend: str, quick: bool = False) -> Path:
@@ -43,6 +44,8 @@ def named_tables(backend: str, results: dict[str, dict[str, Any]]) -> dict[str, 
     if steps:
         tables["headline"] = headline(backend, steps, results.get("fit"))
         tables["machine"] = describe(steps["machine"])
+        folder = folder_of(backend).relative_to(RESULTS.parent.parent).as_posix()
+        tables["plot"] = f"![{PLOT}](../{folder}/benchmark.svg)"  # from a page in docs/
     if "scaling" in results:
         tables["scaling"] = scaling_table(results["scaling"])
     if "roofline" in results:
@@ -82,7 +85,7 @@ def write_report(backend: str, folder: Path) -> str:
     if "headline" in tables:
         parts += ["## In short", tables["headline"]]
         plot_steps(backend, results["steps"], folder / "benchmark.svg")
-        parts += ["![Steps](benchmark.svg)"]
+        parts += [f"![{PLOT}](benchmark.svg)"]
     for name, (title, _) in TABLES.items():
         if name in tables:
             parts += [f"## {title}", tables[name], f"On: {describe(results[name]['machine'])}"]

@@ -236,17 +236,19 @@ def test_a_report_is_written_of_whatever_was_measured(tmp_path):
 
 
 def test_recorded_tables_are_of_both_backends(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "RESULTS", tmp_path)
-    (tmp_path / "cupy").mkdir()
+    results = tmp_path / "benchmarks" / "results"
+    monkeypatch.setattr(report, "RESULTS", results)
+    (results / "cupy").mkdir(parents=True)
     case = {"backend": "jax", "batch": 128, "network": "784-100-10", "dtype": "float32"}
     case |= {"data": "8-bit pixels", "native_ms": 2.0, "reproducible_ms": 5.0, "ratio": 2.5}
     case |= {"peak_memory_ratio": None}
     failed = {key: case[key] for key in ("backend", "batch", "network", "dtype", "data")}
     price = {"cases": [case, {**failed, "failed": "why"}], "machine": MACHINE}
-    (tmp_path / "reproducible_price.json").write_text(json.dumps(price))
-    (tmp_path / "cupy" / "steps.json").write_text(json.dumps(STEPS | {"cells": []}))
+    (results / "reproducible_price.json").write_text(json.dumps(price))
+    (results / "cupy" / "steps.json").write_text(json.dumps(STEPS | {"cells": []}))
     found = report.recorded_tables()
     assert {"price", "cupy-steps", "cupy-headline"} <= set(found)
+    assert found["cupy-plot"].endswith("(../benchmarks/results/cupy/benchmark.svg)")
     row, other = found["price"].splitlines()[2:4]
     assert cells_of(row)[4:] == ["2", "5", "2.50", ""]
     assert cells_of(other)[4] == "why"
@@ -254,13 +256,16 @@ def test_recorded_tables_are_of_both_backends(tmp_path, monkeypatch):
 
 
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-KNOWN = {*tables.TABLES, "headline", "machine", "price", "scaling", "machine-speed", "products"}
+KNOWN = {
+    *tables.TABLES, "headline", "machine", "plot", "price", "scaling", "machine-speed", "products",
+    "roofline",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_name_tables_that_there_are(path):
     named = re.findall(r"<!-- begin ([\w-]+) -->", path.read_text("utf-8"))
-    assert {name.removeprefix("cupy-") for name in named} <= KNOWN | {"roofline"}
+    assert {name.removeprefix("cupy-") for name in named} <= KNOWN
 
 
 def test_operations_and_bytes_of_a_step_by_hand():
