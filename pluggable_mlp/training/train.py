@@ -160,14 +160,7 @@ def train(
     if parameters is None:
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
     else:
-        check_parameters(mlp, parameters)
-        W = parameters[0]["W"]
-        common_namespace(parameters=W, inputs=examples.inputs)
-        if W.dtype != examples.dtype:
-            raise ValueError(
-                f"parameters are {W.dtype}, but dtype is {dtype!r}; "
-                "ask for the parameters' own, or convert them with xp.astype"
-            )
+        _check_start(mlp, parameters, examples)
     history = []
     for epoch in training_epochs(
         mlp,
@@ -186,3 +179,15 @@ def train(
         if on_epoch:
             on_epoch(epoch)
     return Training(parameters, history)
+
+
+def _check_start(mlp: MLP, parameters: Parameters, examples: Examples) -> None:
+    """Refuse parameters that the examples cannot train."""
+    check_parameters(mlp, parameters)
+    W = parameters[0]["W"]
+    common_namespace(parameters=W, inputs=examples.inputs)
+    if W.dtype != examples.dtype:
+        raise ValueError(
+            f"parameters are {W.dtype}, but dtype is {examples.dtype}; "
+            "ask for the parameters' own, or convert them with xp.astype"
+        )
