@@ -40,8 +40,8 @@ def words(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[np.uint
     ValueError
         If the seed is out of its range.
     """
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"seed is {seed}, expected an integer from 0 to 2**64 - 1")
+    if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**64):
+        raise ValueError(f"seed is {seed!r}, expected an integer from 0 to 2**64 - 1")
     key = np.asarray([seed, PURPOSES[purpose]], dtype=np.uint64)
     # The generator counts in the first two words of the counter; the step stands above them.
     counter = np.asarray([0, 0, step, 0], dtype=np.uint64)

@@ -58,7 +58,7 @@ def test_words_are_philox_at_their_address(seed, purpose, number, step):
     assert randomness.words(seed, purpose, step, 11).tolist() == expected[:11]
 
 
-@pytest.mark.parametrize("seed", [-1, 2**64])
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, None])
 def test_a_seed_out_of_range_is_refused(seed):
     with pytest.raises(ValueError, match=rf"seed is {seed}, expected .* 0 to 2\*\*64 - 1"):
         randomness.words(seed, "shuffle", 0, 1)

@@ -126,7 +126,14 @@ class MLP:
         backend : Backend
             Where the arrays will be.
         dtype : {"float32", "float64"}
+
+        Raises
+        ------
+        ValueError
+            If the seed or the dtype is none of these.
         """
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
         initializer = INITIALIZERS[self.initializer]
         streams = itertools.count()
         drawn = [

@@ -226,3 +226,9 @@ def test_the_docstrings_example_holds():
 
     assert doctest.testmod(mlp_module).failed == 0
     assert doctest.testmod(mlp_module).attempted > 0
+
+
+@pytest.mark.parametrize("dtype", ["int64", "complex64", "float16", None])
+def test_parameters_of_another_dtype_are_refused(dtype):
+    with pytest.raises(ValueError, match="dtype is .*, expected 'float32' or 'float64'"):
+        MLP([2, 1]).initialize(seed=0, backend=get_backend("numpy"), dtype=dtype)
