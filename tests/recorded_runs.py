@@ -41,6 +41,8 @@ RUNS: dict[str, tuple[list[int], dict[str, Any], str, dict[str, Any], str, bool]
         [49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion", {}, "float32", False
     ),
     "muon, float32": ([49, 12, 11, 10], {"activation": "gelu_tanh"}, "muon", {}, "float32", False),
+    "lbfgs, float32": ([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float32", False),
+    "lbfgs, float64": ([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float64", False),
 }  # fmt: skip
 
 STEPS, BATCH = 20, 32
@@ -80,15 +82,16 @@ def run(name: str, backend: Any) -> str:
         getattr(xp, dtype),
         1 / 256 if pixels else None,
     )
-    (epoch,) = training_epochs(
+    full = optimizer == "lbfgs"  # takes all examples at once, in each of 20 epochs
+    *_, epoch = training_epochs(
         mlp,
         mlp.initialize(seed=7, backend=backend, dtype=dtype),
         examples,
         backend=backend,
         optimizer=make_optimizer(optimizer, **parameters),
         arithmetic="reproducible",
-        epochs=1,
-        batch_size=BATCH,
+        epochs=STEPS if full else 1,
+        batch_size=STEPS * BATCH if full else BATCH,
         seed=7,
     )
     digest = hashlib.sha256(epoch.train_loss.hex().encode())
