@@ -2,7 +2,8 @@
 # Everything that must hold before a change lands, from a clean copy of the committed tree in
 # fresh virtual environments: the README's test command as it stands there, the suite with every
 # CPU backend required, lint, format, types, import layers, and the built wheel and sdist.
-# PYTHON names the interpreter (default python3).
+# PYTHON names the interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real data, without
+# which the tests that need them are skipped by name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
@@ -10,12 +11,6 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 python=${PYTHON:-python3}
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
-
-# Real data, if it stands beside the checkout; tests that need it skip by name otherwise.
-if [ -z "${PLUGGABLE_MLP_DATA:-}" ] && [ -d "$top/../shared/data" ]; then
-    PLUGGABLE_MLP_DATA=$(cd "$top/../shared/data" && pwd)
-    export PLUGGABLE_MLP_DATA
-fi
 
 step "a clean copy"
 git -C "$top" archive --format=tar HEAD | (mkdir "$scratch/checkout" && tar -x -C "$scratch/checkout")

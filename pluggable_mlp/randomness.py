@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pluggable_mlp.arithmetic.reproducible.logarithm import log
+from pluggable_mlp.arithmetic.reproducible.square_root import sqrt
 
 __all__ = ["normal", "permutation", "uniform", "words"]
 
@@ -74,7 +75,7 @@ def normal(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float6
     r = 0.180625 - q * q
     central = q * _ratio(_CENTRAL, np.maximum(r, 0.0))
     # sqrt(-log of the smaller tail): 1.6 at |q| = 0.425, where the central region ends.
-    tail = np.sqrt(-log(np, np.minimum(p, 1.0 - p)))
+    tail = sqrt(np, -log(np, np.minimum(p, 1.0 - p)))
     outer = np.where(
         tail <= 5.0,
         _ratio(_MIDDLE, np.minimum(tail, 5.0) - 1.6),

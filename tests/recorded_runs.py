@@ -29,8 +29,14 @@ RUNS: dict[str, tuple[list[int], dict[str, Any], str, dict[str, Any], str, bool]
     "momentum, float32": (
         [49, 30, 10], {"activation": "relu"}, "sgd", {"momentum": 0.9}, "float32", False
     ),
+    "momentum, float64": (
+        [49, 30, 10], {"activation": "relu"}, "sgd", {"momentum": 0.9, "nesterov": True},
+        "float64", False,
+    ),
+    "rmsprop, float32": ([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float32", False),
     "rmsprop, float64": ([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float64", False),
     "adam with a schedule, float32": ([49, 16, 10], PLAIN, "adam", {}, "float32", True),
+    "adam with a schedule, float64": ([49, 16, 10], PLAIN, "adam", {}, "float64", True),
     "adamw, many pieces, float32": (
         [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "average": 0.9}, "float32", False
     ),
@@ -40,6 +46,10 @@ RUNS: dict[str, tuple[list[int], dict[str, Any], str, dict[str, Any], str, bool]
     "lion, batch normalization, float32": (
         [49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion", {}, "float32", False
     ),
+    "lion, batch normalization, float64": (
+        [49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion", {}, "float64", False
+    ),
+    "muon, float64": ([49, 12, 11, 10], {"activation": "leaky_relu"}, "muon", {}, "float64", False),
     "muon, float32": ([49, 12, 11, 10], {"activation": "gelu_tanh"}, "muon", {}, "float32", False),
     "lbfgs, float32": ([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float32", False),
     "lbfgs, float64": ([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float64", False),

@@ -1,9 +1,9 @@
 """The command line: every command in a module of its own, errors and exit codes here.
 
 Results go to standard output, progress and errors to standard error.  Exit codes: 0 done, 1 a
-comparison failed, 2 a wrong argument or input, 3 the backend is not available here, 130
-interrupted (after saving).  Array libraries are imported by the commands that need them, so that
-help is quick.
+comparison or a verification failed, 2 a wrong argument or input, 3 the backend is not available
+here, 130 interrupted (after saving).  Array libraries are imported by the commands that need
+them, so that help is quick.
 """
 
 import sys

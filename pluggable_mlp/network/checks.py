@@ -19,9 +19,8 @@ __all__ = ["check_inputs", "check_labels", "check_parameters", "check_sizes", "c
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """Return the layers' widths as a tuple of at least two positive integers, or raise."""
-    checked = tuple(sizes)
     try:  # NumPy's integers are some; True is none
-        checked = tuple(-1 if isinstance(n, bool) else operator.index(n) for n in checked)
+        checked = tuple(-1 if isinstance(n, bool) else operator.index(n) for n in sizes)
     except TypeError:
         checked = ()
     if len(checked) < 2 or min(checked) < 1:

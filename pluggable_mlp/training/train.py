@@ -9,6 +9,7 @@ from pluggable_mlp.arrays import Array, common_namespace
 from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.checks import check_count
 from pluggable_mlp.training.loop import Epoch, training_epochs
 from pluggable_mlp.training.optimizers import SGD, AnyOptimizer
 from pluggable_mlp.training.weights import class_weights_of_examples
@@ -52,13 +53,9 @@ def make_examples(
     ValueError, TypeError
         If their shapes, dtypes or ranges do not fit the network; the message says which.
     """
-    x = backend.asarray(inputs) if scale is not None else backend.asarray(inputs, dtype=dtype)
+    x = _as_inputs(backend, inputs, dtype, scale)
     labels = _as_labels(backend, labels, dtype)
     xp = common_namespace(inputs=x, labels=labels)
-    if scale is not None and x.dtype != xp.uint8:
-        raise ValueError(
-            f"inputs are {x.dtype} with scale={scale}, expected uint8: only pixels are scaled"
-        )
     if x.ndim != 2 or x.shape[1] != mlp.sizes[0] or x.shape[0] < 1:
         raise ValueError(f"inputs has shape {x.shape}, expected (examples, {mlp.sizes[0]})")
     floating = getattr(xp, dtype)
@@ -72,6 +69,23 @@ def make_examples(
         weights = own if weights is None else weights * own
         check_weights(x, weights, floating)
     return Examples(x, labels, floating, scale, weights)
+
+
+def _as_inputs(backend: Any, inputs: Any, dtype: str, scale: float | None) -> Array:
+    """Return inputs on the backend: uint8 with a scale, else floats in the dtype."""
+    xp, moved = backend.xp, backend.asarray(inputs)
+    if scale is not None:
+        if moved.dtype != xp.uint8:
+            raise ValueError(
+                f"inputs are {moved.dtype} with scale={scale}, expected uint8: "
+                "only pixels are scaled"
+            )
+        return moved
+    if not xp.isdtype(moved.dtype, "real floating"):
+        raise ValueError(
+            f"inputs are {moved.dtype}, expected floats, or uint8 with scale=1/256; convert them"
+        )
+    return xp.astype(moved, getattr(xp, dtype), copy=False)
 
 
 def _as_labels(backend: Any, labels: Any, dtype: str) -> Array:
@@ -141,9 +155,12 @@ def train(
     ValueError, TypeError
         If an argument does not fit; the message names it, what came and what was expected.
     """
+    if not hasattr(backend, "xp"):
+        raise TypeError(f"backend is {backend!r}, expected one such as get_backend('numpy')")
+    if optimizer is not None and not hasattr(optimizer, "init"):
+        raise TypeError(f"optimizer is {optimizer!r}, expected one such as SGD(0.1)")
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}, expected an integer of at least 1")
+        check_count(name, value, at_least=1)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     get_arithmetic(arithmetic, backend.xp)

@@ -141,3 +141,28 @@ def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
     assert found[0]["W"].tobytes() == kept.tobytes()
     assert found[0]["b"].tobytes() == np.zeros(2, dtype=dtype).tobytes()
     assert start[0]["b"][0] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"backend": "numpy"}, TypeError, "backend is 'numpy', expected one such as get_backend"),
+        ({"optimizer": "sgd"}, TypeError, "optimizer is 'sgd', expected one such as SGD"),
+        ({"epochs": 1.5}, ValueError, "epochs is 1.5"),
+        (
+            {"inputs": np.ones((4, 3), dtype=np.int64)},
+            ValueError,
+            "inputs are int64, expected floats",
+        ),
+        ({"inputs": np.ones((4, 3), dtype=np.uint8)}, ValueError, "uint8 with scale=1/256"),
+    ],
+)
+def test_likely_slips_are_named(changed, error, words):
+    arguments = {
+        "mlp": MLP([3, 2]),
+        "inputs": np.ones((4, 3)),
+        "labels": np.zeros(4, dtype=np.int64),
+        "backend": get_backend("numpy"),
+    } | changed
+    with pytest.raises(error, match=words):
+        train(**arguments)
