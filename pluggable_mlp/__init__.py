@@ -2,7 +2,7 @@
 
 from pluggable_mlp.backends import BackendUnavailable, available_backends, get_backend
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training import SGD, Training, train
+from pluggable_mlp.training import SGD, Training, make_optimizer, make_schedule, train
 
 __all__ = [
     "MLP",
@@ -11,6 +11,8 @@ __all__ = [
     "Training",
     "available_backends",
     "get_backend",
+    "make_optimizer",
+    "make_schedule",
     "train",
 ]
 

@@ -1,6 +1,16 @@
 """Training: optimizers, the loop over epochs and batches, metrics, saved parameters."""
 
-from pluggable_mlp.training.optimizers import OPTIMIZERS, SGD, Optimizer
+from pluggable_mlp.training.optimizers import OPTIMIZERS, SGD, Optimizer, make_optimizer
+from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 from pluggable_mlp.training.train import Training, train
 
-__all__ = ["OPTIMIZERS", "SGD", "Optimizer", "Training", "train"]
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "SGD",
+    "Optimizer",
+    "Training",
+    "make_optimizer",
+    "make_schedule",
+    "train",
+]
