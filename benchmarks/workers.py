@@ -37,7 +37,8 @@ class Server:
         self._contender: Contender
 
     def prepare(self, job: Job) -> None:
-        """Make the contender for a job, its data in place."""
+        """Make the contender for a job, its data in place; the last one's go first."""
+        self.__dict__.pop("_contender", None)
         self._contender = make_contender(self._entry, Work(job))
 
     def trial(self, steps: int) -> tuple[list[float], Any]:

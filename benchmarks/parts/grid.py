@@ -13,7 +13,7 @@ OPTIMIZERS = ("sgd", "adam")
 QUICK = [Job((784, 100, 10), 128), Job((64, 64, 64, 64, 10), 1, "adam")]
 
 _SECONDS_OF_PRODUCTS = 0.05  # a sample is as many steps as the limit takes in this time
-_MOST_STEPS, _MOST_EXAMPLES = 500, 16384
+_MOST_STEPS, _MOST_EXAMPLES = 300, 16384
 
 
 def cells(optimizers: tuple[str, ...] = OPTIMIZERS, quick: bool = False) -> Iterator[Job]:
