@@ -5,11 +5,15 @@ The operations on arrays are no part of it: the Python array API standard lists 
 concrete backend belongs in this file.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = ["Backend", "BackendUnavailable"]
+__all__ = ["Backend", "BackendUnavailable", "PieceRunner"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class BackendUnavailable(RuntimeError):  # noqa: N818 (its public name)
@@ -129,3 +133,15 @@ class Backend(Protocol):
         BackendUnavailable
             There is none.
         """
+
+
+@runtime_checkable
+class PieceRunner(Protocol):
+    """What a backend may offer beyond `Backend`: several independent operations at once.
+
+    It is for libraries whose operations leave processors idle.  Whoever meets a backend without it
+    computes one piece after the other.
+    """
+
+    def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Return [function(item) for item in items], where no call depends on another."""

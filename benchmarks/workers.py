@@ -15,9 +15,12 @@ from benchmarks.contenders import Contender, Entry, make_contender
 from benchmarks.job import Job, Work
 from benchmarks.machine import thread_pools
 
-__all__ = ["Server", "Worker", "WorkerFailed", "peak_memory"]
+__all__ = ["SETTLING", "Server", "Worker", "WorkerFailed", "peak_memory"]
 
 _PATIENCE = 600.0  # seconds that an answer may take; compiling takes the longest
+SETTLING = 0.06
+"""Seconds to wait before a sample: idle threads of the one before still look for work, OpenBLAS's
+for 2^26 clock cycles (about 30 ms), on a processor that the next one needs."""
 
 
 class WorkerFailed(RuntimeError):  # noqa: N818 (it is told as a result, not as an error)
@@ -57,18 +60,21 @@ class Server:
 
     def time_epoch(self) -> float:
         """Return the seconds of an epoch."""
+        time.sleep(SETTLING)
         begin = time.perf_counter()
         self._contender.epoch()
         return time.perf_counter() - begin
 
     def time_prediction(self) -> float:
         """Return the seconds that all the test examples take, in the job's batches."""
+        time.sleep(SETTLING)
         begin = time.perf_counter()
         self._contender.probabilities(self._contender.work.job.batch)
         return time.perf_counter() - begin
 
     def time_fit(self) -> tuple[float, float, float]:
         """Return the seconds of a whole fit of one epoch, its loss and its accuracy."""
+        time.sleep(SETTLING)
         begin = time.perf_counter()
         loss, accuracy = self._contender.fit()
         return time.perf_counter() - begin, loss, accuracy
@@ -78,6 +84,7 @@ class Server:
 
         Counted are training and, after each epoch, the look at the test examples.
         """
+        time.sleep(SETTLING)
         begin, epochs, reached = time.perf_counter(), 0, 0.0
         self._contender.start(shuffle=True)
         while epochs < most_epochs and reached < accuracy:

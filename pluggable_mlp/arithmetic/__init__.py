@@ -6,23 +6,33 @@ The formulas of the network, the losses and the optimizers are the same lines un
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from pluggable_mlp.arithmetic.contract import Arithmetic, Factor
 from pluggable_mlp.arithmetic.native import Native
 from pluggable_mlp.arithmetic.reproducible import Reproducible
+from pluggable_mlp.arithmetic.running import RunAll, one_by_one
 from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.names import choose
 
-__all__ = ["ARITHMETICS", "Arithmetic", "Factor", "Native", "Reproducible", "get_arithmetic"]
+__all__ = [
+    "ARITHMETICS",
+    "Arithmetic",
+    "Factor",
+    "Native",
+    "Reproducible",
+    "arithmetic_of",
+    "get_arithmetic",
+]
 
-ARITHMETICS: dict[str, Callable[[Namespace], Arithmetic]] = {
+ARITHMETICS: dict[str, Callable[[Namespace, RunAll], Arithmetic]] = {
     "native": Native,
     "reproducible": Reproducible,
 }
 
 
 @lru_cache(maxsize=32)
-def get_arithmetic(name: str, xp: Namespace) -> Arithmetic:
+def get_arithmetic(name: str, xp: Namespace, run_all: RunAll = one_by_one) -> Arithmetic:
     """Return the arithmetic of that name, bound to an array API namespace.
 
     Parameters
@@ -31,10 +41,17 @@ def get_arithmetic(name: str, xp: Namespace) -> Arithmetic:
         Which arithmetic.
     xp
         The namespace of the arrays it will compute with.
+    run_all
+        Who runs the pieces that an operation on large arrays is cut into.
 
     Raises
     ------
     ValueError
         If there is no arithmetic of that name.
     """
-    return choose(ARITHMETICS, name, "arithmetic")(xp)
+    return choose(ARITHMETICS, name, "arithmetic")(xp, run_all)
+
+
+def arithmetic_of(name: str, backend: Any) -> Arithmetic:
+    """Return the arithmetic of that name for a backend's arrays, on its threads if it has any."""
+    return get_arithmetic(name, backend.xp, getattr(backend, "run_all", one_by_one))

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from pluggable_mlp.arithmetic.reproducible.error_function import erf
+from pluggable_mlp.arithmetic.running import RunAll, one_by_one
 from pluggable_mlp.arrays import Array, DType, Namespace
 
 __all__ = ["Native"]
@@ -28,11 +29,14 @@ class Native:
     ----------
     xp
         An array API namespace.
+    run_all
+        Not asked: the library has its own ways to use a whole processor.
     """
 
     name = "native"
 
-    def __init__(self, xp: Namespace) -> None:
+    def __init__(self, xp: Namespace, run_all: RunAll = one_by_one) -> None:
+        del run_all
         self.xp = xp
         # Bound once: the formulas then call the library's own functions.
         self.exp = xp.exp

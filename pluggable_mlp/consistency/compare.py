@@ -10,7 +10,7 @@ seed, the same shuffles.  How it is judged stands in `judges.py`.
 from collections import Counter
 from collections.abc import Sequence
 
-from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.arithmetic import arithmetic_of
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.judges import BitsJudge, BoundJudge, Judge
@@ -77,7 +77,7 @@ def compare(
     for name, backend in zip(_names(backends), backends, strict=True):
         examples = make_examples(mlp, inputs, labels, backend=backend, dtype=dtype, scale=scale)
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
-        bound = get_arithmetic(arithmetic, backend.xp)
+        bound = arithmetic_of(arithmetic, backend)
         sides.append(Side(name, backend, bound, mlp, examples, parameters, seed))
     judge: Judge = BitsJudge()
     if arithmetic == "native":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pluggable_mlp.arithmetic import Arithmetic, get_arithmetic
+from pluggable_mlp.arithmetic import Arithmetic, arithmetic_of
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
@@ -123,7 +123,7 @@ def training_epochs(
     `on_batch(count)` is told how many examples each step took; the other arguments are those
     of `pluggable_mlp.train`, already checked.
     """
-    bound = get_arithmetic(arithmetic, backend.xp)
+    bound = arithmetic_of(arithmetic, backend)
     check_full_batch(mlp, optimizer, examples, batch_size)
     model = first_model(mlp, parameters, optimizer, bound)
     take_step = make_step(mlp, optimizer, bound)
@@ -167,7 +167,7 @@ def evaluate(
     "loss", and "accuracy" where the loss knows classes or labels (all labels of an example must
     be right), else "r2" and "mean_absolute_error".  Nothing is changed.
     """
-    bound = get_arithmetic(arithmetic, backend.xp)
+    bound = arithmetic_of(arithmetic, backend)
     record = LossRecord(bound, backend)
     outputs = []
     for x, labels, weights in examples.batches(bound, batch_size):

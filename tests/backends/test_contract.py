@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pluggable_mlp.backends import Backend, BackendUnavailable
+from pluggable_mlp.backends import Backend, BackendUnavailable, PieceRunner
 
 MEMBERS = {member for member in vars(Backend) if not member.startswith("_")}
 METHODS = sorted(MEMBERS - {"name", "device", "xp"})
+OPTIONAL = {"run_all": PieceRunner}
 MODULES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
 
 
@@ -27,7 +28,17 @@ def test_the_contract_is_this_and_no_more():
 
 def test_backend_offers_exactly_the_contract(backend):
     assert isinstance(backend, Backend)
-    assert {member for member in dir(backend) if not member.startswith("_")} == MEMBERS
+    members = {member for member in dir(backend) if not member.startswith("_")}
+    assert members - set(OPTIONAL) == MEMBERS
+
+
+@pytest.mark.parametrize("method", OPTIONAL)
+def test_what_a_backend_may_offer_has_the_contracts_signature(backend, method):
+    if not hasattr(backend, method):
+        pytest.skip(f"{backend.name} offers no {method}")
+    assert isinstance(backend, OPTIONAL[method])
+    expected = shape_of(getattr(OPTIONAL[method], method))[1:]  # without self
+    assert shape_of(getattr(backend, method)) == expected
 
 
 @pytest.mark.parametrize("method", ["__init__", *METHODS])

@@ -18,9 +18,15 @@ from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint, fixed_point
 from pluggable_mlp.arithmetic.reproducible.hyperbolic import tanh
 from pluggable_mlp.arithmetic.reproducible.inverse import reciprocal, rsqrt
 from pluggable_mlp.arithmetic.reproducible.logarithm import log, log1p
-from pluggable_mlp.arithmetic.reproducible.rounding import flush_product
+from pluggable_mlp.arithmetic.reproducible.rounding import (
+    SMALLEST_PRODUCT,
+    flush_product,
+    keep_from,
+    type_name,
+)
 from pluggable_mlp.arithmetic.reproducible.sigmoid import sigmoid, softplus
 from pluggable_mlp.arithmetic.reproducible.square_root import sqrt
+from pluggable_mlp.arithmetic.running import RunAll, one_by_one
 from pluggable_mlp.arrays import Array, DType, Namespace
 
 __all__ = ["Reproducible"]
@@ -33,14 +39,16 @@ class Reproducible:
     ----------
     xp
         An array API namespace with float64.
+    run_all
+        Who runs the tiles of a product.
     """
 
     name = "reproducible"
 
-    def __init__(self, xp: Namespace) -> None:
+    def __init__(self, xp: Namespace, run_all: RunAll = one_by_one) -> None:
         self.xp = xp
-        self.matmul = partial(products.matmul, xp)
-        self.affine = partial(products.affine, xp)
+        self.matmul = partial(products.matmul, xp, run_all=run_all)
+        self.affine = partial(products.affine, xp, run_all=run_all)
         self.sum = partial(sums.sum, xp)
         self.mean = partial(sums.mean, xp)
         self.exp = partial(in_blocks, exp, xp)
@@ -72,4 +80,6 @@ class Reproducible:
 
     def add(self, a: Array, b: Array) -> Array:
         """Return a + b, with b 0 where it is below 2^-102 (2^-969): no sum can be denormal."""
-        return a + flush_product(self.xp, b)
+        kept = keep_from(self.xp, b, SMALLEST_PRODUCT[type_name(self.xp, b)])
+        kept += a
+        return kept

@@ -12,7 +12,7 @@ from pluggable_mlp.arrays import Array, Namespace
 
 __all__ = ["in_blocks"]
 
-BLOCK = {4: 2**17, 8: 2**15}  # elements, by the bytes of one
+BLOCK = {4: 2**16, 8: 2**15}  # elements, by the bytes of one
 MOST_BLOCKS = 16  # each costs launches, which devices with a queue feel
 
 

@@ -48,6 +48,7 @@ from pluggable_mlp.arithmetic.reproducible.rounding import (
     zero_below,
 )
 from pluggable_mlp.arithmetic.reproducible.splitting import add_exact
+from pluggable_mlp.arithmetic.running import RunAll, one_by_one
 from pluggable_mlp.arrays import Array, Namespace
 
 __all__ = ["BLOCK", "affine", "matmul"]
@@ -76,7 +77,7 @@ WIDTHS: dict[tuple[str, bool, bool], tuple[tuple[int, ...], tuple[int, ...]]] = 
 }
 
 
-def matmul(xp: Namespace, a: Any, b: Any) -> Array:
+def matmul(xp: Namespace, a: Any, b: Any, run_all: RunAll = one_by_one) -> Array:
     """Return the matrix product of a (…, m, k) and b (…, k, n).
 
     Parameters
@@ -87,46 +88,57 @@ def matmul(xp: Namespace, a: Any, b: Any) -> Array:
         float32 or float64, or a `FixedPoint`. Leading axes broadcast.
     b : (…, k, n)
         Of the same dtype.
+    run_all
+        Who runs the tiles.
 
     Returns
     -------
     (…, m, n)
         Its bits depend on nothing but the values; the error bound is at the top of this file.
     """
-    return _product(xp, a, b, None)
+    return _product(xp, run_all, a, b, None)
 
 
-def affine(xp: Namespace, x: Any, W: Any, b: Array) -> Array:
+def affine(xp: Namespace, x: Any, W: Any, b: Array, run_all: RunAll = one_by_one) -> Array:
     """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out) or (out,)."""
-    return _product(xp, x, W, _without_tiny_bits(xp, b, type_name(xp, x)))
+    return _product(xp, run_all, x, W, _without_tiny_bits(xp, b, type_name(xp, x)))
 
 
-def _product(xp: Namespace, a: Any, b: Any, bias: Array | None) -> Array:
+def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None) -> Array:
     """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none.
 
     The longer side of the output is cut into tiles: their temporaries stay in cache.
     """
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-    fixed = isinstance(a, FixedPoint) or isinstance(b, FixedPoint)
-    tile = FIXED_TILE if fixed else TILE[type_name(xp, a)]
+    name, fixed = type_name(xp, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
+    tile = FIXED_TILE if any(fixed) else TILE[name]
+    widths = WIDTHS[name, *fixed]
     if m > n:
-        right = Operand(xp, b, -2)
-        parts = [
-            _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias)
-            for ends in _tiles(m, m * max(k, n), tile)
-        ]
+        right = _split_for_all(Operand(xp, b, -2), widths[1])
+        parts = run_all(
+            lambda ends: _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias),
+            _tiles(m, m * max(k, n), tile),
+        )
         return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-2)
-    left = Operand(xp, a, -1)
-    parts = [
-        _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
-        for ends in _tiles(n, n * max(k, m), tile)
-    ]
+    left = _split_for_all(Operand(xp, a, -1), widths[0])
+    parts = run_all(
+        lambda ends: _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends)),
+        _tiles(n, n * max(k, m), tile),
+    )
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
+
+
+def _split_for_all(operand: Operand, widths: tuple[int, ...]) -> Operand:
+    """Return an operand whose slices are made: tiles that run at once would each make them."""
+    if operand.moderate:
+        operand.slices(widths)
+    return operand
 
 
 def _tiles(length: int, size: int, tile: int) -> list[tuple[int, int]]:
     """Return the ends that cut `length` evenly, `size` elements into about `tile` each."""
     count = max(1, min(size // tile, length // SHORTEST_TILE))
+    count += count % 2 if count > 1 else 0  # two at once leave no odd one
     return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 
 

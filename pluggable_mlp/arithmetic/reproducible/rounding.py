@@ -48,9 +48,15 @@ def keep_nan(xp: Any, x: Array, y: Array) -> Array:
 
 def zero_below(xp: Any, x: Array, threshold: float) -> Array:
     """Return `x` (any shape) with every magnitude below `threshold`, and -0, as +0."""
+    kept = keep_from(xp, x, threshold)
+    kept += 0.0
+    return kept
+
+
+def keep_from(xp: Any, x: Array, threshold: float) -> Array:
+    """Return `x` (any shape) with every magnitude below `threshold` as 0, which keeps its sign."""
     # A product with 0 or 1 costs the same for every pattern of zeros, where xp.where on NumPy
     # slows down several times when the pattern cannot be predicted (as after relu).
     kept = xp.astype(xp.abs(x) >= threshold, x.dtype)
     kept *= x
-    kept += 0.0
     return kept

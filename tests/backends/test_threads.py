@@ -1,0 +1,140 @@
+"""Pieces at once: the loop's results, on threads of their own, and BLAS as it was before."""
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import array_api_compat.numpy as xp
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from pluggable_mlp.arithmetic.reproducible import products
+from pluggable_mlp.backends.threads import run_all
+
+SOON = 20.0  # seconds
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    """As on a machine with two processors, whatever this one has."""
+    with threadpool_limits(2, user_api="blas"):
+        yield
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("count", range(8))
+def test_the_results_stand_in_the_order_of_the_items(count):
+    assert run_all(lambda item: item * item, range(count)) == [i * i for i in range(count)]
+
+
+def test_two_pieces_run_at_once():
+    both = threading.Barrier(2, timeout=SOON)
+
+    def meet(_):
+        both.wait()
+        return threading.get_ident()
+
+    assert len(set(run_all(meet, [0, 1]))) == 2
+
+
+def test_blas_has_one_thread_meanwhile_and_its_own_number_after():
+    before = blas_threads()
+    assert run_all(lambda _: blas_threads(), [0, 1, 2]) == [{1}] * 3
+    assert run_all(lambda _: blas_threads(), [0]) == [{1}]
+    assert blas_threads() == before == {2}
+
+
+def test_who_comes_while_pieces_run_gets_the_loop():
+    inside, left = threading.Event(), threading.Event()
+
+    def long(item):
+        if item == 0:
+            inside.set()
+            assert left.wait(SOON)
+        return item
+
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(run_all, long, [0, 1])
+        assert inside.wait(SOON)
+        assert len(set(run_all(lambda _: threading.get_ident(), [0, 1, 2]))) == 1
+        left.set()
+        assert waiting.result(SOON) == [0, 1]
+    assert blas_threads() == {2}
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_an_error_comes_when_all_are_done(bad):
+    done = []
+
+    def fail(item):
+        if item == bad:
+            raise ArithmeticError(f"piece {item}")
+        time.sleep(0.05)
+        done.append(item)
+
+    with pytest.raises(ArithmeticError, match=f"piece {bad}"):
+        run_all(fail, [0, 1])
+    assert done == [1 - bad]
+    assert blas_threads() == {2}
+
+
+def test_pieces_of_a_piece_are_a_loop():
+    def inner(item):
+        return item, threading.get_ident()
+
+    def outer(item):
+        own = threading.get_ident()
+        return run_all(inner, [item, item + 1]) == [(item, own), (item + 1, own)]
+
+    assert run_all(outer, [0, 10, 20]) == [True] * 3
+
+
+def test_what_is_done_about_overflow_holds_in_every_piece():
+    huge = np.full(4, 1e38, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        assert np.isinf(run_all(lambda _: huge * huge, [0, 1])).all()
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        run_all(lambda item: huge * huge if item else huge, [0, 1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:.*fork.*:RuntimeWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    run_all(lambda item: item, [0, 1])
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if run_all(lambda item: item + 1, [0, 1]) == [1, 2] else 1)
+    alarm = threading.Timer(SOON, os.kill, (child, 9))  # it would wait for threads it has not
+    alarm.start()
+    _, status = os.waitpid(child, 0)
+    alarm.cancel()
+    assert status == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_bit_of_a_product_depends_on_the_threads(dtype):
+    rng = np.random.default_rng(3)
+    a = rng.standard_normal((700, 300)).astype(dtype)
+    b = rng.standard_normal((300, 600)).astype(dtype)
+    bias = rng.standard_normal(600).astype(dtype)
+    seen = set()
+
+    def noting(function, items):
+        def piece(item):
+            seen.add(threading.get_ident())
+            return function(item)
+
+        return run_all(piece, items)
+
+    for x, W in ((a, b), (b.T, a.T)):
+        assert products.matmul(xp, x, W, noting).tobytes() == products.matmul(xp, x, W).tobytes()
+    assert (
+        products.affine(xp, a, b, bias, noting).tobytes()
+        == products.affine(xp, a, b, bias).tobytes()
+    )
+    assert len(seen) == 2
