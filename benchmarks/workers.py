@@ -15,12 +15,10 @@ from benchmarks.contenders import Contender, Entry, make_contender
 from benchmarks.job import Job, Work
 from benchmarks.machine import thread_pools
 
-__all__ = ["SETTLING", "Server", "Worker", "WorkerFailed", "peak_memory"]
+__all__ = ["Server", "Worker", "WorkerFailed", "peak_memory", "settle"]
 
 _PATIENCE = 600.0  # seconds that an answer may take; compiling takes the longest
-SETTLING = 0.06
-"""Seconds to wait before a sample: idle threads of the one before still look for work, OpenBLAS's
-for 2^26 clock cycles (about 30 ms), on a processor that the next one needs."""
+_SETTLING = 0.15
 
 
 class WorkerFailed(RuntimeError):  # noqa: N818 (it is told as a result, not as an error)
@@ -60,21 +58,21 @@ class Server:
 
     def time_epoch(self) -> float:
         """Return the seconds of an epoch."""
-        time.sleep(SETTLING)
+        settle(self._contender)
         begin = time.perf_counter()
         self._contender.epoch()
         return time.perf_counter() - begin
 
     def time_prediction(self) -> float:
         """Return the seconds that all the test examples take, in the job's batches."""
-        time.sleep(SETTLING)
+        time.sleep(_SETTLING)
         begin = time.perf_counter()
         self._contender.probabilities(self._contender.work.job.batch)
         return time.perf_counter() - begin
 
     def time_fit(self) -> tuple[float, float, float]:
         """Return the seconds of a whole fit of one epoch, its loss and its accuracy."""
-        time.sleep(SETTLING)
+        time.sleep(_SETTLING)
         begin = time.perf_counter()
         loss, accuracy = self._contender.fit()
         return time.perf_counter() - begin, loss, accuracy
@@ -84,7 +82,7 @@ class Server:
 
         Counted are training and, after each epoch, the look at the test examples.
         """
-        time.sleep(SETTLING)
+        time.sleep(_SETTLING)
         begin, epochs, reached = time.perf_counter(), 0, 0.0
         self._contender.start(shuffle=True)
         while epochs < most_epochs and reached < accuracy:
@@ -153,6 +151,17 @@ class Worker:
         self._process.join(timeout=10)
         if self._process.is_alive():
             self._process.kill()
+
+
+def settle(contender: Contender) -> None:
+    """Let the machine come to rest, then train an epoch that is not timed.
+
+    Idle threads of the contender before still look for work, OpenBLAS's for a tenth of a second,
+    on a processor that this one needs; and after the rest its own threads must first be spread
+    over the processors again, which takes some 50 ms.
+    """
+    time.sleep(_SETTLING)
+    contender.epoch()
 
 
 def _serve(connection: Any, maker: Any, arguments: tuple[Any, ...]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.contenders.ours import Ours
 from benchmarks.job import Job, Work
 from benchmarks.measure import LEAST_SAMPLES, MOST_SAMPLES, ratio, say
-from benchmarks.workers import SETTLING, Worker, WorkerFailed
+from benchmarks.workers import Worker, WorkerFailed, settle
 
 __all__ = ["Case", "measure"]
 
@@ -68,7 +68,7 @@ class Prices:
             len(samples[0]) < MOST_SAMPLES and time.perf_counter() < end
         ):
             for contender, taken in zip(both, samples, strict=True):
-                time.sleep(SETTLING)
+                settle(contender)
                 begin = time.perf_counter()
                 contender.epoch()
                 taken.append((time.perf_counter() - begin) / _STEPS)
