@@ -56,11 +56,18 @@ __all__ = ["BLOCK", "affine", "matmul"]
 BLOCK = 1024
 """Inner length of one exact product: width of left + width of right + log2(BLOCK) is 53."""
 
-TILE = {"float32": 2**16, "float64": 2**17}
-SHORTEST_TILE = 128
+TILE = {"float32": 50_000, "float64": 2**17}
+SHORTEST_TILE = 96
 """A larger output is cut into tiles of about TILE elements, but not shorter than this."""
 FIXED_TILE = 160_000
 """The same where one operand is fixed point: its single slice leaves fewer temporaries."""
+
+SMALL = 2**22
+"""A product of fewer multiplications is one tile: to hand out tiles would take longer."""
+
+NARROW = 64
+"""Up to this width all slices of the right operand are one matrix, for one product instead of
+several. Wider ones would take too much memory."""
 
 _FIXED = (FIXED_POINT_BITS,)
 # Widths of left and right by (dtype, is left fixed point, is right fixed point). In float32 one
@@ -107,14 +114,17 @@ def affine(xp: Namespace, x: Any, W: Any, b: Array, run_all: RunAll = one_by_one
 def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None) -> Array:
     """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none.
 
-    The longer side of the output is cut into tiles: their temporaries stay in cache.
+    One side of the output is cut into tiles, so that their temporaries stay in cache: the side of
+    the operand that is not fixed point, so that its tiles are also split at once; else the longer.
     """
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
     name, fixed = type_name(xp, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
     tile = FIXED_TILE if any(fixed) else TILE[name]
+    if m * k * n < SMALL:
+        tile = m * k * n + 1
     widths = WIDTHS[name, *fixed]
-    if m > n:
-        right = _split_for_all(Operand(xp, b, -2), widths[1])
+    if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
+        right = _split_for_all(Operand(xp, b, -2), widths[1], side_by_side=n <= NARROW)
         parts = run_all(
             lambda ends: _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias),
             _tiles(m, m * max(k, n), tile),
@@ -128,10 +138,14 @@ def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None)
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
 
 
-def _split_for_all(operand: Operand, widths: tuple[int, ...]) -> Operand:
+def _split_for_all(
+    operand: Operand, widths: tuple[int, ...], side_by_side: bool = False
+) -> Operand:
     """Return an operand whose slices are made: tiles that run at once would each make them."""
     if operand.moderate:
         operand.slices(widths)
+        if side_by_side and len(widths) > 1:
+            operand.lay_side_by_side()
     return operand
 
 
@@ -146,13 +160,11 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
     """Return the product of two operands plus bias (…, 1, n) float64 or none, rounded."""
     xp, dtype = left.xp, left.x.dtype
     name = type_name(xp, left.x)
-    if left.moderate and right.moderate:
-        r = _sum_of_products(left, right, name)
-        # Every result is then a multiple of the product of two grids.
-        normal = left.finest * right.finest >= SMALLEST_NORMAL[name]
-    else:
-        r = _careful_product(left, right, name)
-        normal = False
+    moderate = left.moderate and right.moderate
+    # Then every result is a multiple of the product of two grids.
+    normal = moderate and left.finest * right.finest >= SMALLEST_NORMAL[name]
+    r = (_sum_of_products if moderate else _careful_product)(left, right, name)
+    del left, right  # the slices of this tile go before the result is converted
     if bias is not None:
         r += bias
     if not normal:
@@ -160,7 +172,7 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
     r = xp.astype(r, dtype, copy=False)
     if normal and bias is None:
         r += 0.0  # makes +0 of -0
-    return r if left.moderate and right.moderate else keep_nan(xp, r, r)
+    return r if moderate else keep_nan(xp, r, r)
 
 
 def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
@@ -171,16 +183,25 @@ def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
     widths = WIDTHS[name, left.fixed, right.fixed]
     a, b = left.slices(widths[0]), right.slices(widths[1])
     reach = max(len(a.pieces), len(b.pieces))
+    n = right.array.shape[-1]
+    with_all: dict[int, Array] = {}  # a slice of the left by those of the right side by side
+
+    def term(i: int, j: int) -> Array:
+        if right.side_by_side is None:
+            return _exact_product(xp, a.pieces[i], b.pieces[j], a.grids[i], b.grids[j])
+        if i not in with_all:
+            pieces, grids = (all_[..., : (reach - i) * n] for all_ in right.side_by_side)
+            with_all[i] = _exact_product(xp, a.pieces[i], pieces, a.grids[i], grids)
+        return with_all[i][..., j * n : (j + 1) * n]
+
     r: Array = None
     for place in range(reach - 1, -1, -1):
         for i in range(len(a.pieces)):
-            j = place - i
-            if 0 <= j < len(b.pieces):
-                term = _exact_product(xp, a.pieces[i], b.pieces[j], a.grids[i], b.grids[j])
+            if 0 <= place - i < len(b.pieces):
                 if r is None:
-                    r = term
+                    r = term(i, place - i)
                 else:
-                    r += term
+                    r += term(i, place - i)
     return r
 
 
