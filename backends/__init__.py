@@ -3,7 +3,7 @@
 Each backend stands in its own module, which is imported only when that backend is asked for;
 nothing here imports an array library.  Packages of others add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
-offers what `Backend` lists.
+offers what `Backend` lists and, if it likes, what `Compiler` does.
 """
 
 import sys
@@ -15,12 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.names import choose
 
-from .contract import Backend, BackendUnavailable
+from .contract import Backend, BackendUnavailable, Compiler
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["Backend", "BackendStatus", "BackendUnavailable", "available_backends", "get_backend"]
+__all__ = [
+    "Backend",
+    "BackendStatus",
+    "BackendUnavailable",
+    "Compiler",
+    "available_backends",
+    "get_backend",
+]
 
 _GROUP = "pluggable_mlp.backends"
 
