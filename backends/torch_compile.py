@@ -42,10 +42,10 @@ class CompiledFunction:
             return self._first_call(arrays)
         except Exception as error:  # whatever the compiler and its tools may raise
             self._failed = True
-            first_line = next(iter(str(error).splitlines()), "")
+            reason = " ".join(str(error).partition("\n\n")[0].splitlines())
             warnings.warn(
-                f"PyTorch {torch.__version__} cannot compile a training step, which goes on "
-                f"operation by operation: {type(error).__name__}: {first_line}",
+                f"PyTorch {torch.__version__} cannot compile here and goes on "
+                f"operation by operation: {type(error).__name__}: {reason}",
                 stacklevel=2,
             )
             return self._function(*arguments)

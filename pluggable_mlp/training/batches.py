@@ -78,9 +78,7 @@ class Examples:
         return self._taken(arithmetic, places if order is None else xp.take(order, places, axis=0))
 
     def _taken(self, arithmetic: Arithmetic, places: Array) -> Batch:
-        return self._batch(
-            arithmetic, lambda array: arithmetic.xp.take(array, places, axis=0)
-        )
+        return self._batch(arithmetic, lambda array: arithmetic.xp.take(array, places, axis=0))
 
     def _batch(self, arithmetic: Arithmetic, choose: Callable[[Array], Array]) -> Batch:
         weights = None if self.weights is None else choose(self.weights)

@@ -46,7 +46,7 @@ def make_placed_step(
     batch_size: int,
     seed: int,
 ) -> PlacedStep:
-    """Return the function that takes a step: (model, order, start, number) -> (loss, weight, model).
+    """Return the function (model, order, start, number) -> (loss, weight, model) that takes a step.
 
     Its batch is the examples from `start` on, in the `order` (examples,), or as they come where
     that is None; `number` is the step's in the run.  The loss, 0-d, is the batch's before the

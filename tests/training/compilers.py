@@ -1,4 +1,12 @@
-"""Backends around another, for the tests of what is compiled: without a compiler, or with a noted one."""
+"""What the tests of compiled steps share: backends around another, and examples on any of them."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import get_backend
+from pluggable_mlp.training.batches import Examples
+
+COUNT, BATCH, SEED = 16, 6, 5  # batches of 6, 6 and 4
 
 
 class Wrapped:
@@ -15,6 +23,15 @@ class Wrapped:
 
 class Uncompiled(Wrapped):
     """A backend that runs every operation by itself."""
+
+
+class TracedTorch(Wrapped):
+    """PyTorch with the compiler that it has on a GPU, but for the code generator, which is slow."""
+
+    def compile(self, function, used_up=()):
+        from pluggable_mlp.backends.torch_compile import CompiledFunction
+
+        return CompiledFunction(function, "aot_eager")
 
 
 class Noting(Wrapped):
@@ -43,3 +60,22 @@ class Noting(Wrapped):
             return compiled(*arguments)
 
         return called
+
+
+def compiler_of(library):
+    """A backend that compiles, noted; PyTorch's on the processor, but for its code generator."""
+    pytest.importorskip(library)
+    backend = get_backend(library)
+    return Noting(TracedTorch(backend) if library == "torch" else backend)
+
+
+def examples_on(place, has, dtype):
+    """Examples: inputs (16, 3) and labels of two classes, the same on every library."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(COUNT, 3)).astype(dtype)
+    pixels = rng.integers(1, 256, size=(COUNT, 3)).astype(np.uint8)
+    x, scale = (pixels, 1 / 256) if "pixels" in has else (x, None)
+    weights = rng.uniform(0.5, 2.0, size=COUNT).astype(dtype) if "weights" in has else None
+    labels = place.asarray(rng.integers(0, 2, size=COUNT))
+    weights = None if weights is None else place.asarray(weights)
+    return Examples(place.asarray(x), labels, getattr(place.xp, dtype), scale, weights)

@@ -1,25 +1,21 @@
-"""Compiled steps: equal within the bound, compiled once a size, none where bits are promised."""
+"""One compiled step: equal within the bound, and compiled from the same lines."""
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, get_backend
-from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.network.philox import random_numbers
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.loop import training_epochs
-from pluggable_mlp.training.optimizers import LBFGS, Adam, make_optimizer
+from pluggable_mlp.training.optimizers import make_optimizer
 from pluggable_mlp.training.placed_steps import make_placed_step
 from pluggable_mlp.training.steps import Model, first_model
-from pluggable_mlp.training.train import make_examples
 from pluggable_mlp.training.trees import map_arrays
 from tests.consistency.libraries import BoundedLibrary, native
-from tests.training.compilers import Noting, Uncompiled
+from tests.training.compilers import BATCH, COUNT, SEED, compiler_of, examples_on
 
 NUMPY = get_backend("numpy")
-COUNT, BATCH, SEED = 16, 6, 5  # batches of 6, 6 and 4
 
 # Networks, optimizers, and what the examples have: each thing at least once.
 CASES = {
@@ -31,25 +27,6 @@ CASES = {
     "rmsprop": ({"norm": "batch", "dropout": 0.25}, ("rmsprop", {"weight_decay": 0.01}), "order"),
     "muon": ({}, ("muon", {}), "weights order"),
 }
-
-
-@pytest.fixture
-def compiler():
-    """A backend that compiles, noted."""
-    pytest.importorskip("jax")
-    return Noting(get_backend("jax"))
-
-
-def examples_on(place, has, dtype):
-    """Examples: inputs (16, 3) and labels of two classes, the same on every library."""
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(COUNT, 3)).astype(dtype)
-    pixels = rng.integers(1, 256, size=(COUNT, 3)).astype(np.uint8)
-    x, scale = (pixels, 1 / 256) if "pixels" in has else (x, None)
-    weights = rng.uniform(0.5, 2.0, size=COUNT).astype(dtype) if "weights" in has else None
-    labels = place.asarray(rng.integers(0, 2, size=COUNT))
-    weights = None if weights is None else place.asarray(weights)
-    return Examples(place.asarray(x), labels, getattr(place.xp, dtype), scale, weights)
 
 
 def step_on(place, mlp, optimizer, examples):
@@ -98,10 +75,21 @@ def model_under_way(mlp, optimizer, dtype):
     return Model.of((trained, statistics, trees), first.state.numbers)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
-def test_compiled_steps_are_within_the_bound(name, dtype, compiler):
+QUICK = [("jax", name, "float32") for name in CASES]
+QUICK += [("jax", "adam", "float64"), ("torch", "schedule", "float32")]
+SLOW = [
+    pytest.param(library, name, dtype, marks=pytest.mark.slow)
+    for library in ("jax", "torch")
+    for name in CASES
+    for dtype in ("float32", "float64")
+    if (library, name, dtype) not in QUICK
+]
+
+
+@pytest.mark.parametrize(("library", "name", "dtype"), [*QUICK, *SLOW])
+def test_compiled_steps_are_within_the_bound(library, name, dtype):
     """Two epochs; every step starts where the one of NumPy, uncompiled, does."""
+    compiler = compiler_of(library)
     network, (kind, settings), has = CASES[name]
     mlp = MLP([3, 8, 4, 2], activation="tanh", **network)
     optimizer = make_optimizer(kind, **settings)
@@ -125,3 +113,34 @@ def test_compiled_steps_are_within_the_bound(name, dtype, compiler):
             assert array.dtype == np.dtype(dtype), key
             assert part_of_bound(np.asarray(expected), array, bounds[key]) <= 1.0, (key, number)
     assert (compiler.given, compiler.runs, compiler.calls) == (2, 2, 6)
+
+
+@pytest.mark.parametrize("order", [None, [4, 0, 3, 1, 2]], ids=["as they come", "ordered"])
+@pytest.mark.parametrize("size", [2, 5])
+def test_a_gathered_batch_is_the_batch(backend, order, size):
+    """From a number or a 0-d array, weights and pixels too; size 5 is all there is."""
+    data = np.arange(15, dtype=np.uint8).reshape(5, 3), np.arange(5), np.arange(5.0)
+    inputs, labels, weights = map(backend.asarray, data)
+    examples = Examples(inputs, labels, backend.xp.float64, 0.25, weights)
+    order = None if order is None else backend.asarray(order)
+    for start in range(0, 5, size)[: 5 // size]:
+        expected = examples.batch(native(backend), start, size, order)
+        for place in (start, backend.asarray(start)):
+            batch = examples.gathered(native(backend), place, size, order)
+            for one, other in zip(batch, expected, strict=True):
+                assert backend.to_numpy(one).tolist() == backend.to_numpy(other).tolist()
+                assert one.dtype == other.dtype
+
+
+@pytest.mark.parametrize("number", [0, 7, 2**32 + 3])
+@pytest.mark.parametrize("library", ["jax", "torch"])
+def test_a_compiled_step_draws_the_same_random_numbers(library, number):
+    backend = compiler_of(library)
+    address = {"seed": 2**63 + 5, "stream": 1, "device": None}
+
+    def draw(step):
+        return random_numbers(backend.xp, 20, step=step, **address)
+
+    drawn = backend.compile(draw)(number)
+    expected = random_numbers(NUMPY.xp, 20, step=number, **address)
+    assert backend.to_numpy(drawn).tolist() == expected.tolist()
