@@ -3,7 +3,7 @@
 Each backend stands in its own module, which is imported only when that backend is asked for;
 nothing here imports an array library.  Packages of others add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
-offers what `Backend` lists and, if it likes, what `PieceRunner` does.
+offers what `Backend` lists and, if it likes, what `PieceRunner` and `Compiler` do.
 """
 
 import sys
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.names import choose
 
-from .contract import Backend, BackendUnavailable, PieceRunner
+from .contract import Backend, BackendUnavailable, Compiler, PieceRunner
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -24,6 +24,7 @@ __all__ = [
     "Backend",
     "BackendStatus",
     "BackendUnavailable",
+    "Compiler",
     "PieceRunner",
     "available_backends",
     "get_backend",

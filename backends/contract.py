@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = ["Backend", "BackendUnavailable", "PieceRunner"]
+__all__ = ["Backend", "BackendUnavailable", "Compiler", "PieceRunner"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -145,3 +145,36 @@ class PieceRunner(Protocol):
 
     def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items], where no call depends on another."""
+
+
+@runtime_checkable
+class Compiler(Protocol):
+    """What a backend may offer beyond `Backend`: many operations as one.
+
+    Whoever meets a backend without it, or one that returns None, runs the function as it is.
+    """
+
+    def compile(
+        self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
+    ) -> Callable[..., Any] | None:
+        """Return a function that gives what this one gives, within rounding, in less time.
+
+        Parameters
+        ----------
+        function : callable
+            A pure function of positional arguments: arrays of this backend, Python numbers, None,
+            and lists, tuples and dicts of these.  What it returns consists of arrays, None, lists,
+            tuples and dicts.  It branches on shapes and dtypes, and on no number and no value of
+            an array: it may be called with 0-d arrays for the numbers, and with arrays that have
+            no values and no device yet.
+        used_up : tuple of int
+            The places of the arguments whose arrays the caller needs no more, each of them given
+            once: their memory may be written over.
+
+        Returns
+        -------
+        callable or None
+            To be kept and called many times, with other numbers and with arrays of the same shapes
+            and dtypes: its first call takes as long as the compiler does.  None where this device
+            gains nothing by it.
+        """

@@ -1,5 +1,6 @@
 """PyTorch, on the processor or on any device that this build of it drives."""
 
+from collections.abc import Callable
 from typing import Any
 
 import array_api_compat.torch
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 
 from .contract import BackendUnavailable
+from .torch_compile import CompiledFunction
 from .transfer import ArrayLibrary
 
 __all__ = ["TorchBackend"]
@@ -68,6 +70,16 @@ class TorchBackend(ArrayLibrary):
         """Wait for the device; the processor's tensors are computed at once."""
         if self._device.type != "cpu":
             torch.accelerator.synchronize(self._device)
+
+    def compile(
+        self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
+    ) -> CompiledFunction | None:
+        """See `Compiler.compile`; None on the processor.
+
+        There it saves some 80 microseconds a step and takes 5 seconds or more to start.
+        """
+        del used_up
+        return None if self._device.type == "cpu" else CompiledFunction(function)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""

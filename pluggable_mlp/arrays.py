@@ -13,7 +13,7 @@ Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 
-__all__ = ["Array", "DType", "Namespace", "common_namespace"]
+__all__ = ["Array", "DType", "Namespace", "common_namespace", "device_of"]
 
 
 def common_namespace(**arrays: Array) -> Namespace:
@@ -63,6 +63,15 @@ def common_namespace(**arrays: Array) -> Namespace:
     if not first:
         raise TypeError("no array was given")
     return xp
+
+
+def device_of(array: Array) -> Any:
+    """Return the device on which to make what will be computed with the array.
+
+    It is None within a function that JAX compiles: the arrays there have no device yet, and what
+    is made goes where the function runs (https://github.com/jax-ml/jax/issues/26000).
+    """
+    return getattr(array, "device", None)
 
 
 def library_of(xp: Namespace) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, device_of
 from pluggable_mlp.network.layers import Backward, Draw, Shapes, TrainingStep
 from pluggable_mlp.network.philox import random_numbers
 
@@ -91,7 +91,7 @@ class Dropout:
             seed=step.seed,
             stream=self.stream,
             step=step.number,
-            device=x.device,
+            device=device_of(x),
         )
         kept = xp.astype(xp.reshape(numbers, (batch, features)) >= self._dropped, x.dtype)
         return kept * (_RESOLUTION / (_RESOLUTION - self._dropped))

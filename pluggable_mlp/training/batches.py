@@ -4,12 +4,13 @@ Shapes: inputs (examples, in), integers with a scale or floats; labels (examples
 (examples, outputs); weights (examples,); a batch has the same with batch for examples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array, DType
+from pluggable_mlp.arrays import Array, DType, device_of
 
 __all__ = ["Batch", "Examples"]
 
@@ -51,19 +52,37 @@ class Examples:
         The weights are (batch,), or None.  `order` (examples,) are the indices of the examples,
         on the device; None takes them as they come, and a batch is then a view.
         """
-        xp = arithmetic.xp
         for start in range(0, len(self), size):
-            stop = min(start + size, len(self))
-            chosen = None if order is None else order[start:stop]
-            x, labels, weights = (
-                None
-                if array is None
-                else array[start:stop, ...]
-                if chosen is None
-                else xp.take(array, chosen, axis=0)
-                for array in (self.inputs, self.labels, self.weights)
-            )
-            yield self._factor(arithmetic, x), labels, weights
+            yield self.batch(arithmetic, start, size, order)
+
+    def batch(
+        self, arithmetic: Arithmetic, start: int, size: int, order: Array | None = None
+    ) -> Batch:
+        """Return the one of `batches` that begins at `start`."""
+        stop = min(start + size, len(self))
+        if order is None:
+            return self._batch(arithmetic, itemgetter((slice(start, stop), ...)))
+        return self._taken(arithmetic, order[start:stop])
+
+    def gathered(
+        self, arithmetic: Arithmetic, start: Any, size: int, order: Array | None = None
+    ) -> Batch:
+        """Return the batch of exactly `size` examples that begins at `start`, a 0-d array or int.
+
+        For compiled functions: the standard has no slice that begins where an array says.
+        """
+        xp = arithmetic.xp
+        if order is None and size == len(self):  # gathered, the whole data set would be copied
+            return self._factor(arithmetic, self.inputs), self.labels, self.weights
+        places = start + xp.arange(size, dtype=xp.int64, device=device_of(self.labels))
+        return self._taken(arithmetic, places if order is None else xp.take(order, places, axis=0))
+
+    def _taken(self, arithmetic: Arithmetic, places: Array) -> Batch:
+        return self._batch(arithmetic, lambda array: arithmetic.xp.take(array, places, axis=0))
+
+    def _batch(self, arithmetic: Arithmetic, choose: Callable[[Array], Array]) -> Batch:
+        weights = None if self.weights is None else choose(self.weights)
+        return self._factor(arithmetic, choose(self.inputs)), choose(self.labels), weights
 
     def _factor(self, arithmetic: Arithmetic, x: Array) -> Any:
         if self.scale is None:

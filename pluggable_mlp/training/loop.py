@@ -13,7 +13,6 @@ from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic, arithmetic_of
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batches import Examples
@@ -24,9 +23,12 @@ from pluggable_mlp.training.metrics import (
     r2,
 )
 from pluggable_mlp.training.optimizers import AnyOptimizer
-from pluggable_mlp.training.steps import check_full_batch, first_model, make_step
+from pluggable_mlp.training.placed_steps import compiled, make_placed_step
+from pluggable_mlp.training.steps import check_full_batch, first_model
 
 __all__ = ["Epoch", "evaluate", "training_epochs"]
+
+Stack = Callable[[list[Array]], Array]
 
 _SCALARS_A_STACK = 128  # a fixed number: some libraries compile one kernel for each length
 
@@ -57,9 +59,9 @@ class Epoch:
 class LossRecord:
     """Losses of consecutive batches, kept on the device until they are read."""
 
-    def __init__(self, arithmetic: Arithmetic, backend: Any) -> None:
-        self._losses = _Scalars(arithmetic, backend)
-        self._weights = _Scalars(arithmetic, backend)
+    def __init__(self, stack: Stack, backend: Any) -> None:
+        self._losses = _Scalars(stack, backend)
+        self._weights = _Scalars(stack, backend)
         self._counts: list[int] = []
 
     def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
@@ -86,8 +88,8 @@ class LossRecord:
 class _Scalars:
     """Numbers that stay on the device, stacked, until they are read all at once."""
 
-    def __init__(self, arithmetic: Arithmetic, backend: Any) -> None:
-        self._arithmetic, self._backend = arithmetic, backend
+    def __init__(self, stack: Stack, backend: Any) -> None:
+        self._stack, self._backend = stack, backend
         self._recent: list[Array] = []
         self._stacks: list[Array] = []
 
@@ -95,7 +97,7 @@ class _Scalars:
         """Keep a 0-d array."""
         self._recent.append(scalar)
         if len(self._recent) == _SCALARS_A_STACK:
-            self._stacks.append(self._arithmetic.xp.stack(self._recent))
+            self._stacks.append(self._stack(self._recent))
             self._recent = []
 
     def read(self) -> list[float]:
@@ -126,19 +128,27 @@ def training_epochs(
     bound = arithmetic_of(arithmetic, backend)
     check_full_batch(mlp, optimizer, examples, batch_size)
     model = first_model(mlp, parameters, optimizer, bound)
-    take_step = make_step(mlp, optimizer, bound)
+    take_step = make_placed_step(
+        mlp,
+        optimizer,
+        examples,
+        backend=backend,
+        arithmetic=bound,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    stack = compiled(bound.xp.stack, backend, bound) or bound.xp.stack
     numbers = itertools.count()
     for number in range(1, epochs + 1):
         begin = time.perf_counter()
-        record = LossRecord(bound, backend)
+        record = LossRecord(stack, backend)
         # A single batch of all examples needs no order.
         shuffled = shuffle and batch_size < len(examples)
         order = _order(backend, seed, number, len(examples)) if shuffled else None
-        for batch in examples.batches(bound, batch_size, order):
-            loss, model = take_step(model, batch, TrainingStep(seed, next(numbers)))
-            _, labels, weights = batch
-            count = labels.shape[0]
-            record.add(loss, count, None if weights is None else bound.sum(weights))
+        for start in range(0, len(examples), batch_size):
+            loss, weight, model = take_step(model, order, start, next(numbers))
+            count = min(batch_size, len(examples) - start)
+            record.add(loss, count, weight)
             if on_batch:
                 on_batch(count)
         train_loss = record.mean()
@@ -168,7 +178,7 @@ def evaluate(
     be right), else "r2" and "mean_absolute_error".  Nothing is changed.
     """
     bound = arithmetic_of(arithmetic, backend)
-    record = LossRecord(bound, backend)
+    record = LossRecord(bound.xp.stack, backend)
     outputs = []
     for x, labels, weights in examples.batches(bound, batch_size):
         logits, _ = mlp.forward(parameters, x, bound)

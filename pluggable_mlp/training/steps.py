@@ -1,7 +1,7 @@
 """One step of training: from a batch to new parameters, whatever the optimizer asks for.
 
-What is remembered between steps is a `Model`.  Epochs, batches and measurements belong in the
-loop.
+What is remembered between steps is a `Model`.  Which batch comes when is the business of
+`placed_steps.py`; epochs and measurements belong in the loop.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,29 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Batch, Examples
-from pluggable_mlp.training.optimizers import LBFGS, AnyOptimizer, State, averaged_parameters
+from pluggable_mlp.training.optimizers import (
+    LBFGS,
+    AnyOptimizer,
+    GradientSteps,
+    Numbers,
+    State,
+    Trees,
+    averaged_parameters,
+)
 from pluggable_mlp.training.trees import Tree, map_arrays, merge, split
 
-__all__ = ["Model", "Step", "check_full_batch", "first_model", "make_step"]
+__all__ = [
+    "Model",
+    "ModelArrays",
+    "Step",
+    "check_full_batch",
+    "first_model",
+    "make_step",
+    "make_update",
+]
+
+
+ModelArrays = tuple[Tree, Tree, Trees]
 
 
 class Model(NamedTuple):
@@ -40,8 +59,20 @@ class Model(NamedTuple):
         """What to measure and to keep: averaged, if the optimizer averages."""
         return merge(averaged_parameters(self.state, self.trained), self.statistics)
 
+    @property
+    def arrays(self) -> ModelArrays:
+        """All that is on the device: the rest are the numbers of the state."""
+        return self.trained, self.statistics, self.state.trees
+
+    @classmethod
+    def of(cls, arrays: ModelArrays, numbers: Numbers) -> "Model":
+        """Return the model of these arrays and the numbers of the optimizer's state."""
+        trained, statistics, trees = arrays
+        return cls(trained, statistics, State(numbers, trees))
+
 
 Step = Callable[[Model, Batch, TrainingStep], tuple[Array, Model]]
+Update = Callable[[Numbers, ModelArrays, Batch, TrainingStep], tuple[Array, ModelArrays]]
 
 
 def first_model(
@@ -89,18 +120,34 @@ def make_step(mlp: MLP, optimizer: AnyOptimizer, arithmetic: Arithmetic) -> Step
     if isinstance(optimizer, LBFGS):
         return _line_search(mlp, optimizer, arithmetic)
 
+    update = make_update(mlp, optimizer, arithmetic)
+
     def descend(model: Model, batch: Batch, step: TrainingStep) -> tuple[Array, Model]:
-        x, labels, weights = batch
-        (numbers, trees), trained = model.state, model.trained
-        coefficients, numbers = optimizer.advance(numbers)
-        scale = optimizer.gradient_scale(coefficients)
-        loss, gradients, measured = mlp.take_step(
-            merge(trained, model.statistics), x, labels, arithmetic, step, weights, scale
-        )
-        trained, trees = optimizer.apply_scaled(coefficients, gradients, trees, trained, arithmetic)
-        return loss, Model(trained, merge(model.statistics, measured), State(numbers, trees))
+        coefficients, numbers = optimizer.advance(model.state.numbers)
+        loss, arrays = update(coefficients, model.arrays, batch, step)
+        return loss, Model.of(arrays, numbers)
 
     return descend
+
+
+def make_update(mlp: MLP, optimizer: GradientSteps, arithmetic: Arithmetic) -> Update:
+    """Return the part of a step that is array operations alone, with no branch on a value.
+
+    It is (coefficients, arrays of the model, batch, step) -> (loss, arrays of the model).
+    """
+
+    def update(
+        coefficients: Numbers, arrays: ModelArrays, batch: Batch, step: TrainingStep
+    ) -> tuple[Array, ModelArrays]:
+        (trained, statistics, trees), (x, labels, weights) = arrays, batch
+        scale = optimizer.gradient_scale(coefficients)
+        loss, gradients, measured = mlp.take_step(
+            merge(trained, statistics), x, labels, arithmetic, step, weights, scale
+        )
+        trained, trees = optimizer.apply_scaled(coefficients, gradients, trees, trained, arithmetic)
+        return loss, (trained, merge(statistics, measured), trees)
+
+    return update
 
 
 def _line_search(mlp: MLP, optimizer: LBFGS, arithmetic: Arithmetic) -> Step:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pluggable_mlp.backends import Backend, BackendUnavailable, PieceRunner
+from pluggable_mlp.backends import Backend, BackendUnavailable, Compiler, PieceRunner
 
 MEMBERS = {member for member in vars(Backend) if not member.startswith("_")}
 METHODS = sorted(MEMBERS - {"name", "device", "xp"})
-OPTIONAL = {"run_all": PieceRunner}
+OPTIONAL = {"run_all": PieceRunner, "compile": Compiler}
 MODULES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
 
 
@@ -24,6 +24,7 @@ def shape_of(method):
 def test_the_contract_is_this_and_no_more():
     members = "asarray device devices name synchronize to_numpy versions xp"
     assert sorted(MEMBERS) == members.split()
+    assert {"compile"} == OPTIONAL
 
 
 def test_backend_offers_exactly_the_contract(backend):
@@ -49,6 +50,31 @@ def test_signatures_are_the_contracts(backend, method):
     assert shape_of(inspect.getattr_static(type(backend), method).__get__(None, type(backend))) == (
         expected
     )
+
+
+def test_signatures_of_what_is_optional_are_the_contracts(backend):
+    if isinstance(backend, Compiler):
+        assert shape_of(type(backend).compile) == shape_of(Compiler.compile)
+
+
+def test_a_compiled_function_gives_what_the_function_gives(backend):
+    """Trees of every kind, and other numbers at each call; who declines is left as it is."""
+
+    def function(tree, factor, nothing):
+        assert nothing is None
+        (x, y), n = tree["pair"], tree["n"]
+        return {"sum": [x + y * factor, (nothing,)], "power": x * n}
+
+    compiled = backend.compile(function) if isinstance(backend, Compiler) else None
+    compiled = compiled or function
+    for number in (1, 2, 3):
+        x, y = (backend.asarray([1.0, number], dtype="float32") for _ in range(2))
+        result = compiled({"pair": (x, y), "n": number}, 0.5 * number, None)
+        added, (nothing,) = result["sum"]
+        assert nothing is None
+        assert backend.to_numpy(added).tolist() == [1 + 0.5 * number, number + 0.5 * number**2]
+        assert backend.to_numpy(result["power"]).tolist() == [number, number**2]
+        assert added.dtype == result["power"].dtype == backend.xp.float32
 
 
 def test_text_of_a_backend(backend):

@@ -71,3 +71,12 @@ def test_a_device_out_of_range_says_how_many_there_are():
 def test_a_device_that_is_no_number():
     with pytest.raises(ValueError, match="device is 'cpu:one': expected a platform and a number"):
         get_backend("jax:cpu:one")
+
+
+def test_a_compiled_function_writes_over_what_is_used_up_alone():
+    backend = get_backend("jax:cpu")
+    kept, given_up = (backend.asarray([1.0]) + 1.0 for _ in range(2))
+    compiled = backend.compile(lambda state, x: state["w"] + x, used_up=(0,))
+    assert compiled({"w": given_up}, kept).tolist() == [4.0]
+    assert given_up.is_deleted()
+    assert kept.tolist() == [2.0]

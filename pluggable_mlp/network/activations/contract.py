@@ -24,7 +24,7 @@ class Elementwise:
     function, derivative : callable (arithmetic, x) -> array
         f and f', from x (…, batch, features) to an array of that shape, in operations of the
         array API standard (`arithmetic.xp` has them) and, for all that a library may round in
-        its own way, of `arithmetic`.
+        its own way, of `arithmetic`; no branch may ask for a value, as the step may be compiled.
 
     Examples
     --------

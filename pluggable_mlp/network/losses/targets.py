@@ -5,7 +5,7 @@ What a user brings is checked elsewhere (`network/checks.py`).
 """
 
 from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, device_of
 
 __all__ = ["one_hot", "rows"]
 
@@ -18,7 +18,7 @@ def one_hot(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
     """
     xp = arithmetic.xp
     if targets.ndim < like.ndim:
-        classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=like.device)
+        classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=device_of(like))
         targets = targets[..., None] == classes
     return xp.astype(targets, like.dtype, copy=False)
 

@@ -15,8 +15,10 @@ from pluggable_mlp.training.optimizers.averaging import AverageParameters, avera
 from pluggable_mlp.training.optimizers.clipping import ClipByGlobalNorm
 from pluggable_mlp.training.optimizers.contract import (
     GradientSteps,
+    Numbers,
     Optimizer,
     State,
+    Trees,
 )
 from pluggable_mlp.training.optimizers.lbfgs import LBFGS
 from pluggable_mlp.training.optimizers.lion import Lion
@@ -40,9 +42,11 @@ __all__ = [
     "GradientSteps",
     "Lion",
     "Muon",
+    "Numbers",
     "Optimizer",
     "RMSprop",
     "State",
+    "Trees",
     "averaged_parameters",
     "make_optimizer",
 ]

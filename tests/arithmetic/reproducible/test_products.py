@@ -205,6 +205,7 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     whole = affine(xp, a, b, bias[0]), affine(xp, b.T, a.T, long_bias)
     monkeypatch.setattr(products, "TILE", {dtype: 500})
     monkeypatch.setattr(products, "SHORTEST_TILE", 7)
+    monkeypatch.setattr(products, "SMALL", 1)
     calls = []
     tile = products._tile
     monkeypatch.setattr(products, "_tile", lambda *args: calls.append(1) or tile(*args))

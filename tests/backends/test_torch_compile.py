@@ -1,0 +1,84 @@
+"""PyTorch's compiler, on the processor: no test here claims to run on a GPU."""
+
+import pytest
+
+from pluggable_mlp.backends import get_backend
+
+torch = pytest.importorskip("torch")
+
+from pluggable_mlp.backends.torch_compile import CompiledFunction  # noqa: E402
+
+
+def counted(function):
+    """The function, and a list that grows by one at each run of its Python code."""
+    runs = []
+
+    def run(*arguments):
+        runs.append(arguments)
+        return function(*arguments)
+
+    return run, runs
+
+
+def scaled(tree, factor, start):
+    """Of all that a step does: numbers times arrays, integers, a place."""
+    rows = start + torch.arange(2)
+    return {"y": (tree["x"][rows] * factor, None), "n": [(start & 1) ^ rows]}
+
+
+def check(compiled):
+    x = torch.arange(5.0)
+    for start, factor in ((0, 0.5), (1, 0.25), (3, 2.0)):
+        result = compiled({"x": x}, factor, start)
+        y, nothing = result["y"]
+        assert nothing is None
+        assert y.dtype == torch.float32
+        assert y.tolist() == [start * factor, (start + 1) * factor]
+        assert result["n"][0].tolist() == [(start & 1) ^ start, (start & 1) ^ (start + 1)]
+    assert x.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "compiler", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
+)
+def test_other_numbers_do_not_compile_again(compiler, monkeypatch):
+    graphs = []
+    compile_one = torch.compile
+
+    def counting_graphs(*arguments, **settings):
+        graphs.append(settings["backend"])
+        return compile_one(*arguments, **settings)
+
+    monkeypatch.setattr(torch, "compile", counting_graphs)
+    function, runs = counted(scaled)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        check(CompiledFunction(function, compiler))
+    assert len(runs) == 1
+    assert graphs == [compiler]
+
+
+def test_what_cannot_be_compiled_runs_as_it_is_and_says_why():
+    def failing(graph, inputs):
+        raise FileNotFoundError("no Triton here\n\nand much more")
+
+    function, runs = counted(scaled)
+    compiled = CompiledFunction(function, failing)
+    with pytest.warns(UserWarning, match="cannot compile .* no Triton here$") as caught:
+        check(compiled)
+    assert len(caught) == 1  # at the first call alone
+    assert [arguments[1:] for arguments in runs[1:]] == [(0.5, 0), (0.25, 1), (2.0, 3)]
+
+
+def test_an_error_of_the_function_itself_is_raised():
+    def faulty(x):
+        raise ZeroDivisionError("its own")
+
+    with pytest.warns(UserWarning, match="its own"), pytest.raises(ZeroDivisionError):
+        CompiledFunction(faulty)(torch.zeros(1))
+
+
+def test_the_processor_does_not_compile_and_other_devices_do(monkeypatch):
+    backend = get_backend("torch:cpu")
+    assert backend.compile(scaled) is None
+    monkeypatch.setattr(backend, "_device", torch.device("meta"))
+    assert isinstance(backend.compile(scaled, used_up=(0,)), CompiledFunction)

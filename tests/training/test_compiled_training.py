@@ -1,0 +1,115 @@
+"""Whole trainings with a compiler: how often it compiles, what it leaves alone, where it is off."""
+
+import pytest
+
+from pluggable_mlp import MLP, SGD, get_backend
+from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp.training.loop import training_epochs
+from pluggable_mlp.training.optimizers import LBFGS, Adam, make_optimizer
+from tests.training.compilers import (
+    BATCH,
+    COUNT,
+    SEED,
+    Noting,
+    Uncompiled,
+    compiler_of,
+    examples_on,
+)
+
+NUMPY = get_backend("numpy")
+
+
+@pytest.fixture
+def compiler():
+    return compiler_of("jax")
+
+
+def epochs(backend, optimizer, *, has="", arithmetic="native", epochs=3, **settings):
+    """The start of a training, and each of its epochs with a copy of what it yielded."""
+    mlp = MLP([3, 4, 2], norm="batch" if not isinstance(optimizer, LBFGS) else None)
+    start = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    settings = {"batch_size": BATCH, "shuffle": True, **settings}
+    training = training_epochs(
+        mlp,
+        start,
+        examples_on(backend, has, "float64"),
+        backend=backend,
+        optimizer=optimizer,
+        arithmetic=arithmetic,
+        epochs=epochs,
+        seed=SEED,
+        **settings,
+    )
+    return start, [(epoch, contents(backend, epoch)) for epoch in training]
+
+
+def contents(backend, epoch):
+    """What an epoch yielded, as bytes."""
+    trees = [epoch.parameters, *epoch.state.trees.values()]
+    arrays = [layer[name] for tree in trees for layer in tree for name in sorted(layer)]
+    return epoch.train_loss, [backend.to_numpy(array).tobytes() for array in arrays]
+
+
+def rate(step):
+    """Another one at every step."""
+    return 0.1 / (1 + step)
+
+
+def test_a_training_compiles_once_for_each_size_of_a_batch(compiler):
+    """Neither the rate nor Adam's corrections nor dropout's step are compiled in."""
+    epochs(compiler, Adam(learning_rate=rate))
+    assert (compiler.given, compiler.runs, compiler.calls) == (3, 2, 9)  # one stacks losses
+
+
+def test_losses_are_stacked_by_one_compiled_function(compiler, monkeypatch):
+    monkeypatch.setattr("pluggable_mlp.training.loop._SCALARS_A_STACK", 8)
+    epochs(compiler, SGD(), batch_size=1, epochs=2)
+    assert (compiler.given, compiler.runs, compiler.calls) == (2, 2, 32 + 4)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "batch_size"), [(SGD(), 15), (make_optimizer("adam", average=0.9), BATCH)]
+)
+def test_what_was_given_and_what_was_yielded_stays_as_it_was(compiler, optimizer, batch_size):
+    """The memory of the steps between is written over; a batch of one moves no variance."""
+    start, yielded = epochs(compiler, optimizer, batch_size=batch_size)
+    assert [contents(compiler, epoch) for epoch, _ in yielded] == [then for _, then in yielded]
+    again, _ = epochs(NUMPY, optimizer, batch_size=batch_size, epochs=1)
+    for one, other in zip(start, again, strict=True):
+        assert all(compiler.to_numpy(one[key]).tolist() == other[key].tolist() for key in other)
+
+
+@pytest.mark.parametrize("arithmetic", [name for name in ARITHMETICS if name != "native"])
+def test_where_bits_are_promised_nothing_is_compiled(arithmetic):
+    noting = Noting(NUMPY)
+    noted, plain = (
+        [then for _, then in epochs(place, SGD(), arithmetic=arithmetic)[1]]
+        for place in (noting, NUMPY)
+    )
+    assert noting.given == 0
+    assert noted == plain
+
+
+def test_a_line_search_is_not_compiled():
+    noting = Noting(NUMPY)
+    epochs(noting, LBFGS(), batch_size=COUNT)
+    assert noting.given == 1  # what stacks losses
+    assert noting.calls == 0
+
+
+@pytest.mark.parametrize("has", ["", "weights", "pixels"])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("spec", ["numpy", "array_api_strict:device1"])
+def test_what_is_compiled_is_written_in_the_standard(spec, shuffle, has):
+    """A compiler that does nothing changes no bit, and one that declines is not missed."""
+    noting = Noting(get_backend(spec))
+    plain, declining = Uncompiled(noting), Uncompiled(noting)
+    declining.compile = lambda function, used_up: None
+    settings = {"has": has, "shuffle": shuffle}
+    for batch_size in (BATCH, COUNT):
+        noted, *others = (
+            [then for _, then in epochs(place, Adam(), batch_size=batch_size, **settings)[1]]
+            for place in (noting, plain, declining)
+        )
+        assert others == [noted, noted]
+    assert noting.calls == 3 * 3 + 3
