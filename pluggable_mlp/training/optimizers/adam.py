@@ -139,6 +139,6 @@ class AdamW(Adam):
         arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the parameters, the mean and the mean square after one update."""
-        kept = 1.0 - coefficients["rate"] * self.weight_decay
-        parameters = shrink_weights(parameters, kept, arithmetic)
+        rate = coefficients["rate"]
+        parameters = shrink_weights(parameters, rate, self.weight_decay, arithmetic)
         return super().apply_scaled(coefficients, gradients, trees, parameters, arithmetic)

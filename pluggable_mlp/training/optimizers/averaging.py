@@ -5,13 +5,8 @@ from dataclasses import dataclass
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.training.checks import check_number
-from pluggable_mlp.training.optimizers.contract import (
-    GradientSteps,
-    Numbers,
-    State,
-    Transform,
-    Trees,
-)
+from pluggable_mlp.training.optimizers.contract import GradientSteps, Numbers, State, Trees
+from pluggable_mlp.training.optimizers.transforms import Transform
 from pluggable_mlp.training.trees import Tree, map_arrays
 
 __all__ = ["AverageParameters", "averaged_parameters"]

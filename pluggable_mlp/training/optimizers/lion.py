@@ -67,7 +67,7 @@ class Lion(Descent):
         """Return the parameters and the mean after one update."""
         rate, xp = coefficients["rate"], arithmetic.xp
         if self.weight_decay:
-            parameters = shrink_weights(parameters, 1.0 - rate * self.weight_decay, arithmetic)
+            parameters = shrink_weights(parameters, rate, self.weight_decay, arithmetic)
 
         def descend(w: Array, c: Array) -> Array:
             step = arithmetic.multiply(xp.sign(c), -rate)

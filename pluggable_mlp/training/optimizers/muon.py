@@ -115,7 +115,7 @@ class Muon(Descent):
         rest, own = self._rest().apply(coefficients, of_rest, trees, rest, arithmetic)
 
         rate = coefficients["rate"]
-        matrices = shrink_weights(matrices, 1.0 - rate * self.weight_decay, arithmetic)
+        matrices = shrink_weights(matrices, rate, self.weight_decay, arithmetic)
         momentum = average(trees["momentum"], of_matrices, self.momentum, arithmetic)
         # Nesterov's blend of gradient and momentum has the form of the momentum's own update.
         direction = average(momentum, of_matrices, self.momentum, arithmetic)
