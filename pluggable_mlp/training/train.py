@@ -155,12 +155,9 @@ def train(
     ValueError, TypeError
         If an argument does not fit; the message names it, what came and what was expected.
     """
-    if not hasattr(backend, "xp"):
-        raise TypeError(f"backend is {backend!r}, expected one such as get_backend('numpy')")
-    if optimizer is not None and not hasattr(optimizer, "init"):
-        raise TypeError(f"optimizer is {optimizer!r}, expected one such as SGD(0.1)")
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        check_count(name, value, at_least=1)
+    _check_places(backend, optimizer)
+    check_count("epochs", epochs, at_least=1)
+    check_count("batch_size", batch_size, at_least=1)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     get_arithmetic(arithmetic, backend.xp)
@@ -196,6 +193,14 @@ def train(
         if on_epoch:
             on_epoch(epoch)
     return Training(parameters, history)
+
+
+def _check_places(backend: Any, optimizer: Any) -> None:
+    """Refuse a name or a class where its instance is expected."""
+    if not hasattr(backend, "xp") or isinstance(backend, type):
+        raise TypeError(f"backend is {backend!r}, expected one such as get_backend('numpy')")
+    if optimizer is not None and (not hasattr(optimizer, "init") or isinstance(optimizer, type)):
+        raise TypeError(f"optimizer is {optimizer!r}, expected one such as SGD(0.1)")
 
 
 def _check_start(mlp: MLP, parameters: Parameters, examples: Examples) -> None:

@@ -148,6 +148,8 @@ def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
     [
         ({"backend": "numpy"}, TypeError, "backend is 'numpy', expected one such as get_backend"),
         ({"optimizer": "sgd"}, TypeError, "optimizer is 'sgd', expected one such as SGD"),
+        ({"optimizer": SGD}, TypeError, "optimizer is <class .*SGD'>, expected one such as SGD"),
+        ({"backend": type(NUMPY)}, TypeError, "backend is <class .*, expected one such as get"),
         ({"epochs": 1.5}, ValueError, "epochs is 1.5"),
         (
             {"inputs": np.ones((4, 3), dtype=np.int64)},
