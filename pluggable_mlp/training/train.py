@@ -6,10 +6,10 @@ from typing import Any
 
 from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.arrays import Array, common_namespace
+from pluggable_mlp.hyperparameters import as_count
 from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.checks import check_count
 from pluggable_mlp.training.loop import Epoch, training_epochs
 from pluggable_mlp.training.optimizers import SGD, AnyOptimizer
 from pluggable_mlp.training.weights import class_weights_of_examples
@@ -156,8 +156,9 @@ def train(
         If an argument does not fit; the message names it, what came and what was expected.
     """
     _check_places(backend, optimizer)
-    check_count("epochs", epochs, at_least=1)
-    check_count("batch_size", batch_size, at_least=1)
+    epochs = as_count("epochs", epochs, at_least=1)
+    batch_size = as_count("batch_size", batch_size, at_least=1)
+    seed = as_count("seed", seed, at_least=0)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     get_arithmetic(arithmetic, backend.xp)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_number
+from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.contract import GradientSteps
 from pluggable_mlp.training.optimizers.transforms import GradientTransform
 from pluggable_mlp.training.trees import Tree, core_axes
@@ -48,7 +48,7 @@ class ClipByGlobalNorm(GradientTransform):
     clip_norm: float
 
     def __post_init__(self) -> None:
-        check_number("clip_norm", self.clip_norm, at_least=1e-30)
+        keep_number(self, "clip_norm", at_least=1e-30)
 
     def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
         """Return the gradients, each network's times one factor of at most 1."""

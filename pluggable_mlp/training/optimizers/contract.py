@@ -15,7 +15,7 @@ from pluggable_mlp.training.schedules import (
     LearningRate,
     Numbers,
     Schedule,
-    check_learning_rate,
+    as_learning_rate,
     scheduled_rate,
 )
 from pluggable_mlp.training.trees import Tree, map_arrays
@@ -134,7 +134,7 @@ class Descent(GradientSteps):
     learning_rate: LearningRate
 
     def __post_init__(self) -> None:
-        check_learning_rate(self.learning_rate)
+        object.__setattr__(self, "learning_rate", as_learning_rate(self.learning_rate))
 
     def initial_numbers(self) -> Numbers:
         """Return the count of steps, and what the schedule remembers."""

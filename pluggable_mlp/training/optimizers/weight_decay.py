@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_number
+from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.contract import GradientSteps
 from pluggable_mlp.training.optimizers.transforms import GradientTransform
 from pluggable_mlp.training.trees import Tree, map_weights
@@ -46,7 +46,7 @@ class L2(GradientTransform):
     weight_decay: float
 
     def __post_init__(self) -> None:
-        check_number("weight_decay", self.weight_decay, at_least=0.0)
+        keep_number(self, "weight_decay", at_least=0.0)
 
     def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
         """Return dW + weight_decay W, and the other gradients as they are."""
@@ -78,7 +78,7 @@ class L1(GradientTransform):
     l1: float
 
     def __post_init__(self) -> None:
-        check_number("l1", self.l1, at_least=0.0)
+        keep_number(self, "l1", at_least=0.0)
 
     def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
         """Return dW + l1 sign(W), and the other gradients as they are."""

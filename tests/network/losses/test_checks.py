@@ -10,12 +10,16 @@ from pluggable_mlp.network.losses import Huber, Quantile, SoftmaxCrossEntropy
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SoftmaxCrossEntropy(1.0), "label_smoothing is 1.0, expected a number from 0 to"),
+        (
+            lambda: SoftmaxCrossEntropy(1.0),
+            "label_smoothing is 1.0, expected a finite number of at",
+        ),
         (lambda: SoftmaxCrossEntropy(-0.1), "label_smoothing is -0.1"),
         (lambda: Huber(0.0), "delta is 0.0, expected a finite number above 0"),
         (lambda: Huber(float("nan")), "delta is nan"),
-        (lambda: Quantile(1.0), "quantile is 1.0, expected a number between 0 and 1"),
+        (lambda: Quantile(1.0), "quantile is 1.0, expected a finite number above 0 and below 1"),
         (lambda: Quantile(0.0), "quantile is 0.0"),
+        (lambda: Huber("1"), "delta is '1', expected a finite number above 0"),
     ],
 )
 def test_parameters_out_of_range(make, message):
