@@ -106,8 +106,12 @@ def get_backend(spec: str) -> Backend:
     BackendUnavailable
         The backend exists and cannot run here; it says why, and what to do.
     TypeError
-        A plug-in does not offer what a backend must.
+        The spec is no text, or a plug-in does not offer what a backend must.
     """
+    if not isinstance(spec, str):
+        raise TypeError(
+            f"backend is {spec!r}: expected the name of one, such as 'numpy' or 'torch:cuda'"
+        )
     name, colon, device = spec.partition(":")
     if colon and not device:
         raise ValueError(f"backend is {spec!r}: expected a device after the colon, or no colon")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pluggable_mlp.arithmetic import get_arithmetic
-from pluggable_mlp.arrays import Array, common_namespace
+from pluggable_mlp.arrays import Array, common_namespace, dtype_name
 from pluggable_mlp.hyperparameters import as_count
 from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
 from pluggable_mlp.network.mlp import MLP, Parameters
@@ -155,7 +155,7 @@ def train(
     ValueError, TypeError
         If an argument does not fit; the message names it, what came and what was expected.
     """
-    _check_places(backend, optimizer)
+    _check_kinds(mlp, backend, optimizer)
     epochs = as_count("epochs", epochs, at_least=1)
     batch_size = as_count("batch_size", batch_size, at_least=1)
     seed = as_count("seed", seed, at_least=0)
@@ -196,8 +196,10 @@ def train(
     return Training(parameters, history)
 
 
-def _check_places(backend: Any, optimizer: Any) -> None:
+def _check_kinds(mlp: Any, backend: Any, optimizer: Any) -> None:
     """Refuse a name or a class where its instance is expected."""
+    if not isinstance(mlp, MLP):
+        raise TypeError(f"mlp is {mlp!r}, expected one such as MLP([784, 100, 10])")
     if not hasattr(backend, "xp") or isinstance(backend, type):
         raise TypeError(f"backend is {backend!r}, expected one such as get_backend('numpy')")
     if optimizer is not None and (not hasattr(optimizer, "init") or isinstance(optimizer, type)):
@@ -211,6 +213,6 @@ def _check_start(mlp: MLP, parameters: Parameters, examples: Examples) -> None:
     common_namespace(parameters=W, inputs=examples.inputs)
     if W.dtype != examples.dtype:
         raise ValueError(
-            f"parameters are {W.dtype}, but dtype is {examples.dtype}; "
+            f"parameters are {W.dtype}, but dtype is {dtype_name(examples.dtype)}; "
             "ask for the parameters' own, or convert them with xp.astype"
         )
