@@ -104,7 +104,8 @@ def get_backend(spec: str) -> Backend:
     ValueError
         There is no such backend, or it can have no such device.
     BackendUnavailable
-        The backend exists and cannot run here; it says why, and what to do.
+        The backend exists and cannot run here; it says why, and what to do.  Of a library that
+        is missing no device is judged: which it can have, only the library knows.
     TypeError
         The spec is no text, or a plug-in does not offer what a backend must.
     """

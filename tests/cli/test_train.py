@@ -103,6 +103,22 @@ def test_an_unavailable_backend_ends_with_3_and_the_remedy(command, monkeypatch)
     assert "cupy-cuda12" in outcome.err
 
 
+def test_a_malformed_device_is_a_wrong_argument(command):
+    outcome = command("train", "--backend", "numpy:abc")
+    assert outcome.code == 2
+    assert "device is 'abc'" in outcome.err
+
+
+def test_of_a_library_that_is_missing_no_device_is_judged(command, monkeypatch):
+    """Which devices it can have only the library knows."""
+    from pluggable_mlp import backends
+
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    outcome = command("train", "--backend", "cupy:abc")
+    assert outcome.code == 3
+    assert "cupy is not installed" in outcome.err
+
+
 def test_a_folder_that_holds_something_is_refused_before_training(command, tmp_path):
     (tmp_path / "precious.txt").write_text("keep")
     outcome = command("train", "--output", tmp_path)

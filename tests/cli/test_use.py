@@ -75,6 +75,33 @@ def test_predict_writes_a_file(command, run, tmp_path):
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 4
 
 
+def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
+    """Never all rows at once: when the last thousand are computed, others are in the file."""
+    from pluggable_mlp.backends.numpy import NumpyBackend
+
+    path, sizes, compute = tmp_path / "p.csv", [], NumpyBackend.to_numpy
+
+    def note(self, array):
+        sizes.append(path.stat().st_size if path.exists() else 0)
+        return compute(self, array)
+
+    np.save(tmp_path / "x.npy", np.repeat(load_dataset("digits").test_inputs, 10, axis=0))
+    monkeypatch.setattr(NumpyBackend, "to_numpy", note)
+    assert command("predict", run, tmp_path / "x.npy", "--output", path).code == 0
+    assert len(sizes) == 3
+    assert 0 < sizes[1] < sizes[2] < path.stat().st_size
+    assert len(path.read_text().splitlines()) == 2561
+
+
+def test_a_file_of_predictions_that_cannot_be_written_is_named(command, run, tmp_path):
+    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    for path in (tmp_path / "absent" / "p.csv", tmp_path):
+        outcome = command("predict", run, tmp_path / "x.npy", "--output", path)
+        assert outcome.code == 2
+        assert f"--output {path} cannot be written: " in outcome.err
+        assert "name a file in a folder where you may write" in outcome.err
+
+
 def test_wrong_inputs_are_refused(command, run, tmp_path):
     np.save(tmp_path / "narrow.npy", np.zeros((2, 63)))
     np.save(tmp_path / "nan.npy", np.full((2, 64), np.nan))
