@@ -104,6 +104,16 @@ def everywhere(number):
     return cases | {"lbfgs": (MLP([3, 4, 2]), LBFGS(number(3)), 9)}
 
 
+@pytest.mark.parametrize("place", ["numpy", "array_api_strict"])
+def test_a_scale_of_numpy_is_pythons(place):
+    backend, pixels = get_backend(place), np.asarray([[0, 128], [255, 1]], dtype=np.uint8)
+    results = [
+        train(MLP([2, 2]), pixels, [0, 1], backend=backend, scale=scale, epochs=1).history
+        for scale in (1 / 256, np.float64(1 / 256))
+    ]
+    assert results[0] == results[1]
+
+
 def as_numpy(value):
     return np.int64(value) if isinstance(value, int) else np.float64(value)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.arrays import Array, common_namespace, dtype_name
-from pluggable_mlp.hyperparameters import as_count
+from pluggable_mlp.hyperparameters import as_count, as_number
 from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
@@ -53,6 +53,7 @@ def make_examples(
     ValueError, TypeError
         If their shapes, dtypes or ranges do not fit the network; the message says which.
     """
+    scale = None if scale is None else as_number("scale", scale, above=0.0)
     x = _as_inputs(backend, inputs, dtype, scale)
     labels = _as_labels(backend, labels, dtype)
     xp = common_namespace(inputs=x, labels=labels)

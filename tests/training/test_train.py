@@ -153,6 +153,17 @@ def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
         ({"mlp": [3, 2]}, TypeError, r"mlp is \[3, 2\], expected one such as MLP\(\["),
         ({"sample_weight": [1.0]}, ValueError, r"float32 of shape \(1,\), expected float32 of sh"),
         ({"epochs": 1.5}, ValueError, "epochs is 1.5"),
+        ({"class_weight": 3}, ValueError, "class_weight is 3, expected 'balanced', a mapping or a"),
+        (
+            {"inputs": np.ones((4, 3), dtype=np.uint8), "scale": "1/256"},
+            ValueError,
+            "scale is '1/256', expected a finite number above 0",
+        ),
+        (
+            {"inputs": np.ones((4, 3), dtype=np.uint8), "scale": float("nan")},
+            ValueError,
+            "scale is nan, expected a finite number above 0",
+        ),
         (
             {"inputs": np.ones((4, 3), dtype=np.int64)},
             ValueError,
