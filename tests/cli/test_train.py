@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from pluggable_mlp import MLP
+
 
 def test_the_readme_command_reaches_95_percent_on_the_embedded_digits(command):
     outcome = command("train", "--backend", "numpy")
@@ -59,6 +61,24 @@ def test_the_seed_decides_the_result(command, tmp_path):
         hashes.append(json.loads((tmp_path / name / "summary.json").read_text()))
     a, b, c = (summary["parameters_sha256"] for summary in hashes)
     assert a == b != c
+
+
+def test_the_seed_decides_the_start_and_the_order(command, tmp_path, monkeypatch):
+    """Each of itself: the start by its hash, the order by runs that start alike."""
+    honest = MLP.initialize
+
+    def hashes(name, seed):
+        command("train", "--quiet", "--epochs", 1, "--seed", seed, "--output", tmp_path / name)
+        content = json.loads((tmp_path / name / "certificate.json").read_text())
+        return content["initial_parameters_sha256"], content["final_parameters_sha256"]
+
+    assert hashes("a", 0)[0] != hashes("b", 1)[0]
+    monkeypatch.setattr(
+        MLP, "initialize", lambda self, **given: honest(self, **given | {"seed": 7})
+    )
+    first, second = hashes("c", 0), hashes("d", 1)
+    assert first[0] == second[0]
+    assert first[1] != second[1]
 
 
 @pytest.mark.parametrize(
