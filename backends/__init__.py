@@ -112,10 +112,15 @@ def get_backend(spec: str) -> Backend:
     ValueError
         There is no such backend, or it can have no such device.
     BackendUnavailable
-        The backend exists and cannot run here; it says why, and what to do.
+        The backend exists and cannot run here; it says why, and what to do.  Of a library that
+        is missing no device is judged: which it can have, only the library knows.
     TypeError
-        A plug-in does not offer what a backend must.
+        The spec is no text, or a plug-in does not offer what a backend must.
     """
+    if not isinstance(spec, str):
+        raise TypeError(
+            f"backend is {spec!r}: expected the name of one, such as 'numpy' or 'torch:cuda'"
+        )
     name, colon, device = spec.partition(":")
     if colon and not device:
         raise ValueError(f"backend is {spec!r}: expected a device after the colon, or no colon")

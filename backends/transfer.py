@@ -97,12 +97,20 @@ def host_array(data: Any, dtype: str | None = None) -> Any:
 
     Raises
     ------
+    ValueError
+        The nested lists are not all of one length, or a number does not fit the dtype.
     TypeError
         The lists hold something else, or the dtype is none of the standard's.
     """
     if isinstance(data, list | tuple):
         _refuse_other_items(data)
-    array = np.asarray(data, dtype=dtype)
+    try:
+        array = np.asarray(data, dtype=dtype)
+    except (ValueError, TypeError, OverflowError) as error:  # lists and numbers; arrays always can
+        raise ValueError(
+            f"data cannot become an array of {dtype or 'numbers'}: {error}; expected numbers that "
+            "the dtype can hold, in nested lists that are all of one length along each axis"
+        ) from None
     if array.dtype.name not in DTYPES:
         raise TypeError(
             f"data has dtype {array.dtype}: expected one of {', '.join(DTYPES)}; "

@@ -13,7 +13,7 @@ Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 
-__all__ = ["Array", "DType", "Namespace", "common_namespace", "device_of"]
+__all__ = ["Array", "DType", "Namespace", "common_namespace", "device_of", "dtype_name"]
 
 
 def common_namespace(**arrays: Array) -> Namespace:
@@ -22,7 +22,7 @@ def common_namespace(**arrays: Array) -> Namespace:
     Parameters
     ----------
     **arrays
-        The arrays of one call, by the names of their arguments; None stands for "not given".
+        The arrays of one call, by the names of their arguments; at least one.
 
     Returns
     -------
@@ -39,8 +39,6 @@ def common_namespace(**arrays: Array) -> Namespace:
     first = ""
     xp, place = None, None
     for name, array in arrays.items():
-        if array is None:
-            continue
         try:
             its_xp, its_place = array_namespace(array), device(array)
         except TypeError:
@@ -60,8 +58,6 @@ def common_namespace(**arrays: Array) -> Namespace:
                 f"{first} is on device {place}, but {name} is on device {its_place}; "
                 "move one of them with array_api_compat.to_device(...)"
             )
-    if not first:
-        raise TypeError("no array was given")
     return xp
 
 
@@ -72,6 +68,11 @@ def device_of(array: Array) -> Any:
     is made goes where the function runs (https://github.com/jax-ml/jax/issues/26000).
     """
     return getattr(array, "device", None)
+
+
+def dtype_name(dtype: DType) -> str:
+    """Return "float32" for a dtype that prints as a class, and else what it prints."""
+    return str(getattr(dtype, "__name__", dtype))
 
 
 def library_of(xp: Namespace) -> str:

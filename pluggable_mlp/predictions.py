@@ -1,9 +1,11 @@
 """Predictions of a saved network for a file of examples, as rows for a table."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.unlabelled import load_inputs
 from pluggable_mlp.network.mlp import MLP, Parameters
@@ -23,7 +25,9 @@ def predict_rows(
     arithmetic: str,
     backend: Any,
 ) -> Iterator[list[Any]]:
-    """Yield [class, probability of each class …] for every example of a file.
+    """Return [class, probability of each class …] for every example of a file, as asked for.
+
+    The file is read and checked before the first: a fault in it leaves an old output alone.
 
     Parameters
     ----------
@@ -46,8 +50,12 @@ def predict_rows(
     if inputs.dtype == "uint8" and scale is None:
         raise DataError(path, "holds integers of 8 bits, but training saw floats", "scale them")
     factor = scale if inputs.dtype == "uint8" and scale is not None else 1.0
-    for start in range(0, inputs.shape[0], _EXAMPLES_AT_ONCE):
-        part = inputs[start : start + _EXAMPLES_AT_ONCE, :].astype(dtype) * factor
-        x = backend.asarray(part, dtype=dtype)
+
+    def rows_of(part: Array) -> Iterator[list[Any]]:
+        x = backend.asarray(part.astype(dtype) * factor, dtype=dtype)
         rows = backend.to_numpy(mlp.predict_proba(parameters, x, arithmetic=arithmetic))
-        yield from ([int(row.argmax()), *row.tolist()] for row in rows)
+        return ([int(row.argmax()), *row.tolist()] for row in rows)
+
+    starts = range(0, inputs.shape[0], _EXAMPLES_AT_ONCE)
+    parts = (inputs[start : start + _EXAMPLES_AT_ONCE, :] for start in starts)
+    return chain.from_iterable(map(rows_of, parts))

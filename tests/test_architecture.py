@@ -17,7 +17,14 @@ import pluggable_mlp
 ROOT = Path(pluggable_mlp.__file__).parent
 BACKENDS = Path(pluggable_mlp.backends.__file__).parent
 ARRAY_LIBRARIES = {"numpy", "cupy", "torch", "jax", "array_api_strict", "scipy", "dask", "ndonnx"}
-WITHOUT_ARRAY_LIBRARY = ("arithmetic", "network", "training", "arrays.py", "names.py")
+WITHOUT_ARRAY_LIBRARY = (
+    "arithmetic",
+    "network",
+    "training",
+    "arrays.py",
+    "names.py",
+    "hyperparameters.py",
+)
 
 
 def sources(*places: str) -> list[Path]:

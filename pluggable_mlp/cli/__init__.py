@@ -2,16 +2,18 @@
 
 Results go to standard output, progress and errors to standard error.  Exit codes: 0 done, 1 a
 comparison or a verification failed, 2 a wrong argument or input, 3 the backend is not available
-here, 130 interrupted (after saving).  Array libraries are imported by the commands that need
-them, so that help is quick.
+here, 130 interrupted, 141 nobody reads the output any more (both after saving).  Array libraries
+are imported by the commands that need them, so that help is quick.
 """
 
+import os
 import sys
 
 import typer
 
 from pluggable_mlp.cli.backends import backends
 from pluggable_mlp.cli.compare import compare
+from pluggable_mlp.cli.interrupts import ending_at_once
 from pluggable_mlp.cli.train import train
 from pluggable_mlp.cli.use import evaluate, predict
 from pluggable_mlp.cli.verify import verify
@@ -28,16 +30,37 @@ for command in (train, evaluate, predict, compare, verify, backends):
     app.command()(command)
 
 
+# The exit code where the reader of a pipe went away, as `| head` does: 128 + SIGPIPE's number.
+_CLOSED_PIPE = 128 + 13
+
+
 def main() -> None:
     """Run the command line: what the console script calls."""
+    with ending_at_once():
+        code = _run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _CLOSED_PIPE
+    if code == _CLOSED_PIPE:  # else Python would complain of what it cannot write when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    """Run a command and return its exit code."""
     from pluggable_mlp.backends import BackendUnavailable
 
     try:
         app()
     except BackendUnavailable as error:
-        sys.exit(_report(error, 3))
+        return _report(error, 3)
     except (ValueError, TypeError, OSError) as error:
-        sys.exit(_report(error, 2))
+        return _report(error, 2)
+    except SystemExit as stop:
+        # Typer and Rich answer a closed pipe with 1, which here is a failed comparison.
+        return _CLOSED_PIPE if isinstance(stop.__context__, BrokenPipeError) else stop.code
+    return 0
 
 
 def _report(error: Exception, code: int) -> int:

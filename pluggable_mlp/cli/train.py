@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pluggable_mlp.cli.interrupts import INTERRUPTED
 from pluggable_mlp.cli.options import (
     ActivationOption,
     ArithmeticOption,
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from pluggable_mlp.runs import Run
 
 __all__ = ["train"]
-
-# The exit code of a run that Ctrl-C ended: 128 + the number of its signal, as shells have it.
-_INTERRUPTED = 130
 
 
 def train(
@@ -138,5 +136,7 @@ def _follow(run: "Run", settings: Settings, quiet: bool) -> int:
                     )
     except KeyboardInterrupt:
         typer.echo(f"interrupted after {len(run.history)} whole epochs", err=True)
-        return _INTERRUPTED
+        return INTERRUPTED
+    except BrokenPipeError:
+        pass  # the last line will meet it again, when the run is saved
     return 0

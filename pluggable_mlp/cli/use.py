@@ -3,8 +3,9 @@
 import csv
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -63,10 +64,24 @@ def predict(
         arithmetic=settings.arithmetic,
         backend=place,
     )
-    # All rows are made before the file is opened: a fault in the inputs leaves an old file alone.
-    table = [["prediction", *(f"p{k}" for k in range(mlp.sizes[-1]))], *rows]
-    if output is None:
-        csv.writer(sys.stdout, lineterminator="\n").writerows(table)
-    else:
-        with output.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(table)
+    with nullcontext(sys.stdout) if output is None else _opened(output) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["prediction", *(f"p{k}" for k in range(mlp.sizes[-1]))])
+        table.writerows(rows)
+
+
+def _opened(output: Path) -> TextIO:
+    """Open a file of predictions.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be written.
+    """
+    try:
+        return output.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(
+            f"--output {output} cannot be written: {error.strerror}; name a file in a folder "
+            "where you may write"
+        ) from None

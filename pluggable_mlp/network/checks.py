@@ -8,7 +8,7 @@ import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace
+from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace, dtype_name
 from pluggable_mlp.network.losses.checks import check_targets
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     if len(checked) < 2 or min(checked) < 1:
         raise ValueError(
             f"sizes is {sizes!r}, expected at least two positive integers: "
-            "the inputs, the hidden layers' widths, the outputs"
+            "the inputs, the hidden layers' widths, the outputs, as in MLP([784, 100, 10])"
         )
     return checked
 
@@ -39,18 +39,26 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
     ValueError
         If a layer is missing or left over, or a name, shape or dtype is wrong.
     TypeError
-        If a parameter is no array, or two are of different libraries.
+        If it is no list of dicts, a parameter is no array, or two are of different libraries.
     """
     expected = [layer.shapes() for layer in mlp.layers if layer.shapes()]
+    remedy = "make them with mlp.initialize(seed=0, backend=...)"
+    if not isinstance(parameters, Sequence):
+        kind = type(parameters).__name__
+        raise TypeError(f"parameters is a {kind}, expected a list of dicts of arrays; {remedy}")
     if len(parameters) != len(expected):
         raise ValueError(
-            f"parameters has {len(parameters)} layers, expected {len(expected)} for {mlp.sizes}"
+            f"parameters is a list of {len(parameters)}, expected {len(expected)} dicts of arrays "
+            f"for a network of {mlp.sizes}; {remedy}"
         )
     named = {}
     for index, (shapes, layer) in enumerate(zip(expected, parameters, strict=True)):
+        if not isinstance(layer, dict):
+            kind = type(layer).__name__
+            raise TypeError(f"parameters[{index}] is a {kind}, expected a dict; {remedy}")
         if set(layer) != set(shapes):
             raise ValueError(
-                f"parameters[{index}] holds {sorted(layer)}, expected {sorted(shapes)}"
+                f"parameters[{index}] holds {sorted(map(str, layer))}, expected {sorted(shapes)}"
             )
         for name, shape in shapes.items():
             named[f"parameters[{index}][{name!r}]"] = (layer[name], shape)
@@ -125,8 +133,8 @@ def check_weights(x: Array, weights: Array, dtype: DType | None = None) -> None:
     dtype = x.dtype if dtype is None else dtype
     if weights.dtype != dtype or weights.shape[-1:] != (x.shape[-2],):
         raise ValueError(
-            f"weights are {weights.dtype} of shape {weights.shape}, expected {dtype} of shape "
-            f"({x.shape[-2]},), one for each example"
+            f"weights are {weights.dtype} of shape {weights.shape}, expected {dtype_name(dtype)} "
+            f"of shape ({x.shape[-2]},), one for each example"
         )
     if not bool(xp.all((weights >= 0.0) & xp.isfinite(weights))):
         raise ValueError("weights hold negative numbers, NaN or infinity; expected at least 0")

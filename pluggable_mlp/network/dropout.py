@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array, device_of
+from pluggable_mlp.hyperparameters import as_number
 from pluggable_mlp.network.layers import Backward, Draw, Shapes, TrainingStep
 from pluggable_mlp.network.philox import random_numbers
 
@@ -46,8 +47,9 @@ class Dropout:
     statistics: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.rate < 1.0 or self._dropped == _RESOLUTION:
-            raise ValueError(f"dropout is {self.rate}, expected a probability from 0 to below 1")
+        object.__setattr__(self, "rate", as_number("dropout", self.rate, at_least=0.0, below=1.0))
+        if self._dropped == _RESOLUTION:
+            raise ValueError(f"dropout is {self.rate}, expected a probability farther from 1")
 
     @property
     def _dropped(self) -> int:

@@ -4,13 +4,13 @@ Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the running sta
 (…, features).  Adding one is adding a class here and a line to `NORMALIZATIONS`.
 """
 
-import math
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.network.layers import Backward, Draw, Shapes, TrainingStep
 
 __all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization"]
@@ -82,7 +82,7 @@ class LayerNorm(_Sized):
     statistics: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        _check_epsilon(self.epsilon)
+        keep_number(self, "epsilon", above=0.0)
 
     def shapes(self) -> Shapes:
         """Return the shapes of gamma and beta."""
@@ -148,9 +148,8 @@ class BatchNorm(_Sized):
     statistics: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
 
     def __post_init__(self) -> None:
-        _check_epsilon(self.epsilon)
-        if not 0.0 <= self.momentum <= 1.0:
-            raise ValueError(f"momentum is {self.momentum}, expected a number from 0 to 1")
+        keep_number(self, "epsilon", above=0.0)
+        keep_number(self, "momentum", at_least=0.0, at_most=1.0)
 
     def shapes(self) -> Shapes:
         """Return the shapes of gamma, beta, running_mean and running_variance."""
@@ -237,11 +236,6 @@ def _affine(
 def _as_row(arithmetic: Arithmetic, vector: Array) -> Array:
     """Return (…, features) as (…, 1, features), to meet (…, batch, features)."""
     return arithmetic.xp.expand_dims(vector, axis=-2)
-
-
-def _check_epsilon(epsilon: float) -> None:
-    if not 0.0 < epsilon < math.inf:
-        raise ValueError(f"epsilon is {epsilon}, expected a finite number above 0")
 
 
 Normalization = LayerNorm | BatchNorm

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pluggable_mlp.arithmetic import get_arithmetic
-from pluggable_mlp.arrays import Array, common_namespace
+from pluggable_mlp.arrays import Array, common_namespace, dtype_name
+from pluggable_mlp.hyperparameters import as_count, as_number
 from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.checks import check_count
 from pluggable_mlp.training.loop import Epoch, training_epochs
 from pluggable_mlp.training.optimizers import SGD, AnyOptimizer
 from pluggable_mlp.training.weights import class_weights_of_examples
@@ -53,6 +53,7 @@ def make_examples(
     ValueError, TypeError
         If their shapes, dtypes or ranges do not fit the network; the message says which.
     """
+    scale = None if scale is None else as_number("scale", scale, above=0.0)
     x = _as_inputs(backend, inputs, dtype, scale)
     labels = _as_labels(backend, labels, dtype)
     xp = common_namespace(inputs=x, labels=labels)
@@ -155,12 +156,10 @@ def train(
     ValueError, TypeError
         If an argument does not fit; the message names it, what came and what was expected.
     """
-    if not hasattr(backend, "xp"):
-        raise TypeError(f"backend is {backend!r}, expected one such as get_backend('numpy')")
-    if optimizer is not None and not hasattr(optimizer, "init"):
-        raise TypeError(f"optimizer is {optimizer!r}, expected one such as SGD(0.1)")
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        check_count(name, value, at_least=1)
+    _check_kinds(mlp, backend, optimizer)
+    epochs = as_count("epochs", epochs, at_least=1)
+    batch_size = as_count("batch_size", batch_size, at_least=1)
+    seed = as_count("seed", seed, at_least=0)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     get_arithmetic(arithmetic, backend.xp)
@@ -198,6 +197,16 @@ def train(
     return Training(parameters, history)
 
 
+def _check_kinds(mlp: Any, backend: Any, optimizer: Any) -> None:
+    """Refuse a name or a class where its instance is expected."""
+    if not isinstance(mlp, MLP):
+        raise TypeError(f"mlp is {mlp!r}, expected one such as MLP([784, 100, 10])")
+    if not hasattr(backend, "xp") or isinstance(backend, type):
+        raise TypeError(f"backend is {backend!r}, expected one such as get_backend('numpy')")
+    if optimizer is not None and (not hasattr(optimizer, "init") or isinstance(optimizer, type)):
+        raise TypeError(f"optimizer is {optimizer!r}, expected one such as SGD(0.1)")
+
+
 def _check_start(mlp: MLP, parameters: Parameters, examples: Examples) -> None:
     """Refuse parameters that the examples cannot train."""
     check_parameters(mlp, parameters)
@@ -205,6 +214,6 @@ def _check_start(mlp: MLP, parameters: Parameters, examples: Examples) -> None:
     common_namespace(parameters=W, inputs=examples.inputs)
     if W.dtype != examples.dtype:
         raise ValueError(
-            f"parameters are {W.dtype}, but dtype is {examples.dtype}; "
+            f"parameters are {W.dtype}, but dtype is {dtype_name(examples.dtype)}; "
             "ask for the parameters' own, or convert them with xp.astype"
         )

@@ -5,7 +5,7 @@ once, when the data come in; how losses use the weights is their own business.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace
@@ -69,19 +69,17 @@ def _looked_up(
     xp: Namespace, indices: Array, classes: int, class_weight: Any, dtype: DType
 ) -> Array:
     """Return the weight of each class index in `indices` (examples,)."""
-    if isinstance(class_weight, str):
-        weights = _balanced(xp, indices, classes, class_weight)
-    else:
-        weights = _given(classes, class_weight)
+    text = isinstance(class_weight, str)
+    if (text and class_weight != "balanced") or not isinstance(class_weight, Iterable):
+        raise ValueError(
+            f"class_weight is {class_weight!r}, expected 'balanced', a mapping or a sequence"
+        )
+    weights = _balanced(xp, indices, classes) if text else _given(classes, class_weight)
     table = xp.asarray(weights, dtype=dtype, device=indices.device)
     return xp.take(table, xp.astype(indices, xp.int64), axis=0)
 
 
-def _balanced(xp: Namespace, indices: Array, classes: int, class_weight: str) -> list[float]:
-    if class_weight != "balanced":
-        raise ValueError(
-            f"class_weight is {class_weight!r}, expected 'balanced', a mapping or a sequence"
-        )
+def _balanced(xp: Namespace, indices: Array, classes: int) -> list[float]:
     values, counts = xp.unique_counts(indices)
     present = values.shape[0]
     weights = [1.0] * classes  # of a class that does not occur nobody asks

@@ -65,6 +65,12 @@ def test_an_unknown_name_lists_the_known_ones(spec, hint):
     assert ("did you mean" in str(caught.value)) == bool(hint)
 
 
+@pytest.mark.parametrize("spec", [None, 3, ["numpy"]])
+def test_what_is_no_name(spec):
+    with pytest.raises(TypeError, match=r"backend is .*: expected the name of one, such as 'nump"):
+        get_backend(spec)
+
+
 def test_a_colon_without_a_device():
     with pytest.raises(ValueError, match="backend is 'numpy:': expected a device after the colon"):
         get_backend("numpy:")

@@ -106,6 +106,21 @@ def test_refuses_what_holds_no_numbers(backend, data, said):
         backend.asarray(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "dtype", "said"),
+    [
+        ([[1, 2], [3]], None, "an array of numbers: .*; expected .* of one length along each axis"),
+        ([[1.0], 2.0], "float32", "an array of float32: .*; expected .* of one length"),
+        ([np.zeros(2), np.zeros(3)], None, "an array of numbers: .* of one length"),
+        ([300], "uint8", "an array of uint8: .*300.*; expected numbers that the dtype can hold"),
+        (1j, "float32", "an array of float32: .*complex.*; expected numbers"),
+    ],
+)
+def test_refuses_numbers_that_make_no_array(backend, data, dtype, said):
+    with pytest.raises(ValueError, match=f"^data cannot become {said}"):
+        backend.asarray(data, dtype=dtype)
+
+
 def test_refuses_an_array_of_another_library_and_names_both(backend):
     other = array_api_strict.asarray([1.0], device=array_api_strict.Device("device2"))
     ours = f"this backend is {backend.name} on {backend.device}"

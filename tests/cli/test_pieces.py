@@ -49,7 +49,7 @@ def test_lbfgs_takes_all_examples_at_once(command):
         (["--norm", "batch:eps=1"], ["takes no eps", "did you mean 'epsilon'"]),
         (["--norm", "group"], ["norm is 'group'", "layer, batch"]),
         (["--activation", "relu:slope=1"], ["takes no slope"]),
-        (["--activation", "relu,tanh"], ["list of 2", "1 hidden"]),
+        (["--activation", "relu,tanh"], ["list of 2, expected 1, one for each hidden layer"]),
         (["--dropout", "1.5"], ["dropout is 1.5"]),
         (["--label-smoothing", "2"], ["label_smoothing is 2.0"]),
         (["--clip-norm", "-1"], ["clip_norm is -1"]),

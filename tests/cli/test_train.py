@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from pluggable_mlp import MLP
+
 
 def test_the_readme_command_reaches_95_percent_on_the_embedded_digits(command):
     outcome = command("train", "--backend", "numpy")
@@ -61,6 +63,24 @@ def test_the_seed_decides_the_result(command, tmp_path):
     assert a == b != c
 
 
+def test_the_seed_decides_the_start_and_the_order(command, tmp_path, monkeypatch):
+    """Each of itself: the start by its hash, the order by runs that start alike."""
+    honest = MLP.initialize
+
+    def hashes(name, seed):
+        command("train", "--quiet", "--epochs", 1, "--seed", seed, "--output", tmp_path / name)
+        content = json.loads((tmp_path / name / "certificate.json").read_text())
+        return content["initial_parameters_sha256"], content["final_parameters_sha256"]
+
+    assert hashes("a", 0)[0] != hashes("b", 1)[0]
+    monkeypatch.setattr(
+        MLP, "initialize", lambda self, **given: honest(self, **given | {"seed": 7})
+    )
+    first, second = hashes("c", 0), hashes("d", 1)
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -101,6 +121,22 @@ def test_an_unavailable_backend_ends_with_3_and_the_remedy(command, monkeypatch)
     assert outcome.code == 3
     assert "cupy is not installed" in outcome.err
     assert "cupy-cuda12" in outcome.err
+
+
+def test_a_malformed_device_is_a_wrong_argument(command):
+    outcome = command("train", "--backend", "numpy:abc")
+    assert outcome.code == 2
+    assert "device is 'abc'" in outcome.err
+
+
+def test_of_a_library_that_is_missing_no_device_is_judged(command, monkeypatch):
+    """Which devices it can have only the library knows."""
+    from pluggable_mlp import backends
+
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    outcome = command("train", "--backend", "cupy:abc")
+    assert outcome.code == 3
+    assert "cupy is not installed" in outcome.err
 
 
 def test_a_folder_that_holds_something_is_refused_before_training(command, tmp_path):

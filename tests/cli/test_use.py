@@ -35,9 +35,16 @@ def test_evaluate_repeats_the_summary(command, run):
     assert measured["examples"] == 256
 
 
-def test_evaluate_on_another_backend_agrees(command, run):
+def test_evaluate_on_another_backend_agrees(command, run, monkeypatch):
     pytest.importorskip("array_api_strict")
+    from pluggable_mlp.backends.array_api_strict import ArrayApiStrictBackend
+
+    seen, compute = [], ArrayApiStrictBackend.to_numpy
+    monkeypatch.setattr(
+        ArrayApiStrictBackend, "to_numpy", lambda self, x: seen.append(self) or compute(self, x)
+    )
     outcome = command("evaluate", run, "--backend", "array_api_strict:device1")
+    assert {backend.device for backend in seen} == {"device1"}
     here = json.loads(command("evaluate", run).out)
     assert json.loads(outcome.out)["accuracy"] == here["accuracy"]
 
@@ -75,6 +82,33 @@ def test_predict_writes_a_file(command, run, tmp_path):
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 4
 
 
+def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
+    """Never all rows at once: when the last thousand are computed, others are in the file."""
+    from pluggable_mlp.backends.numpy import NumpyBackend
+
+    path, sizes, compute = tmp_path / "p.csv", [], NumpyBackend.to_numpy
+
+    def note(self, array):
+        sizes.append(path.stat().st_size if path.exists() else 0)
+        return compute(self, array)
+
+    np.save(tmp_path / "x.npy", np.resize(load_dataset("digits").test_inputs, (2001, 64)))
+    monkeypatch.setattr(NumpyBackend, "to_numpy", note)
+    assert command("predict", run, tmp_path / "x.npy", "--output", path).code == 0
+    assert len(sizes) == 3
+    assert 0 < sizes[1] < sizes[2] < path.stat().st_size
+    assert len(path.read_text().splitlines()) == 2002
+
+
+def test_a_file_of_predictions_that_cannot_be_written_is_named(command, run, tmp_path):
+    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    for path in (tmp_path / "absent" / "p.csv", tmp_path):
+        outcome = command("predict", run, tmp_path / "x.npy", "--output", path)
+        assert outcome.code == 2
+        assert f"--output {path} cannot be written: " in outcome.err
+        assert "name a file in a folder where you may write" in outcome.err
+
+
 def test_wrong_inputs_are_refused(command, run, tmp_path):
     np.save(tmp_path / "narrow.npy", np.zeros((2, 63)))
     np.save(tmp_path / "nan.npy", np.full((2, 64), np.nan))
@@ -106,6 +140,7 @@ def test_a_damaged_run_is_named(command, run, tmp_path, victim, damage):
     outcome = command("evaluate", folder)
     assert outcome.code == 2
     assert victim in outcome.err
+    assert ("is missing" in outcome.err) == (damage == "missing")
     assert "Traceback" not in outcome.err
 
 
@@ -122,6 +157,16 @@ def test_a_wrong_scale_is_named(command, run, tmp_path, scale):
     assert (outcome.code, outcome.out) == (2, "")
     assert "config.json is damaged" in outcome.err
     assert "scale" in outcome.err
+
+
+def test_integers_for_a_network_of_floats_are_refused(command, run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"scale": None}))
+    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    outcome = command("predict", folder, tmp_path / "x.npy")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "x.npy: holds integers of 8 bits, but training saw floats; scale them" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,9 @@ def test_a_missing_certificate(command, tmp_path):
         (lambda content: content["epochs"][0].pop("test_loss"), "an epoch holds"),
         (lambda content: content["epochs"][0].update(train_loss="0x1p99999"), "too large"),
         (lambda content: content.update(final_parameters_sha256="0" * 64), "of the last epoch"),
+        (lambda content: content.update(format=2), "its format is 2, expected 1"),
+        (lambda content: content.update(data_sha256=5), "is no certificate"),
+        (lambda content: content["epochs"][0].update(parameters_sha256=5), "is no certificate"),
     ],
 )
 def test_a_certificate_that_contradicts_itself_is_refused(command, certificate, edit, fault):

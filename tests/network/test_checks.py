@@ -26,10 +26,10 @@ def with_layer(index, **changes):
 
 
 @pytest.mark.parametrize(
-    "sizes", [[], [3], [3, 0], [3, -1, 2], [3, 2.0], "ab", [3, "2"], [3, True]]
+    "sizes", [4, None, [], [3], [3, 0], [3, -1, 2], [3, 2.0], "ab", [3, "2"], [3, True]]
 )
 def test_sizes(sizes):
-    with pytest.raises(ValueError, match=r"sizes is .*, expected at least two positive integers"):
+    with pytest.raises(ValueError, match=r"sizes is .*, expected at least two positive .*MLP\(\["):
         MLP(sizes)
 
 
@@ -43,7 +43,25 @@ def test_sizes_become_a_tuple():
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        (parameters()[:1], ValueError, r"parameters has 1 layers, expected 2 for \(3, 2, 4\)"),
+        (
+            parameters()[:1],
+            ValueError,
+            r"is a list of 1, expected 2 dicts of arrays for a network of \(3, 2, 4\); make them",
+        ),
+        (None, TypeError, r"parameters is a NoneType, expected a list of dicts .* mlp\.initialize"),
+        (parameters()[0], TypeError, "parameters is a dict, expected a list of dicts of arrays"),
+        ([{}, np.zeros((3, 2))], ValueError, r"parameters\[0\] holds \[\], expected \['W', 'b'\]"),
+        (
+            [parameters()[0], np.zeros(2)],
+            TypeError,
+            r"parameters\[1\] is a ndarray, expected a dict; make them with",
+        ),
+        (
+            with_layer(1, b=None),
+            TypeError,
+            r"parameters\[1\]\['b'\] is a builtins\.NoneType, not an array; make one with",
+        ),
+        ([parameters()[0], {1: 0, "W": 0}], ValueError, r"parameters\[1\] holds \['1', 'W'\]"),
         (
             [{"W": np.zeros((3, 2))}, parameters()[1]],
             ValueError,
@@ -101,6 +119,7 @@ def test_parameters(wrong, error, message):
         (np.zeros((0, 3)), ValueError, r"x has shape \(0, 3\), .* a batch of at least 1"),
         (np.zeros((5, 3), "float32"), ValueError, "x is float32, but the parameters are float64"),
         (np.zeros((5, 3), "int64"), ValueError, "x is int64, but the parameters are float64"),
+        (None, TypeError, "x is a builtins.NoneType, not an array; make one with backend.asarray"),
         (
             [[0.0] * 3],
             TypeError,

@@ -91,7 +91,7 @@ def test_networks_along_leading_axes_share_the_mask(backend):
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan"), 1 - 2.0**-20])
 def test_a_rate_out_of_range(rate):
-    with pytest.raises(ValueError, match=rf"dropout is {rate}, expected a probability from 0 to"):
+    with pytest.raises(ValueError, match=rf"dropout is {rate}, expected a"):
         MLP([2, 3, 2], dropout=rate)
 
 

@@ -227,7 +227,10 @@ def test_a_batch_of_one(backend, name):
     [
         (lambda: LayerNorm(0.0), "epsilon is 0.0, expected a finite number above 0"),
         (lambda: BatchNorm(epsilon=float("inf")), "epsilon is inf"),
-        (lambda: BatchNorm(momentum=1.5), "momentum is 1.5, expected a number from 0 to 1"),
+        (
+            lambda: BatchNorm(momentum=1.5),
+            "momentum is 1.5, expected a finite number of at least 0 and at most 1",
+        ),
         (lambda: MLP([2, 3, 2], norm="bach"), "norm is 'bach', expected .* did you mean 'batch'"),
     ],
 )

@@ -245,7 +245,7 @@ def test_one_for_all_or_one_for_each_layer():
     ("activation", "error", "message"),
     [
         ("rleu", ValueError, r"activation is 'rleu', expected one of .*did you mean 'relu'"),
-        (["relu"], ValueError, r"activation is a list of 1, but there are 2 hidden layers"),
+        (["relu"], ValueError, r"activation is a list of 1, expected 2, one for each hidden layer"),
         (["relu", "rleu"], ValueError, r"activation is 'rleu', expected one of"),
         (3, TypeError, r"activation is 3, expected a name, a pair of functions"),
         (["relu", 3], TypeError, r"activation is 3, expected a name, a pair of functions"),

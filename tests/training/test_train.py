@@ -101,7 +101,7 @@ def test_each_epoch_is_told():
         (
             {"parameters": MLP([3, 2]).initialize(seed=0, backend=NUMPY)},
             ValueError,
-            "parameters has 1 layers, expected 2",
+            r"parameters is a list of 1, expected 2 dicts of arrays for a network of \(3, 4, 2\)",
         ),
         (
             {"parameters": MLP_342.initialize(seed=0, backend=get_backend("array_api_strict"))},
@@ -148,7 +148,22 @@ def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
     [
         ({"backend": "numpy"}, TypeError, "backend is 'numpy', expected one such as get_backend"),
         ({"optimizer": "sgd"}, TypeError, "optimizer is 'sgd', expected one such as SGD"),
+        ({"optimizer": SGD}, TypeError, "optimizer is <class .*SGD'>, expected one such as SGD"),
+        ({"backend": type(NUMPY)}, TypeError, "backend is <class .*, expected one such as get"),
+        ({"mlp": [3, 2]}, TypeError, r"mlp is \[3, 2\], expected one such as MLP\(\["),
+        ({"sample_weight": [1.0]}, ValueError, r"float32 of shape \(1,\), expected float32 of sh"),
         ({"epochs": 1.5}, ValueError, "epochs is 1.5"),
+        ({"class_weight": 3}, ValueError, "class_weight is 3, expected 'balanced', a mapping or a"),
+        (
+            {"inputs": np.ones((4, 3), dtype=np.uint8), "scale": "1/256"},
+            ValueError,
+            "scale is '1/256', expected a finite number above 0",
+        ),
+        (
+            {"inputs": np.ones((4, 3), dtype=np.uint8), "scale": float("nan")},
+            ValueError,
+            "scale is nan, expected a finite number above 0",
+        ),
         (
             {"inputs": np.ones((4, 3), dtype=np.int64)},
             ValueError,

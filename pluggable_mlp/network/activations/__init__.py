@@ -76,8 +76,8 @@ def activations_of_layers(activation: Any, layers: int) -> tuple[Activation, ...
         raise TypeError(_EXPECTED.format(activation))
     if len(activation) != layers:
         raise ValueError(
-            f"activation is a list of {len(activation)}, but there are {layers} hidden layers; "
-            "give one for each, or one for all"
+            f"activation is a list of {len(activation)}, expected {layers}, one for each hidden "
+            "layer; or give one for all"
         )
     return tuple(_activation(one) for one in activation)
 

@@ -3,11 +3,11 @@
 Shapes: x, y, dy, dx are all (…, batch, features).
 """
 
-import math
 from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.network.activations.contract import ElementwiseBackward
 
 __all__ = ["ELU", "LeakyReLU", "identity", "relu"]
@@ -51,8 +51,7 @@ class LeakyReLU:
     slope: float = 0.01
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.slope):
-            raise ValueError(f"slope is {self.slope}, expected a finite number such as 0.01")
+        keep_number(self, "slope")
 
     def __call__(self, arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
@@ -82,8 +81,7 @@ class ELU:
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.alpha < math.inf:
-            raise ValueError(f"alpha is {self.alpha}, expected a finite number of at least 0")
+        keep_number(self, "alpha", at_least=0.0)
 
     def __call__(self, arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""

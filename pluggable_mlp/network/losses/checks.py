@@ -3,7 +3,7 @@
 Shapes: targets are (…, batch) or rows (…, batch, outputs).  To the user they are "labels".
 """
 
-from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
 from pluggable_mlp.network.losses.contract import TargetKind
 
 __all__ = ["check_targets"]
@@ -45,8 +45,8 @@ def check_targets(
     ):
         shorter = f" or ({batch},)" if outputs == 1 else ""
         raise ValueError(
-            f"labels are {targets.dtype} of shape {targets.shape}, expected {dtype} or integers "
-            f"of shape (batch, outputs) = ({batch}, {outputs}){shorter}"
+            f"labels are {targets.dtype} of shape {targets.shape}, expected {dtype_name(dtype)} or "
+            f"integers of shape (batch, outputs) = ({batch}, {outputs}){shorter}"
         )
     _check_range(xp, kind, xp.astype(targets, dtype, copy=False))
 
@@ -78,7 +78,7 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
     if not xp.isdtype(targets.dtype, "integral"):
         raise ValueError(
             f"labels are {targets.dtype} of shape {targets.shape}, expected integers (batch,) = "
-            f"({batch},), or rows (batch, classes) = ({batch}, {classes}) of {dtype}"
+            f"({batch},), or rows (batch, classes) = ({batch}, {classes}) of {dtype_name(dtype)}"
         )
     if targets.shape[-1:] != (batch,):
         raise ValueError(f"labels have shape {targets.shape}, expected ({batch},) as x has rows")

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.network.losses.contract import (
     TargetKind,
     average_of_elements,
@@ -56,10 +57,7 @@ class SoftmaxCrossEntropy:
     targets: ClassVar[TargetKind] = "classes"
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(
-                f"label_smoothing is {self.label_smoothing}, expected a number from 0 to below 1"
-            )
+        keep_number(self, "label_smoothing", at_least=0.0, below=1.0)
 
     def __call__(
         self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None

@@ -5,12 +5,12 @@ output; weights are (…, batch); the loss is (…).  An example's loss is the m
 With d = z - t, each docstring gives the loss l of one output and its derivative l'.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.network.losses.contract import TargetKind, average_of_elements
 from pluggable_mlp.network.losses.targets import rows
 
@@ -78,8 +78,7 @@ class Huber(_Numbers):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.delta < math.inf:
-            raise ValueError(f"delta is {self.delta}, expected a finite number above 0")
+        keep_number(self, "delta", above=0.0)
 
     def __call__(
         self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None
@@ -114,8 +113,7 @@ class Quantile(_Numbers):
     quantile: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.quantile < 1.0:
-            raise ValueError(f"quantile is {self.quantile}, expected a number between 0 and 1")
+        keep_number(self, "quantile", above=0.0, below=1.0)
 
     def __call__(
         self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_number
+from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.optimizers.moments import (
+    SMALLEST_EPSILON,
     average,
     average_square,
-    check_epsilon,
     step_by_root,
 )
 from pluggable_mlp.training.optimizers.weight_decay import shrink_weights
@@ -58,9 +58,9 @@ class Adam(Descent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("beta1", self.beta1, at_least=0.0, below=1.0)
-        check_number("beta2", self.beta2, at_least=0.0, below=1.0)
-        check_epsilon(self.epsilon)
+        keep_number(self, "beta1", at_least=0.0, below=1.0)
+        keep_number(self, "beta2", at_least=0.0, below=1.0)
+        keep_number(self, "epsilon", at_least=SMALLEST_EPSILON)
 
     def initial_numbers(self) -> Numbers:
         """Return the count of steps and the betas' running products beta^t."""
@@ -128,7 +128,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("weight_decay", self.weight_decay, at_least=0.0)
+        keep_number(self, "weight_decay", at_least=0.0)
 
     def apply_scaled(
         self,
@@ -139,6 +139,6 @@ class AdamW(Adam):
         arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the parameters, the mean and the mean square after one update."""
-        kept = 1.0 - coefficients["rate"] * self.weight_decay
-        parameters = shrink_weights(parameters, kept, arithmetic)
+        rate = coefficients["rate"]
+        parameters = shrink_weights(parameters, rate, self.weight_decay, arithmetic)
         return super().apply_scaled(coefficients, gradients, trees, parameters, arithmetic)

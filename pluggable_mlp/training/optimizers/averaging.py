@@ -4,14 +4,9 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_number
-from pluggable_mlp.training.optimizers.contract import (
-    GradientSteps,
-    Numbers,
-    State,
-    Transform,
-    Trees,
-)
+from pluggable_mlp.hyperparameters import keep_number
+from pluggable_mlp.training.optimizers.contract import GradientSteps, Numbers, State, Trees
+from pluggable_mlp.training.optimizers.transforms import Transform
 from pluggable_mlp.training.trees import Tree, map_arrays
 
 __all__ = ["AverageParameters", "averaged_parameters"]
@@ -47,7 +42,7 @@ class AverageParameters(Transform):
     average: float
 
     def __post_init__(self) -> None:
-        check_number("average", self.average, at_least=0.0, below=1.0)
+        keep_number(self, "average", at_least=0.0, below=1.0)
 
     def initial_numbers(self) -> Numbers:
         """Return the inner optimizer's, and the decay's running product."""

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_number
-from pluggable_mlp.training.optimizers.contract import GradientSteps, Numbers, Transform, Trees
+from pluggable_mlp.hyperparameters import keep_number
+from pluggable_mlp.training.optimizers.contract import GradientSteps
+from pluggable_mlp.training.optimizers.transforms import GradientTransform
 from pluggable_mlp.training.trees import Tree, core_axes
 
 __all__ = ["ClipByGlobalNorm", "global_norm"]
@@ -27,7 +28,7 @@ def global_norm(gradients: Tree, arithmetic: Arithmetic) -> Array:
 
 
 @dataclass(frozen=True)
-class ClipByGlobalNorm(Transform):
+class ClipByGlobalNorm(GradientTransform):
     """Gradients of a network with a norm above clip_norm are multiplied by clip_norm / norm.
 
     Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks" (2013),
@@ -47,17 +48,11 @@ class ClipByGlobalNorm(Transform):
     clip_norm: float
 
     def __post_init__(self) -> None:
-        check_number("clip_norm", self.clip_norm, at_least=1e-30)
+        keep_number(self, "clip_norm", at_least=1e-30)
 
-    def apply_scaled(
-        self,
-        coefficients: Numbers,
-        gradients: Tree,
-        trees: Trees,
-        parameters: Tree,
-        arithmetic: Arithmetic,
-    ) -> tuple[Tree, Trees]:
-        """Return the inner optimizer's update with the clipped gradients."""
+    def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
+        """Return the gradients, each network's times one factor of at most 1."""
+        del parameters
         xp, norm = arithmetic.xp, global_norm(gradients, arithmetic)
         # The selection keeps a norm of 0 away from the reciprocal.
         large = norm > self.clip_norm
@@ -70,5 +65,4 @@ class ClipByGlobalNorm(Transform):
                 broadcast = xp.expand_dims(broadcast, axis=-1)
             return arithmetic.multiply(g, broadcast)
 
-        gradients = [{name: scale(name, g) for name, g in of.items()} for of in gradients]
-        return self.optimizer.apply(coefficients, gradients, trees, parameters, arithmetic)
+        return [{name: scale(name, g) for name, g in of.items()} for of in gradients]

@@ -15,12 +15,12 @@ from pluggable_mlp.training.schedules import (
     LearningRate,
     Numbers,
     Schedule,
-    check_learning_rate,
+    as_learning_rate,
     scheduled_rate,
 )
 from pluggable_mlp.training.trees import Tree, map_arrays
 
-__all__ = ["Descent", "GradientSteps", "Numbers", "Optimizer", "State", "Transform", "Trees"]
+__all__ = ["Descent", "GradientSteps", "Numbers", "Optimizer", "State", "Trees"]
 
 Trees: TypeAlias = dict[str, Tree]
 
@@ -134,7 +134,7 @@ class Descent(GradientSteps):
     learning_rate: LearningRate
 
     def __post_init__(self) -> None:
-        check_learning_rate(self.learning_rate)
+        object.__setattr__(self, "learning_rate", as_learning_rate(self.learning_rate))
 
     def initial_numbers(self) -> Numbers:
         """Return the count of steps, and what the schedule remembers."""
@@ -156,25 +156,3 @@ class Descent(GradientSteps):
         if isinstance(self.learning_rate, Schedule):
             return state._replace(numbers=self.learning_rate.after_epoch(state.numbers, loss))
         return state
-
-
-class Transform(GradientSteps):
-    """An optimizer around another: what it does not change is the inner one's."""
-
-    optimizer: GradientSteps
-
-    def initial_numbers(self) -> Numbers:
-        """Return the inner optimizer's."""
-        return self.optimizer.initial_numbers()
-
-    def initial_trees(self, parameters: Tree) -> Trees:
-        """Return the inner optimizer's."""
-        return self.optimizer.initial_trees(parameters)
-
-    def advance(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
-        """Return the inner optimizer's."""
-        return self.optimizer.advance(numbers)
-
-    def after_epoch(self, state: State, loss: float) -> State:
-        """Return the inner optimizer's."""
-        return self.optimizer.after_epoch(state, loss)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_count
+from pluggable_mlp.hyperparameters import keep_count
 from pluggable_mlp.training.optimizers.contract import State
 from pluggable_mlp.training.optimizers.line_search import Point, strong_wolfe
 from pluggable_mlp.training.trees import Tree, map_arrays
@@ -47,7 +47,7 @@ class LBFGS:
     history: int = 10
 
     def __post_init__(self) -> None:
-        check_count("history", self.history, at_least=1)
+        keep_count(self, "history", at_least=1)
 
     def init(self, parameters: Tree) -> State:
         """Return the state before the first step: nothing is known of the loss yet."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_number
+from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.optimizers.moments import average
 from pluggable_mlp.training.optimizers.weight_decay import shrink_weights
@@ -48,9 +48,9 @@ class Lion(Descent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("beta1", self.beta1, at_least=0.0, below=1.0)
-        check_number("beta2", self.beta2, at_least=0.0, below=1.0)
-        check_number("weight_decay", self.weight_decay, at_least=0.0)
+        keep_number(self, "beta1", at_least=0.0, below=1.0)
+        keep_number(self, "beta2", at_least=0.0, below=1.0)
+        keep_number(self, "weight_decay", at_least=0.0)
 
     def initial_trees(self, parameters: Tree) -> Trees:
         """Return {"mean": zeros}."""
@@ -67,7 +67,7 @@ class Lion(Descent):
         """Return the parameters and the mean after one update."""
         rate, xp = coefficients["rate"], arithmetic.xp
         if self.weight_decay:
-            parameters = shrink_weights(parameters, 1.0 - rate * self.weight_decay, arithmetic)
+            parameters = shrink_weights(parameters, rate, self.weight_decay, arithmetic)
 
         def descend(w: Array, c: Array) -> Array:
             step = arithmetic.multiply(xp.sign(c), -rate)

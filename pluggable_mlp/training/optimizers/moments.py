@@ -5,10 +5,11 @@ All the arrays are structured as the parameters and of their shapes.
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_number
 from pluggable_mlp.training.trees import Tree, map_arrays
 
-__all__ = ["average", "average_square", "check_epsilon", "step_by_root"]
+__all__ = ["SMALLEST_EPSILON", "average", "average_square", "step_by_root"]
+
+SMALLEST_EPSILON = 1e-30  # float32 can divide by it
 
 
 def average(mean: Tree, gradients: Tree, decay: float, arithmetic: Arithmetic) -> Tree:
@@ -36,17 +37,6 @@ def average_square(mean: Tree, gradients: Tree, decay: float, arithmetic: Arithm
         return v
 
     return map_arrays(blend, mean, gradients)
-
-
-def check_epsilon(epsilon: float) -> None:
-    """Refuse an epsilon that float32 could not divide by.
-
-    Raises
-    ------
-    ValueError
-        The message says what came and what was expected.
-    """
-    check_number("epsilon", epsilon, at_least=1e-30)
 
 
 def step_by_root(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_number
+from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.adam import AdamW
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.optimizers.moments import average
@@ -85,8 +85,8 @@ class Muon(Descent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("momentum", self.momentum, at_least=0.0, below=1.0)
-        check_number("weight_decay", self.weight_decay, at_least=0.0)
+        keep_number(self, "momentum", at_least=0.0, below=1.0)
+        keep_number(self, "weight_decay", at_least=0.0)
 
     def initial_numbers(self) -> Numbers:
         """Return those of AdamW: the count of steps is shared."""
@@ -115,7 +115,7 @@ class Muon(Descent):
         rest, own = self._rest().apply(coefficients, of_rest, trees, rest, arithmetic)
 
         rate = coefficients["rate"]
-        matrices = shrink_weights(matrices, 1.0 - rate * self.weight_decay, arithmetic)
+        matrices = shrink_weights(matrices, rate, self.weight_decay, arithmetic)
         momentum = average(trees["momentum"], of_matrices, self.momentum, arithmetic)
         # Nesterov's blend of gradient and momentum has the form of the momentum's own update.
         direction = average(momentum, of_matrices, self.momentum, arithmetic)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_number
+from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
-from pluggable_mlp.training.optimizers.moments import average_square, check_epsilon, step_by_root
+from pluggable_mlp.training.optimizers.moments import SMALLEST_EPSILON, average_square, step_by_root
 from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.trees import Tree, map_arrays, zeros_like
 
@@ -45,8 +45,8 @@ class RMSprop(Descent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("rho", self.rho, at_least=0.0, below=1.0)
-        check_epsilon(self.epsilon)
+        keep_number(self, "rho", at_least=0.0, below=1.0)
+        keep_number(self, "epsilon", at_least=SMALLEST_EPSILON)
 
     def initial_trees(self, parameters: Tree) -> Trees:
         """Return {"mean_square": zeros}."""

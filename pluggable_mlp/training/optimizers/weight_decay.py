@@ -8,24 +8,27 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.training.checks import check_number
-from pluggable_mlp.training.optimizers.contract import GradientSteps, Numbers, Transform, Trees
+from pluggable_mlp.hyperparameters import keep_number
+from pluggable_mlp.training.optimizers.contract import GradientSteps
+from pluggable_mlp.training.optimizers.transforms import GradientTransform
 from pluggable_mlp.training.trees import Tree, map_weights
 
 __all__ = ["L1", "L2", "shrink_weights"]
 
 
-def shrink_weights(parameters: Tree, kept: float, arithmetic: Arithmetic) -> Tree:
-    """Return the parameters with every W multiplied by `kept`: decoupled weight decay.
+def shrink_weights(
+    parameters: Tree, rate: float, weight_decay: float, arithmetic: Arithmetic
+) -> Tree:
+    """Return the parameters with every W multiplied by 1 - rate weight_decay: decoupled decay.
 
-    Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), with `kept` =
-    1 - learning_rate weight_decay.
+    Loshchilov and Hutter, "Decoupled weight decay regularization" (2019).
     """
+    kept = 1.0 - rate * weight_decay
     return map_weights(lambda W: arithmetic.multiply(W, kept), parameters)
 
 
 @dataclass(frozen=True)
-class L2(Transform):
+class L2(GradientTransform):
     """The gradient of weight_decay/2 |W|^2 is added: dW becomes dW + weight_decay W.
 
     Weight decay as SGD, RMSprop and Adam of torch.optim know it.  The loss that is reported
@@ -43,29 +46,21 @@ class L2(Transform):
     weight_decay: float
 
     def __post_init__(self) -> None:
-        check_number("weight_decay", self.weight_decay, at_least=0.0)
+        keep_number(self, "weight_decay", at_least=0.0)
 
-    def apply_scaled(
-        self,
-        coefficients: Numbers,
-        gradients: Tree,
-        trees: Trees,
-        parameters: Tree,
-        arithmetic: Arithmetic,
-    ) -> tuple[Tree, Trees]:
-        """Return the inner optimizer's update with the changed gradients."""
+    def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
+        """Return dW + weight_decay W, and the other gradients as they are."""
 
         def add(dW: Array, W: Array) -> Array:
             total = arithmetic.multiply(W, self.weight_decay)
             total += dW
             return total
 
-        gradients = map_weights(add, gradients, parameters)
-        return self.optimizer.apply(coefficients, gradients, trees, parameters, arithmetic)
+        return map_weights(add, gradients, parameters)
 
 
 @dataclass(frozen=True)
-class L1(Transform):
+class L1(GradientTransform):
     """A subgradient of l1 |W|_1 is added: dW becomes dW + l1 sign(W), with sign(0) = 0.
 
     Weights come near 0 and cross it; they are not cut off at 0, as a proximal step would.  The
@@ -83,22 +78,14 @@ class L1(Transform):
     l1: float
 
     def __post_init__(self) -> None:
-        check_number("l1", self.l1, at_least=0.0)
+        keep_number(self, "l1", at_least=0.0)
 
-    def apply_scaled(
-        self,
-        coefficients: Numbers,
-        gradients: Tree,
-        trees: Trees,
-        parameters: Tree,
-        arithmetic: Arithmetic,
-    ) -> tuple[Tree, Trees]:
-        """Return the inner optimizer's update with the changed gradients."""
+    def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
+        """Return dW + l1 sign(W), and the other gradients as they are."""
 
         def add(dW: Array, W: Array) -> Array:
             total = arithmetic.multiply(arithmetic.xp.sign(W), self.l1)
             total += dW
             return total
 
-        gradients = map_weights(add, gradients, parameters)
-        return self.optimizer.apply(coefficients, gradients, trees, parameters, arithmetic)
+        return map_weights(add, gradients, parameters)

@@ -9,13 +9,13 @@ line to `SCHEDULES`.
 from dataclasses import fields
 from typing import Any
 
-from pluggable_mlp.names import choose
-from pluggable_mlp.training.checks import check_count, refuse_unknown
+from pluggable_mlp.hyperparameters import as_count
+from pluggable_mlp.names import choose, refuse_unknown
 from pluggable_mlp.training.schedules.contract import (
     LearningRate,
     Numbers,
     Schedule,
-    check_learning_rate,
+    as_learning_rate,
     scheduled_rate,
 )
 from pluggable_mlp.training.schedules.cyclic import Cosine, OneCycle
@@ -36,7 +36,7 @@ __all__ = [
     "Schedule",
     "Step",
     "WarmUp",
-    "check_learning_rate",
+    "as_learning_rate",
     "make_schedule",
     "scheduled_rate",
 ]
@@ -82,7 +82,7 @@ def make_schedule(
         If there is no such schedule, it takes no such parameter, lacks one, or a value is out
         of range.
     """
-    check_count("warmup", warmup, at_least=0)
+    warmup = as_count("warmup", warmup, at_least=0)
     schedule = choose(SCHEDULES, name, "schedule")
     takes = [field.name for field in fields(schedule)]
     own = [field for field in takes if field != "total_steps"]

@@ -7,9 +7,9 @@ A step is one update of the parameters; `schedule(step)` is the rate of the upda
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from pluggable_mlp.training.checks import check_number
+from pluggable_mlp.hyperparameters import as_number
 
-__all__ = ["LearningRate", "Numbers", "Schedule", "check_learning_rate", "scheduled_rate"]
+__all__ = ["LearningRate", "Numbers", "Schedule", "as_learning_rate", "scheduled_rate"]
 
 Numbers: TypeAlias = dict[str, float]
 
@@ -34,19 +34,22 @@ class Schedule:
 LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
 
 
-def check_learning_rate(learning_rate: Any) -> None:
-    """Refuse what is neither a finite number of at least 0 nor callable.
+def as_learning_rate(learning_rate: Any) -> LearningRate:
+    """Return a finite number of at least 0 as Python's float, and what is callable as it is.
 
     Raises
     ------
     ValueError
         The message names the argument, what came and what was expected.
     """
-    if not callable(learning_rate):
-        check_number("learning_rate", learning_rate, at_least=0.0)
+    if callable(learning_rate):
+        rate: LearningRate = learning_rate
+        return rate
+    return as_number("learning_rate", learning_rate, at_least=0.0)
 
 
 def scheduled_rate(learning_rate: LearningRate, numbers: Numbers) -> float:
     """Return the learning rate of the next update, for an optimizer's numbers."""
     rate = learning_rate(int(numbers["step"])) if callable(learning_rate) else learning_rate
-    return rate * numbers.get("rate_factor", 1.0)
+    # A function's numpy.float64 would make arrays of float32 ones of float64.
+    return float(rate) * numbers.get("rate_factor", 1.0)

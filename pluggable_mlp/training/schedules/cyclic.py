@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pluggable_mlp.training.checks import check_count, check_number
+from pluggable_mlp.hyperparameters import keep_count, keep_number
 from pluggable_mlp.training.elementary import cos_pi
 from pluggable_mlp.training.schedules.decays import Constant
 
@@ -37,8 +37,8 @@ class Cosine(Constant):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count("total_steps", self.total_steps, at_least=1)
-        check_number("final", self.final, at_least=0.0)
+        keep_count(self, "total_steps", at_least=1)
+        keep_number(self, "final", at_least=0.0)
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of the update that follows `step` others."""
@@ -73,10 +73,10 @@ class OneCycle(Constant):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count("total_steps", self.total_steps, at_least=2)
-        check_number("rising", self.rising, at_least=0.0, below=1.0)
-        check_number("start_divisor", self.start_divisor, at_least=1.0)
-        check_number("final_divisor", self.final_divisor, at_least=1.0)
+        keep_count(self, "total_steps", at_least=2)
+        keep_number(self, "rising", at_least=0.0, below=1.0)
+        keep_number(self, "start_divisor", at_least=1.0)
+        keep_number(self, "final_divisor", at_least=1.0)
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of the update that follows `step` others."""

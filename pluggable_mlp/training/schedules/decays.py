@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pluggable_mlp.training.checks import check_count, check_number
+from pluggable_mlp.hyperparameters import keep_count, keep_number
 from pluggable_mlp.training.elementary import integer_power, real_power
 from pluggable_mlp.training.schedules.contract import Schedule
 
@@ -21,7 +21,7 @@ class Constant(Schedule):
     learning_rate: float
 
     def __post_init__(self) -> None:
-        check_number("learning_rate", self.learning_rate, at_least=0.0)
+        keep_number(self, "learning_rate", at_least=0.0)
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of the update that follows `step` others."""
@@ -47,8 +47,8 @@ class Step(Constant):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count("every", self.every, at_least=1)
-        check_number("factor", self.factor, at_least=0.0)
+        keep_count(self, "every", at_least=1)
+        keep_number(self, "factor", at_least=0.0)
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of the update that follows `step` others."""
@@ -73,7 +73,7 @@ class Exponential(Constant):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("factor", self.factor, at_least=0.0)
+        keep_number(self, "factor", at_least=0.0)
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of the update that follows `step` others."""
@@ -97,7 +97,7 @@ class InverseScaling(Constant):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("power", self.power, at_least=0.0)
+        keep_number(self, "power", at_least=0.0)
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of the update that follows `step` others."""

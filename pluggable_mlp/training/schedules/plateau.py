@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from pluggable_mlp.training.checks import check_count, check_number
+from pluggable_mlp.hyperparameters import keep_count, keep_number
 from pluggable_mlp.training.schedules.contract import Numbers
 from pluggable_mlp.training.schedules.decays import Constant
 
@@ -35,9 +35,9 @@ class Plateau(Constant):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("factor", self.factor, at_least=0.0, below=1.0)
-        check_count("patience", self.patience, at_least=0)
-        check_number("threshold", self.threshold, at_least=0.0, below=1.0)
+        keep_number(self, "factor", at_least=0.0, below=1.0)
+        keep_count(self, "patience", at_least=0)
+        keep_number(self, "threshold", at_least=0.0, below=1.0)
 
     def initial_numbers(self) -> Numbers:
         """Return the factor of the rate, the best loss so far and the bad epochs in a row."""

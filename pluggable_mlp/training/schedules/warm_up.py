@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pluggable_mlp.training.checks import check_count
+from pluggable_mlp.hyperparameters import keep_count
 from pluggable_mlp.training.schedules.contract import Numbers, Schedule
 
 __all__ = ["WarmUp"]
@@ -29,7 +29,7 @@ class WarmUp(Schedule):
     steps: int
 
     def __post_init__(self) -> None:
-        check_count("steps", self.steps, at_least=1)
+        keep_count(self, "steps", at_least=1)
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of the update that follows `step` others."""

@@ -1,4 +1,4 @@
-"""Record schedules.json: the learning rates of torch.optim's and scikit-learn's schedules.
+"""Record rates.json: the learning rates of torch.optim's and scikit-learn's schedules.
 
 Run by hand where both are installed; the tests read the numbers only, and nothing of
 pluggable_mlp is imported here.
@@ -90,7 +90,7 @@ def main():
         "losses": LOSSES,
         "plateau": plateau(),
     }
-    path = Path(__file__).with_name("schedules.json")
+    path = Path(__file__).with_name("rates.json")
     path.write_text(json.dumps(recorded, separators=(",", ":")) + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,51 @@
+"""Optimizers around another one: what all of them share; each formula belongs in its own file."""
+
+from abc import abstractmethod
+
+from pluggable_mlp.arithmetic import Arithmetic
+from pluggable_mlp.training.optimizers.contract import GradientSteps, Numbers, State, Trees
+from pluggable_mlp.training.trees import Tree
+
+__all__ = ["GradientTransform", "Transform"]
+
+
+class Transform(GradientSteps):
+    """An optimizer around another: what it does not change is the inner one's."""
+
+    optimizer: GradientSteps
+
+    def initial_numbers(self) -> Numbers:
+        """Return the inner optimizer's."""
+        return self.optimizer.initial_numbers()
+
+    def initial_trees(self, parameters: Tree) -> Trees:
+        """Return the inner optimizer's."""
+        return self.optimizer.initial_trees(parameters)
+
+    def advance(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
+        """Return the inner optimizer's."""
+        return self.optimizer.advance(numbers)
+
+    def after_epoch(self, state: State, loss: float) -> State:
+        """Return the inner optimizer's."""
+        return self.optimizer.after_epoch(state, loss)
+
+
+class GradientTransform(Transform):
+    """A transform that changes the gradients and leaves the step to the inner optimizer."""
+
+    @abstractmethod
+    def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
+        """Return the gradients for the inner optimizer."""
+
+    def apply_scaled(
+        self,
+        coefficients: Numbers,
+        gradients: Tree,
+        trees: Trees,
+        parameters: Tree,
+        arithmetic: Arithmetic,
+    ) -> tuple[Tree, Trees]:
+        """Return the inner optimizer's update with the changed gradients."""
+        gradients = self.change(gradients, parameters, arithmetic)
+        return self.optimizer.apply(coefficients, gradients, trees, parameters, arithmetic)

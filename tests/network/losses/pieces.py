@@ -1,0 +1,37 @@
+"""Every loss of the table, and those with other parameters, each with examples for it."""
+
+import numpy as np
+
+from pluggable_mlp.network.losses import LOSSES, Huber, Quantile, SoftmaxCrossEntropy
+from tests.network.bounded import native
+from tests.network.differences import on_grid
+
+PIECES = {
+    **LOSSES,
+    "softmax_cross_entropy 0.1": SoftmaxCrossEntropy(label_smoothing=0.1),
+    "huber 0.25": Huber(delta=0.25),
+    "quantile 0.9": Quantile(quantile=0.9),
+}
+BATCH, OUTPUTS = 5, 3
+WEIGHTS = np.asarray([0.5, 2.0, 0.0, 1.25, 3.0])
+
+
+def example(kind, seed=0):
+    """z (5, 3), on the grid of the central differences, and targets of a kind."""
+    rng = np.random.default_rng(seed)
+    targets = {
+        "classes": rng.integers(0, OUTPUTS, size=BATCH),
+        "labels": rng.integers(0, 2, size=(BATCH, OUTPUTS)).astype(float),
+        "numbers": rng.normal(size=(BATCH, OUTPUTS)),
+        "counts": rng.poisson(2.0, size=(BATCH, OUTPUTS)).astype(float),
+    }[kind]
+    return on_grid(rng.normal(size=(BATCH, OUTPUTS))), targets
+
+
+def compute(piece, z, targets, weights=None):
+    def on(library):
+        arrays = [None if a is None else library.asarray(a) for a in (z, targets, weights)]
+        loss, dz = piece(native(library), *arrays)
+        return {"loss": loss, "dz": dz}
+
+    return on

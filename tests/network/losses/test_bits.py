@@ -1,0 +1,82 @@
+"""Every loss where numbers are extreme: the same bits everywhere, and nothing but finite ones."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.backends import get_backend
+from tests.network.losses.pieces import PIECES
+
+REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
+
+
+@pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", PIECES)
+def test_same_bits(backend, name, dtype, weighted, arithmetic):
+    """Under the reproducible arithmetic: NumPy's bytes, also where logits are far apart or tiny."""
+    rng = np.random.default_rng(0)
+    scale = np.asarray([1.0, 30.0, 1e-20, 1e-37])[rng.integers(0, 4, size=(33, 1))]
+    z = (scale * rng.normal(size=(33, 7))).astype(dtype)
+    targets = {
+        "classes": rng.integers(0, 7, size=33),
+        "labels": rng.integers(0, 2, size=z.shape).astype(dtype),
+        "numbers": rng.normal(size=z.shape).astype(dtype),
+        "counts": rng.poisson(2.0, size=z.shape).astype(dtype),
+    }[PIECES[name].targets]
+    weights = rng.uniform(size=33).astype(dtype) if weighted else None
+
+    def on(place):
+        arrays = [None if a is None else place.asarray(a) for a in (z, targets, weights)]
+        results = PIECES[name](get_arithmetic(arithmetic, place.xp), *arrays)
+        return [place.to_numpy(array).tobytes() for array in results]
+
+    assert on(backend) == on(get_backend("numpy"))
+
+
+@pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [n for n in PIECES if PIECES[n].targets in ("numbers", "counts")])
+def test_same_bits_where_differences_are_denormal(backend, name, dtype, arithmetic):
+    """Outputs and targets just above the smallest normal number: some libraries flush z - t."""
+    rng = np.random.default_rng(0)
+    smallest = float(np.finfo(dtype).smallest_normal)
+    z, targets = (
+        (smallest * (1 + rng.integers(0, 64, size=(9, 4)) / 64)).astype(dtype) for _ in range(2)
+    )
+
+    def on(place):
+        arrays = place.asarray(z), place.asarray(targets)
+        results = PIECES[name](get_arithmetic(arithmetic, place.xp), *arrays)
+        return [place.to_numpy(array).tobytes() for array in results]
+
+    assert on(backend) == on(get_backend("numpy"))
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("size", [1e4, 1e30])
+@pytest.mark.parametrize("name", PIECES)
+def test_any_finite_logits_are_stable(backend, name, size, arithmetic):
+    """Finite loss and gradient, no warning (all are errors); 0 at a perfect prediction."""
+    # A loss of 1e60 is no float32.
+    dtype = "float64" if name == "squared" else "float32"
+    z = np.asarray([[size, -size], [-size, size], [size, size]]).astype(dtype)
+    kind = PIECES[name].targets
+    rows = np.asarray([[1, 0], [1, 0], [0, 1]])
+    targets = rows[:, 1] if kind == "classes" else rows.astype(dtype)
+    bound = get_arithmetic(arithmetic, backend.xp)
+    loss, dz = PIECES[name](bound, backend.asarray(z), backend.asarray(targets))
+    assert np.isfinite(float(loss))
+    assert np.isfinite(backend.to_numpy(dz)).all()
+    assert np.isfinite(backend.to_numpy(PIECES[name].predict(bound, backend.asarray(z)))).all()
+    if name in ("softmax_cross_entropy", "sigmoid_cross_entropy"):
+        right, wrong = (
+            PIECES[name](bound, backend.asarray(z[k : k + 1]), backend.asarray(targets[k : k + 1]))
+            for k in (0, 1)
+        )
+        assert float(right[0]) == 0.0
+        assert abs(backend.to_numpy(right[1])).max() <= 1e-37  # native's sigmoid ends at exp(-87)
+        # 2 size nats for the softmax; for the sigmoid the mean of size and size.
+        expected = float(z[0, 0]) * (2 if kind == "classes" else 1)
+        assert float(wrong[0]) == expected

@@ -1,0 +1,80 @@
+"""What losses refuse: parameters, labels and weights that they cannot use."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP
+from pluggable_mlp.network.losses import Huber, Quantile, SoftmaxCrossEntropy
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: SoftmaxCrossEntropy(1.0),
+            "label_smoothing is 1.0, expected a finite number of at",
+        ),
+        (lambda: SoftmaxCrossEntropy(-0.1), "label_smoothing is -0.1"),
+        (lambda: Huber(0.0), "delta is 0.0, expected a finite number above 0"),
+        (lambda: Huber(float("nan")), "delta is nan"),
+        (lambda: Quantile(1.0), "quantile is 1.0, expected a finite number above 0 and below 1"),
+        (lambda: Quantile(0.0), "quantile is 0.0"),
+        (lambda: Huber("1"), "delta is '1', expected a finite number above 0"),
+    ],
+)
+def test_parameters_out_of_range(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("loss", [Huber, 3, None])
+def test_what_is_no_loss(loss):
+    with pytest.raises(TypeError, match=r"loss is .*, expected a name or a loss such as Huber\(\)"):
+        MLP([2, 2], loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "message"),
+    [
+        ("softmax_cross_entropy", [[0.5, 0.4]] * 3, "hold a row that is no distribution"),
+        ("softmax_cross_entropy", [[1.5, -0.5]] * 3, "hold a row that is no distribution"),
+        ("softmax_cross_entropy", [[np.nan, 1.0]] * 3, "hold a row that is no distribution"),
+        ("sigmoid_cross_entropy", [[0, 2]] * 3, "run from 0 to 2, expected 0 for no, 1 for yes"),
+        ("sigmoid_cross_entropy", [[0.0, -1.0]] * 3, "run from -1 to 0, expected 0 for no"),
+        ("sigmoid_cross_entropy", [0, 1, 1], r"of shape \(3,\), expected .*\(3, 2\)$"),
+        ("squared", [[0.0, 1.0]], r"of shape \(1, 2\), expected .*\(3, 2\)$"),
+        ("squared", [[0.0, np.nan]] * 3, "hold NaN or infinity"),
+        ("huber", [[0.0, np.inf]] * 3, "hold NaN or infinity"),
+        ("poisson", [[0.0, -1.0]] * 3, "run from -1, expected counts or rates of at least 0"),
+    ],
+)
+def test_labels_that_a_loss_cannot_use(loss, labels, message):
+    mlp = MLP([1, 2], loss=loss)
+    parameters = [{"W": np.zeros((1, 2)), "b": np.zeros(2)}]
+    with pytest.raises(ValueError, match=f"labels.* {message}"):
+        mlp.loss_and_gradients(parameters, np.zeros((3, 1)), np.asarray(labels))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(2), r"weights are float64 of shape \(2,\), expected float64 of shape \(3,\)"),
+        (np.ones(3, dtype="float32"), "weights are float32 of shape"),
+        (np.asarray([1.0, -1.0, 1.0]), "weights hold negative numbers"),
+        (np.asarray([1.0, np.nan, 1.0]), "weights hold negative numbers, NaN"),
+        (np.zeros(3), "weights are all 0"),
+    ],
+)
+def test_weights_that_are_none(weights, message):
+    mlp = MLP([1, 2])
+    parameters = [{"W": np.zeros((1, 2)), "b": np.zeros(2)}]
+    with pytest.raises(ValueError, match=message):
+        mlp.loss_and_gradients(parameters, np.zeros((3, 1)), np.asarray([0, 1, 1]), weights=weights)
+
+
+def test_probabilities_are_asked_of_a_classifier():
+    parameters, x = [{"W": np.ones((1, 2)), "b": np.zeros(2)}], np.ones((3, 1))
+    with pytest.raises(ValueError, match=r"loss is 'squared', which has no probabilities"):
+        MLP([1, 2], loss="squared").predict_proba(parameters, x)
+    assert MLP([1, 2], loss="squared").predict(parameters, x).tolist() == [[1.0, 1.0]] * 3
+    assert MLP([1, 2]).predict(parameters, x).tolist() == [[0.5, 0.5]] * 3

@@ -1,0 +1,37 @@
+"""Targets: class indices as one-hot rows, rows as they are, a single output without its axis."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.network.losses import LOSSES, one_hot
+from tests.network.losses.pieces import compute
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int32", "int64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_hot_counts_from_zero(backend, kind, dtype):
+    like = backend.asarray(np.zeros((3, 4)), dtype=dtype)
+    labels = backend.asarray(np.asarray([0, 3, 1]), dtype=kind)
+    rows = backend.to_numpy(one_hot(get_arithmetic("native", backend.xp), labels, like))
+    assert rows.dtype == dtype
+    assert rows.tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 0]]
+
+
+def test_rows_come_back_as_they_are(backend):
+    rows = np.asarray([[0.0, 1.0], [0.25, 0.75]])
+    like = backend.asarray(np.zeros((2, 2)))
+    result = one_hot(get_arithmetic("native", backend.xp), backend.asarray(rows), like)
+    assert backend.to_numpy(result).tolist() == rows.tolist()
+
+
+def test_one_output_takes_targets_without_its_axis(backend):
+    """(batch,) is (batch, 1), also beside a leading axis."""
+    for name in ("squared", "sigmoid_cross_entropy", "poisson"):
+        z = np.asarray([[[0.5], [2.0]], [[-1.0], [1.0]]])
+        t = np.asarray([[1, 0], [0, 1]])
+        results = [
+            [backend.to_numpy(a).tolist() for a in compute(LOSSES[name], z, of)(backend).values()]
+            for of in (t, t[..., None], t.astype(float))
+        ]
+        assert results[0] == results[1] == results[2]
