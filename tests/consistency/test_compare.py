@@ -99,7 +99,7 @@ class Tampering(Native):
 def plain(monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the name of an arithmetic that promises the same bits, and does not always keep it."""
 
-    def make(xp: Any) -> Native:
+    def make(xp: Any, run_all: Any) -> Native:
         return Tampering(xp) if hasattr(xp, "tampering") else Native(xp)
 
     monkeypatch.setitem(ARITHMETICS, "plain", make)
