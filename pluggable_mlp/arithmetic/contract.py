@@ -54,8 +54,11 @@ class Arithmetic(Protocol):
     def multiply(self, a: Array, b: Array | float) -> Array:
         """Return the elementwise product; b may be a Python scalar."""
 
-    def add(self, a: Array, b: Array) -> Array:
-        """Return a + b, where b may be anything: the plain sum is for results of `multiply`."""
+    def term(self, x: Array) -> Array:
+        """Return x, which may be anything, as a term of plain sums; it may be x itself.
+
+        Results of `multiply` are such terms already.
+        """
 
     def sum(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         """Return the sum along one axis, or over all elements."""

@@ -155,7 +155,13 @@ def training_epochs(
         model = model._replace(state=optimizer.after_epoch(model.state, train_loss))
         backend.synchronize()
         seconds = time.perf_counter() - begin
-        yield Epoch(number, model.parameters, model.state, train_loss, seconds)
+        trained = _named_as(parameters, model.parameters)
+        yield Epoch(number, trained, model.state, train_loss, seconds)
+
+
+def _named_as(first: Parameters, tree: Parameters) -> Parameters:
+    """Return the tree with the names of each dict in the order of the first: JAX sorts them."""
+    return [{name: of[name] for name in like} for like, of in zip(first, tree, strict=True)]
 
 
 def _order(backend: Any, seed: int, epoch: int, count: int) -> Array:

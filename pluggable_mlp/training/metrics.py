@@ -129,7 +129,7 @@ def mean_absolute_error(arithmetic: Arithmetic, predictions: Array, targets: Arr
     """
     t = rows(arithmetic, targets, predictions)
     # Not predictions - t: nothing after it would take a denormal difference for 0.
-    errors = arithmetic.xp.abs(arithmetic.add(predictions, -t))
+    errors = arithmetic.xp.abs(predictions - arithmetic.term(t))
     return arithmetic.mean(arithmetic.mean(errors, axis=-1), axis=-1)
 
 

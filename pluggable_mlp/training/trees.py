@@ -24,12 +24,10 @@ def core_axes(name: str) -> int:
 
 def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
     """Return a tree of function(array of the first, its counterparts in the others …)."""
+    # Every step passes here several times: hence no generator for each array.
     return [
-        {
-            name: function(array, *(other[index][name] for other in others))
-            for name, array in of.items()
-        }
-        for index, of in enumerate(first)
+        {name: function(*[of[name] for of in together]) for name in together[0]}
+        for together in zip(first, *others, strict=True)
     ]
 
 

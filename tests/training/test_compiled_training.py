@@ -79,6 +79,14 @@ def test_what_was_given_and_what_was_yielded_stays_as_it_was(compiler, optimizer
         assert all(compiler.to_numpy(one[key]).tolist() == other[key].tolist() for key in other)
 
 
+def test_the_parameters_keep_the_order_of_their_names(compiler):
+    """JAX sorts the names of a dict, and hashes of parameters go by their order."""
+    start, yielded = epochs(compiler, SGD(), epochs=1)
+    names = [list(layer) for layer in start]
+    assert any(own != sorted(own) for own in names)
+    assert [list(layer) for layer in yielded[0][0].parameters] == names
+
+
 @pytest.mark.parametrize("arithmetic", [name for name in ARITHMETICS if name != "native"])
 def test_where_bits_are_promised_nothing_is_compiled(arithmetic):
     noting = Noting(NUMPY)

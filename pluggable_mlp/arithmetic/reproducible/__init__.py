@@ -78,8 +78,6 @@ class Reproducible:
         """Return the elementwise product, +0 where it is below 2^-102 (float64: 2^-969)."""
         return flush_product(self.xp, a * b)
 
-    def add(self, a: Array, b: Array) -> Array:
-        """Return a + b, with b 0 where it is below 2^-102 (2^-969): no sum can be denormal."""
-        kept = keep_from(self.xp, b, SMALLEST_PRODUCT[type_name(self.xp, b)])
-        kept += a
-        return kept
+    def term(self, x: Array) -> Array:
+        """Return x, 0 where it is below 2^-102 (2^-969): no sum with it can be denormal."""
+        return keep_from(self.xp, x, SMALLEST_PRODUCT[type_name(self.xp, x)])

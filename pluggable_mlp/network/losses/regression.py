@@ -54,7 +54,7 @@ class Absolute(_Numbers):
         t = rows(arithmetic, targets, z)
         signs = xp.astype(z > t, z.dtype) - xp.astype(z < t, z.dtype)
         # Not z - t: nothing after it would take a denormal difference for 0.
-        return average_of_elements(arithmetic, xp.abs(arithmetic.add(z, -t)), signs, weights)
+        return average_of_elements(arithmetic, xp.abs(z - arithmetic.term(t)), signs, weights)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,8 @@ class GradientSteps(ABC):
     ) -> tuple[Tree, Trees]:
         """Return the parameters and the trees after the update with these coefficients.
 
-        The gradients are the loss's times `gradient_scale`.
+        The gradients are the loss's times `gradient_scale`; where that is not None they were made
+        for this call, which may write over them.
         """
 
     def apply(
