@@ -49,6 +49,7 @@ def describe_machine(backend: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version for name, version in versions.items() if version},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "blas": [pool for pool in thread_pools() if "architecture" in pool],
         "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
     if backend != "numpy":

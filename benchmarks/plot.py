@@ -8,7 +8,8 @@ from benchmarks.measure import quartiles
 
 __all__ = ["plot_steps"]
 
-_STYLES = {"ours": ("tab:red", "o-"), "peer": (None, "s--"), "other": ("0.5", "^:")}
+_STYLES = {"ours": "o-", "peer": "s--", "other": "^:"}
+_COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "0.4")
 _LEFT_OUT = ("limit", "notebook", "ours-torch", "ours-jax")
 
 
@@ -38,11 +39,14 @@ def plot_steps(backend: str, result: dict[str, Any], path: Path) -> None:
 
 
 def _draw(panel: Any, backend: str, cells: list[dict[str, Any]]) -> None:
+    colors = iter(_COLORS)
     for name, entry in CONTENDERS[backend].items():
-        points = [cell for cell in cells if name in cell["seconds_per_step"]]
-        if name in _LEFT_OUT or not points:
+        if name in _LEFT_OUT:
             continue
-        color, style = _STYLES[entry.kind]
+        color = "tab:red" if entry.kind == "ours" else next(colors)  # the same in every panel
+        points = [cell for cell in cells if name in cell["seconds_per_step"]]
+        if not points:
+            continue
         medians, lower, upper = [], [], []
         for cell in points:
             samples, limit = (cell["seconds_per_step"][key] for key in (name, "limit"))
@@ -54,7 +58,7 @@ def _draw(panel: Any, backend: str, cells: list[dict[str, Any]]) -> None:
             [cell["batch"] for cell in points],
             medians,
             yerr=(lower, upper),
-            fmt=style,
+            fmt=_STYLES[entry.kind],
             color=color,
             alpha=0.5 if name == "ours-uint8" else 1.0,
             label=entry.label,

@@ -62,8 +62,19 @@ def describe(machine: dict[str, Any]) -> str:
     gpu = f", {machine['gpu']}" if machine.get("gpu") else ""
     return (
         f"{machine['processor']}{gpu}, {machine['threads']} threads for each contender, "
-        f"{machine['system']}, Python {machine['python']}, {versions}; {machine['date'][:10]}, "
+        f"{machine['system']}, Python {machine['python']}, {versions}; {_blas(machine)}"
+        f"{machine['date'][:10]}, "
         f"load before {machine['load_before']}."
+    )
+
+
+def _blas(machine: dict[str, Any]) -> str:
+    """Return which kernels NumPy's BLAS chose: on one processor their speeds differ twofold."""
+    libraries = machine.get("blas", [])
+    return "".join(
+        f"NumPy's BLAS {blas['internal_api']} {blas['version']} with its kernels for "
+        f"{blas['architecture']}; "
+        for blas in libraries
     )
 
 

@@ -90,7 +90,7 @@ CONTENDERS: dict[str, dict[str, Entry]] = {
         "torch": Entry("PyTorch eager", _TORCH, "peer"),
         "torch-compiled": Entry("PyTorch compiled", _TORCH, "peer", {"compiled": True}),
         "jax": Entry("JAX jit", _JAX, "peer"),
-        "jax-scan": Entry("JAX jit, whole epoch", _JAX, "peer", {"whole_epoch": True}),
+        "jax-scan": Entry("JAX jit, whole epoch", _JAX, "other", {"whole_epoch": True}),
         "scikit-learn": Entry("scikit-learn", f"{_HERE}.scikit_learn:ScikitLearn", "peer"),
         "loop": Entry("bare NumPy loop", f"{_HERE}.numpy_loop:NumpyLoop", "other"),
         "notebook": Entry("notebook's loop, float64", f"{_HERE}.notebook:Notebook", "peer"),

@@ -10,7 +10,13 @@ __all__ = ["cells", "sized"]
 NETWORKS = ((784, 100, 10), (784, 1024, 10), (784, 1024, 1024, 10), (64, 64, 64, 64, 10))
 BATCHES = (1, 32, 128, 256, 1024)
 OPTIMIZERS = ("sgd", "adam")
-QUICK = [Job((784, 100, 10), 128), Job((64, 64, 64, 64, 10), 1, "adam")]
+QUICK = [
+    Job((784, 100, 10), 128),
+    Job((784, 100, 10), 1024),
+    Job((784, 1024, 10), 256),
+    Job((784, 100, 10), 1),
+    Job((64, 64, 64, 64, 10), 1, "adam"),
+]
 
 _SECONDS_OF_PRODUCTS = 0.05  # a sample is as many steps as the limit takes in this time
 _MOST_STEPS, _MOST_EXAMPLES = 300, 16384
