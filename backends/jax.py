@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .contract import BackendUnavailable
+from .jax_compile import CompiledFunction
 from .transfer import ArrayLibrary
 
 __all__ = ["JaxBackend"]
@@ -63,10 +64,9 @@ class JaxBackend(ArrayLibrary):
 
     def compile(
         self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
-    ) -> Callable[..., Any]:
+    ) -> CompiledFunction:
         """See `Compiler.compile`: XLA makes one call of many, each of some microseconds."""
-        compiled: Callable[..., Any] = jax.jit(function, donate_argnums=used_up)
-        return compiled
+        return CompiledFunction(function, used_up)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""

@@ -108,9 +108,13 @@ def write_report(backend: str, folder: Path) -> str:
 
 
 def recorded_tables() -> dict[str, str]:
-    """Return the tables of the committed results; the names of CuPy's begin with "cupy-"."""
+    """Return the tables of the committed results.
+
+    The names of CuPy's begin with "cupy-", those of a quick run with "quick-".
+    """
+    sources = (("numpy", False, ""), ("cupy", False, "cupy-"), ("numpy", True, "quick-"))
     return {
         prefix + name: table
-        for backend, prefix in (("numpy", ""), ("cupy", "cupy-"))
-        for name, table in named_tables(backend, read_results(folder_of(backend))).items()
+        for backend, quick, prefix in sources
+        for name, table in named_tables(backend, read_results(folder_of(backend, quick))).items()
     }

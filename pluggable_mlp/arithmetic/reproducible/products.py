@@ -57,8 +57,9 @@ BLOCK = 1024
 """Inner length of one exact product: width of left + width of right + log2(BLOCK) is 53."""
 
 TILE = {"float32": 50_000, "float64": 2**17}
-SHORTEST_TILE = 96
-"""A larger output is cut into tiles of about TILE elements, but not shorter than this."""
+SHORTEST_TILE = {-2: 96, -1: 128}
+"""A larger output is cut into tiles of about TILE elements, but not of fewer rows (-2) or columns
+(-1) than this: kernels are slow on narrow ones."""
 FIXED_TILE = 160_000
 """The same where one operand is fixed point: its single slice leaves fewer temporaries."""
 
@@ -127,13 +128,13 @@ def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None)
         right = _split_for_all(Operand(xp, b, -2), widths[1], side_by_side=n <= NARROW)
         parts = run_all(
             lambda ends: _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias),
-            _tiles(m, m * max(k, n), tile),
+            _tiles(-2, m, m * max(k, n), tile),
         )
         return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-2)
     left = _split_for_all(Operand(xp, a, -1), widths[0])
     parts = run_all(
         lambda ends: _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends)),
-        _tiles(n, n * max(k, m), tile),
+        _tiles(-1, n, n * max(k, m), tile),
     )
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
 
@@ -149,9 +150,9 @@ def _split_for_all(
     return operand
 
 
-def _tiles(length: int, size: int, tile: int) -> list[tuple[int, int]]:
-    """Return the ends that cut `length` evenly, `size` elements into about `tile` each."""
-    count = max(1, min(size // tile, length // SHORTEST_TILE))
+def _tiles(axis: int, length: int, size: int, tile: int) -> list[tuple[int, int]]:
+    """Return the ends that cut the `length` of an axis evenly, `size` elements in all."""
+    count = max(1, min(size // tile, length // SHORTEST_TILE[axis]))
     count += count % 2 if count > 1 else 0  # two at once leave no odd one
     return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 

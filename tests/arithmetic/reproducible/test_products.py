@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp.arithmetic.reproducible import products
-from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint, fixed_point
+from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint, Operand, fixed_point
 from pluggable_mlp.arithmetic.reproducible.products import affine, matmul
 from tests.arithmetic.reproducible.bits import same_bits
 
@@ -204,7 +204,7 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     long_bias = matrix(random, 1, 300, dtype)[0]
     whole = affine(xp, a, b, bias[0]), affine(xp, b.T, a.T, long_bias)
     monkeypatch.setattr(products, "TILE", {dtype: 500})
-    monkeypatch.setattr(products, "SHORTEST_TILE", 7)
+    monkeypatch.setattr(products, "SHORTEST_TILE", {-2: 7, -1: 7})
     monkeypatch.setattr(products, "SMALL", 1)
     calls = []
     tile = products._tile
@@ -212,6 +212,22 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     assert same_bits(affine(xp, a, b, bias[0]), whole[0])
     assert same_bits(affine(xp, b.T, a.T, long_bias), whole[1])
     assert len(calls) > 4
+
+
+@pytest.mark.parametrize("k", [2, 300, 2500])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_slices_side_by_side_give_the_bits_of_one_product_for_each(dtype, k, monkeypatch):
+    random = np.random.default_rng(k)
+    a, b, bias = (matrix(random, *s, dtype) for s in ((40, k), (k, 10), (1, 10)))
+    laid = []
+    lay = Operand.lay_side_by_side
+    monkeypatch.setattr(Operand, "lay_side_by_side", lambda self: laid.append(1) or lay(self))
+    together = matmul(xp, a, b), affine(xp, a, b, bias[0])
+    assert len(laid) == 2
+    monkeypatch.setattr(products, "NARROW", 0)
+    assert same_bits(matmul(xp, a, b), together[0])
+    assert same_bits(affine(xp, a, b, bias[0]), together[1])
+    assert len(laid) == 2
 
 
 def special_matrix(random, m, k, dtype):

@@ -1,0 +1,49 @@
+"""JAX's compiler behind `Compiler.compile`."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+__all__ = ["CompiledFunction"]
+
+# What a function raises that looks at values, which it has not while it is compiled.
+_LOOKS_AT_VALUES = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+class CompiledFunction:
+    """A function under `jax.jit`; one that branches on values runs as it is, after a warning.
+
+    None of the library does, but an activation or a loss of a user's may.
+
+    Parameters
+    ----------
+    function : callable
+        As `Compiler.compile` wants it.
+    used_up : tuple of int
+        The places of the arguments whose memory may be written over.
+    """
+
+    def __init__(self, function: Callable[..., Any], used_up: tuple[int, ...]) -> None:
+        self._function = function
+        self._run: Callable[..., Any] = jax.jit(function, donate_argnums=used_up)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return what the function returns."""
+        try:
+            return self._run(*arguments)
+        except _LOOKS_AT_VALUES as error:  # before anything ran: no memory was written over
+            if self._run is self._function:
+                raise
+            self._run = self._function
+            warnings.warn(
+                "JAX cannot compile the training step and goes on operation by operation: "
+                f"{str(error).splitlines()[0]}",
+                stacklevel=2,
+            )
+            return self._run(*arguments)

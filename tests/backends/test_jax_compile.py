@@ -1,0 +1,66 @@
+"""JAX's compiler: one compilation, memory that is used up, and functions that look at values."""
+
+import pytest
+
+from pluggable_mlp import MLP, train
+from pluggable_mlp.backends import get_backend
+
+jax = pytest.importorskip("jax")
+
+from pluggable_mlp.backends.jax_compile import CompiledFunction  # noqa: E402
+
+
+def test_a_function_is_traced_once_and_its_numbers_are_arguments():
+    runs = []
+
+    def scale(x, factor):
+        runs.append(factor)
+        return x * factor
+
+    compiled = CompiledFunction(scale, ())
+    x = jax.numpy.arange(3.0, dtype="float32")
+    assert [compiled(x, factor).tolist() for factor in (2.0, 3.0)] == [[0, 2, 4], [0, 3, 6]]
+    assert compiled(x, 2.0).dtype == "float32"
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    "look", [bool, int, float, lambda value: [1, 2][value.astype(int)], jax.device_get]
+)
+def test_who_looks_at_values_runs_as_it_is_and_says_why(look):
+    def looking(x, other):
+        look(x[0])
+        return x + other
+
+    compiled = CompiledFunction(looking, (0,))
+    x = jax.numpy.asarray([1.0, 2.0])
+    with pytest.warns(UserWarning, match="JAX cannot compile the training step") as caught:
+        first = compiled(x, 1.0)
+    assert len(caught) == 1
+    assert (first.tolist(), compiled(x, 2.0).tolist()) == ([2.0, 3.0], [3.0, 4.0])  # and x is there
+
+
+def test_an_error_of_the_function_itself_is_raised():
+    def faulty(x):
+        raise ZeroDivisionError("its own")
+
+    with pytest.raises(ZeroDivisionError, match="its own"):
+        CompiledFunction(faulty, ())(jax.numpy.zeros(1))
+
+
+def test_an_activation_that_branches_on_values_trains_as_it_did():
+    """As relu, but written with a look at the numbers."""
+
+    def positive_part(arithmetic, x):
+        return x if bool(arithmetic.xp.all(x > 0.0)) else arithmetic.xp.where(x > 0.0, x, 0.0)
+
+    def slope(arithmetic, x):
+        return arithmetic.xp.astype(x > 0.0, x.dtype)
+
+    backend = get_backend("jax")
+    x, labels = [[0.5, -1.0], [2.0, 0.25], [-0.5, 1.0]], [0, 1, 0]
+    settings = {"backend": backend, "dtype": "float64", "epochs": 2, "batch_size": 2}
+    with pytest.warns(UserWarning, match="cannot compile"):
+        own = train(MLP([2, 3, 2], activation=(positive_part, slope)), x, labels, **settings)
+    relu = train(MLP([2, 3, 2], activation="relu"), x, labels, **settings)
+    assert own.history == pytest.approx(relu.history, rel=1e-12)
