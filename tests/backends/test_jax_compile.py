@@ -1,5 +1,6 @@
 """JAX's compiler: one compilation, memory that is used up, and functions that look at values."""
 
+import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, train
@@ -25,7 +26,7 @@ def test_a_function_is_traced_once_and_its_numbers_are_arguments():
 
 
 @pytest.mark.parametrize(
-    "look", [bool, int, float, lambda value: [1, 2][value.astype(int)], jax.device_get]
+    "look", [bool, int, float, lambda value: [1, 2, 3][value.astype(int)], np.asarray]
 )
 def test_who_looks_at_values_runs_as_it_is_and_says_why(look):
     def looking(x, other):

@@ -60,7 +60,7 @@ TILE = {"float32": 50_000, "float64": 2**17}
 SHORTEST_TILE = {-2: 96, -1: 128}
 """A larger output is cut into tiles of about TILE elements, but not of fewer rows (-2) or columns
 (-1) than this: kernels are slow on narrow ones."""
-FIXED_TILE = 160_000
+FIXED_TILE = 100_000
 """The same where one operand is fixed point: its single slice leaves fewer temporaries."""
 
 SMALL = 2**22
