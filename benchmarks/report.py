@@ -110,11 +110,16 @@ def write_report(backend: str, folder: Path) -> str:
 def recorded_tables() -> dict[str, str]:
     """Return the tables of the committed results.
 
-    The names of CuPy's begin with "cupy-", those of a quick run with "quick-".
+    The names of CuPy's begin with "cupy-"; with "avx512-" those of a quick run with other kernels
+    of BLAS, whose files were moved to a folder of that name.
     """
-    sources = (("numpy", False, ""), ("cupy", False, "cupy-"), ("numpy", True, "quick-"))
+    sources = (
+        ("numpy", folder_of("numpy"), ""),
+        ("cupy", folder_of("cupy"), "cupy-"),
+        ("numpy", RESULTS / "avx512", "avx512-"),
+    )
     return {
         prefix + name: table
-        for backend, quick, prefix in sources
-        for name, table in named_tables(backend, read_results(folder_of(backend, quick))).items()
+        for backend, folder, prefix in sources
+        for name, table in named_tables(backend, read_results(folder)).items()
     }

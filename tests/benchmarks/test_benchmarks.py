@@ -245,11 +245,11 @@ def test_recorded_tables_are_of_both_backends(tmp_path, monkeypatch):
     failed = {key: case[key] for key in ("backend", "batch", "network", "dtype", "data")}
     price = {"cases": [case, {**failed, "failed": "why"}], "machine": MACHINE}
     (results / "reproducible_price.json").write_text(json.dumps(price))
-    (results / "quick").mkdir()
-    for folder in ("cupy", "quick"):
+    (results / "avx512").mkdir()
+    for folder in ("cupy", "avx512"):
         (results / folder / "steps.json").write_text(json.dumps(STEPS | {"cells": []}))
     found = report.recorded_tables()
-    assert {"price", "cupy-steps", "cupy-headline", "quick-headline"} <= set(found)
+    assert {"price", "cupy-steps", "cupy-headline", "avx512-headline"} <= set(found)
     assert found["cupy-plot"].endswith("(../benchmarks/results/cupy/benchmark.svg)")
     row, other = found["price"].splitlines()[2:4]
     assert cells_of(row)[4:] == ["2", "5", "2.50", ""]
@@ -260,7 +260,7 @@ def test_recorded_tables_are_of_both_backends(tmp_path, monkeypatch):
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 KNOWN = {
     *tables.TABLES, "headline", "machine", "plot", "price", "scaling", "machine-speed", "products",
-    "roofline", "quick-headline", "quick-machine",
+    "roofline", "avx512-headline", "avx512-machine",
 }  # fmt: skip
 
 
