@@ -11,6 +11,7 @@ __all__ = ["CompiledFunction"]
 # What a function raises that looks at values, which it has not while it is compiled.
 _LOOKS_AT_VALUES = (
     jax.errors.ConcretizationTypeError,
+    jax.errors.NonConcreteBooleanIndexError,
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
 )

@@ -198,7 +198,7 @@ def reproducible_table(backend: str, result: dict[str, Any]) -> str:
 def headline(backend: str, steps: dict[str, Any], fit: dict[str, Any] | None = None) -> str:
     """Return the README's table: plain SGD, as multiples of the limit and against the best peer."""
     header = ["batch, network", "products alone", "bare NumPy loop", "pluggable-mlp"]
-    header += ["from uint8 pixels", "whole fit", "fastest peer", "its time / ours"]
+    header += ["from uint8 pixels", "whole fit", "fastest peer, step by step", "its time / ours"]
     cases = (fit or {}).get("cases", [])
     fits = {(c["network"], c["batch"], c["optimizer"]): c["seconds"] for c in cases}
     rows = []

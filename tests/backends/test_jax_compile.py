@@ -26,7 +26,15 @@ def test_a_function_is_traced_once_and_its_numbers_are_arguments():
 
 
 @pytest.mark.parametrize(
-    "look", [bool, int, float, lambda value: [1, 2, 3][value.astype(int)], np.asarray]
+    "look",
+    [
+        bool,
+        lambda value: value[value > 0],
+        int,
+        float,
+        lambda value: [1, 2, 3][value.astype(int)],
+        np.asarray,
+    ],
 )
 def test_who_looks_at_values_runs_as_it_is_and_says_why(look):
     def looking(x, other):

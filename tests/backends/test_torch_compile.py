@@ -42,6 +42,10 @@ def check(compiled):
     "compiler", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
 )
 def test_other_numbers_do_not_compile_again(compiler, monkeypatch):
+    try:
+        torch.compile(lambda x: x + 1.0, backend=compiler)(torch.zeros(1))
+    except Exception as error:
+        pytest.skip(f"{compiler} does not work here: {str(error).splitlines()[0]}")
     graphs = []
     compile_one = torch.compile
 
