@@ -1,7 +1,6 @@
 """NumPy: the host itself.  Nothing of any other library belongs here."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import array_api_compat.numpy
 import numpy as np
@@ -10,9 +9,6 @@ from .threads import run_all
 from .transfer import ArrayLibrary
 
 __all__ = ["NumpyBackend"]
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 # glibc gives large blocks back to the system when they are freed, and every temporary then pays
 # for fresh pages, up to a millisecond a megabyte.  It stops that for blocks of up to the largest
@@ -26,6 +22,7 @@ class NumpyBackend(ArrayLibrary):
     name = "numpy"
     xp = array_api_compat.numpy
     _device = "cpu"
+    run_all = staticmethod(run_all)
 
     def __init__(self, device: str | None = None) -> None:
         if device not in (None, "cpu"):
@@ -38,10 +35,6 @@ class NumpyBackend(ArrayLibrary):
 
     def _download(self, array: Any) -> Any:
         return np.asarray(array)  # a scalar, as NumPy's reductions give it, becomes 0-d
-
-    def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """See `PieceRunner.run_all`."""
-        return run_all(function, items)
 
     def synchronize(self) -> None:
         """Return at once: NumPy computes before it returns."""

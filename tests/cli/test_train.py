@@ -113,11 +113,12 @@ def test_an_unknown_option_is_an_error(command):
     assert "--bakend" in outcome.err
 
 
-def test_an_unavailable_backend_ends_with_3_and_the_remedy(command, monkeypatch):
+@pytest.mark.parametrize("spec", ["cupy", "cupy:abc"])  # which devices, only the library knows
+def test_an_unavailable_backend_ends_with_3_and_the_remedy(command, monkeypatch, spec):
     from pluggable_mlp import backends
 
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
-    outcome = command("train", "--backend", "cupy")
+    outcome = command("train", "--backend", spec)
     assert outcome.code == 3
     assert "cupy is not installed" in outcome.err
     assert "cupy-cuda12" in outcome.err
@@ -127,16 +128,6 @@ def test_a_malformed_device_is_a_wrong_argument(command):
     outcome = command("train", "--backend", "numpy:abc")
     assert outcome.code == 2
     assert "device is 'abc'" in outcome.err
-
-
-def test_of_a_library_that_is_missing_no_device_is_judged(command, monkeypatch):
-    """Which devices it can have only the library knows."""
-    from pluggable_mlp import backends
-
-    monkeypatch.setattr(backends, "find_spec", lambda name: None)
-    outcome = command("train", "--backend", "cupy:abc")
-    assert outcome.code == 3
-    assert "cupy is not installed" in outcome.err
 
 
 def test_a_folder_that_holds_something_is_refused_before_training(command, tmp_path):

@@ -120,24 +120,26 @@ def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None)
     """
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
     name, fixed = type_name(xp, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
-    tile = FIXED_TILE if any(fixed) else TILE[name]
-    if small := m * k * n < SMALL:
-        tile = m * k * n + 1
     widths = WIDTHS[name, *fixed]
     if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
+        axis, length, across = -2, m, n
         right = _split_for_all(Operand(xp, b, -2), widths[1], side_by_side=n <= NARROW)
-        tiles = _tiles(-2, m, m * max(k, n), tile)
-        # One large tile is for the threads that the library itself has.
-        parts = (run_all if small or len(tiles) > 1 else one_by_one)(
-            lambda ends: _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias), tiles
-        )
-        return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-2)
-    left = _split_for_all(Operand(xp, a, -1), widths[0])
-    tiles = _tiles(-1, n, n * max(k, m), tile)
-    parts = (run_all if small or len(tiles) > 1 else one_by_one)(
-        lambda ends: _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends)), tiles
-    )
-    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
+
+        def part(ends: tuple[int, int]) -> Array:
+            return _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias)
+    else:
+        axis, length, across = -1, n, m
+        left = _split_for_all(Operand(xp, a, -1), widths[0])
+
+        def part(ends: tuple[int, int]) -> Array:
+            return _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
+
+    if m * k * n < SMALL:
+        return run_all(part, [(0, length)])[0]
+    tiles = _tiles(axis, length, length * max(k, across), FIXED_TILE if any(fixed) else TILE[name])
+    if len(tiles) == 1:  # the threads that the library itself has are for it
+        return part(tiles[0])
+    return xp.concat(run_all(part, tiles), axis=axis)
 
 
 def _split_for_all(

@@ -230,6 +230,19 @@ def test_slices_side_by_side_give_the_bits_of_one_product_for_each(dtype, k, mon
     assert len(laid) == 2
 
 
+@pytest.mark.parametrize(("k", "asked"), [(3, [1]), (60_000, [])])
+def test_one_large_tile_is_left_to_the_librarys_own_threads(k, asked):
+    given = []
+
+    def run_all(function, items):
+        given.append(len(items))
+        return [function(item) for item in items]
+
+    a, b = np.ones((90, k), dtype="float32"), np.ones((k, 90), dtype="float32")
+    assert (matmul(xp, a, b, run_all) == k).all()
+    assert given == asked
+
+
 def special_matrix(random, m, k, dtype):
     x = random.choice([-1.5, 1.0, 0.0, 2.0], (m, k), p=[0.3, 0.3, 0.2, 0.2]).astype(dtype)
     where = random.random((m, k))
