@@ -83,6 +83,27 @@ def test_an_error_comes_when_all_are_done(bad):
     assert blas_threads() == {2}
 
 
+def test_an_error_of_any_kind_is_the_pieces_own():
+    """An IndexError, too, which a queue of pieces that is empty raises itself."""
+    with pytest.raises(IndexError, match="piece 2"):
+        run_all(lambda item: fail_at(2, item), range(4))
+    assert run_all(str, [5, 6]) == ["5", "6"]
+
+
+def fail_at(bad, item):
+    if item == bad:
+        raise IndexError(f"piece {item}")
+
+
+def test_a_later_call_may_have_more_threads():
+    run_all(str, [0, 1])
+    with threadpool_limits(3, user_api="blas"):
+        if blas_threads() != {3}:
+            pytest.skip("this BLAS gives no more threads than there are processors")
+        meeting = threading.Barrier(3, timeout=SOON)
+        assert len({*run_all(lambda _: meeting.wait(), range(3))}) == 3
+
+
 def test_pieces_of_a_piece_are_a_loop():
     def inner(item):
         return item, threading.get_ident()
@@ -123,10 +144,13 @@ def test_no_bit_of_a_product_depends_on_the_threads(dtype):
     b = rng.standard_normal((300, 600)).astype(dtype)
     bias = rng.standard_normal(600).astype(dtype)
     seen = set()
+    both = threading.Barrier(2, timeout=SOON)
 
     def noting(function, items):
         def piece(item):
-            seen.add(threading.get_ident())
+            if threading.get_ident() not in seen:
+                seen.add(threading.get_ident())
+                both.wait()  # so that neither takes all
             return function(item)
 
         return run_all(piece, items)
