@@ -12,14 +12,14 @@ from pluggable_mlp.arrays import Array, Namespace
 
 __all__ = ["in_blocks"]
 
-BLOCK = {4: 2**16, 8: 2**15}  # elements, by the bytes of one
+BLOCK = 2**15  # elements: most temporaries are float64
 MOST_BLOCKS = 16  # each costs launches, which devices with a queue feel
 
 
 def in_blocks(function: Callable[[Namespace, Array], Array], xp: Namespace, x: Array) -> Array:
     """Return function(xp, x) for an elementwise function of `x` (float32 or float64, any shape)."""
     size = math.prod(x.shape)  # not x.size, which is a method in PyTorch
-    count = min(MOST_BLOCKS, size // BLOCK[4 if x.dtype == xp.float32 else 8])
+    count = min(MOST_BLOCKS, size // BLOCK)
     if count < 2:
         return function(xp, x)
     flat = xp.reshape(x, (-1,))

@@ -112,8 +112,9 @@ class Operand:
     moderate : bool
         All is finite and no row (column) has a largest magnitude that needs care. This reads
         one number from the array's device, unless the operand is a `FixedPoint`.
-    side_by_side : (…, k, slices n) and (…, 1, slices n), or None
-        The slices of a right operand as one matrix, and their grids, where that was asked for.
+    stacked : (…, slices n, k) and (…, slices n, 1), or None
+        The slices of a right operand, transposed, as one matrix, and their grids, where that was
+        asked for.
     finest : float
         A lower bound on the last grid of every row (column) that is not zero.
     """
@@ -123,7 +124,7 @@ class Operand:
         self.x = x
         self.axis = axis
         self._slices: Slices | None = None
-        self.side_by_side: tuple[Array, Array] | None = None
+        self.stacked: tuple[Array, Array] | None = None
         self.fixed = isinstance(x, FixedPoint)
         if self.fixed:
             self.moderate = 0 not in x.shape
@@ -154,11 +155,16 @@ class Operand:
             self._slices = split(self.xp, self.x, self.largest, widths)
         return self._slices
 
-    def lay_side_by_side(self) -> None:
-        """Make `side_by_side` of the slices, which are made already."""
+    def stack(self) -> None:
+        """Make `stacked` of the slices, which are made already.
+
+        Columns of the result then lie one after the other in memory, and so do rows of slices:
+        what is done with few columns is done along many rows.
+        """
         assert self._slices is not None
-        pieces, grids = (self.xp.concat(each, axis=-1) for each in self._slices)
-        self.side_by_side = pieces, grids
+        transpose = self.xp.matrix_transpose
+        pieces, grids = (self.xp.concat([*map(transpose, of)], axis=-2) for of in self._slices)
+        self.stacked = pieces, grids
 
 
 def largest_magnitude(xp: Namespace, x: Array, axis: int) -> Array:

@@ -32,6 +32,7 @@ the kind of the operands alone (never on data, k or device):
 - rows or columns badly scaled against each other cost nothing.
 """
 
+from functools import partial
 from typing import Any
 
 from pluggable_mlp.arithmetic.reproducible.extremes import clean, place_special, scale_back
@@ -56,15 +57,19 @@ __all__ = ["BLOCK", "affine", "matmul"]
 BLOCK = 1024
 """Inner length of one exact product: width of left + width of right + log2(BLOCK) is 53."""
 
-TILE = {"float32": 50_000, "float64": 2**17}
-SHORTEST_TILE = {-2: 96, -1: 128}
-"""A larger output is cut into tiles of about TILE elements, but not of fewer rows (-2) or columns
-(-1) than this: kernels are slow on narrow ones."""
+TILE = {"float32": 30_000, "float64": 50_000}
+SHORTEST_TILE = 64
+"""A larger output is cut into tiles of about TILE elements, but not of fewer rows or columns than
+this: kernels are slow on narrow ones.  Larger ones are some percent faster and take more memory."""
 FIXED_TILE = 100_000
 """The same where one operand is fixed point: its single slice leaves fewer temporaries."""
 
 SMALL = 2**22
-"""A product of fewer multiplications is one tile: to hand out tiles would take longer."""
+"""A product of fewer multiplications is one piece of work: to hand out tiles would take longer."""
+
+SMALL_TILE = 2**15
+"""Tiles that are not handed out have about so many elements of the output: those in float64 then
+stay in a cache."""
 
 NARROW = 64
 """Up to this width all slices of the right operand are one matrix, for one product instead of
@@ -113,7 +118,15 @@ def affine(xp: Namespace, x: Any, W: Any, b: Array, run_all: RunAll = one_by_one
 
 
 def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None) -> Array:
-    """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none.
+    """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none."""
+    parts, axis = _parts(xp, run_all, a, b, bias)  # the slices are gone when these are joined
+    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
+
+
+def _parts(
+    xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None
+) -> tuple[list[Array], int]:
+    """Return the parts of `_product`, and the axis along which they follow each other.
 
     One side of the output is cut into tiles, so that their temporaries stay in cache: the side of
     the operand that is not fixed point, so that its tiles are also split at once; else the longer.
@@ -123,7 +136,7 @@ def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None)
     widths = WIDTHS[name, *fixed]
     if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
         axis, length, across = -2, m, n
-        right = _split_for_all(Operand(xp, b, -2), widths[1], side_by_side=n <= NARROW)
+        right = _split_for_all(Operand(xp, b, -2), widths[1], stacked=n <= NARROW)
 
         def part(ends: tuple[int, int]) -> Array:
             return _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias)
@@ -134,29 +147,30 @@ def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None)
         def part(ends: tuple[int, int]) -> Array:
             return _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
 
+    few = _tiles(length, length * across // SMALL_TILE)
     if m * k * n < SMALL:
-        return run_all(part, [(0, length)])[0]
-    tiles = _tiles(axis, length, length * max(k, across), FIXED_TILE if any(fixed) else TILE[name])
+        [parts] = run_all(partial(one_by_one, part), [few])
+        return parts, axis
+    tile = FIXED_TILE if any(fixed) else TILE[name]
+    tiles = _tiles(length, length * max(k, across) // tile, SHORTEST_TILE)
     if len(tiles) == 1:  # the threads that the library itself has are for it
-        return part(tiles[0])
-    return xp.concat(run_all(part, tiles), axis=axis)
+        return one_by_one(part, few), axis
+    return run_all(part, tiles), axis
 
 
-def _split_for_all(
-    operand: Operand, widths: tuple[int, ...], side_by_side: bool = False
-) -> Operand:
+def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = False) -> Operand:
     """Return an operand whose slices are made: tiles that run at once would each make them."""
     if operand.moderate:
         operand.slices(widths)
-        if side_by_side and len(widths) > 1:
-            operand.lay_side_by_side()
+        if stacked and len(widths) > 1:
+            operand.stack()
     return operand
 
 
-def _tiles(axis: int, length: int, size: int, tile: int) -> list[tuple[int, int]]:
-    """Return the ends that cut the `length` of an axis evenly, `size` elements in all."""
-    count = max(1, min(size // tile, length // SHORTEST_TILE[axis]))
-    count += count % 2 if count > 1 else 0  # two at once leave no odd one
+def _tiles(length: int, count: int, shortest: int = 1) -> list[tuple[int, int]]:
+    """Return the ends that cut the `length` of an axis evenly into about `count` parts."""
+    count = max(1, min(count, length // shortest))
+    count -= count % 2 if count > 1 else 0  # two at once leave no odd one
     return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 
 
@@ -188,15 +202,16 @@ def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
     a, b = left.slices(widths[0]), right.slices(widths[1])
     reach = max(len(a.pieces), len(b.pieces))
     n = right.array.shape[-1]
-    with_all: dict[int, Array] = {}  # a slice of the left by those of the right side by side
+    with_all: dict[int, Array] = {}  # those of the right by a slice of the left, transposed
 
     def term(i: int, j: int) -> Array:
-        if right.side_by_side is None:
+        if right.stacked is None:
             return _exact_product(xp, a.pieces[i], b.pieces[j], a.grids[i], b.grids[j])
         if i not in with_all:
-            pieces, grids = (all_[..., : (reach - i) * n] for all_ in right.side_by_side)
-            with_all[i] = _exact_product(xp, a.pieces[i], pieces, a.grids[i], grids)
-        return with_all[i][..., j * n : (j + 1) * n]
+            rows, grids = (all_[..., : (reach - i) * n, :] for all_ in right.stacked)
+            columns, grid = (xp.matrix_transpose(of[i]) for of in a)
+            with_all[i] = _exact_product(xp, rows, columns, grids, grid)
+        return xp.matrix_transpose(with_all[i][..., j * n : (j + 1) * n, :])
 
     r: Array = None
     for place in range(reach - 1, -1, -1):

@@ -204,7 +204,7 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     long_bias = matrix(random, 1, 300, dtype)[0]
     whole = affine(xp, a, b, bias[0]), affine(xp, b.T, a.T, long_bias)
     monkeypatch.setattr(products, "TILE", {dtype: 500})
-    monkeypatch.setattr(products, "SHORTEST_TILE", {-2: 7, -1: 7})
+    monkeypatch.setattr(products, "SHORTEST_TILE", 7)
     monkeypatch.setattr(products, "SMALL", 1)
     calls = []
     tile = products._tile
@@ -220,8 +220,8 @@ def test_slices_side_by_side_give_the_bits_of_one_product_for_each(dtype, k, mon
     random = np.random.default_rng(k)
     a, b, bias = (matrix(random, *s, dtype) for s in ((40, k), (k, 10), (1, 10)))
     laid = []
-    lay = Operand.lay_side_by_side
-    monkeypatch.setattr(Operand, "lay_side_by_side", lambda self: laid.append(1) or lay(self))
+    lay = Operand.stack
+    monkeypatch.setattr(Operand, "stack", lambda self: laid.append(1) or lay(self))
     together = matmul(xp, a, b), affine(xp, a, b, bias[0])
     assert len(laid) == 2
     monkeypatch.setattr(products, "NARROW", 0)
