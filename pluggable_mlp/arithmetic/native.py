@@ -10,7 +10,7 @@ from typing import Any
 
 from pluggable_mlp.arithmetic.reproducible.error_function import erf
 from pluggable_mlp.arithmetic.running import RunAll, one_by_one
-from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.arrays import Array, DType, Namespace, by_columns
 
 __all__ = ["Native"]
 
@@ -86,7 +86,10 @@ class Native:
 
     def affine(self, x: Any, W: Any, b: Array) -> Array:
         """Return x W + b for x (…, batch, in), W (…, in, out), b (…, out)."""
-        y = self.matmul(x, W)
+        if by_columns(x.shape[-2], W.shape[-1]):
+            y = self.xp.matmul(W.mT, x.mT).mT
+        else:
+            y = self.matmul(x, W)
         y += b if b.ndim == 1 else self.xp.expand_dims(b, axis=-2)
         return y
 

@@ -5,7 +5,7 @@ What a user brings is checked elsewhere (`network/checks.py`).
 """
 
 from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array, device_of
+from pluggable_mlp.arrays import Array, by_columns, device_of
 
 __all__ = ["one_hot", "rows"]
 
@@ -19,7 +19,10 @@ def one_hot(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
     xp = arithmetic.xp
     if targets.ndim < like.ndim:
         classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=device_of(like))
-        targets = targets[..., None] == classes
+        if by_columns(*like.shape[-2:]):  # as `like` is
+            targets = (targets[..., None, :] == classes[:, None]).mT
+        else:
+            targets = targets[..., None] == classes
     return xp.astype(targets, like.dtype, copy=False)
 
 

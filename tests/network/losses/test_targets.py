@@ -1,9 +1,11 @@
 """Targets: class indices as one-hot rows, rows as they are, a single output without its axis."""
 
+import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 
 from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.arrays import by_columns
 from pluggable_mlp.network.losses import LOSSES, one_hot
 from tests.network.losses.pieces import compute
 
@@ -35,3 +37,19 @@ def test_one_output_takes_targets_without_its_axis(backend):
             for of in (t, t[..., None], t.astype(float))
         ]
         assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (100, 3), (100, 40), (2, 100, 3)])
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_few_columns_beside_many_rows_are_stored_by_columns(arithmetic, shape):
+    bound, random = get_arithmetic(arithmetic, xp), np.random.default_rng(0)
+    *batch, classes = shape
+    labels = random.integers(0, classes, batch)
+    x, W = random.standard_normal((*batch, 7)), random.standard_normal((7, classes))
+    z = bound.affine(x, W, np.zeros(classes))
+    targets = one_hot(bound, labels, z)
+    np.testing.assert_allclose(z, x @ W, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(targets, np.eye(classes)[labels])
+    for array in (z, targets) if by_columns(*shape[-2:]) else ():
+        assert array.strides[-2] < array.strides[-1]
+    assert by_columns(*shape[-2:]) == (shape[-2:] == (100, 3))
