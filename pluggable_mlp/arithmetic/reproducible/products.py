@@ -57,10 +57,11 @@ __all__ = ["BLOCK", "affine", "matmul"]
 BLOCK = 1024
 """Inner length of one exact product: width of left + width of right + log2(BLOCK) is 53."""
 
-TILE = {"float32": 30_000, "float64": 50_000}
-SHORTEST_TILE = 64
-"""A larger output is cut into tiles of about TILE elements, but not of fewer rows or columns than
-this: kernels are slow on narrow ones.  Larger ones are some percent faster and take more memory."""
+TILE = {"float32": 25_000, "float64": 50_000}
+SHORTEST_TILE = {-2: 48, -1: 80}
+"""A larger output is cut into tiles of about TILE elements, but not of fewer rows (-2) or columns
+(-1) than this: kernels are slow on narrow ones.  Larger tiles are a little faster and take more
+memory."""
 FIXED_TILE = 100_000
 """The same where one operand is fixed point: its single slice leaves fewer temporaries."""
 
@@ -152,7 +153,7 @@ def _parts(
         [parts] = run_all(partial(one_by_one, part), [few])
         return parts, axis
     tile = FIXED_TILE if any(fixed) else TILE[name]
-    tiles = _tiles(length, length * max(k, across) // tile, SHORTEST_TILE)
+    tiles = _tiles(length, length * max(k, across) // tile, SHORTEST_TILE[axis])
     if len(tiles) == 1:  # the threads that the library itself has are for it
         return one_by_one(part, few), axis
     return run_all(part, tiles), axis

@@ -204,7 +204,7 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     long_bias = matrix(random, 1, 300, dtype)[0]
     whole = affine(xp, a, b, bias[0]), affine(xp, b.T, a.T, long_bias)
     monkeypatch.setattr(products, "TILE", {dtype: 500})
-    monkeypatch.setattr(products, "SHORTEST_TILE", 7)
+    monkeypatch.setattr(products, "SHORTEST_TILE", {-2: 7, -1: 7})
     monkeypatch.setattr(products, "SMALL", 1)
     calls = []
     tile = products._tile
