@@ -8,14 +8,13 @@ What the pieces are, and that they are independent, is the business of whoever a
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from threadpoolctl import LibController, ThreadpoolController
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["run_all"]
 
@@ -57,7 +56,7 @@ class _Threads:
         """Begin anew: a forked process has none of its parent's threads."""
         self._in_use = threading.Lock()
         self._others: list[_Thread] = []
-        self._blas: list[LibController] | None = None
+        self._blas: ThreadpoolController | None = None
 
     def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items], several at once.
@@ -70,9 +69,12 @@ class _Threads:
             return [function(item) for item in items]
         try:
             if self._blas is None:
-                libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-                self._blas = [library for library in libraries if library.num_threads]
-            with _one_thread(self._blas) as count:
+                self._blas = ThreadpoolController().select(user_api="blas")
+            libraries = (
+                self._blas.lib_controllers
+            )  # `info` tells more, and takes as long as `limit`
+            count = max((library.num_threads or 1 for library in libraries), default=1)
+            with self._blas.limit(limits=1, user_api="blas"):
                 if count < 2 or len(items) < 2:
                     return [function(item) for item in items]
                 return self._at_once(function, items, count)
@@ -92,6 +94,8 @@ class _Threads:
                     results[place] = function(items[place])
             except BaseException as error:  # for whoever asked, in whose thread it is raised
                 errors.append(error)
+                if not isinstance(error, Exception):  # such as Ctrl-C: begin no other piece
+                    places.clear()
 
         self._others += [_Thread() for _ in range(count - 1 - len(self._others))]
         # A context of its own for each: NumPy keeps there what is done about overflow.
@@ -102,9 +106,12 @@ class _Threads:
         take_pieces()
         for done in all_done:
             done.acquire()
-        if errors:
-            raise errors[0]
-        return results
+        try:
+            if errors:
+                raise errors[-1]
+            return results
+        finally:
+            errors.clear()  # an error knows this frame, and so all results
 
 
 def _next_of(places: deque[int]) -> int | None:
@@ -112,22 +119,6 @@ def _next_of(places: deque[int]) -> int | None:
         return places.popleft()
     except IndexError:
         return None
-
-
-@contextmanager
-def _one_thread(libraries: list[LibController]) -> Iterator[int]:
-    """Limit the libraries to one thread each within the block; it is told how many they had.
-
-    threadpoolctl's own `limit` asks for all that it knows, which takes four times as long.
-    """
-    before = [library.num_threads for library in libraries]
-    for library in libraries:
-        library.set_num_threads(1)
-    try:
-        yield max(before, default=1)
-    finally:
-        for library, count in zip(libraries, before, strict=True):
-            library.set_num_threads(count)
 
 
 run_all = _Threads().run_all

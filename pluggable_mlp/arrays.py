@@ -84,7 +84,8 @@ def by_columns(rows: int, columns: int) -> bool:
     """Whether a matrix of so many rows and columns is better stored by columns.
 
     What is done along each of many short rows, as the maximum and the sum of softmax, is then
-    done along memory, for many rows at once: up to fifteen times as fast in NumPy.
+    done along memory, for many rows at once: up to fifteen times as fast in NumPy, some times in
+    PyTorch.  JAX has no such choice; where it does not compile, a transpose is a small copy.
     """
     return columns <= _FEW_COLUMNS and rows >= _MANY_ROWS
 

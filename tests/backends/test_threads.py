@@ -1,6 +1,8 @@
 """Pieces at once: the loop's results, on threads of their own, and BLAS as it was before."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +49,38 @@ def test_blas_has_one_thread_meanwhile_and_its_own_number_after():
     assert run_all(lambda _: blas_threads(), [0, 1, 2]) == [{1}] * 3
     assert run_all(lambda _: blas_threads(), [0]) == [{1}]
     assert blas_threads() == before == {2}
+
+
+def test_afterwards_any_thread_may_set_the_number_again():
+    """OpenBLAS's threads belong to who set their number first, until it is given back."""
+    program = (
+        "import numpy; from threading import Thread; from threadpoolctl import *\n"
+        "from pluggable_mlp.backends.threads import run_all\n"
+        "run_all(str, [0, 1])\n"
+        "def elsewhere():\n"
+        "    with threadpool_limits(1, user_api='blas'):\n"
+        "        print({p['num_threads'] for p in threadpool_info() if p['user_api'] == 'blas'})\n"
+        "thread = Thread(target=elsewhere); thread.start(); thread.join()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("{1}", "")
+
+
+def test_an_interrupt_begins_no_other_piece():
+    begun = []
+
+    def interrupt(item):
+        begun.append(item)
+        time.sleep(0.05)
+        if item == 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(interrupt, range(50))
+    assert len(begun) <= 5
+    assert blas_threads() == {2}
 
 
 def test_who_comes_while_pieces_run_gets_the_loop():

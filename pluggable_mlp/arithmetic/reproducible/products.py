@@ -68,9 +68,9 @@ FIXED_TILE = 100_000
 SMALL = 2**22
 """A product of fewer multiplications is one piece of work: to hand out tiles would take longer."""
 
-SMALL_TILE = 2**15
-"""Tiles that are not handed out have about so many elements of the output: those in float64 then
-stay in a cache."""
+SMALL_TILE, SHORTEST_SMALL_TILE = 2**15, 48
+"""Tiles that are not handed out have about so many elements of the output, and at least so many
+rows or columns: those in float64 then stay in a cache."""
 
 NARROW = 64
 """Up to this width all slices of the right operand are one matrix, for one product instead of
@@ -148,7 +148,7 @@ def _parts(
         def part(ends: tuple[int, int]) -> Array:
             return _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
 
-    few = _tiles(length, length * across // SMALL_TILE)
+    few = _tiles(length, length * across // SMALL_TILE, SHORTEST_SMALL_TILE)
     if m * k * n < SMALL:
         [parts] = run_all(partial(one_by_one, part), [few])
         return parts, axis
@@ -168,7 +168,7 @@ def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = Fa
     return operand
 
 
-def _tiles(length: int, count: int, shortest: int = 1) -> list[tuple[int, int]]:
+def _tiles(length: int, count: int, shortest: int) -> list[tuple[int, int]]:
     """Return the ends that cut the `length` of an axis evenly into about `count` parts."""
     count = max(1, min(count, length // shortest))
     count -= count % 2 if count > 1 else 0  # two at once leave no odd one

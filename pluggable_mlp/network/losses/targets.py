@@ -19,7 +19,7 @@ def one_hot(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
     xp = arithmetic.xp
     if targets.ndim < like.ndim:
         classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=device_of(like))
-        if by_columns(*like.shape[-2:]):  # as `like` is
+        if by_columns(*like.shape[-2:]):  # as outputs mostly are
             targets = (targets[..., None, :] == classes[:, None]).mT
         else:
             targets = targets[..., None] == classes

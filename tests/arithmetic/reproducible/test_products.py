@@ -213,21 +213,41 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     assert same_bits(affine(xp, b.T, a.T, long_bias), whole[1])
     assert len(calls) > 4
 
+    # So does the cut of what is small, and is not handed out.
+    monkeypatch.setattr(products, "SMALL", 2**22)
+    monkeypatch.setattr(products, "SMALL_TILE", 500)
+    monkeypatch.setattr(products, "SHORTEST_SMALL_TILE", 7)
+    calls.clear()
+    assert same_bits(affine(xp, a, b, bias[0]), whole[0])
+    assert same_bits(affine(xp, b.T, a.T, long_bias), whole[1])
+    assert same_bits(matmul(xp, a, b[:, :10]), matmul(xp, a, b)[:, :10])
+    assert len(calls) > 40
+
+
+def test_what_is_not_handed_out_is_not_cut_into_slivers(monkeypatch):
+    """Each tile of a few columns would read all of many images again."""
+    calls = []
+    tile = products._tile
+    monkeypatch.setattr(products, "_tile", lambda *args: calls.append(1) or tile(*args))
+    images = fixed_point(xp, np.ones((10_000, 8), np.uint8), 1 / 256, np.dtype("float32"))
+    assert (matmul(xp, images, np.ones((8, 64), "float32")) == 8 / 256).all()
+    assert len(calls) == 1
+
 
 @pytest.mark.parametrize("k", [2, 300, 2500])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_slices_side_by_side_give_the_bits_of_one_product_for_each(dtype, k, monkeypatch):
+def test_stacked_slices_give_the_bits_of_one_product_for_each(dtype, k, monkeypatch):
     random = np.random.default_rng(k)
     a, b, bias = (matrix(random, *s, dtype) for s in ((40, k), (k, 10), (1, 10)))
-    laid = []
-    lay = Operand.stack
-    monkeypatch.setattr(Operand, "stack", lambda self: laid.append(1) or lay(self))
+    stacked = []
+    stack = Operand.stack
+    monkeypatch.setattr(Operand, "stack", lambda self: stacked.append(1) or stack(self))
     together = matmul(xp, a, b), affine(xp, a, b, bias[0])
-    assert len(laid) == 2
+    assert len(stacked) == 2
     monkeypatch.setattr(products, "NARROW", 0)
     assert same_bits(matmul(xp, a, b), together[0])
     assert same_bits(affine(xp, a, b, bias[0]), together[1])
-    assert len(laid) == 2
+    assert len(stacked) == 2
 
 
 @pytest.mark.parametrize(("k", "asked"), [(3, [1]), (60_000, [])])
