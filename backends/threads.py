@@ -70,9 +70,7 @@ class _Threads:
         try:
             if self._blas is None:
                 self._blas = ThreadpoolController().select(user_api="blas")
-            libraries = (
-                self._blas.lib_controllers
-            )  # `info` tells more, and takes as long as `limit`
+            libraries = self._blas.lib_controllers  # `info` would ask for more
             count = max((library.num_threads or 1 for library in libraries), default=1)
             with self._blas.limit(limits=1, user_api="blas"):
                 if count < 2 or len(items) < 2:
