@@ -100,7 +100,8 @@ class Bounded:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of `value`."""
-        return self.value.shape  # type: ignore[no-any-return]
+        shape: tuple[int, ...] = self.value.shape
+        return shape
 
     @property
     def ndim(self) -> int:

@@ -83,6 +83,7 @@ class BoundedFile:
         self.admit(array.nbytes)
         view, filled = memoryview(array), 0
         while filled < len(view):
+            # Binary files have readinto; typing's IO[bytes] does not say so.
             count = self._stream.readinto(view[filled : filled + CHUNK])  # type: ignore[attr-defined]
             if not count:
                 break

@@ -80,6 +80,7 @@ def read_pickled_arrays(file: BoundedFile) -> Any:
     """
     machine = Machine()
     try:
+        # genops reads and reads lines, no more; its type asks for a whole file.
         for count, (operation, argument, _) in enumerate(pickletools.genops(file)):  # type: ignore[arg-type]
             if operation.name == "STOP":
                 file.expect_end()

@@ -32,7 +32,6 @@ the kind of the operands alone (never on data, k or device):
 - rows or columns badly scaled against each other cost nothing.
 """
 
-from functools import partial
 from typing import Any
 
 from pluggable_mlp.arithmetic.reproducible.extremes import clean, place_special, scale_back
@@ -49,6 +48,7 @@ from pluggable_mlp.arithmetic.reproducible.rounding import (
     zero_below,
 )
 from pluggable_mlp.arithmetic.reproducible.splitting import add_exact
+from pluggable_mlp.arithmetic.reproducible.tiling import Ends, run_tiles
 from pluggable_mlp.arithmetic.running import RunAll, one_by_one
 from pluggable_mlp.arrays import Array, Namespace
 
@@ -56,21 +56,6 @@ __all__ = ["BLOCK", "affine", "matmul"]
 
 BLOCK = 1024
 """Inner length of one exact product: width of left + width of right + log2(BLOCK) is 53."""
-
-TILE = {"float32": 25_000, "float64": 50_000}
-SHORTEST_TILE = {-2: 48, -1: 80}
-"""A larger output is cut into tiles of about TILE elements, but not of fewer rows (-2) or columns
-(-1) than this: kernels are slow on narrow ones.  Larger tiles are a little faster and take more
-memory."""
-FIXED_TILE = 100_000
-"""The same where one operand is fixed point: its single slice leaves fewer temporaries."""
-
-SMALL = 2**22
-"""A product of fewer multiplications is one piece of work: to hand out tiles would take longer."""
-
-SMALL_TILE, SHORTEST_SMALL_TILE = 2**15, 48
-"""Tiles that are not handed out have about so many elements of the output, and at least so many
-rows or columns: those in float64 then stay in a cache."""
 
 NARROW = 64
 """Up to this width all slices of the right operand are one matrix, for one product instead of
@@ -139,24 +124,19 @@ def _parts(
         axis, length, across = -2, m, n
         right = _split_for_all(Operand(xp, b, -2), widths[1], stacked=n <= NARROW)
 
-        def part(ends: tuple[int, int]) -> Array:
+        def part(ends: Ends) -> Array:
             return _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias)
     else:
         axis, length, across = -1, n, m
         left = _split_for_all(Operand(xp, a, -1), widths[0])
 
-        def part(ends: tuple[int, int]) -> Array:
+        def part(ends: Ends) -> Array:
             return _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
 
-    few = _tiles(length, length * across // SMALL_TILE, SHORTEST_SMALL_TILE)
-    if m * k * n < SMALL:
-        [parts] = run_all(partial(one_by_one, part), [few])
-        return parts, axis
-    tile = FIXED_TILE if any(fixed) else TILE[name]
-    tiles = _tiles(length, length * max(k, across) // tile, SHORTEST_TILE[axis])
-    if len(tiles) == 1:  # the threads that the library itself has are for it
-        return one_by_one(part, few), axis
-    return run_all(part, tiles), axis
+    parts = run_tiles(
+        run_all, part, length, across, k, axis=axis, name=name, fixed_point=any(fixed)
+    )
+    return parts, axis
 
 
 def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = False) -> Operand:
@@ -166,13 +146,6 @@ def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = Fa
         if stacked and len(widths) > 1:
             operand.stack()
     return operand
-
-
-def _tiles(length: int, count: int, shortest: int) -> list[tuple[int, int]]:
-    """Return the ends that cut the `length` of an axis evenly into about `count` parts."""
-    count = max(1, min(count, length // shortest))
-    count -= count % 2 if count > 1 else 0  # two at once leave no odd one
-    return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 
 
 def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:

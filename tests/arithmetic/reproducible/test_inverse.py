@@ -53,7 +53,7 @@ def test_they_are_within_one_ulp_anywhere(x: float) -> None:
 class Careless(np.ndarray):
     """An array whose float32 quotients are off by one unit, as XLA's on a GPU may be."""
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):  # type: ignore[no-untyped-def]
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         plain = [i.view(np.ndarray) if isinstance(i, Careless) else i for i in inputs]
         outs = tuple(out.view(np.ndarray) for out in kwargs.pop("out", ()))
         result = getattr(ufunc, method)(*plain, **kwargs, **({"out": outs} if outs else {}))

@@ -8,7 +8,7 @@ from array_api_compat import numpy as xp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pluggable_mlp.arithmetic.reproducible import products
+from pluggable_mlp.arithmetic.reproducible import products, tiling
 from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint, Operand, fixed_point
 from pluggable_mlp.arithmetic.reproducible.products import affine, matmul
 from tests.arithmetic.reproducible.bits import same_bits
@@ -203,9 +203,9 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     a, b, bias = (matrix(random, *s, dtype) for s in ((300, 50), (50, 200), (1, 200)))
     long_bias = matrix(random, 1, 300, dtype)[0]
     whole = affine(xp, a, b, bias[0]), affine(xp, b.T, a.T, long_bias)
-    monkeypatch.setattr(products, "TILE", {dtype: 500})
-    monkeypatch.setattr(products, "SHORTEST_TILE", {-2: 7, -1: 7})
-    monkeypatch.setattr(products, "SMALL", 1)
+    monkeypatch.setattr(tiling, "TILE", {dtype: 500})
+    monkeypatch.setattr(tiling, "SHORTEST_TILE", {-2: 7, -1: 7})
+    monkeypatch.setattr(tiling, "SMALL", 1)
     calls = []
     tile = products._tile
     monkeypatch.setattr(products, "_tile", lambda *args: calls.append(1) or tile(*args))
@@ -213,10 +213,10 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     assert same_bits(affine(xp, b.T, a.T, long_bias), whole[1])
     assert len(calls) > 4
 
-    # So does the cut of what is small, and is not handed out.
-    monkeypatch.setattr(products, "SMALL", 2**22)
-    monkeypatch.setattr(products, "SMALL_TILE", 500)
-    monkeypatch.setattr(products, "SHORTEST_SMALL_TILE", 7)
+    # Nor does the cut of what is small, and is not handed out.
+    monkeypatch.setattr(tiling, "SMALL", 2**22)
+    monkeypatch.setattr(tiling, "SMALL_TILE", 500)
+    monkeypatch.setattr(tiling, "SHORTEST_SMALL_TILE", 7)
     calls.clear()
     assert same_bits(affine(xp, a, b, bias[0]), whole[0])
     assert same_bits(affine(xp, b.T, a.T, long_bias), whole[1])
