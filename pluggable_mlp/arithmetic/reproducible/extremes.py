@@ -54,7 +54,7 @@ def place_special(xp: Namespace, r: Array, left: Operand, right: Operand) -> Arr
     kind are counted by products of matrices of 0, 1 and -1, exact in any order; what a library
     does with infinities inside a product does not matter. Denormal numbers count as 0.
     """
-    if all(side.fixed or bool(xp.all(xp.isfinite(side.largest))) for side in (left, right)):
+    if all(side.fixed or bool(xp.all(xp.isfinite(side.array))) for side in (left, right)):
         return r
     sign_a, infinite_a, zero_a = _signs(xp, left.array)
     sign_b, infinite_b, zero_b = _signs(xp, right.array)

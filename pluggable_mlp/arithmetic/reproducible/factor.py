@@ -109,6 +109,10 @@ class Operand:
 
     Attributes
     ----------
+    largest : (…, m, 1) or (…, 1, n)
+        The largest magnitude of each row (column), float64. Where one is NaN it is anything: a
+        maximum on JAX's CPU loses NaN (github.com/openxla/xla/issues/21461, seen with jaxlib
+        0.10.2 in 4,096 elements or more).
     moderate : bool
         All is finite and no row (column) has a largest magnitude that needs care. This reads
         one number from the array's device, unless the operand is a `FixedPoint`.
@@ -132,12 +136,17 @@ class Operand:
         elif 0 in x.shape:
             self.moderate = False
         else:
-            self.largest = largest_magnitude(xp, x, axis)
-            lowest, highest = MODERATE[type_name(xp, x)]
-            usable = xp.where(self.largest <= highest, self.largest, 0.0)  # 0 for NaN, too
-            smallest = float(xp.min(xp.where(self.largest == 0.0, 1.0, usable)))
+            name = type_name(xp, x)
+            lowest, highest = MODERATE[name]
+            magnitudes = xp.abs(x)
+            largest = xp.max(magnitudes, axis=axis, keepdims=True)
+            self.largest = xp.astype(largest, xp.float64)
+            # Asked of every element: the largest may have lost a NaN, see `largest`.
+            bounded = xp.all(magnitudes <= highest)
+            smallest = xp.min(xp.where(self.largest == 0.0, 1.0, self.largest))
+            smallest = float(xp.where(bounded, smallest, 0.0))
             self.moderate = smallest >= lowest
-            self.finest = smallest * _FINEST[type_name(xp, x)]
+            self.finest = smallest * _FINEST[name]
 
     @property
     def array(self) -> Array:
@@ -165,8 +174,3 @@ class Operand:
         transpose = self.xp.matrix_transpose
         pieces, grids = (self.xp.concat([*map(transpose, of)], axis=-2) for of in self._slices)
         self.stacked = pieces, grids
-
-
-def largest_magnitude(xp: Namespace, x: Array, axis: int) -> Array:
-    """Return the largest magnitude along `axis`, kept with length 1, in float64; NaN if any is."""
-    return xp.astype(xp.max(xp.abs(x), axis=axis, keepdims=True), xp.float64)

@@ -93,7 +93,7 @@ def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
     infinity = float("inf")
     positive = xp.any(x == infinity, axis=axis, keepdims=True)
     negative = xp.any(x == -infinity, axis=axis, keepdims=True)
-    nan = xp.isnan(operand.largest) | (positive & negative)
+    nan = xp.any(xp.isnan(x), axis=axis, keepdims=True) | (positive & negative)
     r = xp.where(positive, infinity, xp.where(negative, -infinity, r))
     return xp.where(nan, float("nan"), r)
 

@@ -1,7 +1,9 @@
 """Losses of classifiers: one class of several, or yes and no for each output.
 
 Shapes: z and dz are (…, batch, outputs); weights are (…, batch); the loss is (…).  A loss takes
-logits and is stable for any finite ones: exp sees nothing above 0.
+logits and is stable for any finite ones: exp sees nothing above 0.  A maximum that loses NaN, as
+on JAX's CPU (https://github.com/openxla/xla/issues/21461), does no harm here: what it is
+subtracted from, and the sums over that, keep it.
 """
 
 from dataclasses import dataclass
