@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.arithmetic import ARITHMETICS, Native, get_arithmetic
 from pluggable_mlp.network import mlp as mlp_module
 from pluggable_mlp.network.activations import ACTIVATIONS
 from tests.network import reference
@@ -213,6 +213,27 @@ def test_the_parts_are_chosen_by_name():
     parameters, x, _ = example(1)
     with pytest.raises(ValueError, match=r"arithmetic is 'exact', expected one of native"):
         MLP(SIZES[1]).logits(parameters, x, arithmetic="exact")
+
+
+@pytest.mark.parametrize("call", ["logits", "predict", "predict_proba", "loss_and_gradients"])
+def test_the_arithmetic_that_is_asked_for_computes(monkeypatch, call):
+    """One that turns the sign of every layer's output, beside native: each call has its own."""
+
+    class Turned(Native):
+        def affine(self, x, W, b):
+            return -super().affine(x, W, b)
+
+    monkeypatch.setitem(ARITHMETICS, "turned", Turned)
+    parameters, x, labels = example(1)
+    turned = [{name: -array for name, array in layer.items()} for layer in parameters]
+    more = (labels,) if call == "loss_and_gradients" else ()
+
+    def first(mine, **settings):
+        found = getattr(MLP(SIZES[1]), call)(mine, x, *more, **settings)
+        return (found[0] if more else found).tolist()
+
+    assert first(parameters, arithmetic="turned") == first(turned)
+    assert first(parameters) == first(parameters, arithmetic="native") != first(turned)
 
 
 def test_two_descriptions_of_one_network_are_equal():

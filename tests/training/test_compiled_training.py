@@ -1,5 +1,6 @@
 """Whole trainings with a compiler: how often it compiles, what it leaves alone, where it is off."""
 
+import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend
@@ -12,6 +13,7 @@ from tests.training.compilers import (
     SEED,
     Noting,
     Uncompiled,
+    Wrapped,
     compiler_of,
     examples_on,
 )
@@ -77,6 +79,34 @@ def test_what_was_given_and_what_was_yielded_stays_as_it_was(compiler, optimizer
     again, _ = epochs(NUMPY, optimizer, batch_size=batch_size, epochs=1)
     for one, other in zip(start, again, strict=True):
         assert all(compiler.to_numpy(one[key]).tolist() == other[key].tolist() for key in other)
+
+
+class Spoiling(Wrapped):
+    """A compiler that leaves nothing in the arrays that a call used up, as it may."""
+
+    def compile(self, function, used_up=()):
+        def called(*arguments):
+            results = function(*arguments)
+            self.spoil([arguments[place] for place in used_up])
+            return results
+
+        return called
+
+    def spoil(self, used):
+        for part in used.values() if isinstance(used, dict) else used:
+            if isinstance(part, np.ndarray):
+                part.fill(np.nan)
+            else:
+                self.spoil(part)
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), make_optimizer("sgd", momentum=0.9, average=0.9)])
+@pytest.mark.parametrize("batch_size", [BATCH, COUNT])
+def test_what_was_yielded_is_not_used_up(optimizer, batch_size):
+    start, yielded = epochs(Spoiling(NUMPY), optimizer, batch_size=batch_size)
+    _, plain = epochs(Uncompiled(NUMPY), optimizer, batch_size=batch_size)
+    assert [contents(NUMPY, epoch) for epoch, _ in yielded] == [then for _, then in plain]
+    assert all(np.isfinite(array).all() for layer in start for array in layer.values())
 
 
 def test_the_parameters_keep_the_order_of_their_names(compiler):

@@ -6,8 +6,10 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, get_backend, randomness
+from pluggable_mlp import MLP, SGD, get_backend, randomness, train
+from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.training.loop import evaluate, training_epochs
+from pluggable_mlp.training.optimizers import LBFGS
 from pluggable_mlp.training.train import make_examples
 from tests.network import reference
 from tests.training.compilers import Uncompiled
@@ -76,6 +78,20 @@ def test_an_epoch_visits_everything_once_in_a_new_order(backend):
     assert epochs == [randomness.permutation(5, "shuffle", e, 10).tolist() for e in (1, 2, 3)]
 
 
+@pytest.mark.parametrize("batch_size", [6, 9])
+def test_batches_of_more_than_half_are_shuffled_too(backend, batch_size):
+    seen = visited(backend, batch_size=batch_size, epochs=2)
+    assert [len(batch) for batch in seen] == [batch_size, 10 - batch_size] * 2
+    expected = [randomness.permutation(5, "shuffle", e, 10).tolist() for e in (1, 2)]
+    assert [[*seen[k], *seen[k + 1]] for k in (0, 2)] == expected
+
+
+@pytest.mark.parametrize("batch_size", [10, 11])
+def test_a_single_batch_is_of_all_examples(backend, batch_size):
+    seen = visited(backend, batch_size=batch_size, epochs=2)
+    assert [sorted(batch) for batch in seen] == [list(range(10))] * 2
+
+
 def test_without_shuffling_the_order_is_theirs(backend):
     assert visited(backend, shuffle=False, epochs=2) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]] * 2
 
@@ -107,6 +123,44 @@ def test_losses_and_parameters_against_a_naive_loop(backend, shuffle):
         for layer, balls in zip(epoch.parameters, weights, strict=True):
             for name, ball in balls.items():
                 reference.assert_within(backend.to_numpy(layer[name]), ball, name)
+
+
+class Told:
+    """A loss that is the mean of what it is told, and that no parameter can change."""
+
+    targets = "numbers"
+
+    def __call__(self, arithmetic, z, targets, weights=None):
+        return arithmetic.xp.mean(targets), arithmetic.xp.zeros_like(z)
+
+    def predict(self, arithmetic, z):
+        return z
+
+
+def test_an_epochs_loss_is_summed_without_rounding():
+    """The running sums of Python 3.11, plain, and of 3.12, compensated, both give 0 here."""
+    told = np.asarray([1e100, 1e50, 1.0, -1e50, -1e100])
+    mlp = MLP([1, 1], loss=Told())
+    settings = {"dtype": "float64", "batch_size": 1, "epochs": 1, "shuffle": False}
+    result = train(mlp, np.zeros((5, 1)), told, backend=get_backend("numpy"), **settings)
+    assert result.history == [1.0 / 5]
+
+
+@pytest.mark.parametrize(
+    ("network", "batch_size", "message"),
+    [
+        ({"norm": "batch"}, 10, "use no dropout and no norm batch"),
+        ({"norm": BatchNorm(momentum=0.0)}, 10, "use no dropout and no norm batch"),
+        ({"dropout": 0.25}, 10, "use no dropout and no norm batch"),
+        ({}, 9, "batch_size is 9, expected at least the 10 examples"),
+    ],
+)
+def test_lbfgs_takes_no_loss_that_changes_by_itself(network, batch_size, message):
+    settings = {"optimizer": LBFGS(), "backend": get_backend("numpy")}
+    with pytest.raises(ValueError, match=message):
+        train(MLP(SIZES, **network), *data(), batch_size=batch_size, **settings)
+    fits = {"norm": "layer"} if "norm" in network else {}
+    train(MLP(SIZES, **fits), *data(), batch_size=10, epochs=1, **settings)
 
 
 def test_on_batch_is_told_each_steps_count():

@@ -6,7 +6,7 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, get_backend, train
+from pluggable_mlp import MLP, SGD, get_backend, make_optimizer, make_schedule, train
 
 NUMPY = get_backend("numpy")
 PIXELS = np.arange(24, dtype=np.uint8).reshape(8, 3) * 10
@@ -45,23 +45,84 @@ def test_indices_and_one_hot_rows_train_alike():
     assert bits(indices) == bits(train(MLP_342, PIXELS / 256, rows, backend=NUMPY, epochs=2))
 
 
+SPELT_OUT = {
+    "parameters": MLP_342.initialize(seed=0, backend=NUMPY, dtype="float32"),
+    "optimizer": SGD(learning_rate=0.1, momentum=0.0, nesterov=False),
+    "epochs": 10,
+    "batch_size": 128,
+    "dtype": "float32",
+    "arithmetic": "native",
+    "seed": 0,
+    "shuffle": True,
+    "scale": None,
+    "sample_weight": None,
+    "class_weight": None,
+}
+OTHERWISE = {
+    "parameters": MLP_342.initialize(seed=1, backend=NUMPY, dtype="float32"),
+    "optimizer": SGD(0.05),
+    "epochs": 9,
+    "batch_size": 64,
+    "arithmetic": "reproducible",
+    "seed": 1,
+    "shuffle": False,
+    "sample_weight": np.arange(300),
+    "class_weight": [1.0, 2.0],
+}
+
+
 def test_the_defaults_are_what_they_say():
-    ours = train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY)
-    spelt_out = train(
-        MLP_342,
-        PIXELS / 256,
-        LABELS,
-        backend=NUMPY,
-        parameters=MLP_342.initialize(seed=0, backend=NUMPY, dtype="float32"),
-        optimizer=SGD(),
-        epochs=10,
-        batch_size=128,
-        dtype="float32",
-        arithmetic="native",
-        seed=0,
-        shuffle=True,
-    )
-    assert bits(ours) == bits(spelt_out)
+    """300 examples are three batches: each argument shows in the bits once it is another."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(300, 3)), rng.integers(0, 2, size=300)
+
+    def trained(**arguments):
+        return bits(train(MLP_342, x, labels, backend=NUMPY, **arguments))
+
+    assert trained() == trained(**SPELT_OUT)
+    for name, value in OTHERWISE.items():
+        assert trained(**SPELT_OUT | {name: value}) != trained(), name
+    double = train(MLP_342, x, labels, backend=NUMPY, dtype="float64", epochs=1).parameters
+    assert double[0]["W"].dtype == np.float64
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**64 - 1])
+def test_the_seed_is_that_of_the_initial_parameters(seed):
+    still = {"optimizer": SGD(0.0), "epochs": 1, "seed": seed}
+    found = train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY, **still).parameters
+    expected = MLP_342.initialize(seed=seed, backend=NUMPY)
+    for one, other in zip(found, expected, strict=True):
+        assert all((one[name] == other[name]).all() for name in other)
+
+
+def test_plateau_hears_of_every_epochs_loss():
+    """No loss falls to a tenth: the first epoch is the best, each of the others halves the rate."""
+    rate = make_schedule("plateau", 0.125, factor=0.5, patience=0, threshold=0.9)
+    epochs = []
+    settings = {"epochs": 4, "batch_size": 3, "on_epoch": epochs.append}
+    train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY, optimizer=SGD(rate), **settings)
+    assert [epoch.state.numbers["rate_factor"] for epoch in epochs] == [1.0, 0.5, 0.25, 0.125]
+    assert epochs[0].state.numbers["best_loss"] == epochs[0].train_loss
+
+
+def test_an_average_is_what_is_trained_for():
+    """After t steps (1 - d) sum d^(t - i) w_i / (1 - d^t), of the parameters w_i of plain steps."""
+    d, x = 0.75, PIXELS / 256
+    settings = {"backend": NUMPY, "dtype": "float64", "shuffle": False}
+    plain, averaged = [], []
+    for epochs, optimizer in (
+        (plain, SGD(0.5)),
+        (averaged, make_optimizer("sgd", learning_rate=0.5, average=d)),
+    ):
+        train(MLP_342, x, LABELS, optimizer=optimizer, epochs=4, on_epoch=epochs.append, **settings)
+    for t, epoch in enumerate(averaged, start=1):
+        for index, layer in enumerate(epoch.parameters):
+            for name, array in layer.items():
+                steps = [plain[i].parameters[index][name] for i in range(t)]
+                expected = sum((1 - d) * d ** (t - 1 - i) * w for i, w in enumerate(steps))
+                # Some ten roundings of numbers of the order of 1.
+                np.testing.assert_allclose(array, expected / (1 - d**t), rtol=0.0, atol=1e-15)
+    assert averaged[-1].train_loss == plain[-1].train_loss
 
 
 def test_it_starts_where_it_is_told():

@@ -6,6 +6,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.training.loop import evaluate
+from pluggable_mlp.training.optimizers import LBFGS
 from pluggable_mlp.training.train import make_examples
 
 CLASSES = np.asarray([2, 0, 0, 2, 2, 2, 0, 2])  # class 1 does not occur
@@ -54,6 +55,12 @@ def test_one_label(backend, axis):
         assert ours.tolist() == [1.0, 4.0, 1.0, 1.0, 1.0]
 
 
+def test_a_label_of_exactly_one_half_is_a_yes(backend):
+    labels = np.asarray([0.0, 0.5 - 2.0**-54, 0.5, 1.0])
+    ours = weights_of(backend, "sigmoid_cross_entropy", labels, 1, class_weight=[1.0, 4.0])
+    assert ours.tolist() == [1.0, 1.0, 4.0, 4.0]
+
+
 def test_class_weights_are_factors_of_sample_weights(backend):
     own = np.arange(8.0)
     ours = weights_of(
@@ -74,7 +81,9 @@ def test_class_weights_are_factors_of_sample_weights(backend):
         ("softmax_cross_entropy", CLASSES, {"class_weight": {3: 1.0}}, "has 3, expected classes"),
         ("softmax_cross_entropy", CLASSES, {"class_weight": [1, 2]}, "expected 3 finite numbers"),
         ("softmax_cross_entropy", CLASSES, {"class_weight": [1, 2, -1]}, "of at least 0"),
+        ("softmax_cross_entropy", CLASSES, {"class_weight": [1, 2, np.inf]}, "3 finite numbers"),
         ("softmax_cross_entropy", CLASSES, {"sample_weight": np.ones(3)}, r"shape \(3,\)"),
+        ("softmax_cross_entropy", CLASSES, {"sample_weight": [np.inf] * 8}, "NaN or infinity"),
         ("softmax_cross_entropy", CLASSES, {"class_weight": {0: 0, 2: 0}}, "weights are all 0"),
         ("sigmoid_cross_entropy", np.zeros((2, 3)), {"class_weight": [1, 2]}, "a list of 3"),
     ],
@@ -85,8 +94,12 @@ def test_weights_that_do_not_fit(loss, labels, settings, message):
         weights_of(get_backend("numpy"), loss, labels, outputs, **settings)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_training_with_a_weight_of_two_is_training_with_the_example_twice(backend, loss):
+@pytest.mark.parametrize(
+    ("loss", "optimizer"),
+    [*((loss, SGD(0.1)) for loss in LOSSES), ("softmax_cross_entropy", LBFGS())],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_training_with_a_weight_of_two_is_training_with_the_example_twice(backend, loss, optimizer):
     """Full batches: the parameters after five steps agree to 1e-12, and so does the epochs' loss.
 
     The two differ by roundings alone, some hundred of them of 1e-16 each.
@@ -96,7 +109,7 @@ def test_training_with_a_weight_of_two_is_training_with_the_example_twice(backen
     x = rng.normal(size=(6, 2))
     labels = rng.integers(0, 2, size=6 if mlp.objective.targets == "classes" else (6, 2))
     counts = np.asarray([2, 1, 0, 3, 1, 1])
-    settings = {"optimizer": SGD(0.1), "epochs": 5, "dtype": "float64", "shuffle": False}
+    settings = {"optimizer": optimizer, "epochs": 5, "dtype": "float64", "shuffle": False}
     weighted = train(
         mlp, x, labels, backend=backend, batch_size=6, sample_weight=counts, **settings
     )

@@ -62,6 +62,7 @@ def test_labels_that_a_loss_cannot_use(loss, labels, message):
         (np.ones(3, dtype="float32"), "weights are float32 of shape"),
         (np.asarray([1.0, -1.0, 1.0]), "weights hold negative numbers"),
         (np.asarray([1.0, np.nan, 1.0]), "weights hold negative numbers, NaN"),
+        (np.asarray([1.0, np.inf, 1.0]), "weights hold negative numbers, NaN or infinity"),
         (np.zeros(3), "weights are all 0"),
     ],
 )
@@ -74,7 +75,8 @@ def test_weights_that_are_none(weights, message):
 
 def test_probabilities_are_asked_of_a_classifier():
     parameters, x = [{"W": np.ones((1, 2)), "b": np.zeros(2)}], np.ones((3, 1))
-    with pytest.raises(ValueError, match=r"loss is 'squared', which has no probabilities"):
-        MLP([1, 2], loss="squared").predict_proba(parameters, x)
+    for loss in ("squared", "absolute", "huber", "quantile", "poisson"):
+        with pytest.raises(ValueError, match=f"loss is '{loss}', which has no probabilities"):
+            MLP([1, 2], loss=loss).predict_proba(parameters, x)
     assert MLP([1, 2], loss="squared").predict(parameters, x).tolist() == [[1.0, 1.0]] * 3
     assert MLP([1, 2]).predict(parameters, x).tolist() == [[0.5, 0.5]] * 3

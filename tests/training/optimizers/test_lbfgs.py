@@ -156,6 +156,30 @@ def test_without_a_decrease_it_finishes_where_it_was():
     assert state.numbers["finished"]
 
 
+@pytest.mark.parametrize(
+    ("loss", "gradient"),
+    [
+        (lambda x: -x.sum(), lambda x: -np.ones_like(x)),
+        (lambda x: -(x * x).sum() / 2, lambda x: -x),
+    ],
+    ids=["linear", "concave"],
+)
+def test_a_pair_without_curvature_is_forgotten(loss, gradient):
+    """Where the slope stays or steepens, s·y is 0 or negative: H would not be positive."""
+    parameters = [{"W": np.ones((1, 1))}]
+
+    def loss_and_gradients(tree):
+        return loss(tree[0]["W"]), [{"W": gradient(tree[0]["W"])}]
+
+    optimizer = LBFGS()
+    state = optimizer.init(parameters)
+    for _ in range(3):
+        before = loss(parameters[0]["W"])
+        parameters, state = optimizer.minimize_step(loss_and_gradients, parameters, state, NATIVE)
+        assert state.numbers["loss"] < before
+        assert (state.numbers["pairs"], state.numbers["finished"]) == (0, 0)
+
+
 def test_inputs_do_not_change():
     optimizer = LBFGS(history=2)
     parameters, state = START, optimizer.init(START)

@@ -54,6 +54,27 @@ def test_steps_out_of_the_domain_are_too_long():
     assert abs(found.slope) <= 0.9
 
 
+@pytest.mark.parametrize(
+    ("loss", "slope", "enough"),
+    [
+        (-1.01e-4, 0.0, True),
+        (-0.99e-4, 0.0, False),
+        (-0.5, -0.899, True),
+        (-0.5, -0.901, False),
+        (-0.5, 0.899, True),
+        (-0.5, 0.901, False),
+    ],
+)
+def test_the_conditions_are_those_of_the_book(loss, slope, enough):
+    """From loss 0 and slope -1, step 1 is taken where both hold with 1e-4 and 0.9."""
+
+    def evaluate(step):
+        return point(1.0, loss, slope) if step == 1.0 else point(step, -0.75 * step, 0.0)
+
+    found = strong_wolfe(evaluate, point(0.0, 0.0, -1.0), 1.0)
+    assert (found.step == 1.0) == enough
+
+
 def test_none_where_rounding_hides_any_decrease():
     line = Line(lambda t: 1.0 + t, lambda _: -1e-30)
     assert strong_wolfe(line, Point(0.0, 1.0, -1e-30, [], []), 1.0) is None
