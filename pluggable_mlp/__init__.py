@@ -1,8 +1,15 @@
-"""One multilayer perceptron, gradients by hand, on any array library: the public names."""
+"""One multilayer perceptron, gradients by hand, on any array library: the public names.
 
-from pluggable_mlp.backends import BackendUnavailable, available_backends, get_backend
-from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training import SGD, Training, make_optimizer, make_schedule, train
+They are imported when they are first asked for: the command line stands within this package, and
+answers to Ctrl-C before NumPy is imported.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pluggable_mlp.backends import BackendUnavailable, available_backends, get_backend
+    from pluggable_mlp.network.mlp import MLP
+    from pluggable_mlp.training import SGD, Training, make_optimizer, make_schedule, train
 
 __all__ = [
     "MLP",
@@ -17,3 +24,22 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_HOMES = ("backends", "network.mlp", "training")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name in __all__:
+        from importlib import import_module
+
+        for home in _HOMES:
+            module = import_module(f"{__name__}.{home}")
+            if hasattr(module, name):
+                return globals().setdefault(name, getattr(module, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from pluggable_mlp.cli import app
+from pluggable_mlp.cli.commands import app
 from pluggable_mlp.cli.options import widths
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES

@@ -1,38 +1,116 @@
-"""Ctrl-C: ends the process at once where there is nothing to save, else raises KeyboardInterrupt.
+"""Ctrl-C and SIGTERM: the end at once where there is nothing to save, else at the next safe place.
 
-Raised within the import of an array library, the exception may be swallowed, or crash it.
+No exception is raised where a signal happens to arrive: within the import of an array library it
+may be swallowed, and within JAX's compiler it ends in a segmentation fault or never.  Python runs
+its handlers in the main thread, which such a compiler may hold for a minute; so a thread listens,
+to the descriptor of `signal.set_wakeup_fd`.
 """
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
 
-__all__ = ["INTERRUPTED", "ending_at_once", "raising"]
+__all__ = ["Interrupted", "StopRequest", "ending_at_once", "ending_when_asked"]
 
-INTERRUPTED = 128 + 2
-"""The exit code of what Ctrl-C ended: 128 + the number of its signal, as shells have it."""
-
-
-def ending_at_once() -> Any:
-    """Return a context in which Ctrl-C ends the process with `INTERRUPTED`."""
-    return _handled_by(lambda *_: os._exit(INTERRUPTED))
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SHOW_CURSOR = b"\x1b[?25h"  # progress bars hide it
+_STDERR = 2
 
 
-def raising() -> Any:
-    """Return a context in which Ctrl-C raises KeyboardInterrupt, so that work can be saved."""
-    return _handled_by(signal.default_int_handler)
+class Interrupted(Exception):  # noqa: N818 (a request, not a failure)
+    """A signal asked for the end, and this is a safe place.
+
+    Attributes
+    ----------
+    code : int
+        The exit code: 128 + the signal's number, as shells have it.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class StopRequest:
+    """Whether a signal has asked this process to end.
+
+    Attributes
+    ----------
+    code : int or None
+        The exit code that it asks for; None where no signal came.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+
+    def raise_if_made(self) -> None:
+        """Raise `Interrupted` if a signal came: to be called where the work can be left."""
+        if self.code is not None:
+            raise Interrupted(self.code)
 
 
 @contextmanager
-def _handled_by(handler: Callable[..., Any]) -> Iterator[None]:
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:  # as for a job in the background: it is to go on
+def ending_at_once() -> Iterator[None]:
+    """Give a context in which a signal ends the process, wherever it is."""
+    with _heard_by(_end):
         yield
-        return
-    signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def ending_when_asked() -> Iterator[StopRequest]:
+    """Give a context in which a first signal makes the request, and a second ends the process."""
+    request = StopRequest()
+
+    def hear(number: int) -> None:
+        if request.code is not None:
+            _end(number)
+        request.code = 128 + number
+        _say("stopping after this step; interrupt again to end at once, without saving\n")
+
+    with _heard_by(hear):
+        yield request
+
+
+@contextmanager
+def _heard_by(hear: Callable[[int], None]) -> Iterator[None]:
+    """Give a context in which `hear(number)` is called, in another thread, for each signal."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    # A job in the background ignores Ctrl-C: it is to go on.
+    heard = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    listener = threading.Thread(target=_listen, args=(reader, heard, hear), daemon=True)
+    listener.start()
+    outer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in heard:
+        signal.signal(number, lambda *_: None)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in heard:
+            signal.signal(number, before[number])
+        signal.set_wakeup_fd(outer)
+        os.close(writer)  # which ends the listener
+        listener.join()
+        os.close(reader)
+
+
+def _listen(reader: int, heard: list[signal.Signals], hear: Callable[[int], None]) -> None:
+    """Call `hear` for every byte that comes, a signal's number, until the other end is closed."""
+    while number := os.read(reader, 1):
+        if number[0] in heard:
+            hear(number[0])
+
+
+def _end(number: int) -> None:
+    if os.isatty(_STDERR):
+        os.write(_STDERR, _SHOW_CURSOR)
+    os._exit(128 + number)
+
+
+def _say(text: str) -> None:
+    """Write to standard error without its lock, which the main thread may hold."""
+    with suppress(OSError):
+        os.write(_STDERR, text.encode())

@@ -3,22 +3,29 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pluggable_mlp.cli.interrupts import raising
+from pluggable_mlp.cli.interrupts import StopRequest
 
 __all__ = ["training_progress"]
 
 
 @contextmanager
-def training_progress(total: int, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` examples were trained on; yield what tells of further ones.
+def training_progress(
+    total: int, request: StopRequest, quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` examples were trained on; yield what is told of further ones.
 
-    Ctrl-C raises KeyboardInterrupt within it: the bar must leave the terminal as it was.
+    It is called after each training step, and raises `Interrupted` where that was requested.
     """
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     visible = console.is_terminal and not quiet
-    with raising(), Progress(console=console, transient=True, disable=not visible) as progress:
+    with Progress(console=console, transient=True, disable=not visible) as progress:
         task = progress.add_task("training", total=total)
-        yield lambda count: progress.advance(task, count)
+
+        def on_batch(count: int) -> None:
+            progress.advance(task, count)
+            request.raise_if_made()
+
+        yield on_batch

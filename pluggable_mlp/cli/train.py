@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pluggable_mlp.cli.interrupts import INTERRUPTED
+from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_asked
 from pluggable_mlp.cli.options import (
     ActivationOption,
     ArithmeticOption,
@@ -108,10 +108,11 @@ def train(
     if output is not None:
         claim_folder(output)
     run = Run(settings, get_backend(backend))
-    code = _follow(run, settings, quiet)
-    if output is not None and run.history:
-        run.save(output)
-        write_certificate(run, output / "certificate.json")
+    with ending_when_asked() as request:
+        _follow(run, settings, request, quiet)
+        if output is not None and run.history:
+            run.save(output)
+            write_certificate(run, output / "certificate.json")
     if run.history:
         summary = run.summary()
         typer.echo(
@@ -119,14 +120,14 @@ def train(
             f"{summary['seconds']:.1f} s ({summary['examples_per_second']:,.0f} examples/s, "
             f"{summary['backend']} on {summary['device']}, {settings.dtype})"
         )
-    raise typer.Exit(code)
+    raise typer.Exit(request.code or 0)
 
 
-def _follow(run: "Run", settings: Settings, quiet: bool) -> int:
-    """Run all epochs with their lines and a progress bar; return the exit code."""
+def _follow(run: "Run", settings: Settings, request: StopRequest, quiet: bool) -> None:
+    """Run all epochs, or until the end is requested, with their lines and a progress bar."""
     total = settings.epochs * run.training_examples
     try:
-        with training_progress(total, quiet) as on_batch:
+        with training_progress(total, request, quiet) as on_batch:
             for line in run.epochs(on_batch):
                 if not quiet:
                     typer.echo(
@@ -134,9 +135,7 @@ def _follow(run: "Run", settings: Settings, quiet: bool) -> int:
                         f"train loss {line['train_loss']:.6f}  "
                         f"test accuracy {line['test_accuracy']:.2%}  {line['seconds']:.2f} s"
                     )
-    except KeyboardInterrupt:
+    except Interrupted:
         typer.echo(f"interrupted after {len(run.history)} whole epochs", err=True)
-        return INTERRUPTED
     except BrokenPipeError:
         pass  # the last line will meet it again, when the run is saved
-    return 0

@@ -21,6 +21,7 @@ def verify(
     """Train again and compare with a certificate; exit 1 if a bit differs."""
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.certificates import read_certificate, verify_epochs
+    from pluggable_mlp.cli.interrupts import ending_when_asked
     from pluggable_mlp.cli.progress import training_progress
     from pluggable_mlp.runs import Run
 
@@ -29,7 +30,7 @@ def verify(
     run = Run(settings if data is None else replace(settings, data=data), place)
     total = len(content["epochs"]) * run.training_examples
     difference = None
-    with training_progress(total) as on_batch:
+    with ending_when_asked() as request, training_progress(total, request) as on_batch:
         for difference in verify_epochs(content, run, on_batch):
             if difference is not None:
                 break

@@ -18,13 +18,17 @@ def imported_by(code: str) -> set[str]:
 def test_help_lists_the_commands(command):
     outcome = command("--help")
     assert outcome.code == 0
-    for name in ("train", "evaluate", "predict", "compare", "backends"):
+    for name in ("train", "evaluate", "predict", "compare", "verify", "backends"):
         assert name in outcome.out
 
 
 def test_the_command_line_imports_no_array_library_but_numpy():
-    modules = imported_by("import pluggable_mlp.cli")
+    modules = imported_by("import pluggable_mlp.cli.commands")
     assert not modules & {"torch", "jax", "cupy", "array_api_strict", "pooch", "scipy"}
+
+
+def test_next_to_nothing_is_imported_before_ctrl_c_is_answered():
+    assert not imported_by("import pluggable_mlp.cli") & {"numpy", "typer", "dataclasses"}
 
 
 def test_backends_lists_what_is_here_without_importing_torch_or_jax():

@@ -1,0 +1,30 @@
+"""The command line in a process of its own, which signals and closed pipes can be sent to."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def running(*arguments: object, before: tuple[str, ...] = (), **options: Any) -> Iterator[Any]:
+    """Start `pluggable-mlp` with these arguments; what still runs in the end is killed.
+
+    The child answers to Ctrl-C even where this process was started by `nohup` or in the
+    background, and ignores it: an ignored signal is inherited.
+    """
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        child = subprocess.Popen(
+            [*before, sys.executable, "-m", "pluggable_mlp", *map(str, arguments)],
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    with child:
+        try:
+            yield child
+        finally:
+            child.kill()
