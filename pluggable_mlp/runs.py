@@ -8,6 +8,7 @@ user belongs in the command line.
 import json
 import platform
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from pluggable_mlp.data import Dataset, load_dataset
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.settings import Settings
+from pluggable_mlp.storage import read_file, write_file
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
 from pluggable_mlp.training.loop import evaluate, training_epochs
@@ -136,8 +138,14 @@ class Run:
         write_json(folder / "config.json", config)
         lines = (json.dumps(line) + "\n" for line in self.history)
         (folder / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
-        save_parameters(folder / "model.safetensors", self.parameters, self.backend)
-        write_json(folder / "summary.json", self.summary())
+        summary = self.summary()
+        save_parameters(
+            folder / "model.safetensors",
+            self.parameters,
+            self.backend,
+            summary["parameters_sha256"],
+        )
+        write_json(folder / "summary.json", summary)
 
 
 def versions(backend: Any) -> dict[str, str]:
@@ -188,22 +196,35 @@ def load_run(folder: Path, backend: Any) -> tuple[dict[str, Any], Settings, MLP,
     ValueError
         If a file is missing or damaged, or the parameters do not fit the settings.
     """
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+    config = _read_json(folder / "config.json")
+    summary = _read_json(folder / "summary.json")
+    with _damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         mlp = settings.make_mlp(config["features"], config["classes"])
         _check_scale(config["scale"])
-    except OSError as error:
-        raise ValueError(
-            f"{path} is missing or no file ({error.strerror}); expected a folder written by "
-            "train --output"
-        ) from None
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    parameters = load_parameters(folder / "model.safetensors", backend)
+    with _damaged(folder / "summary.json"):
+        sha256 = str(summary["parameters_sha256"])
+    parameters = load_parameters(folder / "model.safetensors", backend, sha256)
     check_parameters(mlp, parameters)
     return config, settings, mlp, parameters
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file's content into an error that names the file."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged: it lacks {error}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def _read_json(path: Path) -> Any:
+    """Return the content of a run's file of JSON."""
+    content = read_file(path, "a folder that train --output wrote")
+    with _damaged(path):
+        return json.loads(content)
 
 
 def _check_scale(scale: Any) -> None:
@@ -214,4 +235,4 @@ def _check_scale(scale: Any) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a text file of indented JSON."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_file(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -5,55 +5,111 @@ SHA-256 over every parameter in layer order, W before b, each as little-endian b
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save
 
+from pluggable_mlp.storage import read_file, write_file
 from pluggable_mlp.training.trees import Tree
 
 __all__ = ["load_parameters", "parameters_sha256", "save_parameters"]
 
 
-def save_parameters(path: Path, parameters: Tree, backend: Any) -> None:
-    """Write parameters, arrays of the backend, to a safetensors file."""
+def save_parameters(path: Path, parameters: Tree, backend: Any, sha256: str) -> None:
+    """Write parameters to a safetensors file, and read it back.
+
+    Parameters
+    ----------
+    path : Path
+    parameters : list of dict of arrays
+        Of the backend.
+    backend : Backend
+    sha256 : str
+        Their `parameters_sha256`, as it was reported.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    ValueError
+        If what is in the file has another hash.
+    """
     tensors = {
-        f"{index}.{name}": backend.to_numpy(array)
+        f"{index}.{name}": _little_endian(backend.to_numpy(array))
         for index, layer in enumerate(parameters)
         for name, array in layer.items()
     }
-    save_file(tensors, path)
+    write_file(path, save(tensors))
+    load_parameters(path, backend, sha256)
 
 
-def load_parameters(path: Path, backend: Any) -> Tree:
+def load_parameters(path: Path, backend: Any, sha256: str) -> Tree:
     """Read parameters from a safetensors file to the backend.
+
+    Parameters
+    ----------
+    path : Path
+    backend : Backend
+    sha256 : str
+        The `parameters_sha256` of what was saved there.
 
     Raises
     ------
     ValueError
-        If the file is missing, damaged, or holds other tensors than a network's.
+        If the file cannot be read, holds other tensors than a network's, or others than those
+        that were saved.
     """
-    try:
-        tensors = load_file(path)
-        keys = [(int(index), name) for index, name in (key.split(".") for key in tensors)]
-    except FileNotFoundError:
+    layers = _layers(path, read_file(path, "a model that train --output wrote"))
+    found = _sha256(array for layer in layers for _, array in sorted(layer.items()))
+    if found != sha256:
         raise ValueError(
-            f"{path} is missing; expected a folder written by train --output"
-        ) from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is no file of a network's parameters: {error}") from None
-    layers: Tree = [{} for _ in range(1 + max((index for index, _ in keys), default=-1))]
-    for index, name in sorted(keys):
-        layers[index][name] = backend.asarray(tensors[f"{index}.{name}"])
-    return layers
+            f"{path} holds parameters of SHA-256 {found}, expected {sha256} as trained: the file "
+            "is damaged or of another run"
+        )
+    return [{name: backend.asarray(array) for name, array in layer.items()} for layer in layers]
 
 
 def parameters_sha256(parameters: Tree, backend: Any) -> str:
     """Return the hexadecimal SHA-256 over all parameters, as the file's first lines say."""
+    return _sha256(
+        backend.to_numpy(array) for layer in parameters for _, array in sorted(layer.items())
+    )
+
+
+def _sha256(arrays: Iterable[Any]) -> str:
+    """Return the hash of NumPy arrays in the order of the file's first lines: "W" < "b"."""
     digest = hashlib.sha256()
-    for layer in parameters:
-        for name in sorted(layer):  # "W" sorts before "b"
-            array = backend.to_numpy(layer[name])
-            digest.update(array.astype(array.dtype.newbyteorder("<"), order="C").tobytes())
+    for array in arrays:
+        digest.update(_little_endian(array).data)
     return digest.hexdigest()
+
+
+def _little_endian(array: Any) -> Any:
+    """Return a NumPy array in C order and little-endian bytes, so that its memory says it all.
+
+    safetensors writes the memory as it lies, whatever the strides.
+    """
+    return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+
+
+def _layers(path: Path, content: bytes) -> Tree:
+    """Return the NumPy arrays of a safetensors file by layers; ValueError if it is another."""
+    try:
+        tensors = load(content)
+    except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a dtype of its own
+        raise ValueError(f"{path} is not a file of a network's parameters: {error!r}") from None
+    count = len({key.partition(".")[0] for key in tensors})
+    numbers = {str(number): number for number in range(count)}
+    layers: Tree = [{} for _ in range(count)]
+    for key, array in sorted(tensors.items()):
+        index, _, name = key.partition(".")
+        if index not in numbers:
+            raise ValueError(
+                f"{path} is not a file of a network's parameters: it holds {key[:50]!r}, expected "
+                "a layer's number and a name such as '0.W', with no layer left out"
+            )
+        layers[numbers[index]][name] = array
+    return layers

@@ -111,14 +111,15 @@ def test_statistics_are_saved_loaded_and_hashed(backend, tmp_path):
     mlp = MLP([3, 4, 2], norm="batch")
     x, labels = data()
     trained = train(mlp, x, labels, backend=backend, epochs=1).parameters
-    save_parameters(tmp_path / "model.safetensors", trained, backend)
-    loaded = load_parameters(tmp_path / "model.safetensors", backend)
-    assert parameters_sha256(loaded, backend) == parameters_sha256(trained, backend)
+    sha256 = parameters_sha256(trained, backend)
+    save_parameters(tmp_path / "model.safetensors", trained, backend, sha256)
+    loaded = load_parameters(tmp_path / "model.safetensors", backend, sha256)
+    assert parameters_sha256(loaded, backend) == sha256
     inputs = backend.asarray(x, dtype="float32")
     ours, again = (backend.to_numpy(mlp.logits(p, inputs)) for p in (trained, loaded))
     assert ours.tolist() == again.tolist()
     changed = [*loaded[:1], {**loaded[1], "running_mean": loaded[1]["beta"]}, *loaded[2:]]
-    assert parameters_sha256(changed, backend) != parameters_sha256(trained, backend)
+    assert parameters_sha256(changed, backend) != sha256
 
 
 def test_parameters_without_their_statistics_are_refused():

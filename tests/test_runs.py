@@ -1,0 +1,79 @@
+"""Run folders: what was trained, saved and loaded again is what was measured."""
+
+import json
+import subprocess
+import sys
+from itertools import product
+
+import pytest
+
+from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp.backends import BackendUnavailable, get_backend
+from pluggable_mlp.runs import Run
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.training.optimizers import OPTIMIZERS
+from tests.conftest import MAKERS
+
+# Evaluates folder after folder on a backend, as the console script does; a line for each.
+EVALUATE = """
+import sys
+from pluggable_mlp.cli import main
+backend, *folders = sys.argv[1:]
+for folder in folders:
+    sys.argv = ["pluggable-mlp", "evaluate", folder, "--backend", backend]
+    try:
+        main()
+    except SystemExit as stop:
+        assert not stop.code, folder
+"""
+
+# Of these, some leave arrays by columns after a step.
+QUICK = ("sgd", "rmsprop", "lbfgs")
+OTHERS = tuple(name for name in OPTIMIZERS if name not in QUICK)
+
+
+def cases():
+    """Every backend and arithmetic, once with the quick optimizers and once with the others.
+
+    JAX compiles each step or operation before its first use: it takes minutes.
+    """
+    for label, arithmetic, optimizers in product(MAKERS, ARITHMETICS, (QUICK, OTHERS)):
+        long = optimizers is OTHERS or label.startswith("jax")
+        yield pytest.param(
+            label,
+            arithmetic,
+            optimizers,
+            id=f"{label}-{arithmetic}-{'quick' if optimizers is QUICK else 'others'}",
+            marks=pytest.mark.slow if long else (),
+        )
+
+
+@pytest.mark.parametrize(("backend", "arithmetic", "optimizers"), [*cases()], indirect=["backend"])
+def test_a_saved_run_measures_the_same_in_another_process(
+    backend, arithmetic, optimizers, tmp_path
+):
+    spec = f"{backend.name}:{backend.device}"
+    try:
+        get_backend(spec)
+    except (BackendUnavailable, ValueError):
+        pytest.skip("no other process knows this backend by its name")
+    reached = []
+    for optimizer in optimizers:
+        settings = Settings(
+            optimizer=optimizer,
+            arithmetic=arithmetic,
+            hidden=(12,),
+            epochs=1,
+            batch_size=2000 if optimizer == "lbfgs" else 512,
+        )
+        run = Run(settings, backend)
+        (line,) = run.epochs(on_batch=lambda count: None)
+        (tmp_path / optimizer).mkdir()
+        run.save(tmp_path / optimizer)
+        reached.append((line["test_loss"], line["test_accuracy"]))
+    done = subprocess.run(
+        [sys.executable, "-c", EVALUATE, spec, *(str(tmp_path / name) for name in optimizers)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    measured = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["loss"], one["accuracy"]) for one in measured] == reached
