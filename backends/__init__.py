@@ -44,7 +44,7 @@ class _BuiltIn:
 
 
 _BUILT_IN = {
-    "numpy": _BuiltIn("pluggable_mlp.backends.numpy:NumpyBackend", "numpy", "numpy"),
+    "numpy": _BuiltIn("pluggable_mlp.backends.numpy:NumpyBackend", "numpy", "pluggable-mlp"),
     "cupy": _BuiltIn(
         "pluggable_mlp.backends.cupy:CupyBackend",
         "cupy",
@@ -166,7 +166,12 @@ def _load(name: str, importer: Callable[[], Any], remedy: str) -> Any:
     try:
         return importer()
     except (ImportError, OSError) as error:  # OSError: a shared library is missing
-        reason = f"it is installed, but importing it fails: {error}"
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        reason = (
+            f"it needs {missing}, which is not installed"
+            if missing
+            else f"it is installed, but importing it fails: {error}"
+        )
         raise BackendUnavailable(name, reason, remedy) from error
 
 

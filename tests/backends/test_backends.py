@@ -124,6 +124,23 @@ except BackendUnavailable as why:
     assert said.strip() == "it is installed, but importing it fails: libjax.so is gone"
 
 
+def test_a_missing_module_of_a_library_is_named_and_what_brings_it():
+    said = child(
+        """
+import sys
+sys.modules["threadpoolctl"] = None  # as if it were not installed
+from pluggable_mlp.backends import BackendUnavailable, get_backend
+try:
+    get_backend("numpy")
+except BackendUnavailable as why:
+    print(why.reason, why.remedy, sep="; ")
+"""
+    )
+    assert said.strip() == (
+        "it needs threadpoolctl, which is not installed; install it with: pip install pluggable-mlp"
+    )
+
+
 def loaded_after(code: str) -> set[str]:
     """Return which array libraries a fresh process has imported after running the code."""
     return set(child(f"{code}\nimport sys\nprint(*sys.modules)").split()) & set(LIBRARIES)
