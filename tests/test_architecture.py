@@ -6,11 +6,9 @@ import inspect
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
-
-import pytest
+from types import ModuleType, SimpleNamespace
 
 import pluggable_mlp
 
@@ -49,6 +47,24 @@ def foreign_imports(source: str) -> list[str]:
     return [name for name, bare in names.items() if bare.split(".")[0] in ARRAY_LIBRARIES]
 
 
+def network_imports(source: str) -> list[str]:
+    """Imports of the package that a backend may not need."""
+    allowed = ("pluggable_mlp.arrays.", "pluggable_mlp.names.", "pluggable_mlp.backends.")
+    ours = [name for name in imported(ast.parse(source)) if name.startswith("pluggable_mlp")]
+    return [name for name in ours if not name.startswith(allowed)]
+
+
+def unexplained(source: str) -> list[str]:
+    """Public functions and classes without a docstring, also those that no `__all__` names."""
+    return [
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and ast.get_docstring(node) is None
+    ]
+
+
 def backend_branches(source: str) -> list[str]:
     """Comparisons with a backend's name, and calls that ask whose array it is."""
     found = []
@@ -64,25 +80,24 @@ def backend_branches(source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("file", sources(*WITHOUT_ARRAY_LIBRARY), ids=lambda f: f.name)
-def test_the_mathematics_imports_no_array_library(file):
-    assert foreign_imports(file.read_text(encoding="utf-8")) == []
+def findings(check: Callable[[str], list[str]], files: list[Path]) -> dict[str, list[str]]:
+    """Return what a check of sources finds, by file."""
+    assert len(files) > 5
+    by_file = {str(file): check(file.read_text(encoding="utf-8")) for file in files}
+    return {file: hits for file, hits in by_file.items() if hits}
 
 
-@pytest.mark.parametrize("file", sources("."), ids=lambda f: f.name)
-def test_no_branch_on_a_backend_outside_backends(file):
-    if BACKENDS in file.parents:
-        return
-    assert backend_branches(file.read_text(encoding="utf-8")) == []
+def test_the_mathematics_imports_no_array_library():
+    assert findings(foreign_imports, sources(*WITHOUT_ARRAY_LIBRARY)) == {}
 
 
-@pytest.mark.parametrize("file", sorted(BACKENDS.rglob("*.py")), ids=lambda f: f.name)
-def test_backends_know_nothing_of_the_network(file):
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    allowed = ("pluggable_mlp.arrays.", "pluggable_mlp.names.", "pluggable_mlp.backends.")
-    assert [
-        n for n in imported(tree) if n.startswith("pluggable_mlp") and not n.startswith(allowed)
-    ] == []
+def test_no_branch_on_a_backend_outside_backends():
+    files = [file for file in sources(".") if BACKENDS not in file.parents]
+    assert findings(backend_branches, files) == {}
+
+
+def test_backends_know_nothing_of_the_network():
+    assert findings(network_imports, sorted(BACKENDS.rglob("*.py"))) == {}
 
 
 def test_the_checks_find_what_they_look_for():
@@ -95,6 +110,13 @@ def test_the_checks_find_what_they_look_for():
     assert backend_branches("f(x) if x in ('jax', 'torch') else 0") == ["x in ('jax', 'torch')"]
     assert backend_branches("is_torch_array(x)") == ["is_torch_array(x)"]
     assert backend_branches("if name == 'native': pass") == []
+    assert network_imports("from pluggable_mlp.network import MLP") == ["pluggable_mlp.network.MLP"]
+    assert network_imports("from pluggable_mlp.names import choose\nimport numpy") == []
+    assert unexplained("def f(): pass\ndef _g(): pass\nclass K: pass") == ["f", "K"]
+    bare = SimpleNamespace(
+        f=lambda: 0, K=type("K", (), {"m": lambda self: 0, "_n": lambda self: 0})
+    )
+    assert [*bare_names(bare, "f"), *bare_names(bare, "K")] == ["f", "K", "K.m"]
 
 
 def test_the_public_names_import_no_array_library():
@@ -117,39 +139,30 @@ def modules() -> Iterator[ModuleType]:
     yield pluggable_mlp.backends
 
 
-@pytest.mark.parametrize("module", list(modules()), ids=lambda m: m.__name__)
-def test_what_is_public_exists_and_is_explained(module):
-    file = Path(module.__file__)
-    if file.stat().st_size == 0:
-        return
-    assert module.__doc__, "no module docstring"
-    public = getattr(module, "__all__", [])
-    assert len(set(public)) == len(public)
-    for name in public:
-        thing = getattr(module, name)
-        if inspect.isroutine(thing) or inspect.isclass(thing):
-            assert inspect.getdoc(thing), f"{name} has no docstring"
-            for member, function in vars(thing).items() if inspect.isclass(thing) else ():
-                if inspect.isfunction(function) and not member.startswith("_"):
-                    assert inspect.getdoc(function), f"{name}.{member} has no docstring"
+def test_what_is_public_exists_and_is_explained():
+    for module in modules():
+        if Path(module.__file__).stat().st_size == 0:
+            continue
+        assert module.__doc__, f"{module.__name__} has no docstring"
+        public = getattr(module, "__all__", [])
+        assert len(set(public)) == len(public), module.__name__
+        bare = [f"{module.__name__}.{name}" for name in public for name in bare_names(module, name)]
+        assert bare == []
 
 
-@pytest.mark.parametrize(
-    "file",
-    [*sources("."), *sorted(BACKENDS.rglob("*.py"))],
-    ids=lambda f: f"{f.parent.name}/{f.name}",
-)
-def test_every_public_function_is_explained(file):
-    """Also those that no `__all__` names."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    bare = [
-        node.name
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-        and not node.name.startswith("_")
-        and ast.get_docstring(node) is None
-    ]
-    assert bare == []
+def bare_names(module: ModuleType, name: str) -> Iterator[str]:
+    """What has no docstring of a public function, or of a class and its methods."""
+    thing = getattr(module, name)
+    if (inspect.isroutine(thing) or inspect.isclass(thing)) and not inspect.getdoc(thing):
+        yield name
+    for member, function in vars(thing).items() if inspect.isclass(thing) else ():
+        public = inspect.isfunction(function) and not member.startswith("_")
+        if public and not inspect.getdoc(function):
+            yield f"{name}.{member}"
+
+
+def test_every_public_function_is_explained():
+    assert findings(unexplained, [*sources("."), *sorted(BACKENDS.rglob("*.py"))]) == {}
 
 
 def test_the_package_exports_what_the_readme_shows():
