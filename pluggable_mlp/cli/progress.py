@@ -21,7 +21,10 @@ def training_progress(
 
     console = Console(stderr=True)
     visible = console.is_terminal and not quiet
-    with Progress(console=console, transient=True, disable=not visible) as progress:
+    if not visible:  # `Progress(disable=True)` of older Rich prints an empty line
+        yield lambda _: request.raise_if_made()
+        return
+    with Progress(console=console, transient=True) as progress:
         task = progress.add_task("training", total=total)
 
         def on_batch(count: int) -> None:
