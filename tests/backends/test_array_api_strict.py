@@ -23,7 +23,7 @@ def test_arrays_are_on_the_device(spec, device):
 
 def test_a_foreign_device_refuses_numpy():
     array = get_backend("array_api_strict:device1").asarray([1.0])
-    with pytest.raises(RuntimeError, match=r"Can't convert array on the .*device1"):
+    with pytest.raises(RuntimeError, match=r"convert array on the .*device1"):
         np.asarray(array)
 
 
