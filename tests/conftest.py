@@ -8,11 +8,17 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from hypothesis import settings
 
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
 from tests.readonly_numpy import ReadonlyNumpyBackend
 
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
+
+# The same examples every day, and no verdict by a clock that other processes share.  Other
+# examples: `pytest --hypothesis-profile=default`.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 MAKERS: dict[str, Callable[[], Backend]] = {
     "numpy-readonly": ReadonlyNumpyBackend,
@@ -23,6 +29,8 @@ MAKERS: dict[str, Callable[[], Backend]] = {
     "cupy": partial(get_backend, "cupy"),
 }
 
+# The same library as a stricter member, which also refuses writes in place, or NumPy's functions.
+TWINS = {"numpy", "array_api_strict"}
 
 made: dict[str, Backend | BackendUnavailable] = {}
 
@@ -51,6 +59,16 @@ def backend(request: pytest.FixtureRequest) -> Backend:
             pytest.fail(f"{VARIABLE} requires it, but {backend}", pytrace=False)
         pytest.skip(f"{request.param} is absent, the section on backends says why")
     return backend
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the twins to the slow suite, but where the backends themselves are tested or named."""
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        named = any("backend" in mark.args[0] for mark in item.iter_markers("parametrize"))
+        if params.get("backend") in TWINS and not named and "tests/backends/" not in item.nodeid:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_configure() -> None:

@@ -4,11 +4,13 @@ Each test runs the suite's own fixture in a child process in which JAX cannot be
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
@@ -54,3 +56,26 @@ def test_a_required_name_that_no_backend_has_stops_the_suite(typo):
     done = run(typo)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout + done.stderr
     assert f"{VARIABLE} names {typo.split(',')[-1]}: expected some of" in done.stderr
+
+
+def test_hypothesis_draws_the_same_examples_and_knows_no_clock():
+    assert settings.default.derandomize
+    assert settings.default.deadline is None
+
+
+def test_the_twins_of_stricter_members_are_slow_but_where_they_matter():
+    files = ["training/test_trees.py", "backends/test_contract.py", "cli/test_verify.py"]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, *(f"tests/{file}" for file in files)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    member = r"(numpy-readonly|numpy|array_api_strict:device1|array_api_strict)\b"
+    found = {file: re.findall(rf"{file}::.*[\[-]{member}", done.stdout) for file in files}
+    stricter = {"numpy-readonly", "array_api_strict:device1"}
+    assert set(found[files[0]]) == stricter
+    assert set(found[files[1]]) == stricter | {"numpy", "array_api_strict"}
+    assert set(found[files[2]]) == {"numpy", "array_api_strict:device1"}  # names them itself

@@ -107,7 +107,7 @@ def test_every_seventh_example_is_for_testing():
     assert y.tolist() == [10 * k for k in x.ravel()]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_any_arrays_give_a_data_set_or_an_error(check_rules, data):
     dtypes = st.sampled_from(["u1", "<f4", ">f8", "i8", "u8", "?", "f2", "S2", "U1", "c8", "M8[s]"])

@@ -20,7 +20,7 @@ FILES = {
     "t10k-images-idx3-ubyte": IMAGES,
     "t10k-labels-idx1-ubyte": LABELS,
 }
-examples = settings(deadline=None, max_examples=200)
+examples = settings(max_examples=200)
 
 
 def write_folder(folder, files, pack=bytes, suffix=""):

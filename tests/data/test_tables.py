@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pluggable_mlp.data import DataError
 from pluggable_mlp.data.tables import read_csv, read_npz
 
-examples = settings(deadline=None, max_examples=200)
+examples = settings(max_examples=200)
 X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5
 Y = np.arange(14) % 3
 TRAIN = [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]

@@ -56,7 +56,7 @@ def product(case, a, b):
 
 
 @given(cases)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_permuting_the_inner_dimension_changes_no_bit(case):
     random, a, b = operands(case)
     order = random.permutation(case["k"])
@@ -64,7 +64,7 @@ def test_permuting_the_inner_dimension_changes_no_bit(case):
 
 
 @given(cases, st.integers(1, 40) | st.just(1500), st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_padding_with_zeros_changes_no_bit(case, extra, before):
     _, a, b = operands(case)
     ends = (extra, 0) if before else (0, extra)
@@ -80,7 +80,7 @@ def test_padding_an_outer_product_in_float32_changes_no_bit():
 
 
 @given(cases, st.integers(-40, 40), st.integers(-40, 40))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_scaling_by_a_power_of_two_scales_exactly(case, left, right):
     _, a, b = operands(case)
     dtype = np.dtype(case["dtype"])
@@ -96,7 +96,7 @@ def test_scaling_by_a_power_of_two_scales_exactly(case, left, right):
 
 
 @given(cases, st.integers(1, 8), st.integers(1, 8))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_cutting_the_output_into_tiles_changes_no_bit(case, rows, columns):
     _, a, b = operands(case)
     whole = product(case, a, b)
@@ -116,7 +116,7 @@ def test_products_of_nothing(dtype, shapes):
 
 
 @given(cases)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_extreme_rows_elsewhere_change_no_bit(case):
     # A row of NaN or near overflow sends the whole array the careful way: same bits for the rest.
     _, a, b = operands({**case, "kind": "float"})
