@@ -1,5 +1,8 @@
 """PyTorch's compiler, on the processor: no test here claims to run on a GPU."""
 
+import os
+import shutil
+
 import pytest
 
 from pluggable_mlp.backends import get_backend
@@ -42,10 +45,8 @@ def check(compiled):
     "compiler", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
 )
 def test_other_numbers_do_not_compile_again(compiler, monkeypatch):
-    try:
-        torch.compile(lambda x: x + 1.0, backend=compiler)(torch.zeros(1))
-    except Exception as error:
-        pytest.skip(f"{compiler} does not work here: {str(error).splitlines()[0]}")
+    if compiler == "inductor" and shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("inductor needs a C++ compiler")
     graphs = []
     compile_one = torch.compile
 
