@@ -1,6 +1,8 @@
 """The fixture that gives every backend that is here, and the word about those that are not.
 
 `PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch` makes the absence of one of these a failure.
+`PLUGGABLE_MLP_TEST_BACKENDS=mylibrary,mylibrary:gpu` adds a plug-in, or another device, which must
+be here then.
 """
 
 import os
@@ -14,6 +16,13 @@ from pluggable_mlp.backends import Backend, BackendUnavailable, available_backen
 from tests.readonly_numpy import ReadonlyNumpyBackend
 
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
+PLUG_INS = "PLUGGABLE_MLP_TEST_BACKENDS"
+
+
+def named_in(variable: str) -> list[str]:
+    """Return the backends that an environment variable names."""
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+
 
 # The same examples every day, and no verdict by a clock that other processes share.  Other
 # examples: `pytest --hypothesis-profile=default`.
@@ -27,6 +36,7 @@ MAKERS: dict[str, Callable[[], Backend]] = {
         for spec in ("numpy", "torch", "jax", "array_api_strict", "array_api_strict:device1")
     },
     "cupy": partial(get_backend, "cupy"),
+    **{spec: partial(get_backend, spec) for spec in named_in(PLUG_INS)},
 }
 
 # The same library as a stricter member, which also refuses writes in place, or NumPy's functions.
@@ -45,18 +55,14 @@ def make(label: str) -> Backend | BackendUnavailable:
     return made[label]
 
 
-def required() -> list[str]:
-    """Return the backends that must be here."""
-    return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
-
-
 @pytest.fixture(scope="session", params=list(MAKERS))
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Every backend that is here; the others are skipped, or fail where they are required."""
     backend = make(request.param)
     if isinstance(backend, BackendUnavailable):
-        if backend.backend in required():
-            pytest.fail(f"{VARIABLE} requires it, but {backend}", pytrace=False)
+        for variable in (VARIABLE, PLUG_INS):
+            if {backend.backend, request.param} & set(named_in(variable)):
+                pytest.fail(f"{variable} requires it, but {backend}", pytrace=False)
         pytest.skip(f"{request.param} is absent, the section on backends says why")
     return backend
 
@@ -72,11 +78,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """Refuse a required name that no backend has: it would never be missed."""
-    unknown = set(required()) - set(MAKERS)
-    if unknown:
+    """Refuse a name that no backend has: it would never be missed."""
+    installed = [status.name for status in available_backends()]
+    strange = [name for name in named_in(VARIABLE) if name not in MAKERS]
+    _refuse(VARIABLE, strange, list(MAKERS))
+    strange = [name for name in named_in(PLUG_INS) if name.partition(":")[0] not in installed]
+    _refuse(PLUG_INS, strange, installed)
+
+
+def _refuse(variable: str, strange: list[str], known: list[str]) -> None:
+    if strange:
         raise pytest.UsageError(
-            f"{VARIABLE} names {', '.join(sorted(unknown))}: expected some of {', '.join(MAKERS)}"
+            f"{variable} names {', '.join(strange)}: expected some of {', '.join(known)}"
         )
 
 
@@ -88,5 +101,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         why = made.get(label) or listed.get(label.partition(":")[0])
         if reason := getattr(why, "reason", ""):
             terminalreporter.line(f"absent: {label}: {reason}")
-    asked = ", ".join(required()) or f"none ({VARIABLE} is not set: absent ones are skipped)"
+    asked = ", ".join([*named_in(VARIABLE), *named_in(PLUG_INS)])
+    asked = asked or f"none ({VARIABLE} is not set: absent ones are skipped)"
     terminalreporter.line(f"required: {asked}")

@@ -12,19 +12,22 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.plug_ins import write_plug_in
+
 ROOT = Path(__file__).parents[1]
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
+PLUG_INS = "PLUGGABLE_MLP_TEST_BACKENDS"
 WITHOUT_JAX = """
 import sys
 sys.modules["jax"] = None
 import pytest
-here = ["tests/backends/test_contract.py", "-k", "text and (numpy or jax)"]
+here = ["tests/backends/test_contract.py", "-k", "text and (numpy or jax or abacus)"]
 sys.exit(pytest.main(["-p", "no:cacheprovider", *here]))
 """
 
 
-def run(require: str | None) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+def run(require: str | None, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | more
     return subprocess.run(
         [sys.executable, "-c", WITHOUT_JAX],
         cwd=ROOT,
@@ -79,3 +82,22 @@ def test_the_twins_of_stricter_members_are_slow_but_where_they_matter():
     assert set(found[files[0]]) == stricter
     assert set(found[files[1]]) == stricter | {"numpy", "array_api_strict"}
     assert set(found[files[2]]) == {"numpy", "array_api_strict:device1"}  # names them itself
+
+
+def test_a_plug_in_is_tested_where_it_is_named(tmp_path):
+    source = (ROOT / "tests/backends/third_party/abacus.py").read_text(encoding="utf-8")
+    environment = write_plug_in(tmp_path, "abacus", source, "abacus:AbacusBackend")
+    done = run(None, **environment, **{PLUG_INS: "abacus, abacus:beads"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed, 1 skipped" in done.stdout
+    assert "required: abacus, abacus:beads" in done.stdout
+    (tmp_path / "abacus.py").write_text("import wooden_frame")
+    done = run(None, **environment, **{PLUG_INS: "abacus"})
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"{PLUG_INS} requires it, but backend abacus is not available" in done.stdout
+
+
+def test_a_plug_in_that_is_not_installed_stops_the_suite():
+    done = run(None, **{PLUG_INS: "abacus:beads"})
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout + done.stderr
+    assert f"{PLUG_INS} names abacus:beads: expected some of numpy, cupy" in done.stderr
