@@ -1,6 +1,6 @@
 """The fixture that gives every backend that is here, and the word about those that are not.
 
-`PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch` makes the absence of one of these a failure.
+`PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch:cuda` makes the absence of one of these a failure.
 `PLUGGABLE_MLP_TEST_BACKENDS=mylibrary,mylibrary:gpu` adds a plug-in, or another device, which must
 be here then.
 """
@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
 from tests.readonly_numpy import ReadonlyNumpyBackend
+from tests.simulated_cupy import SimulatedCupyBackend
 
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
 PLUG_INS = "PLUGGABLE_MLP_TEST_BACKENDS"
@@ -29,13 +30,14 @@ def named_in(variable: str) -> list[str]:
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
+SPECS = (
+    "numpy", "torch", "torch:cuda", "jax:cpu", "jax:gpu", "cupy",
+    "array_api_strict", "array_api_strict:device1",
+)  # fmt: skip
 MAKERS: dict[str, Callable[[], Backend]] = {
     "numpy-readonly": ReadonlyNumpyBackend,
-    **{
-        spec: partial(get_backend, spec)
-        for spec in ("numpy", "torch", "jax", "array_api_strict", "array_api_strict:device1")
-    },
-    "cupy": partial(get_backend, "cupy"),
+    "simulated_cupy": SimulatedCupyBackend,
+    **{spec: partial(get_backend, spec) for spec in SPECS},
     **{spec: partial(get_backend, spec) for spec in named_in(PLUG_INS)},
 }
 
@@ -61,7 +63,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     backend = make(request.param)
     if isinstance(backend, BackendUnavailable):
         for variable in (VARIABLE, PLUG_INS):
-            if {backend.backend, request.param} & set(named_in(variable)):
+            if request.param in named_in(variable):
                 pytest.fail(f"{variable} requires it, but {backend}", pytrace=False)
         pytest.skip(f"{request.param} is absent, the section on backends says why")
     return backend

@@ -21,7 +21,7 @@ WITHOUT_JAX = """
 import sys
 sys.modules["jax"] = None
 import pytest
-here = ["tests/backends/test_contract.py", "-k", "text and (numpy or jax or abacus)"]
+here = ["tests/backends/test_contract.py", "-k", "text and (numpy or jax:cpu or abacus)"]
 sys.exit(pytest.main(["-p", "no:cacheprovider", *here]))
 """
 
@@ -42,16 +42,16 @@ def run(require: str | None, **more: str) -> subprocess.CompletedProcess[str]:
 def test_an_absent_backend_is_skipped_and_listed():
     done = run(None)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "absent: jax: jax is not installed" in done.stdout
+    assert "absent: jax:cpu: jax is not installed" in done.stdout
     assert f"required: none ({VARIABLE} is not set: absent ones are skipped)" in done.stdout
 
 
 def test_an_absent_backend_that_is_required_fails():
-    done = run("numpy, jax")
+    done = run("numpy, jax:cpu")
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"{VARIABLE} requires it, but backend jax is not available" in done.stdout
     assert "1 error" in done.stdout
-    assert "required: numpy, jax" in done.stdout
+    assert "required: numpy, jax:cpu" in done.stdout
 
 
 @pytest.mark.parametrize("typo", ["jacks", "numpy,tensorflow"])

@@ -66,7 +66,7 @@ def test_an_activation_that_branches_on_values_trains_as_it_did():
     def slope(arithmetic, x):
         return arithmetic.xp.astype(x > 0.0, x.dtype)
 
-    backend = get_backend("jax")
+    backend = get_backend("jax:cpu")
     x, labels = [[0.5, -1.0], [2.0, 0.25], [-0.5, 1.0]], [0, 1, 0]
     settings = {"backend": backend, "dtype": "float64", "epochs": 2, "batch_size": 2}
     with pytest.warns(UserWarning, match="cannot compile"):

@@ -120,7 +120,7 @@ def test_gradients_against_torch_differentiation(backend, function, depth):
     compare_with_ours(function, depth, float(loss.detach()), theirs)
 
 
-@pytest.mark.parametrize("backend", ["jax"], indirect=True)
+@pytest.mark.parametrize("backend", ["jax:cpu"], indirect=True)
 @pytest.mark.parametrize("depth", SIZES)
 @pytest.mark.parametrize("function", reference.ACTIVATIONS)
 def test_gradients_against_jax_differentiation(backend, function, depth):

@@ -1,0 +1,160 @@
+"""The functions of the simulated CuPy, as its modules have them."""
+
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tests.simulated_cupy.arrays import Device, elementwise, flushed, launch, ndarray, operand, wait
+
+__all__ = ["libraries", "module"]
+
+REDUCTIONS = {"sum", "mean", "prod", "max", "min", "any", "all", "argmax", "argmin"}
+VIEWS = {"reshape", "expand_dims", "squeeze", "broadcast_to", "swapaxes", "transpose"}
+CREATIONS = {"zeros", "ones", "full", "eye", "arange"}
+LIKE = {"zeros_like", "ones_like", "full_like", "empty_like"}
+OF_DTYPES = {"isdtype", "finfo", "iinfo", "result_type", "issubdtype", "broadcast_shapes"}
+
+
+def _reduction(name: str) -> Callable[..., ndarray]:
+    function = getattr(np, name)
+
+    def reduce(a: ndarray, axis: Any = None, keepdims: bool = False) -> ndarray:
+        launch(name)
+        with np.errstate(all="ignore"):
+            result = function(flushed(a.memory), axis=axis, keepdims=keepdims)
+        return ndarray(np.array(flushed(np.asarray(result)), order="C"))
+
+    return reduce
+
+
+def _view(name: str) -> Callable[..., ndarray]:
+    function = getattr(np, name)
+
+    def view(a: ndarray, *arguments: Any, **keywords: Any) -> ndarray:
+        memory = function(a.memory, *arguments, **keywords)
+        if not np.may_share_memory(memory, a.memory):
+            launch(f"copy ({name})")
+        return ndarray(memory)
+
+    return view
+
+
+def _creation(name: str) -> Callable[..., ndarray]:
+    def create(*arguments: Any, **keywords: Any) -> ndarray:
+        launch(name)
+        return ndarray(getattr(np, name)(*arguments, **keywords))
+
+    return create
+
+
+def asarray(data: Any, dtype: Any = None) -> ndarray:
+    """Take an array as it is, upload anything else."""
+    if isinstance(data, ndarray):
+        return data if dtype is None else data.astype(dtype, copy=False)
+    launch("upload")
+    return ndarray(np.array(data, dtype=dtype, order="K"))
+
+
+def array(data: Any, dtype: Any = None, copy: bool = True) -> ndarray:
+    """Copy an array where asked, upload anything else."""
+    made = asarray(data, dtype)
+    return made.copy() if copy and made is data else made
+
+
+def where(condition: ndarray, a: Any, b: Any) -> ndarray:
+    """Select: nothing is flushed."""
+    launch("where")
+    return ndarray(np.where(condition.memory, operand(a), operand(b)))
+
+
+def take(a: ndarray, indices: Any, axis: int | None = None) -> ndarray:
+    """Gather: indices wrap, nothing is flushed."""
+    launch("take")
+    return ndarray(np.take(a.memory, operand(indices), axis=axis, mode="wrap"))
+
+
+def take_along_axis(a: ndarray, indices: ndarray, axis: int) -> ndarray:
+    """Gather along an axis."""
+    launch("take")
+    return ndarray(np.take_along_axis(a.memory, indices.memory % a.shape[axis], axis))
+
+
+def matmul(a: ndarray, b: ndarray) -> ndarray:
+    """Multiply with cuBLAS, which takes matrices of C or of Fortran order, stacks of C order."""
+    for flags in (a.memory.flags, b.memory.flags):
+        if not (flags.c_contiguous or (flags.f_contiguous and max(a.ndim, b.ndim) == 2)):
+            launch("copy (matmul)")
+    launch("matmul")
+    with np.errstate(all="ignore"):
+        return ndarray(np.array(np.matmul(a.memory, b.memory), order="C"))
+
+
+def concatenate(arrays: Any, axis: int = 0) -> ndarray:
+    """Join arrays: a copy for each, or one kernel that is given their pointers."""
+    arrays = list(arrays)
+    launch("concatenate", len(arrays) if len(arrays) <= 8 else 2)
+    return ndarray(np.concatenate([a.memory for a in arrays], axis=axis))
+
+
+def stack(arrays: Any, axis: int = 0) -> ndarray:
+    """Join arrays along a new axis."""
+    return concatenate([ndarray(np.expand_dims(a.memory, axis)) for a in arrays], axis=axis)
+
+
+def unique(a: ndarray, *, equal_nan: bool = True, **wanted: bool) -> tuple[ndarray, ...]:
+    """Sort, compare, and pick by masks."""
+    launch("unique", 12)
+    wait("boolean mask")
+    found = np.unique(a.memory, equal_nan=equal_nan, **wanted)
+    return tuple(map(ndarray, found if isinstance(found, tuple) else (found,)))
+
+
+def _attribute(name: str) -> Any:
+    """Return what `cupy` has under a name: here, what NumPy has, on the device."""
+    value = getattr(np, name)
+    if isinstance(value, np.ufunc) and value.signature is None:
+        return partial(elementwise, name, value)
+    for names, make in ((REDUCTIONS, _reduction), (VIEWS, _view), (CREATIONS, _creation)):
+        if name in names:
+            return make(name)
+    if name in LIKE:
+        return lambda a, *arguments, **keywords: _creation(name)(a.memory, *arguments, **keywords)
+    if callable(value) and not isinstance(value, type) and name not in OF_DTYPES:
+        raise AttributeError(f"the simulated CuPy has no {name} yet")
+    return value
+
+
+def module(name: str, **members: Any) -> ModuleType:
+    """Return a module of this name with these members."""
+    made = ModuleType(name)
+    made.__dict__.update(members | {"__name__": name})
+    return made
+
+
+def libraries() -> dict[str, ModuleType]:
+    """Return CuPy's modules by their names, as `sys.modules` has them."""
+    runtime = module(
+        "cupy.cuda.runtime",
+        getDeviceCount=lambda: 1,
+        runtimeGetVersion=lambda: 13000,
+        driverGetVersion=lambda: 13000,
+        CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}),
+    )
+    device = module("cupy.cuda.device", Device=Device)
+    cuda = module("cupy.cuda", Device=Device, device=device, runtime=runtime)
+    functions = (asarray, array, where, take, take_along_axis, matmul, concatenate, stack, unique)
+    cupy = module(
+        "cupy",
+        __getattr__=_attribute,
+        __version__="14.2.0",
+        ndarray=ndarray,
+        cuda=cuda,
+        empty=lambda *arguments, **keywords: ndarray(np.empty(*arguments, **keywords)),
+        asnumpy=lambda a: a.get(),
+        clip=lambda a, low=None, high=None: a.clip(low, high),
+        **{function.__name__: function for function in functions},
+    )
+    return {module.__name__: module for module in (cupy, cuda, device, runtime)}

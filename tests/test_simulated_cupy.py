@@ -1,0 +1,172 @@
+"""The simulated CuPy has each of the manners that its docstring names."""
+
+import inspect
+
+import array_api_compat
+import numpy as np
+import pytest
+
+from pluggable_mlp.arrays import common_namespace
+from tests.simulated_cupy import SimulatedCupyBackend, counting, ndarray, xp
+
+CUPY = SimulatedCupyBackend()
+DENORMAL = np.float32(2.0**-130)
+
+
+def array(data, dtype="float32"):
+    return CUPY.asarray(data, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        np.asarray,
+        np.exp,
+        np.sum,
+        lambda x: np.maximum(x, 1.0),
+        lambda x: x + np.ones(2),
+        lambda x: np.ones(2) * x,
+        lambda x: x < np.ones(2),
+        lambda x: xp.maximum(x, np.ones(2)),
+        lambda x: x.__setitem__(0, np.ones(1)),
+    ],
+)
+def test_nothing_is_converted_to_numpy_or_from_it(mix):
+    with pytest.raises(TypeError):
+        mix(array([1.0, 2.0]))
+
+
+def test_scalars_of_numpy_keep_their_dtype():
+    assert (array([1.0]) * np.float64(2.0)).dtype == np.float64
+    assert (np.float32(2.0) * array([1.0])).dtype == np.float32
+    assert (array([1.0]) * 2.0).dtype == np.float32
+
+
+def test_what_is_one_element_stays_on_the_device():
+    x = array([[1.0, 2.0], [3.0, 4.0]])
+    with counting() as counts:
+        for one in (xp.sum(x), xp.max(x), x[1, 1], x[0][0], xp.argmax(x), xp.sum(x) + 1.0):
+            assert isinstance(one, ndarray)
+            assert one.shape == ()
+    assert not counts.waits
+
+
+@pytest.mark.parametrize(
+    "read",
+    [float, int, bool, range, lambda x: x.get(), lambda x: x.item(), lambda x: x.tolist()],
+)
+def test_reading_a_value_waits(read):
+    one = xp.sum(array([1, 2], "int64"))
+    with counting() as counts:
+        read(one)
+    assert counts.waits.total() == 1
+
+
+@pytest.mark.parametrize("how", [lambda x: x[x > 1.0], xp.unique_counts])
+def test_what_depends_on_values_waits(how):
+    x = array([1.0, 2.0])
+    with counting() as counts:
+        how(x)
+    assert counts.waits.total() == 1
+
+
+def test_a_wait_is_reported_with_the_line_of_the_library_that_asked():
+    with counting() as counts:
+        CUPY.to_numpy(array([1.0]))
+    source, first = inspect.getsourcelines(SimulatedCupyBackend._download)
+    (said,) = counts.waits
+    line = first + next(i for i, text in enumerate(source) if "asnumpy" in text)
+    assert said == f"cupy.py:{line} get()"
+
+
+def bits_of(x):
+    return CUPY.to_numpy(x).view(np.uint32).tolist()
+
+
+TINY = array([DENORMAL, -DENORMAL, 2.0**-126, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("operation", "flushes"),
+    [
+        (lambda x: x * 1.0, True),
+        (lambda x: x + 0.0, True),
+        (xp.abs, True),
+        (lambda x: xp.maximum(x, -1.0), True),
+        (lambda x: xp.sum(x, axis=0), True),
+        (lambda x: xp.astype(xp.astype(x, xp.float64), xp.float32), True),
+        (lambda x: xp.astype(x, xp.float32, copy=True), False),
+        (lambda x: xp.take(x, array([0], "int64"), axis=0), False),
+        (lambda x: xp.where(x < 1.0, x, 0.0), False),
+        (lambda x: xp.concat([x, x]), False),
+        (lambda x: x[x < 1.0], False),
+        (lambda x: x.clip(-1.0, 1.0), False),
+        (lambda x: xp.matmul(x, array(np.eye(1))), False),
+    ],
+)
+def test_denormal_numbers_are_flushed_by_operations_alone(operation, flushes):
+    result = CUPY.to_numpy(operation(array([[DENORMAL]])))
+    assert (result.reshape(-1)[0] == 0.0) == flushes
+
+
+def test_zeros_keep_the_sign_of_what_was_flushed_and_float64_is_kept():
+    assert bits_of(TINY * 1.0) == [0, 1 << 31, 1 << 23, 0x3F800000]
+    assert CUPY.to_numpy(TINY > 0.0).tolist() == [False, False, True, True]
+    assert CUPY.to_numpy(array([2.0**-1060], "float64") * 1.0).tolist() == [2.0**-1060]
+
+
+def test_indices_wrap():
+    x = array([10.0, 11.0, 12.0])
+    assert CUPY.to_numpy(xp.take(x, array([3, -4, 7], "int64"))).tolist() == [10.0, 12.0, 11.0]
+    assert CUPY.to_numpy(x[array([4], "int64")]).tolist() == [11.0]
+
+
+def test_results_are_c_contiguous_and_a_transpose_is_a_view():
+    x = array(np.ones((3, 2)))
+    with counting() as counts:
+        assert x.mT.strides == (4, 8)
+    assert not counts.launches
+    assert (x.mT + 1.0).strides == (12, 4)
+
+
+def test_products_copy_what_cublas_cannot_take():
+    x = array(np.ones((4, 4)))
+    stacked = array(np.ones((2, 4, 4)))
+    for a, launches in ((x, 1), (x.mT, 1), (x[:, ::2], 2), (stacked, 1), (stacked.mT, 2)):
+        b = array(np.ones((*a.shape[:-2], a.shape[-1], 3)))
+        with counting() as counts:
+            xp.matmul(a, b)
+        assert counts.launches.total() == launches
+
+
+@pytest.mark.parametrize(("parts", "launches"), [(2, 2), (8, 8), (9, 2)])
+def test_joining_is_a_copy_each_up_to_eight(parts, launches):
+    x = array([1.0])
+    with counting() as counts:
+        xp.concat([x] * parts)
+    assert counts.launches.total() == launches
+
+
+def test_clip_and_sign_are_array_api_compats_own():
+    x = array([-2.0, float("nan"), 2.0])
+    with counting() as counts:
+        assert CUPY.to_numpy(xp.clip(x, -1.0, 1.0)).tolist()[::2] == [-1.0, 1.0]
+    assert counts.launches.total() > 15
+    assert sum(n for line, n in counts.waits.items() if "mask" in line) == 4
+    with counting() as counts:
+        xp.sign(x)
+    assert list(counts.waits.values()) == [1]
+
+
+def test_its_namespace_is_found_from_its_arrays():
+    assert common_namespace(x=TINY) is array_api_compat.array_namespace(TINY) is CUPY.xp is xp
+
+
+def test_arrays_in_place_keep_dtype_and_memory():
+    x = array([1.0, 2.0])
+    same = x
+    x += array([1.0, 1.0], "float64")
+    assert x is same
+    assert x.dtype == np.float32
+    with pytest.raises(TypeError, match="same_kind"):
+        array([1], "int64").__iadd__(array([0.5]))
