@@ -7,13 +7,20 @@ import importlib.util
 import inspect
 import re
 import shlex
+import subprocess
+import sys
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import typer.main
 
+import pluggable_mlp.cli
+from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.cli.commands import app
 from pluggable_mlp.cli.options import widths
+from pluggable_mlp.data.named import PUBLISHED
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
@@ -185,6 +192,10 @@ def check_commands(text):
         if program == "pluggable-mlp" and name != "--help":
             command = typer.main.get_command(app).commands[name]
             given = command.make_context(name, arguments).params if arguments else {}
+            for spec in (given.get("backends") or given.get("backend") or "numpy").split(","):
+                check_backend(spec)
+            data = given.get("data") or "digits"
+            assert data in ("digits", *PUBLISHED) or Path(data).suffix, f"{data} is no data set"
             if name == "train":
                 settings = {key: given[key] for key in given if hasattr(Settings, key)}
                 Settings(**settings | {"hidden": widths(settings.get("hidden", "100"))})
@@ -193,9 +204,17 @@ def check_commands(text):
             assert all(f'"{word}"' in script for word in arguments if word.startswith("--")), name
 
 
+def check_backend(spec):
+    """A backend that there is, and a device that it can have, whatever is here."""
+    with suppress(BackendUnavailable):
+        get_backend(spec)
+
+
 @EVERY_PAGE
 def test_commands_are_real(page):
     check_commands(TEXTS[page])
+    for spec in re.findall(r"[`\"](\w+:(?:cpu|gpu|cuda|device|\d)[\w:]*)[`\"]", TEXTS[page]):
+        check_backend(spec)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +224,10 @@ def test_commands_are_real(page):
         ("pluggable-mlp compare --steps 3", typer.BadParameter.__base__),  # no --backends
         ("pluggable-mlp train --optimizer adm", ValueError),
         ("pluggable-mlp trian --epochs 3", KeyError),
+        ("pluggable-mlp train --backend pytorch", ValueError),
+        ("pluggable-mlp compare --backends numpy,tensorflow", ValueError),
+        ("pluggable-mlp evaluate run --backend array_api_strict:gpu", ValueError),
+        ("pluggable-mlp train --data fashion_mnist", AssertionError),
         ("python docs/include.py --chekc", AssertionError),
     ],
 )
@@ -212,3 +235,43 @@ def test_a_command_that_is_not_real_is_noticed(line, error):
     for text in (f"```sh\n{line}\n```\n", f"see `{line}`"):
         with pytest.raises(error):
             check_commands(text)
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+REQUIREMENTS = [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]
+
+
+def unknown_installs(text):
+    """What a page gives to pip that is neither an extra nor a requirement of the project."""
+    extras = re.findall(r"'(?:\.|pluggable-mlp)\[([^]]+)\]'", text)
+    packages = re.findall(r"pip install (?:-e )?([a-z][\w-]*)", text)
+    known = {re.match(r"[\w-]+", line)[0] for line in REQUIREMENTS}
+    return {name for names in extras for name in names.split(",")} - set(EXTRAS) | (
+        set(packages) - known
+    )
+
+
+@pytest.mark.parametrize("page", [*TEXTS, "CONTRIBUTING.md"])
+def test_what_is_to_be_installed_exists(page):
+    assert unknown_installs((ROOT / page).read_text("utf-8")) == set()
+
+
+def test_an_install_that_does_not_exist_is_noticed():
+    text = "`pip install -e '.[pytorch,jax]'`, `'.[cupy12]'`, `pip install array-api-script`"
+    assert unknown_installs(text) == {"pytorch", "cupy12", "array-api-script"}
+
+
+def test_the_readme_names_every_exit_code():
+    (said,) = re.findall(r"Exit codes: ([^.]*)", " ".join(TEXTS["README.md"].split()))
+    (meant,) = re.findall(r"Exit codes: ([^.]*)", " ".join(pluggable_mlp.cli.__doc__.split()))
+    assert set(re.findall(r"\d+", said)) == set(re.findall(r"\d+", meant)) >= {"0", "1", "2", "3"}
+
+
+def test_the_readme_names_every_file_of_a_run(tmp_path):
+    (said,) = re.findall(r"writes a folder: (.*?)\.\s", TEXTS["README.md"], flags=re.DOTALL)
+    arguments = ["train", "--hidden", "4", "--epochs", "1", "--output", str(tmp_path / "run")]
+    program = "from pluggable_mlp.cli import main; main()"
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True)
+    files = {file.name for file in (tmp_path / "run").iterdir()}
+    assert set(re.findall(r"`(\w+\.\w+)`", said)) == files
