@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pluggable_mlp.backends import BackendUnavailable, available_backends, get_backend
     from pluggable_mlp.network.mlp import MLP
-    from pluggable_mlp.training import SGD, Training, make_optimizer, make_schedule, train
+    from pluggable_mlp.training import (
+        SGD,
+        DivergenceError,
+        Training,
+        make_optimizer,
+        make_schedule,
+        train,
+    )
 
 __all__ = [
     "MLP",
     "SGD",
     "BackendUnavailable",
+    "DivergenceError",
     "Training",
     "available_backends",
     "get_backend",

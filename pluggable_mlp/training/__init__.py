@@ -1,5 +1,6 @@
 """Training: optimizers, the loop over epochs and batches, metrics, saved parameters."""
 
+from pluggable_mlp.training.loop import DivergenceError
 from pluggable_mlp.training.optimizers import OPTIMIZERS, SGD, Optimizer, make_optimizer
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 from pluggable_mlp.training.train import Training, train
@@ -8,6 +9,7 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "DivergenceError",
     "Optimizer",
     "Training",
     "make_optimizer",

@@ -1,18 +1,17 @@
 """The training loop: epochs over shuffled mini-batches, and what is measured in them.
 
-Nothing waits for the device within an epoch: losses stay there as 0-d arrays and are read once
-it ends.  Which array library, which rounding, which optimizer: the loop does not know.
+Nothing waits for the device within an epoch: losses stay there as 0-d arrays and are read at
+once when it ends.  Which array library, which rounding, which optimizer: the loop does not know.
 """
 
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic, arithmetic_of
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batches import Examples
@@ -24,13 +23,33 @@ from pluggable_mlp.training.metrics import (
 )
 from pluggable_mlp.training.optimizers import AnyOptimizer
 from pluggable_mlp.training.placed_steps import compiled, make_placed_step
+from pluggable_mlp.training.records import Loss, LossRecord, is_finite
 from pluggable_mlp.training.steps import check_full_batch, first_model
 
-__all__ = ["Epoch", "evaluate", "training_epochs"]
+__all__ = ["DivergenceError", "Epoch", "evaluate", "training_epochs"]
 
-Stack = Callable[[list[Array]], Array]
 
-_SCALARS_A_STACK = 128  # a fixed number: some libraries compile one kernel for each length
+class DivergenceError(ArithmeticError):
+    """Training has diverged: the loss of an epoch, or a parameter after it, is not finite.
+
+    Attributes
+    ----------
+    epoch : int
+        The first epoch of which this is true; what the ones before reached is not touched.
+    reached : Training or None
+        From `train`: the parameters and the history before that epoch.
+    """
+
+    def __init__(self, epoch: int, found: str) -> None:
+        super().__init__(epoch, found)
+        self.epoch, self.found = epoch, found
+        self.reached: Any = None
+
+    def __str__(self) -> str:
+        return (
+            f"training diverged in epoch {self.epoch}: {self.found}; try a smaller learning rate, "
+            "gradients clipped by clip_norm, or inputs scaled to about -1 to 1"
+        )
 
 
 @dataclass(frozen=True)
@@ -43,8 +62,9 @@ class Epoch:
         How many epochs are done.
     parameters, state
         Of the network, averaged if the optimizer averages, and of the optimizer.
-    train_loss : float
-        The mean loss of the epoch's examples, each taken before its own step.
+    train_loss : float, or list of float
+        The mean loss of the epoch's examples, each taken before its own step; where parameters
+        have leading axes, lists of their shape, a number for each network.
     seconds : float
         Wall-clock time of the epoch.
     """
@@ -52,58 +72,8 @@ class Epoch:
     number: int
     parameters: Parameters
     state: Any
-    train_loss: float
+    train_loss: Loss
     seconds: float
-
-
-class LossRecord:
-    """Losses of consecutive batches, kept on the device until they are read."""
-
-    def __init__(self, stack: Stack, backend: Any) -> None:
-        self._losses = _Scalars(stack, backend)
-        self._weights = _Scalars(stack, backend)
-        self._counts: list[int] = []
-
-    def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
-        """Note the mean loss, 0-d, of `count` examples; and their total weight, 0-d, if any.
-
-        Either all batches of a record have a weight, or none.
-        """
-        self._losses.add(loss)
-        if weight is None:
-            self._counts.append(count)
-        else:
-            self._weights.add(weight)
-
-    def mean(self) -> float:
-        """Return the mean over all examples: waits for the device.
-
-        The sum is exact before its rounding (math.fsum), so it is the same on every host.
-        """
-        weights = self._counts or self._weights.read()
-        pairs = zip(self._losses.read(), weights, strict=True)
-        return math.fsum(loss * weight for loss, weight in pairs) / math.fsum(weights)
-
-
-class _Scalars:
-    """Numbers that stay on the device, stacked, until they are read all at once."""
-
-    def __init__(self, stack: Stack, backend: Any) -> None:
-        self._stack, self._backend = stack, backend
-        self._recent: list[Array] = []
-        self._stacks: list[Array] = []
-
-    def add(self, scalar: Array) -> None:
-        """Keep a 0-d array."""
-        self._recent.append(scalar)
-        if len(self._recent) == _SCALARS_A_STACK:
-            self._stacks.append(self._stack(self._recent))
-            self._recent = []
-
-    def read(self) -> list[float]:
-        """Return all of them: waits for the device."""
-        stacked = [x for stack in self._stacks for x in self._backend.to_numpy(stack).tolist()]
-        return stacked + [float(self._backend.to_numpy(scalar)) for scalar in self._recent]
 
 
 def training_epochs(
@@ -124,6 +94,11 @@ def training_epochs(
 
     `on_batch(count)` is told how many examples each step took; the other arguments are those
     of `pluggable_mlp.train`, already checked.
+
+    Raises
+    ------
+    DivergenceError
+        In the place of an epoch whose loss or whose parameters are not finite.
     """
     bound = arithmetic_of(arithmetic, backend)
     check_full_batch(mlp, optimizer, examples, batch_size)
@@ -139,24 +114,47 @@ def training_epochs(
     )
     stack = compiled(bound.xp.stack, backend, bound) or bound.xp.stack
     numbers = itertools.count()
+    # A single batch of all examples needs no order.
+    shuffled = shuffle and batch_size < len(examples)
+    order = _order(backend, seed, 1, len(examples)) if shuffled else None
     for number in range(1, epochs + 1):
         begin = time.perf_counter()
-        record = LossRecord(stack, backend)
-        # A single batch of all examples needs no order.
-        shuffled = shuffle and batch_size < len(examples)
-        order = _order(backend, seed, number, len(examples)) if shuffled else None
+        record = LossRecord(bound.xp, stack, backend)
         for start in range(0, len(examples), batch_size):
             loss, weight, model = take_step(model, order, start, next(numbers))
             count = min(batch_size, len(examples) - start)
             record.add(loss, count, weight)
             if on_batch:
                 on_batch(count)
+        if shuffled and number < epochs:  # drawn here, while the device still computes
+            order = _order(backend, seed, number + 1, len(examples))
         train_loss = record.mean()
+        _refuse_divergence(bound.xp, number, train_loss, model.parameters)
         model = model._replace(state=optimizer.after_epoch(model.state, train_loss))
         backend.synchronize()
         seconds = time.perf_counter() - begin
         trained = _named_as(parameters, model.parameters)
         yield Epoch(number, trained, model.state, train_loss, seconds)
+
+
+def _refuse_divergence(xp: Namespace, epoch: int, loss: Loss, parameters: Parameters) -> None:
+    """Raise where an epoch's loss, or a parameter after it, is NaN or infinite: waits once.
+
+    Raises
+    ------
+    DivergenceError
+        Naming the epoch and what is not finite.
+    """
+    if not is_finite(loss):
+        raise DivergenceError(epoch, f"its loss is {loss}")
+    finite = {
+        f"parameters[{index}][{name!r}]": xp.all(xp.isfinite(array))
+        for index, layer in enumerate(parameters)
+        for name, array in layer.items()
+    }
+    if not bool(xp.all(xp.stack(list(finite.values())))):
+        name = next(name for name, flag in finite.items() if not bool(flag))
+        raise DivergenceError(epoch, f"{name} holds NaN or infinity after it")
 
 
 def _named_as(first: Parameters, tree: Parameters) -> Parameters:
@@ -184,7 +182,7 @@ def evaluate(
     be right), else "r2" and "mean_absolute_error".  Nothing is changed.
     """
     bound = arithmetic_of(arithmetic, backend)
-    record = LossRecord(bound.xp.stack, backend)
+    record = LossRecord(bound.xp, bound.xp.stack, backend)
     outputs = []
     for x, labels, weights in examples.batches(bound, batch_size):
         logits, _ = mlp.forward(parameters, x, bound)

@@ -10,8 +10,9 @@ from pluggable_mlp.hyperparameters import as_count, as_number
 from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.loop import Epoch, training_epochs
+from pluggable_mlp.training.loop import DivergenceError, Epoch, training_epochs
 from pluggable_mlp.training.optimizers import SGD, AnyOptimizer
+from pluggable_mlp.training.records import Loss
 from pluggable_mlp.training.weights import class_weights_of_examples
 
 __all__ = ["Training", "make_examples", "train"]
@@ -26,11 +27,11 @@ class Training:
     parameters : list of dict of arrays
         The trained parameters, on the backend.
     history : list of float
-        The mean training loss of each epoch.
+        The mean training loss of each epoch; see `Epoch.train_loss`.
     """
 
     parameters: Parameters
-    history: list[float]
+    history: list[Loss]
 
 
 def make_examples(
@@ -86,7 +87,10 @@ def _as_inputs(backend: Any, inputs: Any, dtype: str, scale: float | None) -> Ar
         raise ValueError(
             f"inputs are {moved.dtype}, expected floats, or uint8 with scale=1/256; convert them"
         )
-    return xp.astype(moved, getattr(xp, dtype), copy=False)
+    floating = getattr(xp, dtype)
+    if not bool(xp.all(xp.abs(moved) <= float(xp.finfo(floating).max))):  # NaN fails it, too
+        raise ValueError(f"inputs hold NaN, infinity or numbers beyond {dtype}; scale or drop them")
+    return xp.astype(moved, floating, copy=False)
 
 
 def _as_labels(backend: Any, labels: Any, dtype: str) -> Array:
@@ -155,6 +159,9 @@ def train(
     ------
     ValueError, TypeError
         If an argument does not fit; the message names it, what came and what was expected.
+    DivergenceError
+        If the loss or the parameters of an epoch are not finite; its `reached` is the `Training`
+        before that epoch.
     """
     _check_kinds(mlp, backend, optimizer)
     epochs = as_count("epochs", epochs, at_least=1)
@@ -177,24 +184,27 @@ def train(
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
     else:
         _check_start(mlp, parameters, examples)
-    history = []
-    for epoch in training_epochs(
-        mlp,
-        parameters,
-        examples,
-        backend=backend,
-        optimizer=optimizer or SGD(),
-        arithmetic=arithmetic,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        shuffle=shuffle,
-    ):
-        history.append(epoch.train_loss)
-        parameters = epoch.parameters
-        if on_epoch:
-            on_epoch(epoch)
-    return Training(parameters, history)
+    result = Training(parameters, [])
+    try:
+        for epoch in training_epochs(
+            mlp,
+            parameters,
+            examples,
+            backend=backend,
+            optimizer=optimizer or SGD(),
+            arithmetic=arithmetic,
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=seed,
+            shuffle=shuffle,
+        ):
+            result = Training(epoch.parameters, [*result.history, epoch.train_loss])
+            if on_epoch:
+                on_epoch(epoch)
+    except DivergenceError as error:
+        error.reached = result
+        raise
+    return result
 
 
 def _check_kinds(mlp: Any, backend: Any, optimizer: Any) -> None:

@@ -1,13 +1,16 @@
 """The loop: what it visits, what it reports, what it waits for, and that a seed decides it."""
 
+import math
 import re
 
 import array_api_strict as strict
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, get_backend, randomness, train
+from pluggable_mlp import MLP, SGD, DivergenceError, Training, get_backend, randomness, train
+from pluggable_mlp.arithmetic import ARITHMETICS
 from pluggable_mlp.network.normalization import BatchNorm
+from pluggable_mlp.training import loop
 from pluggable_mlp.training.loop import evaluate, training_epochs
 from pluggable_mlp.training.optimizers import LBFGS
 from pluggable_mlp.training.train import make_examples
@@ -126,12 +129,15 @@ def test_losses_and_parameters_against_a_naive_loop(backend, shuffle):
 
 
 class Told:
-    """A loss that is the mean of what it is told, and that no parameter can change."""
+    """A loss that is the mean of what it is told, times a factor: no parameter can change it."""
 
     targets = "numbers"
 
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
     def __call__(self, arithmetic, z, targets, weights=None):
-        return arithmetic.xp.mean(targets), arithmetic.xp.zeros_like(z)
+        return arithmetic.xp.mean(targets) * self.factor, arithmetic.xp.zeros_like(z)
 
     def predict(self, arithmetic, z):
         return z
@@ -171,9 +177,10 @@ def test_on_batch_is_told_each_steps_count():
 
 
 def events(monkeypatch, spoil=None):
-    """Train 140 steps an epoch on a device; what happened, in order, a letter each.
+    """Train two epochs of 140 steps on a device; what happened, in order, a letter each.
 
-    "s" is a step, "r" a read: whatever makes the host wait for the device.
+    "s" is a step, "o" a new order, "R" an array that is read, "w" whatever else makes the host
+    wait for the device.
     """
     log: list[str] = []
     backend = get_backend("array_api_strict:device1")
@@ -181,9 +188,9 @@ def events(monkeypatch, spoil=None):
     examples.inputs.to_device(strict.Device("CPU_DEVICE"))  # as it is spelt, before it is noted
     array = type(examples.inputs)
 
-    def noting(method):
+    def noting(method, letter="w"):
         def noted(*arguments, **keywords):
-            log.append("r")
+            log.append(letter)
             return method(*arguments, **keywords)
 
         return noted
@@ -192,8 +199,9 @@ def events(monkeypatch, spoil=None):
     for name in (*waits, "to_device", "__dlpack__", "__iter__"):
         if hasattr(array, name):
             monkeypatch.setattr(array, name, noting(getattr(array, name)))
-    for name in ("to_numpy", "synchronize"):
-        monkeypatch.setattr(backend, name, noting(getattr(backend, name)))
+    monkeypatch.setattr(backend, "to_numpy", noting(backend.to_numpy, "R"))
+    monkeypatch.setattr(backend, "synchronize", noting(backend.synchronize))
+    monkeypatch.setattr(loop, "permutation", noting(randomness.permutation, "o"))
 
     class Spoilt:
         statistics = mlp.statistics
@@ -208,7 +216,8 @@ def events(monkeypatch, spoil=None):
     return "".join(log)
 
 
-WAITS_AT_THE_END_ONLY = r"(s{140}r+){2}"
+# The losses are read at once, and the next epoch's order is there before the host waits for them.
+WAITS_AT_THE_END_ONLY = r"os{140}oRw+s{140}Rw+"
 
 
 def test_nothing_waits_for_the_device_within_an_epoch(monkeypatch):
@@ -262,3 +271,42 @@ def test_evaluate(backend):
     right = sum(int(row.argmax() == label) for row, label in zip(logits, labels, strict=True))
     assert 0 < right < 10
     assert result["accuracy"] == right / 10
+
+
+def diverging(loss="squared", **changes):
+    """Squared losses whose gradient is too steep: the weight grows 511-fold at every step."""
+    mlp = MLP([1, 1], loss=loss)
+    x = np.asarray([[16.0], [-16.0]])
+    settings = {"optimizer": SGD(1.0), "batch_size": 2, "epochs": 100, "shuffle": False}
+    return train(mlp, x, x[:, 0] / 2, backend=get_backend("numpy"), **settings | changes)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_divergence_is_an_error_that_keeps_what_was_reached(arithmetic, dtype):
+    epochs = []
+    settings = {"dtype": dtype, "arithmetic": arithmetic, "on_epoch": epochs.append}
+    with pytest.raises(DivergenceError, match="training diverged in epoch .*; try a smaller") as e:
+        diverging(**settings)
+    assert [epoch.number for epoch in epochs] == list(range(1, e.value.epoch))
+    reached = e.value.reached
+    assert reached.history == [epoch.train_loss for epoch in epochs]
+    assert all(np.isfinite(loss) for loss in reached.history)
+    assert reached.history[-1] > 1e30
+    assert all(np.isfinite(w).all() for layer in reached.parameters for w in layer.values())
+    assert reached.parameters is epochs[-1].parameters
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_parameters_that_the_last_step_spoilt_are_no_result():
+    """The loss is taken before the step: that of the only epoch is 0.48, and W then infinite."""
+    with pytest.raises(DivergenceError, match=r"epoch 1: parameters\[0\]\['W'\] holds NaN or inf"):
+        diverging(optimizer=SGD(3e38), epochs=1)
+
+
+def test_divergence_in_the_first_epoch_leaves_the_start():
+    start = MLP([1, 1], loss="squared").initialize(seed=3, backend=get_backend("numpy"))
+    with pytest.raises(DivergenceError, match="epoch 1: its loss is nan") as error:
+        diverging(loss=Told(math.nan), parameters=start)
+    assert error.value.reached == Training(start, [])

@@ -154,6 +154,8 @@ def test_each_epoch_is_told():
         ({"scale": 1 / 256}, ValueError, "inputs are float64 with scale=.*, expected uint8"),
         ({"inputs": np.zeros((8, 4))}, ValueError, r"inputs has shape \(8, 4\), expected .* 3\)"),
         ({"inputs": np.zeros(3)}, ValueError, r"inputs has shape \(3,\), expected \(examples, 3\)"),
+        ({"inputs": np.full((8, 3), np.nan)}, ValueError, "inputs hold NaN, infinity or"),
+        ({"inputs": np.full((8, 3), 1e39)}, ValueError, "inputs hold .* beyond float32"),
         ({"inputs": np.zeros((0, 3))}, ValueError, r"inputs has shape \(0, 3\), expected"),
         ({"labels": LABELS[:5]}, ValueError, r"labels have shape \(5,\), expected \(8,\)"),
         ({"labels": LABELS + 1}, ValueError, "labels run from 1 to 2, expected 0 to 1"),

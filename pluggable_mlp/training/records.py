@@ -1,0 +1,90 @@
+"""The losses of an epoch, which stay on the device until they are read, all at once.
+
+Shapes: a batch's loss is (…), one number a network.  What is done with the mean is the loop's
+business.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from pluggable_mlp.arrays import Array, Namespace
+
+__all__ = ["Loss", "LossRecord", "is_finite"]
+
+Loss: TypeAlias = Any
+"""On the host: a float, or nested lists of floats where parameters have leading axes."""
+
+Stack = Callable[[list[Array]], Array]
+
+_LOSSES_A_STACK = 128  # a fixed number: some libraries compile a kernel for each length
+
+
+class LossRecord:
+    """Losses of consecutive batches, kept on the device until they are read."""
+
+    def __init__(self, xp: Namespace, stack: Stack, backend: Any) -> None:
+        self._losses = _Kept(xp, stack, backend)
+        self._weights = _Kept(xp, stack, backend)
+        self._counts: list[int] = []
+
+    def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
+        """Note the mean loss (…) of `count` examples; and their total weight, 0-d, if any.
+
+        Either all batches of a record have a weight, or none.
+        """
+        self._losses.add(loss)
+        if weight is None:
+            self._counts.append(count)
+        else:
+            self._weights.add(weight)
+
+    def mean(self) -> Loss:
+        """Return the mean over all examples, of each network: waits for the device."""
+        return _weighted_mean(self._losses.read(), self._counts or self._weights.read())
+
+
+class _Kept:
+    """Arrays of one shape that stay on the device, stacked, until they are read all at once."""
+
+    def __init__(self, xp: Namespace, stack: Stack, backend: Any) -> None:
+        self._xp, self._stack, self._backend = xp, stack, backend
+        self._recent: list[Array] = []
+        self._stacks: list[Array] = []
+
+    def add(self, array: Array) -> None:
+        """Keep an array."""
+        self._recent.append(array)
+        if len(self._recent) == _LOSSES_A_STACK:
+            self._stack_recent()
+
+    def read(self) -> list[Any]:
+        """Return all of them as numbers or lists of numbers: waits for the device, once."""
+        if self._recent:
+            self._stack_recent()
+        whole = self._stacks[0] if len(self._stacks) == 1 else self._xp.concat(self._stacks)
+        numbers: list[Any] = self._backend.to_numpy(whole).tolist()
+        return numbers
+
+    def _stack_recent(self) -> None:
+        self._stacks.append(self._stack(self._recent))
+        self._recent = []
+
+
+def is_finite(loss: Loss) -> bool:
+    """Return whether a loss is a finite number, or all of its networks' are."""
+    return all(map(is_finite, loss)) if isinstance(loss, list) else math.isfinite(loss)
+
+
+def _weighted_mean(losses: Sequence[Any], weights: Sequence[float]) -> Loss:
+    """Return the mean of numbers, or of lists of numbers place by place; NaN beyond all floats.
+
+    The sum is exact before its rounding (math.fsum), so it is the same on every host.
+    """
+    if isinstance(losses[0], list):
+        return [_weighted_mean(of_one, weights) for of_one in zip(*losses, strict=True)]
+    try:
+        products = [loss * weight for loss, weight in zip(losses, weights, strict=True)]
+        return math.fsum(products) / math.fsum(weights)
+    except (OverflowError, ValueError):  # what fsum raises for a sum that is no finite number
+        return math.nan
