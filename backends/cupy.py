@@ -5,11 +5,17 @@ from typing import Any
 
 import array_api_compat.cupy
 import cupy
+from cupyx.scipy import special
+
+from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .transfer import ArrayLibrary
 
 __all__ = ["CupyBackend"]
+
+# One kernel each, and NaN stays: `_clip` in cupy/_core/_routines_math.pyx, `sign` in _math/misc.py.
+offer(array_api_compat.cupy, clip=cupy.clip, erf=special.erf, sign=cupy.sign)
 
 
 class CupyBackend(ArrayLibrary):

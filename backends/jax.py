@@ -8,12 +8,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy import special
+
+from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .jax_compile import CompiledFunction
 from .transfer import ArrayLibrary
 
 __all__ = ["JaxBackend"]
+
+offer(jnp, erf=special.erf)
 
 _INSTALL = "install JAX for your device (https://docs.jax.dev/en/latest/installation.html)"
 

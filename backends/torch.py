@@ -7,11 +7,20 @@ import array_api_compat.torch
 import numpy as np
 import torch
 
+from pluggable_mlp.shortcuts import offer
+
 from .contract import BackendUnavailable
 from .torch_compile import CompiledFunction
 from .transfer import ArrayLibrary
 
 __all__ = ["TorchBackend"]
+
+
+def _take(x: Any, indices: Any, *, axis: int) -> Any:
+    return torch.index_select(x, axis, indices)  # array-api-compat looks for negative indices first
+
+
+offer(array_api_compat.torch, take=_take)
 
 
 class TorchBackend(ArrayLibrary):

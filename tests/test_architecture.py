@@ -20,6 +20,7 @@ WITHOUT_ARRAY_LIBRARY = (
     "network",
     "training",
     "arrays.py",
+    "shortcuts.py",
     "names.py",
     "hyperparameters.py",
 )
@@ -49,7 +50,12 @@ def foreign_imports(source: str) -> list[str]:
 
 def network_imports(source: str) -> list[str]:
     """Imports of the package that a backend may not need."""
-    allowed = ("pluggable_mlp.arrays.", "pluggable_mlp.names.", "pluggable_mlp.backends.")
+    allowed = (
+        "pluggable_mlp.arrays.",
+        "pluggable_mlp.shortcuts.",
+        "pluggable_mlp.names.",
+        "pluggable_mlp.backends.",
+    )
     ours = [name for name in imported(ast.parse(source)) if name.startswith("pluggable_mlp")]
     return [name for name in ours if not name.startswith(allowed)]
 

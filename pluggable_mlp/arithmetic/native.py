@@ -11,6 +11,7 @@ from typing import Any
 from pluggable_mlp.arithmetic.reproducible.error_function import erf
 from pluggable_mlp.arithmetic.running import RunAll, one_by_one
 from pluggable_mlp.arrays import Array, DType, Namespace, by_columns
+from pluggable_mlp.shortcuts import own
 
 __all__ = ["Native"]
 
@@ -46,7 +47,7 @@ class Native:
         self.sqrt = xp.sqrt
         self.multiply = operator.mul
         # The standard has no erf: a library's own where there is one, else the portable one.
-        self.erf = getattr(xp, "erf", None) or partial(erf, xp)
+        self.erf = own(xp, "erf") or partial(erf, xp)
 
     def term(self, x: Array) -> Array:
         """Return x: any number may be added."""

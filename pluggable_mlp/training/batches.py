@@ -11,6 +11,7 @@ from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array, DType, device_of
+from pluggable_mlp.shortcuts import take
 
 __all__ = ["Batch", "Examples"]
 
@@ -75,10 +76,10 @@ class Examples:
         if order is None and size == len(self):  # gathered, the whole data set would be copied
             return self._factor(arithmetic, self.inputs), self.labels, self.weights
         places = start + xp.arange(size, dtype=xp.int64, device=device_of(self.labels))
-        return self._taken(arithmetic, places if order is None else xp.take(order, places, axis=0))
+        return self._taken(arithmetic, places if order is None else take(xp, order, places))
 
     def _taken(self, arithmetic: Arithmetic, places: Array) -> Batch:
-        return self._batch(arithmetic, lambda array: arithmetic.xp.take(array, places, axis=0))
+        return self._batch(arithmetic, lambda array: take(arithmetic.xp, array, places))
 
     def _batch(self, arithmetic: Arithmetic, choose: Callable[[Array], Array]) -> Batch:
         weights = None if self.weights is None else choose(self.weights)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.network.losses import TargetKind
+from pluggable_mlp.shortcuts import take
 
 __all__ = ["class_weights_of_examples"]
 
@@ -76,7 +77,7 @@ def _looked_up(
         )
     weights = _balanced(xp, indices, classes) if text else _given(classes, class_weight)
     table = xp.asarray(weights, dtype=dtype, device=indices.device)
-    return xp.take(table, xp.astype(indices, xp.int64), axis=0)
+    return take(xp, table, xp.astype(indices, xp.int64))
 
 
 def _balanced(xp: Namespace, indices: Array, classes: int) -> list[float]:

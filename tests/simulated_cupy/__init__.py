@@ -24,6 +24,8 @@ It does not imitate rounding: where CuPy rounds as it likes, this rounds as NumP
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module, util
 from pathlib import Path
 from types import ModuleType
@@ -38,11 +40,26 @@ from tests.simulated_cupy.functions import libraries, module
 __all__ = ["SimulatedCupyBackend", "counting", "ndarray", "xp"]
 
 
+@contextmanager
+def _in_place(modules: dict[str, ModuleType]) -> Iterator[None]:
+    """Let these modules be imported under their names; what else is imported meanwhile stays."""
+    before = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for name, module_before in before.items():
+            if module_before is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module_before
+
+
 def _wrapper(cupy: dict[str, ModuleType]) -> ModuleType:
     """Return array-api-compat's namespace for CuPy, its own source read over these modules."""
     package = module("array_api_compat.simulated_cupy")
     package.__path__ = [str(Path(array_api_compat.__file__).parent / "cupy")]
-    with mock.patch.dict(sys.modules, cupy | {package.__name__: package}):
+    with _in_place(cupy | {package.__name__: package}):
         aliases = import_module(f"{package.__name__}._aliases")
     theirs = {name: getattr(aliases, name) for name in aliases.__all__}
     return module("array_api_compat.cupy", **{**vars(cupy["cupy"]), **theirs})
@@ -55,7 +72,7 @@ def _backend(cupy: dict[str, ModuleType], xp: ModuleType) -> Any:
     spec = util.spec_from_file_location(name, source)
     made = util.module_from_spec(spec)
     with (
-        mock.patch.dict(sys.modules, cupy | {"array_api_compat.cupy": xp, name: made}),
+        _in_place(cupy | {"array_api_compat.cupy": xp, name: made}),
         mock.patch.object(array_api_compat, "cupy", xp, create=True),
     ):
         spec.loader.exec_module(made)

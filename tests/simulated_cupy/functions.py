@@ -1,5 +1,6 @@
 """The functions of the simulated CuPy, as its modules have them."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
@@ -112,6 +113,10 @@ def unique(a: ndarray, *, equal_nan: bool = True, **wanted: bool) -> tuple[ndarr
     return tuple(map(ndarray, found if isinstance(found, tuple) else (found,)))
 
 
+def _erf(x: Any) -> Any:
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x), dtype=x.dtype)
+
+
 def _attribute(name: str) -> Any:
     """Return what `cupy` has under a name: here, what NumPy has, on the device."""
     value = getattr(np, name)
@@ -157,4 +162,7 @@ def libraries() -> dict[str, ModuleType]:
         clip=lambda a, low=None, high=None: a.clip(low, high),
         **{function.__name__: function for function in functions},
     )
-    return {module.__name__: module for module in (cupy, cuda, device, runtime)}
+    special = module("cupyx.scipy.special", erf=partial(elementwise, "erf", _erf))
+    scipy = module("cupyx.scipy", special=special)
+    made = (cupy, cuda, device, runtime, module("cupyx", scipy=scipy), scipy, special)
+    return {module.__name__: module for module in made}

@@ -5,6 +5,7 @@ from typing import Any
 from pluggable_mlp.arithmetic.reproducible.exponential import exp
 from pluggable_mlp.arithmetic.reproducible.rounding import flush, keep_nan, type_name
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.shortcuts import clip, sign
 
 # benchmarks/polynomials.py: erf x = x P(x^2)/Q(x^2) for |x| <= 3.95, relative error below 2^-28.
 ERF_UPPER = (
@@ -100,16 +101,16 @@ def erf(xp: Any, x: Array) -> Array:
     """
     x = flush(xp, x)
     if type_name(xp, x) == "float32":
-        term = xp.astype(xp.clip(x, -3.95, 3.95), xp.float64)
+        term = xp.astype(clip(xp, x, -3.95, 3.95), xp.float64)
         square = term * term
         term *= _polynomial(square, ERF_UPPER)
         term *= 1.0 / _polynomial(square, ERF_LOWER)
         return keep_nan(xp, x, xp.astype(term, xp.float32))
     magnitude = xp.abs(x)
-    y = _erf_of_medium(xp.clip(magnitude, SMALL, MEDIUM))
-    y = xp.where(magnitude < MEDIUM, y, _erf_of_large(xp, xp.clip(magnitude, MEDIUM, LARGE)))
-    y *= xp.sign(x)
-    y = xp.where(magnitude < SMALL, _erf_of_small(xp.clip(x, -SMALL, SMALL)), y)
+    y = _erf_of_medium(clip(xp, magnitude, SMALL, MEDIUM))
+    y = xp.where(magnitude < MEDIUM, y, _erf_of_large(xp, clip(xp, magnitude, MEDIUM, LARGE)))
+    y *= sign(xp, x)
+    y = xp.where(magnitude < SMALL, _erf_of_small(clip(xp, x, -SMALL, SMALL)), y)
     return keep_nan(xp, x, y)
 
 

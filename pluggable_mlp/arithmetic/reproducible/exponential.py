@@ -11,6 +11,7 @@ from typing import Any
 from pluggable_mlp.arithmetic.reproducible.rounding import keep_nan, type_name
 from pluggable_mlp.arithmetic.reproducible.tables import power_of_two, roots_of_two
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.shortcuts import clip
 
 # The least and the greatest number of each type whose exponential is normal and finite.
 FIRST = {"float32": -87.33654022216797, "float64": -708.3964185322641}
@@ -44,7 +45,7 @@ def exp(xp: Any, x: Array) -> Array:
     floating-point arithmetic", ACM Trans. Math. Softw. 15 (1989), with 64 table entries.
     """
     kind = type_name(xp, x)
-    clipped = xp.clip(x, FIRST[kind], LAST[kind])
+    clipped = clip(xp, x, FIRST[kind], LAST[kind])
     if kind == "float32":
         y = xp.astype(exp_of_float32(xp.astype(clipped, xp.float64)), xp.float32)
     else:

@@ -7,6 +7,7 @@ from pluggable_mlp.arithmetic.reproducible.quotient import quotient, to_25_place
 from pluggable_mlp.arithmetic.reproducible.rounding import flush, keep_nan, type_name
 from pluggable_mlp.arithmetic.reproducible.tables import power_of_two
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.shortcuts import clip, sign
 
 # benchmarks/polynomials.py: tanh x = x P(x^2)/Q(x^2) for |x| <= 4.51, relative error 2^-27.
 TANH_UPPER = (
@@ -31,11 +32,11 @@ def tanh(xp: Any, x: Array) -> Array:
     """
     x = flush(xp, x)
     if type_name(xp, x) == "float32":
-        halves = xp.astype(xp.clip(x, -9.02, 9.02), xp.float64)
+        halves = xp.astype(clip(xp, x, -9.02, 9.02), xp.float64)
         return xp.astype(_tanh_of_float32(halves), xp.float32)
     magnitude = xp.abs(x)
-    y = _tanh_of_magnitude(xp, xp.clip(magnitude, 2.0**-28, 20.0))
-    y *= xp.sign(x)
+    y = _tanh_of_magnitude(xp, clip(xp, magnitude, 2.0**-28, 20.0))
+    y *= sign(xp, x)
     # Below, x^3/3 is less than a quarter of the last place of x.
     return keep_nan(xp, x, xp.where(magnitude < 2.0**-28, x, y))
 

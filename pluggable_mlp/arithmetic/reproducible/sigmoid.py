@@ -13,6 +13,7 @@ from pluggable_mlp.arithmetic.reproducible.quotient import quotient, to_25_place
 from pluggable_mlp.arithmetic.reproducible.rounding import keep_nan, type_name
 from pluggable_mlp.arithmetic.reproducible.tables import power_of_two
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.shortcuts import clip
 
 # benchmarks/polynomials.py: log1p(x)/x for 0 <= x <= 1, relative error below 2^-28.
 LOG1P_UPPER = (0.0032073298419550648, 0.23098594932963623, 1.053615727888184, 0.9999999970062725)
@@ -27,12 +28,12 @@ def sigmoid(xp: Any, x: Array) -> Array:
     kind = type_name(xp, x)
     if kind == "float32":
         y = exp_of_float32(
-            xp.astype(xp.clip(x, FIRST[kind], 20.0), xp.float64), EXP_OF_SCALED_NEGATIVE
+            xp.astype(clip(xp, x, FIRST[kind], 20.0), xp.float64), EXP_OF_SCALED_NEGATIVE
         )
         y += 1.0
         y = xp.astype(1.0 / y, xp.float32)
     else:
-        y = keep_nan(xp, x, _sigmoid_of_negative(xp, -xp.clip(x, FIRST[kind], 40.0)))
+        y = keep_nan(xp, x, _sigmoid_of_negative(xp, -clip(xp, x, FIRST[kind], 40.0)))
     y *= xp.astype(x >= FIRST[kind], x.dtype)
     return y
 
@@ -68,7 +69,7 @@ def softplus(xp: Any, x: Array) -> Array:
     """
     kind = type_name(xp, x)
     part = _softplus_of_float32 if kind == "float32" else _softplus_of_float64
-    y = xp.astype(part(xp, xp.astype(xp.clip(x, FIRST[kind], 64.0), xp.float64)), x.dtype)
+    y = xp.astype(part(xp, xp.astype(clip(xp, x, FIRST[kind], 64.0), xp.float64)), x.dtype)
     y *= xp.astype(x >= FIRST[kind], x.dtype)
     return keep_nan(xp, x, xp.where(x > 64.0, x, y))
 

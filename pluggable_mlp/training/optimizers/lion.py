@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.hyperparameters import keep_number
+from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.optimizers.moments import average
 from pluggable_mlp.training.optimizers.weight_decay import shrink_weights
@@ -70,7 +71,7 @@ class Lion(Descent):
             parameters = shrink_weights(parameters, rate, self.weight_decay, arithmetic)
 
         def descend(w: Array, c: Array) -> Array:
-            step = arithmetic.multiply(xp.sign(c), -rate)
+            step = arithmetic.multiply(sign(xp, c), -rate)
             step += w
             return step
 

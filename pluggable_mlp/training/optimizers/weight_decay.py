@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.hyperparameters import keep_number
+from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.optimizers.contract import GradientSteps
 from pluggable_mlp.training.optimizers.transforms import GradientTransform
 from pluggable_mlp.training.trees import Tree, map_weights
@@ -84,7 +85,7 @@ class L1(GradientTransform):
         """Return dW + l1 sign(W), and the other gradients as they are."""
 
         def add(dW: Array, W: Array) -> Array:
-            total = arithmetic.multiply(arithmetic.xp.sign(W), self.l1)
+            total = arithmetic.multiply(sign(arithmetic.xp, W), self.l1)
             total += dW
             return total
 

@@ -1,0 +1,50 @@
+"""A library's own function, where its array API namespace composes one of many, or has none.
+
+Each operation is a kernel on a GPU, which takes some microseconds to launch however little it does.
+array-api-compat composes `clip` and `sign` of CuPy of up to 26 kernels and waits for the device in
+between, and `take` of PyTorch of 4; the standard has no `erf`.  A backend says here what its
+library has for them.  The functions below call that, or else what every namespace has.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pluggable_mlp.arrays import Array, Namespace
+
+__all__ = ["clip", "offer", "own", "sign", "take"]
+
+_offered: dict[tuple[Namespace, str], Callable[..., Any]] = {}
+
+
+def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
+    """Name functions of the library behind `xp`.
+
+    Parameters
+    ----------
+    xp
+        The array API namespace of the library's arrays.
+    **functions
+        Some of `clip(x, low, high)`, `erf(x)`, `sign(x)` and `take(x, indices, axis=axis)`.  They
+        give what the functions of this file promise, `erf` within 8 units in the last place.
+    """
+    _offered.update({(xp, name): function for name, function in functions.items()})
+
+
+def own(xp: Namespace, name: str) -> Callable[..., Any] | None:
+    """Return the library's own function of that name, or None."""
+    return _offered.get((xp, name)) or getattr(xp, name, None)
+
+
+def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:
+    """Return `x` (floats, any shape) no smaller than `low` and no larger than `high`; NaN stays."""
+    return (_offered.get((xp, "clip")) or xp.clip)(x, low, high)
+
+
+def sign(xp: Namespace, x: Array) -> Array:
+    """Return -1, 0 or 1 for each element of `x` (floats, any shape); NaN stays."""
+    return (_offered.get((xp, "sign")) or xp.sign)(x)
+
+
+def take(xp: Namespace, x: Array, indices: Array) -> Array:
+    """Return the rows of `x` (n, …) at the indices (m,), which are at least 0 and less than n."""
+    return (_offered.get((xp, "take")) or xp.take)(x, indices, axis=0)

@@ -1,0 +1,81 @@
+"""What a library has for itself gives what every namespace gives, in one kernel."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import get_backend
+from pluggable_mlp.arithmetic import Native
+from pluggable_mlp.shortcuts import clip, own, sign, take
+from tests.simulated_cupy import SimulatedCupyBackend, counting
+
+POINTS = [-math.inf, -3.0, -0.5, -0.0, 0.0, 0.25, 2.0, math.inf, math.nan]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_they_give_what_numpy_gives(backend, dtype):
+    xp, x, host = backend.xp, backend.asarray(POINTS, dtype=dtype), np.asarray(POINTS, dtype=dtype)
+    rows, places = np.arange(12.0).reshape(4, 3), np.asarray([3, 0, 3, 1])
+    picked = take(xp, backend.asarray(rows), backend.asarray(places))
+    for ours, theirs in (
+        (clip(xp, x, -0.5, 1.5), np.clip(host, -0.5, 1.5)),
+        (sign(xp, x), np.sign(host)),
+        (picked, rows[places]),
+    ):
+        np.testing.assert_array_equal(backend.to_numpy(ours), theirs, strict=True)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda xp, x: clip(xp, x, -1.0, 1.0),
+        sign,
+        lambda xp, x: Native(xp).erf(x),
+        lambda xp, x: take(xp, x, xp.asarray([0])),
+    ],
+)
+def test_on_cupy_each_is_one_kernel_and_waits_for_nothing(function):
+    cupy = SimulatedCupyBackend()
+    x = cupy.asarray(POINTS)
+    with counting() as counts:
+        function(cupy.xp, x)
+    counts.launches.pop("upload", None)
+    assert counts.launches.total() == 1
+    assert not counts.waits
+
+
+def test_cupy_has_them():
+    cupy, special = pytest.importorskip("cupy"), pytest.importorskip("cupyx.scipy.special")
+    import array_api_compat.cupy as xp
+
+    import pluggable_mlp.backends.cupy  # noqa: F401 (it offers them)
+
+    for name, function in {"clip": cupy.clip, "sign": cupy.sign, "erf": special.erf}.items():
+        assert own(xp, name) is function
+
+
+def test_jax_has_an_error_function_of_its_own():
+    special = pytest.importorskip("jax.scipy.special")
+    assert Native(get_backend("jax:cpu").xp).erf is special.erf
+
+
+def test_take_is_one_operation_of_pytorch():
+    torch = pytest.importorskip("torch")
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Noting(TorchDispatchMode):
+        def __init__(self):
+            super().__init__()
+            self.called = []
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            self.called.append(str(function))
+            return function(*args, **(kwargs or {}))
+
+    backend = get_backend("torch")
+    x, places = backend.asarray([[1.0], [2.0]]), backend.asarray([1, 0])
+    with Noting() as noting:
+        take(backend.xp, x, places)
+    assert noting.called == ["aten.index_select.default"]
+    assert torch.equal(take(backend.xp, x, places), x[[1, 0]])
