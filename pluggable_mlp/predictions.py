@@ -1,44 +1,89 @@
-"""Predictions of a saved network for a file of examples, as rows for a table."""
+"""What a saved network makes of data: examples to measure it on, predictions as rows."""
 
+import warnings
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data import DataError, DataWarning, load_dataset
+from pluggable_mlp.data.conversion import matched
+from pluggable_mlp.data.loading import load_source
 from pluggable_mlp.data.unlabelled import load_inputs
-from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.runs import SavedRun
+from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.train import make_examples
 
-__all__ = ["predict_rows"]
+__all__ = ["measured_examples", "predict_rows"]
 
 _EXAMPLES_AT_ONCE = 1000
 
 
-def predict_rows(
-    mlp: MLP,
-    parameters: Parameters,
-    path: Path,
-    *,
-    scale: float | None,
-    dtype: str,
-    arithmetic: str,
-    backend: Any,
-) -> Iterator[list[Any]]:
-    """Return [class, probability of each class …] for every example of a file, as asked for.
+def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples:
+    """Return the examples that tell how good a saved run is, on the backend.
+
+    Parameters
+    ----------
+    run : SavedRun
+    data : str or None
+        As for `load_dataset`: their test part, or all examples where they have none.  None: the
+        test part of what the run was trained on.
+    backend : Backend
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, do not fit the network, hold a label that training never saw,
+        or are no longer what the run was trained on.
+    """
+    if data is None:
+        name, (inputs, labels) = run.settings.data, _own_test_part(run)
+    else:
+        source = load_source(data)
+        if source.test is None and data == run.settings.data:
+            warnings.warn(
+                f"{data}: the run was trained on most of these examples; without --data, those "
+                "that were kept for testing are measured",
+                DataWarning,
+                stacklevel=2,
+            )
+        part = source.train if source.test is None else source.test
+        name, (inputs, labels) = source.name, matched(source.name, "new", *part)
+    inputs = run.schema.inputs(name, inputs)
+    return make_examples(
+        run.mlp,
+        inputs,
+        run.schema.class_indices(name, labels),
+        backend=backend,
+        dtype=run.settings.dtype,
+        scale=run.schema.scale_of(inputs),
+    )
+
+
+def _own_test_part(run: SavedRun) -> tuple[Array, Array]:
+    """Return the inputs and the labels that training kept for testing."""
+    dataset = load_dataset(run.settings.data, run.settings.seed)
+    if dataset.sha256() != run.config["data_sha256"]:
+        raise DataError(
+            dataset.name,
+            "holds other data than the run was trained on (their SHA-256 differ)",
+            "to measure the run on these, name them with --data",
+        )
+    return dataset.test_inputs, dataset.labels_of(dataset.test_labels)
+
+
+def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]:
+    """Return [label, probability of each class …] for every example of a file, as asked for.
 
     The file is read and checked before the first: a fault in it leaves an old output alone.
 
     Parameters
     ----------
-    mlp, parameters
-        The network; its parameters are on the backend.
+    run : SavedRun
+        Its parameters are on the backend.
     path : Path
         Examples without labels; see `load_inputs`.
-    scale : float or None
-        What the integers of training data were multiplied by: integers of the file are, too.
-    dtype, arithmetic : str
-        As for training.
     backend : Backend
 
     Raises
@@ -46,15 +91,14 @@ def predict_rows(
     DataError
         If the file does not hold what the network takes.
     """
-    inputs = load_inputs(path, mlp.sizes[0])
-    if inputs.dtype == "uint8" and scale is None:
-        raise DataError(path, "holds integers of 8 bits, but training saw floats", "scale them")
-    factor = scale if inputs.dtype == "uint8" and scale is not None else 1.0
+    inputs = run.schema.inputs(str(path), load_inputs(path))
+    scale, dtype = run.schema.scale_of(inputs) or 1.0, run.settings.dtype
+    labels = run.schema.class_labels
 
     def rows_of(part: Array) -> Iterator[list[Any]]:
-        x = backend.asarray(part.astype(dtype) * factor, dtype=dtype)
-        rows = backend.to_numpy(mlp.predict_proba(parameters, x, arithmetic=arithmetic))
-        return ([int(row.argmax()), *row.tolist()] for row in rows)
+        x = backend.asarray(part.astype(dtype) * scale, dtype=dtype)
+        proba = run.mlp.predict_proba(run.parameters, x, arithmetic=run.settings.arithmetic)
+        return ([labels[row.argmax()], *row.tolist()] for row in backend.to_numpy(proba))
 
     starts = range(0, inputs.shape[0], _EXAMPLES_AT_ONCE)
     parts = (inputs[start : start + _EXAMPLES_AT_ONCE, :] for start in starts)

@@ -9,22 +9,23 @@ import json
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.data import Dataset, load_dataset
+from pluggable_mlp.data import load_dataset
+from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import read_file, write_file
-from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
 from pluggable_mlp.training.loop import evaluate, training_epochs
 from pluggable_mlp.training.train import make_examples
 
-__all__ = ["Run", "claim_folder", "load_run", "test_examples", "write_json"]
+__all__ = ["Run", "SavedRun", "claim_folder", "load_run", "write_json"]
 
 
 class Run:
@@ -46,18 +47,17 @@ class Run:
 
     def __init__(self, settings: Settings, backend: Any) -> None:
         self.settings, self.backend = settings, backend
-        self._data = load_dataset(settings.data)
-        self.mlp = settings.make_mlp(self._data.train_inputs.shape[1], self._data.classes)
+        self._data = data = load_dataset(settings.data, settings.seed)
+        self.mlp = settings.make_mlp(data.train_inputs.shape[1], data.classes)
+        own: dict[str, Any] = {"backend": backend, "dtype": settings.dtype, "scale": data.scale}
         self._train = make_examples(
             self.mlp,
-            self._data.train_inputs,
-            self._data.train_labels,
-            backend=backend,
-            dtype=settings.dtype,
-            scale=self._data.scale,
+            data.train_inputs,
+            data.train_labels,
             class_weight=settings.class_weight,
+            **own,
         )
-        self._test = test_examples(self.mlp, self._data, backend, settings.dtype)
+        self._test = make_examples(self.mlp, data.test_inputs, data.test_labels, **own)
         self.history: list[dict[str, Any]] = []
         self.parameters = self.mlp.initialize(
             seed=settings.seed, backend=backend, dtype=settings.dtype
@@ -130,9 +130,7 @@ class Run:
         """Write the four files of the run to the folder."""
         config = {
             "settings": self.settings.to_dict(),
-            "features": self.mlp.sizes[0],
-            "classes": self.mlp.sizes[-1],
-            "scale": self._data.scale,
+            **Schema.of(self._data).to_dict(),
             "data_sha256": self.data_sha256,
         }
         write_json(folder / "config.json", config)
@@ -157,19 +155,6 @@ def versions(backend: Any) -> dict[str, str]:
     }
 
 
-def test_examples(mlp: MLP, data: Dataset, backend: Any, dtype: str) -> Examples:
-    """Return the data set's test part on the backend.
-
-    Raises
-    ------
-    ValueError
-        If it does not fit the network.
-    """
-    return make_examples(
-        mlp, data.test_inputs, data.test_labels, backend=backend, dtype=dtype, scale=data.scale
-    )
-
-
 def claim_folder(folder: Path) -> None:
     """Make the folder of a run; refuse one that already holds something.
 
@@ -188,8 +173,31 @@ def claim_folder(folder: Path) -> None:
         ) from None
 
 
-def load_run(folder: Path, backend: Any) -> tuple[dict[str, Any], Settings, MLP, Parameters]:
-    """Return a saved run's config, settings, network, and parameters on the backend.
+@dataclass(frozen=True)
+class SavedRun:
+    """What `train --output` left in a folder.
+
+    Parameters
+    ----------
+    config : dict
+        All of `config.json`.
+    settings : Settings
+    schema : Schema
+        What the network takes, and the labels that it answers with.
+    mlp : MLP
+    parameters : list of dict of arrays
+        On the backend that they were loaded for.
+    """
+
+    config: dict[str, Any]
+    settings: Settings
+    schema: Schema
+    mlp: MLP
+    parameters: Parameters
+
+
+def load_run(folder: Path, backend: Any) -> SavedRun:
+    """Return a saved run, its parameters on the backend.
 
     Raises
     ------
@@ -200,13 +208,13 @@ def load_run(folder: Path, backend: Any) -> tuple[dict[str, Any], Settings, MLP,
     summary = _read_json(folder / "summary.json")
     with _damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
-        mlp = settings.make_mlp(config["features"], config["classes"])
-        _check_scale(config["scale"])
+        schema = Schema.from_dict(config)
+        mlp = settings.make_mlp(schema.features, len(schema.class_labels))
     with _damaged(folder / "summary.json"):
         sha256 = str(summary["parameters_sha256"])
     parameters = load_parameters(folder / "model.safetensors", backend, sha256)
     check_parameters(mlp, parameters)
-    return config, settings, mlp, parameters
+    return SavedRun(config, settings, schema, mlp, parameters)
 
 
 @contextmanager
@@ -225,12 +233,6 @@ def _read_json(path: Path) -> Any:
     content = read_file(path, "a folder that train --output wrote")
     with _damaged(path):
         return json.loads(content)
-
-
-def _check_scale(scale: Any) -> None:
-    """Refuse what no 8-bit integers can be multiplied by; None is for data of floats."""
-    if scale is not None and not (isinstance(scale, float) and 0 < scale <= 1):
-        raise ValueError(f"scale is {scale!r}, expected a number above 0 and at most 1, or null")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ saving).  This file imports next to nothing, so that Ctrl-C is answered from the
 
 import os
 import sys
+import warnings
 
 from pluggable_mlp.cli.interrupts import Interrupted, ending_at_once
 
@@ -37,7 +38,9 @@ def _run() -> int | str | None:
     from pluggable_mlp.cli.commands import app
 
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell  # type: ignore[assignment]
+            app()
     except Interrupted as request:
         return request.code
     except BackendUnavailable as error:
@@ -48,6 +51,13 @@ def _run() -> int | str | None:
         # Typer and Rich answer a closed pipe with 1, which here is a failed comparison.
         return _CLOSED_PIPE if isinstance(stop.__context__, BrokenPipeError) else stop.code
     return 0
+
+
+def _tell(message: Warning | str, *_: object) -> None:
+    """Show a warning as a user of commands needs it: without the line of code that gave it."""
+    import typer
+
+    typer.echo(f"Warning: {message}", err=True)
 
 
 def _report(error: Exception, code: int) -> int:

@@ -53,7 +53,7 @@ def compare(
         seed=seed,
     )
     places = [get_backend(spec.strip()) for spec in backends.split(",")]
-    dataset = load_dataset(settings.data)
+    dataset = load_dataset(settings.data, settings.seed)
     report = compare_backends(
         places,
         settings.make_mlp(dataset.train_inputs.shape[1], dataset.classes),

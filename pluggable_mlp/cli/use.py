@@ -21,16 +21,26 @@ def evaluate(
     ] = None,
     backend: Annotated[str, typer.Option(help="As for train.")] = "numpy",
 ) -> None:
-    """Measure a saved run on the test part of a data set."""
+    """Measure a saved run on the test part of its data, or on other data.
+
+    Of other data their own test part is measured, as of mnist or an .npz with X_test and y_test;
+    all examples of a file that has none.
+    """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.data import load_dataset
-    from pluggable_mlp.runs import load_run, test_examples
+    from pluggable_mlp.predictions import measured_examples
+    from pluggable_mlp.runs import load_run
     from pluggable_mlp.training.loop import evaluate as measure
 
     place = get_backend(backend)
-    _, settings, mlp, parameters = load_run(run, place)
-    examples = test_examples(mlp, load_dataset(data or settings.data), place, settings.dtype)
-    measured = measure(mlp, parameters, examples, backend=place, arithmetic=settings.arithmetic)
+    saved = load_run(run, place)
+    examples = measured_examples(saved, data, place)
+    measured = measure(
+        saved.mlp,
+        saved.parameters,
+        examples,
+        backend=place,
+        arithmetic=saved.settings.arithmetic,
+    )
     typer.echo(json.dumps({"examples": len(examples), **measured}))
 
 
@@ -54,19 +64,11 @@ def predict(
     from pluggable_mlp.runs import load_run
 
     place = get_backend(backend)
-    config, settings, mlp, parameters = load_run(run, place)
-    rows = predict_rows(
-        mlp,
-        parameters,
-        inputs,
-        scale=config["scale"],
-        dtype=settings.dtype,
-        arithmetic=settings.arithmetic,
-        backend=place,
-    )
+    saved = load_run(run, place)
+    rows = predict_rows(saved, inputs, place)
     with nullcontext(sys.stdout) if output is None else _opened(output) as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["prediction", *(f"p{k}" for k in range(mlp.sizes[-1]))])
+        table.writerow(["prediction", *(f"p{label}" for label in saved.schema.class_labels)])
         table.writerows(rows)
 
 

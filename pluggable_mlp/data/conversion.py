@@ -1,99 +1,101 @@
-"""From the arrays that a file holds to a `Dataset`: conversion, division, number of classes.
+"""From the arrays that a file holds to numbers for a network.
 
-What can be said of raw arrays whatever their file belongs here; the rules that the result
-keeps belong in `dataset.py`, the formats in the readers.
+What can be said of raw arrays whatever their file belongs here; the rules that a `Dataset` keeps
+belong in `dataset.py`, what a saved run asks of later files in `schema.py`.
 
 Shapes: n examples, inputs (n, ...) before and (n, features) after, labels (n,).
 """
 
+import warnings
+
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import Dataset
-from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.dataset import Dataset, check_finite
+from pluggable_mlp.data.errors import DataError, DataWarning
+from pluggable_mlp.data.source import Examples, Source, choose_test_examples
 
-__all__ = ["PIXEL_SCALE", "TEST_PERIOD", "Examples", "as_inputs", "build_dataset", "divide"]
-
-Examples = tuple[Array, Array]
-"""Inputs (n, ...) and labels (n,) as a file holds them."""
-
-PIXEL_SCALE = 1 / 256
-"""The value of an 8-bit pixel is integer / 256: exact, unlike integer / 255."""
-
-TEST_PERIOD = 7
-"""Every seventh example is for testing.  A prime, so that rows that repeat with another period
-(the digits begin 0 1 2 ... 9 0 1 2 ... 9) still give examples of every class to both parts."""
+__all__ = ["as_bytes", "as_inputs", "as_labels", "build_dataset", "class_indices", "matched"]
 
 LARGEST_EXACT = 2**53
 """Up to here every integer is a float64."""
 
+EIGHT_BITS = 128
+"""From here on a whole number up to 255 needs all eight bits of a pixel."""
 
-def divide(inputs: Array, labels: Array) -> tuple[Examples, Examples]:
-    """Divide examples into a training and a test part: examples 6, 13, 20, ... are for testing.
+BLOCK = 4096
+"""So many rows are looked at together, which keeps temporary arrays small."""
 
-    Parameters
-    ----------
-    inputs : array, shape (n, ...)
-    labels : array, shape (n, ...)
+SURELY_CLASSES, FEWEST_OF_A_CLASS = 20, 5
+"""More different labels than these, with fewer examples of each on average, are measurements."""
 
-    Returns
-    -------
-    train, test
-        Each with its inputs and its labels.
-    """
-    test = np.arange(len(inputs)) % TEST_PERIOD == TEST_PERIOD - 1
-    return (inputs[~test], labels[~test]), (inputs[test], labels[test])
+REGRESSION = (
+    "to predict measurements, train from Python with a loss of regression, as the README has it"
+)
 
 
-def build_dataset(
-    name: str,
-    train: Examples,
-    test: Examples,
-    validation: Examples = (None, None),
-    scale: float = PIXEL_SCALE,
-) -> Dataset:
+def build_dataset(source: Source, seed: int = 0) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
-    uint8 inputs stay as they are, and mean integer * `scale`; float32 and float64 stay;
-    float16 becomes float32, other integers and booleans float64, exactly.  The axes after the
-    first are flattened.  Labels may be integers or floats that hold integers.  The number of
-    classes is the largest label + 1; if fewer than half of the classes occur, the labels are
-    taken to be out of range (a damaged file, or numbers that are no classes).
+    Where the source has no test part, `choose_test_examples` divides it.
+
+    uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  So do
+    inputs of any other dtype that are whole numbers from 0 to 255 with one of at least 128 among
+    them; a warning says so.  All others are taken as they are: float32 and float64 stay, float16
+    becomes float32, other integers and booleans float64, exactly.  The axes after the first are
+    flattened.
+
+    The classes are the labels that occur in the training part, in increasing order.
 
     Parameters
     ----------
-    name : str
-        The source, for errors and for `Dataset.name`.
-    train, test, validation
-        Inputs (n, ...) and labels (n,) of each part.
-    scale : float
-        The value of one unit of uint8 inputs, a power of two.
+    source : Source
+    seed : int
+        Of the division.
 
     Raises
     ------
     DataError
         If the data are of another kind, or break a rule of `Dataset`.
     """
-    parts = {"train": train, "test": test, "validation": validation}
-    arrays = {}
-    for part, (inputs, labels) in parts.items():
-        if inputs is not None:
-            arrays[f"{part}_inputs"] = as_inputs(name, part, inputs)
-            arrays[f"{part}_labels"] = _as_labels(name, part, labels)
-    pixels = arrays["train_inputs"].dtype == np.uint8
-    classes = _count_classes(
-        name, {part: arrays[f"{part}_labels"] for part in parts if f"{part}_labels" in arrays}
-    )
-    return Dataset(name=name, scale=scale if pixels else None, classes=classes, **arrays)
+    name = source.name
+    parts = {"train": source.train, "test": source.test, "validation": source.validation}
+    raw = {part: matched(name, part, *given) for part, given in parts.items() if given is not None}
+    if "test" not in raw:
+        inputs, labels = raw["train"]
+        test = choose_test_examples(name, labels, seed)
+        raw["train"], raw["test"] = (inputs[~test], labels[~test]), (inputs[test], labels[test])
+    class_labels = _classes(name, raw["train"][1])
+    inputs = {f"{part}_inputs": as_inputs(name, part, x) for part, (x, _) in raw.items()}
+    inputs, scale = _scaled(source, inputs)
+    labels = {
+        f"{part}_labels": class_indices(name, part, y, class_labels) for part, (_, y) in raw.items()
+    }
+    return Dataset(name=name, scale=scale, class_labels=class_labels, **inputs, **labels)
 
 
-def as_inputs(name: str, part: str, values: Array) -> Array:
-    """Convert inputs (n, ...) to (n, features), as `build_dataset` says; not yet checked for NaN.
+def matched(name: str, part: str, inputs: Array, labels: Array) -> Examples:
+    """Return inputs (n, ...) as they are, and labels (n,) as int64.
 
     Raises
     ------
     DataError
-        If they are no numbers, or not at least one example of one feature.
+        If there is not one whole number for each example.
+    """
+    labels = as_labels(name, part, labels)
+    if inputs.ndim == 0 or len(inputs) != len(labels):
+        fault = f"the {part} inputs have shape {inputs.shape}, the labels {labels.shape}"
+        raise DataError(name, fault, "give one label for each example")
+    return inputs, labels
+
+
+def as_inputs(name: str, part: str, values: Array) -> Array:
+    """Convert inputs (n, ...) to (n, features) of uint8, float32 or float64, all finite.
+
+    Raises
+    ------
+    DataError
+        If they are no such numbers, or not at least one example of one feature.
     """
     if values.ndim < 2 or 0 in values.shape:
         fault = f"the {part} inputs have shape {values.shape}"
@@ -112,35 +114,120 @@ def as_inputs(name: str, part: str, values: Array) -> Array:
         fault = f"the {part} inputs are of dtype {values.dtype}"
         raise DataError(name, fault, "give uint8, float32 or float64")
     # Writeable, for PyTorch warns of memory that is not.
-    return np.require(values.reshape(values.shape[0], -1), dtype, ["C", "W"])
+    inputs = np.require(values.reshape(values.shape[0], -1), dtype, ["C", "W"])
+    check_finite(name, part, inputs)
+    return inputs
 
 
-def _as_labels(name: str, part: str, values: Array) -> Array:
-    remedy = "number the classes from 0"
+def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
+    """Return the uint8 array whose entries times `unit` are `values`, or None if there is none.
+
+    Parameters
+    ----------
+    values : array (n, ...) of floats or uint8
+        uint8 values are returned as they are, whatever the unit.
+    unit : float
+        A power of two.
+    """
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind != "f" or values.ndim == 0:
+        return None
+    found = np.empty(values.shape, dtype=np.uint8)
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK]
+        if not ((block >= 0) & (block <= 255 * unit)).all():  # False for NaN, too
+            return None
+        in_units = block / unit
+        found[start : start + BLOCK] = in_units
+        if not np.array_equal(found[start : start + BLOCK], in_units):
+            return None
+    return found
+
+
+def as_labels(name: str, part: str, values: Array) -> Array:
+    """Convert class labels (n,) or (n, 1), integers, booleans or whole floats, to int64 (n,).
+
+    Raises
+    ------
+    DataError
+        If they are none of these.
+    """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iufb":
         fault = f"the {part} labels have shape {values.shape} and dtype {values.dtype}"
-        raise DataError(name, fault, "give one integer for each example")
-    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
-        bad = values[values != np.rint(values)][0]
-        raise DataError(name, f"the {part} label {bad} is not an integer", remedy)
-    smallest, largest = float(values.min()), float(values.max())
-    if smallest < 0 or largest > LARGEST_EXACT:
-        fault = f"the {part} labels go from {smallest:g} to {largest:g}, which is out of range"
+        remedy = "give one whole number for each example; for one-hot rows, y.argmax(axis=1)"
         raise DataError(name, fault, remedy)
+    if values.dtype.kind == "f":
+        bad = values[~(values == np.rint(values)) | np.isinf(values)]
+        if bad.size:
+            remedy = f"classes are whole numbers; {REGRESSION}"
+            raise DataError(name, f"the {part} label {bad[0]} is not a whole number", remedy)
+    smallest, largest = int(values.min()), int(values.max())
+    if max(-smallest, largest) > LARGEST_EXACT:
+        fault = f"the {part} labels go from {smallest} to {largest}"
+        raise DataError(name, fault, "give labels of at most 2**53")
     return values.astype(np.int64)
 
 
-def _count_classes(name: str, parts: dict[str, Array]) -> int:
-    occurring = np.unique(np.concatenate(list(parts.values())))
-    largest = int(occurring[-1])
-    if 2 * occurring.size < largest + 1:
-        part = max(parts, key=lambda part: parts[part].max())
-        raise DataError(
-            name,
-            f"a {part} label is {largest}, but only {occurring.size} different labels occur: "
-            "it is out of range",
-            "get a new copy of the file if it is damaged, else number the classes from 0",
+def class_indices(name: str, part: str, labels: Array, class_labels: tuple[int, ...]) -> Array:
+    """Return the place of each label (n,) among the increasing class labels, int64 (n,).
+
+    Raises
+    ------
+    DataError
+        If one is not among them.
+    """
+    known = np.asarray(class_labels, dtype=np.int64)
+    places = np.minimum(np.searchsorted(known, labels), known.size - 1)
+    unknown = labels[known[places] != labels]
+    if unknown.size:
+        listed = ", ".join(map(str, class_labels[:20])) + (", …" if known.size > 20 else "")
+        fault = f"a {part} label is {unknown[0]}, which training never saw (it saw {listed})"
+        raise DataError(name, fault, "leave such examples out, or train on some of them")
+    return places.astype(np.int64, copy=False)
+
+
+def _classes(name: str, labels: Array) -> tuple[int, ...]:
+    """Return the labels that occur in training, increasing; refuse what are no classes."""
+    occurring = np.unique(labels)
+    if occurring.size < 2:
+        fault = f"all training labels are {occurring[0]}"
+        remedy = (
+            "a classifier needs examples of two classes or more; labels are y, or the last column"
         )
-    return largest + 1
+        raise DataError(name, fault, remedy)
+    if occurring.size > SURELY_CLASSES and labels.size < FEWEST_OF_A_CLASS * occurring.size:
+        fault = f"has {occurring.size} different labels for {labels.size} training examples"
+        remedy = f"these are no classes but measurements: group them; {REGRESSION}"
+        raise DataError(name, fault, remedy)
+    return tuple(occurring.tolist())
+
+
+def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array], float | None]:
+    """Return all parts as pixels with their scale, or as they are without one."""
+    train = inputs["train_inputs"]
+    pixels = {name: as_bytes(values) for name, values in inputs.items()}
+    if train.dtype == np.uint8:
+        # A part that holds no pixels stays, and `Dataset` refuses it.
+        return inputs | {k: v for k, v in pixels.items() if v is not None}, source.pixel_scale
+    low, high = float(train.min()), float(train.max())
+    if high >= EIGHT_BITS and all(values is not None for values in pixels.values()):
+        warnings.warn(
+            f"{source.name}: whole numbers from {low:g} to {high:g} are taken for 8-bit pixels, "
+            f"each worth {source.pixel_scale:g} times its number; if they are none, standardise "
+            "the features first",
+            DataWarning,
+            stacklevel=2,
+        )
+        return pixels, source.pixel_scale
+    if max(-low, high) >= EIGHT_BITS:
+        warnings.warn(
+            f"{source.name}: the inputs run from {low:g} to {high:g}, and training works best on "
+            "numbers near 0; standardise the features first (subtract the mean, divide by the "
+            "standard deviation)",
+            DataWarning,
+            stacklevel=2,
+        )
+    return inputs, None

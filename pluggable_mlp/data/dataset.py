@@ -1,4 +1,4 @@
-"""What every reader gives: a `Dataset`, and the rules that its arrays keep.
+"""What training takes: a `Dataset`, and the rules that its arrays keep.
 
 The rules and the hash belong here; how raw arrays become such a data set belongs in
 `conversion.py`, how they are read from a file in the readers.
@@ -16,7 +16,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "check_finite"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class Dataset:
         What the data were asked for by: a name or a path.
     scale : float or None
         A power of two, the value of one unit of uint8 inputs; None for floats.
-    classes : int
-        The number of classes, at least 2.
+    class_labels : tuple of int
+        What the source calls each class, increasing; at least two.
     validation_inputs, validation_labels : array or None
         A third part, where the source has one.  Training leaves it alone.
 
@@ -51,13 +51,15 @@ class Dataset:
     test_labels: Array
     name: str
     scale: float | None
-    classes: int
+    class_labels: tuple[int, ...]
     validation_inputs: Array = None
     validation_labels: Array = None
 
     def __post_init__(self) -> None:
-        if self.classes < 2:
-            raise DataError(self.name, "all labels are 0", "a classifier needs two classes or more")
+        labels = self.class_labels
+        if len(labels) < 2 or list(labels) != sorted(set(labels)):
+            fault = f"class_labels is {labels}"
+            raise DataError(self.name, fault, "give the labels of two classes or more, increasing")
         if self.scale is not None and math.frexp(self.scale)[0] != 0.5:
             raise DataError(self.name, f"scale is {self.scale}", "give a power of two")
         for part in ("train", "test", "validation"):
@@ -66,6 +68,15 @@ class Dataset:
                 continue
             self._check_inputs(part, inputs)
             self._check_labels(part, labels, inputs.shape[0])
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_labels)
+
+    def labels_of(self, indices: Array) -> Array:
+        """Return what the source calls the classes of these indices (n,), int64."""
+        return np.asarray(self.class_labels, dtype=np.int64)[indices]
 
     def _check_inputs(self, part: str, inputs: Array) -> None:
         allowed = ("float32", "float64") if self.scale is None else ("uint8",)
@@ -86,11 +97,7 @@ class Dataset:
                 f"{self.train_inputs.shape[1]}",
                 "give all parts the same features",
             )
-        # NaN and infinity reach the smallest or the largest: no array of flags is needed.
-        if self.scale is None and not np.isfinite([inputs.min(), inputs.max()]).all():
-            row, column = np.argwhere(~np.isfinite(inputs))[0]
-            fault = f"feature {column} of example {row} of the {part} part is not a finite number"
-            raise DataError(self.name, fault, "remove or fill such values first")
+        check_finite(self.name, part, inputs)
 
     def _check_labels(self, part: str, labels: Array, examples: int) -> None:
         if labels.dtype != np.int64 or labels.shape != (examples,):
@@ -110,13 +117,28 @@ class Dataset:
         """Return the SHA-256 of the data, in hexadecimal: the same on every machine.
 
         Hashed are, for each array in the order of the fields, its name, dtype and shape as text
-        and its little-endian bytes in C order; then the scale and the number of classes.
+        and its little-endian bytes in C order, labels as the source has them; then the scale and
+        the number of classes.
         """
         digest = hashlib.sha256()
         for field in fields(self):
             value: Any = getattr(self, field.name)
             if isinstance(value, np.ndarray):
+                if field.name.endswith("labels"):
+                    value = self.labels_of(value)
                 digest.update(f"{field.name} {value.dtype.name} {value.shape}\n".encode())
                 digest.update(np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<")).data)
         digest.update(f"scale {self.scale} classes {self.classes}\n".encode())
         return digest.hexdigest()
+
+
+def check_finite(name: str, part: str, inputs: Array) -> None:
+    """Raise `DataError` where inputs (n, features) hold NaN or infinity; integers hold none."""
+    # Both reach the smallest or the largest: no array of flags is needed.
+    if inputs.dtype.kind == "f" and not np.isfinite([inputs.min(), inputs.max()]).all():
+        row, column = np.argwhere(~np.isfinite(inputs))[0]
+        fault = (
+            f"feature {column} of example {row} of the {part} inputs is {inputs[row, column]} "
+            "(both counted from 0)"
+        )
+        raise DataError(name, fault, "remove or fill such values first")

@@ -1,6 +1,6 @@
-"""The one error of the data package.  What is checked, and where, belongs in its readers."""
+"""The error and the warning of the data package.  What is checked belongs in its readers."""
 
-__all__ = ["DataError"]
+__all__ = ["DataError", "DataWarning"]
 
 
 class DataError(ValueError):
@@ -22,3 +22,7 @@ class DataError(ValueError):
     def __str__(self) -> str:
         source, fault, remedy = self.args
         return f"{source}: {fault}; {remedy}"
+
+
+class DataWarning(UserWarning):
+    """Data that can be used, but perhaps not as they are meant."""

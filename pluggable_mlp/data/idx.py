@@ -14,10 +14,9 @@ import struct
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.conversion import build_dataset
-from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY, open_bounded
+from pluggable_mlp.data.source import Source
 
 __all__ = ["FILE_NAMES", "find_idx", "idx_sha256", "read_idx", "read_idx_folder"]
 
@@ -85,7 +84,7 @@ def idx_sha256(array: Array) -> str:
     return digest.hexdigest()
 
 
-def read_idx_folder(folder: str) -> Dataset:
+def read_idx_folder(folder: str) -> Source:
     """Read a folder with the four IDX files that MNIST and its successors consist of.
 
     Parameters
@@ -109,4 +108,4 @@ def read_idx_folder(folder: str) -> Dataset:
     train, test = (
         (arrays[f"{part}_inputs"], arrays[f"{part}_labels"]) for part in ("train", "test")
     )
-    return build_dataset(folder, train, test)
+    return Source(folder, train, test)

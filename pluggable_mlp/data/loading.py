@@ -1,26 +1,28 @@
-"""`load_dataset`: from what a user writes to the reader that it asks for."""
+"""`load_source` and `load_dataset`: from what a user writes to the reader that it asks for."""
 
 import os
 from collections.abc import Callable
 
 from pluggable_mlp.data.classic_pickle import read_classic_pickle
+from pluggable_mlp.data.conversion import build_dataset
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.digits import load_digits
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.idx import read_idx_folder
 from pluggable_mlp.data.named import PUBLISHED, load_named
+from pluggable_mlp.data.source import Source
 from pluggable_mlp.data.tables import read_csv, read_npz
 
-__all__ = ["load_dataset"]
+__all__ = ["load_dataset", "load_source"]
 
-READERS: dict[tuple[str, ...], Callable[[str], Dataset]] = {
+READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
     (".pkl", ".pkl.gz"): read_classic_pickle,
     (".npz",): read_npz,
     (".csv", ".csv.gz"): read_csv,
 }
 
 
-def load_dataset(spec: str | os.PathLike[str]) -> Dataset:
+def load_dataset(spec: str | os.PathLike[str], seed: int = 0) -> Dataset:
     """Load a data set by its name or its path.
 
     Parameters
@@ -30,7 +32,10 @@ def load_dataset(spec: str | os.PathLike[str]) -> Dataset:
         "mnist", "fashion-mnist": 70,000 images of 28 x 28 pixels, looked for in the folders of
         PLUGGABLE_MLP_DATA and the user's cache, else downloaded (see `load_named`).
         A path: a folder of IDX files, or a file `*.pkl.gz` or `*.pkl` (the classic MNIST
-        pickle), `*.npz` (`X` and `y`), `*.csv` or `*.csv.gz` (the label in the last column).
+        pickle), `*.npz` (`X` and `y`, perhaps `X_test` and `y_test`), `*.csv` or `*.csv.gz` (the
+        label in the last column).
+    seed : int
+        Of the division into a training and a test part, where the data have no test part.
 
     Returns
     -------
@@ -41,6 +46,11 @@ def load_dataset(spec: str | os.PathLike[str]) -> Dataset:
     DataError
         If there are no such data, or they cannot be used; names the file and the fault.
     """
+    return build_dataset(load_source(spec), seed)
+
+
+def load_source(spec: str | os.PathLike[str]) -> Source:
+    """Load a data set as `load_dataset` does, but neither converted nor divided."""
     path = os.fspath(spec)
     if path == "digits":
         return load_digits()

@@ -11,11 +11,12 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.classic_pickle import read_classic_pickle
-from pluggable_mlp.data.conversion import build_dataset
-from pluggable_mlp.data.dataset import Dataset
+from pluggable_mlp.data.conversion import matched
 from pluggable_mlp.data.download import Published, download
 from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.files import GET_A_NEW_COPY
 from pluggable_mlp.data.idx import FILE_NAMES, find_idx, idx_sha256, read_idx
+from pluggable_mlp.data.source import Source
 
 __all__ = ["PUBLISHED", "cache_folder", "load_named"]
 
@@ -48,7 +49,7 @@ PUBLISHED = {
 """Where the four IDX files are published, and the SHA-256 of each, uncompressed."""
 
 
-def load_named(name: str) -> Dataset:
+def load_named(name: str) -> Source:
     """Return MNIST or Fashion-MNIST: 60,000 images for training, 10,000 for testing.
 
     Looked for in each folder of the environment variable PLUGGABLE_MLP_DATA and then in the
@@ -90,7 +91,7 @@ def cache_folder() -> str:
     return str(Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache", "pluggable-mlp"))
 
 
-def _from_idx(name: str, folder: str, published: Published) -> Dataset:
+def _from_idx(name: str, folder: str, published: Published) -> Source:
     arrays = {}
     for field, file_name in FILE_NAMES.items():
         path = find_idx(folder, file_name) or os.path.join(folder, file_name)
@@ -99,15 +100,21 @@ def _from_idx(name: str, folder: str, published: Published) -> Dataset:
     return _build(name, arrays)
 
 
-def _from_classic(name: str, path: str, published: Published) -> Dataset:
-    classic = read_classic_pickle(path)
-    if classic.scale is None or classic.train_inputs.shape[1] != 784:
-        raise DataError(path, "does not hold MNIST's images", "get a new copy of the file")
+def _from_classic(name: str, path: str, published: Published) -> Source:
+    source = read_classic_pickle(path)
+    parts = (source.train, source.validation, source.test)
+    given = [matched(path, "classic", *part) for part in parts if part is not None]
+    if not all(
+        x.dtype == np.uint8 and x.shape[1:] == (784,) and y.min() >= 0 and y.max() < 256
+        for x, y in given
+    ):
+        raise DataError(path, "does not hold MNIST's images", GET_A_NEW_COPY)
+    (x, y), (validation_x, validation_y), (test_x, test_y) = given
     arrays = {
-        "train_inputs": np.concatenate([classic.train_inputs, classic.validation_inputs]),
-        "train_labels": np.concatenate([classic.train_labels, classic.validation_labels]),
-        "test_inputs": classic.test_inputs,
-        "test_labels": classic.test_labels,
+        "train_inputs": np.concatenate([x, validation_x]),
+        "train_labels": np.concatenate([y, validation_y]),
+        "test_inputs": test_x,
+        "test_labels": test_y,
     }
     for field, values in arrays.items():
         shape = (-1, 28, 28) if field.endswith("inputs") else (-1,)
@@ -116,9 +123,9 @@ def _from_classic(name: str, path: str, published: Published) -> Dataset:
     return _build(name, arrays)
 
 
-def _build(name: str, arrays: dict[str, Array]) -> Dataset:
+def _build(name: str, arrays: dict[str, Array]) -> Source:
     train = (arrays["train_inputs"], arrays["train_labels"])
-    return build_dataset(name, train, (arrays["test_inputs"], arrays["test_labels"]))
+    return Source(name, train, (arrays["test_inputs"], arrays["test_labels"]))
 
 
 def _check(path: str, field: str, values: Array, published: Published) -> None:

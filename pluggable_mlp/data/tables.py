@@ -1,6 +1,6 @@
 """Tables of numbers: NumPy's .npz and comma-separated text.
 
-Both hold one table as a rule; it is divided as `conversion.divide` says.
+Both hold one table as a rule; `build_dataset` divides it.
 """
 
 import io
@@ -11,19 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.conversion import TEST_PERIOD, Examples, build_dataset, divide
-from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY, decompressed_limit, open_bounded
+from pluggable_mlp.data.source import Source
 
 __all__ = ["read_csv", "read_csv_table", "read_npz", "read_npz_arrays"]
 
 
-def read_npz(path: str) -> Dataset:
+def read_npz(path: str) -> Source:
     """Read an .npz file with `X` (n, ...) and `y` (n,), and perhaps `X_test` and `y_test`.
 
-    Without `X_test` and `y_test` every seventh example becomes the test part.  `X` of uint8
-    are pixels: their value is integer / 256.  All other numbers are taken as they are.
+    Which numbers are pixels, and what becomes the test part where there is none, is said in
+    `build_dataset`.
 
     Raises
     ------
@@ -31,11 +30,8 @@ def read_npz(path: str) -> Dataset:
         If the file is damaged, an array is missing, or holds objects instead of numbers.
     """
     arrays = read_npz_arrays(path, ("X", "y"), ("X_test", "y_test"))
-    if "X_test" in arrays:
-        train, test = (arrays["X"], arrays["y"]), (arrays["X_test"], arrays["y_test"])
-    else:
-        train, test = _divide(path, arrays["X"], arrays["y"])
-    return build_dataset(path, train, test)
+    test = (arrays["X_test"], arrays["y_test"]) if "X_test" in arrays else None
+    return Source(path, (arrays["X"], arrays["y"]), test)
 
 
 def read_npz_arrays(
@@ -85,11 +81,11 @@ def _read_members(path: str, archive: zipfile.ZipFile, names: list[str]) -> dict
     return arrays
 
 
-def read_csv(path: str) -> Dataset:
+def read_csv(path: str) -> Source:
     """Read a table of comma-separated numbers, plain or gzipped, a label in the last column.
 
-    A first line that is not numbers is taken for the names of the columns.  Every seventh
-    example becomes the test part.  The features are taken as they are, as float64.
+    A first line that is not numbers is taken for the names of the columns.  The
+    rest is float64.
 
     Raises
     ------
@@ -100,8 +96,7 @@ def read_csv(path: str) -> Dataset:
     if table.shape[1] < 2:
         fault = "has one column"
         raise DataError(path, fault, "separate by commas: the features, then an integer label")
-    train, test = _divide(path, table[:, :-1], table[:, -1])
-    return build_dataset(path, train, test)
+    return Source(path, (table[:, :-1], table[:, -1]))
 
 
 def read_csv_table(path: str) -> Array:
@@ -147,14 +142,3 @@ def _has_number(line: str) -> bool:
             continue
         return True
     return False
-
-
-def _divide(path: str, inputs: Array, labels: Array) -> tuple[Examples, Examples]:
-    if inputs.ndim == 0 or labels.ndim == 0 or len(inputs) != len(labels):
-        fault = f"the inputs have shape {inputs.shape}, the labels {labels.shape}"
-        raise DataError(path, fault, "give one label for each example")
-    if len(inputs) < TEST_PERIOD:
-        fault = f"holds {len(inputs)} examples"
-        remedy = f"give at least {TEST_PERIOD}: every {TEST_PERIOD}th one is kept for testing"
-        raise DataError(path, fault, remedy)
-    return divide(inputs, labels)

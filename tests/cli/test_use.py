@@ -4,38 +4,187 @@ import csv
 import io
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
 
+from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
+from pluggable_mlp.runs import Run, load_run
+from pluggable_mlp.settings import Settings
+
+
+def trained(folder, **settings):
+    """Train as the command does, and save the run."""
+    run = Run(Settings(**settings), get_backend("numpy"))
+    for _ in run.epochs(on_batch=lambda count: None):
+        pass
+    run.save(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.runs import Run
-    from pluggable_mlp.settings import Settings
+    return trained(tmp_path_factory.mktemp("run"), epochs=15)
 
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A CSV file of three classes, 1, 2 and 5, sorted, that are easy to tell apart."""
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    labels = np.repeat([1, 2, 5], [140, 70, 70])
+    features = np.stack([labels == 1, labels == 2], axis=1) + np.arange(280)[:, None] / 2800
+    np.savetxt(path, np.column_stack([features, labels]), delimiter=",", header="a,b,class")
+    return path
+
+
+@pytest.fixture(scope="module")
+def table_run(tmp_path_factory, table):
     folder = tmp_path_factory.mktemp("run")
-    trained = Run(Settings(epochs=15), get_backend("numpy"))
-    for _ in trained.epochs(on_batch=lambda count: None):
-        pass
-    trained.save(folder)
-    return folder
+    return trained(folder, data=str(table), hidden=(), learning_rate=1.0, dtype="float64")
 
 
 def test_evaluate_repeats_the_summary(command, run):
-    outcome = command("evaluate", run)
-    assert outcome.code == 0
-    measured = json.loads(outcome.out)
+    assert_it_measures(command("evaluate", run), run, 256)
+
+
+def assert_it_measures(outcome, run, examples):
+    """The same as training did, to the last bit."""
     summary = json.loads((run / "summary.json").read_text())
-    assert measured["accuracy"] == summary["test_accuracy"]
-    assert measured["loss"] == summary["test_loss"]
-    assert measured["examples"] == 256
+    expected = {"loss": summary["test_loss"], "accuracy": summary["test_accuracy"]}
+    assert (outcome.code, outcome.err) == (0, "")
+    assert json.loads(outcome.out) == {"examples": examples, **expected}
 
 
-def test_evaluate_on_another_backend_agrees(command, run, monkeypatch):
+PIXELS = load_dataset("digits").test_inputs
+SAVED = {
+    "uint8": PIXELS,
+    "int64": PIXELS.astype("int64"),
+    "whole": PIXELS.astype("float64"),
+    "float32": PIXELS.astype("float32") / 16,
+    "float64": PIXELS / 16,
+}
+
+
+def save(folder, form, ending):
+    """Save the digits' test part as a file with labels and one without; return their paths."""
+    inputs, labels = SAVED[form], load_dataset("digits").test_labels
+    whole, alone = folder / f"data.{ending}", folder / f"inputs.{ending}"
+    if ending == "npz":
+        np.savez(whole, X=inputs, y=labels)
+        np.savez(alone, X=inputs)
+    else:
+        np.savetxt(whole, np.column_stack([inputs, labels]), delimiter=",", fmt="%.17g")
+        np.savetxt(alone, inputs, delimiter=",", fmt="%.17g")
+    return whole, alone
+
+
+@pytest.mark.parametrize("ending", ["npz", "csv"])
+@pytest.mark.parametrize("form", SAVED)
+def test_the_same_digits_are_the_same_numbers_in_any_file(command, run, tmp_path, form, ending):
+    """Pixels with the scale of the run's training, not of a file's own; values as they are."""
+    labelled, unlabelled = save(tmp_path, form, ending)
+    assert_it_measures(command("evaluate", run, "--data", labelled), run, 256)
+    digits = tmp_path / "digits.npy"
+    np.save(digits, PIXELS)
+    assert command("predict", run, unlabelled).out == command("predict", run, digits).out
+
+
+def test_evaluate_measures_the_test_part_of_data_that_have_one(command, run, tmp_path):
+    digits = load_dataset("digits")
+    parts = {"X": digits.train_inputs[:70], "y": digits.train_labels[:70]}
+    np.savez(tmp_path / "x.npz", **parts, X_test=digits.test_inputs, y_test=digits.test_labels)
+    assert_it_measures(command("evaluate", run, "--data", tmp_path / "x.npz"), run, 256)
+    assert_it_measures(command("evaluate", run, "--data", "digits"), run, 256)
+
+
+def test_a_table_is_divided_once_and_for_all(command, table, table_run):
+    """The part that training kept for testing, by its seed; with --data, every row, and a word."""
+    assert_it_measures(command("evaluate", table_run), table_run, 40)
+    labels = np.loadtxt(table, delimiter=",")[:, -1]
+    rows = load_dataset(table, seed=0)
+    assert sorted(rows.labels_of(rows.test_labels)) == sorted([1] * 20 + [2] * 10 + [5] * 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = command("evaluate", table_run, "--data", table)
+    assert json.loads(outcome.out)["examples"] == labels.size == 280
+    assert f"Warning: {table}: the run was trained on most of these examples" in outcome.err
+
+
+def test_labels_come_back_as_they_were(command, table, table_run, tmp_path):
+    labels = np.loadtxt(table, delimiter=",")[:, -1]
+    np.save(tmp_path / "x.npy", np.loadtxt(table, delimiter=",")[:, :-1])
+    rows = list(csv.DictReader(io.StringIO(command("predict", table_run, tmp_path / "x.npy").out)))
+    assert list(rows[0]) == ["prediction", "p1", "p2", "p5"]
+    assert [float(row["prediction"]) for row in rows] == labels.tolist()
+    for row in rows:
+        assert max(row, key=lambda name: 0 if name == "prediction" else float(row[name])) == (
+            f"p{row['prediction']}"
+        )
+
+
+def test_a_label_that_training_never_saw_is_named(command, table_run, tmp_path):
+    (tmp_path / "x.csv").write_text("a,b,class\n0,1,2\n0,1,3\n")
+    outcome = command("evaluate", table_run, "--data", tmp_path / "x.csv")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "x.csv: a new label is 3, which training never saw (it saw 1, 2, 5)" in outcome.err
+
+
+def test_other_rows_of_one_class_can_be_measured(command, table_run, tmp_path):
+    """What training needs, two classes and seven rows, measuring does not."""
+    (tmp_path / "x.csv").write_text("a,b,class\n0,1,2\n")
+    outcome = command("evaluate", table_run, "--data", tmp_path / "x.csv")
+    assert (outcome.code, json.loads(outcome.out)["examples"]) == (0, 1)
+
+
+def test_data_that_changed_since_training_are_told(command, tmp_path):
+    data = tmp_path / "data.csv"
+    rows = [f"{k % 2},{k % 3},{k % 2}\n" for k in range(70)]
+    data.write_text("".join(rows))
+    run = trained(tmp_path, data=str(data), hidden=(), epochs=1)
+    assert command("evaluate", run).code == 0
+    data.write_text("".join(rows).replace("1,2,1", "1,2.5,1", 1))
+    outcome = command("evaluate", run)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{data}: holds other data than the run was trained on" in outcome.err
+    assert "name them with --data" in outcome.err
+    assert (
+        command("evaluate", run, "--data", tmp_path / ".." / tmp_path.name / "data.csv").code == 0
+    )
+
+
+def test_inputs_far_outside_the_range_of_training_are_told(command, table_run, tmp_path):
+    (tmp_path / "x.csv").write_text("0,100.5\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = command("predict", table_run, tmp_path / "x.csv")
+    assert outcome.code == 0
+    assert len(outcome.out.splitlines()) == 2
+    assert outcome.err.startswith(f"Warning: {tmp_path / 'x.csv'}: the inputs run from 0 to 100.5,")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_a_run_is_used_in_its_own_arithmetic_and_dtype(command, tmp_path, arithmetic, dtype):
+    """The loss and every probability, to the last bit."""
+    settings = {"hidden": (20,), "epochs": 2, "activation": "tanh"}
+    run = trained(tmp_path, **settings, arithmetic=arithmetic, dtype=dtype)
+    assert_it_measures(command("evaluate", run), run, 256)
+    backend = get_backend("numpy")
+    saved = load_run(run, backend)
+    inputs = np.random.default_rng(0).uniform(0, 1, (50, 64))
+    np.save(tmp_path / "x.npy", inputs)
+    expected, other = (
+        saved.mlp.predict_proba(saved.parameters, inputs.astype(dtype), arithmetic=name)
+        for name in (arithmetic, "native" if arithmetic == "reproducible" else "reproducible")
+    )
+    assert (expected != other).any()  # else nothing is tested
+    rows = list(csv.reader(io.StringIO(command("predict", run, tmp_path / "x.npy").out)))[1:]
+    assert [[float(p) for p in row[1:]] for row in rows] == expected.tolist()
+
+
+def test_another_backend_is_used_and_agrees(command, run, tmp_path, monkeypatch):
     pytest.importorskip("array_api_strict")
     from pluggable_mlp.backends.array_api_strict import ArrayApiStrictBackend
 
@@ -43,10 +192,15 @@ def test_evaluate_on_another_backend_agrees(command, run, monkeypatch):
     monkeypatch.setattr(
         ArrayApiStrictBackend, "to_numpy", lambda self, x: seen.append(self) or compute(self, x)
     )
-    outcome = command("evaluate", run, "--backend", "array_api_strict:device1")
-    assert {backend.device for backend in seen} == {"device1"}
-    here = json.loads(command("evaluate", run).out)
-    assert json.loads(outcome.out)["accuracy"] == here["accuracy"]
+    np.save(tmp_path / "x.npy", PIXELS)
+    for arguments in (["evaluate", run], ["predict", run, tmp_path / "x.npy"]):
+        here = command(*arguments).out
+        seen.clear()
+        there = command(*arguments, "--backend", "array_api_strict:device1").out
+        assert {backend.device for backend in seen} == {"device1"}
+        assert len(there.splitlines()) == len(here.splitlines())
+        if arguments[0] == "evaluate":
+            assert json.loads(there)["accuracy"] == json.loads(here)["accuracy"]
 
 
 @pytest.mark.parametrize("ending", ["npy", "npz", "csv", "idx"])
@@ -115,7 +269,7 @@ def test_wrong_inputs_are_refused(command, run, tmp_path):
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
     for name, word in (
         ("narrow.npy", "63 features"),
-        ("nan.npy", "NaN"),
+        ("nan.npy", "feature 0 of example 0 of the new inputs is nan"),
         ("broken.npy", "no readable .npy"),
         ("absent.npy", "no such file"),
     ):
@@ -166,7 +320,8 @@ def test_integers_for_a_network_of_floats_are_refused(command, run, tmp_path):
     np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
     outcome = command("predict", folder, tmp_path / "x.npy")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "x.npy: holds integers of 8 bits, but training saw floats; scale them" in outcome.err
+    assert "x.npy: holds integers of 8 bits, but the inputs run from 0 to 16" in outcome.err
+    assert "training saw 0 to 1; prepare them as the training inputs were" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def dataset():
         test_labels=np.array([2], dtype=np.int64),
         name="example",
         scale=None,
-        classes=3,
+        class_labels=(0, 1, 2),
     )
 
 
@@ -28,8 +28,10 @@ PIXELS = np.zeros((3, 2), dtype=np.uint8)
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"classes": 1}, "two classes"),
-        ({"classes": 2}, "labels go from 0 to 2"),
+        ({"class_labels": (0,)}, "two classes"),
+        ({"class_labels": (1, 0, 2)}, "increasing"),
+        ({"class_labels": (0, 1, 1)}, "increasing"),
+        ({"class_labels": (0, 1)}, "labels go from 0 to 2"),
         ({"scale": 0.3}, "power of two"),
         ({"scale": -0.5}, "power of two"),
         ({"scale": 0.5}, "float64"),
@@ -40,9 +42,18 @@ PIXELS = np.zeros((3, 2), dtype=np.uint8)
         ({"test_inputs": np.zeros((1, 3))}, "3 features"),
         ({"test_inputs": np.zeros((0, 2))}, "at least one example"),
         ({"test_inputs": np.zeros(2)}, "shape"),
-        ({"test_inputs": np.array([[1.0, np.nan]])}, "feature 1 of example 0 of the test part"),
-        ({"test_inputs": np.array([[-np.inf, 0.0]])}, "feature 0 of example 0 of the test part"),
-        ({"test_inputs": np.array([[np.inf, 0.0]])}, "feature 0 of example 0 of the test part"),
+        (
+            {"test_inputs": np.array([[1.0, np.nan]])},
+            "feature 1 of example 0 of the test inputs",
+        ),
+        (
+            {"test_inputs": np.array([[-np.inf, 0.0]])},
+            "of the test inputs is -inf",
+        ),
+        (
+            {"test_inputs": np.array([[np.inf, 0.0]])},
+            "of the test inputs is inf",
+        ),
         ({"test_labels": np.array([1, 2])}, "1 test inputs, but labels of shape"),
         ({"test_labels": np.array([2], dtype=np.int32)}, "int32"),
         ({"test_labels": np.array([-1])}, "labels go from -1"),
@@ -88,7 +99,8 @@ def test_hash_does_not_depend_on_the_memory_layout_or_the_name(dataset):
     [
         {"train_inputs": np.array([[0.5, 1.0], [2.0, -1.0], [0.0, 3.5]])},
         {"test_labels": np.array([1])},
-        {"classes": 4},
+        {"class_labels": (0, 1, 2, 3)},
+        {"class_labels": (1, 2, 3)},
         {"validation_inputs": np.zeros((1, 2)), "validation_labels": np.array([0])},
     ],
 )

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from pluggable_mlp.data.conversion import build_dataset
 from pluggable_mlp.data.digits import load_digits
 
 
 def test_they_are_well_formed(check_rules):
-    digits = load_digits()
+    digits = build_dataset(load_digits())
     check_rules(digits)
     assert digits.name == "digits"
     assert (digits.scale, digits.classes) == (1 / 16, 10)
@@ -22,7 +23,7 @@ def test_they_are_well_formed(check_rules):
 def test_they_are_those_of_scikit_learn():
     datasets = pytest.importorskip("sklearn.datasets")
     oracle = datasets.load_digits()
-    digits = load_digits()
+    digits = build_dataset(load_digits())
     test = np.arange(1797) % 7 == 6
     np.testing.assert_array_equal(digits.train_inputs, oracle.data[~test])
     np.testing.assert_array_equal(digits.test_inputs, oracle.data[test])

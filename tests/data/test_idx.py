@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError
+from pluggable_mlp.data.conversion import build_dataset
 from pluggable_mlp.data.idx import FILE_NAMES, find_idx, idx_sha256, read_idx, read_idx_folder
 
 IMAGES = b"\0\0\x08\x03" + b"\0\0\0\x04\0\0\0\x02\0\0\0\x03" + bytes(range(100, 124))
@@ -38,7 +39,7 @@ def packing(request):
 
 
 def test_a_folder_is_read(tmp_path, packing, check_rules):
-    dataset = read_idx_folder(write_folder(tmp_path / "data", FILES, *packing))
+    dataset = build_dataset(read_idx_folder(write_folder(tmp_path / "data", FILES, *packing)))
     check_rules(dataset)
     assert dataset.train_inputs.dtype == np.uint8
     assert dataset.train_inputs.tolist() == [list(range(k, k + 6)) for k in range(100, 124, 6)]
@@ -65,7 +66,7 @@ def test_plain_is_found_before_gzipped(tmp_path):
 def test_a_missing_file_is_named(tmp_path, name):
     files = {other: data for other, data in FILES.items() if other != name}
     with pytest.raises(DataError, match=f"no {name} and no {name}.gz"):
-        read_idx_folder(write_folder(tmp_path / "data", files))
+        build_dataset(read_idx_folder(write_folder(tmp_path / "data", files)))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_missing_file_is_named(tmp_path, name):
 def test_a_bad_file_is_named_with_its_fault(tmp_path, data, fault):
     folder = write_folder(tmp_path / "data", FILES | {"t10k-images-idx3-ubyte": data})
     with pytest.raises(DataError) as caught:
-        read_idx_folder(folder)
+        build_dataset(read_idx_folder(folder))
     assert fault in str(caught.value)
     assert folder in str(caught.value)
 
@@ -100,15 +101,18 @@ def test_a_bad_file_is_named_with_its_fault(tmp_path, data, fault):
 @pytest.mark.parametrize(
     ("labels", "fault"),
     [
-        (b"\0\0\x08\x01\0\0\0\x03" + b"\2\0\1", "4 train inputs, but labels of shape (3,)"),
-        (b"\0\0\x08\x01\0\0\0\x04" + b"\2\0\1\xfa", "a train label is 250"),
+        (
+            b"\0\0\x08\x01\0\0\0\x03" + b"\2\0\1",
+            "inputs have shape (4, 2, 3), the labels (3,)",
+        ),
+        (b"\0\0\x08\x01\0\0\0\x04" + b"\2\0\2\2", "a test label is 1, which training never saw"),
         (IMAGES, "train labels have shape (4, 2, 3)"),
     ],
 )
 def test_labels_that_do_not_fit_are_named(tmp_path, labels, fault):
     folder = write_folder(tmp_path / "data", FILES | {"train-labels-idx1-ubyte": labels})
     with pytest.raises(DataError) as caught:
-        read_idx_folder(folder)
+        build_dataset(read_idx_folder(folder))
     assert fault in str(caught.value)
 
 
@@ -151,7 +155,7 @@ def test_changed_bytes_give_a_fault_or_other_valid_data(
         data[place % len(data)] ^= change
     files = FILES | {name: bytes(data)}
     folder = write_folder(scratch / "idx", files)
-    dataset = data_or_fault(lambda: read_idx_folder(folder), folder)
+    dataset = data_or_fault(lambda: build_dataset(read_idx_folder(folder)), folder)
     if dataset is None:
         return
     assert dataset.train_inputs.size == dataset.test_inputs.size == 24
@@ -176,7 +180,7 @@ def test_the_published_names():
 def test_fashion_mnist_stays_small(real_data, peak_memory, check_rules):
     folder = real_data / "fashion-mnist"
     datasets = []
-    peak = peak_memory(lambda: datasets.append(read_idx_folder(str(folder))))
+    peak = peak_memory(lambda: datasets.append(build_dataset(read_idx_folder(str(folder)))))
     check_rules(datasets[0])
     assert datasets[0].train_inputs.shape == (60_000, 784)
     assert datasets[0].test_inputs.shape == (10_000, 784)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, load_dataset, loading
+from pluggable_mlp.data.loading import load_source
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def called(monkeypatch):
     ],
 )
 def test_the_reader_is_chosen(called, spec, expected):
-    load_dataset(spec)
+    load_source(spec)
     assert called == [expected]
 
 
@@ -66,10 +67,12 @@ def test_a_folder_without_idx_files(tmp_path):
 
 def test_a_file_is_read_from_end_to_end(tmp_path):
     path = tmp_path / "table.npz"
-    np.savez(path, X=np.ones((7, 2)), y=np.arange(7) % 2)
+    np.savez(path, X=np.arange(70)[:, None] / 100, y=np.arange(70) % 2)
     dataset = load_dataset(path)
     assert dataset.name == str(path)
-    assert dataset.train_inputs.shape == (6, 2)
+    assert dataset.train_inputs.shape == (60, 1)
+    assert load_dataset(path, seed=0).sha256() == dataset.sha256()
+    assert load_dataset(path, seed=1).sha256() != dataset.sha256()
 
 
 def test_reading_imports_no_optional_library():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, named
+from pluggable_mlp.data.conversion import build_dataset
 from pluggable_mlp.data.download import Published
 from pluggable_mlp.data.idx import FILE_NAMES, idx_sha256
 
@@ -81,30 +82,30 @@ def test_idx_files_are_found_in_the_folders_of_the_variable(world, monkeypatch, 
     put_idx(world / "full" / name, suffix)
     places = [world / "absent", world / "empty", world / "full"]
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", os.pathsep.join(["", *map(str, places), ""]))
-    check_is_all_of_it(named.load_named(name), name)
+    check_is_all_of_it(build_dataset(named.load_named(name)), name)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_idx_files_are_found_in_the_cache(world, name):
     put_idx(world / "cache" / name)
-    check_is_all_of_it(named.load_named(name), name)
+    check_is_all_of_it(build_dataset(named.load_named(name)), name)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_mnist_is_the_same_from_the_classic_pickle(world, monkeypatch, dtype):
     put_classic(world / "data", dtype)
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
-    classic = named.load_named("mnist")
+    classic = build_dataset(named.load_named("mnist"))
     check_is_all_of_it(classic, "mnist")
     put_idx(world / "data" / "mnist")
-    assert named.load_named("mnist").sha256() == classic.sha256()
+    assert build_dataset(named.load_named("mnist")).sha256() == classic.sha256()
 
 
 def test_the_classic_pickle_is_not_fashion_mnist(world, monkeypatch):
     put_classic(world / "data")
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
     with pytest.raises(DataError, match="would be downloaded"):
-        named.load_named("fashion-mnist")
+        build_dataset(named.load_named("fashion-mnist"))
 
 
 OTHER = {
@@ -120,7 +121,7 @@ def test_idx_files_that_are_not_the_published_ones_are_refused(world, monkeypatc
     put_idx(world / "data" / "mnist", **{field: OTHER[field]})
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
     with pytest.raises(DataError, match="SHA-256") as caught:
-        named.load_named("mnist")
+        build_dataset(named.load_named("mnist"))
     assert str(world / "data" / "mnist" / FILE_NAMES[field]) in str(caught.value)
 
 
@@ -129,7 +130,7 @@ def test_a_classic_pickle_that_is_not_the_published_one_is_refused(world, monkey
     put_classic(world / "data", **{field: OTHER[field]})
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
     with pytest.raises(DataError, match=r"mnist\.pkl\.gz: .*SHA-256"):
-        named.load_named("mnist")
+        build_dataset(named.load_named("mnist"))
 
 
 @pytest.mark.parametrize("images", [np.zeros((6, 10)), ARRAYS["train_inputs"] / 255])
@@ -138,7 +139,7 @@ def test_a_classic_pickle_of_other_images_is_refused(world, monkeypatch, images)
     (world / "mnist.pkl.gz").write_bytes(pickle.dumps(((x, y), (x, y), (x, y)), 4))
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world))
     with pytest.raises(DataError, match="does not hold MNIST's images"):
-        named.load_named("mnist")
+        build_dataset(named.load_named("mnist"))
 
 
 def test_what_is_nowhere_complete_is_downloaded_to_the_cache(world, monkeypatch):
@@ -146,14 +147,14 @@ def test_what_is_nowhere_complete_is_downloaded_to_the_cache(world, monkeypatch)
     (world / "data" / "mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
     with pytest.raises(DataError, match="would be downloaded") as caught:
-        named.load_named("mnist")
+        build_dataset(named.load_named("mnist"))
     assert str(world / "cache" / "mnist") in str(caught.value)
 
     def fake(_name, folder, _published):
         put_idx(world / os.path.relpath(folder, world))
 
     monkeypatch.setattr(named, "download", fake)
-    check_is_all_of_it(named.load_named("mnist"), "mnist")
+    check_is_all_of_it(build_dataset(named.load_named("mnist")), "mnist")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_mnist_and_fashion_mnist_are_the_published_ones(real_data, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(real_data))
     for name, first_labels in (("mnist", [5, 0, 4, 1, 9]), ("fashion-mnist", [9, 0, 0, 3, 0])):
-        dataset = named.load_named(name)
+        dataset = build_dataset(named.load_named(name))
         assert dataset.train_inputs.shape == (60_000, 784)
         assert dataset.test_inputs.shape == (10_000, 784)
         assert dataset.train_labels[:5].tolist() == first_labels

@@ -1,0 +1,167 @@
+"""What a trained network takes and answers: kept with its run, and asked of every later file.
+
+Training, evaluation and prediction prepare their inputs here, so that the same file means the
+same numbers to all three.
+
+Shapes: n examples, inputs (n, ...) before and (n, features) after, labels (n,).
+"""
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.conversion import as_bytes, as_inputs, class_indices
+from pluggable_mlp.data.dataset import Dataset
+from pluggable_mlp.data.errors import DataError, DataWarning
+
+__all__ = ["Schema"]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The inputs and the classes of a network's training.
+
+    Parameters
+    ----------
+    features : int
+        How many numbers an example has.
+    scale : float or None
+        What a pixel's integer was multiplied by; None where training saw no pixels.
+    input_range : tuple of two floats
+        The smallest and the largest number of the training inputs, pixels times their scale.
+    class_labels : tuple of int
+        The label of each output, increasing.
+
+    Raises
+    ------
+    ValueError
+        If a value is none of these: the message names it.
+    """
+
+    features: int
+    scale: float | None
+    input_range: tuple[float, float]
+    class_labels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if type(self.features) is not int or self.features < 1:
+            raise ValueError(f"features is {self.features!r}, expected an integer of at least 1")
+        if self.scale is not None and not (isinstance(self.scale, float) and 0 < self.scale <= 1):
+            raise ValueError(f"scale is {self.scale!r}, expected a number in (0, 1], or null")
+        if not (
+            len(self.input_range) == 2
+            and all(type(end) is float and math.isfinite(end) for end in self.input_range)
+            and self.input_range[0] <= self.input_range[1]
+        ):
+            raise ValueError(
+                f"input_range is {self.input_range!r}, expected two increasing numbers"
+            )
+        if (
+            len(self.class_labels) < 2
+            or not all(type(label) is int for label in self.class_labels)
+            or list(self.class_labels) != sorted(set(self.class_labels))
+        ):
+            raise ValueError(f"class_labels is {self.class_labels!r}, expected increasing integers")
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Schema":
+        """Return what training on a data set fixes."""
+        inputs, unit = dataset.train_inputs, dataset.scale or 1.0
+        ends = float(inputs.min()) * unit, float(inputs.max()) * unit
+        return cls(inputs.shape[1], dataset.scale, ends, dataset.class_labels)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Schema":
+        """Return the schema that `to_dict` wrote, whatever else stands beside it.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If a value is missing or wrong.
+        """
+        return cls(
+            values["features"],
+            values["scale"],
+            tuple(values["input_range"]),
+            tuple(values["class_labels"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the schema as JSON knows it."""
+        return {
+            "features": self.features,
+            "scale": self.scale,
+            "input_range": list(self.input_range),
+            "class_labels": list(self.class_labels),
+        }
+
+    def inputs(self, name: str, values: Array) -> Array:
+        """Return inputs (n, ...) of any file as training would have had them, (n, features).
+
+        Where training saw pixels, whole numbers from 0 to 255 are pixels, too, whatever their
+        dtype: they become uint8, to be multiplied by the scale.  (Floats that are all 0 or 1 may
+        be black and white, already scaled: they are taken as they are.)  All other numbers are
+        values.  A warning tells of those far outside the range that training saw.
+
+        Parameters
+        ----------
+        name : str
+            Where they come from, for errors.
+        values : array (n, ...)
+
+        Returns
+        -------
+        array (n, features)
+            uint8 pixels, or float32 or float64 values.
+
+        Raises
+        ------
+        DataError
+            If they do not fit.
+        """
+        inputs = as_inputs(name, "new", values)
+        if inputs.shape[1] != self.features:
+            fault = (
+                f"its examples have {inputs.shape[1]} features, the network takes {self.features}"
+            )
+            raise DataError(name, fault, "give the features that it was trained on")
+        if self.scale is not None:
+            pixels = as_bytes(inputs)
+            if pixels is not None and (inputs.dtype == np.uint8 or pixels.max() > 1):
+                inputs = pixels
+        self._compare_range(name, inputs)
+        if inputs.dtype == np.uint8 and self.scale is None:
+            return inputs.astype(np.float64)
+        return inputs
+
+    def scale_of(self, inputs: Array) -> float | None:
+        """Return what inputs made by `inputs` are yet to be multiplied by; None for values."""
+        return self.scale if inputs.dtype == np.uint8 else None
+
+    def class_indices(self, name: str, labels: Array) -> Array:
+        """Return the output of each label, int64 (n,).
+
+        Raises
+        ------
+        DataError
+            If training never saw one.
+        """
+        return class_indices(name, "new", labels, self.class_labels)
+
+    def _compare_range(self, name: str, inputs: Array) -> None:
+        """Tell of inputs that are further out than the training inputs' range is wide."""
+        unit = self.scale_of(inputs) or 1.0
+        low, high = float(inputs.min()) * unit, float(inputs.max()) * unit
+        least, most = self.input_range
+        width = most - least
+        if least - width <= low and high <= most + width:
+            return
+        fault = f"the inputs run from {low:g} to {high:g}, training saw {least:g} to {most:g}"
+        remedy = "prepare them as the training inputs were"
+        if inputs.dtype == np.uint8 and self.scale is None:
+            raise DataError(name, f"holds integers of 8 bits, but {fault}", remedy)
+        warnings.warn(f"{name}: {fault}; {remedy}", DataWarning, stacklevel=3)

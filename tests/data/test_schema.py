@@ -1,0 +1,136 @@
+"""What a run asks of later files: the same numbers as in training, the labels that it knows."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.data import DataError, DataWarning, load_dataset
+from pluggable_mlp.data.conversion import build_dataset
+from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.data.source import Source
+
+PIXELS = Schema(features=2, scale=1 / 16, input_range=(0.0, 1.0), class_labels=(0, 1))
+NUMBERS = Schema(features=2, scale=None, input_range=(-2.0, 3.0), class_labels=(-1, 1, 5))
+
+
+def test_it_is_that_of_the_training_part():
+    inputs, labels = np.array([[-2.0, 0.5], [3.0, 0.0]]), np.array([7, -7])
+    test = (np.array([[-90.0, 90.0]]), np.array([7]))
+    schema = Schema.of(build_dataset(Source("example", (inputs, labels), test)))
+    assert schema == Schema(2, None, (-2.0, 3.0), (-7, 7))
+    assert Schema.of(load_dataset("digits")) == Schema(64, 1 / 16, (0.0, 1.0), tuple(range(10)))
+
+
+def test_it_survives_json():
+    for schema in (PIXELS, NUMBERS):
+        written = json.loads(json.dumps(schema.to_dict() | {"settings": {}}))
+        assert Schema.from_dict(written) == schema
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("features", 0),
+        ("features", 2.0),
+        ("features", True),
+        ("scale", 0.0),
+        ("scale", 2.0),
+        ("scale", 1),
+        ("scale", float("nan")),
+        ("input_range", [0.0]),
+        ("input_range", [1.0, 0.0]),
+        ("input_range", [0.0, float("nan")]),
+        ("input_range", ["0", "1"]),
+        ("class_labels", [1]),
+        ("class_labels", [1, 0]),
+        ("class_labels", [0, 0, 1]),
+        ("class_labels", [0.0, 1.0]),
+    ],
+)
+def test_wrong_values_are_named(name, value):
+    with pytest.raises(ValueError, match=name):
+        Schema.from_dict(PIXELS.to_dict() | {name: value})
+    with pytest.raises(KeyError, match=name):
+        Schema.from_dict({key: kept for key, kept in PIXELS.to_dict().items() if key != name})
+
+
+def values_of(schema, array):
+    """The numbers that a network is given."""
+    inputs = schema.inputs("file", array)
+    return (inputs * (schema.scale_of(inputs) or 1.0)).tolist()
+
+
+WHOLE = [[0, 16], [4, 8]]
+SCALED = [[0.0, 1.0], [0.25, 0.5]]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", ">u2", "float32", "float64"])
+def test_pixels_are_pixels_whatever_their_dtype_and_axes(dtype):
+    assert values_of(PIXELS, np.array(WHOLE, dtype)) == SCALED
+    assert values_of(PIXELS, np.array(WHOLE, dtype).reshape(2, 1, 2)) == SCALED
+
+
+@pytest.mark.parametrize("array", [np.array(SCALED), np.eye(2), np.zeros((1, 2)), np.eye(2) > 0])
+def test_values_are_values_where_training_saw_pixels(array):
+    assert values_of(PIXELS, array) == array.tolist()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "float32", "float64", "bool"])
+def test_whole_numbers_are_values_where_training_saw_numbers(dtype):
+    array = np.array([[0, 1], [1, 1]], dtype)
+    assert values_of(NUMBERS, array) == array.tolist()
+
+
+@pytest.mark.parametrize(
+    ("schema", "array", "told"),
+    [
+        (PIXELS, np.array([[0, 255]], np.uint8), "0 to 15.9375, training saw 0 to 1"),
+        (PIXELS, np.array([[0, 256]]), "0 to 256, training saw 0 to 1"),
+        (PIXELS, np.array([[0, 65535]], np.uint16), "0 to 65535, training saw 0 to 1"),
+        (PIXELS, np.array([[0.0, 2.0]]) + 1e-3, "0.001 to 2.001, training saw 0 to 1"),
+        (PIXELS, np.array([[-1.001, 0.0]]), "-1.001 to 0, training saw 0 to 1"),
+        (PIXELS, np.array([[-1.0, 1.99]]), None),
+        (NUMBERS, np.array([[-7.0, 8.0]]), None),
+        (NUMBERS, np.array([[-7.1, 8.0]]), "-7.1 to 8, training saw -2 to 3"),
+        (NUMBERS, np.array([[0, 9]]), "0 to 9, training saw -2 to 3"),
+    ],
+)
+def test_numbers_far_outside_the_range_of_training_are_told(schema, array, told):
+    if told:
+        with pytest.warns(DataWarning, match=f"file: the inputs run from {told}; prepare them"):
+            schema.inputs("file", array)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        schema.inputs("file", array)
+
+
+def test_bytes_far_outside_the_range_of_training_are_refused():
+    with pytest.raises(DataError, match="file: holds integers of 8 bits, but the inputs run from"):
+        NUMBERS.inputs("file", np.array([[0, 255]], np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("array", "fault"),
+    [
+        (np.zeros((2, 3)), "have 3 features, the network takes 2"),
+        (np.zeros((2, 1)), "have 1 features, the network takes 2"),
+        (np.zeros(2), r"the new inputs have shape \(2,\)"),
+        (np.zeros((0, 2)), r"the new inputs have shape \(0, 2\)"),
+        (np.zeros((1, 2), complex), "are of dtype complex128"),
+        (np.array([[0, 0], [0, np.nan]]), "feature 1 of example 1 of the new inputs is nan"),
+        (np.array([[0, -np.inf]]), "feature 1 of example 0 of the new inputs is -inf"),
+    ],
+)
+def test_what_does_not_fit_is_refused(array, fault):
+    for schema in (PIXELS, NUMBERS):
+        with pytest.raises(DataError, match=f"file: .*{fault}.*; \\w+"):
+            schema.inputs("file", array)
+
+
+def test_labels_become_their_outputs():
+    assert NUMBERS.class_indices("file", np.array([5, -1, 1, 5])).tolist() == [2, 0, 1, 2]
+    with pytest.raises(DataError, match=r"file: a new label is 0, .* \(it saw -1, 1, 5\)"):
+        NUMBERS.class_indices("file", np.array([5, 0]))
