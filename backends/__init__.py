@@ -6,9 +6,11 @@ group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, wher
 offers what `Backend` lists and, if it likes, what `PieceRunner` and `Compiler` do.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -137,12 +139,7 @@ def available_backends() -> list[BackendStatus]:
 
     PyTorch, JAX and plug-ins are not imported: of them it tells whether they are installed.
     """
-    built_in = [_status(name) for name in _BUILT_IN]
-    plugged_in = [
-        BackendStatus(entry.name, True, entry.dist.version if entry.dist else None)
-        for entry in _plug_ins()
-    ]
-    return built_in + plugged_in
+    return [_status(name) for name in _BUILT_IN] + [_plug_in_status(one) for one in _plug_ins()]
 
 
 def _load_built_in(name: str) -> Any:
@@ -158,20 +155,23 @@ def _load_plug_in(name: str) -> Any:
     """Import the class of a plug-in; ValueError if nobody offers one of this name."""
     known: dict[str, Any] = {**_BUILT_IN, **{entry.name: entry for entry in _plug_ins()}}
     entry = choose(known, name, "backend")
-    return _load(name, entry.load, f"repair the package that brings it ({entry.value})")
+    return _load(name, entry.load, _repair(entry))
 
 
 def _load(name: str, importer: Callable[[], Any], remedy: str) -> Any:
-    """Import a backend's class, and say it in our words if its library cannot be imported."""
+    """Import a backend's class, and say it in our words if its library cannot be imported.
+
+    Whatever that raises: a missing shared library is an OSError, and a library that was compiled
+    for another version of NumPy, or a faulty plug-in, may raise anything.
+    """
     try:
         return importer()
-    except (ImportError, OSError) as error:  # OSError: a shared library is missing
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        reason = (
-            f"it needs {missing}, which is not installed"
-            if missing
-            else f"it is installed, but importing it fails: {error}"
-        )
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            reason = f"it needs {error.name}, which is not installed"
+        else:
+            kind = "" if isinstance(error, ImportError | OSError) else f"{type(error).__name__}: "
+            reason = f"it is installed, but importing it fails: {kind}{error}"
         raise BackendUnavailable(name, reason, remedy) from error
 
 
@@ -195,6 +195,30 @@ def _status(name: str) -> BackendStatus:
     except BackendUnavailable as why:
         return BackendStatus(name, False, _version(entry), (), why.reason, why.remedy)
     return BackendStatus(name, True, _version(entry), devices)
+
+
+def _plug_in_status(entry: "EntryPoint") -> BackendStatus:
+    """Return what is known of a plug-in while its module is not imported."""
+    version = entry.dist.version if entry.dist else None
+    if _exists(entry.module):
+        return BackendStatus(entry.name, True, version)
+    reason = f"its package is installed, but has no module {entry.module}"
+    return BackendStatus(entry.name, False, version, (), reason, _repair(entry))
+
+
+def _exists(module: str) -> bool:
+    """Tell whether a module can be found, without importing the packages that it is in."""
+    top, *folders = module.split(".")
+    spec = find_spec(top)
+    if not folders or spec is None:
+        return spec is not None
+    *folders, last = folders
+    within = [os.path.join(place, *folders) for place in spec.submodule_search_locations or ()]
+    return PathFinder.find_spec(last, within) is not None
+
+
+def _repair(entry: "EntryPoint") -> str:
+    return f"repair the package that brings it ({entry.value})"
 
 
 def _version(entry: _BuiltIn) -> str | None:

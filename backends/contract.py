@@ -43,7 +43,9 @@ class BackendUnavailable(RuntimeError):  # noqa: N818 (its public name)
 class Backend(Protocol):
     """One array library on one device.
 
-    Any class with these members is a backend: nothing has to be inherited.
+    Any class with these members is a backend: nothing has to be inherited.  Parameters have the
+    names and the defaults that stand here, and methods the kinds (`devices` is a class method);
+    members of its own begin with an underscore.
 
     Parameters
     ----------
@@ -67,7 +69,10 @@ class Backend(Protocol):
 
     @property
     def device(self) -> str:
-        """The device in the library's words: "cpu", "cuda:0", "device1"."""
+        """The device in the library's words: "cpu", "cuda:0", "device1".
+
+        One of `devices()`, and "name:device" gives this backend again.
+        """
 
     @property
     def xp(self) -> Namespace:
@@ -79,8 +84,11 @@ class Backend(Protocol):
         Parameters
         ----------
         data : any shape
-            A NumPy array, or a number or nested lists of numbers (with the dtype that NumPy
-            gives them).  An array of this library on this device is taken as it is.
+            A NumPy array of any byte order and any strides, negative ones too, that may be
+            empty, 0-d or read-only; or a number or nested lists of numbers (with the dtype that
+            NumPy gives them).  Every bit comes over, those of NaN, of -0.0 and of denormal
+            numbers.  An array of this library on this device is taken as it is, without a copy
+            where it has the dtype.
         dtype : str or None
             The standard's name of the dtype wanted, such as "float32"; None keeps the one
             that `data` has.
@@ -93,10 +101,16 @@ class Backend(Protocol):
         Raises
         ------
         TypeError
-            `data` is an array of another library, or nothing to make an array of.
+            `data` is or holds an array of another library, or something that is not a number, or
+            it has a dtype that the standard has not.
         ValueError
-            `data` is an array of this library on another device, or `dtype` is no dtype of
-            the standard.
+            `data` is an array of this library on another device, its lists are not of one length,
+            a number does not fit the dtype, or `dtype` is not a dtype of the standard.
+
+        Notes
+        -----
+        `pluggable_mlp.backends.transfer.host_array` makes one kind of NumPy array of all that may
+        come from the host, and refuses the rest in these ways.
         """
 
     def to_numpy(self, array: Array) -> Any:
@@ -110,6 +124,7 @@ class Backend(Protocol):
         Returns
         -------
         numpy.ndarray, the same shape and dtype
+            In this machine's byte order; one of no dimensions is an array, too, not a scalar.
             It may share memory with `array`, or be read-only: copy it before writing to it.
 
         Raises
@@ -122,7 +137,7 @@ class Backend(Protocol):
         """Wait until everything that this device was asked for is computed."""
 
     def versions(self) -> dict[str, str]:
-        """Return the versions that decide its results, by the names of the software."""
+        """Return the versions that decide its results, by the software's names: at least one."""
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:

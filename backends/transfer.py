@@ -1,4 +1,4 @@
-"""What the five built-in backends share: the way from the host to a device and back.
+"""What the built-in backends share: the way from the host to a device and back.
 
 Here is decided what counts as host data, and that nothing else is converted.  Nothing here
 knows which array library it serves.
@@ -23,9 +23,9 @@ _HOST = (np.ndarray, np.generic, bool, int, float, complex, list, tuple)
 
 
 class ArrayLibrary:
-    """Base of a backend: it checks what comes and goes, and leaves the copying to its heirs.
+    """Base of a backend: it checks what comes and goes, and leaves the copying to its subclasses.
 
-    An heir sets `name`, `xp`, `device` and `_device` (the device as the library's arrays give
+    A subclass sets `name`, `xp`, `device` and `_device` (the device as the library's arrays give
     it), and defines `_upload`, `_download`, `synchronize`, `versions` and `devices`.
     """
 
@@ -36,10 +36,9 @@ class ArrayLibrary:
 
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
         """See `Backend.asarray`."""
-        if dtype is not None and dtype not in DTYPES:
-            raise ValueError(f"dtype is {dtype!r}: expected one of {', '.join(DTYPES)}")
         if isinstance(data, _HOST):
             return self._upload(host_array(data, dtype))
+        _check_dtype(dtype)
         self._require_own(data, "data")
         if dtype is None:
             return data
@@ -84,6 +83,8 @@ class ArrayLibrary:
 def host_array(data: Any, dtype: str | None = None) -> Any:
     """Make a NumPy array of host data, in this machine's byte order.
 
+    It refuses as `Backend.asarray` is to refuse; backends of other packages may use it, too.
+
     Parameters
     ----------
     data : any shape
@@ -94,14 +95,23 @@ def host_array(data: Any, dtype: str | None = None) -> Any:
     Returns
     -------
     numpy.ndarray, the shape of `data`
+        With strides of any sign, and perhaps read-only, as `data` is.
 
     Raises
     ------
     ValueError
-        The nested lists are not all of one length, or a number does not fit the dtype.
+        `dtype` is none of `DTYPES`, the nested lists are not all of one length, or a number does
+        not fit the dtype.
     TypeError
-        The lists hold something else, or the dtype is none of the standard's.
+        `data` is or holds something else, or its dtype is none of the standard's.
     """
+    _check_dtype(dtype)
+    if not isinstance(data, _HOST):
+        kind = type(data)
+        raise TypeError(
+            f"data is a {kind.__module__}.{kind.__qualname__}: expected a NumPy array, a number, "
+            "or nested lists of numbers"
+        )
     if isinstance(data, list | tuple):
         _refuse_other_items(data)
     try:
@@ -117,6 +127,11 @@ def host_array(data: Any, dtype: str | None = None) -> Any:
             "where numbers can be made of it, ask for one with dtype="
         )
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _check_dtype(dtype: str | None) -> None:
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}: expected one of {', '.join(DTYPES)}")
 
 
 def _refuse_other_items(items: Any) -> None:

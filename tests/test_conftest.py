@@ -86,7 +86,7 @@ def test_the_twins_of_stricter_members_are_slow_but_where_they_matter():
 
 def test_a_plug_in_is_tested_where_it_is_named(tmp_path):
     source = (ROOT / "tests/backends/third_party/abacus.py").read_text(encoding="utf-8")
-    environment = write_plug_in(tmp_path, "abacus", source, "abacus:AbacusBackend")
+    environment = write_plug_in(tmp_path, "abacus = abacus:AbacusBackend", abacus=source)
     done = run(None, **environment, **{PLUG_INS: "abacus, abacus:beads"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed, 1 skipped" in done.stdout

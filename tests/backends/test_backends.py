@@ -106,10 +106,25 @@ except BackendUnavailable as why:
     assert (status["reason"], status["remedy"]) == (reason, remedy)
 
 
-def test_a_library_that_is_broken_says_so(tmp_path):
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("ImportError('libjax.so is gone')", "libjax.so is gone"),
+        (
+            "OSError('libcudart.so.13: cannot open shared object file')",
+            "libcudart.so.13: cannot open shared object file",
+        ),
+        # What modules compiled for another NumPy raise.
+        (
+            "ValueError('numpy.dtype size changed')",
+            "ValueError: numpy.dtype size changed",
+        ),
+    ],
+)
+def test_a_library_that_is_broken_says_so(tmp_path, error, words):
     broken = tmp_path / "jax"
     broken.mkdir()
-    (broken / "__init__.py").write_text("raise ImportError('libjax.so is gone')")
+    (broken / "__init__.py").write_text(f"raise {error}")
     said = child(
         f"""
 import sys
@@ -121,7 +136,7 @@ except BackendUnavailable as why:
     print(why.reason)
 """
     )
-    assert said.strip() == "it is installed, but importing it fails: libjax.so is gone"
+    assert said.strip() == f"it is installed, but importing it fails: {words}"
 
 
 def test_a_missing_module_of_a_library_is_named_and_what_brings_it():

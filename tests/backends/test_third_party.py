@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.plug_ins import write_plug_in
+
 HERE = Path(__file__).parent / "third_party"
 METADATA = "abacus_backend-1.2.dist-info"
 
@@ -43,12 +45,11 @@ def install(folder: Path, modules: dict[str, str], entry_points: str) -> Path:
     return target
 
 
-def run_with(target: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """Run Python code in a process that finds the package in `target`."""
-    path = os.pathsep.join([str(target), *filter(None, [os.environ.get("PYTHONPATH")])])
+def run_with(environment: dict[str, str], code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process that finds the package."""
     return subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "error"},
+        env=environment | {"PYTHONWARNINGS": "error"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -59,7 +60,9 @@ def run_with(target: Path, code: str) -> subprocess.CompletedProcess[str]:
 def test_an_installed_package_is_found_computes_and_trains(tmp_path):
     source = (HERE / "abacus.py").read_text(encoding="utf-8")
     target = install(tmp_path, {"abacus.py": source}, "abacus = abacus:AbacusBackend")
-    done = run_with(target, (HERE / "use.py").read_text(encoding="utf-8"))
+    path = os.pathsep.join([str(target), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": path}
+    done = run_with(environment, (HERE / "use.py").read_text(encoding="utf-8"))
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert Path(said["package"]) == target / "abacus.py"
@@ -85,11 +88,21 @@ FAULTY = {
         "get_backend('abacus')",
         "lacks asarray, device, devices, synchronize, to_numpy, versions",
     ),
-    "a package that cannot be imported": (
+    "a package whose own needs are not installed": (
         "import wooden_frame",
         "get_backend('abacus')",
-        "BackendUnavailable: backend abacus is not available: it is installed, but importing it "
-        "fails: No module named 'wooden_frame'; repair the package that brings it (abacus:Abacus)",
+        "BackendUnavailable: backend abacus is not available: it needs wooden_frame, which is not "
+        "installed; repair the package that brings it (abacus:Abacus)",
+    ),
+    "a module that fails": (
+        "1 / 0",
+        "get_backend('abacus')",
+        "it is installed, but importing it fails: ZeroDivisionError: division by zero; repair",
+    ),
+    "a module without the class": (
+        "class Abacos: ...",
+        "get_backend('abacus')",
+        "it is installed, but importing it fails: AttributeError: module 'abacus' has no attribute",
     ),
 }
 
@@ -97,15 +110,35 @@ FAULTY = {
 @pytest.mark.parametrize("case", FAULTY)
 def test_a_faulty_package(tmp_path, case):
     source, code, message = FAULTY[case]
-    target = install(tmp_path, {"abacus.py": source}, "abacus = abacus:Abacus")
-    done = run_with(target, f"from pluggable_mlp.backends import get_backend\n{code}")
+    environment = write_plug_in(tmp_path, "abacus = abacus:Abacus", abacus=source)
+    done = run_with(environment, f"from pluggable_mlp.backends import get_backend\n{code}")
     assert done.returncode == 1
     assert message in done.stderr
 
 
 def test_a_built_in_name_cannot_be_taken(tmp_path):
     source = "class Other: ..."
-    target = install(tmp_path, {"abacus.py": source}, "numpy = abacus:Other")
+    environment = write_plug_in(tmp_path, "numpy = abacus:Other", abacus=source)
     code = "from pluggable_mlp import available_backends as a, get_backend\n"
     code += "print(type(get_backend('numpy')).__name__, [s.name for s in a()].count('numpy'))"
-    assert run_with(target, code).stdout.split() == ["NumpyBackend", "1"]
+    assert run_with(environment, code).stdout.split() == ["NumpyBackend", "1"]
+
+
+@pytest.mark.parametrize("module", ["abacos", "abacus.beads", "frames.abacus"])
+def test_a_module_that_does_not_exist_is_not_called_usable(tmp_path, module):
+    environment = write_plug_in(tmp_path, f"abacus = {module}:Abacus", abacus="")
+    code = "from pluggable_mlp import available_backends as a; print(a()[-1])"
+    assert run_with(environment, code).stdout == (
+        "BackendStatus(name='abacus', available=False, version='1.2', devices=(), reason='its "
+        f"package is installed, but has no module {module}', remedy='repair the package that "
+        f"brings it ({module}:Abacus)')\n"
+    )
+
+
+def test_a_module_within_a_package_is_found_without_importing_the_package(tmp_path):
+    environment = write_plug_in(tmp_path, "abacus = frames.wooden.abacus:Abacus")
+    (tmp_path / "frames" / "wooden").mkdir(parents=True)
+    (tmp_path / "frames" / "__init__.py").write_text("raise SystemExit('it was imported')")
+    (tmp_path / "frames" / "wooden" / "abacus.py").write_text("")
+    code = "from pluggable_mlp import available_backends as a; print(a()[-1].available)"
+    assert run_with(environment, code).stdout == "True\n"

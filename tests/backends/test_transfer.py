@@ -5,8 +5,14 @@ import array_api_strict
 import numpy as np
 import pytest
 
+from pluggable_mlp.arrays import library_of
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.backends.transfer import DTYPES
+from pluggable_mlp.backends.transfer import DTYPES, ArrayLibrary
+
+
+def words(backend, pattern):
+    """What built-in backends say; of a plug-in the contract asks for the kind of error alone."""
+    return pattern if isinstance(backend, ArrayLibrary) else None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -86,7 +92,8 @@ def test_results_of_computing_come_back(backend):
 
 @pytest.mark.parametrize("dtype", ["float33", "float16", "object", "f4"])
 def test_refuses_a_dtype_that_is_none_of_the_standard(backend, dtype):
-    with pytest.raises(ValueError, match=f"dtype is '{dtype}': expected one of bool, int8"):
+    said = f"dtype is '{dtype}': expected one of bool, int8"
+    with pytest.raises(ValueError, match=words(backend, said)):
         backend.asarray([1.0], dtype=dtype)
 
 
@@ -102,7 +109,7 @@ def test_refuses_a_dtype_that_is_none_of_the_standard(backend, dtype):
     ],
 )
 def test_refuses_what_holds_no_numbers(backend, data, said):
-    with pytest.raises(TypeError, match=said):
+    with pytest.raises(TypeError, match=words(backend, said)):
         backend.asarray(data)
 
 
@@ -117,22 +124,24 @@ def test_refuses_what_holds_no_numbers(backend, data, said):
     ],
 )
 def test_refuses_numbers_that_make_no_array(backend, data, dtype, said):
-    with pytest.raises(ValueError, match=f"^data cannot become {said}"):
+    with pytest.raises(ValueError, match=words(backend, f"^data cannot become {said}")):
         backend.asarray(data, dtype=dtype)
 
 
 def test_refuses_an_array_of_another_library_and_names_both(backend):
-    other = array_api_strict.asarray([1.0], device=array_api_strict.Device("device2"))
+    other = array_api_strict.asarray([1.0], device=array_api_strict.Device("no_x64"))
     ours = f"this backend is {backend.name} on {backend.device}"
-    if backend.name == "array_api_strict":
-        kind, said = ValueError, f"array_api_strict on .*device2.*, and {ours}"
+    if library_of(backend.xp) == "array_api_strict":
+        kind, said = ValueError, f"is an array of array_api_strict on .*no_x64.*, and {ours}"
     else:
         kind, said = TypeError, f"is an array of array_api_strict, and {ours}"
-    with pytest.raises(kind, match=f"^data {said}" if kind is TypeError else f"^data.*{said}"):
+    with pytest.raises(kind, match=words(backend, f"^data {said}")):
         backend.asarray(other)
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=words(backend, f"^array {said}")):
         backend.to_numpy(other)
-    with pytest.raises(TypeError, match=r"holds a array_api_strict\..*Array: expected numbers"):
+    with pytest.raises(
+        TypeError, match=words(backend, r"holds a array_api_strict\..*Array: expected numbers")
+    ):
         backend.asarray([other])
 
 
@@ -148,5 +157,6 @@ def test_refuses_each_other(one, two):
 def test_numpy_arrays_are_no_arrays_of_a_device(backend):
     if backend.name.startswith("numpy"):
         pytest.skip("to NumPy they are its own")
-    with pytest.raises(TypeError, match=f"array of numpy, and this backend is {backend.name}"):
+    said = f"array of numpy, and this backend is {backend.name}"
+    with pytest.raises(TypeError, match=words(backend, said)):
         backend.to_numpy(np.ones(2))

@@ -44,6 +44,12 @@ class GlassBackend(NumpyBackend):
 """
 
 
+def compiling(folder: Path, seconds: int) -> dict[str, str]:
+    """Return an environment in which `--backend glass` compiles for so long."""
+    source = COMPILING.replace("SECONDS", str(seconds))
+    return write_plug_in(folder, "glass = glass:GlassBackend", glass=source)
+
+
 @pytest.fixture
 def slow_torch(tmp_path: Path) -> dict[str, str]:
     """An environment whose PyTorch says that it is being imported, and swallows exceptions."""
@@ -106,9 +112,7 @@ def test_an_interrupted_run_saves_its_whole_epochs(tmp_path, sent):
 
 def test_an_interrupted_verification_ends_with_130(command, tmp_path):
     command("train", "--epochs", 2, "--output", tmp_path / "run")
-    environment = write_plug_in(
-        tmp_path, "glass", COMPILING.replace("SECONDS", "1"), "glass:GlassBackend"
-    )
+    environment = compiling(tmp_path, seconds=1)
     certificate = tmp_path / "run" / "certificate.json"
     with running("verify", certificate, "--backend", "glass", env=environment) as child:
         assert child.stdout.readline() == "compiling\n"
@@ -120,8 +124,7 @@ def test_an_interrupted_verification_ends_with_130(command, tmp_path):
 
 @pytest.mark.parametrize("sent", CODES)
 def test_a_compiler_is_not_disturbed(tmp_path, sent):
-    source = COMPILING.replace("SECONDS", "1")
-    environment = write_plug_in(tmp_path, "glass", source, "glass:GlassBackend")
+    environment = compiling(tmp_path, seconds=1)
     with running("train", "--backend", "glass", env=environment) as child:
         assert child.stdout.readline() == "compiling\n"
         child.send_signal(sent)
@@ -131,8 +134,7 @@ def test_a_compiler_is_not_disturbed(tmp_path, sent):
 
 
 def test_a_second_signal_does_not_wait_for_the_compiler(tmp_path):
-    source = COMPILING.replace("SECONDS", "600")
-    environment = write_plug_in(tmp_path, "glass", source, "glass:GlassBackend")
+    environment = compiling(tmp_path, seconds=600)
     with running("train", "--backend", "glass", env=environment) as child:
         assert child.stdout.readline() == "compiling\n"
         child.send_signal(signal.SIGINT)
