@@ -17,6 +17,7 @@ from typing import Any
 
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.json_text import to_json
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.settings import Settings
@@ -134,7 +135,7 @@ class Run:
             "data_sha256": self.data_sha256,
         }
         write_json(folder / "config.json", config)
-        lines = (json.dumps(line) + "\n" for line in self.history)
+        lines = (to_json(line) + "\n" for line in self.history)
         (folder / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
         summary = self.summary()
         save_parameters(
@@ -237,4 +238,4 @@ def _read_json(path: Path) -> Any:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a text file of indented JSON."""
-    write_file(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_file(path, (to_json(content, indent=2) + "\n").encode())

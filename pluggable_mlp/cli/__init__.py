@@ -1,9 +1,10 @@
 """The command line: every command in a module of its own, errors and exit codes here.
 
 Results go to standard output, progress and errors to standard error.  Exit codes: 0 done, 1 a
-comparison or a verification failed, 2 a wrong argument or input, 3 the backend is not available
-here, 130 interrupted, 143 terminated, 141 nobody reads the output any more (all three after
-saving).  This file imports next to nothing, so that Ctrl-C is answered from the first moment on.
+comparison or a verification failed, 2 a wrong argument or input, or training that diverged, 3 the
+backend is not available here, 130 interrupted, 143 terminated, 141 nobody reads the output any
+more (all three after saving).  This file imports next to nothing, so that Ctrl-C is answered from
+the first moment on.
 """
 
 import os
@@ -40,12 +41,20 @@ def _run() -> int | str | None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _tell  # type: ignore[assignment]
+            # NumPy's of overflow: what comes of it is said where it matters, in our words.
+            warnings.simplefilter("ignore", RuntimeWarning)
             app()
     except Interrupted as request:
         return request.code
     except BackendUnavailable as error:
         return _report(error, 3)
     except (ValueError, TypeError, OSError) as error:
+        return _report(error, 2)
+    except ArithmeticError as error:
+        from pluggable_mlp.training import DivergenceError
+
+        if not isinstance(error, DivergenceError):
+            raise
         return _report(error, 2)
     except SystemExit as stop:
         # Typer and Rich answer a closed pipe with 1, which here is a failed comparison.

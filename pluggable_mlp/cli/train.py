@@ -109,7 +109,7 @@ def train(
         claim_folder(output)
     run = Run(settings, get_backend(backend))
     with ending_when_asked() as request:
-        _follow(run, settings, request, quiet)
+        code = _follow(run, settings, request, quiet)
         if output is not None and run.history:
             run.save(output)
             write_certificate(run, output / "certificate.json")
@@ -120,11 +120,16 @@ def train(
             f"{summary['seconds']:.1f} s ({summary['examples_per_second']:,.0f} examples/s, "
             f"{summary['backend']} on {summary['device']}, {settings.dtype})"
         )
-    raise typer.Exit(request.code or 0)
+    raise typer.Exit(request.code or code)
 
 
-def _follow(run: "Run", settings: Settings, request: StopRequest, quiet: bool) -> None:
-    """Run all epochs, or until the end is requested, with their lines and a progress bar."""
+def _follow(run: "Run", settings: Settings, request: StopRequest, quiet: bool) -> int:
+    """Run all epochs, or until the end is requested, with their lines and a progress bar.
+
+    Return the exit code: 2 where training diverged, which is said.
+    """
+    from pluggable_mlp.training import DivergenceError
+
     total = settings.epochs * run.training_examples
     try:
         with training_progress(total, request, quiet) as on_batch:
@@ -137,5 +142,9 @@ def _follow(run: "Run", settings: Settings, request: StopRequest, quiet: bool) -
                     )
     except Interrupted:
         typer.echo(f"interrupted after {len(run.history)} whole epochs", err=True)
+    except DivergenceError as error:
+        typer.echo(f"Error: {error}", err=True)
+        return 2
     except BrokenPipeError:
         pass  # the last line will meet it again, when the run is saved
+    return 0

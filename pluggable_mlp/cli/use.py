@@ -1,7 +1,6 @@
 """`pluggable-mlp evaluate` and `predict`: what a saved run is good for."""
 
 import csv
-import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, TextIO
 import typer
 
 from pluggable_mlp.cli.options import RunArgument
+from pluggable_mlp.json_text import to_json
 
 __all__ = ["evaluate", "predict"]
 
@@ -41,7 +41,7 @@ def evaluate(
         backend=place,
         arithmetic=saved.settings.arithmetic,
     )
-    typer.echo(json.dumps({"examples": len(examples), **measured}))
+    typer.echo(to_json({"examples": len(examples), **measured}))
 
 
 def predict(

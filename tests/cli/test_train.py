@@ -136,3 +136,33 @@ def test_a_folder_that_cannot_be_made_is_named(command, tmp_path):
     outcome = command("train", "--quiet", "--output", tmp_path / "file" / "run")
     assert outcome.code == 2
     assert f"--output {tmp_path / 'file' / 'run'} cannot be made" in outcome.err
+
+
+TOO_STEEP = ("--learning-rate", "1e38", "--activation", "relu", "--epochs", "9")
+
+
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_divergence_is_told_and_ends_with_2(command, tmp_path, arithmetic):
+    given = (*TOO_STEEP, "--arithmetic", arithmetic, "--output", tmp_path / "run")
+    outcome = command("train", *given)
+    assert (outcome.code, outcome.out) == (2, "")
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("Error: training diverged in epoch 1: its loss is nan; try a smaller le")
+    assert command("train", "--epochs", "1", "--output", tmp_path / "run").code == 0  # not blocked
+
+
+def test_what_was_reached_before_divergence_is_kept(command, tmp_path):
+    """The third of five epochs meets a learning rate that no network bears."""
+    schedule = "step:every=194,factor=1e38"  # 97 steps per epoch
+    run = tmp_path / "run"
+    given = ("--epochs", "5", "--schedule", schedule, "--output", run, "--activation", "relu")
+    outcome = command("train", *given)
+    assert outcome.code == 2
+    assert "Error: training diverged in epoch 3: " in outcome.err
+    assert "after 2 epochs" in outcome.out
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in metrics] == [1, 2]
+    summary = json.loads((run / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert summary["parameters_sha256"] == metrics[-1]["parameters_sha256"]
+    measured = json.loads(command("evaluate", run).out)
+    assert measured["loss"] == summary["test_loss"]
