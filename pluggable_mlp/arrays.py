@@ -21,6 +21,7 @@ __all__ = [
     "common_namespace",
     "device_of",
     "dtype_name",
+    "transpose",
 ]
 
 _FEW_COLUMNS, _MANY_ROWS = 32, 64
@@ -93,6 +94,17 @@ def by_columns(rows: int, columns: int) -> bool:
 def dtype_name(dtype: DType) -> str:
     """Return "float32" for a dtype that prints as a class, and else what it prints."""
     return str(getattr(dtype, "__name__", dtype))
+
+
+def transpose(x: Any) -> Any:
+    """Return `x` (…, m, n), an array or the like, with its last two axes exchanged.
+
+    Not all libraries give their arrays the standard's attribute `mT` (dask does not).
+    """
+    try:
+        return x.mT
+    except AttributeError:
+        return array_namespace(x).matrix_transpose(x)
 
 
 def library_of(xp: Namespace) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pluggable_mlp.arithmetic.reproducible.error_function import erf
 from pluggable_mlp.arithmetic.running import RunAll, one_by_one
-from pluggable_mlp.arrays import Array, DType, Namespace, by_columns
+from pluggable_mlp.arrays import Array, DType, Namespace, by_columns, transpose
 from pluggable_mlp.shortcuts import own
 
 __all__ = ["Native"]
@@ -88,7 +88,7 @@ class Native:
     def affine(self, x: Any, W: Any, b: Array) -> Array:
         """Return x W + b for x (…, batch, in), W (…, in, out), b (…, out)."""
         if by_columns(x.shape[-2], W.shape[-1]):
-            y = self.xp.matmul(W.mT, x.mT).mT
+            y = transpose(self.xp.matmul(transpose(W), transpose(x)))
         else:
             y = self.matmul(x, W)
         y += b if b.ndim == 1 else self.xp.expand_dims(b, axis=-2)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, transpose
 from pluggable_mlp.network.activations import Activation
 
 __all__ = ["Activate", "Backward", "Dense", "Draw", "Layer", "Shapes", "TrainingStep"]
@@ -106,8 +106,8 @@ class Dense:
 
         def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
             dy_factor = arithmetic.factor(dy)
-            dx = arithmetic.matmul(dy_factor, W.mT) if with_dx else None
-            dW = arithmetic.matmul(x.mT, dy_factor)
+            dx = arithmetic.matmul(dy_factor, transpose(W)) if with_dx else None
+            dW = arithmetic.matmul(transpose(x), dy_factor)
             return dx, {"W": dW, "b": arithmetic.sum(dy, axis=-2)}
 
         return arithmetic.affine(x, W, parameters["b"]), backward

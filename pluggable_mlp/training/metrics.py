@@ -6,7 +6,7 @@ Shapes: z, the network's outputs, are (…, batch, outputs), predictions have th
 """
 
 from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.network.losses import rows
 
 __all__ = [
@@ -100,7 +100,7 @@ def confusion_matrix(xp: Namespace, predicted: Array, labels: Array, classes: in
         for of in (labels, predicted)
     ]
     # Sums of ones are exact in float64, in any order; products of integers are not on every device.
-    return xp.astype(xp.matmul(rows_of[0].mT, rows_of[1]), xp.int64)
+    return xp.astype(xp.matmul(transpose(rows_of[0]), rows_of[1]), xp.int64)
 
 
 def macro_f1(arithmetic: Arithmetic, confusion: Array) -> Array:

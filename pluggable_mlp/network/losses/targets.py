@@ -5,7 +5,7 @@ What a user brings is checked elsewhere (`network/checks.py`).
 """
 
 from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array, by_columns, device_of
+from pluggable_mlp.arrays import Array, by_columns, device_of, transpose
 
 __all__ = ["one_hot", "rows"]
 
@@ -20,7 +20,7 @@ def one_hot(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
     if targets.ndim < like.ndim:
         classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=device_of(like))
         if by_columns(*like.shape[-2:]):  # as outputs mostly are
-            targets = (targets[..., None, :] == classes[:, None]).mT
+            targets = transpose(targets[..., None, :] == classes[:, None])
         else:
             targets = targets[..., None] == classes
     return xp.astype(targets, like.dtype, copy=False)

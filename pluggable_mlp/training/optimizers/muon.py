@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, transpose
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.adam import AdamW
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
@@ -37,16 +37,16 @@ def orthogonalize(G: Array, arithmetic: Arithmetic) -> Array:
     norm += _EPSILON
     X = multiply(G, arithmetic.reciprocal(norm))
     transposed = G.shape[-2] > G.shape[-1]
-    X = X.mT if transposed else X
+    X = transpose(X) if transposed else X
     for _ in range(_ITERATIONS):
         factor = arithmetic.factor(X)
-        A = matmul(factor, factor.mT)
+        A = matmul(factor, transpose(factor))
         A_factor = arithmetic.factor(A)
         polynomial = multiply(matmul(A_factor, A_factor), _C)
         polynomial += multiply(A, _B)
         X = multiply(X, _A)
         X += matmul(polynomial, factor)
-    return X.mT if transposed else X
+    return transpose(X) if transposed else X
 
 
 @dataclass(frozen=True)

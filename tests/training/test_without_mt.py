@@ -1,0 +1,37 @@
+"""Arrays without the attribute `mT`, as dask's, train, and give the same bits."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, train
+from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp.training.metrics import confusion_matrix
+from pluggable_mlp.training.optimizers import Muon
+from tests.simulated_cupy import SimulatedCupyBackend, ndarray
+
+CUPY = SimulatedCupyBackend()
+
+
+def trained(arithmetic, optimizer, batch_size):
+    """Return the parameters after two epochs; batches of 64 and more are stored by columns."""
+    rng = np.random.default_rng(3)
+    x, labels = rng.normal(size=(128, 6)).astype(np.float32), rng.integers(0, 3, size=128)
+    settings = {"arithmetic": arithmetic, "optimizer": optimizer, "batch_size": batch_size}
+    done = train(MLP([6, 5, 4, 3]), x, labels, backend=CUPY, epochs=2, **settings)
+    return [CUPY.to_numpy(w).tobytes() for layer in done.parameters for w in layer.values()]
+
+
+@pytest.mark.parametrize("batch_size", [16, 64])
+@pytest.mark.parametrize("optimizer", [SGD(), Muon()], ids=["sgd", "muon"])
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_training_gives_the_same_bits(monkeypatch, arithmetic, optimizer, batch_size):
+    with_it = trained(arithmetic, optimizer, batch_size)
+    monkeypatch.delattr(ndarray, "mT")
+    assert trained(arithmetic, optimizer, batch_size) == with_it
+
+
+def test_a_confusion_matrix_needs_none(monkeypatch):
+    monkeypatch.delattr(ndarray, "mT")
+    labels, predicted = CUPY.asarray([0, 1, 1]), CUPY.asarray([1, 1, 1])
+    matrix = confusion_matrix(CUPY.xp, predicted, labels, 2)
+    assert CUPY.to_numpy(matrix).tolist() == [[0, 1], [0, 2]]
