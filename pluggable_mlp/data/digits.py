@@ -4,8 +4,8 @@ from importlib.resources import as_file, files
 
 import numpy as np
 
+from pluggable_mlp.data.csv_text import read_csv_table
 from pluggable_mlp.data.source import TEST_PERIOD, Source
-from pluggable_mlp.data.tables import read_csv_table
 
 __all__ = ["load_digits"]
 

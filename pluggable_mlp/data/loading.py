@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 from pluggable_mlp.data.classic_pickle import read_classic_pickle
 from pluggable_mlp.data.conversion import build_dataset
+from pluggable_mlp.data.csv_text import read_csv
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.digits import load_digits
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.idx import read_idx_folder
 from pluggable_mlp.data.named import PUBLISHED, load_named
+from pluggable_mlp.data.npz import read_npz
 from pluggable_mlp.data.source import Source
-from pluggable_mlp.data.tables import read_csv, read_npz
 
 __all__ = ["load_dataset", "load_source"]
 

@@ -8,10 +8,11 @@ import os
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.csv_text import read_csv_table
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.files import open_bounded
 from pluggable_mlp.data.idx import read_idx
-from pluggable_mlp.data.tables import read_csv_table, read_npz_arrays
+from pluggable_mlp.data.npz import read_npz_arrays
 
 __all__ = ["load_inputs"]
 

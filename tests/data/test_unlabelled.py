@@ -67,7 +67,7 @@ FAULTS = {
     "header.npy": (b"\x93NUMPY", "is no readable .npy file: "),
     "text.npy": (b"1,2,3\n", "is no readable .npy file: "),
     "y.npz": (written(np.savez, y=TABLE), "has no X; it has y"),
-    "words.csv": (b"1,2,3\n1,2,three\n", "is no table of numbers"),
+    "words.csv": (b"1,1,3\n1,2,three\n", "line 2, column 3 holds 'three'"),
     "x.txt": (b"1,2,3\n", "is no IDX file: it begins with 31 2c 32 2c"),
 }
 

@@ -1,6 +1,5 @@
-"""NumPy's .npz, and comma-separated text."""
+"""NumPy's .npz."""
 
-import gzip
 import io
 import zipfile
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError
 from pluggable_mlp.data.conversion import build_dataset
-from pluggable_mlp.data.tables import read_csv, read_npz
+from pluggable_mlp.data.npz import read_npz
 
 examples = settings(max_examples=200)
 X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5
@@ -26,10 +25,10 @@ def npz(compress=False, **arrays):
 
 @pytest.fixture(scope="session")
 def read(scratch):
-    def read_bytes(data, name="table.npz"):
-        path = scratch / name
+    def read_bytes(data):
+        path = scratch / "table.npz"
         path.write_bytes(data)
-        return (read_npz if name.endswith(".npz") else read_csv)(str(path))
+        return read_npz(str(path))
 
     return read_bytes
 
@@ -176,93 +175,3 @@ def test_a_changed_npz_is_a_fault_or_unchanged_in_its_data(read, data_or_fault, 
 def test_an_npz_of_other_members_is_a_fault(read, header, rest):
     with pytest.raises(DataError, match=r"table\.npz"):
         read(zipped(X=b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + rest, y=rest))
-
-
-ROWS = [",".join(map(str, [*row, label])) for row, label in zip(X.tolist(), Y, strict=True)]
-HEADERS = {
-    "none": "",
-    "names": "a,b,c,label\n",
-    "quoted": '"a","b","c","label"\n',
-    "blank": "\n\na,b,c,label\n\n",
-    "byte order mark": "\ufeff",
-    "byte order mark and names": "\ufeffa,b,c,label\n",
-}
-
-
-@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_csv_is_read_as_it_is(read, check_rules, header, end, pack):
-    text = header + "\n".join(ROWS) + "\n"
-    source = read(pack(text.replace("\n", end).encode()), "table.csv")
-    check_is_all_of_it(source, np.float64)
-    check_rules(build_dataset(source))
-
-
-def test_csv_fields_may_be_quoted(read):
-    text = "\n".join('"' + row.replace(",", '","') + '"' for row in ROWS)
-    check_is_all_of_it(read(text.encode(), "table.csv"), np.float64)
-
-
-def changed(row, text):
-    return "\n".join([*ROWS[:row], text, *ROWS[row + 1 :]])
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("", "holds no numbers"),
-        (" \n\n", "holds no numbers"),
-        ("a,b,label\n", "holds no numbers"),
-        (changed(3, "1,2,0"), "number of columns changed from 4 to 3"),
-        (changed(3, "1,2,3,4,0"), "number of columns changed from 4 to 5"),
-        (changed(3, "1,x,3,0"), "'x'"),
-        (changed(0, "1,x,3,0"), "'x'"),
-        (changed(3, "1,,3,0"), "''"),
-        (changed(3, "1,nan,3,0"), "holds nan in column 2 of the line of numbers 4"),
-        (changed(3, "1,2,-inf,0"), "holds -inf in column 3 of the line of numbers 4"),
-        (changed(3, "1e999,2,3,0"), "holds inf in column 1 of the line of numbers 4"),
-        (changed(3, "1,2,3,nan"), "holds nan in column 4"),
-        (changed(3, "1,2,3,0.5"), "label 0.5 is not a whole number"),
-        (changed(3, '"1,2,3,0'), "no table of numbers"),
-        (changed(3, "1,2,3,0\0"), "no table of numbers"),
-        ("\n".join(row.replace(",", ";") for row in ROWS), "no table of numbers"),
-        ("\n".join(row.replace(",", " ") for row in ROWS), "no table of numbers"),
-        ("\n".join("1" for _ in ROWS), "one column"),
-        ("\n".join(ROWS[:6]), "holds 6 examples"),
-        (gzip.compress("\n".join(ROWS).encode())[:-1], "cannot be read"),
-        (b"\xff\xfe1,2\n", "utf-8"),
-    ],
-)
-def test_a_bad_csv_is_named_with_its_fault(read, text, fault):
-    with pytest.raises(DataError, match=r"table\.csv: ") as caught:
-        build_dataset(read(text.encode() if isinstance(text, str) else text, "table.csv"))
-    assert fault in str(caught.value)
-
-
-def test_a_csv_bomb_is_cut_off(read, peak_memory):
-    bomb = gzip.compress(b"0,1\n" * 2**22, mtime=0) * 64
-
-    def refuse():
-        with pytest.raises(DataError, match="bomb"):
-            read(bomb, "table.csv.gz")
-
-    assert peak_memory(refuse) < 150 * 2**20
-
-
-@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
-@examples
-@given(st.one_of(st.binary(max_size=60), st.text("019.,-e\n\r\"'anif ;\0#", max_size=60)))
-def test_random_text_is_a_fault_or_valid_data(read, data_or_fault, text):
-    data = text.encode() if isinstance(text, str) else text
-    data_or_fault(lambda: build_dataset(read(data, "table.csv")), "table.csv")
-
-
-@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
-@examples
-@given(st.lists(st.tuples(st.integers(0, 500), st.integers(1, 255)), min_size=1, max_size=3))
-def test_a_changed_csv_is_a_fault_or_valid_data(read, data_or_fault, changes):
-    data = bytearray("\n".join(ROWS).encode())
-    for place, change in changes:
-        data[place % len(data)] ^= change
-    data_or_fault(lambda: build_dataset(read(bytes(data), "table.csv")), "table.csv")

@@ -1,9 +1,5 @@
-"""Tables of numbers: NumPy's .npz and comma-separated text.
+"""NumPy's .npz files."""
 
-Both hold one table as a rule; `build_dataset` divides it.
-"""
-
-import io
 import os
 import zipfile
 from collections.abc import Sequence
@@ -12,10 +8,10 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.files import GET_A_NEW_COPY, decompressed_limit, open_bounded
+from pluggable_mlp.data.files import GET_A_NEW_COPY, decompressed_limit
 from pluggable_mlp.data.source import Source
 
-__all__ = ["read_csv", "read_csv_table", "read_npz", "read_npz_arrays"]
+__all__ = ["read_npz", "read_npz_arrays"]
 
 
 def read_npz(path: str) -> Source:
@@ -79,66 +75,3 @@ def _read_members(path: str, archive: zipfile.ZipFile, names: list[str]) -> dict
             if member.read(1):  # at its end the checksum is compared, too
                 raise DataError(path, f"bytes follow after the end of {name}", GET_A_NEW_COPY)
     return arrays
-
-
-def read_csv(path: str) -> Source:
-    """Read a table of comma-separated numbers, plain or gzipped, a label in the last column.
-
-    A first line that is not numbers is taken for the names of the columns.  The
-    rest is float64.
-
-    Raises
-    ------
-    DataError
-        If a field is no number, the lines are of different length, or the table is empty.
-    """
-    table = read_csv_table(path)
-    if table.shape[1] < 2:
-        fault = "has one column"
-        raise DataError(path, fault, "separate by commas: the features, then an integer label")
-    return Source(path, (table[:, :-1], table[:, -1]))
-
-
-def read_csv_table(path: str) -> Array:
-    """Read a table of comma-separated numbers as float64 (rows, columns)."""
-    with open_bounded(path) as file:
-        data = file.read_rest()
-    try:
-        with io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig") as text:
-            filled = ((i, line) for i, line in enumerate(text) if line.strip())
-            header_at, first = next(filled, (0, ""))
-            has_header = not _has_number(first)
-            if has_header and next(filled, None) is None:
-                raise DataError(path, "holds no numbers", "give a line of numbers per example")
-            text.seek(0)
-            table = np.loadtxt(
-                text,
-                delimiter=",",
-                skiprows=header_at + 1 if has_header else 0,
-                ndmin=2,
-                comments=None,
-                quotechar='"',
-            )
-    except DataError:
-        raise
-    except ValueError as error:
-        fault = f"is no table of numbers: {str(error).split(';')[0]}"
-        remedy = "give a line per example, all with as many numbers, separated by commas"
-        raise DataError(path, fault, remedy) from error
-    if not np.isfinite([table.min(), table.max()]).all():
-        row, column = np.argwhere(~np.isfinite(table))[0]
-        fault = (
-            f"holds {table[row, column]} in column {column + 1} of the line of numbers {row + 1}"
-        )
-        raise DataError(path, fault, "remove or fill such values first")
-    return table
-
-
-def _has_number(line: str) -> bool:
-    for field in line.split(",", 100)[:100]:
-        try:
-            float(field.strip().strip('"'))
-        except ValueError:
-            continue
-        return True
-    return False

@@ -1,0 +1,137 @@
+"""Comma-separated text: as it is read, and what is told of its faults."""
+
+import gzip
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pluggable_mlp.data import DataError
+from pluggable_mlp.data.conversion import build_dataset
+from pluggable_mlp.data.csv_text import read_csv
+
+examples = settings(max_examples=200)
+X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5
+Y = np.arange(14) % 3
+
+
+@pytest.fixture(scope="session")
+def read(scratch):
+    def read_bytes(data, name="table.csv"):
+        path = scratch / name
+        path.write_bytes(data)
+        return read_csv(str(path))
+
+    return read_bytes
+
+
+def check_is_all_of_it(source):
+    inputs, labels = source.train
+    assert inputs.tolist() == X.tolist()
+    assert labels.tolist() == Y.tolist()
+    assert (source.test, source.validation) == (None, None)
+
+
+ROWS = [",".join(map(str, [*row, label])) for row, label in zip(X.tolist(), Y, strict=True)]
+HEADERS = {
+    "none": "",
+    "names": "a,b,c,label\n",
+    "quoted": '"a","b","c","label"\n',
+    "blank": "\n\na,b,c,label\n\n",
+    "byte order mark": "\ufeff",
+    "blanks": " \n\t\n",
+    "byte order mark and names": "\ufeffa,b,c,label\n",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_csv_is_read_as_it_is(read, check_rules, header, end, pack):
+    text = header + "\n".join(ROWS) + "\n"
+    source = read(pack(text.replace("\n", end).encode()))
+    check_is_all_of_it(source)
+    check_rules(build_dataset(source))
+
+
+def test_csv_fields_may_be_quoted(read):
+    text = "\n".join('"' + row.replace(",", '","') + '"' for row in ROWS)
+    check_is_all_of_it(read(text.encode()))
+
+
+def changed(row, text):
+    return "\n".join([*ROWS[:row], text, *ROWS[row + 1 :]])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "remedy"),
+    [
+        ("", "holds no numbers", "line of numbers"),
+        (" \n\n", "holds no numbers", "line of numbers"),
+        ("a,b,label\n", "holds no numbers", "line of numbers"),
+        (changed(3, "1,2,0"), "line 4 has 3 fields, line 1 has 4", "a line per example"),
+        (changed(3, "1,2,3,4,0"), "line 4 has 5 fields, line 1 has 4", "a line per example"),
+        ("a,b,c,d\n\n" + changed(3, "1,2,0"), "line 6 has 3 fields, line 3 has 4", "a line per"),
+        (changed(3, "1,x,3,0"), "line 4, column 2 holds 'x', which is not a number", "header"),
+        ("a,b,c,d\n \n" + changed(3, "1,x,3,0"), "line 6, column 2 holds 'x'", "header"),
+        (changed(3, "1,2,3,setosa"), "line 4, column 4 holds 'setosa'", "number the classes"),
+        (changed(0, "1,x,3,0"), "line 1, column 2 holds 'x', which is not a number", "header"),
+        (changed(0, "150,4,setosa,versicolor"), "line 1, column 3 holds 'setosa'", "header"),
+        (changed(3, "1,,3,0"), "line 4, column 2 is empty", "missing values"),
+        (changed(0, "1,,3,0"), "line 1, column 2 is empty", "missing values"),
+        (changed(0, "?,?,?,?"), "line 1, column 1 holds '?'", "missing values"),
+        (changed(3, "1,NA,3,0"), "line 4, column 2 holds 'NA'", "missing values"),
+        (changed(3, "1,nan,3,0"), "line 4, column 2 holds 'nan'", "missing values"),
+        (changed(3, "1,2,-inf,0"), "line 4, column 3 holds '-inf', which is not finite", "fill"),
+        (changed(3, "1e999,2,3,0"), "line 4, column 1 holds '1e999', which is not finite", "fill"),
+        (changed(3, "1,2,3,nan"), "line 4, column 4 holds 'nan'", "missing values"),
+        (changed(3, "1,2,3,0.5"), "label 0.5 is not a whole number", "loss of regression"),
+        (changed(3, '"1,2,3,0'), "line 4 has a quotation mark without its partner", "close"),
+        (changed(3, "1,2,3,0\0"), r"line 4, column 4 holds '0\x00', which is not a number", ""),
+        (changed(3, "1,2,1_0,0"), "line 4, column 3 holds '1_0', which is not a number", ""),
+        ("\n".join(ROWS).replace(",", ";"), "line 2, column 1 holds", "commas, not by ';'"),
+        ("\n".join(ROWS).replace(",", "\t"), "line 2, column 1 holds", r"commas, not by '\t'"),
+        ("\n".join(ROWS).replace(",", " "), "line 2, column 1 holds", "commas, not by ' '"),
+        ("a;b\n1,5;2\n", "line 2, column 2 holds '5;2'", "commas, not by ';'"),
+        ("\n".join("1" for _ in ROWS), "one column", "separate by commas"),
+        ("\n".join(ROWS[:6]), "holds 6 examples", "give at least 7"),
+        ('"' + "x" * 2**18, "line 1: field larger than field limit", "a line per example"),
+        (gzip.compress("\n".join(ROWS).encode())[:-1], "cannot be read", "new copy"),
+        (b"1,2\n\xff\xfe1,2\n", "is not UTF-8 text: line 2 holds the byte 0xff", "UTF-8"),
+        ("1,2\n".encode("utf-16"), "is not UTF-8 text: line 1 holds the byte 0xff", "UTF-8"),
+    ],
+)
+def test_a_fault_is_told_as_an_editor_counts(read, text, fault, remedy):
+    with pytest.raises(DataError, match=r"table\.csv: ") as caught:
+        build_dataset(read(text.encode() if isinstance(text, str) else text))
+    assert fault in str(caught.value)
+    assert remedy in caught.value.args[2]
+
+
+def test_a_csv_bomb_is_cut_off(read, peak_memory):
+    bomb = gzip.compress(b"0,1\n" * 2**22, mtime=0) * 64
+
+    def refuse():
+        with pytest.raises(DataError, match="bomb"):
+            read(bomb, "table.csv.gz")
+
+    assert peak_memory(refuse) < 150 * 2**20
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+@examples
+@given(st.one_of(st.binary(max_size=60), st.text("019.,-e\n\r\"'anif ;\0#", max_size=60)))
+def test_random_text_is_a_fault_or_valid_data(read, data_or_fault, text):
+    data = text.encode() if isinstance(text, str) else text
+    data_or_fault(lambda: build_dataset(read(data)), "table.csv")
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+@examples
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(1, 255)), min_size=1, max_size=3))
+def test_a_changed_csv_is_a_fault_or_valid_data(read, data_or_fault, changes):
+    data = bytearray("\n".join(ROWS).encode())
+    for place, change in changes:
+        data[place % len(data)] ^= change
+    data_or_fault(lambda: build_dataset(read(bytes(data))), "table.csv")
