@@ -9,6 +9,7 @@ from pluggable_mlp import MLP, SGD, get_backend
 from pluggable_mlp.arithmetic import ARITHMETICS, Native, get_arithmetic
 from pluggable_mlp.network import mlp as mlp_module
 from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.layers import TrainingStep
 from tests.network import reference
 from tests.network.examples import SIZES, example, moved
 
@@ -234,6 +235,20 @@ def test_the_arithmetic_that_is_asked_for_computes(monkeypatch, call):
 
     assert first(parameters, arithmetic="turned") == first(turned)
     assert first(parameters) == first(parameters, arithmetic="native") != first(turned)
+
+
+def test_a_step_of_training_has_its_own_loss():
+    backend = get_backend("numpy")
+    mlp = MLP([2, 50, 2], dropout=0.5)
+    parameters = mlp.initialize(seed=0, backend=backend)
+    x, labels = backend.asarray([[0.5, 1.0]], dtype="float32"), backend.asarray([1])
+
+    def loss(step):
+        return float(mlp.loss_and_gradients(parameters, x, labels, step=step)[0])
+
+    evaluated, first, second = loss(None), loss(TrainingStep(0, 0)), loss(TrainingStep(0, 1))
+    assert len({evaluated, first, second}) == 3
+    assert loss(TrainingStep(0, 0)) == first
 
 
 def test_two_descriptions_of_one_network_are_equal():
