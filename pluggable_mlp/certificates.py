@@ -3,20 +3,24 @@
 `certificate.json` holds SHA-256 hashes of the data, the settings and the initial parameters, and
 for each epoch the losses (as C99 hexadecimal numbers, every bit) and the hash of the parameters;
 the last of these is the final one.  To verify is to train again from the same settings, on any
-backend, and to compare after every epoch.
+backend, and to compare after every epoch.  What made it is told in `made_on`: the bits of a native
+run are promised there alone.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.runs import Run, write_json
+from pluggable_mlp.json_text import json_sha256
+from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.runs import Run, versions
 from pluggable_mlp.settings import Settings
+from pluggable_mlp.storage import read_file, write_json
+from pluggable_mlp.training.checkpoints import load_parameters
 
-__all__ = ["Difference", "read_certificate", "verify_epochs", "write_certificate"]
+__all__ = ["Difference", "check_model", "read_certificate", "verify_epochs", "write_certificate"]
 
 FORMAT = 1
 
@@ -46,8 +50,9 @@ def write_certificate(run: Run, path: Path) -> None:
     settings = run.settings.to_dict()
     content = {
         "format": FORMAT,
+        "made_on": _place(run),
         "settings": settings,
-        "settings_sha256": _settings_sha256(settings),
+        "settings_sha256": json_sha256(settings),
         "data_sha256": run.data_sha256,
         "initial_parameters_sha256": run.initial_parameters_sha256,
         "epochs": [_certified(line) for line in run.history],
@@ -64,22 +69,30 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
     ValueError
         If the file cannot be read, is no certificate, or contradicts itself.
     """
+    text = read_file(path, "the certificate.json that train --output writes")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(text)
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
-        if _settings_sha256(content["settings"]) != content["settings_sha256"]:
+        if json_sha256(content["settings"]) != content["settings_sha256"]:
             raise ValueError("its settings do not have the hash it states: it was edited")
         settings = Settings.from_dict(content["settings"])
         _refuse_contradictions(content, settings.epochs)
         return content, settings
-    except OSError as error:
-        raise ValueError(
-            f"{path} is missing or no file ({error.strerror}); expected the certificate.json that "
-            "train --output writes"
-        ) from None
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is no certificate of a run: {error!r}") from None
+
+
+def check_model(certificate: dict[str, Any], run: Run, path: Path) -> None:
+    """Hold a file of parameters to a certificate and to the network of its run.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read or holds other parameters.
+    """
+    sha256 = certificate["final_parameters_sha256"]
+    check_parameters(run.mlp, load_parameters(path, run.backend, sha256))
 
 
 def verify_epochs(
@@ -120,9 +133,16 @@ def _refuse_contradictions(content: dict[str, Any], most: int) -> None:
             raise ValueError(f"an epoch holds {sorted(epoch)}, expected two losses and a hash")
         float.fromhex(epoch["train_loss"]), float.fromhex(epoch["test_loss"])
         str.encode(epoch["parameters_sha256"])
-    str.encode(content["data_sha256"] + content["initial_parameters_sha256"])
+    for name in ("made_on", "data_sha256", "initial_parameters_sha256"):
+        str.encode(content[name])
     if content["final_parameters_sha256"] != epochs[-1]["parameters_sha256"]:
         raise ValueError("final_parameters_sha256 is not that of the last epoch")
+
+
+def _place(run: Run) -> str:
+    """Return where a run was trained, with the versions that decide."""
+    named = (f"{name} {number}" for name, number in versions(run.backend).items())
+    return f"{run.backend.name} ({run.backend.device}), {', '.join(named)}"
 
 
 def _certified(line: dict[str, Any]) -> dict[str, str]:
@@ -132,8 +152,3 @@ def _certified(line: dict[str, Any]) -> dict[str, str]:
         "test_loss": line["test_loss"].hex(),
         "parameters_sha256": line["parameters_sha256"],
     }
-
-
-def _settings_sha256(settings: dict[str, Any]) -> str:
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()

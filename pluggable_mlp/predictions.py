@@ -63,7 +63,10 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
 
 def _own_test_part(run: SavedRun) -> tuple[Array, Array]:
     """Return the inputs and the labels that training kept for testing."""
-    dataset = load_dataset(run.settings.data, run.settings.seed)
+    try:
+        dataset = load_dataset(run.settings.data, run.settings.seed)
+    except DataError as error:
+        raise error.or_else("say with --data where they are") from None
     if dataset.sha256() != run.config["data_sha256"]:
         raise DataError(
             dataset.name,

@@ -1,14 +1,13 @@
-"""Runs: one training by its settings, and the folder that keeps it.
+"""Runs: one training by its settings, and what is kept of it.
 
-A folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line an
-epoch), `model.safetensors` (the parameters) and `summary.json`.  What is printed or asked of a
-user belongs in the command line.
+A folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line per
+epoch), `model.safetensors` (the parameters) and `summary.json` (what was reached, and the hashes
+of the settings and the parameters); see `run_folders.py` for when each is written.  What is
+printed or asked of a user belongs in the command line.
 """
 
-import json
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -17,16 +16,16 @@ from typing import Any
 
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.data.schema import Schema
-from pluggable_mlp.json_text import to_json
+from pluggable_mlp.json_text import json_sha256
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import read_file, write_file
+from pluggable_mlp.storage import damaged, read_json, write_json
 from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
 from pluggable_mlp.training.loop import evaluate, training_epochs
 from pluggable_mlp.training.train import make_examples
 
-__all__ = ["Run", "SavedRun", "claim_folder", "load_run", "write_json"]
+__all__ = ["Run", "SavedRun", "load_run", "versions"]
 
 
 class Run:
@@ -124,26 +123,30 @@ class Run:
             "test_accuracy": self.history[-1]["test_accuracy"],
             "seconds": seconds,
             "examples_per_second": len(self.history) * self.training_examples / seconds,
+            "config_sha256": json_sha256(self.config),
             "parameters_sha256": self.history[-1]["parameters_sha256"],
         }
 
-    def save(self, folder: Path) -> None:
-        """Write the four files of the run to the folder."""
-        config = {
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What the run is made of: its settings, and its data in short."""
+        return {
             "settings": self.settings.to_dict(),
             **Schema.of(self._data).to_dict(),
             "data_sha256": self.data_sha256,
         }
-        write_json(folder / "config.json", config)
-        lines = (to_json(line) + "\n" for line in self.history)
-        (folder / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
+
+    def save(self, folder: Path) -> None:
+        """Write the model and, when it is known to be readable, the summary to the folder.
+
+        Raises
+        ------
+        OSError, ValueError
+            If they cannot be written, or the model does not come back as it was.
+        """
         summary = self.summary()
-        save_parameters(
-            folder / "model.safetensors",
-            self.parameters,
-            self.backend,
-            summary["parameters_sha256"],
-        )
+        sha256 = summary["parameters_sha256"]
+        save_parameters(folder / "model.safetensors", self.parameters, self.backend, sha256)
         write_json(folder / "summary.json", summary)
 
 
@@ -154,24 +157,6 @@ def versions(backend: Any) -> dict[str, str]:
         "python": platform.python_version(),
         **backend.versions(),
     }
-
-
-def claim_folder(folder: Path) -> None:
-    """Make the folder of a run; refuse one that already holds something.
-
-    Raises
-    ------
-    ValueError
-        If it exists and is no empty folder, or cannot be made.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"--output {folder} already holds something; name a new folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"--output {folder} cannot be made: {error.strerror}; name a folder where you may write"
-        ) from None
 
 
 @dataclass(frozen=True)
@@ -205,37 +190,21 @@ def load_run(folder: Path, backend: Any) -> SavedRun:
     ValueError
         If a file is missing or damaged, or the parameters do not fit the settings.
     """
-    config = _read_json(folder / "config.json")
-    summary = _read_json(folder / "summary.json")
-    with _damaged(folder / "config.json"):
+    expected = "a folder that train --output wrote"
+    config = read_json(folder / "config.json", expected)
+    with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         schema = Schema.from_dict(config)
         mlp = settings.make_mlp(schema.features, len(schema.class_labels))
-    with _damaged(folder / "summary.json"):
-        sha256 = str(summary["parameters_sha256"])
-    parameters = load_parameters(folder / "model.safetensors", backend, sha256)
+        found = json_sha256(config)
+    summary = read_json(folder / "summary.json", f"{expected}, when the run ended")
+    with damaged(folder / "summary.json"):
+        of_config, of_parameters = summary["config_sha256"], summary["parameters_sha256"]
+    if of_config != found:
+        raise ValueError(
+            f"{folder / 'config.json'} is not what the run was trained with: summary.json has "
+            f"another SHA-256 of it, {of_config}; undo what was edited, or train again"
+        )
+    parameters = load_parameters(folder / "model.safetensors", backend, of_parameters)
     check_parameters(mlp, parameters)
     return SavedRun(config, settings, schema, mlp, parameters)
-
-
-@contextmanager
-def _damaged(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with a file's content into an error that names the file."""
-    try:
-        yield
-    except KeyError as error:
-        raise ValueError(f"{path} is damaged: it lacks {error}") from None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-
-
-def _read_json(path: Path) -> Any:
-    """Return the content of a run's file of JSON."""
-    content = read_file(path, "a folder that train --output wrote")
-    with _damaged(path):
-        return json.loads(content)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a text file of indented JSON."""
-    write_file(path, (to_json(content, indent=2) + "\n").encode())

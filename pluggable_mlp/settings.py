@@ -22,6 +22,7 @@ __all__ = ["Settings"]
 _TEXTS = {"data": str, "activation": str, "optimizer": str}
 _TEXTS_OR_NONE = dict.fromkeys(("norm", "schedule", "class_weight"), str | None)
 _WHOLE_NUMBERS = {"batch_size": 1, "epochs": 1, "seed": 0, "warmup": 0}
+_OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
 _LOSS = "softmax_cross_entropy"
 
 
@@ -95,12 +96,7 @@ class Settings:
 
     def make_optimizer(self, examples: int) -> AnyOptimizer:
         """Return the optimizer, with its schedule, for so many training examples."""
-        name, parameters = parse_piece(self.optimizer, "optimizer")
-        for key in ("weight_decay", "clip_norm"):
-            if getattr(self, key) is not None:
-                parameters[key] = getattr(self, key)
-        if self.learning_rate is not None:
-            parameters["learning_rate"] = self.learning_rate
+        name, parameters = self._optimizer()
         if self.schedule is not None or self.warmup:
             rate = parameters.get("learning_rate", _default_rate(name))
             schedule, own = parse_piece(self.schedule or "constant", "schedule")
@@ -111,8 +107,20 @@ class Settings:
         return make_optimizer(name, **parameters)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON knows them."""
-        return asdict(self)
+        """Return the settings as JSON knows them, with the optimizer's values that hold.
+
+        What stays None is not used at all.
+        """
+        name, parameters = self._optimizer()
+        own = {key: getattr(OPTIMIZERS[name], key, None) for key in _OF_OPTIMIZER}
+        held = {key: parameters.get(key, own[key]) for key in _OF_OPTIMIZER}
+        return asdict(self) | held
+
+    def _optimizer(self) -> tuple[str, dict[str, Any]]:
+        """Return the optimizer's name and the parameters that it is given."""
+        name, parameters = parse_piece(self.optimizer, "optimizer")
+        given = {key: getattr(self, key) for key in _OF_OPTIMIZER}
+        return name, parameters | {key: of for key, of in given.items() if of is not None}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Settings":

@@ -3,10 +3,16 @@
 Which files there are and what they hold belongs elsewhere.
 """
 
+import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["read_file", "write_file"]
+from pluggable_mlp.json_text import to_json
+
+__all__ = ["damaged", "json_lines", "read_file", "read_json", "write_file", "write_json"]
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -49,3 +55,43 @@ def read_file(path: Path, expected: str) -> bytes:
         raise ValueError(f"{path} is missing; expected {expected}") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}; expected {expected}") from None
+
+
+def json_lines(content: Any, indent: int | None = None) -> bytes:
+    """Return JSON as a file holds it: one line, or indented lines."""
+    return (to_json(content, indent) + "\n").encode()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a file of indented JSON, whole.
+
+    Raises
+    ------
+    OSError
+        As `write_file`.
+    """
+    write_file(path, json_lines(content, indent=2))
+
+
+def read_json(path: Path, expected: str) -> Any:
+    """Return the content of a file of JSON; the arguments are those of `read_file`.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or is not JSON.
+    """
+    content = read_file(path, expected)
+    with damaged(path):
+        return json.loads(content)
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file's content into a ValueError that names the file."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged: it lacks {error}") from None
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None

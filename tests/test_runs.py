@@ -9,6 +9,7 @@ import pytest
 
 from pluggable_mlp.arithmetic import ARITHMETICS
 from pluggable_mlp.backends import BackendUnavailable, get_backend
+from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.optimizers import OPTIMIZERS
@@ -67,9 +68,8 @@ def test_a_saved_run_measures_the_same_in_another_process(
             batch_size=2000 if optimizer == "lbfgs" else 512,
         )
         run = Run(settings, backend)
-        (line,) = run.epochs(on_batch=lambda count: None)
-        (tmp_path / optimizer).mkdir()
-        run.save(tmp_path / optimizer)
+        with RunFolder(tmp_path / optimizer, run):
+            (line,) = run.epochs(on_batch=lambda count: None)
         reached.append((line["test_loss"], line["test_accuracy"]))
     done = subprocess.run(
         [sys.executable, "-c", EVALUATE, spec, *(str(tmp_path / name) for name in optimizers)],

@@ -1,7 +1,9 @@
 """`pluggable-mlp train`: train, print what each epoch reached, keep it in a folder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +22,7 @@ from pluggable_mlp.cli.progress import training_progress
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
+    from pluggable_mlp.run_folders import RunFolder
     from pluggable_mlp.runs import Run
 
 __all__ = ["train"]
@@ -82,8 +85,8 @@ def train(
 ) -> None:
     """Train a network and report its test accuracy."""
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.certificates import write_certificate
-    from pluggable_mlp.runs import Run, claim_folder
+    from pluggable_mlp.run_folders import RunFolder, refuse_used_folder
+    from pluggable_mlp.runs import Run
 
     settings = Settings(
         data=data,
@@ -106,45 +109,76 @@ def train(
         seed=seed,
     )
     if output is not None:
-        claim_folder(output)
+        refuse_used_folder(output)
     run = Run(settings, get_backend(backend))
     with ending_when_asked() as request:
-        code = _follow(run, settings, request, quiet)
-        if output is not None and run.history:
-            run.save(output)
-            write_certificate(run, output / "certificate.json")
-    if run.history:
-        summary = run.summary()
-        typer.echo(
-            f"test accuracy {summary['test_accuracy']:.2%} after {summary['epochs']} epochs in "
-            f"{summary['seconds']:.1f} s ({summary['examples_per_second']:,.0f} examples/s, "
-            f"{summary['backend']} on {summary['device']}, {settings.dtype})"
-        )
-    raise typer.Exit(request.code or code)
+        try:
+            with nullcontext() if output is None else RunFolder(output, run) as folder:
+                _follow(run, folder, request, quiet)
+        finally:  # when it is saved, or cannot be
+            if run.history:
+                _print_summary(run.summary())
+    raise typer.Exit(request.code or 0)
 
 
-def _follow(run: "Run", settings: Settings, request: StopRequest, quiet: bool) -> int:
-    """Run all epochs, or until the end is requested, with their lines and a progress bar.
-
-    Return the exit code: 2 where training diverged, which is said.
-    """
-    from pluggable_mlp.training import DivergenceError
-
-    total = settings.epochs * run.training_examples
+def _follow(run: "Run", folder: "RunFolder | None", request: StopRequest, quiet: bool) -> None:
+    """Run all epochs, or until the end is requested, with their lines and a progress bar."""
+    epochs = run.settings.epochs
+    told: set[str] = set()
     try:
-        with training_progress(total, request, quiet) as on_batch:
+        with training_progress(epochs * run.training_examples, request, quiet) as on_batch:
             for line in run.epochs(on_batch):
-                if not quiet:
-                    typer.echo(
-                        f"epoch {line['epoch']:3d}/{settings.epochs}  "
-                        f"train loss {line['train_loss']:.6f}  "
-                        f"test accuracy {line['test_accuracy']:.2%}  {line['seconds']:.2f} s"
-                    )
+                if folder is None:
+                    _print_epoch(line, epochs, quiet)
+                else:
+                    with _going_on(told):
+                        folder.record()
+                    with _going_on(told):
+                        _print_epoch(line, epochs, quiet)
     except Interrupted:
         typer.echo(f"interrupted after {len(run.history)} whole epochs", err=True)
-    except DivergenceError as error:
-        typer.echo(f"Error: {error}", err=True)
-        return 2
     except BrokenPipeError:
         pass  # the last line will meet it again, when the run is saved
-    return 0
+
+
+@contextmanager
+def _going_on(told: set[str]) -> Iterator[None]:
+    """Let training go on where something cannot be written: say so, unless it is told already.
+
+    It ends where the reader of a pipe went away: nobody waits for the rest.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if str(error) not in told:
+            told.add(str(error))
+            with suppress(OSError):
+                typer.echo(f"Warning: {error}; training goes on", err=True)
+
+
+def _print_epoch(line: dict[str, Any], epochs: int, quiet: bool) -> None:
+    if not quiet:
+        _print(
+            f"epoch {line['epoch']:3d}/{epochs}  train loss {line['train_loss']:.6f}  "
+            f"test accuracy {line['test_accuracy']:.2%}  {line['seconds']:.2f} s"
+        )
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    _print(
+        f"test accuracy {summary['test_accuracy']:.2%} after {summary['epochs']} epochs in "
+        f"{summary['seconds']:.1f} s ({summary['examples_per_second']:,.0f} examples/s, "
+        f"{summary['backend']} on {summary['device']}, {summary['dtype']})"
+    )
+
+
+def _print(text: str) -> None:
+    """Print a line; raise an OSError that says where it was to go, BrokenPipeError as it is."""
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(f"standard output cannot be written: {error.strerror}") from None

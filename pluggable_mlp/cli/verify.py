@@ -2,46 +2,77 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pluggable_mlp.cli.options import BackendOption
+from pluggable_mlp.settings import Settings
+
+if TYPE_CHECKING:
+    from pluggable_mlp.runs import Run
 
 __all__ = ["verify"]
 
 
 def verify(
-    certificate: Annotated[Path, typer.Argument(help="RUN/certificate.json of train --output.")],
+    run: Annotated[Path, typer.Argument(help="A folder of train --output, or its certificate.")],
     backend: BackendOption = "numpy",
     data: Annotated[
         str | None, typer.Option(help="Where the same data are here; by default as certified.")
     ] = None,
 ) -> None:
-    """Train again and compare with a certificate; exit 1 if a bit differs."""
+    """Train again and compare with a certificate; exit 1 if a bit differs.
+
+    A model beside the certificate is held to it, too.
+    """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.certificates import read_certificate, verify_epochs
+    from pluggable_mlp.certificates import check_model, read_certificate, verify_epochs
     from pluggable_mlp.cli.interrupts import ending_when_asked
     from pluggable_mlp.cli.progress import training_progress
-    from pluggable_mlp.runs import Run
 
-    content, settings = read_certificate(certificate)
+    path = run / "certificate.json" if run.is_dir() else run
+    certificate, settings = read_certificate(path)
     place = get_backend(backend)
-    run = Run(settings if data is None else replace(settings, data=data), place)
-    total = len(content["epochs"]) * run.training_examples
+    again = _repeated(settings, data, place)
+    model = path.with_name("model.safetensors")
+    has_model = run.is_dir() or model.exists()
+    if has_model:
+        check_model(certificate, again, model)
+    if settings.arithmetic == "native":
+        typer.echo(
+            "The certificate is of a native run: its bits are promised on the same machine and "
+            f"versions alone, {certificate['made_on']}.",
+            err=True,
+        )
     difference = None
+    total = len(certificate["epochs"]) * again.training_examples
     with ending_when_asked() as request, training_progress(total, request) as on_batch:
-        for difference in verify_epochs(content, run, on_batch):
+        for difference in verify_epochs(certificate, again, on_batch):
             if difference is not None:
                 break
+    here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
         typer.echo(
             f"differs at epoch {difference.epoch} in {difference.what}: certified "
-            f"{difference.certified}, {place.name} on {place.device} computed "
-            f"{difference.computed}"
+            f"{difference.certified}, on {here} {difference.computed}"
         )
         raise typer.Exit(1)
     typer.echo(
-        f"same bits: {len(run.history)} epochs on {place.name} ({place.device}) give the "
-        f"certified losses and parameters, final SHA-256 {run.history[-1]['parameters_sha256']}"
+        f"same bits: {len(again.history)} epochs on {here} give the certified losses and "
+        f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
+        f"{certificate['final_parameters_sha256']}"
     )
+
+
+def _repeated(settings: Settings, data: str | None, backend: Any) -> "Run":
+    """Return the run of a certificate, not yet trained, with the data named if they are."""
+    from pluggable_mlp.data import DataError
+    from pluggable_mlp.runs import Run
+
+    if data is not None:
+        return Run(replace(settings, data=data), backend)
+    try:
+        return Run(settings, backend)
+    except DataError as error:
+        raise error.or_else("say with --data where they are") from None

@@ -23,6 +23,11 @@ class DataError(ValueError):
         source, fault, remedy = self.args
         return f"{source}: {fault}; {remedy}"
 
+    def or_else(self, remedy: str) -> "DataError":
+        """Return the same error with another remedy beside its own."""
+        source, fault, own = self.args
+        return DataError(source, fault, f"{own}, or {remedy}")
+
 
 class DataWarning(UserWarning):
     """Data that can be used, but perhaps not as they are meant."""

@@ -11,6 +11,7 @@ import pytest
 
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
+from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run, load_run
 from pluggable_mlp.settings import Settings
 
@@ -18,9 +19,9 @@ from pluggable_mlp.settings import Settings
 def trained(folder, **settings):
     """Train as the command does, and save the run."""
     run = Run(Settings(**settings), get_backend("numpy"))
-    for _ in run.epochs(on_batch=lambda count: None):
-        pass
-    run.save(folder)
+    with RunFolder(folder, run):
+        for _ in run.epochs(on_batch=lambda count: None):
+            pass
     return folder
 
 
@@ -142,7 +143,7 @@ def test_data_that_changed_since_training_are_told(command, tmp_path):
     data = tmp_path / "data.csv"
     rows = [f"{k % 2},{k % 3},{k % 2}\n" for k in range(70)]
     data.write_text("".join(rows))
-    run = trained(tmp_path, data=str(data), hidden=(), epochs=1)
+    run = trained(tmp_path / "run", data=str(data), hidden=(), epochs=1)
     assert command("evaluate", run).code == 0
     data.write_text("".join(rows).replace("1,2,1", "1,2.5,1", 1))
     outcome = command("evaluate", run)
@@ -313,10 +314,9 @@ def test_a_wrong_scale_is_named(command, run, tmp_path, scale):
     assert "scale" in outcome.err
 
 
-def test_integers_for_a_network_of_floats_are_refused(command, run, tmp_path):
-    folder = shutil.copytree(run, tmp_path / "run")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"scale": None}))
+def test_integers_for_a_network_of_floats_are_refused(command, tmp_path):
+    data, _ = save(tmp_path, "float64", "npz")
+    folder = trained(tmp_path / "run", data=str(data), hidden=(), epochs=1)
     np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
     outcome = command("predict", folder, tmp_path / "x.npy")
     assert (outcome.code, outcome.out) == (2, "")

@@ -1,8 +1,13 @@
 """`verify`: a certified run is trained again elsewhere; every bit must be the same."""
 
+import hashlib
 import json
+import math
 
 import pytest
+from safetensors.numpy import load_file, save_file
+
+from pluggable_mlp import MLP, get_backend
 
 SETTINGS = ("--quiet", "--epochs", 2, "--hidden", 12, "--batch-size", 256)
 
@@ -15,41 +20,143 @@ def certificate(command, tmp_path):
     return tmp_path / "run" / "certificate.json"
 
 
-def test_a_certificate_holds_hashes_of_all_that_decides(certificate):
+def edited(certificate, edit):
+    """Change what a certificate says."""
     content = json.loads(certificate.read_text())
-    summary = json.loads((certificate.parent / "summary.json").read_text())
-    assert content["final_parameters_sha256"] == summary["parameters_sha256"]
-    assert content["epochs"][-1]["parameters_sha256"] == summary["parameters_sha256"]
-    assert [float.fromhex(epoch["train_loss"]) for epoch in content["epochs"]][-1] == summary[
-        "train_loss"
+    edit(content)
+    certificate.write_text(json.dumps(content))
+
+
+def test_every_field_of_a_certificate(certificate):
+    """By their definitions, or as the other files of the run have them."""
+    config, summary = (
+        json.loads((certificate.parent / name).read_text())
+        for name in ("config.json", "summary.json")
+    )
+    history = [
+        json.loads(line) for line in (certificate.parent / "metrics.jsonl").read_text().splitlines()
     ]
-    hashes = [value for key, value in content.items() if key.endswith("sha256")]
-    assert len(hashes) == len(set(hashes)) == 4
-    assert all(len(value) == 64 for value in hashes)
+    text = json.dumps(config["settings"], sort_keys=True, separators=(",", ":"))
+    start = MLP([64, 12, 10]).initialize(seed=0, backend=get_backend("numpy"), dtype="float32")
+    arrays = [start[layer][name] for layer in (0, 1) for name in "Wb"]
+    versions = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
+    assert json.loads(certificate.read_text()) == {
+        "format": 1,
+        "made_on": f"numpy (cpu), {versions}",
+        "settings": config["settings"],
+        "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "data_sha256": config["data_sha256"],
+        "initial_parameters_sha256": hashlib.sha256(
+            b"".join(array.astype("<f4").tobytes() for array in arrays)
+        ).hexdigest(),
+        "epochs": [
+            {
+                "train_loss": line["train_loss"].hex(),
+                "test_loss": line["test_loss"].hex(),
+                "parameters_sha256": line["parameters_sha256"],
+            }
+            for line in history
+        ],
+        "final_parameters_sha256": summary["parameters_sha256"],
+    }
+    assert (
+        len({value for line in history for value in (line["train_loss"], line["test_loss"])}) == 4
+    )
 
 
 @pytest.mark.parametrize("backend", ["numpy", "array_api_strict:device1", "torch", "jax"])
 def test_the_same_bits_everywhere(command, certificate, backend):
     pytest.importorskip(backend.split(":")[0])
     outcome = command("verify", certificate, "--backend", backend)
+    assert (outcome.code, outcome.err) == (0, "")
+    place = get_backend(backend)
+    assert outcome.out.startswith(f"same bits: 2 epochs on {place.name} ({place.device}) in rep")
+    assert "parameters, which the model holds, final SHA-256" in outcome.out
+
+
+def test_a_certificate_alone_and_a_whole_folder(command, certificate, tmp_path):
+    alone = certificate.rename(tmp_path / "certificate.json")
+    outcome = command("verify", alone)
     assert outcome.code == 0
-    assert outcome.out.startswith("same bits: 2 epochs")
+    assert "certified losses and parameters, final SHA-256" in outcome.out
+    outcome = command("verify", tmp_path / "run")
+    assert outcome.code == 2
+    assert f"{tmp_path / 'run' / 'certificate.json'} is missing" in outcome.err
+    alone.rename(certificate)
+    assert "same bits" in command("verify", tmp_path / "run").out
+    (tmp_path / "run" / "model.safetensors").unlink()
+    assert "same bits" in command("verify", certificate).out
+    outcome = command("verify", tmp_path / "run")
+    assert outcome.code == 2
+    assert "model.safetensors is missing" in outcome.err
 
 
-def test_another_loss_is_found_with_its_epoch(command, certificate):
-    content = json.loads(certificate.read_text())
-    exact = float.fromhex(content["epochs"][1]["train_loss"])
-    content["epochs"][1]["train_loss"] = (exact * (1 + 2**-52)).hex()
-    certificate.write_text(json.dumps(content))
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize("what", ["train_loss", "test_loss", "parameters_sha256"])
+def test_another_number_is_found_with_its_epoch(command, certificate, what, epoch):
+    """A loss that is off by its last bit, another hash of parameters."""
+
+    def edit(content):
+        one = content["epochs"][epoch - 1]
+        if what == "parameters_sha256":
+            one[what] = "0" * 64
+        else:
+            one[what] = math.nextafter(float.fromhex(one[what]), math.inf).hex()
+        content["final_parameters_sha256"] = content["epochs"][1]["parameters_sha256"]
+
+    edited(certificate, edit)
+    (certificate.parent / "model.safetensors").unlink()
     outcome = command("verify", certificate)
     assert outcome.code == 1
-    assert outcome.out.startswith("differs at epoch 2 in train_loss: certified 0x")
+    assert outcome.out.startswith(f"differs at epoch {epoch} in {what}: certified 0")
+
+
+def test_a_model_of_another_run_is_found_before_training(command, certificate, tmp_path):
+    command("train", *SETTINGS, "--seed", 1, "--output", tmp_path / "other")
+    (tmp_path / "other" / "model.safetensors").replace(certificate.parent / "model.safetensors")
+    outcome = command("verify", certificate)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "model.safetensors holds parameters of SHA-256" in outcome.err
+
+
+def test_a_model_of_another_shape_is_found(command, certificate):
+    """The same bytes in the same order."""
+    tensors = load_file(certificate.parent / "model.safetensors")
+    tensors["0.W"] = tensors["0.W"].reshape(32, 24)
+    save_file(tensors, certificate.parent / "model.safetensors")
+    outcome = command("verify", certificate)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "parameters[0]['W'] has shape (32, 24)" in outcome.err
+
+
+def test_a_native_run_says_that_it_is_native(command, tmp_path):
+    pytest.importorskip("array_api_strict")
+    command("train", *SETTINGS, "--output", tmp_path / "run")
+    for backend, code in (("numpy", 0), ("array_api_strict", 0)):
+        outcome = command("verify", tmp_path / "run", "--backend", backend)
+        assert outcome.code == code
+        assert "in native arithmetic" in outcome.out
+        assert outcome.err.startswith("The certificate is of a native run: its bits are promised")
+        assert "alone, numpy (cpu), pluggable-mlp " in outcome.err
+
+
+def test_data_at_another_place_are_asked_for(command, tmp_path, monkeypatch):
+    rows = "".join(f"{k % 2},{k % 3},{k % 2}\n" for k in range(70))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "data.csv").write_text(rows)
+    monkeypatch.chdir(tmp_path / "here")
+    command("train", *SETTINGS, "--data", "data.csv", "--output", "run")
+    monkeypatch.chdir(tmp_path)
+    for name in ("verify", "evaluate"):
+        outcome = command(name, "here/run")
+        assert outcome.code == 2
+        assert "data.csv" in outcome.err
+        assert "or say with --data where they are" in outcome.err
+        assert command(name, "here/run", "--data", "here/data.csv").code == 0
 
 
 def test_other_initial_parameters_are_found(command, certificate):
-    content = json.loads(certificate.read_text())
-    content["initial_parameters_sha256"] = "0" * 64
-    certificate.write_text(json.dumps(content))
+    edited(certificate, lambda content: content.update(initial_parameters_sha256="0" * 64))
     outcome = command("verify", certificate)
     assert outcome.code == 1
     assert "differs at epoch 0 in initial_parameters_sha256" in outcome.out
@@ -97,19 +204,12 @@ def test_a_missing_certificate(command, tmp_path):
         (lambda content: content.update(final_parameters_sha256="0" * 64), "of the last epoch"),
         (lambda content: content.update(format=2), "its format is 2, expected 1"),
         (lambda content: content.update(data_sha256=5), "is no certificate"),
+        (lambda content: content.pop("made_on"), "is no certificate"),
         (lambda content: content["epochs"][0].update(parameters_sha256=5), "is no certificate"),
     ],
 )
 def test_a_certificate_that_contradicts_itself_is_refused(command, certificate, edit, fault):
-    content = json.loads(certificate.read_text())
-    edit(content)
-    certificate.write_text(json.dumps(content))
+    edited(certificate, edit)
     outcome = command("verify", certificate)
     assert outcome.code == 2
     assert fault in outcome.err
-
-
-def test_a_folder_in_place_of_a_certificate(command, certificate):
-    outcome = command("verify", certificate.parent)
-    assert outcome.code == 2
-    assert "expected the certificate.json that train --output writes" in outcome.err

@@ -1,0 +1,188 @@
+"""The folder of a run in training: of one process alone, written from the start of training on.
+
+What the files of a run hold belongs in `runs.py` and `certificates.py`.
+"""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from pluggable_mlp.certificates import write_certificate
+from pluggable_mlp.runs import Run
+from pluggable_mlp.storage import json_lines
+
+__all__ = ["RunFolder", "refuse_used_folder"]
+
+_FILES = ("certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", "config.json")
+
+
+class RunFolder:
+    """What `train --output` writes: the settings first, each epoch's line, at the end the rest.
+
+    A context: whatever ends it, the whole epochs of the run are then saved.  The folder of a run
+    that has none is removed, so that it is not in the way of the next.
+
+    Parameters
+    ----------
+    path : Path
+        A new folder, or an empty one.
+    run : Run
+        Not yet trained.
+
+    Raises
+    ------
+    ValueError
+        If something is there, or the folder cannot be made and written.
+    """
+
+    def __init__(self, path: Path, run: Run) -> None:
+        self._path, self._run = path, run
+        self._made: bool
+        self._config: BinaryIO
+        self._recorded: int | None = 0  # lines of metrics.jsonl; None where writing them failed
+        refuse_used_folder(path)
+        try:
+            self._claim()
+        except FileExistsError:
+            raise _used(path) from None
+        except OSError as error:
+            raise _cannot_be_made(path, error) from None
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._run.history:
+            self._remove()
+            return
+        try:
+            self._save()
+        except (OSError, ValueError) as fault:
+            self._save_elsewhere(fault)
+        finally:
+            self._config.close()
+
+    def record(self) -> None:
+        """Append what is new in the run's history to `metrics.jsonl`.
+
+        Raises
+        ------
+        OSError
+            If that fails, or the folder has vanished.  The next call then writes all lines, in a
+            new folder if need be.
+        """
+        try:
+            self._hold(again=self._recorded is None)
+            self._append()
+        except OSError as error:
+            self._recorded = None
+            raise OSError(f"--output {self._path} cannot be written: {_why(error)}") from None
+
+    def _append(self) -> None:
+        """Write the lines that `metrics.jsonl` lacks."""
+        history = self._run.history
+        mode = "wb" if self._recorded is None else "ab"
+        with (self._path / "metrics.jsonl").open(mode) as file:
+            file.writelines(json_lines(line) for line in history[self._recorded or 0 :])
+        self._recorded = len(history)
+
+    def _claim(self) -> None:
+        """Make the folder, and config.json in a way that only one process can.
+
+        The file stays open: so it can be told from any other that is found in its place.
+        """
+        self._made = not self._path.exists()
+        self._path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._config = (self._path / "config.json").open("xb")
+        except FileExistsError:
+            raise FileExistsError("another run is there") from None
+        try:
+            self._config.write(json_lines(self._run.config, indent=2))
+            self._config.flush()
+        except OSError:
+            self._remove()
+            raise
+
+    def _holds(self) -> bool:
+        """Return whether the folder is there and this run's."""
+        if self._config.closed:  # it could not be made again
+            return False
+        with suppress(OSError):
+            there = (self._path / "config.json").stat()
+            return os.path.samestat(there, os.fstat(self._config.fileno()))
+        return False
+
+    def _hold(self, again: bool) -> None:
+        """Raise OSError unless the folder is this run's; `again`: make it anew if it is missing."""
+        if self._holds():
+            return
+        if not again:
+            raise FileNotFoundError("it has vanished")
+        self._config.close()
+        self._claim()
+        self._recorded = None
+
+    def _save(self) -> None:
+        """Write all that the folder lacks."""
+        self._hold(again=True)
+        self._append()
+        self._run.save(self._path)
+        write_certificate(self._run, self._path / "certificate.json")
+
+    def _save_elsewhere(self, fault: Exception) -> None:
+        """Save the run in the temporary folder, and raise an OSError that says so."""
+        told = f"--output {self._path} cannot be written: {_why(fault)}"
+        try:
+            other = RunFolder(Path(tempfile.mkdtemp(prefix="pluggable-mlp-")), self._run)
+            with other._config:
+                other._save()
+        except (OSError, ValueError) as another:
+            raise OSError(f"{told}; nor can a temporary folder: {_why(another)}") from None
+        self._remove()
+        raise OSError(f"{told}; the run is saved in {other._path} instead")
+
+    def _remove(self) -> None:
+        """Remove what this run wrote, as far as that can be done."""
+        names = _FILES if self._holds() else ()
+        self._config.close()
+        with suppress(OSError):
+            for name in names:
+                (self._path / name).unlink(missing_ok=True)
+            if self._made:
+                self._path.rmdir()
+
+
+def refuse_used_folder(path: Path) -> None:
+    """Raise ValueError if something is in the place of a new run, unless it is an empty folder."""
+    try:
+        used = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise _cannot_be_made(path, error) from None
+    if used:
+        raise _used(path)
+
+
+def _used(path: Path) -> ValueError:
+    return ValueError(
+        f"--output {path} already holds something, maybe a run that another process trains; name "
+        "a new folder"
+    )
+
+
+def _cannot_be_made(path: Path, error: OSError) -> ValueError:
+    return ValueError(
+        f"--output {path} cannot be made: {_why(error)}; name a folder where you may write"
+    )
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

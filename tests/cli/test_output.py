@@ -1,0 +1,222 @@
+"""`train --output`: what is in the folder when, and what becomes of it where things go wrong."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.run_folders import RunFolder
+from pluggable_mlp.runs import Run
+from pluggable_mlp.settings import Settings
+from tests.cli.children import running
+
+FILES = {"certificate.json", "config.json", "metrics.jsonl", "model.safetensors", "summary.json"}
+posix = pytest.mark.skipif(os.name != "posix", reason="signals, links and devices of POSIX")
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+TRAIN = ("train", "--epochs", 1_000_000, "--hidden", 8)
+
+
+def stopped(child, sent=signal.SIGINT) -> tuple[int, str, str]:
+    """Send a signal and return the exit code, the rest of the output and of the errors."""
+    child.send_signal(sent)
+    out, err = child.communicate(timeout=60)
+    return child.returncode, out, err
+
+
+def assert_complete(folder: Path, command) -> None:
+    """Every file is there, every epoch has its line, and the model measures what they say."""
+    assert names(folder) == FILES
+    history = lines(folder)
+    assert [line["epoch"] for line in history] == [*range(1, len(history) + 1)]
+    assert json.loads((folder / "summary.json").read_text())["epochs"] == len(history)
+    assert json.loads(command("evaluate", folder).out)["loss"] == history[-1]["test_loss"]
+
+
+@posix
+def test_the_folder_is_written_from_the_start_and_taken(command, tmp_path):
+    """Settings first, then a line after each epoch; no second run gets the folder."""
+    folder = tmp_path / "run"
+    with running(*TRAIN, "--output", folder) as child:
+        assert child.stdout.readline().startswith("epoch   1/")
+        assert names(folder) == {"config.json", "metrics.jsonl"}
+        assert json.loads((folder / "config.json").read_text())["settings"]["hidden"] == [8]
+        assert lines(folder)[0]["epoch"] == 1
+        second = command("train", "--quiet", "--epochs", 1, "--output", folder)
+        assert (second.code, second.out) == (2, "")
+        assert "already holds something, maybe a run that another process trains" in second.err
+        code, out, err = stopped(child, signal.SIGTERM)
+    assert code == 143
+    assert out.splitlines()[-1].startswith("test accuracy")
+    assert "interrupted after" in err
+    assert_complete(folder, command)
+
+
+def test_of_two_that_come_at_once_one_gets_the_folder(tmp_path, monkeypatch):
+    """Both have seen an empty folder."""
+    from pluggable_mlp import run_folders
+
+    run = Run(Settings(epochs=1, hidden=()), get_backend("numpy"))
+    monkeypatch.setattr(run_folders, "refuse_used_folder", lambda path: None)
+    with RunFolder(tmp_path, run):
+        with pytest.raises(ValueError, match="already holds something"):
+            RunFolder(tmp_path, run)
+        next(run.epochs(on_batch=lambda count: None))
+    assert names(tmp_path) == FILES
+
+
+@posix
+def test_a_folder_that_vanishes_is_told_and_made_again(command, tmp_path):
+    folder = tmp_path / "run"
+    with running(*TRAIN, "--output", folder) as child:
+        child.stdout.readline()
+        shutil.rmtree(folder)
+        assert child.stderr.readline() == (
+            f"Warning: --output {folder} cannot be written: it has vanished; training goes on\n"
+        )
+        code, _, err = stopped(child)
+    assert (code, err.count("Warning")) == (130, 0)
+    assert_complete(folder, command)
+
+
+@posix
+def test_a_folder_that_another_run_has_taken_is_left_alone(command, tmp_path):
+    folder, other = tmp_path / "run", tmp_path / "temporary"
+    other.mkdir()
+    with running(*TRAIN, "--output", folder, env=os.environ | {"TMPDIR": str(other)}) as child:
+        child.stdout.readline()
+        folder.rename(tmp_path / "old")
+        folder.mkdir()
+        (folder / "config.json").write_text("of another")
+        child.stderr.readline()
+        code, out, err = stopped(child)
+    assert code == 2
+    assert out.splitlines()[-1].startswith("test accuracy")
+    (saved,) = other.iterdir()
+    assert f"another run is there; the run is saved in {saved} instead" in err
+    assert_complete(saved, command)
+    assert names(folder) == {"config.json"}
+    assert (folder / "config.json").read_text() == "of another"
+
+
+@posix
+def test_a_disk_that_is_full_for_a_while_costs_nothing(command, tmp_path):
+    folder = tmp_path / "run"
+    with running(*TRAIN, "--output", folder) as child:
+        child.stdout.readline()
+        (folder / "full").symlink_to("/dev/full")
+        (folder / "full").replace(folder / "metrics.jsonl")
+        assert "No space left on device; training goes on" in child.stderr.readline()
+        (folder / "metrics.jsonl").unlink()
+        code, _, _ = stopped(child)
+    assert code == 130
+    assert_complete(folder, command)
+
+
+@posix
+def test_a_disk_without_room_for_the_model_costs_the_place_alone(command, tmp_path):
+    folder, other = tmp_path / "run", tmp_path / "temporary"
+    other.mkdir()
+    with running(*TRAIN, "--output", folder, env=os.environ | {"TMPDIR": str(other)}) as child:
+        child.stdout.readline()
+        (folder / "model.safetensors.part").symlink_to("/dev/full")
+        code, out, err = stopped(child)
+    assert code == 2
+    assert out.splitlines()[-1].startswith("test accuracy")
+    (saved,) = other.iterdir()
+    assert (
+        f"Error: --output {folder} cannot be written: No space left on device; the run is saved "
+        f"in {saved} instead\n"
+    ) in err
+    assert_complete(saved, command)
+    assert not folder.exists()
+
+
+def test_what_can_be_told_is_told_where_no_model_can_be_saved(command, tmp_path, monkeypatch):
+    from pluggable_mlp.training import checkpoints
+
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(checkpoints, "write_file", full)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    outcome = command("train", "--epochs", 2, "--output", tmp_path / "run")
+    assert outcome.code == 2
+    assert outcome.out.splitlines()[-1].startswith("test accuracy")
+    assert "cannot be written: No space left on device; nor can a temporary folder" in outcome.err
+    assert len(lines(tmp_path / "run")) == 2
+
+
+@posix
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_full_disk_behind_standard_output_does_not_lose_the_run(command, tmp_path, kept):
+    output = ("--output", tmp_path / "run") if kept else ()
+    with (
+        open("/dev/full", "w") as full,
+        running("train", "--epochs", 3, "--hidden", 8, *output, stdout=full) as child,
+    ):
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 2
+    assert "Traceback" not in err
+    assert err.endswith("Error: standard output cannot be written: No space left on device\n")
+    assert err.count("training goes on") == kept
+    if kept:
+        assert_complete(tmp_path / "run", command)
+        assert len(lines(tmp_path / "run")) == 3
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_run_that_fails_at_once_leaves_no_folder_in_the_way(command, tmp_path, made):
+    """L-BFGS takes all examples at once, and says so when training begins."""
+    folder = tmp_path / "run"
+    if made:
+        folder.mkdir()
+    outcome = command("train", "--optimizer", "lbfgs", "--output", folder)
+    assert outcome.code == 2
+    assert folder.exists() == made
+    assert not made or not names(folder)
+    for arguments in (("--data", "absent.csv"), ("--backend", "numpi")):
+        assert command("train", *arguments, "--output", folder).code == 2
+        assert folder.exists() == made
+    assert command("train", "--quiet", "--epochs", 1, "--output", folder).code == 0
+
+
+def test_a_run_that_fails_later_keeps_its_whole_epochs(command, tmp_path):
+    run = Run(Settings(epochs=9, hidden=(8,)), get_backend("numpy"))
+
+    def exhaust_memory():
+        with RunFolder(tmp_path / "run", run):
+            epochs = run.epochs(on_batch=lambda count: None)
+            next(epochs), next(epochs)
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        exhaust_memory()
+    assert len(lines(tmp_path / "run")) == 2
+    assert_complete(tmp_path / "run", command)
+
+
+def test_a_disk_that_is_full_at_the_start_is_told_before_training(command, tmp_path, monkeypatch):
+    from pluggable_mlp import run_folders
+
+    def full(content, indent=None):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_folders, "json_lines", full)
+    outcome = command("train", "--output", tmp_path / "run")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "run cannot be made: No space left on device; name a folder where" in outcome.err
+    assert not (tmp_path / "run").exists()

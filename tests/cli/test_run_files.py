@@ -1,0 +1,211 @@
+"""What the files of a run say, field by field, and that damage and edits are noticed."""
+
+import hashlib
+import json
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.data import load_dataset
+from pluggable_mlp.run_folders import RunFolder
+from pluggable_mlp.runs import Run
+from pluggable_mlp.settings import Settings
+
+
+def canonical_sha256(content) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run in which no value is the default."""
+    pytest.importorskip("array_api_strict")
+    settings = Settings(
+        hidden=(12,), optimizer="adamw:beta1=0.8", activation="tanh", batch_size=256, epochs=2,
+        dtype="float64", arithmetic="reproducible", seed=3, clip_norm=5.0, schedule="cosine",
+        warmup=2, dropout=0.125, norm="layer", label_smoothing=0.25, class_weight="balanced",
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    run = Run(settings, get_backend("array_api_strict:device1"))
+    with RunFolder(folder, run):
+        for _ in run.epochs(on_batch=lambda count: None):
+            pass
+    return folder
+
+
+def test_every_field_of_the_config(run):
+    digits = load_dataset("digits")
+    assert json.loads((run / "config.json").read_text()) == {
+        "settings": {
+            "data": "digits",
+            "hidden": [12],
+            "activation": "tanh",
+            "dropout": 0.125,
+            "norm": "layer",
+            "label_smoothing": 0.25,
+            "class_weight": "balanced",
+            "optimizer": "adamw:beta1=0.8",
+            "learning_rate": 0.001,
+            "weight_decay": 0.01,
+            "clip_norm": 5.0,
+            "schedule": "cosine",
+            "warmup": 2,
+            "batch_size": 256,
+            "epochs": 2,
+            "dtype": "float64",
+            "arithmetic": "reproducible",
+            "seed": 3,
+        },
+        "features": 64,
+        "scale": 0.0625,
+        "input_range": [0.0, 1.0],
+        "class_labels": [*range(10)],
+        "data_sha256": sha256_of_data(digits),
+    }
+
+
+def sha256_of_data(data) -> str:
+    """By the definition in `Dataset.sha256`."""
+    digest = hashlib.sha256()
+    for name in ("train_inputs", "train_labels", "test_inputs", "test_labels"):
+        array = getattr(data, name)
+        digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
+        digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    digest.update(f"scale {data.scale} classes {data.classes}\n".encode())
+    return digest.hexdigest()
+
+
+def test_every_field_of_the_summary(run):
+    summary = json.loads((run / "summary.json").read_text())
+    first, last = lines(run)
+    config = json.loads((run / "config.json").read_text())
+    tensors = load_file(run / "model.safetensors")
+    order = ("0.W", "0.b", "1.beta", "1.gamma", "2.W", "2.b")
+    assert set(tensors) == set(order)
+    loss, accuracy = measured(tensors)
+    seconds = first["seconds"] + last["seconds"]
+    assert summary == {
+        "backend": "array_api_strict",
+        "device": "device1",
+        "versions": {
+            "pluggable-mlp": version("pluggable-mlp"),
+            "python": platform.python_version(),
+            "array-api-strict": version("array-api-strict"),
+            "numpy": np.__version__,
+        },
+        "arithmetic": "reproducible",
+        "dtype": "float64",
+        "seed": 3,
+        "epochs": 2,
+        "train_loss": last["train_loss"],
+        "test_loss": pytest.approx(loss, rel=1e-12),
+        "test_accuracy": accuracy,
+        "seconds": seconds,
+        "examples_per_second": pytest.approx(2 * 1541 / seconds),
+        "config_sha256": canonical_sha256(config),
+        "parameters_sha256": hashlib.sha256(
+            b"".join(tensors[name].astype("<f8").tobytes() for name in order)
+        ).hexdigest(),
+    }
+    assert summary["test_loss"] == last["test_loss"]
+
+
+def measured(tensors) -> tuple[float, float]:
+    """Return the loss and the accuracy on the digits' test part, by NumPy alone."""
+    digits = load_dataset("digits")
+    z = digits.test_inputs / 16 @ tensors["0.W"] + tensors["0.b"]
+    z = (z - z.mean(1, keepdims=True)) / np.sqrt(z.var(1, keepdims=True) + 1e-5)
+    z = np.tanh(z * tensors["1.gamma"] + tensors["1.beta"]) @ tensors["2.W"] + tensors["2.b"]
+    logs = z - np.log(np.exp(z).sum(1, keepdims=True))
+    targets = 0.75 * np.eye(10)[digits.test_labels] + 0.025
+    right = z.argmax(1) == digits.test_labels
+    return float(-(targets * logs).sum(1).mean()), float(right.mean())
+
+
+def test_every_field_of_the_metrics(run):
+    """The last epoch's are the summary's."""
+    history = lines(run)
+    content = json.loads((run / "certificate.json").read_text())
+    assert [line["epoch"] for line in history] == [1, 2]
+    fields = {"train_loss", "test_loss", "test_accuracy", "seconds", "parameters_sha256"}
+    for line, certified in zip(history, content["epochs"], strict=True):
+        assert set(line) == fields | {"epoch"}
+        assert certified == {
+            "train_loss": line["train_loss"].hex(),
+            "test_loss": line["test_loss"].hex(),
+            "parameters_sha256": line["parameters_sha256"],
+        }
+
+
+def edited(folder: Path, new: Path, edit) -> Path:
+    """Return a copy of a run whose config.json says something else."""
+    shutil.copytree(folder, new)
+    config = json.loads((new / "config.json").read_text())
+    edit(config)
+    (new / "config.json").write_text(json.dumps(config))
+    return new
+
+
+@pytest.mark.parametrize("change", [{"activation": "relu"}, {"label_smoothing": 0.0}])
+def test_a_config_that_was_edited_is_refused(command, run, tmp_path, change):
+    folder = edited(run, tmp_path / "run", lambda config: config["settings"].update(change))
+    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    for arguments in (("evaluate", folder), ("predict", folder, tmp_path / "x.npy")):
+        outcome = command(*arguments)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "config.json is not what the run was trained with" in outcome.err
+
+
+def test_the_layout_of_a_config_is_free(command, run, tmp_path):
+    outcome = command("evaluate", edited(run, tmp_path / "run", lambda config: None))
+    assert json.loads(outcome.out)["loss"] == lines(run)[-1]["test_loss"]
+
+
+def test_a_config_of_another_network_is_refused(command, run, tmp_path):
+    """Even where its hash is put right."""
+    folder = edited(run, tmp_path / "run", lambda config: config["settings"].update(hidden=[6, 6]))
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["config_sha256"] = canonical_sha256(json.loads((folder / "config.json").read_text()))
+    (folder / "summary.json").write_text(json.dumps(summary))
+    outcome = command("evaluate", folder)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "parameters is a list of 3, expected 5" in outcome.err
+
+
+@pytest.mark.parametrize("byte", [-1, -8 * 500])
+def test_a_flipped_bit_of_the_model_is_noticed(command, run, tmp_path, byte):
+    folder = shutil.copytree(run, tmp_path / "run")
+    model = bytearray((folder / "model.safetensors").read_bytes())
+    model[byte] ^= 1
+    (folder / "model.safetensors").write_bytes(model)
+    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    for arguments in (
+        ("evaluate", folder),
+        ("predict", folder, tmp_path / "x.npy"),
+        ("verify", folder),
+        ("verify", folder / "certificate.json"),
+    ):
+        outcome = command(*arguments)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "model.safetensors holds parameters of SHA-256" in outcome.err
+
+
+def test_a_run_that_has_not_ended_is_told(command, run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    (folder / "summary.json").unlink()
+    outcome = command("evaluate", folder)
+    assert outcome.code == 2
+    assert (
+        "summary.json is missing; expected a folder that train --output wrote, when" in outcome.err
+    )
