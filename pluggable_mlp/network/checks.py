@@ -96,8 +96,8 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> Namespace:
     return xp
 
 
-def check_labels(mlp: "MLP", x: Array, labels: Array, dtype: DType | None = None) -> None:
-    """Raise where labels do not fit x or the loss: library, device, dtype, shape, range.
+def check_labels(mlp: "MLP", x: Array, labels: Array, dtype: DType | None = None) -> Array:
+    """Return labels as the loss takes them, or raise where they do not fit x or the loss.
 
     Reads a few numbers from the device: the training loop, which must not wait for it, checks
     its labels once, beforehand.
@@ -111,6 +111,11 @@ def check_labels(mlp: "MLP", x: Array, labels: Array, dtype: DType | None = None
     dtype, optional
         Of floating labels; by default that of x.
 
+    Returns
+    -------
+    array
+        See `check_targets`.
+
     Raises
     ------
     ValueError, TypeError
@@ -118,7 +123,9 @@ def check_labels(mlp: "MLP", x: Array, labels: Array, dtype: DType | None = None
     """
     xp = common_namespace(labels=labels, x=x)
     dtype = x.dtype if dtype is None else dtype
-    check_targets(xp, mlp.objective.targets, labels, x.shape[-2], mlp.sizes[-1], dtype)
+    if labels.ndim == x.ndim and labels.shape[-1] == 1 != mlp.sizes[-1]:  # a column of indices
+        labels = labels[..., 0]
+    return check_targets(xp, mlp.objective.targets, labels, x.shape[-2], mlp.sizes[-1], dtype)
 
 
 def check_weights(x: Array, weights: Array, dtype: DType | None = None) -> None:

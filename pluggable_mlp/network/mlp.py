@@ -193,8 +193,8 @@ class MLP:
         x : array (…, batch, in)
             Of the parameters' library, device and dtype.
         labels : array
-            What the loss must be told: integer class indices (…, batch) from 0 or rows of
-            probabilities (…, batch, classes); else rows (…, batch, outputs).
+            What the loss must be told: class indices from 0, (…, batch) or (…, batch, 1), or rows
+            (…, batch, classes), one-hot or probabilities; else rows (…, batch, outputs).
         weights : array (…, batch), optional
             Of the examples, at least 0: the loss is then the weighted mean.
         step : TrainingStep, optional
@@ -216,7 +216,7 @@ class MLP:
             If the arrays do not fit each other or the network; the message names which.
         """
         bound = get_arithmetic(arithmetic, check_inputs(self, parameters, x))
-        check_labels(self, x, labels)
+        labels = check_labels(self, x, labels)
         if weights is not None:
             check_weights(x, weights)
         return self.step_gradients(parameters, x, labels, bound, step, weights)

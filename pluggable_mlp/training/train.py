@@ -61,7 +61,7 @@ def make_examples(
     if x.ndim != 2 or x.shape[1] != mlp.sizes[0] or x.shape[0] < 1:
         raise ValueError(f"inputs has shape {x.shape}, expected (examples, {mlp.sizes[0]})")
     floating = getattr(xp, dtype)
-    check_labels(mlp, x, labels, floating)
+    labels = check_labels(mlp, x, labels, floating)
     weights = None if sample_weight is None else backend.asarray(sample_weight, dtype=dtype)
     if weights is not None:
         check_weights(x, weights, floating)
@@ -127,9 +127,9 @@ def train(
     mlp : MLP
     inputs : array (examples, in)
         Of the backend's library, or host data that will be moved there once.
-    labels : array (examples,) or (examples, outputs)
-        What the loss is told: class indices from 0 or rows of probabilities; else a label or a
-        number for each output.
+    labels : array (examples,), (examples, 1) or (examples, outputs)
+        What the loss is told: class indices from 0, or rows, one-hot or of probabilities; else a
+        label or a number for each output.
     backend : Backend
         Where to train: `get_backend("numpy")`.
     parameters : list of dict of arrays, optional

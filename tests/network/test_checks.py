@@ -155,8 +155,16 @@ def test_inputs(x, error, message):
         ),
         (np.zeros((5, 3)), ValueError, r"labels are float64 of shape \(5, 3\), .* \(5, 4\)"),
         (np.zeros((5, 4), "float32"), ValueError, r"labels are float32 .* rows .* of float64"),
-        (np.zeros((5, 4), "int64"), ValueError, r"labels have shape \(5, 4\), expected \(5,\)"),
-        (np.zeros(5, "bool"), ValueError, "labels are bool"),
+        (np.zeros((5, 4), "int64"), ValueError, "labels hold a row that is no distribution"),
+        (np.ones((5, 4), "bool"), ValueError, "labels hold a row that is no distribution"),
+        (
+            np.eye(4, dtype="int64")[LABELS] * 2 - 1,
+            ValueError,
+            "hold a row that is no distribution",
+        ),
+        (np.zeros((5, 1)), ValueError, r"labels are float64 of shape \(5,\), expected integers"),
+        (np.zeros((4, 1), "int64"), ValueError, r"labels have shape \(4,\), expected \(5,\)"),
+        (np.zeros((5, 2), "int64"), ValueError, r"labels have shape \(5, 2\), expected \(5,\)"),
         ([0, 1, 2, 3, 0], TypeError, "labels is a builtins.list, not an array"),
         (
             strict.zeros(5, dtype=strict.int64),
@@ -184,11 +192,65 @@ def test_two_devices_in_one_call_are_named():
         mlp.loss_and_gradients(own, on("device1", 5, 3), on("device2", 5, 2))
 
 
-def test_what_fits_is_let_in(backend):
-    """Indices of every integer dtype, rows of the dtype of x, leading axes."""
+YES = LABELS % 2 == 1  # class 1 or class 0
+CLASS_LABELS = {
+    "one-hot integers": np.eye(4, dtype="int64")[LABELS],
+    "one-hot bytes": np.eye(4, dtype="uint8")[LABELS],
+    "one-hot booleans": np.eye(4, dtype="bool")[LABELS],
+    "one-hot numbers": np.eye(4)[LABELS],
+    "a column": LABELS[:, None],
+    "bytes": LABELS.astype("uint8"),
+    "a column of 32 bits": LABELS.astype("int32")[:, None],
+}
+
+
+@pytest.mark.parametrize("stacked", ["one network", "two networks", "two networks and batches"])
+@pytest.mark.parametrize("kind", CLASS_LABELS)
+def test_the_same_classes_give_the_same_gradients_in_every_form(backend, kind, stacked):
+    given, indices = CLASS_LABELS[kind], LABELS
+    rng = np.random.default_rng(0)
+    W, x = rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 3))
+    if stacked == "one network":
+        W = W[0]
+    elif stacked == "two networks and batches":
+        given, indices, x = (np.stack([of, of[::-1]]) for of in (given, indices, x))
+    mlp = MLP([3, 4])
+    own = [{"W": backend.asarray(W), "b": backend.asarray(np.zeros((*W.shape[:-2], 4)))}]
+    found, expected = (
+        mlp.loss_and_gradients(own, backend.asarray(x), backend.asarray(labels))
+        for labels in (given, indices)
+    )
+    for one, other in ((found[0], expected[0]), (found[1][0]["W"], expected[1][0]["W"])):
+        assert one.shape == other.shape
+        np.testing.assert_array_equal(backend.to_numpy(one), backend.to_numpy(other))
+
+
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
+def test_booleans_are_labels_of_two_classes(backend, loss):
+    mlp = MLP([3, 2 if loss == "softmax_cross_entropy" else 1], loss=loss)
+    x = backend.asarray(np.random.default_rng(0).normal(size=(5, 3)))
+    own = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    expected, *others = (
+        float(mlp.loss_and_gradients(own, x, backend.asarray(labels))[0])
+        for labels in (YES.astype("int64"), YES, YES[:, None], YES.astype("int64")[:, None])
+    )
+    assert others == [expected] * 3
+
+
+def test_integers_of_as_many_networks_as_examples_and_classes_are_indices():
+    mlp, x = MLP([3, 3]), np.random.default_rng(0).normal(size=(3, 3))
+    own = [{"W": np.ones((3, 3, 3)) * np.eye(3), "b": np.zeros((3, 3))}]
+    indices = np.asarray([[0, 1, 2], [2, 2, 0], [1, 1, 1]])
+    together, _ = mlp.loss_and_gradients(own, x, indices)
+    first = [{name: array[0] for name, array in own[0].items()}]
+    alone = [mlp.loss_and_gradients(first, x, of)[0] for of in indices]
+    np.testing.assert_allclose(together, alone, rtol=1e-15)
+
+
+def test_every_integer_dtype_is_let_in(backend):
     x = backend.asarray(np.zeros((5, 3)))
     for kind in ("uint8", "int32", "int64"):
-        check_labels(MLP_323, x, backend.asarray(LABELS, dtype=kind))
-    check_labels(MLP_323, x, backend.asarray(np.eye(4)[LABELS]))
+        labels = backend.asarray(LABELS, dtype=kind)
+        assert check_labels(MLP_323, x, labels) is labels
     stacked = backend.asarray(np.zeros((2, 5, 3)))
     check_labels(MLP_323, stacked, backend.asarray(np.stack([LABELS, LABELS])))

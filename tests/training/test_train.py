@@ -39,10 +39,19 @@ def test_pixels_and_their_values_train_alike():
     assert bits(scaled) == bits(floats)
 
 
-def test_indices_and_one_hot_rows_train_alike():
-    rows = np.eye(2, dtype=np.float32)[LABELS]
-    indices = train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY, epochs=2)
-    assert bits(indices) == bits(train(MLP_342, PIXELS / 256, rows, backend=NUMPY, epochs=2))
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint8", "bool"])
+@pytest.mark.parametrize("form", ["rows", "column", "indices"])
+def test_the_same_classes_train_alike_in_every_form(form, dtype):
+    labels = {"rows": np.eye(2)[LABELS], "column": LABELS[:, None], "indices": LABELS}[form]
+    more = {"backend": NUMPY, "epochs": 2, "class_weight": [1.0, 3.0]}
+    if form != "rows" and dtype == "float32":
+        with pytest.raises(
+            ValueError, match=r"labels are float32 of shape \(8,\), expected integers"
+        ):
+            train(MLP_342, PIXELS / 256, labels.astype(dtype), **more)
+        return
+    expected = train(MLP_342, PIXELS / 256, LABELS, **more)
+    assert bits(train(MLP_342, PIXELS / 256, labels.astype(dtype), **more)) == bits(expected)
 
 
 SPELT_OUT = {

@@ -14,8 +14,8 @@ _ROW_SUM_TOLERANCE = 1e-3
 
 def check_targets(
     xp: Namespace, kind: TargetKind, targets: Array, batch: int, outputs: int, dtype: DType
-) -> None:
-    """Raise where targets are not what a loss of this kind must be told.
+) -> Array:
+    """Return targets as a loss of this kind takes them, or raise where they are none.
 
     Reads a few numbers from the device.
 
@@ -25,10 +25,19 @@ def check_targets(
         The targets' namespace.
     kind : {"classes", "labels", "numbers", "counts"}
     targets : array
+        For classes: integer or boolean indices (…, batch), one-hot rows (…, batch, outputs) of
+        integers or booleans, or rows of probabilities of the dtype.  Else integers, booleans or
+        numbers of the dtype (…, batch, outputs), or (…, batch) for one output.
     batch, outputs : int
         Of the network's outputs (…, batch, outputs).
     dtype
         Of these outputs.
+
+    Returns
+    -------
+    array
+        For classes: integer indices (…, batch), or rows (…, batch, outputs) of the dtype.  Else
+        the targets themselves.
 
     Raises
     ------
@@ -36,8 +45,7 @@ def check_targets(
         Naming what came and what was expected.
     """
     if kind == "classes":
-        _check_classes(xp, targets, batch, outputs, dtype)
-        return
+        return _check_classes(xp, targets, batch, outputs, dtype)
     floating = xp.isdtype(targets.dtype, "real floating")
     single = outputs == 1 and targets.shape[-1:] == (batch,)
     if (floating and targets.dtype != dtype) or not (
@@ -49,6 +57,7 @@ def check_targets(
             f"integers of shape (batch, outputs) = ({batch}, {outputs}){shorter}"
         )
     _check_range(xp, kind, xp.astype(targets, dtype, copy=False))
+    return targets
 
 
 def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
@@ -64,27 +73,39 @@ def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
         raise ValueError(f"labels run from {low:g}, expected counts or rates of at least 0")
 
 
-def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtype: DType) -> None:
-    """Raise where targets are neither class indices nor rows of probabilities."""
-    if targets.shape[-2:] == (batch, classes) and targets.dtype == dtype:
-        errors = xp.abs(xp.sum(targets, axis=-1) - 1.0)
-        # NaN fails both comparisons, too.
-        if not bool(xp.all(targets >= 0.0) & xp.all(errors <= _ROW_SUM_TOLERANCE)):
+def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtype: DType) -> Array:
+    """Return class indices as integers, rows as numbers of the dtype; raise for all else."""
+    whole = xp.isdtype(targets.dtype, ("integral", "bool"))
+    if targets.shape[-2:] == (batch, classes) and (whole or targets.dtype == dtype):
+        rows = xp.astype(targets, dtype, copy=False)
+        if _are_distributions(xp, rows):
+            return rows
+        # Integers of as many networks as there are examples, as many as classes, may be indices.
+        if not whole or targets.shape[-1:] != (batch,):
             raise ValueError(
                 "labels hold a row that is no distribution over the classes, expected one-hot "
                 "rows or probabilities: at least 0, each row summing to 1"
             )
-        return
-    if not xp.isdtype(targets.dtype, "integral"):
+    if not whole:
         raise ValueError(
             f"labels are {targets.dtype} of shape {targets.shape}, expected integers (batch,) = "
-            f"({batch},), or rows (batch, classes) = ({batch}, {classes}) of {dtype_name(dtype)}"
+            f"({batch},), or rows (batch, classes) = ({batch}, {classes}) of {dtype_name(dtype)} "
+            "or integers"
         )
     if targets.shape[-1:] != (batch,):
         raise ValueError(f"labels have shape {targets.shape}, expected ({batch},) as x has rows")
+    if xp.isdtype(targets.dtype, "bool"):
+        targets = xp.astype(targets, xp.int64)
     low, high = int(xp.min(targets)), int(xp.max(targets))
     if low < 0 or high >= classes:
         raise ValueError(
             f"labels run from {low} to {high}, expected 0 to {classes - 1}: "
             f"the network has {classes} outputs"
         )
+    return targets
+
+
+def _are_distributions(xp: Namespace, rows: Array) -> bool:
+    """Return whether each row is at least 0 and sums to 1; NaN fails both comparisons."""
+    errors = xp.abs(xp.sum(rows, axis=-1) - 1.0)
+    return bool(xp.all(rows >= 0.0) & xp.all(errors <= _ROW_SUM_TOLERANCE))

@@ -14,10 +14,10 @@ def one_hot(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
     """Return targets as rows (…, batch, classes) of the dtype of `like` (…, batch, classes).
 
     Integer class indices k (…, batch) become rows with 1 at k, counted from 0, and 0 elsewhere;
-    rows come back in that dtype.
+    floats are rows, and come back in that dtype.
     """
     xp = arithmetic.xp
-    if targets.ndim < like.ndim:
+    if not xp.isdtype(targets.dtype, "real floating"):
         classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=device_of(like))
         if by_columns(*like.shape[-2:]):  # as outputs mostly are
             targets = transpose(targets[..., None, :] == classes[:, None])
