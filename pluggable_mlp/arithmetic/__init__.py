@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from pluggable_mlp.arithmetic.contract import Arithmetic, Factor
+from pluggable_mlp.arithmetic.contract import Arithmetic, ArithmeticUnavailable, Factor
 from pluggable_mlp.arithmetic.native import Native
 from pluggable_mlp.arithmetic.reproducible import Reproducible
 from pluggable_mlp.arithmetic.running import RunAll, one_by_one
@@ -18,6 +18,7 @@ from pluggable_mlp.names import choose
 __all__ = [
     "ARITHMETICS",
     "Arithmetic",
+    "ArithmeticUnavailable",
     "Factor",
     "Native",
     "Reproducible",

@@ -10,7 +10,34 @@ from typing import Any, Protocol
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 
-__all__ = ["Arithmetic", "Factor"]
+__all__ = ["Arithmetic", "ArithmeticUnavailable", "Factor"]
+
+
+class ArithmeticUnavailable(RuntimeError):  # noqa: N818 (beside `BackendUnavailable`)
+    """A device cannot compute as an arithmetic promises.
+
+    Attributes
+    ----------
+    arithmetic, device : str
+        Their names.
+    reason : str
+        What the device does otherwise.
+    remedy : str
+        What the user can do about it.
+    """
+
+    def __init__(self, arithmetic: str, device: str, reason: str, remedy: str) -> None:
+        super().__init__(arithmetic, device, reason, remedy)
+        self.arithmetic = arithmetic
+        self.device = device
+        self.reason = reason
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return (
+            f"arithmetic {self.arithmetic} is not available on {self.device}: {self.reason}; "
+            f"{self.remedy}"
+        )
 
 
 class Factor(Protocol):

@@ -34,6 +34,7 @@ the kind of the operands alone (never on data, k or device):
 
 from typing import Any
 
+from pluggable_mlp.arithmetic.reproducible.exactness import require_exact_products
 from pluggable_mlp.arithmetic.reproducible.extremes import clean, place_special, scale_back
 from pluggable_mlp.arithmetic.reproducible.factor import (
     FIXED_POINT_BITS,
@@ -105,6 +106,7 @@ def affine(xp: Namespace, x: Any, W: Any, b: Array, run_all: RunAll = one_by_one
 
 def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None) -> Array:
     """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none."""
+    require_exact_products(xp, b.piece if isinstance(b, FixedPoint) else b)
     parts, axis = _parts(xp, run_all, a, b, bias)  # the slices are gone when these are joined
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
 
