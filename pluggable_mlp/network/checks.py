@@ -66,9 +66,15 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
     dtype = parameters[0]["W"].dtype
     if dtype not in (xp.float32, xp.float64):
         raise ValueError(f"parameters are {dtype}, expected float32 or float64")
+    networks = parameters[0]["W"].shape[:-2]
     for name, (array, shape) in named.items():
         if array.shape[-len(shape) :] != shape:
             raise ValueError(f"{name} has shape {array.shape}, expected (…, {shape})")
+        if array.shape[: -len(shape)] != networks:
+            raise ValueError(
+                f"{name} has shape {array.shape}, expected {(*networks, *shape)}: the leading "
+                "axes of the first parameter, one network for each place"
+            )
         if array.dtype != dtype:
             raise ValueError(f"{name} is {array.dtype}, but the first parameter is {dtype}")
     return xp
@@ -92,6 +98,11 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> Namespace:
     if x.ndim < 2 or x.shape[-1] != mlp.sizes[0] or x.shape[-2] < 1:
         raise ValueError(
             f"x has shape {x.shape}, expected (batch, {mlp.sizes[0]}) with a batch of at least 1"
+        )
+    leading, networks = x.shape[:-2], W.shape[:-2]
+    if leading and networks and leading != networks:
+        raise ValueError(
+            f"x has shape {x.shape}, expected no leading axes or the parameters' {networks}"
         )
     return xp
 

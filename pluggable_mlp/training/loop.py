@@ -24,7 +24,7 @@ from pluggable_mlp.training.metrics import (
 from pluggable_mlp.training.optimizers import AnyOptimizer
 from pluggable_mlp.training.placed_steps import compiled, make_placed_step
 from pluggable_mlp.training.records import Loss, LossRecord, is_finite
-from pluggable_mlp.training.steps import check_full_batch, first_model
+from pluggable_mlp.training.steps import check_optimizer, first_model
 
 __all__ = ["DivergenceError", "Epoch", "evaluate", "training_epochs"]
 
@@ -101,7 +101,7 @@ def training_epochs(
         In the place of an epoch whose loss or whose parameters are not finite.
     """
     bound = arithmetic_of(arithmetic, backend)
-    check_full_batch(mlp, optimizer, examples, batch_size)
+    check_optimizer(mlp, parameters, optimizer, examples, batch_size)
     model = first_model(mlp, parameters, optimizer, bound)
     take_step = make_placed_step(
         mlp,

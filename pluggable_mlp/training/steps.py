@@ -27,7 +27,7 @@ __all__ = [
     "Model",
     "ModelArrays",
     "Step",
-    "check_full_batch",
+    "check_optimizer",
     "first_model",
     "make_step",
     "make_update",
@@ -88,17 +88,27 @@ def first_model(
     return Model(trained, statistics, optimizer.init(trained))
 
 
-def check_full_batch(
-    mlp: MLP, optimizer: AnyOptimizer, examples: Examples, batch_size: int
+def check_optimizer(
+    mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, examples: Examples, batch_size: int
 ) -> None:
-    """Refuse what a line search cannot do: batches of a part, and a loss that changes by itself.
+    """Refuse what an optimizer cannot do with these networks, data and batches.
 
     Raises
     ------
     ValueError
-        If the optimizer is L-BFGS and the batches are smaller than the data, or the network has
-        dropout or batch normalization.
+        If one learning rate or one line search would have to follow the losses of several
+        networks; or if the optimizer is L-BFGS and the batches are smaller than the data, or the
+        network has dropout or batch normalization.
     """
+    networks = parameters[0]["W"].shape[:-2]
+    follows_one_loss = isinstance(optimizer, LBFGS) or (
+        "rate_factor" in optimizer.initial_numbers()  # the schedule's that hears of losses
+    )
+    if networks and follows_one_loss:
+        raise ValueError(
+            f"parameters have leading axes {networks}, networks with a loss each: lbfgs and the "
+            "schedule plateau follow one loss; train each network alone"
+        )
     if not isinstance(optimizer, LBFGS):
         return
     if batch_size < len(examples):

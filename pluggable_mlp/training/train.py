@@ -27,7 +27,8 @@ class Training:
     parameters : list of dict of arrays
         The trained parameters, on the backend.
     history : list of float
-        The mean training loss of each epoch; see `Epoch.train_loss`.
+        The mean training loss of each epoch; where parameters have leading axes, nested lists of
+        their shape.
     """
 
     parameters: Parameters
@@ -133,7 +134,9 @@ def train(
     backend : Backend
         Where to train: `get_backend("numpy")`.
     parameters : list of dict of arrays, optional
-        Where to start; by default `mlp.initialize(seed=seed, …)`.
+        Where to start; by default `mlp.initialize(seed=seed, …)`.  With leading axes, W
+        (…, in, out) and b (…, out), each network becomes what it becomes alone: all see the same
+        batches, under one learning rate.
     optimizer : Optimizer, optional
         By default `SGD()`.
     epochs, batch_size : int

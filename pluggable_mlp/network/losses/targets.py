@@ -14,7 +14,7 @@ def one_hot(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
     """Return targets as rows (…, batch, classes) of the dtype of `like` (…, batch, classes).
 
     Integer class indices k (…, batch) become rows with 1 at k, counted from 0, and 0 elsewhere;
-    floats are rows, and come back in that dtype.
+    floats are rows, and come back in that dtype.  Either may lack leading axes that `like` has.
     """
     xp = arithmetic.xp
     if not xp.isdtype(targets.dtype, "real floating"):
