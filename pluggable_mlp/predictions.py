@@ -58,6 +58,7 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
         backend=backend,
         dtype=run.settings.dtype,
         scale=run.schema.scale_of(inputs),
+        arithmetic=run.settings.arithmetic,
     )
 
 

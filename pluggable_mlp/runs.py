@@ -49,7 +49,12 @@ class Run:
         self.settings, self.backend = settings, backend
         self._data = data = load_dataset(settings.data, settings.seed)
         self.mlp = settings.make_mlp(data.train_inputs.shape[1], data.classes)
-        own: dict[str, Any] = {"backend": backend, "dtype": settings.dtype, "scale": data.scale}
+        own: dict[str, Any] = {
+            "backend": backend,
+            "dtype": settings.dtype,
+            "scale": data.scale,
+            "arithmetic": settings.arithmetic,
+        }
         self._train = make_examples(
             self.mlp,
             data.train_inputs,

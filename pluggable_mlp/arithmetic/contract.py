@@ -81,6 +81,13 @@ class Arithmetic(Protocol):
     def multiply(self, a: Array, b: Array | float) -> Array:
         """Return the elementwise product; b may be a Python scalar."""
 
+    def flush(self, x: Array, dtype: DType | None = None) -> Array:
+        """Return x in dtype, by default its own, as this arithmetic knows numbers.
+
+        For what comes in, of a floating dtype.  It may be x itself; under `reproducible` what is
+        too small for either dtype is +0, and all NaN are one.
+        """
+
     def term(self, x: Array) -> Array:
         """Return x, which may be anything, as a term of plain sums; it may be x itself.
 

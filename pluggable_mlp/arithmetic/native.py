@@ -49,6 +49,10 @@ class Native:
         # The standard has no erf: a library's own where there is one, else the portable one.
         self.erf = own(xp, "erf") or partial(erf, xp)
 
+    def flush(self, x: Array, dtype: DType | None = None) -> Array:
+        """Return x in dtype, by default its own: every number is one that the library knows."""
+        return x if dtype is None else self.xp.astype(x, dtype, copy=False)
+
     def term(self, x: Array) -> Array:
         """Return x: any number may be added."""
         return x

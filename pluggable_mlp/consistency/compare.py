@@ -75,7 +75,9 @@ def compare(
             raise ValueError(f"{name} is {value}, expected an integer of at least 1")
     sides = []
     for name, backend in zip(_names(backends), backends, strict=True):
-        examples = make_examples(mlp, inputs, labels, backend=backend, dtype=dtype, scale=scale)
+        examples = make_examples(
+            mlp, inputs, labels, backend=backend, dtype=dtype, scale=scale, arithmetic=arithmetic
+        )
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
         bound = arithmetic_of(arithmetic, backend)
         sides.append(Side(name, backend, bound, mlp, examples, parameters, seed))

@@ -8,6 +8,7 @@ import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace, dtype_name
 from pluggable_mlp.network.losses.checks import check_targets
 
@@ -145,7 +146,7 @@ def check_weights(x: Array, weights: Array, dtype: DType | None = None) -> None:
     Raises
     ------
     ValueError, TypeError
-        Naming what came and what was expected: finite numbers of at least 0, not all 0.
+        Naming what came and what was expected: finite numbers of at least 0, not all 0 or denormal.
     """
     xp = common_namespace(weights=weights, x=x)
     dtype = x.dtype if dtype is None else dtype
@@ -154,7 +155,11 @@ def check_weights(x: Array, weights: Array, dtype: DType | None = None) -> None:
             f"weights are {weights.dtype} of shape {weights.shape}, expected {dtype_name(dtype)} "
             f"of shape ({x.shape[-2]},), one for each example"
         )
-    if not bool(xp.all((weights >= 0.0) & xp.isfinite(weights))):
+    smallest = SMALLEST_NORMAL[type_name(xp, weights)]  # below, devices disagree on what is 0
+    if not bool(xp.all((weights > -smallest) & xp.isfinite(weights))):
         raise ValueError("weights hold negative numbers, NaN or infinity; expected at least 0")
-    if not bool(xp.all(xp.any(weights > 0.0, axis=-1))):
-        raise ValueError("weights are all 0, expected at least one above 0")
+    if not bool(xp.all(xp.any(weights >= smallest, axis=-1))):
+        raise ValueError(
+            f"weights are all 0 or below {smallest:.3g}, the smallest normal number of their "
+            "dtype; expected at least one above, multiply them by a factor"
+        )

@@ -148,7 +148,7 @@ class MLP:
 
     def logits(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
         """Return the outputs before any softmax, (…, batch, outputs), for x (…, batch, in)."""
-        bound = get_arithmetic(arithmetic, check_inputs(self, parameters, x))
+        bound, parameters, x = self._checked(parameters, x, arithmetic)
         return self.forward(parameters, x, bound)[0]
 
     def predict(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
@@ -157,7 +157,7 @@ class MLP:
         Class probabilities after softmax_cross_entropy, the probability of yes after
         sigmoid_cross_entropy, rates after poisson, else the outputs themselves.
         """
-        bound = get_arithmetic(arithmetic, check_inputs(self, parameters, x))
+        bound, parameters, x = self._checked(parameters, x, arithmetic)
         return self.objective.predict(bound, self.forward(parameters, x, bound)[0])
 
     def predict_proba(
@@ -215,11 +215,22 @@ class MLP:
         ValueError, TypeError
             If the arrays do not fit each other or the network; the message names which.
         """
-        bound = get_arithmetic(arithmetic, check_inputs(self, parameters, x))
+        bound, parameters, x = self._checked(parameters, x, arithmetic)
         labels = check_labels(self, x, labels)
         if weights is not None:
             check_weights(x, weights)
+            weights = bound.flush(weights)
+        if bound.xp.isdtype(labels.dtype, "real floating"):
+            labels = bound.flush(labels)
         return self.step_gradients(parameters, x, labels, bound, step, weights)
+
+    def _checked(
+        self, parameters: Parameters, x: Array, arithmetic: str
+    ) -> tuple[Arithmetic, Parameters, Array]:
+        """Return the arithmetic, and what came in as the arithmetic knows numbers, or raise."""
+        bound = get_arithmetic(arithmetic, check_inputs(self, parameters, x))
+        known = [{name: bound.flush(array) for name, array in of.items()} for of in parameters]
+        return bound, known, bound.flush(x)
 
     def forward(
         self,

@@ -79,12 +79,7 @@ def first_model(
     mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, arithmetic: Arithmetic
 ) -> Model:
     """Return the model before the first step, its parameters as the arithmetic knows numbers."""
-
-    def known(array: Array) -> Array:
-        # A sum of one term is that term; of a denormal number, 0 under `reproducible`.
-        return arithmetic.sum(arithmetic.xp.expand_dims(array, axis=-1), axis=-1)
-
-    statistics, trained = split(map_arrays(known, parameters), mlp.statistics)
+    statistics, trained = split(map_arrays(arithmetic.flush, parameters), mlp.statistics)
     return Model(trained, statistics, optimizer.init(trained))
 
 

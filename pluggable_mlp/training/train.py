@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.arithmetic import Arithmetic, arithmetic_of
 from pluggable_mlp.arrays import Array, common_namespace, dtype_name
 from pluggable_mlp.hyperparameters import as_count, as_number
 from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
@@ -45,6 +45,7 @@ def make_examples(
     scale: float | None = None,
     sample_weight: Any = None,
     class_weight: Any = None,
+    arithmetic: str = "native",
 ) -> Examples:
     """Move inputs (examples, in), labels and weights to the backend, once, and check them.
 
@@ -56,25 +57,30 @@ def make_examples(
         If their shapes, dtypes or ranges do not fit the network; the message says which.
     """
     scale = None if scale is None else as_number("scale", scale, above=0.0)
-    x = _as_inputs(backend, inputs, dtype, scale)
-    labels = _as_labels(backend, labels, dtype)
+    bound = arithmetic_of(arithmetic, backend)
+    x = _as_inputs(backend, bound, inputs, dtype, scale)
+    labels = _as_floats(bound, backend.asarray(labels), dtype)
     xp = common_namespace(inputs=x, labels=labels)
     if x.ndim != 2 or x.shape[1] != mlp.sizes[0] or x.shape[0] < 1:
         raise ValueError(f"inputs has shape {x.shape}, expected (examples, {mlp.sizes[0]})")
     floating = getattr(xp, dtype)
     labels = check_labels(mlp, x, labels, floating)
-    weights = None if sample_weight is None else backend.asarray(sample_weight, dtype=dtype)
-    if weights is not None:
+    weights = None
+    if sample_weight is not None:
+        weights = _as_floats(bound, backend.asarray(sample_weight), dtype)
+        weights = xp.astype(weights, floating, copy=False)  # of integers, too
         check_weights(x, weights, floating)
     if class_weight is not None:
         kind, outputs = mlp.objective.targets, mlp.sizes[-1]
-        own = class_weights_of_examples(xp, kind, labels, outputs, class_weight, floating)
-        weights = own if weights is None else weights * own
+        own = class_weights_of_examples(bound, kind, labels, outputs, class_weight, floating)
+        weights = own if weights is None else bound.multiply(weights, own)
         check_weights(x, weights, floating)
     return Examples(x, labels, floating, scale, weights)
 
 
-def _as_inputs(backend: Any, inputs: Any, dtype: str, scale: float | None) -> Array:
+def _as_inputs(
+    backend: Any, arithmetic: Arithmetic, inputs: Any, dtype: str, scale: float | None
+) -> Array:
     """Return inputs on the backend: uint8 with a scale, else floats in the dtype."""
     xp, moved = backend.xp, backend.asarray(inputs)
     if scale is not None:
@@ -88,18 +94,18 @@ def _as_inputs(backend: Any, inputs: Any, dtype: str, scale: float | None) -> Ar
         raise ValueError(
             f"inputs are {moved.dtype}, expected floats, or uint8 with scale=1/256; convert them"
         )
-    floating = getattr(xp, dtype)
-    if not bool(xp.all(xp.abs(moved) <= float(xp.finfo(floating).max))):  # NaN fails it, too
+    largest = min(float(xp.finfo(kind).max) for kind in (moved.dtype, getattr(xp, dtype)))
+    if not bool(xp.all(xp.abs(moved) <= largest)):  # NaN fails it, too
         raise ValueError(f"inputs hold NaN, infinity or numbers beyond {dtype}; scale or drop them")
-    return xp.astype(moved, floating, copy=False)
+    return _as_floats(arithmetic, moved, dtype)
 
 
-def _as_labels(backend: Any, labels: Any, dtype: str) -> Array:
-    """Return labels on the backend, floating ones in the dtype."""
-    moved = backend.asarray(labels)
-    if backend.xp.isdtype(moved.dtype, "real floating"):
-        moved = backend.xp.astype(moved, getattr(backend.xp, dtype), copy=False)
-    return moved
+def _as_floats(arithmetic: Arithmetic, moved: Array, dtype: str) -> Array:
+    """Return floats in the dtype, as the arithmetic knows numbers; integers as they are."""
+    xp = arithmetic.xp
+    if not xp.isdtype(moved.dtype, "real floating"):
+        return moved
+    return arithmetic.flush(moved, getattr(xp, dtype))
 
 
 def train(
@@ -172,7 +178,6 @@ def train(
     seed = as_count("seed", seed, at_least=0)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
-    get_arithmetic(arithmetic, backend.xp)
     examples = make_examples(
         mlp,
         inputs,
@@ -182,6 +187,7 @@ def train(
         scale=scale,
         sample_weight=sample_weight,
         class_weight=class_weight,
+        arithmetic=arithmetic,
     )
     if parameters is None:
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)

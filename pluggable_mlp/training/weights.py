@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.network.losses import TargetKind
 from pluggable_mlp.shortcuts import take
@@ -16,14 +17,19 @@ __all__ = ["class_weights_of_examples"]
 
 
 def class_weights_of_examples(
-    xp: Namespace, kind: TargetKind, labels: Array, outputs: int, class_weight: Any, dtype: DType
+    arithmetic: Arithmetic,
+    kind: TargetKind,
+    labels: Array,
+    outputs: int,
+    class_weight: Any,
+    dtype: DType,
 ) -> Array:
     """Return the weight of each example's class, (examples,).
 
     Parameters
     ----------
-    xp
-        The labels' namespace.
+    arithmetic
+        How to round, on the labels' namespace.
     kind : {"classes", "labels", "numbers", "counts"}
         What the labels are to the loss.
     labels : array (examples,) or (examples, outputs)
@@ -44,9 +50,10 @@ def class_weights_of_examples(
     ValueError
         If the loss knows no classes, or the weights do not fit them.
     """
+    xp = arithmetic.xp
     if kind == "classes":
         indices = xp.argmax(labels, axis=-1) if labels.ndim == 2 else labels
-        return _looked_up(xp, indices, outputs, class_weight, dtype)
+        return _looked_up(arithmetic, indices, outputs, class_weight, dtype)
     if kind != "labels":
         raise ValueError(
             f"class_weight is {class_weight!r}, but the loss compares numbers: it knows no classes"
@@ -62,21 +69,23 @@ def class_weights_of_examples(
         )
     weights = xp.ones((labels.shape[0],), dtype=dtype, device=labels.device)
     for output, of_label in enumerate(class_weight):
-        weights = weights * _looked_up(xp, columns[:, output], 2, of_label, dtype)
+        factors = _looked_up(arithmetic, columns[:, output], 2, of_label, dtype)
+        weights = arithmetic.multiply(weights, factors)
     return weights
 
 
 def _looked_up(
-    xp: Namespace, indices: Array, classes: int, class_weight: Any, dtype: DType
+    arithmetic: Arithmetic, indices: Array, classes: int, class_weight: Any, dtype: DType
 ) -> Array:
     """Return the weight of each class index in `indices` (examples,)."""
+    xp = arithmetic.xp
     text = isinstance(class_weight, str)
     if (text and class_weight != "balanced") or not isinstance(class_weight, Iterable):
         raise ValueError(
             f"class_weight is {class_weight!r}, expected 'balanced', a mapping or a sequence"
         )
     weights = _balanced(xp, indices, classes) if text else _given(classes, class_weight)
-    table = xp.asarray(weights, dtype=dtype, device=indices.device)
+    table = arithmetic.flush(xp.asarray(weights, dtype=dtype, device=indices.device))
     return take(xp, table, xp.astype(indices, xp.int64))
 
 

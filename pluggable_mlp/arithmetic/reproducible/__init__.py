@@ -19,10 +19,13 @@ from pluggable_mlp.arithmetic.reproducible.hyperbolic import tanh
 from pluggable_mlp.arithmetic.reproducible.inverse import reciprocal, rsqrt
 from pluggable_mlp.arithmetic.reproducible.logarithm import log, log1p
 from pluggable_mlp.arithmetic.reproducible.rounding import (
+    SMALLEST_NORMAL,
     SMALLEST_PRODUCT,
     flush_product,
     keep_from,
+    keep_nan,
     type_name,
+    zero_below,
 )
 from pluggable_mlp.arithmetic.reproducible.sigmoid import sigmoid, softplus
 from pluggable_mlp.arithmetic.reproducible.square_root import sqrt
@@ -75,8 +78,25 @@ class Reproducible:
         return x.values if isinstance(x, FixedPoint) else x
 
     def multiply(self, a: Array, b: Array | float) -> Array:
-        """Return the elementwise product, +0 where it is below 2^-102 (float64: 2^-969)."""
+        """Return the elementwise product, +0 where it is below 2^-102 (float64: 2^-969).
+
+        A Python scalar b that is no normal number of the dtype of a counts as 0.
+        """
+        if isinstance(b, float) and abs(b) < SMALLEST_NORMAL[type_name(self.xp, a)]:
+            b = 0.0
         return flush_product(self.xp, a * b)
+
+    def flush(self, x: Array, dtype: DType | None = None) -> Array:
+        """Return x in dtype, by default its own, without denormal numbers, -0 and other NaN.
+
+        What would be denormal in dtype is +0 before the conversion: devices disagree on what
+        rounds up to the smallest normal number.
+        """
+        xp, dtype = self.xp, x.dtype if dtype is None else dtype
+        kinds = {"float32" if kind == xp.float32 else "float64" for kind in (x.dtype, dtype)}
+        kept = zero_below(xp, x, max(SMALLEST_NORMAL[kind] for kind in kinds))
+        kept = xp.astype(kept, dtype, copy=False)
+        return keep_nan(xp, kept, kept)
 
     def term(self, x: Array) -> Array:
         """Return x, 0 where it is below 2^-102 (2^-969): no sum with it can be denormal."""

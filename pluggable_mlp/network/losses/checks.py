@@ -3,6 +3,7 @@
 Shapes: targets are (…, batch) or rows (…, batch, outputs).  To the user they are "labels".
 """
 
+from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
 from pluggable_mlp.network.losses.contract import TargetKind
 
@@ -63,13 +64,14 @@ def check_targets(
 def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
     """Raise where a number is not finite, or out of the range of its kind."""
     low, high = float(xp.min(targets)), float(xp.max(targets))
+    least = -SMALLEST_NORMAL[type_name(xp, targets)]  # above, devices disagree on what is 0
     if not bool(xp.all(xp.isfinite(targets))):
         raise ValueError("labels hold NaN or infinity, expected finite numbers")
-    if kind == "labels" and not 0.0 <= low <= high <= 1.0:
+    if kind == "labels" and not least < low <= high <= 1.0:
         raise ValueError(
             f"labels run from {low:g} to {high:g}, expected 0 for no, 1 for yes, or probabilities"
         )
-    if kind == "counts" and low < 0.0:
+    if kind == "counts" and low <= least:
         raise ValueError(f"labels run from {low:g}, expected counts or rates of at least 0")
 
 
@@ -108,4 +110,5 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
 def _are_distributions(xp: Namespace, rows: Array) -> bool:
     """Return whether each row is at least 0 and sums to 1; NaN fails both comparisons."""
     errors = xp.abs(xp.sum(rows, axis=-1) - 1.0)
-    return bool(xp.all(rows >= 0.0) & xp.all(errors <= _ROW_SUM_TOLERANCE))
+    least = -SMALLEST_NORMAL[type_name(xp, rows)]  # above, devices disagree on what is 0
+    return bool(xp.all(rows > least) & xp.all(errors <= _ROW_SUM_TOLERANCE))

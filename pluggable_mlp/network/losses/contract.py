@@ -7,6 +7,7 @@ loss is (…), one number a network.
 from typing import ClassVar, Literal, Protocol
 
 from pluggable_mlp.arithmetic import Arithmetic
+from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.arrays import Array
 
 __all__ = ["Loss", "TargetKind", "average_of_elements", "scaled", "weighted_average"]
@@ -45,7 +46,8 @@ def weighted_average(
         How to round.
     losses : array (…, batch)
     weights : array (…, batch) or None
-        At least 0.  Where all of a batch are 0, its average is 0, and so are the shares.
+        At least 0.  Where all of a batch are 0, or so small that their sum is no normal number,
+        its average is 0 (or next to it), and so are the shares.
 
     Returns
     -------
@@ -57,7 +59,8 @@ def weighted_average(
     if weights is None:
         return arithmetic.mean(losses, axis=-1), 1.0 / losses.shape[-1]
     total = arithmetic.sum(weights, axis=-1, keepdims=True)
-    inverse = arithmetic.reciprocal(arithmetic.xp.where(total > 0.0, total, 1.0))
+    usable = total >= SMALLEST_NORMAL[type_name(arithmetic.xp, total)]
+    inverse = arithmetic.reciprocal(arithmetic.xp.where(usable, total, 1.0))
     share = arithmetic.multiply(weights, inverse)
     return arithmetic.sum(arithmetic.multiply(losses, share), axis=-1), share
 

@@ -1,0 +1,184 @@
+"""Denormal numbers, which some devices take for 0, come in by every door and change no bit."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, get_backend, train
+from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.network.losses import LOSSES
+from pluggable_mlp.training.loop import DivergenceError, evaluate
+from pluggable_mlp.training.metrics import top_k_accuracy
+from pluggable_mlp.training.train import make_examples
+
+NUMPY = get_backend("numpy")
+SIZES, COUNT = [6, 5, 3], 24
+AGES = np.float32(0.9) ** np.arange(0, 1200, 50, dtype="float32")
+"""Weights of (24,) examples: half of them are denormal, or 0 where it is too small for one."""
+
+
+def data(dtype="float32"):
+    """Inputs, class labels and rows of numbers, all with some denormal numbers among them."""
+    rng = np.random.default_rng(0)
+    tiny = float(np.finfo(dtype).smallest_normal) * rng.uniform(0.0, 1.5, size=(COUNT, 1))
+    inputs = rng.normal(size=(COUNT, SIZES[0]))
+    inputs[:, :2] = tiny
+    numbers = rng.normal(size=(COUNT, SIZES[-1]))
+    numbers[:, :1] = tiny
+    return inputs.astype(dtype), rng.integers(0, 3, COUNT), numbers.astype(dtype)
+
+
+def trained(backend, mlp, inputs, targets, **settings):
+    """The losses of two epochs and the bytes of the trained parameters."""
+    result = train(
+        mlp,
+        inputs,
+        targets,
+        backend=backend,
+        **{
+            "arithmetic": "reproducible",
+            "epochs": 2,
+            "batch_size": 8,
+            "shuffle": False,
+            **settings,
+        },
+    )
+    arrays = [backend.to_numpy(layer[name]) for layer in result.parameters for name in layer]
+    return [loss.hex() for loss in result.history], [array.tobytes() for array in arrays]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sample_weight": AGES},
+        {"sample_weight": AGES, "class_weight": [1e30, 1e30, 1e30]},
+        {"sample_weight": AGES.astype("float64"), "dtype": "float32"},
+        {"class_weight": [1e-40, 1.0, 1.0]},
+        {"dtype": "float64"},
+    ],
+    ids=["ages", "ages and classes", "ages narrowed", "classes", "widened"],
+)
+def test_a_run_has_the_same_bits(backend, settings):
+    inputs, labels, _ = data()
+    mlp = MLP(SIZES, activation="relu")
+    assert trained(backend, mlp, inputs, labels, **settings) == trained(
+        NUMPY, mlp, inputs, labels, **settings
+    )
+
+
+def test_a_denormal_learning_rate_is_zero(backend):
+    """Where the gradient is so large that the product would be a normal number."""
+    bound = get_arithmetic("reproducible", backend.xp)
+    for dtype, rate in (("float32", 1e-40), ("float64", 1e-310)):
+        gradient = backend.asarray(np.asarray([np.finfo(dtype).max], dtype))
+        assert backend.to_numpy(bound.multiply(gradient, rate)).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("loss", [name for name in LOSSES if LOSSES[name].targets == "numbers"])
+def test_targets_have_the_same_bits(backend, loss):
+    inputs, _, numbers = data()
+    mlp = MLP(SIZES, loss=loss)
+    assert trained(backend, mlp, inputs, numbers) == trained(NUMPY, mlp, inputs, numbers)
+
+
+@pytest.mark.parametrize("norm", [None, "layer", "batch"])
+def test_a_users_parameters_have_the_same_bits(backend, norm):
+    """Without a step of training: as they are given to the network's own methods."""
+    mlp = MLP(SIZES, activation="relu", norm=norm)
+    inputs, labels, _ = data()
+    given = mlp.initialize(seed=0, backend=NUMPY)
+    tiny = [
+        {name: array if name == "W" else np.full_like(array, 3e-39) for name, array in of.items()}
+        for of in given
+    ]
+
+    def bits(place):
+        parameters = [{name: place.asarray(a) for name, a in of.items()} for of in tiny]
+        x, y, w = place.asarray(inputs), place.asarray(labels), place.asarray(AGES)
+        logits = mlp.logits(parameters, x, arithmetic="reproducible")
+        loss, gradients = mlp.loss_and_gradients(
+            parameters, x, y, weights=w, arithmetic="reproducible"
+        )
+        arrays = [logits, loss, *(g for of in gradients for g in of.values())]
+        return [place.to_numpy(array).tobytes() for array in arrays]
+
+    assert bits(backend) == bits(NUMPY)
+
+
+@pytest.mark.parametrize("of_device", [False, True], ids=["host", "device"])
+def test_the_edge_of_float64_to_float32(backend, of_device):
+    """What rounds up to 2^-126 was below it, and is 0: devices would disagree."""
+    edge = 2.0**-126
+    host = np.asarray([[edge, edge * (1 - 2.0**-30), edge * (1 + 2.0**-30), 1e-40, -edge, -1e-40]])
+    inputs = backend.asarray(host) if of_device else host
+    mlp = MLP([6, 6], loss="squared")
+    examples = make_examples(
+        mlp, inputs, inputs, backend=backend, dtype="float32", arithmetic="reproducible"
+    )
+    expected = np.asarray([[edge, 0.0, edge, 0.0, -edge, 0.0]], "float32")
+    for array in (examples.inputs, examples.labels):
+        assert backend.to_numpy(array).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_of_which_none_is_normal_are_refused(backend, arithmetic, dtype):
+    inputs, labels, _ = data(dtype)
+    smallest = float(np.finfo(dtype).smallest_normal)
+    weights = np.full(COUNT, 0.75 * smallest, dtype)
+    settings = {"backend": backend, "dtype": dtype, "arithmetic": arithmetic}
+    with pytest.raises(ValueError, match=rf"weights are all 0 or below {smallest:.3g}"):
+        train(MLP(SIZES), inputs, labels, sample_weight=weights, **settings)
+    weights[0] = smallest
+    weights[1] = -smallest / 2  # no more than 0
+    result = train(MLP(SIZES), inputs, labels, sample_weight=weights, epochs=1, **settings)
+    assert np.isfinite(result.history[0])
+
+
+def test_a_negative_denormal_count_is_zero_everywhere(backend):
+    counts = np.asarray([[-1e-40], [1.0]], "float32")
+    mlp = MLP([1, 1], loss="poisson")
+    settings = {"backend": backend, "dtype": "float32", "arithmetic": "reproducible"}
+    examples = make_examples(mlp, np.ones((2, 1), "float32"), counts, **settings)
+    assert backend.to_numpy(examples.labels).tolist() == [[0.0], [1.0]]
+
+
+def test_of_denormal_logits_the_first_is_the_largest(backend):
+    logits = backend.asarray(np.asarray([[1e-40, 2e-40, 0.0]], "float32"))
+    bound = get_arithmetic("reproducible", backend.xp)
+    shares = [float(top_k_accuracy(bound, logits, backend.asarray([label]), 1)) for label in (0, 1)]
+    assert shares == [1.0, 0.0]
+
+
+def test_measurements_have_the_same_bits(backend):
+    inputs, _, numbers = data()
+    mlp = MLP(SIZES, loss="squared")
+    settings = {"dtype": "float32", "arithmetic": "reproducible", "sample_weight": AGES}
+
+    def measured(place):
+        examples = make_examples(mlp, inputs, numbers, backend=place, **settings)
+        parameters = mlp.initialize(seed=0, backend=place)
+        found = evaluate(mlp, parameters, examples, backend=place, arithmetic="reproducible")
+        return {name: value.hex() for name, value in found.items()}
+
+    assert measured(backend) == measured(NUMPY)
+
+
+@pytest.mark.filterwarnings("ignore:.*(overflow|invalid value).*:RuntimeWarning")
+def test_a_run_that_diverges_is_the_same_error(backend):
+    """Whatever sign and payload a device gives to inf - inf: no parameters of NaN are kept."""
+    inputs, labels, _ = data()
+
+    def said(place):
+        with pytest.raises(DivergenceError) as caught:
+            trained(place, MLP(SIZES), inputs * 1e18, labels, optimizer=SGD(1e38))
+        return str(caught.value)
+
+    assert said(backend) == said(NUMPY)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_flushed_arrays_hold_one_nan(backend, dtype):
+    """A NaN of either sign becomes the same bytes, so that arrays of it have one hash."""
+    both = np.copysign(np.full(2, np.nan, dtype), np.asarray([1.0, -1.0], dtype))
+    kept = get_arithmetic("reproducible", backend.xp).flush(backend.asarray(both))
+    assert backend.to_numpy(kept).tobytes() == np.full(2, np.nan, dtype).tobytes()
