@@ -3,7 +3,8 @@
 Each backend stands in its own module, which is imported only when that backend is asked for;
 nothing here imports an array library.  Packages of others add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
-offers what `Backend` lists and, if it likes, what `PieceRunner` and `Compiler` do.
+offers what `Backend` lists and, if it likes, what `PieceRunner`, `Compiler` and `MemoryReporter`
+do.
 """
 
 import os
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.names import choose
 
-from .contract import Backend, BackendUnavailable, Compiler, PieceRunner
+from .contract import Backend, BackendUnavailable, Compiler, MemoryReporter, PieceRunner
+from .memory import with_free_memory
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -27,9 +29,11 @@ __all__ = [
     "BackendStatus",
     "BackendUnavailable",
     "Compiler",
+    "MemoryReporter",
     "PieceRunner",
     "available_backends",
     "get_backend",
+    "out_of_memory",
 ]
 
 _GROUP = "pluggable_mlp.backends"
@@ -140,6 +144,20 @@ def available_backends() -> list[BackendStatus]:
     PyTorch, JAX and plug-ins are not imported: of them it tells whether they are installed.
     """
     return [_status(name) for name in _BUILT_IN] + [_plug_in_status(one) for one in _plug_ins()]
+
+
+def out_of_memory(error: Exception) -> str | None:
+    """Return what was asked of memory, and what is free, where an error says that it is exhausted.
+
+    Each backend that is imported tells whether the error is its library's; MemoryError is known
+    to all.  None for any other error.
+    """
+    for value in (*(entry.path for entry in _BUILT_IN.values()), *(e.value for e in _plug_ins())):
+        module, _, name = value.partition(":")
+        backend = getattr(sys.modules.get(module), name, None)
+        if isinstance(backend, MemoryReporter) and (said := backend.out_of_memory(error)):
+            return said
+    return with_free_memory(error) if isinstance(error, MemoryError) else None
 
 
 def _load_built_in(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = ["Backend", "BackendUnavailable", "Compiler", "PieceRunner"]
+__all__ = ["Backend", "BackendUnavailable", "Compiler", "MemoryReporter", "PieceRunner"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -192,4 +192,22 @@ class Compiler(Protocol):
             To be kept and called many times, with other numbers and with arrays of the same shapes
             and dtypes: its first call takes as long as the compiler does.  None where this device
             gains nothing by it.
+        """
+
+
+@runtime_checkable
+class MemoryReporter(Protocol):
+    """What a backend may offer beyond `Backend`: its library's way to say that memory is exhausted.
+
+    Libraries that raise MemoryError and compute on the host do not need it.
+    """
+
+    @classmethod
+    def out_of_memory(cls, error: Exception) -> str | None:
+        """Return what was asked for, and what is free where that is known; None for other errors.
+
+        Parameters
+        ----------
+        error : Exception
+            What an operation on arrays raised, of this library or of another one.
         """

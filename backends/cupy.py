@@ -10,12 +10,15 @@ from cupyx.scipy import special
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
+from .memory import in_words
 from .transfer import ArrayLibrary
 
 __all__ = ["CupyBackend"]
 
 # One kernel each, and NaN stays: `_clip` in cupy/_core/_routines_math.pyx, `sign` in _math/misc.py.
 offer(array_api_compat.cupy, clip=cupy.clip, erf=special.erf, sign=cupy.sign)
+
+_OUT_OF_MEMORY = "out.of.memory|alloc_failed"
 
 
 class CupyBackend(ArrayLibrary):
@@ -68,6 +71,21 @@ class CupyBackend(ArrayLibrary):
         numbers = {"cuda": runtime.runtimeGetVersion(), "cuda driver": runtime.driverGetVersion()}
         cuda = {name: f"{n // 1000}.{n % 1000 // 10}" for name, n in numbers.items()}
         return {"cupy": cupy.__version__, **cuda}
+
+    @classmethod
+    def out_of_memory(cls, error: Exception) -> str | None:
+        """See `MemoryReporter.out_of_memory`; what is free is that of the current device."""
+        runtime = cupy.cuda.runtime
+        ours = type(error).__module__.startswith("cupy")  # and cupy_backends: CUDA's and cuBLAS's
+        if not (ours and re.search(_OUT_OF_MEMORY, str(error), re.IGNORECASE)):
+            return None
+        try:
+            free, total = runtime.memGetInfo()
+        except runtime.CUDARuntimeError:
+            return str(error)
+        return (
+            f"{str(error).rstrip('.')}; {in_words(free)} of {in_words(total)} on the GPU are free"
+        )
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:

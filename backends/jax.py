@@ -14,12 +14,14 @@ from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .jax_compile import CompiledFunction
+from .memory import in_words, with_free_memory
 from .transfer import ArrayLibrary
 
 __all__ = ["JaxBackend"]
 
 offer(jnp, erf=special.erf)
 
+_OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # XLA's code
 _INSTALL = "install JAX for your device (https://docs.jax.dev/en/latest/installation.html)"
 
 
@@ -76,6 +78,19 @@ class JaxBackend(ArrayLibrary):
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""
         return {"jax": jax.__version__, "jaxlib": version("jaxlib")}
+
+    @classmethod
+    def out_of_memory(cls, error: Exception) -> str | None:
+        """See `MemoryReporter.out_of_memory`; what is free is that of JAX's first device."""
+        said = str(error)
+        if not (isinstance(error, jax.errors.JaxRuntimeError) and _OUT_OF_MEMORY in said):
+            return None
+        first = said.splitlines()[0].rstrip(".")
+        statistics = jax.devices()[0].memory_stats()  # None on the processor
+        if statistics is None:
+            return with_free_memory(first)
+        total, used = statistics["bytes_limit"], statistics["bytes_in_use"]
+        return f"{first}; {in_words(total - used)} of {in_words(total)} on the device are free"
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:

@@ -10,10 +10,15 @@ import torch
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
+from .memory import with_free_memory
 from .torch_compile import CompiledFunction
 from .transfer import ArrayLibrary
 
 __all__ = ["TorchBackend"]
+
+
+# What plain RuntimeErrors say, of the host, of cuBLAS and of CUDA's own allocations.
+_OUT_OF_MEMORY = ("can't allocate memory", "STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
 def _take(x: Any, indices: Any, *, axis: int) -> Any:
@@ -94,6 +99,16 @@ class TorchBackend(ArrayLibrary):
         """See `Backend.versions`."""
         cuda = {} if torch.version.cuda is None else {"cuda": torch.version.cuda}
         return {"torch": torch.__version__, **cuda}
+
+    @classmethod
+    def out_of_memory(cls, error: Exception) -> str | None:
+        """See `MemoryReporter.out_of_memory`: on a GPU PyTorch itself says what is free."""
+        said = str(error)
+        if isinstance(error, torch.OutOfMemoryError):
+            return ". ".join(said.split(". ")[:3])  # the rest is advice on fragments
+        if isinstance(error, RuntimeError) and any(words in said for words in _OUT_OF_MEMORY):
+            return with_free_memory(said.splitlines()[0].rpartition("DefaultCPUAllocator: ")[2])
+        return None
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:

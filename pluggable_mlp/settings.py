@@ -4,10 +4,12 @@ The command line makes them, `config.json` keeps them; the same settings, data a
 the same computation on every backend.
 """
 
+import operator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp.backends.memory import refuse_beyond_memory
 from pluggable_mlp.names import choose, make
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
@@ -77,7 +79,16 @@ class Settings:
         self.make_mlp(1, 2)
 
     def make_mlp(self, features: int, classes: int) -> MLP:
-        """Return the network for so many input features and classes."""
+        """Return the network for so many input features and classes.
+
+        Raises
+        ------
+        MemoryError
+            If a layer's weights do not fit into this machine.
+        """
+        sizes = [features, *self.hidden, classes]
+        weights = max(map(operator.mul, sizes, sizes[1:]))
+        refuse_beyond_memory(f"a layer of {weights:,} weights, drawn in float64,", 8 * weights)
         made: list[Any] = [
             make(ACTIVATIONS, name, "activation", **parameters)
             for name, parameters in parse_pieces(self.activation, "activation")
@@ -87,7 +98,7 @@ class Settings:
             name, parameters = parse_piece(self.norm, "norm")
             norm = make(NORMALIZATIONS, name, "norm", **parameters)
         return MLP(
-            [features, *self.hidden, classes],
+            sizes,
             activation=made[0] if len(made) == 1 else made,
             loss=make(LOSSES, _LOSS, "loss", label_smoothing=self.label_smoothing),
             dropout=self.dropout,

@@ -14,6 +14,7 @@ __all__ = [
     "HiddenOption",
     "RunArgument",
     "SeedOption",
+    "path",
     "widths",
 ]
 
@@ -46,7 +47,18 @@ ActivationOption = Annotated[
 ]
 DtypeOption = Annotated[str, typer.Option(help="float32 or float64.")]
 SeedOption = Annotated[int, typer.Option(help="Of the initial parameters and the shuffles.")]
-RunArgument = Annotated[Path, typer.Argument(help="A folder written by train --output.")]
+
+
+def path(text: str) -> Path:
+    """Return the path; refuse an empty text, which would be the current folder."""
+    if not text:
+        raise typer.BadParameter("it is empty, expected a path")
+    return Path(text)
+
+
+RunArgument = Annotated[
+    Path, typer.Argument(help="A folder written by train --output.", parser=path)
+]
 
 
 def widths(text: str) -> tuple[int, ...]:

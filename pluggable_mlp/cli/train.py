@@ -1,7 +1,7 @@
 """`pluggable-mlp train`: train, print what each epoch reached, keep it in a folder."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,9 +16,11 @@ from pluggable_mlp.cli.options import (
     DtypeOption,
     HiddenOption,
     SeedOption,
+    path,
     widths,
 )
 from pluggable_mlp.cli.progress import training_progress
+from pluggable_mlp.cli.streams import tell
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ def train(
     arithmetic: ArithmeticOption = Settings.arithmetic,
     seed: SeedOption = Settings.seed,
     output: Annotated[
-        Path | None, typer.Option(help="A new folder for the model, its metrics and settings.")
+        Path | None,
+        typer.Option(help="A new folder for the model, its metrics and settings.", parser=path),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the last line only.")] = False,
 ) -> None:
@@ -136,7 +139,7 @@ def _follow(run: "Run", folder: "RunFolder | None", request: StopRequest, quiet:
                     with _going_on(told):
                         _print_epoch(line, epochs, quiet)
     except Interrupted:
-        typer.echo(f"interrupted after {len(run.history)} whole epochs", err=True)
+        tell(f"interrupted after {len(run.history)} whole epochs")
     except BrokenPipeError:
         pass  # the last line will meet it again, when the run is saved
 
@@ -154,31 +157,20 @@ def _going_on(told: set[str]) -> Iterator[None]:
     except OSError as error:
         if str(error) not in told:
             told.add(str(error))
-            with suppress(OSError):
-                typer.echo(f"Warning: {error}; training goes on", err=True)
+            tell(f"Warning: {error}; training goes on")
 
 
 def _print_epoch(line: dict[str, Any], epochs: int, quiet: bool) -> None:
     if not quiet:
-        _print(
+        typer.echo(
             f"epoch {line['epoch']:3d}/{epochs}  train loss {line['train_loss']:.6f}  "
             f"test accuracy {line['test_accuracy']:.2%}  {line['seconds']:.2f} s"
         )
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    _print(
+    typer.echo(
         f"test accuracy {summary['test_accuracy']:.2%} after {summary['epochs']} epochs in "
         f"{summary['seconds']:.1f} s ({summary['examples_per_second']:,.0f} examples/s, "
         f"{summary['backend']} on {summary['device']}, {summary['dtype']})"
     )
-
-
-def _print(text: str) -> None:
-    """Print a line; raise an OSError that says where it was to go, BrokenPipeError as it is."""
-    try:
-        typer.echo(text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OSError(f"standard output cannot be written: {error.strerror}") from None

@@ -8,7 +8,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from pluggable_mlp.cli.options import RunArgument
+from pluggable_mlp.cli.options import RunArgument, path
 from pluggable_mlp.json_text import to_json
 
 __all__ = ["evaluate", "predict"]
@@ -50,11 +50,12 @@ def predict(
         Path,
         typer.Argument(
             metavar="INPUT",
+            parser=path,
             help="Examples without labels: .npy, .npz with X, .csv, or a file of IDX images.",
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="A .csv file; by default standard output.")
+        Path | None, typer.Option(help="A .csv file; by default standard output.", parser=path)
     ] = None,
     backend: Annotated[str, typer.Option(help="As for train.")] = "numpy",
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pluggable_mlp.cli.options import BackendOption
+from pluggable_mlp.cli.options import BackendOption, path
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ __all__ = ["verify"]
 
 
 def verify(
-    run: Annotated[Path, typer.Argument(help="A folder of train --output, or its certificate.")],
+    run: Annotated[
+        Path,
+        typer.Argument(help="A folder of train --output, or its certificate.", parser=path),
+    ],
     backend: BackendOption = "numpy",
     data: Annotated[
         str | None, typer.Option(help="Where the same data are here; by default as certified.")

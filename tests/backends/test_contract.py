@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from pluggable_mlp.backends import Backend, BackendUnavailable, Compiler, PieceRunner
+from pluggable_mlp.backends import (
+    Backend,
+    BackendUnavailable,
+    Compiler,
+    MemoryReporter,
+    PieceRunner,
+)
 
 MEMBERS = {member for member in vars(Backend) if not member.startswith("_")}
 METHODS = sorted(MEMBERS - {"name", "device", "xp"})
-OPTIONAL = {"run_all": PieceRunner, "compile": Compiler}
+OPTIONAL = {"run_all": PieceRunner, "compile": Compiler, "out_of_memory": MemoryReporter}
 MODULES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
 
 
@@ -24,7 +30,7 @@ def shape_of(method):
 def test_the_contract_is_this_and_no_more():
     members = "asarray device devices name synchronize to_numpy versions xp"
     assert sorted(MEMBERS) == members.split()
-    assert sorted(OPTIONAL) == ["compile", "run_all"]
+    assert sorted(OPTIONAL) == ["compile", "out_of_memory", "run_all"]
 
 
 def test_backend_offers_exactly_the_contract(backend):
@@ -38,8 +44,8 @@ def test_what_a_backend_may_offer_has_the_contracts_signature(backend, method):
     if not hasattr(backend, method):
         pytest.skip(f"{backend.name} offers no {method}")
     assert isinstance(backend, OPTIONAL[method])
-    expected = shape_of(getattr(OPTIONAL[method], method))[1:]  # without self
-    assert shape_of(getattr(backend, method)) == expected
+    expected = shape_of(getattr(OPTIONAL[method], method))
+    assert shape_of(getattr(backend, method)) == [one for one in expected if one[0] != "self"]
 
 
 @pytest.mark.parametrize("method", ["__init__", *METHODS])

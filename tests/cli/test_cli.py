@@ -2,6 +2,11 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
+
+import pytest
+
+from tests.cli.children import running
 
 
 def imported_by(code: str) -> set[str]:
@@ -48,3 +53,50 @@ def test_backends_says_why_one_is_not_here(command, monkeypatch):
     assert outcome.code == 0
     assert "jax is not installed" in " ".join(outcome.out.split())
     assert "pluggable-mlp[jax]" in outcome.out
+
+
+def test_the_version_is_that_of_the_package(command):
+    outcome = command("--version")
+    assert (outcome.code, outcome.out) == (0, f"pluggable-mlp {version('pluggable-mlp')}\n")
+
+
+def test_the_package_runs_as_a_module():
+    with running("--version") as child:  # by python -m pluggable_mlp
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (0, "")
+    assert out.startswith("pluggable-mlp ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "--output", ""),
+        ("evaluate", ""),
+        ("predict", "", "x.npy"),
+        ("predict", "run", ""),
+        ("predict", "run", "x.npy", "--output", ""),
+        ("verify", ""),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(command, arguments, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    outcome = command(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "it is empty, expected a path" in " ".join(outcome.err.split())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "--data", ""),
+        ("train", "--backend", ""),
+        ("train", "--activation", ""),
+        ("train", "--optimizer", ""),
+        ("compare", "--backends", ""),
+    ],
+)
+def test_an_empty_name_is_refused(command, arguments):
+    outcome = command(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "''" in outcome.err

@@ -1,0 +1,56 @@
+"""How much memory this machine has, and words for it: what array libraries on the host do not say.
+
+Memory of other devices is known to their backends.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["host_memory", "in_words", "refuse_beyond_memory", "with_free_memory"]
+
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+_LINUX = Path("/proc/meminfo")
+
+
+def host_memory() -> int | None:
+    """Return how many bytes a process can have here: the machine's, or its container's; or None."""
+    known = []
+    with suppress(AttributeError, ValueError, OSError):  # systems without sysconf, or these names
+        known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        known.append(int(_CONTAINER.read_text()))
+    return min(known, default=None)
+
+
+def refuse_beyond_memory(what: str, size: int) -> None:
+    """Refuse what takes more bytes than the host has; the system might only end the process later.
+
+    Raises
+    ------
+    MemoryError
+        The message says what takes how much.
+    """
+    total = host_memory()
+    if total is not None and size > total:
+        raise MemoryError(f"{what} takes {in_words(size)}, more than this machine has")
+
+
+def with_free_memory(said: object) -> str:
+    """Return what is said of memory, and how much of the host's is free, where that is known."""
+    total = host_memory()
+    with suppress(OSError, StopIteration):
+        lines = _LINUX.read_text().splitlines()
+        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+        if total is not None:
+            return f"{said}; {in_words(free * 1024)} of {in_words(total)} on the host are free"
+    return str(said)
+
+
+def in_words(size: float) -> str:
+    """Return a number of bytes as people read it: "74.5 GiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{size:,.1f} {unit}"

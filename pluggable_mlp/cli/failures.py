@@ -1,0 +1,28 @@
+"""Errors that end a command: which line is printed, and which exit code they have."""
+
+from pathlib import Path
+from traceback import extract_tb
+
+__all__ = ["described"]
+
+
+def described(error: Exception) -> tuple[int, str]:
+    """Return the exit code of an error, and what to say of it.
+
+    2 for a wrong argument or input, or training that diverged; 3 for a backend that is not
+    available, out of memory, or fails in a way that is not foreseen.
+    """
+    from pluggable_mlp.backends import BackendUnavailable, out_of_memory
+    from pluggable_mlp.training import DivergenceError
+
+    if isinstance(error, BackendUnavailable):
+        return 3, str(error)
+    if exhausted := out_of_memory(error):
+        advice = "use fewer or narrower layers, a smaller batch or float32"
+        return 3, f"out of memory: {exhausted}; {advice}"
+    if isinstance(error, ValueError | TypeError | OSError | DivergenceError):
+        return 2, str(error)
+    where = extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name}, line {where.lineno}, in {where.name}"
+    words = (str(error).splitlines() or ["no reason given"])[0]
+    return 3, f"unexpected {type(error).__name__} ({place}): {words}"

@@ -1,0 +1,18 @@
+"""What a library raises, for real, where it is asked for more memory than any machine has."""
+
+import pytest
+
+SIDE = 10**8  # of a square of float64: 80,000,000,000,000,000 bytes
+
+
+def exhausted(backend) -> Exception:
+    """Return what this backend's library raises."""
+    xp, device = backend.xp, backend.asarray(0.0).device
+
+    def ask_for_too_much():
+        xp.zeros((SIDE, SIDE), dtype=xp.float64, device=device)
+        backend.synchronize()
+
+    with pytest.raises(Exception) as caught:  # noqa: PT011 (each library has its own)
+        ask_for_too_much()
+    return caught.value

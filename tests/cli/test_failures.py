@@ -1,0 +1,119 @@
+"""Errors that end a command: one clear line, an exit code of their own, no traceback."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pluggable_mlp.backends import get_backend
+from tests.backends.exhausted import SIDE, exhausted
+from tests.cli.children import running
+from tests.plug_ins import write_plug_in
+
+MEMINFO = Path("/proc/meminfo")
+
+
+def only_line(outcome) -> str:
+    (line,) = outcome.err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("hidden", [f"{SIDE},{SIDE}", f"{10**12}"])
+def test_a_network_beyond_this_machine_is_refused_at_the_door(command, hidden):
+    outcome = command("train", "--hidden", hidden)
+    assert (outcome.code, outcome.out) == (3, "")
+    line = only_line(outcome)
+    assert line.startswith("Error: out of memory: a layer of ")
+    assert "weights, drawn in float64, takes " in line
+    assert "smaller batch or float32" in line
+
+
+def test_a_certificate_of_such_a_network_is_refused(command, tmp_path):
+    command("train", "--epochs", 1, "--output", tmp_path / "run")
+    path = tmp_path / "run" / "certificate.json"
+    content = json.loads(path.read_text())
+    content["settings"]["hidden"] = [10**12]
+    text = json.dumps(content["settings"], sort_keys=True, separators=(",", ":"))
+    content["settings_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(content))
+    outcome = command("verify", path)
+    assert outcome.code == 3
+    assert only_line(outcome).startswith("Error: out of memory: a layer of ")
+
+
+@pytest.mark.parametrize("spec", ["numpy", "array_api_strict", "torch", "jax"])
+def test_out_of_memory_in_training_ends_with_3(command, monkeypatch, spec):
+    pytest.importorskip(spec)
+    place = get_backend(spec)
+    error = exhausted(place)
+
+    def synchronize(self):
+        raise error
+
+    monkeypatch.setattr(type(place), "synchronize", synchronize)
+    outcome = command("train", "--epochs", 2, "--backend", spec)
+    assert outcome.code == 3
+    assert only_line(outcome).startswith("Error: out of memory: ")
+
+
+@pytest.mark.skipif(not MEMINFO.exists(), reason="limits as Linux has them")
+def test_a_limit_on_memory_is_an_error_of_one_line():
+    limited = ("sh", "-c", 'ulimit -v 4000000; exec "$@"', "sh")
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    with running("train", "--hidden", "20000,20000", before=limited, env=environment) as child:
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (3, "")
+    assert err.startswith("Error: out of memory: Unable to allocate ")
+    assert err.count("\n") == 1
+
+
+FAULTY = """
+from pluggable_mlp.backends.numpy import NumpyBackend
+
+class GlassBackend(NumpyBackend):
+    name = "glass"
+
+    def asarray(self, data, dtype=None):
+        FAULT
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        (
+            "{}['beads']",
+            3,
+            "Error: unexpected KeyError (glass.py, line 8, in asarray): 'beads'",
+        ),
+        (
+            "raise RuntimeError('the glass is broken\\nin many pieces')",
+            3,
+            "Error: unexpected RuntimeError (glass.py, line 8, in asarray): the glass is broken",
+        ),
+        ("raise ValueError('data is not glass')", 2, "Error: data is not glass"),
+        ("assert False", 3, "Error: unexpected AssertionError (glass.py, line 8, in asarray): "),
+    ],
+)
+def test_an_error_of_a_plug_in_is_one_line_that_says_where(tmp_path, fault, code, words):
+    source = FAULTY.replace("FAULT", fault)
+    environment = write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=source)
+    with running("train", "--backend", "glass", env=environment) as child:
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (code, "")
+    assert err.startswith(words)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "fault", ["raise OSError('libglass.so: cannot open shared object file')", "1 / 0", "import x_y"]
+)
+def test_a_library_that_cannot_be_imported_ends_with_3(tmp_path, fault):
+    environment = write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=fault)
+    with running("train", "--backend", "glass", env=environment) as child:
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (3, "")
+    assert err.startswith("Error: backend glass is not available: it ")
+    assert err.count("\n") == 1

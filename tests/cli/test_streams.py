@@ -1,0 +1,86 @@
+"""Standard streams that are closed or full: the exit code is that of the command's own work."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.children import running
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="redirections of POSIX shells")
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+
+COMMANDS = {
+    "help": (["--help"], 0),
+    "version": (["--version"], 0),
+    "backends": (["backends"], 0),
+    "train": (["train", "--epochs", 1], 0),
+    "evaluate": (["evaluate", "RUN"], 0),
+    "predict": (["predict", "RUN", "RUN/x.npy"], 0),
+    "verify": (["verify", "RUN/certificate.json"], 0),
+    "a failed verification": (["verify", "RUN/other.json"], 1),
+    "compare": (["compare", "--backends", "numpy,numpy", "--steps", 1], 0),
+    "a wrong argument": (["train", "--epochs", 0], 2),
+    "a wrong option": (["train", "--bakend", "numpy"], 2),
+    "a missing backend": (["train", "--backend", "numpy:1"], 2),
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run, with examples to predict, and a certificate that nothing fulfils."""
+    folder = tmp_path_factory.mktemp("saved") / "run"
+    with running("train", "--epochs", 1, "--output", folder) as child:
+        assert child.wait(timeout=60) == 0
+    np.save(folder / "x.npy", np.zeros((3, 64), dtype="uint8"))
+    content = json.loads((folder / "certificate.json").read_text())
+    content["epochs"][0]["test_loss"] = (1.0).hex()
+    (folder / "other.json").write_text(json.dumps(content))
+    return folder
+
+
+def ended(saved: Path, name: str, redirection: str) -> tuple[int, str, str]:
+    """Run a command under a redirection of the shell; return its exit code, output and errors."""
+    arguments = [str(one).replace("RUN", str(saved)) for one in COMMANDS[name][0]]
+    shell = ("sh", "-c", f'exec "$@" {redirection}', "sh")
+    with running(*arguments, before=shell) as child:
+        out, err = child.communicate(timeout=60)
+    return child.returncode, out, err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_closed_standard_output_changes_no_exit_code(saved, name):
+    code, _, err = ended(saved, name, ">&-")
+    assert code == COMMANDS[name][1], err
+    assert "Traceback" not in err
+    assert ("rror" in err) == (code == 2)
+
+
+@needs_full
+@pytest.mark.parametrize("name", ["help", "backends", "train", "evaluate", "predict", "verify"])
+def test_a_full_standard_output_is_told(saved, name):
+    code, _, err = ended(saved, name, ">/dev/full")
+    assert code == 2
+    assert err.splitlines()[-1] == (
+        "Error: standard output cannot be written: No space left on device"
+    )
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", pytest.param("2>/dev/full", marks=needs_full)])
+@pytest.mark.parametrize("name", ["train", "a failed verification", "a missing backend"])
+def test_a_standard_error_that_cannot_be_written_changes_nothing(saved, name, redirection):
+    code, out, _ = ended(saved, name, redirection)
+    assert code == COMMANDS[name][1]
+    assert bool(out) == (code < 2)
+
+
+def test_files_do_not_take_the_place_of_closed_streams(saved, tmp_path):
+    """A file opened next would get the number 1, and whatever a library prints."""
+    shell = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
+    with running("train", "--epochs", 1, "--output", tmp_path / "run", before=shell) as child:
+        assert child.wait(timeout=60) == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["epochs"] == 1
