@@ -13,9 +13,12 @@ if TYPE_CHECKING:
         SGD,
         DivergenceError,
         Training,
+        TrainState,
+        first_state,
         make_optimizer,
         make_schedule,
         train,
+        training_step,
     )
 
 __all__ = [
@@ -23,12 +26,15 @@ __all__ = [
     "SGD",
     "BackendUnavailable",
     "DivergenceError",
+    "TrainState",
     "Training",
     "available_backends",
+    "first_state",
     "get_backend",
     "make_optimizer",
     "make_schedule",
     "train",
+    "training_step",
 ]
 
 __version__ = "0.1.0"

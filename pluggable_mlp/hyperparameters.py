@@ -9,7 +9,7 @@ import operator
 from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["as_count", "as_number", "keep_count", "keep_number"]
+__all__ = ["as_count", "as_number", "as_seed", "keep_count", "keep_number"]
 
 _BOUNDS = {
     "at_least": (operator.ge, "of at least"),
@@ -60,6 +60,20 @@ def as_count(name: str, value: Any, *, at_least: int) -> int:
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or value < at_least:
         raise ValueError(f"{name} is {value!r}, expected an integer of at least {at_least}")
+    return int(value)
+
+
+def as_seed(value: Any) -> int:
+    """Return an integer from 0 to 2**64 - 1 as Python's int; True and False are none.
+
+    Raises
+    ------
+    ValueError
+        The message names what came and what was expected.
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not 0 <= value < 2**64:
+        raise ValueError(f"seed is {value!r}, expected an integer from 0 to 2**64 - 1")
     return int(value)
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pluggable_mlp.arithmetic.reproducible.logarithm import log
 from pluggable_mlp.arithmetic.reproducible.square_root import sqrt
+from pluggable_mlp.hyperparameters import as_seed
 
 __all__ = ["normal", "permutation", "uniform", "words"]
 
@@ -41,9 +42,7 @@ def words(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[np.uint
     ValueError
         If the seed is out of its range.
     """
-    if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**64):
-        raise ValueError(f"seed is {seed!r}, expected an integer from 0 to 2**64 - 1")
-    key = np.asarray([seed, PURPOSES[purpose]], dtype=np.uint64)
+    key = np.asarray([as_seed(seed), PURPOSES[purpose]], dtype=np.uint64)
     # The generator counts in the first two words of the counter; the step stands above them.
     counter = np.asarray([0, 0, step, 0], dtype=np.uint64)
     return np.random.Philox(key=key, counter=counter).random_raw(count)

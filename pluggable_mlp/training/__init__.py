@@ -2,6 +2,7 @@
 
 from pluggable_mlp.training.loop import DivergenceError
 from pluggable_mlp.training.optimizers import OPTIMIZERS, SGD, Optimizer, make_optimizer
+from pluggable_mlp.training.own_loop import TrainState, first_state, training_step
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 from pluggable_mlp.training.train import Training, train
 
@@ -11,8 +12,11 @@ __all__ = [
     "SGD",
     "DivergenceError",
     "Optimizer",
+    "TrainState",
     "Training",
+    "first_state",
     "make_optimizer",
     "make_schedule",
     "train",
+    "training_step",
 ]

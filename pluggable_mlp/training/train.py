@@ -6,7 +6,7 @@ from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic, arithmetic_of
 from pluggable_mlp.arrays import Array, common_namespace, dtype_name
-from pluggable_mlp.hyperparameters import as_count, as_number
+from pluggable_mlp.hyperparameters import as_count, as_number, as_seed
 from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
@@ -175,7 +175,7 @@ def train(
     _check_kinds(mlp, backend, optimizer)
     epochs = as_count("epochs", epochs, at_least=1)
     batch_size = as_count("batch_size", batch_size, at_least=1)
-    seed = as_count("seed", seed, at_least=0)
+    seed = as_seed(seed)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     examples = make_examples(

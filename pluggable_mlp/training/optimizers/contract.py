@@ -123,10 +123,27 @@ class GradientSteps(ABC):
     def update(
         self, gradients: Tree, state: State, parameters: Tree, arithmetic: Arithmetic
     ) -> tuple[Tree, State]:
-        """Return the parameters and the state after one update."""
+        """Return the parameters and the state after one update.
+
+        Raises
+        ------
+        ValueError
+            If the gradients are not of these parameters.
+        """
+        _check_structure(gradients, parameters)
         coefficients, numbers = self.advance(state.numbers)
         parameters, trees = self.apply(coefficients, gradients, state.trees, parameters, arithmetic)
         return parameters, State(numbers, trees)
+
+
+def _check_structure(gradients: Tree, parameters: Tree) -> None:
+    """Refuse gradients and parameters of different names: running statistics have no gradient."""
+    names = [[sorted(layer) for layer in tree] for tree in (gradients, parameters)]
+    if names[0] != names[1]:
+        raise ValueError(
+            f"gradients are of {names[0]}, parameters are {names[1]}, expected the same arrays; "
+            "running statistics are not an optimizer's: take training_step, which moves them, too"
+        )
 
 
 class Descent(GradientSteps):

@@ -1,0 +1,124 @@
+"""The training step for callers with a loop of their own: their batches, their epochs.
+
+It is the step that `train` takes, behind a door of its own; what happens around steps is the
+caller's business.
+"""
+
+from typing import Any, TypeAlias
+
+from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.hyperparameters import as_seed
+from pluggable_mlp.network.checks import (
+    check_inputs,
+    check_labels,
+    check_parameters,
+    check_weights,
+)
+from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.training.optimizers import GradientSteps
+from pluggable_mlp.training.steps import Model, first_model, make_step
+from pluggable_mlp.training.trees import merge
+
+__all__ = ["TrainState", "first_state", "training_step"]
+
+TrainState: TypeAlias = Model
+
+
+def first_state(
+    mlp: MLP, optimizer: GradientSteps, parameters: Parameters, *, arithmetic: str = "native"
+) -> TrainState:
+    """Return the state of a training before its first step.
+
+    Parameters
+    ----------
+    mlp : MLP
+    optimizer : Optimizer
+        Not lbfgs, and not with the schedule plateau: both look beyond a single batch.
+    parameters : list of dict of arrays
+        Where to start: `mlp.initialize(seed=0, …)`.
+    arithmetic : {"native", "reproducible"}
+        How products, sums and transcendental functions are rounded.
+
+    Returns
+    -------
+    TrainState
+        All that changes from step to step.  Its `parameters` are what to predict with: averaged,
+        if the optimizer averages, with the running statistics of batch normalization.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the optimizer cannot take single steps, or the parameters do not fit the network.
+    """
+    if not isinstance(optimizer, GradientSteps):
+        raise TypeError(
+            f"optimizer is {optimizer!r}, expected one such as SGD(0.1); lbfgs looks at all "
+            "examples at every step: use train"
+        )
+    if "rate_factor" in optimizer.initial_numbers():
+        raise ValueError("the schedule plateau follows the loss of whole epochs: use train")
+    bound = get_arithmetic(arithmetic, check_parameters(mlp, parameters))
+    return first_model(mlp, parameters, optimizer, bound)
+
+
+def training_step(
+    mlp: MLP,
+    optimizer: GradientSteps,
+    state: TrainState,
+    x: Array,
+    labels: Array,
+    *,
+    weights: Array | None = None,
+    seed: int = 0,
+    arithmetic: str = "native",
+) -> tuple[Array, TrainState]:
+    """Return the loss of a batch, and the state after one step on it.
+
+    Dropout draws the numbers of this step of the seed, batch normalization takes the batch's own
+    statistics and moves the running ones: `train` does the same with the same batches.
+
+    Parameters
+    ----------
+    mlp, optimizer, arithmetic
+        Those of `first_state`.
+    state : TrainState
+        From `first_state` or the step before; it does not change.
+    x : array (…, batch, in)
+        Of the parameters' library, device and dtype.
+    labels, weights
+        As for `MLP.loss_and_gradients`.
+    seed : int
+        Of the run, for dropout, from 0 to 2**64 - 1.
+
+    Returns
+    -------
+    loss : array (…)
+        The mean over the batch before the step, on the device: one number a network.
+    state : TrainState
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit each other or the network; the message names which.
+    """
+    bound = get_arithmetic(arithmetic, check_inputs(mlp, _all_of(state), x))
+    labels = check_labels(mlp, x, labels)
+    if weights is not None:
+        check_weights(x, weights)
+    step = TrainingStep(as_seed(seed), int(state.state.numbers["step"]))
+    return make_step(mlp, optimizer, bound)(state, (x, labels, weights), step)
+
+
+def _all_of(state: Any) -> Parameters:
+    """Return what a step starts from: not averaged, with the running statistics.
+
+    Raises
+    ------
+    TypeError
+        If it is not a state.
+    """
+    if not isinstance(state, TrainState):
+        raise TypeError(f"state is a {type(state).__name__}, expected one from first_state(...)")
+    return merge(state.trained, state.statistics)

@@ -1,0 +1,166 @@
+"""Loops of callers: their steps are those of `train`, and what cannot be a step is refused."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import (
+    MLP,
+    SGD,
+    first_state,
+    get_backend,
+    make_optimizer,
+    make_schedule,
+    train,
+    training_step,
+)
+from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.training.optimizers import LBFGS
+
+NUMPY = get_backend("numpy")
+_RNG = np.random.default_rng(0)
+X, LABELS, WEIGHTS = _RNG.normal(size=(10, 3)), _RNG.integers(0, 2, size=10), np.arange(1.0, 11.0)
+FULL = MLP([3, 8, 2], norm="batch", dropout=0.25)
+EPOCHS, BATCH = 2, 4
+
+
+def own_loop(backend, mlp, optimizer, weights=None, **settings):
+    """The loss of each step, and the parameters after all of them, of batches as they come."""
+    start = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    state = first_state(mlp, optimizer, start, **settings)
+    x, labels = backend.asarray(X), backend.asarray(LABELS)
+    weights = None if weights is None else backend.asarray(weights)
+    losses = []
+    for place in [*range(0, len(X), BATCH)] * EPOCHS:
+        batch = slice(place, min(place + BATCH, len(X)))
+        given = {} if weights is None else {"weights": weights[batch]}
+        loss, state = training_step(
+            mlp, optimizer, state, x[batch, ...], labels[batch], seed=7, **given, **settings
+        )
+        losses.append(float(loss))
+    return losses, state.parameters
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "weights"),
+    [(SGD(0.5), None), (make_optimizer("adam", average=0.9, clip_norm=0.5), WEIGHTS)],
+    ids=["sgd", "adam, averaged, with weights"],
+)
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_its_steps_are_those_of_train(arithmetic, optimizer, weights):
+    """Dropout's masks, running statistics, averages, weights: bit for bit."""
+    losses, parameters = own_loop(NUMPY, FULL, optimizer, weights, arithmetic=arithmetic)
+    trained = train(
+        FULL,
+        X,
+        LABELS,
+        backend=NUMPY,
+        parameters=FULL.initialize(seed=0, backend=NUMPY, dtype="float64"),
+        optimizer=optimizer,
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        dtype="float64",
+        shuffle=False,
+        seed=7,
+        sample_weight=weights,
+        arithmetic=arithmetic,
+    )
+    counts = [4, 4, 2] if weights is None else [w.sum() for w in np.split(WEIGHTS, [4, 8])]
+    for epoch, loss in enumerate(trained.history):
+        own = losses[3 * epoch : 3 * epoch + 3]
+        mean = math.fsum(a * b for a, b in zip(own, counts, strict=True)) / math.fsum(counts)
+        assert loss == mean
+    for one, other in zip(parameters, trained.parameters, strict=True):
+        assert list(one) == list(other)
+        assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+def test_it_runs_on_every_library(backend):
+    """Rounding apart, some hundred times, it is what it is on NumPy; the statistics moved."""
+    losses, parameters = own_loop(backend, FULL, SGD(0.5))
+    expected, on_numpy = own_loop(NUMPY, FULL, SGD(0.5))
+    np.testing.assert_allclose(losses, expected, rtol=1e-13)
+    for one, other in zip(parameters, on_numpy, strict=True):
+        for name, array in other.items():
+            np.testing.assert_allclose(backend.to_numpy(one[name]), array, rtol=0.0, atol=1e-13)
+    assert abs(on_numpy[1]["running_mean"]).max() > 0.01
+    probabilities = FULL.predict_proba(parameters, backend.asarray(X))
+    np.testing.assert_allclose(backend.to_numpy(probabilities).sum(axis=-1), 1.0, rtol=1e-15)
+
+
+def test_a_state_does_not_change():
+    """A step may be taken again from the same state: the same bits."""
+    state = first_state(FULL, SGD(0.5), FULL.initialize(seed=0, backend=NUMPY, dtype="float64"))
+    first, again = (training_step(FULL, SGD(0.5), state, X, LABELS)[1] for _ in range(2))
+    other = training_step(FULL, SGD(0.5), state, X, LABELS, seed=1)[1]
+    W, W_again, W_other = (of.parameters[0]["W"] for of in (first, again, other))
+    assert W.tobytes() == W_again.tobytes() != W_other.tobytes()
+
+
+def test_networks_may_be_stacked():
+    mlp = MLP([3, 4, 2])
+    alone = [mlp.initialize(seed=seed, backend=NUMPY, dtype="float64") for seed in (0, 1)]
+    stacked = [
+        {name: np.stack([of[i][name] for of in alone]) for name in alone[0][i]} for i in (0, 1)
+    ]
+    loss, _ = training_step(mlp, SGD(), first_state(mlp, SGD(), stacked), X, LABELS)
+    own = [training_step(mlp, SGD(), first_state(mlp, SGD(), p), X, LABELS)[0] for p in alone]
+    np.testing.assert_allclose(loss, own, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "error", "message"),
+    [
+        (LBFGS(), TypeError, "expected one such as SGD.* lbfgs looks at all .*: use train"),
+        ("sgd", TypeError, "optimizer is 'sgd', expected one such as SGD"),
+        (SGD, TypeError, "optimizer is <class .*SGD'>, expected one such as SGD"),
+        (
+            SGD(make_schedule("plateau", 0.1)),
+            ValueError,
+            "plateau follows the loss of whole epochs",
+        ),
+    ],
+)
+def test_what_needs_more_than_a_batch_is_refused(optimizer, error, message):
+    mlp = MLP([3, 2])
+    with pytest.raises(error, match=message):
+        first_state(mlp, optimizer, mlp.initialize(seed=0, backend=NUMPY))
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"x": X.astype("float32")}, ValueError, "x is float32, but the parameters are float64"),
+        ({"x": X[:, :2]}, ValueError, r"x has shape \(10, 2\)"),
+        ({"labels": LABELS + 1}, ValueError, "labels run from 1 to 2"),
+        ({"weights": -WEIGHTS}, ValueError, "weights hold negative numbers"),
+        ({"seed": 2**64}, ValueError, "seed is .*, expected an integer from 0 to 2"),
+        ({"seed": 0.5}, ValueError, "seed is 0.5"),
+        ({"arithmetic": "exact"}, ValueError, "arithmetic is 'exact'"),
+        ({"state": []}, TypeError, r"state is a list, expected one from first_state"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changed, error, message):
+    start = FULL.initialize(seed=0, backend=NUMPY, dtype="float64")
+    given = {"state": first_state(FULL, SGD(), start), "x": X, "labels": LABELS} | changed
+    with pytest.raises(error, match=message):
+        training_step(FULL, SGD(), **given)
+
+
+def test_an_optimizer_of_itself_knows_no_running_statistics():
+    """It names them and what to do; without them it takes the step."""
+    native = get_arithmetic("native", NUMPY.xp)
+    parameters = FULL.initialize(seed=0, backend=NUMPY, dtype="float64")
+    step = TrainingStep(0, 0)
+    _, gradients = FULL.loss_and_gradients(parameters, X, LABELS, step=step)
+    with pytest.raises(ValueError, match="running statistics are not .*: take training_step"):
+        SGD().update(gradients, SGD().init(parameters), parameters, native)
+    without = [{n: of[n] for n in g} for of, g in zip(parameters, gradients, strict=True)]
+    updated, _ = SGD().update(gradients, SGD().init(without), without, native)
+    state = first_state(FULL, SGD(), parameters)
+    _, state = training_step(FULL, SGD(), state, X, LABELS)
+    for one, other in zip(updated, state.parameters, strict=True):
+        for name in one:  # the learning rate may be multiplied in before or after the sums
+            np.testing.assert_allclose(one[name], other[name], rtol=0.0, atol=1e-15)
