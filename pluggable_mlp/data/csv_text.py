@@ -8,7 +8,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -52,11 +52,9 @@ def read_csv_table(path: str) -> Array:
         data = file.read_rest()
     _check_encoding(path, data)
     lines = _filled_lines(path, data)
-    line, fields = next(lines, (0, []))
-    header = line > 0 and has_header(path, line, fields, (other for _, other in lines))
-    rows = (row for row in _text(data) if not row.isspace())
-    if header:
-        next(rows)
+    line, end, fields = next(lines, (0, 0, []))
+    header = line > 0 and has_header(path, line, fields, (other for _, _, other in lines))
+    rows = (row for row in islice(_text(data), end if header else 0, None) if not row.isspace())
     first = next(rows, None)
     if first is None:
         raise DataError(path, "holds no numbers", "give a line of numbers per example")
@@ -85,14 +83,17 @@ def _text(data: bytes) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig")
 
 
-def _filled_lines(path: str, data: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the fields, stripped, of each line that is not blank."""
+def _filled_lines(path: str, data: bytes) -> Iterator[tuple[int, int, list[str]]]:
+    """Yield each line that is not blank: its number, its last one's, its fields, stripped.
+
+    A line within quotation marks goes on.
+    """
     reader, line = csv.reader(_text(data)), 1
     try:
         for fields in reader:
             stripped = [field.strip() for field in fields]
             if len(stripped) > 1 or any(stripped):
-                yield line, stripped
+                yield line, reader.line_num, stripped
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(path, f"line {line}: {error}", ONE_LINE_PER_EXAMPLE) from None
@@ -104,7 +105,7 @@ def _fault(path: str, data: bytes, header: bool, reason: str) -> DataError:
     if header:
         next(lines)
     first, width = 0, 0
-    for line, fields in lines:
+    for line, _, fields in lines:
         first, width = first or line, width or len(fields)
         if any("\n" in field for field in fields):
             fault = f"line {line} has a quotation mark without its partner"

@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from pluggable_mlp import MLP, get_backend
+from pluggable_mlp.consistency import compare
+from pluggable_mlp.data import load_dataset
+
 pytest.importorskip("array_api_strict")
 
 
@@ -27,6 +31,24 @@ def test_json_is_for_machines(command):
         "loss", *(f"layer {n} d{name}" for n in (1, 2, 3) for name in "Wb")
     }  # fmt: skip
     assert all(0 <= one["part_of_bound"] <= 1 for one in report["agreements"])
+
+
+def test_a_table_is_divided_by_the_seed_as_in_training(command, tmp_path):
+    data = tmp_path / "data.csv"
+    data.write_text("".join(f"0.{k},{k % 3}\n" for k in range(10, 80)))
+    arguments = ["--data", data, "--seed", 5, "--steps", 1, "--arithmetic", "reproducible"]
+    outcome = command("compare", "--backends", "numpy,array_api_strict", *arguments, "--json")
+    dataset = load_dataset(data, seed=5)
+    expected = compare(
+        [get_backend("numpy"), get_backend("array_api_strict")],
+        MLP([1, 100, 3]),
+        dataset.train_inputs,
+        dataset.train_labels,
+        arithmetic="reproducible",
+        steps=1,
+        seed=5,
+    )
+    assert json.loads(outcome.out) == json.loads(json.dumps(expected.to_dict()))
 
 
 def test_a_disagreement_ends_with_1_and_names_the_tensor(command, monkeypatch):

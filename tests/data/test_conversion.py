@@ -200,10 +200,13 @@ def test_more_rows_than_are_looked_at_together(monkeypatch):
     monkeypatch.setattr(conversion, "BLOCK", 2)
     values = np.arange(10.0).reshape(5, 2)
     assert as_bytes(values).tolist() == values.tolist()
+    assert as_bytes(values / 256, 1 / 256).tolist() == values.tolist()
     for row in range(5):
-        other = values.copy()
-        other[row, 1] += 0.5
-        assert as_bytes(other) is None
+        for value in (0.5, -1, 256, 1e30):
+            other = values.copy()
+            other[row, 1] = value
+            assert as_bytes(other) is None
+            assert as_bytes(other / 256, 1 / 256) is None
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")

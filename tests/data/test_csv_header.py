@@ -27,7 +27,8 @@ HEADERS = {
     "names": "a,b,c,d,class",
     "names with blanks": " a , b , c , d , class ",
     "quoted": '"0","1","2","3","4"',
-    "a name left out": "a,b,c,d5,e 6",
+    "a name of two lines": 'a,"b\n(cm)",c,d,class',
+    "a name with digits": "a,b,c,d5,e 6",
 }
 
 

@@ -75,6 +75,7 @@ def changed(row, text):
         ("a,b,c,d\n\n" + changed(3, "1,2,0"), "line 6 has 3 fields, line 3 has 4", "a line per"),
         (changed(3, "1,x,3,0"), "line 4, column 2 holds 'x', which is not a number", "header"),
         ("a,b,c,d\n \n" + changed(3, "1,x,3,0"), "line 6, column 2 holds 'x'", "header"),
+        ('a,"b\n\nc",c,d\n' + changed(3, "1,x,3,0"), "line 7, column 2 holds 'x'", "header"),
         (changed(3, "1,2,3,setosa"), "line 4, column 4 holds 'setosa'", "number the classes"),
         (changed(0, "1,x,3,0"), "line 1, column 2 holds 'x', which is not a number", "header"),
         (changed(0, "150,4,setosa,versicolor"), "line 1, column 3 holds 'setosa'", "header"),

@@ -120,6 +120,11 @@ def test_a_file_that_is_not_genuine_is_not_kept(server, tmp_path, data, fault):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES[:3])
 
 
+def test_the_limit_is_above_the_published_files_and_below_a_nuisance():
+    largest = 26_421_880  # bytes: Fashion-MNIST's training images, gzipped
+    assert largest < download.LARGEST_DOWNLOAD < 4 * largest
+
+
 def test_a_server_that_sends_too_much_is_cut_off(server, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "LARGEST_DOWNLOAD", 1000)
     server.files[f"/{NAMES[0]}"] = bytes(100_000)

@@ -91,6 +91,15 @@ def test_idx_files_are_found_in_the_cache(world, name):
     check_is_all_of_it(build_dataset(named.load_named(name)), name)
 
 
+def test_the_folders_of_the_variable_come_before_the_cache(world, monkeypatch):
+    put_idx(world / "cache" / "mnist", train_inputs=255 - ARRAYS["train_inputs"])
+    put_idx(world / "first" / "mnist")
+    put_idx(world / "second" / "mnist", train_inputs=255 - ARRAYS["train_inputs"])
+    places = os.pathsep.join([str(world / "first"), str(world / "second")])
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", places)
+    check_is_all_of_it(build_dataset(named.load_named("mnist")), "mnist")
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_mnist_is_the_same_from_the_classic_pickle(world, monkeypatch, dtype):
     put_classic(world / "data", dtype)
@@ -125,11 +134,12 @@ def test_idx_files_that_are_not_the_published_ones_are_refused(world, monkeypatc
     assert str(world / "data" / "mnist" / FILE_NAMES[field]) in str(caught.value)
 
 
-@pytest.mark.parametrize("field", ["train_inputs", "train_labels", "test_labels"])
+@pytest.mark.parametrize("field", ARRAYS)
 def test_a_classic_pickle_that_is_not_the_published_one_is_refused(world, monkeypatch, field):
-    put_classic(world / "data", **{field: OTHER[field]})
+    other = OTHER | {"test_inputs": 255 - ARRAYS["test_inputs"]}  # of the same shape
+    put_classic(world / "data", **{field: other[field]})
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
-    with pytest.raises(DataError, match=r"mnist\.pkl\.gz: .*SHA-256"):
+    with pytest.raises(DataError, match=rf"mnist\.pkl\.gz: the {field.replace('_', ' ')} have SHA"):
         build_dataset(named.load_named("mnist"))
 
 

@@ -145,6 +145,18 @@ def test_an_npz_bomb_is_refused(read, peak_memory):
     assert peak_memory(refuse) < 2**20
 
 
+def test_the_limit_is_for_all_arrays_together(read, peak_memory):
+    """The third of three arrays of 30 MiB is refused before it is read."""
+    many = npy(np.zeros((30, 2**20), np.uint8))
+    bomb = zipped(zipfile.ZIP_DEFLATED, X=many, y=many, X_test=many, y_test=npy(Y))
+
+    def refuse():
+        with pytest.raises(DataError, match="unreasonably many"):
+            read(bomb)
+
+    assert peak_memory(refuse) < 70 * 2**20
+
+
 VALID = npz(True, X=X, y=Y)
 
 

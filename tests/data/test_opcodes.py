@@ -28,6 +28,13 @@ def read(tmp_path):
     return read_bytes
 
 
+def test_arrays_lie_at_most_two_tuples_deep(read):
+    array = np.arange(3.0)
+    assert read(pickle.dumps(((array,), array), 4))[0][0].tolist() == [0.0, 1.0, 2.0]
+    with pytest.raises(DataError, match="holds more than a few tuples of a few arrays"):
+        read(pickle.dumps((((array,),), array), 4))
+
+
 @pytest.mark.parametrize("protocol", [3, 4])
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "i8", "u1", ">i2", "u8"])
 @pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data.opcodes import OPERATIONS
-from pluggable_mlp.data.pickle_machine import ADMITTED, Machine, Mark
+from pluggable_mlp.data.pickle_machine import ADMITTED, Machine, Mark, NDArray
 
 
 def test_it_admits_three_names_of_numpy_and_no_other():
@@ -23,6 +23,22 @@ def test_what_an_admitted_name_stands_for_is_no_object_of_numpy():
 
 def test_operations_are_those_of_the_pickle_machine():
     assert set(OPERATIONS) < {operation.name for operation in pickletools.opcodes}
+
+
+@pytest.mark.parametrize("axes", [0, 1, 4, 5, 40])
+def test_an_array_has_at_most_four_axes(axes):
+    machine = Machine()
+    machine.push_name("numpy dtype")
+    machine.stack.append(("f4", 0, 1))
+    machine.reduce()
+    array = NDArray()
+    state = (1, (1,) * axes, machine.stack.pop(), False, bytes(4))
+    if axes <= 4:
+        array.build(state)
+        assert array.values.shape == (1,) * axes
+    else:
+        with pytest.raises(ValueError, match="no proper shape"):
+            array.build(state)
 
 
 def test_the_stack():
