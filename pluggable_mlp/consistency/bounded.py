@@ -21,6 +21,26 @@ to first order, and what it rounds:
 with u the unit roundoff.  Every result may also lose what is smaller than the smallest normal
 number.  Only the host computes here, with NumPy.  What arrays have beyond operators is in
 `namespace.py`.
+
+Sums of n terms t
+-----------------
+Added in any order, with A = sum |t|, their error is at most gamma_n A, gamma_n = n u / (1 - n u).
+That is the worst case, in which all n roundings have the same sign.  If each rounding has mean
+zero, whatever those before it were,
+
+    |error| <= lambda sqrt(n) u (1 + gamma_n) A
+
+but for a probability of 2 exp(-lambda^2 / 2): sqrt(n) in the place of n.  The idea and the
+experiments are those of Higham and Mary, "A new approach to probabilistic rounding error
+analysis" (SIAM J. Sci. Comput. 41, 2019).  In this form: let a binary tree be the order of the
+additions, and s_v the computed sum in its node v before it is rounded.  The error of the whole is
+the sum over all nodes of s_v d_v, exactly, where d_v is the rounding there, |d_v| <= u; products
+t = x y are leaves with a rounding of their own.  As |s_v| <= (1 + gamma_n) A, and the leaves' t^2
+sum up to no more than A^2, the inequality of Azuma and Hoeffding for martingales gives the bound
+(Ipsen and Zhou, "Probabilistic error analysis for inner products", SIAM J. Matrix Anal. Appl. 41,
+2020).  Where the terms are so alike that their roundings have the same sign, the premise fails: n
+equal numbers, added one after the other, are off by up to n u A / 4, which is beyond the bound
+from n = 16 lambda^2 on.
 """
 
 import math
@@ -47,25 +67,42 @@ class Precision:
     ----------
     dtype : numpy.dtype
         float32 or float64.
+    deviations : float
+        lambda of the module's docstring; by default the worst case.
     """
 
     dtype: Any
+    deviations: float = math.inf
 
     @property
     def unit(self) -> float:
         """The unit roundoff u: 2^-24 or 2^-53."""
         return float(np.finfo(self.dtype).eps) / 2.0
 
+    @property
+    def improbability(self) -> float:
+        """The probability with which one sum exceeds its bound; 0 in the worst case."""
+        return 2.0 * math.exp(-0.5 * self.deviations**2)
+
+    def growth(self, roundings: int) -> float:
+        """Return what n roundings, one after the other, can make of a relative error.
+
+        As the probable growth is the larger one below n = lambda^2, whatever takes only some
+        roundings is held to the worst case in any event.
+        """
+        total = roundings * self.unit
+        worst = total / (1.0 - total) if total < 1.0 else math.inf
+        probable = self.deviations * math.sqrt(roundings) * self.unit * (1.0 + worst)
+        return min(worst, probable) if roundings else 0.0
+
     def rounding(self, magnitude: Array, roundings: int) -> Array:
         """Return the error of results no larger than `magnitude`, of any shape.
 
-        `roundings` n is how many roundings any of the terms goes through: the relative error is
-        gamma_n = n u / (1 - n u).  A result below the smallest normal number may become zero,
-        and so may each of the results on the way.
+        `roundings` n is how many roundings any of the terms goes through.  A result below the
+        smallest normal number may become zero, and so may each of the results on the way.
         """
-        gamma = roundings * self.unit / (1.0 - roundings * self.unit)
         lost = np.minimum(magnitude, float(np.finfo(self.dtype).smallest_normal))
-        return gamma * magnitude + 2.0 * (roundings + 1) * lost
+        return self.growth(roundings) * magnitude + 2.0 * (roundings + 1) * lost
 
 
 class Comparison:

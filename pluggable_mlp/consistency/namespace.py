@@ -5,12 +5,15 @@ very same lines give with each result the bound of its rounding error, so that n
 second, hand-made error analysis.  Here are the functions that those lines call; one that is
 missing says so, and is added with its rule.
 
-    matmul        E|Ŵ| + |x̂|E' + gamma_k |x̂||Ŵ| for factors with errors E, E' and inner length k
-    sum of n      the sum of the errors, + gamma_{n-1} times the sum of the magnitudes
-    mean          likewise, + a division
+    matmul        E|Ŵ| + |x̂|E' + g_k |x̂||Ŵ| for factors with errors E, E' and inner length k
+    sum of n      the sum of the errors, + g_{n-1} times the sum of the magnitudes
+    mean          the sum, divided by n
     max, abs      the (largest) error: these round nothing
+    sign          0, or 2 where the sign is in doubt
     where         where its condition is in doubt, the two values may be taken for each other
     f(x)          the largest |f'| within reach of x, times e, + a number of ulps, see `_FUNCTIONS`
+
+with g_n the growth that `Precision` gives to n roundings: the worst case, or a probable one.
 """
 
 import math
@@ -52,8 +55,13 @@ _FUNCTIONS = {
         lambda m, r: 2.0 / math.sqrt(math.pi) * np.exp(-(np.maximum(np.abs(m) - r, 0.0) ** 2)),
         8.0,
     ),
-    # PyTorch's is MKL's, which does not round correctly.
-    "sqrt": _Function(np.sqrt, lambda m, r: 0.5 / np.sqrt(np.maximum(m - r, 0.0)), 1.0),
+    # PyTorch's is MKL's, which does not round correctly.  Next to 0, where the derivative is
+    # infinite, |sqrt(x) - sqrt(y)| <= sqrt(|x - y|) says more.
+    "sqrt": _Function(
+        np.sqrt,
+        lambda m, r: np.minimum(0.5 / np.sqrt(np.maximum(m - r, 0.0)), np.sqrt(2.0 / r)),
+        1.0,
+    ),
 }
 
 
@@ -67,6 +75,14 @@ class BoundedNamespace:
     ----------
     dtype : {"float32", "float64"}
         Of the computations that are bounded.
+    deviations : float
+        lambda of `bounded.py`: how improbable it is that a right sum exceeds its bound.
+
+    Attributes
+    ----------
+    sums : int
+        How many sums and inner products were bounded so far: each may exceed its bound with
+        `precision.improbability`.
     """
 
     float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -75,8 +91,9 @@ class BoundedNamespace:
     isdtype, arange, argmax = staticmethod(np.isdtype), staticmethod(np.arange), np.argmax
     reshape, stack = staticmethod(np.reshape), staticmethod(np.stack)
 
-    def __init__(self, dtype: str) -> None:
-        self.precision = Precision(np.dtype(dtype))
+    def __init__(self, dtype: str, deviations: float = math.inf) -> None:
+        self.precision = Precision(np.dtype(dtype), deviations)
+        self.sums = 0
 
     def __getattr__(self, name: str) -> Any:
         if name in _FUNCTIONS:
@@ -104,6 +121,12 @@ class BoundedNamespace:
     def abs(self, x: Any) -> Any:
         """Return |x|."""
         return abs(x)
+
+    def sign(self, x: Any) -> Bounded:
+        """Return -1, 0 or 1."""
+        x = self._exact(x)
+        doubtful = (x.error > 0.0) & (np.abs(x.value) <= 2.0 * x.error)
+        return self._bounded(np.sign(x.value), np.where(doubtful, 2.0, 0.0))
 
     def max(self, x: Bounded, *, axis: int, keepdims: bool = False) -> Bounded:
         """Return the maximum along an axis."""
@@ -136,28 +159,23 @@ class BoundedNamespace:
         for inherited, factor in ((a.error, its_size), (size, b.error)):
             if inherited.any() and factor.any():  # parameters and pixels are exact
                 error = error + inherited @ factor
+        self.sums += error.size
         return self._bounded(a.value @ b.value, error)
 
     def sum(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Bounded:
         """Return the sum along one axis, or over all elements."""
-        return self._accumulated(np.sum, 0, x, axis, keepdims)
+        x = self._exact(x)
+        value, error, magnitude = (
+            np.asarray(np.sum(part, axis=axis, keepdims=keepdims))
+            for part in (x.value, x.error, x.magnitude)
+        )
+        self.sums += error.size
+        rounding = self.precision.rounding(magnitude, _terms(x, axis) - 1)
+        return self._bounded(value, error + rounding)
 
     def mean(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Bounded:
         """Return the mean along one axis, or over all elements."""
-        return self._accumulated(np.mean, 4, x, axis, keepdims)
-
-    def _accumulated(
-        self, reduce: Any, further: int, x: Any, axis: int | None, keepdims: bool
-    ) -> Bounded:
-        """Return the sum or the mean, which takes `further` roundings after the additions."""
-        x = self._exact(x)
-        terms = x.value.size if axis is None else x.shape[axis]
-        value, error, magnitude = (
-            np.asarray(reduce(part, axis=axis, keepdims=keepdims))
-            for part in (x.value, x.error, x.magnitude)
-        )
-        rounding = self.precision.rounding(magnitude, terms - 1 + further)
-        return self._bounded(value, error + rounding)
+        return self.sum(x, axis=axis, keepdims=keepdims) / float(_terms(x, axis))
 
     def _elementary(self, function: _Function, x: Any) -> Bounded:
         x = self._exact(x)
@@ -166,9 +184,11 @@ class BoundedNamespace:
         slope = function.slope(x.value, reach)
         # An ulp is at most 2 u times the result.
         ulps = 2.0 * function.ulps * self.precision.unit
-        magnitude = np.abs(value) + slope * reach
+        # An exact argument passes no error on, however steep the function is there.
+        inherited = np.where(x.error == 0.0, 0.0, slope * x.error)
+        magnitude = np.abs(value) + 2.0 * inherited
         lost = self.precision.rounding(magnitude, 0)
-        return self._bounded(value, slope * x.error + ulps * magnitude + lost)
+        return self._bounded(value, inherited + ulps * magnitude + lost)
 
     def _exact(self, x: Any) -> Bounded:
         return exact(x, self.precision)
@@ -178,3 +198,8 @@ class BoundedNamespace:
 
     def _bounded(self, value: Array, error: Array) -> Bounded:
         return Bounded(value, error, self.precision)
+
+
+def _terms(x: Any, axis: int | None) -> int:
+    """Return how many terms a sum along that axis has."""
+    return int(np.prod(x.shape)) if axis is None else int(x.shape[axis])

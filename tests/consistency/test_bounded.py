@@ -6,6 +6,7 @@ bound around the operation on x, carried out by mpmath in 60 digits.  A rule tha
 fails; and since errors are extreme here, a rule that is far too generous is caught as well.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -161,6 +162,58 @@ def numpy_namespace() -> Any:
     return xp
 
 
+@pytest.mark.parametrize("terms", [400, 3000])
+@pytest.mark.parametrize("deviations", [1.0, 2.0, 8.0])
+def test_probable_sums(deviations: float, terms: int) -> None:
+    """Roundings of u with random signs, as large as they can be: often near, seldom beyond.
+
+    The errors of sums are nearly normal; the bound of Azuma and Hoeffding is 3 to 7 times as
+    improbable as their tails are.
+    """
+    precision = Precision(np.dtype("float32"), deviations)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(2000, terms))
+    errors = np.abs(2.0**-24 * np.sum(signs, axis=-1))
+    beyond = float(np.mean(errors > precision.rounding(np.asarray(1.0), terms)))
+    assert beyond <= precision.improbability
+    assert precision.improbability == pytest.approx(2.0 * math.exp(-0.5 * deviations**2))
+    if deviations < 3.0:
+        assert beyond > precision.improbability / 8.0
+    worst = Precision(np.dtype("float32")).rounding(np.asarray(1.0), terms)
+    assert precision.rounding(np.asarray(1.0), terms) < worst
+
+
+def test_few_roundings_have_their_worst_case() -> None:
+    for deviations, roundings in ((8.0, 64), (8.0, 1), (2.0, 4)):
+        probable = Precision(np.dtype("float32"), deviations)
+        u = 2.0**-24
+        assert probable.growth(roundings) == roundings * u / (1.0 - roundings * u)
+        assert probable.growth(2 * roundings) < 2 * roundings * u or roundings == 1
+    assert probable.growth(0) == 0.0
+    assert Precision(np.dtype("float32")).improbability == 0.0
+    # 2^24 roundings of float32 may lose everything.
+    assert Precision(np.dtype("float32")).growth(2**24) == math.inf
+
+
+def test_every_sum_is_counted() -> None:
+    xp = BoundedNamespace("float32", 8.0)
+    x = np.ones((3, 5), dtype=np.float32)
+    xp.matmul(x, x.T)  # 9 inner products
+    xp.sum(x, axis=-1)  # 3 sums
+    xp.mean(x)  # 1
+    assert xp.sums == 13
+
+
+def test_a_root_next_to_zero() -> None:
+    """Where the derivative is infinite, the root of the error bounds the error of the root."""
+    xp = BoundedNamespace("float64")
+    x = Bounded(np.asarray([0.0, 1e-8, 0.0]), np.asarray([1e-6, 1e-6, 0.0]), xp.precision)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = xp.sqrt(x).error
+    assert (error[:2] >= np.sqrt(1e-6) * (1.0 - 1e-12)).all()
+    assert (error[:2] <= 1.5 * np.sqrt(1e-6)).all()
+    assert error[2] == 0.0
+
+
 def test_powers_of_two_and_exact_zeros_cost_nothing() -> None:
     xp = BoundedNamespace("float32")
     x = xp.asarray(np.asarray([3.0, 0.0], dtype="float32"))
@@ -178,6 +231,13 @@ def test_a_comparison_in_doubt_takes_both_sides() -> None:
     # 1.0 +- 0.2 is positive and an exact 0 is not; 0.15 +- 0.2 may be either.
     assert y.value.tolist() == [7.0, 7.0, 0.0]
     assert y.error.tolist() == [0.0, 7.0, 0.0]
+
+
+def test_a_sign_in_doubt_may_be_any() -> None:
+    xp = BoundedNamespace("float32")
+    y = xp.sign(Bounded(np.asarray([-1.0, 0.15, 0.0]), np.asarray([0.1, 0.1, 0.0]), xp.precision))
+    assert y.value.tolist() == [-1.0, 1.0, 0.0]
+    assert y.error.tolist() == [0.0, 2.0, 0.0]
 
 
 def test_denormal_numbers_may_be_zeros() -> None:
