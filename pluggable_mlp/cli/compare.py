@@ -1,6 +1,7 @@
 """`pluggable-mlp compare`: do several backends agree, and where do they first differ?"""
 
 import json
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -8,10 +9,21 @@ import typer
 from pluggable_mlp.cli.options import (
     ActivationOption,
     ArithmeticOption,
+    BatchSizeOption,
+    ClassWeightOption,
+    ClipNormOption,
     DataOption,
+    DropoutOption,
     DtypeOption,
     HiddenOption,
+    LabelSmoothingOption,
+    LearningRateOption,
+    NormOption,
+    OptimizerOption,
+    ScheduleOption,
     SeedOption,
+    WarmupOption,
+    WeightDecayOption,
     widths,
 )
 from pluggable_mlp.settings import Settings
@@ -26,18 +38,29 @@ def compare(
     data: DataOption = Settings.data,
     hidden: HiddenOption = "100",
     activation: ActivationOption = Settings.activation,
+    dropout: DropoutOption = Settings.dropout,
+    norm: NormOption = Settings.norm,
+    label_smoothing: LabelSmoothingOption = Settings.label_smoothing,
+    class_weight: ClassWeightOption = Settings.class_weight,
+    optimizer: OptimizerOption = Settings.optimizer,
+    learning_rate: LearningRateOption = Settings.learning_rate,
+    weight_decay: WeightDecayOption = Settings.weight_decay,
+    clip_norm: ClipNormOption = Settings.clip_norm,
+    schedule: ScheduleOption = Settings.schedule,
+    warmup: WarmupOption = Settings.warmup,
     dtype: DtypeOption = Settings.dtype,
     arithmetic: ArithmeticOption = Settings.arithmetic,
-    batch_size: Annotated[int, typer.Option(help="Examples a step.")] = 128,
-    steps: Annotated[int, typer.Option(help="How many steps of gradient descent.")] = 20,
+    batch_size: BatchSizeOption = 128,
+    steps: Annotated[int, typer.Option(help="How many training steps.")] = 20,
     seed: SeedOption = Settings.seed,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
-    """Compare losses and gradients of several backends; exit 1 where they disagree.
+    """Compare what training steps make on several backends; exit 1 where they disagree.
 
-    Native: a row a tensor, the largest difference to the first backend in ulps and as a part of
-    the bound of rounding errors.  Any other arithmetic: a hash a tensor, and the same bits, or
-    the first step, layer and tensor that differ.
+    Native: layer by layer from common values and as whole steps, a row per tensor: the largest
+    difference to the first backend in ulps and as a part of the bound of rounding errors, and
+    the smallest relative fault that would have been seen.  Any other arithmetic: a hash per
+    tensor, and the same bits, or the first step, layer and tensor that differ.
     """
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.consistency import compare as compare_backends
@@ -48,21 +71,38 @@ def compare(
         data=data,
         hidden=widths(hidden),
         activation=activation,
+        dropout=dropout,
+        norm=norm,
+        label_smoothing=label_smoothing,
+        class_weight=class_weight,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+        schedule=schedule,
+        warmup=warmup,
+        batch_size=batch_size,
         dtype=dtype,
         arithmetic=arithmetic,
         seed=seed,
     )
     places = [get_backend(spec.strip()) for spec in backends.split(",")]
     dataset = load_dataset(settings.data, settings.seed)
+    examples, features = dataset.train_inputs.shape
+    # A schedule ends with the epoch of the last step.
+    steps_per_epoch = -(-examples // batch_size)
+    settings = replace(settings, epochs=max(1, -(-steps // steps_per_epoch)))
     report = compare_backends(
         places,
-        settings.make_mlp(dataset.train_inputs.shape[1], dataset.classes),
+        settings.make_mlp(features, dataset.classes),
         dataset.train_inputs,
         dataset.train_labels,
         scale=dataset.scale,
+        class_weight=settings.class_weight,
+        optimizer=settings.make_optimizer(examples),
         dtype=settings.dtype,
         arithmetic=settings.arithmetic,
-        batch_size=batch_size,
+        batch_size=settings.batch_size,
         steps=steps,
         seed=settings.seed,
     )

@@ -9,11 +9,22 @@ __all__ = [
     "ActivationOption",
     "ArithmeticOption",
     "BackendOption",
+    "BatchSizeOption",
+    "ClassWeightOption",
+    "ClipNormOption",
     "DataOption",
+    "DropoutOption",
     "DtypeOption",
     "HiddenOption",
+    "LabelSmoothingOption",
+    "LearningRateOption",
+    "NormOption",
+    "OptimizerOption",
     "RunArgument",
+    "ScheduleOption",
     "SeedOption",
+    "WarmupOption",
+    "WeightDecayOption",
     "path",
     "widths",
 ]
@@ -45,6 +56,43 @@ ActivationOption = Annotated[
         "leaky_relu:slope=0.01, elu:alpha=1, gelu, gelu_tanh, silu, softplus."
     ),
 ]
+DropoutOption = Annotated[
+    float, typer.Option(help="Probability of dropping an output of a hidden layer.")
+]
+NormOption = Annotated[
+    str | None, typer.Option(help="Normalization of the hidden layers: layer or batch.")
+]
+LabelSmoothingOption = Annotated[
+    float, typer.Option(help="Part of each target that is spread over all classes.")
+]
+ClassWeightOption = Annotated[
+    str | None, typer.Option(help="balanced: rare classes count as much as frequent ones.")
+]
+OptimizerOption = Annotated[
+    str,
+    typer.Option(
+        help="sgd, rmsprop, adam, adamw, lion, muon, lbfgs; with parameters after a colon: "
+        "sgd:momentum=0.9,nesterov=true."
+    ),
+]
+LearningRateOption = Annotated[
+    float | None, typer.Option(help="Step size; by default the optimizer's own.")
+]
+WeightDecayOption = Annotated[
+    float | None, typer.Option(help="Decoupled where the optimizer has it so, else L2.")
+]
+ClipNormOption = Annotated[
+    float | None, typer.Option(help="Largest norm of all gradients together.")
+]
+ScheduleOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the learning rate: constant, step:every=100, exponential, inverse_scaling, "
+        "cosine, one_cycle, plateau."
+    ),
+]
+WarmupOption = Annotated[int, typer.Option(help="Steps of linear warm-up before the schedule.")]
+BatchSizeOption = Annotated[int, typer.Option(help="Examples a step.")]
 DtypeOption = Annotated[str, typer.Option(help="float32 or float64.")]
 SeedOption = Annotated[int, typer.Option(help="Of the initial parameters and the shuffles.")]
 

@@ -12,10 +12,21 @@ from pluggable_mlp.cli.options import (
     ActivationOption,
     ArithmeticOption,
     BackendOption,
+    BatchSizeOption,
+    ClassWeightOption,
+    ClipNormOption,
     DataOption,
+    DropoutOption,
     DtypeOption,
     HiddenOption,
+    LabelSmoothingOption,
+    LearningRateOption,
+    NormOption,
+    OptimizerOption,
+    ScheduleOption,
     SeedOption,
+    WarmupOption,
+    WeightDecayOption,
     path,
     widths,
 )
@@ -35,45 +46,17 @@ def train(
     data: DataOption = Settings.data,
     hidden: HiddenOption = "100",
     activation: ActivationOption = Settings.activation,
-    dropout: Annotated[
-        float, typer.Option(help="Probability of dropping an output of a hidden layer.")
-    ] = Settings.dropout,
-    norm: Annotated[
-        str | None, typer.Option(help="Normalization of the hidden layers: layer or batch.")
-    ] = Settings.norm,
-    label_smoothing: Annotated[
-        float, typer.Option(help="Part of each target that is spread over all classes.")
-    ] = Settings.label_smoothing,
-    class_weight: Annotated[
-        str | None, typer.Option(help="balanced: rare classes count as much as frequent ones.")
-    ] = Settings.class_weight,
-    optimizer: Annotated[
-        str,
-        typer.Option(
-            help="sgd, rmsprop, adam, adamw, lion, muon, lbfgs; with parameters after a colon: "
-            "sgd:momentum=0.9,nesterov=true."
-        ),
-    ] = Settings.optimizer,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Step size; by default the optimizer's own.")
-    ] = Settings.learning_rate,
-    weight_decay: Annotated[
-        float | None, typer.Option(help="Decoupled where the optimizer has it so, else L2.")
-    ] = Settings.weight_decay,
-    clip_norm: Annotated[
-        float | None, typer.Option(help="Largest norm of all gradients together.")
-    ] = Settings.clip_norm,
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the learning rate: constant, step:every=100, exponential, inverse_scaling, "
-            "cosine, one_cycle, plateau."
-        ),
-    ] = Settings.schedule,
-    warmup: Annotated[
-        int, typer.Option(help="Steps of linear warm-up before the schedule.")
-    ] = Settings.warmup,
-    batch_size: Annotated[int, typer.Option(help="Examples a step.")] = Settings.batch_size,
+    dropout: DropoutOption = Settings.dropout,
+    norm: NormOption = Settings.norm,
+    label_smoothing: LabelSmoothingOption = Settings.label_smoothing,
+    class_weight: ClassWeightOption = Settings.class_weight,
+    optimizer: OptimizerOption = Settings.optimizer,
+    learning_rate: LearningRateOption = Settings.learning_rate,
+    weight_decay: WeightDecayOption = Settings.weight_decay,
+    clip_norm: ClipNormOption = Settings.clip_norm,
+    schedule: ScheduleOption = Settings.schedule,
+    warmup: WarmupOption = Settings.warmup,
+    batch_size: BatchSizeOption = Settings.batch_size,
     epochs: Annotated[
         int, typer.Option(help="Passes over the training examples.")
     ] = Settings.epochs,

@@ -1,74 +1,80 @@
-"""What two backends may differ by, and how much of it they do.
+"""What two backends may differ by, how much of it they do, and which faults that would show.
 
-Shapes: x (…, batch, in); labels (…, batch) or rows (…, batch, classes); parameters and
-gradients are lists with one dict of arrays a layer.  Only the host computes here.
+Shapes: two NumPy arrays of one shape, with the `Bounded` array of that shape.  Only the host
+computes here.
 """
 
-from typing import Any
+import math
+from typing import NamedTuple
 
 import numpy as np
 
-from pluggable_mlp.arithmetic import Arithmetic, get_arithmetic
+from pluggable_mlp.arithmetic import Arithmetic, Native
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.consistency.bounded import Bounded
 from pluggable_mlp.consistency.namespace import BoundedNamespace
-from pluggable_mlp.network.layers import TrainingStep
-from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.training.trees import map_arrays
 
-__all__ = ["bounded_arithmetic", "bounded_gradients", "difference_in_ulps", "part_of_bound"]
-
-_NAMESPACES = {dtype: BoundedNamespace(dtype) for dtype in ("float32", "float64")}
+__all__ = [
+    "Sharpness",
+    "bounded_arithmetic",
+    "difference_in_ulps",
+    "part_of_bound",
+    "sharpness",
+]
 
 
 def bounded_arithmetic(dtype: str) -> Arithmetic:
     """Return the native arithmetic on arrays that carry the bound of their error in dtype."""
-    return get_arithmetic("native", _NAMESPACES[dtype])
-
-
-def bounded_gradients(
-    mlp: MLP,
-    parameters: Parameters,
-    x: Any,
-    labels: Array,
-    dtype: str,
-    step: TrainingStep | None = None,
-) -> tuple[Bounded, Parameters]:
-    """Return the loss and the gradients with the bounds of their errors, as `Bounded` arrays.
-
-    Parameters
-    ----------
-    mlp : MLP
-    parameters : list of dict of arrays
-        NumPy arrays of the dtype; or `Bounded` ones, whose errors are then carried on.
-    x : array (…, batch, in)
-        A NumPy array of the dtype.
-    labels : array (…, batch) or (…, batch, classes)
-        A NumPy array: integers, or rows of the dtype.
-    dtype : {"float32", "float64"}
-        Of the computations that are bounded.
-    step : TrainingStep, optional
-        The mode: by default evaluation.
-    """
-    arithmetic = bounded_arithmetic(dtype)
-    # Where a bound overflows nothing is known of the result: the bound is infinite then.
-    with np.errstate(all="ignore"):
-        carried = map_arrays(arithmetic.xp.asarray, parameters)
-        return mlp.step_gradients(carried, x, labels, arithmetic, step)
+    return Native(BoundedNamespace(dtype))
 
 
 def part_of_bound(a: Array, b: Array, bounded: Bounded) -> float:
     """Return the largest |a - b| / bound over the elements of two NumPy arrays of one shape.
 
-    At most 1 where both are within their bound.  Infinite where the bound is, since nothing is
-    known of the results then, and where NaN or infinity stands in one of the two alone.
+    At most 1 where both are within their bound.  Where the bound is infinite nothing is known,
+    and two numbers never disagree (`sharpness` tells how much is known); NaN or infinity in
+    one of the two alone, another shape and another dtype are infinitely far always.
     """
     difference = _difference(a, b)
-    if not np.isfinite(bounded.spread).all():
-        return float("inf")
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = np.where(difference == 0.0, 0.0, difference / bounded.spread)
+    parts = np.where(np.isinf(difference), np.inf, parts)
     return float(np.max(parts, initial=0.0))
+
+
+class Sharpness(NamedTuple):
+    """Which faults of a tensor a comparison would have seen.
+
+    Faults are relative to the tensor or, for one that a step changes, to its change.
+
+    Attributes
+    ----------
+    smallest_fault : float
+        The smallest relative fault of the whole tensor that takes some element beyond its bound;
+        infinite if none does, 0 where every element must be 0 and none would be missed.
+    blind_part : float
+        The part of its elements, those aside that are 0, that may be wrong by as much as they
+        are and stay within their bounds.
+    """
+
+    smallest_fault: float
+    blind_part: float
+
+
+def sharpness(a: Array, b: Array, bounded: Bounded, before: Array | float = 0.0) -> Sharpness:
+    """Return how sharp the comparison of b with a is; `before` is what a was before the step.
+
+    A fault x of an element adds x (a - before) to b, in one direction or the other.
+    """
+    # What rounding has made of b (a fault that is there already would be more) may hide as much.
+    reach = bounded.spread + np.minimum(_difference(a, b), bounded.spread)
+    size = np.abs(np.asarray(a, dtype=np.float64) - before)
+    sized = size > 0.0
+    if not sized.any():
+        blind = bool(reach.any())
+        return Sharpness(math.inf if blind else 0.0, float(blind))
+    faults = reach[sized] / size[sized]
+    return Sharpness(float(np.min(faults)), float(np.mean(faults >= 1.0)))
 
 
 def difference_in_ulps(reference: Array, other: Array) -> float:
@@ -91,7 +97,12 @@ def difference_in_ulps(reference: Array, other: Array) -> float:
 
 
 def _difference(a: Array, b: Array) -> Array:
-    """Return |a - b| in float64: 0 for two NaNs or equal infinities, infinite for one of them."""
+    """Return |a - b| in float64: 0 for two NaNs or equal infinities, infinite for one of them.
+
+    Infinite, too, where one array is not of the shape or the dtype of the other.
+    """
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return np.full(a.shape, np.inf)
     a, b = (np.asarray(x, dtype=np.float64) for x in (a, b))
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     with np.errstate(invalid="ignore"):

@@ -1,22 +1,26 @@
 """Training side by side on several backends: do they agree, and where do they first differ?
 
-Under `native` the losses and gradients of every step must lie within the derived bound around
-those of the first backend, the reference; all backends take each step from the reference's
-parameters.  Under any other arithmetic the promise is the same bits: every backend trains by
-itself, and all bytes are compared.  The batches are those of `pluggable_mlp.train`: the same
-seed, the same shuffles.  How it is judged stands in `judges.py`.
+Under `native` all that a step makes (losses, gradients, parameters, running statistics, what the
+optimizer remembers) must lie within derived bounds around what the first backend, the reference,
+makes: layer by layer from common values, and in whole steps from the reference's model.  Under
+any other arithmetic the promise is the same bits: every backend trains by itself, and all bytes
+are compared.  The steps are those of `pluggable_mlp.train`: the same seed, the same shuffles.
+How it is judged stands in `bound_judge.py` and `judges.py`.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from pluggable_mlp.arithmetic import arithmetic_of
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.consistency.judges import BitsJudge, BoundJudge, Judge
+from pluggable_mlp.consistency.bound_judge import BoundJudge
+from pluggable_mlp.consistency.judges import BitsJudge, Judge
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.sides import Side
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.training.optimizers import LBFGS, SGD, AnyOptimizer
 from pluggable_mlp.training.train import make_examples
 
 __all__ = ["compare"]
@@ -29,13 +33,16 @@ def compare(
     labels: Array,
     *,
     scale: float | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    optimizer: AnyOptimizer | None = None,
     dtype: str = "float32",
     arithmetic: str = "native",
     batch_size: int = 128,
     steps: int = 20,
     seed: int = 0,
 ) -> Report:
-    """Take the same steps of gradient descent on every backend, and compare them.
+    """Take the same training steps on every backend, and compare what they make.
 
     Parameters
     ----------
@@ -49,15 +56,19 @@ def compare(
         Host data: class indices from 0, or rows.
     scale : float, optional
         For uint8 inputs: the power of two that makes them floats, 1/256 for pixels.
+    sample_weight, class_weight
+        As `pluggable_mlp.train` takes them.
+    optimizer : Optimizer, optional
+        By default `SGD()`; any but `LBFGS`.
     dtype : {"float32", "float64"}
     arithmetic : str
-        "native": agreement within the bound; any other: the same bits.
+        "native": agreement within the bounds; any other: the same bits.
     batch_size : int
         At least 1.
     steps : int
         How many batches, at least 1; past the end of the examples another epoch begins.
     seed : int
-        Of the initial parameters and the shuffles.
+        Of the initial parameters, the shuffles and dropout.
 
     Returns
     -------
@@ -73,17 +84,29 @@ def compare(
     for name, value in (("batch_size", batch_size), ("steps", steps)):
         if value < 1:
             raise ValueError(f"{name} is {value}, expected an integer of at least 1")
+    if isinstance(optimizer, LBFGS):
+        raise ValueError(
+            "optimizer is lbfgs, whose line search may take another branch for another rounding; "
+            "expected one that takes a step per batch, such as SGD() or Adam()"
+        )
     sides = []
     for name, backend in zip(_names(backends), backends, strict=True):
         examples = make_examples(
-            mlp, inputs, labels, backend=backend, dtype=dtype, scale=scale, arithmetic=arithmetic
+            mlp,
+            inputs,
+            labels,
+            backend=backend,
+            dtype=dtype,
+            scale=scale,
+            arithmetic=arithmetic,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
         )
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
         bound = arithmetic_of(arithmetic, backend)
-        sides.append(Side(name, backend, bound, mlp, examples, parameters, seed))
-    judge: Judge = BitsJudge()
-    if arithmetic == "native":
-        judge = BoundJudge()
+        rule = optimizer or SGD()
+        sides.append(Side(name, backend, bound, mlp, rule, examples, parameters, seed))
+    judge: Judge = BoundJudge(dtype) if arithmetic == "native" else BitsJudge()
     streams = [side.batches(batch_size) for side in sides]
     for number in range(1, steps + 1):
         judge.step(number, sides, [next(stream) for stream in streams])

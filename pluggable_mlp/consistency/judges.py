@@ -1,7 +1,7 @@
-"""The two questions a comparison may ask: within the bound? the same bits?
+"""What `compare` asks of a judge, and the one who asks for the same bits.
 
 A judge takes one step on all sides, the reference first, and remembers the worst of what it
-sees.
+sees.  The one who asks for agreement within bounds is in `bound_judge.py`.
 """
 
 import hashlib
@@ -12,13 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.consistency.bounds import bounded_gradients, difference_in_ulps, part_of_bound
-from pluggable_mlp.consistency.report import Agreement, Difference, Hash, Report
-from pluggable_mlp.consistency.sides import Batch, Side, named
-from pluggable_mlp.network.layers import TrainingStep
-from pluggable_mlp.training.trees import map_arrays
+from pluggable_mlp.consistency.report import Difference, Hash, Report
+from pluggable_mlp.consistency.sides import Side
+from pluggable_mlp.training.batches import Batch
 
-__all__ = ["BitsJudge", "BoundJudge", "Judge"]
+__all__ = ["BitsJudge", "Judge"]
 
 
 class Judge(Protocol):
@@ -29,47 +27,6 @@ class Judge(Protocol):
 
     def complete(self, report: Report) -> Report:
         """Return the report with what was found."""
-
-
-class BoundJudge:
-    """Holds losses and gradients to the bound, every step starting alike on all sides.
-
-    All sides take each step from the parameters of the reference, so that the bound is that of
-    one step and does not grow with their number.
-    """
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str], Agreement] = {}
-
-    def step(self, number: int, sides: Sequence[Side], batches: Sequence[Batch]) -> None:
-        """See `Judge.step`."""
-        reference, *others = sides
-        start = map_arrays(reference.backend.to_numpy, reference.parameters)
-        x, labels = (reference.backend.to_numpy(part) for part in batches[0][:2])
-        dtype = start[0]["W"].dtype.name
-        loss, gradients = bounded_gradients(
-            reference.mlp, start, x, labels, dtype, TrainingStep(reference.seed, number - 1)
-        )
-        expected = reference.step(batches[0], number)
-        for side, batch in zip(others, batches[1:], strict=True):
-            side.parameters = map_arrays(side.backend.asarray, start)
-            result = side.step(batch, number)
-            for tensor, bounded in {"loss": loss, **named(gradients, "d")}.items():
-                pair = expected[tensor], result[tensor]
-                part, ulps = part_of_bound(*pair, bounded), difference_in_ulps(*pair)
-                self._add(Agreement(tensor, side.name, ulps, part, number))
-
-    def _add(self, new: Agreement) -> None:
-        """Keep the largest number of ulps, and the largest part of the bound with its step."""
-        key = new.tensor, new.backend
-        old = self._found.get(key, new)
-        worse = max(old, new, key=lambda one: one.part_of_bound)
-        ulps = max(old.ulps, new.ulps)
-        self._found[key] = Agreement(*key, ulps, worse.part_of_bound, worse.step)
-
-    def complete(self, report: Report) -> Report:
-        """See `Judge.complete`."""
-        return replace(report, agreements=tuple(self._found.values()))
 
 
 class BitsJudge:

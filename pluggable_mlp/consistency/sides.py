@@ -1,26 +1,28 @@
-"""One backend's side of a comparison: its data, its parameters, the steps it takes.
+"""One backend's side of a comparison: its data, its model, the steps it takes.
 
-What is made of the steps' results is no business of this file: see `judges.py`.
+What is made of the steps' results is decided in `bound_judge.py` and `judges.py`.
 """
 
 import itertools
 from collections.abc import Iterator
+from functools import cached_property
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.consistency.units import Unit, descend, named_tensors
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batches import Batch, Examples
-from pluggable_mlp.training.optimizers import SGD
-from pluggable_mlp.training.trees import merge, split
+from pluggable_mlp.training.optimizers import GradientSteps
+from pluggable_mlp.training.steps import first_model
 
-__all__ = ["Batch", "Side", "named"]
+__all__ = ["Side"]
 
 
 class Side:
-    """Gradient descent on one backend, step by step.
+    """Training on one backend, step by step.
 
     Parameters
     ----------
@@ -30,10 +32,11 @@ class Side:
     arithmetic : Arithmetic
         Bound to the backend's namespace.
     mlp : MLP
+    optimizer : GradientSteps
     examples : Examples
         On the backend.
     parameters : list of dict of arrays
-        On the backend: where the next step starts.
+        On the backend: where the first step starts.
     seed : int
         Of the shuffles and of dropout.
     """
@@ -44,47 +47,48 @@ class Side:
         backend: Backend,
         arithmetic: Arithmetic,
         mlp: MLP,
+        optimizer: GradientSteps,
         examples: Examples,
         parameters: Parameters,
         seed: int,
     ) -> None:
         self.name, self.backend, self.arithmetic = name, backend, arithmetic
-        self.mlp, self.examples, self.parameters = mlp, examples, parameters
-        self.seed = seed
-        self._optimizer = SGD()
-        self._state = self._optimizer.init(split(parameters, mlp.statistics)[1])
+        self.mlp, self.optimizer, self.examples, self.seed = mlp, optimizer, examples, seed
+        self.model = first_model(mlp, parameters, optimizer, arithmetic)
+
+    @cached_property
+    def has_float64(self) -> bool:
+        """Whether the device computes in float64."""
+        try:
+            one = self.backend.asarray(1.0, dtype="float64")
+        except (TypeError, ValueError, RuntimeError):  # as the library likes
+            return False
+        return bool(one.dtype == self.backend.xp.float64)
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield the batches that training takes with this seed, epoch after epoch, for ever."""
+        count = len(self.examples)
         for epoch in itertools.count(1):
-            order = self.backend.asarray(
-                permutation(self.seed, "shuffle", epoch, len(self.examples))
-            )
+            # As in training, a single batch of all examples needs no order.
+            order = None
+            if size < count:
+                order = self.backend.asarray(permutation(self.seed, "shuffle", epoch, count))
             yield from self.examples.batches(self.arithmetic, size, order)
 
     def step(self, batch: Batch, number: int) -> dict[str, Array]:
         """Take the step of that number, from 1; return its results as NumPy arrays, by name.
 
-        They are the loss, the gradients and the new parameters with the running statistics.
+        They are the loss, the gradients and the new model.
         """
-        x, labels, weights = batch
         step = TrainingStep(self.seed, number - 1)
-        loss, gradients, measured = self.mlp.take_step(
-            self.parameters, x, labels, self.arithmetic, step, weights
+        loss, gradients, self.model = descend(
+            self.mlp, self.optimizer, self.model, batch, self.arithmetic, step
         )
-        statistics, trained = split(self.parameters, self.mlp.statistics)
-        trained, self._state = self._optimizer.update(
-            gradients, self._state, trained, self.arithmetic
-        )
-        self.parameters = merge(trained, merge(statistics, measured))
-        tensors = {"loss": loss, **named(gradients, "d"), **named(self.parameters)}
+        return self._on_host(named_tensors(loss, gradients, self.model))
+
+    def run(self, unit: Unit) -> dict[str, Array]:
+        """Return what the unit makes here, as NumPy arrays, by name."""
+        return self._on_host(unit.run(self.backend.asarray, self.arithmetic))
+
+    def _on_host(self, tensors: dict[str, Array]) -> dict[str, Array]:
         return {name: self.backend.to_numpy(tensor) for name, tensor in tensors.items()}
-
-
-def named(tree: Parameters, prefix: str = "") -> dict[str, Array]:
-    """Return the arrays by the names that a report gives them: "layer 1 dW"."""
-    return {
-        f"layer {number} {prefix}{name}": array
-        for number, layer in enumerate(tree, 1)
-        for name, array in layer.items()
-    }

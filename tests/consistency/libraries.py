@@ -8,7 +8,7 @@ from pluggable_mlp import MLP, SGD
 from pluggable_mlp.arithmetic import Arithmetic, get_arithmetic
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.consistency import bounded_arithmetic
-from pluggable_mlp.consistency.sides import named
+from pluggable_mlp.consistency.units import named
 from pluggable_mlp.training.trees import map_arrays
 
 NUMPY = get_backend("numpy")

@@ -1,45 +1,36 @@
+import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import Any
 
-import array_api_compat.numpy
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP
-from pluggable_mlp.arithmetic import ARITHMETICS, Native
+from pluggable_mlp import MLP, SGD, train
+from pluggable_mlp.arithmetic import ARITHMETICS, Native, get_arithmetic
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.backends.numpy import NumpyBackend
 from pluggable_mlp.consistency import compare, format_report
+from pluggable_mlp.consistency.units import named
+from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.randomness import permutation
+from pluggable_mlp.training.optimizers import LBFGS
 from tests.consistency.libraries import NUMPY
+from tests.consistency.planted import OtherBackend, WatchedRule
 
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, size=(48, 6)).astype(np.uint8)
 LABELS = RNG.integers(0, 3, size=48)
 SMALL = MLP([6, 8, 3])
+BY_LAYER = [
+    "inputs", "targets",
+    "layer 1 y", "layer 1 dW", "layer 1 db", "activation 1 y", "activation 1 dx",
+    "layer 2 y", "layer 2 dx", "layer 2 dW", "layer 2 db", "loss", "dz",
+    "layer 1 W", "layer 1 b", "layer 2 W", "layer 2 b",
+]  # fmt: skip
 GRADIENTS = ["loss", "layer 1 dW", "layer 1 db", "layer 2 dW", "layer 2 db"]
 PARAMETERS = ["layer 1 W", "layer 1 b", "layer 2 W", "layer 2 b"]
-
-
-class Replaced:
-    """NumPy's namespace with some functions replaced."""
-
-    def __init__(self, **functions: Any) -> None:
-        self.__dict__.update(functions)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(array_api_compat.numpy, name)
-
-
-class OtherBackend(NumpyBackend):
-    """NumPy on a namespace that is not NumPy's."""
-
-    name = "other"
-
-    def __init__(self, **functions: Any) -> None:
-        super().__init__()
-        self.xp = Replaced(**functions)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -48,35 +39,128 @@ def test_backends_agree_within_the_bound(backend: Backend, dtype: str) -> None:
         [NUMPY, backend], SMALL, PIXELS, LABELS, scale=1 / 256, dtype=dtype, batch_size=16, steps=4
     )
     assert report.passes
-    assert [one.tensor for one in report.agreements] == GRADIENTS
+    checks = {
+        (check, of): [one.tensor for one in found]
+        for (check, of), found in groupby(report.agreements, lambda one: (one.check, one.dtype))
+    }
+    assert checks == {
+        ("layer by layer", dtype): BY_LAYER,
+        ("whole step", "float64"): GRADIENTS + PARAMETERS,
+        ("whole step", dtype): GRADIENTS + PARAMETERS,
+    }
     assert all(one.part_of_bound <= 1.0 for one in report.agreements)
+    assert all(one.smallest_fault < 0.02 for one in report.agreements)
     assert (report.hashes, report.differences) == ((), ())
     assert not math.isnan(sum(one.ulps for one in report.agreements))
 
 
-def test_float_inputs_and_label_rows() -> None:
-    rows = np.eye(3, dtype=np.float32)[LABELS]
-    report = compare([NUMPY, OtherBackend()], SMALL, PIXELS / 256.0, rows, steps=1)
-    assert report.passes
-    assert max(one.ulps for one in report.agreements) == 0.0
+class Crooked(OtherBackend):
+    """NumPy, but one kind of arrays from the host comes in a little wrong."""
+
+    def __init__(self, shape: tuple[int, ...], change: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._shape, self._change = shape, change
+
+    def asarray(self, data: Any, dtype: str | None = None) -> Any:
+        array = super().asarray(data, dtype)
+        return self._change(array) if array.shape == self._shape else array
+
+
+def test_float_inputs_and_rows_of_probabilities_are_compared() -> None:
+    rows = RNG.dirichlet(np.ones(3), size=48).astype(np.float32)
+    inputs = PIXELS / 256.0
+    given: dict[str, Any] = {"mlp": SMALL, "inputs": inputs, "labels": rows, "steps": 1}
+    honest = compare([NUMPY, OtherBackend()], **given)
+    assert honest.passes
+    nudged = Crooked(inputs.shape, lambda x: x * (1.0 + 1e-6))
+    other_way = Crooked(rows.shape, lambda y: y[:, ::-1])
+    wrong = {
+        tensor: {
+            one.tensor
+            for one in compare([NUMPY, side], **given).agreements
+            if one.part_of_bound > 1
+        }
+        for tensor, side in {"inputs": nudged, "targets": other_way}.items()
+    }
+    assert "inputs" in wrong["inputs"]
+    assert wrong["targets"] >= {"targets", "loss"}
 
 
 def test_a_backend_beyond_the_bound_is_named_with_its_worst_step() -> None:
-    calls: Iterator[int] = iter(range(1000))
-
-    def exp(x: Any) -> Any:  # sigmoid and softmax: the fifth call is the third step's first
-        return np.exp(x) * (1.01 if next(calls) == 4 else 1.0)
+    def exp(x: Any) -> Any:  # of the third batch, which is smaller
+        return np.exp(x) * (1.01 if x.shape[0] == 8 else 1.0)
 
     backends = [NUMPY, OtherBackend(), OtherBackend(exp=exp)]
-    report = compare(backends, SMALL, PIXELS, LABELS, scale=1 / 256, batch_size=20, steps=4)
+    report = compare(backends, SMALL, PIXELS, LABELS, scale=1 / 256, batch_size=20, steps=5)
     assert not report.passes
     assert report.backends == ("numpy", "other:cpu (2)", "other:cpu (3)")
     beyond = [one for one in report.agreements if one.part_of_bound > 1.0]
-    assert [one.tensor for one in beyond] == GRADIENTS
+    assert {one.tensor for one in beyond if one.dtype == "float64"} == {*GRADIENTS, *PARAMETERS}
+    assert {"activation 1 y", "activation 1 dx", "loss"} <= {
+        one.tensor for one in beyond if one.check == "layer by layer"
+    }
     assert {(one.backend, one.step) for one in beyond} == {("other:cpu (3)", 3)}
     text = format_report(report)
-    assert "beyond the bound: other:cpu (3), loss, step 3: " in text
+    assert "beyond the bound: other:cpu (3), loss, whole step in float32, step 3: " in text
     assert "within the bound" not in text
+
+
+def test_every_step_starts_from_the_reference() -> None:
+    """Parameters that are wrong on one side do not reach its next step."""
+    mlp, optimizer = MLP([6, 8, 3]), WatchedRule(SGD())
+    off = OtherBackend(spoil=lambda name, array: array * 1.01)
+    report = compare(
+        [NUMPY, off], mlp, PIXELS, LABELS, scale=1 / 256, dtype="float64", optimizer=optimizer
+    )
+    assert {one.tensor for one in report.agreements if one.part_of_bound > 1.0} == {*PARAMETERS}
+
+
+@pytest.mark.parametrize("batch_size", [20, 48, 100])
+def test_the_steps_are_those_of_training(batch_size: int) -> None:
+    """Steps by hand that end each epoch where `train` does have the hashes of the report."""
+    mlp, optimizer = MLP([6, 8, 3], dropout=0.25, norm="layer"), SGD(0.1, momentum=0.9)
+    inputs = (PIXELS / 256.0).astype(np.float32)
+    given: dict[str, Any] = {
+        "seed": 5, "batch_size": batch_size, "arithmetic": "reproducible", "optimizer": optimizer
+    }  # fmt: skip
+    epochs: list[Any] = []
+    train(
+        mlp, inputs, LABELS, backend=NUMPY, epochs=3,
+        on_epoch=lambda epoch: epochs.append(epoch.parameters), **given,
+    )  # fmt: skip
+    by_hand = list(steps_by_hand(mlp, optimizer, inputs, batch_size, seed=5, epochs=3))
+    steps_per_epoch = len(by_hand) // 3
+    for number, parameters in enumerate(epochs, 1):
+        last = by_hand[number * steps_per_epoch - 1]
+        assert all((last[name] == array).all() for name, array in named(parameters).items())
+    report = compare([NUMPY, NUMPY], mlp, inputs, LABELS, steps=len(by_hand), **given)
+    hashes = {one.tensor: one.sha256 for one in report.hashes}
+    for tensor in by_hand[0]:
+        all_bytes = b"".join(np.ascontiguousarray(step[tensor]).tobytes() for step in by_hand)
+        assert hashes[tensor] == hashlib.sha256(all_bytes).hexdigest(), tensor
+
+
+def steps_by_hand(
+    mlp: MLP, optimizer: SGD, inputs: Any, batch_size: int, seed: int, epochs: int
+) -> Iterator[dict[str, Any]]:
+    """Yield the parameters after each step, by name."""
+    parameters = mlp.initialize(seed=seed, backend=NUMPY)
+    state = optimizer.init(parameters)
+    arithmetic = get_arithmetic("reproducible", NUMPY.xp)
+    number = 0
+    for epoch in range(1, epochs + 1):
+        order = permutation(seed, "shuffle", epoch, len(inputs))
+        if batch_size >= len(inputs):
+            order = np.arange(len(inputs))
+        for start in range(0, len(inputs), batch_size):
+            chosen = order[start : start + batch_size]
+            _, gradients = mlp.loss_and_gradients(
+                parameters, inputs[chosen], LABELS[chosen], step=TrainingStep(seed, number),
+                arithmetic="reproducible",
+            )  # fmt: skip
+            parameters, state = optimizer.update(gradients, state, parameters, arithmetic)
+            number += 1
+            yield named(parameters)
 
 
 class Tampering(Native):
@@ -174,12 +258,23 @@ def test_report_as_json() -> None:
     assert found["passes"] is True
     assert found["backends"] == ["numpy", "other"]
     assert (found["steps"], found["batch_size"], found["examples"]) == (2, 128, 48)
-    assert found["agreements"][0] == {
+    assert 0.0 < found["improbability"] < 1e-8
+    (loss,) = (
+        one
+        for one in found["agreements"]
+        if (one["check"], one["tensor"]) == ("layer by layer", "loss")
+    )
+    assert 0.0 < loss.pop("smallest_fault") < 1e-5
+    assert loss == {
+        "check": "layer by layer",
+        "dtype": "float32",
         "tensor": "loss",
         "backend": "other",
         "ulps": 0.0,
         "part_of_bound": 0.0,
+        "part_of_worst_case": None,
         "step": 1,
+        "blind_part": 0.0,
     }
 
 
@@ -189,6 +284,7 @@ def test_report_as_json() -> None:
         ({"backends": [NUMPY]}, "backends has length 1, expected two or more"),
         ({"batch_size": 0}, "batch_size is 0, expected an integer of at least 1"),
         ({"steps": 0}, "steps is 0, expected an integer of at least 1"),
+        ({"optimizer": LBFGS()}, "optimizer is lbfgs, whose line search"),
     ],
 )
 def test_wrong_arguments(change: dict[str, Any], message: str) -> None:

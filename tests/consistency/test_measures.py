@@ -1,12 +1,19 @@
 """The two measures of a difference, on numbers whose ulps are counted by hand."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pluggable_mlp.consistency import Report, difference_in_ulps, format_report, part_of_bound
+from pluggable_mlp.consistency import (
+    Report,
+    difference_in_ulps,
+    format_report,
+    part_of_bound,
+    sharpness,
+)
 from pluggable_mlp.consistency.bounded import Bounded, Precision
 from pluggable_mlp.consistency.report import Agreement
 
@@ -39,9 +46,11 @@ def test_difference_in_ulps(reference: Any, other: Any, ulps: float) -> None:
         (1.0, 1.5, 0.125, 2.0),
         (1.0, 1.0, 0.0, 0.0),
         (1.0, 1.5, 0.0, math.inf),
-        (1.0, 1.0, math.inf, math.inf),  # nothing is known: not to be passed in silence
-        (1.0, 1.0, math.nan, math.inf),
+        (1.0, 1.5, math.inf, 0.0),  # nothing is known: no disagreement, but a blind check
+        (1.0, 1.5, math.nan, 0.0),
         (math.nan, 1.0, 1.0, math.inf),
+        (math.nan, 1.0, math.inf, math.inf),
+        (1.0, math.inf, math.nan, math.inf),
         (math.nan, math.nan, 1.0, 0.0),
     ],
 )
@@ -52,32 +61,122 @@ def test_part_of_bound(a: float, b: float, error: float, part: float) -> None:
     assert got == pytest.approx(part, rel=1e-5)
 
 
+def test_another_shape_or_dtype_is_no_agreement() -> None:
+    bounded = Bounded(np.ones(3), np.ones(3), Precision(np.dtype("float32")))
+    a = np.ones(3, dtype=np.float32)
+    for other in (np.ones(3), np.ones((1, 3), dtype=np.float32), np.float32(1.0)):
+        assert part_of_bound(a, other, bounded) == difference_in_ulps(a, other) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "before", "error", "smallest_fault", "blind_part"),
+    [
+        ([1.0], [1.0], 0.0, [0.25], 0.5, 0.0),  # two of them may differ by 0.5
+        ([1.0], [1.25], 0.0, [0.25], 0.75, 0.0),  # they do already, perhaps the other way
+        ([1.0], [9.0], 0.0, [0.25], 1.0, 1.0),  # beyond the bound: how far does not matter
+        ([1.0, 4.0], [1.0, 4.0], 0.0, [0.25, 0.25], 0.125, 0.0),
+        ([0.25, 4.0], [0.25, 4.0], 0.0, [0.25, 0.25], 0.125, 0.5),
+        ([4.0, 1.0], [4.0, 1.0], [3.0, 0.0], [0.25, 0.5], 0.5, 0.5),  # relative to the change
+        ([0.0, 1.0], [0.0, 1.0], 0.0, [0.0, 0.25], 0.5, 0.0),  # zeros have no relative faults
+        ([0.0, 0.0], [0.0, 0.0], 0.0, [0.0, 0.0], 0.0, 0.0),
+        ([0.0, 0.0], [0.0, 0.0], 0.0, [0.0, 0.25], math.inf, 1.0),
+        ([1.0], [1.0], 0.0, [math.inf], math.inf, 1.0),
+        ([math.nan], [math.nan], 0.0, [math.nan], math.inf, 1.0),
+    ],
+)
+def test_sharpness(
+    a: Any, b: Any, before: Any, error: Any, smallest_fault: float, blind_part: float
+) -> None:
+    bounded = Bounded(np.asarray(a), np.asarray(error), Precision(np.dtype("float64")))
+    got = sharpness(np.asarray(a), np.asarray(b), bounded, np.asarray(before))
+    assert got == pytest.approx((smallest_fault, blind_part), rel=1e-5)
+
+
+def test_faults_are_seen_from_the_smallest_on() -> None:
+    """What `sharpness` says is what `part_of_bound` does, in both directions."""
+    rng = np.random.default_rng(0)
+    a, noise = rng.normal(size=(2, 100))
+    bounded = Bounded(a, 1e-3 * rng.random(100), Precision(np.dtype("float64")))
+    b = a + 1e-4 * noise * bounded.error
+    smallest = sharpness(a, b, bounded).smallest_fault
+    for sign in (-1.0, 1.0):
+        assert part_of_bound(a, b + sign * 1.001 * smallest * a, bounded) > 1.0
+        assert part_of_bound(a, b + sign * 0.999 * smallest * a, bounded) <= 1.0
+
+
+def agreement(
+    tensor: str, backend: str, ulps: float, part: float, step: int = 1, **other: Any
+) -> Any:
+    numbers = {"part_of_worst_case": part, "smallest_fault": 2e-6, "blind_part": 0.0, **other}
+    return Agreement("whole step", "float32", tensor, backend, ulps, part, step=step, **numbers)
+
+
 def test_report_text() -> None:
-    agreements = (
-        Agreement("loss", "torch", 1.0, 2.5e-3, 1),
-        Agreement("loss", "a_longer_name_than_most", 0.0, 0.0, 1),
-        Agreement("layer 1 dW", "torch", 12.25, 0.125, 2),
-        Agreement("layer 1 dW", "a_longer_name_than_most", 3.0, 1.5, 7),
+    by_layer = replace(
+        agreement("loss", "torch", 1.0, 1.25, part_of_worst_case=0.5), check="layer by layer"
     )
-    names = ("numpy", "torch", "a_longer_name_than_most")
-    report = Report(names, "float32", "native", 128, 20, 1437, 0, agreements)
+    agreements = (
+        by_layer,
+        agreement("loss", "torch", 1.0, 2.5e-3),
+        agreement("loss", "a_longer_name_than_most_others_have", 0.0, 0.0),
+        agreement("layer 1 dW", "torch", 12.25, 0.125, 2, smallest_fault=0.3, blind_part=0.5),
+        agreement("layer 1 dW", "a_longer_name_than_most_others_have", 3.0, 1.5, 7),
+        agreement("layer 1 db", "torch", 2.5e7, 0.5, 2, smallest_fault=3e-3),
+        agreement("layer 1 db", "a_longer_name_than_most_others_have", 1.0, 0.0, blind_part=1.0),
+    )
+    names = ("numpy", "torch", "a_longer_name_than_most_others_have")
+    report = Report(names, "float32", "native", 128, 20, 1437, 0, agreements, 3e-7)
     assert format_report(report).splitlines() == [
         "native, float32: 20 steps of up to 128 of 1437 examples, seed 0",
         "",
-        "                              torch  a_longer_name_than_most",
-        "                     ulps  of bound           ulps  of bound",
-        "loss                  1.0   2.5e-03            0.0   0.0e+00",
-        "layer 1 dW           12.2   1.2e-01            3.0   1.5e+00",
+        "layer by layer, float32",
+        "                                           torch  a_longer_name_than_most_others_have",
+        "                        ulps  of bound      sees             ulps  of bound      sees",
+        "loss                     1.0   1.2e+00   2.0e-06                                    -",
         "",
-        "beyond the bound: a_longer_name_than_most, layer 1 dW, step 7: 1.5 times what rounding "
-        "can make it differ from numpy",
+        "whole step, float32",
+        "                                           torch  a_longer_name_than_most_others_have",
+        "                        ulps  of bound      sees             ulps  of bound      sees",
+        "loss                     1.0   2.5e-03   2.0e-06              0.0   0.0e+00   2.0e-06",
+        "layer 1 dW              12.2   1.2e-01   3.0e-01              3.0   1.5e+00   2.0e-06",
+        "layer 1 db           2.5e+07   5.0e-01   3.0e-03              1.0   0.0e+00     blind",
+        "",
+        "layer by layer, float32: sees relative faults from 2.0e-06 on (loss)",
+        "whole step, float32: sees relative faults from 2.0e-06 on (loss); blind to most of "
+        "layer 1 dW; blind to layer 1 db",
+        "layer by layer: roundings of mean zero exceed a bound with a probability of at most "
+        "3.0e-07",
+        "whole step, float64: not on torch, a_longer_name_than_most_others_have, for want of "
+        "float64",
+        "blind: rounding could explain faults as large as the values themselves",
+        "",
+        "beyond the bound: torch, loss, layer by layer in float32, step 1: 1.25 times what "
+        "rounding can make it differ from numpy; improbable, but within the worst case",
+        "beyond the bound: a_longer_name_than_most_others_have, layer 1 dW, whole step in float32, "
+        "step 7: 1.5 times what rounding can make it differ from numpy",
     ]
     assert report.to_dict()["passes"] is False
 
 
-def test_infinite_parts_are_null_in_json() -> None:
+def test_many_blind_tensors_are_counted() -> None:
+    blind = [
+        agreement(f"layer {n} dW", "b", 0.0, 0.0, smallest_fault=math.inf, blind_part=1.0)
+        for n in range(1, 6)
+    ]
     report = Report(
-        ("a", "b"), "float32", "native", 1, 1, 1, 0, (Agreement("loss", "b", 1.0, math.inf, 1),)
+        ("a", "b"), "float32", "native", 1, 1, 1, 0, (agreement("loss", "b", 0.0, 0.0), *blind)
     )
-    assert report.to_dict()["agreements"][0]["part_of_bound"] is None
+    assert (
+        "whole step, float32: sees relative faults from 2.0e-06 on (loss); blind to 5 of 6 tensors"
+        in (format_report(report).splitlines())
+    )
+    assert report.passes
+
+
+def test_infinite_numbers_are_null_in_json() -> None:
+    infinite = agreement("loss", "b", math.inf, math.inf, smallest_fault=math.inf)
+    report = Report(("a", "b"), "float32", "native", 1, 1, 1, 0, (infinite,))
+    (found,) = report.to_dict()["agreements"]
+    for name in ("ulps", "part_of_bound", "part_of_worst_case", "smallest_fault"):
+        assert found[name] is None
     assert not report.passes

@@ -1,0 +1,182 @@
+"""The judge who asks for agreement within bounds of rounding errors.
+
+The bounds are derived in `bounded.py` and `namespace.py`; what runs in units of its own is cut out
+in `units.py`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import NamedTuple
+
+import numpy as np
+
+from pluggable_mlp.arithmetic import Native
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.consistency.bounded import Bounded, exact
+from pluggable_mlp.consistency.bounds import difference_in_ulps, part_of_bound, sharpness
+from pluggable_mlp.consistency.namespace import BoundedNamespace
+from pluggable_mlp.consistency.report import LAYER_BY_LAYER, WHOLE_STEP, Agreement, Report
+from pluggable_mlp.consistency.sides import Side
+from pluggable_mlp.consistency.units import Unit, map_nested, units_of_step, whole_step
+from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.training.batches import Batch
+from pluggable_mlp.training.steps import Model
+
+__all__ = ["BoundJudge"]
+
+# Layer by layer a right sum exceeds its bound with a probability of 2 exp(-8^2 / 2) = 2.5e-14.
+_DEVIATIONS = 8.0
+
+Tensors = dict[str, Array]
+Bounds = dict[str, Bounded]
+
+
+class _Check(NamedTuple):
+    """What results are held to.
+
+    Attributes
+    ----------
+    name : str
+        Of the check.
+    step : int
+        From 1.
+    bounds : dict of Bounded
+        Of each tensor: of the worst case, unless `worst_case` is given.
+    before : dict of arrays
+        What a step has changed some tensors from.
+    worst_case : callable, optional
+        Returns the bounds of the worst case, where `bounds` are only probable.
+    """
+
+    name: str
+    step: int
+    bounds: Bounds
+    before: Tensors
+    worst_case: Callable[[], Bounds] | None = None
+
+
+class BoundJudge:
+    """Holds all that a step makes to bounds, every step starting alike on all sides.
+
+    Each step is taken three times, from the model of the reference:
+
+    - layer by layer in the dtype, from the values that NumPy finds on the way: held to bounds
+      that a right sum exceeds with a probability of `Precision.improbability`;
+    - as a whole in float64, unless that is the dtype, where the devices have it: held to the
+      worst case, which is small there for most networks;
+    - as a whole in the dtype, every side on its own batch: held to the worst case.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+    """
+
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
+        self._probable = BoundedNamespace(dtype, _DEVIATIONS)
+        self._improbability = 0.0
+        self._found: dict[tuple[str, ...], Agreement] = {}
+
+    def step(self, number: int, sides: Sequence[Side], batches: Sequence[Batch]) -> None:
+        """See `Judge.step`."""
+        reference, *others = sides
+        arrays = map_nested(reference.backend.to_numpy, reference.model.arrays)
+        numbers = reference.model.state.numbers
+        on_host = [
+            map_nested(side.backend.to_numpy, batch)
+            for side, batch in zip(sides, batches, strict=True)
+        ]
+        self._judge_batches(number, sides, on_host)
+
+        place = TrainingStep(reference.seed, number - 1)
+        about = reference.mlp, reference.optimizer, arrays, numbers, on_host[0], place
+        for unit in units_of_step(*about):
+            worst_case = cache(partial(_bounds, unit, BoundedNamespace(self._dtype)))
+            bounds = _bounds(unit, self._probable)
+            check = _Check(LAYER_BY_LAYER, number, bounds, unit.before, worst_case)
+            self._judge_unit(check, unit, sides)
+        self._improbability = (
+            self._probable.sums * len(sides) * self._probable.precision.improbability
+        )
+
+        whole = whole_step(*about)
+        if self._dtype != "float64" and reference.has_float64:
+            wide = whole.in_float64()
+            bounds = _bounds(wide, BoundedNamespace("float64"))
+            check = _Check(WHOLE_STEP, number, bounds, wide.before)
+            self._judge_unit(check, wide, [side for side in sides if side.has_float64])
+
+        bounds = _bounds(whole, BoundedNamespace(self._dtype))
+        check = _Check(WHOLE_STEP, number, bounds, whole.before)
+        expected = reference.step(batches[0], number)
+        for side, batch in zip(others, batches[1:], strict=True):
+            side.model = Model.of(map_nested(side.backend.asarray, arrays), numbers)
+            self._judge(check, side.name, expected, side.step(batch, number))
+
+    def complete(self, report: Report) -> Report:
+        """See `Judge.complete`."""
+        found = tuple(self._found.values())
+        return replace(report, agreements=found, improbability=self._improbability)
+
+    def _judge_batches(self, number: int, sides: Sequence[Side], on_host: Sequence[Batch]) -> None:
+        """Hold the batches to the reference's: nothing is rounded there."""
+        names = ("inputs", "targets", "weights")
+        expected, *results = (
+            {name: x for name, x in zip(names, batch, strict=True) if x is not None}
+            for batch in on_host
+        )
+        bounds = {name: exact(x, self._probable.precision) for name, x in expected.items()}
+        check = _Check(LAYER_BY_LAYER, number, bounds, {})
+        for side, result in zip(sides[1:], results, strict=True):
+            self._judge(check, side.name, expected, result)
+
+    def _judge_unit(self, check: _Check, unit: Unit, sides: Sequence[Side]) -> None:
+        """Run the unit on all sides, and hold the others to the first."""
+        expected, *results = (side.run(unit) for side in sides)
+        for side, result in zip(sides[1:], results, strict=True):
+            self._judge(check, side.name, expected, result)
+
+    def _judge(self, check: _Check, name: str, expected: Tensors, result: Tensors) -> None:
+        """Note how far each tensor of the side of that name is from what is expected."""
+        for tensor, bounded in check.bounds.items():
+            pair = expected[tensor], result[tensor]
+            part = part_of_bound(*pair, bounded)
+            part_of_worst: float | None = part
+            if check.worst_case is not None:
+                part_of_worst = (
+                    part_of_bound(*pair, check.worst_case()[tensor]) if part > 1.0 else None
+                )
+            smallest_fault, blind_part = sharpness(*pair, bounded, check.before.get(tensor, 0.0))
+            self._add(
+                Agreement(
+                    check=check.name,
+                    dtype=bounded.dtype.name,
+                    tensor=tensor,
+                    backend=name,
+                    ulps=difference_in_ulps(*pair),
+                    part_of_bound=part,
+                    part_of_worst_case=part_of_worst,
+                    step=check.step,
+                    smallest_fault=smallest_fault,
+                    blind_part=blind_part,
+                )
+            )
+
+    def _add(self, new: Agreement) -> None:
+        """Keep the worst step, the most ulps of any, and what the sharpest step would show."""
+        key = new.check, new.dtype, new.tensor, new.backend
+        old = self._found.get(key, new)
+        self._found[key] = replace(
+            max(old, new, key=lambda one: one.part_of_bound),
+            ulps=max(old.ulps, new.ulps),
+            smallest_fault=min(old.smallest_fault, new.smallest_fault),
+            blind_part=min(old.blind_part, new.blind_part),
+        )
+
+
+def _bounds(unit: Unit, namespace: BoundedNamespace) -> Bounds:
+    """Return what the unit makes with the bounds of its errors."""
+    # Where a bound overflows nothing is known of the result: the bound is infinite then.
+    with np.errstate(all="ignore"):
+        return unit.run(namespace.asarray, Native(namespace))

@@ -1,0 +1,246 @@
+"""A training step as a whole, and in units that run by themselves from given values.
+
+A unit is a layer, forth and back, the loss, or the optimizer's rule.  Every backend runs it from
+the same arrays: those that meet it within a step on the host.  So no rounding error of one unit
+reaches the next, and what two backends may differ by does not grow with the depth of the network.
+What is made of the results is decided in `bound_judge.py`.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import array_api_compat.numpy as numpy_namespace
+import numpy as np
+
+from pluggable_mlp.arithmetic import Arithmetic, Native
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.network.layers import Activate, Backward, Layer, TrainingStep
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.training.batches import Batch
+from pluggable_mlp.training.optimizers import GradientSteps, Numbers
+from pluggable_mlp.training.steps import Model, ModelArrays
+from pluggable_mlp.training.trees import Tree, merge
+
+__all__ = ["Unit", "descend", "map_nested", "named", "named_tensors", "units_of_step", "whole_step"]
+
+Tensors = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A computation with what it is given, to be run on any library.
+
+    Parameters
+    ----------
+    compute : callable (arithmetic, given) -> dict of arrays
+        What it makes, by the names that a report gives them.
+    given : arrays in dicts, lists and tuples, or None
+        On the host.
+    before : dict of arrays
+        What some of these tensors were before the step, by the same names: the parameters.
+    """
+
+    compute: Callable[[Arithmetic, Any], Tensors]
+    given: Any
+    before: Tensors = field(default_factory=dict)
+
+    def run(self, asarray: Callable[[Array], Array], arithmetic: Arithmetic) -> Tensors:
+        """Return what it makes on the library whose `asarray` and arithmetic these are."""
+        return self.compute(arithmetic, map_nested(asarray, self.given))
+
+    def in_float64(self) -> "Unit":
+        """Return the same computation from the same numbers as float64."""
+        widened = map_nested(_widened, self.given)
+        return Unit(self.compute, widened, {name: _widened(x) for name, x in self.before.items()})
+
+
+def _widened(array: Array) -> Array:
+    return array.astype(np.float64) if np.isdtype(array.dtype, "real floating") else array
+
+
+def map_nested(function: Callable[[Array], Array], nested: Any) -> Any:
+    """Return the nested dicts, lists and tuples with function(array) for each array in them."""
+    if isinstance(nested, dict):
+        return {name: map_nested(function, of) for name, of in nested.items()}
+    if isinstance(nested, list | tuple):
+        return type(nested)(map_nested(function, of) for of in nested)
+    return None if nested is None else function(nested)
+
+
+def descend(
+    mlp: MLP,
+    optimizer: GradientSteps,
+    model: Model,
+    batch: Batch,
+    arithmetic: Arithmetic,
+    step: TrainingStep,
+) -> tuple[Array, Tree, Model]:
+    """Take a training step; return the loss and its gradients, too."""
+    x, targets, weights = batch
+    parameters = merge(model.trained, model.statistics)
+    loss, gradients, measured = mlp.take_step(parameters, x, targets, arithmetic, step, weights)
+    trained, state = optimizer.update(gradients, model.state, model.trained, arithmetic)
+    return loss, gradients, Model(trained, merge(model.statistics, measured), state)
+
+
+def whole_step(
+    mlp: MLP,
+    optimizer: GradientSteps,
+    arrays: ModelArrays,
+    numbers: Numbers,
+    batch: Batch,
+    step: TrainingStep,
+) -> Unit:
+    """Return the step from these arrays of the model, on the host, as one unit."""
+
+    def compute(arithmetic: Arithmetic, given: Any) -> Tensors:
+        arrays, batch = given
+        model = Model.of(arrays, numbers)
+        return named_tensors(*descend(mlp, optimizer, model, batch, arithmetic, step))
+
+    return Unit(compute, (arrays, batch), _named_model(Model.of(arrays, numbers)))
+
+
+def units_of_step(
+    mlp: MLP,
+    optimizer: GradientSteps,
+    arrays: ModelArrays,
+    numbers: Numbers,
+    batch: Batch,
+    step: TrainingStep,
+) -> list[Unit]:
+    """Return the units of that step: the layers from the first to the last, the loss, the update.
+
+    What each is given is computed by NumPy, in the dtype of the arrays.
+    """
+    witness = copy(mlp)
+    layers = tuple(_WitnessedLayer(layer) for layer in mlp.layers)
+    objective = _WitnessedLoss(mlp.objective)
+    for name, stand_in in (("layers", layers), ("objective", objective)):
+        object.__setattr__(witness, name, stand_in)
+    model = Model.of(arrays, numbers)
+    with np.errstate(all="ignore"):  # of values that the comparison will show
+        _, gradients, _ = descend(witness, optimizer, model, batch, Native(numpy_namespace), step)
+    units = [
+        Unit(_layer(layer.layer, label, layer.with_dx, step), layer.given)
+        for layer, label in zip(layers, _labels(mlp), strict=True)
+    ]
+    units.append(Unit(_loss(mlp), objective.given))
+    given = (model.trained, model.state.trees, gradients)
+    return [*units, Unit(_update(optimizer, numbers), given, _named_model(model))]
+
+
+class _WitnessedLayer:
+    """A layer that keeps what it is given, forth and back, within a step."""
+
+    given: Any
+    with_dx: bool
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.layer, name)
+
+    def forward(
+        self,
+        parameters: dict[str, Array],
+        x: Any,
+        arithmetic: Arithmetic,
+        step: TrainingStep | None = None,
+    ) -> tuple[Array, Backward]:
+        y, backward = self.layer.forward(parameters, x, arithmetic, step)
+
+        def witnessed(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+            self.given, self.with_dx = (parameters, x, dy), with_dx
+            return backward(dy, with_dx=with_dx)
+
+        return y, witnessed
+
+
+class _WitnessedLoss:
+    """A loss that keeps what it is given."""
+
+    given: Any
+
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+
+    def __call__(self, arithmetic: Arithmetic, *given: Any) -> tuple[Array, Array]:
+        self.given = given
+        loss: tuple[Array, Array] = self.loss(arithmetic, *given)
+        return loss
+
+
+def _labels(mlp: MLP) -> list[str]:
+    """Return a name for each layer: "layer 2" for one with parameters, "activation 1", …"""
+    counts: Counter[str] = Counter()
+    labels = []
+    for layer in mlp.layers:
+        kind = "activation" if isinstance(layer, Activate) else type(layer).__name__.lower()
+        kind = "layer" if layer.shapes() else kind
+        counts[kind] += 1
+        labels.append(f"{kind} {counts[kind]}")
+    return labels
+
+
+def _layer(
+    layer: Layer, label: str, with_dx: bool, step: TrainingStep
+) -> Callable[[Arithmetic, Any], Tensors]:
+    def compute(arithmetic: Arithmetic, given: Any) -> Tensors:
+        parameters, x, dy = given
+        y, backward = layer.forward(parameters, x, arithmetic, step)
+        dx, others = backward(dy, with_dx=with_dx)
+        tensors = {f"{label} y": y} | ({f"{label} dx": dx} if with_dx else {})
+        for name, array in others.items():
+            tensors[f"{label} {'' if name in layer.statistics else 'd'}{name}"] = array
+        return tensors
+
+    return compute
+
+
+def _loss(mlp: MLP) -> Callable[[Arithmetic, Any], Tensors]:
+    def compute(arithmetic: Arithmetic, given: Any) -> Tensors:
+        loss, dz = mlp.objective(arithmetic, *given)
+        return {"loss": loss, "dz": dz}
+
+    return compute
+
+
+def _update(optimizer: GradientSteps, numbers: Numbers) -> Callable[[Arithmetic, Any], Tensors]:
+    coefficients, _ = optimizer.advance(numbers)
+
+    def compute(arithmetic: Arithmetic, given: Any) -> Tensors:
+        trained, trees, gradients = given
+        trained, trees = optimizer.apply(coefficients, gradients, trees, trained, arithmetic)
+        return _named_trees(trained, trees)
+
+    return compute
+
+
+def named_tensors(loss: Array, gradients: Tree, model: Model) -> Tensors:
+    """Return what a step makes, by name: "loss", "layer 1 dW", "layer 1 W", …"""
+    return {"loss": loss, **named(gradients, "d"), **_named_model(model)}
+
+
+def _named_model(model: Model) -> Tensors:
+    return _named_trees(merge(model.trained, model.statistics), model.state.trees)
+
+
+def _named_trees(parameters: Tree, trees: dict[str, Tree]) -> Tensors:
+    tensors = named(parameters)
+    for slot, tree in trees.items():
+        tensors |= {f"{name} {slot}": array for name, array in named(tree).items()}
+    return tensors
+
+
+def named(tree: Tree, prefix: str = "") -> Tensors:
+    """Return the arrays by their layer, counted from 1, and their name: "layer 1 dW"."""
+    return {
+        f"layer {number} {prefix}{name}": array
+        for number, layer in enumerate(tree, 1)
+        for name, array in layer.items()
+    }

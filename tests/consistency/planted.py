@@ -1,0 +1,307 @@
+"""Networks, and backends with one fault each: NumPy, but for a function of its namespace, or for
+a gradient, a running statistic or a parameter on its way out of a layer or of the optimizer.
+
+A fault is in one dtype alone, as faults of libraries mostly are: the comparison cannot rely on
+the other one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat.numpy
+import numpy as np
+
+from pluggable_mlp import MLP
+from pluggable_mlp.backends.numpy import NumpyBackend
+from pluggable_mlp.training.optimizers import GradientSteps
+from pluggable_mlp.training.optimizers.transforms import Transform
+
+__all__ = [
+    "NETWORKS",
+    "Network",
+    "OtherBackend",
+    "WatchedRule",
+    "faulty_backends",
+    "right_backends",
+    "watched",
+]
+
+
+class Replaced:
+    """NumPy's namespace with some functions replaced."""
+
+    def __init__(self, **functions: Any) -> None:
+        self.__dict__.update(functions)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(array_api_compat.numpy, name)
+
+
+class OtherBackend(NumpyBackend):
+    """NumPy on a namespace that is not NumPy's."""
+
+    name = "other"
+
+    def __init__(self, name: str = "other", **functions: Any) -> None:
+        super().__init__()
+        self.name = name
+        self.xp = Replaced(**functions)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and what it is trained on: pixels, or standardised floats."""
+
+    hidden: tuple[int, ...]
+    activation: str
+    inputs: int = 784
+    norm: str | None = None
+    pixels: bool = True
+
+    def mlp(self, dropout: float = 0.0) -> MLP:
+        sizes = [self.inputs, *self.hidden, 10]
+        return MLP(sizes, activation=self.activation, norm=self.norm, dropout=dropout)
+
+    def data(self, examples: int = 160) -> dict[str, Any]:
+        """Return the arguments of `compare`: of the pixels a fifth is lit, of the border none."""
+        rng = np.random.default_rng(self.inputs)
+        shape = examples, self.inputs
+        labels = rng.integers(0, 10, size=examples)
+        if not self.pixels:
+            return {"inputs": rng.normal(size=shape), "labels": labels}
+        lit = rng.random(shape) < 0.2
+        lit[:, : self.inputs // 10] = False
+        pixels = np.where(lit, rng.integers(1, 256, size=shape), 0).astype(np.uint8)
+        return {"inputs": pixels, "labels": labels, "scale": 1 / 256}
+
+
+NETWORKS = {
+    "64-100-10 sigmoid": Network((100,), "sigmoid", inputs=64),
+    "784-100-10 sigmoid": Network((100,), "sigmoid"),
+    "784-512-10 relu": Network((512,), "relu"),
+    "784-256-128-10 gelu": Network((256, 128), "gelu"),
+    "784-64x4-10 silu": Network((64,) * 4, "silu"),
+    "784-100x3-10 relu": Network((100,) * 3, "relu"),
+    "784-32x8-10 relu": Network((32,) * 8, "relu"),
+    "784-100-100-10 relu, batch norm": Network((100, 100), "relu", norm="batch"),
+    "784-64x4-10 relu, layer norm": Network((64,) * 4, "relu", norm="layer"),
+    "784-100-10 tanh, floats": Network((100,), "tanh", pixels=False),
+}
+
+
+# Faults of a function of the namespace: they take the right function and return the faulty one.
+
+
+def _rounded(bits: int) -> Callable[[Any], Any]:
+    def rounded(x: Any) -> Any:
+        fraction, exponent = np.frexp(x)
+        return np.ldexp(np.round(fraction * 2.0**bits) / 2.0**bits, exponent).astype(x.dtype)
+
+    return rounded
+
+
+def _of_rounded(bits: int) -> Any:
+    """Return products of entries rounded to so many bits, as tensor cores make them."""
+    rounded = _rounded(bits)
+    return lambda matmul: lambda a, b: matmul(rounded(a), rounded(b))
+
+
+def _accumulated_in_float16(matmul: Any) -> Any:
+    def product(a: Any, b: Any) -> Any:
+        total = np.float16(0.0)
+        for i in range(0, a.shape[-1], 16):
+            block = matmul(a[..., i : i + 16], b[..., i : i + 16, :])
+            total = (total + block).astype(np.float16)
+        return total.astype(a.dtype)
+
+    return product
+
+
+def _in_float32(matmul: Any) -> Any:
+    return lambda a, b: matmul(a.astype("float32"), b.astype("float32")).astype(a.dtype)
+
+
+def _without_last_term(matmul: Any) -> Any:
+    return lambda a, b: matmul(a[..., :-1], b[..., :-1, :])
+
+
+def _without_last_example(add: Any) -> Any:
+    def summed(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+        return add(x[:-1] if axis == -2 else x, axis=axis, keepdims=keepdims)
+
+    return summed
+
+
+def _mean_for_sum(add: Any) -> Any:
+    return lambda x, *, axis=None, keepdims=False: np.mean(x, axis=axis, keepdims=keepdims)
+
+
+def _times(factor: float) -> Any:
+    return lambda function: lambda x: function(x) * factor
+
+
+FUNCTIONS: dict[str, tuple[str, Any]] = {
+    "TF32 products": ("matmul", _of_rounded(11)),
+    "bfloat16 products": ("matmul", _of_rounded(8)),
+    "products accumulated in float16": ("matmul", _accumulated_in_float16),
+    "products without their last term": ("matmul", _without_last_term),
+    "bias gradients without the last example": ("sum", _without_last_example),
+    "mean for sum": ("sum", _mean_for_sum),
+    "exp wrong by 1 %": ("exp", _times(1.01)),
+    "exp wrong by 0.01 %": ("exp", _times(1.0001)),
+}
+
+
+def _swapped(g: Any) -> Any:
+    """Swap two columns, or two elements of a bias: the largest and the smallest."""
+    sizes = np.linalg.norm(np.reshape(g, (-1, g.shape[-1])), axis=0)
+    order = np.arange(g.shape[-1])
+    order[[np.argmax(sizes), np.argmin(sizes)]] = order[[np.argmin(sizes), np.argmax(sizes)]]
+    return g[..., order]
+
+
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "wrong by 1 %": lambda g: g * 1.01,
+    "wrong by 0.01 %": lambda g: g * 1.0001,
+    "doubled": lambda g: g + g,
+    "negated": lambda g: -g,
+    "zeroed": np.zeros_like,
+    "with two columns swapped": _swapped,
+}
+
+
+def _in_dtype(dtype: str, faulty: Any, right: Any) -> Any:
+    """Return the function that is faulty for arrays of that dtype, and right for others."""
+    return lambda x, *args, **kwargs: (faulty if x.dtype == dtype else right)(x, *args, **kwargs)
+
+
+class WatchedLayer:
+    """A layer that lets a namespace spoil what its backward makes: `xp.spoil(name, gradient)`."""
+
+    def __init__(self, layer: Any, number: int) -> None:
+        self.layer, self.number = layer, number
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.layer, name)
+
+    def forward(self, parameters: Any, x: Any, arithmetic: Any, step: Any = None) -> Any:
+        y, backward = self.layer.forward(parameters, x, arithmetic, step)
+        spoil = getattr(arithmetic.xp, "spoil", None)
+        if spoil is None:
+            return y, backward
+
+        def spoilt(dy: Any, *, with_dx: bool = True) -> Any:
+            dx, gradients = backward(dy, with_dx=with_dx)
+            for name, g in gradients.items():
+                prefix = "" if name in self.layer.statistics else "d"
+                gradients[name] = spoil(f"layer {self.number} {prefix}{name}", g)
+            return (spoil(f"layer {self.number} dx", dx) if with_dx else None), gradients
+
+        return y, spoilt
+
+
+class WatchedRule(Transform):
+    """An optimizer that lets a namespace spoil the parameters: `xp.spoil(name, parameter)`."""
+
+    def __init__(self, optimizer: GradientSteps) -> None:
+        self.optimizer = optimizer
+
+    def apply_scaled(
+        self, coefficients: Any, gradients: Any, trees: Any, parameters: Any, arithmetic: Any
+    ) -> Any:
+        parameters, trees = self.optimizer.apply(
+            coefficients, gradients, trees, parameters, arithmetic
+        )
+        spoil = getattr(arithmetic.xp, "spoil", lambda name, array: array)
+        spoilt = [
+            {name: spoil(f"layer {number} {name}", array) for name, array in layer.items()}
+            for number, layer in enumerate(parameters, 1)
+        ]
+        return spoilt, trees
+
+
+def watched(mlp: MLP) -> MLP:
+    """Return the network whose layers with parameters a namespace can spoil."""
+    number, layers = 0, []
+    for layer in mlp.layers:
+        number += bool(layer.shapes())
+        layers.append(WatchedLayer(layer, number) if layer.shapes() else layer)
+    object.__setattr__(mlp, "layers", tuple(layers))
+    return mlp
+
+
+def faulty_backends(mlp: MLP, dtype: str) -> dict[str, tuple[OtherBackend, str | None]]:
+    """Return backends by the name of their fault, each with the tensor that is wrong, if one is.
+
+    The faults are in computations of that dtype.
+    """
+    faulty: dict[str, tuple[OtherBackend, str | None]] = {}
+    functions = dict(FUNCTIONS)
+    if dtype == "float64":
+        functions["float32 products"] = ("matmul", _in_float32)
+    for fault, (name, spoil) in functions.items():
+        right = getattr(array_api_compat.numpy, name)
+        replaced = {name: _in_dtype(dtype, spoil(right), right)}
+        faulty[fault] = OtherBackend(fault, **replaced), None
+    gradients, updated = _tensors(mlp)
+    for kind, change in CHANGES.items():
+        faulty[f"all gradients {kind}"] = (
+            OtherBackend(spoil=_spoiler(dtype, gradients, change)),
+            None,
+        )
+        for tensor in [*gradients, *(updated if "wrong" in kind else [])]:
+            faulty[f"{tensor} {kind}"] = (
+                OtherBackend(spoil=_spoiler(dtype, [tensor], change)),
+                tensor,
+            )
+    for name, (backend, _) in faulty.items():
+        backend.name = name
+    return faulty
+
+
+def right_backends() -> list[OtherBackend]:
+    """Return backends that add in other orders than NumPy, all of them rightly."""
+    matmul, add = array_api_compat.numpy.matmul, array_api_compat.numpy.sum
+
+    def one_by_one(a: Any, b: Any) -> Any:
+        total = a[..., :1] * b[..., :1, :]
+        for i in range(1, a.shape[-1]):
+            total = total + a[..., i : i + 1] * b[..., i : i + 1, :]
+        return total
+
+    def extended(function: Any) -> Any:
+        def rounded_once(x: Any, *args: Any, **kwargs: Any) -> Any:
+            more = [array.astype(np.longdouble) for array in (x, *args)]
+            return function(*more, **kwargs).astype(x.dtype)
+
+        return rounded_once
+
+    def running_sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+        total = np.add.accumulate(np.reshape(x, (-1,)) if axis is None else x, axis=axis or 0)
+        last = np.take(total, [-1], axis=axis or 0)
+        return last if keepdims else np.squeeze(last, axis=axis or 0)
+
+    return [
+        OtherBackend("one by one", matmul=one_by_one, sum=running_sum),
+        OtherBackend("reversed", matmul=lambda a, b: matmul(a[..., ::-1], b[..., ::-1, :])),
+        OtherBackend("in extended precision", matmul=extended(matmul), sum=extended(add)),
+    ]
+
+
+def _tensors(mlp: MLP) -> tuple[list[str], list[str]]:
+    """Return the names of the gradients, dx among them, and of what a step changes."""
+    gradients, updated = [], []
+    for number, layer in enumerate((layer for layer in mlp.layers if layer.shapes()), 1):
+        updated += [f"layer {number} {name}" for name in layer.shapes()]
+        trained = [name for name in layer.shapes() if name not in layer.statistics]
+        gradients += [f"layer {number} d{name}" for name in trained]
+        gradients += [f"layer {number} dx"] if number > 1 else []
+    return gradients, updated
+
+
+def _spoiler(dtype: str, which: list[str], change: Callable[[Any], Any]) -> Any:
+    def spoil(tensor: str, array: Any) -> Any:
+        return change(array) if tensor in which and array.dtype == dtype else array
+
+    return spoil

@@ -1,0 +1,124 @@
+"""Is every fault seen that a library or a line of code could have?  And no backend accused?"""
+
+from typing import Any
+
+import pytest
+
+from pluggable_mlp import SGD
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.consistency import Report, compare
+from pluggable_mlp.training.optimizers import OPTIMIZERS, GradientSteps, make_optimizer
+from tests.consistency.libraries import NUMPY
+from tests.consistency.planted import (
+    NETWORKS,
+    Network,
+    OtherBackend,
+    WatchedRule,
+    faulty_backends,
+    right_backends,
+    watched,
+)
+
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+SMALL = "64-100-10 sigmoid"
+ALL_NETWORKS = pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(network, id=name, marks=[] if name == SMALL else pytest.mark.slow)
+        for name, network in NETWORKS.items()
+    ],
+)
+
+
+@DTYPES
+@ALL_NETWORKS
+def test_every_fault_is_seen(network: Network, dtype: str) -> None:
+    """All the faulty backends in one comparison, each of them to be named for what is wrong."""
+    mlp, optimizer = watched(network.mlp()), WatchedRule(SGD())
+    faulty = faulty_backends(mlp, dtype)
+    backends = [NUMPY, *(backend for backend, _ in faulty.values())]
+    report = compare(backends, mlp, **network.data(), optimizer=optimizer, dtype=dtype, steps=2)
+    found = beyond(report)
+    # The gradient of a bias before batch normalization is 0: wrong by some factor it still is.
+    zeros = {f"layer {n} db" for n in (1, 3)} if network.norm == "batch" else set()
+    assert blind_layer_by_layer(report) == zeros
+    missed = {fault for fault, (_, tensor) in faulty.items() if tensor not in zeros}
+    missed -= {backend for backend, _ in found}
+    assert not missed
+    wrong = {(fault, tensor) for fault, (_, tensor) in faulty.items() if tensor} - found
+    assert {tensor for _, tensor in wrong} <= zeros
+
+
+@ALL_NETWORKS
+@DTYPES
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+def test_no_backend_is_accused(
+    network: Network, dtype: str, dropout: float, backend: Backend
+) -> None:
+    report = compare([NUMPY, backend], network.mlp(dropout), **network.data(), dtype=dtype, steps=3)
+    assert not beyond(report)
+    assert 0.0 < report.improbability < 1e-6
+
+
+@DTYPES
+@ALL_NETWORKS
+def test_no_order_of_the_additions_is_accused(network: Network, dtype: str) -> None:
+    mlp, orders = network.mlp(), right_backends()
+    report = compare([NUMPY, *orders], mlp, **network.data(), dtype=dtype, steps=2)
+    assert not beyond(report)
+    others = {one.backend for one in report.agreements if one.ulps > 0.0}
+    assert len(others) == len(orders)
+
+
+RULES: dict[str, dict[str, Any]] = {
+    "sgd": {},
+    "sgd, momentum": {"momentum": 0.9, "nesterov": True},
+    "rmsprop": {},
+    "adam": {},
+    "adamw": {},
+    "lion": {},
+    "muon": {},
+    "sgd, all transforms": {"weight_decay": 0.1, "l1": 0.01, "clip_norm": 0.1, "average": 0.9},
+}
+
+
+@DTYPES
+@pytest.mark.parametrize("name", RULES)
+def test_every_optimizers_rule_is_compared(name: str, dtype: str, backend: Backend) -> None:
+    """From common gradients: no backend is accused, and parameters wrong by 0.01 % are seen."""
+    optimizer = make_optimizer(name.partition(",")[0], **RULES[name])
+    assert isinstance(optimizer, GradientSteps)
+    network = NETWORKS[SMALL]
+    wrong = OtherBackend("wrong", spoil=lambda tensor, array: array * 1.0001)
+    report = compare(
+        [NUMPY, backend, wrong],
+        network.mlp(),
+        **network.data(),
+        dtype=dtype,
+        optimizer=WatchedRule(optimizer),
+        steps=3,
+    )
+    trained = {f"layer {number} {key}" for number in (1, 2) for key in "Wb"}
+    assert beyond(report) == {("wrong", tensor) for tensor in trained}
+    # What the optimizer remembers is compared, too.
+    slots = optimizer.init(network.mlp().initialize(seed=0, backend=NUMPY)).trees
+    remembered = {f"layer 2 b {slot}" for slot in slots if slot != "momentum"}
+    assert remembered <= {one.tensor for one in report.agreements}
+
+
+def test_all_optimizers_are_in_the_table() -> None:
+    assert {name.partition(",")[0] for name in RULES} == OPTIMIZERS.keys() - {"lbfgs"}
+
+
+def beyond(report: Report) -> set[tuple[str, str]]:
+    """Return (backend, tensor) wherever a bound is exceeded."""
+    return {(one.backend, one.tensor) for one in report.agreements if one.part_of_bound > 1.0}
+
+
+def blind_layer_by_layer(report: Report) -> set[str]:
+    """Return the tensors of which a check of single layers sees less than a half."""
+    return {
+        one.tensor
+        for one in report.agreements
+        if one.check == "layer by layer" and one.blind_part >= 0.5
+    }
