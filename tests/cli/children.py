@@ -3,9 +3,13 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+_LONGEST = 120
+"""Seconds after which a child is killed: a test that waits for its word fails, and goes on."""
 
 
 @contextmanager
@@ -23,8 +27,11 @@ def running(*arguments: object, before: tuple[str, ...] = (), **options: Any) ->
         )
     finally:
         signal.signal(signal.SIGINT, handler)
+    watchdog = threading.Timer(_LONGEST, child.kill)
+    watchdog.start()
     with child:
         try:
             yield child
         finally:
+            watchdog.cancel()
             child.kill()
