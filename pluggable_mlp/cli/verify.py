@@ -10,6 +10,7 @@ from pluggable_mlp.cli.options import BackendOption, path
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
+    from pluggable_mlp.certificates import Difference
     from pluggable_mlp.runs import Run
 
 __all__ = ["verify"]
@@ -30,9 +31,7 @@ def verify(
     A model beside the certificate is held to it, too.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.certificates import check_model, read_certificate, verify_epochs
-    from pluggable_mlp.cli.interrupts import ending_when_asked
-    from pluggable_mlp.cli.progress import training_progress
+    from pluggable_mlp.certificates import check_model, read_certificate
 
     path = run / "certificate.json" if run.is_dir() else run
     certificate, settings = read_certificate(path)
@@ -48,12 +47,7 @@ def verify(
             f"versions alone, {certificate['made_on']}.",
             err=True,
         )
-    difference = None
-    total = len(certificate["epochs"]) * again.training_examples
-    with ending_when_asked() as request, training_progress(total, request) as on_batch:
-        for difference in verify_epochs(certificate, again, on_batch):
-            if difference is not None:
-                break
+    difference = _first_difference(certificate, again)
     here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
         typer.echo(
@@ -79,3 +73,15 @@ def _repeated(settings: Settings, data: str | None, backend: Any) -> "Run":
         return Run(settings, backend)
     except DataError as error:
         raise error.or_else("say with --data where they are") from None
+
+
+def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | None":
+    """Train with a progress bar, to the end or to the first departure from the certificate."""
+    from pluggable_mlp.certificates import verify_epochs
+    from pluggable_mlp.cli.interrupts import ending_when_asked
+    from pluggable_mlp.cli.progress import training_progress
+
+    total = len(certificate["epochs"]) * run.training_examples
+    with ending_when_asked() as request, training_progress(total, request) as on_batch:
+        found = verify_epochs(certificate, run, on_batch)
+        return next((difference for difference in found if difference is not None), None)

@@ -1,0 +1,30 @@
+"""Settings: what is kept of them says what holds, and gives the same optimizer again."""
+
+import pytest
+
+from pluggable_mlp.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("given", "rate", "decay", "clip"),
+    [
+        ({"optimizer": "sgd"}, 0.1, None, None),
+        ({"optimizer": "rmsprop"}, 0.001, None, None),
+        ({"optimizer": "adam", "weight_decay": 0.5}, 0.001, 0.5, None),
+        ({"optimizer": "adamw"}, 0.001, 0.01, None),
+        ({"optimizer": "lion"}, 0.0001, 0.0, None),
+        ({"optimizer": "muon", "clip_norm": 2.0}, 0.001, 0.1, 2.0),
+        ({"optimizer": "lbfgs"}, None, None, None),
+        ({"optimizer": "sgd:learning_rate=0.5,clip_norm=1"}, 0.5, None, 1),
+        ({"optimizer": "adamw:weight_decay=0.2", "learning_rate": 0.3}, 0.3, 0.2, None),
+        ({"optimizer": "adam", "schedule": "cosine", "warmup": 3}, 0.001, None, None),
+    ],
+)
+def test_what_is_kept_holds(given, rate, decay, clip):
+    """By the optimizers' documented defaults; None is for what is not used."""
+    settings = Settings(**given)
+    kept = settings.to_dict()
+    assert (kept["learning_rate"], kept["weight_decay"], kept["clip_norm"]) == (rate, decay, clip)
+    again = Settings.from_dict(kept)
+    assert again.make_optimizer(1000) == settings.make_optimizer(1000)
+    assert again.to_dict() == kept
