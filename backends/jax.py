@@ -14,6 +14,7 @@ from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .jax_compile import CompiledFunction
+from .jax_settings import require_settings
 from .memory import in_words, with_free_memory
 from .transfer import ArrayLibrary
 
@@ -36,6 +37,8 @@ class JaxBackend(ArrayLibrary):
     - `jax_default_matmul_precision` is set to "highest", if nobody has set it.  JAX would
       otherwise round the entries of float32 products to TF32 on NVIDIA GPUs since Ampere, and
       to bfloat16 on TPUs.  On the processor it changes nothing.
+
+    Other settings that change results, or let none be computed, are refused (`check_process`).
     """
 
     name = "jax"
@@ -45,6 +48,7 @@ class JaxBackend(ArrayLibrary):
         jax.config.update("jax_enable_x64", True)
         if jax.config.jax_default_matmul_precision is None:
             jax.config.update("jax_default_matmul_precision", "highest")
+        self.check_process()
         platform, _, index = (device or "").partition(":")
         if not (index or "0").isdecimal():
             raise ValueError(f"device is {device!r}: expected a platform and a number, as 'gpu:0'")
@@ -74,6 +78,10 @@ class JaxBackend(ArrayLibrary):
     ) -> CompiledFunction:
         """See `Compiler.compile`: XLA makes one call of many, each of some microseconds."""
         return CompiledFunction(function, used_up)
+
+    def check_process(self) -> None:
+        """See `ProcessChecker.check_process`."""
+        require_settings(self.name)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""

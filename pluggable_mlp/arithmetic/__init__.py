@@ -54,5 +54,15 @@ def get_arithmetic(name: str, xp: Namespace, run_all: RunAll = one_by_one) -> Ar
 
 
 def arithmetic_of(name: str, backend: Any) -> Arithmetic:
-    """Return the arithmetic of that name for a backend's arrays, on its threads if it has any."""
+    """Return the arithmetic of that name for a backend's arrays, on its threads if it has any.
+
+    Raises
+    ------
+    ValueError
+        If there is no arithmetic of that name.
+    BackendUnavailable
+        If a setting of the backend's library, for the whole process, forbids right results.
+    """
+    if hasattr(backend, "check_process"):
+        backend.check_process()
     return get_arithmetic(name, backend.xp, getattr(backend, "run_all", one_by_one))

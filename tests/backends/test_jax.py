@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from pluggable_mlp import MLP, train
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 
 jax = pytest.importorskip("jax")
@@ -34,6 +36,45 @@ def test_sets_64_bits_and_full_products_unless_the_user_chose(before, after):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
     code = [sys.executable, "-c", SETTINGS.format(before=before)]
     assert subprocess.check_output(code, env=clean, text=True, timeout=120).strip() == after
+
+
+REFUSED = [
+    ("jax_enable_x64", False, "jax_enable_x64 is False, and JAX makes float32 of float64; set it"),
+    ("jax_default_matmul_precision", "BF16_BF16_F32", "'BF16_BF16_F32', and such an algorithm"),
+    ("jax_numpy_dtype_promotion", "strict", "is 'strict', and JAX then refuses"),
+    ("jax_numpy_rank_promotion", "raise", "is 'raise', and JAX then refuses"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), REFUSED)
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_settings_that_change_results_are_refused(name, value, message, arithmetic):
+    """Before a backend is made, but for the one that it sets itself, and before each run."""
+    backend, before = get_backend("jax"), getattr(jax.config, name)
+    x, y, mlp = np.zeros((2, 3)), np.asarray([0, 1]), MLP([3, 2])
+    settings = {"backend": backend, "arithmetic": arithmetic, "epochs": 1}
+    try:
+        jax.config.update(name, value)
+        with pytest.raises(BackendUnavailable, match=message):
+            train(mlp, x, y, **settings)
+        if name != "jax_enable_x64":
+            with pytest.raises(BackendUnavailable, match=message) as caught:
+                get_backend("jax")
+            exec(caught.value.remedy.removeprefix("set it by "), {"jax": jax})
+        else:
+            get_backend("jax")
+    finally:
+        remedied = getattr(jax.config, name)
+        jax.config.update(name, before)
+    assert remedied != value
+    train(mlp, x, y, **settings)
+
+
+def test_a_dot_algorithm_of_one_block_of_code_is_refused_there():
+    backend = get_backend("jax")
+    with jax.default_matmul_precision("BF16_BF16_F32"), pytest.raises(BackendUnavailable):
+        backend.check_process()
+    backend.check_process()
 
 
 @pytest.mark.parametrize("spec", ["jax:cpu", "jax:cpu:0"])

@@ -1,8 +1,15 @@
-"""What is special of PyTorch: its devices."""
+"""What is special of PyTorch: its devices, its gradients, its processor's denormal numbers."""
 
+import json
+
+import array_api_compat.numpy as xp
+import numpy as np
 import pytest
 
+from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.backends import BackendUnavailable, get_backend
+from tests.arithmetic.reproducible.elementary import every_kind
+from tests.recorded_runs import RECORDED, run
 
 torch = pytest.importorskip("torch")
 
@@ -42,3 +49,39 @@ def test_a_device_that_pytorch_does_not_know():
 def test_a_device_that_this_build_does_not_drive():
     with pytest.raises(BackendUnavailable, match="mps does not work with PyTorch"):
         get_backend("torch:mps")
+
+
+def test_tensors_that_require_gradients_come_back():
+    backend = get_backend("torch")
+    tensor = backend.asarray([1.0, 2.0]).requires_grad_()
+    assert backend.to_numpy(tensor * 2.0).tolist() == [2.0, 4.0]
+
+
+@pytest.fixture
+def flushing():
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush denormal numbers")
+    yield
+    torch.set_flush_denormal(False)
+
+
+FUNCTIONS = ("flush", "exp", "log", "log1p", "tanh", "sigmoid", "softplus", "erf", "reciprocal")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_flushed_denormal_numbers_change_no_bit(request, dtype):
+    """`torch.set_flush_denormal` holds for NumPy in this thread, too; so NumPy comes first."""
+    x = every_kind(dtype)
+    there, backend = get_arithmetic("reproducible", xp), get_backend("torch")
+    here = get_arithmetic("reproducible", backend.xp)
+    expected = {name: getattr(there, name)(x) for name in (*FUNCTIONS, "sqrt", "rsqrt")}
+    request.getfixturevalue("flushing")
+    assert float(torch.tensor(2.0**-126) * 0.5) == 0.0
+    for name, values in expected.items():
+        result = backend.to_numpy(getattr(here, name)(backend.asarray(x)))
+        assert result.tobytes() == np.asarray(values).tobytes(), name
+
+
+@pytest.mark.parametrize("name", ["sgd, pixels, float32", "adamw, many pieces, float64"])
+def test_a_recorded_run_with_flushed_denormal_numbers(flushing, name):
+    assert run(name, get_backend("torch")) == json.loads(RECORDED.read_text())[name]
