@@ -24,7 +24,7 @@ def test_number_in_range(value):
 
 @pytest.mark.parametrize(
     "value",
-    [-1e-300, 1, float("nan"), float("-inf"), "0.5", None, True, np.True_, 1j, 10**400, [0.5]],
+    [-1e-300, 1, float("nan"), float("-inf"), "0.5", None, False, np.False_, 1j, 10**400, [0.5]],
 )
 def test_number_out_of_range(value):
     expected = f"x is {value!r}, expected a finite number of at least 0 and below 1"

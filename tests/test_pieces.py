@@ -18,7 +18,9 @@ from pluggable_mlp.pieces import parse_piece, parse_pieces
     ],
 )  # fmt: skip
 def test_names_and_parameters(text, expected):
-    assert parse_pieces(text, "activation") == expected
+    pieces = parse_pieces(text, "activation")
+    assert pieces == expected
+    assert repr(pieces) == repr(expected)  # an integer is not the float that equals it
 
 
 @pytest.mark.parametrize("text", ["sgd:momentum", "sgd:=1", "momentum=0.9", "sgd:momentum=fast"])

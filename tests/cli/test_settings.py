@@ -1,0 +1,206 @@
+"""Every option of `train` reaches the run: the same parameters as `train()` from Python gives.
+
+The command line and `pluggable_mlp.train` share no code but the loop, so that one is an oracle for
+the other.  What each option asks for is put together here by hand, from the classes themselves.
+"""
+
+import hashlib
+import json
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+
+from pluggable_mlp import MLP, get_backend, train
+from pluggable_mlp.cli.commands import app
+from pluggable_mlp.network.activations import LeakyReLU, gelu, relu, tanh
+from pluggable_mlp.network.losses import SoftmaxCrossEntropy
+from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
+from pluggable_mlp.training.optimizers import (
+    L2,
+    LBFGS,
+    SGD,
+    Adam,
+    AdamW,
+    ClipByGlobalNorm,
+    Lion,
+    Muon,
+    RMSprop,
+)
+from pluggable_mlp.training.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    InverseScaling,
+    OneCycle,
+    Plateau,
+    Step,
+    WarmUp,
+)
+
+EXAMPLES, FEATURES, CLASSES = 203, 8, 3
+STEPS = 3 * math.ceil(EXAMPLES / 16)  # of three epochs in batches of 16, the last of each smaller
+
+PLAIN: dict[str, Any] = {
+    "hidden": (12,), "activation": "sigmoid", "dropout": 0.0, "norm": None, "smoothing": 0.0,
+    "optimizer": SGD(0.1), "batch_size": 16, "epochs": 3, "dtype": "float32",
+    "arithmetic": "native", "seed": 0, "class_weight": None, "data": 0,
+}  # fmt: skip
+
+
+def sgd(schedule) -> dict[str, SGD]:
+    return {"optimizer": SGD(schedule)}
+
+
+# What stands on the command line, and what it changes in PLAIN.
+CASES: dict[str, dict[str, Any]] = {
+    "--hidden 7,5": {"hidden": (7, 5)},
+    "--hidden ": {"hidden": ()},
+    "--activation tanh": {"activation": tanh},
+    "--hidden 12,12 --activation leaky_relu:slope=0.25,gelu": {
+        "hidden": (12, 12),
+        "activation": [LeakyReLU(slope=0.25), gelu],
+    },
+    "--activation relu": {"activation": relu},
+    "--dropout 0.5": {"dropout": 0.5},
+    "--norm layer": {"norm": LayerNorm()},
+    "--norm batch:momentum=0.5": {"norm": BatchNorm(momentum=0.5)},
+    "--label-smoothing 0.25": {"smoothing": 0.25},
+    "--class-weight balanced": {"class_weight": "balanced"},
+    "--optimizer sgd:momentum=0.9,nesterov=true": {
+        "optimizer": SGD(0.1, momentum=0.9, nesterov=True)
+    },
+    "--optimizer rmsprop": {"optimizer": RMSprop(0.001)},
+    "--optimizer adam:beta1=0.8": {"optimizer": Adam(0.001, beta1=0.8)},
+    "--optimizer adamw": {"optimizer": AdamW(0.001)},
+    "--optimizer lion": {"optimizer": Lion(0.0001)},
+    "--optimizer muon": {"optimizer": Muon(0.001)},
+    "--optimizer lbfgs --batch-size 203": {"optimizer": LBFGS(), "batch_size": 203},
+    "--learning-rate 0.02": {"optimizer": SGD(0.02)},
+    "--optimizer adam --learning-rate 0.02": {"optimizer": Adam(0.02)},
+    "--weight-decay 0.125": {"optimizer": L2(SGD(0.1), 0.125)},
+    "--optimizer adamw --weight-decay 0.125": {"optimizer": AdamW(0.001, weight_decay=0.125)},
+    "--clip-norm 0.0625": {"optimizer": ClipByGlobalNorm(SGD(0.1), 0.0625)},
+    "--clip-norm 0.0625 --weight-decay 0.125": {
+        "optimizer": ClipByGlobalNorm(L2(SGD(0.1), 0.125), 0.0625)
+    },
+    "--schedule constant --learning-rate 0.02": sgd(Constant(0.02)),
+    "--schedule step:every=3": sgd(Step(0.1, every=3)),
+    "--schedule exponential:factor=0.5": sgd(Exponential(0.1, factor=0.5)),
+    "--schedule inverse_scaling": sgd(InverseScaling(0.1)),
+    "--schedule cosine": sgd(Cosine(0.1, total_steps=STEPS)),
+    "--schedule cosine --learning-rate 0.02": sgd(Cosine(0.02, total_steps=STEPS)),
+    "--schedule cosine --optimizer adam": {"optimizer": Adam(Cosine(0.001, total_steps=STEPS))},
+    "--schedule one_cycle": sgd(OneCycle(0.1, total_steps=STEPS)),
+    "--schedule plateau:patience=0,threshold=0.9": sgd(Plateau(0.1, patience=0, threshold=0.9)),
+    "--warmup 20": sgd(WarmUp(Constant(0.1), 20)),
+    "--schedule cosine --warmup 20": sgd(WarmUp(Cosine(0.1, total_steps=STEPS - 20), 20)),
+    "--batch-size 64": {"batch_size": 64},
+    "--epochs 2": {"epochs": 2},
+    "--dtype float64": {"dtype": "float64"},
+    "--arithmetic reproducible": {"arithmetic": "reproducible"},
+    "--seed 1": {"seed": 1},
+    "--data": {"data": 1},
+}
+
+
+def data(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return examples (203, 8) of three classes, the first as frequent as both others."""
+    generator = np.random.default_rng(number)
+    inputs = generator.normal(size=(EXAMPLES, FEATURES))
+    labels = np.asarray([0, 1, 0, 2] * EXAMPLES)[:EXAMPLES]
+    return inputs + labels[:, None], labels
+
+
+def sha256(parameters) -> str:
+    """Return the hash by its definition: layers, names within them, little-endian C order."""
+    arrays = [array for layer in parameters for _, array in sorted(layer.items())]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for number in (0, 1):
+        inputs, labels = data(number)
+        path = folder / f"{number}.npz"
+        np.savez(path, X=inputs, y=labels, X_test=inputs[:20], y_test=labels[:20])
+    return folder
+
+
+def by_hand(**changes: Any) -> tuple[str, list[float]]:
+    """Return the hash of the trained parameters, and the loss of each epoch."""
+    values = PLAIN | changes
+    mlp = MLP(
+        [FEATURES, *values["hidden"], CLASSES],
+        activation=values["activation"],
+        loss=SoftmaxCrossEntropy(label_smoothing=values["smoothing"]),
+        dropout=values["dropout"],
+        norm=values["norm"],
+    )
+    names = ["optimizer", "batch_size", "epochs", "dtype", "arithmetic", "seed", "class_weight"]
+    result = train(
+        mlp,
+        *data(values["data"]),
+        backend=get_backend("numpy"),
+        **{name: values[name] for name in names},
+    )
+    return sha256(result.parameters), result.history
+
+
+def by_command(command, folder, files, text: str) -> tuple[str, list[float]]:
+    """Return the same of a run of the command line."""
+    arguments = text.split(" ")
+    number = 1 if text == "--data" else 0
+    given = [] if text in ("", "--data") else arguments
+    hidden = [] if "--hidden" in given else ["--hidden", 12]
+    epochs = [] if "--epochs" in given else ["--epochs", 3]
+    outcome = command(
+        "train", "--data", files / f"{number}.npz", *hidden, *epochs, *given, "--output", folder
+    )
+    assert outcome.code == 0, outcome.err
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    summary = json.loads((folder / "summary.json").read_text())
+    return summary["parameters_sha256"], [line["train_loss"] for line in lines]
+
+
+@pytest.mark.parametrize("text", CASES)
+def test_an_option_reaches_the_run_and_nothing_else_changes(command, tmp_path, files, text):
+    run = partial(by_command, command, tmp_path / "run", files)
+    computed, losses = run(text)
+    expected, history = by_hand(**CASES[text])
+    assert losses == history
+    assert computed == expected
+    assert computed != by_hand()[0]
+
+
+def test_without_options_it_is_the_plain_run(command, tmp_path, files):
+    assert by_command(command, tmp_path / "run", files, "") == by_hand()
+
+
+def test_the_backend_reaches_the_run(command, tmp_path):
+    pytest.importorskip("array_api_strict")
+    folder = tmp_path / "run"
+    command("train", "--epochs", 1, "--backend", "array_api_strict:device1", "--output", folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["backend"], summary["device"]) == ("array_api_strict", "device1")
+
+
+def test_quiet_prints_the_last_line_alone(command):
+    loud = command("train", "--epochs", 2).out.splitlines()
+    assert [line.split()[0] for line in loud] == ["epoch", "epoch", "test"]
+    quiet = command("train", "--epochs", 2, "--quiet").out.splitlines()
+    assert [line.split()[0] for line in quiet] == ["test"]
+
+
+def test_every_option_of_train_has_a_case():
+    options = {
+        name
+        for parameter in typer.main.get_command(app).commands["train"].params
+        for name in parameter.opts
+    }
+    tried = {word for text in CASES for word in text.split() if word.startswith("--")}
+    assert options - tried == {"--backend", "--output", "--quiet", "--help"} & options
