@@ -1,70 +1,128 @@
-"""The defaults of every component, as users know them: a changed one trains another network.
+"""Defaults: what a docstring or a command's help says is what a caller gets.
 
-The values are those of the papers and libraries that the components' documentation names.
+A parameter with a default is documented as numpydoc has it: "momentum : float, default 0.95";
+one that is None unless given is "optional".  So each default stands in two places, and a change
+of one alone fails here.
 """
 
-from dataclasses import MISSING, fields, is_dataclass
+import ast
+import inspect
+import re
 
+import pytest
+import typer.main
+
+import pluggable_mlp
+from pluggable_mlp.cli.commands import app
+from pluggable_mlp.data import load_dataset
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.training.optimizers import OPTIMIZERS
-from pluggable_mlp.training.schedules import SCHEDULES
+from pluggable_mlp.training.optimizers import OPTIMIZERS, TRANSFORMS
+from pluggable_mlp.training.schedules import SCHEDULES, WarmUp
 
-ADAM = {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
-EXPECTED = {
-    "sgd": {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False},
-    "rmsprop": {"learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-8},
-    "adam": ADAM,
-    "adamw": {**ADAM, "weight_decay": 0.01},
-    "lion": {"learning_rate": 0.0001, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
-    "muon": {"learning_rate": 0.001, "momentum": 0.95, "weight_decay": 0.1},
-    "lbfgs": {"history": 10},
-    "step": {"factor": 0.1},
-    "exponential": {"factor": 0.999},
-    "inverse_scaling": {"power": 0.5},
-    "cosine": {"final": 0.0},
-    "one_cycle": {"rising": 0.3, "start_divisor": 25.0, "final_divisor": 10_000.0},
-    "plateau": {"factor": 0.1, "patience": 10, "threshold": 0.0001},
-    "leaky_relu": {"slope": 0.01},
-    "elu": {"alpha": 1.0},
-    "softmax_cross_entropy": {"label_smoothing": 0.0},
-    "huber": {"delta": 1.0},
-    "quantile": {"quantile": 0.5},
-    "layer": {"epsilon": 1e-5},
-    "batch": {"epsilon": 1e-5, "momentum": 0.1},
-}
+MLP = pluggable_mlp.MLP
+METHODS = ("initialize", "logits", "predict", "predict_proba", "loss_and_gradients")
 
 
-def defaults(component):
-    """Return the defaults of a dataclass by their names; a plain function has none."""
-    own = fields(component) if is_dataclass(component) else ()
-    return {one.name: one.default for one in own if one.init and one.default is not MISSING}
+def public_callables():
+    """All that a user calls, by its name: public names, methods of MLP, what tables hold."""
+    called = [
+        *(getattr(pluggable_mlp, name) for name in pluggable_mlp.__all__),
+        *(getattr(MLP, name) for name in METHODS),
+        load_dataset,
+        WarmUp,
+        *(one for of in (OPTIMIZERS, TRANSFORMS, SCHEDULES) for one in of.values()),
+        *(type(one) for of in (LOSSES, NORMALIZATIONS) for one in of.values()),
+        *(type(one) for one in ACTIVATIONS.values() if not inspect.isroutine(one)),
+    ]
+    return {one.__qualname__: one for one in called if not is_exception(one)}
 
 
-def test_the_defaults_of_components():
-    components = OPTIMIZERS | SCHEDULES | ACTIVATIONS | LOSSES | NORMALIZATIONS
-    found = {name: defaults(component) for name, component in components.items()}
-    assert {name: own for name, own in found.items() if own} == EXPECTED
+def is_exception(one):
+    return isinstance(one, type) and issubclass(one, BaseException)
+
+
+def defaults_of(called):
+    parameters = inspect.signature(called).parameters.values()
+    return {of.name: of.default for of in parameters if of.default is not of.empty}
+
+
+def documented(called):
+    """The default of each parameter by its docstring: None where it is optional."""
+    text = inspect.getdoc(called) or ""
+    section = re.search(
+        r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", text, re.DOTALL | re.MULTILINE
+    )
+    found = {}
+    for names, kind in re.findall(
+        r"^([\w, ]+) : (.*)$", section[1] if section else "", re.MULTILINE
+    ):
+        for name in names.split(", "):
+            if kind.endswith(", optional"):
+                found[name] = None
+            elif ", default " in kind:
+                found[name] = ast.literal_eval(kind.split(", default ")[1])
+    return found
+
+
+WITH_DEFAULTS = {name: of for name, of in public_callables().items() if defaults_of(of)}
+
+
+@pytest.mark.parametrize("name", WITH_DEFAULTS)
+def test_a_docstring_names_every_default(name):
+    said, meant = documented(WITH_DEFAULTS[name]), defaults_of(WITH_DEFAULTS[name])
+    assert said == meant
+    # 1 == 1.0 == True, but a user who reads one of them expects it.
+    assert {key: type(of) for key, of in said.items()} == {
+        key: type(of) for key, of in meant.items()
+    }
 
 
 def test_what_a_name_alone_makes_has_its_defaults():
     """Activations, losses and normalizations are in their tables as what they make."""
     for name, made in (ACTIVATIONS | LOSSES | NORMALIZATIONS).items():
-        for field, default in defaults(made).items():
-            assert getattr(made, field) == default, f"{name}: {field}"
+        if not inspect.isroutine(made):
+            for field, default in defaults_of(type(made)).items():
+                assert getattr(made, field) == default, f"{name}: {field}"
 
 
-def test_the_defaults_of_the_command_line():
-    chosen = {name: value for name, value in defaults(Settings).items() if value}
-    assert chosen == {
-        "data": "digits",
-        "hidden": (100,),
-        "activation": "sigmoid",
-        "optimizer": "sgd",
-        "batch_size": 16,
-        "epochs": 30,
-        "dtype": "float32",
-        "arithmetic": "native",
-    }
+def test_the_table_of_callables_is_not_empty():
+    assert {"train", "MLP", "Muon", "Plateau", "BatchNorm", "Huber"} <= set(WITH_DEFAULTS)
+
+
+def test_an_optional_parameter_without_its_word_is_noticed():
+    def spoilt(a=1, b=None, c=2):
+        """Do nothing.
+
+        Parameters
+        ----------
+        a : int, default 2
+        b : int
+        c : int, default 2
+
+        Returns
+        -------
+        d : int, default 3
+        """
+
+    assert documented(spoilt) == {"a": 2, "c": 2} != defaults_of(spoilt)
+
+
+# What `pluggable-mlp train --help` shows in square brackets, and what its texts say of the rest.
+TRAIN = {
+    "data": "digits", "hidden": "100", "activation": "sigmoid", "dropout": 0.0, "norm": None,
+    "label_smoothing": 0.0, "class_weight": None, "optimizer": "sgd", "learning_rate": None,
+    "weight_decay": None, "clip_norm": None, "schedule": None, "warmup": 0, "batch_size": 16,
+    "epochs": 30, "dtype": "float32", "arithmetic": "native", "seed": 0, "backend": "numpy",
+    "output": None, "quiet": False,
+}  # fmt: skip
+
+
+def test_the_defaults_of_the_command_line_are_those_of_the_settings():
+    options = typer.main.get_command(app).commands["train"].params
+    defaults = {option.name: option.default for option in options}
+    assert {name: defaults[name] for name in TRAIN} == TRAIN
+    of_settings = {name: TRAIN[name] for name in defaults_of(Settings) if name in TRAIN}
+    assert Settings() == Settings(**of_settings | {"hidden": (100,)})

@@ -35,7 +35,7 @@ def load_dataset(spec: str | os.PathLike[str], seed: int = 0) -> Dataset:
         A path: a folder of IDX files, or a file `*.pkl.gz` or `*.pkl` (the classic MNIST
         pickle), `*.npz` (`X` and `y`, perhaps `X_test` and `y_test`), `*.csv` or `*.csv.gz` (the
         label in the last column).
-    seed : int
+    seed : int, default 0
         Of the division into a training and a test part, where the data have no test part.
 
     Returns

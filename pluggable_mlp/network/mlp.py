@@ -40,18 +40,18 @@ class MLP:
     ----------
     sizes : sequence of int
         The number of inputs, the widths of the hidden layers, the number of outputs.
-    activation : str, activation, pair of functions, or list of these
+    activation : str, activation, pair of functions, or list of these, default "sigmoid"
         Of the hidden layers, one for all or one for each: a name (identity, sigmoid, tanh, relu,
         leaky_relu, elu, gelu, gelu_tanh, silu, softplus), `LeakyReLU(0.2)`, or your own
         (f, derivative), both functions of (arithmetic, x).
-    loss : str or Loss
+    loss : str or Loss, default "softmax_cross_entropy"
         What training makes small: softmax_cross_entropy, sigmoid_cross_entropy, squared,
         absolute, huber, quantile, poisson, or one with its parameters, `Huber(delta=2.0)`.
-    initializer : str
+    initializer : str, default "glorot_uniform"
         glorot_uniform, glorot_normal, he_uniform, he_normal or standard_normal.
-    dropout : float
+    dropout : float, default 0.0
         The probability with which training drops an output of a hidden layer.
-    norm : str, LayerNorm, BatchNorm or None
+    norm : str, LayerNorm or BatchNorm, optional
         layer, batch, or one with its parameters, `BatchNorm(momentum=0.01)`.
 
     Raises
@@ -125,7 +125,7 @@ class MLP:
             From 0 to 2**64 - 1.
         backend : Backend
             Where the arrays will be.
-        dtype : {"float32", "float64"}
+        dtype : {"float32", "float64"}, default "float32"
 
         Raises
         ------
@@ -147,7 +147,15 @@ class MLP:
         ]
 
     def logits(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
-        """Return the outputs before any softmax, (…, batch, outputs), for x (…, batch, in)."""
+        """Return the outputs before any softmax, (…, batch, outputs), for x (…, batch, in).
+
+        Parameters
+        ----------
+        parameters, x
+            As for `loss_and_gradients`.
+        arithmetic : {"native", "reproducible"}, default "native"
+            How products, sums and transcendental functions are rounded.
+        """
         bound, parameters, x = self._checked(parameters, x, arithmetic)
         return self.forward(parameters, x, bound)[0]
 
@@ -156,6 +164,13 @@ class MLP:
 
         Class probabilities after softmax_cross_entropy, the probability of yes after
         sigmoid_cross_entropy, rates after poisson, else the outputs themselves.
+
+        Parameters
+        ----------
+        parameters, x
+            As for `loss_and_gradients`.
+        arithmetic : {"native", "reproducible"}, default "native"
+            How products, sums and transcendental functions are rounded.
         """
         bound, parameters, x = self._checked(parameters, x, arithmetic)
         return self.objective.predict(bound, self.forward(parameters, x, bound)[0])
@@ -164,6 +179,13 @@ class MLP:
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
     ) -> Array:
         """Return `predict` where it is probabilities.
+
+        Parameters
+        ----------
+        parameters, x
+            As for `loss_and_gradients`.
+        arithmetic : {"native", "reproducible"}, default "native"
+            How products, sums and transcendental functions are rounded.
 
         Raises
         ------
@@ -200,7 +222,7 @@ class MLP:
         step : TrainingStep, optional
             The mode: a step of training, with dropout and the batch's own statistics; by
             default evaluation, without dropout and with the running statistics.
-        arithmetic : str
+        arithmetic : {"native", "reproducible"}, default "native"
             How products, sums and transcendental functions are rounded.
 
         Returns

@@ -68,7 +68,7 @@ class LayerNorm(_Sized):
 
     Parameters
     ----------
-    epsilon : float
+    epsilon : float, default 1e-05
         Added to the variance; above 0.
 
     Raises
@@ -131,9 +131,9 @@ class BatchNorm(_Sized):
 
     Parameters
     ----------
-    epsilon : float
+    epsilon : float, default 1e-05
         Added to the variance; above 0.
-    momentum : float
+    momentum : float, default 0.1
         The weight of the newest batch in the running statistics, from 0 to 1.
 
     Raises

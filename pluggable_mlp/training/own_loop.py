@@ -38,7 +38,7 @@ def first_state(
         Not lbfgs, and not with the schedule plateau: both look beyond a single batch.
     parameters : list of dict of arrays
         Where to start: `mlp.initialize(seed=0, …)`.
-    arithmetic : {"native", "reproducible"}
+    arithmetic : {"native", "reproducible"}, default "native"
         How products, sums and transcendental functions are rounded.
 
     Returns
@@ -81,16 +81,20 @@ def training_step(
 
     Parameters
     ----------
-    mlp, optimizer, arithmetic
+    mlp, optimizer
         Those of `first_state`.
     state : TrainState
         From `first_state` or the step before; it does not change.
     x : array (…, batch, in)
         Of the parameters' library, device and dtype.
-    labels, weights
+    labels : array
         As for `MLP.loss_and_gradients`.
-    seed : int
+    weights : array (…, batch), optional
+        Likewise.
+    seed : int, default 0
         Of the run, for dropout, from 0 to 2**64 - 1.
+    arithmetic : {"native", "reproducible"}, default "native"
+        That of `first_state`.
 
     Returns
     -------
@@ -119,6 +123,6 @@ def _all_of(state: Any) -> Parameters:
     TypeError
         If it is not a state.
     """
-    if not isinstance(state, TrainState):
+    if not isinstance(state, Model):
         raise TypeError(f"state is a {type(state).__name__}, expected one from first_state(...)")
     return merge(state.trained, state.statistics)

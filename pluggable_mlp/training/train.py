@@ -145,14 +145,16 @@ def train(
         batches, under one learning rate.
     optimizer : Optimizer, optional
         By default `SGD()`.
-    epochs, batch_size : int
+    epochs : int, default 10
+        At least 1.
+    batch_size : int, default 128
         At least 1; the last batch of an epoch may be smaller.
-    dtype : {"float32", "float64"}
-    arithmetic : {"native", "reproducible"}
+    dtype : {"float32", "float64"}, default "float32"
+    arithmetic : {"native", "reproducible"}, default "native"
         How products, sums and transcendental functions are rounded.
-    seed : int
+    seed : int, default 0
         Of the initial parameters and the shuffles, from 0 to 2**64 - 1.
-    shuffle : bool
+    shuffle : bool, default True
         Visit the examples of each epoch in a new order.
     scale : float, optional
         For uint8 inputs: the power of two that makes them floats, 1/256 for pixels.

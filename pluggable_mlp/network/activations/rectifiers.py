@@ -40,7 +40,11 @@ class LeakyReLU:
     """y = x where x > 0, else slope x; dx = dy where x > 0, else slope dy.
 
     Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models" (2013),
-    with their slope of 0.01.
+    with their slope.
+
+    Parameters
+    ----------
+    slope : float, default 0.01
 
     Raises
     ------
@@ -71,6 +75,11 @@ class ELU:
     Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential
     linear units" (ICLR 2016), equation 15.  With t = tanh(x/2), exp(x) - 1 = 2 t / (1 - t), which
     is accurate where exp(x) is near 1.  y' = 1 where x > 0, else alpha exp(x).
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        At least 0.
 
     Raises
     ------

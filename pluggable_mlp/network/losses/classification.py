@@ -45,7 +45,7 @@ class SoftmaxCrossEntropy:
 
     Parameters
     ----------
-    label_smoothing : float
+    label_smoothing : float, default 0.0
         e of Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception architecture"
         (CVPR 2016), section 7: t becomes (1 - e) t + e / classes.  From 0 to 1, without 1.
 

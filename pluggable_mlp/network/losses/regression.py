@@ -66,7 +66,7 @@ class Huber(_Numbers):
 
     Parameters
     ----------
-    delta : float
+    delta : float, default 1.0
         Above 0.
 
     Raises
@@ -101,7 +101,7 @@ class Quantile(_Numbers):
 
     Parameters
     ----------
-    quantile : float
+    quantile : float, default 0.5
         q, between 0 and 1; 0.5 is the median.
 
     Raises

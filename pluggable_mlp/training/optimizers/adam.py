@@ -38,11 +38,13 @@ class Adam(Descent):
 
     Parameters
     ----------
-    learning_rate : float, Schedule or callable
+    learning_rate : float, Schedule or callable, default 0.001
         At least 0.
-    beta1, beta2 : float
-        The decay of the mean and of the mean square, at least 0 and below 1.
-    epsilon : float
+    beta1 : float, default 0.9
+        The decay of the mean, at least 0 and below 1.
+    beta2 : float, default 0.999
+        The decay of the mean square, likewise.
+    epsilon : float, default 1e-08
         At least 1e-30.
 
     Raises
@@ -113,9 +115,12 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon
+    learning_rate : float, Schedule or callable, default 0.001
+    beta1 : float, default 0.9
+    beta2 : float, default 0.999
+    epsilon : float, default 1e-08
         See `Adam`.
-    weight_decay : float
+    weight_decay : float, default 0.01
         At least 0.
 
     Raises

@@ -35,7 +35,7 @@ class LBFGS:
 
     Parameters
     ----------
-    history : int
+    history : int, default 10
         How many pairs are remembered, at least 1.
 
     Raises

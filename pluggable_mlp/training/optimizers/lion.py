@@ -29,11 +29,12 @@ class Lion(Descent):
 
     Parameters
     ----------
-    learning_rate : float, Schedule or callable
+    learning_rate : float, Schedule or callable, default 0.0001
         At least 0.
-    beta1, beta2 : float
+    beta1 : float, default 0.9
+    beta2 : float, default 0.99
         At least 0 and below 1.
-    weight_decay : float
+    weight_decay : float, default 0.0
         At least 0.
 
     Raises

@@ -66,11 +66,11 @@ class Muon(Descent):
 
     Parameters
     ----------
-    learning_rate : float, Schedule or callable
+    learning_rate : float, Schedule or callable, default 0.001
         At least 0; what suits AdamW suits here.
-    momentum : float
+    momentum : float, default 0.95
         At least 0 and below 1.
-    weight_decay : float
+    weight_decay : float, default 0.1
         At least 0.
 
     Raises

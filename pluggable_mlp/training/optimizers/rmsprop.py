@@ -26,11 +26,11 @@ class RMSprop(Descent):
 
     Parameters
     ----------
-    learning_rate : float, Schedule or callable
+    learning_rate : float, Schedule or callable, default 0.001
         At least 0.
-    rho : float
+    rho : float, default 0.9
         The decay of the mean square, at least 0 and below 1.
-    epsilon : float
+    epsilon : float, default 1e-08
         At least 1e-30.
 
     Raises

@@ -28,11 +28,11 @@ class SGD(Descent):
 
     Parameters
     ----------
-    learning_rate : float, Schedule or callable
+    learning_rate : float, Schedule or callable, default 0.1
         The factor of the step, at least 0.
-    momentum : float
+    momentum : float, default 0.0
         mu, at least 0 and below 1.
-    nesterov : bool
+    nesterov : bool, default False
         With Nesterov's momentum; needs a momentum above 0.
 
     Raises

@@ -28,7 +28,7 @@ class Cosine(Constant):
     learning_rate : float
     total_steps : int
         Steps until `final` is reached.
-    final : float
+    final : float, default 0.0
         At least 0.
     """
 
@@ -60,9 +60,10 @@ class OneCycle(Constant):
         The largest rate.
     total_steps : int
         All steps of the training, at least 2; later ones keep the final rate.
-    rising : float
+    rising : float, default 0.3
         Which part of the steps goes up, at least 0 and below 1.
-    start_divisor, final_divisor : float
+    start_divisor : float, default 25.0
+    final_divisor : float, default 10000.0
         At least 1.
     """
 

@@ -38,7 +38,7 @@ class Step(Constant):
     learning_rate : float
     every : int
         After so many steps the rate is multiplied by
-    factor : float
+    factor : float, default 0.1
         (gamma elsewhere), at least 0.
     """
 
@@ -65,7 +65,7 @@ class Exponential(Constant):
     Parameters
     ----------
     learning_rate : float
-    factor : float
+    factor : float, default 0.999
         (gamma elsewhere), at least 0.
     """
 
@@ -89,7 +89,7 @@ class InverseScaling(Constant):
     Parameters
     ----------
     learning_rate : float
-    power : float
+    power : float, default 0.5
         (power_t in scikit-learn), at least 0.
     """
 

@@ -21,11 +21,11 @@ class Plateau(Constant):
     Parameters
     ----------
     learning_rate : float
-    factor : float
+    factor : float, default 0.1
         At least 0 and below 1.
-    patience : int
+    patience : int, default 10
         How many bad epochs in a row are borne.
-    threshold : float
+    threshold : float, default 0.0001
         The relative improvement that counts, at least 0 and below 1.
     """
 
