@@ -1,0 +1,70 @@
+"""How small a fault `compare` sees: networks on MNIST, NumPy against PyTorch, in both dtypes.
+
+`python benchmarks/sharpness.py` prints a row per network: for each check the smallest relative
+fault that is seen in every tensor, and in how many tensors none is: rounding could explain one as
+large as most of their elements.  docs/compare.md quotes it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pluggable_mlp import MLP, get_backend
+from pluggable_mlp.consistency import compare
+from pluggable_mlp.data import load_dataset
+
+# Hidden layers, activation, normalization.
+NETWORKS: dict[str, tuple[list[int], str, str | None]] = {
+    "784-100-10 sigmoid": ([100], "sigmoid", None),
+    "784-512-10 relu": ([512], "relu", None),
+    "784-256-128-10 gelu": ([256, 128], "gelu", None),
+    "784-64x4-10 silu": ([64] * 4, "silu", None),
+    "784-100x3-10 relu": ([100] * 3, "relu", None),
+    "784-32x8-10 relu": ([32] * 8, "relu", None),
+    "784-100-100-10 relu, batch norm": ([100] * 2, "relu", "batch"),
+    "784-64x4-10 relu, layer norm": ([64] * 4, "relu", "layer"),
+    "784-100-10 tanh, standardised floats": ([100], "tanh", None),
+}
+COLUMNS = [
+    (check, of) for check in ("layer by layer", "whole step") for of in ("float32", "float64")
+]
+
+
+def main() -> None:
+    data = load_dataset("mnist")
+    pixels, labels = data.train_inputs[:2560], data.train_labels[:2560]
+    floats = (pixels - np.mean(pixels)) / np.std(pixels)
+    print("| network |", " | ".join(", ".join(column) for column in COLUMNS), "|")
+    print("|---" * (1 + len(COLUMNS)) + "|")
+    for name, (hidden, activation, norm) in NETWORKS.items():
+        mlp = MLP([784, *hidden, 10], activation=activation, norm=norm)
+        given: dict[str, Any] = {"inputs": pixels, "scale": data.scale}
+        if "floats" in name:
+            given = {"inputs": floats}
+        print(f"| {name} |", " | ".join(cells(mlp, labels=labels, **given)), "|", flush=True)
+
+
+def cells(mlp: MLP, **given: Any) -> Iterator[str]:
+    """Yield what each check sees."""
+    backends = [get_backend("numpy"), get_backend("torch")]
+    found = [
+        one
+        for dtype in ("float32", "float64")
+        for one in compare(backends, mlp, **given, dtype=dtype).agreements
+    ]
+    for column in COLUMNS:
+        faults: dict[str, list[float]] = {}
+        blind = set()
+        for one in found:
+            if (one.check, one.dtype) == column:
+                faults.setdefault(one.tensor, []).append(one.smallest_fault)
+                blind |= {one.tensor} if one.blind_part >= 0.5 else set()
+        seen = [min(of) for tensor, of in faults.items() if tensor not in blind]
+        parts = [f"{max(seen):.0e}"] if seen else []
+        parts += [f"blind to {len(blind)} of {len(faults)}"] if blind else []
+        yield "; ".join(parts)
+
+
+if __name__ == "__main__":
+    main()
