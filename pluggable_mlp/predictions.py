@@ -8,8 +8,9 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import DataError, DataWarning, load_dataset
-from pluggable_mlp.data.conversion import matched
+from pluggable_mlp.data.conversion import build_dataset, matched
 from pluggable_mlp.data.loading import load_source
+from pluggable_mlp.data.source import Source
 from pluggable_mlp.data.unlabelled import load_inputs
 from pluggable_mlp.runs import SavedRun
 from pluggable_mlp.training.batches import Examples
@@ -41,7 +42,7 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
         name, (inputs, labels) = run.settings.data, _own_test_part(run)
     else:
         source = load_source(data)
-        if source.test is None and data == run.settings.data:
+        if source.test is None and _is_what_it_was_trained_on(run, source):
             warnings.warn(
                 f"{data}: the run was trained on most of these examples; without --data, those "
                 "that were kept for testing are measured",
@@ -50,7 +51,7 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
             )
         part = source.train if source.test is None else source.test
         name, (inputs, labels) = source.name, matched(source.name, "new", *part)
-    inputs = run.schema.inputs(name, inputs)
+    inputs = run.schema.inputs(name, inputs, run.settings.dtype)
     return make_examples(
         run.mlp,
         inputs,
@@ -60,6 +61,16 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
         scale=run.schema.scale_of(inputs),
         arithmetic=run.settings.arithmetic,
     )
+
+
+def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)
+            dataset = build_dataset(source, run.settings.seed)
+    except DataError:  # one class alone, too few examples: it was not
+        return False
+    return bool(dataset.sha256() == run.config["data_sha256"])
 
 
 def _own_test_part(run: SavedRun) -> tuple[Array, Array]:
@@ -95,9 +106,9 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
     DataError
         If the file does not hold what the network takes.
     """
-    inputs = run.schema.inputs(str(path), load_inputs(path))
-    scale, dtype = run.schema.scale_of(inputs) or 1.0, run.settings.dtype
-    labels = run.schema.class_labels
+    dtype, labels = run.settings.dtype, run.schema.class_labels
+    inputs = run.schema.inputs(str(path), load_inputs(path), dtype)
+    scale = run.schema.scale_of(inputs) or 1.0
 
     def rows_of(part: Array) -> Iterator[list[Any]]:
         x = backend.asarray(part.astype(dtype) * scale, dtype=dtype)

@@ -13,7 +13,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import Dataset, check_finite
 from pluggable_mlp.data.errors import DataError, DataWarning
-from pluggable_mlp.data.source import Examples, Source, choose_test_examples
+from pluggable_mlp.data.source import PIXEL_SCALE, Examples, Source, choose_test_examples
 
 __all__ = ["as_bytes", "as_inputs", "as_labels", "build_dataset", "class_indices", "matched"]
 
@@ -39,9 +39,9 @@ def build_dataset(source: Source, seed: int = 0) -> Dataset:
 
     Where the source has no test part, `choose_test_examples` divides it.
 
-    uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  So do
-    inputs of any other dtype that are whole numbers from 0 to 255 with one of at least 128 among
-    them; a warning says so.  All others are taken as they are: float32 and float64 stay, float16
+    uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  Inputs of
+    any other dtype are pixels, too, if all are whole numbers from 0 to 255 and one is at least
+    128; a warning says so.  All others are taken as they are: float32 and float64 stay, float16
     becomes float32, other integers and booleans float64, exactly.  The axes after the first are
     flattened.
 
@@ -200,7 +200,7 @@ def _classes(name: str, labels: Array) -> tuple[int, ...]:
         raise DataError(name, fault, remedy)
     if occurring.size > SURELY_CLASSES and labels.size < FEWEST_OF_A_CLASS * occurring.size:
         fault = f"has {occurring.size} different labels for {labels.size} training examples"
-        remedy = f"these are no classes but measurements: group them; {REGRESSION}"
+        remedy = f"these look like measurements: group them into classes; {REGRESSION}"
         raise DataError(name, fault, remedy)
     return tuple(occurring.tolist())
 
@@ -210,24 +210,30 @@ def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array],
     train = inputs["train_inputs"]
     pixels = {name: as_bytes(values) for name, values in inputs.items()}
     if train.dtype == np.uint8:
+        if train.max() * source.pixel_scale < EIGHT_BITS * PIXEL_SCALE:
+            _tell(
+                source,
+                f"8-bit pixels are worth {source.pixel_scale:g} times their number, and here run "
+                f"to {train.max()} alone; if they are no pixels, or of fewer bits, save floats",
+            )
         # A part that holds no pixels stays, and `Dataset` refuses it.
         return inputs | {k: v for k, v in pixels.items() if v is not None}, source.pixel_scale
     low, high = float(train.min()), float(train.max())
     if high >= EIGHT_BITS and all(values is not None for values in pixels.values()):
-        warnings.warn(
-            f"{source.name}: whole numbers from {low:g} to {high:g} are taken for 8-bit pixels, "
-            f"each worth {source.pixel_scale:g} times its number; if they are none, standardise "
-            "the features first",
-            DataWarning,
-            stacklevel=2,
+        _tell(
+            source,
+            f"whole numbers from {low:g} to {high:g} are taken for 8-bit pixels, worth "
+            f"{source.pixel_scale:g} times their number; if they are none, standardise them first",
         )
         return pixels, source.pixel_scale
     if max(-low, high) >= EIGHT_BITS:
-        warnings.warn(
-            f"{source.name}: the inputs run from {low:g} to {high:g}, and training works best on "
-            "numbers near 0; standardise the features first (subtract the mean, divide by the "
-            "standard deviation)",
-            DataWarning,
-            stacklevel=2,
+        _tell(
+            source,
+            f"the inputs run from {low:g} to {high:g}, and training works best on numbers near 0; "
+            "standardise each feature first (subtract its mean, divide by its standard deviation)",
         )
     return inputs, None
+
+
+def _tell(source: Source, doubt: str) -> None:
+    warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=3)

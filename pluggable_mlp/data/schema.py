@@ -99,7 +99,7 @@ class Schema:
             "class_labels": list(self.class_labels),
         }
 
-    def inputs(self, name: str, values: Array) -> Array:
+    def inputs(self, name: str, values: Array, dtype: str) -> Array:
         """Return inputs (n, ...) of any file as training would have had them, (n, features).
 
         Where training saw pixels, whole numbers from 0 to 255 are pixels, too, whatever their
@@ -112,11 +112,13 @@ class Schema:
         name : str
             Where they come from, for errors.
         values : array (n, ...)
+        dtype : {"float32", "float64"}
+            Of the network.
 
         Returns
         -------
         array (n, features)
-            uint8 pixels, or float32 or float64 values.
+            uint8 pixels, or values of the dtype.
 
         Raises
         ------
@@ -128,15 +130,20 @@ class Schema:
             fault = (
                 f"its examples have {inputs.shape[1]} features, the network takes {self.features}"
             )
-            raise DataError(name, fault, "give the features that it was trained on")
+            one_more = inputs.shape[1] == self.features + 1
+            remedy = "leave the labels out" if one_more else "give those that it was trained on"
+            raise DataError(name, fault, remedy)
         if self.scale is not None:
             pixels = as_bytes(inputs)
             if pixels is not None and (inputs.dtype == np.uint8 or pixels.max() > 1):
                 inputs = pixels
         self._compare_range(name, inputs)
-        if inputs.dtype == np.uint8 and self.scale is None:
-            return inputs.astype(np.float64)
-        return inputs
+        if self.scale_of(inputs):
+            return inputs
+        largest = max(abs(float(inputs.min())), abs(float(inputs.max())))
+        if largest > float(np.finfo(dtype).max):
+            raise DataError(name, f"holds {largest:g}, which is beyond {dtype}", "scale it down")
+        return inputs.astype(dtype, copy=False)
 
     def scale_of(self, inputs: Array) -> float | None:
         """Return what inputs made by `inputs` are yet to be multiplied by; None for values."""

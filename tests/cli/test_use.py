@@ -27,6 +27,13 @@ def trained(folder, **settings):
     return folder
 
 
+def told(run):
+    """Run what warns: the suite takes warnings for errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        return run()
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("run"), epochs=15)
@@ -109,10 +116,9 @@ def test_a_table_is_divided_once_and_for_all(command, table, table_run):
     labels = np.loadtxt(table, delimiter=",")[:, -1]
     config = json.loads((table_run / "config.json").read_text())
     assert config["data_sha256"] == load_dataset(table, seed=3).sha256()
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        outcome = command("evaluate", table_run, "--data", table)
+    outcome = told(lambda: command("evaluate", table_run, "--data", table))
     assert json.loads(outcome.out)["examples"] == labels.size == 280
+    assert outcome.err.count("Warning") == 1
     assert f"Warning: {table}: the run was trained on most of these examples" in outcome.err
 
 
@@ -148,6 +154,11 @@ def test_data_that_changed_since_training_are_told(command, tmp_path):
     data.write_text("".join(rows))
     run = trained(tmp_path / "run", data=str(data), hidden=(), epochs=1)
     assert command("evaluate", run).code == 0
+    moved = data.rename(tmp_path / "moved.csv")
+    assert "Warning: " in told(lambda: command("evaluate", run, "--data", moved)).err
+    outcome = command("evaluate", run)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{data}: there is no such file; check the path, or say with --data" in (outcome.err)
     data.write_text("".join(rows).replace("1,2,1", "1,2.5,1", 1))
     outcome = command("evaluate", run)
     assert (outcome.code, outcome.out) == (2, "")
@@ -160,9 +171,7 @@ def test_data_that_changed_since_training_are_told(command, tmp_path):
 
 def test_inputs_far_outside_the_range_of_training_are_told(command, table_run, tmp_path):
     (tmp_path / "x.csv").write_text("0,100.5\n")
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        outcome = command("predict", table_run, tmp_path / "x.csv")
+    outcome = told(lambda: command("predict", table_run, tmp_path / "x.csv"))
     assert outcome.code == 0
     assert len(outcome.out.splitlines()) == 2
     assert outcome.err.startswith(f"Warning: {tmp_path / 'x.csv'}: the inputs run from 0 to 100.5,")

@@ -1,6 +1,7 @@
 """From raw arrays to a data set."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ def build(inputs, labels=LABELS):
     return build_dataset(Source("example", (inputs, labels), (inputs, labels)))
 
 
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
 @pytest.mark.parametrize(
     ("given_dtype", "kept_dtype", "scale"),
     [
@@ -141,9 +143,7 @@ def test_targets_that_are_evidently_numbers_are_refused(labels, classes):
     if classes:
         assert build(np.zeros((labels.size, 1)), labels).classes == classes
         return
-    fault = (
-        rf"{len(set(labels))} different labels for {labels.size} training examples; these are no"
-    )
+    fault = rf"{len(set(labels))} different labels for {labels.size} training examples; these look"
     with pytest.raises(DataError, match=fault):
         build(np.zeros((labels.size, 1)), labels)
 
@@ -182,6 +182,19 @@ def test_other_numbers_are_taken_as_they_are_and_large_ones_told(inputs, told):
         dataset = build(inputs)
     assert dataset.scale is None
     assert dataset.train_inputs.tolist() == inputs.tolist()
+
+
+@pytest.mark.parametrize("largest", [1, 16, 127])
+def test_bytes_that_are_small_for_pixels_are_told(largest):
+    """Of four bits, counts, or yes and no: they train badly as pixels of eight."""
+    pixels = np.full((3, 2), largest, np.uint8)
+    with pytest.warns(
+        DataWarning, match=f"worth 0.00390625 times .* run to {largest} alone; .* save"
+    ):
+        assert build(pixels).scale == 1 / 256
+    source = Source("example", (pixels + 128, LABELS), (pixels, LABELS))
+    assert build_dataset(source).scale == 1 / 256
+    assert build_dataset(replace(source, train=source.test, pixel_scale=1.0)).scale == 1.0
 
 
 def test_all_parts_are_pixels_or_none():

@@ -63,7 +63,7 @@ def test_npz_with_a_test_part_is_not_divided(read, check_rules):
 
 
 def test_npz_of_bytes_holds_pixels(read, check_rules):
-    images = np.arange(14 * 4, dtype=np.uint8).reshape(14, 2, 2)
+    images = np.arange(200, 200 + 14 * 4, dtype=np.uint8).reshape(14, 2, 2)
     dataset = build_dataset(read(npz(X=images, y=Y, X_test=images, y_test=Y)))
     check_rules(dataset)
     assert dataset.scale == 1 / 256

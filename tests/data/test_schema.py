@@ -58,7 +58,7 @@ def test_wrong_values_are_named(name, value):
 
 def values_of(schema, array):
     """The numbers that a network is given."""
-    inputs = schema.inputs("file", array)
+    inputs = schema.inputs("file", array, "float64")
     return (inputs * (schema.scale_of(inputs) or 1.0)).tolist()
 
 
@@ -100,23 +100,24 @@ def test_whole_numbers_are_values_where_training_saw_numbers(dtype):
 def test_numbers_far_outside_the_range_of_training_are_told(schema, array, told):
     if told:
         with pytest.warns(DataWarning, match=f"file: the inputs run from {told}; prepare them"):
-            schema.inputs("file", array)
+            schema.inputs("file", array, "float64")
         return
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        schema.inputs("file", array)
+        schema.inputs("file", array, "float64")
 
 
 def test_bytes_far_outside_the_range_of_training_are_refused():
     with pytest.raises(DataError, match="file: holds integers of 8 bits, but the inputs run from"):
-        NUMBERS.inputs("file", np.array([[0, 255]], np.uint8))
+        NUMBERS.inputs("file", np.array([[0, 255]], np.uint8), "float64")
 
 
 @pytest.mark.parametrize(
     ("array", "fault"),
     [
-        (np.zeros((2, 3)), "have 3 features, the network takes 2"),
-        (np.zeros((2, 1)), "have 1 features, the network takes 2"),
+        (np.zeros((2, 3)), "have 3 features, the network takes 2; leave the labels out"),
+        (np.zeros((2, 4)), "have 4 features, the network takes 2; give those"),
+        (np.zeros((2, 1)), "have 1 features, the network takes 2; give those"),
         (np.zeros(2), r"the new inputs have shape \(2,\)"),
         (np.zeros((0, 2)), r"the new inputs have shape \(0, 2\)"),
         (np.zeros((1, 2), complex), "are of dtype complex128"),
@@ -126,8 +127,19 @@ def test_bytes_far_outside_the_range_of_training_are_refused():
 )
 def test_what_does_not_fit_is_refused(array, fault):
     for schema in (PIXELS, NUMBERS):
-        with pytest.raises(DataError, match=f"file: .*{fault}.*; \\w+"):
-            schema.inputs("file", array)
+        with pytest.raises(DataError, match=f"file: .*{fault}"):
+            schema.inputs("file", array, "float64")
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+def test_values_come_in_the_dtype_of_the_network():
+    for schema in (PIXELS, NUMBERS):
+        values = np.array([[0.1, 1.0]])
+        assert schema.inputs("file", values, "float32").tolist() == [[float(np.float32(0.1)), 1.0]]
+        assert schema.inputs("file", values, "float64").tolist() == values.tolist()
+        with pytest.raises(DataError, match=r"file: holds 1e\+39, which is beyond float32"):
+            schema.inputs("file", np.array([[0.0, -1e39]]), "float32")
+        assert schema.inputs("file", np.array([[0.5, 1e39]]), "float64").max() == 1e39
 
 
 def test_labels_become_their_outputs():
