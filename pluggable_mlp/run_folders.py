@@ -153,7 +153,8 @@ class RunFolder:
     def _remove(self) -> None:
         """Remove what this run wrote, as far as that can be done."""
         names = _FILES if self._holds() else ()
-        self._config.close()
+        with suppress(OSError):  # what could not be written before
+            self._config.close()
         with suppress(OSError):
             for name in names:
                 (self._path / name).unlink(missing_ok=True)

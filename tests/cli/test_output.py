@@ -209,14 +209,12 @@ def test_a_run_that_fails_later_keeps_its_whole_epochs(command, tmp_path):
     assert_complete(tmp_path / "run", command)
 
 
-def test_a_disk_that_is_full_at_the_start_is_told_before_training(command, tmp_path, monkeypatch):
-    from pluggable_mlp import run_folders
-
-    def full(content, indent=None):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(run_folders, "json_lines", full)
-    outcome = command("train", "--output", tmp_path / "run")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert "run cannot be made: No space left on device; name a folder where" in outcome.err
+@posix
+def test_a_disk_that_is_full_at_the_start_is_told_before_training(tmp_path):
+    """As where no file may have a single byte."""
+    full = ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh")
+    with running("train", "--output", tmp_path / "run", before=full) as child:
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (2, "")
+    assert "run cannot be made: File too large; name a folder where you may write" in err
     assert not (tmp_path / "run").exists()
