@@ -21,6 +21,7 @@ __all__ = [
     "common_namespace",
     "device_of",
     "dtype_name",
+    "has_values",
     "transpose",
 ]
 
@@ -45,9 +46,9 @@ def common_namespace(**arrays: Array) -> Namespace:
     TypeError
         If an argument is no array, or if two of them are of different array libraries.
     ValueError
-        If two of them are on different devices.
+        If two of them are on different devices.  Arrays without values have none yet.
     """
-    first = ""
+    first, placed = "", ""
     xp, place = None, None
     for name, array in arrays.items():
         try:
@@ -58,18 +59,29 @@ def common_namespace(**arrays: Array) -> Namespace:
                 "make one with backend.asarray(...)"
             ) from None
         if not first:
-            first, xp, place = name, its_xp, its_place
+            first, xp = name, its_xp
         elif its_xp is not xp:
             raise TypeError(
                 f"{first} is an array of {library_of(xp)}, but {name} is an array of "
                 f"{library_of(its_xp)}; move one of them with backend.asarray(...)"
             )
-        elif its_place != place:
+        if not placed and its_place is not None:
+            placed, place = name, its_place
+        elif its_place is not None and its_place != place:
             raise ValueError(
-                f"{first} is on device {place}, but {name} is on device {its_place}; "
+                f"{placed} is on device {place}, but {name} is on device {its_place}; "
                 "move one of them with array_api_compat.to_device(...)"
             )
     return xp
+
+
+def has_values(array: Array) -> bool:
+    """Return whether the array's values can be looked at.
+
+    They cannot where JAX only follows what is done with them: within `jax.jit`, `vmap`, `grad`,
+    `scan` and the like.  Checks of values are left out there.
+    """
+    return device(array) is not None
 
 
 def device_of(array: Array) -> Any:

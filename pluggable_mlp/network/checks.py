@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, type_name
-from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace, dtype_name
+from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace, dtype_name, has_values
 from pluggable_mlp.network.losses.checks import check_targets
 
 if TYPE_CHECKING:
@@ -156,7 +156,10 @@ def check_weights(x: Array, weights: Array, dtype: DType | None = None) -> None:
             f"of shape ({x.shape[-2]},), one for each example"
         )
     smallest = SMALLEST_NORMAL[type_name(xp, weights)]  # below, devices disagree on what is 0
-    if not bool(xp.all((weights > -smallest) & xp.isfinite(weights))):
+    usable = xp.all((weights > -smallest) & xp.isfinite(weights))
+    if not has_values(usable):
+        return
+    if not bool(usable):
         raise ValueError("weights hold negative numbers, NaN or infinity; expected at least 0")
     if not bool(xp.all(xp.any(weights >= smallest, axis=-1))):
         raise ValueError(

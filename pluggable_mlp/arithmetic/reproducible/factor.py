@@ -7,9 +7,10 @@ with NaN, infinity or extreme magnitudes is made usable is the business of `extr
 import math
 from typing import Any
 
+from pluggable_mlp.arithmetic.contract import ArithmeticUnavailable
 from pluggable_mlp.arithmetic.reproducible.rounding import type_name
 from pluggable_mlp.arithmetic.reproducible.splitting import Slices, split
-from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.arrays import Array, DType, Namespace, has_values
 
 __all__ = ["FIXED_POINT_BITS", "FixedPoint", "Operand", "cut", "fixed_point"]
 
@@ -144,7 +145,10 @@ class Operand:
             # Asked of every element: the largest may have lost a NaN, see `largest`.
             bounded = xp.all(magnitudes <= highest)
             smallest = xp.min(xp.where(self.largest == 0.0, 1.0, self.largest))
-            smallest = float(xp.where(bounded, smallest, 0.0))
+            smallest = xp.where(bounded, smallest, 0.0)
+            if not has_values(smallest):
+                raise _traced()
+            smallest = float(smallest)
             self.moderate = smallest >= lowest
             self.finest = smallest * _FINEST[name]
 
@@ -174,3 +178,14 @@ class Operand:
         transpose = self.xp.matrix_transpose
         pieces, grids = (self.xp.concat([*map(transpose, of)], axis=-2) for of in self._slices)
         self.stacked = pieces, grids
+
+
+def _traced() -> ArithmeticUnavailable:
+    """Return the error of an operand whose values JAX does not give."""
+    return ArithmeticUnavailable(
+        "reproducible",
+        "what JAX traces",
+        "jit and vmap round otherwise than operation by operation, and grad takes no notice of "
+        "rounding",
+        "call it outside of the traced function, or use the arithmetic 'native' there",
+    )

@@ -4,7 +4,7 @@ Shapes: targets are (…, batch) or rows (…, batch, outputs).  To the user the
 """
 
 from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, type_name
-from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name, has_values
 from pluggable_mlp.network.losses.contract import TargetKind
 
 __all__ = ["check_targets"]
@@ -63,7 +63,10 @@ def check_targets(
 
 def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
     """Raise where a number is not finite, or out of the range of its kind."""
-    low, high = float(xp.min(targets)), float(xp.max(targets))
+    low, high = xp.min(targets), xp.max(targets)
+    if not has_values(low):
+        return
+    low, high = float(low), float(high)
     least = -SMALLEST_NORMAL[type_name(xp, targets)]  # above, devices disagree on what is 0
     if not bool(xp.all(xp.isfinite(targets))):
         raise ValueError("labels hold NaN or infinity, expected finite numbers")
@@ -98,7 +101,10 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
         raise ValueError(f"labels have shape {targets.shape}, expected ({batch},) as x has rows")
     if xp.isdtype(targets.dtype, "bool"):
         targets = xp.astype(targets, xp.int64)
-    low, high = int(xp.min(targets)), int(xp.max(targets))
+    low, high = xp.min(targets), xp.max(targets)
+    if not has_values(low):
+        return targets
+    low, high = int(low), int(high)
     if low < 0 or high >= classes:
         raise ValueError(
             f"labels run from {low} to {high}, expected 0 to {classes - 1}: "
@@ -108,7 +114,11 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
 
 
 def _are_distributions(xp: Namespace, rows: Array) -> bool:
-    """Return whether each row is at least 0 and sums to 1; NaN fails both comparisons."""
+    """Return whether each row is at least 0 and sums to 1; NaN fails both comparisons.
+
+    Rows without values are taken for such.
+    """
     errors = xp.abs(xp.sum(rows, axis=-1) - 1.0)
     least = -SMALLEST_NORMAL[type_name(xp, rows)]  # above, devices disagree on what is 0
-    return bool(xp.all(rows > least) & xp.all(errors <= _ROW_SUM_TOLERANCE))
+    right = xp.all(rows > least) & xp.all(errors <= _ROW_SUM_TOLERANCE)
+    return not has_values(right) or bool(right)

@@ -1,0 +1,95 @@
+"""The network within functions that JAX traces: jit, vmap, grad and scan.
+
+JAX's own differentiation is an oracle here: its gradient of the loss is the one derived by hand.
+"""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, get_backend
+from pluggable_mlp.arithmetic import ArithmeticUnavailable
+
+jax = pytest.importorskip("jax")
+
+BACKEND = get_backend("jax:cpu")
+RNG = np.random.default_rng(0)
+X = BACKEND.asarray(RNG.normal(size=(5, 3)))
+LABELS = BACKEND.asarray(np.asarray([0, 1, 0, 1, 1]))
+WEIGHTS = BACKEND.asarray(np.asarray([1.0, 2.0, 0.0, 0.5, 1.0]))
+TARGETS = {
+    "softmax_cross_entropy": (LABELS, BACKEND.asarray(np.eye(2)[[0, 1, 0, 1, 1]])),
+    "sigmoid_cross_entropy": (BACKEND.asarray(RNG.integers(0, 2, (5, 2)).astype(float)),),
+    "squared": (BACKEND.asarray(RNG.normal(size=(5, 2))),),
+    "poisson": (BACKEND.asarray(RNG.poisson(2.0, size=(5, 2)).astype(float)),),
+}
+
+
+def network(**settings):
+    mlp = MLP([3, 4, 2], activation="tanh", **settings)
+    return mlp, mlp.initialize(seed=0, backend=BACKEND, dtype="float64")
+
+
+def by_scan(predict):
+    return lambda x: jax.lax.scan(lambda carry, row: (carry, predict(row[None])[0]), 0.0, x)[1]
+
+
+TRANSFORMS = {
+    "jit": jax.jit,
+    "vmap": lambda predict: jax.vmap(lambda row: predict(row[None])[0]),
+    "scan": by_scan,
+    "jit of vmap": lambda predict: jax.jit(jax.vmap(lambda row: predict(row[None])[0])),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_predictions_over_parameters_closed_over(name, norm):
+    mlp, parameters = network(norm=norm)
+    traced = TRANSFORMS[name](lambda x: mlp.predict_proba(parameters, x))
+    expected = np.asarray(mlp.predict_proba(parameters, X))
+    np.testing.assert_allclose(np.asarray(traced(X)), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", TARGETS)
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("jit", [False, True], ids=["", "jit"])
+def test_jaxs_gradient_of_the_loss_is_the_one_by_hand(loss, weights, jit):
+    mlp, parameters = network(loss=loss)
+    for targets in TARGETS[loss]:
+
+        def loss_of(parameters, targets=targets):
+            return mlp.loss_and_gradients(parameters, X, targets, weights=weights)[0]
+
+        differentiated = jax.grad(jax.jit(loss_of) if jit else loss_of)(parameters)
+        _, by_hand = mlp.loss_and_gradients(parameters, X, targets, weights=weights)
+        for layer, expected in zip(differentiated, by_hand, strict=True):
+            for name, gradient in expected.items():
+                np.testing.assert_allclose(layer[name], gradient, rtol=1e-10, atol=1e-14)
+
+
+def test_everything_may_be_an_argument():
+    mlp, parameters = network()
+
+    @jax.jit
+    def both(parameters, x, labels, weights):
+        return mlp.loss_and_gradients(parameters, x, labels, weights=weights)
+
+    loss, _ = both(parameters, X, LABELS, WEIGHTS)
+    expected, _ = mlp.loss_and_gradients(parameters, X, LABELS, weights=WEIGHTS)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_shapes_and_dtypes_are_checked_there_too():
+    mlp, parameters = network()
+    with pytest.raises(ValueError, match=r"x has shape \(5, 2\), expected \(batch, 3\)"):
+        jax.jit(lambda x: mlp.logits(parameters, x))(X[:, :2])
+    with pytest.raises(ValueError, match=r"labels have shape \(4,\), expected \(5,\)"):
+        jax.jit(lambda y: mlp.loss_and_gradients(parameters, X, y))(LABELS[:4])
+
+
+@pytest.mark.parametrize("transform", [jax.jit, jax.grad])
+def test_the_reproducible_arithmetic_is_refused_there(transform):
+    """A compiler rounds otherwise, and differentiation takes no notice of rounding."""
+    mlp, parameters = network()
+    with pytest.raises(ArithmeticUnavailable, match="not available on what JAX traces: jit and"):
+        transform(lambda x: mlp.logits(parameters, x, arithmetic="reproducible").sum())(X)
