@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import BackendUnavailable, available_backends, get_backend
+    from pluggable_mlp.namespaces import reproducible, to_native
     from pluggable_mlp.network.mlp import MLP
     from pluggable_mlp.training import (
         SGD,
@@ -33,13 +34,15 @@ __all__ = [
     "get_backend",
     "make_optimizer",
     "make_schedule",
+    "reproducible",
+    "to_native",
     "train",
     "training_step",
 ]
 
 __version__ = "0.1.0"
 
-_HOMES = ("backends", "network.mlp", "training")
+_HOMES = ("backends", "namespaces", "network.mlp", "training")
 
 
 def __getattr__(name: str) -> Any:

@@ -13,10 +13,19 @@ from tests.simulated_cupy.arrays import Device, elementwise, flushed, launch, nd
 __all__ = ["libraries", "module"]
 
 REDUCTIONS = {"sum", "mean", "prod", "max", "min", "any", "all", "argmax", "argmin"}
-VIEWS = {"reshape", "expand_dims", "squeeze", "broadcast_to", "swapaxes", "transpose"}
+VIEWS = {"reshape", "moveaxis", "expand_dims", "squeeze", "broadcast_to", "swapaxes", "transpose"}
 CREATIONS = {"zeros", "ones", "full", "eye", "arange"}
+ORDERS = {"sort", "argsort", "flip", "roll", "repeat", "tile", "tril", "triu"}
 LIKE = {"zeros_like", "ones_like", "full_like", "empty_like"}
-OF_DTYPES = {"isdtype", "finfo", "iinfo", "result_type", "issubdtype", "broadcast_shapes"}
+OF_DTYPES = {
+    "can_cast",
+    "isdtype",
+    "finfo",
+    "iinfo",
+    "result_type",
+    "issubdtype",
+    "broadcast_shapes",
+}
 
 
 def _reduction(name: str) -> Callable[..., ndarray]:
@@ -41,6 +50,16 @@ def _view(name: str) -> Callable[..., ndarray]:
         return ndarray(memory)
 
     return view
+
+
+def _order(name: str) -> Callable[..., ndarray]:
+    function = getattr(np, name)
+
+    def order(a: ndarray, *arguments: Any, **keywords: Any) -> ndarray:
+        launch(name)
+        return ndarray(np.array(function(a.memory, *arguments, **keywords), order="C"))
+
+    return order
 
 
 def _creation(name: str) -> Callable[..., ndarray]:
@@ -117,12 +136,15 @@ def _erf(x: Any) -> Any:
     return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x), dtype=x.dtype)
 
 
+_MADE = ((REDUCTIONS, _reduction), (VIEWS, _view), (ORDERS, _order), (CREATIONS, _creation))
+
+
 def _attribute(name: str) -> Any:
     """Return what `cupy` has under a name: here, what NumPy has, on the device."""
     value = getattr(np, name)
     if isinstance(value, np.ufunc) and value.signature is None:
         return partial(elementwise, name, value)
-    for names, make in ((REDUCTIONS, _reduction), (VIEWS, _view), (CREATIONS, _creation)):
+    for names, make in _MADE:
         if name in names:
             return make(name)
     if name in LIKE:
@@ -159,6 +181,7 @@ def libraries() -> dict[str, ModuleType]:
         cuda=cuda,
         empty=lambda *arguments, **keywords: ndarray(np.empty(*arguments, **keywords)),
         asnumpy=lambda a: a.get(),
+        round=partial(elementwise, "round", np.round),
         clip=lambda a, low=None, high=None: a.clip(low, high),
         **{function.__name__: function for function in functions},
     )

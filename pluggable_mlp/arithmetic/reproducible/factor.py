@@ -45,6 +45,13 @@ class FixedPoint:
         transposed = self.xp.matrix_transpose(self.piece)
         return FixedPoint(self.xp, transposed, self.scale, self.dtype)
 
+    def scaled(self, factor: float) -> "FixedPoint | None":
+        """Return the operand times a power of two; None where that is not fixed point any more."""
+        scale = self.scale * factor
+        if not is_scale(scale):
+            return None
+        return FixedPoint(self.xp, self.piece * factor, scale, self.dtype)
+
     @property
     def values(self) -> Array:
         """The array (…, m, n) itself, of `dtype`."""
@@ -77,7 +84,7 @@ def fixed_point(xp: Namespace, integers: Array, scale: float, dtype: DType) -> F
             f"integers is of dtype {integers.dtype}, expected uint8 or int8; "
             "convert it, or use it as floats without fixed_point"
         )
-    if math.frexp(scale)[0] != 0.5 or not 2.0**-60 <= scale <= 2.0**40:
+    if not is_scale(scale):
         raise ValueError(
             f"scale is {scale}, expected a power of two between 2^-60 and 2^40; "
             "8-bit pixels take 1/256"
@@ -85,6 +92,11 @@ def fixed_point(xp: Namespace, integers: Array, scale: float, dtype: DType) -> F
     piece = xp.astype(integers, xp.float64)
     piece *= scale
     return FixedPoint(xp, piece, scale, dtype)
+
+
+def is_scale(scale: float) -> bool:
+    """Whether 8-bit integers times it are fixed point: a power of two between 2^-60 and 2^40."""
+    return math.frexp(scale)[0] == 0.5 and 2.0**-60 <= scale <= 2.0**40
 
 
 def cut(x: Any, axis: int, start: int, stop: int) -> Any:

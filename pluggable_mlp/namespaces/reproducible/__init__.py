@@ -1,0 +1,17 @@
+"""The reproducible namespace: array-API code that gives the same bits on every array library.
+
+`reproducible(xp)` is a namespace of the Python array API standard over the library behind `xp`.
+Its arrays wrap that library's; operators and functions round as docs/reproducible-namespace.md
+states, in operations whose results IEEE 754 fixes.  Integer and boolean operations are the
+library's own.  A function without a rule is not there: asking for it raises an AttributeError
+that names it.
+
+`array.py` has the array, `namespace.py` puts the functions together; the other modules hold the
+functions, by the chapters of the standard.  How products, sums and elementary functions reach
+their bits is the subject of `pluggable_mlp.arithmetic.reproducible`.
+"""
+
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, to_native
+from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace, reproducible
+
+__all__ = ["ReproducibleArray", "ReproducibleNamespace", "reproducible", "to_native"]

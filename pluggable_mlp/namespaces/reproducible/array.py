@@ -1,0 +1,247 @@
+"""The array of the reproducible namespace: a library's array, and what is known of its values.
+
+Operators go to the namespace's functions of the same meaning, so that `a * b` and
+`xp.multiply(a, b)` are one thing.  No rounding happens here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import array_api_compat
+
+from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint
+from pluggable_mlp.arithmetic.reproducible.rounding import keep_nan
+from pluggable_mlp.arrays import Array, DType
+
+__all__ = ["ReproducibleArray", "native_of", "to_native"]
+
+
+Operator = Callable[[Any, Any], Any]
+
+
+def _operators(name: str) -> tuple[Operator, Operator]:
+    """Return the operator that calls the namespace's function of a name, and the reflected one."""
+
+    def forward(self: "ReproducibleArray", other: Any) -> Any:
+        if not isinstance(other, ReproducibleArray | int | float):
+            return NotImplemented
+        return getattr(self.namespace, name)(self, other)
+
+    def reflected(self: "ReproducibleArray", other: Any) -> Any:
+        if not isinstance(other, int | float):
+            return NotImplemented
+        return getattr(self.namespace, name)(other, self)
+
+    return forward, reflected
+
+
+class ReproducibleArray:
+    """An array of a library, whose operations round the same on every library.
+
+    Made by the functions of a namespace, `xp.asarray` first of all; its members are those of the
+    array API standard.  A floating-point array holds no denormal numbers and no negative zeros.
+
+    Parameters
+    ----------
+    array : array
+        The library's array, any shape; None where `fixed_point` is given.
+    namespace : ReproducibleNamespace
+        The namespace that it belongs to.
+    on_lattice : bool
+        Whether every finite value is known to be a multiple of twice the smallest normal number.
+        Sums and differences of such arrays are never denormal.
+    fixed_point : FixedPoint, optional
+        The values as 8-bit integers times a power of two: products with them need one slice.
+    """
+
+    __slots__ = ("_array", "fixed_point", "namespace", "on_lattice")
+
+    __array_ufunc__ = None  # NumPy's operators then leave mixed operands to ours, which refuse
+
+    def __init__(
+        self,
+        array: Array,
+        namespace: Any,
+        on_lattice: bool = False,
+        fixed_point: FixedPoint | None = None,
+    ) -> None:
+        self._array = array
+        self.namespace = namespace
+        self.on_lattice = on_lattice
+        self.fixed_point = fixed_point
+
+    @property
+    def native(self) -> Array:
+        """The library's array of these values."""
+        if self._array is None and self.fixed_point is not None:
+            self._array = self.fixed_point.values
+        return self._array
+
+    def _known(self) -> Any:
+        """Return what has a shape and a dtype without computing any value."""
+        return self.fixed_point if self._array is None else self._array
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """Return the namespace; see the array API standard."""
+        return self.namespace
+
+    @property
+    def dtype(self) -> DType:
+        """The library's dtype."""
+        return self._known().dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(self._known().shape)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int | None:
+        """How many elements there are."""
+        return array_api_compat.size(self.native)  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> Any:
+        """The library's device."""
+        return array_api_compat.device(self.native)
+
+    @property
+    def T(self) -> "ReproducibleArray":
+        """The matrix (n, m) of a matrix (m, n)."""
+        if self.ndim != 2:
+            raise ValueError(f"x has {self.ndim} axes, expected 2 for x.T; use x.mT for stacks")
+        return self.mT
+
+    @property
+    def mT(self) -> "ReproducibleArray":
+        """The array (…, n, m) of an array (…, m, n)."""
+        return self.namespace.matrix_transpose(self)  # type: ignore[no-any-return]
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> "ReproducibleArray":
+        """Return the array on another device of the library."""
+        moved = array_api_compat.to_device(self.native, device, stream=stream)
+        return ReproducibleArray(moved, self.namespace, self.on_lattice)
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: Any = None,
+        copy: bool | None = None,
+    ) -> Any:
+        given = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        more = {name: value for name, value in given.items() if value is not None}
+        return self.native.__dlpack__(**more)
+
+    def __dlpack_device__(self) -> Any:
+        return self.native.__dlpack_device__()
+
+    def __bool__(self) -> bool:
+        return bool(self.native)
+
+    def __int__(self) -> int:
+        return int(self.native)
+
+    def __float__(self) -> float:
+        return float(self.native)
+
+    def __complex__(self) -> complex:
+        return complex(self.native)
+
+    def __index__(self) -> int:
+        return int(self.native.__index__())
+
+    def __len__(self) -> int:
+        return len(self.native)
+
+    def __repr__(self) -> str:
+        return f"ReproducibleArray({self.native!r})"
+
+    def __getitem__(self, key: Any) -> "ReproducibleArray":
+        return ReproducibleArray(self.native[native_of(key)], self.namespace, self.on_lattice)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        value, on_lattice = self.namespace.value_for(self, value)
+        self.native[native_of(key)] = value
+        self.on_lattice, self.fixed_point = self.on_lattice and on_lattice, None
+
+    __add__, __radd__ = _operators("add")
+    __sub__, __rsub__ = _operators("subtract")
+    __mul__, __rmul__ = _operators("multiply")
+    __truediv__, __rtruediv__ = _operators("divide")
+    __floordiv__, __rfloordiv__ = _operators("floor_divide")
+    __mod__, __rmod__ = _operators("remainder")
+    __pow__, __rpow__ = _operators("pow")
+    __matmul__, __rmatmul__ = _operators("matmul")
+    __and__, __rand__ = _operators("bitwise_and")
+    __or__, __ror__ = _operators("bitwise_or")
+    __xor__, __rxor__ = _operators("bitwise_xor")
+    __lshift__, __rlshift__ = _operators("bitwise_left_shift")
+    __rshift__, __rrshift__ = _operators("bitwise_right_shift")
+    __eq__ = _operators("equal")[0]
+    __ne__ = _operators("not_equal")[0]
+    __lt__ = _operators("less")[0]
+    __le__ = _operators("less_equal")[0]
+    __gt__ = _operators("greater")[0]
+    __ge__ = _operators("greater_equal")[0]
+
+    def __neg__(self) -> "ReproducibleArray":
+        return self.namespace.negative(self)  # type: ignore[no-any-return]
+
+    def __pos__(self) -> "ReproducibleArray":
+        return self.namespace.positive(self)  # type: ignore[no-any-return]
+
+    def __abs__(self) -> "ReproducibleArray":
+        return self.namespace.abs(self)  # type: ignore[no-any-return]
+
+    def __invert__(self) -> "ReproducibleArray":
+        return self.namespace.bitwise_invert(self)  # type: ignore[no-any-return]
+
+
+def native_of(value: Any) -> Any:
+    """Return a structure of tuples, lists and dicts with the library's arrays for the wrapped."""
+    if isinstance(value, ReproducibleArray):
+        return value.native
+    if type(value) in (tuple, list):
+        return type(value)(native_of(item) for item in value)
+    if type(value) is dict:
+        return {name: native_of(item) for name, item in value.items()}
+    return value
+
+
+def to_native(x: Any) -> Array:
+    """Return the library's own array of a reproducible one.
+
+    Every NaN of it has the same bits: libraries and processors disagree on the sign and payload
+    of a NaN that they compute.
+
+    Parameters
+    ----------
+    x : ReproducibleArray
+        Any shape and dtype.
+
+    Returns
+    -------
+    array
+        Of the library, the same shape and dtype; it may share memory with `x`.
+
+    Raises
+    ------
+    TypeError
+        If `x` is not an array of a reproducible namespace.
+    """
+    if not isinstance(x, ReproducibleArray):
+        raise TypeError(
+            f"x is a {type(x).__module__}.{type(x).__qualname__}, expected an array of "
+            "pluggable_mlp.reproducible(xp)"
+        )
+    xp = x.namespace.library
+    if xp.isdtype(x.dtype, "real floating"):
+        return keep_nan(xp, x.native, x.native)
+    return x.native

@@ -1,0 +1,166 @@
+"""Products of matrices and vectors in the reproducible namespace.
+
+Every function takes the namespace first.  Products of floats are sums of exact products of slices
+(Ozaki et al. 2012); their bounds stand in `pluggable_mlp.arithmetic.reproducible.products`.
+Products of integers are the library's.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint
+from pluggable_mlp.arithmetic.reproducible.splitting import power_of_two_at_least
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.operands import is_floating, pair
+
+__all__ = ["FUNCTIONS", "LINALG"]
+
+Wrapped = ReproducibleArray
+
+
+def matrix_transpose(ns: Any, x: Wrapped, /) -> Wrapped:
+    """Return (…, n, m) of x (…, m, n)."""
+    if x.fixed_point is not None:
+        return Wrapped(None, ns, True, x.fixed_point.mT)
+    return Wrapped(ns.library.matrix_transpose(x.native), ns, x.on_lattice)
+
+
+def matmul(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
+    """Return the product of x1 (…, m, k) and x2 (…, k, n); a vector (k,) is a row or a column.
+
+    Raises
+    ------
+    ValueError
+        If an operand is a scalar, or the inner lengths differ.
+    """
+    for name, x in (("x1", x1), ("x2", x2)):
+        if not isinstance(x, Wrapped) or x.ndim == 0:
+            raise ValueError(f"{name} is {x!r}, expected an array of at least one axis")
+    inner = x1.shape[-1], x2.shape[-2 if x2.ndim > 1 else 0]
+    if inner[0] != inner[1]:
+        raise ValueError(f"x1 {x1.shape} and x2 {x2.shape} differ in their inner lengths {inner}")
+    if not (is_floating(x1) and is_floating(x2)):
+        a, b = pair("matmul", x1, x2)
+        return Wrapped(ns.library.matmul(a, b), ns)
+    left = ns.expand_dims(x1, axis=0) if x1.ndim == 1 else x1
+    right = ns.expand_dims(x2, axis=1) if x2.ndim == 1 else x2
+    product = Wrapped(ns.rules.matmul(*_factors(left, right)), ns)
+    if x2.ndim == 1:
+        product = product[..., 0]
+    if x1.ndim == 1:
+        product = product[..., 0] if x2.ndim == 1 else product[..., 0, :]
+    return product
+
+
+def _factors(x1: Wrapped, x2: Wrapped) -> tuple[Any, Any]:
+    """Return the operands of a product; fixed point as such, where the dtypes are the same."""
+    if x1.dtype == x2.dtype:
+        fixed: list[FixedPoint | None] = [x.fixed_point for x in (x1, x2)]
+        return tuple(  # type: ignore[return-value]
+            x.native if point is None else point for x, point in zip((x1, x2), fixed, strict=True)
+        )
+    return pair("matmul", x1, x2)
+
+
+def affine(ns: Any, x: Wrapped, W: Wrapped, b: Wrapped, /) -> Wrapped:
+    """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out)."""
+    return Wrapped(ns.rules.affine(*_factors(x, W), b.native), ns)
+
+
+def vecdot(ns: Any, x1: Wrapped, x2: Wrapped, /, *, axis: int = -1) -> Wrapped:
+    """Return the sum of x1 x2 along a negative axis, as products of rows and columns."""
+    if not -min(x1.ndim, x2.ndim) <= axis < 0:
+        raise ValueError(f"axis is {axis}, expected one from -{min(x1.ndim, x2.ndim)} to -1")
+    if x1.shape[axis] != x2.shape[axis]:
+        raise ValueError(f"x1 {x1.shape} and x2 {x2.shape} differ along axis {axis}")
+    rows, columns = ns.moveaxis(x1, axis, -1), ns.moveaxis(x2, axis, -1)
+    product = matmul(ns, ns.expand_dims(rows, axis=-2), ns.expand_dims(columns, axis=-1))
+    return product[..., 0, 0]
+
+
+def tensordot(
+    ns: Any, x1: Wrapped, x2: Wrapped, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2
+) -> Wrapped:
+    """Return sums of products over the last axes of x1 and the first of x2, or given axes."""
+    if isinstance(axes, int):
+        axes = (range(x1.ndim - axes, x1.ndim), range(axes))
+    one, two = ([axis % x.ndim for axis in of] for x, of in zip((x1, x2), axes, strict=True))
+    free1 = [axis for axis in range(x1.ndim) if axis not in one]
+    free2 = [axis for axis in range(x2.ndim) if axis not in two]
+    if [x1.shape[axis] for axis in one] != [x2.shape[axis] for axis in two]:
+        raise ValueError(f"x1 {x1.shape} and x2 {x2.shape} differ along the axes {axes}")
+    inner = math.prod(x1.shape[axis] for axis in one)
+    outer = tuple(x1.shape[axis] for axis in free1), tuple(x2.shape[axis] for axis in free2)
+    left = ns.reshape(ns.permute_dims(x1, (*free1, *one)), (math.prod(outer[0]), inner))
+    right = ns.reshape(ns.permute_dims(x2, (*two, *free2)), (inner, math.prod(outer[1])))
+    return ns.reshape(matmul(ns, left, right), (*outer[0], *outer[1]))  # type: ignore[no-any-return]
+
+
+def vector_norm(
+    ns: Any,
+    x: Wrapped,
+    /,
+    *,
+    axis: int | tuple[int, ...] | None = None,
+    keepdims: bool = False,
+    ord: float = 2,
+) -> Wrapped:
+    """Return the norm of order 0, 1, 2, inf or -inf; that of order 2 is scaled by a power of two.
+
+    Raises
+    ------
+    ValueError
+        If the order is another: there is no rule.
+    """
+    magnitudes = ns.abs(x)
+    if ord == 1:
+        return ns.sum(magnitudes, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+    if ord == 0:
+        counted = ns.astype(x != 0.0, x.dtype)
+        return ns.sum(counted, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+    if abs(ord) == math.inf:
+        extreme = ns.max if ord > 0 else ns.min
+        return extreme(magnitudes, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+    if ord != 2:
+        raise ValueError(f"ord is {ord!r}; the reproducible namespace has 0, 1, 2, inf and -inf")
+    xp = ns.library
+    largest = xp.astype(ns.max(magnitudes, axis=axis, keepdims=True).native, xp.float64)
+    usable = (largest > 2.0**-900) & (largest < 2.0**900)
+    unit = 0.5 * power_of_two_at_least(xp, xp.where(usable, largest, 1.0))
+    unit = xp.astype(unit, x.dtype)
+    scaled = ns.divide(magnitudes, Wrapped(unit, ns))  # exact: of a power of two
+    total = ns.sum(scaled * scaled, axis=axis, keepdims=True)
+    norm = ns.sqrt(total) * Wrapped(unit, ns)
+    return norm if keepdims else ns.sum(norm, axis=axis)  # type: ignore[no-any-return]
+
+
+def outer(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
+    """Return the products of every element of x1 (m,) with every one of x2 (n,): (m, n)."""
+    return ns.expand_dims(x1, axis=1) * ns.expand_dims(x2, axis=0)  # type: ignore[no-any-return]
+
+
+def diagonal(ns: Any, x: Wrapped, /, *, offset: int = 0) -> Wrapped:
+    """Return the diagonals (…, k) of x (…, m, n)."""
+    return Wrapped(ns.library.linalg.diagonal(x.native, offset=offset), ns, x.on_lattice)
+
+
+def trace(ns: Any, x: Wrapped, /, *, offset: int = 0, dtype: Any = None) -> Wrapped:
+    """Return the sum of each diagonal of x (…, m, n)."""
+    return ns.sum(diagonal(ns, x, offset=offset), axis=-1, dtype=dtype)  # type: ignore[no-any-return]
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "matmul": matmul,
+    "affine": affine,
+    "matrix_transpose": matrix_transpose,
+    "tensordot": tensordot,
+    "vecdot": vecdot,
+}
+LINALG: dict[str, Callable[..., Any]] = {
+    **{name: FUNCTIONS[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")},
+    "vector_norm": vector_norm,
+    "outer": outer,
+    "diagonal": diagonal,
+    "trace": trace,
+}

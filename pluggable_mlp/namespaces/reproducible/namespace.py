@@ -1,0 +1,236 @@
+"""The namespace as an object: the functions with a rule, and those that round nothing.
+
+What only moves, selects, compares or sorts gives the same bits on every library: it is the
+library's own function on the arrays within, listed here by name.
+"""
+
+from functools import lru_cache, partial, wraps
+from types import SimpleNamespace
+from typing import Any
+
+import array_api_compat
+
+from pluggable_mlp.arithmetic import Reproducible
+from pluggable_mlp.arithmetic.running import RunAll, one_by_one
+from pluggable_mlp.arrays import library_of
+from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
+from pluggable_mlp.namespaces.reproducible.operands import as_scalar, on_lattice, pair
+
+__all__ = ["ReproducibleNamespace", "reproducible"]
+
+_RULES = (
+    creation.FUNCTIONS | elementwise.FUNCTIONS | statistical.FUNCTIONS | linear_algebra.FUNCTIONS
+)
+
+# They look at values or move them, and round nothing.
+# fmt: off
+_EXACT = (
+    "abs", "all", "any", "argmax", "argmin", "argsort", "bitwise_invert", "broadcast_arrays",
+    "broadcast_to", "concat", "count_nonzero", "expand_dims", "flip", "isfinite", "isin",
+    "isinf", "isnan", "logical_not", "meshgrid", "moveaxis", "nonzero", "permute_dims", "repeat",
+    "reshape", "roll", "sort", "squeeze", "stack", "take", "take_along_axis", "tile", "tril",
+    "triu", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack",
+)
+# fmt: on
+# The same of two operands, of which one may be a Python scalar.
+# fmt: off
+_EXACT_PAIRS = (
+    "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "equal", "floor_divide", "greater", "greater_equal", "less", "less_equal", "logical_and",
+    "logical_or", "logical_xor", "maximum", "minimum", "not_equal", "remainder",
+    "searchsorted",
+)
+# fmt: on
+_INTEGERS_ONLY = ("floor_divide", "remainder")
+_CONSTANTS = ("e", "inf", "nan", "newaxis", "pi")
+# fmt: off
+_DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float32", "float64",
+)
+# fmt: on
+_OF_DTYPES_OR_SHAPES = ("broadcast_shapes", "can_cast", "isdtype", "result_type")
+
+
+class ReproducibleNamespace:
+    """A namespace of the array API standard whose functions give the same bits on every library.
+
+    Made by `reproducible`.  Its functions are attributes, as a module's are.
+
+    Attributes
+    ----------
+    library : namespace
+        Of the arrays within.
+    rules : Reproducible
+        How products, sums and elementary functions of those are computed.
+    """
+
+    def __init__(self, xp: Any, run_all: RunAll = one_by_one) -> None:
+        self.library = xp
+        self.rules = Reproducible(xp, run_all)
+        self.__name__ = f"reproducible({library_of(xp)})"
+        for name, function in _RULES.items():
+            setattr(self, name, _bound(function, self))
+        for name in (*_EXACT, *_EXACT_PAIRS):
+            if hasattr(xp, name):
+                setattr(self, name, self.of_library(name))
+        for name in (*_CONSTANTS, *_DTYPES):
+            setattr(self, name, getattr(xp, name))
+        for name in _OF_DTYPES_OR_SHAPES:
+            if hasattr(xp, name):
+                setattr(self, name, self._of_dtypes_or_shapes(name))
+        own = {name: _bound(function, self) for name, function in linear_algebra.LINALG.items()}
+        self.linalg = SimpleNamespace(**own)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            return getattr(self.library, name)  # __array_api_version__
+        raise AttributeError(
+            f"{self.__dict__.get('__name__', 'the reproducible namespace')} has no rule for "
+            f"{name!r}: its results could differ between libraries; docs/reproducible-namespace.md "
+            "lists what there is"
+        )
+
+    def __dir__(self) -> list[str]:
+        attributes = [name for name in self.__dict__ if name not in ("library", "rules")]
+        return [*attributes, "finfo", "iinfo", "where"]
+
+    def __repr__(self) -> str:
+        return f"<namespace {self.__name__}>"
+
+    def of_library(self, name: str) -> Any:
+        """Return the library's function on wrapped arrays: for what rounds nothing."""
+        function = getattr(self.library, name)
+
+        @wraps(function)
+        def apply(*arguments: Any, **keywords: Any) -> Any:
+            if name in _EXACT_PAIRS and len(arguments) == 2 and not keywords:
+                return self._of_pair(name, function, *arguments)
+            result = function(*map(native_of, arguments), **native_of(keywords))
+            return self._wrapped(result, on_lattice(*_flat(arguments)))
+
+        return apply
+
+    def _of_pair(self, name: str, function: Any, x1: Any, x2: Any) -> ReproducibleArray:
+        a, b = pair(name, x1, x2)
+        array = a if not isinstance(a, bool | int | float) else b
+        if name in _INTEGERS_ONLY and self.library.isdtype(array.dtype, "real floating"):
+            raise TypeError(f"the reproducible namespace has no rule for {name} of floats")
+        lattice = on_lattice(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
+        return ReproducibleArray(function(a, b), self, lattice)
+
+    def finfo(self, type: Any, /) -> SimpleNamespace:
+        """Return the limits of a floating-point dtype, as Python floats."""
+        return self._limits("finfo", type, float, ("eps", "max", "min", "smallest_normal"))
+
+    def iinfo(self, type: Any, /) -> SimpleNamespace:
+        """Return the limits of an integer dtype, as Python integers."""
+        return self._limits("iinfo", type, int, ("max", "min"))
+
+    def _limits(self, name: str, of: Any, number: type, limits: tuple[str, ...]) -> SimpleNamespace:
+        dtype = of.dtype if isinstance(of, ReproducibleArray) else of
+        found = getattr(self.library, name)(dtype)
+        numbers = {limit: number(getattr(found, limit)) for limit in limits}
+        return SimpleNamespace(bits=int(found.bits), dtype=dtype, **numbers)
+
+    def where(self, condition: Any, x1: Any, x2: Any, /) -> ReproducibleArray:
+        """Return the elements of x1 where the condition holds, else those of x2."""
+        a, b = pair("where", x1, x2)
+        lattice = on_lattice(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
+        return ReproducibleArray(self.library.where(condition.native, a, b), self, lattice)
+
+    def value_for(self, x: ReproducibleArray, value: Any) -> tuple[Any, bool]:
+        """Return what may be written into x, and whether it is on the lattice."""
+        if not isinstance(value, ReproducibleArray):
+            number = as_scalar(x, value, "assignment")
+            lattice = not isinstance(number, float) or on_lattice(x, number)
+            return number, lattice
+        return value.native, value.on_lattice
+
+    def _wrapped(self, result: Any, lattice: bool) -> Any:
+        """Return what a function of the library gave, its arrays wrapped."""
+        if isinstance(result, tuple | list):
+            items = [self._wrapped(item, lattice) for item in result]
+            is_named = hasattr(result, "_fields")
+            return type(result)(*items) if is_named else type(result)(items)
+        if array_api_compat.is_array_api_obj(result):
+            return ReproducibleArray(result, self, lattice)
+        return result
+
+    def _of_dtypes_or_shapes(self, name: str) -> Any:
+        """Return a function of dtypes, which may be given as arrays, or of shapes."""
+        function = getattr(self.library, name)
+
+        @wraps(function)
+        def apply(*arguments: Any) -> Any:
+            return function(*map(native_of, arguments))
+
+        return apply
+
+    def __array_namespace_info__(self) -> Any:
+        """Return the library's answers, of the dtypes that have rules."""
+        return _Info(self.library.__array_namespace_info__())
+
+
+class _Info:
+    """What the namespace can do here; see the inspection chapter of the standard."""
+
+    def __init__(self, info: Any) -> None:
+        self._info = info
+        self.capabilities = info.capabilities
+        self.default_device = info.default_device
+        self.devices = info.devices
+
+    def default_dtypes(self, *, device: Any = None) -> dict[str, Any]:
+        """Return the default dtype of each kind."""
+        found = self._info.default_dtypes(device=device)
+        return {kind: dtype for kind, dtype in found.items() if "complex" not in kind}
+
+    def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, Any]:
+        """Return the dtypes of a kind."""
+        found = self._info.dtypes(device=device, kind=kind)
+        return {name: dtype for name, dtype in found.items() if name in _DTYPES}
+
+
+def _bound(function: Any, namespace: ReproducibleNamespace) -> Any:
+    """Return the function without its first parameter, the namespace."""
+    bound = partial(function, namespace)
+    bound.__doc__ = function.__doc__
+    return bound
+
+
+def _flat(arguments: Any) -> list[Any]:
+    """Return the arrays and numbers of arguments, also those in lists."""
+    found: list[Any] = []
+    for argument in arguments:
+        found += argument if isinstance(argument, list | tuple) else [argument]
+    return found
+
+
+@lru_cache(maxsize=32)
+def reproducible(xp: Any, run_all: RunAll = one_by_one) -> ReproducibleNamespace:
+    """Return the reproducible namespace over an array library.
+
+    Parameters
+    ----------
+    xp : namespace
+        An array API namespace with float64, such as `backend.xp` or `array_api_compat.torch`.
+    run_all : callable, optional
+        Who runs the parts of a large product: `backend.run_all` where a backend has it.
+
+    Returns
+    -------
+    ReproducibleNamespace
+        The same object whenever it is asked for with the same arguments.
+
+    Examples
+    --------
+    >>> import array_api_compat.numpy as np
+    >>> from pluggable_mlp import reproducible, to_native
+    >>> xp = reproducible(np)
+    >>> x = xp.asarray([[1.0, 2.0], [3.0, 4.0]])
+    >>> to_native(x @ x / xp.sum(x)).tolist()
+    [[0.7000000000000001, 1.0], [1.5, 2.2]]
+    """
+    return ReproducibleNamespace(xp, run_all)

@@ -1,0 +1,356 @@
+"""The reproducible namespace: the same bits on every library, its bounds, its facts, its refusals.
+
+Bits are compared with those over NumPy; values with mpmath, fractions and NumPy.
+"""
+
+import math
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import array_api_compat.numpy
+import mpmath
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, get_backend, reproducible, to_native, train
+from pluggable_mlp.backends import Backend
+from tests.arithmetic.reproducible.elementary import every_kind, ulps
+
+NUMPY = reproducible(array_api_compat.numpy)
+DTYPES = ("float32", "float64")
+SMALLEST = {"float32": 2.0**-126, "float64": 2.0**-1022}
+
+
+def of(backend: Backend) -> Any:
+    return reproducible(backend.xp, getattr(backend, "run_all", None) or _one_by_one)
+
+
+def _one_by_one(function: Any, items: Any) -> list[Any]:
+    return [function(item) for item in items]
+
+
+def bits(backend: Backend, wrapped: Any) -> bytes:
+    return np.ascontiguousarray(backend.to_numpy(to_native(wrapped))).tobytes()
+
+
+# fmt: off
+NAMES = (
+    "abs", "ceil", "exp", "expm1", "floor", "log", "log10", "log1p", "log2", "negative", "positive",
+    "reciprocal", "round", "sign", "sqrt", "square", "tanh", "trunc", "sigmoid", "softplus", "erf",
+    "rsqrt", "sum", "mean", "var", "std", "prod", "max", "min", "argmax", "sort", "cumulative_prod",
+    "cumulative_sum", "diff", "isfinite", "signbit",
+)
+# fmt: on
+UNARY = {name: lambda xp, x, name=name: getattr(xp, name)(x) for name in NAMES} | {
+    "clip": lambda xp, x: xp.clip(x, -1.0, 2.5),
+    "cube": lambda xp, x: x**3,
+    "inverse square": lambda xp, x: x**-2,
+    "root": lambda xp, x: x**0.5,
+    "vector_norm": lambda xp, x: xp.linalg.vector_norm(x),
+    "thirds": lambda xp, x: x / 3.0,
+    "scalar over": lambda xp, x: 0.1 / x,
+    "scalar minus": lambda xp, x: 1.0 - x,
+    "take": lambda xp, x: xp.take(x, xp.argsort(x[:60])),
+    "where": lambda xp, x: xp.where(x > 0.0, x, 0.5),
+    "float32": lambda xp, x: xp.astype(x, xp.float32),
+}
+BINARY = {
+    "add": lambda xp, x, y: x + y,
+    "subtract": lambda xp, x, y: x - y,
+    "multiply": lambda xp, x, y: x * y,
+    "divide": lambda xp, x, y: x / y,
+    "divide by one of a row": lambda xp, x, y: x / y[..., :1],
+    "maximum": lambda xp, x, y: xp.maximum(x, y),
+    "copysign": lambda xp, x, y: xp.copysign(x, y),
+    "logaddexp": lambda xp, x, y: xp.logaddexp(x, y),
+    "less": lambda xp, x, y: x < y,
+    "matmul": lambda xp, x, y: xp.reshape(x, (-1, 60)) @ xp.reshape(y, (60, -1)),
+    "vecdot": lambda xp, x, y: xp.vecdot(xp.reshape(x, (-1, 60)), xp.reshape(y, (-1, 60))),
+    "tensordot": lambda xp, x, y: xp.tensordot(
+        xp.reshape(x, (-1, 3, 4)), xp.reshape(y, (3, 4, -1))
+    ),
+}
+
+
+def operands(dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return 6,000 numbers of every kind, and as many moderate ones."""
+    x = every_kind(dtype)[::5]
+    return x, np.random.default_rng(3).normal(0.0, 2.0, x.size).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+def test_every_library_gives_the_bits_of_numpy(backend: Backend, name: str, dtype: str) -> None:
+    if name in UNARY:
+        arguments: tuple[np.ndarray, ...] = operands(dtype)[:1]
+        function: Any = UNARY[name]
+        if name in ("prod", "var", "std", "vector_norm", "cumulative_prod", "cumulative_sum"):
+            arguments = operands(dtype)[1:]  # of all kinds NaN would hide the rest
+    else:
+        arguments, function = operands(dtype), BINARY[name]
+    xp = of(backend)
+    with np.errstate(all="ignore"):
+        found = function(xp, *(xp.asarray(backend.asarray(x)) for x in arguments))
+        expected = function(NUMPY, *map(NUMPY.asarray, arguments))
+    assert bits(backend, found) == np.ascontiguousarray(to_native(expected)).tobytes()
+
+
+EXACT = {
+    "expm1": mpmath.expm1,
+    "log2": lambda x: mpmath.log(x, 2),
+    "log10": lambda x: mpmath.log(x, 10),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", EXACT)
+def test_added_functions_keep_their_bounds(name: str, dtype: str) -> None:
+    generator = np.random.default_rng(5)
+    magnitudes = np.exp2(generator.uniform(-100.0, 6.4, 2000))
+    signs = generator.choice([-1.0, 1.0], 2000) if name == "expm1" else 1.0
+    x = (magnitudes * signs).astype(dtype)
+    y = to_native(getattr(NUMPY, name)(NUMPY.asarray(x)))
+    bound = 0.51 if dtype == "float32" else {"expm1": 2.0}.get(name, 3.0)
+    with mpmath.workprec(200):
+        worst = max(
+            ulps(float(found), EXACT[name](mpmath.mpf(float(given))), dtype)
+            for given, found in zip(x, y, strict=True)
+        )
+    assert worst <= bound
+
+
+def test_logarithms_of_powers_of_two_are_exact() -> None:
+    exponents = np.arange(-1022.0, 1024.0)
+    found = to_native(NUMPY.log2(NUMPY.asarray(np.exp2(exponents))))
+    np.testing.assert_array_equal(found, exponents)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_quotients_are_within_one_and_a_half_ulp(dtype: str) -> None:
+    generator = np.random.default_rng(6)
+    a, b = (generator.normal(0.0, 1.0, 2000).astype(dtype) for _ in range(2))
+    b[::3] *= dtype_power(dtype, 100)
+    a[::3] *= dtype_power(dtype, 90)
+    found = to_native(NUMPY.asarray(a) / NUMPY.asarray(b))
+    with mpmath.workprec(200):
+        worst = max(
+            ulps(float(q), mpmath.mpf(float(x)) / mpmath.mpf(float(y)), dtype)
+            for x, y, q in zip(a, b, found, strict=True)
+        )
+    assert 0.5 < worst <= 1.5
+
+
+def dtype_power(dtype: str, exponent: int) -> Any:
+    return np.dtype(dtype).type(2.0**exponent)
+
+
+def test_huge_divisors_do_not_make_their_quotients_vanish() -> None:
+    x = NUMPY.asarray(np.asarray([3e38, 1e38], np.float32))
+    np.testing.assert_allclose(to_native(x / x), 1.0, rtol=2e-7)
+    np.testing.assert_allclose(to_native(x / 3e38), [1.0, 1.0 / 3.0], rtol=2e-7)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_operation_gives_denormal_numbers_or_negative_zeros(
+    backend: Backend, dtype: str
+) -> None:
+    xp, least = of(backend), SMALLEST[dtype]
+    entering = np.asarray([1.5 * least, -1.25 * least, least / 2, -0.0, 0.0], dtype)
+    x = xp.asarray(backend.asarray(entering))
+    small = xp.asarray(backend.asarray(np.asarray([least], dtype)))
+    results = [
+        x,
+        -x,
+        x - small,
+        x + x * -1.0,
+        x * x,
+        -small * small,
+        xp.round(x),
+        x - x,
+        -xp.abs(x),
+    ]
+    for result in results:
+        found = backend.to_numpy(to_native(result))
+        assert not np.any((found != 0.0) & (np.abs(found) < least))
+        assert not np.any(np.signbit(found) & (found == 0.0))
+
+
+def test_sums_are_those_of_fractions() -> None:
+    x = np.random.default_rng(8).normal(0.0, 1.0, 999)
+    exact = sum(map(Fraction, x.tolist()))
+    assert float(NUMPY.sum(NUMPY.asarray(x))) == float(exact)
+    running = to_native(NUMPY.cumulative_sum(NUMPY.asarray(x)))
+    partial = np.asarray([float(sum(map(Fraction, x[: k + 1].tolist()))) for k in range(999)])
+    np.testing.assert_allclose(running, partial, rtol=0.0, atol=10 * 2.0**-53 * np.abs(x).sum())
+
+
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, 2), (-1, 1)])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "prod", "max", "min"])
+def test_reductions_are_numpys_over_any_axes(name: str, axis: Any, keepdims: bool) -> None:
+    x = np.random.default_rng(9).normal(0.0, 1.0, (3, 4, 5))
+    found = to_native(getattr(NUMPY, name)(NUMPY.asarray(x), axis=axis, keepdims=keepdims))
+    expected = getattr(np, name)(x, axis=axis, keepdims=keepdims)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_products_of_any_axes_are_numpys() -> None:
+    generator = np.random.default_rng(10)
+    a, b = generator.normal(size=(2, 3, 4)), generator.normal(size=(4, 5))
+    v = generator.normal(size=4)
+    A, B, V = map(NUMPY.asarray, (a, b, v))
+    pairs = [
+        (A @ B, a @ b),
+        (A @ V, a @ v),
+        (V @ B, v @ b),
+        (V @ V, v @ v),
+        (NUMPY.tensordot(A, B, axes=1), np.tensordot(a, b, axes=1)),
+        (NUMPY.tensordot(A, B, axes=((2,), (0,))), np.tensordot(a, b, axes=((2,), (0,)))),
+        (NUMPY.vecdot(A, V), np.vecdot(a, v)),
+        (NUMPY.vecdot(A, A, axis=-2), np.vecdot(a, a, axis=-2)),
+        (NUMPY.linalg.outer(V, V), np.outer(v, v)),
+        (NUMPY.linalg.trace(A[:, :, :3]), np.trace(a[:, :, :3], axis1=1, axis2=2)),
+        (NUMPY.linalg.vector_norm(A, axis=(0, 2)), np.sqrt((a * a).sum((0, 2)))),
+        (NUMPY.linalg.vector_norm(A, axis=1, ord=1), np.abs(a).sum(1)),
+        (NUMPY.linalg.vector_norm(A * 1e200), np.linalg.norm(a.ravel()) * 1e200),
+    ]
+    for found, expected in pairs:
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(to_native(found), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("n", [-3, -1, 0, 1, 2, 5, 10])
+def test_integer_powers_are_fractions_powers(n: int) -> None:
+    x = np.asarray([1.5, -0.75, 3.0])
+    exact = [float(Fraction(value) ** n) for value in x.tolist()]
+    np.testing.assert_allclose(
+        to_native(NUMPY.asarray(x) ** n), exact, rtol=(abs(n) + 2) * 2.0**-52
+    )
+
+
+def test_pixels_are_known_as_fixed_point() -> None:
+    generator = np.random.default_rng(12)
+    pixels = generator.integers(0, 256, (50, 60), dtype=np.uint8)
+    W = generator.normal(0.0, 1.0, (60, 7)).astype(np.float32)
+    x = NUMPY.astype(NUMPY.asarray(pixels), NUMPY.float32) * 2.0**-8
+    assert x.fixed_point is not None
+    assert (x * 0.1).fixed_point is None
+    found = to_native(x @ NUMPY.asarray(W))
+    exact = (pixels / 256.0) @ W.astype(np.float64)
+    # Two products of slices would leave 2^-29 of the largest; one of 35 bits leaves nothing here.
+    np.testing.assert_array_equal(found, exact.astype(np.float32))
+    np.testing.assert_array_equal(to_native(x.mT), (pixels.T / 256.0).astype(np.float32))
+
+
+def test_every_nan_has_the_same_bits(backend: Backend) -> None:
+    xp = of(backend)
+    inf = xp.asarray(backend.asarray(np.asarray([math.inf, -math.inf, 1.0], np.float32)))
+    with np.errstate(invalid="ignore"):
+        results = (inf - inf, inf * 0.0, xp.log(-xp.abs(inf)), xp.max(inf - inf))
+    for result in results:
+        found = np.atleast_1d(backend.to_numpy(to_native(result)))
+        assert set(found[np.isnan(found)].view(np.uint32).tolist()) == {0x7FC00000}
+
+
+def test_a_training_step_in_plain_code_has_the_bits_of_train(backend: Backend) -> None:
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (32, 49), dtype=np.uint8)
+    labels = generator.integers(0, 10, 32)
+    mlp = MLP([49, 20, 10])
+    start = mlp.initialize(seed=0, backend=backend)
+    settings = {"scale": 1 / 256, "optimizer": SGD(0.1), "epochs": 3, "batch_size": 32}
+    trained = train(
+        mlp, pixels, labels, backend=backend, parameters=start, shuffle=False,
+        arithmetic="reproducible", **settings,
+    ).parameters  # fmt: skip
+    xp = of(backend)
+    x = xp.astype(xp.asarray(backend.asarray(pixels)), xp.float32) * 2.0**-8
+    targets = xp.asarray(backend.asarray(np.eye(10, dtype=np.float32)[labels]))
+    parameters = [[xp.asarray(layer[name]) for name in "Wb"] for layer in start]
+    for _ in range(3):
+        parameters = _step(xp, parameters, x, targets)
+    for layer, (W, b) in zip(trained, parameters, strict=True):
+        for name, found in (("W", W), ("b", b)):
+            assert bits(backend, found) == backend.to_numpy(layer[name]).tobytes()
+
+
+def _step(xp: Any, parameters: Any, x: Any, targets: Any) -> Any:
+    """Return the parameters after one step of softmax regression on a layer of sigmoids."""
+    (W, b), (V, c) = parameters
+    h = xp.sigmoid(xp.affine(x, W, b))
+    z = xp.affine(h, V, c)
+    e = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
+    probabilities = e / xp.sum(e, axis=-1, keepdims=True)
+    dz = (probabilities - targets) * (-0.1 / x.shape[0])
+    dh = h * (1.0 - h) * (dz @ V.mT)
+    layers = ((W, b, x.mT @ dh, dh), (V, c, h.mT @ dz, dz))
+    return [[w + dw, bias + xp.sum(d, axis=-2)] for w, bias, dw, d in layers]
+
+
+def test_what_has_no_rule_is_refused_by_name() -> None:
+    x = NUMPY.asarray([1.0, 2.0])
+    with pytest.raises(AttributeError, match=r"reproducible\(numpy\) has no rule for 'sin'"):
+        NUMPY.sin(x)
+    assert not hasattr(NUMPY, "fft")
+    for wrong, match in (
+        (lambda: x % 2.0, "no rule for remainder of floats"),
+        (lambda: x**x, "no rule for powers"),
+        (lambda: x**0.3, "no rule for powers"),
+        (lambda: x + NUMPY.asarray([1, 2]), "mixes no integers with floats"),
+        (lambda: NUMPY.asarray([1, 2]) * 0.5, "expected a scalar of its kind"),
+        (lambda: NUMPY.asarray([1j]), "complex128, expected float32"),
+        (lambda: NUMPY.astype(x, np.float16), "float16, expected float32"),
+        (lambda: NUMPY.linalg.vector_norm(x, ord=3), "ord is 3"),
+        (lambda: to_native(np.ones(3)), r"expected an array of pluggable_mlp.reproducible\(xp\)"),
+        (
+            lambda: x + reproducible(get_backend("array_api_strict").xp).asarray([1.0]),
+            "expected one",
+        ),
+        (lambda: x + np.ones(2), "ReproducibleArray"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=match):
+            wrong()
+
+
+def test_integers_and_booleans_are_the_librarys() -> None:
+    x = NUMPY.asarray(np.asarray([7, -3, 5]))
+    for found, expected in (
+        (x // 2, [3, -2, 2]),
+        (x % 4, [3, 1, 1]),
+        (x << 1, [14, -6, 10]),
+        (x > 0, [True, False, True]),
+        (~(x > 0), [False, True, False]),
+        (NUMPY.sum(x), 9),
+        (x[NUMPY.asarray([True, False, True])], [7, 5]),
+    ):
+        np.testing.assert_array_equal(to_native(found), expected)
+
+
+def test_assignment_writes_into_the_array() -> None:
+    x = NUMPY.zeros((2, 2))
+    x[0, ...] = NUMPY.asarray([1.0, 2.0 * SMALLEST["float64"]])
+    x[1, 1] = 1e-310  # denormal
+    np.testing.assert_array_equal(to_native(x), [[1.0, 2.0 * SMALLEST["float64"]], [0.0, 0.0]])
+    less = x[0, 1] - 1.5 * SMALLEST["float64"]
+    assert float(less) == 0.0
+
+
+def test_the_namespace_is_found_from_its_arrays() -> None:
+    x = NUMPY.asarray([1.0])
+    assert array_api_compat.array_namespace(x, x) is NUMPY
+    assert reproducible(array_api_compat.numpy) is NUMPY
+    assert "sin" not in dir(NUMPY)
+    assert {"exp", "asarray", "linalg"} <= set(dir(NUMPY))
+
+
+def test_the_page_lists_every_function() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reproducible-namespace.md").read_text()
+    rows = [row.split("|")[1] for row in page.splitlines() if row.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(r"`([\w.]+)`", row)}
+    functions = {name for name in dir(NUMPY) if callable(getattr(NUMPY, name))}
+    functions -= {name for name in functions if isinstance(getattr(NUMPY, name), type)}  # dtypes
+    linalg = {f"linalg.{name}" for name in vars(NUMPY.linalg)}
+    assert listed == (functions | linalg) - {"of_library", "value_for"}
