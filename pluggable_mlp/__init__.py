@@ -4,8 +4,7 @@ They are imported when they are first asked for: the command line stands within 
 answers to Ctrl-C before NumPy is imported.
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # for type checkers it is true, and `typing` takes long to import
 if TYPE_CHECKING:
     from pluggable_mlp.backends import BackendUnavailable, available_backends, get_backend
     from pluggable_mlp.namespaces import reproducible, to_native
@@ -45,7 +44,7 @@ __version__ = "0.1.0"
 _HOMES = ("backends", "namespaces", "network.mlp", "training")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name from the module that defines it."""
     if name in __all__:
         from importlib import import_module

@@ -8,7 +8,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+TYPE_CHECKING = False  # `typing` takes long to import, and Ctrl-C is not answered yet
+if TYPE_CHECKING:
+    from typing import TextIO
 
 __all__ = ["CLOSED_PIPE", "finish", "guarded_streams", "tell"]
 
@@ -59,23 +62,27 @@ def finish(code: int, error: str) -> int:
 class _Output:
     """Standard output, whose errors say that it is that."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: "TextIO") -> None:
         self._stream = stream
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
-    def write(self, text: str) -> Any:
+    def write(self, text: str) -> int:
         """Write text, as any stream does."""
-        return self._tried(self._stream.write, text)
+        with self._guarded():
+            self._stream.write(text)
+        return len(text)
 
-    def flush(self) -> Any:
+    def flush(self) -> None:
         """Write out what is left."""
-        return self._tried(self._stream.flush)
+        with self._guarded():
+            self._stream.flush()
 
-    def _tried(self, action: Any, *arguments: Any) -> Any:
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
         try:
-            return action(*arguments)
+            yield
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -85,11 +92,12 @@ class _Output:
 class _Beside(_Output):
     """Standard error, which is given up where it cannot be written."""
 
-    def _tried(self, action: Any, *arguments: Any) -> Any:
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
         try:
-            return action(*arguments)
+            yield
         except OSError:
-            return _give_up(self._stream)
+            _give_up(self._stream)
 
 
 def _open_closed() -> None:
@@ -99,7 +107,7 @@ def _open_closed() -> None:
             setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8", closefd=False))
 
 
-def _give_up(stream: Any) -> None:
+def _give_up(stream: "TextIO") -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
