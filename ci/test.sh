@@ -32,7 +32,8 @@ bin=$scratch/plain/bin
 "$bin/python" -m pip install --quiet -e '.[dev,torch,jax,cupy-cuda13]'
 
 step "the whole suite, every CPU backend required"
-PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict "$bin/pytest" -m ""
+export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
+"$bin/pytest" -m "" -n auto
 
 step "lint and format"
 "$bin/ruff" check .
@@ -50,8 +51,8 @@ step "import layers and types, over a regular install: the editable one maps bac
 step "the suite on the oldest versions"
 if "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
     "$python" -m venv "$scratch/oldest"
-    "$scratch/oldest/bin/python" -m pip install --quiet -r ci/oldest.txt -e '.[test]'
-    "$scratch/oldest/bin/pytest"
+    "$scratch/oldest/bin/python" -m pip install --quiet -r ci/oldest.txt -e '.[test]' pytest-xdist
+    "$scratch/oldest/bin/pytest" -n auto
 else
     echo "left to Python 3.11, the oldest: not all of them exist for others"
 fi
