@@ -1,22 +1,25 @@
 #!/usr/bin/env bash
-# The suite on a machine with an NVIDIA GPU: the same tests, CuPy (and PyTorch's and JAX's GPU
-# devices, where installed) required.  Run it from anywhere; it installs nothing but the project
-# itself, in the interpreter that PYTHON names (default python3).  OUT (default: the folder
-# benchmarks/results) receives gpu-report.txt: device, versions, and the suite's outcome.
+# What a machine with an NVIDIA GPU has to say of this project, in calls of less than ten minutes:
+#
+#     ci/gpu.sh bits        the same bits on CuPy, PyTorch and JAX; exactness and speed of products
+#     ci/gpu.sh tests       the suite on CuPy, then the rest of it
+#     ci/gpu.sh others      the suite on PyTorch's CUDA and on JAX's GPU
+#     ci/gpu.sh benchmark   the benchmark
+#
+# Whatever fails, the other steps run.  Each has a verdict in OUT/PART.json (OUT: by default
+# benchmarks/results/gpu), its output lies beside it in OUT/PART/.  Exit code 0: all passed.
+#
+# CuPy, PyTorch and JAX are those of PYTHON (default python3).  What else the tests need is
+# installed into a virtual environment over it, for this call alone.  Without a network, WHEELS
+# names a folder with what PYTHON lacks; it is filled elsewhere, for the same version of Python, by
+#
+#     pip download --no-deps --only-binary :all: --dest WHEELS \
+#         array-api-compat array-api-strict pooch platformdirs 'setuptools>=77' …
+#
+# `--dry` puts the processor in the place of each GPU and takes small sizes: the script itself is
+# tried then, and what it says is of no interest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=${PYTHON:-python3}
-out=${OUT:-benchmarks/results}
-mkdir -p "$out"
-"$python" -m pip install --quiet --no-deps --no-build-isolation -e .
-export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,cupy,array_api_strict
-{
-    nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
-    "$python" -m pip list 2>/dev/null | grep -iE '^(numpy|cupy|torch|jax|array-api)' || true
-    "$python" -m pluggable_mlp.cli backends
-    "$python" -m pytest -m "" -q
-    "$python" -m pluggable_mlp.cli compare --backends numpy,cupy
-    "$python" -m pluggable_mlp.cli compare --backends numpy,cupy --arithmetic reproducible
-    "$python" -m pluggable_mlp.cli train --backend cupy --arithmetic reproducible --quiet
-    "$python" -m pluggable_mlp.cli train --backend numpy --arithmetic reproducible --quiet
-} 2>&1 | tee "$out/gpu-report.txt"
+export XLA_PYTHON_CLIENT_PREALLOCATE=false  # JAX would take three quarters of the card's memory
+export CUPY_NVRTC_USE_PCH=1                 # precompiled headers: kernels compile faster
+exec "${PYTHON:-python3}" ci/gpu.py "$@"

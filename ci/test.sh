@@ -35,6 +35,11 @@ step "the whole suite, every CPU backend required"
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
 "$bin/pytest" -m "" -n auto
 
+step "a dry run of what a machine with a GPU is asked: the processor in its place"
+for part in bits tests others benchmark; do
+    OUT="$scratch/gpu" PYTHON="$bin/python" bash ci/gpu.sh --dry "$part"
+done
+
 step "lint and format"
 "$bin/ruff" check .
 "$bin/ruff" format --check .
