@@ -15,7 +15,15 @@ from pluggable_mlp.data.dataset import Dataset, check_finite
 from pluggable_mlp.data.errors import DataError, DataWarning
 from pluggable_mlp.data.source import PIXEL_SCALE, Examples, Source, choose_test_examples
 
-__all__ = ["as_bytes", "as_inputs", "as_labels", "build_dataset", "class_indices", "matched"]
+__all__ = [
+    "LARGEST_EXACT",
+    "as_bytes",
+    "as_inputs",
+    "as_labels",
+    "build_dataset",
+    "class_indices",
+    "matched",
+]
 
 LARGEST_EXACT = 2**53
 """Up to here every integer is a float64."""
@@ -62,9 +70,9 @@ def build_dataset(source: Source, seed: int = 0) -> Dataset:
     parts = {"train": source.train, "test": source.test, "validation": source.validation}
     raw = {part: matched(name, part, *given) for part, given in parts.items() if given is not None}
     if "test" not in raw:
-        inputs, labels = raw["train"]
-        test = choose_test_examples(name, labels, seed)
-        raw["train"], raw["test"] = (inputs[~test], labels[~test]), (inputs[test], labels[test])
+        x, y = raw["train"]
+        test = choose_test_examples(name, y, seed)
+        raw |= {"train": (x[~test], y[~test]), "test": (x[test], y[test])}
     class_labels = _classes(name, raw["train"][1])
     inputs = {f"{part}_inputs": as_inputs(name, part, x) for part, (x, _) in raw.items()}
     inputs, scale = _scaled(source, inputs)

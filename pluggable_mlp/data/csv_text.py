@@ -130,10 +130,8 @@ def _fault_of(field: str) -> tuple[str, str]:
             parts = field.split(delimiter)
             if len(parts) > 1 and is_number(parts[0]) and is_number(parts[1]):
                 return f"holds {shown}", f"separate the numbers by commas, not by {delimiter!r}"
-        return (
-            f"holds {shown}, which is not a number",
-            "number the classes, and give every column of a header a name that is no number",
-        )
+        remedy = "write numbers alone (number the classes), and names alone in a header"
+        return f"holds {shown}, which is not a number", remedy
     if not math.isfinite(float(field)):
         return f"holds {shown}, which is not finite", "remove or fill such values first"
     return "", ""

@@ -56,9 +56,9 @@ class Dataset:
     validation_labels: Array = None
 
     def __post_init__(self) -> None:
-        labels = self.class_labels
-        if len(labels) < 2 or list(labels) != sorted(set(labels)):
-            fault = f"class_labels is {labels}"
+        known = self.class_labels
+        if len(known) < 2 or list(known) != sorted(set(known)):
+            fault = f"class_labels is {known}"
             raise DataError(self.name, fault, "give the labels of two classes or more, increasing")
         if self.scale is not None and math.frexp(self.scale)[0] != 0.5:
             raise DataError(self.name, f"scale is {self.scale}", "give a power of two")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.conversion import as_bytes, as_inputs, class_indices
+from pluggable_mlp.data.conversion import LARGEST_EXACT, as_bytes, as_inputs, class_indices
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, DataWarning
 
@@ -62,7 +62,7 @@ class Schema:
             )
         if (
             len(self.class_labels) < 2
-            or not all(type(label) is int for label in self.class_labels)
+            or not all(type(n) is int and abs(n) <= LARGEST_EXACT for n in self.class_labels)
             or list(self.class_labels) != sorted(set(self.class_labels))
         ):
             raise ValueError(f"class_labels is {self.class_labels!r}, expected increasing integers")

@@ -27,11 +27,11 @@ def trained(folder, **settings):
     return folder
 
 
-def told(run):
-    """Run what warns: the suite takes warnings for errors."""
+def told(command, *arguments):
+    """Run a command that warns: the suite takes warnings for errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        return run()
+        return command(*arguments)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,30 @@ def test_the_same_digits_are_the_same_numbers_in_any_file(command, run, tmp_path
     assert command("predict", run, unlabelled).out == command("predict", run, digits).out
 
 
+def test_pixels_train_alike_whatever_their_file(command, tmp_path):
+    """From the command line to the hash of the parameters; the header that pandas writes, too."""
+    digits = load_dataset("digits")
+    pixels, labels = digits.train_inputs[:140] * np.uint8(15), digits.train_labels[:140] + 3
+    np.savez(tmp_path / "bytes.npz", X=pixels, y=labels)
+    np.savez(tmp_path / "integers.npz", X=pixels.astype("int64"), y=labels[:, None])
+    table = {"X": np.column_stack([pixels, labels]), "fmt": "%d", "delimiter": ","}
+    np.savetxt(tmp_path / "plain.csv", **table)
+    numbered = ",".join(map(str, range(65)))
+    np.savetxt(tmp_path / "pandas.csv", **table, header=numbered, comments="")
+    found = set()
+    for name in ("bytes.npz", "integers.npz", "plain.csv", "pandas.csv"):
+        run = tmp_path / f"run of {name}"
+        arguments = ["--data", tmp_path / name, "--epochs", 1, "--hidden", "", "--output", run]
+        outcome = told(command, "train", *arguments)
+        assert outcome.code == 0
+        assert ("taken for 8-bit pixels" in outcome.err) == (name != "bytes.npz")
+        config = json.loads((run / "config.json").read_text())
+        assert config["class_labels"] == list(range(3, 13))
+        summary = json.loads((run / "summary.json").read_text())
+        found.add((config["data_sha256"], summary["parameters_sha256"]))
+    assert len(found) == 1
+
+
 def test_evaluate_measures_the_test_part_of_data_that_have_one(command, run, tmp_path):
     digits = load_dataset("digits")
     parts = {"X": digits.train_inputs[:70], "y": digits.train_labels[:70]}
@@ -116,7 +140,7 @@ def test_a_table_is_divided_once_and_for_all(command, table, table_run):
     labels = np.loadtxt(table, delimiter=",")[:, -1]
     config = json.loads((table_run / "config.json").read_text())
     assert config["data_sha256"] == load_dataset(table, seed=3).sha256()
-    outcome = told(lambda: command("evaluate", table_run, "--data", table))
+    outcome = told(command, "evaluate", table_run, "--data", table)
     assert json.loads(outcome.out)["examples"] == labels.size == 280
     assert outcome.err.count("Warning") == 1
     assert f"Warning: {table}: the run was trained on most of these examples" in outcome.err
@@ -155,7 +179,7 @@ def test_data_that_changed_since_training_are_told(command, tmp_path):
     run = trained(tmp_path / "run", data=str(data), hidden=(), epochs=1)
     assert command("evaluate", run).code == 0
     moved = data.rename(tmp_path / "moved.csv")
-    assert "Warning: " in told(lambda: command("evaluate", run, "--data", moved)).err
+    assert "Warning: " in told(command, "evaluate", run, "--data", moved).err
     outcome = command("evaluate", run)
     assert (outcome.code, outcome.out) == (2, "")
     assert f"{data}: there is no such file; check the path, or say with --data" in (outcome.err)
@@ -171,7 +195,7 @@ def test_data_that_changed_since_training_are_told(command, tmp_path):
 
 def test_inputs_far_outside_the_range_of_training_are_told(command, table_run, tmp_path):
     (tmp_path / "x.csv").write_text("0,100.5\n")
-    outcome = told(lambda: command("predict", table_run, tmp_path / "x.csv"))
+    outcome = told(command, "predict", table_run, tmp_path / "x.csv")
     assert outcome.code == 0
     assert len(outcome.out.splitlines()) == 2
     assert outcome.err.startswith(f"Warning: {tmp_path / 'x.csv'}: the inputs run from 0 to 100.5,")

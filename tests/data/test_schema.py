@@ -47,6 +47,7 @@ def test_it_survives_json():
         ("class_labels", [1, 0]),
         ("class_labels", [0, 0, 1]),
         ("class_labels", [0.0, 1.0]),
+        ("class_labels", [0, 2**64]),
     ],
 )
 def test_wrong_values_are_named(name, value):
