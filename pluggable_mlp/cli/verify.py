@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pluggable_mlp.cli.options import BackendOption, path
+from pluggable_mlp.cli.streams import tell
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,19 +34,18 @@ def verify(
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.certificates import check_model, read_certificate
 
-    path = run / "certificate.json" if run.is_dir() else run
-    certificate, settings = read_certificate(path)
+    file = run / "certificate.json" if run.is_dir() else run
+    certificate, settings = read_certificate(file)
     place = get_backend(backend)
     again = _repeated(settings, data, place)
-    model = path.with_name("model.safetensors")
+    model = file.with_name("model.safetensors")
     has_model = run.is_dir() or model.exists()
     if has_model:
         check_model(certificate, again, model)
     if settings.arithmetic == "native":
-        typer.echo(
+        tell(
             "The certificate is of a native run: its bits are promised on the same machine and "
-            f"versions alone, {certificate['made_on']}.",
-            err=True,
+            f"versions alone, {certificate['made_on']}."
         )
     difference = _first_difference(certificate, again)
     here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
