@@ -152,7 +152,7 @@ def test_data_at_another_place_are_asked_for(command, tmp_path, monkeypatch):
         assert outcome.code == 2
         assert "data.csv" in outcome.err
         assert "or say with --data where they are" in outcome.err
-        assert command(name, "here/run", "--data", "here/data.csv").code == 0
+    assert command("verify", "here/run", "--data", "here/data.csv").code == 0
 
 
 def test_other_initial_parameters_are_found(command, certificate):
