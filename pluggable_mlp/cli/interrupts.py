@@ -8,7 +8,6 @@ to the descriptor of `signal.set_wakeup_fd`.
 
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -81,11 +80,14 @@ def _heard_by(hear: Callable[[int], None]) -> Iterator[None]:
     heard = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    listener = threading.Thread(target=_listen, args=(reader, heard, hear), daemon=True)
-    listener.start()
     outer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in heard:
         signal.signal(number, lambda *_: None)
+
+    import threading  # later than what ends KeyboardInterrupt: what came by now waits in the pipe
+
+    listener = threading.Thread(target=_listen, args=(reader, heard, hear), daemon=True)
+    listener.start()
     try:
         yield
     finally:

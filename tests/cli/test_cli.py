@@ -33,7 +33,7 @@ def test_the_command_line_imports_no_array_library_but_numpy():
 
 
 def test_next_to_nothing_is_imported_before_ctrl_c_is_answered():
-    assert not imported_by("import pluggable_mlp.cli") & {"numpy", "typer", "typing", "dataclasses"}
+    assert not imported_by("import pluggable_mlp.cli") & {"numpy", "typer", "typing", "threading"}
 
 
 def test_backends_lists_what_is_here_without_importing_torch_or_jax():
