@@ -14,7 +14,8 @@
 # names a folder with what PYTHON lacks; it is filled elsewhere, for the same version of Python, by
 #
 #     pip download --no-deps --only-binary :all: --dest WHEELS \
-#         array-api-compat array-api-strict pooch platformdirs 'setuptools>=77' …
+#         array-api-compat array-api-strict setuptools pooch platformdirs \
+#         requests urllib3 idna certifi charset-normalizer
 #
 # `--dry` puts the processor in the place of each GPU and takes small sizes: the script itself is
 # tried then, and what it says is of no interest.

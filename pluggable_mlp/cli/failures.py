@@ -10,12 +10,13 @@ def described(error: Exception) -> tuple[int, str]:
     """Return the exit code of an error, and what to say of it.
 
     2 for a wrong argument or input, or training that diverged; 3 for a backend that is not
-    available, out of memory, or fails in a way that is not foreseen.
+    available, cannot keep to an arithmetic, is out of memory, or fails in an unforeseen way.
     """
+    from pluggable_mlp.arithmetic import ArithmeticUnavailable
     from pluggable_mlp.backends import BackendUnavailable, out_of_memory
     from pluggable_mlp.training import DivergenceError
 
-    if isinstance(error, BackendUnavailable):
+    if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
         return 3, str(error)
     if exhausted := out_of_memory(error):
         advice = "use fewer or narrower layers, a smaller batch or float32"

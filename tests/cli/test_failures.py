@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pluggable_mlp.arithmetic.reproducible import exactness
 from pluggable_mlp.backends import get_backend
 from tests.backends.exhausted import SIDE, exhausted
 from tests.cli.children import running
@@ -56,6 +57,21 @@ def test_out_of_memory_in_training_ends_with_3(command, monkeypatch, spec):
     outcome = command("train", "--epochs", 2, "--backend", spec)
     assert outcome.code == 3
     assert only_line(outcome).startswith("Error: out of memory: ")
+
+
+@pytest.mark.parametrize("words", ["train --arithmetic reproducible", "evaluate RUN", "verify RUN"])
+def test_a_device_with_inexact_products_ends_with_3(command, monkeypatch, tmp_path, words):
+    run = str(tmp_path / "run")
+    command("train", "--epochs", 1, "--arithmetic", "reproducible", "--output", run)
+    # NumPy as on a device that is not the host, with products that no float64 holds exactly.
+    monkeypatch.setattr(exactness, "_HOST", 0)
+    monkeypatch.setattr(exactness, "_tried", set())
+    monkeypatch.setattr(exactness, "WIDTHS", ((40, 40),))
+    outcome = command(*words.replace("RUN", run).split())
+    assert outcome.code == 3
+    assert only_line(outcome).startswith(
+        "Error: arithmetic reproducible is not available on cpu: its float64 products are not exact"
+    )
 
 
 @pytest.mark.skipif(not MEMINFO.exists(), reason="limits as Linux has them")

@@ -61,8 +61,8 @@ def _try(xp: Namespace, device: Any, left: int, right: int) -> None:
     every = take(xp, transpose(take(xp, c, many)), many)  # by columns
     if not bool(xp.all(transpose(product) == every)):
         reason = (
-            "its float64 products are not exact where IEEE 754 makes them so; is "
-            "CUBLAS_EMULATE_DOUBLE_PRECISION set, or a lower precision of products asked for?"
+            "its float64 products are not exact where IEEE 754 makes them so "
+            "(CUBLAS_EMULATE_DOUBLE_PRECISION, or another setting, may ask for a lower precision)"
         )
         raise _unavailable(device, reason)
 
