@@ -70,6 +70,10 @@ def test_what_may_be_either_is_asked(table, first):
     assert table("a,b,c,d,e", first, *ROWS) == [[float(n) for n in first.split(",")], *TABLE]
 
 
+def test_three_column_numbers_are_none(table):
+    assert table("0,1,2", "5.1,3.5,0", "4.9,3.0,1") == [[5.1, 3.5, 0.0], [4.9, 3.0, 1.0]]
+
+
 @pytest.mark.parametrize("first", ["0", "0,1"])
 def test_one_or_two_column_numbers_may_be_chance(table, first):
     rows = ["0.5,1", "1.5,0"] if "," in first else ["0.5", "1.5"]
