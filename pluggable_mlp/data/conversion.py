@@ -1,7 +1,8 @@
 """From the arrays that a file holds to numbers for a network.
 
-What can be said of raw arrays whatever their file belongs here; the rules that a `Dataset` keeps
-belong in `dataset.py`, what a saved run asks of later files in `schema.py`.
+What can be said of raw arrays whatever their file belongs here, of labels in `labels.py`; the
+rules that a `Dataset` keeps belong in `dataset.py`, what a saved run asks of later files in
+`schema.py`.
 
 Shapes: n examples, inputs (n, ...) before and (n, features) after, labels (n,).
 """
@@ -13,33 +14,16 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import Dataset, check_finite
 from pluggable_mlp.data.errors import DataError, DataWarning
+from pluggable_mlp.data.labels import LARGEST_EXACT, as_labels, class_indices, classes_of
 from pluggable_mlp.data.source import PIXEL_SCALE, Examples, Source, choose_test_examples
 
-__all__ = [
-    "LARGEST_EXACT",
-    "as_bytes",
-    "as_inputs",
-    "as_labels",
-    "build_dataset",
-    "class_indices",
-    "matched",
-]
-
-LARGEST_EXACT = 2**53
-"""Up to here every integer is a float64."""
+__all__ = ["as_bytes", "as_inputs", "build_dataset", "matched"]
 
 EIGHT_BITS = 128
 """From here on a whole number up to 255 needs all eight bits of a pixel."""
 
 BLOCK = 4096
 """So many rows are looked at together, which keeps temporary arrays small."""
-
-SURELY_CLASSES, FEWEST_OF_A_CLASS = 20, 5
-"""More different labels than these, with fewer examples of each on average, are measurements."""
-
-REGRESSION = (
-    "to predict measurements, train from Python with a loss of regression, as the README has it"
-)
 
 
 def build_dataset(source: Source, seed: int = 0) -> Dataset:
@@ -73,7 +57,7 @@ def build_dataset(source: Source, seed: int = 0) -> Dataset:
         x, y = raw["train"]
         test = choose_test_examples(name, y, seed)
         raw |= {"train": (x[~test], y[~test]), "test": (x[test], y[test])}
-    class_labels = _classes(name, raw["train"][1])
+    class_labels = classes_of(name, raw["train"][1])
     inputs = {f"{part}_inputs": as_inputs(name, part, x) for part, (x, _) in raw.items()}
     inputs, scale = _scaled(source, inputs)
     labels = {
@@ -151,66 +135,6 @@ def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
         if not np.array_equal(found[start : start + BLOCK], in_units):
             return None
     return found
-
-
-def as_labels(name: str, part: str, values: Array) -> Array:
-    """Convert class labels (n,) or (n, 1), integers, booleans or whole floats, to int64 (n,).
-
-    Raises
-    ------
-    DataError
-        If they are none of these.
-    """
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iufb":
-        fault = f"the {part} labels have shape {values.shape} and dtype {values.dtype}"
-        remedy = "give one whole number for each example; for one-hot rows, y.argmax(axis=1)"
-        raise DataError(name, fault, remedy)
-    if values.dtype.kind == "f":
-        bad = values[~(values == np.rint(values)) | np.isinf(values)]
-        if bad.size:
-            remedy = f"classes are whole numbers; {REGRESSION}"
-            raise DataError(name, f"the {part} label {bad[0]} is not a whole number", remedy)
-    smallest, largest = int(values.min()), int(values.max())
-    if max(-smallest, largest) > LARGEST_EXACT:
-        fault = f"the {part} labels go from {smallest} to {largest}"
-        raise DataError(name, fault, "give labels of at most 2**53")
-    return values.astype(np.int64)
-
-
-def class_indices(name: str, part: str, labels: Array, class_labels: tuple[int, ...]) -> Array:
-    """Return the place of each label (n,) among the increasing class labels, int64 (n,).
-
-    Raises
-    ------
-    DataError
-        If one is not among them.
-    """
-    known = np.asarray(class_labels, dtype=np.int64)
-    places = np.minimum(np.searchsorted(known, labels), known.size - 1)
-    unknown = labels[known[places] != labels]
-    if unknown.size:
-        listed = ", ".join(map(str, class_labels[:20])) + (", …" if known.size > 20 else "")
-        fault = f"a {part} label is {unknown[0]}, which training never saw (it saw {listed})"
-        raise DataError(name, fault, "leave such examples out, or train on some of them")
-    return places.astype(np.int64, copy=False)
-
-
-def _classes(name: str, labels: Array) -> tuple[int, ...]:
-    """Return the labels that occur in training, increasing; refuse what are no classes."""
-    occurring = np.unique(labels)
-    if occurring.size < 2:
-        fault = f"all training labels are {occurring[0]}"
-        remedy = (
-            "a classifier needs examples of two classes or more; labels are y, or the last column"
-        )
-        raise DataError(name, fault, remedy)
-    if occurring.size > SURELY_CLASSES and labels.size < FEWEST_OF_A_CLASS * occurring.size:
-        fault = f"has {occurring.size} different labels for {labels.size} training examples"
-        remedy = f"these look like measurements: group them into classes; {REGRESSION}"
-        raise DataError(name, fault, remedy)
-    return tuple(occurring.tolist())
 
 
 def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array], float | None]:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.conversion import LARGEST_EXACT, as_bytes, as_inputs, class_indices
+from pluggable_mlp.data.conversion import as_bytes, as_inputs
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, DataWarning
+from pluggable_mlp.data.labels import LARGEST_EXACT, class_indices
 
 __all__ = ["Schema"]
 

@@ -1,6 +1,5 @@
 """From raw arrays to a data set."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -61,91 +60,6 @@ def test_other_inputs_are_refused(inputs, fault):
     with pytest.raises(DataError) as caught:
         build(inputs)
     assert fault in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        np.array([0.0, 1.0, 1.0], dtype=np.float32),
-        np.array([[0], [1], [1]], dtype=np.uint8),
-        np.array([False, True, True]),
-        np.array([0, 1, 1], dtype=">i2"),
-    ],
-)
-def test_labels_of_other_dtypes_become_int64(labels):
-    kept = build(np.zeros((3, 2)), labels).train_labels
-    assert kept.dtype == np.int64
-    assert kept.tolist() == [0, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("labels", "fault"),
-    [
-        (np.array([0, 1, 2**63], dtype=np.uint64), "go from 0 to 9223372036854775808"),
-        (np.array([0, 1, -(2.0**60)]), "go from -1152921504606846976 to 1"),
-        (np.array([0, 1, 1.5]), "the train label 1.5 is not a whole number"),
-        (np.array([0, 1, np.nan]), "nan is not a whole number"),
-        (np.array([0, 1, np.inf]), "inf is not a whole number"),
-        (np.array([0, 1]), "the train inputs have shape (3, 2), the labels (2,)"),
-        (np.array([], dtype=int), "labels have shape (0,)"),
-        (np.array([[0, 1], [1, 0], [1, 0]]), "shape (3, 2)"),
-        (np.array(["a", "b", "b"]), "dtype <U1"),
-        (
-            np.array([4, 4, 4]),
-            "all training labels are 4; a classifier needs",
-        ),
-    ],
-)
-def test_other_labels_are_refused(labels, fault):
-    with pytest.raises(DataError) as caught:
-        build(np.zeros((3, 2)), labels)
-    assert fault in str(caught.value)
-
-
-@pytest.mark.parametrize("occurring", [(1, 2, 3), (-1, 1), (0, 1000), (3, 7, 8)])
-def test_classes_are_the_labels_that_occur(occurring):
-    """Labels from 1, of two signs, or with gaps make no class that has no examples."""
-    labels = np.array([*occurring[::-1], *occurring])
-    inputs = np.arange(labels.size)[:, None] / 8
-    dataset = build(inputs, labels)
-    assert dataset.class_labels == occurring
-    assert dataset.classes == len(occurring)
-    assert [occurring[k] for k in dataset.train_labels] == labels.tolist()
-    assert [occurring[k] for k in dataset.test_labels] == labels.tolist()
-    assert dataset.labels_of(dataset.train_labels).tolist() == labels.tolist()
-
-
-@pytest.mark.parametrize("part", ["test", "validation"])
-def test_a_label_that_training_never_saw_is_named(part):
-    own, other = (np.zeros((3, 2)), LABELS), (np.zeros((1, 2)), np.array([2]))
-    parts = {"test": own, part: other}
-    fault = f"example: a {part} label is 2, which training never saw (it saw 0, 1); leave"
-    with pytest.raises(DataError, match=re.escape(fault)):
-        build_dataset(Source("example", own, **parts))
-
-
-def measured(count, different):
-    """So many integers, of which so many are different."""
-    return np.arange(count) % different + 25
-
-
-@pytest.mark.parametrize(
-    ("labels", "classes"),
-    [
-        (measured(104, 21), None),  # not quite five of each
-        (measured(105, 21), 21),
-        (measured(442, 214), None),  # scikit-learn's diabetes, rounded
-        (measured(40, 20), 20),
-        (measured(6, 6), 6),
-    ],
-)
-def test_targets_that_are_evidently_numbers_are_refused(labels, classes):
-    if classes:
-        assert build(np.zeros((labels.size, 1)), labels).classes == classes
-        return
-    fault = rf"{len(set(labels))} different labels for {labels.size} training examples; these look"
-    with pytest.raises(DataError, match=fault):
-        build(np.zeros((labels.size, 1)), labels)
 
 
 WHOLE = np.array([[0, 3], [128, 255], [7, 9]])
