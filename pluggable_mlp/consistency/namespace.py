@@ -39,8 +39,9 @@ class _Function(NamedTuple):
 
 # How many ulps the libraries' functions may be off.  Documented: NumPy's SVML below 4; NumPy's
 # own float32 exp 2.52 and log 3.83; SLEEF "u10", which PyTorch uses, 1; MKL's VML "high
-# accuracy" 1; CUDA exp 2, log 1, log1p 1, tanh 2, erf 2, single-precision division 2.  XLA
-# documents nothing; measured on its CPU: exp 1.7, log 1.2, log1p 2.5, tanh 5.7.
+# accuracy" 1; CUDA exp 2, log 1, log1p 1, tanh 2, erf 2, single-precision division 2 (CUDA C++
+# Programming Guide, "Mathematical Functions").  XLA documents nothing; measured on its CPU:
+# exp 1.7, log 1.2, log1p 2.5, tanh 5.7, erf 4.4.
 # tests/consistency/test_functions.py measures them all again.
 _FUNCTIONS = {
     "exp": _Function(np.exp, lambda m, r: np.exp(m + r), 4.0),
@@ -48,8 +49,7 @@ _FUNCTIONS = {
     # Not for x < 0: XLA's log1p in float64 is off by more than 100 ulps around -0.41.
     "log1p": _Function(np.log1p, lambda m, r: np.where(m < 0.0, np.inf, 1.0 / (1.0 + m - r)), 4.0),
     "tanh": _Function(np.tanh, lambda m, r: np.cosh(np.maximum(np.abs(m) - r, 0.0)) ** -2.0, 8.0),
-    # Not in the standard: a library's own (XLA's in float32: 4.4 ulps, measured on its CPU), or the
-    # portable one of `native`.
+    # Not in the standard: a library's own, or the portable one of `native`.
     "erf": _Function(
         np.vectorize(math.erf, otypes=[np.float64]),
         lambda m, r: 2.0 / math.sqrt(math.pi) * np.exp(-(np.maximum(np.abs(m) - r, 0.0) ** 2)),

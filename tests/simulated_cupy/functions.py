@@ -124,11 +124,15 @@ def stack(arrays: Any, axis: int = 0) -> ndarray:
     return concatenate([ndarray(np.expand_dims(a.memory, axis)) for a in arrays], axis=axis)
 
 
-def unique(a: ndarray, *, equal_nan: bool = True, **wanted: bool) -> tuple[ndarray, ...]:
-    """Sort, compare, and pick by masks."""
+def unique(
+    a: ndarray, *, return_counts: bool = False, equal_nan: bool = True, **_: bool
+) -> tuple[ndarray, ...]:
+    """Sort, compare, and pick by a mask; counts are differences of the places where it is set."""
     launch("unique", 12)
     wait("boolean mask")
-    found = np.unique(a.memory, equal_nan=equal_nan, **wanted)
+    if return_counts:
+        wait("nonzero()")
+    found = np.unique(a.memory, return_counts=return_counts, equal_nan=equal_nan)
     return tuple(map(ndarray, found if isinstance(found, tuple) else (found,)))
 
 

@@ -2,7 +2,7 @@
 
 All other modules rely on it (see `splitting`).  The processor's BLAS is IEEE 754's.  A GPU's
 library may imitate float64 by narrower numbers, as cuBLAS does where its environment asks for it
-(https://docs.nvidia.com/cuda/cublas/#floating-point-emulation); or have no float64 at all.
+(https://docs.nvidia.com/cuda/cublas, "Floating Point Emulation"); or have no float64 at all.
 """
 
 from typing import Any
