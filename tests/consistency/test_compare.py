@@ -105,6 +105,38 @@ def test_a_backend_beyond_the_bound_is_named_with_its_worst_step() -> None:
     assert "within the bound" not in text
 
 
+def test_what_is_improbable_is_told_from_what_is_impossible() -> None:
+    """With k = 400 two sides differ probably by 2 lambda sqrt(k) = 320 units, at most by 800."""
+
+    def off_by(roundings: float) -> OtherBackend:
+        def matmul(a: Any, b: Any) -> Any:
+            error = roundings * np.finfo(a.dtype).eps / 2.0
+            return np.matmul(a, b) + error * np.matmul(np.abs(a), np.abs(b))
+
+        return OtherBackend(matmul=matmul)
+
+    inputs = RNG.normal(size=(48, 400))
+    backends = [NUMPY, off_by(300.0), off_by(500.0), off_by(900.0)]
+    report = compare(backends, MLP([400, 3]), inputs, LABELS, steps=1)
+    found = [
+        one
+        for one in report.agreements
+        if (one.check, one.tensor) == ("layer by layer", "layer 1 y")
+    ]
+    parts = [one.part_of_bound for one in found]
+    assert parts == pytest.approx([300 / 320, 500 / 320, 900 / 320], rel=0.02)
+    assert found[0].part_of_worst_case is None
+    of_worst = [one.part_of_worst_case for one in found[1:]]
+    assert of_worst == pytest.approx([500 / 800, 900 / 800], rel=0.02)
+    # y, dW and db; softmax's totals, the logits at the targets, the mean: on four sides.
+    sums = 48 * 3 + 400 * 3 + 3 + 48 + 48 + 1
+    assert report.improbability == pytest.approx(4 * sums * 2.0 * math.exp(-32.0))
+    verdicts = [line for line in format_report(report).splitlines() if "layer 1 y, layer" in line]
+    assert [line.endswith("; improbable, but within the worst case") for line in verdicts] == [
+        True, False
+    ]  # fmt: skip
+
+
 def test_every_step_starts_from_the_reference() -> None:
     """Parameters that are wrong on one side do not reach its next step."""
     mlp, optimizer = MLP([6, 8, 3]), WatchedRule(SGD())

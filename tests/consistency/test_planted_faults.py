@@ -82,7 +82,7 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
-@DTYPES
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", RULES)
 def test_every_optimizers_rule_is_compared(name: str, dtype: str, backend: Backend) -> None:
     """From common gradients: no backend is accused, and parameters wrong by 0.01 % are seen."""
