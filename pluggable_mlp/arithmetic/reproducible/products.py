@@ -233,4 +233,5 @@ def _without_tiny_bits(xp: Namespace, bias: Array, name: str) -> Array:
     bias = xp.expand_dims(xp.astype(bias, xp.float64), axis=-2)
     c = 1.5 * 2.0**53 * SMALLEST_NORMAL[name]
     on_grid = (bias + c) - c
-    return xp.where(xp.abs(bias) < 2.0**52 * SMALLEST_NORMAL[name], on_grid, bias) + 0.0
+    bias = xp.where(xp.abs(bias) < 2.0**52 * SMALLEST_NORMAL[name], on_grid, bias) + 0.0
+    return keep_nan(xp, bias, bias)

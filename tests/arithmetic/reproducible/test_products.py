@@ -8,6 +8,7 @@ from array_api_compat import numpy as xp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.arithmetic.reproducible import products, tiling
 from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint, Operand, fixed_point
 from pluggable_mlp.arithmetic.reproducible.products import affine, matmul
@@ -380,6 +381,8 @@ def test_long_products_have_no_order_where_blocks_reach_the_limit():
     # Sums of blocks near 2^53 grids: adding them in float64 would round.
     random = np.random.default_rng(11)
     a, b = 1 - 0.1 * random.random((20, 5000)), 1 - 0.1 * random.random((5000, 20))
+    b[:, 10:] *= 2.0**-30  # each column has a grid of its own
+    a[10:] *= 2.0**30
     expected = matmul(xp, a, b)
     for _ in range(5):
         order = random.permutation(5000)
@@ -401,3 +404,59 @@ def test_fixed_point_names_what_it_cannot_take():
     for scale in (1 / 255, 0.0, -0.5, 2.0**-61, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="expected a power of two"):
             fixed_point(xp, np.zeros((2, 2), np.uint8), scale, np.dtype("float32"))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_denormal_numbers_count_as_zero_beside_the_smallest_ones(backend, dtype, side):
+    """Rows whose largest is so small that the slices would reach down to denormal numbers."""
+    largest, tiny, other = {
+        "float32": (2.0**-100, 1.5 * 2.0**-127, 2.0**40),
+        "float64": (2.0**-990, 1.5 * 2.0**-1023, 2.0**400),
+    }[dtype]
+    row, column = np.array([[largest, tiny]], dtype), np.array([[0.0], [other]], dtype)
+    a, b = (row, column) if side == "left" else (column.T, row.T)
+    result = matmul(backend.xp, backend.asarray(a), backend.asarray(b))
+    assert same_bits(np.asarray(backend.to_numpy(result)), np.zeros((1, 1), dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_nan_of_products_is_always_the_same(backend, dtype, sign):
+    """From a NaN of either sign, from 0 times infinity, from infinities of both signs."""
+    nan, inf = np.copysign(np.nan, sign), np.inf
+    a = np.array([[nan, 1.0], [0.0, 1.0], [inf, inf], [1.0, 1.0]], dtype)
+    b = np.array([[1.0, inf], [1.0, -inf]], dtype)
+    result = matmul(backend.xp, backend.asarray(a), backend.asarray(b))
+    expected = np.array([[np.nan, np.nan], [1.0, np.nan], [inf, np.nan], [2.0, np.nan]], dtype)
+    assert same_bits(np.asarray(backend.to_numpy(result)), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_nan_of_a_bias_is_always_the_same(backend, dtype):
+    """A NaN of its own, and one of infinities of both signs."""
+    one, inf = np.array([[1.0]], dtype), np.array([[np.inf]], dtype)
+    for x, bias in ((one, -np.nan), (inf, -np.nan), (inf, -np.inf)):
+        here = [backend.asarray(a) for a in (x, one, np.array([bias], dtype))]
+        with np.errstate(invalid="ignore"):
+            result = affine(backend.xp, *here)
+        assert same_bits(np.asarray(backend.to_numpy(result)), np.array([[np.nan]], dtype))
+
+
+@pytest.mark.parametrize("count", [1, 7, 64, 65, 100, 200])
+def test_tiles_cover_the_axis(count):
+    """However many: a product of more than 64 tiles is a rare one."""
+    tiles = tiling._tiles(10_000, count, 48)
+    assert [stop for _, stop in tiles[:-1]] == [start for start, _ in tiles[1:]]
+    assert (tiles[0][0], tiles[-1][1]) == (0, 10_000)
+    assert len(tiles) == count - count % 2 or count == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_elementwise_products_leave_is_flushed(backend, dtype):
+    a, b = {"float32": (1e-25, 1e-20), "float64": (1e-200, 1e-120)}[dtype]
+    multiply = get_arithmetic("reproducible", backend.xp).multiply
+    x = backend.asarray(np.array([a, -a, 1.0], dtype))
+    for other in (b, backend.asarray(np.array([b] * 3, dtype))):
+        expected = np.array([0.0, 0.0, b], dtype)
+        assert same_bits(backend.to_numpy(multiply(x, other)), expected)

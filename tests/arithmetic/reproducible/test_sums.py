@@ -122,3 +122,51 @@ def test_float32_is_not_added_in_float32():
     assert float(sums.sum(xp, x)) == 1.0 + 2.0**-15
     assert float(np.sum(x.astype("float64"))) == 1.0 + 2.0**-15
     assert math.isclose(float(sums.mean(xp, x)), (1 + 2.0**-15) / 1025, rel_tol=2.0**-24)
+
+
+def tree(x):
+    """The sum of a list of floats by the fixed tree, as the docstring of `sums` has it."""
+    odd = 0.0
+    while len(x) > 1:
+        if len(x) % 2:
+            odd = x[-1] + odd
+        half = len(x) // 2
+        x = [first + second for first, second in zip(x[:half], x[half : 2 * half], strict=True)]
+    return x[0] + odd
+
+
+@pytest.mark.parametrize("n", [*range(1, 18), 31, 100, 257])
+def test_float32_sums_are_those_of_the_tree(backend, n):
+    """Terms that cancel, so that nearly every other order gives another result.
+
+    By the tree 2^60, 1, -2^60, 1 make 2, one after the other 1.
+    """
+    random = np.random.default_rng(n)
+    large = random.standard_normal((40, n // 3)) * 2.0 ** random.integers(40, 70, (40, n // 3))
+    small = random.standard_normal((40, n - 2 * (n // 3)))
+    x = np.concatenate([large, -large, small], axis=-1).astype("float32")
+    x = np.take_along_axis(x, np.argsort(random.random((40, n)), axis=-1), axis=-1)
+    if n == 4:
+        x[0] = [2.0**60, 1.0, -(2.0**60), 1.0]
+    expected = np.array([tree(row) for row in x.astype("float64").tolist()], "float32")
+    expected = np.where(np.abs(expected) < 2.0**-126, 0.0, expected).astype("float32")
+    for here, axis in ((x, -1), (np.ascontiguousarray(x.T), 0)):
+        result = backend.to_numpy(sums.sum(backend.xp, backend.asarray(here), axis))
+        assert same_bits(np.asarray(result), expected)
+    if n > 5:
+        assert not same_bits(np.sum(x.astype("float64"), axis=-1).astype("float32"), expected)
+
+
+def test_the_widths_use_all_of_float64():
+    """A bit more would not be exact, a bit less would lose accuracy, and change bits."""
+    assert sums._WIDTH + math.log2(sums._BLOCK) == 53
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_nan_of_sums_is_always_the_same(backend, dtype, sign):
+    x = np.array([[np.copysign(np.nan, sign), 1.0], [np.inf, -np.inf]], dtype)
+    for function in (sums.sum, sums.mean):
+        with np.errstate(invalid="ignore"):
+            result = function(backend.xp, backend.asarray(x), -1)
+        assert same_bits(np.asarray(backend.to_numpy(result)), np.full(2, np.nan, dtype))
