@@ -9,7 +9,7 @@ import operator
 from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["as_count", "as_number", "as_seed", "keep_count", "keep_number"]
+__all__ = ["as_count", "as_flag", "as_number", "as_seed", "keep_count", "keep_number"]
 
 _BOUNDS = {
     "at_least": (operator.ge, "of at least"),
@@ -61,6 +61,19 @@ def as_count(name: str, value: Any, *, at_least: int) -> int:
     if not whole or value < at_least:
         raise ValueError(f"{name} is {value!r}, expected an integer of at least {at_least}")
     return int(value)
+
+
+def as_flag(name: str, value: Any) -> bool:
+    """Return True or False, which nothing else stands for: "no" would be true.
+
+    Raises
+    ------
+    ValueError
+        The message names the argument, what came and what was expected.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, expected True or False")
+    return value
 
 
 def as_seed(value: Any) -> int:

@@ -20,7 +20,7 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
     """
     try:
         return table[name]
-    except KeyError:
+    except (KeyError, TypeError):  # what cannot be hashed is not a name, either
         raise ValueError(
             f"{what} is {name!r}, expected one of {', '.join(table)}{_hint(str(name), table)}"
         ) from None

@@ -6,16 +6,26 @@ x is (…, batch, in); labels are (…, batch) or rows (…, batch, outputs); we
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace, dtype_name, has_values
+from pluggable_mlp.hyperparameters import as_count, as_seed
+from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.losses.checks import check_targets
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP, Parameters
 
-__all__ = ["check_inputs", "check_labels", "check_parameters", "check_sizes", "check_weights"]
+__all__ = [
+    "check_inputs",
+    "check_labels",
+    "check_parameters",
+    "check_sizes",
+    "check_step",
+    "check_weights",
+]
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -108,7 +118,13 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> Namespace:
     return xp
 
 
-def check_labels(mlp: "MLP", x: Array, labels: Array, dtype: DType | None = None) -> Array:
+def check_labels(
+    mlp: "MLP",
+    x: Array,
+    labels: Array,
+    dtype: DType | None = None,
+    networks: tuple[int, ...] = (),
+) -> Array:
     """Return labels as the loss takes them, or raise where they do not fit x or the loss.
 
     Reads a few numbers from the device: the training loop, which must not wait for it, checks
@@ -122,6 +138,8 @@ def check_labels(mlp: "MLP", x: Array, labels: Array, dtype: DType | None = None
         What the loss must be told: class indices or labels (…, batch), or rows (…, batch, outputs).
     dtype, optional
         Of floating labels; by default that of x.
+    networks : tuple of int, optional
+        The leading axes of the parameters.
 
     Returns
     -------
@@ -137,11 +155,50 @@ def check_labels(mlp: "MLP", x: Array, labels: Array, dtype: DType | None = None
     dtype = x.dtype if dtype is None else dtype
     if labels.ndim == x.ndim and labels.shape[-1] == 1 != mlp.sizes[-1]:  # a column of indices
         labels = labels[..., 0]
-    return check_targets(xp, mlp.objective.targets, labels, x.shape[-2], mlp.sizes[-1], dtype)
+    batch, outputs = x.shape[-2], mlp.sizes[-1]
+    checked = check_targets(xp, mlp.objective.targets, labels, batch, outputs, dtype)
+    _check_shape("labels", checked, x, networks, (batch,), (batch, outputs))
+    return checked
 
 
-def check_weights(x: Array, weights: Array, dtype: DType | None = None) -> None:
+def _check_shape(
+    name: str, array: Array, x: Array, networks: tuple[int, ...], *own: tuple[int, ...]
+) -> None:
+    """Raise where an array has other axes than its own, or other leading axes than x or networks.
+
+    Broadcasting would make several networks of one.
+    """
+    leading = x.shape[:-2] or networks
+    allowed = [(*before, *shape) for before in dict.fromkeys([(), leading]) for shape in own]
+    if tuple(array.shape) not in allowed:
+        expected = " or ".join(map(str, allowed))
+        raise ValueError(f"{name} have shape {tuple(array.shape)}, expected {expected}")
+
+
+def check_step(step: Any) -> None:
+    """Raise where the mode of a forward pass is neither a step of training nor None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming what came and what was expected.
+    """
+    if step is None:
+        return
+    if not isinstance(step, TrainingStep):
+        raise TypeError(f"step is {step!r}, expected None or TrainingStep(seed=0, number=0)")
+    if isinstance(step.seed, Real):  # else arrays of a function that is being compiled
+        as_seed(step.seed)
+    if isinstance(step.number, Real):
+        as_count("step.number", step.number, at_least=0)
+
+
+def check_weights(
+    x: Array, weights: Array, dtype: DType | None = None, networks: tuple[int, ...] = ()
+) -> None:
     """Raise where weights (…, batch) do not fit x (…, batch, in), or are no weights.
+
+    The other arguments are those of `check_labels`.
 
     Raises
     ------
@@ -155,6 +212,7 @@ def check_weights(x: Array, weights: Array, dtype: DType | None = None) -> None:
             f"weights are {weights.dtype} of shape {weights.shape}, expected {dtype_name(dtype)} "
             f"of shape ({x.shape[-2]},), one for each example"
         )
+    _check_shape("weights", weights, x, networks, (x.shape[-2],))
     smallest = SMALLEST_NORMAL[type_name(xp, weights)]  # below, devices disagree on what is 0
     usable = xp.all((weights > -smallest) & xp.isfinite(weights))
     if not has_values(usable):

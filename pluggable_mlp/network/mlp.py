@@ -17,7 +17,13 @@ from pluggable_mlp.arithmetic import Arithmetic, get_arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.names import choose
 from pluggable_mlp.network.activations import activations_of_layers
-from pluggable_mlp.network.checks import check_inputs, check_labels, check_sizes, check_weights
+from pluggable_mlp.network.checks import (
+    check_inputs,
+    check_labels,
+    check_sizes,
+    check_step,
+    check_weights,
+)
 from pluggable_mlp.network.dropout import Dropout
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Activate, Dense, Layer, TrainingStep
@@ -237,14 +243,32 @@ class MLP:
         ValueError, TypeError
             If the arrays do not fit each other or the network; the message names which.
         """
+        check_step(step)
+        bound, parameters, batch = self.checked_batch(parameters, x, labels, weights, arithmetic)
+        x, labels, weights = batch
+        return self.step_gradients(parameters, x, labels, bound, step, weights)
+
+    def checked_batch(
+        self,
+        parameters: Parameters,
+        x: Array,
+        labels: Array,
+        weights: Array | None,
+        arithmetic: str,
+    ) -> tuple[Arithmetic, Parameters, tuple[Array, Array, Array | None]]:
+        """Return the arithmetic, the parameters and the batch as it knows numbers, or raise.
+
+        The arguments and the errors are those of `loss_and_gradients`.
+        """
         bound, parameters, x = self._checked(parameters, x, arithmetic)
-        labels = check_labels(self, x, labels)
+        networks = parameters[0]["W"].shape[:-2]
+        labels = check_labels(self, x, labels, networks=networks)
         if weights is not None:
-            check_weights(x, weights)
+            check_weights(x, weights, networks=networks)
             weights = bound.flush(weights)
         if bound.xp.isdtype(labels.dtype, "real floating"):
             labels = bound.flush(labels)
-        return self.step_gradients(parameters, x, labels, bound, step, weights)
+        return bound, parameters, (x, labels, weights)
 
     def _checked(
         self, parameters: Parameters, x: Array, arithmetic: str

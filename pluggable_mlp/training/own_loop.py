@@ -9,12 +9,7 @@ from typing import Any, TypeAlias
 from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.hyperparameters import as_seed
-from pluggable_mlp.network.checks import (
-    check_inputs,
-    check_labels,
-    check_parameters,
-    check_weights,
-)
+from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.optimizers import GradientSteps
@@ -107,12 +102,9 @@ def training_step(
     ValueError, TypeError
         If the arrays do not fit each other or the network; the message names which.
     """
-    bound = get_arithmetic(arithmetic, check_inputs(mlp, _all_of(state), x))
-    labels = check_labels(mlp, x, labels)
-    if weights is not None:
-        check_weights(x, weights)
+    bound, _, batch = mlp.checked_batch(_all_of(state), x, labels, weights, arithmetic)
     step = TrainingStep(as_seed(seed), int(state.state.numbers["step"]))
-    return make_step(mlp, optimizer, bound)(state, (x, labels, weights), step)
+    return make_step(mlp, optimizer, bound)(state, batch, step)
 
 
 def _all_of(state: Any) -> Parameters:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic, arithmetic_of
 from pluggable_mlp.arrays import Array, common_namespace, dtype_name
-from pluggable_mlp.hyperparameters import as_count, as_number, as_seed
+from pluggable_mlp.hyperparameters import as_count, as_flag, as_number, as_seed
 from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
@@ -174,7 +174,8 @@ def train(
         If the loss or the parameters of an epoch are not finite; its `reached` is the `Training`
         before that epoch.
     """
-    _check_kinds(mlp, backend, optimizer)
+    _check_kinds(mlp, backend, optimizer, on_epoch)
+    as_flag("shuffle", shuffle)
     epochs = as_count("epochs", epochs, at_least=1)
     batch_size = as_count("batch_size", batch_size, at_least=1)
     seed = as_seed(seed)
@@ -218,7 +219,7 @@ def train(
     return result
 
 
-def _check_kinds(mlp: Any, backend: Any, optimizer: Any) -> None:
+def _check_kinds(mlp: Any, backend: Any, optimizer: Any, on_epoch: Any) -> None:
     """Refuse a name or a class where its instance is expected."""
     if not isinstance(mlp, MLP):
         raise TypeError(f"mlp is {mlp!r}, expected one such as MLP([784, 100, 10])")
@@ -226,6 +227,8 @@ def _check_kinds(mlp: Any, backend: Any, optimizer: Any) -> None:
         raise TypeError(f"backend is {backend!r}, expected one such as get_backend('numpy')")
     if optimizer is not None and (not hasattr(optimizer, "init") or isinstance(optimizer, type)):
         raise TypeError(f"optimizer is {optimizer!r}, expected one such as SGD(0.1)")
+    if on_epoch is not None and not callable(on_epoch):
+        raise TypeError(f"on_epoch is {on_epoch!r}, expected a function of an Epoch")
 
 
 def _check_start(mlp: MLP, parameters: Parameters, examples: Examples) -> None:

@@ -100,17 +100,20 @@ def _balanced(xp: Namespace, indices: Array, classes: int) -> list[float]:
 
 
 def _given(classes: int, class_weight: Any) -> list[float]:
+    expected = f"class_weight is {class_weight!r}, expected {classes} finite numbers of at least 0"
     if isinstance(class_weight, Mapping):
         unknown = [key for key in class_weight if key not in range(classes)]
         if unknown:
             raise ValueError(
                 f"class_weight has {unknown[0]!r}, expected classes from 0 to {classes - 1}"
             )
-        weights = [float(class_weight.get(index, 1.0)) for index in range(classes)]
+        given = [class_weight.get(index, 1.0) for index in range(classes)]
     else:
-        weights = [float(weight) for weight in class_weight]
+        given = list(class_weight)
+    try:
+        weights = [float(weight) for weight in given]
+    except (TypeError, ValueError):
+        raise ValueError(expected) from None
     if len(weights) != classes or not all(0.0 <= weight < math.inf for weight in weights):
-        raise ValueError(
-            f"class_weight is {class_weight!r}, expected {classes} finite numbers of at least 0"
-        )
+        raise ValueError(expected)
     return weights

@@ -1,11 +1,14 @@
 """The network's door: every wrong argument is an error that names it and what was expected."""
 
+from dataclasses import replace
+
 import array_api_strict as strict
 import numpy as np
 import pytest
 
 from pluggable_mlp import MLP
 from pluggable_mlp.network.checks import check_labels, check_sizes
+from pluggable_mlp.network.layers import TrainingStep
 
 MLP_323 = MLP([3, 2, 4])
 X = np.zeros((5, 3))
@@ -176,6 +179,37 @@ def test_inputs(x, error, message):
 def test_labels(labels, error, message):
     with pytest.raises(error, match=message):
         MLP_323.loss_and_gradients(parameters(), X, labels)
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "message"),
+    [
+        (3, TypeError, r"step is 3, expected None or TrainingStep\(seed=0, number=0\)"),
+        (True, TypeError, "step is True, expected None"),
+        (TrainingStep(-1, 0), ValueError, "seed is -1, expected an integer from 0 to"),
+        (TrainingStep(0.5, 0), ValueError, "seed is 0.5, expected an integer"),
+        (TrainingStep(0, -1), ValueError, "step.number is -1, expected an integer of at least 0"),
+    ],
+)
+def test_the_mode(step, error, message):
+    for mlp in (MLP_323, replace(MLP_323, dropout=0.5)):
+        with pytest.raises(error, match=message):
+            mlp.loss_and_gradients(parameters(), X, LABELS, step=step)
+
+
+def test_no_axis_makes_several_networks_of_one():
+    """Labels and weights have the leading axes of x, of the parameters, or none."""
+    two = [{name: np.stack([w, w]) for name, w in layer.items()} for layer in parameters()]
+    labels, weights = np.stack([LABELS, LABELS]), np.ones((2, 5))
+    for own, x in ((two, X), (parameters(), np.stack([X, X])), (two, np.stack([X, X]))):
+        for given in (labels, LABELS, np.eye(4)[labels]):
+            for of in (weights, weights[0], None):
+                loss, _ = MLP_323.loss_and_gradients(own, x, given, weights=of)
+                assert loss.shape == (2,)
+    with pytest.raises(ValueError, match=r"labels have shape \(2, 5\), expected \(5,\) or \(5, 4"):
+        MLP_323.loss_and_gradients(parameters(), X, labels)
+    with pytest.raises(ValueError, match=r"weights have shape \(2, 5\), expected \(5,\)"):
+        MLP_323.loss_and_gradients(parameters(), X, LABELS, weights=weights)
 
 
 def test_two_devices_in_one_call_are_named():

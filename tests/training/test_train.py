@@ -225,6 +225,17 @@ def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
         ({"mlp": [3, 2]}, TypeError, r"mlp is \[3, 2\], expected one such as MLP\(\["),
         ({"sample_weight": [1.0]}, ValueError, r"float32 of shape \(1,\), expected float32 of sh"),
         ({"epochs": 1.5}, ValueError, "epochs is 1.5"),
+        ({"shuffle": "no"}, ValueError, "shuffle is 'no', expected True or False"),
+        ({"on_epoch": 3}, TypeError, "on_epoch is 3, expected a function of an Epoch"),
+        ({"class_weight": {0: "much"}}, ValueError, "class_weight is .*, expected 2 finite numb"),
+        ({"labels": [[0, 1, 0, 1]] * 2}, ValueError, r"shape \(2, 4\), expected \(4,\) or \(4, 2"),
+        ({"labels": [[0, 1, 0, 1]] * 4}, ValueError, r"shape \(4, 4\), expected \(4,\) or \(4, 2"),
+        ({"sample_weight": [[1.0] * 4] * 2}, ValueError, r"shape \(2, 4\), expected \(4,\)"),
+        (
+            {"mlp": MLP([3, 1], loss="squared"), "labels": [[0.5] * 4] * 4},
+            ValueError,
+            r"labels have shape \(4, 4\), expected \(4,\) or \(4, 1\)",
+        ),
         ({"class_weight": 3}, ValueError, "class_weight is 3, expected 'balanced', a mapping or a"),
         (
             {"inputs": np.ones((4, 3), dtype=np.uint8), "scale": "1/256"},

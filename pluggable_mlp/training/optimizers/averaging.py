@@ -42,6 +42,7 @@ class AverageParameters(Transform):
     average: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         keep_number(self, "average", at_least=0.0, below=1.0)
 
     def initial_numbers(self) -> Numbers:

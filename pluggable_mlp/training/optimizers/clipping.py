@@ -48,6 +48,7 @@ class ClipByGlobalNorm(GradientTransform):
     clip_norm: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         keep_number(self, "clip_norm", at_least=1e-30)
 
     def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.hyperparameters import keep_number
+from pluggable_mlp.hyperparameters import as_flag, keep_number
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.trees import Tree, map_arrays, zeros_like
@@ -48,6 +48,7 @@ class SGD(Descent):
     def __post_init__(self) -> None:
         super().__post_init__()
         keep_number(self, "momentum", at_least=0.0, below=1.0)
+        as_flag("nesterov", self.nesterov)
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov is True, but momentum is 0; expected one above 0, as 0.9")
 

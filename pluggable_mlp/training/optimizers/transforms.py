@@ -14,6 +14,13 @@ class Transform(GradientSteps):
 
     optimizer: GradientSteps
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.optimizer, GradientSteps):
+            raise TypeError(
+                f"optimizer is {self.optimizer!r}, expected one that takes gradient steps, such as "
+                "SGD(0.1)"
+            )
+
     def initial_numbers(self) -> Numbers:
         """Return the inner optimizer's."""
         return self.optimizer.initial_numbers()

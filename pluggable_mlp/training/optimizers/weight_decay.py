@@ -47,6 +47,7 @@ class L2(GradientTransform):
     weight_decay: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         keep_number(self, "weight_decay", at_least=0.0)
 
     def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
@@ -79,6 +80,7 @@ class L1(GradientTransform):
     l1: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         keep_number(self, "l1", at_least=0.0)
 
     def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:

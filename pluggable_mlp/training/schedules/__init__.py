@@ -69,8 +69,7 @@ def make_schedule(
     learning_rate : float
         Its base, or largest, rate.
     total_steps : int, optional
-        All updates of the training, the warm-up's among them: cosine and one_cycle need it,
-        the others do not look at it.
+        All updates of the training, the warm-up's among them: cosine and one_cycle need it.
     warmup : int, default 0
         Steps of the warm-up; 0 is none.
     **parameters
@@ -87,13 +86,15 @@ def make_schedule(
     takes = [field.name for field in fields(schedule)]
     own = [field for field in takes if field != "total_steps"]
     refuse_unknown(f"schedule {name!r}", parameters, [*own[1:], "warmup"])
-    if "total_steps" in takes:
-        if total_steps is None:
-            raise ValueError(f"schedule {name!r} needs total_steps, the number of all updates")
+    if total_steps is not None:
+        total_steps = as_count("total_steps", total_steps, at_least=1)
         if total_steps <= warmup:
             raise ValueError(
                 f"warmup is {warmup}, expected fewer than the {total_steps} steps of the training"
             )
+    if "total_steps" in takes:
+        if total_steps is None:
+            raise ValueError(f"schedule {name!r} needs total_steps, the number of all updates")
         parameters["total_steps"] = total_steps - warmup
     if "every" in takes and "every" not in parameters:
         raise ValueError(f"schedule {name!r} needs every, the steps between two changes")

@@ -29,6 +29,8 @@ class WarmUp(Schedule):
     steps: int
 
     def __post_init__(self) -> None:
+        if not callable(self.schedule):
+            raise TypeError(f"schedule is {self.schedule!r}, expected one such as Constant(0.1)")
         keep_count(self, "steps", at_least=1)
 
     def __call__(self, step: int) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
-from pluggable_mlp.training.optimizers import LBFGS, OPTIMIZERS, TRANSFORMS, make_optimizer
+from pluggable_mlp.training.optimizers import LBFGS, OPTIMIZERS, SGD, TRANSFORMS, make_optimizer
 from pluggable_mlp.training.schedules import Plateau
 from tests.training.optimizers.problem import (
     NATIVE,
@@ -195,6 +195,13 @@ def test_after_epoch_without_plateau_changes_nothing():
     optimizer = make_optimizer("adam", learning_rate=0.1, clip_norm=1.0)
     state = optimizer.init(START)
     assert optimizer.after_epoch(state, 1.0) is state
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+@pytest.mark.parametrize("inner", [LBFGS(), "sgd", SGD], ids=["lbfgs", "a name", "a class"])
+def test_what_takes_no_gradient_steps_is_not_transformed(transform, inner):
+    with pytest.raises(TypeError, match="optimizer is .*, expected one that takes gradient steps"):
+        transform(inner, 0.5)
 
 
 def test_make_optimizer_names_what_is_taken():

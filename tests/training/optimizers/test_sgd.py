@@ -23,6 +23,8 @@ def test_follows_torch(name, optimizer):
 def test_nesterov_needs_momentum():
     with pytest.raises(ValueError, match="nesterov is True, but momentum is 0"):
         SGD(0.1, nesterov=True)
+    with pytest.raises(ValueError, match="nesterov is 'no', expected True or False"):
+        SGD(0.1, momentum=0.9, nesterov="no")
 
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.0, float("nan"), "0.9", True])

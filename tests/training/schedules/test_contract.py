@@ -1,10 +1,19 @@
 """What every schedule keeps: rates as recorded, purity, ranges, and how it is made by its name."""
 
+import math
+import re
 from dataclasses import FrozenInstanceError
 
 import pytest
 
-from pluggable_mlp.training.schedules import SCHEDULES, Schedule, make_schedule, scheduled_rate
+from pluggable_mlp.training.optimizers import SGD
+from pluggable_mlp.training.schedules import (
+    SCHEDULES,
+    Cosine,
+    Schedule,
+    make_schedule,
+    scheduled_rate,
+)
 from tests.training.schedules.recorded import RECORDED
 
 
@@ -66,8 +75,24 @@ def test_make_schedule_names_what_is_wrong():
         make_schedule("step", 0.1)
     with pytest.raises(ValueError, match="warmup is 5, expected fewer than the 5 steps"):
         make_schedule("cosine", 0.1, total_steps=5, warmup=5)
+    with pytest.raises(ValueError, match="warmup is 9, expected fewer than the 5 steps"):
+        make_schedule("constant", 0.1, total_steps=5, warmup=9)  # it would never end
     with pytest.raises(ValueError, match="warmup is -1, expected an integer of at least 0"):
         make_schedule("constant", 0.1, warmup=-1)
+    with pytest.raises(ValueError, match="total_steps is '5', expected an integer of at least 1"):
+        make_schedule("constant", 0.1, total_steps="5")
+
+
+@pytest.mark.parametrize("returned", [-0.1, math.nan, math.inf, None, "much", [0.1, 0.2]])
+def test_a_function_must_return_a_rate(returned):
+    message = rf"learning_rate returned {re.escape(repr(returned))} for step 3, expected a finite"
+    with pytest.raises(ValueError, match=message):
+        scheduled_rate(lambda step: returned, {"step": 3})
+
+
+def test_a_class_is_not_a_schedule():
+    with pytest.raises(ValueError, match=r"learning_rate is <class .*Cosine'>, expected a finite"):
+        SGD(Cosine)
 
 
 @pytest.mark.parametrize(

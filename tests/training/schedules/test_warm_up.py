@@ -33,3 +33,5 @@ def test_warm_up_before_a_function():
 def test_warm_up_needs_steps():
     with pytest.raises(ValueError, match="steps is 0, expected an integer of at least 1"):
         WarmUp(Step(0.1, every=3), 0)
+    with pytest.raises(TypeError, match=r"schedule is 0.1, expected one such as Constant\(0.1\)"):
+        WarmUp(0.1, 3)
