@@ -45,8 +45,10 @@ def is_exception(one):
 
 
 def defaults_of(called):
+    """The default of each parameter; None for a function, too, which is optional to a reader."""
     parameters = inspect.signature(called).parameters.values()
-    return {of.name: of.default for of in parameters if of.default is not of.empty}
+    given = {of.name: of.default for of in parameters if of.default is not of.empty}
+    return {name: None if callable(default) else default for name, default in given.items()}
 
 
 def documented(called):
