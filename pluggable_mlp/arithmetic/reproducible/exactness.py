@@ -37,10 +37,20 @@ def require_exact_products(xp: Namespace, x: Array) -> None:
     place = (xp, str(device))  # CuPy's devices cannot be hashed
     if place in _tried or device is None:
         return
-    if getattr(x, "__dlpack_device__", lambda: (_HOST, 0))()[0] != _HOST:
+    if not _on_host(x):
         for left, right in WIDTHS:
             _try(xp, device, left, right)
     _tried.add(place)
+
+
+def _on_host(x: Array) -> bool:
+    """Whether an array lies in the host's memory; so it is taken to be where DLPack is unknown."""
+    if not hasattr(x, "__dlpack_device__"):
+        return True
+    try:
+        return bool(x.__dlpack_device__()[0] == _HOST)
+    except Exception:  # each library has its own, for a device that DLPack has no number for
+        return False
 
 
 def _try(xp: Namespace, device: Any, left: int, right: int) -> None:
@@ -52,7 +62,7 @@ def _try(xp: Namespace, device: Any, left: int, right: int) -> None:
             xp.asarray(_floats(of), dtype=xp.float64, device=device)
             for of in (rows, columns, expected)
         )
-    except Exception as error:  # each library has its own
+    except (TypeError, ValueError) as error:  # PyTorch's for Apple's GPUs, array-api-strict's
         raise _unavailable(device, f"it has no float64 ({error})") from error
     if a.dtype != xp.float64:
         raise _unavailable(device, f"float64 arrays become {a.dtype} there")

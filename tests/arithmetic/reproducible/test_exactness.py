@@ -110,6 +110,19 @@ def test_a_device_without_float64_is_refused(monkeypatch, asarray, said):
         Reproducible(xp).matmul(one, one)
 
 
+def test_a_device_that_dlpack_does_not_know_is_tried(monkeypatch):
+    def unknown(self):
+        raise ValueError("Unknown device type for DLPack")
+
+    monkeypatch.setattr(ndarray, "__dlpack_device__", unknown)
+    monkeypatch.setattr(xp, "matmul", WRONG["float32"])
+    one = CUPY.asarray([[1.0]])
+    with pytest.raises(ArithmeticUnavailable):
+        Reproducible(xp).matmul(one, one)
+    monkeypatch.delattr(ndarray, "__dlpack_device__")
+    Reproducible(xp).matmul(one, one)
+
+
 def test_the_host_is_not_tried(monkeypatch):
     monkeypatch.setattr(exactness, "_try", None)
     for name in ("numpy", "array_api_strict:device1"):
