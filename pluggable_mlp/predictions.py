@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pluggable_mlp.arithmetic import arithmetic_of
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import DataError, DataWarning, load_dataset
 from pluggable_mlp.data.conversion import build_dataset, matched
@@ -106,13 +107,15 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
     DataError
         If the file does not hold what the network takes.
     """
-    dtype, labels = run.settings.dtype, run.schema.class_labels
-    inputs = run.schema.inputs(str(path), load_inputs(path), dtype)
+    settings, labels = run.settings, run.schema.class_labels
+    inputs = run.schema.inputs(str(path), load_inputs(path), settings.dtype)
     scale = run.schema.scale_of(inputs) or 1.0
+    rounding = arithmetic_of(settings.arithmetic, backend)
+    dtype = getattr(backend.xp, settings.dtype)
 
     def rows_of(part: Array) -> Iterator[list[Any]]:
-        x = backend.asarray(part.astype(dtype) * scale, dtype=dtype)
-        proba = run.mlp.predict_proba(run.parameters, x, arithmetic=run.settings.arithmetic)
+        x = rounding.flush(backend.asarray(part * scale), dtype)
+        proba = run.mlp.predict_proba(run.parameters, x, arithmetic=settings.arithmetic)
         return ([labels[row.argmax()], *row.tolist()] for row in backend.to_numpy(proba))
 
     starts = range(0, inputs.shape[0], _EXAMPLES_AT_ONCE)

@@ -114,12 +114,13 @@ class Schema:
             Where they come from, for errors.
         values : array (n, ...)
         dtype : {"float32", "float64"}
-            Of the network.
+            Of the network, whose range values must keep to.
 
         Returns
         -------
         array (n, features)
-            uint8 pixels, or values of the dtype.
+            uint8 pixels, or float32 or float64 values, not yet rounded to the dtype: how to is for
+            the arithmetic.
 
         Raises
         ------
@@ -139,12 +140,11 @@ class Schema:
             if pixels is not None and (inputs.dtype == np.uint8 or pixels.max() > 1):
                 inputs = pixels
         self._compare_range(name, inputs)
-        if self.scale_of(inputs):
-            return inputs
-        largest = max(abs(float(inputs.min())), abs(float(inputs.max())))
+        largest = max(-float(inputs.min()), float(inputs.max()))
         if largest > float(np.finfo(dtype).max):
             raise DataError(name, f"holds {largest:g}, which is beyond {dtype}", "scale it down")
-        return inputs.astype(dtype, copy=False)
+        is_value = self.scale is None and inputs.dtype == np.uint8
+        return inputs.astype(np.float64) if is_value else inputs
 
     def scale_of(self, inputs: Array) -> float | None:
         """Return what inputs made by `inputs` are yet to be multiplied by; None for values."""
