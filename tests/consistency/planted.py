@@ -78,6 +78,7 @@ class Network:
 
 NETWORKS = {
     "64-100-10 sigmoid": Network((100,), "sigmoid", inputs=64),
+    "64-24x4-10 relu": Network((24,) * 4, "relu", inputs=64),
     "784-100-10 sigmoid": Network((100,), "sigmoid"),
     "784-512-10 relu": Network((512,), "relu"),
     "784-256-128-10 gelu": Network((256, 128), "gelu"),

@@ -21,10 +21,11 @@ from tests.consistency.planted import (
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 SMALL = "64-100-10 sigmoid"
+QUICK = {SMALL, "64-24x4-10 relu"}
 ALL_NETWORKS = pytest.mark.parametrize(
     "network",
     [
-        pytest.param(network, id=name, marks=[] if name == SMALL else pytest.mark.slow)
+        pytest.param(network, id=name, marks=[] if name in QUICK else pytest.mark.slow)
         for name, network in NETWORKS.items()
     ],
 )
