@@ -1,8 +1,8 @@
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.optimizers import LBFGS
 from tests.consistency.libraries import NUMPY
-from tests.consistency.planted import OtherBackend, WatchedRule
+from tests.consistency.planted import OtherBackend, WatchedRule, right_backends
 
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, size=(48, 6)).astype(np.uint8)
@@ -41,7 +41,9 @@ def test_backends_agree_within_the_bound(backend: Backend, dtype: str) -> None:
     assert report.passes
     checks = {
         (check, of): [one.tensor for one in found]
-        for (check, of), found in groupby(report.agreements, lambda one: (one.check, one.dtype))
+        for (check, of), found in itertools.groupby(
+            report.agreements, lambda one: (one.check, one.dtype)
+        )
     }
     assert checks == {
         ("layer by layer", dtype): BY_LAYER,
@@ -147,15 +149,40 @@ def test_every_step_starts_from_the_reference() -> None:
     assert {one.tensor for one in report.agreements if one.part_of_bound > 1.0} == {*PARAMETERS}
 
 
-def test_parameters_are_judged_by_their_change() -> None:
+@pytest.mark.parametrize(
+    ("rates", "blind"), [([1e-9], 1.0), ([0.1], 0.0), ([1e-9, 0.1], 0.0), ([0.1, 1e-9], 0.0)]
+)
+def test_parameters_are_judged_by_their_change(rates: list[float], blind: float) -> None:
     """Steps that float32 rounds away show no fault of theirs; biases, which were 0, do."""
-    report = compare([NUMPY, NUMPY], SMALL, PIXELS / 256.0, LABELS, optimizer=SGD(1e-9), steps=1)
-    blind = {
+    optimizer = SGD(lambda t: rates[t])
+    report = compare(
+        [NUMPY, NUMPY], SMALL, PIXELS / 256.0, LABELS, optimizer=optimizer, steps=len(rates)
+    )
+    found = {
         one.tensor: one.blind_part
         for one in report.agreements
         if one.check == "layer by layer" and one.tensor in PARAMETERS
     }
-    assert blind == {"layer 1 W": 1.0, "layer 2 W": 1.0, "layer 1 b": 0.0, "layer 2 b": 0.0}
+    assert found == {"layer 1 W": blind, "layer 2 W": blind, "layer 1 b": 0.0, "layer 2 b": 0.0}
+
+
+def test_the_report_is_of_all_steps() -> None:
+    """More steps can only show larger differences, and smaller faults."""
+    other = right_backends()[0]
+    reports = [
+        compare([NUMPY, other], SMALL, PIXELS, LABELS, scale=1 / 256, batch_size=20, steps=steps)
+        for steps in (1, 2, 3, 4)
+    ]
+    for few, more in itertools.pairwise(reports):
+        for old, new in zip(few.agreements, more.agreements, strict=True):
+            assert new.ulps >= old.ulps
+            assert new.part_of_bound >= old.part_of_bound
+            assert new.smallest_fault <= old.smallest_fault
+            assert new.blind_part <= old.blind_part
+    first, last = reports[0].agreements, reports[-1].agreements
+    for name in ("ulps", "part_of_bound", "smallest_fault"):
+        changed = [getattr(a, name) != getattr(b, name) for a, b in zip(first, last, strict=True)]
+        assert sum(changed) > 5
 
 
 @pytest.mark.parametrize("batch_size", [20, 48, 100])
