@@ -33,11 +33,11 @@ LIMITS = {
         0,
     ),
     (100, "reproducible"): (
-        {"sgd": 670, "adam": 992, "gelu": 753, "dropout": 901, "batch": 918, "layer": 896},
+        {"sgd": 674, "adam": 996, "gelu": 757, "dropout": 905, "batch": 922, "layer": 900},
         14,
     ),
     (512, "reproducible"): (
-        {"sgd": 1143, "adam": 1785, "gelu": 1272, "dropout": 1374, "batch": 1391, "layer": 1373},
+        {"sgd": 1147, "adam": 1789, "gelu": 1276, "dropout": 1378, "batch": 1395, "layer": 1377},
         31,
     ),
 }
@@ -75,7 +75,8 @@ def cases() -> Any:
     ("hidden", "arithmetic", "case", "most_launches", "most_waits"), list(cases())
 )
 def test_a_step_asks_for_no_more_than_it_did(hidden, arithmetic, case, most_launches, most_waits):
-    first, second = (counted(steps, hidden, arithmetic, case) for steps in (2, 3))
+    # The first run makes tables and the like, once for the process.
+    _, first, second = (counted(steps, hidden, arithmetic, case) for steps in (1, 2, 3))
     launches, waits = second.launches - first.launches, second.waits - first.waits
     assert waits.total() <= most_waits, f"waits, by the line that asked: {waits}"
     assert launches.total() <= most_launches, f"launches, by name: {launches}"
