@@ -224,3 +224,9 @@ def check_weights(
             f"weights are all 0 or below {smallest:.3g}, the smallest normal number of their "
             "dtype; expected at least one above, multiply them by a factor"
         )
+    largest = float(xp.finfo(dtype).max) / x.shape[-2]
+    if not bool(xp.all(weights <= largest)):
+        raise ValueError(
+            f"weights hold numbers above {largest:.3g}: their sum may be infinite; divide them by "
+            "a factor"
+        )

@@ -47,11 +47,7 @@ def first_state(
     ValueError, TypeError
         If the optimizer cannot take single steps, or the parameters do not fit the network.
     """
-    if not isinstance(optimizer, GradientSteps):
-        raise TypeError(
-            f"optimizer is {optimizer!r}, expected one such as SGD(0.1); lbfgs looks at all "
-            "examples at every step: use train"
-        )
+    _check_kind(optimizer)
     if "rate_factor" in optimizer.initial_numbers():
         raise ValueError("the schedule plateau follows the loss of whole epochs: use train")
     bound = get_arithmetic(arithmetic, check_parameters(mlp, parameters))
@@ -102,19 +98,36 @@ def training_step(
     ValueError, TypeError
         If the arrays do not fit each other or the network; the message names which.
     """
-    bound, _, batch = mlp.checked_batch(_all_of(state), x, labels, weights, arithmetic)
+    parameters = _parameters_of(state, optimizer)
+    bound, _, batch = mlp.checked_batch(parameters, x, labels, weights, arithmetic)
     step = TrainingStep(as_seed(seed), int(state.state.numbers["step"]))
     return make_step(mlp, optimizer, bound)(state, batch, step)
 
 
-def _all_of(state: Any) -> Parameters:
+def _check_kind(optimizer: Any) -> None:
+    """Refuse what does not take single steps."""
+    if not isinstance(optimizer, GradientSteps):
+        raise TypeError(
+            f"optimizer is {optimizer!r}, expected one such as SGD(0.1); lbfgs looks at all "
+            "examples at every step: use train"
+        )
+
+
+def _parameters_of(state: Any, optimizer: Any) -> Parameters:
     """Return what a step starts from: not averaged, with the running statistics.
 
     Raises
     ------
-    TypeError
-        If it is not a state.
+    TypeError, ValueError
+        If it is not a state, or that of an optimizer which remembers something else.
     """
     if not isinstance(state, Model):
         raise TypeError(f"state is a {type(state).__name__}, expected one from first_state(...)")
+    _check_kind(optimizer)
+    numbers, trees = optimizer.init([])
+    if numbers.keys() != state.state.numbers.keys() or trees.keys() != state.state.trees.keys():
+        raise ValueError(
+            f"state is of another optimizer than {optimizer!r}: begin with "
+            "first_state(mlp, optimizer, state.parameters)"
+        )
     return merge(state.trained, state.statistics)

@@ -140,13 +140,27 @@ def test_what_needs_more_than_a_batch_is_refused(optimizer, error, message):
         ({"seed": 0.5}, ValueError, "seed is 0.5"),
         ({"arithmetic": "exact"}, ValueError, "arithmetic is 'exact'"),
         ({"state": []}, TypeError, r"state is a list, expected one from first_state"),
+        ({"optimizer": "sgd"}, TypeError, "optimizer is 'sgd', expected one such as SGD"),
+        ({"optimizer": LBFGS()}, TypeError, "optimizer is LBFGS.*, expected one such as SGD"),
+        *(
+            ({"optimizer": make_optimizer(name, **more)}, ValueError, "state is of another optim")
+            for name, more in (
+                ("rmsprop", {}),
+                ("adam", {}),
+                ("muon", {}),
+                ("sgd", {"momentum": 0.9}),
+                ("sgd", {"average": 0.9}),
+            )
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(changed, error, message):
     start = FULL.initialize(seed=0, backend=NUMPY, dtype="float64")
-    given = {"state": first_state(FULL, SGD(), start), "x": X, "labels": LABELS} | changed
+    state = first_state(FULL, SGD(), start)
+    given = {"optimizer": SGD(0.5), "state": state, "x": X, "labels": LABELS}
     with pytest.raises(error, match=message):
-        training_step(FULL, SGD(), **given)
+        training_step(FULL, **given | changed)
+    training_step(FULL, **given)
 
 
 def test_an_optimizer_of_itself_knows_no_running_statistics():

@@ -134,5 +134,5 @@ class Muon(Descent):
 
 def _divide(tree: Tree) -> tuple[Tree, Tree]:
     """Return a tree of the hidden layers' matrices, and one of all other arrays."""
-    output = max(index for index, of in enumerate(tree) if "W" in of)
+    output = max((index for index, of in enumerate(tree) if "W" in of), default=None)
     return split(tree, [("W",) if index != output else () for index in range(len(tree))])

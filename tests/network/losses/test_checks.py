@@ -64,6 +64,7 @@ def test_labels_that_a_loss_cannot_use(loss, labels, message):
         (np.asarray([1.0, np.nan, 1.0]), "weights hold negative numbers, NaN"),
         (np.asarray([1.0, np.inf, 1.0]), "weights hold negative numbers, NaN or infinity"),
         (np.zeros(3), "weights are all 0"),
+        (np.full(3, 1e308), "weights hold numbers above 5.99e[+]307: their sum may be infinite"),
     ],
 )
 def test_weights_that_are_none(weights, message):
