@@ -47,7 +47,7 @@ REASONS = {
 
 if "compat.torch" in os.environ["ARRAY_API_TESTS_MODULE"]:
     REASONS |= {
-        r"test_getitem$": "PyTorch has no slices of negative steps",
+        r"test_(getitem|setitem)$": "PyTorch has no slices of negative steps",
         r"test_getitem_masking$": "PyTorch broadcasts no masks of length 1",
         r"test_unique_all": "PyTorch has none",
         r"TestBroadcastShapes::test_error": "PyTorch raises another kind of error",
