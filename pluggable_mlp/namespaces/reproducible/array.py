@@ -184,6 +184,7 @@ class ReproducibleArray:
     __xor__, __rxor__ = _operators("bitwise_xor")
     __lshift__, __rlshift__ = _operators("bitwise_left_shift")
     __rshift__, __rrshift__ = _operators("bitwise_right_shift")
+    __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
     __eq__ = _operators("equal")[0]
     __ne__ = _operators("not_equal")[0]
     __lt__ = _operators("less")[0]
