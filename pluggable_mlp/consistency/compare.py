@@ -20,7 +20,8 @@ from pluggable_mlp.consistency.judges import BitsJudge, Judge
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.sides import Side
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.optimizers import LBFGS, SGD, AnyOptimizer
+from pluggable_mlp.training.optimizers import SGD, GradientSteps
+from pluggable_mlp.training.steps import check_single_steps
 from pluggable_mlp.training.train import make_examples
 
 __all__ = ["compare"]
@@ -35,7 +36,7 @@ def compare(
     scale: float | None = None,
     sample_weight: Any = None,
     class_weight: Any = None,
-    optimizer: AnyOptimizer | None = None,
+    optimizer: GradientSteps | None = None,
     dtype: str = "float32",
     arithmetic: str = "native",
     batch_size: int = 128,
@@ -59,7 +60,8 @@ def compare(
     sample_weight, class_weight
         As `pluggable_mlp.train` takes them.
     optimizer : Optimizer, optional
-        By default `SGD()`; any but `LBFGS`.
+        By default `SGD()`; not lbfgs, and not with the schedule plateau: both look beyond a
+        single batch.
     dtype : {"float32", "float64"}
     arithmetic : str
         "native": agreement within the bounds; any other: the same bits.
@@ -84,11 +86,8 @@ def compare(
     for name, value in (("batch_size", batch_size), ("steps", steps)):
         if value < 1:
             raise ValueError(f"{name} is {value}, expected an integer of at least 1")
-    if isinstance(optimizer, LBFGS):
-        raise ValueError(
-            "optimizer is lbfgs, whose line search may take another branch for another rounding; "
-            "expected one that takes a step per batch, such as SGD() or Adam()"
-        )
+    rule = SGD() if optimizer is None else optimizer
+    check_single_steps(rule)
     sides = []
     for name, backend in zip(_names(backends), backends, strict=True):
         examples = make_examples(
@@ -104,7 +103,6 @@ def compare(
         )
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
         bound = arithmetic_of(arithmetic, backend)
-        rule = optimizer or SGD()
         sides.append(Side(name, backend, bound, mlp, rule, examples, parameters, seed))
     judge: Judge = BoundJudge(dtype) if arithmetic == "native" else BitsJudge()
     streams = [side.batches(batch_size) for side in sides]

@@ -13,7 +13,7 @@ from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.optimizers import GradientSteps
-from pluggable_mlp.training.steps import Model, first_model, make_step
+from pluggable_mlp.training.steps import Model, check_single_steps, first_model, make_step
 from pluggable_mlp.training.trees import merge
 
 __all__ = ["TrainState", "first_state", "training_step"]
@@ -47,9 +47,7 @@ def first_state(
     ValueError, TypeError
         If the optimizer cannot take single steps, or the parameters do not fit the network.
     """
-    _check_kind(optimizer)
-    if "rate_factor" in optimizer.initial_numbers():
-        raise ValueError("the schedule plateau follows the loss of whole epochs: use train")
+    check_single_steps(optimizer)
     bound = get_arithmetic(arithmetic, check_parameters(mlp, parameters))
     return first_model(mlp, parameters, optimizer, bound)
 
@@ -104,15 +102,6 @@ def training_step(
     return make_step(mlp, optimizer, bound)(state, batch, step)
 
 
-def _check_kind(optimizer: Any) -> None:
-    """Refuse what does not take single steps."""
-    if not isinstance(optimizer, GradientSteps):
-        raise TypeError(
-            f"optimizer is {optimizer!r}, expected one such as SGD(0.1); lbfgs looks at all "
-            "examples at every step: use train"
-        )
-
-
 def _parameters_of(state: Any, optimizer: Any) -> Parameters:
     """Return what a step starts from: not averaged, with the running statistics.
 
@@ -123,7 +112,7 @@ def _parameters_of(state: Any, optimizer: Any) -> Parameters:
     """
     if not isinstance(state, Model):
         raise TypeError(f"state is a {type(state).__name__}, expected one from first_state(...)")
-    _check_kind(optimizer)
+    check_single_steps(optimizer)
     numbers, trees = optimizer.init([])
     if numbers.keys() != state.state.numbers.keys() or trees.keys() != state.state.trees.keys():
         raise ValueError(

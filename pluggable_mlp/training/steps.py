@@ -28,6 +28,7 @@ __all__ = [
     "ModelArrays",
     "Step",
     "check_optimizer",
+    "check_single_steps",
     "first_model",
     "make_step",
     "make_update",
@@ -115,6 +116,25 @@ def check_optimizer(
         raise ValueError(
             "lbfgs needs the same loss at every look: use no dropout and no norm batch"
         )
+
+
+def check_single_steps(optimizer: Any) -> None:
+    """Refuse what looks beyond a single batch.
+
+    Raises
+    ------
+    TypeError
+        If it is not an optimizer, or lbfgs.
+    ValueError
+        If it has the schedule plateau.
+    """
+    if not isinstance(optimizer, GradientSteps):
+        raise TypeError(
+            f"optimizer is {optimizer!r}, expected one such as SGD(0.1); lbfgs looks at all "
+            "examples at every step: use train"
+        )
+    if "rate_factor" in optimizer.initial_numbers():
+        raise ValueError("the schedule plateau follows the loss of whole epochs: use train")
 
 
 def make_step(mlp: MLP, optimizer: AnyOptimizer, arithmetic: Arithmetic) -> Step:

@@ -186,7 +186,8 @@ def test_data_of_your_own_are_divided_by_the_seed(command, tmp_path):
         (["--backends", "numpy"], "expected two or more"),
         (["--backends", "numpy,nunpy"], "did you mean 'numpy'"),
         (["--backends", "numpy,numpy", "--steps", "0"], "steps is 0"),
-        (["--backends", "numpy,numpy", "--optimizer", "lbfgs"], "optimizer is lbfgs"),
+        (["--backends", "numpy,numpy", "--optimizer", "lbfgs"], "lbfgs looks at all examples"),
+        (["--backends", "numpy,numpy", "--schedule", "plateau"], "plateau follows the loss"),
         (["--backends", "numpy,numpy", "--batch-size", "0"], "batch_size is 0"),
     ],
 )

@@ -35,3 +35,8 @@ def test_networks_of_all_layers_agree(loss, norm, arithmetic):
     assert "layer 2 dgamma" in tensors
     if norm == "batch":
         assert "layer 2 running_variance" in tensors
+    by_layer = {one.tensor: one for one in report.agreements if one.check == "layer by layer"}
+    if arithmetic == "native":
+        # What training does: dropout divides by 1 - p, the batch is measured.
+        assert by_layer["dropout 1 y"].smallest_fault > 0.0
+        assert ("layer 2 running_variance" in by_layer) == (norm == "batch")
