@@ -100,7 +100,7 @@ Groups = list[list[Step]]
 
 def cli(*arguments: str) -> list[str]:
     """Return the arguments of Python that run the command line."""
-    return ["-m", "pluggable_mlp.cli", *arguments]
+    return ["-m", "pluggable_mlp", *arguments]
 
 
 def bits(plan: Plan) -> Groups:

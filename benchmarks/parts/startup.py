@@ -14,14 +14,16 @@ IMPORTS = ("numpy", "pluggable_mlp", "torch", "jax", "sklearn.neural_network")
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     **{f"import {name}": ["-c", f"import {name}"] for name in IMPORTS},
-    "pluggable-mlp --help": ["-m", "pluggable_mlp.cli", "--help"],
-    "pluggable-mlp backends": ["-m", "pluggable_mlp.cli", "backends"],
+    # It imports its names when they are asked for.
+    "import pluggable_mlp": ["-c", "from pluggable_mlp import *"],
+    "pluggable-mlp --help": ["-m", "pluggable_mlp", "--help"],
+    "pluggable-mlp backends": ["-m", "pluggable_mlp", "backends"],
 }
 _LOADED = """
 import runpy, sys
 sys.argv = ["pluggable-mlp", "backends"]
 try:
-    runpy.run_module("pluggable_mlp.cli", run_name="__main__")
+    runpy.run_module("pluggable_mlp", run_name="__main__")
 except SystemExit:
     pass
 print("imported:", *sorted({"torch", "jax"} & set(sys.modules)))

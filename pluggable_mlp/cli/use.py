@@ -2,7 +2,8 @@
 
 import csv
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -73,16 +74,18 @@ def predict(
         table.writerows(rows)
 
 
-def _opened(output: Path) -> TextIO:
-    """Open a file of predictions.
+@contextmanager
+def _opened(output: Path) -> Iterator[TextIO]:
+    """Give a file of predictions, open.
 
     Raises
     ------
     ValueError
-        If it cannot be written.
+        If it cannot be written, from the first byte to the last.
     """
     try:
-        return output.open("w", newline="", encoding="utf-8")
+        with output.open("w", newline="", encoding="utf-8") as file:
+            yield file
     except OSError as error:
         raise ValueError(
             f"--output {output} cannot be written: {error.strerror}; name a file in a folder "

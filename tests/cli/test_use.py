@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -294,7 +295,8 @@ def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
 
 def test_a_file_of_predictions_that_cannot_be_written_is_named(command, run, tmp_path):
     np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
-    for path in (tmp_path / "absent" / "p.csv", tmp_path):
+    full = Path("/dev/full")  # it can be opened, and not written
+    for path in (tmp_path / "absent" / "p.csv", tmp_path, *([full] if full.exists() else [])):
         outcome = command("predict", run, tmp_path / "x.npy", "--output", path)
         assert outcome.code == 2
         assert f"--output {path} cannot be written: " in outcome.err
