@@ -1,0 +1,74 @@
+"""The recorded bits whatever kernels, instruction sets and threads a library is told to use.
+
+Each is a child process of its own, as libraries read their environment when they are loaded.  What
+a processor lacks, a library does not use, whatever its environment says.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.recorded_runs import RECORDED
+
+ROOT = Path(__file__).parent.parent
+RUNS = ("sgd, pixels, float32", "adamw, many pieces, float64")
+PROGRAM = """
+import json, sys
+from pluggable_mlp import get_backend
+from tests.recorded_runs import run
+backend = get_backend(sys.argv[1])
+print(json.dumps({name: run(name, backend) for name in sys.argv[2:]}))
+"""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+ENVIRONMENTS = {
+    "numpy": [
+        *({"OPENBLAS_CORETYPE": kernel} for kernel in ("Prescott", "Sandybridge", "Haswell")),
+        *({"NPY_DISABLE_CPU_FEATURES": features} for features in ("AVX512F", "AVX2 FMA3")),
+        *(dict.fromkeys(THREADS, count) for count in ("1", "2")),
+    ],
+    "torch": [
+        *({"ATEN_CPU_CAPABILITY": level} for level in ("default", "avx2", "avx512")),
+        *({"ONEDNN_MAX_CPU_ISA": isa} for isa in ("SSE41", "AVX2", "AVX512_CORE")),
+        *({"MKL_CBWR": mode} for mode in ("COMPATIBLE", "AVX2")),
+        {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"},
+        *(dict.fromkeys(THREADS, count) for count in ("1", "2")),
+    ],
+    "jax": [
+        *({"XLA_FLAGS": f"--xla_cpu_max_isa={isa}"} for isa in ("SSE4_2", "AVX")),
+        {"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"},
+        {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"},
+        {"JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"},
+    ],
+}
+CASES = [(backend, settings) for backend, every in ENVIRONMENTS.items() for settings in every]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="these are the settings of x86-64"
+)
+@pytest.mark.parametrize(
+    ("backend", "settings"),
+    CASES,
+    ids=[f"{name} {' '.join(map('='.join, of.items()))}" for name, of in CASES],
+)
+def test_the_recorded_bits(backend, settings):
+    if backend != "numpy":
+        pytest.importorskip(backend)
+    names = RUNS[:1] if backend == "jax" else RUNS  # which compiles each operation anew
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, backend, *names],
+        env=os.environ | settings,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    recorded = json.loads(RECORDED.read_text())
+    assert json.loads(done.stdout.splitlines()[-1]) == {name: recorded[name] for name in names}
