@@ -174,13 +174,11 @@ def train(
         If the loss or the parameters of an epoch are not finite; its `reached` is the `Training`
         before that epoch.
     """
-    _check_kinds(mlp, backend, optimizer, on_epoch)
-    as_flag("shuffle", shuffle)
+    _check_kinds(mlp, backend, optimizer, dtype, on_epoch)
+    shuffle = as_flag("shuffle", shuffle)
     epochs = as_count("epochs", epochs, at_least=1)
     batch_size = as_count("batch_size", batch_size, at_least=1)
     seed = as_seed(seed)
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     examples = make_examples(
         mlp,
         inputs,
@@ -196,7 +194,7 @@ def train(
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
     else:
         _check_start(mlp, parameters, examples)
-    result = Training(parameters, [])
+    history: list[Loss] = []
     try:
         for epoch in training_epochs(
             mlp,
@@ -210,23 +208,26 @@ def train(
             seed=seed,
             shuffle=shuffle,
         ):
-            result = Training(epoch.parameters, [*result.history, epoch.train_loss])
+            history.append(epoch.train_loss)
+            parameters = epoch.parameters
             if on_epoch:
                 on_epoch(epoch)
     except DivergenceError as error:
-        error.reached = result
+        error.reached = Training(parameters, history)
         raise
-    return result
+    return Training(parameters, history)
 
 
-def _check_kinds(mlp: Any, backend: Any, optimizer: Any, on_epoch: Any) -> None:
-    """Refuse a name or a class where its instance is expected."""
+def _check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any, on_epoch: Any) -> None:
+    """Refuse a name or a class where its instance is expected, and other dtypes."""
     if not isinstance(mlp, MLP):
         raise TypeError(f"mlp is {mlp!r}, expected one such as MLP([784, 100, 10])")
     if not hasattr(backend, "xp") or isinstance(backend, type):
         raise TypeError(f"backend is {backend!r}, expected one such as get_backend('numpy')")
     if optimizer is not None and (not hasattr(optimizer, "init") or isinstance(optimizer, type)):
         raise TypeError(f"optimizer is {optimizer!r}, expected one such as SGD(0.1)")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     if on_epoch is not None and not callable(on_epoch):
         raise TypeError(f"on_epoch is {on_epoch!r}, expected a function of an Epoch")
 
