@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import signal
-import site
 import subprocess
 import sys
 import tempfile
@@ -280,21 +279,13 @@ def last_json(lines: list[str]) -> Any:
         return None
 
 
-def preparation(scratch: Path) -> tuple[Groups, str, Groups]:
-    """Return what makes an environment over the present one, its Python, and what fills it.
-
-    Packages of the present one are seen by a .pth file: where that is itself a virtual environment,
-    --system-site-packages would see past it.
-    """
+def preparation(scratch: Path) -> tuple[Step, str, Groups]:
+    """Return what makes an environment over the present one, its Python, and what fills it."""
     environment = scratch / "environment"
-    folders = [*site.getsitepackages(), site.getusersitepackages()]
-    seen = "import site; " + "; ".join(f"site.addsitedir({folder!r})" for folder in folders)
-    see = f"import site; open(site.getsitepackages()[0] + '/parent.pth', 'w').write({seen!r})"
     return (
-        [[Step("environment", ["-m", "venv", str(environment)])]],
+        Step("environment", ["ci/gpu_environment.py", str(environment)]),
         str(environment / "bin" / "python"),
         [
-            [Step("environment sees packages", ["-c", see])],
             *installation(os.environ.get("WHEELS")),
             [Step("machine", ["ci/gpu_measure.py", "machine"])],
         ],
@@ -330,7 +321,7 @@ def run_part(part: str, dry: bool, out: Path) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         create, python, install = preparation(scratch)
-        run_steps(report, sys.executable, create)
+        run_steps(report, sys.executable, [[create]])
         run_steps(report, python, install)
         report.machine = report.steps[-1]["result"]
         run_steps(report, python, PARTS[part](Plan(dry, scratch)))

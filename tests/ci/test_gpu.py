@@ -9,12 +9,13 @@ import re
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ci import gpu, gpu_measure
+from ci import gpu, gpu_environment, gpu_measure
 from pluggable_mlp.arithmetic.reproducible import exactness
 from tests.simulated_cupy import SimulatedCupyBackend, ndarray, xp
 
@@ -158,6 +159,34 @@ def test_shares_are_all_of_the_tests_and_no_test_is_in_two():
         collected(*SOME, "-k", "not cupy")
     )
     assert min(map(len, parts)) > 0
+
+
+@pytest.mark.parametrize("ensurepip", [True, False])
+def test_the_environment_sees_packages_and_pip_of_this_one(monkeypatch, tmp_path, ensurepip):
+    create = venv.create
+
+    def without_ensurepip(folder, *, with_pip=False, **settings):
+        create(folder, **settings)
+        if with_pip:
+            raise subprocess.CalledProcessError(1, "ensurepip")
+
+    monkeypatch.setattr(venv, "create", create if ensurepip else without_ensurepip)
+    gpu_environment.make_environment(tmp_path / "new")
+    code = "import sys, numpy, pip; print(sys.prefix, numpy.__version__)"
+    new = [str(tmp_path / "new" / "bin" / "python"), "-c", code]
+    said = subprocess.run(new, capture_output=True, text=True, check=True).stdout
+    assert said.split() == [str(tmp_path / "new"), np.__version__]
+
+
+def test_wheels_that_travel_are_installed_and_nothing_is_looked_for_elsewhere(tmp_path):
+    for name in ("one-1-py3-none-any.whl", "two-2-py3-none-any.whl", "notes.txt"):
+        (tmp_path / name).touch()
+    [[wheels], [project]] = gpu.installation(str(tmp_path))
+    assert {Path(a).name for a in wheels.arguments if a.endswith(".whl")} == {
+        "one-1-py3-none-any.whl", "two-2-py3-none-any.whl"
+    }  # fmt: skip
+    assert all("--no-index" in step.arguments for step in (wheels, project))
+    assert not any("--no-index" in step.arguments for [step] in gpu.installation(None))
 
 
 CUPY = SimulatedCupyBackend()
