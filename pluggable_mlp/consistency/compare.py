@@ -20,8 +20,8 @@ from pluggable_mlp.consistency.judges import BitsJudge, Judge
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.sides import Side
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.optimizers import SGD, GradientSteps
-from pluggable_mlp.training.steps import check_single_steps
+from pluggable_mlp.training.optimizers import SGD, AnyOptimizer
+from pluggable_mlp.training.steps import as_single_steps
 from pluggable_mlp.training.train import make_examples
 
 __all__ = ["compare"]
@@ -36,7 +36,7 @@ def compare(
     scale: float | None = None,
     sample_weight: Any = None,
     class_weight: Any = None,
-    optimizer: GradientSteps | None = None,
+    optimizer: AnyOptimizer | None = None,
     dtype: str = "float32",
     arithmetic: str = "native",
     batch_size: int = 128,
@@ -86,8 +86,7 @@ def compare(
     for name, value in (("batch_size", batch_size), ("steps", steps)):
         if value < 1:
             raise ValueError(f"{name} is {value}, expected an integer of at least 1")
-    rule = SGD() if optimizer is None else optimizer
-    check_single_steps(rule)
+    rule = as_single_steps(SGD() if optimizer is None else optimizer)
     sides = []
     for name, backend in zip(_names(backends), backends, strict=True):
         examples = make_examples(

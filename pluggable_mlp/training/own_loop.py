@@ -12,8 +12,8 @@ from pluggable_mlp.hyperparameters import as_seed
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.training.optimizers import GradientSteps
-from pluggable_mlp.training.steps import Model, check_single_steps, first_model, make_step
+from pluggable_mlp.training.optimizers import AnyOptimizer
+from pluggable_mlp.training.steps import Model, as_single_steps, first_model, make_step
 from pluggable_mlp.training.trees import merge
 
 __all__ = ["TrainState", "first_state", "training_step"]
@@ -22,7 +22,7 @@ TrainState: TypeAlias = Model
 
 
 def first_state(
-    mlp: MLP, optimizer: GradientSteps, parameters: Parameters, *, arithmetic: str = "native"
+    mlp: MLP, optimizer: AnyOptimizer, parameters: Parameters, *, arithmetic: str = "native"
 ) -> TrainState:
     """Return the state of a training before its first step.
 
@@ -47,14 +47,14 @@ def first_state(
     ValueError, TypeError
         If the optimizer cannot take single steps, or the parameters do not fit the network.
     """
-    check_single_steps(optimizer)
+    optimizer = as_single_steps(optimizer)
     bound = get_arithmetic(arithmetic, check_parameters(mlp, parameters))
     return first_model(mlp, parameters, optimizer, bound)
 
 
 def training_step(
     mlp: MLP,
-    optimizer: GradientSteps,
+    optimizer: AnyOptimizer,
     state: TrainState,
     x: Array,
     labels: Array,
@@ -112,8 +112,7 @@ def _parameters_of(state: Any, optimizer: Any) -> Parameters:
     """
     if not isinstance(state, Model):
         raise TypeError(f"state is a {type(state).__name__}, expected one from first_state(...)")
-    check_single_steps(optimizer)
-    numbers, trees = optimizer.init([])
+    numbers, trees = as_single_steps(optimizer).init([])
     if numbers.keys() != state.state.numbers.keys() or trees.keys() != state.state.trees.keys():
         raise ValueError(
             f"state is of another optimizer than {optimizer!r}: begin with "

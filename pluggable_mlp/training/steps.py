@@ -27,8 +27,8 @@ __all__ = [
     "Model",
     "ModelArrays",
     "Step",
+    "as_single_steps",
     "check_optimizer",
-    "check_single_steps",
     "first_model",
     "make_step",
     "make_update",
@@ -118,8 +118,8 @@ def check_optimizer(
         )
 
 
-def check_single_steps(optimizer: Any) -> None:
-    """Refuse what looks beyond a single batch.
+def as_single_steps(optimizer: Any) -> GradientSteps:
+    """Return an optimizer that looks at a single batch at a time.
 
     Raises
     ------
@@ -135,6 +135,7 @@ def check_single_steps(optimizer: Any) -> None:
         )
     if "rate_factor" in optimizer.initial_numbers():
         raise ValueError("the schedule plateau follows the loss of whole epochs: use train")
+    return optimizer
 
 
 def make_step(mlp: MLP, optimizer: AnyOptimizer, arithmetic: Arithmetic) -> Step:
