@@ -17,10 +17,17 @@ from pluggable_mlp.json_text import json_sha256
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.runs import Run, versions
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import read_file, write_json
+from pluggable_mlp.storage import read_file, read_json, write_json
 from pluggable_mlp.training.checkpoints import load_parameters
 
-__all__ = ["Difference", "check_model", "read_certificate", "verify_epochs", "write_certificate"]
+__all__ = [
+    "Difference",
+    "check_data",
+    "check_files",
+    "read_certificate",
+    "verify_epochs",
+    "write_certificate",
+]
 
 FORMAT = 1
 
@@ -83,33 +90,56 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
         raise ValueError(f"{path} is no certificate of a run: {error!r}") from None
 
 
-def check_model(certificate: dict[str, Any], run: Run, path: Path) -> None:
-    """Hold a file of parameters to a certificate and to the network of its run.
+def check_data(certificate: dict[str, Any], run: Run) -> None:
+    """Hold the data of a repeated run to its certificate.
 
     Raises
     ------
     ValueError
-        If it cannot be read or holds other parameters.
-    """
-    sha256 = certificate["final_parameters_sha256"]
-    check_parameters(run.mlp, load_parameters(path, run.backend, sha256))
-
-
-def verify_epochs(
-    certificate: dict[str, Any], run: Run, on_batch: Callable[[int], None]
-) -> Iterator[Difference | None]:
-    """Train again and yield, after every certified epoch, None or where it first departs.
-
-    Raises
-    ------
-    ValueError
-        If the data are other than the certified ones.
+        If they are other than the certified ones.
     """
     if run.data_sha256 != certificate["data_sha256"]:
         raise ValueError(
             f"the data {run.settings.data} have the SHA-256 {run.data_sha256}, the certificate "
             f"was made with {certificate['data_sha256']}; name the right ones with --data"
         )
+
+
+def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool) -> bool:
+    """Hold config.json and the model in a folder to a certificate; return if a model is there.
+
+    Parameters
+    ----------
+    certificate : dict
+    run : Run
+        Of its settings, on its data.
+    folder : Path
+    whole : bool
+        Refuse a folder that lacks one of them.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read, was edited or is of another run.
+    """
+    config, model = folder / "config.json", folder / "model.safetensors"
+    if whole or config.exists():
+        certified = run.config | {"settings": certificate["settings"]}  # the data may have moved
+        if json_sha256(read_json(config, "what train --output wrote")) != json_sha256(certified):
+            raise ValueError(
+                f"{config} is not what was certified; undo what was edited, or train again"
+            )
+    if not whole and not model.exists():
+        return False
+    sha256 = certificate["final_parameters_sha256"]
+    check_parameters(run.mlp, load_parameters(model, run.backend, sha256))
+    return True
+
+
+def verify_epochs(
+    certificate: dict[str, Any], run: Run, on_batch: Callable[[int], None]
+) -> Iterator[Difference | None]:
+    """Train again and yield, after every certified epoch, None or where it first departs."""
     certified, computed = certificate["initial_parameters_sha256"], run.initial_parameters_sha256
     if certified != computed:
         yield Difference(0, "initial_parameters_sha256", certified, computed)

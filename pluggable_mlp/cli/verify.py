@@ -29,19 +29,17 @@ def verify(
 ) -> None:
     """Train again and compare with a certificate; exit 1 if a bit differs.
 
-    A model beside the certificate is held to it, too.
+    A model and a config.json beside the certificate are held to it, too.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.certificates import check_model, read_certificate
+    from pluggable_mlp.certificates import check_data, check_files, read_certificate
 
     file = run / "certificate.json" if run.is_dir() else run
     certificate, settings = read_certificate(file)
     place = get_backend(backend)
     again = _repeated(settings, data, place)
-    model = file.with_name("model.safetensors")
-    has_model = run.is_dir() or model.exists()
-    if has_model:
-        check_model(certificate, again, model)
+    check_data(certificate, again)
+    has_model = check_files(certificate, again, file.parent, whole=run.is_dir())
     if settings.arithmetic == "native":
         tell(
             "The certificate is of a native run: its bits are promised on the same machine and "

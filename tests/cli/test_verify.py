@@ -129,6 +129,25 @@ def test_a_model_of_another_shape_is_found(command, certificate):
     assert "parameters[0]['W'] has shape (32, 24)" in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("class_labels", [*range(9), 10]), ("settings", {"activation": "relu"}), ("extra", 1)],
+)
+def test_an_edited_config_is_found_before_training(command, certificate, name, value):
+    config = certificate.with_name("config.json")
+    content = json.loads(config.read_text())
+    if isinstance(value, dict):
+        value = content[name] | value
+    config.write_text(json.dumps(content | {name: value}))
+    for named in (certificate, certificate.parent):
+        outcome = command("verify", named)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"{config} is not what was certified; undo what was edited" in outcome.err
+    config.unlink()
+    assert command("verify", certificate).code == 0
+    assert f"{config} is missing" in command("verify", certificate.parent).err
+
+
 def test_a_native_run_says_that_it_is_native(command, tmp_path):
     pytest.importorskip("array_api_strict")
     command("train", *SETTINGS, "--output", tmp_path / "run")
