@@ -1,4 +1,4 @@
-"""The classic MNIST pickle."""
+"""The classic MNIST pickle; hostile ones are in test_hostile_pickles.py."""
 
 import gzip
 import pickle
@@ -88,8 +88,8 @@ def test_what_is_not_finite_is_a_fault(read, value):
         (parts(labels=LABELS / 4), "not a whole number"),
         (parts(PIXELS[:, 0]), "shape"),
         ((parts()[0], parts()[1], (PIXELS[:, :2], LABELS)), "test inputs have 2 features"),
-        (tuple((x.astype(object), y) for x, y in parts()), "no pickle of NumPy arrays"),
-        ({"train": parts()[0]}, "no pickle of NumPy arrays"),
+        (tuple((x.astype(object), y) for x, y in parts()), "not a pickle of NumPy arrays"),
+        ({"train": parts()[0]}, "not a pickle of NumPy arrays"),
     ],
 )
 def test_what_does_not_go_together_is_a_fault(read, content, fault):
