@@ -1,0 +1,252 @@
+"""Do the tests see a fault?  Plant faults, one at a time, in a copy of the tree, and run tests.
+
+    python ci/mutants.py                  all of them: about half an hour on one processor
+    python ci/mutants.py --area network   those of ci/faults/network.toml
+    python ci/mutants.py --name seed -j 2 those with "seed" in their name, in two copies at once
+    python ci/mutants.py --list           what there is; a fault whose place is gone is stale
+
+A file of faults holds groups of them, a table "[[faults]]" each:
+
+    file = "pluggable_mlp/settings.py"    where they are planted
+    tests = ["tests/test_settings.py"]    what is to see them: files, or tests in them
+    only = "not slow_one"                 what pytest's -k takes; by default, quick backends
+    plant = [["what it does", "old text", "new text"]]
+
+The old text stands in the file exactly once.  A fourth text says why no test can see a fault.
+Exit code 1: a place is stale, a fault that is not explained survives, or tests fail without any.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeVar
+
+ROOT = Path(__file__).resolve().parent.parent
+FAULTS = ROOT / "ci" / "faults"
+LEFT_OUT = (".*", "__pycache__", "*.egg-info", "build", "dist")
+SECONDS = 120  # tests that take longer hang: the fault is caught
+QUICK = "not [torch and not [jax and not [array_api_strict"
+PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:benchmark")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CAUGHT, HUNG, SURVIVED, UNSEEN, STALE = "caught", "hung", "SURVIVED", "unseen", "STALE"
+
+
+@dataclass(frozen=True)
+class Tests:
+    """What pytest is asked to run: files or tests, and what its -k takes."""
+
+    places: tuple[str, ...]
+    only: str = QUICK
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One text in the place of another, the tests that are to see it, or why none can."""
+
+    area: str
+    file: str
+    tests: Tests
+    what: str
+    old: str
+    new: str
+    unseen: str = ""
+
+    def is_stale(self, root: Path) -> bool:
+        """Whether the old text does not stand in its file exactly once."""
+        path = root / self.file
+        return not path.is_file() or path.read_text(encoding="utf-8").count(self.old) != 1
+
+
+def read_faults(folder: Path) -> list[Fault]:
+    """Return the faults of all files of a folder; a file's name is their area."""
+    return [
+        Fault(path.stem, group["file"], tests, *texts)
+        for path in sorted(folder.glob("*.toml"))
+        for group in tomllib.loads(path.read_text(encoding="utf-8"))["faults"]
+        for tests in [Tests(tuple(group["tests"]), group.get("only", QUICK))]
+        for texts in group["plant"]
+    ]
+
+
+class Copy:
+    """A copy of the tree, whose code is what its tests import.
+
+    Parameters
+    ----------
+    folder : Path
+        Does not exist yet.
+
+    Raises
+    ------
+    RuntimeError
+        If Python finds the package elsewhere.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        (folder / "pluggable_mlp" / "backends").symlink_to(Path("..", "backends"))
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",  # compiled once, below, and held to the source's hash
+        }
+        self._python("-m", "compileall", "-q", "--invalidation-mode", "checked-hash", ".")
+        code = "import pluggable_mlp.backends.numpy as b, pluggable_mlp as p, tests.conftest as t"
+        found, _ = self._python("-c", f"{code}; print(b.__file__, p.__file__, t.__file__)")
+        if not all(place.startswith(str(folder)) for place in found.split()):
+            raise RuntimeError(f"the copy's tests do not import the copy, but {found}")
+
+    def passes(self, tests: Tests, seconds: float) -> bool:
+        """Whether the tests pass; subprocess.TimeoutExpired where they take longer."""
+        _, code = self._python(*PYTEST, "-k", tests.only, *tests.places, seconds=seconds)
+        return code == 0
+
+    @contextmanager
+    def holding(self, fault: Fault) -> Iterator[None]:
+        """Plant a fault, and take it out again."""
+        path = self.folder / fault.file
+        right = path.read_text(encoding="utf-8")
+        path.write_text(right.replace(fault.old, fault.new), encoding="utf-8")
+        try:
+            yield
+        finally:
+            path.write_text(right, encoding="utf-8")
+
+    def _python(self, *arguments: str, seconds: float | None = None) -> tuple[str, int]:
+        """Run Python there; return what it printed, and its exit code."""
+        with subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.folder, env=self._environment, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as child:  # fmt: skip
+            try:
+                output, _ = child.communicate(timeout=seconds)
+            finally:
+                with suppress(ProcessLookupError):  # with all that it started
+                    os.killpg(child.pid, signal.SIGKILL)
+        return output, child.returncode
+
+
+class Copies:
+    """Copies of the tree, in which something is done to many items at once."""
+
+    def __init__(self, scratch: Path, count: int) -> None:
+        self._free: SimpleQueue[Copy] = SimpleQueue()
+        self._count = count
+        for number in range(count):
+            self._free.put(Copy(scratch / str(number)))
+
+    def map(
+        self, function: Callable[[Copy, Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Yield function(copy, item) for each item, in their order."""
+
+        def apply(item: Item) -> Result:
+            copy = self._free.get()
+            try:
+                return function(copy, item)
+            finally:
+                self._free.put(copy)
+
+        with ThreadPoolExecutor(self._count) as threads:
+            yield from threads.map(apply, items)
+
+
+def judge(copy: Copy, fault: Fault, seconds: float) -> str:
+    """Return what the tests made of a fault."""
+    with copy.holding(fault):
+        try:
+            passed = copy.passes(fault.tests, seconds)
+        except subprocess.TimeoutExpired:
+            return HUNG
+    if not passed:
+        return CAUGHT
+    return UNSEEN if fault.unseen else SURVIVED
+
+
+def failing(copies: Copies, faults: Iterable[Fault], seconds: float) -> list[Tests]:
+    """Return the tests, among those of the faults, that fail without any."""
+
+    def fail(copy: Copy, tests: Tests) -> bool:
+        try:
+            return not copy.passes(tests, seconds)
+        except subprocess.TimeoutExpired:
+            return True
+
+    asked = list(dict.fromkeys(fault.tests for fault in faults))
+    return [tests for tests, wrong in zip(asked, copies.map(fail, asked), strict=True) if wrong]
+
+
+def run(faults: list[Fault], jobs: int, seconds: float) -> int:
+    """Plant the faults and print what became of each; return the exit code."""
+    told = Counter[str]()
+
+    def tell(verdict: str, fault: Fault, took: float = 0.0) -> None:
+        told[verdict] += 1
+        why = f" ({fault.unseen})" if verdict == UNSEEN else ""
+        print(f"{verdict:8} {took:5.1f} s  {fault.area}: {fault.what}{why}", flush=True)
+
+    def timed(copy: Copy, fault: Fault) -> tuple[str, float]:
+        begin = time.monotonic()
+        return judge(copy, fault, seconds), time.monotonic() - begin
+
+    planted = [fault for fault in faults if not fault.is_stale(ROOT)]
+    for fault in faults:
+        if fault not in planted:
+            tell(STALE, fault)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
+        copies = Copies(Path(scratch), jobs)
+        for tests in (wrong := failing(copies, planted, seconds)):
+            print(f"these fail without a fault: {' '.join(tests.places)} -k {tests.only!r}")
+        if wrong:
+            return 1
+        for fault, outcome in zip(planted, copies.map(timed, planted), strict=True):
+            tell(outcome[0], fault, outcome[1])
+    seen = told[CAUGHT] + told[HUNG]
+    print(f"{seen} of {len(planted)} caught: {dict(told)}")
+    return int(bool(told[SURVIVED] or told[STALE]))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks for; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--area", action="append", help="the name of a file of faults")
+    parser.add_argument("--name", default="", help="a part of what a fault does")
+    parser.add_argument("--list", action="store_true", help="plant nothing")
+    parser.add_argument("--faults", type=Path, default=FAULTS, help="a folder of such files")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for the tests of a fault")
+    parser.add_argument("-j", type=int, default=1, help="how many copies of the tree")
+    options = parser.parse_args(arguments)
+    faults = [
+        fault
+        for fault in read_faults(options.faults)
+        if options.name in fault.what and (options.area is None or fault.area in options.area)
+    ]
+    if not options.list:
+        return run(faults, options.j, options.seconds)
+    for fault in faults:
+        print(f"{STALE if fault.is_stale(ROOT) else '':6}{fault.area}: {fault.what}")
+    return int(any(fault.is_stale(ROOT) for fault in faults))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

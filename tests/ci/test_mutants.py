@@ -1,0 +1,109 @@
+"""`ci/mutants.py`: what is caught, what survives and what is stale are told apart.
+
+What the tests make of the real faults takes half an hour: the script is run by hand.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from ci import mutants
+
+# Of pieces as text only the refusals are looked at: values may be anything.
+TABLE = """
+[[faults]]
+file = "pluggable_mlp/pieces.py"
+tests = ["tests/test_pieces.py"]
+only = "refused or single"
+plant = [
+    ["two for one", "if len(pieces) != 1:", "if False:"],
+    ["numbers become floats", "(int, float):", "(float,):"],
+    ["so they do, as was said", "(int, float):", "(float,):", "no test is named"],
+    ["gone", "what is not there", ""],
+    ["there twice", "pieces[", ""],
+]
+
+[[faults]]
+file = "backends/memory.py"
+tests = ["tests/backends/test_memory.py"]
+only = "in_words"
+plant = [["a thousand is a unit", "size < 1024", "size < 1000"]]
+"""
+
+
+@pytest.fixture
+def script(tmp_path, capsys):
+    """Run the script on this table; give the exit code, and verdicts by what the faults do."""
+
+    def run(*arguments, table=TABLE):
+        (tmp_path / "own.toml").write_text(table, encoding="utf-8")
+        code = mutants.main(["--faults", str(tmp_path), *arguments])
+        lines = [line.partition("own: ") for line in capsys.readouterr().out.splitlines()]
+        return code, {what: before.split()[:1] for before, of, what in lines if of}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    return mutants.Copy(tmp_path_factory.mktemp("scratch") / "copy")
+
+
+def test_what_is_caught_survives_or_is_stale_is_told_apart(script):
+    code, verdicts = script("-j", "2")
+    assert code == 1
+    assert verdicts == {
+        "two for one": ["caught"],
+        "numbers become floats": ["SURVIVED"],
+        "so they do, as was said (no test is named)": ["unseen"],
+        "gone": ["STALE"],
+        "there twice": ["STALE"],
+        "a thousand is a unit": ["caught"],
+    }
+
+
+def test_all_is_well_where_what_survives_is_explained(script):
+    code, verdicts = script("--name", "so")
+    assert (code, len(verdicts)) == (0, 1)
+
+
+def test_tests_that_fail_without_a_fault_end_it(script):
+    table = TABLE.replace("tests/test_pieces.py", "tests/no_such_test.py")
+    assert script("--name", "two", table=table) == (1, {})
+
+
+def test_a_list_plants_nothing(script):
+    assert script("--list", "--name", "there") == (1, {"there twice": ["STALE"]})
+    assert script("--list", "--name", "floats") == (0, {"numbers become floats": []})
+    assert script("--list", "--area", "other") == (0, {})
+
+
+def test_a_copy_whose_code_is_not_imported_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(Path, "symlink_to", lambda *_: None)
+    with pytest.raises(RuntimeError, match="do not import the copy, but"):
+        mutants.Copy(tmp_path / "copy")
+
+
+def test_a_hang_is_caught_and_the_fault_taken_out_again(copy):
+    tests = mutants.Tests(("tests/test_pieces.py",))
+    hangs = ("for ever", "pieces = parse_pieces(text, what)", "while True: pass")
+    fault = mutants.Fault("own", "pluggable_mlp/pieces.py", tests, *hangs)
+    assert mutants.judge(copy, fault, 1.0) == mutants.HUNG
+    right = (mutants.ROOT / fault.file).read_text()
+    assert (copy.folder / fault.file).read_text() == right
+
+
+FAULTS = mutants.read_faults(mutants.FAULTS)
+
+
+@pytest.mark.parametrize("area", sorted({fault.area for fault in FAULTS}))
+def test_no_fault_is_stale(area):
+    """And each is code, and names tests that are there."""
+    faults = [fault for fault in FAULTS if fault.area == area]
+    assert [fault.what for fault in faults if fault.is_stale(mutants.ROOT)] == []
+    for fault in faults:
+        source = (mutants.ROOT / fault.file).read_text(encoding="utf-8")
+        compile(source.replace(fault.old, fault.new), fault.file, "exec")
+        for place in fault.tests.places:
+            assert (mutants.ROOT / place.partition("::")[0]).is_file(), place
+    assert len({fault.what for fault in faults}) == len(faults)
