@@ -1,15 +1,18 @@
 """Downloading published IDX files with pooch, an optional extra.
 
-Which data there are and what proves them genuine belongs in `named.py`.
+pooch compares their hashes and keeps nothing else; the mirrors are tried here, for pooch knows
+one address a file (https://github.com/fatiando/pooch/issues/310).  Which data there are belongs
+in `named.py`.
 """
 
 import os
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.idx import FILE_NAMES, find_idx, idx_sha256, read_idx
+from pluggable_mlp.data.idx import FILE_NAMES, find_idx
 
 __all__ = ["Published", "download"]
 
@@ -26,28 +29,16 @@ class Published:
     ----------
     mirrors : tuple of str
         The addresses of folders with the four gzipped files, each with a "/" at its end.
+    gzip_sha256 : dict of str
+        The SHA-256 of each file, gzipped as it is published, by the field of `Dataset` that it
+        fills.
     sha256 : dict of str
-        The SHA-256 of each file, uncompressed, by the field of `Dataset` that it fills.
+        The same, uncompressed.
     """
 
     mirrors: tuple[str, ...]
+    gzip_sha256: dict[str, str]
     sha256: dict[str, str]
-
-
-class _Sink:
-    """Writes to a file what a server sends, up to a limit."""
-
-    def __init__(self, url: str, file: BinaryIO) -> None:
-        self.url, self.file, self.remaining = url, file, LARGEST_DOWNLOAD
-
-    def write(self, data: bytes) -> None:
-        self.remaining -= len(data)
-        if self.remaining < 0:
-            raise DataError(self.url, f"sends more than {LARGEST_DOWNLOAD} bytes", "try later")
-        self.file.write(data)
-
-    def flush(self) -> None:
-        self.file.flush()
 
 
 def download(name: str, folder: str, published: Published) -> None:
@@ -79,38 +70,59 @@ def download(name: str, folder: str, published: Published) -> None:
         "of a folder named by PLUGGABLE_MLP_DATA"
     )
     try:
-        from pooch import HTTPDownloader
+        import pooch
     except ImportError:
         fault = "is not on this machine, and downloading it needs pooch"
         install = "python -m pip install 'pluggable-mlp[download]'"
         raise DataError(name, fault, f"{install}, or {remedy}") from None
-    downloader = HTTPDownloader(timeout=TIMEOUT_SECONDS, chunk_size=CHUNK)
     try:
         os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            for field, file_name in missing:
-                path = os.path.join(scratch, file_name)
-                _fetch(downloader, published.mirrors, path, published.sha256[field])
-                os.replace(path, os.path.join(folder, file_name))
     except OSError as error:
         raise DataError(name, f"could not be saved: {error}", remedy) from error
-    except DataError as error:
-        raise DataError(name, f"could not be downloaded ({error})", remedy) from error
+    downloader = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS, chunk_size=CHUNK)
+    for field, file_name in missing:
+        retrieve = partial(
+            pooch.retrieve,
+            known_hash=f"sha256:{published.gzip_sha256[field]}",
+            fname=file_name,
+            path=folder,
+            downloader=partial(_save, downloader),
+        )
+        faults = _try_mirrors(retrieve, [mirror + file_name for mirror in published.mirrors])
+        if faults:
+            raise DataError(name, f"could not be downloaded ({' | '.join(faults)})", remedy)
 
 
-def _fetch(downloader: Any, mirrors: tuple[str, ...], path: str, sha256: str) -> None:
-    """Save the first genuine copy of a file that a mirror has; tell of all that failed."""
+def _try_mirrors(retrieve: Callable[[str], str], urls: list[str]) -> list[str]:
+    """Save a file from the first address that has it; return what was wrong with all if none."""
     faults = []
-    for mirror in mirrors:
-        url = mirror + os.path.basename(path)
+    for url in urls:
         try:
-            with open(path, "wb") as file:
-                downloader(url, _Sink(url, file), None)
-            found = idx_sha256(read_idx(path))
-        except (OSError, DataError) as error:  # what requests raises are OSErrors
+            retrieve(url)
+        except (OSError, ValueError) as error:  # what requests raises are OSErrors
             faults.append(f"{url}: {error}")
-            continue
-        if found == sha256:
-            return
-        faults.append(f"{url}: its SHA-256 is {found}, expected {sha256}")
-    raise DataError(os.path.basename(path), " | ".join(faults), "no mirror has it")
+        else:
+            return []
+    return faults
+
+
+def _save(downloader: Any, url: str, path: str, registry: Any) -> None:
+    """Download to a file, up to a limit."""
+    with open(path, "wb") as file:
+        downloader(url, _Sink(file), registry)
+
+
+class _Sink:
+    """Writes to a file up to a limit."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.remaining = file, LARGEST_DOWNLOAD
+
+    def write(self, data: bytes) -> None:
+        self.remaining -= len(data)
+        if self.remaining < 0:
+            raise OSError(f"sends more than {LARGEST_DOWNLOAD} bytes")
+        self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()

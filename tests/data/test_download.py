@@ -15,7 +15,14 @@ from pluggable_mlp.data.idx import FILE_NAMES, read_idx_folder
 IMAGES = b"\0\0\x08\x03" + b"\0\0\0\x03\0\0\0\x01\0\0\0\x02" + b"abcdef"
 LABELS = b"\0\0\x08\x01" + b"\0\0\0\x03" + b"\0\1\0"
 CONTENT = {field: IMAGES if "inputs" in field else LABELS for field in FILE_NAMES}
-SHA256 = {field: hashlib.sha256(data).hexdigest() for field, data in CONTENT.items()}
+FILES = {field: gzip.compress(data, mtime=0) for field, data in CONTENT.items()}
+
+
+def sha256(files):
+    return {field: hashlib.sha256(data).hexdigest() for field, data in files.items()}
+
+
+HASHES = {"gzip_sha256": sha256(FILES), "sha256": sha256(CONTENT)}
 NAMES = [f"{name}.gz" for name in FILE_NAMES.values()]
 
 
@@ -25,11 +32,9 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked = []
-        self.files = {
-            f"/{name}.gz": gzip.compress(CONTENT[field]) for field, name in FILE_NAMES.items()
-        }
+        self.files = {f"/{name}.gz": FILES[field] for field, name in FILE_NAMES.items()}
         self.address = f"http://127.0.0.1:{self.server_port}/"
-        self.published = Published(mirrors=(self.address,), sha256=SHA256)
+        self.published = Published(mirrors=(self.address,), **HASHES)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -87,7 +92,9 @@ def test_what_is_here_is_not_downloaded_again(server, tmp_path):
 
 def test_the_next_mirror_is_tried(server, closed, tmp_path):
     absent = server.address + "absent/"
-    published = Published(mirrors=(closed, absent, server.address), sha256=SHA256)
+    spoilt = server.address + "spoilt/"
+    server.files |= {f"/spoilt/{name}": b"<html>moved</html>" for name in NAMES}
+    published = Published(mirrors=(closed, absent, spoilt, server.address), **HASHES)
     download.download("example", str(tmp_path), published)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
 
@@ -108,10 +115,11 @@ def failure(folder, published):
     ("data", "fault"),
     [
         (None, "404"),
-        (b"", "begins with nothing"),
-        (b"<html>not found</html>", "no IDX file"),
-        (gzip.compress(LABELS, mtime=0)[:-3], "cannot be read"),
-        (gzip.compress(LABELS[:-1] + b"\1", mtime=0), f"expected {SHA256['test_labels']}"),
+        (b"", "hash of downloaded file"),
+        (b"<html>not found</html>", "hash of downloaded file"),
+        (LABELS, "hash of downloaded file"),
+        (FILES["test_labels"][:-3], "hash of downloaded file"),
+        (gzip.compress(LABELS[:-1] + b"\1", mtime=0), HASHES["gzip_sha256"]["test_labels"]),
     ],
 )
 def test_a_file_that_is_not_genuine_is_not_kept(server, tmp_path, data, fault):
@@ -133,7 +141,7 @@ def test_a_server_that_sends_too_much_is_cut_off(server, tmp_path, monkeypatch):
 
 
 def test_offline(closed, tmp_path):
-    message = failure(tmp_path, Published(mirrors=(closed,), sha256=SHA256))
+    message = failure(tmp_path, Published(mirrors=(closed,), **HASHES))
     assert "could not be downloaded" in message
     assert closed in message
 
@@ -141,7 +149,7 @@ def test_offline(closed, tmp_path):
 def test_without_pooch(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     folder = tmp_path / "cache"
-    message = failure(folder, Published(mirrors=("http://127.0.0.1/",), sha256=SHA256))
+    message = failure(folder, Published(mirrors=("http://127.0.0.1/",), **HASHES))
     assert "pip install 'pluggable-mlp[download]'" in message
     assert not folder.exists()
 

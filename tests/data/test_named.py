@@ -51,6 +51,7 @@ def world(monkeypatch, tmp_path):
     """Published data of a few images; an empty cache; downloads only noted and refused."""
     published = Published(
         mirrors=(),
+        gzip_sha256={},
         sha256={field: hashlib.sha256(idx(a)).hexdigest() for field, a in ARRAYS.items()},
     )
     for name in named.PUBLISHED:
