@@ -5,6 +5,7 @@ Which files there are and what they hold belongs elsewhere.
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,8 @@ def read_file(path: Path, expected: str) -> bytes:
         If it cannot be read: says whether it is missing, not permitted, or what else.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a device or a pipe might never end
+            raise ValueError(f"{path} is not a file; expected {expected}")
         return path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{path} is missing; expected {expected}") from None

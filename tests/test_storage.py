@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pluggable_mlp.storage import write_file
+from pluggable_mlp.storage import read_file, write_file
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
@@ -15,3 +15,17 @@ def test_a_disk_that_is_full_leaves_the_old_file(tmp_path):
         write_file(tmp_path / "a", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_might_never_end_is_not_read(tmp_path, kind):
+    path = tmp_path / "a"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(ValueError, match="a is not a file; expected a model"):
+        read_file(path, "a model")
