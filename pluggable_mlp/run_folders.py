@@ -14,16 +14,24 @@ from pluggable_mlp.certificates import write_certificate
 from pluggable_mlp.runs import Run
 from pluggable_mlp.storage import json_lines
 
-__all__ = ["RunFolder", "refuse_used_folder"]
+__all__ = ["NotSavedError", "RunFolder", "refuse_used_folder"]
 
 _FILES = ("certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", "config.json")
+
+
+class NotSavedError(OSError):
+    """A run could not be saved where that was asked for: says where it is, if anywhere.
+
+    Its `__cause__` is the error that ended the training, if one did.
+    """
 
 
 class RunFolder:
     """What `train --output` writes: the settings first, each epoch's line, at the end the rest.
 
-    A context: whatever ends it, the whole epochs of the run are then saved.  The folder of a run
-    that has none is removed, so that it is not in the way of the next.
+    A context: whatever ends it, the whole epochs of the run are then saved; where they cannot be
+    saved there, that is a `NotSavedError`.  The folder of a run that has none is removed, so that
+    it is not in the way of the next.
 
     Parameters
     ----------
@@ -66,7 +74,7 @@ class RunFolder:
         try:
             self._save()
         except (OSError, ValueError) as fault:
-            self._save_elsewhere(fault)
+            raise self._save_elsewhere(fault) from error
         finally:
             self._config.close()
 
@@ -138,17 +146,17 @@ class RunFolder:
         self._run.save(self._path)
         write_certificate(self._run, self._path / "certificate.json")
 
-    def _save_elsewhere(self, fault: Exception) -> None:
-        """Save the run in the temporary folder, and raise an OSError that says so."""
+    def _save_elsewhere(self, fault: Exception) -> "NotSavedError":
+        """Save the run in the temporary folder, and return an error that says so."""
         told = f"--output {self._path} cannot be written: {_why(fault)}"
         try:
             other = RunFolder(Path(tempfile.mkdtemp(prefix="pluggable-mlp-")), self._run)
             with other._config:
                 other._save()
         except (OSError, ValueError) as another:
-            raise OSError(f"{told}; nor can a temporary folder: {_why(another)}") from None
+            return NotSavedError(f"{told}; nor can a temporary folder: {_why(another)}")
         self._remove()
-        raise OSError(f"{told}; the run is saved in {other._path} instead")
+        return NotSavedError(f"{told}; the run is saved in {other._path} instead")
 
     def _remove(self) -> None:
         """Remove what this run wrote, as far as that can be done."""

@@ -7,15 +7,19 @@ __all__ = ["described"]
 
 
 def described(error: Exception) -> tuple[int, str]:
-    """Return the exit code of an error, and what to say of it.
+    """Return the exit code of an error, and what to say of it: a line for each fault.
 
     2 for a wrong argument or input, or training that diverged; 3 for a backend that is not
     available, cannot keep to an arithmetic, is out of memory, or fails in an unforeseen way.
     """
     from pluggable_mlp.arithmetic import ArithmeticUnavailable
     from pluggable_mlp.backends import BackendUnavailable, out_of_memory
+    from pluggable_mlp.run_folders import NotSavedError
     from pluggable_mlp.training import DivergenceError
 
+    if isinstance(error, NotSavedError) and isinstance(error.__cause__, Exception):
+        code, words = described(error.__cause__)
+        return code, f"{words}\nError: {error}"
     if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
         return 3, str(error)
     if exhausted := out_of_memory(error):

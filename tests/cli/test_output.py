@@ -160,6 +160,39 @@ def test_what_can_be_told_is_told_where_no_model_can_be_saved(command, tmp_path,
     assert len(lines(tmp_path / "run")) == 2
 
 
+def test_what_ended_the_training_is_told_where_the_run_cannot_be_saved(
+    command, tmp_path, monkeypatch
+):
+    """First, and it decides the exit code."""
+    from pluggable_mlp.backends import numpy
+    from pluggable_mlp.training import checkpoints
+
+    folder, write = tmp_path / "run", checkpoints.write_file
+
+    def full(path, content):
+        if path.parent == folder:
+            raise OSError(28, "No space left on device", str(path))
+        write(path, content)
+
+    def exhausted(self):
+        if (folder / "metrics.jsonl").exists():
+            raise MemoryError("no room")
+
+    monkeypatch.setattr(checkpoints, "write_file", full)
+    monkeypatch.setattr(numpy.NumpyBackend, "synchronize", exhausted)  # once an epoch
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    outcome = command("train", "--hidden", 8, "--output", folder)
+    assert outcome.code == 3
+    ended, kept = outcome.err.splitlines()
+    (saved,) = tmp_path.iterdir()
+    assert ended.startswith("Error: out of memory: no room")
+    assert kept == (
+        f"Error: --output {folder} cannot be written: No space left on device; the run is saved in "
+        f"{saved} instead"
+    )
+    assert_complete(saved, command)
+
+
 @posix
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_full_disk_behind_standard_output_does_not_lose_the_run(command, tmp_path, kept):
