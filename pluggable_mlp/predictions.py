@@ -10,6 +10,7 @@ from pluggable_mlp.arithmetic import arithmetic_of
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import DataError, DataWarning, load_dataset
 from pluggable_mlp.data.conversion import build_dataset, matched
+from pluggable_mlp.data.errors import told_already
 from pluggable_mlp.data.loading import load_source
 from pluggable_mlp.data.source import Source
 from pluggable_mlp.data.unlabelled import load_inputs
@@ -66,8 +67,7 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
 
 def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)
+        with told_already():
             dataset = build_dataset(source, run.settings.seed)
     except DataError:  # one class alone, too few examples: it was not
         return False
@@ -77,7 +77,8 @@ def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
 def _own_test_part(run: SavedRun) -> tuple[Array, Array]:
     """Return the inputs and the labels that training kept for testing."""
     try:
-        dataset = load_dataset(run.settings.data, run.settings.seed)
+        with told_already():
+            dataset = load_dataset(run.settings.data, run.settings.seed)
     except DataError as error:
         raise error.or_else("say with --data where they are") from None
     if dataset.sha256() != run.config["data_sha256"]:

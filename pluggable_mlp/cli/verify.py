@@ -62,15 +62,17 @@ def verify(
 
 def _repeated(settings: Settings, data: str | None, backend: Any) -> "Run":
     """Return the run of a certificate, not yet trained, with the data named if they are."""
-    from pluggable_mlp.data import DataError
+    from pluggable_mlp.data.errors import DataError, told_already
     from pluggable_mlp.runs import Run
 
     if data is not None:
-        return Run(replace(settings, data=data), backend)
+        settings = replace(settings, data=data)
     try:
-        return Run(settings, backend)
+        with told_already():
+            return Run(settings, backend)
     except DataError as error:
-        raise error.or_else("say with --data where they are") from None
+        lost = error.or_else("say with --data where they are") if data is None else error
+        raise lost from None
 
 
 def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | None":

@@ -145,7 +145,7 @@ def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array],
         if train.max() * source.pixel_scale < EIGHT_BITS * PIXEL_SCALE:
             _tell(
                 source,
-                f"8-bit pixels are worth {source.pixel_scale:g} times their number, and here run "
+                f"8-bit pixels are worth {_part(source.pixel_scale)} of their number, and here run "
                 f"to {train.max()} alone; if they are no pixels, or of fewer bits, save floats",
             )
         # A part that holds no pixels stays, and `Dataset` refuses it.
@@ -155,7 +155,8 @@ def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array],
         _tell(
             source,
             f"whole numbers from {low:g} to {high:g} are taken for 8-bit pixels, worth "
-            f"{source.pixel_scale:g} times their number; if they are none, standardise them first",
+            f"{_part(source.pixel_scale)} of their number; if they are none, standardise them "
+            "first",
         )
         return pixels, source.pixel_scale
     if max(-low, high) >= EIGHT_BITS:
@@ -165,6 +166,10 @@ def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array],
             "standardise each feature first (subtract its mean, divide by its standard deviation)",
         )
     return inputs, None
+
+
+def _part(scale: float) -> str:
+    return f"1/{1 / scale:g}"
 
 
 def _tell(source: Source, doubt: str) -> None:

@@ -1,6 +1,10 @@
 """The error and the warning of the data package.  What is checked belongs in its readers."""
 
-__all__ = ["DataError", "DataWarning"]
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["DataError", "DataWarning", "told_already"]
 
 
 class DataError(ValueError):
@@ -31,3 +35,11 @@ class DataError(ValueError):
 
 class DataWarning(UserWarning):
     """Data that can be used, but perhaps not as they are meant."""
+
+
+@contextmanager
+def told_already() -> Iterator[None]:
+    """Give a context without `DataWarning`: for data of which training has told what there is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        yield

@@ -3,10 +3,12 @@
 Shapes: n examples, labels (n,).
 """
 
+import warnings
+
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.errors import DataError, DataWarning
 
 __all__ = ["LARGEST_EXACT", "as_labels", "class_indices", "classes_of"]
 
@@ -15,6 +17,9 @@ LARGEST_EXACT = 2**53
 
 SURELY_CLASSES, FEWEST_OF_A_CLASS = 20, 5
 """More different labels than these, with fewer examples of each on average, are measurements."""
+
+MANY_OF_A_CLASS = 20
+"""Where classes have so many examples on average, one of a single example may be no class."""
 
 REGRESSION = (
     "to predict measurements, train from Python with a loss of regression, as the README has it"
@@ -68,12 +73,14 @@ def class_indices(name: str, part: str, labels: Array, class_labels: tuple[int, 
 def classes_of(name: str, labels: Array) -> tuple[int, ...]:
     """Return the labels that occur in training (n,), increasing.
 
+    A warning tells of labels that occur once among many: a single damaged one makes a class.
+
     Raises
     ------
     DataError
         If they are one class alone, or evidently measurements.
     """
-    occurring = np.unique(labels)
+    occurring, counts = np.unique(labels, return_counts=True)
     if occurring.size < 2:
         fault = f"all training labels are {occurring[0]}"
         remedy = (
@@ -84,4 +91,10 @@ def classes_of(name: str, labels: Array) -> tuple[int, ...]:
         fault = f"has {occurring.size} different labels for {labels.size} training examples"
         remedy = f"these look like measurements: group them into classes; {REGRESSION}"
         raise DataError(name, fault, remedy)
+    lone = occurring[counts == 1]
+    if lone.size and labels.size >= MANY_OF_A_CLASS * occurring.size:
+        listed = ", ".join(map(str, lone[:5])) + (", …" if lone.size > 5 else "")
+        doubt = f"of {labels.size} training examples a single one has the label {listed}"
+        remedy = "if it is damaged or no example, correct it or leave it out"
+        warnings.warn(f"{name}: {doubt}; {remedy}", DataWarning, stacklevel=3)
     return tuple(occurring.tolist())

@@ -120,6 +120,8 @@ def test_pixels_train_alike_whatever_their_file(command, tmp_path):
         outcome = told(command, "train", *arguments)
         assert outcome.code == 0
         assert ("taken for 8-bit pixels" in outcome.err) == (name != "bytes.npz")
+        for again in ("evaluate", "verify"):  # training has told it
+            assert "Warning" not in told(command, again, run).err
         config = json.loads((run / "config.json").read_text())
         assert config["class_labels"] == list(range(3, 13))
         summary = json.loads((run / "summary.json").read_text())

@@ -103,7 +103,7 @@ def test_bytes_that_are_small_for_pixels_are_told(largest):
     """Of four bits, counts, or yes and no: they train badly as pixels of eight."""
     pixels = np.full((3, 2), largest, np.uint8)
     with pytest.warns(
-        DataWarning, match=f"worth 0.00390625 times .* run to {largest} alone; .* save"
+        DataWarning, match=f"worth 1/256 of their number, .* run to {largest} alone; .* save"
     ):
         assert build(pixels).scale == 1 / 256
     source = Source("example", (pixels + 128, LABELS), (pixels, LABELS))

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError
+from pluggable_mlp.data import DataError, DataWarning
 from pluggable_mlp.data.conversion import build_dataset
 from pluggable_mlp.data.source import Source
 
@@ -66,6 +66,18 @@ def test_classes_are_the_labels_that_occur(occurring):
     assert [occurring[k] for k in dataset.train_labels] == labels.tolist()
     assert [occurring[k] for k in dataset.test_labels] == labels.tolist()
     assert dataset.labels_of(dataset.train_labels).tolist() == labels.tolist()
+
+
+def test_a_class_of_one_example_is_told():
+    """As a single damaged byte of a file of labels makes one."""
+    labels = np.arange(1000) % 10
+    labels[-3:] = 200, 255, 10
+    inputs = np.zeros((1000, 1))
+    told = "example: of 1000 training examples a single one has the label 10, 200, 255; if"
+    with pytest.warns(DataWarning, match=told):
+        assert build(inputs, labels).classes == 13
+    build(inputs, np.where(labels > 9, 10, labels))  # three of a class are no chance
+    build(inputs[:11], np.arange(11) % 10)  # few of each
 
 
 @pytest.mark.parametrize("part", ["test", "validation"])
