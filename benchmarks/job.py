@@ -135,6 +135,6 @@ def _fashion_mnist(count: int, test_count: int) -> tuple[tuple[Any, Any], tuple[
 
     data = load_dataset("fashion-mnist")
     return (
-        (data.train_inputs[:count], data.test_inputs[:test_count]),
-        (data.train_labels[:count], data.test_labels[:test_count]),
+        (data.train.inputs[:count], data.test.inputs[:test_count]),
+        (data.train.targets[:count], data.test.targets[:test_count]),
     )

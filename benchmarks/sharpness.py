@@ -33,7 +33,7 @@ COLUMNS = [
 
 def main() -> None:
     data = load_dataset("mnist")
-    pixels, labels = data.train_inputs[:2560], data.train_labels[:2560]
+    pixels, labels = data.train.inputs[:2560], data.train.targets[:2560]
     floats = (pixels - np.mean(pixels)) / np.std(pixels)
     print("| network |", " | ".join(", ".join(column) for column in COLUMNS), "|")
     print("|---" * (1 + len(COLUMNS)) + "|")

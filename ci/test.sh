@@ -72,7 +72,7 @@ cd "$scratch/elsewhere"
 "$scratch/wheel/bin/python" -c "
 import numpy
 from pluggable_mlp.data import load_dataset
-numpy.save('images.npy', load_dataset('digits').test_inputs)"
+numpy.save('images.npy', load_dataset('digits').test.inputs)"
 PATH="$scratch/wheel/bin:$PATH"
 pluggable-mlp --help >/dev/null
 pluggable-mlp backends

@@ -22,10 +22,10 @@ SHADES = " .:-=+*#%@"
 def main() -> None:
     """Train, print the mean loss of each epoch, then read a digit that was not trained on."""
     backend, data, epochs = choices()
-    images, labels = data.train_inputs[:TRAINING_IMAGES], data.train_labels[:TRAINING_IMAGES]
+    images, labels = data.train.inputs[:TRAINING_IMAGES], data.train.targets[:TRAINING_IMAGES]
     print(f"{len(images):,} images of {images.shape[1]} pixels on {backend.name}:{backend.device}")
     mlp = MLP(
-        [images.shape[1], 100, data.classes],
+        [images.shape[1], 100, data.outputs],
         activation="sigmoid",
         loss="softmax_cross_entropy",
         initializer="standard_normal",
@@ -49,11 +49,11 @@ def main() -> None:
         ),
     )
 
-    pixels = data.test_inputs * (data.scale or 1.0)
+    pixels = data.test.inputs * (data.scale or 1.0)
     probabilities = backend.to_numpy(
         mlp.predict_proba(result.parameters, backend.asarray(pixels, dtype="float64"))
     )
-    right = (probabilities.argmax(axis=1) == data.test_labels).mean()
+    right = (probabilities.argmax(axis=1) == data.test.targets).mean()
     print(f"\n{right:.2%} of {len(pixels):,} test images are read as they should be; the first:\n")
     show(data, probabilities[0])
 
@@ -75,11 +75,11 @@ def choices() -> tuple[Backend, Dataset, int]:
 
 def show(data: Dataset, probabilities) -> None:
     """Print the first test image, and the probability of each class for it."""
-    image, side = data.test_inputs[0], math.isqrt(data.test_inputs.shape[1])
+    image, side = data.test.inputs[0], math.isqrt(data.test.inputs.shape[1])
     darkness = (len(SHADES) - 1) * image.astype(float) / image.max()
     for row in darkness[: side * side].reshape(side, side):
         print("".join(2 * SHADES[round(value)] for value in row).rstrip())
-    print(f"\nclass {probabilities.argmax()} (labelled {data.test_labels[0]}); probabilities:")
+    print(f"\nclass {probabilities.argmax()} (labelled {data.test.targets[0]}); probabilities:")
     print("  ".join(f"{k}: {p:.4f}" for k, p in enumerate(probabilities.tolist())))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pluggable_mlp.arithmetic import arithmetic_of
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data import DataError, DataWarning, load_dataset
+from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
 from pluggable_mlp.data.conversion import build_dataset, matched
 from pluggable_mlp.data.errors import told_already
 from pluggable_mlp.data.loading import load_source
@@ -44,15 +44,15 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
         name, (inputs, labels) = run.settings.data, _own_test_part(run)
     else:
         source = load_source(data)
-        if source.test is None and _is_what_it_was_trained_on(run, source):
+        measured = source.splits.get("test", source.splits["train"])
+        if "test" not in source.splits and _is_what_it_was_trained_on(run, source):
             warnings.warn(
                 f"{data}: the run was trained on most of these examples; without --data, those "
                 "that were kept for testing are measured",
                 DataWarning,
                 stacklevel=2,
             )
-        part = source.train if source.test is None else source.test
-        name, (inputs, labels) = source.name, matched(source.name, "new", *part)
+        name, (inputs, labels) = source.name, matched(source.name, "new", measured)
     inputs = run.schema.inputs(name, inputs, run.settings.dtype)
     return make_examples(
         run.mlp,
@@ -74,7 +74,7 @@ def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
     return bool(dataset.sha256() == run.config["data_sha256"])
 
 
-def _own_test_part(run: SavedRun) -> tuple[Array, Array]:
+def _own_test_part(run: SavedRun) -> Split:
     """Return the inputs and the labels that training kept for testing."""
     try:
         with told_already():
@@ -87,7 +87,7 @@ def _own_test_part(run: SavedRun) -> tuple[Array, Array]:
             "holds other data than the run was trained on (their SHA-256 differ)",
             "to measure the run on these, name them with --data",
         )
-    return dataset.test_inputs, dataset.labels_of(dataset.test_labels)
+    return Split(dataset.test.inputs, dataset.labels_of(dataset.test.targets))
 
 
 def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]:

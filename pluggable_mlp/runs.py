@@ -48,7 +48,7 @@ class Run:
     def __init__(self, settings: Settings, backend: Any) -> None:
         self.settings, self.backend = settings, backend
         self._data = data = load_dataset(settings.data, settings.seed)
-        self.mlp = settings.make_mlp(data.train_inputs.shape[1], data.classes)
+        self.mlp = settings.make_mlp(data.features, data.outputs)
         own: dict[str, Any] = {
             "backend": backend,
             "dtype": settings.dtype,
@@ -56,13 +56,9 @@ class Run:
             "arithmetic": settings.arithmetic,
         }
         self._train = make_examples(
-            self.mlp,
-            data.train_inputs,
-            data.train_labels,
-            class_weight=settings.class_weight,
-            **own,
+            self.mlp, *data.train, class_weight=settings.class_weight, **own
         )
-        self._test = make_examples(self.mlp, data.test_inputs, data.test_labels, **own)
+        self._test = make_examples(self.mlp, *data.test, **own)
         self.history: list[dict[str, Any]] = []
         self.parameters = self.mlp.initialize(
             seed=settings.seed, backend=backend, dtype=settings.dtype

@@ -88,15 +88,14 @@ def compare(
     )
     places = [get_backend(spec.strip()) for spec in backends.split(",")]
     dataset = load_dataset(settings.data, settings.seed)
-    examples, features = dataset.train_inputs.shape
+    examples = dataset.train.inputs.shape[0]
     # A schedule ends with the epoch of the last step.
     steps_per_epoch = -(-examples // batch_size)
     settings = replace(settings, epochs=max(1, -(-steps // steps_per_epoch)))
     report = compare_backends(
         places,
-        settings.make_mlp(features, dataset.classes),
-        dataset.train_inputs,
-        dataset.train_labels,
+        settings.make_mlp(dataset.features, dataset.outputs),
+        *dataset.train,
         scale=dataset.scale,
         class_weight=settings.class_weight,
         optimizer=settings.make_optimizer(examples),

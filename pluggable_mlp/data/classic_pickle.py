@@ -16,12 +16,14 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.conversion import as_bytes
+from pluggable_mlp.data.dataset import Split
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.files import BoundedFile, open_bounded
 from pluggable_mlp.data.source import PIXEL_SCALE, Source
 
 __all__ = ["read_classic_pickle", "read_pickled_arrays"]
 
+SPLITS = ("train", "validation", "test")
 MOST_OPERATIONS = 10_000
 """MNIST's classic pickle has about 110."""
 
@@ -50,9 +52,9 @@ def read_classic_pickle(path: str) -> Source:
     """Read a pickle ((x, y), (x, y), (x, y)): training, validation and test part.
 
     The three parts stay three: training uses the first (50,000 of MNIST's images), as the
-    classic exercises do; the second (10,000) is in `validation`.  Inputs that are multiples of
-    1/256 from 0 to 255/256, as in the published file, become the uint8 pixels that they were made
-    of, worth 1/256 each: the same values.  Other floats are kept as they are.
+    classic exercises do; the second (10,000) is the split "validation".  Inputs that are
+    multiples of 1/256 from 0 to 255/256, as in the published file, become the uint8 pixels that
+    they were made of, worth 1/256 each: the same values.  Other floats are kept as they are.
 
     Parameters
     ----------
@@ -69,12 +71,11 @@ def read_classic_pickle(path: str) -> Source:
     if not _is_three_pairs(parts):
         fault = "does not hold three pairs of inputs and labels"
         raise DataError(path, fault, "pickle ((x, y), (x, y), (x, y)), or use .npz with X and y")
-    inputs = [part[0] for part in parts]
-    pixels = [as_bytes(values, PIXEL_SCALE) for values in inputs]
-    if all(values is not None for values in pixels):
-        inputs = pixels
-    train, validation, test = zip(inputs, (part[1] for part in parts), strict=True)
-    return Source(path, train, test, validation)
+    splits = {name: Split(*part) for name, part in zip(SPLITS, parts, strict=True)}
+    pixels = {name: as_bytes(part.inputs, PIXEL_SCALE) for name, part in splits.items()}
+    if all(values is not None for values in pixels.values()):
+        splits = {name: Split(pixels[name], part.targets) for name, part in splits.items()}
+    return Source(path, splits)
 
 
 def _is_three_pairs(parts: Any) -> bool:

@@ -4,20 +4,24 @@ What can be said of raw arrays whatever their file belongs here, of labels in `l
 rules that a `Dataset` keeps belong in `dataset.py`, what a saved run asks of later files in
 `schema.py`.
 
-Shapes: n examples, inputs (n, ...) before and (n, features) after, labels (n,).
+Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
 
 import warnings
+from typing import Literal, get_args
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import Dataset, check_finite
+from pluggable_mlp.data.dataset import Dataset, Split, check_finite
 from pluggable_mlp.data.errors import DataError, DataWarning
 from pluggable_mlp.data.labels import LARGEST_EXACT, as_labels, class_indices, classes_of
-from pluggable_mlp.data.source import PIXEL_SCALE, Examples, Source, choose_test_examples
+from pluggable_mlp.data.source import PIXEL_SCALE, Source, choose_test_examples
 
-__all__ = ["as_bytes", "as_inputs", "build_dataset", "matched"]
+__all__ = ["Task", "as_bytes", "as_inputs", "build_dataset", "matched"]
+
+Task = Literal["classification", "regression"]
+"""Whether targets are labels of classes or numbers."""
 
 EIGHT_BITS = 128
 """From here on a whole number up to 255 needs all eight bits of a pixel."""
@@ -26,10 +30,10 @@ BLOCK = 4096
 """So many rows are looked at together, which keeps temporary arrays small."""
 
 
-def build_dataset(source: Source, seed: int = 0) -> Dataset:
+def build_dataset(source: Source, seed: int = 0, task: Task = "classification") -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
-    Where the source has no test part, `choose_test_examples` divides it.
+    Where the source has no split for testing, `choose_test_examples` divides it.
 
     uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  Inputs of
     any other dtype are pixels, too, if all are whole numbers from 0 to 255 and one is at least
@@ -37,48 +41,71 @@ def build_dataset(source: Source, seed: int = 0) -> Dataset:
     becomes float32, other integers and booleans float64, exactly.  The axes after the first are
     flattened.
 
-    The classes are the labels that occur in the training part, in increasing order.
+    The classes are the labels that occur for training, in increasing order.  Numbers to predict
+    become floats as inputs do.
 
     Parameters
     ----------
     source : Source
     seed : int
         Of the division.
+    task : {"classification", "regression"}
+        Whether targets are labels of classes, or numbers, (n,) or (n, outputs).
 
     Raises
     ------
     DataError
         If the data are of another kind, or break a rule of `Dataset`.
+    ValueError
+        If the task is another.
     """
+    if task not in get_args(Task):
+        raise ValueError(f"task is {task!r}, expected 'classification' or 'regression'")
     name = source.name
-    parts = {"train": source.train, "test": source.test, "validation": source.validation}
-    raw = {part: matched(name, part, *given) for part, given in parts.items() if given is not None}
-    if "test" not in raw:
-        x, y = raw["train"]
-        test = choose_test_examples(name, y, seed)
-        raw |= {"train": (x[~test], y[~test]), "test": (x[test], y[test])}
-    class_labels = classes_of(name, raw["train"][1])
-    inputs = {f"{part}_inputs": as_inputs(name, part, x) for part, (x, _) in raw.items()}
+    splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
+    if "test" not in splits:
+        splits |= _divided(name, splits["train"], seed, task)
+    inputs = {part: as_inputs(name, part, given.inputs) for part, given in splits.items()}
     inputs, scale = _scaled(source, inputs)
-    labels = {
-        f"{part}_labels": class_indices(name, part, y, class_labels) for part, (_, y) in raw.items()
-    }
-    return Dataset(name=name, scale=scale, class_labels=class_labels, **inputs, **labels)
+    targets = {part: given.targets for part, given in splits.items()}
+    class_labels = None
+    if task == "classification":
+        class_labels = classes_of(name, targets["train"])
+        targets = {
+            part: class_indices(name, part, labels, class_labels)
+            for part, labels in targets.items()
+        }
+    splits = {part: Split(inputs[part], targets[part]) for part in splits}
+    return Dataset(splits, name, scale, class_labels)
 
 
-def matched(name: str, part: str, inputs: Array, labels: Array) -> Examples:
-    """Return inputs (n, ...) as they are, and labels (n,) as int64.
+def matched(name: str, part: str, split: Split, task: Task = "classification") -> Split:
+    """Return inputs (n, ...) as they are, labels (n,) as int64 or numbers as floats.
 
     Raises
     ------
     DataError
-        If there is not one whole number for each example.
+        If there is not one target for each example.
     """
-    labels = as_labels(name, part, labels)
-    if inputs.ndim == 0 or len(inputs) != len(labels):
-        fault = f"the {part} inputs have shape {inputs.shape}, the labels {labels.shape}"
-        raise DataError(name, fault, "give one label for each example")
-    return inputs, labels
+    inputs, targets = split
+    as_targets = as_labels if task == "classification" else _as_numbers
+    targets = as_targets(name, part, targets)
+    if inputs.ndim == 0 or len(inputs) != len(targets):
+        kind = "labels" if task == "classification" else "targets"
+        fault = f"the {part} inputs have shape {inputs.shape}, the {kind} {targets.shape}"
+        raise DataError(name, fault, f"give one of the {kind} for each example")
+    return Split(inputs, targets)
+
+
+def _divided(name: str, train: Split, seed: int, task: Task) -> dict[str, Split]:
+    """Return the splits that `choose_test_examples` makes of one."""
+    inputs, targets = train
+    classes = targets if task == "classification" else np.zeros(len(targets), np.int64)
+    test = choose_test_examples(name, classes, seed)
+    return {
+        "train": Split(inputs[~test], targets[~test]),
+        "test": Split(inputs[test], targets[test]),
+    }
 
 
 def as_inputs(name: str, part: str, values: Array) -> Array:
@@ -92,23 +119,40 @@ def as_inputs(name: str, part: str, values: Array) -> Array:
     if values.ndim < 2 or 0 in values.shape:
         fault = f"the {part} inputs have shape {values.shape}"
         raise DataError(name, fault, "give examples along the first axis, features along the rest")
-    kind, size = values.dtype.kind, values.dtype.itemsize
-    if kind in "iu" and size > 4 and max(abs(int(values.min())), int(values.max())) > LARGEST_EXACT:
-        fault = f"the {part} inputs hold integers beyond 2**53"
-        raise DataError(name, fault, "scale them down first")
-    if values.dtype.name in ("uint8", "float32", "float64"):
+    values = values.reshape(values.shape[0], -1)
+    if values.dtype == np.uint8:  # writeable, for PyTorch warns of memory that is not
+        return np.require(values, requirements=["C", "W"])
+    return _as_floats(name, part, "inputs", values)
+
+
+def _as_numbers(name: str, part: str, values: Array) -> Array:
+    """Convert targets (n,) or (n, outputs) to float32 or float64, all finite."""
+    if values.ndim not in (1, 2) or 0 in values.shape:
+        fault = f"the {part} targets have shape {values.shape}"
+        raise DataError(name, fault, "give a number, or a row of them, for each example")
+    return _as_floats(name, part, "targets", values)
+
+
+def _as_floats(name: str, part: str, kind: str, values: Array) -> Array:
+    """Convert numbers to float32 or float64 exactly; refuse what is not finite."""
+    letter, size = values.dtype.kind, values.dtype.itemsize
+    if letter in "iu" and size > 4:
+        largest = max(abs(int(values.min())), int(values.max()))
+        if largest > LARGEST_EXACT:
+            fault = f"the {part} {kind} hold integers beyond 2**53"
+            raise DataError(name, fault, "scale them down first")
+    if values.dtype.name in ("float32", "float64"):
         dtype = values.dtype.newbyteorder("=")
     elif values.dtype.name == "float16":
         dtype = np.dtype(np.float32)
-    elif kind in "iub":
+    elif letter in "iub":
         dtype = np.dtype(np.float64)
     else:
-        fault = f"the {part} inputs are of dtype {values.dtype}"
-        raise DataError(name, fault, "give uint8, float32 or float64")
-    # Writeable, for PyTorch warns of memory that is not.
-    inputs = np.require(values.reshape(values.shape[0], -1), dtype, ["C", "W"])
-    check_finite(name, part, inputs)
-    return inputs
+        fault = f"the {part} {kind} are of dtype {values.dtype}"
+        raise DataError(name, fault, "give float32 or float64, or integers; pixels as uint8")
+    converted = np.require(values, dtype, ["C", "W"])
+    check_finite(name, part, kind, converted)
+    return converted
 
 
 def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
@@ -138,9 +182,9 @@ def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
 
 
 def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array], float | None]:
-    """Return all parts as pixels with their scale, or as they are without one."""
-    train = inputs["train_inputs"]
-    pixels = {name: as_bytes(values) for name, values in inputs.items()}
+    """Return all splits as pixels with their scale, or as they are without one."""
+    train = inputs["train"]
+    pixels = {part: as_bytes(values) for part, values in inputs.items()}
     if train.dtype == np.uint8:
         if train.max() * source.pixel_scale < EIGHT_BITS * PIXEL_SCALE:
             _tell(
@@ -148,7 +192,7 @@ def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array],
                 f"8-bit pixels are worth {_part(source.pixel_scale)} of their number, and here run "
                 f"to {train.max()} alone; if they are no pixels, or of fewer bits, save floats",
             )
-        # A part that holds no pixels stays, and `Dataset` refuses it.
+        # A split that holds no pixels stays, and `Dataset` refuses it.
         return inputs | {k: v for k, v in pixels.items() if v is not None}, source.pixel_scale
     low, high = float(train.min()), float(train.max())
     if high >= EIGHT_BITS and all(values is not None for values in pixels.values()):

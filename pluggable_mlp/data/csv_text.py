@@ -14,6 +14,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.csv_header import MISSING, has_header, is_number
+from pluggable_mlp.data.dataset import Split
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.files import open_bounded
 from pluggable_mlp.data.source import Source
@@ -24,7 +25,7 @@ ONE_LINE_PER_EXAMPLE = "give a line per example, all with as many numbers, separ
 
 
 def read_csv(path: str) -> Source:
-    """Read a table of comma-separated numbers, plain or gzipped, a label in the last column.
+    """Read a table of comma-separated numbers, plain or gzipped, the target in the last column.
 
     A first line that `has_header` takes for names is left out; the rest is float64.
 
@@ -35,9 +36,9 @@ def read_csv(path: str) -> Source:
     """
     table = read_csv_table(path)
     if table.shape[1] < 2:
-        fault = "has one column"
-        raise DataError(path, fault, "separate by commas: the features, then an integer label")
-    return Source(path, (table[:, :-1], table[:, -1]))
+        remedy = "separate by commas: the features, then a class or a number to predict"
+        raise DataError(path, "has one column", remedy)
+    return Source(path, {"train": Split(table[:, :-1], table[:, -1])})
 
 
 def read_csv_table(path: str) -> Array:

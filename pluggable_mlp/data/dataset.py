@@ -3,41 +3,61 @@
 The rules and the hash belong here; how raw arrays become such a data set belongs in
 `conversion.py`, how they are read from a file in the readers.
 
-Shapes: n examples, inputs (n, features), labels (n,).
+Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
 """
 
 import hashlib
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
 
-__all__ = ["Dataset", "check_finite"]
+__all__ = ["Dataset", "Split", "check_finite"]
+
+NEEDED = ("train", "test")
+
+
+class Split(NamedTuple):
+    """Examples, and what a network is to answer for each.
+
+    Parameters
+    ----------
+    inputs : array, shape (n, features)
+    targets : array, shape (n,) or (n, outputs)
+    """
+
+    inputs: Array
+    targets: Array
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled examples for training and for testing, as NumPy arrays on the host.
+    """Examples for training, for testing and perhaps for more, as NumPy arrays on the host.
 
     Parameters
     ----------
-    train_inputs, test_inputs : array, shape (n, features)
-        uint8 where `scale` is given: the values are `inputs * scale`, exactly.  Otherwise
-        float32 or float64, all finite.
-    train_labels, test_labels : array of int64, shape (n,)
-        The class of each example, 0 to classes - 1.
+    splits : mapping of str to Split
+        "train" and "test", and more where the source has them, such as "validation", which
+        training leaves alone.  All have the same features, dtypes and outputs.
+
+        Inputs are uint8 where `scale` is given: the values are `inputs * scale`, exactly.
+        Otherwise they are float32 or float64, all finite.
+
+        Targets are the class of each example, int64 (n,) from 0, where `class_labels` are given.
+        Otherwise they are numbers, int64, float32 or float64, all finite: one for each example,
+        (n,), or a row of them, (n, outputs).
     name : str
         What the data were asked for by: a name or a path.
     scale : float or None
         A power of two, the value of one unit of uint8 inputs; None for floats.
-    class_labels : tuple of int
-        What the source calls each class, increasing; at least two.
-    validation_inputs, validation_labels : array or None
-        A third part, where the source has one.  Training leaves it alone.
+    class_labels : tuple of int or None
+        What the source calls each class, increasing; at least two.  None where targets are
+        numbers.
 
     Raises
     ------
@@ -45,100 +65,157 @@ class Dataset:
         If an array breaks one of these rules.
     """
 
-    train_inputs: Array
-    train_labels: Array
-    test_inputs: Array
-    test_labels: Array
+    splits: Mapping[str, Split]
     name: str
-    scale: float | None
-    class_labels: tuple[int, ...]
-    validation_inputs: Array = None
-    validation_labels: Array = None
+    scale: float | None = None
+    class_labels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "splits", {k: Split(*pair) for k, pair in self.splits.items()})
+        missing = [part for part in NEEDED if part not in self.splits]
+        if missing:
+            fault = f"has the splits {', '.join(self.splits) or 'none'}"
+            raise DataError(self.name, fault, f"give it one named {missing[0]}, too")
         known = self.class_labels
-        if len(known) < 2 or list(known) != sorted(set(known)):
+        if known is not None and (len(known) < 2 or list(known) != sorted(set(known))):
             fault = f"class_labels is {known}"
             raise DataError(self.name, fault, "give the labels of two classes or more, increasing")
         if self.scale is not None and math.frexp(self.scale)[0] != 0.5:
             raise DataError(self.name, f"scale is {self.scale}", "give a power of two")
-        for part in ("train", "test", "validation"):
-            inputs, labels = getattr(self, f"{part}_inputs"), getattr(self, f"{part}_labels")
-            if part == "validation" and inputs is None and labels is None:
-                continue
+        for part, (inputs, targets) in self.splits.items():
+            if not (isinstance(inputs, np.ndarray) and isinstance(targets, np.ndarray)):
+                kinds = f"{type(inputs).__name__} and {type(targets).__name__}"
+                raise DataError(self.name, f"the {part} split is {kinds}", "give NumPy arrays")
             self._check_inputs(part, inputs)
-            self._check_labels(part, labels, inputs.shape[0])
+            self._check_targets(part, targets, inputs.shape[0])
 
     @property
-    def classes(self) -> int:
-        """The number of classes."""
-        return len(self.class_labels)
+    def train(self) -> Split:
+        """The examples for training."""
+        return self.splits["train"]
+
+    @property
+    def test(self) -> Split:
+        """The examples for testing."""
+        return self.splits["test"]
+
+    @property
+    def train_inputs(self) -> Array:
+        """Short for `train.inputs`."""
+        return self.train.inputs
+
+    @property
+    def train_labels(self) -> Array:
+        """Short for `train.targets`."""
+        return self.train.targets
+
+    @property
+    def test_inputs(self) -> Array:
+        """Short for `test.inputs`."""
+        return self.test.inputs
+
+    @property
+    def test_labels(self) -> Array:
+        """Short for `test.targets`."""
+        return self.test.targets
+
+    @property
+    def features(self) -> int:
+        """How many numbers an example has."""
+        return int(self.train.inputs.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a network is to answer with: one per class, or per target."""
+        if self.class_labels is not None:
+            return len(self.class_labels)
+        return math.prod(self.train.targets.shape[1:])
 
     def labels_of(self, indices: Array) -> Array:
         """Return what the source calls the classes of these indices (n,), int64."""
         return np.asarray(self.class_labels, dtype=np.int64)[indices]
 
     def _check_inputs(self, part: str, inputs: Array) -> None:
-        allowed = ("float32", "float64") if self.scale is None else ("uint8",)
-        if inputs.dtype.name not in allowed or inputs.dtype != self.train_inputs.dtype:
+        own = self.train.inputs
+        allowed = (np.float32, np.float64) if self.scale is None else (np.uint8,)
+        if inputs.dtype not in allowed or inputs.dtype != own.dtype:
             raise DataError(
                 self.name,
-                f"the {part} inputs are {inputs.dtype}, the training inputs "
-                f"{self.train_inputs.dtype}, scale is {self.scale}",
-                "give all parts one dtype: uint8 with a scale, or float32 or float64 without",
+                f"the {part} inputs are {inputs.dtype}, the training inputs {own.dtype}, "
+                f"scale is {self.scale}",
+                "give all splits one dtype: uint8 with a scale, or float32 or float64 without",
             )
         if inputs.ndim != 2 or 0 in inputs.shape:
             fault = f"the {part} inputs have shape {inputs.shape}"
             raise DataError(self.name, fault, "at least one example of one feature is needed")
-        if inputs.shape[1] != self.train_inputs.shape[1]:
+        if inputs.shape[1] != own.shape[1]:
             raise DataError(
                 self.name,
                 f"the {part} inputs have {inputs.shape[1]} features, the training inputs "
-                f"{self.train_inputs.shape[1]}",
-                "give all parts the same features",
+                f"{own.shape[1]}",
+                "give all splits the same features",
             )
-        check_finite(self.name, part, inputs)
+        check_finite(self.name, part, "inputs", inputs)
 
-    def _check_labels(self, part: str, labels: Array, examples: int) -> None:
-        if labels.dtype != np.int64 or labels.shape != (examples,):
-            raise DataError(
-                self.name,
-                f"{examples} {part} inputs, but labels of shape {labels.shape}, {labels.dtype}",
-                "give one int64 label for each example",
-            )
-        if labels.min() < 0 or labels.max() >= self.classes:
-            raise DataError(
-                self.name,
-                f"the {part} labels go from {labels.min()} to {labels.max()}",
-                f"number the classes from 0 to {self.classes - 1}",
-            )
+    def _check_targets(self, part: str, targets: Array, examples: int) -> None:
+        own, fault = self.train.targets, f"the {part} targets are {targets.dtype}"
+        if self.class_labels is not None:
+            if targets.dtype != np.int64 or targets.shape != (examples,):
+                fault = f"{fault} of shape {targets.shape} for {examples} inputs"
+                raise DataError(self.name, fault, "give one class, int64, for each example")
+            if targets.min() < 0 or targets.max() >= self.outputs:
+                fault = f"the {part} targets go from {targets.min()} to {targets.max()}"
+                raise DataError(self.name, fault, f"number the classes 0 to {self.outputs - 1}")
+            return
+        if targets.dtype not in (np.int64, np.float32, np.float64) or targets.dtype != own.dtype:
+            fault = f"{fault}, the training targets {own.dtype}"
+            raise DataError(self.name, fault, "give all splits int64, float32 or float64")
+        if targets.ndim not in (1, 2) or len(targets) != examples or 0 in targets.shape:
+            fault = f"{fault} of shape {targets.shape} for {examples} inputs"
+            raise DataError(self.name, fault, "give a number, or a row of them, for each example")
+        if targets.shape[1:] != own.shape[1:]:
+            fault = f"the {part} targets have shape {targets.shape}, the training's {own.shape}"
+            raise DataError(self.name, fault, "give all splits the same outputs")
+        check_finite(self.name, part, "targets", targets)
 
     def sha256(self) -> str:
         """Return the SHA-256 of the data, in hexadecimal: the same on every machine.
 
-        Hashed are, for each array in the order of the fields, its name, dtype and shape as text
-        and its little-endian bytes in C order, labels as the source has them; then the scale and
-        the number of classes.
+        Hashed are, for the splits train, test and then the others by name, the inputs and then
+        the targets: a name (train_inputs; train_labels for classes, train_targets for numbers),
+        the dtype and the shape as text, and the little-endian bytes in C order, classes by their
+        labels; at last the scale and the number of classes.
         """
         digest = hashlib.sha256()
-        for field in fields(self):
-            value: Any = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                if field.name.endswith("labels"):
-                    value = self.labels_of(value)
-                digest.update(f"{field.name} {value.dtype.name} {value.shape}\n".encode())
-                digest.update(np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<")).data)
-        digest.update(f"scale {self.scale} classes {self.classes}\n".encode())
+        known = self.class_labels
+        for part in [*NEEDED, *sorted(self.splits.keys() - set(NEEDED))]:
+            inputs, targets = self.splits[part]
+            if known is not None:
+                targets = self.labels_of(targets)
+            named = {"inputs": inputs, "targets" if known is None else "labels": targets}
+            for name, values in named.items():
+                digest.update(f"{part}_{name} {values.dtype.name} {values.shape}\n".encode())
+                little = values.dtype.newbyteorder("<")
+                digest.update(np.ascontiguousarray(values, dtype=little).data)
+        classes = None if known is None else len(known)
+        digest.update(f"scale {self.scale} classes {classes}\n".encode())
         return digest.hexdigest()
 
 
-def check_finite(name: str, part: str, inputs: Array) -> None:
-    """Raise `DataError` where inputs (n, features) hold NaN or infinity; integers hold none."""
+def check_finite(name: str, part: str, kind: str, values: Array) -> None:
+    """Raise `DataError` where inputs or targets hold NaN or infinity; integers hold none.
+
+    Parameters
+    ----------
+    name, part : str
+        Of the data and of the split, for errors.
+    kind : {"inputs", "targets"}
+    values : array, shape (n,) or (n, columns)
+    """
     # Both reach the smallest or the largest: no array of flags is needed.
-    if inputs.dtype.kind == "f" and not np.isfinite([inputs.min(), inputs.max()]).all():
-        row, column = np.argwhere(~np.isfinite(inputs))[0]
-        fault = (
-            f"feature {column} of example {row} of the {part} inputs is {inputs[row, column]} "
-            "(both counted from 0)"
-        )
+    if values.dtype.kind == "f" and not np.isfinite([values.min(), values.max()]).all():
+        row, *column = np.argwhere(~np.isfinite(values))[0].tolist()
+        word = "feature" if kind == "inputs" else "output"
+        where = f"{word} {column[0]} of example {row}" if column else f"example {row}"
+        fault = f"{where} of the {part} {kind} is {values[row, *column]} (counted from 0)"
         raise DataError(name, fault, "remove or fill such values first")

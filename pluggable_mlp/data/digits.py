@@ -5,6 +5,7 @@ from importlib.resources import as_file, files
 import numpy as np
 
 from pluggable_mlp.data.csv_text import read_csv_table
+from pluggable_mlp.data.dataset import Split
 from pluggable_mlp.data.source import TEST_PERIOD, Source
 
 __all__ = ["load_digits"]
@@ -24,5 +25,6 @@ def load_digits() -> Source:
         table = read_csv_table(str(path))
     inputs, labels = table[:, :-1].astype(np.uint8), table[:, -1]
     test = np.arange(len(labels)) % TEST_PERIOD == TEST_PERIOD - 1
-    train = (inputs[~test], labels[~test])
-    return Source("digits", train, (inputs[test], labels[test]), pixel_scale=DIGIT_SCALE)
+    train = Split(inputs[~test], labels[~test])
+    splits = {"train": train, "test": Split(inputs[test], labels[test])}
+    return Source("digits", splits, pixel_scale=DIGIT_SCALE)

@@ -30,8 +30,7 @@ class Published:
     mirrors : tuple of str
         The addresses of folders with the four gzipped files, each with a "/" at its end.
     gzip_sha256 : dict of str
-        The SHA-256 of each file, gzipped as it is published, by the field of `Dataset` that it
-        fills.
+        The SHA-256 of each file, gzipped as it is published, by the keys of `FILE_NAMES`.
     sha256 : dict of str
         The same, uncompressed.
     """

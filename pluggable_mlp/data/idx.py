@@ -14,11 +14,12 @@ import struct
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.dataset import Split
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY, open_bounded
 from pluggable_mlp.data.source import Source
 
-__all__ = ["FILE_NAMES", "find_idx", "idx_sha256", "read_idx", "read_idx_folder"]
+__all__ = ["FILE_NAMES", "find_idx", "idx_sha256", "idx_source", "read_idx", "read_idx_folder"]
 
 FILE_NAMES = {
     "train_inputs": "train-images-idx3-ubyte",
@@ -26,7 +27,7 @@ FILE_NAMES = {
     "test_inputs": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
-"""The published names of the four files, by the field of `Dataset` that they fill."""
+"""The published names of the four files, by what each holds."""
 
 UNSIGNED_BYTE = 8
 
@@ -105,7 +106,13 @@ def read_idx_folder(folder: str) -> Source:
             fault = f"the folder has no {file_name} and no {file_name}.gz"
             raise DataError(folder, fault, "put all four IDX files of the data set into it")
         arrays[field] = read_idx(path)
-    train, test = (
-        (arrays[f"{part}_inputs"], arrays[f"{part}_labels"]) for part in ("train", "test")
-    )
-    return Source(folder, train, test)
+    return idx_source(folder, arrays)
+
+
+def idx_source(name: str, arrays: dict[str, Array]) -> Source:
+    """Return the arrays of the four files, by the keys of `FILE_NAMES`, as what a reader gives."""
+    splits = {
+        part: Split(arrays[f"{part}_inputs"], arrays[f"{part}_labels"])
+        for part in ("train", "test")
+    }
+    return Source(name, splits)

@@ -22,7 +22,8 @@ MANY_OF_A_CLASS = 20
 """Where classes have so many examples on average, one of a single example may be no class."""
 
 REGRESSION = (
-    "to predict measurements, train from Python with a loss of regression, as the README has it"
+    "to predict measurements, load them in Python with load_dataset(…, task='regression') and "
+    "train with a loss of regression"
 )
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from pluggable_mlp.data.classic_pickle import read_classic_pickle
-from pluggable_mlp.data.conversion import build_dataset
+from pluggable_mlp.data.conversion import Task, build_dataset
 from pluggable_mlp.data.csv_text import read_csv
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.digits import load_digits
@@ -23,7 +23,9 @@ READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
 }
 
 
-def load_dataset(spec: str | os.PathLike[str], seed: int = 0) -> Dataset:
+def load_dataset(
+    spec: str | os.PathLike[str], seed: int = 0, task: Task = "classification"
+) -> Dataset:
     """Load a data set by its name or its path.
 
     Parameters
@@ -33,10 +35,12 @@ def load_dataset(spec: str | os.PathLike[str], seed: int = 0) -> Dataset:
         "mnist", "fashion-mnist": 70,000 images of 28 x 28 pixels, looked for in the folders of
         PLUGGABLE_MLP_DATA and the user's cache, else downloaded (see `load_named`).
         A path: a folder of IDX files, or a file `*.pkl.gz` or `*.pkl` (the classic MNIST
-        pickle), `*.npz` (`X` and `y`, perhaps `X_test` and `y_test`), `*.csv` or `*.csv.gz` (the
-        label in the last column).
+        pickle), `*.npz` (`X` and `y`, perhaps with `_test` or `_validation` at their end), `*.csv`
+        or `*.csv.gz` (the target in the last column).
     seed : int, default 0
-        Of the division into a training and a test part, where the data have no test part.
+        Of the division into examples for training and for testing, where the data have none.
+    task : {"classification", "regression"}, default "classification"
+        Whether targets are labels of classes, or numbers to predict.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def load_dataset(spec: str | os.PathLike[str], seed: int = 0) -> Dataset:
     DataError
         If there are no such data, or they cannot be used; names the file and the fault.
     """
-    return build_dataset(load_source(spec), seed)
+    return build_dataset(load_source(spec), seed, task)
 
 
 def load_source(spec: str | os.PathLike[str]) -> Source:

@@ -15,7 +15,7 @@ from pluggable_mlp.data.conversion import matched
 from pluggable_mlp.data.download import Published, download
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY
-from pluggable_mlp.data.idx import FILE_NAMES, find_idx, idx_sha256, read_idx
+from pluggable_mlp.data.idx import FILE_NAMES, find_idx, idx_sha256, idx_source, read_idx
 from pluggable_mlp.data.source import Source
 
 __all__ = ["PUBLISHED", "cache_folder", "load_named"]
@@ -112,35 +112,29 @@ def _from_idx(name: str, folder: str, published: Published) -> Source:
         path = find_idx(folder, file_name) or os.path.join(folder, file_name)
         arrays[field] = read_idx(path)
         _check(path, field, arrays[field], published)
-    return _build(name, arrays)
+    return idx_source(name, arrays)
 
 
 def _from_classic(name: str, path: str, published: Published) -> Source:
     source = read_classic_pickle(path)
-    parts = (source.train, source.validation, source.test)
-    given = [matched(path, "classic", *part) for part in parts if part is not None]
+    given = {part: matched(path, part, split) for part, split in source.splits.items()}
     if not all(
         x.dtype == np.uint8 and x.shape[1:] == (784,) and y.min() >= 0 and y.max() < 256
-        for x, y in given
+        for x, y in given.values()
     ):
         raise DataError(path, "does not hold MNIST's images", GET_A_NEW_COPY)
-    (x, y), (validation_x, validation_y), (test_x, test_y) = given
+    train, validation, test = (given[part] for part in ("train", "validation", "test"))
     arrays = {
-        "train_inputs": np.concatenate([x, validation_x]),
-        "train_labels": np.concatenate([y, validation_y]),
-        "test_inputs": test_x,
-        "test_labels": test_y,
+        "train_inputs": np.concatenate([train.inputs, validation.inputs]),
+        "train_labels": np.concatenate([train.targets, validation.targets]),
+        "test_inputs": test.inputs,
+        "test_labels": test.targets,
     }
     for field, values in arrays.items():
         shape = (-1, 28, 28) if field.endswith("inputs") else (-1,)
         arrays[field] = values.astype(np.uint8).reshape(shape)
         _check(path, field, arrays[field], published)
-    return _build(name, arrays)
-
-
-def _build(name: str, arrays: dict[str, Array]) -> Source:
-    train = (arrays["train_inputs"], arrays["train_labels"])
-    return Source(name, train, (arrays["test_inputs"], arrays["test_labels"]))
+    return idx_source(name, arrays)
 
 
 def _check(path: str, field: str, values: Array, published: Published) -> None:

@@ -2,11 +2,13 @@
 
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.dataset import Split
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY, decompressed_limit
 from pluggable_mlp.data.source import Source
@@ -15,25 +17,30 @@ __all__ = ["read_npz", "read_npz_arrays"]
 
 
 def read_npz(path: str) -> Source:
-    """Read an .npz file with `X` (n, ...) and `y` (n,), and perhaps `X_test` and `y_test`.
+    """Read an .npz file with `X` and `y`, and perhaps others for testing and for validation.
 
-    Which numbers are pixels, and what becomes the test part where there is none, is said in
-    `build_dataset`.
+    `X` is (n, ...), `y` (n,) or (n, outputs); the others are `X_test` and `y_test`,
+    `X_validation` and `y_validation`.  Which numbers are pixels, and what is for testing where
+    there is no such pair, is said in `build_dataset`.
 
     Raises
     ------
     DataError
         If the file is damaged, an array is missing, or holds objects instead of numbers.
     """
-    arrays = read_npz_arrays(path, ("X", "y"), ("X_test", "y_test"))
-    test = (arrays["X_test"], arrays["y_test"]) if "X_test" in arrays else None
-    return Source(path, (arrays["X"], arrays["y"]), test)
+    pairs = {part: (f"X_{part}", f"y_{part}") for part in ("test", "validation")}
+    arrays = read_npz_arrays(path, ("X", "y"), pairs.values())
+    pairs = {"train": ("X", "y")} | pairs
+    splits = {part: Split(arrays[x], arrays[y]) for part, (x, y) in pairs.items() if x in arrays}
+    return Source(path, splits)
 
 
 def read_npz_arrays(
-    path: str, needed: Sequence[str], optional: Sequence[str] = ()
+    path: str, needed: Sequence[str], optional: Iterable[Sequence[str]] = ()
 ) -> dict[str, Array]:
-    """Read arrays of an .npz file by their names: the needed ones, and the optional ones if any.
+    """Read arrays of an .npz file by their names.
+
+    The needed ones, and of the optional groups each that has one of its arrays there.
 
     Raises
     ------
@@ -46,7 +53,8 @@ def read_npz_arrays(
     try:
         with zipfile.ZipFile(path) as archive:
             present = {name.removesuffix(".npy") for name in archive.namelist()}
-            wanted = [*needed, *(optional if present & set(optional) else ())]
+            groups = [group for group in optional if present & set(group)]
+            wanted = [*needed, *chain.from_iterable(groups)]
             missing = [name for name in wanted if name not in present]
             if missing:
                 fault = (

@@ -70,10 +70,18 @@ class Schema:
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Schema":
-        """Return what training on a data set fixes."""
-        inputs, unit = dataset.train_inputs, dataset.scale or 1.0
+        """Return what training on a data set fixes.
+
+        Raises
+        ------
+        DataError
+            If it has no classes.
+        """
+        if dataset.class_labels is None:
+            raise DataError(dataset.name, "has no classes", "load it with task='classification'")
+        inputs, unit = dataset.train.inputs, dataset.scale or 1.0
         ends = float(inputs.min()) * unit, float(inputs.max()) * unit
-        return cls(inputs.shape[1], dataset.scale, ends, dataset.class_labels)
+        return cls(dataset.features, dataset.scale, ends, dataset.class_labels)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Schema":

@@ -2,21 +2,20 @@
 
 How they become numbers for a network belongs in `conversion.py`.
 
-Shapes: n examples, inputs (n, ...), labels (n, ...).
+Shapes: n examples, inputs (n, ...), targets (n, ...).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.dataset import Split
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.randomness import permutation
 
-__all__ = ["PIXEL_SCALE", "TEST_PERIOD", "Examples", "Source", "choose_test_examples"]
-
-Examples = tuple[Array, Array]
-"""Inputs (n, ...) and labels (n, ...)."""
+__all__ = ["PIXEL_SCALE", "TEST_PERIOD", "Source", "choose_test_examples"]
 
 PIXEL_SCALE = 1 / 256
 """The value of an 8-bit pixel is integer / 256: exact, unlike integer / 255."""
@@ -27,27 +26,24 @@ TEST_PERIOD = 7
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Labelled examples as a file holds them, neither converted nor checked.
+    """Inputs and targets as a file holds them, neither converted nor checked.
 
     Parameters
     ----------
     name : str
         The file, folder or name of the data, for errors.
-    train : Examples
-    test, validation : Examples or None
-        Parts that the source keeps apart.
+    splits : mapping of str to Split
+        "train", and what the source keeps apart from it: "test", "validation".
     pixel_scale : float
         The value of one unit of a pixel, a power of two.
     """
 
     name: str
-    train: Examples
-    test: Examples | None = None
-    validation: Examples | None = None
+    splits: Mapping[str, Split]
     pixel_scale: float = PIXEL_SCALE
 
 
-def choose_test_examples(name: str, labels: Array, seed: int) -> Array:
+def choose_test_examples(name: str, classes: Array, seed: int) -> Array:
     """Return which examples are for testing: one of seven, in the same share of every class.
 
     The examples are shuffled by the seed, sorted by class, and every seventh of this order is
@@ -58,7 +54,8 @@ def choose_test_examples(name: str, labels: Array, seed: int) -> Array:
     ----------
     name : str
         Of the source, for errors.
-    labels : array of int64, shape (n,)
+    classes : array of int64, shape (n,)
+        All the same where there are no classes.
     seed : int
 
     Returns
@@ -70,16 +67,16 @@ def choose_test_examples(name: str, labels: Array, seed: int) -> Array:
     DataError
         If there are too few examples.
     """
-    _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    order = permutation(seed, "split", 0, labels.shape[0])
-    order = order[sizes[classes[order]] > 1]
+    _, places, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    order = permutation(seed, "split", 0, classes.shape[0])
+    order = order[sizes[places[order]] > 1]
     if order.shape[0] < TEST_PERIOD:
-        fault = f"holds {labels.shape[0]} examples"
-        if order.shape[0] < labels.shape[0]:
+        fault = f"holds {classes.shape[0]} examples"
+        if order.shape[0] < classes.shape[0]:
             fault += f", {order.shape[0]} of them in classes of two or more"
         remedy = f"give at least {TEST_PERIOD} of these: one of {TEST_PERIOD} is kept for testing"
         raise DataError(name, fault, remedy)
-    order = order[np.argsort(classes[order], kind="stable")]
-    chosen = np.zeros(labels.shape, dtype=np.bool_)
+    order = order[np.argsort(places[order], kind="stable")]
+    chosen = np.zeros(classes.shape, dtype=np.bool_)
     chosen[order[TEST_PERIOD - 1 :: TEST_PERIOD]] = True
     return chosen

@@ -34,8 +34,8 @@ def by_hand(
     report = compare(
         [get_backend("numpy"), get_backend("numpy")],
         MLP(sizes, activation=activation, dropout=dropout, norm=norm, loss=loss),
-        dataset.train_inputs,
-        dataset.train_labels,
+        dataset.train.inputs,
+        dataset.train.targets,
         scale=dataset.scale,
         arithmetic="reproducible",
         seed=seed,

@@ -78,11 +78,16 @@ def test_every_field_of_the_config(run):
 def sha256_of_data(data) -> str:
     """By the definition in `Dataset.sha256`."""
     digest = hashlib.sha256()
-    for name in ("train_inputs", "train_labels", "test_inputs", "test_labels"):
-        array = getattr(data, name)
+    named = {
+        "train_inputs": data.train.inputs,
+        "train_labels": data.train.targets,
+        "test_inputs": data.test.inputs,
+        "test_labels": data.test.targets,
+    }
+    for name, array in named.items():
         digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
         digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-    digest.update(f"scale {data.scale} classes {data.classes}\n".encode())
+    digest.update(f"scale {data.scale} classes {data.outputs}\n".encode())
     return digest.hexdigest()
 
 
@@ -124,12 +129,12 @@ def test_every_field_of_the_summary(run):
 def measured(tensors) -> tuple[float, float]:
     """Return the loss and the accuracy on the digits' test part, by NumPy alone."""
     digits = load_dataset("digits")
-    z = digits.test_inputs / 16 @ tensors["0.W"] + tensors["0.b"]
+    z = digits.test.inputs / 16 @ tensors["0.W"] + tensors["0.b"]
     z = (z - z.mean(1, keepdims=True)) / np.sqrt(z.var(1, keepdims=True) + 1e-5)
     z = np.tanh(z * tensors["1.gamma"] + tensors["1.beta"]) @ tensors["2.W"] + tensors["2.b"]
     logs = z - np.log(np.exp(z).sum(1, keepdims=True))
-    targets = 0.75 * np.eye(10)[digits.test_labels] + 0.025
-    right = z.argmax(1) == digits.test_labels
+    targets = 0.75 * np.eye(10)[digits.test.targets] + 0.025
+    right = z.argmax(1) == digits.test.targets
     return float(-(targets * logs).sum(1).mean()), float(right.mean())
 
 
@@ -160,7 +165,7 @@ def edited(folder: Path, new: Path, edit) -> Path:
 @pytest.mark.parametrize("change", [{"activation": "relu"}, {"label_smoothing": 0.0}])
 def test_a_config_that_was_edited_is_refused(command, run, tmp_path, change):
     folder = edited(run, tmp_path / "run", lambda config: config["settings"].update(change))
-    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
     for arguments in (("evaluate", folder), ("predict", folder, tmp_path / "x.npy")):
         outcome = command(*arguments)
         assert (outcome.code, outcome.out) == (2, "")
@@ -189,7 +194,7 @@ def test_a_flipped_bit_of_the_model_is_noticed(command, run, tmp_path, byte):
     model = bytearray((folder / "model.safetensors").read_bytes())
     model[byte] ^= 1
     (folder / "model.safetensors").write_bytes(model)
-    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
     for arguments in (
         ("evaluate", folder),
         ("predict", folder, tmp_path / "x.npy"),

@@ -69,7 +69,7 @@ def assert_it_measures(outcome, run, examples):
     assert json.loads(outcome.out) == {"examples": examples, **expected}
 
 
-PIXELS = load_dataset("digits").test_inputs
+PIXELS = load_dataset("digits").test.inputs
 SAVED = {
     "uint8": PIXELS,
     "int64": PIXELS.astype("int64"),
@@ -81,7 +81,7 @@ SAVED = {
 
 def save(folder, form, ending):
     """Save the digits' test part as a file with labels and one without; return their paths."""
-    inputs, labels = SAVED[form], load_dataset("digits").test_labels
+    inputs, labels = SAVED[form], load_dataset("digits").test.targets
     whole, alone = folder / f"data.{ending}", folder / f"inputs.{ending}"
     if ending == "npz":
         np.savez(whole, X=inputs, y=labels)
@@ -106,7 +106,7 @@ def test_the_same_digits_are_the_same_numbers_in_any_file(command, run, tmp_path
 def test_pixels_train_alike_whatever_their_file(command, tmp_path):
     """From the command line to the hash of the parameters; the header that pandas writes, too."""
     digits = load_dataset("digits")
-    pixels, labels = digits.train_inputs[:140] * np.uint8(15), digits.train_labels[:140] + 3
+    pixels, labels = digits.train.inputs[:140] * np.uint8(15), digits.train.targets[:140] + 3
     np.savez(tmp_path / "bytes.npz", X=pixels, y=labels)
     np.savez(tmp_path / "integers.npz", X=pixels.astype("int64"), y=labels[:, None])
     table = {"X": np.column_stack([pixels, labels]), "fmt": "%d", "delimiter": ","}
@@ -131,8 +131,8 @@ def test_pixels_train_alike_whatever_their_file(command, tmp_path):
 
 def test_evaluate_measures_the_test_part_of_data_that_have_one(command, run, tmp_path):
     digits = load_dataset("digits")
-    parts = {"X": digits.train_inputs[:70], "y": digits.train_labels[:70]}
-    np.savez(tmp_path / "x.npz", **parts, X_test=digits.test_inputs, y_test=digits.test_labels)
+    parts = {"X": digits.train.inputs[:70], "y": digits.train.targets[:70]}
+    np.savez(tmp_path / "x.npz", **parts, X_test=digits.test.inputs, y_test=digits.test.targets)
     assert_it_measures(command("evaluate", run, "--data", tmp_path / "x.npz"), run, 256)
     assert_it_measures(command("evaluate", run, "--data", "digits"), run, 256)
 
@@ -248,7 +248,7 @@ def test_another_backend_is_used_and_agrees(command, run, tmp_path, monkeypatch)
 def test_predict_reads_every_format_and_is_as_right_as_evaluate(command, run, tmp_path, ending):
     digits = load_dataset("digits")
     path = tmp_path / f"inputs.{ending}"
-    pixels, values = digits.test_inputs, digits.test_inputs * digits.scale
+    pixels, values = digits.test.inputs, digits.test.inputs * digits.scale
     if ending == "npy":
         np.save(path, pixels)
     elif ending == "npz":
@@ -263,14 +263,14 @@ def test_predict_reads_every_format_and_is_as_right_as_evaluate(command, run, tm
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
     predictions = np.asarray([int(row["prediction"]) for row in rows])
     summary = json.loads((run / "summary.json").read_text())
-    assert (predictions == digits.test_labels).mean() == summary["test_accuracy"]
+    assert (predictions == digits.test.targets).mean() == summary["test_accuracy"]
     sums = [sum(float(row[f"p{k}"]) for k in range(10)) for row in rows]
     # Ten float32 probabilities, each within a few units in the last place of at most 1.
     assert np.abs(np.asarray(sums) - 1.0).max() < 10 * 2.0**-22
 
 
 def test_predict_writes_a_file(command, run, tmp_path):
-    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
     outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "p.csv")
     assert outcome.code == 0
     assert outcome.out == ""
@@ -287,7 +287,7 @@ def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
         sizes.append(path.stat().st_size if path.exists() else 0)
         return compute(self, array)
 
-    np.save(tmp_path / "x.npy", np.resize(load_dataset("digits").test_inputs, (2001, 64)))
+    np.save(tmp_path / "x.npy", np.resize(load_dataset("digits").test.inputs, (2001, 64)))
     monkeypatch.setattr(NumpyBackend, "to_numpy", note)
     assert command("predict", run, tmp_path / "x.npy", "--output", path).code == 0
     assert len(sizes) == 3
@@ -296,7 +296,7 @@ def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
 
 
 def test_a_file_of_predictions_that_cannot_be_written_is_named(command, run, tmp_path):
-    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
     full = Path("/dev/full")  # it can be opened, and not written
     for path in (tmp_path / "absent" / "p.csv", tmp_path, *([full] if full.exists() else [])):
         outcome = command("predict", run, tmp_path / "x.npy", "--output", path)
@@ -348,7 +348,7 @@ def test_a_wrong_scale_is_named(command, run, tmp_path, scale):
     if scale == "absent":
         del config["scale"]
     (folder / "config.json").write_text(json.dumps(config))
-    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
     outcome = command("predict", folder, tmp_path / "x.npy")
     assert (outcome.code, outcome.out) == (2, "")
     assert "config.json is damaged" in outcome.err
@@ -358,7 +358,7 @@ def test_a_wrong_scale_is_named(command, run, tmp_path, scale):
 def test_integers_for_a_network_of_floats_are_refused(command, tmp_path):
     data, _ = save(tmp_path, "float64", "npz")
     folder = trained(tmp_path / "run", data=str(data), hidden=(), epochs=1)
-    np.save(tmp_path / "x.npy", load_dataset("digits").test_inputs[:3])
+    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
     outcome = command("predict", folder, tmp_path / "x.npy")
     assert (outcome.code, outcome.out) == (2, "")
     assert "x.npy: holds integers of 8 bits, but the inputs run from 0 to 16" in outcome.err

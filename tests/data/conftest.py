@@ -23,27 +23,27 @@ def check_rules() -> Callable[[Dataset], None]:
     """The promises of a Dataset, stated here once more and independently of its own checks."""
 
     def check(dataset: Dataset) -> None:
-        parts = [
-            (dataset.train_inputs, dataset.train_labels),
-            (dataset.test_inputs, dataset.test_labels),
-        ]
-        if dataset.validation_inputs is not None:
-            parts.append((dataset.validation_inputs, dataset.validation_labels))
-        for inputs, labels in parts:
+        assert {"train", "test"} <= set(dataset.splits)
+        for inputs, targets in dataset.splits.values():
             assert inputs.ndim == 2
-            assert inputs.shape[0] == labels.shape[0] > 0
-            assert inputs.shape[1] == dataset.train_inputs.shape[1] > 0
+            assert inputs.shape[0] == targets.shape[0] > 0
+            assert inputs.shape[1] == dataset.features > 0
             assert inputs.flags.c_contiguous
             assert inputs.flags.writeable
-            assert labels.ndim == 1
-            assert labels.dtype == np.int64
-            assert set(labels.tolist()) <= set(range(dataset.classes))
+            if dataset.class_labels is None:
+                assert targets.shape[1:] in ((), (dataset.outputs,))
+                assert targets.dtype in (np.int64, np.float32, np.float64)
+                assert np.isfinite(targets).all()
+            else:
+                assert targets.ndim == 1
+                assert targets.dtype == np.int64
+                assert set(targets.tolist()) <= set(range(dataset.outputs))
+                assert dataset.outputs == len(dataset.class_labels) >= 2
             if dataset.scale is None:
                 assert inputs.dtype in (np.float32, np.float64)
                 assert np.isfinite(inputs).all()
             else:
                 assert inputs.dtype == np.uint8
-        assert dataset.classes >= 2
 
     return check
 

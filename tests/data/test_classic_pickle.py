@@ -39,19 +39,19 @@ def test_pixels_over_256_become_pixels_again(read, check_rules, dtype, pack):
     dataset = read(pack(pickle.dumps(parts((PIXELS / 256).astype(dtype)), 4)))
     check_rules(dataset)
     assert dataset.scale == 1 / 256
-    assert dataset.classes == 3
-    np.testing.assert_array_equal(dataset.train_inputs, PIXELS, strict=True)
-    np.testing.assert_array_equal(dataset.validation_inputs, PIXELS[:2], strict=True)
-    np.testing.assert_array_equal(dataset.test_inputs, PIXELS[2:], strict=True)
-    np.testing.assert_array_equal(dataset.train_labels, LABELS, strict=True)
-    np.testing.assert_array_equal(dataset.validation_labels, LABELS[:2], strict=True)
-    np.testing.assert_array_equal(dataset.test_labels, LABELS[2:], strict=True)
+    assert dataset.outputs == 3
+    np.testing.assert_array_equal(dataset.train.inputs, PIXELS, strict=True)
+    np.testing.assert_array_equal(dataset.splits["validation"].inputs, PIXELS[:2], strict=True)
+    np.testing.assert_array_equal(dataset.test.inputs, PIXELS[2:], strict=True)
+    np.testing.assert_array_equal(dataset.train.targets, LABELS, strict=True)
+    np.testing.assert_array_equal(dataset.splits["validation"].targets, LABELS[:2], strict=True)
+    np.testing.assert_array_equal(dataset.test.targets, LABELS[2:], strict=True)
 
 
 def test_pixels_stay_pixels(read, check_rules):
     dataset = read(pickle.dumps(parts(PIXELS), 3))
     check_rules(dataset)
-    np.testing.assert_array_equal(dataset.train_inputs, PIXELS, strict=True)
+    np.testing.assert_array_equal(dataset.train.inputs, PIXELS, strict=True)
     assert dataset.scale == 1 / 256
 
 
@@ -64,8 +64,8 @@ def test_other_floats_are_kept(read, check_rules, value, place):
     dataset = read(pickle.dumps(parts(inputs), 4))
     check_rules(dataset)
     assert dataset.scale is None
-    np.testing.assert_array_equal(dataset.train_inputs, inputs, strict=True)
-    np.testing.assert_array_equal(dataset.validation_inputs, inputs[:2], strict=True)
+    np.testing.assert_array_equal(dataset.train.inputs, inputs, strict=True)
+    np.testing.assert_array_equal(dataset.splits["validation"].inputs, inputs[:2], strict=True)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -154,10 +154,10 @@ def test_random_operations_are_a_fault(read, pieces):
 def test_the_published_file(real_data, check_rules):
     dataset = build_dataset(read_classic_pickle(str(real_data / "mnist.pkl.gz")))
     check_rules(dataset)
-    assert dataset.train_inputs.shape == (50_000, 784)
-    assert dataset.validation_inputs.shape == dataset.test_inputs.shape == (10_000, 784)
-    assert (dataset.scale, dataset.classes) == (1 / 256, 10)
-    assert dataset.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert dataset.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert dataset.train.inputs.shape == (50_000, 784)
+    assert dataset.splits["validation"].inputs.shape == dataset.test.inputs.shape == (10_000, 784)
+    assert (dataset.scale, dataset.outputs) == (1 / 256, 10)
+    assert dataset.train.targets[:5].tolist() == [5, 0, 4, 1, 9]
+    assert dataset.test.targets[:5].tolist() == [7, 2, 1, 0, 4]
     # MNIST's mean pixel is 0.1307 of 255, a figure known from every data loader.
-    assert abs(dataset.train_inputs.mean() / 255 - 0.1307) < 0.001
+    assert abs(dataset.train.inputs.mean() / 255 - 0.1307) < 0.001

@@ -8,15 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pluggable_mlp.data import DataError, DataWarning, conversion
+from pluggable_mlp.data import DataError, DataWarning, Split, conversion
 from pluggable_mlp.data.conversion import as_bytes, build_dataset
 from pluggable_mlp.data.source import Source
 
 LABELS = np.array([0, 1, 1])
 
 
+def source(train, **others):
+    """What a reader gives, from pairs of inputs and targets."""
+    pairs = {"train": train, **others}
+    return Source("example", {part: Split(*pair) for part, pair in pairs.items()})
+
+
 def build(inputs, labels=LABELS):
-    return build_dataset(Source("example", (inputs, labels), (inputs, labels)))
+    return build_dataset(source((inputs, labels), test=(inputs, labels)))
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
@@ -36,11 +42,11 @@ def build(inputs, labels=LABELS):
 def test_values_are_kept_and_axes_flattened(given_dtype, kept_dtype, scale):
     values = np.array([[[0, 1], [1, 1]], [[1, 0], [0, 0]], [[0, 0], [0, 1]]])
     dataset = build(values.astype(given_dtype))
-    assert dataset.train_inputs.dtype == np.dtype(kept_dtype)
-    assert dataset.train_inputs.dtype.isnative
-    assert dataset.train_inputs.tolist() == [[0, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 1]]
+    assert dataset.train.inputs.dtype == np.dtype(kept_dtype)
+    assert dataset.train.inputs.dtype.isnative
+    assert dataset.train.inputs.tolist() == [[0, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 1]]
     assert dataset.scale == scale
-    assert dataset.classes == 2
+    assert dataset.outputs == 2
 
 
 @pytest.mark.parametrize(
@@ -70,7 +76,7 @@ def test_pixels_are_scaled_alike_whatever_their_dtype(dtype):
     pixels = build(WHOLE.astype("uint8"))
     with pytest.warns(DataWarning, match="whole numbers from 0 to 255 are taken for 8-bit"):
         found = build(WHOLE.astype(dtype))
-    assert found.train_inputs.dtype == np.uint8
+    assert found.train.inputs.dtype == np.uint8
     assert found.scale == 1 / 256
     assert found.sha256() == pixels.sha256()
 
@@ -95,7 +101,7 @@ def test_other_numbers_are_taken_as_they_are_and_large_ones_told(inputs, told):
     else:
         dataset = build(inputs)
     assert dataset.scale is None
-    assert dataset.train_inputs.tolist() == inputs.tolist()
+    assert dataset.train.inputs.tolist() == inputs.tolist()
 
 
 @pytest.mark.parametrize("largest", [1, 16, 127])
@@ -106,20 +112,20 @@ def test_bytes_that_are_small_for_pixels_are_told(largest):
         DataWarning, match=f"worth 1/256 of their number, .* run to {largest} alone; .* save"
     ):
         assert build(pixels).scale == 1 / 256
-    source = Source("example", (pixels + 128, LABELS), (pixels, LABELS))
-    assert build_dataset(source).scale == 1 / 256
-    assert build_dataset(replace(source, train=source.test, pixel_scale=1.0)).scale == 1.0
+    bright, dark = (pixels + 128, LABELS), (pixels, LABELS)
+    assert build_dataset(source(bright, test=dark)).scale == 1 / 256
+    assert build_dataset(replace(source(dark, test=dark), pixel_scale=1.0)).scale == 1.0
 
 
 def test_all_parts_are_pixels_or_none():
     train, test = (WHOLE, LABELS), (WHOLE[:1] / 2, LABELS[:1])
     with pytest.warns(DataWarning, match="standardise"):
-        dataset = build_dataset(Source("example", train, test))
+        dataset = build_dataset(source(train, test=test))
     assert dataset.scale is None
-    assert dataset.test_inputs.tolist() == (WHOLE[:1] / 2).tolist()
-    dataset = build_dataset(Source("example", (WHOLE.astype("uint8"), LABELS), (WHOLE, LABELS)))
+    assert dataset.test.inputs.tolist() == (WHOLE[:1] / 2).tolist()
+    dataset = build_dataset(source((WHOLE.astype("uint8"), LABELS), test=(WHOLE, LABELS)))
     assert dataset.scale == 1 / 256
-    assert dataset.test_inputs.tolist() == WHOLE.tolist()
+    assert dataset.test.inputs.tolist() == WHOLE.tolist()
 
 
 def test_more_rows_than_are_looked_at_together(monkeypatch):
@@ -136,17 +142,82 @@ def test_more_rows_than_are_looked_at_together(monkeypatch):
             assert as_bytes(other / 256, 1 / 256) is None
 
 
+@pytest.mark.parametrize(
+    ("targets", "kept", "outputs"),
+    [
+        (np.array([0.5, 1.5, -2.0]), "float64", 1),
+        (np.array([0.5, 1.5, -2.0], ">f4"), "float32", 1),
+        (np.array([[0.5], [1.5], [2.5]], "float16"), "float32", 1),
+        (np.array([3, 7, -7]), "float64", 1),
+        (np.array([200, 7, 255], np.uint8), "float64", 1),
+        (np.array([True, False, True]), "float64", 1),
+        (np.arange(6).reshape(3, 2) / 4, "float64", 2),
+    ],
+)
+def test_numbers_to_predict_are_kept_as_floats(check_rules, targets, kept, outputs):
+    split = (np.zeros((3, 1)), targets)
+    dataset = build_dataset(source(split, test=split), task="regression")
+    check_rules(dataset)
+    assert dataset.train.targets.dtype == np.dtype(kept)
+    assert dataset.train.targets.tolist() == targets.tolist()
+    assert (dataset.outputs, dataset.class_labels) == (outputs, None)
+
+
+@pytest.mark.parametrize(
+    ("targets", "fault"),
+    [
+        (np.float64(1), "the train targets have shape ()"),
+        (np.zeros((3, 1, 1)), "the train targets have shape (3, 1, 1)"),
+        (np.zeros((3, 0)), "the train targets have shape (3, 0)"),
+        (np.zeros(2), "inputs have shape (3, 1), the targets (2,); give one of the targets"),
+        (np.zeros(3, complex), "the train targets are of dtype complex128"),
+        (np.array(["a", "b", "c"]), "the train targets are of dtype <U1"),
+        (np.array([0, 1, 2**53 + 1]), "the train targets hold integers beyond 2**53"),
+        (np.array([0, np.nan, 1]), "example 1 of the train targets is nan"),
+        (np.array([[0, 0], [0, 0], [0, -np.inf]]), "output 1 of example 2 of the train targets"),
+    ],
+)
+def test_other_numbers_to_predict_are_refused(targets, fault):
+    split = (np.zeros((3, 1)), targets)
+    with pytest.raises(DataError) as caught:
+        build_dataset(source(split, test=split), task="regression")
+    assert str(caught.value).startswith("example: ")
+    assert fault in str(caught.value)
+
+
+def test_numbers_to_predict_are_divided_by_the_seed_alone():
+    """None is left to training for being alone of its kind."""
+    inputs, numbers = np.arange(700.0)[:, None] / 8, np.arange(700.0)
+    first, again, other = (
+        build_dataset(source((inputs, numbers)), seed, "regression") for seed in (0, 0, 1)
+    )
+    assert (first.train.inputs.size, first.test.inputs.size) == (600, 100)
+    for split in first.splits.values():
+        assert (split.inputs[:, 0] * 8).tolist() == split.targets.tolist()
+    assert first.sha256() == again.sha256() != other.sha256()
+    with pytest.raises(DataError, match="example: holds 6 examples; give at least 7"):
+        build_dataset(source((inputs[:6], numbers[:6])), task="regression")
+
+
+def test_another_task_is_refused():
+    split = (np.zeros((3, 1)), LABELS)
+    with pytest.raises(ValueError, match="task is 'ranking', expected 'classification' or"):
+        build_dataset(source(split, test=split), task="ranking")
+
+
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
 @settings(max_examples=200)
 @given(st.data())
-def test_any_arrays_give_a_data_set_or_an_error(check_rules, data):
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_any_arrays_give_a_data_set_or_an_error(check_rules, task, data):
     dtypes = st.sampled_from(["u1", "<f4", ">f8", "i8", "u8", "?", "f2", "S2", "U1", "c8", "M8[s]"])
     shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
     inputs, labels, test_inputs, test_labels = (
         data.draw(hnp.arrays(data.draw(dtypes), data.draw(shapes))) for _ in range(4)
     )
     try:
-        dataset = build_dataset(Source("example", (inputs, labels), (test_inputs, test_labels)))
+        given = source((inputs, labels), test=(test_inputs, test_labels))
+        dataset = build_dataset(given, task=task)
     except DataError:
         return
     check_rules(dataset)

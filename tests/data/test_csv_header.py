@@ -91,6 +91,6 @@ def test_an_index_is_no_feature(table, header):
 def test_numbers_of_columns_shift_no_prediction(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("\n".join(["0,1,2,3,4", *ROWS]))
-    inputs, labels = read_csv(str(path)).train
+    inputs, labels = read_csv(str(path)).splits["train"]
     assert labels.tolist() == [0, 1, 0]
     assert inputs.shape == (3, 4)

@@ -1,28 +1,36 @@
 """The rules of a data set, and its hash."""
 
 import hashlib
+import pickle
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, Dataset
+from pluggable_mlp.data import DataError, Dataset, Split, load_dataset
+
+INPUTS, CLASSES = np.array([[0.5, 1.0], [2.0, -1.0], [0.0, 3.0]]), np.array([0, 1, 2])
+TEST = Split(np.array([[1.0, 1.0]]), np.array([2]))
+PIXELS = np.zeros((3, 2), dtype=np.uint8)
+SPLITS = {"train": Split(INPUTS, CLASSES), "test": TEST}
 
 
 @pytest.fixture
 def dataset():
-    return Dataset(
-        train_inputs=np.array([[0.5, 1.0], [2.0, -1.0], [0.0, 3.0]]),
-        train_labels=np.array([0, 1, 2], dtype=np.int64),
-        test_inputs=np.array([[1.0, 1.0]]),
-        test_labels=np.array([2], dtype=np.int64),
-        name="example",
-        scale=None,
-        class_labels=(0, 1, 2),
-    )
+    """Three classes."""
+    return Dataset(SPLITS, name="example", class_labels=(0, 1, 2))
 
 
-PIXELS = np.zeros((3, 2), dtype=np.uint8)
+def numbers(train, test, **others):
+    """A data set of numbers to predict."""
+    parts = {"train": Split(INPUTS, train), "test": Split(TEST.inputs, test)}
+    return Dataset(parts | others, name="example")
+
+
+def changed(dataset, part, **arrays):
+    """The same data set, with other arrays in a split, which may be new."""
+    split = dataset.splits.get(part, TEST)._replace(**arrays)
+    return replace(dataset, splits={**dataset.splits, part: split})
 
 
 @pytest.mark.parametrize(
@@ -31,33 +39,16 @@ PIXELS = np.zeros((3, 2), dtype=np.uint8)
         ({"class_labels": (0,)}, "two classes"),
         ({"class_labels": (1, 0, 2)}, "increasing"),
         ({"class_labels": (0, 1, 1)}, "increasing"),
-        ({"class_labels": (0, 1)}, "labels go from 0 to 2"),
+        ({"class_labels": (0, 1)}, "targets go from 0 to 2; number the classes 0 to 1"),
         ({"scale": 0.3}, "power of two"),
         ({"scale": -0.5}, "power of two"),
         ({"scale": 0.5}, "float64"),
-        ({"train_inputs": PIXELS}, "uint8"),
-        ({"train_inputs": PIXELS, "scale": 1 / 256}, "test inputs are float64"),
-        ({"train_inputs": np.zeros((3, 2), dtype=np.float32)}, "test inputs are float64"),
-        ({"train_inputs": np.zeros((3, 2), dtype=np.int32)}, "int32"),
-        ({"test_inputs": np.zeros((1, 3))}, "3 features"),
-        ({"test_inputs": np.zeros((0, 2))}, "at least one example"),
-        ({"test_inputs": np.zeros(2)}, "shape"),
+        ({"splits": {}}, "has the splits none; give it one named train"),
         (
-            {"test_inputs": np.array([[1.0, np.nan]])},
-            "feature 1 of example 0 of the test inputs",
+            {"splits": {"train": TEST, "dev": TEST}},
+            "has the splits train, dev; give it one named test",
         ),
-        (
-            {"test_inputs": np.array([[-np.inf, 0.0]])},
-            "of the test inputs is -inf",
-        ),
-        (
-            {"test_inputs": np.array([[np.inf, 0.0]])},
-            "of the test inputs is inf",
-        ),
-        ({"test_labels": np.array([1, 2])}, "1 test inputs, but labels of shape"),
-        ({"test_labels": np.array([2], dtype=np.int32)}, "int32"),
-        ({"test_labels": np.array([-1])}, "labels go from -1"),
-        ({"validation_inputs": np.zeros((2, 2)), "validation_labels": np.array([3, 0])}, "0 to 3"),
+        ({"splits": {"train": TEST, "test": ([[1.0]], [0])}}, "the test split is list and list"),
     ],
 )
 def test_a_broken_rule_is_named(dataset, changes, fault):
@@ -66,49 +57,173 @@ def test_a_broken_rule_is_named(dataset, changes, fault):
     assert fault in str(caught.value)
 
 
-def test_it_is_frozen(dataset):
-    with pytest.raises(FrozenInstanceError):
-        dataset.classes = 4
+@pytest.mark.parametrize(
+    ("part", "arrays", "fault"),
+    [
+        ("train", {"inputs": PIXELS}, "uint8"),
+        ("train", {"inputs": INPUTS.astype(np.float32)}, "test inputs are float64"),
+        ("train", {"inputs": INPUTS.astype(np.int32)}, "int32"),
+        ("train", {"inputs": INPUTS.astype(">f8")}, ">f8"),
+        ("test", {"inputs": np.zeros((1, 3))}, "3 features"),
+        ("test", {"inputs": np.zeros((0, 2))}, "at least one example"),
+        ("test", {"inputs": np.zeros(2)}, "shape"),
+        (
+            "test",
+            {"inputs": np.array([[1.0, np.nan]])},
+            "feature 1 of example 0 of the test inputs",
+        ),
+        ("test", {"inputs": np.array([[-np.inf, 0.0]])}, "of the test inputs is -inf"),
+        ("test", {"inputs": np.array([[np.inf, 0.0]])}, "of the test inputs is inf"),
+        ("test", {"targets": np.array([1, 2])}, "int64 of shape (2,) for 1 inputs"),
+        ("test", {"targets": np.array([[1]])}, "int64 of shape (1, 1) for 1 inputs"),
+        ("test", {"targets": np.array([2], dtype=np.int32)}, "int32"),
+        ("test", {"targets": np.array([2.0])}, "float64"),
+        ("test", {"targets": np.array([-1])}, "targets go from -1"),
+        ("validation", {"targets": np.array([3])}, "the validation targets go from 3 to 3"),
+        ("other", {"inputs": np.zeros((1, 3))}, "the other inputs have 3 features"),
+    ],
+)
+def test_a_broken_rule_of_a_split_is_named(dataset, part, arrays, fault):
+    with pytest.raises(DataError, match=r"^example: ") as caught:
+        changed(dataset, part, **arrays)
+    assert fault in str(caught.value)
 
 
-def test_hash_is_over_names_dtypes_shapes_and_little_endian_bytes(dataset):
-    expected = hashlib.sha256(
-        b"train_inputs float64 (3, 2)\n"
-        + bytes.fromhex("000000000000e03f 000000000000f03f")  # 0.5, 1.0
-        + bytes.fromhex("0000000000000040 000000000000f0bf")  # 2.0, -1.0
-        + bytes.fromhex("0000000000000000 0000000000000840")  # 0.0, 3.0
-        + b"train_labels int64 (3,)\n"
-        + b"".join(k.to_bytes(8, "little") for k in (0, 1, 2))
-        + b"test_inputs float64 (1, 2)\n"
-        + bytes.fromhex("000000000000f03f") * 2
-        + b"test_labels int64 (1,)\n"
-        + (2).to_bytes(8, "little")
-        + b"scale None classes 3\n"
-    )
-    assert dataset.sha256() == expected.hexdigest()
-
-
-def test_hash_does_not_depend_on_the_memory_layout_or_the_name(dataset):
-    other = replace(dataset, train_inputs=np.asfortranarray(dataset.train_inputs), name="copy")
-    assert not other.train_inputs.flags.c_contiguous
-    assert other.sha256() == dataset.sha256()
+def test_pixels_of_one_split_alone_are_refused(dataset):
+    pixels = Split(PIXELS, CLASSES)
+    with pytest.raises(DataError, match="the test inputs are float64, the training inputs uint8"):
+        replace(dataset, scale=1 / 256, splits={"train": pixels, "test": TEST})
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("train", "outputs"),
     [
-        {"train_inputs": np.array([[0.5, 1.0], [2.0, -1.0], [0.0, 3.5]])},
-        {"test_labels": np.array([1])},
-        {"class_labels": (0, 1, 2, 3)},
-        {"class_labels": (1, 2, 3)},
-        {"validation_inputs": np.zeros((1, 2)), "validation_labels": np.array([0])},
+        (np.array([0.5, -1.5, 3.0]), 1),
+        (np.array([0.5, -1.5, 3.0], dtype=np.float32), 1),
+        (np.array([7, 0, -7]), 1),
+        (np.array([[0.5], [1.5], [2.5]]), 1),
+        (np.arange(12.0).reshape(3, 4), 4),
+        (np.eye(3, dtype=np.int64), 3),
     ],
 )
-def test_hash_tells_data_apart(dataset, changes):
-    assert replace(dataset, **changes).sha256() != dataset.sha256()
+def test_targets_are_numbers_or_rows_of_them(check_rules, train, outputs):
+    dataset = numbers(train, train[:1], validation=(TEST.inputs, train[2:]))
+    check_rules(dataset)
+    assert dataset.outputs == outputs
+    assert dataset.features == 2
+    assert dataset.train.targets is train
+    assert dataset.splits["validation"].targets.tolist() == train[2:].tolist()
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "fault"),
+    [
+        (np.zeros(2), np.zeros(1), "the train targets are float64 of shape (2,) for 3 inputs"),
+        (np.zeros((3, 1, 1)), np.zeros(1), "of shape (3, 1, 1) for 3 inputs"),
+        (np.zeros((3, 0)), np.zeros((1, 0)), "of shape (3, 0) for 3 inputs"),
+        (np.float64(1.0), np.zeros(1), "the train split is ndarray and float64"),
+        (np.zeros(3), np.zeros((1, 1)), "the test targets have shape (1, 1), the training's (3,)"),
+        (np.zeros((3, 2)), np.zeros((1, 3)), "shape (1, 3), the training's (3, 2)"),
+        (
+            np.zeros(3),
+            np.zeros(1, np.float32),
+            "the test targets are float32, the training targets",
+        ),
+        (np.zeros(3, bool), np.zeros(1, bool), "the train targets are bool"),
+        (np.zeros(3, np.int32), np.zeros(1, np.int32), "give all splits int64, float32 or float64"),
+        (np.zeros(3, object), np.zeros(1, object), "the train targets are object"),
+        (np.zeros(3, complex), np.zeros(1, complex), "the train targets are complex128"),
+        (np.array([0, np.nan, 0]), np.zeros(1), "example 1 of the train targets is nan"),
+        (
+            np.zeros((3, 2)),
+            np.array([[0, np.inf]]),
+            "output 1 of example 0 of the test targets is inf",
+        ),
+    ],
+)
+def test_a_broken_rule_of_numbers_is_named(train, test, fault):
+    with pytest.raises(DataError, match=r"^example: ") as caught:
+        numbers(train, test)
+    assert fault in str(caught.value)
+
+
+def test_short_names_are_those_of_the_splits(dataset):
+    assert dataset.train_inputs is dataset.train.inputs is INPUTS
+    assert dataset.train_labels is dataset.train.targets is CLASSES
+    assert (dataset.test_inputs, dataset.test_labels) == (TEST.inputs, TEST.targets)
+    assert dataset.test is dataset.splits["test"]
+
+
+def test_it_is_frozen(dataset):
+    with pytest.raises(FrozenInstanceError):
+        dataset.scale = 4
+    splits = dict(SPLITS)
+    copied = replace(dataset, splits=splits)
+    splits["train"] = TEST
+    assert copied.train.inputs is INPUTS
+
+
+def test_it_can_be_pickled(dataset):
+    assert pickle.loads(pickle.dumps(dataset)).sha256() == dataset.sha256()
+
+
+ARRAYS = (
+    b"train_inputs float64 (3, 2)\n"
+    + bytes.fromhex("000000000000e03f 000000000000f03f")  # 0.5, 1.0
+    + bytes.fromhex("0000000000000040 000000000000f0bf")  # 2.0, -1.0
+    + bytes.fromhex("0000000000000000 0000000000000840")  # 0.0, 3.0
+    + b"train_%s (3,)\n%s"
+    + b"test_inputs float64 (1, 2)\n"
+    + bytes.fromhex("000000000000f03f") * 2
+    + b"test_%s (1,)\n%s"
+)
+
+
+def test_hash_is_over_names_dtypes_shapes_and_little_endian_bytes(dataset):
+    kind, train = b"labels int64", b"".join(k.to_bytes(8, "little") for k in (0, 1, 2))
+    expected = ARRAYS % (kind, train, kind, (2).to_bytes(8, "little"))
+    expected += b"scale None classes 3\n"
+    assert dataset.sha256() == hashlib.sha256(expected).hexdigest()
+
+
+def test_hash_of_numbers_names_them_targets():
+    kind, zeros = b"targets float32", bytes(4)
+    expected = ARRAYS % (kind, 3 * zeros, kind, zeros) + b"scale None classes None\n"
+    found = numbers(np.zeros(3, np.float32), np.zeros(1, np.float32)).sha256()
+    assert found == hashlib.sha256(expected).hexdigest()
+
+
+def test_hash_of_the_digits_never_changes():
+    """Certificates hold it."""
+    digits = load_dataset("digits")
+    assert digits.sha256() == "bfe1bab860a8fe3b27940ad1cf50823c8bb8e5539b79ac820fbd702cfca7e37e"
+
+
+def test_hash_does_not_depend_on_memory_layout_name_or_order_of_splits(dataset):
+    other = changed(dataset, "train", inputs=np.asfortranarray(INPUTS))
+    other = replace(other, splits=dict(reversed(other.splits.items())), name="copy")
+    assert not other.train.inputs.flags.c_contiguous
+    assert list(other.splits) == ["test", "train"]
+    assert other.sha256() == dataset.sha256()
+
+
+def test_hash_tells_data_apart(dataset):
+    others = [
+        changed(dataset, "train", inputs=np.array([[0.5, 1.0], [2.0, -1.0], [0.0, 3.5]])),
+        changed(dataset, "test", targets=np.array([1])),
+        replace(dataset, class_labels=(0, 1, 2, 3)),
+        replace(dataset, class_labels=(1, 2, 3)),
+        replace(dataset, class_labels=None),
+        changed(dataset, "validation", targets=np.array([0])),
+        changed(dataset, "validation", targets=np.array([1])),
+        changed(dataset, "other", targets=np.array([0])),
+        numbers(np.zeros(3), np.zeros(1)),
+        numbers(np.zeros((3, 1)), np.zeros((1, 1))),
+    ]
+    assert len({data.sha256() for data in [dataset, *others]}) == 11
 
 
 def test_hash_tells_scales_apart(dataset):
-    pixels = {"train_inputs": PIXELS, "test_inputs": PIXELS[:1]}
-    hashes = {replace(dataset, **pixels, scale=scale).sha256() for scale in (1 / 256, 1 / 16)}
+    splits = {"train": Split(PIXELS, CLASSES), "test": Split(PIXELS[:1], TEST.targets)}
+    hashes = {replace(dataset, splits=splits, scale=scale).sha256() for scale in (1 / 256, 1 / 16)}
     assert len(hashes) == 2

@@ -11,13 +11,13 @@ def test_they_are_well_formed(check_rules):
     digits = build_dataset(load_digits())
     check_rules(digits)
     assert digits.name == "digits"
-    assert (digits.scale, digits.classes) == (1 / 16, 10)
-    assert digits.train_inputs.shape == (1541, 64)
-    assert digits.test_inputs.shape == (256, 64)
-    assert digits.train_inputs.max() == digits.test_inputs.max() == 16
+    assert (digits.scale, digits.outputs) == (1 / 16, 10)
+    assert digits.train.inputs.shape == (1541, 64)
+    assert digits.test.inputs.shape == (256, 64)
+    assert digits.train.inputs.max() == digits.test.inputs.max() == 16
     # Every digit takes part in the test, none less than half as often as it should.
-    assert np.bincount(digits.test_labels).min() >= 13
-    assert np.bincount(digits.train_labels).min() >= 140
+    assert np.bincount(digits.test.targets).min() >= 13
+    assert np.bincount(digits.train.targets).min() >= 140
 
 
 def test_they_are_those_of_scikit_learn():
@@ -25,7 +25,7 @@ def test_they_are_those_of_scikit_learn():
     oracle = datasets.load_digits()
     digits = build_dataset(load_digits())
     test = np.arange(1797) % 7 == 6
-    np.testing.assert_array_equal(digits.train_inputs, oracle.data[~test])
-    np.testing.assert_array_equal(digits.test_inputs, oracle.data[test])
-    np.testing.assert_array_equal(digits.train_labels, oracle.target[~test])
-    np.testing.assert_array_equal(digits.test_labels, oracle.target[test])
+    np.testing.assert_array_equal(digits.train.inputs, oracle.data[~test])
+    np.testing.assert_array_equal(digits.test.inputs, oracle.data[test])
+    np.testing.assert_array_equal(digits.train.targets, oracle.target[~test])
+    np.testing.assert_array_equal(digits.test.targets, oracle.target[test])

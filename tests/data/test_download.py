@@ -77,7 +77,7 @@ def test_the_four_files_are_saved(server, tmp_path):
     download.download("example", str(folder), server.published)
     assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
     assert server.asked == [f"/{name}" for name in NAMES]
-    assert read_idx_folder(str(folder)).train[0].reshape(3, 2).tolist() == [
+    assert read_idx_folder(str(folder)).splits["train"].inputs.reshape(3, 2).tolist() == [
         [97, 98],
         [99, 100],
         [101, 102],

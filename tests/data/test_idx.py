@@ -41,10 +41,10 @@ def packing(request):
 def test_a_folder_is_read(tmp_path, packing, check_rules):
     dataset = build_dataset(read_idx_folder(write_folder(tmp_path / "data", FILES, *packing)))
     check_rules(dataset)
-    assert dataset.train_inputs.dtype == np.uint8
-    assert dataset.train_inputs.tolist() == [list(range(k, k + 6)) for k in range(200, 224, 6)]
-    assert dataset.train_labels.tolist() == [2, 0, 1, 2]
-    assert (dataset.scale, dataset.classes) == (1 / 256, 3)
+    assert dataset.train.inputs.dtype == np.uint8
+    assert dataset.train.inputs.tolist() == [list(range(k, k + 6)) for k in range(200, 224, 6)]
+    assert dataset.train.targets.tolist() == [2, 0, 1, 2]
+    assert (dataset.scale, dataset.outputs) == (1 / 256, 3)
     assert dataset.name == str(tmp_path / "data")
 
 
@@ -159,7 +159,7 @@ def test_changed_bytes_give_a_fault_or_other_valid_data(
     dataset = data_or_fault(lambda: build_dataset(read_idx_folder(folder)), folder)
     if dataset is None:
         return
-    assert dataset.train_inputs.size == dataset.test_inputs.size == 24
+    assert dataset.train.inputs.size == dataset.test.inputs.size == 24
     header = HEADER[name.split("-")[1]]
     if len(changes) == 1 and not compress:  # only pixels and labels can have changed
         assert data[:header] == FILES[name][:header]

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, DataWarning
+from pluggable_mlp.data import DataError, DataWarning, Split
 from pluggable_mlp.data.conversion import build_dataset
 from pluggable_mlp.data.source import Source
 
@@ -13,7 +13,8 @@ LABELS = np.array([0, 1, 1])
 
 
 def build(inputs, labels):
-    return build_dataset(Source("example", (inputs, labels), (inputs, labels)))
+    both = Split(inputs, labels)
+    return build_dataset(Source("example", {"train": both, "test": both}))
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def build(inputs, labels):
     ],
 )
 def test_labels_of_other_dtypes_become_int64(labels):
-    kept = build(np.zeros((3, 2)), labels).train_labels
+    kept = build(np.zeros((3, 2)), labels).train.targets
     assert kept.dtype == np.int64
     assert kept.tolist() == [0, 1, 1]
 
@@ -62,10 +63,10 @@ def test_classes_are_the_labels_that_occur(occurring):
     inputs = np.arange(labels.size)[:, None] / 8
     dataset = build(inputs, labels)
     assert dataset.class_labels == occurring
-    assert dataset.classes == len(occurring)
-    assert [occurring[k] for k in dataset.train_labels] == labels.tolist()
-    assert [occurring[k] for k in dataset.test_labels] == labels.tolist()
-    assert dataset.labels_of(dataset.train_labels).tolist() == labels.tolist()
+    assert dataset.outputs == len(occurring)
+    assert [occurring[k] for k in dataset.train.targets] == labels.tolist()
+    assert [occurring[k] for k in dataset.test.targets] == labels.tolist()
+    assert dataset.labels_of(dataset.train.targets).tolist() == labels.tolist()
 
 
 def test_a_class_of_one_example_is_told():
@@ -75,18 +76,18 @@ def test_a_class_of_one_example_is_told():
     inputs = np.zeros((1000, 1))
     told = "example: of 1000 training examples a single one has the label 10, 200, 255; if"
     with pytest.warns(DataWarning, match=told):
-        assert build(inputs, labels).classes == 13
+        assert build(inputs, labels).outputs == 13
     build(inputs, np.where(labels > 9, 10, labels))  # three of a class are no chance
     build(inputs[:11], np.arange(11) % 10)  # few of each
 
 
 @pytest.mark.parametrize("part", ["test", "validation"])
 def test_a_label_that_training_never_saw_is_named(part):
-    own, other = (np.zeros((3, 2)), LABELS), (np.zeros((1, 2)), np.array([2]))
-    parts = {"test": own, part: other}
+    own, other = Split(np.zeros((3, 2)), LABELS), Split(np.zeros((1, 2)), np.array([2]))
+    splits = {"train": own, "test": own, part: other}
     fault = f"example: a {part} label is 2, which training never saw (it saw 0, 1); leave"
     with pytest.raises(DataError, match=re.escape(fault)):
-        build_dataset(Source("example", own, **parts))
+        build_dataset(Source("example", splits))
 
 
 def measured(count, different):
@@ -106,7 +107,7 @@ def measured(count, different):
 )
 def test_targets_that_are_evidently_numbers_are_refused(labels, classes):
     if classes:
-        assert build(np.zeros((labels.size, 1)), labels).classes == classes
+        assert build(np.zeros((labels.size, 1)), labels).outputs == classes
         return
     fault = rf"{len(set(labels))} different labels for {labels.size} training examples; these look"
     with pytest.raises(DataError, match=fault):

@@ -68,8 +68,8 @@ def world(monkeypatch, tmp_path):
 
 def check_is_all_of_it(dataset, name):
     assert dataset.name == name
-    assert (dataset.scale, dataset.classes) == (1 / 256, 3)
-    assert dataset.validation_inputs is None
+    assert (dataset.scale, dataset.outputs) == (1 / 256, 3)
+    assert dataset.splits.keys() == {"train", "test"}
     for field, array in ARRAYS.items():
         assert getattr(dataset, field).tolist() == array.reshape(array.shape[0], -1).tolist() or (
             getattr(dataset, field).tolist() == array.tolist()
@@ -192,8 +192,8 @@ def test_mnist_and_fashion_mnist_are_the_published_ones(real_data, monkeypatch):
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(real_data))
     for name, first_labels in (("mnist", [5, 0, 4, 1, 9]), ("fashion-mnist", [9, 0, 0, 3, 0])):
         dataset = build_dataset(named.load_named(name))
-        assert dataset.train_inputs.shape == (60_000, 784)
-        assert dataset.test_inputs.shape == (10_000, 784)
-        assert dataset.train_labels[:5].tolist() == first_labels
-        images = dataset.train_inputs.reshape(-1, 28, 28)
+        assert dataset.train.inputs.shape == (60_000, 784)
+        assert dataset.test.inputs.shape == (10_000, 784)
+        assert dataset.train.targets[:5].tolist() == first_labels
+        images = dataset.train.inputs.reshape(-1, 28, 28)
         assert idx_sha256(images) == named.PUBLISHED[name].sha256["train_inputs"]

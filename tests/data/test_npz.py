@@ -34,11 +34,11 @@ def read(scratch):
 
 
 def check_is_all_of_it(source, dtype):
-    inputs, labels = source.train
+    inputs, labels = source.splits["train"]
     assert inputs.dtype == np.dtype(dtype)
     assert inputs.tolist() == X.tolist()
     assert labels.tolist() == Y.tolist()
-    assert (source.test, source.validation) == (None, None)
+    assert list(source.splits) == ["train"]
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -49,17 +49,17 @@ def test_npz_is_read_as_it_is(read, check_rules, compress, dtype, order):
     check_is_all_of_it(source, dtype)
     dataset = build_dataset(source)
     check_rules(dataset)
-    assert dataset.train_inputs.dtype == np.dtype(dtype).newbyteorder("=")
-    assert dataset.train_inputs.flags.c_contiguous
-    assert (dataset.scale, dataset.classes, dataset.validation_inputs) == (None, 3, None)
-    assert (dataset.train_inputs.shape, dataset.test_inputs.shape) == ((12, 3), (2, 3))
+    assert dataset.train.inputs.dtype == np.dtype(dtype).newbyteorder("=")
+    assert dataset.train.inputs.flags.c_contiguous
+    assert (dataset.scale, dataset.outputs, [*dataset.splits]) == (None, 3, ["train", "test"])
+    assert (dataset.train.inputs.shape, dataset.test.inputs.shape) == ((12, 3), (2, 3))
 
 
 def test_npz_with_a_test_part_is_not_divided(read, check_rules):
     dataset = build_dataset(read(npz(X=X, y=Y, X_test=X[:2], y_test=Y[:2])))
     check_rules(dataset)
-    assert dataset.train_inputs.tolist() == X.tolist()
-    assert dataset.test_inputs.tolist() == X[:2].tolist()
+    assert dataset.train.inputs.tolist() == X.tolist()
+    assert dataset.test.inputs.tolist() == X[:2].tolist()
 
 
 def test_npz_of_bytes_holds_pixels(read, check_rules):
@@ -67,7 +67,7 @@ def test_npz_of_bytes_holds_pixels(read, check_rules):
     dataset = build_dataset(read(npz(X=images, y=Y, X_test=images, y_test=Y)))
     check_rules(dataset)
     assert dataset.scale == 1 / 256
-    assert dataset.train_inputs.tolist() == images.reshape(14, 4).tolist()
+    assert dataset.train.inputs.tolist() == images.reshape(14, 4).tolist()
 
 
 def zipped(method=zipfile.ZIP_STORED, **members):
@@ -132,6 +132,20 @@ def test_a_bad_npz_is_named_with_its_fault(read, data, fault):
     with pytest.raises(DataError, match=r"table\.npz: ") as caught:
         build_dataset(read(data))
     assert fault in str(caught.value)
+
+
+def test_every_pair_is_a_split(read):
+    pairs = {"X": X, "y": Y, "X_validation": X[:3], "y_validation": Y[:3]}
+    source = read(npz(**pairs, X_test=X[3:5], y_test=Y[3:5]))
+    assert {part: split.targets.tolist() for part, split in source.splits.items()} == {
+        "train": Y.tolist(),
+        "test": Y[3:5].tolist(),
+        "validation": Y[:3].tolist(),
+    }
+    assert read(npz(**pairs)).splits.keys() == {"train", "validation"}
+    assert build_dataset(read(npz(**pairs))).splits.keys() == {"train", "test", "validation"}
+    with pytest.raises(DataError, match="has no y_validation"):
+        read(npz(X=X, y=Y, X_validation=X))
 
 
 def test_an_npz_bomb_is_refused(read, peak_memory):

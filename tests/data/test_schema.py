@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, DataWarning, load_dataset
+from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
 from pluggable_mlp.data.conversion import build_dataset
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.source import Source
@@ -17,10 +17,18 @@ NUMBERS = Schema(features=2, scale=None, input_range=(-2.0, 3.0), class_labels=(
 
 def test_it_is_that_of_the_training_part():
     inputs, labels = np.array([[-2.0, 0.5], [3.0, 0.0]]), np.array([7, -7])
-    test = (np.array([[-90.0, 90.0]]), np.array([7]))
-    schema = Schema.of(build_dataset(Source("example", (inputs, labels), test)))
+    test = Split(np.array([[-90.0, 90.0]]), np.array([7]))
+    source = Source("example", {"train": Split(inputs, labels), "test": test})
+    schema = Schema.of(build_dataset(source))
     assert schema == Schema(2, None, (-2.0, 3.0), (-7, 7))
     assert Schema.of(load_dataset("digits")) == Schema(64, 1 / 16, (0.0, 1.0), tuple(range(10)))
+
+
+def test_numbers_to_predict_have_no_classes():
+    inputs, numbers = np.arange(14.0).reshape(7, 2), np.arange(7.0)
+    source = Source("example", {"train": Split(inputs, numbers)})
+    with pytest.raises(DataError, match="example: has no classes; load it with task="):
+        Schema.of(build_dataset(source, task="regression"))
 
 
 def test_it_survives_json():
