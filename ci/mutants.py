@@ -113,10 +113,16 @@ class Copy:
         if not all(place.startswith(str(folder)) for place in found.split()):
             raise RuntimeError(f"the copy's tests do not import the copy, but {found}")
 
-    def passes(self, tests: Tests, seconds: float) -> bool:
-        """Whether the tests pass; subprocess.TimeoutExpired where they take longer."""
-        _, code = self._python(*PYTEST, "-k", tests.only, *tests.places, seconds=seconds)
-        return code == 0
+    def fault_seen(self, tests: Tests, seconds: float) -> str:
+        """Return the end of what pytest says where a test fails, else an empty text.
+
+        Raises
+        ------
+        subprocess.TimeoutExpired
+            If the tests take longer.
+        """
+        said, code = self._python(*PYTEST, "-k", tests.only, *tests.places, seconds=seconds)
+        return said[-2000:] or "nothing is said" if code else ""
 
     @contextmanager
     def holding(self, fault: Fault) -> Iterator[None]:
@@ -173,25 +179,26 @@ def judge(copy: Copy, fault: Fault, seconds: float) -> str:
     """Return what the tests made of a fault."""
     with copy.holding(fault):
         try:
-            passed = copy.passes(fault.tests, seconds)
+            seen = copy.fault_seen(fault.tests, seconds)
         except subprocess.TimeoutExpired:
             return HUNG
-    if not passed:
+    if seen:
         return CAUGHT
     return UNSEEN if fault.unseen else SURVIVED
 
 
-def failing(copies: Copies, faults: Iterable[Fault], seconds: float) -> list[Tests]:
-    """Return the tests, among those of the faults, that fail without any."""
+def failing(copies: Copies, faults: Iterable[Fault], seconds: float) -> list[str]:
+    """Return what is wrong with tests of the faults that do not pass without any."""
 
-    def fail(copy: Copy, tests: Tests) -> bool:
+    def complaint(copy: Copy, tests: Tests) -> str:
         try:
-            return not copy.passes(tests, seconds)
+            said = copy.fault_seen(tests, seconds)
         except subprocess.TimeoutExpired:
-            return True
+            said = f"they take longer than {seconds:g} s"
+        return said and f"without a fault, {' '.join(tests.places)} -k {tests.only!r}: {said}"
 
-    asked = list(dict.fromkeys(fault.tests for fault in faults))
-    return [tests for tests, wrong in zip(asked, copies.map(fail, asked), strict=True) if wrong]
+    asked = dict.fromkeys(fault.tests for fault in faults)
+    return [said for said in copies.map(complaint, asked) if said]
 
 
 def run(faults: list[Fault], jobs: int, seconds: float) -> int:
@@ -213,9 +220,8 @@ def run(faults: list[Fault], jobs: int, seconds: float) -> int:
             tell(STALE, fault)
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         copies = Copies(Path(scratch), jobs)
-        for tests in (wrong := failing(copies, planted, seconds)):
-            print(f"these fail without a fault: {' '.join(tests.places)} -k {tests.only!r}")
-        if wrong:
+        if wrong := failing(copies, planted, seconds):
+            print(*wrong, sep="\n\n")
             return 1
         for fault, outcome in zip(planted, copies.map(timed, planted), strict=True):
             tell(outcome[0], fault, outcome[1])

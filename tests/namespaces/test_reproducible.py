@@ -186,6 +186,20 @@ def test_sums_are_those_of_fractions() -> None:
     np.testing.assert_allclose(running, partial, rtol=0.0, atol=10 * 2.0**-53 * np.abs(x).sum())
 
 
+def test_running_sums_of_float32_are_added_in_float64() -> None:
+    x = np.random.default_rng(8).normal(0.0, 1.0, 999).astype(np.float32)
+    exact = [float(sum(map(Fraction, x[: k + 1].tolist()))) for k in range(999)]
+    running = to_native(NUMPY.cumulative_sum(NUMPY.asarray(x)))
+    np.testing.assert_array_equal(running, np.asarray(exact, np.float32))
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_a_correction_counts_as_so_many_numbers_less(name: str) -> None:
+    x = np.random.default_rng(9).normal(0.0, 1.0, (3, 4))
+    found = to_native(getattr(NUMPY, name)(NUMPY.asarray(x), axis=0, correction=1.0))
+    np.testing.assert_allclose(found, getattr(np, name)(x, axis=0, ddof=1), rtol=1e-13)
+
+
 @pytest.mark.parametrize("axis", [None, 0, -1, (0, 2), (-1, 1)])
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "prod", "max", "min"])
@@ -237,6 +251,7 @@ def test_pixels_are_known_as_fixed_point() -> None:
     W = generator.normal(0.0, 1.0, (60, 7)).astype(np.float32)
     x = NUMPY.astype(NUMPY.asarray(pixels), NUMPY.float32) * 2.0**-8
     assert x.fixed_point is not None
+    assert x.mT.fixed_point is not None
     assert (x * 0.1).fixed_point is None
     found = to_native(x @ NUMPY.asarray(W))
     exact = (pixels / 256.0) @ W.astype(np.float64)

@@ -78,6 +78,13 @@ def test_correct_labels_at_the_edge(backend):
         assert counts == expected
 
 
+def test_correct_labels_are_all_labels_of_an_example(backend):
+    """All right, one of them wrong, all wrong."""
+    logits = backend.asarray(np.asarray([[2.0, -1.0], [2.0, 1.0], [-2.0, 1.0]]))
+    labels = backend.asarray(np.asarray([[1, 0]] * 3))
+    assert int(correct_labels(backend.xp, logits, labels)) == 1
+
+
 # Class 3 neither occurs nor is predicted; class 2 occurs and is never predicted.
 OCCURRED, PREDICTED = np.asarray([0, 0, 0, 1, 1, 2]), np.asarray([0, 0, 1, 1, 0, 0])
 CONFUSION = [[2, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]

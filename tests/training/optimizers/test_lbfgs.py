@@ -180,6 +180,19 @@ def test_a_pair_without_curvature_is_forgotten(loss, gradient):
         assert (state.numbers["pairs"], state.numbers["finished"]) == (0, 0)
 
 
+def test_a_pair_of_nearly_orthogonal_step_and_change_is_forgotten():
+    """Off the start along (1, 0) the gradient turns by (1e-14, 1): s·y is next to nothing."""
+
+    def loss_and_gradients(tree):
+        ahead = tree[0]["W"][0, 0]
+        return -ahead, [{"W": np.asarray([[-1.0 + 1e-14 * ahead, float(ahead > 0.0)]])}]
+
+    parameters, optimizer = [{"W": np.zeros((1, 2))}], LBFGS()
+    state = optimizer.init(parameters)
+    _, state = optimizer.minimize_step(loss_and_gradients, parameters, state, NATIVE)
+    assert (state.numbers["pairs"], state.numbers["finished"]) == (0, 0)
+
+
 def test_inputs_do_not_change():
     optimizer = LBFGS(history=2)
     parameters, state = START, optimizer.init(START)
