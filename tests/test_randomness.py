@@ -145,10 +145,10 @@ def test_streams_differ_by_seed_purpose_and_step():
     draws = {
         tuple(randomness.words(seed, purpose, step, 4).tolist())
         for seed in (0, 1)
-        for purpose in ("parameters", "shuffle")
+        for purpose in ("parameters", "shuffle", "split")
         for step in (0, 1)
     }
-    assert len(draws) == 8
+    assert len(draws) == 12
 
 
 def test_normals_have_the_recorded_bits():

@@ -42,6 +42,17 @@ def test_what_cupy_and_cuda_say(monkeypatch, number):
     assert (cuda is not None) == (number == 2)
 
 
+@pytest.mark.parametrize(("status", "memory"), [("ALLOC_FAILED", True), ("INVALID_VALUE", False)])
+def test_what_cupy_says_of_cublas(status, memory):
+    """Its error stands in a module that cannot be imported without the library."""
+    pytest.importorskip("cupy")
+    from pluggable_mlp.backends.cupy import CupyBackend
+
+    error = type("CUBLASError", (RuntimeError,), {"__module__": "cupy_backends.cuda.libs.cublas"})
+    said = CupyBackend.out_of_memory(error(f"CUBLAS_STATUS_{status}"))
+    assert (said is not None and "ALLOC_FAILED" in said) == memory
+
+
 def test_what_pytorch_says_of_a_gpu_is_cut_before_its_advice():
     torch = pytest.importorskip("torch")
     from pluggable_mlp.backends.torch import TorchBackend

@@ -210,10 +210,10 @@ def test_a_run_is_used_in_its_own_arithmetic_and_dtype(
     command, tmp_path, arithmetic, dtype, monkeypatch
 ):
     """The loss and every probability, to the last bit, where there is no other arithmetic."""
-    settings = {"hidden": (20,), "epochs": 2, "activation": "tanh"}
-    run = trained(tmp_path, **settings, arithmetic=arithmetic, dtype=dtype)
     monkeypatch.setattr(arithmetics, "ARITHMETICS", {arithmetic: ARITHMETICS[arithmetic]})
     get_arithmetic.cache_clear()
+    settings = {"hidden": (20,), "epochs": 2, "activation": "tanh"}
+    run = trained(tmp_path, **settings, arithmetic=arithmetic, dtype=dtype)
     assert_it_measures(command("evaluate", run), run, 256)
     backend = get_backend("numpy")
     saved = load_run(run, backend)

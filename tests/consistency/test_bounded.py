@@ -194,6 +194,15 @@ def test_few_roundings_have_their_worst_case() -> None:
     assert Precision(np.dtype("float32")).growth(2**24) == math.inf
 
 
+@pytest.mark.parametrize("terms", [2, 5, 1000])
+def test_every_rounding_of_a_sum_is_in_its_bound(terms: int) -> None:
+    """n - 1 additions of ones; a product before each term of an inner product."""
+    xp, x, u = BoundedNamespace("float32"), np.ones((1, terms), dtype=np.float32), 2.0**-24
+    for found, roundings in ((xp.sum(x), terms - 1), (xp.matmul(x, x.T), terms)):
+        gamma = roundings * u / (1.0 - roundings * u)
+        assert found.error.max() == pytest.approx(gamma * terms, rel=1e-12)
+
+
 def test_every_sum_is_counted() -> None:
     xp = BoundedNamespace("float32", 8.0)
     x = np.ones((3, 5), dtype=np.float32)

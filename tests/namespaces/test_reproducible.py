@@ -177,6 +177,21 @@ def test_no_operation_gives_denormal_numbers_or_negative_zeros(
         assert not np.any(np.signbit(found) & (found == 0.0))
 
 
+def test_small_scalars_leave_no_denormal_differences() -> None:
+    """2^-120 is a number of float32, and so near to others that a difference may be denormal."""
+    zeros = NUMPY.zeros((1,), dtype=NUMPY.float32)
+
+    def written(number: float) -> Any:
+        x = NUMPY.zeros((1,), dtype=NUMPY.float32)
+        x[0] = number
+        return x
+
+    for make in (lambda n: zeros + n, lambda n: NUMPY.where(zeros == 0.0, n, zeros), written):
+        one, other = make(2.0**-120), make(2.0**-120 * (1.0 + 2.0**-20))
+        assert not bool(NUMPY.all(one == other))
+        np.testing.assert_array_equal(to_native(other - one), [0.0])
+
+
 def test_sums_are_those_of_fractions() -> None:
     x = np.random.default_rng(8).normal(0.0, 1.0, 999)
     exact = sum(map(Fraction, x.tolist()))
