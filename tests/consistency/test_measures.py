@@ -125,9 +125,9 @@ def test_report_text() -> None:
         agreement("layer 1 db", "a_longer_name_than_most_others_have", 1.0, 0.0, blind_part=1.0),
     )
     names = ("numpy", "torch", "a_longer_name_than_most_others_have")
-    report = Report(names, "float32", "native", 128, 20, 1437, 0, agreements, 3e-7)
+    report = Report(names, "float32", "native", 128, 20, 1437, 3, agreements, 3e-7)
     assert format_report(report).splitlines() == [
-        "native, float32: 20 steps of up to 128 of 1437 examples, seed 0",
+        "native, float32: 20 steps of up to 128 of 1437 examples, seed 3",
         "",
         "layer by layer, float32",
         "                                           torch  a_longer_name_than_most_others_have",
