@@ -9,11 +9,9 @@ from typing import Any
 from pluggable_mlp.arithmetic import arithmetic_of
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
-from pluggable_mlp.data.conversion import build_dataset, matched
-from pluggable_mlp.data.errors import told_already
-from pluggable_mlp.data.loading import load_source
-from pluggable_mlp.data.source import Source
-from pluggable_mlp.data.unlabelled import load_inputs
+from pluggable_mlp.data.dataset import Source, told_already
+from pluggable_mlp.data.loading import load_inputs, load_source
+from pluggable_mlp.data.preprocessing import build_dataset, matched
 from pluggable_mlp.runs import SavedRun
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.train import make_examples

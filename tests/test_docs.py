@@ -20,7 +20,7 @@ import pluggable_mlp.cli
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.cli.commands import app
 from pluggable_mlp.cli.options import widths
-from pluggable_mlp.data.named import PUBLISHED
+from pluggable_mlp.data.mnist import PUBLISHED
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS

@@ -1,7 +1,7 @@
 """Which images a part can use here."""
 
 from pluggable_mlp.data import load_dataset
-from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.dataset import DataError
 
 __all__ = ["images"]
 

@@ -62,7 +62,7 @@ def verify(
 
 def _repeated(settings: Settings, data: str | None, backend: Any) -> "Run":
     """Return the run of a certificate, not yet trained, with the data named if they are."""
-    from pluggable_mlp.data.errors import DataError, told_already
+    from pluggable_mlp.data.dataset import DataError, told_already
     from pluggable_mlp.runs import Run
 
     if data is not None:

@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.conversion import as_bytes
-from pluggable_mlp.data.dataset import Split
-from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Source, Split
 from pluggable_mlp.data.files import BoundedFile, open_bounded
-from pluggable_mlp.data.source import PIXEL_SCALE, Source
+from pluggable_mlp.data.preprocessing import as_bytes
 
 __all__ = ["read_classic_pickle", "read_pickled_arrays"]
 

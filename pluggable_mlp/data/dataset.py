@@ -1,25 +1,77 @@
-"""What training takes: a `Dataset`, and the rules that its arrays keep.
+"""What training takes, a `Dataset`, with the rules that its arrays keep; what readers give before.
 
-The rules and the hash belong here; how raw arrays become such a data set belongs in
-`conversion.py`, how they are read from a file in the readers.
+The rules, the hash and the errors belong here; how raw arrays become such a data set belongs in
+`preprocessing.py`, how they are read from a file in the readers.
 
 Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
 """
 
 import hashlib
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.errors import DataError
 
-__all__ = ["Dataset", "Split", "check_finite"]
+__all__ = [
+    "PIXEL_SCALE",
+    "DataError",
+    "DataWarning",
+    "Dataset",
+    "Source",
+    "Split",
+    "check_finite",
+    "told_already",
+]
+
+PIXEL_SCALE = 1 / 256
+"""The value of an 8-bit pixel is integer / 256: exact, unlike integer / 255."""
 
 NEEDED = ("train", "test")
+"""The splits that every data set has."""
+
+
+class DataError(ValueError):
+    """Data that cannot be used: says which file, what is wrong with it, and what to do.
+
+    Parameters
+    ----------
+    source
+        The file, folder or name of the data.
+    fault
+        What is wrong: what came, and what was expected.
+    remedy
+        What the user can do.
+    """
+
+    def __init__(self, source: object, fault: str, remedy: str) -> None:
+        super().__init__(source, fault, remedy)
+
+    def __str__(self) -> str:
+        source, fault, remedy = self.args
+        return f"{source}: {fault}; {remedy}"
+
+    def or_else(self, remedy: str) -> "DataError":
+        """Return the same error with another remedy beside its own."""
+        source, fault, own = self.args
+        return DataError(source, fault, f"{own}, or {remedy}")
+
+
+class DataWarning(UserWarning):
+    """Data that can be used, but perhaps not as they are meant."""
+
+
+@contextmanager
+def told_already() -> Iterator[None]:
+    """Give a context without `DataWarning`: for data of which training has told what there is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        yield
 
 
 class Split(NamedTuple):
@@ -33,6 +85,25 @@ class Split(NamedTuple):
 
     inputs: Array
     targets: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Inputs and targets as a file holds them, neither converted nor checked.
+
+    Parameters
+    ----------
+    name : str
+        The file, folder or name of the data, for errors.
+    splits : mapping of str to Split
+        "train", and what the source keeps apart from it: "test", "validation".
+    pixel_scale : float
+        The value of one unit of a pixel, a power of two.
+    """
+
+    name: str
+    splits: Mapping[str, Split]
+    pixel_scale: float = PIXEL_SCALE
 
 
 @dataclass(frozen=True, eq=False)

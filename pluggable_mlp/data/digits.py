@@ -4,9 +4,9 @@ from importlib.resources import as_file, files
 
 import numpy as np
 
-from pluggable_mlp.data.csv_text import read_csv_table
-from pluggable_mlp.data.dataset import Split
-from pluggable_mlp.data.source import TEST_PERIOD, Source
+from pluggable_mlp.data.dataset import Source, Split
+from pluggable_mlp.data.preprocessing import TEST_PERIOD
+from pluggable_mlp.data.tables import read_csv_table
 
 __all__ = ["load_digits"]
 

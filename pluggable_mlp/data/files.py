@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.dataset import DataError
 
 __all__ = ["GET_A_NEW_COPY", "BoundedFile", "decompressed_limit", "open_bounded"]
 

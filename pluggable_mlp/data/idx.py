@@ -3,7 +3,7 @@
 A file is 0, 0, the type of its entries (8: unsigned byte), the number of axes, each axis's
 length as a big-endian 32-bit integer, and the entries in C order
 (LeCun, Cortes, Burges, http://yann.lecun.com/exdb/mnist).  Only unsigned bytes are read.
-Where published files are found and what their hashes are belongs in `named.py`.
+Where published files are found and what their hashes are belongs in `mnist.py`.
 """
 
 import hashlib
@@ -14,10 +14,8 @@ import struct
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import Split
-from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.dataset import DataError, Source, Split
 from pluggable_mlp.data.files import GET_A_NEW_COPY, open_bounded
-from pluggable_mlp.data.source import Source
 
 __all__ = ["FILE_NAMES", "find_idx", "idx_sha256", "idx_source", "read_idx", "read_idx_folder"]
 

@@ -1,20 +1,18 @@
-"""`load_source` and `load_dataset`: from what a user writes to the reader that it asks for."""
+"""From what a user writes, a name or a path, to the reader that it asks for."""
 
 import os
 from collections.abc import Callable
 
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.classic_pickle import read_classic_pickle
-from pluggable_mlp.data.conversion import Task, build_dataset
-from pluggable_mlp.data.csv_text import read_csv
-from pluggable_mlp.data.dataset import Dataset
+from pluggable_mlp.data.dataset import DataError, Dataset, Source
 from pluggable_mlp.data.digits import load_digits
-from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.idx import read_idx_folder
-from pluggable_mlp.data.named import PUBLISHED, load_named
-from pluggable_mlp.data.npz import read_npz
-from pluggable_mlp.data.source import Source
+from pluggable_mlp.data.idx import read_idx, read_idx_folder
+from pluggable_mlp.data.mnist import PUBLISHED, load_named
+from pluggable_mlp.data.preprocessing import Task, build_dataset
+from pluggable_mlp.data.tables import read_csv, read_csv_table, read_npy, read_npz, read_npz_arrays
 
-__all__ = ["load_dataset", "load_source"]
+__all__ = ["load_dataset", "load_inputs", "load_source"]
 
 READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
     (".pkl", ".pkl.gz"): read_classic_pickle,
@@ -72,3 +70,33 @@ def load_source(spec: str | os.PathLike[str]) -> Source:
         f"give digits, {', '.join(PUBLISHED)}, a folder of IDX files, or a path that ends in "
         + ", ".join(suffix for suffixes in READERS for suffix in suffixes),
     )
+
+
+def load_inputs(path: str | os.PathLike[str]) -> Array:
+    """Read examples without labels, as their file holds them.
+
+    Parameters
+    ----------
+    path : str or path
+        `*.npy`, `*.npz` with `X`, `*.csv` or `*.csv.gz` of features only, or else a file of IDX
+        images, plain or gzipped.
+
+    Returns
+    -------
+    array (n, ...)
+        What it means to a network is said by `Schema.inputs`.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read; names the file and the fault.
+    """
+    name = os.fspath(path)
+    lower = name.lower()
+    if lower.endswith(".npy"):
+        return read_npy(name)
+    if lower.endswith(".npz"):
+        return read_npz_arrays(name, ["X"])["X"]
+    if lower.endswith((".csv", ".csv.gz")):
+        return read_csv_table(name)
+    return read_idx(name)

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.conversion import as_bytes, as_inputs
-from pluggable_mlp.data.dataset import Dataset
-from pluggable_mlp.data.errors import DataError, DataWarning
-from pluggable_mlp.data.labels import LARGEST_EXACT, class_indices
+from pluggable_mlp.data.dataset import DataError, Dataset, DataWarning
+from pluggable_mlp.data.preprocessing import LARGEST_EXACT, as_bytes, as_inputs, class_indices
 
 __all__ = ["Schema"]
 

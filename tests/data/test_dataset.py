@@ -1,4 +1,4 @@
-"""The rules of a data set, and its hash."""
+"""The rules of a data set, its hash, and the error that names what breaks a rule."""
 
 import hashlib
 import pickle
@@ -227,3 +227,9 @@ def test_hash_tells_scales_apart(dataset):
     splits = {"train": Split(PIXELS, CLASSES), "test": Split(PIXELS[:1], TEST.targets)}
     hashes = {replace(dataset, splits=splits, scale=scale).sha256() for scale in (1 / 256, 1 / 16)}
     assert len(hashes) == 2
+
+
+def test_the_message_names_source_fault_and_remedy():
+    error = DataError("x.csv", "is empty", "fill it")
+    assert isinstance(error, ValueError)
+    assert str(error) == "x.csv: is empty; fill it"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.data.conversion import build_dataset
 from pluggable_mlp.data.digits import load_digits
+from pluggable_mlp.data.preprocessing import build_dataset
 
 
 def test_they_are_well_formed(check_rules):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError
-from pluggable_mlp.data.conversion import build_dataset
 from pluggable_mlp.data.idx import FILE_NAMES, find_idx, idx_sha256, read_idx, read_idx_folder
+from pluggable_mlp.data.preprocessing import build_dataset
 
 IMAGES = b"\0\0\x08\x03" + b"\0\0\0\x04\0\0\0\x02\0\0\0\x03" + bytes(range(200, 224))
 LABELS = b"\0\0\x08\x01" + b"\0\0\0\x04" + b"\2\0\1\2"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
-from pluggable_mlp.data.conversion import build_dataset
+from pluggable_mlp.data.dataset import Source
+from pluggable_mlp.data.preprocessing import build_dataset
 from pluggable_mlp.data.schema import Schema
-from pluggable_mlp.data.source import Source
 
 PIXELS = Schema(features=2, scale=1 / 16, input_range=(0.0, 1.0), class_labels=(0, 1))
 NUMBERS = Schema(features=2, scale=None, input_range=(-2.0, 3.0), class_labels=(-1, 1, 5))

@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, named
-from pluggable_mlp.data.conversion import build_dataset
-from pluggable_mlp.data.download import Published
+from pluggable_mlp.data import DataError, mnist
 from pluggable_mlp.data.idx import FILE_NAMES, idx_sha256
+from pluggable_mlp.data.mnist import Published
+from pluggable_mlp.data.preprocessing import build_dataset
 
 GENERATOR = np.random.default_rng(0)
 ARRAYS = {
@@ -21,7 +21,6 @@ ARRAYS = {
     "test_inputs": GENERATOR.integers(0, 256, (2, 28, 28), dtype=np.uint8),
     "test_labels": np.array([1, 2], dtype=np.uint8),
 }
-DOWNLOADED = []
 
 
 def idx(array):
@@ -54,14 +53,14 @@ def world(monkeypatch, tmp_path):
         gzip_sha256={},
         sha256={field: hashlib.sha256(idx(a)).hexdigest() for field, a in ARRAYS.items()},
     )
-    for name in named.PUBLISHED:
-        monkeypatch.setitem(named.PUBLISHED, name, published)
+    for name in mnist.PUBLISHED:
+        monkeypatch.setitem(mnist.PUBLISHED, name, published)
 
     def refuse(name, folder, _published):
-        raise DataError(name, f"would be downloaded to {folder}", "see test_download.py")
+        raise DataError(name, f"would be downloaded to {folder}", "see test_mnist_downloads.py")
 
-    monkeypatch.setattr(named, "download", refuse)
-    monkeypatch.setattr(named, "cache_folder", lambda: str(tmp_path / "cache"))
+    monkeypatch.setattr(mnist, "download", refuse)
+    monkeypatch.setattr(mnist, "cache_folder", lambda: str(tmp_path / "cache"))
     monkeypatch.delenv("PLUGGABLE_MLP_DATA", raising=False)
     return tmp_path
 
@@ -83,13 +82,13 @@ def test_idx_files_are_found_in_the_folders_of_the_variable(world, monkeypatch, 
     put_idx(world / "full" / name, suffix)
     places = [world / "absent", world / "empty", world / "full"]
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", os.pathsep.join(["", *map(str, places), ""]))
-    check_is_all_of_it(build_dataset(named.load_named(name)), name)
+    check_is_all_of_it(build_dataset(mnist.load_named(name)), name)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_idx_files_are_found_in_the_cache(world, name):
     put_idx(world / "cache" / name)
-    check_is_all_of_it(build_dataset(named.load_named(name)), name)
+    check_is_all_of_it(build_dataset(mnist.load_named(name)), name)
 
 
 def test_the_folders_of_the_variable_come_before_the_cache(world, monkeypatch):
@@ -98,24 +97,24 @@ def test_the_folders_of_the_variable_come_before_the_cache(world, monkeypatch):
     put_idx(world / "second" / "mnist", train_inputs=255 - ARRAYS["train_inputs"])
     places = os.pathsep.join([str(world / "first"), str(world / "second")])
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", places)
-    check_is_all_of_it(build_dataset(named.load_named("mnist")), "mnist")
+    check_is_all_of_it(build_dataset(mnist.load_named("mnist")), "mnist")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_mnist_is_the_same_from_the_classic_pickle(world, monkeypatch, dtype):
     put_classic(world / "data", dtype)
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
-    classic = build_dataset(named.load_named("mnist"))
+    classic = build_dataset(mnist.load_named("mnist"))
     check_is_all_of_it(classic, "mnist")
     put_idx(world / "data" / "mnist")
-    assert build_dataset(named.load_named("mnist")).sha256() == classic.sha256()
+    assert build_dataset(mnist.load_named("mnist")).sha256() == classic.sha256()
 
 
 def test_the_classic_pickle_is_not_fashion_mnist(world, monkeypatch):
     put_classic(world / "data")
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
     with pytest.raises(DataError, match="would be downloaded"):
-        build_dataset(named.load_named("fashion-mnist"))
+        build_dataset(mnist.load_named("fashion-mnist"))
 
 
 OTHER = {
@@ -131,7 +130,7 @@ def test_idx_files_that_are_not_the_published_ones_are_refused(world, monkeypatc
     put_idx(world / "data" / "mnist", **{field: OTHER[field]})
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
     with pytest.raises(DataError, match="SHA-256") as caught:
-        build_dataset(named.load_named("mnist"))
+        build_dataset(mnist.load_named("mnist"))
     assert str(world / "data" / "mnist" / FILE_NAMES[field]) in str(caught.value)
 
 
@@ -141,7 +140,7 @@ def test_a_classic_pickle_that_is_not_the_published_one_is_refused(world, monkey
     put_classic(world / "data", **{field: other[field]})
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
     with pytest.raises(DataError, match=rf"mnist\.pkl\.gz: the {field.replace('_', ' ')} have SHA"):
-        build_dataset(named.load_named("mnist"))
+        build_dataset(mnist.load_named("mnist"))
 
 
 @pytest.mark.parametrize("images", [np.zeros((6, 10)), ARRAYS["train_inputs"] / 255])
@@ -150,7 +149,7 @@ def test_a_classic_pickle_of_other_images_is_refused(world, monkeypatch, images)
     (world / "mnist.pkl.gz").write_bytes(pickle.dumps(((x, y), (x, y), (x, y)), 4))
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world))
     with pytest.raises(DataError, match="does not hold MNIST's images"):
-        build_dataset(named.load_named("mnist"))
+        build_dataset(mnist.load_named("mnist"))
 
 
 def test_what_is_nowhere_complete_is_downloaded_to_the_cache(world, monkeypatch):
@@ -158,14 +157,14 @@ def test_what_is_nowhere_complete_is_downloaded_to_the_cache(world, monkeypatch)
     (world / "data" / "mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
     with pytest.raises(DataError, match="would be downloaded") as caught:
-        build_dataset(named.load_named("mnist"))
+        build_dataset(mnist.load_named("mnist"))
     assert str(world / "cache" / "mnist") in str(caught.value)
 
     def fake(_name, folder, _published):
         put_idx(world / os.path.relpath(folder, world))
 
-    monkeypatch.setattr(named, "download", fake)
-    check_is_all_of_it(build_dataset(named.load_named("mnist")), "mnist")
+    monkeypatch.setattr(mnist, "download", fake)
+    check_is_all_of_it(build_dataset(mnist.load_named("mnist")), "mnist")
 
 
 @pytest.mark.parametrize(
@@ -184,16 +183,16 @@ def test_the_cache_folder_is_where_pooch_would_have_it(monkeypatch, platform, va
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     if variable:
         monkeypatch.setenv(variable, "here")
-    assert named.cache_folder() == expected
+    assert mnist.cache_folder() == expected
 
 
 def test_mnist_and_fashion_mnist_are_the_published_ones(real_data, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(real_data))
     for name, first_labels in (("mnist", [5, 0, 4, 1, 9]), ("fashion-mnist", [9, 0, 0, 3, 0])):
-        dataset = build_dataset(named.load_named(name))
+        dataset = build_dataset(mnist.load_named(name))
         assert dataset.train.inputs.shape == (60_000, 784)
         assert dataset.test.inputs.shape == (10_000, 784)
         assert dataset.train.targets[:5].tolist() == first_labels
         images = dataset.train.inputs.reshape(-1, 28, 28)
-        assert idx_sha256(images) == named.PUBLISHED[name].sha256["train_inputs"]
+        assert idx_sha256(images) == mnist.PUBLISHED[name].sha256["train_inputs"]

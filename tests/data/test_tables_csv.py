@@ -1,4 +1,4 @@
-"""Comma-separated text: as it is read, and what is told of its faults."""
+"""Comma-separated text: what is read, which lines are headers, what is told of its faults."""
 
 import gzip
 
@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError
-from pluggable_mlp.data.conversion import build_dataset
-from pluggable_mlp.data.csv_text import read_csv
+from pluggable_mlp.data.preprocessing import build_dataset
+from pluggable_mlp.data.tables import read_csv, read_csv_table
 
 examples = settings(max_examples=200)
 X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5
@@ -136,3 +136,100 @@ def test_a_changed_csv_is_a_fault_or_valid_data(read, data_or_fault, changes):
     for place, change in changes:
         data[place % len(data)] ^= change
     data_or_fault(lambda: build_dataset(read(bytes(data))), "table.csv")
+
+
+FLOWERS = ["5.1,3.5,1.4,0.2,0", "4.9,3.0,1.4,0.2,1", "4.7,3.2,1.3,0.2,0"]
+VALUES = [[float(number) for number in row.split(",")] for row in FLOWERS]
+
+
+@pytest.fixture
+def table(tmp_path):
+    def read(*lines):
+        path = tmp_path / "table.csv"
+        path.write_text("\n".join(lines) + "\n")
+        return read_csv_table(str(path)).tolist()
+
+    return read
+
+
+NAMING = {
+    "pandas": "0,1,2,3,4",
+    "pandas, the class named": "0,1,2,3,class",
+    "pandas, the class first": "class,0,1,2,3",
+    "counted from 1": "class,1,2,3,4",
+    "names": "a,b,c,d,class",
+    "names with blanks": " a , b , c , d , class ",
+    "quoted": '"0","1","2","3","4"',
+    "a name of two lines": 'a,"b\n(cm)",c,d,class',
+    "a name with digits": "a,b,c,d5,e 6",
+}
+
+
+@pytest.mark.parametrize("header", NAMING.values(), ids=NAMING)
+def test_a_header_is_left_out(table, header):
+    assert table(header, *FLOWERS) == VALUES
+    assert table("", header, "", *FLOWERS) == VALUES
+
+
+EXAMPLES = [
+    "0,1,2,3,0",
+    "0,2,1,3,4",
+    "0.0,1.0,2.0,3.0,4.0",
+    "2,3,4,5,6",
+    "0,0,0,0,0",
+    "5,5.1,6,7,0",
+]
+
+
+@pytest.mark.parametrize("first", EXAMPLES)
+def test_an_example_is_kept(table, first):
+    assert table(first, *FLOWERS) == [
+        [float(number) for number in first.split(",")],
+        *VALUES,
+    ]
+
+
+@pytest.mark.parametrize("first", ["0,1,2,3,4", "1,2,3,4,5", "5,5.1,5.2,6,0"])
+def test_a_line_that_occurs_again_is_an_example(table, first):
+    row = [float(number) for number in first.split(",")]
+    assert table(first, *FLOWERS, first) == [row, *VALUES, row]
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["1,2,3,4,5", "0,0.1,0.2,0.3,5", "7,0,0.1,0.2,0.3"],
+    ids=["counted from 1", "pandas' names of zeros", "and of some"],
+)
+def test_what_may_be_either_is_asked(table, first):
+    with pytest.raises(DataError, match=f"table.csv: line 2, {first}, may name the columns or"):
+        table("", first, *FLOWERS)
+    assert table("a,b,c,d,e", first, *FLOWERS) == [
+        [float(n) for n in first.split(",")],
+        *VALUES,
+    ]
+
+
+def test_three_column_numbers_are_none(table):
+    assert table("0,1,2", "5.1,3.5,0", "4.9,3.0,1") == [[5.1, 3.5, 0.0], [4.9, 3.0, 1.0]]
+
+
+@pytest.mark.parametrize("first", ["0", "0,1"])
+def test_one_or_two_column_numbers_may_be_chance(table, first):
+    rows = ["0.5,1", "1.5,0"] if "," in first else ["0.5", "1.5"]
+    with pytest.raises(DataError, match=f"line 1, {first}, may name the columns or be an example"):
+        table(first, *rows)
+    assert table(first, *rows, first)[0] == [float(number) for number in first.split(",")]
+
+
+@pytest.mark.parametrize("header", [",0,1,2,3", ",a,b,c,class", "Unnamed: 0,a,b,c,class"])
+def test_an_index_is_no_feature(table, header):
+    with pytest.raises(DataError, match=r"column 1 has no name in line 1: it is pandas' index"):
+        table(header, *FLOWERS)
+
+
+def test_numbers_of_columns_shift_no_prediction(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["0,1,2,3,4", *FLOWERS]))
+    inputs, labels = read_csv(str(path)).splits["train"]
+    assert labels.tolist() == [0, 1, 0]
+    assert inputs.shape == (3, 4)

@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pluggable_mlp.data import DataError, download
-from pluggable_mlp.data.download import Published
+from pluggable_mlp.data import DataError, mnist
 from pluggable_mlp.data.idx import FILE_NAMES, read_idx_folder
+from pluggable_mlp.data.mnist import Published
 
 IMAGES = b"\0\0\x08\x03" + b"\0\0\0\x03\0\0\0\x01\0\0\0\x02" + b"abcdef"
 LABELS = b"\0\0\x08\x01" + b"\0\0\0\x03" + b"\0\1\0"
@@ -74,7 +74,7 @@ def closed(monkeypatch):
 
 def test_the_four_files_are_saved(server, tmp_path):
     folder = tmp_path / "cache" / "example"
-    download.download("example", str(folder), server.published)
+    mnist.download("example", str(folder), server.published)
     assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
     assert server.asked == [f"/{name}" for name in NAMES]
     assert read_idx_folder(str(folder)).splits["train"].inputs.reshape(3, 2).tolist() == [
@@ -86,7 +86,7 @@ def test_the_four_files_are_saved(server, tmp_path):
 
 def test_what_is_here_is_not_downloaded_again(server, tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(IMAGES)
-    download.download("example", str(tmp_path), server.published)
+    mnist.download("example", str(tmp_path), server.published)
     assert server.asked == [f"/{name}" for name in NAMES[1:]]
 
 
@@ -95,13 +95,13 @@ def test_the_next_mirror_is_tried(server, closed, tmp_path):
     spoilt = server.address + "spoilt/"
     server.files |= {f"/spoilt/{name}": b"<html>moved</html>" for name in NAMES}
     published = Published(mirrors=(closed, absent, spoilt, server.address), **HASHES)
-    download.download("example", str(tmp_path), published)
+    mnist.download("example", str(tmp_path), published)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
 
 
 def failure(folder, published):
     with pytest.raises(DataError) as caught:
-        download.download("example", str(folder), published)
+        mnist.download("example", str(folder), published)
     message = str(caught.value)
     # Whatever the fault, the message says what to put where.
     assert message.startswith("example: ")
@@ -130,11 +130,11 @@ def test_a_file_that_is_not_genuine_is_not_kept(server, tmp_path, data, fault):
 
 def test_the_limit_is_above_the_published_files_and_below_a_nuisance():
     largest = 26_421_880  # bytes: Fashion-MNIST's training images, gzipped
-    assert largest < download.LARGEST_DOWNLOAD < 4 * largest
+    assert largest < mnist.LARGEST_DOWNLOAD < 4 * largest
 
 
 def test_a_server_that_sends_too_much_is_cut_off(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "LARGEST_DOWNLOAD", 1000)
+    monkeypatch.setattr(mnist, "LARGEST_DOWNLOAD", 1000)
     server.files[f"/{NAMES[0]}"] = bytes(100_000)
     assert "sends more than 1000 bytes" in failure(tmp_path, server.published)
     assert list(tmp_path.iterdir()) == []

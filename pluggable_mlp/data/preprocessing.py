@@ -1,10 +1,10 @@
 """From the arrays that a file holds to numbers for a network.
 
-What can be said of raw arrays whatever their file belongs here, of labels in `labels.py`; the
-rules that a `Dataset` keeps belong in `dataset.py`, what a saved run asks of later files in
-`schema.py`.
+What can be said of raw inputs and targets whatever their file belongs here; the rules that a
+`Dataset` keeps belong in `dataset.py`, what a saved run asks of later files in `schema.py`.
 
-Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
+Shapes: n examples, inputs (n, ...) before and (n, features) after, labels (n,), other targets
+(n,) or (n, outputs).
 """
 
 import warnings
@@ -13,12 +13,28 @@ from typing import Literal, get_args
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import Dataset, Split, check_finite
-from pluggable_mlp.data.errors import DataError, DataWarning
-from pluggable_mlp.data.labels import LARGEST_EXACT, as_labels, class_indices, classes_of
-from pluggable_mlp.data.source import PIXEL_SCALE, Source, choose_test_examples
+from pluggable_mlp.data.dataset import (
+    PIXEL_SCALE,
+    DataError,
+    Dataset,
+    DataWarning,
+    Source,
+    Split,
+    check_finite,
+)
+from pluggable_mlp.randomness import permutation
 
-__all__ = ["Task", "as_bytes", "as_inputs", "build_dataset", "matched"]
+__all__ = [
+    "LARGEST_EXACT",
+    "TEST_PERIOD",
+    "Task",
+    "as_bytes",
+    "as_inputs",
+    "build_dataset",
+    "choose_test_examples",
+    "class_indices",
+    "matched",
+]
 
 Task = Literal["classification", "regression"]
 """Whether targets are labels of classes or numbers."""
@@ -28,6 +44,23 @@ EIGHT_BITS = 128
 
 BLOCK = 4096
 """So many rows are looked at together, which keeps temporary arrays small."""
+
+TEST_PERIOD = 7
+"""One example of so many is for testing, where a source has no test part of its own."""
+
+LARGEST_EXACT = 2**53
+"""Up to here every integer is a float64."""
+
+SURELY_CLASSES, FEWEST_OF_A_CLASS = 20, 5
+"""More different labels than these, with fewer examples of each on average, are measurements."""
+
+MANY_OF_A_CLASS = 20
+"""Where classes have so many examples on average, one of a single example may be no class."""
+
+REGRESSION = (
+    "to predict measurements, load them in Python with load_dataset(…, task='regression') and "
+    "train with a loss of regression"
+)
 
 
 def build_dataset(source: Source, seed: int = 0, task: Task = "classification") -> Dataset:
@@ -218,3 +251,116 @@ def _part(scale: float) -> str:
 
 def _tell(source: Source, doubt: str) -> None:
     warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=3)
+
+
+def choose_test_examples(name: str, classes: Array, seed: int) -> Array:
+    """Return which examples are for testing: one of seven, in the same share of every class.
+
+    The examples are shuffled by the seed, sorted by class, and every seventh of this order is
+    for testing.  A class of one example is left to training.  Only the raw words of a
+    counter-based generator and stable sorts are used: the same on every platform.
+
+    Parameters
+    ----------
+    name : str
+        Of the source, for errors.
+    classes : array of int64, shape (n,)
+        All the same where there are no classes.
+    seed : int
+
+    Returns
+    -------
+    array of bool, shape (n,)
+
+    Raises
+    ------
+    DataError
+        If there are too few examples.
+    """
+    _, places, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    order = permutation(seed, "split", 0, classes.shape[0])
+    order = order[sizes[places[order]] > 1]
+    if order.shape[0] < TEST_PERIOD:
+        fault = f"holds {classes.shape[0]} examples"
+        if order.shape[0] < classes.shape[0]:
+            fault += f", {order.shape[0]} of them in classes of two or more"
+        remedy = f"give at least {TEST_PERIOD} of these: one of {TEST_PERIOD} is kept for testing"
+        raise DataError(name, fault, remedy)
+    order = order[np.argsort(places[order], kind="stable")]
+    chosen = np.zeros(classes.shape, dtype=np.bool_)
+    chosen[order[TEST_PERIOD - 1 :: TEST_PERIOD]] = True
+    return chosen
+
+
+def as_labels(name: str, part: str, values: Array) -> Array:
+    """Convert class labels (n,) or (n, 1), integers, booleans or whole floats, to int64 (n,).
+
+    Raises
+    ------
+    DataError
+        If they are none of these.
+    """
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iufb":
+        fault = f"the {part} labels have shape {values.shape} and dtype {values.dtype}"
+        remedy = "give one whole number for each example; for one-hot rows, y.argmax(axis=1)"
+        raise DataError(name, fault, remedy)
+    if values.dtype.kind == "f":
+        bad = values[~(values == np.rint(values)) | np.isinf(values)]
+        if bad.size:
+            remedy = f"classes are whole numbers; {REGRESSION}"
+            raise DataError(name, f"the {part} label {bad[0]} is not a whole number", remedy)
+    smallest, largest = int(values.min()), int(values.max())
+    if max(-smallest, largest) > LARGEST_EXACT:
+        fault = f"the {part} labels go from {smallest} to {largest}"
+        raise DataError(name, fault, "give labels of at most 2**53")
+    return values.astype(np.int64)
+
+
+def class_indices(name: str, part: str, labels: Array, class_labels: tuple[int, ...]) -> Array:
+    """Return the place of each label (n,) among the increasing class labels, int64 (n,).
+
+    Raises
+    ------
+    DataError
+        If one is not among them.
+    """
+    known = np.asarray(class_labels, dtype=np.int64)
+    places = np.minimum(np.searchsorted(known, labels), known.size - 1)
+    unknown = labels[known[places] != labels]
+    if unknown.size:
+        listed = ", ".join(map(str, class_labels[:20])) + (", …" if known.size > 20 else "")
+        fault = f"a {part} label is {unknown[0]}, which training never saw (it saw {listed})"
+        raise DataError(name, fault, "leave such examples out, or train on some of them")
+    return places.astype(np.int64, copy=False)
+
+
+def classes_of(name: str, labels: Array) -> tuple[int, ...]:
+    """Return the labels that occur in training (n,), increasing.
+
+    A warning tells of labels that occur once among many: a single damaged one makes a class.
+
+    Raises
+    ------
+    DataError
+        If they are one class alone, or evidently measurements.
+    """
+    occurring, counts = np.unique(labels, return_counts=True)
+    if occurring.size < 2:
+        fault = f"all training labels are {occurring[0]}"
+        remedy = (
+            "a classifier needs examples of two classes or more; labels are y, or the last column"
+        )
+        raise DataError(name, fault, remedy)
+    if occurring.size > SURELY_CLASSES and labels.size < FEWEST_OF_A_CLASS * occurring.size:
+        fault = f"has {occurring.size} different labels for {labels.size} training examples"
+        remedy = f"these look like measurements: group them into classes; {REGRESSION}"
+        raise DataError(name, fault, remedy)
+    lone = occurring[counts == 1]
+    if lone.size and labels.size >= MANY_OF_A_CLASS * occurring.size:
+        listed = ", ".join(map(str, lone[:5])) + (", …" if lone.size > 5 else "")
+        doubt = f"of {labels.size} training examples a single one has the label {listed}"
+        remedy = "if it is damaged or no example, correct it or leave it out"
+        warnings.warn(f"{name}: {doubt}; {remedy}", DataWarning, stacklevel=3)
+    return tuple(occurring.tolist())
