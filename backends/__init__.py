@@ -3,8 +3,8 @@
 Each backend stands in its own module, which is imported only when that backend is asked for;
 nothing here imports an array library.  Packages of others add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
-offers what `Backend` lists and, if it likes, what `PieceRunner`, `Compiler`, `ProcessChecker` and
-`MemoryReporter` do.
+offers what `Backend` lists and, if it likes, what `PieceRunner`, `Compiler` and `MemoryReporter`
+do.
 """
 
 import os
@@ -18,14 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.names import choose
 
-from .contract import (
-    Backend,
-    BackendUnavailable,
-    Compiler,
-    MemoryReporter,
-    PieceRunner,
-    ProcessChecker,
-)
+from .contract import Backend, BackendUnavailable, Compiler, MemoryReporter, PieceRunner
 from .memory import with_free_memory
 
 if TYPE_CHECKING:
@@ -38,7 +31,6 @@ __all__ = [
     "Compiler",
     "MemoryReporter",
     "PieceRunner",
-    "ProcessChecker",
     "available_backends",
     "get_backend",
     "out_of_memory",

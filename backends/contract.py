@@ -16,7 +16,6 @@ __all__ = [
     "Compiler",
     "MemoryReporter",
     "PieceRunner",
-    "ProcessChecker",
 ]
 
 Item = TypeVar("Item")
@@ -167,24 +166,6 @@ class PieceRunner(Protocol):
 
     def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items], where no call depends on another."""
-
-
-@runtime_checkable
-class ProcessChecker(Protocol):
-    """What a backend may offer beyond `Backend`: a look at its library's settings.
-
-    For libraries with settings of the whole process that change results, which other code of the
-    process may have changed since the backend was made.
-    """
-
-    def check_process(self) -> None:
-        """Raise where a setting forbids right results; asked before each run and measurement.
-
-        Raises
-        ------
-        BackendUnavailable
-            Naming the setting, its value and how to set it.
-        """
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from .transfer import ArrayLibrary
 
 __all__ = ["JaxBackend"]
 
-offer(jnp, erf=special.erf)
+offer(jnp, erf=special.erf, check_process=require_settings)
 
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # XLA's code
 _INSTALL = "install JAX for your device (https://docs.jax.dev/en/latest/installation.html)"
@@ -38,7 +38,7 @@ class JaxBackend(ArrayLibrary):
       otherwise round the entries of float32 products to TF32 on NVIDIA GPUs since Ampere, and
       to bfloat16 on TPUs.  On the processor it changes nothing.
 
-    Other settings that change results, or let none be computed, are refused (`check_process`).
+    Other settings that change results, or let none be computed, are refused (`jax_settings.py`).
     """
 
     name = "jax"
@@ -48,7 +48,7 @@ class JaxBackend(ArrayLibrary):
         jax.config.update("jax_enable_x64", True)
         if jax.config.jax_default_matmul_precision is None:
             jax.config.update("jax_default_matmul_precision", "highest")
-        self.check_process()
+        require_settings()
         platform, _, index = (device or "").partition(":")
         if not (index or "0").isdecimal():
             raise ValueError(f"device is {device!r}: expected a platform and a number, as 'gpu:0'")
@@ -78,10 +78,6 @@ class JaxBackend(ArrayLibrary):
     ) -> CompiledFunction:
         """See `Compiler.compile`: XLA makes one call of many, each of some microseconds."""
         return CompiledFunction(function, used_up)
-
-    def check_process(self) -> None:
-        """See `ProcessChecker.check_process`."""
-        require_settings(self.name)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""

@@ -33,20 +33,20 @@ _SETTINGS: tuple[tuple[str, Callable[[Any], bool], Any, str], ...] = (
 )
 
 
-def require_settings(backend: str) -> None:
+def require_settings() -> None:
     """Raise unless all settings fit, in this process and where this is called.
 
     Raises
     ------
     BackendUnavailable
-        In the name of `backend`: what is set, to what, and how to set it.
+        What is set, to what, and how to set it.
     """
     for name, fits, fitting, reason in _SETTINGS:
         setting = getattr(jax.config, name)
         value = getattr(setting, "value", setting)  # some are members of an Enum
         if not fits(value):
             raise BackendUnavailable(
-                backend,
+                "jax",
                 f"{name} is {value!r}, and {reason}",
                 f"set it by jax.config.update({name!r}, {fitting!r})",
             )

@@ -22,6 +22,7 @@ __all__ = [
     "device_of",
     "dtype_name",
     "has_values",
+    "library_of",
     "transpose",
 ]
 

@@ -1,9 +1,10 @@
-"""A library's own function, where its array API namespace composes one of many, or has none.
+"""What an array library has besides its namespace: functions of its own, a look at its settings.
 
 Each operation is a kernel on a GPU, which takes some microseconds to launch however little it does.
 array-api-compat composes `clip` and `sign` of CuPy of up to 26 kernels and waits for the device in
-between, and `take` of PyTorch of 4; the standard has no `erf`.  A backend says here what its
-library has for them.  The functions below call that, or else what every namespace has.
+between, and `take` of PyTorch of 4; the standard has no `erf`.  Some libraries have settings of the
+whole process that change results.  A backend says here what its library has for all these.  The
+functions below call that, or else what every namespace has.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = ["clip", "offer", "own", "sign", "take"]
+__all__ = ["check_process", "clip", "offer", "own", "sign", "take"]
 
 _offered: dict[tuple[Namespace, str], Callable[..., Any]] = {}
 
@@ -24,8 +25,9 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
     xp
         The array API namespace of the library's arrays.
     **functions
-        Some of `clip(x, low, high)`, `erf(x)`, `sign(x)` and `take(x, indices, axis=axis)`.  They
-        give what the functions of this file promise, `erf` within 8 units in the last place.
+        Some of `clip(x, low, high)`, `erf(x)`, `sign(x)`, `take(x, indices, axis=axis)` and
+        `check_process()`.  They give what the functions of this file promise, `erf` within 8
+        units in the last place.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
 
@@ -33,6 +35,20 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
 def own(xp: Namespace, name: str) -> Callable[..., Any] | None:
     """Return the library's own function of that name, or None."""
     return _offered.get((xp, name)) or getattr(xp, name, None)
+
+
+def check_process(xp: Namespace) -> None:
+    """Raise where a setting of the process forbids right results: asked before each computation.
+
+    Other code may have changed it since a backend or an array was made.
+
+    Raises
+    ------
+    BackendUnavailable
+        Naming the setting, its value and how to set it.
+    """
+    if check := _offered.get((xp, "check_process")):
+        check()
 
 
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:

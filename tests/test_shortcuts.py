@@ -1,13 +1,14 @@
 """What a library has for itself gives what every namespace gives, in one kernel."""
 
 import math
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend
-from pluggable_mlp.arithmetic import Native
-from pluggable_mlp.shortcuts import clip, own, sign, take
+from pluggable_mlp.arithmetic import ARITHMETICS, Native, get_arithmetic
+from pluggable_mlp.shortcuts import clip, offer, own, sign, take
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 
 POINTS = [-math.inf, -3.0, -0.5, -0.0, 0.0, 0.25, 2.0, math.inf, math.nan]
@@ -53,6 +54,17 @@ def test_cupy_has_them():
 
     for name, function in {"clip": cupy.clip, "sign": cupy.sign, "erf": special.erf}.items():
         assert own(xp, name) is function
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_a_process_is_checked_whenever_an_arithmetic_is_asked_for(arithmetic):
+    answers = []
+    xp = ModuleType("watched")
+    vars(xp).update(vars(get_backend("numpy").xp))
+    offer(xp, check_process=lambda: answers.append("checked"))
+    for count in (1, 2):
+        get_arithmetic(arithmetic, xp)
+        assert len(answers) == count
 
 
 def test_jax_has_an_error_function_of_its_own():

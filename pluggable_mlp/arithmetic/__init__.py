@@ -5,7 +5,6 @@ The formulas of the network, the losses and the optimizers are the same lines un
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from pluggable_mlp.arithmetic.contract import Arithmetic, ArithmeticUnavailable, Factor
@@ -14,6 +13,7 @@ from pluggable_mlp.arithmetic.reproducible import Reproducible
 from pluggable_mlp.arithmetic.running import RunAll, one_by_one
 from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.names import choose
+from pluggable_mlp.shortcuts import check_process
 
 __all__ = [
     "ARITHMETICS",
@@ -32,7 +32,6 @@ ARITHMETICS: dict[str, Callable[[Namespace, RunAll], Arithmetic]] = {
 }
 
 
-@lru_cache(maxsize=32)
 def get_arithmetic(name: str, xp: Namespace, run_all: RunAll = one_by_one) -> Arithmetic:
     """Return the arithmetic of that name, bound to an array API namespace.
 
@@ -49,20 +48,15 @@ def get_arithmetic(name: str, xp: Namespace, run_all: RunAll = one_by_one) -> Ar
     ------
     ValueError
         If there is no arithmetic of that name.
+    BackendUnavailable
+        If a setting of the library, for the whole process, forbids right results.
+    ArithmeticUnavailable
+        If the library has no float64, and the arithmetic asks for it.
     """
+    check_process(xp)
     return choose(ARITHMETICS, name, "arithmetic")(xp, run_all)
 
 
 def arithmetic_of(name: str, backend: Any) -> Arithmetic:
-    """Return the arithmetic of that name for a backend's arrays, on its threads if it has any.
-
-    Raises
-    ------
-    ValueError
-        If there is no arithmetic of that name.
-    BackendUnavailable
-        If a setting of the backend's library, for the whole process, forbids right results.
-    """
-    if hasattr(backend, "check_process"):
-        backend.check_process()
+    """Return `get_arithmetic` for a backend's arrays, on its threads if it has any."""
     return get_arithmetic(name, backend.xp, getattr(backend, "run_all", one_by_one))

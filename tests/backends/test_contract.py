@@ -13,7 +13,6 @@ from pluggable_mlp.backends import (
     Compiler,
     MemoryReporter,
     PieceRunner,
-    ProcessChecker,
 )
 
 MEMBERS = {member for member in vars(Backend) if not member.startswith("_")}
@@ -21,7 +20,6 @@ METHODS = sorted(MEMBERS - {"name", "device", "xp"})
 OPTIONAL = {
     "run_all": PieceRunner,
     "compile": Compiler,
-    "check_process": ProcessChecker,
     "out_of_memory": MemoryReporter,
 }
 MODULES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
@@ -36,7 +34,7 @@ def shape_of(method):
 def test_the_contract_is_this_and_no_more():
     members = "asarray device devices name synchronize to_numpy versions xp"
     assert sorted(MEMBERS) == members.split()
-    assert sorted(OPTIONAL) == ["check_process", "compile", "out_of_memory", "run_all"]
+    assert sorted(OPTIONAL) == ["compile", "out_of_memory", "run_all"]
 
 
 def test_backend_offers_exactly_the_contract(backend):

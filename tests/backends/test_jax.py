@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, train
+from pluggable_mlp import MLP, SGD, first_state, reproducible, train, training_step
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 
 jax = pytest.importorskip("jax")
@@ -70,11 +70,39 @@ def test_settings_that_change_results_are_refused(name, value, message, arithmet
     train(mlp, x, y, **settings)
 
 
-def test_a_dot_algorithm_of_one_block_of_code_is_refused_there():
-    backend = get_backend("jax")
-    with jax.default_matmul_precision("BF16_BF16_F32"), pytest.raises(BackendUnavailable):
-        backend.check_process()
-    backend.check_process()
+DOORS = {
+    "logits": lambda mlp, state, x, y: mlp.logits(state.parameters, x),
+    "predict": lambda mlp, state, x, y: mlp.predict(state.parameters, x),
+    "gradients": lambda mlp, state, x, y: mlp.loss_and_gradients(state.parameters, x, y),
+    "step": lambda mlp, state, x, y: training_step(mlp, SGD(), state, x, y),
+    "state": lambda mlp, state, x, y: first_state(mlp, SGD(), state.parameters),
+    "namespace": lambda mlp, state, x, y: reproducible(jax.numpy),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_what_takes_arrays_alone_refuses_them_too(door):
+    """A dot algorithm of one block of code is refused within it, by all that needs no backend."""
+    backend, mlp = get_backend("jax"), MLP([3, 2])
+    x, y = backend.asarray(np.zeros((2, 3), "float32")), backend.asarray([0, 1])
+    state = first_state(mlp, SGD(), mlp.initialize(seed=0, backend=backend))
+    with (
+        jax.default_matmul_precision("BF16_BF16_F32"),
+        pytest.raises(BackendUnavailable, match="'BF16_BF16_F32', and such an algorithm"),
+    ):
+        DOORS[door](mlp, state, x, y)
+    DOORS[door](mlp, state, x, y)
+
+
+def test_without_64_bits_the_reproducible_arithmetic_is_refused_where_no_backend_was_made():
+    code = "import jax.numpy as jnp; from pluggable_mlp import reproducible; reproducible(jnp)"
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "not available on jax: it makes float32 of float64 in this process" in done.stderr
+    assert "jax.config.update('jax_enable_x64', True)" in done.stderr
 
 
 @pytest.mark.parametrize("spec", ["jax:cpu", "jax:cpu:0"])

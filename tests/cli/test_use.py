@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import arithmetic as arithmetics
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.arithmetic import ARITHMETICS
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.run_folders import RunFolder
@@ -211,7 +211,6 @@ def test_a_run_is_used_in_its_own_arithmetic_and_dtype(
 ):
     """The loss and every probability, to the last bit, where there is no other arithmetic."""
     monkeypatch.setattr(arithmetics, "ARITHMETICS", {arithmetic: ARITHMETICS[arithmetic]})
-    get_arithmetic.cache_clear()
     settings = {"hidden": (20,), "epochs": 2, "activation": "tanh"}
     run = trained(tmp_path, **settings, arithmetic=arithmetic, dtype=dtype)
     assert_it_measures(command("evaluate", run), run, 256)

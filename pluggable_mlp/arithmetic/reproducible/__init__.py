@@ -10,6 +10,7 @@ each; here is what the formulas see of them.
 from functools import partial
 from typing import Any
 
+from pluggable_mlp.arithmetic.contract import ArithmeticUnavailable
 from pluggable_mlp.arithmetic.reproducible import products, sums
 from pluggable_mlp.arithmetic.reproducible.blocks import in_blocks
 from pluggable_mlp.arithmetic.reproducible.error_function import erf
@@ -30,7 +31,7 @@ from pluggable_mlp.arithmetic.reproducible.rounding import (
 from pluggable_mlp.arithmetic.reproducible.sigmoid import sigmoid, softplus
 from pluggable_mlp.arithmetic.reproducible.square_root import sqrt
 from pluggable_mlp.arithmetic.running import RunAll, one_by_one
-from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.arrays import Array, DType, Namespace, library_of
 
 __all__ = ["Reproducible"]
 
@@ -44,11 +45,24 @@ class Reproducible:
         An array API namespace with float64.
     run_all
         Who runs the tiles of a product.
+
+    Raises
+    ------
+    ArithmeticUnavailable
+        If there is no float64.
     """
 
     name = "reproducible"
 
     def __init__(self, xp: Namespace, run_all: RunAll = one_by_one) -> None:
+        if xp.result_type(xp.float64) != xp.float64:
+            raise ArithmeticUnavailable(
+                self.name,
+                library_of(xp),
+                "it makes float32 of float64 in this process",
+                "have it keep 64 bits, as JAX does after "
+                "jax.config.update('jax_enable_x64', True), or use the arithmetic 'native'",
+            )
         self.xp = xp
         self.matmul = partial(products.matmul, xp, run_all=run_all)
         self.affine = partial(products.affine, xp, run_all=run_all)

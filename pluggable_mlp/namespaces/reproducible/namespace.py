@@ -16,6 +16,7 @@ from pluggable_mlp.arrays import library_of
 from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
 from pluggable_mlp.namespaces.reproducible.operands import as_scalar, on_lattice, pair
+from pluggable_mlp.shortcuts import check_process
 
 __all__ = ["ReproducibleNamespace", "reproducible"]
 
@@ -208,7 +209,6 @@ def _flat(arguments: Any) -> list[Any]:
     return found
 
 
-@lru_cache(maxsize=32)
 def reproducible(xp: Any, run_all: RunAll = one_by_one) -> ReproducibleNamespace:
     """Return the reproducible namespace over an array library.
 
@@ -224,6 +224,11 @@ def reproducible(xp: Any, run_all: RunAll = one_by_one) -> ReproducibleNamespace
     ReproducibleNamespace
         The same object whenever it is asked for with the same arguments.
 
+    Raises
+    ------
+    ArithmeticUnavailable, BackendUnavailable
+        If the library has no float64, or a setting of its process forbids right results.
+
     Examples
     --------
     >>> import array_api_compat.numpy as np
@@ -233,4 +238,10 @@ def reproducible(xp: Any, run_all: RunAll = one_by_one) -> ReproducibleNamespace
     >>> to_native(x @ x / xp.sum(x)).tolist()
     [[0.7000000000000001, 1.0], [1.5, 2.2]]
     """
+    check_process(xp)
+    return _made(xp, run_all)  # type: ignore[arg-type]  # a callable has a hash
+
+
+@lru_cache(maxsize=32)
+def _made(xp: Any, run_all: RunAll) -> ReproducibleNamespace:
     return ReproducibleNamespace(xp, run_all)
