@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pluggable_mlp.training import (
         SGD,
         DivergenceError,
+        PrecisionWarning,
         Training,
         TrainState,
         first_state,
@@ -26,6 +27,7 @@ __all__ = [
     "SGD",
     "BackendUnavailable",
     "DivergenceError",
+    "PrecisionWarning",
     "TrainState",
     "Training",
     "available_backends",

@@ -94,6 +94,13 @@ class Arithmetic(Protocol):
         Results of `multiply` are such terms already.
         """
 
+    def lost(self, x: Array, axis: int, *, beside_fixed_point: bool = False) -> Array | None:
+        """Return how many numbers of x (…, m, n), not 0, products take for 0: 0-d; None if none.
+
+        x is the left operand (axis -1: each row for itself) or the right one (-2: each column),
+        beside any array or, if so, beside what `fixed_point` made.
+        """
+
     def sum(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         """Return the sum along one axis, or over all elements."""
 

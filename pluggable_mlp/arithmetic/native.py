@@ -71,6 +71,9 @@ class Native:
         """Return x: a factor is an array here."""
         return x
 
+    def lost(self, x: Array, axis: int, *, beside_fixed_point: bool = False) -> None:
+        """Return None: the library's products lose no number."""
+
     def sum(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         """Return the sum along one axis, or over all elements."""
         if not keepdims and axis in _ONLY_ELEMENT and x.shape[axis] == 1:

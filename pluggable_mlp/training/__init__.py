@@ -1,6 +1,7 @@
 """Training: optimizers, the loop over epochs and batches, metrics, saved parameters."""
 
 from pluggable_mlp.training.loop import DivergenceError
+from pluggable_mlp.training.lost_numbers import PrecisionWarning
 from pluggable_mlp.training.optimizers import OPTIMIZERS, SGD, Optimizer, make_optimizer
 from pluggable_mlp.training.own_loop import TrainState, first_state, training_step
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
@@ -12,6 +13,7 @@ __all__ = [
     "SGD",
     "DivergenceError",
     "Optimizer",
+    "PrecisionWarning",
     "TrainState",
     "Training",
     "first_state",

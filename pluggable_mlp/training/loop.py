@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pluggable_mlp.arithmetic import Arithmetic, arithmetic_of
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.lost_numbers import LostNumbers
 from pluggable_mlp.training.metrics import (
     correct_labels,
     correct_predictions,
@@ -99,6 +100,11 @@ def training_epochs(
     ------
     DivergenceError
         In the place of an epoch whose loss or whose parameters are not finite.
+
+    Warns
+    -----
+    PrecisionWarning
+        Where products of the arithmetic take many numbers of the data or of the weights for 0.
     """
     bound = arithmetic_of(arithmetic, backend)
     check_optimizer(mlp, parameters, optimizer, examples, batch_size)
@@ -112,6 +118,7 @@ def training_epochs(
         batch_size=batch_size,
         seed=seed,
     )
+    lost = LostNumbers(bound, examples)
     stack = compiled(bound.xp.stack, backend, bound) or bound.xp.stack
     numbers = itertools.count()
     # A single batch of all examples needs no order.
@@ -129,7 +136,7 @@ def training_epochs(
         if shuffled and number < epochs:  # drawn here, while the device still computes
             order = _order(backend, seed, number + 1, len(examples))
         train_loss = record.mean()
-        _refuse_divergence(bound.xp, number, train_loss, model.parameters)
+        _look_at(number, train_loss, model.parameters, lost, backend)
         model = model._replace(state=optimizer.after_epoch(model.state, train_loss))
         backend.synchronize()
         seconds = time.perf_counter() - begin
@@ -137,24 +144,31 @@ def training_epochs(
         yield Epoch(number, trained, model.state, train_loss, seconds)
 
 
-def _refuse_divergence(xp: Namespace, epoch: int, loss: Loss, parameters: Parameters) -> None:
-    """Raise where an epoch's loss, or a parameter after it, is NaN or infinite: waits once.
+def _look_at(
+    epoch: int, loss: Loss, parameters: Parameters, lost: LostNumbers, backend: Any
+) -> None:
+    """Refuse divergence, and tell of lost numbers: waits for the device once.
 
     Raises
     ------
     DivergenceError
-        Naming the epoch and what is not finite.
+        Where an epoch's loss, or a parameter after it, is NaN or infinite: naming which.
     """
     if not is_finite(loss):
         raise DivergenceError(epoch, f"its loss is {loss}")
+    xp = backend.xp
     finite = {
         f"parameters[{index}][{name!r}]": xp.all(xp.isfinite(array))
         for index, layer in enumerate(parameters)
         for name, array in layer.items()
     }
-    if not bool(xp.all(xp.stack(list(finite.values())))):
-        name = next(name for name, flag in finite.items() if not bool(flag))
-        raise DivergenceError(epoch, f"{name} holds NaN or infinity after it")
+    counts = lost.counts(parameters)
+    flags = [xp.astype(flag, xp.int64) for flag in (*finite.values(), *counts.values())]
+    numbers = iter(backend.to_numpy(xp.stack(flags)).tolist())
+    for name in finite:
+        if not next(numbers):
+            raise DivergenceError(epoch, f"{name} holds NaN or infinity after it")
+    lost.tell(dict(zip(counts, numbers, strict=True)))
 
 
 def _named_as(first: Parameters, tree: Parameters) -> Parameters:

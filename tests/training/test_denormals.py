@@ -10,6 +10,8 @@ from pluggable_mlp.training.loop import DivergenceError, evaluate
 from pluggable_mlp.training.metrics import top_k_accuracy
 from pluggable_mlp.training.train import make_examples
 
+# Most data here are of two columns that products take for 0, and that is told.
+pytestmark = pytest.mark.filterwarnings("ignore::pluggable_mlp.PrecisionWarning")
 NUMPY = get_backend("numpy")
 SIZES, COUNT = [6, 5, 3], 24
 AGES = np.float32(0.9) ** np.arange(0, 1200, 50, dtype="float32")

@@ -217,7 +217,8 @@ def events(monkeypatch, spoil=None):
 
 
 # The losses are read at once, and the next epoch's order is there before the host waits for them.
-WAITS_AT_THE_END_ONLY = r"os{140}oRw+s{140}Rw+"
+# What the losses were is read at once, and then what is asked of the parameters.
+WAITS_AT_THE_END_ONLY = r"os{140}o(Rw+){2}s{140}(Rw+){2}"
 
 
 def test_nothing_waits_for_the_device_within_an_epoch(monkeypatch):

@@ -202,6 +202,7 @@ def test_two_devices_in_one_call_are_named():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.PrecisionWarning")  # told of W's small numbers
 def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
     """Some libraries take them for 0 whatever they are told; all others are kept, bit by bit."""
     smallest = np.finfo(dtype).smallest_normal

@@ -66,6 +66,7 @@ class Reproducible:
         self.xp = xp
         self.matmul = partial(products.matmul, xp, run_all=run_all)
         self.affine = partial(products.affine, xp, run_all=run_all)
+        self.lost = partial(products.lost, xp)
         self.sum = partial(sums.sum, xp)
         self.mean = partial(sums.mean, xp)
         self.exp = partial(in_blocks, exp, xp)

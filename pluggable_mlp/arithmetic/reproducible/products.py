@@ -53,7 +53,7 @@ from pluggable_mlp.arithmetic.reproducible.tiling import Ends, run_tiles
 from pluggable_mlp.arithmetic.running import RunAll, one_by_one
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = ["BLOCK", "affine", "matmul"]
+__all__ = ["BLOCK", "affine", "lost", "matmul"]
 
 BLOCK = 1024
 """Inner length of one exact product: width of left + width of right + log2(BLOCK) is 53."""
@@ -102,6 +102,20 @@ def matmul(xp: Namespace, a: Any, b: Any, run_all: RunAll = one_by_one) -> Array
 def affine(xp: Namespace, x: Any, W: Any, b: Array, run_all: RunAll = one_by_one) -> Array:
     """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out) or (out,)."""
     return _product(xp, run_all, x, W, _without_tiny_bits(xp, b, type_name(xp, x)))
+
+
+def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False) -> Array:
+    """Return how many numbers of an array x (…, m, n), not 0, are 0 in all of their slices: 0-d.
+
+    Short of those within a factor of 2 of the last grid.  For the arguments see `Arithmetic.lost`.
+    """
+    left = axis == -1
+    fixed = (False, beside_fixed_point) if left else (beside_fixed_point, False)
+    widths = WIDTHS[type_name(xp, x), *fixed][0 if left else 1]
+    half_of_last_grid = 2.0 ** -(sum(widths) + len(widths))  # as a part of the largest, at least
+    magnitudes = xp.abs(x)
+    smallest = xp.max(magnitudes, axis=axis, keepdims=True) * half_of_last_grid
+    return xp.sum(xp.astype((magnitudes > 0.0) & (magnitudes < smallest), xp.int64))
 
 
 def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None) -> Array:
