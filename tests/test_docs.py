@@ -195,7 +195,7 @@ def check_commands(text):
             for spec in (given.get("backends") or given.get("backend") or "numpy").split(","):
                 check_backend(spec)
             data = given.get("data") or "digits"
-            assert data in ("digits", *PUBLISHED) or Path(data).suffix, f"{data} is no data set"
+            assert data in ("digits", *PUBLISHED) or Path(data).suffix, f"{data} is not a data set"
             if name == "train":
                 settings = {key: given[key] for key in given if hasattr(Settings, key)}
                 Settings(**settings | {"hidden": widths(settings.get("hidden", "100"))})

@@ -113,7 +113,7 @@ def open_bounded(path: str) -> Iterator[BoundedFile]:
     Raises
     ------
     DataError
-        If it is no readable regular file, or, while it is read, not a whole gzip file.
+        If it is not a readable regular file, or, while it is read, not a whole gzip file.
     """
     if not os.path.isfile(path):  # a device or a pipe might never end
         raise DataError(path, "there is no such file", "check the path")

@@ -55,7 +55,7 @@ def read_idx(path: str) -> Array:
     with open_bounded(path) as file:
         magic = file.read(min(4, file.remaining))
         if len(magic) < 4 or magic[:2] != b"\0\0" or not 1 <= magic[3] <= 4:
-            fault = f"is no IDX file: it begins with {magic.hex(' ') or 'nothing'}"
+            fault = f"is not an IDX file: it begins with {magic.hex(' ') or 'nothing'}"
             raise DataError(path, fault, "an IDX file begins with 00 00 08 01 to 00 00 08 04")
         if magic[2] != UNSIGNED_BYTE:
             fault = f"holds entries of type {magic[2]:#04x}"

@@ -66,7 +66,7 @@ def load_source(spec: str | os.PathLike[str]) -> Source:
             return reader(path)
     raise DataError(
         repr(path),
-        "is no data set",
+        "is not a data set",
         f"give digits, {', '.join(PUBLISHED)}, a folder of IDX files, or a path that ends in "
         + ", ".join(suffix for suffixes in READERS for suffix in suffixes),
     )

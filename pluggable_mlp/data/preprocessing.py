@@ -147,7 +147,7 @@ def as_inputs(name: str, part: str, values: Array) -> Array:
     Raises
     ------
     DataError
-        If they are no such numbers, or not at least one example of one feature.
+        If they are not such numbers, or not at least one example of one feature.
     """
     if values.ndim < 2 or 0 in values.shape:
         fault = f"the {part} inputs have shape {values.shape}"
@@ -223,7 +223,7 @@ def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array],
             _tell(
                 source,
                 f"8-bit pixels are worth {_part(source.pixel_scale)} of their number, and here run "
-                f"to {train.max()} alone; if they are no pixels, or of fewer bits, save floats",
+                f"to {train.max()} alone; if they are not pixels, or of fewer bits, save floats",
             )
         # A split that holds no pixels stays, and `Dataset` refuses it.
         return inputs | {k: v for k, v in pixels.items() if v is not None}, source.pixel_scale
@@ -232,7 +232,7 @@ def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array],
         _tell(
             source,
             f"whole numbers from {low:g} to {high:g} are taken for 8-bit pixels, worth "
-            f"{_part(source.pixel_scale)} of their number; if they are none, standardise them "
+            f"{_part(source.pixel_scale)} of their number; if they are not, standardise them "
             "first",
         )
         return pixels, source.pixel_scale

@@ -26,7 +26,7 @@ MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "."))
 """What stands for a number that is missing, in lower case."""
 
 SURELY_COUNTED = 3
-"""So many column numbers 0, 1, 2, … are no coincidence."""
+"""So many column numbers 0, 1, 2, … are not a coincidence."""
 
 
 def read_csv(path: str) -> Source:
@@ -182,7 +182,7 @@ def has_header(path: str, line: int, fields: list[str], others: Iterable[list[st
     ):
         return False
     if unnamed and len(fields) > 1:
-        fault = f"column 1 has no name in line {line}: it is pandas' index, and no feature"
+        fault = f"column 1 has no name in line {line}: it is pandas' index, not a feature"
         raise DataError(path, fault, "write the table with to_csv(path, index=False)")
     return True
 
@@ -263,7 +263,7 @@ def read_npz_arrays(
         raise
     except Exception as error:  # zipfile and numpy.lib.format do not say what a bad file raises
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(path, f"is no readable .npz file: {reason}", remedy) from error
+        raise DataError(path, f"is not a readable .npz file: {reason}", remedy) from error
 
 
 def _read_members(path: str, archive: zipfile.ZipFile, names: list[str]) -> dict[str, Array]:
@@ -301,4 +301,4 @@ def read_npy(path: str) -> Array:
     except (ValueError, EOFError, OSError, SyntaxError) as error:
         reason = str(error).partition("\n")[0]
         remedy = "write it with numpy.save(path, X)"
-        raise DataError(path, f"is no readable .npy file: {reason}", remedy) from error
+        raise DataError(path, f"is not a readable .npy file: {reason}", remedy) from error

@@ -311,7 +311,7 @@ def test_wrong_inputs_are_refused(command, run, tmp_path):
     for name, word in (
         ("narrow.npy", "63 features"),
         ("nan.npy", "feature 0 of example 0 of the new inputs is nan"),
-        ("broken.npy", "no readable .npy"),
+        ("broken.npy", "not a readable .npy"),
         ("absent.npy", "no such file"),
     ):
         outcome = command("predict", run, tmp_path / name)

@@ -152,15 +152,15 @@ def test_every_format_is_the_array_that_it_holds(tmp_path, name):
 FAULTS = {
     "objects.npy": (
         written(np.save, np.asarray([[None] * 3]), allow_pickle=True),
-        "is no readable .npy file: ",
+        "is not a readable .npy file: ",
     ),
     "several.npy": (written(np.savez, X=TABLE), "it holds no single array of numbers"),
-    "short.npy": (written(np.save, TABLE)[:-1], "is no readable .npy file: "),
-    "header.npy": (b"\x93NUMPY", "is no readable .npy file: "),
-    "text.npy": (b"1,2,3\n", "is no readable .npy file: "),
+    "short.npy": (written(np.save, TABLE)[:-1], "is not a readable .npy file: "),
+    "header.npy": (b"\x93NUMPY", "is not a readable .npy file: "),
+    "text.npy": (b"1,2,3\n", "is not a readable .npy file: "),
     "y.npz": (written(np.savez, y=TABLE), "has no X; it has y"),
     "words.csv": (b"1,1,3\n1,2,three\n", "line 2, column 3 holds 'three'"),
-    "x.txt": (b"1,2,3\n", "is no IDX file: it begins with 31 2c 32 2c"),
+    "x.txt": (b"1,2,3\n", "is not an IDX file: it begins with 31 2c 32 2c"),
 }
 
 
@@ -185,7 +185,7 @@ def test_a_header_that_promises_more_than_the_file_holds_allocates_nothing(tmp_p
     path.write_bytes(honest.replace(b"(2, 3), }       ", b"(99999999, 3), }"))
 
     def read():
-        with pytest.raises(DataError, match="is no readable"):
+        with pytest.raises(DataError, match="is not a readable"):
             load_inputs(path)
 
     assert len(path.read_bytes()) == len(honest)
