@@ -125,5 +125,5 @@ def test_a_file_that_may_not_be_read_is_not_missing(tmp_path):
 def test_why_else_a_file_cannot_be_read(tmp_path):
     with pytest.raises(ValueError, match="absent is missing"):
         load_parameters(tmp_path / "absent", NUMPY, SHA256)
-    with pytest.raises(ValueError, match="cannot be read: Is a directory"):
+    with pytest.raises(ValueError, match="is not a file; expected a model that train"):
         load_parameters(tmp_path, NUMPY, SHA256)
