@@ -22,12 +22,12 @@ import array_api_compat.numpy as xp
 import mpmath as mp
 import numpy as np
 
-from pluggable_mlp.arithmetic.reproducible.error_function import erf
-from pluggable_mlp.arithmetic.reproducible.exponential import exp
-from pluggable_mlp.arithmetic.reproducible.hyperbolic import tanh
-from pluggable_mlp.arithmetic.reproducible.inverse import reciprocal, rsqrt
-from pluggable_mlp.arithmetic.reproducible.logarithm import log, log1p
-from pluggable_mlp.arithmetic.reproducible.sigmoid import sigmoid, softplus
+from pluggable_mlp.namespaces.reproducible.error_function import erf
+from pluggable_mlp.namespaces.reproducible.exponential import exp
+from pluggable_mlp.namespaces.reproducible.hyperbolic import tanh
+from pluggable_mlp.namespaces.reproducible.logarithm import log, log1p
+from pluggable_mlp.namespaces.reproducible.reciprocal import reciprocal, rsqrt
+from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus
 
 mp.mp.prec = 200
 RESULTS = Path(__file__).parent / "results"

@@ -78,8 +78,8 @@ def exactness(backend: Any, small: bool) -> tuple[bool, dict[str, Any]]:
 
     Shapes of 64 to 4096, each operand as it is and as a transpose, and stacks.
     """
-    from pluggable_mlp.arithmetic import ArithmeticUnavailable
-    from pluggable_mlp.arithmetic.reproducible.exactness import require_exact_products
+    from pluggable_mlp.namespaces import ArithmeticUnavailable
+    from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 
     wrong = []
     for widths in ((29, 14), (21, 22)):

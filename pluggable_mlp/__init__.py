@@ -13,14 +13,13 @@ if TYPE_CHECKING:
         SGD,
         DivergenceError,
         PrecisionWarning,
-        Training,
         TrainState,
         first_state,
         make_optimizer,
         make_schedule,
-        train,
         training_step,
     )
+    from pluggable_mlp.training.train import Training, train
 
 __all__ = [
     "MLP",

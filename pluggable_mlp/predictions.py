@@ -6,12 +6,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.arithmetic import arithmetic_of
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
 from pluggable_mlp.data.dataset import Source, told_already
 from pluggable_mlp.data.loading import load_inputs, load_source
 from pluggable_mlp.data.preprocessing import build_dataset, matched
+from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.runs import SavedRun
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.train import make_examples
@@ -109,11 +109,11 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
     settings, labels = run.settings, run.schema.class_labels
     inputs = run.schema.inputs(str(path), load_inputs(path), settings.dtype)
     scale = run.schema.scale_of(inputs) or 1.0
-    rounding = arithmetic_of(settings.arithmetic, backend)
-    dtype = getattr(backend.xp, settings.dtype)
+    xp = namespace_of(settings.arithmetic, backend)
+    dtype = getattr(xp, settings.dtype)
 
     def rows_of(part: Array) -> Iterator[list[Any]]:
-        x = rounding.flush(backend.asarray(part * scale), dtype)
+        x = unwrapped(xp.astype(xp.asarray(backend.asarray(part * scale)), dtype, copy=False))
         proba = run.mlp.predict_proba(run.parameters, x, arithmetic=settings.arithmetic)
         return ([labels[row.argmax()], *row.tolist()] for row in backend.to_numpy(proba))
 

@@ -8,9 +8,9 @@ import operator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from pluggable_mlp.arithmetic import ARITHMETICS
 from pluggable_mlp.backends.memory import refuse_beyond_memory
 from pluggable_mlp.names import choose, make
+from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.loop import training_epochs
 from pluggable_mlp.training.optimizers import make_optimizer
 from pluggable_mlp.training.schedules import make_schedule
+from pluggable_mlp.training.train import make_examples
 
 RECORDED = Path(__file__).with_suffix(".json")
 
@@ -85,12 +85,14 @@ def run(name: str, backend: Any) -> str:
             "learning_rate": make_schedule("cosine", 0.01, total_steps=STEPS, warmup=5)
         }
     mlp = MLP(sizes, **network)
-    xp = backend.xp
-    examples = Examples(
-        backend.asarray(inputs) if pixels else backend.asarray(inputs, dtype=dtype),
-        backend.asarray(labels),
-        getattr(xp, dtype),
-        1 / 256 if pixels else None,
+    examples = make_examples(
+        mlp,
+        inputs,
+        labels,
+        backend=backend,
+        dtype=dtype,
+        scale=1 / 256 if pixels else None,
+        arithmetic="reproducible",
     )
     full = optimizer == "lbfgs"  # takes all examples at once, in each of 20 epochs
     *_, epoch = training_epochs(

@@ -16,10 +16,12 @@ ROOT = Path(pluggable_mlp.__file__).parent
 BACKENDS = Path(pluggable_mlp.backends.__file__).parent
 ARRAY_LIBRARIES = {"numpy", "cupy", "torch", "jax", "array_api_strict", "scipy", "dask", "ndonnx"}
 WITHOUT_ARRAY_LIBRARY = (
-    "arithmetic",
+    "namespaces",
     "network",
     "training",
     "arrays.py",
+    "special.py",
+    "executor.py",
     "shortcuts.py",
     "names.py",
     "hyperparameters.py",

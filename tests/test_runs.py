@@ -7,8 +7,8 @@ from itertools import product
 
 import pytest
 
-from pluggable_mlp.arithmetic import ARITHMETICS
 from pluggable_mlp.backends import BackendUnavailable, get_backend
+from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend
-from pluggable_mlp.arithmetic import ARITHMETICS, Native, get_arithmetic
+from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
 from pluggable_mlp.shortcuts import clip, offer, own, sign, take
+from pluggable_mlp.special import erf
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 
 POINTS = [-math.inf, -3.0, -0.5, -0.0, 0.0, 0.25, 2.0, math.inf, math.nan]
@@ -32,7 +33,7 @@ def test_they_give_what_numpy_gives(backend, dtype):
     [
         lambda xp, x: clip(xp, x, -1.0, 1.0),
         sign,
-        lambda xp, x: Native(xp).erf(x),
+        erf,
         lambda xp, x: take(xp, x, xp.asarray([0])),
     ],
 )
@@ -63,13 +64,13 @@ def test_a_process_is_checked_whenever_an_arithmetic_is_asked_for(arithmetic):
     vars(xp).update(vars(get_backend("numpy").xp))
     offer(xp, check_process=lambda: answers.append("checked"))
     for count in (1, 2):
-        get_arithmetic(arithmetic, xp)
+        arithmetic_namespace(arithmetic, xp)
         assert len(answers) == count
 
 
 def test_jax_has_an_error_function_of_its_own():
     special = pytest.importorskip("jax.scipy.special")
-    assert Native(get_backend("jax:cpu").xp).erf is special.erf
+    assert own(get_backend("jax:cpu").xp, "erf") is special.erf
 
 
 def test_take_is_one_operation_of_pytorch():

@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.contenders import Contender
 from benchmarks.job import ADAM, SCALE, Work
 from pluggable_mlp import MLP, SGD, get_backend, train
-from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.training.loop import training_epochs
 from pluggable_mlp.training.optimizers import Adam
 from pluggable_mlp.training.train import make_examples
@@ -47,6 +47,7 @@ class Ours(Contender):
             backend=self._backend,
             dtype=job.dtype,
             scale=self._scale,
+            arithmetic=arithmetic,
         )
         self._test_inputs = self._backend.asarray(test_inputs)
         self._initial = [
@@ -84,8 +85,7 @@ class Ours(Contender):
         job = self.work.job
         result = train(
             self._mlp,
-            self._examples.inputs,
-            self._examples.labels,
+            *unwrapped((self._examples.inputs, self._examples.labels)),
             backend=self._backend,
             parameters=self._initial,
             optimizer=self._optimizer,
@@ -101,10 +101,10 @@ class Ours(Contender):
 
     def probabilities(self, batch: int) -> Any:
         xp, parts = self._backend.xp, []
-        native, dtype = get_arithmetic("native", xp), getattr(xp, self.work.job.dtype)
+        dtype = getattr(xp, self.work.job.dtype)
         for begin in range(0, self._test_inputs.shape[0], batch):
             x = self._test_inputs[begin : begin + batch, ...]
             if self._scale:
-                x = native.fixed_point(x, self._scale, dtype)
+                x = xp.astype(x, dtype) * self._scale
             parts.append(self._mlp.predict_proba(self._parameters, x, arithmetic=self._arithmetic))
         return self._backend.to_numpy(xp.concat(parts, axis=0))

@@ -12,8 +12,8 @@ def described(error: Exception) -> tuple[int, str]:
     2 for a wrong argument or input, or training that diverged; 3 for a backend that is not
     available, cannot keep to an arithmetic, is out of memory, or fails in an unforeseen way.
     """
-    from pluggable_mlp.arithmetic import ArithmeticUnavailable
     from pluggable_mlp.backends import BackendUnavailable, out_of_memory
+    from pluggable_mlp.namespaces import ArithmeticUnavailable
     from pluggable_mlp.run_folders import NotSavedError
     from pluggable_mlp.training import DivergenceError
 

@@ -7,18 +7,18 @@ holds differences to it; `units.py` cuts a training step into units that run by 
 """
 
 from pluggable_mlp.consistency.bounds import (
-    bounded_arithmetic,
     difference_in_ulps,
     part_of_bound,
     sharpness,
 )
 from pluggable_mlp.consistency.compare import compare
+from pluggable_mlp.consistency.namespace import BoundedNamespace
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.report_text import format_report
 
 __all__ = [
+    "BoundedNamespace",
     "Report",
-    "bounded_arithmetic",
     "compare",
     "difference_in_ulps",
     "format_report",

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pluggable_mlp.arithmetic import Native
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.consistency.bounded import Bounded, exact
 from pluggable_mlp.consistency.bounds import difference_in_ulps, part_of_bound, sharpness
@@ -179,4 +178,4 @@ def _bounds(unit: Unit, namespace: BoundedNamespace) -> Bounds:
     """Return what the unit makes with the bounds of its errors."""
     # Where a bound overflows nothing is known of the result: the bound is infinite then.
     with np.errstate(all="ignore"):
-        return unit.run(namespace.asarray, Native(namespace))
+        return unit.run(namespace, namespace.asarray)

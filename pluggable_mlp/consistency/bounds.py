@@ -9,23 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pluggable_mlp.arithmetic import Arithmetic, Native
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.consistency.bounded import Bounded
-from pluggable_mlp.consistency.namespace import BoundedNamespace
 
 __all__ = [
     "Sharpness",
-    "bounded_arithmetic",
     "difference_in_ulps",
     "part_of_bound",
     "sharpness",
 ]
-
-
-def bounded_arithmetic(dtype: str) -> Arithmetic:
-    """Return the native arithmetic on arrays that carry the bound of their error in dtype."""
-    return Native(BoundedNamespace(dtype))
 
 
 def part_of_bound(a: Array, b: Array, bounded: Bounded) -> float:

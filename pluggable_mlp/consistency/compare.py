@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from pluggable_mlp.arithmetic import arithmetic_of
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.bound_judge import BoundJudge
 from pluggable_mlp.consistency.judges import BitsJudge, Judge
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.sides import Side
+from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.optimizers import SGD, AnyOptimizer
 from pluggable_mlp.training.steps import as_single_steps
@@ -101,8 +101,8 @@ def compare(
             class_weight=class_weight,
         )
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
-        bound = arithmetic_of(arithmetic, backend)
-        sides.append(Side(name, backend, bound, mlp, rule, examples, parameters, seed))
+        xp = namespace_of(arithmetic, backend)
+        sides.append(Side(name, backend, xp, mlp, rule, examples, parameters, seed))
     judge: Judge = BoundJudge(dtype) if arithmetic == "native" else BitsJudge()
     streams = [side.batches(batch_size) for side in sides]
     for number in range(1, steps + 1):

@@ -49,7 +49,7 @@ _FUNCTIONS = {
     # Not for x < 0: XLA's log1p in float64 is off by more than 100 ulps around -0.41.
     "log1p": _Function(np.log1p, lambda m, r: np.where(m < 0.0, np.inf, 1.0 / (1.0 + m - r)), 4.0),
     "tanh": _Function(np.tanh, lambda m, r: np.cosh(np.maximum(np.abs(m) - r, 0.0)) ** -2.0, 8.0),
-    # Not in the standard: a library's own, or the portable one of `native`.
+    # Not in the standard: a library's own, or the portable one.
     "erf": _Function(
         np.vectorize(math.erf, otypes=[np.float64]),
         lambda m, r: 2.0 / math.sqrt(math.pi) * np.exp(-(np.maximum(np.abs(m) - r, 0.0) ** 2)),
@@ -68,8 +68,8 @@ _FUNCTIONS = {
 class BoundedNamespace:
     """The functions of the array API standard that the formulas call, on `Bounded` arrays.
 
-    NumPy arrays and Python scalars among the arguments are exact.  `Native(namespace)` is the
-    arithmetic whose errors are bounded.
+    NumPy arrays and Python scalars among the arguments are exact.  What is bounded are the errors
+    of the libraries' own namespaces.
 
     Parameters
     ----------

@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Iterator
 from functools import cached_property
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.units import Unit, descend, named_tensors
+from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
@@ -29,8 +29,8 @@ class Side:
     name : str
         What the report calls it.
     backend : Backend
-    arithmetic : Arithmetic
-        Bound to the backend's namespace.
+    xp
+        The namespace of the arithmetic over the backend's arrays.
     mlp : MLP
     optimizer : GradientSteps
     examples : Examples
@@ -45,16 +45,16 @@ class Side:
         self,
         name: str,
         backend: Backend,
-        arithmetic: Arithmetic,
+        xp: Namespace,
         mlp: MLP,
         optimizer: GradientSteps,
         examples: Examples,
         parameters: Parameters,
         seed: int,
     ) -> None:
-        self.name, self.backend, self.arithmetic = name, backend, arithmetic
+        self.name, self.backend, self.xp = name, backend, xp
         self.mlp, self.optimizer, self.examples, self.seed = mlp, optimizer, examples, seed
-        self.model = first_model(mlp, parameters, optimizer, arithmetic)
+        self.model = first_model(xp, mlp, parameters, optimizer)
 
     @cached_property
     def has_float64(self) -> bool:
@@ -73,7 +73,7 @@ class Side:
             order = None
             if size < count:
                 order = self.backend.asarray(permutation(self.seed, "shuffle", epoch, count))
-            yield from self.examples.batches(self.arithmetic, size, order)
+            yield from self.examples.batches(self.xp, size, order)
 
     def step(self, batch: Batch, number: int) -> dict[str, Array]:
         """Take the step of that number, from 1; return its results as NumPy arrays, by name.
@@ -82,13 +82,13 @@ class Side:
         """
         step = TrainingStep(self.seed, number - 1)
         loss, gradients, self.model = descend(
-            self.mlp, self.optimizer, self.model, batch, self.arithmetic, step
+            self.xp, self.mlp, self.optimizer, self.model, batch, step
         )
         return self._on_host(named_tensors(loss, gradients, self.model))
 
     def run(self, unit: Unit) -> dict[str, Array]:
         """Return what the unit makes here, as NumPy arrays, by name."""
-        return self._on_host(unit.run(self.backend.asarray, self.arithmetic))
+        return self._on_host(unit.run(self.xp, self.backend.asarray))
 
     def _on_host(self, tensors: dict[str, Array]) -> dict[str, Array]:
-        return {name: self.backend.to_numpy(tensor) for name, tensor in tensors.items()}
+        return {name: self.backend.to_numpy(tensor) for name, tensor in unwrapped(tensors).items()}

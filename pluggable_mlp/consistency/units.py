@@ -15,8 +15,7 @@ from typing import Any
 import array_api_compat.numpy as numpy_namespace
 import numpy as np
 
-from pluggable_mlp.arithmetic import Arithmetic, Native
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Activate, Backward, Layer, TrainingStep
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.batches import Batch
@@ -35,7 +34,7 @@ class Unit:
 
     Parameters
     ----------
-    compute : callable (arithmetic, given) -> dict of arrays
+    compute : callable (xp, given) -> dict of arrays
         What it makes, by the names that a report gives them.
     given : arrays in dicts, lists and tuples, or None
         On the host.
@@ -43,13 +42,13 @@ class Unit:
         What some of these tensors were before the step, by the same names: the parameters.
     """
 
-    compute: Callable[[Arithmetic, Any], Tensors]
+    compute: Callable[[Namespace, Any], Tensors]
     given: Any
     before: Tensors = field(default_factory=dict)
 
-    def run(self, asarray: Callable[[Array], Array], arithmetic: Arithmetic) -> Tensors:
-        """Return what it makes on the library whose `asarray` and arithmetic these are."""
-        return self.compute(arithmetic, map_nested(asarray, self.given))
+    def run(self, xp: Namespace, asarray: Callable[[Array], Array]) -> Tensors:
+        """Return what it makes in a namespace whose arrays `asarray` makes."""
+        return self.compute(xp, map_nested(asarray, self.given))
 
     def in_float64(self) -> "Unit":
         """Return the same computation from the same numbers as float64."""
@@ -71,18 +70,18 @@ def map_nested(function: Callable[[Array], Array], nested: Any) -> Any:
 
 
 def descend(
+    xp: Namespace,
     mlp: MLP,
     optimizer: GradientSteps,
     model: Model,
     batch: Batch,
-    arithmetic: Arithmetic,
     step: TrainingStep,
 ) -> tuple[Array, Tree, Model]:
     """Take a training step; return the loss and its gradients, too."""
     x, targets, weights = batch
     parameters = merge(model.trained, model.statistics)
-    loss, gradients, measured = mlp.take_step(parameters, x, targets, arithmetic, step, weights)
-    trained, state = optimizer.update(gradients, model.state, model.trained, arithmetic)
+    loss, gradients, measured = mlp.take_step(xp, parameters, x, targets, weights, step)
+    trained, state = optimizer.update(xp, gradients, model.state, model.trained)
     return loss, gradients, Model(trained, merge(model.statistics, measured), state)
 
 
@@ -96,10 +95,10 @@ def whole_step(
 ) -> Unit:
     """Return the step from these arrays of the model, on the host, as one unit."""
 
-    def compute(arithmetic: Arithmetic, given: Any) -> Tensors:
+    def compute(xp: Namespace, given: Any) -> Tensors:
         arrays, batch = given
         model = Model.of(arrays, numbers)
-        return named_tensors(*descend(mlp, optimizer, model, batch, arithmetic, step))
+        return named_tensors(*descend(xp, mlp, optimizer, model, batch, step))
 
     return Unit(compute, (arrays, batch), _named_model(Model.of(arrays, numbers)))
 
@@ -123,7 +122,7 @@ def units_of_step(
         object.__setattr__(witness, name, stand_in)
     model = Model.of(arrays, numbers)
     with np.errstate(all="ignore"):  # of values that the comparison will show
-        _, gradients, _ = descend(witness, optimizer, model, batch, Native(numpy_namespace), step)
+        _, gradients, _ = descend(numpy_namespace, witness, optimizer, model, batch, step)
     units = [
         Unit(_layer(layer.layer, label, layer.with_dx, step), layer.given)
         for layer, label in zip(layers, _labels(mlp), strict=True)
@@ -147,12 +146,12 @@ class _WitnessedLayer:
 
     def forward(
         self,
+        xp: Namespace,
         parameters: dict[str, Array],
-        x: Any,
-        arithmetic: Arithmetic,
+        x: Array,
         step: TrainingStep | None = None,
     ) -> tuple[Array, Backward]:
-        y, backward = self.layer.forward(parameters, x, arithmetic, step)
+        y, backward = self.layer.forward(xp, parameters, x, step)
 
         def witnessed(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
             self.given, self.with_dx = (parameters, x, dy), with_dx
@@ -169,9 +168,9 @@ class _WitnessedLoss:
     def __init__(self, loss: Any) -> None:
         self.loss = loss
 
-    def __call__(self, arithmetic: Arithmetic, *given: Any) -> tuple[Array, Array]:
+    def __call__(self, xp: Namespace, *given: Any) -> tuple[Array, Array]:
         self.given = given
-        loss: tuple[Array, Array] = self.loss(arithmetic, *given)
+        loss: tuple[Array, Array] = self.loss(xp, *given)
         return loss
 
 
@@ -189,10 +188,10 @@ def _labels(mlp: MLP) -> list[str]:
 
 def _layer(
     layer: Layer, label: str, with_dx: bool, step: TrainingStep
-) -> Callable[[Arithmetic, Any], Tensors]:
-    def compute(arithmetic: Arithmetic, given: Any) -> Tensors:
+) -> Callable[[Namespace, Any], Tensors]:
+    def compute(xp: Namespace, given: Any) -> Tensors:
         parameters, x, dy = given
-        y, backward = layer.forward(parameters, x, arithmetic, step)
+        y, backward = layer.forward(xp, parameters, x, step)
         dx, others = backward(dy, with_dx=with_dx)
         tensors = {f"{label} y": y} | ({f"{label} dx": dx} if with_dx else {})
         for name, array in others.items():
@@ -202,20 +201,20 @@ def _layer(
     return compute
 
 
-def _loss(mlp: MLP) -> Callable[[Arithmetic, Any], Tensors]:
-    def compute(arithmetic: Arithmetic, given: Any) -> Tensors:
-        loss, dz = mlp.objective(arithmetic, *given)
+def _loss(mlp: MLP) -> Callable[[Namespace, Any], Tensors]:
+    def compute(xp: Namespace, given: Any) -> Tensors:
+        loss, dz = mlp.objective(xp, *given)
         return {"loss": loss, "dz": dz}
 
     return compute
 
 
-def _update(optimizer: GradientSteps, numbers: Numbers) -> Callable[[Arithmetic, Any], Tensors]:
+def _update(optimizer: GradientSteps, numbers: Numbers) -> Callable[[Namespace, Any], Tensors]:
     coefficients, _ = optimizer.advance(numbers)
 
-    def compute(arithmetic: Arithmetic, given: Any) -> Tensors:
+    def compute(xp: Namespace, given: Any) -> Tensors:
         trained, trees, gradients = given
-        trained, trees = optimizer.apply(coefficients, gradients, trees, trained, arithmetic)
+        trained, trees = optimizer.apply(xp, coefficients, gradients, trees, trained)
         return _named_trees(trained, trees)
 
     return compute

@@ -1,9 +1,85 @@
 """Namespaces: what the operations of plain array-API code mean.
 
 A namespace of the array API standard over wrapped arrays changes how the same lines round, and
-nothing else.  Formulas belong elsewhere; here stand only the operations.
+nothing else.  Formulas belong elsewhere; here stand only the operations, and what each arithmetic
+of the command line and of `MLP` means by them.
 """
 
-from pluggable_mlp.namespaces.reproducible import ReproducibleArray, reproducible, to_native
+from collections.abc import Callable
+from typing import Any
 
-__all__ = ["ReproducibleArray", "reproducible", "to_native"]
+from pluggable_mlp.arrays import Namespace
+from pluggable_mlp.executor import RunAll, one_by_one
+from pluggable_mlp.names import choose
+from pluggable_mlp.namespaces.reproducible import ReproducibleArray, reproducible, to_native
+from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
+from pluggable_mlp.shortcuts import check_process
+
+__all__ = [
+    "ARITHMETICS",
+    "ArithmeticUnavailable",
+    "ReproducibleArray",
+    "arithmetic_namespace",
+    "namespace_of",
+    "reproducible",
+    "to_native",
+    "unwrapped",
+]
+
+
+def _native(xp: Namespace, run_all: RunAll = one_by_one) -> Namespace:
+    """Return the library's own namespace: fast, rounded as the library likes."""
+    del run_all
+    check_process(xp)
+    return xp
+
+
+ARITHMETICS: dict[str, Callable[..., Namespace]] = {
+    "native": _native,
+    "reproducible": reproducible,
+}
+
+
+def arithmetic_namespace(name: str, xp: Namespace, run_all: RunAll = one_by_one) -> Namespace:
+    """Return the namespace in which an arithmetic computes.
+
+    Parameters
+    ----------
+    name : {"native", "reproducible"}
+        Which arithmetic.
+    xp : namespace
+        That of the library's arrays.
+    run_all : callable, optional
+        Who runs the parts that an operation on large arrays is cut into.
+
+    Raises
+    ------
+    ValueError
+        If there is no arithmetic of that name.
+    BackendUnavailable
+        If a setting of the library, for the whole process, forbids right results.
+    ArithmeticUnavailable
+        If the library has no float64, and the arithmetic asks for it.
+    """
+    return choose(ARITHMETICS, name, "arithmetic")(xp, run_all)
+
+
+def namespace_of(name: str, backend: Any) -> Namespace:
+    """Return `arithmetic_namespace` for a backend's arrays, on its threads if it has any."""
+    return arithmetic_namespace(name, backend.xp, getattr(backend, "run_all", one_by_one))
+
+
+def unwrapped(nested: Any) -> Any:
+    """Return lists, tuples and dicts of arrays with the library's own arrays in them.
+
+    Arrays of the reproducible namespace give `to_native`, all else is returned as it is.
+    """
+    if isinstance(nested, ReproducibleArray):
+        return to_native(nested)
+    if isinstance(nested, dict):
+        return {name: unwrapped(item) for name, item in nested.items()}
+    if isinstance(nested, tuple) and hasattr(nested, "_fields"):
+        return type(nested)(*map(unwrapped, nested))
+    if isinstance(nested, list | tuple):
+        return type(nested)(map(unwrapped, nested))
+    return nested

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace, dtype_name, has_values
 from pluggable_mlp.hyperparameters import as_count, as_seed
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.losses.checks import check_targets
 

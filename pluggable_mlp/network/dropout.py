@@ -6,8 +6,7 @@ Shapes: x, y, dy, dx are all (…, batch, features).
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array, device_of
+from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.hyperparameters import as_number
 from pluggable_mlp.network.layers import Backward, Draw, Shapes, TrainingStep
 from pluggable_mlp.network.philox import random_numbers
@@ -66,26 +65,25 @@ class Dropout:
 
     def forward(
         self,
+        xp: Namespace,
         parameters: dict[str, Array],
         x: Array,
-        arithmetic: Arithmetic,
         step: TrainingStep | None = None,
     ) -> tuple[Array, Backward]:
         """Return y = x m / (1 - p) in training and x in evaluation."""
         del parameters
-        factors = None if step is None else self._factors(arithmetic, x, step)
+        factors = None if step is None else self._factors(xp, x, step)
 
         def apply(array: Array) -> Array:
-            return array if factors is None else arithmetic.multiply(array, factors)
+            return array if factors is None else array * factors
 
         def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
             return (apply(dy) if with_dx else None), {}
 
         return apply(x), backward
 
-    def _factors(self, arithmetic: Arithmetic, x: Array, step: TrainingStep) -> Array:
+    def _factors(self, xp: Namespace, x: Array, step: TrainingStep) -> Array:
         """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
-        xp = arithmetic.xp
         batch, features = x.shape[-2:]
         numbers = random_numbers(
             xp,

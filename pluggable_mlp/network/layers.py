@@ -1,7 +1,7 @@
 """Layers: units with or without parameters, each forward returning its own backward.
 
 Shapes: x (…, batch, in), y (…, batch, out), W (…, in, out), b (…, out); a gradient has the shape
-of what it is the gradient of.  `y, backward = layer.forward(parameters, x, arithmetic)`, then
+of what it is the gradient of.  `y, backward = layer.forward(xp, parameters, x)`, then
 `dx, gradients = backward(dy)`: the closure shows by its scope what the backward pass needs, and
 gradients are returned, never stored.  Here are the layers that every network has; dropout and
 the normalizations are in files of their own.
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array, transpose
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.network.activations import Activation
 
 __all__ = ["Activate", "Backward", "Dense", "Draw", "Layer", "Shapes", "TrainingStep"]
@@ -56,9 +56,9 @@ class Layer(Protocol):
 
     def forward(
         self,
+        xp: Namespace,
         parameters: dict[str, Array],
-        x: Any,
-        arithmetic: Arithmetic,
+        x: Array,
         step: TrainingStep | None = None,
     ) -> tuple[Array, Backward]:
         """Return the output for x (…, batch, in), and the backward pass.
@@ -86,9 +86,9 @@ class Dense:
 
     def forward(
         self,
+        xp: Namespace,
         parameters: dict[str, Array],
-        x: Any,
-        arithmetic: Arithmetic,
+        x: Array,
         step: TrainingStep | None = None,
     ) -> tuple[Array, Backward]:
         """Return y = x W + b.
@@ -101,16 +101,14 @@ class Dense:
         the layer's work.
         """
         del step
-        x = arithmetic.factor(x)
-        W = arithmetic.factor(parameters["W"])
+        W = parameters["W"]
 
         def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
-            dy_factor = arithmetic.factor(dy)
-            dx = arithmetic.matmul(dy_factor, transpose(W)) if with_dx else None
-            dW = arithmetic.matmul(transpose(x), dy_factor)
-            return dx, {"W": dW, "b": arithmetic.sum(dy, axis=-2)}
+            dx = special.matmul(xp, dy, transpose(W)) if with_dx else None
+            dW = special.matmul(xp, transpose(x), dy)
+            return dx, {"W": dW, "b": special.sum(xp, dy, axis=-2)}
 
-        return arithmetic.affine(x, W, parameters["b"]), backward
+        return special.affine(xp, x, W, parameters["b"]), backward
 
 
 @dataclass(frozen=True)
@@ -131,14 +129,14 @@ class Activate:
 
     def forward(
         self,
+        xp: Namespace,
         parameters: dict[str, Array],
         x: Array,
-        arithmetic: Arithmetic,
         step: TrainingStep | None = None,
     ) -> tuple[Array, Backward]:
         """Return y = f(x); backward(dy) returns f'(x) dy."""
         del parameters, step
-        y, derivative = self.function(arithmetic, x)
+        y, derivative = self.function(xp, x)
 
         def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
             return (derivative(dy) if with_dx else None), {}

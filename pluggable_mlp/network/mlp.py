@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from pluggable_mlp.arithmetic import Arithmetic, get_arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.names import choose
+from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
     check_inputs,
@@ -49,7 +49,7 @@ class MLP:
     activation : str, activation, pair of functions, or list of these, default "sigmoid"
         Of the hidden layers, one for all or one for each: a name (identity, sigmoid, tanh, relu,
         leaky_relu, elu, gelu, gelu_tanh, silu, softplus), `LeakyReLU(0.2)`, or your own
-        (f, derivative), both functions of (arithmetic, x).
+        (f, derivative), both functions of (xp, x).
     loss : str or Loss, default "softmax_cross_entropy"
         What training makes small: softmax_cross_entropy, sigmoid_cross_entropy, squared,
         absolute, huber, quantile, poisson, or one with its parameters, `Huber(delta=2.0)`.
@@ -162,8 +162,8 @@ class MLP:
         arithmetic : {"native", "reproducible"}, default "native"
             How products, sums and transcendental functions are rounded.
         """
-        bound, parameters, x = self._checked(parameters, x, arithmetic)
-        return self.forward(parameters, x, bound)[0]
+        xp, parameters, x = self._checked(parameters, x, arithmetic)
+        return unwrapped(self.forward(xp, parameters, x)[0])
 
     def predict(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
         """Return predictions (…, batch, outputs) for x (…, batch, in), as the loss makes them.
@@ -178,8 +178,8 @@ class MLP:
         arithmetic : {"native", "reproducible"}, default "native"
             How products, sums and transcendental functions are rounded.
         """
-        bound, parameters, x = self._checked(parameters, x, arithmetic)
-        return self.objective.predict(bound, self.forward(parameters, x, bound)[0])
+        xp, parameters, x = self._checked(parameters, x, arithmetic)
+        return unwrapped(self.objective.predict(xp, self.forward(xp, parameters, x)[0]))
 
     def predict_proba(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
@@ -244,9 +244,9 @@ class MLP:
             If the arrays do not fit each other or the network; the message names which.
         """
         check_step(step)
-        bound, parameters, batch = self.checked_batch(parameters, x, labels, weights, arithmetic)
-        x, labels, weights = batch
-        return self.step_gradients(parameters, x, labels, bound, step, weights)
+        xp, parameters, batch = self.checked_batch(parameters, x, labels, weights, arithmetic)
+        loss, gradients = self.step_gradients(xp, parameters, *batch, step=step)
+        return unwrapped(loss), unwrapped(gradients)
 
     def checked_batch(
         self,
@@ -255,37 +255,35 @@ class MLP:
         labels: Array,
         weights: Array | None,
         arithmetic: str,
-    ) -> tuple[Arithmetic, Parameters, tuple[Array, Array, Array | None]]:
-        """Return the arithmetic, the parameters and the batch as it knows numbers, or raise.
+    ) -> tuple[Namespace, Parameters, tuple[Array, Array, Array | None]]:
+        """Return the arithmetic's namespace, the parameters and the batch as its arrays, or raise.
 
         The arguments and the errors are those of `loss_and_gradients`.
         """
-        bound, parameters, x = self._checked(parameters, x, arithmetic)
+        xp, known, own_x = self._checked(parameters, x, arithmetic)
         networks = parameters[0]["W"].shape[:-2]
-        labels = check_labels(self, x, labels, networks=networks)
+        labels = xp.asarray(check_labels(self, x, labels, networks=networks))
         if weights is not None:
             check_weights(x, weights, networks=networks)
-            weights = bound.flush(weights)
-        if bound.xp.isdtype(labels.dtype, "real floating"):
-            labels = bound.flush(labels)
-        return bound, parameters, (x, labels, weights)
+            weights = xp.asarray(weights)
+        return xp, known, (own_x, labels, weights)
 
     def _checked(
         self, parameters: Parameters, x: Array, arithmetic: str
-    ) -> tuple[Arithmetic, Parameters, Array]:
-        """Return the arithmetic, and what came in as the arithmetic knows numbers, or raise."""
-        bound = get_arithmetic(arithmetic, check_inputs(self, parameters, x))
-        known = [{name: bound.flush(array) for name, array in of.items()} for of in parameters]
-        return bound, known, bound.flush(x)
+    ) -> tuple[Namespace, Parameters, Array]:
+        """Return the arithmetic's namespace, and what came in as its arrays, or raise."""
+        xp = arithmetic_namespace(arithmetic, check_inputs(self, parameters, x))
+        known = [{name: xp.asarray(array) for name, array in of.items()} for of in parameters]
+        return xp, known, xp.asarray(x)
 
     def forward(
         self,
+        xp: Namespace,
         parameters: Parameters,
-        x: Any,
-        arithmetic: Arithmetic,
+        x: Array,
         step: TrainingStep | None = None,
     ) -> tuple[Array, Callable[[Array], Parameters]]:
-        """Return the logits for x, an array or a factor (…, batch, in), and the backward pass.
+        """Return the logits for x (…, batch, in), and the backward pass.
 
         The backward pass turns the loss's gradient with respect to the logits (…, batch,
         outputs) into the parameters' gradients, by the chain rule from the last layer to the
@@ -295,7 +293,7 @@ class MLP:
         backwards = []
         for layer in self.layers:
             own = next(remaining) if layer.shapes() else {}
-            x, backward = layer.forward(own, x, arithmetic, step)
+            x, backward = layer.forward(xp, own, x, step)
             backwards.append((backward, bool(own)))
 
         def backward_through_all(dy: Array) -> Parameters:
@@ -311,35 +309,35 @@ class MLP:
 
     def step_gradients(
         self,
+        xp: Namespace,
         parameters: Parameters,
-        x: Any,
+        x: Array,
         targets: Array,
-        arithmetic: Arithmetic,
+        sample_weight: Array | None = None,
         step: TrainingStep | None = None,
-        weights: Array | None = None,
     ) -> tuple[Array, Parameters]:
         """Return the loss and the gradients, unchecked and without waiting for the device."""
-        loss, gradients, _ = self.take_step(parameters, x, targets, arithmetic, step, weights)
+        loss, gradients, _ = self.take_step(xp, parameters, x, targets, sample_weight, step)
         return loss, gradients
 
     def take_step(
         self,
+        xp: Namespace,
         parameters: Parameters,
-        x: Any,
+        x: Array,
         targets: Array,
-        arithmetic: Arithmetic,
+        sample_weight: Array | None = None,
         step: TrainingStep | None = None,
-        weights: Array | None = None,
         gradient_scale: float | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
         """Return the loss, the gradients and, structured likewise, the new running statistics.
 
         The gradients are those of the loss times `gradient_scale`.
         """
-        z, backward = self.forward(parameters, x, arithmetic, step)
-        loss, dz = self.objective(arithmetic, z, targets, weights)
+        z, backward = self.forward(xp, parameters, x, step)
+        loss, dz = self.objective(xp, z, targets, sample_weight)
         if gradient_scale is not None:
-            dz = arithmetic.multiply(dz, gradient_scale)
+            dz = dz * gradient_scale
         gradients = backward(dz)
         statistics = [
             {name: layer.pop(name) for name in names if name in layer}

@@ -8,8 +8,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.network.layers import Backward, Draw, Shapes, TrainingStep
 
@@ -17,22 +17,21 @@ __all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization"]
 
 
 def _standardize(
-    arithmetic: Arithmetic, x: Array, axis: int, epsilon: float
+    xp: Namespace, x: Array, axis: int, epsilon: float
 ) -> tuple[Array, Array, Array, Array]:
     """Return x̂ = (x - μ) r with r = 1 / sqrt(v + epsilon), then r, μ and v, kept along the axis.
 
     x is (…, batch, features); μ and v are its mean and (biased) variance along the axis.
     """
-    mean = arithmetic.mean(x, axis=axis, keepdims=True)
+    mean = xp.mean(x, axis=axis, keepdims=True)
     deviations = x - mean
-    squares = arithmetic.multiply(deviations, deviations)
-    variance = arithmetic.mean(squares, axis=axis, keepdims=True)
-    inverse = arithmetic.rsqrt(variance + epsilon)
-    return arithmetic.multiply(deviations, inverse), inverse, mean, variance
+    variance = xp.mean(deviations * deviations, axis=axis, keepdims=True)
+    inverse = special.rsqrt(xp, variance + epsilon)
+    return deviations * inverse, inverse, mean, variance
 
 
 def _standardize_backward(
-    arithmetic: Arithmetic, dx_hat: Array, x_hat: Array, inverse: Array, axis: int
+    xp: Namespace, dx_hat: Array, x_hat: Array, inverse: Array, axis: int
 ) -> Array:
     """Return dx = r (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)), all (…, batch, features).
 
@@ -40,9 +39,9 @@ def _standardize_backward(
     dμ / dx_i = 1/n, dv / dx_i = 2 (x_i - μ) / n and dr / dv = -r³/2.  Summing dx̂_j over j gives
     the formula.
     """
-    mean = arithmetic.mean(dx_hat, axis=axis, keepdims=True)
-    along = arithmetic.mean(arithmetic.multiply(dx_hat, x_hat), axis=axis, keepdims=True)
-    return arithmetic.multiply((dx_hat - mean) - arithmetic.multiply(x_hat, along), inverse)
+    mean = xp.mean(dx_hat, axis=axis, keepdims=True)
+    along = xp.mean(dx_hat * x_hat, axis=axis, keepdims=True)
+    return ((dx_hat - mean) - x_hat * along) * inverse
 
 
 class _Sized:
@@ -95,21 +94,21 @@ class LayerNorm(_Sized):
 
     def forward(
         self,
+        xp: Namespace,
         parameters: dict[str, Array],
         x: Array,
-        arithmetic: Arithmetic,
         step: TrainingStep | None = None,
     ) -> tuple[Array, Backward]:
         """Return y = gamma x̂ + beta."""
         del step
-        x_hat, inverse, _, _ = _standardize(arithmetic, x, -1, self.epsilon)
-        y, affine_backward = _affine(arithmetic, parameters, x_hat)
+        x_hat, inverse, _, _ = _standardize(xp, x, -1, self.epsilon)
+        y, affine_backward = _affine(xp, parameters, x_hat)
 
         def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
             dx_hat, gradients = affine_backward(dy)
             if not with_dx:
                 return None, gradients
-            return _standardize_backward(arithmetic, dx_hat, x_hat, inverse, -1), gradients
+            return _standardize_backward(xp, dx_hat, x_hat, inverse, -1), gradients
 
         return y, backward
 
@@ -164,44 +163,43 @@ class BatchNorm(_Sized):
 
     def forward(
         self,
+        xp: Namespace,
         parameters: dict[str, Array],
         x: Array,
-        arithmetic: Arithmetic,
         step: TrainingStep | None = None,
     ) -> tuple[Array, Backward]:
         """Return y = gamma x̂ + beta; in training, backward also gives the new statistics."""
         if step is None:
-            return self._evaluate(parameters, x, arithmetic)
-        x_hat, inverse, mean, variance = _standardize(arithmetic, x, -2, self.epsilon)
-        y, affine_backward = _affine(arithmetic, parameters, x_hat)
-        new = self._updated(arithmetic, parameters, mean, variance, x.shape[-2])
+            return self._evaluate(xp, parameters, x)
+        x_hat, inverse, mean, variance = _standardize(xp, x, -2, self.epsilon)
+        y, affine_backward = _affine(xp, parameters, x_hat)
+        new = self._updated(parameters, mean, variance, x.shape[-2])
 
         def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
             dx_hat, gradients = affine_backward(dy)
             if not with_dx:
                 return None, gradients | new
-            dx = _standardize_backward(arithmetic, dx_hat, x_hat, inverse, -2)
+            dx = _standardize_backward(xp, dx_hat, x_hat, inverse, -2)
             return dx, gradients | new
 
         return y, backward
 
     def _evaluate(
-        self, parameters: dict[str, Array], x: Array, arithmetic: Arithmetic
+        self, xp: Namespace, parameters: dict[str, Array], x: Array
     ) -> tuple[Array, Backward]:
-        mean, variance = (_as_row(arithmetic, parameters[name]) for name in self.statistics)
-        inverse = arithmetic.rsqrt(variance + self.epsilon)
-        x_hat = arithmetic.multiply(x - mean, inverse)
-        y, affine_backward = _affine(arithmetic, parameters, x_hat)
+        mean, variance = (_as_row(xp, parameters[name]) for name in self.statistics)
+        inverse = special.rsqrt(xp, variance + self.epsilon)
+        x_hat = (x - mean) * inverse
+        y, affine_backward = _affine(xp, parameters, x_hat)
 
         def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
             dx_hat, gradients = affine_backward(dy)
-            return (arithmetic.multiply(dx_hat, inverse) if with_dx else None), gradients
+            return (dx_hat * inverse if with_dx else None), gradients
 
         return y, backward
 
     def _updated(
         self,
-        arithmetic: Arithmetic,
         parameters: dict[str, Array],
         mean: Array,
         variance: Array,
@@ -210,8 +208,8 @@ class BatchNorm(_Sized):
         """Return the new running statistics; mean and variance are (…, 1, features)."""
 
         def moved(name: str, measured: Array, correction: float) -> Array:
-            old = arithmetic.multiply(parameters[name], 1.0 - self.momentum)
-            return old + arithmetic.multiply(measured[..., 0, :], self.momentum * correction)
+            old = parameters[name] * (1.0 - self.momentum)
+            return old + measured[..., 0, :] * (self.momentum * correction)
 
         new = {"running_mean": moved("running_mean", mean, 1.0)}
         if batch > 1:
@@ -219,23 +217,20 @@ class BatchNorm(_Sized):
         return new
 
 
-def _affine(
-    arithmetic: Arithmetic, parameters: dict[str, Array], x_hat: Array
-) -> tuple[Array, Any]:
+def _affine(xp: Namespace, parameters: dict[str, Array], x_hat: Array) -> tuple[Array, Any]:
     """Return gamma x̂ + beta and, from dy, dx̂ with the gradients of gamma and beta."""
-    gamma, beta = (_as_row(arithmetic, parameters[name]) for name in ("gamma", "beta"))
+    gamma, beta = (_as_row(xp, parameters[name]) for name in ("gamma", "beta"))
 
     def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
-        dgamma = arithmetic.sum(arithmetic.multiply(dy, x_hat), axis=-2)
-        gradients = {"gamma": dgamma, "beta": arithmetic.sum(dy, axis=-2)}
-        return arithmetic.multiply(dy, gamma), gradients
+        dgamma = special.sum(xp, dy * x_hat, axis=-2)
+        return dy * gamma, {"gamma": dgamma, "beta": special.sum(xp, dy, axis=-2)}
 
-    return arithmetic.multiply(x_hat, gamma) + beta, backward
+    return x_hat * gamma + beta, backward
 
 
-def _as_row(arithmetic: Arithmetic, vector: Array) -> Array:
+def _as_row(xp: Namespace, vector: Array) -> Array:
     """Return (…, features) as (…, 1, features), to meet (…, batch, features)."""
-    return arithmetic.xp.expand_dims(vector, axis=-2)
+    return xp.expand_dims(vector, axis=-2)
 
 
 Normalization = LayerNorm | BatchNorm

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array, DType, device_of
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.shortcuts import take
 
 __all__ = ["Batch", "Examples"]
 
-Batch = tuple[Any, Array, Array | None]
+Batch = tuple[Array, Array, Array | None]
 
 
 @dataclass(frozen=True)
@@ -45,47 +44,42 @@ class Examples:
     def __len__(self) -> int:
         return int(self.inputs.shape[0])
 
-    def batches(
-        self, arithmetic: Arithmetic, size: int, order: Array | None = None
-    ) -> Iterator[Batch]:
-        """Yield (factor of the inputs (batch, in), labels (batch, …), weights), the last smaller.
+    def batches(self, xp: Namespace, size: int, order: Array | None = None) -> Iterator[Batch]:
+        """Yield (inputs (batch, in), labels (batch, …), weights), the last smaller.
 
         The weights are (batch,), or None.  `order` (examples,) are the indices of the examples,
         on the device; None takes them as they come, and a batch is then a view.
         """
         for start in range(0, len(self), size):
-            yield self.batch(arithmetic, start, size, order)
+            yield self.batch(xp, start, size, order)
 
-    def batch(
-        self, arithmetic: Arithmetic, start: int, size: int, order: Array | None = None
-    ) -> Batch:
+    def batch(self, xp: Namespace, start: int, size: int, order: Array | None = None) -> Batch:
         """Return the one of `batches` that begins at `start`."""
         stop = min(start + size, len(self))
         if order is None:
-            return self._batch(arithmetic, itemgetter((slice(start, stop), ...)))
-        return self._taken(arithmetic, order[start:stop])
+            return self._batch(xp, itemgetter((slice(start, stop), ...)))
+        return self._taken(xp, order[start:stop])
 
-    def gathered(
-        self, arithmetic: Arithmetic, start: Any, size: int, order: Array | None = None
-    ) -> Batch:
+    def gathered(self, xp: Namespace, start: Any, size: int, order: Array | None = None) -> Batch:
         """Return the batch of exactly `size` examples that begins at `start`, a 0-d array or int.
 
         For compiled functions: the standard has no slice that begins where an array says.
         """
-        xp = arithmetic.xp
         if order is None and size == len(self):  # gathered, the whole data set would be copied
-            return self._factor(arithmetic, self.inputs), self.labels, self.weights
+            return self._floats(xp, self.inputs), self.labels, self.weights
         places = start + xp.arange(size, dtype=xp.int64, device=device_of(self.labels))
-        return self._taken(arithmetic, places if order is None else take(xp, order, places))
+        return self._taken(xp, places if order is None else take(xp, order, places))
 
-    def _taken(self, arithmetic: Arithmetic, places: Array) -> Batch:
-        return self._batch(arithmetic, lambda array: take(arithmetic.xp, array, places))
+    def _taken(self, xp: Namespace, places: Array) -> Batch:
+        return self._batch(xp, lambda array: take(xp, array, places))
 
-    def _batch(self, arithmetic: Arithmetic, choose: Callable[[Array], Array]) -> Batch:
+    def _batch(self, xp: Namespace, choose: Callable[[Array], Array]) -> Batch:
         weights = None if self.weights is None else choose(self.weights)
-        return self._factor(arithmetic, choose(self.inputs)), choose(self.labels), weights
+        return self._floats(xp, choose(self.inputs)), choose(self.labels), weights
 
-    def _factor(self, arithmetic: Arithmetic, x: Array) -> Any:
+    def _floats(self, xp: Namespace, x: Array) -> Array:
         if self.scale is None:
-            return arithmetic.factor(x)
-        return arithmetic.fixed_point(x, self.scale, self.dtype)
+            return x
+        x = xp.astype(x, self.dtype)
+        x *= self.scale
+        return x

@@ -2,7 +2,7 @@
 
 `math.pow` and `math.cos` are the C library's, which rounds them as it likes.  Here are only
 operations whose result IEEE 754 or the decimal arithmetic specification fixes.  Functions of
-arrays belong in the arithmetic.
+arrays belong in the namespaces.
 """
 
 import math

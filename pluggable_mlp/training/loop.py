@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pluggable_mlp.arithmetic import Arithmetic, arithmetic_of
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batches import Examples
@@ -26,6 +26,7 @@ from pluggable_mlp.training.optimizers import AnyOptimizer
 from pluggable_mlp.training.placed_steps import compiled, make_placed_step
 from pluggable_mlp.training.records import Loss, LossRecord, is_finite
 from pluggable_mlp.training.steps import check_optimizer, first_model
+from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["DivergenceError", "Epoch", "evaluate", "training_epochs"]
 
@@ -106,27 +107,21 @@ def training_epochs(
     PrecisionWarning
         Where products of the arithmetic take many numbers of the data or of the weights for 0.
     """
-    bound = arithmetic_of(arithmetic, backend)
+    xp = namespace_of(arithmetic, backend)
     check_optimizer(mlp, parameters, optimizer, examples, batch_size)
-    model = first_model(mlp, parameters, optimizer, bound)
+    model = first_model(xp, mlp, parameters, optimizer)
     take_step = make_placed_step(
-        mlp,
-        optimizer,
-        examples,
-        backend=backend,
-        arithmetic=bound,
-        batch_size=batch_size,
-        seed=seed,
+        xp, mlp, optimizer, examples, backend=backend, batch_size=batch_size, seed=seed
     )
-    lost = LostNumbers(bound, examples)
-    stack = compiled(bound.xp.stack, backend, bound) or bound.xp.stack
+    lost = LostNumbers(xp, examples)
+    stack = compiled(xp.stack, backend, xp) or xp.stack
     numbers = itertools.count()
     # A single batch of all examples needs no order.
     shuffled = shuffle and batch_size < len(examples)
     order = _order(backend, seed, 1, len(examples)) if shuffled else None
     for number in range(1, epochs + 1):
         begin = time.perf_counter()
-        record = LossRecord(bound.xp, stack, backend)
+        record = LossRecord(xp, stack, backend)
         for start in range(0, len(examples), batch_size):
             loss, weight, model = take_step(model, order, start, next(numbers))
             count = min(batch_size, len(examples) - start)
@@ -136,12 +131,12 @@ def training_epochs(
         if shuffled and number < epochs:  # drawn here, while the device still computes
             order = _order(backend, seed, number + 1, len(examples))
         train_loss = record.mean()
-        _look_at(number, train_loss, model.parameters, lost, backend)
+        trained = unwrapped(_named_as(parameters, model.parameters))
+        _look_at(number, train_loss, trained, lost, backend)
         model = model._replace(state=optimizer.after_epoch(model.state, train_loss))
         backend.synchronize()
         seconds = time.perf_counter() - begin
-        trained = _named_as(parameters, model.parameters)
-        yield Epoch(number, trained, model.state, train_loss, seconds)
+        yield Epoch(number, trained, unwrapped(model.state), train_loss, seconds)
 
 
 def _look_at(
@@ -195,25 +190,26 @@ def evaluate(
     "loss", and "accuracy" where the loss knows classes or labels (all labels of an example must
     be right), else "r2" and "mean_absolute_error".  Nothing is changed.
     """
-    bound = arithmetic_of(arithmetic, backend)
-    record = LossRecord(bound.xp, bound.xp.stack, backend)
+    xp = namespace_of(arithmetic, backend)
+    known = map_arrays(xp.asarray, parameters)
+    record = LossRecord(xp, xp.stack, backend)
     outputs = []
-    for x, labels, weights in examples.batches(bound, batch_size):
-        logits, _ = mlp.forward(parameters, x, bound)
-        loss, _ = mlp.objective(bound, logits, labels, weights)
-        record.add(loss, labels.shape[0], None if weights is None else bound.sum(weights))
+    for x, labels, weights in examples.batches(xp, batch_size):
+        logits, _ = mlp.forward(xp, known, x)
+        loss, _ = mlp.objective(xp, logits, labels, weights)
+        record.add(loss, labels.shape[0], None if weights is None else xp.sum(weights))
         outputs.append(logits)
-    z = bound.xp.concat(outputs, axis=-2)
-    return {"loss": record.mean(), **_quality(mlp, bound, z, examples.labels)}
+    z = xp.concat(outputs, axis=-2)
+    return {"loss": record.mean(), **_quality(xp, mlp, z, examples.labels)}
 
 
-def _quality(mlp: MLP, arithmetic: Arithmetic, z: Array, labels: Array) -> dict[str, float]:
+def _quality(xp: Namespace, mlp: MLP, z: Array, labels: Array) -> dict[str, float]:
     """Return the metrics of outputs z (examples, outputs)."""
     count = {"classes": correct_predictions, "labels": correct_labels}.get(mlp.objective.targets)
     if count:
-        return {"accuracy": int(count(arithmetic.xp, z, labels)) / z.shape[0]}
-    predictions = mlp.objective.predict(arithmetic, z)
+        return {"accuracy": int(count(xp, z, labels)) / z.shape[0]}
+    predictions = mlp.objective.predict(xp, z)
     return {
-        "r2": float(r2(arithmetic, predictions, labels)),
-        "mean_absolute_error": float(mean_absolute_error(arithmetic, predictions, labels)),
+        "r2": float(r2(xp, predictions, labels)),
+        "mean_absolute_error": float(mean_absolute_error(xp, predictions, labels)),
     }

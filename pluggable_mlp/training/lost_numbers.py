@@ -8,8 +8,9 @@ x W: data by rows, weights by columns.  When the counts are read is the loop's b
 import math
 import warnings
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.batches import Examples
 
@@ -27,28 +28,33 @@ class LostNumbers:
 
     Parameters
     ----------
-    arithmetic : Arithmetic
+    xp : namespace
+        The one in which it computes; only the reproducible one loses numbers.
     examples : Examples
     """
 
-    def __init__(self, arithmetic: Arithmetic, examples: Examples) -> None:
-        self._arithmetic = arithmetic
+    def __init__(self, xp: Namespace, examples: Examples) -> None:
+        self._rules = xp.rules if isinstance(xp, ReproducibleNamespace) else None
         self._pixels = examples.scale is not None
-        self._of_inputs = None if self._pixels else arithmetic.lost(examples.inputs, -1)
+        self._of_inputs = None
+        if self._rules is not None and not self._pixels:
+            self._of_inputs = self._rules.lost(unwrapped(examples.inputs), -1)
         self._sizes = {"inputs": math.prod(examples.inputs.shape)}
         self._told: set[str] = set()
 
     def counts(self, parameters: Parameters) -> dict[str, Array]:
-        """Return the counts, 0-d, by what they are of; none under an arithmetic without any."""
-        counts = {"inputs": self._of_inputs}
+        """Return the counts, 0-d, by what they are of; none where no number is lost."""
+        if self._rules is None:
+            return {}
+        counts = {} if self._of_inputs is None else {"inputs": self._of_inputs}
         for index, layer in enumerate(parameters):
             if "W" not in layer:  # of a normalization
                 continue
             beside_pixels = self._pixels and index == 0
-            of_weights = self._arithmetic.lost(layer["W"], -2, beside_fixed_point=beside_pixels)
-            counts[f"parameters[{index}]['W']"] = of_weights
-            self._sizes[f"parameters[{index}]['W']"] = math.prod(layer["W"].shape)
-        return {name: count for name, count in counts.items() if count is not None}
+            name = f"parameters[{index}]['W']"
+            counts[name] = self._rules.lost(layer["W"], -2, beside_fixed_point=beside_pixels)
+            self._sizes[name] = math.prod(layer["W"].shape)
+        return counts
 
     def tell(self, counts: dict[str, int]) -> None:
         """Warn where a count is large: once of the inputs, and once of the first of the weights."""
@@ -60,7 +66,7 @@ class LostNumbers:
             row = "row" if kind == "inputs" else "column"
             warnings.warn(
                 f"{count:,} of the {size:,} numbers of {name} ({count / size:.1%}) are so far "
-                f"below the largest of their {row} that {self._arithmetic.name} products take "
+                f"below the largest of their {row} that reproducible products take "
                 "them for 0: native ones are more accurate; or take logarithms of the data, or "
                 "standardise them by column",
                 PrecisionWarning,

@@ -5,7 +5,7 @@ Shapes: z, the network's outputs, are (…, batch, outputs), predictions have th
 `confusion_matrix` is (…, classes, classes).  What a run reports is chosen in the loop.
 """
 
-from pluggable_mlp.arithmetic import Arithmetic
+from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.network.losses import rows
 
@@ -41,20 +41,20 @@ def correct_labels(xp: Namespace, logits: Array, labels: Array) -> Array:
     return xp.sum(xp.astype(xp.all(right, axis=-1), xp.int64), axis=-1)
 
 
-def accuracy(arithmetic: Arithmetic, logits: Array, labels: Array) -> Array:
+def accuracy(xp: Namespace, logits: Array, labels: Array) -> Array:
     """Return the share of examples whose largest logit is at the label, (…)."""
-    return top_k_accuracy(arithmetic, logits, labels, 1)
+    return top_k_accuracy(xp, logits, labels, 1)
 
 
-def top_k_accuracy(arithmetic: Arithmetic, logits: Array, labels: Array, k: int) -> Array:
+def top_k_accuracy(xp: Namespace, logits: Array, labels: Array, k: int) -> Array:
     """Return the share of examples whose label is among the k largest logits.
 
     Of equal logits the first counts as the larger one, as for argmax.  NaN is never right.
 
     Parameters
     ----------
-    arithmetic
-        How to round.
+    xp
+        The namespace of the arrays.
     logits : array (…, batch, classes)
     labels : array (…, batch) of integers, or (…, batch, classes)
     k : int
@@ -69,19 +69,17 @@ def top_k_accuracy(arithmetic: Arithmetic, logits: Array, labels: Array, k: int)
     ValueError
         If k is out of its range.
     """
-    xp = arithmetic.xp
     classes = logits.shape[-1]
     if not 1 <= k <= classes:
         raise ValueError(f"k is {k}, expected 1 to {classes}, the number of classes")
     if labels.ndim == logits.ndim:
         labels = xp.argmax(labels, axis=-1)
-    logits = arithmetic.flush(logits)  # devices disagree on which of two denormal ones is larger
     index = xp.expand_dims(xp.astype(labels, xp.int64), axis=-1)
     own = xp.take_along_axis(logits, index, axis=-1)
     places = xp.arange(classes, dtype=xp.int64, device=logits.device)
     behind = (logits < own) | ((logits == own) & (places >= index))
     ahead = xp.sum(xp.astype(~behind, xp.int64), axis=-1)
-    return arithmetic.mean(xp.astype(ahead < k, logits.dtype), axis=-1)
+    return xp.mean(xp.astype(ahead < k, logits.dtype), axis=-1)
 
 
 def confusion_matrix(xp: Namespace, predicted: Array, labels: Array, classes: int) -> Array:
@@ -104,51 +102,46 @@ def confusion_matrix(xp: Namespace, predicted: Array, labels: Array, classes: in
     return xp.astype(xp.matmul(transpose(rows_of[0]), rows_of[1]), xp.int64)
 
 
-def macro_f1(arithmetic: Arithmetic, confusion: Array) -> Array:
+def macro_f1(xp: Namespace, confusion: Array) -> Array:
     """Return the mean over the classes of F1 = 2 TP / (2 TP + FP + FN), (…), float64.
 
     TP, FP, FN: true positives, false positives and false negatives of a class, from a confusion
     matrix (…, classes, classes).  A class that neither occurs nor is predicted does not count, as
     in scikit-learn.
     """
-    xp = arithmetic.xp
     counts = xp.astype(confusion, xp.float64)
     identity = xp.eye(counts.shape[-1], dtype=xp.float64, device=confusion.device)
-    hits = arithmetic.sum(arithmetic.multiply(counts, identity), axis=-1)
-    total = arithmetic.sum(counts, axis=-1) + arithmetic.sum(counts, axis=-2)
+    hits = xp.sum(counts * identity, axis=-1)
+    total = xp.sum(counts, axis=-1) + xp.sum(counts, axis=-2)
     present = total > 0.0
-    inverse = arithmetic.reciprocal(xp.where(present, total, 1.0))
-    scores = arithmetic.multiply(hits + hits, inverse)
-    number = arithmetic.sum(xp.astype(present, xp.float64), axis=-1)
-    return arithmetic.multiply(arithmetic.sum(scores, axis=-1), arithmetic.reciprocal(number))
+    scores = (hits + hits) * (1.0 / xp.where(present, total, 1.0))
+    number = xp.sum(xp.astype(present, xp.float64), axis=-1)
+    return xp.sum(scores, axis=-1) * (1.0 / number)
 
 
-def mean_absolute_error(arithmetic: Arithmetic, predictions: Array, targets: Array) -> Array:
+def mean_absolute_error(xp: Namespace, predictions: Array, targets: Array) -> Array:
     """Return the mean of |prediction - target| over examples and outputs, (…).
 
     predictions (…, batch, outputs); targets likewise, or (…, batch) for one output.
     """
-    t = rows(arithmetic, targets, predictions)
-    # Not predictions - t: nothing after it would take a denormal difference for 0.
-    errors = arithmetic.xp.abs(predictions - arithmetic.term(t))
-    return arithmetic.mean(arithmetic.mean(errors, axis=-1), axis=-1)
+    errors = xp.abs(predictions - rows(xp, targets, predictions))
+    return special.mean(xp, special.mean(xp, errors, axis=-1), axis=-1)
 
 
-def r2(arithmetic: Arithmetic, predictions: Array, targets: Array) -> Array:
+def r2(xp: Namespace, predictions: Array, targets: Array) -> Array:
     """Return the mean over the outputs of R² = 1 - sum (y - t)² / sum (t - mean t)², (…).
 
     predictions y (…, batch, outputs); targets t likewise, or (…, batch) for one output.  Where all
     targets are equal R² is 1 for perfect predictions and else 0, as in scikit-learn.
     """
-    xp = arithmetic.xp
-    t = rows(arithmetic, targets, predictions)
-    residual = _sum_of_squares(arithmetic, predictions - t)
-    total = _sum_of_squares(arithmetic, t - arithmetic.mean(t, axis=-2, keepdims=True))
+    t = rows(xp, targets, predictions)
+    residual = _sum_of_squares(xp, predictions - t)
+    total = _sum_of_squares(xp, t - xp.mean(t, axis=-2, keepdims=True))
     varied = total > 0.0
-    ratio = arithmetic.multiply(residual, arithmetic.reciprocal(xp.where(varied, total, 1.0)))
+    ratio = residual * (1.0 / xp.where(varied, total, 1.0))
     constant = xp.astype(residual > 0.0, t.dtype)
-    return arithmetic.mean(1.0 - xp.where(varied, ratio, constant), axis=-1)
+    return special.mean(xp, 1.0 - xp.where(varied, ratio, constant), axis=-1)
 
 
-def _sum_of_squares(arithmetic: Arithmetic, x: Array) -> Array:
-    return arithmetic.sum(arithmetic.multiply(x, x), axis=-2)
+def _sum_of_squares(xp: Namespace, x: Array) -> Array:
+    return xp.sum(x * x, axis=-2)

@@ -6,14 +6,14 @@ caller's business.
 
 from typing import Any, TypeAlias
 
-from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.hyperparameters import as_seed
+from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.optimizers import AnyOptimizer
-from pluggable_mlp.training.steps import Model, as_single_steps, first_model, make_step
+from pluggable_mlp.training.steps import Model, as_single_steps, first_model, make_step, map_model
 from pluggable_mlp.training.trees import merge
 
 __all__ = ["TrainState", "first_state", "training_step"]
@@ -48,8 +48,8 @@ def first_state(
         If the optimizer cannot take single steps, or the parameters do not fit the network.
     """
     optimizer = as_single_steps(optimizer)
-    bound = get_arithmetic(arithmetic, check_parameters(mlp, parameters))
-    return first_model(mlp, parameters, optimizer, bound)
+    xp = arithmetic_namespace(arithmetic, check_parameters(mlp, parameters))
+    return unwrapped(first_model(xp, mlp, parameters, optimizer))  # type: ignore[no-any-return]
 
 
 def training_step(
@@ -97,9 +97,10 @@ def training_step(
         If the arrays do not fit each other or the network; the message names which.
     """
     parameters = _parameters_of(state, optimizer)
-    bound, _, batch = mlp.checked_batch(parameters, x, labels, weights, arithmetic)
+    xp, _, batch = mlp.checked_batch(parameters, x, labels, weights, arithmetic)
     step = TrainingStep(as_seed(seed), int(state.state.numbers["step"]))
-    return make_step(mlp, optimizer, bound)(state, batch, step)
+    model = Model.of(map_model(xp.asarray, state.arrays), state.state.numbers)
+    return unwrapped(make_step(xp, mlp, optimizer)(model, batch, step))  # type: ignore[no-any-return]
 
 
 def _parameters_of(state: Any, optimizer: Any) -> Parameters:

@@ -1,21 +1,20 @@
 """A step of training by its place in the epoch, compiled as a whole where the backend can.
 
 Compiled or not, it is the same lines: `make_update` of `steps.py` on a batch of `batches.py`.
-Only `native` arithmetic is compiled: compilers contract a * b + c into one rounding.
+Only the library's own namespace is compiled: compilers contract a * b + c into one rounding.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.optimizers import LBFGS, AnyOptimizer, GradientSteps, Numbers
-from pluggable_mlp.training.steps import Model, ModelArrays, make_step, make_update
-from pluggable_mlp.training.trees import Tree, map_arrays
+from pluggable_mlp.training.steps import Model, ModelArrays, make_step, make_update, map_model
 
 __all__ = ["PlacedStep", "compiled", "make_placed_step"]
 
@@ -24,25 +23,25 @@ Function = Callable[..., Any]
 
 
 def compiled(
-    function: Function, backend: Any, arithmetic: Arithmetic, used_up: tuple[int, ...] = ()
+    function: Function, backend: Any, xp: Namespace, used_up: tuple[int, ...] = ()
 ) -> Function | None:
     """Return the function compiled; None where it is to run operation by operation.
 
     The arguments are those of `backends.contract.Compiler`.
     """
-    if arithmetic.name != "native" or not hasattr(backend, "compile"):
+    if xp is not backend.xp or not hasattr(backend, "compile"):
         return None
     faster: Function | None = backend.compile(function, used_up)
     return faster
 
 
 def make_placed_step(
+    xp: Namespace,
     mlp: MLP,
     optimizer: AnyOptimizer,
     examples: Examples,
     *,
     backend: Any,
-    arithmetic: Arithmetic,
     batch_size: int,
     seed: int,
 ) -> PlacedStep:
@@ -56,31 +55,31 @@ def make_placed_step(
         count = len(examples)
         compiled_for = {
             size: compiled(
-                _whole_step(mlp, optimizer, examples, arithmetic, seed, size),
+                _whole_step(xp, mlp, optimizer, examples, seed, size),
                 backend,
-                arithmetic,
+                xp,
                 used_up=(0,),
             )
             for size in {min(batch_size, count), count % batch_size} - {0}
         }
         if None not in compiled_for.values():
-            return _compiled_steps(optimizer, examples, arithmetic.xp, batch_size, compiled_for)
-    take_step = make_step(mlp, optimizer, arithmetic)
+            return _compiled_steps(xp, optimizer, examples, batch_size, compiled_for)
+    take_step = make_step(xp, mlp, optimizer)
 
     def step(
         model: Model, order: Array | None, start: int, number: int
     ) -> tuple[Array, Array | None, Model]:
-        batch = examples.batch(arithmetic, start, batch_size, order)
+        batch = examples.batch(xp, start, batch_size, order)
         loss, model = take_step(model, batch, TrainingStep(seed, number))
-        return loss, _total(arithmetic, batch[2]), model
+        return loss, _total(xp, batch[2]), model
 
     return step
 
 
 def _compiled_steps(
+    xp: Namespace,
     optimizer: GradientSteps,
     examples: Examples,
-    xp: Namespace,
     batch_size: int,
     compiled_for: dict[int, Any],
 ) -> PlacedStep:
@@ -93,7 +92,7 @@ def _compiled_steps(
     ) -> tuple[Array, Array | None, Model]:
         coefficients, numbers = optimizer.advance(model.state.numbers)
         # What an epoch begins with is known outside of it; the models that follow are used up.
-        arrays = model.arrays if start else _copies(model.arrays, xp)
+        arrays = model.arrays if start else map_model(partial(xp.asarray, copy=True), model.arrays)
         whole_step = compiled_for[min(batch_size, len(examples) - start)]
         loss, weight, arrays = whole_step(arrays, coefficients, data, order, start, number)
         return loss, weight, Model.of(arrays, numbers)
@@ -102,35 +101,27 @@ def _compiled_steps(
 
 
 def _whole_step(
+    xp: Namespace,
     mlp: MLP,
     optimizer: GradientSteps,
     examples: Examples,
-    arithmetic: Arithmetic,
     seed: int,
     size: int,
 ) -> Function:
     """Return the step on a batch of that size as a pure function of arrays and numbers."""
-    update = make_update(mlp, optimizer, arithmetic)
+    update = make_update(xp, mlp, optimizer)
 
     def whole_step(
         arrays: ModelArrays, coefficients: Numbers, data: Any, order: Any, start: Any, number: Any
     ) -> tuple[Array, Array | None, ModelArrays]:
         inputs, labels, weights = data
         given = replace(examples, inputs=inputs, labels=labels, weights=weights)
-        batch = given.gathered(arithmetic, start, size, order)
+        batch = given.gathered(xp, start, size, order)
         loss, arrays = update(coefficients, arrays, batch, TrainingStep(seed, number))
-        return loss, _total(arithmetic, batch[2]), arrays
+        return loss, _total(xp, batch[2]), arrays
 
     return whole_step
 
 
-def _copies(arrays: ModelArrays, xp: Namespace) -> ModelArrays:
-    def copy(tree: Tree) -> Tree:
-        return map_arrays(lambda array: xp.asarray(array, copy=True), tree)
-
-    trained, statistics, trees = arrays
-    return copy(trained), copy(statistics), {name: copy(tree) for name, tree in trees.items()}
-
-
-def _total(arithmetic: Arithmetic, weights: Array | None) -> Array | None:
-    return None if weights is None else arithmetic.sum(weights)
+def _total(xp: Namespace, weights: Array | None) -> Array | None:
+    return None if weights is None else xp.sum(weights)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces import unwrapped
 
 __all__ = ["Loss", "LossRecord", "is_finite"]
 
@@ -63,7 +64,7 @@ class _Kept:
         if self._recent:
             self._stack_recent()
         whole = self._stacks[0] if len(self._stacks) == 1 else self._xp.concat(self._stacks)
-        numbers: list[Any] = self._backend.to_numpy(whole).tolist()
+        numbers: list[Any] = self._backend.to_numpy(unwrapped(whole)).tolist()
         return numbers
 
     def _stack_recent(self) -> None:

@@ -7,8 +7,7 @@ What is remembered between steps is a `Model`.  Which batch comes when is the bu
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Batch, Examples
@@ -32,6 +31,7 @@ __all__ = [
     "first_model",
     "make_step",
     "make_update",
+    "map_model",
 ]
 
 
@@ -72,15 +72,23 @@ class Model(NamedTuple):
         return cls(trained, statistics, State(numbers, trees))
 
 
+def map_model(function: Callable[[Array], Array], arrays: ModelArrays) -> ModelArrays:
+    """Return the arrays of a model with function(array) for each."""
+    trained, statistics, trees = arrays
+    return (
+        map_arrays(function, trained),
+        map_arrays(function, statistics),
+        {name: map_arrays(function, tree) for name, tree in trees.items()},
+    )
+
+
 Step = Callable[[Model, Batch, TrainingStep], tuple[Array, Model]]
 Update = Callable[[Numbers, ModelArrays, Batch, TrainingStep], tuple[Array, ModelArrays]]
 
 
-def first_model(
-    mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, arithmetic: Arithmetic
-) -> Model:
-    """Return the model before the first step, its parameters as the arithmetic knows numbers."""
-    statistics, trained = split(map_arrays(arithmetic.flush, parameters), mlp.statistics)
+def first_model(xp: Namespace, mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer) -> Model:
+    """Return the model before the first step, its parameters as arrays of the namespace."""
+    statistics, trained = split(map_arrays(xp.asarray, parameters), mlp.statistics)
     return Model(trained, statistics, optimizer.init(trained))
 
 
@@ -138,15 +146,15 @@ def as_single_steps(optimizer: Any) -> GradientSteps:
     return optimizer
 
 
-def make_step(mlp: MLP, optimizer: AnyOptimizer, arithmetic: Arithmetic) -> Step:
+def make_step(xp: Namespace, mlp: MLP, optimizer: AnyOptimizer) -> Step:
     """Return the function that takes a step: (model, batch, step) -> (loss, model).
 
     The loss, 0-d, is the batch's before the step.
     """
     if isinstance(optimizer, LBFGS):
-        return _line_search(mlp, optimizer, arithmetic)
+        return _line_search(xp, mlp, optimizer)
 
-    update = make_update(mlp, optimizer, arithmetic)
+    update = make_update(xp, mlp, optimizer)
 
     def descend(model: Model, batch: Batch, step: TrainingStep) -> tuple[Array, Model]:
         coefficients, numbers = optimizer.advance(model.state.numbers)
@@ -156,7 +164,7 @@ def make_step(mlp: MLP, optimizer: AnyOptimizer, arithmetic: Arithmetic) -> Step
     return descend
 
 
-def make_update(mlp: MLP, optimizer: GradientSteps, arithmetic: Arithmetic) -> Update:
+def make_update(xp: Namespace, mlp: MLP, optimizer: GradientSteps) -> Update:
     """Return the part of a step that is array operations alone, with no branch on a value.
 
     It is (coefficients, arrays of the model, batch, step) -> (loss, arrays of the model).
@@ -168,28 +176,26 @@ def make_update(mlp: MLP, optimizer: GradientSteps, arithmetic: Arithmetic) -> U
         (trained, statistics, trees), (x, labels, weights) = arrays, batch
         scale = optimizer.gradient_scale(coefficients)
         loss, gradients, measured = mlp.take_step(
-            merge(trained, statistics), x, labels, arithmetic, step, weights, scale
+            xp, merge(trained, statistics), x, labels, weights, step, scale
         )
-        trained, trees = optimizer.apply_scaled(coefficients, gradients, trees, trained, arithmetic)
+        trained, trees = optimizer.apply_scaled(xp, coefficients, gradients, trees, trained)
         return loss, (trained, merge(statistics, measured), trees)
 
     return update
 
 
-def _line_search(mlp: MLP, optimizer: LBFGS, arithmetic: Arithmetic) -> Step:
+def _line_search(xp: Namespace, mlp: MLP, optimizer: LBFGS) -> Step:
     def search(model: Model, batch: Batch, step: TrainingStep) -> tuple[Array, Model]:
         x, labels, weights = batch
 
         def loss_and_gradients(trained: Tree) -> tuple[Array, Tree]:
-            return mlp.step_gradients(trained, x, labels, arithmetic, step, weights)
+            return mlp.step_gradients(xp, trained, x, labels, weights, step)
 
         known = model.state.numbers.get("loss")
         loss, _ = (known, None) if known is not None else loss_and_gradients(model.trained)
-        trained, state = optimizer.minimize_step(
-            loss_and_gradients, model.trained, model.state, arithmetic
-        )
+        trained, state = optimizer.minimize_step(xp, loss_and_gradients, model.trained, model.state)
         W = trained[0]["W"]
-        loss = arithmetic.xp.asarray(loss, dtype=W.dtype, device=W.device)
+        loss = xp.asarray(loss, dtype=W.dtype, device=W.device)
         return loss, Model(trained, model.statistics, state)
 
     return search

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pluggable_mlp.arithmetic import Arithmetic, arithmetic_of
-from pluggable_mlp.arrays import Array, common_namespace, dtype_name
+from pluggable_mlp.arrays import Array, Namespace, common_namespace, dtype_name
 from pluggable_mlp.hyperparameters import as_count, as_flag, as_number, as_seed
+from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
@@ -57,55 +57,53 @@ def make_examples(
         If their shapes, dtypes or ranges do not fit the network; the message says which.
     """
     scale = None if scale is None else as_number("scale", scale, above=0.0)
-    bound = arithmetic_of(arithmetic, backend)
-    x = _as_inputs(backend, bound, inputs, dtype, scale)
-    labels = _as_floats(bound, backend.asarray(labels), dtype)
-    xp = common_namespace(inputs=x, labels=labels)
+    xp = namespace_of(arithmetic, backend)
+    moved = backend.asarray(inputs)
+    x = _as_inputs(xp, moved, dtype, scale)
+    labels = unwrapped(_as_floats(xp, backend.asarray(labels), dtype))
     if x.ndim != 2 or x.shape[1] != mlp.sizes[0] or x.shape[0] < 1:
         raise ValueError(f"inputs has shape {x.shape}, expected (examples, {mlp.sizes[0]})")
     floating = getattr(xp, dtype)
-    labels = check_labels(mlp, x, labels, floating)
+    labels = xp.asarray(check_labels(mlp, moved, labels, floating))
     weights = None
     if sample_weight is not None:
-        weights = _as_floats(bound, backend.asarray(sample_weight), dtype)
+        weights = _as_floats(xp, backend.asarray(sample_weight), dtype)
         weights = xp.astype(weights, floating, copy=False)  # of integers, too
-        check_weights(x, weights, floating)
+        check_weights(moved, unwrapped(weights), floating)
     if class_weight is not None:
         kind, outputs = mlp.objective.targets, mlp.sizes[-1]
-        own = class_weights_of_examples(bound, kind, labels, outputs, class_weight, floating)
-        weights = own if weights is None else bound.multiply(weights, own)
-        check_weights(x, weights, floating)
+        own = class_weights_of_examples(xp, kind, labels, outputs, class_weight, floating)
+        weights = own if weights is None else weights * own
+        check_weights(moved, unwrapped(weights), floating)
     return Examples(x, labels, floating, scale, weights)
 
 
-def _as_inputs(
-    backend: Any, arithmetic: Arithmetic, inputs: Any, dtype: str, scale: float | None
-) -> Array:
-    """Return inputs on the backend: uint8 with a scale, else floats in the dtype."""
-    xp, moved = backend.xp, backend.asarray(inputs)
+def _as_inputs(xp: Namespace, moved: Array, dtype: str, scale: float | None) -> Array:
+    """Return inputs as an array of the namespace: uint8 with a scale, else floats in the dtype."""
     if scale is not None:
         if moved.dtype != xp.uint8:
             raise ValueError(
                 f"inputs are {moved.dtype} with scale={scale}, expected uint8: "
                 "only pixels are scaled"
             )
-        return moved
+        return xp.asarray(moved)
     if not xp.isdtype(moved.dtype, "real floating"):
         raise ValueError(
             f"inputs are {moved.dtype}, expected floats, or uint8 with scale=1/256; convert them"
         )
     largest = min(float(xp.finfo(kind).max) for kind in (moved.dtype, getattr(xp, dtype)))
-    if not bool(xp.all(xp.abs(moved) <= largest)):  # NaN fails it, too
+    own = common_namespace(inputs=moved)
+    if not bool(own.all(own.abs(moved) <= largest)):  # NaN fails it, too
         raise ValueError(f"inputs hold NaN, infinity or numbers beyond {dtype}; scale or drop them")
-    return _as_floats(arithmetic, moved, dtype)
+    return _as_floats(xp, moved, dtype)
 
 
-def _as_floats(arithmetic: Arithmetic, moved: Array, dtype: str) -> Array:
-    """Return floats in the dtype, as the arithmetic knows numbers; integers as they are."""
-    xp = arithmetic.xp
-    if not xp.isdtype(moved.dtype, "real floating"):
-        return moved
-    return arithmetic.flush(moved, getattr(xp, dtype))
+def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:
+    """Return an array of the namespace: floats in the dtype, integers as they are."""
+    x = xp.asarray(moved)
+    if not xp.isdtype(x.dtype, "real floating"):
+        return x
+    return xp.astype(x, getattr(xp, dtype), copy=False)
 
 
 def train(
@@ -236,7 +234,7 @@ def _check_start(mlp: MLP, parameters: Parameters, examples: Examples) -> None:
     """Refuse parameters that the examples cannot train."""
     check_parameters(mlp, parameters)
     W = parameters[0]["W"]
-    common_namespace(parameters=W, inputs=examples.inputs)
+    common_namespace(parameters=W, inputs=unwrapped(examples.inputs[:1, ...]))
     if W.dtype != examples.dtype:
         raise ValueError(
             f"parameters are {W.dtype}, but dtype is {dtype_name(examples.dtype)}; "

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pluggable_mlp.arithmetic import Arithmetic
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.network.losses import TargetKind
 from pluggable_mlp.shortcuts import take
@@ -17,7 +16,7 @@ __all__ = ["class_weights_of_examples"]
 
 
 def class_weights_of_examples(
-    arithmetic: Arithmetic,
+    xp: Namespace,
     kind: TargetKind,
     labels: Array,
     outputs: int,
@@ -28,8 +27,8 @@ def class_weights_of_examples(
 
     Parameters
     ----------
-    arithmetic
-        How to round, on the labels' namespace.
+    xp
+        The labels' namespace.
     kind : {"classes", "labels", "numbers", "counts"}
         What the labels are to the loss.
     labels : array (examples,) or (examples, outputs)
@@ -50,10 +49,9 @@ def class_weights_of_examples(
     ValueError
         If the loss knows no classes, or the weights do not fit them.
     """
-    xp = arithmetic.xp
     if kind == "classes":
         indices = xp.argmax(labels, axis=-1) if labels.ndim == 2 else labels
-        return _looked_up(arithmetic, indices, outputs, class_weight, dtype)
+        return _looked_up(xp, indices, outputs, class_weight, dtype)
     if kind != "labels":
         raise ValueError(
             f"class_weight is {class_weight!r}, but the loss compares numbers: it knows no classes"
@@ -69,23 +67,22 @@ def class_weights_of_examples(
         )
     weights = xp.ones((labels.shape[0],), dtype=dtype, device=labels.device)
     for output, of_label in enumerate(class_weight):
-        factors = _looked_up(arithmetic, columns[:, output], 2, of_label, dtype)
-        weights = arithmetic.multiply(weights, factors)
+        factors = _looked_up(xp, columns[:, output], 2, of_label, dtype)
+        weights = weights * factors
     return weights
 
 
 def _looked_up(
-    arithmetic: Arithmetic, indices: Array, classes: int, class_weight: Any, dtype: DType
+    xp: Namespace, indices: Array, classes: int, class_weight: Any, dtype: DType
 ) -> Array:
     """Return the weight of each class index in `indices` (examples,)."""
-    xp = arithmetic.xp
     text = isinstance(class_weight, str)
     if (text and class_weight != "balanced") or not isinstance(class_weight, Iterable):
         raise ValueError(
             f"class_weight is {class_weight!r}, expected 'balanced', a mapping or a sequence"
         )
     weights = _balanced(xp, indices, classes) if text else _given(classes, class_weight)
-    table = arithmetic.flush(xp.asarray(weights, dtype=dtype, device=indices.device))
+    table = xp.asarray(weights, dtype=dtype, device=indices.device)
     return take(xp, table, xp.astype(indices, xp.int64))
 
 

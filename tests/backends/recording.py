@@ -13,6 +13,7 @@ from typing import Any
 
 # What cupy.ufunc takes by keyword, from its documentation: ufuncs have no signature to inspect.
 UFUNC_KEYWORDS = {"out", "dtype", "casting", "where"}
+_LACKING = object()  # not None, which is `newaxis`
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class RecordingNamespace:
     prefix: str = ""
     uses: set[Use] = field(default_factory=set)
 
-    __hash__ = object.__hash__  # arithmetics are cached by their namespace
+    __hash__ = object.__hash__  # namespaces are cached by their library's
     __eq__ = object.__eq__
 
     def __post_init__(self) -> None:
@@ -70,8 +71,8 @@ def faults(uses: Iterable[Use], xp: Any) -> list[str]:
 def _fault(use: Use, xp: Any) -> str:
     function = xp
     for part in use.name.split("."):
-        function = getattr(function, part, None)
-    if function is None:
+        function = getattr(function, part, _LACKING)
+    if function is _LACKING:
         return f"{use.name}: {xp.__name__} lacks it"
     if use.arguments is None:
         return ""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, get_backend, train
-from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
 from tests.backends.recording import RecordingNamespace, Use, faults, record_everywhere
 

@@ -60,11 +60,11 @@ def test_an_error_of_the_function_itself_is_raised():
 def test_an_activation_that_branches_on_values_trains_as_it_did():
     """As relu, but written with a look at the numbers."""
 
-    def positive_part(arithmetic, x):
-        return x if bool(arithmetic.xp.all(x > 0.0)) else arithmetic.xp.where(x > 0.0, x, 0.0)
+    def positive_part(xp, x):
+        return x if bool(xp.all(x > 0.0)) else xp.where(x > 0.0, x, 0.0)
 
-    def slope(arithmetic, x):
-        return arithmetic.xp.astype(x > 0.0, x.dtype)
+    def slope(xp, x):
+        return xp.astype(x > 0.0, x.dtype)
 
     backend = get_backend("jax:cpu")
     x, labels = [[0.5, -1.0], [2.0, 0.25], [-0.5, 1.0]], [0, 1, 0]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from pluggable_mlp.arithmetic.reproducible import products
 from pluggable_mlp.backends.threads import run_all
+from pluggable_mlp.namespaces.reproducible import products
 
 SOON = 20.0  # seconds
 

@@ -6,9 +6,9 @@ import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 
-from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.backends import BackendUnavailable, get_backend
-from tests.arithmetic.reproducible.elementary import every_kind
+from pluggable_mlp.namespaces.reproducible.rules import Rules
+from tests.namespaces.reproducible.elementary import every_kind
 from tests.recorded_runs import RECORDED, run
 
 torch = pytest.importorskip("torch")
@@ -72,8 +72,8 @@ FUNCTIONS = ("flush", "exp", "log", "log1p", "tanh", "sigmoid", "softplus", "erf
 def test_flushed_denormal_numbers_change_no_bit(request, dtype):
     """`torch.set_flush_denormal` holds for NumPy in this thread, too; so NumPy comes first."""
     x = every_kind(dtype)
-    there, backend = get_arithmetic("reproducible", xp), get_backend("torch")
-    here = get_arithmetic("reproducible", backend.xp)
+    backend = get_backend("torch")
+    there, here = Rules(xp), Rules(backend.xp)
     expected = {name: getattr(there, name)(x) for name in (*FUNCTIONS, "sqrt", "rsqrt")}
     request.getfixturevalue("flushing")
     assert float(torch.tensor(2.0**-126) * 0.5) == 0.0

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ci import gpu, gpu_environment, gpu_measure
-from pluggable_mlp.arithmetic.reproducible import exactness
+from pluggable_mlp.namespaces.reproducible import exactness
 from tests.simulated_cupy import SimulatedCupyBackend, ndarray, xp
 
 ROOT = Path(__file__).parents[2]

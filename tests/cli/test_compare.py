@@ -11,12 +11,12 @@ from pluggable_mlp.data import load_dataset
 from pluggable_mlp.network.losses import SoftmaxCrossEntropy
 
 
-def leaky(arithmetic, x):
-    return arithmetic.xp.where(x > 0.0, x, arithmetic.multiply(x, 0.2))
+def leaky(xp, x):
+    return xp.where(x > 0.0, x, x * 0.2)
 
 
-def leaky_slope(arithmetic, x):
-    return arithmetic.xp.where(x > 0.0, 1.0, 0.2 + 0.0 * x)
+def leaky_slope(xp, x):
+    return xp.where(x > 0.0, 1.0, 0.2 + 0.0 * x)
 
 
 def sgd_with(schedule, **parameters):

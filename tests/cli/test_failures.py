@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pluggable_mlp.arithmetic.reproducible import exactness
 from pluggable_mlp.backends import get_backend
+from pluggable_mlp.namespaces.reproducible import exactness
 from tests.backends.exhausted import SIDE, exhausted
 from tests.cli.children import running
 from tests.plug_ins import write_plug_in

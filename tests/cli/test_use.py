@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pluggable_mlp import arithmetic as arithmetics
-from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp import namespaces
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
+from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run, load_run
 from pluggable_mlp.settings import Settings
@@ -210,7 +210,7 @@ def test_a_run_is_used_in_its_own_arithmetic_and_dtype(
     command, tmp_path, arithmetic, dtype, monkeypatch
 ):
     """The loss and every probability, to the last bit, where there is no other arithmetic."""
-    monkeypatch.setattr(arithmetics, "ARITHMETICS", {arithmetic: ARITHMETICS[arithmetic]})
+    monkeypatch.setattr(namespaces, "ARITHMETICS", {arithmetic: ARITHMETICS[arithmetic]})
     settings = {"hidden": (20,), "epochs": 2, "activation": "tanh"}
     run = trained(tmp_path, **settings, arithmetic=arithmetic, dtype=dtype)
     assert_it_measures(command("evaluate", run), run, 256)

@@ -1,14 +1,18 @@
-"""What the tests of this folder share: random networks, run on any library, bounded or not."""
+"""What the tests of this folder share: random networks, run on any library, bounded or not.
+
+A library has a namespace `xp`, `asarray(host array)` and, unless its arrays are bounded,
+`to_numpy(array)`: a backend is one.
+"""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pluggable_mlp import MLP, SGD
-from pluggable_mlp.arithmetic import Arithmetic, get_arithmetic
-from pluggable_mlp.backends import get_backend
-from pluggable_mlp.consistency import bounded_arithmetic
+from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.consistency import BoundedNamespace
 from pluggable_mlp.consistency.units import named
+from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.training.trees import map_arrays
 
 NUMPY = get_backend("numpy")
@@ -18,13 +22,22 @@ class BoundedLibrary:
     """Arrays that carry their error, with what the tests ask of a backend."""
 
     def __init__(self, dtype: str) -> None:
-        self.xp = bounded_arithmetic(dtype).xp
+        self.xp = BoundedNamespace(dtype)
         self.asarray = self.xp.asarray
 
 
-def native(library: Any) -> Arithmetic:
-    """Return the native arithmetic of a backend or of bounded arrays."""
-    return get_arithmetic("native", library.xp)
+class InArithmetic:
+    """A backend whose arrays are those that an arithmetic computes with."""
+
+    def __init__(self, arithmetic: str, backend: Backend) -> None:
+        self.xp = arithmetic_namespace(arithmetic, backend.xp)
+        self._backend = backend
+
+    def asarray(self, data: Any, dtype: str | None = None) -> Any:
+        return self.xp.asarray(self._backend.asarray(data, dtype=dtype))
+
+    def to_numpy(self, array: Any) -> Any:
+        return self._backend.to_numpy(unwrapped(array))
 
 
 class Problem(NamedTuple):
@@ -47,11 +60,11 @@ def problem(sizes: list[int], batch: int, dtype: str, activation: str = "tanh") 
     return Problem(mlp, parameters, x, rng.integers(0, sizes[-1], size=batch))
 
 
-def gradients(library: Any, of: Problem, arithmetic: Arithmetic | None = None) -> dict[str, Any]:
+def gradients(library: Any, of: Problem) -> dict[str, Any]:
     """Return the library's loss and gradients by name, as its arrays."""
     parameters = map_arrays(library.asarray, of.parameters)
     x, labels = library.asarray(of.x), library.asarray(of.labels)
-    loss, tree = of.mlp.step_gradients(parameters, x, labels, arithmetic or native(library))
+    loss, tree = of.mlp.step_gradients(library.xp, parameters, x, labels)
     return {"loss": loss, **named(tree, "d")}
 
 
@@ -61,11 +74,11 @@ def trained(library: Any, of: Problem, steps: int, rate: float = 0.003) -> dict[
     The rate is small: a worst case grows with exp(steps * rate * curvature), curvature taken
     with absolute values.
     """
-    optimizer, arithmetic = SGD(learning_rate=rate), native(library)
+    optimizer, xp = SGD(learning_rate=rate), library.xp
     parameters = map_arrays(library.asarray, of.parameters)
     state = optimizer.init(parameters)
     x, labels = library.asarray(of.x), library.asarray(of.labels)
     for _ in range(steps):
-        loss, tree = of.mlp.step_gradients(parameters, x, labels, arithmetic)
-        parameters, state = optimizer.update(tree, state, parameters, arithmetic)
+        loss, tree = of.mlp.step_gradients(xp, parameters, x, labels)
+        parameters, state = optimizer.update(xp, tree, state, parameters)
     return {"loss": loss, **named(parameters)}

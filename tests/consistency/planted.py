@@ -21,6 +21,7 @@ __all__ = [
     "NETWORKS",
     "Network",
     "OtherBackend",
+    "Replaced",
     "WatchedRule",
     "faulty_backends",
     "right_backends",
@@ -186,9 +187,9 @@ class WatchedLayer:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.layer, name)
 
-    def forward(self, parameters: Any, x: Any, arithmetic: Any, step: Any = None) -> Any:
-        y, backward = self.layer.forward(parameters, x, arithmetic, step)
-        spoil = getattr(arithmetic.xp, "spoil", None)
+    def forward(self, xp: Any, parameters: Any, x: Any, step: Any = None) -> Any:
+        y, backward = self.layer.forward(xp, parameters, x, step)
+        spoil = getattr(xp, "spoil", None)
         if spoil is None:
             return y, backward
 
@@ -209,12 +210,10 @@ class WatchedRule(Transform):
         self.optimizer = optimizer
 
     def apply_scaled(
-        self, coefficients: Any, gradients: Any, trees: Any, parameters: Any, arithmetic: Any
+        self, xp: Any, coefficients: Any, gradients: Any, trees: Any, parameters: Any
     ) -> Any:
-        parameters, trees = self.optimizer.apply(
-            coefficients, gradients, trees, parameters, arithmetic
-        )
-        spoil = getattr(arithmetic.xp, "spoil", lambda name, array: array)
+        parameters, trees = self.optimizer.apply(xp, coefficients, gradients, trees, parameters)
+        spoil = getattr(xp, "spoil", lambda name, array: array)
         spoilt = [
             {name: spoil(f"layer {number} {name}", array) for name, array in layer.items()}
             for number, layer in enumerate(parameters, 1)

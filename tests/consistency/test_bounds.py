@@ -33,7 +33,6 @@ from tests.consistency.libraries import (
     BoundedLibrary,
     Problem,
     gradients,
-    native,
     problem,
     trained,
 )
@@ -67,7 +66,7 @@ def test_dense(batch: int, inputs: int, outputs: int, dtype: str, backend: Backe
     def compute(library: Any) -> dict[str, Any]:
         x, W, b, dy = (library.asarray(array) for array in arrays.values())
         layer = Dense(inputs, outputs)
-        y, backward = layer.forward({"W": W, "b": b}, x, native(library))
+        y, backward = layer.forward(library.xp, {"W": W, "b": b}, x)
         dx, gradients = backward(dy)
         return {"y": y, "dx": dx, **gradients}
 
@@ -82,7 +81,7 @@ def test_activation(name: str, dtype: str, backend: Backend) -> None:
     x, dy = x.astype(dtype), rng.normal(size=x.shape).astype(dtype)
 
     def compute(library: Any) -> dict[str, Any]:
-        y, backward = ACTIVATIONS[name](native(library), library.asarray(x))
+        y, backward = ACTIVATIONS[name](library.xp, library.asarray(x))
         return {"y": y, "dx": backward(library.asarray(dy))}
 
     assert_within_bound(backend, dtype, compute)
@@ -103,7 +102,7 @@ def test_loss(name: str, scale: float, dtype: str, backend: Backend) -> None:
 
     def compute(library: Any) -> dict[str, Any]:
         targets = library.asarray(kinds[LOSSES[name].targets])
-        loss, dz = LOSSES[name](native(library), library.asarray(z), targets)
+        loss, dz = LOSSES[name](library.xp, library.asarray(z), targets)
         return {"loss": loss, "dz": dz}
 
     assert_within_bound(backend, dtype, compute)

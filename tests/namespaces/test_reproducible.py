@@ -16,7 +16,7 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, reproducible, to_native, train
 from pluggable_mlp.backends import Backend
-from tests.arithmetic.reproducible.elementary import every_kind, ulps
+from tests.namespaces.reproducible.elementary import every_kind, ulps
 
 NUMPY = reproducible(array_api_compat.numpy)
 DTYPES = ("float32", "float64")

@@ -7,9 +7,9 @@ chosen by hand.
 
 import numpy as np
 
-from tests.consistency.libraries import BoundedLibrary, native
+from tests.consistency.libraries import BoundedLibrary, InArithmetic
 
-__all__ = ["BoundedLibrary", "assert_near", "native", "with_bounds"]
+__all__ = ["BoundedLibrary", "InArithmetic", "assert_near", "with_bounds"]
 
 
 def with_bounds(compute, dtype):

@@ -1,4 +1,4 @@
-"""The network once more, for the tests: textbook lines in plain NumPy, float64, no arithmetic seam.
+"""The network once more, for the tests: textbook lines in plain NumPy, float64, no namespace.
 
 Every number carries a bound of its rounding error, so that a test knows how far a correct
 implementation may be from it.  Two-dimensional only: x (batch, in), W (in, out), b (out,).

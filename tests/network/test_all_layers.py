@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, get_backend
-from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.dropout import Dropout
 from pluggable_mlp.network.layers import Activate, Dense, TrainingStep
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
-from tests.network.bounded import assert_near, native, with_bounds
+from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
 
 STEP = TrainingStep(seed=1, number=2)
@@ -41,8 +41,8 @@ def test_gradients_against_central_differences(norm, step):
 
     def on(library, changed=parameters):
         own = [{n: library.asarray(a) for n, a in layer.items()} for layer in changed]
-        arrays = library.asarray(x), labels, native(library), step, library.asarray(WEIGHTS)
-        return mlp.step_gradients(own, *arrays)
+        batch = library.asarray(x), labels, library.asarray(WEIGHTS)
+        return mlp.step_gradients(library.xp, own, *batch, step)
 
     backend = get_backend("numpy")
     error = 1.01 * float(with_bounds(on, "float64")[0].error)
@@ -109,7 +109,7 @@ def test_weights_come_through_the_door(backend):
 
     def on(library):
         own = [{n: library.asarray(a) for n, a in layer.items()} for layer in host]
-        return mlp.step_gradients(own, library.asarray(x[order]), labels[order], native(library))
+        return mlp.step_gradients(library.xp, own, library.asarray(x[order]), labels[order])
 
     bounds = with_bounds(on, "float64")
     # The weighted sum has two products and a reciprocal more than the plain one: three errors.

@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.dropout import Dropout
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.philox import philox
+from tests.network.bounded import InArithmetic
 
 STEP = TrainingStep(seed=3, number=5)
 
 
 def run(backend, layer, x, dy, step=STEP, arithmetic="native"):
-    bound = get_arithmetic(arithmetic, backend.xp)
-    y, backward = layer.forward({}, backend.asarray(x), bound, step)
-    dx, gradients = backward(backend.asarray(dy))
+    place = InArithmetic(arithmetic, backend)
+    y, backward = layer.forward(place.xp, {}, place.asarray(x), step)
+    dx, gradients = backward(place.asarray(dy))
     assert gradients == {}
-    assert backward(backend.asarray(dy), with_dx=False) == (None, {})
-    return backend.to_numpy(y), backend.to_numpy(dx)
+    assert backward(place.asarray(dy), with_dx=False) == (None, {})
+    return place.to_numpy(y), place.to_numpy(dx)
 
 
 def halves_at_the_address():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP
-from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.network.activations import ACTIVATIONS
 from tests.network import reference
 from tests.network.differences import central_differences
@@ -17,7 +16,7 @@ from tests.network.examples import SIZES, example, moved
 
 def bounded_activation(mlp, z):
     """One that the textbook lacks: slopes up to 1.13 (gelu's), errors up to 8 u (|x| + |y|)."""
-    y, backward = mlp.layers[1].forward({}, z.value, get_arithmetic("native", xp))
+    y, backward = mlp.layers[1].forward(xp, {}, z.value)
     error = 1.13 * z.error + reference.FUNCTION * (abs(z.value) + abs(y))
     return reference.Ball(y, error), reference.exactly(backward(np.ones_like(y))[0])
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, get_backend
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
-from tests.network.bounded import assert_near, native, with_bounds
+from tests.network.bounded import InArithmetic, assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
 
 STEP = TrainingStep(seed=0, number=0)
@@ -34,13 +34,13 @@ def of(layer, arrays):
     return {name: arrays[name] for name in layer.shapes()}
 
 
-def compute(layer, parameters, x, dy, step, arithmetic=native):
+def compute(layer, parameters, x, dy, step):
     """y, dx, the gradients and the new statistics, by name."""
     layer = layer.of_features(x.shape[-1])
 
     def on(library):
         own = {name: library.asarray(array) for name, array in of(layer, parameters).items()}
-        y, backward = layer.forward(own, library.asarray(x), arithmetic(library), step)
+        y, backward = layer.forward(library.xp, own, library.asarray(x), step)
         dx, gradients = backward(library.asarray(dy))
         assert backward(library.asarray(dy), with_dx=False)[0] is None
         return {"y": y, "dx": dx, **gradients}
@@ -195,16 +195,10 @@ def test_same_bits(backend, name, step, dtype, scale, arithmetic):
     tiny = float(np.finfo(dtype).smallest_normal)
     x, dy = (np.where(abs(a) < tiny, 0.0, a).astype(dtype) for a in (x, dy))
 
-    def on(place):
-        compute_on = compute(
-            NORMALIZATIONS[name],
-            parameters,
-            x,
-            dy,
-            step,
-            lambda library: get_arithmetic(arithmetic, library.xp),
-        )
-        return {key: array.tobytes() for key, array in on_host(place, compute_on(place)).items()}
+    def on(backend):
+        place = InArithmetic(arithmetic, backend)
+        results = compute(NORMALIZATIONS[name], parameters, x, dy, step)(place)
+        return {key: array.tobytes() for key, array in on_host(place, results).items()}
 
     assert on(backend) == on(get_backend("numpy"))
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
 from pluggable_mlp.backends import get_backend
+from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import (
     ACTIVATIONS,
     ELU,
@@ -20,7 +20,7 @@ from pluggable_mlp.network.activations import (
     relu,
     tanh,
 )
-from tests.network.bounded import assert_near, native, with_bounds
+from tests.network.bounded import InArithmetic, assert_near, with_bounds
 
 PIECES = {**ACTIVATIONS, "leaky_relu 0.3": LeakyReLU(0.3), "elu 2.5": ELU(2.5)}
 REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
@@ -70,7 +70,7 @@ def exact(name, dtype):
 
 def compute(piece, x, dy):
     def on(library):
-        y, backward = piece(native(library), library.asarray(x))
+        y, backward = piece(library.xp, library.asarray(x))
         return {"y": y, "dx": backward(library.asarray(dy))}
 
     return on
@@ -106,10 +106,10 @@ def test_same_bits(backend, name, dtype, arithmetic):
     x = np.concatenate([10.0 * rng.normal(size=400), tiny, -tiny, rng.normal(size=50) * 1e-30])
     x, dy = x.astype(dtype), rng.normal(size=x.shape).astype(dtype)
 
-    def on(place):
-        y, backward = PIECES[name](get_arithmetic(arithmetic, place.xp), place.asarray(x))
-        dx = backward(place.asarray(dy))
-        return [place.to_numpy(array).tobytes() for array in (y, dx)]
+    def on(backend):
+        place = InArithmetic(arithmetic, backend)
+        results = compute(PIECES[name], x, dy)(place)
+        return {key: place.to_numpy(array).tobytes() for key, array in results.items()}
 
     assert on(backend) == on(get_backend("numpy"))
 
@@ -121,12 +121,12 @@ def test_huge_inputs_have_their_limits(backend, name, dtype, arithmetic):
     """No NaN, no warning (all are errors); y within 4 u of the exact value, or within 1e-30."""
     largest = float(np.finfo(dtype).max)
     x = np.asarray([s * a for a in (100.0, 1e4, 1e30, largest) for s in (1, -1)]).astype(dtype)
-    bound = get_arithmetic(arithmetic, backend.xp)
-    y, backward = PIECES[name](bound, backend.asarray(x))
-    dx = backend.to_numpy(backward(backend.asarray(np.ones_like(x))))
+    place = InArithmetic(arithmetic, backend)
+    results = compute(PIECES[name], x, np.ones_like(x))(place)
+    y, dx = (place.to_numpy(results[key]) for key in ("y", "dx"))
     unit = float(np.finfo(dtype).eps) / 2
     with mpmath.workdps(50):
-        for value, result in zip(x.tolist(), backend.to_numpy(y).tolist(), strict=True):
+        for value, result in zip(x.tolist(), y.tolist(), strict=True):
             # Beyond 1e4 mpmath's functions overflow themselves; the limits are those of 1e4.
             scale = max(abs(value) / 1e4, 1.0)
             limit = EXACT[name](mpmath.mpf(value / scale))
@@ -220,7 +220,7 @@ def test_against_jax_differentiation(name):
 
 def test_a_users_own_pair_of_functions(backend):
     """y = x², y' = 2 x, exact in small integers; as an activation of a network, too."""
-    square = (lambda a, x: a.multiply(x, x), lambda _, x: x + x)
+    square = (lambda xp, x: xp.multiply(x, x), lambda _, x: x + x)
     own = activations_of_layers(square, 1)[0]
     x, dy = np.asarray([[-3.0, 2.0]]), np.asarray([[5.0, 7.0]])
     results = compute(own, x, dy)(backend)
@@ -233,7 +233,7 @@ def test_a_users_own_pair_of_functions(backend):
 
 
 def test_one_for_all_or_one_for_each_layer():
-    square = (lambda a, x: a.multiply(x, x), lambda _, x: x + x)
+    square = (lambda xp, x: xp.multiply(x, x), lambda _, x: x + x)
     assert activations_of_layers("relu", 2) == (relu, relu)
     assert activations_of_layers(["relu", "tanh"], 2) == (relu, tanh)
     assert activations_of_layers(("tanh", LeakyReLU(0.2)), 2) == (tanh, LeakyReLU(0.2))

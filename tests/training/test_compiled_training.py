@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend
-from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
 from pluggable_mlp.training.loop import training_epochs
 from pluggable_mlp.training.optimizers import LBFGS, Adam, make_optimizer
 from tests.training.compilers import (
@@ -34,7 +34,7 @@ def epochs(backend, optimizer, *, has="", arithmetic="native", epochs=3, **setti
     training = training_epochs(
         mlp,
         start,
-        examples_on(backend, has, "float64"),
+        examples_on(backend, has, "float64", arithmetic_namespace(arithmetic, backend.xp)),
         backend=backend,
         optimizer=optimizer,
         arithmetic=arithmetic,

@@ -33,11 +33,11 @@ LIMITS = {
         0,
     ),
     (100, "reproducible"): (
-        {"sgd": 674, "adam": 996, "gelu": 757, "dropout": 905, "batch": 922, "layer": 900},
+        {"sgd": 681, "adam": 1009, "gelu": 764, "dropout": 917, "batch": 936, "layer": 914},
         14,
     ),
     (512, "reproducible"): (
-        {"sgd": 1147, "adam": 1789, "gelu": 1276, "dropout": 1378, "batch": 1395, "layer": 1377},
+        {"sgd": 1154, "adam": 1802, "gelu": 1283, "dropout": 1390, "batch": 1409, "layer": 1391},
         31,
     ),
 }

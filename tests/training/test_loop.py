@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, DivergenceError, Training, get_backend, randomness, train
-from pluggable_mlp.arithmetic import ARITHMETICS
+from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.training import loop
 from pluggable_mlp.training.loop import evaluate, training_epochs
@@ -48,12 +48,11 @@ class Recorder:
     def __init__(self, backend):
         self.backend, self.seen, self.statistics = backend, [], ((),)
 
-    def take_step(self, parameters, x, labels, arithmetic, *_):
+    def take_step(self, xp, parameters, x, labels, *_):
         assert x.shape[0] == labels.shape[0]
         self.seen.append(self.backend.to_numpy(labels).tolist())
-        xp = arithmetic.xp
         zeros = [{name: xp.zeros_like(w) for name, w in layer.items()} for layer in parameters]
-        return xp.mean(arithmetic.values(x)), zeros, [{}]
+        return xp.mean(x), zeros, [{}]
 
 
 def visited(backend, **changes):
@@ -136,10 +135,10 @@ class Told:
     def __init__(self, factor=1.0):
         self.factor = factor
 
-    def __call__(self, arithmetic, z, targets, weights=None):
-        return arithmetic.xp.mean(targets) * self.factor, arithmetic.xp.zeros_like(z)
+    def __call__(self, xp, z, targets, sample_weight=None):
+        return xp.mean(targets) * self.factor, xp.zeros_like(z)
 
-    def predict(self, arithmetic, z):
+    def predict(self, xp, z):
         return z
 
 

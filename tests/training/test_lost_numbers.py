@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, PrecisionWarning, get_backend, train
-from pluggable_mlp.arithmetic import get_arithmetic
+from pluggable_mlp.namespaces.reproducible.factor import fixed_point
+from pluggable_mlp.namespaces.reproducible.rules import Rules
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 
 NUMPY = get_backend("numpy")
@@ -25,23 +26,23 @@ def of_wide_range(shape, sigma, dtype="float32"):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_what_is_counted_is_lost_and_what_is_not_is_kept(backend, dtype, pixels, side):
     """A product with ones on the diagonal returns all that its slices hold."""
-    bound = get_arithmetic("reproducible", backend.xp)
+    rules = Rules(backend.xp)
     x = of_wide_range((20, 20), {"float32": 8.0, "float64": 14.0}[dtype], dtype)
     x[:, 3] = 0.0
     # As the largest is a power of two, and no other number is near the edge, the count is exact.
     largest = 2.0 ** np.ceil(np.log2(np.abs(x).max()))
     x[:, 0] = largest
     unit = np.eye(20, dtype="uint8")
-    one = bound.fixed_point(backend.asarray(unit), 1.0, getattr(backend.xp, dtype))
+    one = fixed_point(backend.xp, backend.asarray(unit), 1.0, getattr(backend.xp, dtype))
     one = one if pixels else backend.asarray(unit.astype(dtype))
     if side == "left":
         there = backend.asarray(x)
-        product = bound.matmul(there, one)
-        count = bound.lost(there, -1, beside_fixed_point=pixels)
+        product = rules.matmul(there, one)
+        count = rules.lost(there, -1, beside_fixed_point=pixels)
     else:
         there = backend.asarray(np.ascontiguousarray(x.T))
-        product = bound.matmul(one, there)
-        count = bound.lost(there, -2, beside_fixed_point=pixels)
+        product = rules.matmul(one, there)
+        count = rules.lost(there, -2, beside_fixed_point=pixels)
     gone = (backend.to_numpy(product) == 0.0) & (backend.to_numpy(there) != 0.0)
     assert int(count) == gone.sum() > 20
 
@@ -59,7 +60,7 @@ def told(inputs, *, sizes=SIZES, **settings):
 
 def test_data_are_told_of_once():
     inputs = of_wide_range((COUNT, SIZES[0]), 6.0)
-    lost = int(get_arithmetic("reproducible", NUMPY.xp).lost(inputs, -1))
+    lost = int(Rules(NUMPY.xp).lost(inputs, -1))
     (message,) = told(inputs)
     assert message.startswith(
         f"{lost} of the 1,000 numbers of inputs ({lost / 1000:.1%}) are so far below the largest "

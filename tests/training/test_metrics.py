@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
 from pluggable_mlp.training.metrics import (
     confusion_matrix,
     correct_labels,
@@ -17,10 +17,6 @@ from tests.network.reference import one_hot
 
 LOGITS = np.asarray([[0.0, 3.0, 1.0], [5.0, -1.0, 2.0], [1.0, 2.0, 3.0], [-3.0, -2.0, -1.0]])
 LABELS = np.asarray([1, 0, 0, 2])  # the third is wrong
-
-
-def bind(backend, name="native"):
-    return get_arithmetic(name, backend.xp)
 
 
 @pytest.mark.parametrize("rows", [False, True], ids=["indices", "rows"])
@@ -49,7 +45,7 @@ def test_of_equal_logits_the_first_counts_as_the_larger(backend, classes_first):
     label = 0 if classes_first else 1
     logits, labels = backend.asarray(np.asarray([[1.0, 1.0, 0.0]])), backend.asarray([label])
     for k, expected in ((1, float(classes_first)), (2, 1.0), (3, 1.0)):
-        assert float(top_k_accuracy(bind(backend), logits, labels, k)) == expected
+        assert float(top_k_accuracy(backend.xp, logits, labels, k)) == expected
     assert int(correct_predictions(backend.xp, logits, labels)) == int(classes_first)
 
 
@@ -57,14 +53,14 @@ def test_nan_is_never_right(backend):
     logits = np.asarray([[np.nan, 1.0, 0.0], [np.nan] * 3])
     for row, label in ((0, 0), (1, 0), (1, 2)):
         of = backend.asarray(logits[row : row + 1]), backend.asarray([label])
-        assert [float(top_k_accuracy(bind(backend), *of, k)) for k in (1, 2)] == [0.0, 0.0]
+        assert [float(top_k_accuracy(backend.xp, *of, k)) for k in (1, 2)] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("k", [0, 4])
 def test_a_k_that_no_example_can_have_is_refused(backend, k):
     logits, labels = backend.asarray(LOGITS), backend.asarray(LABELS)
     with pytest.raises(ValueError, match=f"k is {k}, expected 1 to 3"):
-        top_k_accuracy(bind(backend), logits, labels, k)
+        top_k_accuracy(backend.xp, logits, labels, k)
 
 
 def test_correct_labels_at_the_edge(backend):
@@ -101,7 +97,8 @@ def test_confusion_matrix_by_hand(backend):
 @pytest.mark.parametrize("name", ARITHMETICS)
 def test_macro_f1_by_hand(backend, name):
     """F1 is 4 / 7 (two hits, two false positives, one miss), 2 / 4 and 0: 5 / 14 on average."""
-    score = macro_f1(bind(backend, name), backend.asarray(np.asarray(CONFUSION)))
+    xp = arithmetic_namespace(name, backend.xp)
+    score = macro_f1(xp, xp.asarray(backend.asarray(CONFUSION)))
     assert float(score) == pytest.approx(5 / 14, rel=12 * 2.0**-53)
 
 
@@ -112,19 +109,19 @@ GUESSES = np.asarray([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [6.0, 1.0]])
 
 @pytest.mark.parametrize("name", ARITHMETICS)
 def test_r2_and_mean_absolute_error_by_hand(backend, name):
-    bound = bind(backend, name)
+    xp = arithmetic_namespace(name, backend.xp)
     for columns, of_r2, error in (
         (slice(0, 1), 1 - 4 / 5, 2 / 4),
         (slice(1, 2), 1 - 9 / 12, 3 / 4),
         (slice(0, 2), (1 / 5 + 1 / 4) / 2, 5 / 8),
     ):
-        arrays = backend.asarray(GUESSES[:, columns]), backend.asarray(TARGETS[:, columns])
-        assert float(r2(bound, *arrays)) == pytest.approx(of_r2, rel=16 * 2.0**-53)
-        assert float(mean_absolute_error(bound, *arrays)) == error
+        arrays = [xp.asarray(backend.asarray(of[:, columns])) for of in (GUESSES, TARGETS)]
+        assert float(r2(xp, *arrays)) == pytest.approx(of_r2, rel=16 * 2.0**-53)
+        assert float(mean_absolute_error(xp, *arrays)) == error
 
 
 @pytest.mark.parametrize("off", [0.0, 1.0])
 def test_r2_of_constant_targets(backend, off):
     targets = np.full((4, 1), 2.0)
-    ours = r2(bind(backend), backend.asarray(targets + off), backend.asarray(targets))
+    ours = r2(backend.xp, backend.asarray(targets + off), backend.asarray(targets))
     assert float(ours) == 1.0 - off

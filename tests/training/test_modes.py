@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
@@ -58,13 +58,11 @@ def test_every_step_has_its_own_mask():
     result = train(
         mlp, x, labels, backend=NUMPY, parameters=start, epochs=2, batch_size=4, **settings
     )
-    arithmetic, parameters = get_arithmetic("native", NUMPY.xp), start
+    xp, parameters = NUMPY.xp, start
     for number, batch in enumerate([slice(0, 4), slice(4, 8), slice(8, 10)] * 2):
         step = TrainingStep(7, number)
-        _, gradients = mlp.step_gradients(parameters, x[batch], labels[batch], arithmetic, step)
-        parameters, _ = SGD(0.5).update(
-            gradients, SGD(0.5).init(parameters), parameters, arithmetic
-        )
+        _, gradients = mlp.step_gradients(xp, parameters, x[batch], labels[batch], step=step)
+        parameters, _ = SGD(0.5).update(xp, gradients, SGD(0.5).init(parameters), parameters)
     for one, other in zip(result.parameters, parameters, strict=True):
         assert all((one[name] == other[name]).all() for name in one)
 

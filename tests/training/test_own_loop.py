@@ -15,7 +15,6 @@ from pluggable_mlp import (
     train,
     training_step,
 )
-from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.training.optimizers import LBFGS
 
@@ -165,14 +164,13 @@ def test_what_does_not_fit_is_refused(changed, error, message):
 
 def test_an_optimizer_of_itself_knows_no_running_statistics():
     """It names them and what to do; without them it takes the step."""
-    native = get_arithmetic("native", NUMPY.xp)
     parameters = FULL.initialize(seed=0, backend=NUMPY, dtype="float64")
     step = TrainingStep(0, 0)
     _, gradients = FULL.loss_and_gradients(parameters, X, LABELS, step=step)
     with pytest.raises(ValueError, match="running statistics are not .*: take training_step"):
-        SGD().update(gradients, SGD().init(parameters), parameters, native)
+        SGD().update(NUMPY.xp, gradients, SGD().init(parameters), parameters)
     without = [{n: of[n] for n in g} for of, g in zip(parameters, gradients, strict=True)]
-    updated, _ = SGD().update(gradients, SGD().init(without), without, native)
+    updated, _ = SGD().update(NUMPY.xp, gradients, SGD().init(without), without)
     state = first_state(FULL, SGD(), parameters)
     _, state = training_step(FULL, SGD(), state, X, LABELS)
     for one, other in zip(updated, state.parameters, strict=True):

@@ -12,7 +12,7 @@ from pluggable_mlp.training.optimizers import make_optimizer
 from pluggable_mlp.training.placed_steps import make_placed_step
 from pluggable_mlp.training.steps import Model, first_model
 from pluggable_mlp.training.trees import map_arrays
-from tests.consistency.libraries import BoundedLibrary, native
+from tests.consistency.libraries import BoundedLibrary
 from tests.training.compilers import BATCH, COUNT, SEED, compiler_of, examples_on
 
 NUMPY = get_backend("numpy")
@@ -32,11 +32,11 @@ CASES = {
 def step_on(place, mlp, optimizer, examples):
     """A step that takes a model from the host: (model, order, start, number) -> all it returns."""
     take_step = make_placed_step(
+        place.xp,
         mlp,
         optimizer,
         examples,
         backend=place,
-        arithmetic=native(place),
         batch_size=BATCH,
         seed=SEED,
     )
@@ -65,7 +65,7 @@ def model_under_way(mlp, optimizer, dtype):
     """Nothing is known of m / sqrt(v) where rounding decides whether v is 0: none is."""
     rng = np.random.default_rng(2)
     start = mlp.initialize(seed=1, backend=NUMPY, dtype=dtype)
-    first = first_model(mlp, start, optimizer, native(NUMPY))
+    first = first_model(NUMPY.xp, mlp, start, optimizer)
     trained, statistics, trees = first.arrays
 
     def some(array):
@@ -124,9 +124,9 @@ def test_a_gathered_batch_is_the_batch(backend, order, size):
     examples = Examples(inputs, labels, backend.xp.float64, 0.25, weights)
     order = None if order is None else backend.asarray(order)
     for start in range(0, 5, size)[: 5 // size]:
-        expected = examples.batch(native(backend), start, size, order)
+        expected = examples.batch(backend.xp, start, size, order)
         for place in (start, backend.asarray(start)):
-            batch = examples.gathered(native(backend), place, size, order)
+            batch = examples.gathered(backend.xp, place, size, order)
             for one, other in zip(batch, expected, strict=True):
                 assert backend.to_numpy(one).tolist() == backend.to_numpy(other).tolist()
                 assert one.dtype == other.dtype

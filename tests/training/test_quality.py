@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
 from pluggable_mlp.training.loop import evaluate
 from pluggable_mlp.training.metrics import (
     accuracy,
@@ -18,11 +18,11 @@ from pluggable_mlp.training.metrics import (
 from pluggable_mlp.training.train import make_examples
 
 metrics = pytest.importorskip("sklearn.metrics")
-BOUND = ARITHMETICS  # every metric, under every arithmetic
 
 
-def bind(backend, name):
-    return get_arithmetic(name, backend.xp)
+def moved(xp, backend, *arrays):
+    """The arrays of the host on the backend, as arrays of the namespace."""
+    return [xp.asarray(backend.asarray(array)) for array in arrays]
 
 
 def classified(seed=0, count=50, classes=6):
@@ -33,75 +33,75 @@ def classified(seed=0, count=50, classes=6):
     return logits, rng.integers(0, 4, size=count)
 
 
-@pytest.mark.parametrize("name", BOUND)
+@pytest.mark.parametrize("name", ARITHMETICS)
 @pytest.mark.parametrize("rows", [False, True], ids=["indices", "rows"])
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_top_k_accuracy(backend, k, rows, name):
     logits, labels = classified()
     given = np.eye(6)[labels] if rows else labels
-    arrays = backend.asarray(logits), backend.asarray(given)
-    ours = float(top_k_accuracy(bind(backend, name), *arrays, k))
+    xp = arithmetic_namespace(name, backend.xp)
+    arrays = moved(xp, backend, logits, given)
+    ours = float(top_k_accuracy(xp, *arrays, k))
     theirs = metrics.top_k_accuracy_score(labels, logits, k=k, labels=range(6))
     assert abs(ours - theirs) <= 2 * 2.0**-53
     if k == 1:
-        assert float(accuracy(bind(backend, name), *arrays)) == ours
+        assert float(accuracy(xp, *arrays)) == ours
         theirs = metrics.accuracy_score(labels, logits.argmax(axis=1))
         assert abs(ours - theirs) <= 2 * 2.0**-53
 
 
-@pytest.mark.parametrize("name", BOUND)
+@pytest.mark.parametrize("name", ARITHMETICS)
 def test_confusion_matrix_and_macro_f1(backend, name):
     logits, labels = classified()
     predicted = logits.argmax(axis=1)
     assert {4} == set(predicted) - set(labels)
-    ours = confusion_matrix(backend.xp, backend.asarray(predicted), backend.asarray(labels), 6)
+    xp = arithmetic_namespace(name, backend.xp)
+    ours = confusion_matrix(xp, *moved(xp, backend, predicted, labels), 6)
     assert ours.dtype == backend.xp.int64
     expected = metrics.confusion_matrix(labels, predicted, labels=range(6))
-    assert backend.to_numpy(ours).tolist() == expected.tolist()
-    score = float(macro_f1(bind(backend, name), ours))
+    assert backend.to_numpy(unwrapped(ours)).tolist() == expected.tolist()
+    score = float(macro_f1(xp, ours))
     # A sum of 6 quotients, a product with a reciprocal: below 12 roundings of numbers up to 1.
     assert abs(score - metrics.f1_score(labels, predicted, average="macro")) <= 12 * 2.0**-53
 
 
-@pytest.mark.parametrize("name", BOUND)
+@pytest.mark.parametrize("name", ARITHMETICS)
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_r2_and_mean_absolute_error(backend, outputs, name):
     rng = np.random.default_rng(0)
     targets = rng.normal(size=(40, outputs))
     predictions = targets + 0.3 * rng.normal(size=(40, outputs))
-    bound = bind(backend, name)
+    xp = arithmetic_namespace(name, backend.xp)
     for given in (targets, targets[:, 0]) if outputs == 1 else (targets,):
-        arrays = backend.asarray(predictions), backend.asarray(given)
+        arrays = moved(xp, backend, predictions, given)
         # Sums of 40 terms of one sign: at most 40 roundings, doubled for theirs.
-        ours = float(r2(bound, *arrays))
+        ours = float(r2(xp, *arrays))
         assert abs(ours - metrics.r2_score(targets, predictions)) <= 160 * 2.0**-53
-        ours = float(mean_absolute_error(bound, *arrays))
+        ours = float(mean_absolute_error(xp, *arrays))
         theirs = metrics.mean_absolute_error(targets, predictions)
         assert abs(ours - theirs) <= 160 * 2.0**-53
 
 
 def test_leading_axes_are_networks(backend):
     logits, labels = (np.stack(arrays) for arrays in zip(classified(0), classified(1), strict=True))
-    bound = bind(backend, "native")
+    xp = backend.xp
     z, t = backend.asarray(logits), backend.asarray(labels)
-    scores = [
-        backend.to_numpy(of(bound, z, t)) for of in (accuracy, lambda *a: top_k_accuracy(*a, 2))
-    ]
-    confusion = confusion_matrix(backend.xp, backend.asarray(logits.argmax(axis=-1)), t, 6)
-    f1 = backend.to_numpy(macro_f1(bound, confusion))
+    scores = [backend.to_numpy(of(xp, z, t)) for of in (accuracy, lambda *a: top_k_accuracy(*a, 2))]
+    confusion = confusion_matrix(xp, backend.asarray(logits.argmax(axis=-1)), t, 6)
+    f1 = backend.to_numpy(macro_f1(xp, confusion))
     numbers = backend.asarray(logits + 1.0)
-    regression = [backend.to_numpy(of(bound, numbers, z)) for of in (r2, mean_absolute_error)]
+    regression = [backend.to_numpy(of(xp, numbers, z)) for of in (r2, mean_absolute_error)]
     for index in range(2):
         own, of = backend.asarray(logits[index]), backend.asarray(labels[index])
-        assert scores[0][index] == float(accuracy(bound, own, of))
-        assert scores[1][index] == float(top_k_accuracy(bound, own, of, 2))
+        assert scores[0][index] == float(accuracy(xp, own, of))
+        assert scores[1][index] == float(top_k_accuracy(xp, own, of, 2))
         predicted = backend.asarray(logits[index].argmax(axis=-1))
-        matrix = confusion_matrix(backend.xp, predicted, of, 6)
+        matrix = confusion_matrix(xp, predicted, of, 6)
         assert backend.to_numpy(confusion)[index].tolist() == backend.to_numpy(matrix).tolist()
-        assert abs(f1[index] - float(macro_f1(bound, matrix))) <= 12 * 2.0**-53
+        assert abs(f1[index] - float(macro_f1(xp, matrix))) <= 12 * 2.0**-53
         shifted = backend.asarray(logits[index] + 1.0)
         for whole, of in zip(regression, (r2, mean_absolute_error), strict=True):
-            assert abs(whole[index] - float(of(bound, shifted, own))) <= 100 * 2.0**-53
+            assert abs(whole[index] - float(of(xp, shifted, own))) <= 100 * 2.0**-53
 
 
 def test_correct_labels(backend):

@@ -8,7 +8,7 @@ that names it.
 
 `array.py` has the array, `namespace.py` puts the functions together; the other modules hold the
 functions, by the chapters of the standard.  How products, sums and elementary functions reach
-their bits is the subject of `pluggable_mlp.arithmetic.reproducible`.
+their bits is the subject of `rules.py`.
 """
 
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, to_native

@@ -9,9 +9,9 @@ from typing import Any
 
 import array_api_compat
 
-from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint
-from pluggable_mlp.arithmetic.reproducible.rounding import keep_nan
 from pluggable_mlp.arrays import Array, DType
+from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
+from pluggable_mlp.namespaces.reproducible.rounding import keep_nan
 
 __all__ = ["ReproducibleArray", "native_of", "to_native"]
 
@@ -23,9 +23,9 @@ def _operators(name: str) -> tuple[Operator, Operator]:
     """Return the operator that calls the namespace's function of a name, and the reflected one."""
 
     def forward(self: "ReproducibleArray", other: Any) -> Any:
-        if not isinstance(other, ReproducibleArray | int | float):
-            return NotImplemented
-        return getattr(self.namespace, name)(self, other)
+        if type(other) is ReproducibleArray or isinstance(other, int | float):
+            return getattr(self.namespace, name)(self, other)
+        return NotImplemented
 
     def reflected(self: "ReproducibleArray", other: Any) -> Any:
         if not isinstance(other, int | float):
@@ -47,14 +47,15 @@ class ReproducibleArray:
         The library's array, any shape; None where `fixed_point` is given.
     namespace : ReproducibleNamespace
         The namespace that it belongs to.
-    on_lattice : bool
-        Whether every finite value is known to be a multiple of twice the smallest normal number.
-        Sums and differences of such arrays are never denormal.
+    grain : {ANY, LATTICE, PRODUCTS}
+        What is known of the smallest values: see `operands.py`.
     fixed_point : FixedPoint, optional
         The values as 8-bit integers times a power of two: products with them need one slice.
+    kind : {"float32", "float64", ""}, optional
+        Where it is known.
     """
 
-    __slots__ = ("_array", "fixed_point", "namespace", "on_lattice")
+    __slots__ = ("_array", "_kind", "fixed_point", "grain", "namespace")
 
     __array_ufunc__ = None  # NumPy's operators then leave mixed operands to ours, which refuse
 
@@ -62,12 +63,14 @@ class ReproducibleArray:
         self,
         array: Array,
         namespace: Any,
-        on_lattice: bool = False,
+        grain: int = 0,
         fixed_point: FixedPoint | None = None,
+        kind: str | None = None,
     ) -> None:
         self._array = array
+        self._kind = kind
         self.namespace = namespace
-        self.on_lattice = on_lattice
+        self.grain = grain
         self.fixed_point = fixed_point
 
     @property
@@ -91,6 +94,13 @@ class ReproducibleArray:
         return self._known().dtype
 
     @property
+    def kind(self) -> str:
+        """ "float32" or "float64"; "" of integers and booleans."""
+        if self._kind is None:
+            self._kind = self.namespace.kinds[self._known().dtype]
+        return self._kind
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
         return tuple(self._known().shape)
@@ -98,7 +108,7 @@ class ReproducibleArray:
     @property
     def ndim(self) -> int:
         """How many axes there are."""
-        return len(self.shape)
+        return self._known().ndim  # type: ignore[no-any-return]
 
     @property
     def size(self) -> int | None:
@@ -125,7 +135,7 @@ class ReproducibleArray:
     def to_device(self, device: Any, /, *, stream: Any = None) -> "ReproducibleArray":
         """Return the array on another device of the library."""
         moved = array_api_compat.to_device(self.native, device, stream=stream)
-        return ReproducibleArray(moved, self.namespace, self.on_lattice)
+        return ReproducibleArray(moved, self.namespace, self.grain)
 
     def __dlpack__(
         self,
@@ -164,12 +174,12 @@ class ReproducibleArray:
         return f"ReproducibleArray({self.native!r})"
 
     def __getitem__(self, key: Any) -> "ReproducibleArray":
-        return ReproducibleArray(self.native[native_of(key)], self.namespace, self.on_lattice)
+        return ReproducibleArray(self.native[native_of(key)], self.namespace, self.grain)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        value, on_lattice = self.namespace.value_for(self, value)
+        value, grain = self.namespace.value_for(self, value)
         self.native[native_of(key)] = value
-        self.on_lattice, self.fixed_point = self.on_lattice and on_lattice, None
+        self.grain, self.fixed_point = min(self.grain, grain), None
 
     __add__, __radd__ = _operators("add")
     __sub__, __rsub__ = _operators("subtract")
@@ -184,6 +194,10 @@ class ReproducibleArray:
     __xor__, __rxor__ = _operators("bitwise_xor")
     __lshift__, __rlshift__ = _operators("bitwise_left_shift")
     __rshift__, __rrshift__ = _operators("bitwise_right_shift")
+
+    def __iadd__(self, other: Any) -> "ReproducibleArray":
+        return self.namespace._add_in_place(self, other)  # type: ignore[no-any-return]
+
     __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
     __eq__ = _operators("equal")[0]
     __ne__ = _operators("not_equal")[0]

@@ -8,11 +8,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pluggable_mlp.arithmetic.reproducible.factor import fixed_point
-from pluggable_mlp.arithmetic.reproducible.rounding import flush
+import array_api_compat
+
 from pluggable_mlp.arrays import Array, DType, device_of, dtype_name
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
-from pluggable_mlp.namespaces.reproducible.operands import is_floating
+from pluggable_mlp.namespaces.reproducible.factor import fixed_point
+from pluggable_mlp.namespaces.reproducible.operands import ANY, PRODUCTS
+from pluggable_mlp.namespaces.reproducible.rounding import flush
 
 __all__ = ["FUNCTIONS", "check_dtype", "entered"]
 
@@ -20,21 +22,16 @@ Wrapped = ReproducibleArray
 Number = bool | int | float
 
 
-def check_dtype(xp: Any, dtype: DType) -> None:
-    """Refuse a dtype that the namespace has no rules for."""
-    kinds = ("bool", "integral")
-    if dtype is None or dtype in (xp.float32, xp.float64) or xp.isdtype(dtype, kinds):
-        return
-    raise TypeError(
-        f"dtype is {dtype_name(dtype)}, expected float32, float64, an integer type or bool: the "
-        "reproducible namespace has no rules for others"
-    )
+def check_dtype(ns: Any, dtype: DType) -> None:
+    """Refuse a dtype that the namespace has no rules for; None is the library's default."""
+    if dtype is not None:
+        ns.kinds[dtype]
 
 
 def entered(ns: Any, array: Array) -> Wrapped:
     """Return a library's array of any values as one of the namespace."""
-    check_dtype(ns.library, array.dtype)
-    if ns.library.isdtype(array.dtype, "real floating"):
+    check_dtype(ns, array.dtype)
+    if ns.kinds[array.dtype]:
         array = flush(ns.library, array)
     return Wrapped(array, ns)
 
@@ -51,7 +48,7 @@ def asarray(
     ValueError
         If `copy` is False and one is needed.
     """
-    check_dtype(ns.library, dtype)
+    check_dtype(ns, dtype)
     if isinstance(obj, Wrapped):
         same = dtype is None or dtype == obj.dtype
         if copy is None and device is None:
@@ -61,10 +58,12 @@ def asarray(
         if not same:
             obj = astype(ns, obj, dtype)
         more = {} if device is None else {"device": device}
-        return Wrapped(ns.library.asarray(obj.native, copy=copy, **more), ns, obj.on_lattice)
+        return Wrapped(ns.library.asarray(obj.native, copy=copy, **more), ns, obj.grain)
     more = {
         name: value for name, value in (("device", device), ("copy", copy)) if value is not None
     }
+    if dtype is not None and array_api_compat.is_array_api_obj(obj):
+        return astype(ns, entered(ns, ns.library.asarray(obj, **more)), dtype, copy=False)
     return entered(ns, ns.library.asarray(native_of(obj), dtype=dtype, **more))
 
 
@@ -73,18 +72,18 @@ def astype(
 ) -> Wrapped:
     """Return x in another dtype; 8-bit integers made floats stay known as fixed point."""
     xp = ns.library
-    check_dtype(xp, dtype)
+    check_dtype(ns, dtype)
     if device is not None:
         x = x.to_device(device)
     if x.dtype == dtype:
-        return Wrapped(xp.astype(x.native, dtype, copy=True), ns, x.on_lattice) if copy else x
-    floating = bool(xp.isdtype(dtype, "real floating"))
+        return Wrapped(xp.astype(x.native, dtype, copy=True), ns, x.grain) if copy else x
+    floating = bool(ns.kinds[dtype])
     if floating and x.dtype in (xp.uint8, xp.int8) and x.ndim >= 2:
-        return Wrapped(None, ns, True, fixed_point(xp, x.native, 1.0, dtype))
+        return Wrapped(None, ns, PRODUCTS, fixed_point(xp, x.native, 1.0, dtype))
+    if x.kind == "float64" and dtype == xp.float32:
+        return Wrapped(ns.rules.flush(x.native, dtype), ns)
     converted = xp.astype(x.native, dtype)
-    if floating and is_floating(x) and dtype == xp.float32:
-        return Wrapped(flush(xp, converted), ns)
-    return Wrapped(converted, ns, floating and not is_floating(x))
+    return Wrapped(converted, ns, PRODUCTS if floating else ANY)  # float32's are large in float64
 
 
 def arange(
@@ -105,8 +104,8 @@ def arange(
         whole = all(isinstance(value, int) for value in (start, stop, step))
         dtypes = xp.__array_namespace_info__().default_dtypes(device=device)
         dtype = dtypes["integral" if whole else "real floating"]
-    check_dtype(xp, dtype)
-    if not xp.isdtype(dtype, "real floating"):
+    check_dtype(ns, dtype)
+    if not ns.kinds[dtype]:
         return Wrapped(xp.arange(start, stop, step, dtype=dtype, device=device), ns)
     count = max(math.ceil((stop - start) / step), 0)
     return _progression(ns, start, step, count, dtype, device)
@@ -127,7 +126,7 @@ def linspace(
     xp = ns.library
     if dtype is None:
         dtype = xp.__array_namespace_info__().default_dtypes(device=device)["real floating"]
-    check_dtype(xp, dtype)
+    check_dtype(ns, dtype)
     intervals = num - 1 if endpoint else num
     step = (stop - start) / intervals if intervals else 0.0
     y = _progression(ns, start, step, num, dtype, device)
@@ -156,7 +155,7 @@ def full(
     device: Any = None,
 ) -> Wrapped:
     """Return an array of one number; a denormal one is 0."""
-    check_dtype(ns.library, dtype)
+    check_dtype(ns, dtype)
     return entered(ns, ns.library.full(shape, fill_value, dtype=dtype, device=device))
 
 
@@ -177,16 +176,16 @@ def zeros(
     ns: Any, shape: int | tuple[int, ...], *, dtype: DType = None, device: Any = None
 ) -> Wrapped:
     """Return an array of zeros."""
-    check_dtype(ns.library, dtype)
-    return Wrapped(ns.library.zeros(shape, dtype=dtype, device=device), ns, True)
+    check_dtype(ns, dtype)
+    return Wrapped(ns.library.zeros(shape, dtype=dtype, device=device), ns, PRODUCTS)
 
 
 def ones(
     ns: Any, shape: int | tuple[int, ...], *, dtype: DType = None, device: Any = None
 ) -> Wrapped:
     """Return an array of ones."""
-    check_dtype(ns.library, dtype)
-    return Wrapped(ns.library.ones(shape, dtype=dtype, device=device), ns, True)
+    check_dtype(ns, dtype)
+    return Wrapped(ns.library.ones(shape, dtype=dtype, device=device), ns, PRODUCTS)
 
 
 def eye(
@@ -200,9 +199,9 @@ def eye(
     device: Any = None,
 ) -> Wrapped:
     """Return ones on a diagonal (n_rows, n_cols), else zeros."""
-    check_dtype(ns.library, dtype)
+    check_dtype(ns, dtype)
     made = ns.library.eye(n_rows, n_cols, k=k, dtype=dtype, device=device)
-    return Wrapped(made, ns, True)
+    return Wrapped(made, ns, PRODUCTS)
 
 
 def _plain_like(name: str) -> Any:

@@ -9,57 +9,78 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pluggable_mlp.arithmetic.reproducible import exponential, logarithm
-from pluggable_mlp.arithmetic.reproducible.blocks import in_blocks
-from pluggable_mlp.arithmetic.reproducible.rounding import (
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.namespaces.reproducible import exponential, logarithm
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.blocks import in_blocks
+from pluggable_mlp.namespaces.reproducible.operands import (
+    ANY,
+    LATTICE,
+    PRODUCTS,
+    check_floating,
+    grain_of,
+    is_floating,
+    operands,
+    pair,
+)
+from pluggable_mlp.namespaces.reproducible.rounding import (
+    SMALLEST_NORMAL,
     SMALLEST_PRODUCT,
     flush,
     flush_product,
     keep_nan,
-    type_name,
+    zero_below,
 )
-from pluggable_mlp.arithmetic.reproducible.tables import power_of_two
-from pluggable_mlp.arrays import Array
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.operands import (
-    check_floating,
-    is_floating,
-    on_lattice,
-    pair,
-)
+from pluggable_mlp.namespaces.reproducible.tables import power_of_two
 
 __all__ = ["FUNCTIONS"]
 
 Wrapped = ReproducibleArray
 
 
-def _floats(x: Any, y: Any) -> bool:
-    return any(isinstance(z, Wrapped) and is_floating(z) for z in (x, y))
+def _total(ns: Any, x1: Any, x2: Any, total: Array, kind: str) -> Wrapped:
+    """Return a sum, without the denormal numbers that it may hold (`operands.py` says when)."""
+    if not kind:
+        return Wrapped(total, ns, kind=kind)
+    one, other = _grain(x1, kind), _grain(x2, kind)
+    if (one and other) or _LARGE in (one, other):
+        return Wrapped(total, ns, LATTICE, kind=kind)
+    if PRODUCTS not in (one, other):
+        total = zero_below(ns.library, total, SMALLEST_NORMAL[kind])
+    return Wrapped(total, ns, ANY, kind=kind)
 
 
-def _kept(ns: Any, x1: Any, x2: Any, a: Array, b: Array, total: Array) -> Wrapped:
-    """Return a sum, without the denormal numbers that it may hold.
+_LARGE = PRODUCTS + 1  # what is near a number from 2^-101 (2^-968) on is on the lattice
 
-    It holds none where both operands are multiples of twice the smallest normal number, or one
-    of them is a scalar so large that what is near it is such a multiple.
-    """
-    least = 2.0 * SMALLEST_PRODUCT[type_name(ns.library, total)]
-    if any(isinstance(z, float) and abs(z) >= least for z in (a, b)):
-        return Wrapped(total, ns, True)
-    lattice = on_lattice(*(z if isinstance(z, Wrapped) else float(z) for z in (x1, x2)))
-    return Wrapped(total if lattice else flush(ns.library, total), ns, lattice)
+
+def _grain(x: Any, kind: str) -> int:
+    if type(x) is Wrapped:
+        return x.grain
+    size = abs(x)
+    if size >= 2.0 * SMALLEST_PRODUCT[kind]:
+        return _LARGE
+    return ANY if 0.0 < size < SMALLEST_PRODUCT[kind] else PRODUCTS
 
 
 def add(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     """Return x1 + x2, correctly rounded."""
-    a, b = pair("add", x1, x2)
-    return _kept(ns, x1, x2, a, b, a + b) if _floats(x1, x2) else Wrapped(a + b, ns)
+    a, b, kind = operands("add", x1, x2)
+    return _total(ns, x1, x2, a + b, kind)
+
+
+def add_in_place(ns: Any, x1: Wrapped, x2: Any, /) -> Wrapped:
+    """Return x1 with x2 added, in the memory of x1 where the library writes there."""
+    total, b, kind = operands("add", x1, x2)
+    if not kind or kind != x1.kind:
+        return add(ns, x1, x2)
+    total += b
+    return _total(ns, x1, x2, total, kind)
 
 
 def subtract(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     """Return x1 - x2, correctly rounded."""
-    a, b = pair("subtract", x1, x2)
-    return _kept(ns, x1, x2, a, b, a - b) if _floats(x1, x2) else Wrapped(a - b, ns)
+    a, b, kind = operands("subtract", x1, x2)
+    return _total(ns, x1, x2, a - b, kind)
 
 
 def multiply(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
@@ -67,27 +88,31 @@ def multiply(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
 
     8-bit fixed point times a power of two stays fixed point.
     """
-    a, b = pair("multiply", x1, x2)
-    if not _floats(x1, x2):
-        return Wrapped(a * b, ns)
-    for x, factor in ((x1, b), (x2, a)):
-        if isinstance(x, Wrapped) and x.fixed_point is not None and isinstance(factor, float):
-            scaled = x.fixed_point.scaled(factor)
+    for x, factor in ((x1, x2), (x2, x1)):
+        if type(x) is Wrapped and x.fixed_point is not None and isinstance(factor, int | float):
+            scaled = x.fixed_point.scaled(float(factor))
             if scaled is not None:
-                return Wrapped(None, ns, True, scaled)
-    return Wrapped(flush_product(ns.library, a * b), ns, True)
+                return Wrapped(None, ns, PRODUCTS, scaled)
+    a, b, kind = operands("multiply", x1, x2)
+    if not kind:
+        return Wrapped(a * b, ns, kind=kind)
+    product = zero_below(ns.library, a * b, SMALLEST_PRODUCT[kind])
+    return Wrapped(product, ns, PRODUCTS, kind=kind)
 
 
 def divide(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     """Return x1 / x2 as the product of x1 and the reciprocal of x2, each correctly rounded.
 
-    Within 1.5 ulp.  Divisors from 2^64 on are scaled down first, as their reciprocals would
-    vanish.  Division itself is not used: a compiler may take a rounded reciprocal in its place.
+    Within 1.5 ulp; 1 / x2 is the reciprocal.  Divisors from 2^64 on are scaled down first, as
+    their reciprocals would vanish.  Division itself is not used: a compiler may take a rounded
+    reciprocal in its place.
     """
-    if not _floats(x1, x2):
+    a, b, kind = operands("divide", x1, x2)
+    if not kind:
         raise TypeError("divide takes float32 or float64 arrays; convert with xp.astype")
     xp = ns.library
-    a, b = pair("divide", x1, x2)
+    if isinstance(a, float) and a == 1.0:
+        return Wrapped(ns.rules.reciprocal(b), ns)
     if isinstance(b, float):
         if b != 0.0 and 2.0**-64 <= abs(1.0 / b) <= 2.0**64:
             return multiply(ns, x1, 1.0 / b)
@@ -95,19 +120,19 @@ def divide(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     large = xp.abs(b) >= 2.0**64
     inverse = ns.rules.reciprocal(xp.where(large, b * 2.0**-64, b))
     quotient = flush_product(xp, a * inverse)
-    return Wrapped(flush_product(xp, xp.where(large, quotient * 2.0**-64, quotient)), ns, True)
+    return Wrapped(flush_product(xp, xp.where(large, quotient * 2.0**-64, quotient)), ns, PRODUCTS)
 
 
 def negative(ns: Any, x: Wrapped, /) -> Wrapped:
     """Return -x, exact."""
     if not is_floating(x):
         return Wrapped(-x.native, ns)
-    return Wrapped(0.0 - x.native, ns, x.on_lattice)  # +0 of 0
+    return Wrapped(0.0 - x.native, ns, x.grain)  # +0 of 0
 
 
 def positive(ns: Any, x: Wrapped, /) -> Wrapped:
     """Return x."""
-    return Wrapped(+x.native, ns, x.on_lattice)
+    return Wrapped(+x.native, ns, x.grain)
 
 
 def square(ns: Any, x: Wrapped, /) -> Wrapped:
@@ -121,7 +146,7 @@ def sign(ns: Any, x: Wrapped, /) -> Wrapped:
     if not is_floating(x):
         return Wrapped(xp.sign(a), ns)
     signs = xp.astype(a > 0.0, a.dtype) - xp.astype(a < 0.0, a.dtype)
-    return Wrapped(keep_nan(xp, a, signs), ns, True)
+    return Wrapped(keep_nan(xp, a, signs), ns, PRODUCTS)
 
 
 def clip(ns: Any, x: Wrapped, /, min: Any = None, max: Any = None) -> Wrapped:
@@ -137,7 +162,7 @@ def copysign(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     xp = ns.library
     magnitude = xp.full_like(b, abs(a)) if isinstance(a, float) else xp.abs(a)
     b = xp.full_like(magnitude, b) if isinstance(b, float) else b
-    return Wrapped(xp.where(b < 0.0, 0.0 - magnitude, magnitude), ns, on_lattice(x1))
+    return Wrapped(xp.where(b < 0.0, 0.0 - magnitude, magnitude), ns, grain_of(x1))
 
 
 def signbit(ns: Any, x: Wrapped, /) -> Wrapped:
@@ -156,8 +181,8 @@ def pow(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     TypeError
         If floats are raised to another power, or to an array of powers: there is no rule.
     """
-    if not _floats(x1, x2):
-        a, b = pair("pow", x1, x2)
+    a, b, kind = operands("pow", x1, x2)
+    if not kind:
         return Wrapped(a**b, ns)
     if isinstance(x1, Wrapped) and not isinstance(x2, Wrapped):
         if x2 == 0.5:
@@ -237,7 +262,7 @@ def _elementary(name: str, function: Callable[[Any, Array], Array] | None = None
 def _rounded_to_integers(name: str) -> Any:
     def apply(ns: Any, x: Wrapped, /) -> Wrapped:
         y = getattr(ns.library, name)(x.native)
-        return Wrapped(y + 0.0 if is_floating(x) else y, ns, True)  # +0 of -0
+        return Wrapped(y + 0.0 if is_floating(x) else y, ns, PRODUCTS)  # +0 of -0
 
     return apply
 
@@ -258,6 +283,7 @@ _ELEMENTARY = [
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": add,
+    "_add_in_place": add_in_place,
     "subtract": subtract,
     "multiply": multiply,
     "divide": divide,

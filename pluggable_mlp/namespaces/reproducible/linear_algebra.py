@@ -1,7 +1,7 @@
 """Products of matrices and vectors in the reproducible namespace.
 
 Every function takes the namespace first.  Products of floats are sums of exact products of slices
-(Ozaki et al. 2012); their bounds stand in `pluggable_mlp.arithmetic.reproducible.products`.
+(Ozaki et al. 2012); their bounds stand in `pluggable_mlp.namespaces.reproducible.products`.
 Products of integers are the library's.
 """
 
@@ -9,10 +9,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pluggable_mlp.arithmetic.reproducible.factor import FixedPoint
-from pluggable_mlp.arithmetic.reproducible.splitting import power_of_two_at_least
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.operands import is_floating, pair
+from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
+from pluggable_mlp.namespaces.reproducible.operands import PRODUCTS, is_floating, pair
+from pluggable_mlp.namespaces.reproducible.splitting import power_of_two_at_least
 
 __all__ = ["FUNCTIONS", "LINALG"]
 
@@ -22,8 +23,8 @@ Wrapped = ReproducibleArray
 def matrix_transpose(ns: Any, x: Wrapped, /) -> Wrapped:
     """Return (…, n, m) of x (…, m, n)."""
     if x.fixed_point is not None:
-        return Wrapped(None, ns, True, x.fixed_point.mT)
-    return Wrapped(ns.library.matrix_transpose(x.native), ns, x.on_lattice)
+        return Wrapped(None, ns, PRODUCTS, x.fixed_point.mT)
+    return Wrapped(ns.library.matrix_transpose(x.native), ns, x.grain)
 
 
 def matmul(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
@@ -45,7 +46,7 @@ def matmul(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
         return Wrapped(ns.library.matmul(a, b), ns)
     left = ns.expand_dims(x1, axis=0) if x1.ndim == 1 else x1
     right = ns.expand_dims(x2, axis=1) if x2.ndim == 1 else x2
-    product = Wrapped(ns.rules.matmul(*_factors(left, right)), ns)
+    product = Wrapped(ns.rules.matmul(*_factors(left, right)), ns, PRODUCTS)
     if x2.ndim == 1:
         product = product[..., 0]
     if x1.ndim == 1:
@@ -56,11 +57,12 @@ def matmul(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
 def _factors(x1: Wrapped, x2: Wrapped) -> tuple[Any, Any]:
     """Return the operands of a product; fixed point as such, where the dtypes are the same."""
     if x1.dtype == x2.dtype:
-        fixed: list[FixedPoint | None] = [x.fixed_point for x in (x1, x2)]
-        return tuple(  # type: ignore[return-value]
-            x.native if point is None else point for x, point in zip((x1, x2), fixed, strict=True)
-        )
+        return _operand(x1), _operand(x2)
     return pair("matmul", x1, x2)
+
+
+def _operand(x: Wrapped) -> Array | FixedPoint:
+    return x.native if x.fixed_point is None else x.fixed_point
 
 
 def affine(ns: Any, x: Wrapped, W: Wrapped, b: Wrapped, /) -> Wrapped:
@@ -142,7 +144,7 @@ def outer(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
 
 def diagonal(ns: Any, x: Wrapped, /, *, offset: int = 0) -> Wrapped:
     """Return the diagonals (…, k) of x (…, m, n)."""
-    return Wrapped(ns.library.linalg.diagonal(x.native, offset=offset), ns, x.on_lattice)
+    return Wrapped(ns.library.linalg.diagonal(x.native, offset=offset), ns, x.grain)
 
 
 def trace(ns: Any, x: Wrapped, /, *, offset: int = 0, dtype: Any = None) -> Wrapped:

@@ -10,13 +10,13 @@ from typing import Any
 
 import array_api_compat
 
-from pluggable_mlp.arithmetic import Reproducible
-from pluggable_mlp.arithmetic.running import RunAll, one_by_one
-from pluggable_mlp.arrays import library_of
+from pluggable_mlp.arrays import DType, dtype_name, library_of
+from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
-from pluggable_mlp.namespaces.reproducible.operands import as_scalar, on_lattice, pair
-from pluggable_mlp.shortcuts import check_process
+from pluggable_mlp.namespaces.reproducible.operands import as_scalar, grain_of, pair
+from pluggable_mlp.namespaces.reproducible.rules import Rules
+from pluggable_mlp.shortcuts import check_process, take
 
 __all__ = ["ReproducibleNamespace", "reproducible"]
 
@@ -30,7 +30,7 @@ _EXACT = (
     "abs", "all", "any", "argmax", "argmin", "argsort", "bitwise_invert", "broadcast_arrays",
     "broadcast_to", "concat", "count_nonzero", "expand_dims", "flip", "isfinite", "isin",
     "isinf", "isnan", "logical_not", "meshgrid", "moveaxis", "nonzero", "permute_dims", "repeat",
-    "reshape", "roll", "sort", "squeeze", "stack", "take", "take_along_axis", "tile", "tril",
+    "reshape", "roll", "sort", "squeeze", "stack", "take_along_axis", "tile", "tril",
     "triu", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack",
 )
 # fmt: on
@@ -63,13 +63,16 @@ class ReproducibleNamespace:
     ----------
     library : namespace
         Of the arrays within.
-    rules : Reproducible
+    kinds : mapping
+        Of a dtype: "float32" or "float64", and "" for integers and booleans.
+    rules : Rules
         How products, sums and elementary functions of those are computed.
     """
 
     def __init__(self, xp: Any, run_all: RunAll = one_by_one) -> None:
         self.library = xp
-        self.rules = Reproducible(xp, run_all)
+        self.kinds = _Kinds(xp)
+        self.rules = Rules(xp, run_all)
         self.__name__ = f"reproducible({library_of(xp)})"
         for name, function in _RULES.items():
             setattr(self, name, _bound(function, self))
@@ -94,8 +97,9 @@ class ReproducibleNamespace:
         )
 
     def __dir__(self) -> list[str]:
-        attributes = [name for name in self.__dict__ if name not in ("library", "rules")]
-        return [*attributes, "finfo", "iinfo", "where"]
+        inner = ("library", "kinds", "rules")
+        names = [name for name in self.__dict__ if name not in inner and name[0] != "_"]
+        return [*names, "finfo", "iinfo", "take", "where"]
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
@@ -103,13 +107,14 @@ class ReproducibleNamespace:
     def of_library(self, name: str) -> Any:
         """Return the library's function on wrapped arrays: for what rounds nothing."""
         function = getattr(self.library, name)
+        of_pair = name in _EXACT_PAIRS
 
         @wraps(function)
         def apply(*arguments: Any, **keywords: Any) -> Any:
-            if name in _EXACT_PAIRS and len(arguments) == 2 and not keywords:
+            if of_pair and len(arguments) == 2 and not keywords:
                 return self._of_pair(name, function, *arguments)
             result = function(*map(native_of, arguments), **native_of(keywords))
-            return self._wrapped(result, on_lattice(*_flat(arguments)))
+            return self._wrapped(result, grain_of(*_flat(arguments)))
 
         return apply
 
@@ -118,8 +123,8 @@ class ReproducibleNamespace:
         array = a if not isinstance(a, bool | int | float) else b
         if name in _INTEGERS_ONLY and self.library.isdtype(array.dtype, "real floating"):
             raise TypeError(f"the reproducible namespace has no rule for {name} of floats")
-        lattice = on_lattice(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
-        return ReproducibleArray(function(a, b), self, lattice)
+        grain = grain_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
+        return ReproducibleArray(function(a, b), self, grain)
 
     def finfo(self, type: Any, /) -> SimpleNamespace:
         """Return the limits of a floating-point dtype, as Python floats."""
@@ -138,25 +143,31 @@ class ReproducibleNamespace:
     def where(self, condition: Any, x1: Any, x2: Any, /) -> ReproducibleArray:
         """Return the elements of x1 where the condition holds, else those of x2."""
         a, b = pair("where", x1, x2)
-        lattice = on_lattice(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
-        return ReproducibleArray(self.library.where(condition.native, a, b), self, lattice)
+        grain = grain_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
+        return ReproducibleArray(self.library.where(condition.native, a, b), self, grain)
 
-    def value_for(self, x: ReproducibleArray, value: Any) -> tuple[Any, bool]:
-        """Return what may be written into x, and whether it is on the lattice."""
+    def take(self, x: Any, indices: Any, /, *, axis: int | None = None) -> ReproducibleArray:
+        """Return the slices of x at the indices (n,) along an axis."""
+        if axis == 0 and x.fixed_point is None:
+            chosen = take(self.library, x.native, native_of(indices))
+            return ReproducibleArray(chosen, self, x.grain)
+        return self.of_library("take")(x, indices, axis=axis)  # type: ignore[no-any-return]
+
+    def value_for(self, x: ReproducibleArray, value: Any) -> tuple[Any, int]:
+        """Return what may be written into x, and its grain."""
         if not isinstance(value, ReproducibleArray):
             number = as_scalar(x, value, "assignment")
-            lattice = not isinstance(number, float) or on_lattice(x, number)
-            return number, lattice
-        return value.native, value.on_lattice
+            return number, grain_of(x, number)
+        return value.native, value.grain
 
-    def _wrapped(self, result: Any, lattice: bool) -> Any:
+    def _wrapped(self, result: Any, grain: int) -> Any:
         """Return what a function of the library gave, its arrays wrapped."""
         if isinstance(result, tuple | list):
-            items = [self._wrapped(item, lattice) for item in result]
+            items = [self._wrapped(item, grain) for item in result]
             is_named = hasattr(result, "_fields")
             return type(result)(*items) if is_named else type(result)(items)
         if array_api_compat.is_array_api_obj(result):
-            return ReproducibleArray(result, self, lattice)
+            return ReproducibleArray(result, self, grain)
         return result
 
     def _of_dtypes_or_shapes(self, name: str) -> Any:
@@ -172,6 +183,25 @@ class ReproducibleNamespace:
     def __array_namespace_info__(self) -> Any:
         """Return the library's answers, of the dtypes that have rules."""
         return _Info(self.library.__array_namespace_info__())
+
+
+class _Kinds(dict[DType, str]):
+    """ "float32", "float64" or "" by the dtype: asked at every operation, so looked up."""
+
+    def __init__(self, xp: Any) -> None:
+        self._xp = xp
+
+    def __missing__(self, dtype: DType) -> str:
+        xp = self._xp
+        floating = {"float32": xp.float32, "float64": xp.float64}
+        kind = next((name for name, own in floating.items() if own == dtype), "")
+        if not kind and not xp.isdtype(dtype, ("bool", "integral")):
+            raise TypeError(
+                f"dtype is {dtype_name(dtype)}, expected float32, float64, an integer type or "
+                "bool: the reproducible namespace has no rules for others"
+            )
+        self[dtype] = kind
+        return kind
 
 
 class _Info:

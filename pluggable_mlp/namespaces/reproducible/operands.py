@@ -2,24 +2,42 @@
 
 Here is refused what the standard leaves undefined (floats with integers, float64 scalars of
 NumPy beside float32 arrays), so that no library's own habit decides.
+
+Of an array's smallest finite values one of three things is known, its grain:
+
+    ANY         they are 0 or normal numbers
+    LATTICE     they are multiples of twice the smallest normal number, 2^-125 (float64: 2^-1021)
+    PRODUCTS    they are 0, or at least 2^-102 (2^-969), and so on the lattice, too
+
+Sums and differences of numbers on the lattice are on it, hence never denormal.  Nor is the sum of
+a normal number x and a product p: below 2^-103, x leaves p more than half of itself; from there
+on, both are multiples of 2^-126.
 """
 
 from typing import Any
 
-from pluggable_mlp.arithmetic.reproducible.rounding import (
-    SMALLEST_NORMAL,
-    SMALLEST_PRODUCT,
-    type_name,
-)
 from pluggable_mlp.arrays import Array, DType, dtype_name
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT
 
-__all__ = ["as_scalar", "check_floating", "is_floating", "on_lattice", "pair", "scalar_on_lattice"]
+__all__ = [
+    "ANY",
+    "LATTICE",
+    "PRODUCTS",
+    "as_scalar",
+    "check_floating",
+    "grain_of",
+    "is_floating",
+    "operands",
+    "pair",
+]
+
+ANY, LATTICE, PRODUCTS = 0, 1, 2
 
 
 def is_floating(x: ReproducibleArray) -> bool:
     """Whether the array is of float32 or float64."""
-    return bool(x.namespace.library.isdtype(x.dtype, "real floating"))
+    return x.kind != ""
 
 
 def check_floating(name: str, x: Any) -> None:
@@ -29,7 +47,7 @@ def check_floating(name: str, x: Any) -> None:
             f"{name} takes arrays of the reproducible namespace, came "
             f"{type(x).__module__}.{type(x).__qualname__}; make one with xp.asarray"
         )
-    if not is_floating(x):
+    if not x.kind:
         raise TypeError(f"{name} takes float32 or float64, came {dtype_name(x.dtype)}")
 
 
@@ -41,10 +59,11 @@ def as_scalar(x: ReproducibleArray, value: Any, name: str) -> Any:
     TypeError
         If it is not of a kind that the standard lets meet this dtype.
     """
-    xp = x.namespace.library
-    if is_floating(x) and isinstance(value, int | float) and not isinstance(value, bool):
+    kind = x.kind
+    if kind and isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value)
-        return 0.0 if abs(number) < SMALLEST_NORMAL[type_name(xp, x.native)] else number
+        return 0.0 if abs(number) < SMALLEST_NORMAL[kind] else number
+    xp = x.namespace.library
     if isinstance(value, bool):
         if x.dtype == xp.bool:
             return value
@@ -55,18 +74,31 @@ def as_scalar(x: ReproducibleArray, value: Any, name: str) -> Any:
     )
 
 
-def scalar_on_lattice(x: ReproducibleArray, value: float) -> bool:
-    """Whether a scalar is zero or large enough to be on the lattice of the dtype of `x`."""
-    return value == 0.0 or abs(value) >= SMALLEST_PRODUCT[type_name(x.namespace.library, x.native)]
+def grain_of(*operands: Any) -> int:
+    """Return what is known of the smallest values of all floating operands together."""
+    grain, kind = PRODUCTS, ""
+    for x in operands:
+        if isinstance(x, ReproducibleArray) and x.kind:
+            grain, kind = min(grain, x.grain), x.kind
+    if not kind:
+        return ANY
+    for x in operands:
+        if isinstance(x, int | float) and 0.0 < abs(x) < SMALLEST_PRODUCT[kind]:
+            return ANY
+    return grain
 
 
-def on_lattice(*operands: Any) -> bool:
-    """Whether all the arrays among the operands are on the lattice, and the scalars with them."""
-    arrays = [x for x in operands if isinstance(x, ReproducibleArray) and is_floating(x)]
-    scalars = [x for x in operands if isinstance(x, float)]
-    return all(x.on_lattice for x in arrays) and all(
-        scalar_on_lattice(arrays[0], value) for value in scalars if arrays
-    )
+def operands(name: str, x: Any, y: Any) -> tuple[Array, Array, str]:
+    """Return `pair`, and the kind of the result: "float32", "float64" or "".
+
+    Every operator passes here, so that the usual case, two arrays of one dtype, is asked first.
+    """
+    if type(x) is type(y) and x.kind == y.kind != "" and x.namespace is y.namespace:
+        return x.native, y.native, x.kind
+    a, b = pair(name, x, y)
+    if isinstance(x, ReproducibleArray) and isinstance(y, ReproducibleArray):
+        return a, b, max(x.kind, y.kind)  # "float32" < "float64"
+    return a, b, (x if isinstance(x, ReproducibleArray) else y).kind
 
 
 def pair(name: str, x: Any, y: Any) -> tuple[Array, Array]:
@@ -88,16 +120,13 @@ def pair(name: str, x: Any, y: Any) -> tuple[Array, Array]:
             f"{name} of arrays of {x.namespace.__name__} and {y.namespace.__name__}: expected one "
             "namespace; move one of them with xp.asarray"
         )
+    if x.dtype == y.dtype:
+        return x.native, y.native
     if is_floating(x) != is_floating(y):
         raise TypeError(
             f"{name} of {dtype_name(x.dtype)} and {dtype_name(y.dtype)}: the standard mixes no "
             "integers with floats; convert one with xp.astype"
         )
-    return _promoted(x.namespace.library, x.native, y.native)
-
-
-def _promoted(xp: Any, a: Array, b: Array) -> tuple[Array, Array]:
-    if a.dtype == b.dtype:
-        return a, b
-    dtype: DType = xp.result_type(a.dtype, b.dtype)
-    return xp.astype(a, dtype), xp.astype(b, dtype)
+    xp = x.namespace.library
+    dtype: DType = xp.result_type(x.dtype, y.dtype)
+    return xp.astype(x.native, dtype), xp.astype(y.native, dtype)

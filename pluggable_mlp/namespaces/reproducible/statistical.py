@@ -1,7 +1,7 @@
 """Reductions of the reproducible namespace: sums in a fixed order, and what is made of them.
 
 Every function takes the namespace first.  The bounds of `sum` and `mean` stand in
-`pluggable_mlp.arithmetic.reproducible.sums`.  Reductions of integers and booleans are the
+`pluggable_mlp.namespaces.reproducible.sums`.  Reductions of integers and booleans are the
 library's.
 """
 
@@ -9,10 +9,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pluggable_mlp.arithmetic.reproducible.rounding import flush, flush_product
 from pluggable_mlp.arrays import Array, DType
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.operands import check_floating, is_floating
+from pluggable_mlp.namespaces.reproducible.operands import (
+    ANY,
+    LATTICE,
+    PRODUCTS,
+    check_floating,
+    is_floating,
+)
+from pluggable_mlp.namespaces.reproducible.rounding import flush, flush_product
 
 __all__ = ["FUNCTIONS"]
 
@@ -69,7 +75,8 @@ def _average(name: str) -> Any:
             total = _along_last(
                 ns.library, x.native, axes, keepdims, lambda array: function(array, axis=-1)
             )
-        return Wrapped(total, ns, False)
+        grain = min(x.grain, LATTICE) if name == "sum" else ANY
+        return Wrapped(total, ns, grain)
 
     return reduce
 
@@ -125,7 +132,7 @@ def prod(
     product = _along_last(
         xp, x.native, _axes(x, axis), keepdims, lambda array: _halves(xp, array, flush_product)
     )
-    return Wrapped(flush_product(xp, product), ns, True)
+    return Wrapped(flush_product(xp, product), ns, PRODUCTS)
 
 
 def _extreme(name: str) -> Any:
@@ -136,7 +143,7 @@ def _extreme(name: str) -> Any:
         y = getattr(xp, name)(a, axis=axis, keepdims=keepdims)
         if is_floating(x):
             y = xp.where(xp.any(xp.isnan(a), axis=axis, keepdims=keepdims), math.nan, y)
-        return Wrapped(y, ns, x.on_lattice)
+        return Wrapped(y, ns, x.grain)
 
     return reduce
 

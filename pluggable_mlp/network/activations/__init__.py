@@ -1,6 +1,6 @@
 """Activations: elementwise functions, each forward beside its own backward.
 
-Shapes: x, y, dy, dx are all (…, batch, features).  Each takes (arithmetic, x) and returns its
+Shapes: x, y, dy, dx are all (…, batch, features).  Each takes (xp, x) and returns its
 output with a closure that turns the loss's gradient with respect to the output, dy, into the one
 with respect to the input, dx = f'(x) dy.  One with parameters is a frozen dataclass that is
 called the same way.  Adding one is adding a unit to a file here and a line to `ACTIVATIONS`; a
@@ -83,7 +83,7 @@ def activations_of_layers(activation: Any, layers: int) -> tuple[Activation, ...
 
 
 _EXPECTED = (
-    "activation is {!r}, expected a name, a pair of functions (f, derivative) of (arithmetic, x), "
+    "activation is {!r}, expected a name, a pair of functions (f, derivative) of (xp, x), "
     "or a list of these, one a hidden layer"
 )
 

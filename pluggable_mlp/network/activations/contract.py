@@ -6,13 +6,12 @@ Shapes: x, y, dy, dx are all (…, batch, features).
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 
 __all__ = ["Activation", "Elementwise", "ElementwiseBackward"]
 
 ElementwiseBackward = Callable[[Array], Array]
-Activation = Callable[[Arithmetic, Array], tuple[Array, ElementwiseBackward]]
+Activation = Callable[[Namespace, Array], tuple[Array, ElementwiseBackward]]
 
 
 @dataclass(frozen=True)
@@ -21,25 +20,25 @@ class Elementwise:
 
     Parameters
     ----------
-    function, derivative : callable (arithmetic, x) -> array
-        f and f', from x (…, batch, features) to an array of that shape, in operations of the
-        array API standard (`arithmetic.xp` has them) and, for all that a library may round in
-        its own way, of `arithmetic`; no branch may ask for a value, as the step may be compiled.
+    function, derivative : callable (xp, x) -> array
+        f and f', from x (…, batch, features) to an array of that shape, in operators and
+        functions of the array API standard; no branch may ask for a value, as the step may be
+        compiled.
 
     Examples
     --------
     >>> from pluggable_mlp import MLP
-    >>> square = (lambda a, x: a.multiply(x, x), lambda a, x: x + x)
+    >>> square = (lambda xp, x: x * x, lambda xp, x: 2 * x)
     >>> mlp = MLP([2, 3, 2], activation=square)
     """
 
-    function: Callable[[Arithmetic, Array], Array]
-    derivative: Callable[[Arithmetic, Array], Array]
+    function: Callable[[Namespace, Array], Array]
+    derivative: Callable[[Namespace, Array], Array]
 
-    def __call__(self, arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackward]:
+    def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
 
         def backward(dy: Array) -> Array:
-            return arithmetic.multiply(self.derivative(arithmetic, x), dy)
+            return self.derivative(xp, x) * dy
 
-        return self.function(arithmetic, x), backward
+        return self.function(xp, x), backward

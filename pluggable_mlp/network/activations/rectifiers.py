@@ -5,17 +5,16 @@ Shapes: x, y, dy, dx are all (…, batch, features).
 
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.network.activations.contract import ElementwiseBackward
 
 __all__ = ["ELU", "LeakyReLU", "identity", "relu"]
 
 
-def identity(arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackward]:
+def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = x; dx = dy."""
-    del arithmetic  # nothing is rounded
+    del xp
 
     def backward(dy: Array) -> Array:
         return dy
@@ -23,9 +22,8 @@ def identity(arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackwa
     return x, backward
 
 
-def relu(arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackward]:
+def relu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = max(x, 0); dx = dy where x > 0, else 0 (the subgradient 0 at x = 0)."""
-    xp = arithmetic.xp
     inactive = x <= 0.0  # not of NaN: it is carried on, to be seen in the loss
 
     def backward(dy: Array) -> Array:
@@ -57,15 +55,14 @@ class LeakyReLU:
     def __post_init__(self) -> None:
         keep_number(self, "slope")
 
-    def __call__(self, arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackward]:
+    def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
-        xp = arithmetic.xp
         positive = x > 0.0
 
         def backward(dy: Array) -> Array:
-            return xp.where(positive, dy, arithmetic.multiply(dy, self.slope))
+            return xp.where(positive, dy, dy * self.slope)
 
-        return xp.where(positive, x, arithmetic.multiply(x, self.slope)), backward
+        return xp.where(positive, x, x * self.slope), backward
 
 
 @dataclass(frozen=True)
@@ -92,16 +89,14 @@ class ELU:
     def __post_init__(self) -> None:
         keep_number(self, "alpha", at_least=0.0)
 
-    def __call__(self, arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackward]:
+    def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
-        xp = arithmetic.xp
         positive = x > 0.0
         negative_part = xp.where(positive, 0.0, x)
-        t = arithmetic.tanh(arithmetic.multiply(negative_part, 0.5))
-        y = arithmetic.multiply(t + t, arithmetic.reciprocal(1.0 - t))
+        t = xp.tanh(negative_part * 0.5)
+        y = (t + t) * (1.0 / (1.0 - t))
 
         def backward(dy: Array) -> Array:
-            slope = arithmetic.multiply(arithmetic.exp(negative_part), self.alpha)
-            return xp.where(positive, dy, arithmetic.multiply(slope, dy))
+            return xp.where(positive, dy, xp.exp(negative_part) * self.alpha * dy)
 
-        return xp.where(positive, x, arithmetic.multiply(y, self.alpha)), backward
+        return xp.where(positive, x, y * self.alpha), backward

@@ -3,37 +3,37 @@
 Shapes: x, y, dy, dx are all (…, batch, features).
 """
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.activations.contract import ElementwiseBackward
 
 __all__ = ["sigmoid", "softplus", "tanh"]
 
 
-def sigmoid(arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackward]:
+def sigmoid(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = 1 / (1 + exp(-x)); y' = y (1 - y), so dx = dy y (1 - y)."""
-    y = arithmetic.sigmoid(x)
+    y = special.sigmoid(xp, x)
 
     def backward(dy: Array) -> Array:
-        return arithmetic.multiply(arithmetic.multiply(y, 1.0 - y), dy)
+        return y * (1.0 - y) * dy
 
     return y, backward
 
 
-def tanh(arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackward]:
+def tanh(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = tanh(x); y' = 1 - y², so dx = dy (1 - y²)."""
-    y = arithmetic.tanh(x)
+    y = xp.tanh(x)
 
     def backward(dy: Array) -> Array:
-        return arithmetic.multiply(1.0 - arithmetic.multiply(y, y), dy)
+        return (1.0 - y * y) * dy
 
     return y, backward
 
 
-def softplus(arithmetic: Arithmetic, x: Array) -> tuple[Array, ElementwiseBackward]:
+def softplus(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = log(1 + exp(x)); y' = sigmoid(x)."""
 
     def backward(dy: Array) -> Array:
-        return arithmetic.multiply(arithmetic.sigmoid(x), dy)
+        return special.sigmoid(xp, x) * dy
 
-    return arithmetic.softplus(x), backward
+    return special.softplus(xp, x), backward

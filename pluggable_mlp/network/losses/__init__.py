@@ -1,11 +1,11 @@
 """Losses: what training makes small, each with its gradient and its link.
 
 Shapes: z, the network's outputs, and dz are (…, batch, outputs); targets have that shape, or
-(…, batch): class indices, or the targets of a single output; weights are (…, batch); the loss is
-(…), one number a network.  A loss is a frozen dataclass: called on (arithmetic, z, targets,
-weights) it returns its value with its gradient, as both need the same exponentials; `predict`
-makes predictions of z; `targets` says what it must be told.  Adding one is adding a class to a
-file here and a line to `LOSSES`.
+(…, batch): class indices, or the targets of a single output; sample_weight is (…, batch); the
+loss is (…), one number per network.  A loss is a frozen dataclass: called on (xp, z, targets,
+sample_weight) it returns its value with its gradient, as both need the same exponentials;
+`predict` makes predictions of z; `targets` says what it is compared with.  Adding one is adding
+a class to a file here and a line to `LOSSES`.
 """
 
 from pluggable_mlp.network.losses.classification import (

@@ -3,8 +3,8 @@
 Shapes: targets are (…, batch) or rows (…, batch, outputs).  To the user they are "labels".
 """
 
-from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name, has_values
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.losses.contract import TargetKind
 
 __all__ = ["check_targets"]

@@ -1,16 +1,16 @@
 """Losses of classifiers: one class of several, or yes and no for each output.
 
-Shapes: z and dz are (…, batch, outputs); weights are (…, batch); the loss is (…).  A loss takes
-logits and is stable for any finite ones: exp sees nothing above 0.  A maximum that loses NaN, as
-on JAX's CPU (https://github.com/openxla/xla/issues/21461), does no harm here: what it is
+Shapes: z and dz are (…, batch, outputs); sample_weight is (…, batch); the loss is (…).  A loss
+takes logits and is stable for any finite ones: exp sees nothing above 0.  A maximum that loses
+NaN, as on JAX's CPU (https://github.com/openxla/xla/issues/21461), does no harm here: what it is
 subtracted from, and the sums over that, keep it.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.network.losses.contract import (
     TargetKind,
@@ -23,11 +23,10 @@ from pluggable_mlp.network.losses.targets import one_hot, rows
 __all__ = ["SigmoidCrossEntropy", "SoftmaxCrossEntropy", "softmax"]
 
 
-def softmax(arithmetic: Arithmetic, z: Array) -> Array:
+def softmax(xp: Namespace, z: Array) -> Array:
     """Return exp(z) / sum(exp(z)) over the last axis, for z (…, batch, classes)."""
-    exponentials = arithmetic.exp(z - arithmetic.xp.max(z, axis=-1, keepdims=True))
-    total = arithmetic.sum(exponentials, axis=-1, keepdims=True)
-    return arithmetic.multiply(exponentials, arithmetic.reciprocal(total))
+    exponentials = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
+    return exponentials * (1.0 / xp.sum(exponentials, axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -62,29 +61,25 @@ class SoftmaxCrossEntropy:
         keep_number(self, "label_smoothing", at_least=0.0, below=1.0)
 
     def __call__(
-        self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz for z (…, batch, classes), targets and weights (…, batch)."""
-        t = self._smoothed(arithmetic, one_hot(arithmetic, targets, z))
-        s = z - arithmetic.xp.max(z, axis=-1, keepdims=True)
-        exponentials = arithmetic.exp(s)
-        total = arithmetic.sum(exponentials, axis=-1, keepdims=True)
-        probabilities = arithmetic.multiply(exponentials, arithmetic.reciprocal(total))
-        at_target = arithmetic.sum(arithmetic.multiply(s, t), axis=-1)
-        losses = arithmetic.log(total[..., 0]) - at_target
-        loss, share = weighted_average(arithmetic, losses, weights)
-        return loss, scaled(arithmetic, probabilities - t, share)
+        """Return the loss (…) and dz (…, batch, classes)."""
+        t = self._smoothed(one_hot(xp, targets, z))
+        s = z - xp.max(z, axis=-1, keepdims=True)
+        exponentials = xp.exp(s)
+        total = xp.sum(exponentials, axis=-1, keepdims=True)
+        losses = xp.log(total[..., 0]) - xp.sum(s * t, axis=-1)
+        loss, share = weighted_average(xp, losses, sample_weight)
+        return loss, scaled(xp, exponentials * (1.0 / total) - t, share)
 
-    def predict(self, arithmetic: Arithmetic, z: Array) -> Array:
+    def predict(self, xp: Namespace, z: Array) -> Array:
         """Return the probability of each class, both (…, batch, classes)."""
-        return softmax(arithmetic, z)
+        return softmax(xp, z)
 
-    def _smoothed(self, arithmetic: Arithmetic, t: Array) -> Array:
+    def _smoothed(self, t: Array) -> Array:
         if self.label_smoothing == 0.0:
             return t
-        return arithmetic.multiply(t, 1.0 - self.label_smoothing) + (
-            self.label_smoothing / t.shape[-1]
-        )
+        return t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
 
 
 @dataclass(frozen=True)
@@ -105,14 +100,13 @@ class SigmoidCrossEntropy:
     targets: ClassVar[TargetKind] = "labels"
 
     def __call__(
-        self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz for z (…, batch, outputs), targets and weights (…, batch)."""
-        xp = arithmetic.xp
-        t = rows(arithmetic, targets, z)
-        values = arithmetic.softplus(-xp.abs(z)) + (xp.maximum(z, 0.0) - arithmetic.multiply(t, z))
-        return average_of_elements(arithmetic, values, arithmetic.sigmoid(z) - t, weights)
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        t = rows(xp, targets, z)
+        values = special.softplus(xp, -xp.abs(z)) + (xp.maximum(z, 0.0) - t * z)
+        return average_of_elements(xp, values, special.sigmoid(xp, z) - t, sample_weight)
 
-    def predict(self, arithmetic: Arithmetic, z: Array) -> Array:
+    def predict(self, xp: Namespace, z: Array) -> Array:
         """Return the probability of yes for each output, both (…, batch, outputs)."""
-        return arithmetic.sigmoid(z)
+        return special.sigmoid(xp, z)

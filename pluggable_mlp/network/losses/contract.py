@@ -1,14 +1,14 @@
 """What a loss is, and the averages that every loss takes; the losses are in the files beside.
 
-Shapes: z, the network's outputs, and dz are (…, batch, outputs); weights are (…, batch); the
+Shapes: z, the network's outputs, and dz are (…, batch, outputs); sample_weight is (…, batch); the
 loss is (…), one number a network.
 """
 
 from typing import ClassVar, Literal, Protocol
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arithmetic.reproducible.rounding import SMALLEST_NORMAL, type_name
-from pluggable_mlp.arrays import Array
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 
 __all__ = ["Loss", "TargetKind", "average_of_elements", "scaled", "weighted_average"]
 
@@ -23,29 +23,29 @@ class Loss(Protocol):
     targets: ClassVar[TargetKind]
 
     def __call__(
-        self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
         """Return the loss (…) for z (…, batch, outputs), and its gradient dz.
 
         It is the weighted average over the batch, as `numpy.average` takes it: with l the losses
-        of the examples and w their weights (…, batch), sum(w l) / sum(w); the mean without.
+        of the examples and w their sample_weight (…, batch), sum(w l) / sum(w); the mean without.
         """
 
-    def predict(self, arithmetic: Arithmetic, z: Array) -> Array:
+    def predict(self, xp: Namespace, z: Array) -> Array:
         """Return what z (…, batch, outputs) predicts: probabilities, rates or numbers."""
 
 
 def weighted_average(
-    arithmetic: Arithmetic, losses: Array, weights: Array | None
+    xp: Namespace, losses: Array, sample_weight: Array | None
 ) -> tuple[Array, Array | float]:
     """Return the average over the batch, and each example's share in it.
 
     Parameters
     ----------
-    arithmetic
-        How to round.
+    xp
+        The namespace of the arrays.
     losses : array (…, batch)
-    weights : array (…, batch) or None
+    sample_weight : array (…, batch) or None
         At least 0.  Where all of a batch are 0, or so small that their sum is no normal number,
         its average is 0 (or next to it), and so are the shares.
 
@@ -56,34 +56,33 @@ def weighted_average(
     share : array (…, batch) or float
         w / sum(w), or 1 / batch: the derivative of the average with respect to each loss.
     """
-    if weights is None:
-        return arithmetic.mean(losses, axis=-1), 1.0 / losses.shape[-1]
-    total = arithmetic.sum(weights, axis=-1, keepdims=True)
-    usable = total >= SMALLEST_NORMAL[type_name(arithmetic.xp, total)]
-    inverse = arithmetic.reciprocal(arithmetic.xp.where(usable, total, 1.0))
-    share = arithmetic.multiply(weights, inverse)
-    return arithmetic.sum(arithmetic.multiply(losses, share), axis=-1), share
+    if sample_weight is None:
+        return special.mean(xp, losses, axis=-1), 1.0 / losses.shape[-1]
+    total = xp.sum(sample_weight, axis=-1, keepdims=True)
+    usable = total >= SMALLEST_NORMAL[type_name(xp, total)]
+    share = sample_weight * (1.0 / xp.where(usable, total, 1.0))
+    return special.sum(xp, losses * share, axis=-1), share
 
 
-def scaled(arithmetic: Arithmetic, derivatives: Array, share: Array | float) -> Array:
+def scaled(xp: Namespace, derivatives: Array, share: Array | float) -> Array:
     """Return derivatives (…, batch, outputs) times each example's share, (…, batch) or float."""
     if not isinstance(share, float):
-        share = arithmetic.xp.expand_dims(share, axis=-1)
-    return arithmetic.multiply(derivatives, share)
+        share = xp.expand_dims(share, axis=-1)
+    return derivatives * share
 
 
 def average_of_elements(
-    arithmetic: Arithmetic, values: Array, derivatives: Array, weights: Array | None
+    xp: Namespace, values: Array, derivatives: Array, sample_weight: Array | None
 ) -> tuple[Array, Array]:
     """Return the loss and dz where an example's loss is the mean over its outputs.
 
     Parameters
     ----------
-    arithmetic
-        How to round.
+    xp
+        The namespace of the arrays.
     values, derivatives : array (…, batch, outputs)
         The loss of each output, and its derivative with respect to that output.
-    weights : array (…, batch) or None
+    sample_weight : array (…, batch) or None
 
     Returns
     -------
@@ -91,9 +90,8 @@ def average_of_elements(
     dz : array (…, batch, outputs)
         derivatives · share / outputs.
     """
-    losses = arithmetic.mean(values, axis=-1)
-    loss, share = weighted_average(arithmetic, losses, weights)
+    loss, share = weighted_average(xp, special.mean(xp, values, axis=-1), sample_weight)
     outputs = values.shape[-1]
     if isinstance(share, float):
-        return loss, arithmetic.multiply(derivatives, share / outputs)
-    return loss, scaled(arithmetic, derivatives, arithmetic.multiply(share, 1.0 / outputs))
+        return loss, derivatives * (share / outputs)
+    return loss, scaled(xp, derivatives, share * (1.0 / outputs))

@@ -1,15 +1,14 @@
 """Losses of regressions: each output is compared with a number.
 
 Shapes: z and dz are (…, batch, outputs); targets t are (…, batch, outputs), or (…, batch) for one
-output; weights are (…, batch); the loss is (…).  An example's loss is the mean over its outputs.
-With d = z - t, each docstring gives the loss l of one output and its derivative l'.
+output; sample_weight is (…, batch); the loss is (…).  An example's loss is the mean over its
+outputs.  With d = z - t, each docstring gives the loss l of one output and its derivative l'.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.network.losses.contract import TargetKind, average_of_elements
 from pluggable_mlp.network.losses.targets import rows
@@ -24,9 +23,9 @@ class _Numbers:
 
     targets: ClassVar[TargetKind] = "numbers"
 
-    def predict(self, arithmetic: Arithmetic, z: Array) -> Array:
+    def predict(self, xp: Namespace, z: Array) -> Array:
         """Return z (…, batch, outputs): the outputs are the predictions."""
-        del arithmetic
+        del xp
         return z
 
 
@@ -35,11 +34,11 @@ class Squared(_Numbers):
     """The mean squared error: l = d², l' = 2 d (scikit-learn's network takes half of it)."""
 
     def __call__(
-        self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz for z (…, batch, outputs), targets and weights (…, batch)."""
-        d = z - rows(arithmetic, targets, z)
-        return average_of_elements(arithmetic, arithmetic.multiply(d, d), d + d, weights)
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        d = z - rows(xp, targets, z)
+        return average_of_elements(xp, d * d, d + d, sample_weight)
 
 
 @dataclass(frozen=True)
@@ -47,14 +46,12 @@ class Absolute(_Numbers):
     """The mean absolute error: l = |d|, l' the sign of d (0 at 0)."""
 
     def __call__(
-        self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz for z (…, batch, outputs), targets and weights (…, batch)."""
-        xp = arithmetic.xp
-        t = rows(arithmetic, targets, z)
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        t = rows(xp, targets, z)
         signs = xp.astype(z > t, z.dtype) - xp.astype(z < t, z.dtype)
-        # Not z - t: nothing after it would take a denormal difference for 0.
-        return average_of_elements(arithmetic, xp.abs(z - arithmetic.term(t)), signs, weights)
+        return average_of_elements(xp, xp.abs(z - t), signs, sample_weight)
 
 
 @dataclass(frozen=True)
@@ -81,15 +78,14 @@ class Huber(_Numbers):
         keep_number(self, "delta", above=0.0)
 
     def __call__(
-        self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz for z (…, batch, outputs), targets and weights (…, batch)."""
-        xp = arithmetic.xp
-        d = z - rows(arithmetic, targets, z)
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        d = z - rows(xp, targets, z)
         size = xp.abs(d)
         c = xp.minimum(size, self.delta)
-        values = arithmetic.multiply(c, size - arithmetic.multiply(c, 0.5))
-        return average_of_elements(arithmetic, values, xp.where(d < 0.0, -c, c), weights)
+        values = c * (size - c * 0.5)
+        return average_of_elements(xp, values, xp.where(d < 0.0, -c, c), sample_weight)
 
 
 @dataclass(frozen=True)
@@ -116,15 +112,13 @@ class Quantile(_Numbers):
         keep_number(self, "quantile", above=0.0, below=1.0)
 
     def __call__(
-        self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz for z (…, batch, outputs), targets and weights (…, batch)."""
-        xp = arithmetic.xp
-        t = rows(arithmetic, targets, z)
-        below = arithmetic.multiply(xp.astype(z < t, z.dtype), -self.quantile)
-        above = arithmetic.multiply(xp.astype(z > t, z.dtype), 1.0 - self.quantile)
-        slopes = below + above
-        return average_of_elements(arithmetic, arithmetic.multiply(slopes, z - t), slopes, weights)
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        t = rows(xp, targets, z)
+        below = xp.astype(z < t, z.dtype) * -self.quantile
+        slopes = below + xp.astype(z > t, z.dtype) * (1.0 - self.quantile)
+        return average_of_elements(xp, slopes * (z - t), slopes, sample_weight)
 
 
 @dataclass(frozen=True)
@@ -139,14 +133,13 @@ class Poisson:
     targets: ClassVar[TargetKind] = "counts"
 
     def __call__(
-        self, arithmetic: Arithmetic, z: Array, targets: Array, weights: Array | None = None
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz for z (…, batch, outputs), targets and weights (…, batch)."""
-        t = rows(arithmetic, targets, z)
-        rates = self.predict(arithmetic, z)
-        values = rates - arithmetic.multiply(t, z)
-        return average_of_elements(arithmetic, values, rates - t, weights)
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        t = rows(xp, targets, z)
+        rates = self.predict(xp, z)
+        return average_of_elements(xp, rates - t * z, rates - t, sample_weight)
 
-    def predict(self, arithmetic: Arithmetic, z: Array) -> Array:
+    def predict(self, xp: Namespace, z: Array) -> Array:
         """Return the rate exp(z) for each output, both (…, batch, outputs)."""
-        return arithmetic.exp(arithmetic.xp.minimum(z, _LARGEST_LOG_RATE))
+        return xp.exp(xp.minimum(z, _LARGEST_LOG_RATE))

@@ -4,19 +4,17 @@ Shapes: `like`, the outputs, is (…, batch, outputs); targets have that shape o
 What a user brings is checked elsewhere (`network/checks.py`).
 """
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array, by_columns, device_of, transpose
+from pluggable_mlp.arrays import Array, Namespace, by_columns, device_of, transpose
 
 __all__ = ["one_hot", "rows"]
 
 
-def one_hot(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
+def one_hot(xp: Namespace, targets: Array, like: Array) -> Array:
     """Return targets as rows (…, batch, classes) of the dtype of `like` (…, batch, classes).
 
     Integer class indices k (…, batch) become rows with 1 at k, counted from 0, and 0 elsewhere;
     floats are rows, and come back in that dtype.  Either may lack leading axes that `like` has.
     """
-    xp = arithmetic.xp
     if not xp.isdtype(targets.dtype, "real floating"):
         classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=device_of(like))
         if by_columns(*like.shape[-2:]):  # as outputs mostly are
@@ -26,12 +24,11 @@ def one_hot(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
     return xp.astype(targets, like.dtype, copy=False)
 
 
-def rows(arithmetic: Arithmetic, targets: Array, like: Array) -> Array:
+def rows(xp: Namespace, targets: Array, like: Array) -> Array:
     """Return targets as rows (…, batch, outputs) of the dtype of `like` (…, batch, outputs).
 
     For one output, (…, batch) becomes (…, batch, 1).
     """
-    xp = arithmetic.xp
     if targets.shape[-2:] != like.shape[-2:]:
         targets = xp.expand_dims(targets, axis=-1)
     return xp.astype(targets, like.dtype, copy=False)

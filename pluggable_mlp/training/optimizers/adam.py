@@ -3,8 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.optimizers.moments import (
@@ -87,19 +86,19 @@ class Adam(Descent):
 
     def apply_scaled(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the parameters, the mean and the mean square after one update."""
         rate, epsilon = coefficients["corrected_rate"], coefficients["corrected_epsilon"]
-        mean = average(trees["mean"], gradients, self.beta1, arithmetic)
-        mean_square = average_square(trees["mean_square"], gradients, self.beta2, arithmetic)
+        mean = average(trees["mean"], gradients, self.beta1)
+        mean_square = average_square(trees["mean_square"], gradients, self.beta2)
 
         def descend(w: Array, m: Array, v: Array) -> Array:
-            return step_by_root(w, m, v, rate, epsilon, arithmetic)
+            return step_by_root(xp, w, m, v, rate, epsilon)
 
         parameters = map_arrays(descend, parameters, mean, mean_square)
         return parameters, {"mean": mean, "mean_square": mean_square}
@@ -137,13 +136,13 @@ class AdamW(Adam):
 
     def apply_scaled(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the parameters, the mean and the mean square after one update."""
         rate = coefficients["rate"]
-        parameters = shrink_weights(parameters, rate, self.weight_decay, arithmetic)
-        return super().apply_scaled(coefficients, gradients, trees, parameters, arithmetic)
+        parameters = shrink_weights(parameters, rate, self.weight_decay)
+        return super().apply_scaled(xp, coefficients, gradients, trees, parameters)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.contract import GradientSteps, Numbers, State, Trees
 from pluggable_mlp.training.optimizers.transforms import Transform
@@ -62,20 +61,18 @@ class AverageParameters(Transform):
 
     def apply_scaled(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the inner optimizer's update, and the average after it."""
         weight = coefficients["average_weight"]
-        parameters, own = self.optimizer.apply(
-            coefficients, gradients, trees, parameters, arithmetic
-        )
+        parameters, own = self.optimizer.apply(xp, coefficients, gradients, trees, parameters)
 
         def approach(a: Array, w: Array) -> Array:
-            change = arithmetic.multiply(w - a, weight)
+            change = (w - a) * weight
             change += a
             return change
 

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.contract import GradientSteps
 from pluggable_mlp.training.optimizers.transforms import GradientTransform
@@ -12,7 +11,7 @@ from pluggable_mlp.training.trees import Tree, core_axes
 __all__ = ["ClipByGlobalNorm", "global_norm"]
 
 
-def global_norm(gradients: Tree, arithmetic: Arithmetic) -> Array:
+def global_norm(xp: Namespace, gradients: Tree) -> Array:
     """Return the Euclidean norm of all gradients of a network together, (…): one a network.
 
     A square too small for the arithmetic counts as 0, one too large makes the norm infinite.
@@ -20,11 +19,11 @@ def global_norm(gradients: Tree, arithmetic: Arithmetic) -> Array:
     total: Array = 0.0
     for layer in gradients:
         for name, g in layer.items():
-            square = arithmetic.multiply(g, g)
+            square = g * g
             for _ in range(core_axes(name)):
-                square = arithmetic.sum(square, axis=-1)
+                square = xp.sum(square, axis=-1)
             total = total + square
-    return arithmetic.sqrt(total)
+    return xp.sqrt(total)
 
 
 @dataclass(frozen=True)
@@ -51,19 +50,18 @@ class ClipByGlobalNorm(GradientTransform):
         super().__post_init__()
         keep_number(self, "clip_norm", at_least=1e-30)
 
-    def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
+    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
         """Return the gradients, each network's times one factor of at most 1."""
         del parameters
-        xp, norm = arithmetic.xp, global_norm(gradients, arithmetic)
+        norm = global_norm(xp, gradients)
         # The selection keeps a norm of 0 away from the reciprocal.
         large = norm > self.clip_norm
-        inverse = arithmetic.reciprocal(xp.where(large, norm, 1.0))
-        factor = xp.where(large, arithmetic.multiply(inverse, self.clip_norm), 1.0)
+        factor = xp.where(large, (1.0 / xp.where(large, norm, 1.0)) * self.clip_norm, 1.0)
 
         def scale(name: str, g: Array) -> Array:
             broadcast = factor
             for _ in range(core_axes(name)):
                 broadcast = xp.expand_dims(broadcast, axis=-1)
-            return arithmetic.multiply(g, broadcast)
+            return g * broadcast
 
         return [{name: scale(name, g) for name, g in of.items()} for of in gradients]

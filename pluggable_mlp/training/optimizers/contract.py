@@ -10,7 +10,7 @@ A formula of one optimizer belongs in its own file.
 from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol, TypeAlias
 
-from pluggable_mlp.arithmetic import Arithmetic
+from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.training.schedules import (
     LearningRate,
     Numbers,
@@ -51,7 +51,7 @@ class Optimizer(Protocol):
         """Return the state before the first update."""
 
     def update(
-        self, gradients: Tree, state: State, parameters: Tree, arithmetic: Arithmetic
+        self, xp: Namespace, gradients: Tree, state: State, parameters: Tree
     ) -> tuple[Tree, State]:
         """Return the parameters and the state after one update."""
 
@@ -86,11 +86,11 @@ class GradientSteps(ABC):
     @abstractmethod
     def apply_scaled(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the parameters and the trees after the update with these coefficients.
 
@@ -100,17 +100,17 @@ class GradientSteps(ABC):
 
     def apply(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return `apply_scaled` for the gradients of the loss itself."""
         scale = self.gradient_scale(coefficients)
         if scale is not None:
-            gradients = map_arrays(lambda g: arithmetic.multiply(g, scale), gradients)
-        return self.apply_scaled(coefficients, gradients, trees, parameters, arithmetic)
+            gradients = map_arrays(lambda g: g * scale, gradients)
+        return self.apply_scaled(xp, coefficients, gradients, trees, parameters)
 
     @abstractmethod
     def after_epoch(self, state: State, loss: float) -> State:
@@ -121,7 +121,7 @@ class GradientSteps(ABC):
         return State(self.initial_numbers(), self.initial_trees(parameters))
 
     def update(
-        self, gradients: Tree, state: State, parameters: Tree, arithmetic: Arithmetic
+        self, xp: Namespace, gradients: Tree, state: State, parameters: Tree
     ) -> tuple[Tree, State]:
         """Return the parameters and the state after one update.
 
@@ -132,7 +132,7 @@ class GradientSteps(ABC):
         """
         _check_structure(gradients, parameters)
         coefficients, numbers = self.advance(state.numbers)
-        parameters, trees = self.apply(coefficients, gradients, state.trees, parameters, arithmetic)
+        parameters, trees = self.apply(xp, coefficients, gradients, state.trees, parameters)
         return parameters, State(numbers, trees)
 
 

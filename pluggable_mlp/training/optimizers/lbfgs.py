@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_count
 from pluggable_mlp.training.optimizers.contract import State
 from pluggable_mlp.training.optimizers.line_search import Point, strong_wolfe
@@ -56,10 +55,10 @@ class LBFGS:
 
     def minimize_step(
         self,
+        xp: Namespace,
         loss_and_gradients: LossAndGradients,
         parameters: Tree,
         state: State,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, State]:
         """Return the parameters and the state after one iteration.
 
@@ -74,11 +73,10 @@ class LBFGS:
             `numbers["loss"]` is the loss at the parameters, after the first step;
             `numbers["finished"]` is 1 once no step lowers the loss any more: the gradient is 0 or
             rounding hides the decrease.  Further steps then change nothing.
-        arithmetic : Arithmetic
         """
         if state.numbers["finished"]:
             return parameters, state
-        line = _Line(loss_and_gradients, arithmetic)
+        line = _Line(xp, loss_and_gradients)
         here = line.first_point(parameters, state)
         pairs = _pairs(state)
         found, direction = self._search(line, here, pairs)
@@ -125,24 +123,24 @@ def _pairs(state: State) -> list[_Pair]:
 
 
 class _Line:
-    """The loss, its gradients and inner products of trees, under one arithmetic."""
+    """The loss, its gradients and inner products of trees, in one namespace."""
 
-    def __init__(self, loss_and_gradients: LossAndGradients, arithmetic: Arithmetic) -> None:
-        self._loss_and_gradients, self._arithmetic = loss_and_gradients, arithmetic
+    def __init__(self, xp: Namespace, loss_and_gradients: LossAndGradients) -> None:
+        self._xp, self._loss_and_gradients = xp, loss_and_gradients
 
     def dot(self, a: Tree, b: Tree) -> float:
         """Return the inner product of two trees: waits for the device."""
         total: Array = 0.0
         for of_a, of_b in zip(a, b, strict=True):
             for name, array in of_a.items():
-                total = total + self._arithmetic.sum(self._arithmetic.multiply(array, of_b[name]))
+                total = total + self._xp.sum(array * of_b[name])
         return float(total)
 
     def add(self, a: Tree, b: Tree, factor: float) -> Tree:
         """Return a + factor * b."""
 
         def combine(x: Array, y: Array) -> Array:
-            y = self._arithmetic.multiply(y, factor)
+            y = y * factor
             y += x
             return y
 
@@ -150,7 +148,7 @@ class _Line:
 
     def scale(self, a: Tree, factor: float) -> Tree:
         """Return factor * a."""
-        return map_arrays(lambda x: self._arithmetic.multiply(x, factor), a)
+        return map_arrays(lambda x: x * factor, a)
 
     def evaluate(self, parameters: Tree) -> tuple[float, Tree]:
         """Return the loss and its gradients: waits for the device."""

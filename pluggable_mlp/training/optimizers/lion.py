@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
@@ -60,22 +59,22 @@ class Lion(Descent):
 
     def apply_scaled(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the parameters and the mean after one update."""
-        rate, xp = coefficients["rate"], arithmetic.xp
+        rate = coefficients["rate"]
         if self.weight_decay:
-            parameters = shrink_weights(parameters, rate, self.weight_decay, arithmetic)
+            parameters = shrink_weights(parameters, rate, self.weight_decay)
 
         def descend(w: Array, c: Array) -> Array:
-            step = arithmetic.multiply(sign(xp, c), -rate)
-            step += w
-            return step
+            update = sign(xp, c) * -rate
+            update += w
+            return update
 
-        blend = average(trees["mean"], gradients, self.beta1, arithmetic)
-        mean = average(trees["mean"], gradients, self.beta2, arithmetic)
+        blend = average(trees["mean"], gradients, self.beta1)
+        mean = average(trees["mean"], gradients, self.beta2)
         return map_arrays(descend, parameters, blend), {"mean": mean}

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array, transpose
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.adam import AdamW
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
@@ -22,7 +22,7 @@ _EPSILON = 1e-7
 _ADAM_STEP = 0.2
 
 
-def orthogonalize(G: Array, arithmetic: Arithmetic) -> Array:
+def orthogonalize(xp: Namespace, G: Array) -> Array:
     """Return nearly U V^T for G (…, in, out) = U S V^T: its singular values come close to 1.
 
     Jordan's Newton-Schulz iteration: X = G / (|G| + 1e-7) with the Frobenius norm, then five
@@ -31,21 +31,15 @@ def orthogonalize(G: Array, arithmetic: Arithmetic) -> Array:
     not meant to converge further.  Jordan's code and torch.optim round to bfloat16; here all is
     in G's dtype.
     """
-    multiply, matmul = arithmetic.multiply, arithmetic.matmul
-    squares = arithmetic.sum(multiply(G, G), axis=-1, keepdims=True)
-    norm = arithmetic.sqrt(arithmetic.sum(squares, axis=-2, keepdims=True))
-    norm += _EPSILON
-    X = multiply(G, arithmetic.reciprocal(norm))
+    squares = xp.sum(G * G, axis=-1, keepdims=True)
+    norm = xp.sqrt(xp.sum(squares, axis=-2, keepdims=True)) + _EPSILON
+    X = G * (1.0 / norm)
     transposed = G.shape[-2] > G.shape[-1]
     X = transpose(X) if transposed else X
     for _ in range(_ITERATIONS):
-        factor = arithmetic.factor(X)
-        A = matmul(factor, transpose(factor))
-        A_factor = arithmetic.factor(A)
-        polynomial = multiply(matmul(A_factor, A_factor), _C)
-        polynomial += multiply(A, _B)
-        X = multiply(X, _A)
-        X += matmul(polynomial, factor)
+        A = special.matmul(xp, X, transpose(X))
+        polynomial = special.matmul(xp, A, A) * _C + A * _B
+        X = X * _A + special.matmul(xp, polynomial, X)
     return transpose(X) if transposed else X
 
 
@@ -103,28 +97,26 @@ class Muon(Descent):
 
     def apply_scaled(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the parameters, the momentum and AdamW's trees after one update."""
         of_matrices, of_rest = _divide(gradients)
         matrices, rest = _divide(parameters)
-        rest, own = self._rest().apply(coefficients, of_rest, trees, rest, arithmetic)
+        rest, own = self._rest().apply(xp, coefficients, of_rest, trees, rest)
 
         rate = coefficients["rate"]
-        matrices = shrink_weights(matrices, rate, self.weight_decay, arithmetic)
-        momentum = average(trees["momentum"], of_matrices, self.momentum, arithmetic)
+        matrices = shrink_weights(matrices, rate, self.weight_decay)
+        momentum = average(trees["momentum"], of_matrices, self.momentum)
         # Nesterov's blend of gradient and momentum has the form of the momentum's own update.
-        direction = average(momentum, of_matrices, self.momentum, arithmetic)
+        direction = average(momentum, of_matrices, self.momentum)
 
         def descend(W: Array, d: Array) -> Array:
             size = _ADAM_STEP * math.sqrt(max(W.shape[-2:]))
-            step = arithmetic.multiply(orthogonalize(d, arithmetic), -rate * size)
-            step += W
-            return step
+            return orthogonalize(xp, d) * (-rate * size) + W
 
         return merge(map_arrays(descend, matrices, direction), rest), {"momentum": momentum, **own}
 

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.optimizers.moments import SMALLEST_EPSILON, average_square, step_by_root
@@ -54,18 +53,18 @@ class RMSprop(Descent):
 
     def apply_scaled(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the parameters and the mean square after one update."""
         rate = coefficients["rate"]
-        mean_square = average_square(trees["mean_square"], gradients, self.rho, arithmetic)
+        mean_square = average_square(trees["mean_square"], gradients, self.rho)
 
         def descend(w: Array, g: Array, v: Array) -> Array:
-            return step_by_root(w, g, v, rate, self.epsilon, arithmetic)
+            return step_by_root(xp, w, g, v, rate, self.epsilon)
 
         parameters = map_arrays(descend, parameters, gradients, mean_square)
         return parameters, {"mean_square": mean_square}

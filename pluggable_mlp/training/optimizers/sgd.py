@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import as_flag, keep_number
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.schedules import LearningRate
@@ -62,55 +61,55 @@ class SGD(Descent):
 
     def apply(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the update with the gradients of the loss itself: one new array a parameter."""
         if self.momentum:
-            return self.apply_scaled(coefficients, gradients, trees, parameters, arithmetic)
-        descend = _descent(coefficients["rate"], arithmetic)
+            return self.apply_scaled(xp, coefficients, gradients, trees, parameters)
+        descend = _descent(coefficients["rate"])
         return map_arrays(descend, parameters, gradients), trees
 
     def apply_scaled(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the parameters and the velocity after one update."""
-        multiply, momentum = arithmetic.multiply, self.momentum
+        del xp
+        momentum = self.momentum
         if not momentum:
 
             def add(w: Array, g: Array) -> Array:
-                step = arithmetic.term(g)
-                step += w  # may write over g: that is quicker than to fetch memory for a sum
-                return step
+                g += w  # may write over g: that is quicker than to fetch memory for a sum
+                return g
 
             return map_arrays(add, parameters, gradients), trees
 
         def accelerate(v: Array, g: Array) -> Array:
-            v = multiply(v, momentum)
+            v = v * momentum
             v += g
             return v
 
         velocity = map_arrays(accelerate, trees["velocity"], gradients)
         # Nesterov's g + mu v has the form of v's own update.
         direction = map_arrays(accelerate, velocity, gradients) if self.nesterov else velocity
-        descend = _descent(coefficients["rate"], arithmetic)
+        descend = _descent(coefficients["rate"])
         return map_arrays(descend, parameters, direction), {"velocity": velocity}
 
 
-def _descent(rate: float, arithmetic: Arithmetic) -> Callable[[Array, Array], Array]:
+def _descent(rate: float) -> Callable[[Array, Array], Array]:
     """Return the function that makes w - rate d of a parameter w and its direction d."""
 
     def descend(w: Array, d: Array) -> Array:
-        step = arithmetic.multiply(d, -rate)
-        step += w
-        return step
+        update = d * -rate
+        update += w
+        return update
 
     return descend

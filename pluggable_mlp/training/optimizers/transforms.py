@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 
-from pluggable_mlp.arithmetic import Arithmetic
+from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.training.optimizers.contract import GradientSteps, Numbers, State, Trees
 from pluggable_mlp.training.trees import Tree
 
@@ -42,17 +42,17 @@ class GradientTransform(Transform):
     """A transform that changes the gradients and leaves the step to the inner optimizer."""
 
     @abstractmethod
-    def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
+    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
         """Return the gradients for the inner optimizer."""
 
     def apply_scaled(
         self,
+        xp: Namespace,
         coefficients: Numbers,
         gradients: Tree,
         trees: Trees,
         parameters: Tree,
-        arithmetic: Arithmetic,
     ) -> tuple[Tree, Trees]:
         """Return the inner optimizer's update with the changed gradients."""
-        gradients = self.change(gradients, parameters, arithmetic)
-        return self.optimizer.apply(coefficients, gradients, trees, parameters, arithmetic)
+        gradients = self.change(xp, gradients, parameters)
+        return self.optimizer.apply(xp, coefficients, gradients, trees, parameters)

@@ -6,8 +6,7 @@ as in scikit-learn; torch.optim decays all that it is given.
 
 from dataclasses import dataclass
 
-from pluggable_mlp.arithmetic import Arithmetic
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.optimizers.contract import GradientSteps
@@ -17,15 +16,13 @@ from pluggable_mlp.training.trees import Tree, map_weights
 __all__ = ["L1", "L2", "shrink_weights"]
 
 
-def shrink_weights(
-    parameters: Tree, rate: float, weight_decay: float, arithmetic: Arithmetic
-) -> Tree:
+def shrink_weights(parameters: Tree, rate: float, weight_decay: float) -> Tree:
     """Return the parameters with every W multiplied by 1 - rate weight_decay: decoupled decay.
 
     Loshchilov and Hutter, "Decoupled weight decay regularization" (2019).
     """
     kept = 1.0 - rate * weight_decay
-    return map_weights(lambda W: arithmetic.multiply(W, kept), parameters)
+    return map_weights(lambda W: W * kept, parameters)
 
 
 @dataclass(frozen=True)
@@ -50,11 +47,12 @@ class L2(GradientTransform):
         super().__post_init__()
         keep_number(self, "weight_decay", at_least=0.0)
 
-    def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
+    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
         """Return dW + weight_decay W, and the other gradients as they are."""
+        del xp
 
         def add(dW: Array, W: Array) -> Array:
-            total = arithmetic.multiply(W, self.weight_decay)
+            total = W * self.weight_decay
             total += dW
             return total
 
@@ -83,11 +81,11 @@ class L1(GradientTransform):
         super().__post_init__()
         keep_number(self, "l1", at_least=0.0)
 
-    def change(self, gradients: Tree, parameters: Tree, arithmetic: Arithmetic) -> Tree:
+    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
         """Return dW + l1 sign(W), and the other gradients as they are."""
 
         def add(dW: Array, W: Array) -> Array:
-            total = arithmetic.multiply(sign(arithmetic.xp, W), self.l1)
+            total = sign(xp, W) * self.l1
             total += dW
             return total
 

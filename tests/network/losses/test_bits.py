@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
 from pluggable_mlp.backends import get_backend
-from tests.network.losses.pieces import PIECES
+from pluggable_mlp.namespaces import ARITHMETICS
+from tests.network.bounded import InArithmetic
+from tests.network.losses.pieces import PIECES, compute
 
 REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
 
@@ -27,12 +28,7 @@ def test_same_bits(backend, name, dtype, weighted, arithmetic):
     }[PIECES[name].targets]
     weights = rng.uniform(size=33).astype(dtype) if weighted else None
 
-    def on(place):
-        arrays = [None if a is None else place.asarray(a) for a in (z, targets, weights)]
-        results = PIECES[name](get_arithmetic(arithmetic, place.xp), *arrays)
-        return [place.to_numpy(array).tobytes() for array in results]
-
-    assert on(backend) == on(get_backend("numpy"))
+    assert_same_bits(compute(PIECES[name], z, targets, weights), arithmetic, backend)
 
 
 @pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
@@ -46,12 +42,16 @@ def test_same_bits_where_differences_are_denormal(backend, name, dtype, arithmet
         (smallest * (1 + rng.integers(0, 64, size=(9, 4)) / 64)).astype(dtype) for _ in range(2)
     )
 
-    def on(place):
-        arrays = place.asarray(z), place.asarray(targets)
-        results = PIECES[name](get_arithmetic(arithmetic, place.xp), *arrays)
-        return [place.to_numpy(array).tobytes() for array in results]
+    assert_same_bits(compute(PIECES[name], z, targets), arithmetic, backend)
 
-    assert on(backend) == on(get_backend("numpy"))
+
+def assert_same_bits(on, arithmetic, backend):
+    """The bytes of on(backend) are NumPy's."""
+    found, expected = (
+        {name: place.to_numpy(array).tobytes() for name, array in on(place).items()}
+        for place in (InArithmetic(arithmetic, one) for one in (backend, get_backend("numpy")))
+    )
+    assert found == expected
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
@@ -65,18 +65,17 @@ def test_any_finite_logits_are_stable(backend, name, size, arithmetic):
     kind = PIECES[name].targets
     rows = np.asarray([[1, 0], [1, 0], [0, 1]])
     targets = rows[:, 1] if kind == "classes" else rows.astype(dtype)
-    bound = get_arithmetic(arithmetic, backend.xp)
-    loss, dz = PIECES[name](bound, backend.asarray(z), backend.asarray(targets))
-    assert np.isfinite(float(loss))
-    assert np.isfinite(backend.to_numpy(dz)).all()
-    assert np.isfinite(backend.to_numpy(PIECES[name].predict(bound, backend.asarray(z)))).all()
+    place = InArithmetic(arithmetic, backend)
+    found = compute(PIECES[name], z, targets)(place)
+    predictions = PIECES[name].predict(place.xp, place.asarray(z))
+    for array in (*found.values(), predictions):
+        assert np.isfinite(place.to_numpy(array)).all()
     if name in ("softmax_cross_entropy", "sigmoid_cross_entropy"):
         right, wrong = (
-            PIECES[name](bound, backend.asarray(z[k : k + 1]), backend.asarray(targets[k : k + 1]))
-            for k in (0, 1)
+            compute(PIECES[name], z[k : k + 1], targets[k : k + 1])(place) for k in (0, 1)
         )
-        assert float(right[0]) == 0.0
-        assert abs(backend.to_numpy(right[1])).max() <= 1e-37  # native's sigmoid ends at exp(-87)
+        assert float(right["loss"]) == 0.0
+        assert abs(place.to_numpy(right["dz"])).max() <= 1e-37  # native's sigmoid ends at exp(-87)
         # 2 size nats for the softmax; for the sigmoid the mean of size and size.
         expected = float(z[0, 0]) * (2 if kind == "classes" else 1)
-        assert float(wrong[0]) == expected
+        assert float(wrong["loss"]) == expected

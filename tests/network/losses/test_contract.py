@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
 from pluggable_mlp.backends import get_backend
-from tests.network.bounded import assert_near, with_bounds
+from pluggable_mlp.namespaces import ARITHMETICS
+from tests.network.bounded import InArithmetic, assert_near, with_bounds
 from tests.network.losses.pieces import BATCH, OUTPUTS, PIECES, WEIGHTS, compute, example
 
 
@@ -85,8 +85,7 @@ def test_a_weight_of_two_is_the_example_twice(backend, name):
 def test_weights_of_nothing_give_nothing(backend, name, arithmetic):
     """A batch may hold no example that counts: no NaN then, and no step."""
     z, targets = example(PIECES[name].targets)
-    bound = get_arithmetic(arithmetic, backend.xp)
-    arrays = [backend.asarray(a) for a in (z, targets, np.zeros(BATCH))]
-    loss, dz = PIECES[name](bound, *arrays)
-    assert float(loss) == 0.0
-    assert (backend.to_numpy(dz) == 0.0).all()
+    place = InArithmetic(arithmetic, backend)
+    found = compute(PIECES[name], z, targets, np.zeros(BATCH))(place)
+    assert float(found["loss"]) == 0.0
+    assert (place.to_numpy(found["dz"]) == 0.0).all()

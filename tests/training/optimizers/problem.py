@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.training.optimizers import GradientSteps, averaged_parameters
 
 RECORDED = json.loads(Path(__file__).with_name("trajectories.json").read_text(encoding="utf-8"))
 TOLERANCE = 1e-12  # of the largest number of each array
 NUMPY = get_backend("numpy")
-NATIVE = get_arithmetic("native", NUMPY.xp)
 
 
 def as_arrays(tree: Any) -> Any:
@@ -68,7 +66,9 @@ def assert_follows(name: str, optimizer: GradientSteps) -> None:
     trajectory = RECORDED["trajectories"][name]
     parameters, state = START, optimizer.init(START)
     for step in range(max(int(key) for key in trajectory)):
-        parameters, state = optimizer.update(gradients(parameters, step), state, parameters, NATIVE)
+        parameters, state = optimizer.update(
+            NUMPY.xp, gradients(parameters, step), state, parameters
+        )
         if str(step + 1) in trajectory:
             assert_close(averaged_parameters(state, parameters), trajectory[str(step + 1)])
     assert state.numbers["step"] == 20

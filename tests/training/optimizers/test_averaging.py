@@ -4,7 +4,7 @@ import pytest
 
 from pluggable_mlp.training.optimizers import SGD, AverageParameters, averaged_parameters
 from tests.training.optimizers.problem import (
-    NATIVE,
+    NUMPY,
     RECORDED,
     START,
     assert_close,
@@ -21,7 +21,9 @@ def test_training_does_not_change():
     optimizer = AverageParameters(SGD(0.05), 0.8)
     parameters, state = START, optimizer.init(START)
     for step in range(3):
-        parameters, state = optimizer.update(gradients(parameters, step), state, parameters, NATIVE)
+        parameters, state = optimizer.update(
+            NUMPY.xp, gradients(parameters, step), state, parameters
+        )
     assert_close(parameters, RECORDED["trajectories"]["sgd"]["3"])
 
 

@@ -6,11 +6,10 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
 from pluggable_mlp.training.optimizers import LBFGS, OPTIMIZERS, SGD, TRANSFORMS, make_optimizer
 from pluggable_mlp.training.schedules import Plateau
 from tests.training.optimizers.problem import (
-    NATIVE,
     NUMPY,
     PUSHES,
     SMALL,
@@ -36,18 +35,20 @@ MADE = {
 
 def walk(optimizer, backend, dtype, arithmetic, steps):
     """Parameters and state after some steps along fixed gradients, as NumPy arrays."""
-    bound = get_arithmetic(arithmetic, backend.xp)
+    xp = arithmetic_namespace(arithmetic, backend.xp)
 
     def move(tree):
-        return [{n: backend.asarray(x, dtype=dtype) for n, x in of.items()} for of in tree]
+        return [
+            {n: xp.asarray(backend.asarray(x, dtype=dtype)) for n, x in of.items()} for of in tree
+        ]
 
     parameters = move(SMALL)
     state = optimizer.init(parameters)
     for push in PUSHES[:steps]:
-        parameters, state = optimizer.update(move(push), state, parameters, bound)
+        parameters, state = optimizer.update(xp, move(push), state, parameters)
     return [
         [{n: backend.to_numpy(x) for n, x in of.items()} for of in tree]
-        for tree in (parameters, *state.trees.values())
+        for tree in unwrapped([parameters, *state.trees.values()])
     ]
 
 
@@ -119,7 +120,7 @@ def test_inputs_do_not_change(name):
                 for array in of.values():
                     array.flags.writeable = False  # a change in place raises
         before = state
-        parameters, state = optimizer.update(given, state, parameters, NATIVE)
+        parameters, state = optimizer.update(NUMPY.xp, given, state, parameters)
         assert before.numbers == numbers
         numbers = dict(state.numbers)
 
@@ -135,7 +136,7 @@ def test_stacked_networks_are_independent(name):
         parameters, state = start, optimizer.init(start)
         for step in range(3):
             g = [{n: factor * x for n, x in of.items()} for of in gradients(START, step)]
-            parameters, state = optimizer.update(g, state, parameters, NATIVE)
+            parameters, state = optimizer.update(NUMPY.xp, g, state, parameters)
         alone.append(parameters)
 
     def stacked(trees):
@@ -149,7 +150,7 @@ def test_stacked_networks_are_independent(name):
         g = stacked(
             [[{n: f * x for n, x in of.items()} for of in gradients(START, step)] for f in factors]
         )
-        parameters, state = optimizer.update(g, state, parameters, NATIVE)
+        parameters, state = optimizer.update(NUMPY.xp, g, state, parameters)
     for index in (0, 1):
         one = [{n: x[index, ...] for n, x in of.items()} for of in parameters]
         assert_close(one, alone[index])
@@ -158,7 +159,7 @@ def test_stacked_networks_are_independent(name):
 @pytest.mark.parametrize("name", MADE)
 def test_numbers_are_json(name):
     optimizer = MADE[name]
-    _, state = optimizer.update(gradients(START, 0), optimizer.init(START), START, NATIVE)
+    _, state = optimizer.update(NUMPY.xp, gradients(START, 0), optimizer.init(START), START)
     assert json.loads(json.dumps(state.numbers, allow_nan=False)) == state.numbers
 
 
@@ -169,7 +170,7 @@ def test_schedule_gives_the_rate_of_each_step(name):
     parameters, state = START, optimizer.init(START)
     seen = []
     for step in range(3):
-        parameters, state = optimizer.update(gradients(START, step), state, parameters, NATIVE)
+        parameters, state = optimizer.update(NUMPY.xp, gradients(START, step), state, parameters)
         seen.append(parameters)
     assert_close(seen[2], seen[1], tolerance=0.0)
     assert not np.array_equal(seen[1][0]["W"], seen[0][0]["W"])
@@ -184,7 +185,7 @@ def test_plateau_reaches_the_rate_through_what_is_around():
     parameters, state = tree, optimizer.init(tree)
     seen = []
     for loss in (1.0, 1.0, 0.5):
-        parameters, state = optimizer.update(ones, state, parameters, NATIVE)
+        parameters, state = optimizer.update(NUMPY.xp, ones, state, parameters)
         seen.append(float(parameters[0]["W"][0, 0]))
         state = optimizer.after_epoch(state, loss)
     # 0.5 twice: the second epoch was no better; then half of it.

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.arithmetic import ARITHMETICS, get_arithmetic
+from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
 from pluggable_mlp.training.optimizers import LBFGS
 from tests.training.optimizers.problem import (
     CENTRES,
     CURVATURES,
-    NATIVE,
     NUMPY,
     PUSHES,
     RECORDED,
@@ -62,9 +61,7 @@ def test_follows_scipy(backend):
     ]
     state = optimizer.init(parameters)
     for number, recorded in enumerate(LBFGS_RECORDED["iterations"], start=1):
-        parameters, state = optimizer.minimize_step(
-            rosenbrock(xp), parameters, state, get_arithmetic("native", xp)
-        )
+        parameters, state = optimizer.minimize_step(xp, rosenbrock(xp), parameters, state)
         got = np.concatenate(
             [backend.to_numpy(x).ravel() for of in parameters for x in of.values()]
         )
@@ -80,32 +77,31 @@ def test_same_bits_under_reproducible(backend):
     """Five iterations on the sum of w^4 / 4 - w c, against NumPy's."""
 
     def after_five(there):
-        bound = get_arithmetic("reproducible", there.xp)
-        multiply = bound.multiply
+        xp = arithmetic_namespace("reproducible", there.xp)
         parameters, c = (
-            [{n: there.asarray(x, dtype="float32") for n, x in of.items()} for of in tree]
+            [
+                {n: xp.asarray(there.asarray(x, dtype="float32")) for n, x in of.items()}
+                for of in tree
+            ]
             for tree in (SMALL, PUSHES[0])
         )
 
         def loss_and_gradients(tree):
             loss, gradients = 0.0, []
             for of, of_c in zip(tree, c, strict=True):
-                square = {n: multiply(w, w) for n, w in of.items()}
+                square = {n: w * w for n, w in of.items()}
                 for n, w in of.items():
-                    power = multiply(multiply(square[n], square[n]), 0.25)
-                    loss = loss + bound.sum(power - multiply(w, of_c[n]))
-                gradients.append({n: multiply(square[n], w) - of_c[n] for n, w in of.items()})
+                    loss = loss + xp.sum(square[n] * square[n] * 0.25 - w * of_c[n])
+                gradients.append({n: square[n] * w - of_c[n] for n, w in of.items()})
             return loss, gradients
 
         optimizer = LBFGS()
         state = optimizer.init(parameters)
         for _ in range(5):
-            parameters, state = optimizer.minimize_step(
-                loss_and_gradients, parameters, state, bound
-            )
+            parameters, state = optimizer.minimize_step(xp, loss_and_gradients, parameters, state)
         assert state.numbers["pairs"] > 2
         return state.numbers, [
-            there.to_numpy(x).tobytes() for of in parameters for x in of.values()
+            there.to_numpy(x).tobytes() for of in unwrapped(parameters) for x in of.values()
         ]
 
     assert after_five(backend) == after_five(NUMPY)
@@ -126,7 +122,7 @@ def test_reaches_the_minimum_of_scipys_lbfgsb_and_finishes():
     state = optimizer.init(parameters)
     losses = []
     for _ in range(60):
-        parameters, state = optimizer.minimize_step(loss_and_gradients, parameters, state, NATIVE)
+        parameters, state = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, state)
         losses.append(state.numbers["loss"])
         if state.numbers["finished"]:
             break
@@ -136,7 +132,7 @@ def test_reaches_the_minimum_of_scipys_lbfgsb_and_finishes():
     assert losses[-1] == pytest.approx(optimum["loss"], rel=1e-14)
     # Near a minimum the loss's rounding hides steps of the root of a rounding.
     np.testing.assert_allclose(as_flat(np, parameters), optimum["flat"], atol=1e-7)
-    same, still = optimizer.minimize_step(None, parameters, state, NATIVE)
+    same, still = optimizer.minimize_step(NUMPY.xp, None, parameters, state)
     assert same is parameters
     assert still is state
 
@@ -151,7 +147,7 @@ def test_without_a_decrease_it_finishes_where_it_was():
         ]
 
     optimizer = LBFGS()
-    same, state = optimizer.minimize_step(rising, parameters, optimizer.init(parameters), NATIVE)
+    same, state = optimizer.minimize_step(NUMPY.xp, rising, parameters, optimizer.init(parameters))
     assert same is parameters
     assert state.numbers["finished"]
 
@@ -175,7 +171,7 @@ def test_a_pair_without_curvature_is_forgotten(loss, gradient):
     state = optimizer.init(parameters)
     for _ in range(3):
         before = loss(parameters[0]["W"])
-        parameters, state = optimizer.minimize_step(loss_and_gradients, parameters, state, NATIVE)
+        parameters, state = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, state)
         assert state.numbers["loss"] < before
         assert (state.numbers["pairs"], state.numbers["finished"]) == (0, 0)
 
@@ -189,7 +185,7 @@ def test_a_pair_of_nearly_orthogonal_step_and_change_is_forgotten():
 
     parameters, optimizer = [{"W": np.zeros((1, 2))}], LBFGS()
     state = optimizer.init(parameters)
-    _, state = optimizer.minimize_step(loss_and_gradients, parameters, state, NATIVE)
+    _, state = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, state)
     assert (state.numbers["pairs"], state.numbers["finished"]) == (0, 0)
 
 
@@ -201,7 +197,7 @@ def test_inputs_do_not_change():
             for of in tree:
                 for array in of.values():
                     array.flags.writeable = False
-        parameters, state = optimizer.minimize_step(loss_and_gradients, parameters, state, NATIVE)
+        parameters, state = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, state)
 
 
 def test_out_of_range():

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.arithmetic import get_arithmetic
 from pluggable_mlp.training.optimizers import OPTIMIZERS, SGD
 from tests.training.optimizers.problem import assert_follows
 
@@ -41,14 +40,13 @@ def test_learning_rate_out_of_range(learning_rate):
 
 def update(backend, optimizer, parameters, gradients, steps):
     """The parameters after some steps with the same gradients, on the host."""
-    arithmetic = get_arithmetic("native", backend.xp)
     w, g = (
         [{name: backend.asarray(array) for name, array in layer.items()} for layer in tree]
         for tree in (parameters, gradients)
     )
     state = optimizer.init(w)
     for _ in range(steps):
-        w, state = optimizer.update(g, state, w, arithmetic)
+        w, state = optimizer.update(backend.xp, g, state, w)
     return [{name: backend.to_numpy(array).tolist() for name, array in of.items()} for of in w]
 
 

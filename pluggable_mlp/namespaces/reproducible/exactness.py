@@ -1,0 +1,126 @@
+"""Are float64 products on a device exact where every partial sum is?  Tried once per process.
+
+All other modules rely on it (see `splitting`).  The processor's BLAS is IEEE 754's.  A GPU's
+library may imitate float64 by narrower numbers, as cuBLAS does where its environment asks for it
+(https://docs.nvidia.com/cuda/cublas, "Floating Point Emulation"); or have no float64 at all.
+"""
+
+from typing import Any
+
+from pluggable_mlp.arrays import Array, Namespace, device_of, transpose
+from pluggable_mlp.shortcuts import take
+
+__all__ = ["ArithmeticUnavailable", "require_exact_products"]
+
+_HOST = 1  # kDLCPU, in DLPack's numbers of devices
+_tried: set[tuple[Namespace, str]] = set()
+
+# Widths of slices, as products are made of them: 2^width left 2^width right LENGTH is 2^53.
+WIDTHS = ((29, 14), (21, 22))
+LENGTH = 1024
+_ROWS, _COPIES = 4, 256
+
+
+class ArithmeticUnavailable(RuntimeError):  # noqa: N818 (beside `BackendUnavailable`)
+    """A device cannot compute as an arithmetic promises.
+
+    Attributes
+    ----------
+    arithmetic, device : str
+        Their names.
+    reason : str
+        What the device does otherwise.
+    remedy : str
+        What the user can do about it.
+    """
+
+    def __init__(self, arithmetic: str, device: str, reason: str, remedy: str) -> None:
+        super().__init__(arithmetic, device, reason, remedy)
+        self.arithmetic = arithmetic
+        self.device = device
+        self.reason = reason
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return (
+            f"arithmetic {self.arithmetic} is not available on {self.device}: {self.reason}; "
+            f"{self.remedy}"
+        )
+
+
+def require_exact_products(xp: Namespace, x: Array) -> None:
+    """Raise unless float64 products on the device of `x` (any shape) are exact.
+
+    Nothing is tried of arrays on the host, of what has no device (as within a function that JAX
+    compiles), and on a device that was tried before.
+
+    Raises
+    ------
+    ArithmeticUnavailable
+        The device has no float64, or rounds its products otherwise than IEEE 754.
+    """
+    device = device_of(x)
+    place = (xp, str(device))  # CuPy's devices cannot be hashed
+    if place in _tried or device is None:
+        return
+    if not _on_host(x):
+        for left, right in WIDTHS:
+            _try(xp, device, left, right)
+    _tried.add(place)
+
+
+def _on_host(x: Array) -> bool:
+    """Whether an array lies in the host's memory; so it is taken to be where DLPack is unknown."""
+    if not hasattr(x, "__dlpack_device__"):
+        return True
+    try:
+        return bool(x.__dlpack_device__()[0] == _HOST)
+    except Exception:  # each library has its own, for a device that DLPack has no number for
+        return False
+
+
+def _try(xp: Namespace, device: Any, left: int, right: int) -> None:
+    """Multiply matrices (1024, 1024) of few distinct rows and columns; compare with integers."""
+    rows, columns = _extreme(left), _extreme(right)
+    expected = [[sum(map(int.__mul__, row, column)) for column in columns] for row in rows]
+    try:
+        a, b, c = (
+            xp.asarray(_floats(of), dtype=xp.float64, device=device)
+            for of in (rows, columns, expected)
+        )
+    except (TypeError, ValueError) as error:  # PyTorch's for Apple's GPUs, array-api-strict's
+        raise _unavailable(device, f"it has no float64 ({error})") from error
+    if a.dtype != xp.float64:
+        raise _unavailable(device, f"float64 arrays become {a.dtype} there")
+    many = xp.asarray([*range(_ROWS)] * _COPIES, dtype=xp.int64, device=device)
+    product = xp.matmul(take(xp, a, many), transpose(take(xp, b, many)))
+    every = take(xp, transpose(take(xp, c, many)), many)  # by columns
+    if not bool(xp.all(transpose(product) == every)):
+        reason = (
+            "its float64 products are not exact where IEEE 754 makes them so "
+            "(CUBLAS_EMULATE_DOUBLE_PRECISION, or another setting, may ask for a lower precision)"
+        )
+        raise _unavailable(device, reason)
+
+
+def _extreme(width: int) -> list[list[int]]:
+    """Return rows of integers close to 2^width: of one sign, and of alternating and mixed signs.
+
+    Sums of products of the first rows come to nearly 2^53; of others, most cancels and what is
+    left lies in the last bits.
+    """
+    largest = 2**width
+    steps = [[(7 * row + 1) * place * place % 61 for place in range(LENGTH)] for row in range(2)]
+    one_sign = [[largest - step for step in row] for row in steps]
+    signs = ([1, -1] * (LENGTH // 2), [1, -1, -1] * (LENGTH // 3) + [1])
+    mixed = [list(map(int.__mul__, *pair)) for pair in zip(one_sign, signs, strict=True)]
+    return one_sign + mixed
+
+
+def _floats(rows: list[list[int]]) -> list[list[float]]:
+    return [list(map(float, row)) for row in rows]
+
+
+def _unavailable(device: Any, reason: str) -> ArithmeticUnavailable:
+    remedy = "use the arithmetic 'native' there, or another device"
+    return ArithmeticUnavailable("reproducible", str(device), reason, remedy)

@@ -1,0 +1,216 @@
+"""The operands of products and sums: what is known of an array before it is split.
+
+`FixedPoint` is known beforehand, from the data set; `Operand` looks at its array. How an operand
+with NaN, infinity or extreme magnitudes is made usable is the business of `extremes`.
+"""
+
+import math
+from typing import Any
+
+from pluggable_mlp.arrays import Array, DType, Namespace, has_values
+from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
+from pluggable_mlp.namespaces.reproducible.rounding import type_name
+from pluggable_mlp.namespaces.reproducible.splitting import Slices, split
+
+__all__ = ["FIXED_POINT_BITS", "FixedPoint", "Operand", "cut", "fixed_point"]
+
+FIXED_POINT_BITS = 8
+
+# Largest magnitudes of rows and columns between these need no care. In float32, denormal numbers
+# are then below half of the last grid (2^-36 of the largest) and float32 cannot overflow where
+# float64 did not; in float64, no grid and no product of grids leaves the normal numbers.
+MODERATE = {"float32": (2.0**-80, 2.0**50), "float64": (2.0**-430, 2.0**430)}
+
+# Finest grid that any operand is split on, as a part of the power of two above its largest.
+_FINEST = {"float32": 2.0**-36, "float64": 2.0**-72}
+
+
+class FixedPoint:
+    """8-bit integers times a power of two: a single slice that serves both orientations.
+
+    Made by `fixed_point`; usable wherever a product takes an array.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the integers.
+    integers : (…, m, n)
+        uint8 or int8.
+    scale : float
+        A power of two between 2^-60 and 2^40.
+    dtype
+        float32 or float64: the type of the products with it.
+    piece : (…, m, n), optional
+        The numbers in float64, where they are made already.
+    """
+
+    def __init__(
+        self, xp: Namespace, integers: Array, scale: float, dtype: DType, piece: Array | None = None
+    ) -> None:
+        self.xp = xp
+        self.integers = integers
+        self.scale = scale
+        self.dtype = dtype
+        self.shape: tuple[int, ...] = tuple(integers.shape)
+        self.ndim: int = integers.ndim
+        self._piece = piece
+
+    @property
+    def piece(self) -> Array:
+        """The numbers (…, m, n) in float64: the only slice."""
+        if self._piece is None:
+            self._piece = self.xp.astype(self.integers, self.xp.float64)
+            self._piece *= self.scale
+        return self._piece
+
+    @property
+    def mT(self) -> "FixedPoint":
+        """The operand (…, n, m) with its last two axes exchanged; the slice is shared."""
+        exchanged = self.xp.matrix_transpose
+        piece = None if self._piece is None else exchanged(self._piece)
+        return FixedPoint(self.xp, exchanged(self.integers), self.scale, self.dtype, piece)
+
+    def scaled(self, factor: float) -> "FixedPoint | None":
+        """Return the operand times a power of two; None where that is not fixed point any more."""
+        scale = self.scale * factor
+        return FixedPoint(self.xp, self.integers, scale, self.dtype) if is_scale(scale) else None
+
+    @property
+    def values(self) -> Array:
+        """The array (…, m, n) itself, of `dtype`."""
+        return self.xp.astype(self.piece, self.dtype, copy=False)
+
+
+def fixed_point(xp: Namespace, integers: Array, scale: float, dtype: DType) -> FixedPoint:
+    """Return integers * scale as an operand whose slice is known beforehand.
+
+    The parameters are those of `FixedPoint`.
+
+    Raises
+    ------
+    TypeError
+        If `integers` is not of an 8-bit integer type.
+    ValueError
+        If `scale` is not such a power of two.
+    """
+    if integers.dtype not in (xp.uint8, xp.int8):
+        raise TypeError(
+            f"integers is of dtype {integers.dtype}, expected uint8 or int8; "
+            "convert it, or use it as floats without fixed_point"
+        )
+    if not is_scale(scale):
+        raise ValueError(
+            f"scale is {scale}, expected a power of two between 2^-60 and 2^40; "
+            "8-bit pixels take 1/256"
+        )
+    return FixedPoint(xp, integers, scale, dtype)
+
+
+def is_scale(scale: float) -> bool:
+    """Whether 8-bit integers times it are fixed point: a power of two between 2^-60 and 2^40."""
+    return math.frexp(scale)[0] == 0.5 and 2.0**-60 <= scale <= 2.0**40
+
+
+def cut(x: Any, axis: int, start: int, stop: int) -> Any:
+    """Return the part [start, stop) of x (…, m, n) on axis -1 or -2: array, `FixedPoint`, None."""
+    if x is None or (start == 0 and stop == x.shape[axis]):
+        return x
+    if isinstance(x, FixedPoint):
+        part = cut(x.piece, axis, start, stop)
+        return FixedPoint(x.xp, part, x.scale, x.dtype, part)
+    return x[..., start:stop] if axis == -1 else x[..., start:stop, :]
+
+
+class Operand:
+    """One operand in its place: left of a product (axis -1), right of it (axis -2), or of a sum.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the array.
+    x : (…, m, n)
+        An array of float32 or float64, not empty, or a `FixedPoint`.
+    axis
+        The axis along which terms are added: each row (-1) or column (-2) has a grid of its own.
+
+    Attributes
+    ----------
+    largest : (…, m, 1) or (…, 1, n)
+        The largest magnitude of each row (column), float64. Where one is NaN it is anything: a
+        maximum on JAX's CPU loses NaN (github.com/openxla/xla/issues/21461, seen with jaxlib
+        0.10.2 in 4,096 elements or more).
+    moderate : bool
+        All is finite and no row (column) has a largest magnitude that needs care. This reads
+        one number from the array's device, unless the operand is a `FixedPoint`.
+    stacked : (…, slices n, k) and (…, slices n, 1), or None
+        The slices of a right operand, transposed, as one matrix, and their grids, where that was
+        asked for.
+    finest : float
+        A lower bound on the last grid of every row (column) that is not zero.
+    """
+
+    def __init__(self, xp: Namespace, x: Any, axis: int) -> None:
+        self.xp = xp
+        self.x = x
+        self.axis = axis
+        self._slices: Slices | None = None
+        self.stacked: tuple[Array, Array] | None = None
+        self.fixed = isinstance(x, FixedPoint)
+        if self.fixed:
+            self.moderate = 0 not in x.shape
+            self.finest = x.scale
+        elif 0 in x.shape:
+            self.moderate = False
+        else:
+            name = type_name(xp, x)
+            lowest, highest = MODERATE[name]
+            magnitudes = xp.abs(x)
+            largest = xp.max(magnitudes, axis=axis, keepdims=True)
+            self.largest = xp.astype(largest, xp.float64)
+            # Asked of every element: the largest may have lost a NaN, see `largest`.
+            bounded = xp.all(magnitudes <= highest)
+            smallest = xp.min(xp.where(self.largest == 0.0, 1.0, self.largest))
+            smallest = xp.where(bounded, smallest, 0.0)
+            if not has_values(smallest):
+                raise _traced()
+            smallest = float(smallest)
+            self.moderate = smallest >= lowest
+            self.finest = smallest * _FINEST[name]
+
+    @property
+    def array(self) -> Array:
+        """The values (…, m, n)."""
+        return self.x.piece if self.fixed else self.x
+
+    def slices(self, widths: tuple[int, ...]) -> Slices:
+        """Return the slices, kept for the next tile; a `FixedPoint` has its own single one.
+
+        An operand is always asked for the same widths.
+        """
+        if self.fixed:
+            return Slices((self.x.piece,), (self.x.scale,))
+        if self._slices is None:
+            self._slices = split(self.xp, self.x, self.largest, widths)
+        return self._slices
+
+    def stack(self) -> None:
+        """Make `stacked` of the slices, which are made already.
+
+        Columns of the result then lie one after the other in memory, and so do rows of slices:
+        what is done with few columns is done along many rows.
+        """
+        assert self._slices is not None
+        transpose = self.xp.matrix_transpose
+        pieces, grids = (self.xp.concat([*map(transpose, of)], axis=-2) for of in self._slices)
+        self.stacked = pieces, grids
+
+
+def _traced() -> ArithmeticUnavailable:
+    """Return the error of an operand whose values JAX does not give."""
+    return ArithmeticUnavailable(
+        "reproducible",
+        "what JAX traces",
+        "jit and vmap round otherwise than operation by operation, and grad takes no notice of "
+        "rounding",
+        "call it outside of the traced function, or use the arithmetic 'native' there",
+    )

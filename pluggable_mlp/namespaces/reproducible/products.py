@@ -1,0 +1,254 @@
+"""Matrix products whose bits do not depend on library, kernel, threads or order.
+
+Here: which operand is cut into which slices, which pairs of slices are multiplied, and the one
+rounding at the end. The splitting itself is in `splitting`, the operands in `factor`.
+
+The result
+----------
+C = A B, with A (…, m, k) and B (…, k, n) of float32 or float64, is computed as a sum of products
+of slices that are exact in any order (see `splitting`), the small ones added first, then rounded.
+With p_i (q_j) the smallest power of two not below the largest magnitude in row i of A (column j
+of B), and u the unit roundoff 2^-24 (2^-53) of the type,
+
+    |error_ij|  <=  u' |C_ij|  +  eps k p_i q_j,    u' = u (1 + 2^-18)
+
+    eps                     float32    float64    products of slices, float32 / float64
+    any floats              2^-29      2^-65      2 / 6
+    fixed point and any     2^-36      2^-72      1 / 2
+    fixed point and same    0          0          1 / 1
+
+The second term is the price of a range within a row or column wider than the slices hold: an
+element below 2^-30 (2^-66) of its row's largest is lost altogether. A float64 product longer than
+BLOCK is rounded once more (2 u'). With a bias, C is A B + b, whose addition in float64 rounds by
+2^-53 |C| more. Results below 2^-102 (2^-969), with a bias below the smallest normal number, are +0;
+denormal elements count as 0. An outer product (k = 1) is rounded correctly.
+
+Since grids belong to rows of A and columns of B as a whole, and widths depend on the dtype and on
+the kind of the operands alone (never on data, k or device):
+
+- permuting the inner dimension, padding it with zeros (from k >= 2 on, in float64), and cutting
+  the output into tiles change no bit;
+- scaling by a power of two scales the result exactly, short of overflow and underflow;
+- rows or columns badly scaled against each other cost nothing.
+"""
+
+from typing import Any
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.executor import RunAll, one_by_one
+from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
+from pluggable_mlp.namespaces.reproducible.factor import (
+    FIXED_POINT_BITS,
+    FixedPoint,
+    Operand,
+    cut,
+)
+from pluggable_mlp.namespaces.reproducible.rounding import (
+    SMALLEST_NORMAL,
+    SMALLEST_PRODUCT,
+    keep_nan,
+    type_name,
+    zero_below,
+)
+from pluggable_mlp.namespaces.reproducible.special_values import clean, place_special, scale_back
+from pluggable_mlp.namespaces.reproducible.splitting import add_exact
+from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
+
+__all__ = ["BLOCK", "affine", "lost", "matmul"]
+
+BLOCK = 1024
+"""Inner length of one exact product: width of left + width of right + log2(BLOCK) is 53."""
+
+NARROW = 64
+"""Up to this width all slices of the right operand are one matrix, for one product instead of
+several. Wider ones would take too much memory."""
+
+_FIXED = (FIXED_POINT_BITS,)
+# Widths of left and right by (dtype, is left fixed point, is right fixed point). In float32 one
+# slice of 29 bits against two of 14 (29 together) hold the same range on both sides.
+WIDTHS: dict[tuple[str, bool, bool], tuple[tuple[int, ...], tuple[int, ...]]] = {
+    ("float32", False, False): ((29,), (14, 14)),
+    ("float32", True, False): (_FIXED, (35,)),
+    ("float32", False, True): ((35,), _FIXED),
+    ("float32", True, True): (_FIXED, _FIXED),
+    ("float64", False, False): ((21, 21, 21), (22, 22, 22)),
+    ("float64", True, False): (_FIXED, (35, 35)),
+    ("float64", False, True): ((35, 35), _FIXED),
+    ("float64", True, True): (_FIXED, _FIXED),
+}
+
+
+def matmul(xp: Namespace, a: Any, b: Any, run_all: RunAll = one_by_one) -> Array:
+    """Return the matrix product of a (…, m, k) and b (…, k, n).
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    a : (…, m, k)
+        float32 or float64, or a `FixedPoint`. Leading axes broadcast.
+    b : (…, k, n)
+        Of the same dtype.
+    run_all
+        Who runs the tiles.
+
+    Returns
+    -------
+    (…, m, n)
+        Its bits depend on nothing but the values; the error bound is at the top of this file.
+    """
+    return _product(xp, run_all, a, b, None)
+
+
+def affine(xp: Namespace, x: Any, W: Any, b: Array, run_all: RunAll = one_by_one) -> Array:
+    """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out) or (out,)."""
+    return _product(xp, run_all, x, W, _without_tiny_bits(xp, b, type_name(xp, x)))
+
+
+def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False) -> Array:
+    """Return how many numbers of an array x (…, m, n), not 0, are 0 in all of their slices: 0-d.
+
+    Short of those within a factor of 2 of the last grid.  x is the left operand (axis -1: each row
+    for itself) or the right one (-2: each column), beside any array or beside a `FixedPoint`.
+    """
+    left = axis == -1
+    fixed = (False, beside_fixed_point) if left else (beside_fixed_point, False)
+    widths = WIDTHS[type_name(xp, x), *fixed][0 if left else 1]
+    half_of_last_grid = 2.0 ** -(sum(widths) + len(widths))  # as a part of the largest, at least
+    magnitudes = xp.abs(x)
+    smallest = xp.max(magnitudes, axis=axis, keepdims=True) * half_of_last_grid
+    return xp.sum(xp.astype((magnitudes > 0.0) & (magnitudes < smallest), xp.int64))
+
+
+def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None) -> Array:
+    """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none."""
+    require_exact_products(xp, b.piece if isinstance(b, FixedPoint) else b)
+    parts, axis = _parts(xp, run_all, a, b, bias)  # the slices are gone when these are joined
+    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
+
+
+def _parts(
+    xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None
+) -> tuple[list[Array], int]:
+    """Return the parts of `_product`, and the axis along which they follow each other.
+
+    One side of the output is cut into tiles, so that their temporaries stay in cache: the side of
+    the operand that is not fixed point, so that its tiles are also split at once; else the longer.
+    """
+    m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
+    name, fixed = type_name(xp, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
+    widths = WIDTHS[name, *fixed]
+    if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
+        axis, length, across = -2, m, n
+        right = _split_for_all(Operand(xp, b, -2), widths[1], stacked=n <= NARROW)
+
+        def part(ends: Ends) -> Array:
+            return _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias)
+    else:
+        axis, length, across = -1, n, m
+        left = _split_for_all(Operand(xp, a, -1), widths[0])
+
+        def part(ends: Ends) -> Array:
+            return _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
+
+    parts = run_tiles(
+        run_all, part, length, across, k, axis=axis, name=name, fixed_point=any(fixed)
+    )
+    return parts, axis
+
+
+def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = False) -> Operand:
+    """Return an operand whose slices are made: tiles that run at once would each make them."""
+    if operand.moderate:
+        operand.slices(widths)
+        if stacked and len(widths) > 1:
+            operand.stack()
+    return operand
+
+
+def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
+    """Return the product of two operands plus bias (…, 1, n) float64 or none, rounded."""
+    xp, dtype = left.xp, left.x.dtype
+    name = type_name(xp, left.x)
+    moderate = left.moderate and right.moderate
+    smallest = (SMALLEST_PRODUCT if bias is None else SMALLEST_NORMAL)[name]
+    # Then every result is a multiple of the product of two grids.
+    large = moderate and left.finest * right.finest >= smallest
+    r = (_sum_of_products if moderate else _careful_product)(left, right, name)
+    del left, right  # the slices of this tile go before the result is converted
+    if bias is not None:
+        r += bias
+    if not large:
+        r = zero_below(xp, r, smallest)
+    r = xp.astype(r, dtype, copy=False)
+    if large and bias is None:
+        r += 0.0  # makes +0 of -0
+    return r if moderate else keep_nan(xp, r, r)
+
+
+def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
+    """Return the product of moderate operands in float64 (…, m, n)."""
+    xp = left.xp
+    if left.array.shape[-1] == 1:
+        return xp.astype(left.array, xp.float64) * xp.astype(right.array, xp.float64)
+    widths = WIDTHS[name, left.fixed, right.fixed]
+    a, b = left.slices(widths[0]), right.slices(widths[1])
+    reach = max(len(a.pieces), len(b.pieces))
+    n = right.array.shape[-1]
+    with_all: dict[int, Array] = {}  # those of the right by a slice of the left, transposed
+
+    def term(i: int, j: int) -> Array:
+        if right.stacked is None:
+            return _exact_product(xp, a.pieces[i], b.pieces[j], a.grids[i], b.grids[j])
+        if i not in with_all:
+            rows, grids = (all_[..., : (reach - i) * n, :] for all_ in right.stacked)
+            columns, grid = (xp.matrix_transpose(of[i]) for of in a)
+            with_all[i] = _exact_product(xp, rows, columns, grids, grid)
+        return xp.matrix_transpose(with_all[i][..., j * n : (j + 1) * n, :])
+
+    r: Array = None
+    for place in range(reach - 1, -1, -1):
+        for i in range(len(a.pieces)):
+            if 0 <= place - i < len(b.pieces):
+                if r is None:
+                    r = term(i, place - i)
+                else:
+                    r += term(i, place - i)
+    return r
+
+
+def _exact_product(
+    xp: Namespace, a: Array, b: Array, grid_a: Array | float, grid_b: Array | float
+) -> Array:
+    """Return the product of two slices (…, m, k) and (…, k, n) with these grids, rounded once."""
+    k = a.shape[-1]
+    if k <= BLOCK:
+        return xp.matmul(a, b)
+    ranges = [(start, min(start + BLOCK, k)) for start in range(0, k, BLOCK)]
+    blocks = (xp.matmul(a[..., start:stop], b[..., start:stop, :]) for start, stop in ranges)
+    return add_exact(blocks, grid_a * grid_b)
+
+
+def _careful_product(left: Operand, right: Operand, name: str) -> Array:
+    """Return the product of any operands in float64 (…, m, n), denormal results not yet 0."""
+    xp = left.xp
+    if 0 in (*left.array.shape, *right.array.shape):  # nothing, or sums of nothing
+        return xp.matmul(xp.astype(left.array, xp.float64), xp.astype(right.array, xp.float64))
+    (a, root_a), (b, root_b) = clean(left), clean(right)
+    r = _sum_of_products(a, b, name)
+    if name == "float64":
+        r = scale_back(xp, r, root_a * root_b)
+    return place_special(xp, r, left, right)
+
+
+def _without_tiny_bits(xp: Namespace, bias: Array, name: str) -> Array:
+    """Return the bias (…, n) as float64 (…, 1, n), on a grid that sums cannot leave downwards.
+
+    Where it has bits below twice the smallest normal number, it is rounded to multiples of that;
+    adding it to a multiple of the smallest normal number then never gives a denormal number.
+    """
+    bias = xp.expand_dims(xp.astype(bias, xp.float64), axis=-2)
+    c = 1.5 * 2.0**53 * SMALLEST_NORMAL[name]
+    on_grid = (bias + c) - c
+    bias = xp.where(xp.abs(bias) < 2.0**52 * SMALLEST_NORMAL[name], on_grid, bias) + 0.0
+    return keep_nan(xp, bias, bias)

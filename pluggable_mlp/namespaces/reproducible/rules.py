@@ -1,0 +1,81 @@
+"""The functions with a rule of their own, bound to a library: they take and return its arrays.
+
+They use only what IEEE 754 fixes: + - *, elementwise reciprocals, comparisons, selections,
+conversions, gathers, integer operations; and `matmul` and `sum` of slices so short that every
+partial sum is exact, so that their order does not matter.  They know no denormal numbers and no
+negative zeros.  `products.py` and `sums.py` have the exact sums, the other modules a function
+each.
+"""
+
+from functools import partial
+
+from pluggable_mlp.arrays import Array, DType, Namespace, library_of
+from pluggable_mlp.executor import RunAll, one_by_one
+from pluggable_mlp.namespaces.reproducible import products, sums
+from pluggable_mlp.namespaces.reproducible.blocks import in_blocks
+from pluggable_mlp.namespaces.reproducible.error_function import erf
+from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
+from pluggable_mlp.namespaces.reproducible.exponential import exp
+from pluggable_mlp.namespaces.reproducible.hyperbolic import tanh
+from pluggable_mlp.namespaces.reproducible.logarithm import log, log1p
+from pluggable_mlp.namespaces.reproducible.reciprocal import reciprocal, rsqrt
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, keep_nan, zero_below
+from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus
+from pluggable_mlp.namespaces.reproducible.square_root import sqrt
+
+__all__ = ["Rules"]
+
+
+class Rules:
+    """The same bits on every array library, from its own arrays.
+
+    Parameters
+    ----------
+    xp
+        An array API namespace with float64.
+    run_all
+        Who runs the tiles of a product.
+
+    Raises
+    ------
+    ArithmeticUnavailable
+        If there is no float64.
+    """
+
+    def __init__(self, xp: Namespace, run_all: RunAll = one_by_one) -> None:
+        if xp.result_type(xp.float64) != xp.float64:
+            raise ArithmeticUnavailable(
+                "reproducible",
+                library_of(xp),
+                "it makes float32 of float64 in this process",
+                "have it keep 64 bits, as JAX does after "
+                "jax.config.update('jax_enable_x64', True), or use the arithmetic 'native'",
+            )
+        self.xp = xp
+        self.matmul = partial(products.matmul, xp, run_all=run_all)
+        self.affine = partial(products.affine, xp, run_all=run_all)
+        self.lost = partial(products.lost, xp)
+        self.sum = partial(sums.sum, xp)
+        self.mean = partial(sums.mean, xp)
+        self.exp = partial(in_blocks, exp, xp)
+        self.log = partial(in_blocks, log, xp)
+        self.log1p = partial(in_blocks, log1p, xp)
+        self.tanh = partial(in_blocks, tanh, xp)
+        self.sigmoid = partial(in_blocks, sigmoid, xp)
+        self.softplus = partial(in_blocks, softplus, xp)
+        self.erf = partial(in_blocks, erf, xp)
+        self.reciprocal = partial(in_blocks, reciprocal, xp)
+        self.rsqrt = partial(in_blocks, rsqrt, xp)
+        self.sqrt = partial(in_blocks, sqrt, xp)
+
+    def flush(self, x: Array, dtype: DType | None = None) -> Array:
+        """Return floats x in dtype, by default its own, without denormal numbers, -0 and other NaN.
+
+        What would be denormal in dtype is +0 before the conversion: devices disagree on what
+        rounds up to the smallest normal number.
+        """
+        xp, dtype = self.xp, x.dtype if dtype is None else dtype
+        kinds = {"float32" if kind == xp.float32 else "float64" for kind in (x.dtype, dtype)}
+        kept = zero_below(xp, x, max(SMALLEST_NORMAL[kind] for kind in kinds))
+        kept = xp.astype(kept, dtype, copy=False)
+        return keep_nan(xp, kept, kept)

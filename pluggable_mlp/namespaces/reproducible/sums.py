@@ -1,0 +1,139 @@
+"""Sums and means along an axis whose bits do not depend on library, kernel or threads.
+
+float32: a fixed binary tree of float64 additions, with n the length of the axis, x its elements:
+
+    |error|  <=  u |sum|  +  2^-53 (ceil(log2 n) + 1) sum |x|,    u = 2^-24
+
+float64: split against the largest magnitude m along the axis into two slices whose sums are exact
+in any order (see `splitting`), the small one added first:
+
+    |error|  <=  u' |sum|  +  2^-67 n m,    u' = u (1 + 2^-30),    u = 2^-53
+
+NaN and infinity go where any order of additions puts them; results below the smallest normal
+number are +0. Denormal elements count as 0 in float64; float32 takes them to be flushed before.
+"""
+
+import math
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces.reproducible.factor import Operand
+from pluggable_mlp.namespaces.reproducible.rounding import (
+    SMALLEST_NORMAL,
+    keep_nan,
+    type_name,
+    zero_below,
+)
+from pluggable_mlp.namespaces.reproducible.special_values import clean, scale_back
+from pluggable_mlp.namespaces.reproducible.splitting import add_exact
+
+__all__ = ["mean", "sum"]
+
+# Terms of one exact sum of a slice: WIDTH + log2(BLOCK) is 53.
+_BLOCK = 2**20
+_WIDTH = 33
+
+
+def sum(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Return the sum along one axis.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the array.
+    x : (…, n, …)
+        float32 or float64.
+    axis
+        The axis, or None for all elements.
+    keepdims
+        Whether summed axes stay, with length 1.
+
+    Returns
+    -------
+    (…, …)
+        Of the same dtype; the error bound is at the top of this file.
+    """
+    return _sum_over(xp, x, axis, keepdims, 1)
+
+
+def mean(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Return the mean along one axis (see `sum`): the sum times 1/n; NaN for n = 0.
+
+    Beyond the error of the sum, the two roundings of float64 add at most 2^-52 |mean|.
+    """
+    return _sum_over(xp, x, axis, keepdims, math.prod(x.shape) if axis is None else x.shape[axis])
+
+
+def _sum_over(xp: Namespace, x: Array, axis: int | None, keepdims: bool, divisor: int) -> Array:
+    """Return the sum of x (…, n, …) along the axis, times 1/divisor."""
+    along = x if axis is not None else xp.reshape(x, (-1,))
+    total = _sum_along(xp, along, 0 if axis is None else axis)
+    smallest = SMALLEST_NORMAL[type_name(xp, x)]
+    if divisor == 1:
+        total = zero_below(xp, total, smallest)
+    else:  # compared before the product, which then cannot be denormal
+        total = zero_below(xp, total, smallest * divisor * (1.0 + 2.0**-50))
+        total *= 1.0 / divisor if divisor else float("nan")
+    total = xp.astype(keep_nan(xp, total, total), x.dtype, copy=False)
+    if axis is None:
+        return xp.reshape(total, (1,) * x.ndim if keepdims else ())
+    return total if keepdims else xp.squeeze(total, axis=axis)
+
+
+def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return the sum along the axis in float64, kept with length 1; it may be denormal or -0."""
+    if 0 in x.shape:
+        return xp.sum(xp.astype(x, xp.float64), axis=axis, keepdims=True)
+    if x.dtype == xp.float32:
+        return _tree_sum(xp, x, axis)
+    operand = Operand(xp, x, axis)
+    if operand.moderate:
+        return _exact_sum(operand)
+    cleaned, root = clean(operand)
+    r = scale_back(xp, _exact_sum(cleaned), root)
+    infinity = float("inf")
+    positive = xp.any(x == infinity, axis=axis, keepdims=True)
+    negative = xp.any(x == -infinity, axis=axis, keepdims=True)
+    nan = xp.any(xp.isnan(x), axis=axis, keepdims=True) | (positive & negative)
+    r = xp.where(positive, infinity, xp.where(negative, -infinity, r))
+    return xp.where(nan, float("nan"), r)
+
+
+def _tree_sum(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return the sum of float32 x (…, n, …) along the axis in float64, kept with length 1.
+
+    The second half is added to the first, again and again; what is left over where the length
+    is odd is added at the end.
+    """
+    n = x.shape[axis]
+    odd: Array | float = 0.0
+    while n > 1:
+        if n % 2:
+            odd = _part(x, axis, n - 1, n) + odd
+        n //= 2
+        x = xp.astype(_part(x, axis, 0, n), xp.float64, copy=False) + _part(x, axis, n, 2 * n)
+    return xp.astype(x + odd, xp.float64, copy=False)
+
+
+def _exact_sum(operand: Operand) -> Array:
+    """Return the sum of a moderate operand in float64, the axis kept with length 1."""
+    xp, axis = operand.xp, operand.axis
+    pieces, grids = operand.slices((_WIDTH, _WIDTH))
+    n = operand.x.shape[axis]
+    if n <= _BLOCK:
+        high, low = (xp.sum(piece, axis=axis, keepdims=True) for piece in pieces)
+        return low + high
+    ranges = [(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+    high, low = (
+        add_exact(
+            (xp.sum(_part(piece, axis, *ends), axis=axis, keepdims=True) for ends in ranges), grid
+        )
+        for piece, grid in zip(pieces, grids, strict=True)
+    )
+    return low + high
+
+
+def _part(x: Array, axis: int, start: int, stop: int) -> Array:
+    """Return the part [start, stop) of x (…, n, …) along the axis."""
+    index = [slice(None)] * x.ndim
+    index[axis] = slice(start, stop)
+    return x[tuple(index)]

@@ -1,0 +1,77 @@
+"""Into how many tiles a product is cut, and who runs them.
+
+Time and memory depend on it, no bit does.  What a tile is computed from, and which side is cut,
+belongs in `products`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.executor import RunAll, one_by_one
+
+__all__ = ["Ends", "run_tiles"]
+
+Ends: TypeAlias = tuple[int, int]
+
+TILE = {"float32": 25_000, "float64": 50_000}
+SHORTEST_TILE = {-2: 48, -1: 80}
+"""A larger output is cut into tiles of about TILE elements, but not of fewer rows (-2) or columns
+(-1) than this: kernels are slow on narrow ones.  Larger tiles are a little faster and take more
+memory."""
+FIXED_TILE = 100_000
+"""The same where one operand is fixed point: its single slice leaves fewer temporaries."""
+
+SMALL = 2**22
+"""A product of fewer multiplications is one piece of work: to hand out tiles would take longer."""
+
+SMALL_TILE, SHORTEST_SMALL_TILE = 2**15, 48
+"""Tiles that are not handed out have about so many elements of the output, and at least so many
+rows or columns: those in float64 then stay in a cache."""
+
+
+def run_tiles(
+    run_all: RunAll,
+    part: Callable[[Ends], Array],
+    length: int,
+    across: int,
+    inner: int,
+    *,
+    axis: int,
+    name: str,
+    fixed_point: bool,
+) -> list[Array]:
+    """Return the parts of a product in their order.
+
+    Parameters
+    ----------
+    run_all
+        Who runs tiles that are handed out.
+    part
+        Computes the part between two ends of the side that is cut.
+    length, across, inner
+        Of the side that is cut, of the other side of the output, and of the sum.
+    axis
+        Which side is cut: rows (-2) or columns (-1).
+    name
+        "float32" or "float64", the type of the output.
+    fixed_point
+        Whether one of the operands is fixed point.
+    """
+    few = _tiles(length, length * across // SMALL_TILE, SHORTEST_SMALL_TILE)
+    if length * across * inner < SMALL:
+        [parts] = run_all(partial(one_by_one, part), [few])
+        return parts
+    tile = FIXED_TILE if fixed_point else TILE[name]
+    tiles = _tiles(length, length * max(inner, across) // tile, SHORTEST_TILE[axis])
+    if len(tiles) == 1:  # too narrow to be handed out: the library has threads of its own
+        return one_by_one(part, few)
+    return run_all(part, tiles)
+
+
+def _tiles(length: int, count: int, shortest: int) -> list[Ends]:
+    """Return the ends that cut the `length` of an axis evenly into about `count` parts."""
+    count = max(1, min(count, length // shortest))
+    count -= count % 2 if count > 1 else 0  # two at once leave no odd one
+    return [(length * i // count, length * (i + 1) // count) for i in range(count)]

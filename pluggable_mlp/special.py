@@ -1,0 +1,86 @@
+"""Functions that the array API standard lacks, or that are worth a special case.
+
+Shapes are given with each.  A namespace's own function is taken where it has one of that name: the
+reproducible namespace rounds each once, and a library's is one kernel on a GPU.  The portable
+bodies are composed of what the standard has, stable for every finite input.
+"""
+
+from functools import partial
+
+from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
+from pluggable_mlp.namespaces.reproducible import error_function
+from pluggable_mlp.shortcuts import own
+
+__all__ = ["affine", "erf", "matmul", "mean", "rsqrt", "sigmoid", "softplus", "sum"]
+
+# exp(87) is finite in float32 and exp(708) in float64; beyond, 1 + exp(-x) would overflow.
+_LARGEST_EXPONENT_FLOAT32 = 87.0
+_LARGEST_EXPONENT_FLOAT64 = 708.0
+
+# Sums and means over one element, as of a batch of 1, are that element: no need to reduce.
+_ONLY_ELEMENT = {-1: (..., 0), -2: (..., 0, slice(None))}
+
+
+def affine(xp: Namespace, x: Array, W: Array, b: Array) -> Array:
+    """Return x W + b for x (…, batch, in), W (…, in, out), b (…, out)."""
+    function = own(xp, "affine")
+    if function is not None:
+        return function(x, W, b)
+    if by_columns(x.shape[-2], W.shape[-1]):
+        y = transpose(xp.matmul(transpose(W), transpose(x)))
+    else:
+        y = matmul(xp, x, W)
+    y += b if b.ndim == 1 else xp.expand_dims(b, axis=-2)
+    return y
+
+
+def matmul(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a b for a (…, m, k) and b (…, k, n): by broadcasting, without BLAS, for k = 1."""
+    return a * b if a.shape[-1] == 1 else xp.matmul(a, b)
+
+
+def sum(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return the sum of x (…, m, n) along an axis."""
+    if axis in _ONLY_ELEMENT and x.shape[axis] == 1:
+        return x[_ONLY_ELEMENT[axis]]
+    return xp.sum(x, axis=axis)
+
+
+def mean(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return the mean of x (…, m, n) along an axis."""
+    if axis in _ONLY_ELEMENT and x.shape[axis] == 1:
+        return x[_ONLY_ELEMENT[axis]]
+    return xp.mean(x, axis=axis)
+
+
+def sigmoid(xp: Namespace, x: Array) -> Array:
+    """Return 1 / (1 + exp(-x)), of the shape of x, without overflow."""
+    function = own(xp, "sigmoid")
+    if function is not None:
+        return function(x)
+    single = x.dtype == xp.float32
+    largest = _LARGEST_EXPONENT_FLOAT32 if single else _LARGEST_EXPONENT_FLOAT64
+    y = xp.exp(xp.minimum(-x, largest))
+    y += 1.0
+    return 1.0 / y
+
+
+def softplus(xp: Namespace, x: Array) -> Array:
+    """Return log(1 + exp(x)) as max(x, 0) + log1p(exp(-|x|)), of the shape of x."""
+    function = own(xp, "softplus")
+    if function is not None:
+        return function(x)
+    y = xp.log1p(xp.exp(-xp.abs(x)))
+    y += xp.maximum(x, 0.0)
+    return y
+
+
+def erf(xp: Namespace, x: Array) -> Array:
+    """Return the error function of x, of its shape."""
+    return (own(xp, "erf") or partial(error_function.erf, xp))(x)
+
+
+def rsqrt(xp: Namespace, x: Array) -> Array:
+    """Return 1 / sqrt(x), of the shape of x."""
+    function = own(xp, "rsqrt")
+    return 1.0 / xp.sqrt(x) if function is None else function(x)

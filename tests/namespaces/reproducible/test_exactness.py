@@ -1,0 +1,143 @@
+"""A device whose float64 products are not exact is found out before anything is computed there."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, get_backend, train
+from pluggable_mlp.namespaces import ArithmeticUnavailable
+from pluggable_mlp.namespaces.reproducible import exactness, products
+from pluggable_mlp.namespaces.reproducible.rules import Rules
+from tests.simulated_cupy import SimulatedCupyBackend, counting, ndarray, xp
+
+CUPY = SimulatedCupyBackend()
+
+
+@pytest.fixture(autouse=True)
+def _a_new_process(monkeypatch):
+    monkeypatch.setattr(exactness, "_tried", set())
+
+
+def cut_to(bits):
+    """Return a function that keeps so many leading bits of a NumPy array's elements."""
+
+    def cut(x):
+        mantissa, exponent = np.frexp(x)
+        return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent)
+
+    return cut
+
+
+def product(convert, spoil=lambda result: result):
+    """Return a product of matrices whose operands are converted, and whose result is spoilt."""
+
+    def matmul(a, b):
+        return ndarray(spoil(np.matmul(convert(a.memory), convert(b.memory)).astype(np.float64)))
+
+    return matmul
+
+
+def one_unit_off(result):
+    if result.shape[0] > 500:  # where a library takes another kernel
+        result[700, 900] = np.nextafter(result[700, 900], np.inf)
+    return result
+
+
+WRONG = {
+    "float32": product(np.float32),
+    "TF32": product(cut_to(11)),
+    "three bfloat16": product(cut_to(24)),
+    "28 bits": product(cut_to(28)),
+    "sums of 52 bits": product(np.asarray, cut_to(52)),
+    "one element of large products": product(np.asarray, one_unit_off),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_inexact_products_are_refused(monkeypatch, wrong):
+    monkeypatch.setattr(xp, "matmul", WRONG[wrong])
+    one = CUPY.asarray([[1.0]])
+    with pytest.raises(ArithmeticUnavailable, match="products are not exact") as caught:
+        Rules(xp).matmul(one, one)
+    assert caught.value.device == "<CUDA Device 0>"
+    assert "CUBLAS_EMULATE_DOUBLE_PRECISION" in caught.value.reason
+    assert "use the arithmetic 'native' there" in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_whoever_trains_or_predicts_is_told(monkeypatch):
+    mlp, x = MLP([3, 2]), np.ones((4, 3), dtype=np.float32)
+    parameters = mlp.initialize(seed=0, backend=CUPY)
+    monkeypatch.setattr(xp, "matmul", WRONG["float32"])
+    with pytest.raises(ArithmeticUnavailable):
+        train(mlp, x, [0, 1, 0, 1], backend=CUPY, epochs=1, arithmetic="reproducible")
+    with pytest.raises(ArithmeticUnavailable):
+        mlp.predict(parameters, CUPY.asarray(x), arithmetic="reproducible")
+    train(mlp, x, [0, 1, 0, 1], backend=CUPY, epochs=1)  # native promises nothing
+
+
+def test_exact_products_are_tried_once():
+    one = CUPY.asarray([[1.0]])
+    rules = Rules(xp)
+    with counting() as first:
+        rules.affine(one, one, CUPY.asarray([1.0]))
+    with counting() as second:
+        rules.affine(one, one, CUPY.asarray([1.0]))
+    tries = first.waits - second.waits
+    assert tries.total() == len(exactness.WIDTHS)
+    assert all(line.startswith("exactness.py") for line in tries)
+
+
+def no_float64(*_, dtype, **__):
+    raise TypeError("this device does not support float64")
+
+
+def float32_instead(data, *, dtype, **_):
+    return CUPY.asarray(np.asarray(data), dtype="float32")
+
+
+@pytest.mark.parametrize(
+    ("asarray", "said"),
+    [
+        (no_float64, r"it has no float64 \(this device does not support float64\)"),
+        (float32_instead, "float64 arrays become float32 there"),
+    ],
+)
+def test_a_device_without_float64_is_refused(monkeypatch, asarray, said):
+    one = CUPY.asarray([[1.0]], dtype="float32")
+    monkeypatch.setattr(xp, "asarray", asarray)
+    with pytest.raises(ArithmeticUnavailable, match=said):
+        Rules(xp).matmul(one, one)
+
+
+def test_a_device_that_dlpack_does_not_know_is_tried(monkeypatch):
+    def unknown(self):
+        raise ValueError("Unknown device type for DLPack")
+
+    monkeypatch.setattr(ndarray, "__dlpack_device__", unknown)
+    monkeypatch.setattr(xp, "matmul", WRONG["float32"])
+    one = CUPY.asarray([[1.0]])
+    with pytest.raises(ArithmeticUnavailable):
+        Rules(xp).matmul(one, one)
+    monkeypatch.delattr(ndarray, "__dlpack_device__")
+    Rules(xp).matmul(one, one)
+
+
+def test_the_host_is_not_tried(monkeypatch):
+    monkeypatch.setattr(exactness, "_try", None)
+    for name in ("numpy", "array_api_strict:device1"):
+        backend = get_backend(name)
+        one = backend.asarray([[1.0]])
+        assert float(Rules(backend.xp).matmul(one, one)[0, 0]) == 1.0
+
+
+def test_the_slices_are_those_of_products():
+    floats = [products.WIDTHS[dtype, False, False] for dtype in ("float32", "float64")]
+    assert tuple((left[0], right[0]) for left, right in floats) == exactness.WIDTHS
+    assert exactness.LENGTH == products.BLOCK
+    for left, right in exactness.WIDTHS:
+        rows, columns = exactness._extreme(left), exactness._extreme(right)
+        sums = [sum(map(int.__mul__, rows[0], columns[0])), 2 ** (left + right) * len(rows[0])]
+        assert sums[1] == 2**53
+        assert 0.99 < sums[0] / sums[1] < 1.0

@@ -1,0 +1,105 @@
+"""The same bits from every kernel of OpenBLAS that this processor runs, with 1 and 2 threads.
+
+Each combination is a child process of its own, as OpenBLAS reads its variables when it is loaded.
+The same children show that NumPy's own products differ: the test can fail.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Kernel and the processor flag that it needs, as /proc/cpuinfo has it.
+KERNELS = {
+    "Prescott": "pni",
+    "Nehalem": "sse4_2",
+    "Sandybridge": "avx",
+    "Haswell": "avx2",
+    "Zen": "avx2",
+    "SkylakeX": "avx512vl",
+}
+
+PROGRAM = """
+import hashlib, json
+import numpy as np
+from array_api_compat import numpy as xp
+from pluggable_mlp.namespaces.reproducible import sums
+from pluggable_mlp.namespaces.reproducible.factor import fixed_point
+from pluggable_mlp.namespaces.reproducible.products import affine, matmul
+
+def digest(arrays):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+
+random = np.random.default_rng(0)
+ours, native = [], []
+for dtype in ("float32", "float64"):
+    for m, k, n in ((128, 784, 100), (100, 128, 10), (1, 300, 70), (90, 2500, 1), (7, 3, 5)):
+        a = (random.standard_normal((m, k)) * 10.0 ** random.uniform(-4, 4, (m, k))).astype(dtype)
+        b, bias = random.standard_normal((k, n)).astype(dtype), np.ones(n, dtype)
+        integers = random.integers(0, 256, (m, k), dtype=np.uint8)
+        x = fixed_point(xp, integers, 1 / 256, a.dtype)
+        ours += [matmul(xp, a, b), affine(xp, x, b, bias), matmul(xp, b.T, x.mT)]
+        ours += [sums.sum(xp, a, -1), sums.sum(xp, a, -2), sums.mean(xp, a)]
+        native += [a @ b, x.values @ b, b.T @ x.values.T]
+print(json.dumps([digest(ours), digest(native)]))
+"""
+
+
+def flags() -> set[str]:
+    """Return what /proc/cpuinfo says this processor can do; nothing where there is none."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return set(next((line.split(":")[1].split() for line in lines if line.startswith("flags")), []))
+
+
+def blas() -> str:
+    """Return the name of the BLAS that NumPy was built with."""
+    name: str = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+    return name
+
+
+@cache
+def hashes(kernel: str, threads: int) -> tuple[str, str]:
+    """Return the hashes of the reproducible and of the native products in such a process."""
+    environment = {
+        **os.environ,
+        "OPENBLAS_CORETYPE": kernel,
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    ours, native = json.loads(done.stdout)
+    return ours, native
+
+
+RUNS = [
+    (kernel, threads) for kernel, flag in KERNELS.items() if flag in flags() for threads in (1, 2)
+]
+
+
+@pytest.fixture(autouse=True)
+def _needs_openblas() -> None:
+    if platform.machine() not in ("x86_64", "AMD64") or "openblas" not in blas() or not RUNS:
+        pytest.skip(f"the kernels named here are OpenBLAS's for x86-64, NumPy has {blas()}")
+
+
+@pytest.mark.parametrize(("kernel", "threads"), RUNS)
+def test_every_kernel_and_number_of_threads_gives_the_same_bits(kernel, threads):
+    assert hashes(kernel, threads)[0] == hashes(*RUNS[0])[0]
+
+
+def test_native_products_differ_between_kernels():
+    assert len({hashes(*run)[1] for run in RUNS}) > 1

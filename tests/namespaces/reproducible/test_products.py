@@ -1,0 +1,472 @@
+"""Matrix products: the same bits in any order, cut and library, and NaN where native has it."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from array_api_compat import numpy as xp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pluggable_mlp.namespaces import reproducible, to_native
+from pluggable_mlp.namespaces.reproducible import products, tiling
+from pluggable_mlp.namespaces.reproducible.factor import FixedPoint, Operand, fixed_point
+from pluggable_mlp.namespaces.reproducible.products import affine, matmul
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_PRODUCT
+from tests.namespaces.reproducible.bits import same_bits
+
+DTYPES = ("float32", "float64")
+
+
+def matrix(random, m, k, dtype, spread=3):
+    """Entries over many magnitudes, a fifth of them 0."""
+    x = random.standard_normal((m, k)) * 10.0 ** random.uniform(-spread, spread, (m, k))
+    return (x * (random.random((m, k)) > 0.2)).astype(dtype)
+
+
+def pixels(random, m, k):
+    return random.integers(0, 256, (m, k), dtype=np.uint8)
+
+
+cases = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**32 - 1),
+        "m": st.integers(1, 8),
+        "k": st.integers(2, 80) | st.sampled_from([1000, 1024, 1025, 2100]),
+        "n": st.integers(1, 8),
+        "dtype": st.sampled_from(DTYPES),
+        "kind": st.sampled_from(["float", "left pixels", "right pixels"]),
+    }
+)
+
+
+def operands(case):
+    """Return random, a and b; `use` makes the factor of what is pixels."""
+    random = np.random.default_rng(case["seed"])
+    shape_a, shape_b = (case["m"], case["k"]), (case["k"], case["n"])
+    left, right = case["kind"] == "left pixels", case["kind"] == "right pixels"
+    a = pixels(random, *shape_a) if left else matrix(random, *shape_a, case["dtype"])
+    b = pixels(random, *shape_b) if right else matrix(random, *shape_b, case["dtype"])
+    return random, a, b
+
+
+def product(case, a, b):
+    def use(x):
+        return fixed_point(xp, x, 1 / 256, np.dtype(case["dtype"])) if x.dtype == np.uint8 else x
+
+    return matmul(xp, use(a), use(b))
+
+
+@given(cases)
+@settings(max_examples=60)
+def test_permuting_the_inner_dimension_changes_no_bit(case):
+    random, a, b = operands(case)
+    order = random.permutation(case["k"])
+    assert same_bits(product(case, a[:, order], b[order]), product(case, a, b))
+
+
+@given(cases, st.integers(1, 40) | st.just(1500), st.booleans())
+@settings(max_examples=60)
+def test_padding_with_zeros_changes_no_bit(case, extra, before):
+    _, a, b = operands(case)
+    ends = (extra, 0) if before else (0, extra)
+    padded = product(case, np.pad(a, ((0, 0), ends)), np.pad(b, (ends, (0, 0))))
+    assert same_bits(padded, product(case, a, b))
+
+
+def test_padding_an_outer_product_in_float32_changes_no_bit():
+    random = np.random.default_rng(4)
+    a, b = matrix(random, 60, 1, "float32"), matrix(random, 1, 60, "float32")
+    padded = matmul(xp, np.pad(a, ((0, 0), (2, 0))), np.pad(b, ((2, 0), (0, 0))))
+    assert same_bits(padded, matmul(xp, a, b))
+
+
+@given(cases, st.integers(-40, 40), st.integers(-40, 40))
+@settings(max_examples=60)
+def test_scaling_by_a_power_of_two_scales_exactly(case, left, right):
+    _, a, b = operands(case)
+    dtype = np.dtype(case["dtype"])
+    scale = dtype.type(2.0) ** left, dtype.type(2.0) ** right
+    scaled = product(
+        case,
+        a if a.dtype == np.uint8 else a * scale[0],
+        b if b.dtype == np.uint8 else b * scale[1],
+    )
+    expected = product(case, a, b)
+    expected = expected * (scale[0] if a.dtype != np.uint8 else 1)
+    assert same_bits(scaled, expected * (scale[1] if b.dtype != np.uint8 else 1))
+
+
+@given(cases, st.integers(1, 8), st.integers(1, 8))
+@settings(max_examples=60)
+def test_cutting_the_output_into_tiles_changes_no_bit(case, rows, columns):
+    _, a, b = operands(case)
+    whole = product(case, a, b)
+    for i in range(0, case["m"], rows):
+        for j in range(0, case["n"], columns):
+            tile = product(case, a[i : i + rows], b[:, j : j + columns])
+            assert same_bits(tile, np.ascontiguousarray(whole[i : i + rows, j : j + columns]))
+
+
+@pytest.mark.parametrize("shapes", [((3, 0), (0, 4)), ((0, 4), (4, 3)), ((3, 4), (4, 0))])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_of_nothing(dtype, shapes):
+    a, b = (np.ones(shape, dtype) for shape in shapes)
+    bias = np.arange(b.shape[1], dtype=dtype)
+    assert same_bits(matmul(xp, a, b), a @ b)
+    assert same_bits(affine(xp, a, b, bias), a @ b + bias)
+
+
+@given(cases)
+@settings(max_examples=30)
+def test_extreme_rows_elsewhere_change_no_bit(case):
+    # A row of NaN or near overflow sends the whole array the careful way: same bits for the rest.
+    _, a, b = operands({**case, "kind": "float"})
+    tops = np.finfo(a.dtype)
+    rows = np.full((4, a.shape[1]), tops.max, a.dtype)
+    rows[0], rows[1], rows[2] = np.nan, tops.smallest_normal, np.inf
+    with np.errstate(all="ignore"):
+        whole = matmul(xp, np.concatenate([a, rows]), b)
+    assert same_bits(whole[: len(a)], matmul(xp, a, b))
+
+
+CASES = [
+    ((5, 33), (33, 4), True),
+    ((3, 2500), (2500, 2), False),
+    ((2, 1, 5, 6), (3, 6, 4), False),
+    *(  # JAX compiles each operation anew for each shape
+        pytest.param(*shapes, extreme, marks=pytest.mark.slow)
+        for extreme in (False, True)
+        for shapes in [
+            ((1, 7), (7, 1)),
+            ((7, 1), (1, 9)),
+            ((1, 1), (1, 1)),
+            ((5, 33), (33, 4)),
+            ((3, 2500), (2500, 2)),
+            ((300, 40), (40, 700)),
+            ((2, 5, 6), (2, 6, 3)),
+            ((5, 6), (3, 6, 4)),
+            ((3, 0), (0, 4)),
+            ((0, 4), (4, 3)),
+            ((3, 4), (4, 0)),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("shape_a", "shape_b", "extreme"), CASES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_backend_gives_the_same_bits(backend, shape_a, shape_b, dtype, extreme):
+    random = np.random.default_rng(5)
+    spread = {"float32": 44, "float64": 320}[dtype] if extreme else 2
+    with np.errstate(all="ignore"):
+        a, b, bias = (
+            (random.standard_normal(s) * 10.0 ** random.uniform(-spread, spread, s)).astype(dtype)
+            for s in (shape_a, shape_b, shape_b[-1:])
+        )
+    here = [backend.asarray(v) for v in (a, b, bias)]
+    with np.errstate(all="ignore"):
+        results = [matmul(backend.xp, *here[:2]), affine(backend.xp, *here)]
+        expected = [matmul(xp, a, b), affine(xp, a, b, bias)]
+    assert expected[0].shape == (np.ones(shape_a) @ np.ones(shape_b)).shape
+    for result, value in zip(results, expected, strict=True):
+        assert same_bits(np.asarray(backend.to_numpy(result)), np.asarray(value))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_backend_gives_the_same_bits_on_pixels(backend, dtype):
+    random = np.random.default_rng(6)
+    integers, W = pixels(random, 70, 784), matrix(random, 784, 300, dtype)
+    dz = matrix(random, 70, 30, dtype)
+
+    def results(space, integers, W, dz):
+        x = fixed_point(space, integers, 1 / 256, W.dtype)
+        return [matmul(space, x, W), matmul(space, x.mT, dz), matmul(space, x, x.mT), x.values]
+
+    here = results(backend.xp, *(backend.asarray(v) for v in (integers, W, dz)))
+    for result, expected in zip(here, results(xp, integers, W, dz), strict=True):
+        assert same_bits(np.asarray(backend.to_numpy(result)), np.ascontiguousarray(expected))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_leading_axes_are_independent(dtype):
+    random = np.random.default_rng(7)
+    a = np.stack([matrix(random, 4, 9, dtype) for _ in range(3)])
+    b = np.stack([matrix(random, 9, 5, dtype) for _ in range(3)])
+    bias = matrix(random, 3, 5, dtype)
+    together = affine(xp, a, b, bias)
+    for i in range(3):
+        assert same_bits(together[i], affine(xp, a[i], b[i], bias[i]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
+    random = np.random.default_rng(8)
+    a, b, bias = (matrix(random, *s, dtype) for s in ((300, 50), (50, 200), (1, 200)))
+    long_bias = matrix(random, 1, 300, dtype)[0]
+    whole = affine(xp, a, b, bias[0]), affine(xp, b.T, a.T, long_bias)
+    monkeypatch.setattr(tiling, "TILE", {dtype: 500})
+    monkeypatch.setattr(tiling, "SHORTEST_TILE", {-2: 7, -1: 7})
+    monkeypatch.setattr(tiling, "SMALL", 1)
+    calls = []
+    tile = products._tile
+    monkeypatch.setattr(products, "_tile", lambda *args: calls.append(1) or tile(*args))
+    assert same_bits(affine(xp, a, b, bias[0]), whole[0])
+    assert same_bits(affine(xp, b.T, a.T, long_bias), whole[1])
+    assert len(calls) > 4
+
+    # Nor does the cut of what is small, and is not handed out.
+    monkeypatch.setattr(tiling, "SMALL", 2**22)
+    monkeypatch.setattr(tiling, "SMALL_TILE", 500)
+    monkeypatch.setattr(tiling, "SHORTEST_SMALL_TILE", 7)
+    calls.clear()
+    assert same_bits(affine(xp, a, b, bias[0]), whole[0])
+    assert same_bits(affine(xp, b.T, a.T, long_bias), whole[1])
+    assert same_bits(matmul(xp, a, b[:, :10]), matmul(xp, a, b)[:, :10])
+    assert len(calls) > 40
+
+
+def test_what_is_not_handed_out_is_not_cut_into_slivers(monkeypatch):
+    """Each tile of a few columns would read all of many images again."""
+    calls = []
+    tile = products._tile
+    monkeypatch.setattr(products, "_tile", lambda *args: calls.append(1) or tile(*args))
+    images = fixed_point(xp, np.ones((10_000, 8), np.uint8), 1 / 256, np.dtype("float32"))
+    assert (matmul(xp, images, np.ones((8, 64), "float32")) == 8 / 256).all()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("k", [2, 300, 2500])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_stacked_slices_give_the_bits_of_one_product_for_each(dtype, k, monkeypatch):
+    random = np.random.default_rng(k)
+    a, b, bias = (matrix(random, *s, dtype) for s in ((40, k), (k, 10), (1, 10)))
+    stacked = []
+    stack = Operand.stack
+    monkeypatch.setattr(Operand, "stack", lambda self: stacked.append(1) or stack(self))
+    together = matmul(xp, a, b), affine(xp, a, b, bias[0])
+    assert len(stacked) == 2
+    monkeypatch.setattr(products, "NARROW", 0)
+    assert same_bits(matmul(xp, a, b), together[0])
+    assert same_bits(affine(xp, a, b, bias[0]), together[1])
+    assert len(stacked) == 2
+
+
+@pytest.mark.parametrize(("k", "asked"), [(3, [1]), (60_000, [])])
+def test_one_large_tile_is_left_to_the_librarys_own_threads(k, asked):
+    given = []
+
+    def run_all(function, items):
+        given.append(len(items))
+        return [function(item) for item in items]
+
+    a, b = np.ones((90, k), dtype="float32"), np.ones((k, 90), dtype="float32")
+    assert (matmul(xp, a, b, run_all) == k).all()
+    assert given == asked
+
+
+def special_matrix(random, m, k, dtype):
+    x = random.choice([-1.5, 1.0, 0.0, 2.0], (m, k), p=[0.3, 0.3, 0.2, 0.2]).astype(dtype)
+    where = random.random((m, k))
+    x[where < 0.02], x[where > 0.98] = np.inf, -np.inf
+    x[(where > 0.02) & (where < 0.03)] = np.nan
+    return x
+
+
+@pytest.mark.parametrize(
+    "k", [30, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2, 1500))]
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nan_and_infinity_go_to_the_same_places_as_native(backend, dtype, k):
+    random = np.random.default_rng(k)
+    a, b = special_matrix(random, 40, k, dtype), special_matrix(random, k, 50, dtype)
+    if k == 1500:  # not NaN everywhere
+        a[:20] = np.where(np.isfinite(a[:20]), a[:20], 1)
+        b[:, :30] = np.where(np.isfinite(b[:, :30]), b[:, :30], 1)
+    # Term by term in NumPy: what a kernel does inside a product is its own affair.
+    with np.errstate(all="ignore"):
+        native = np.sum(a[:, :, None] * b[None], axis=1)
+    result = matmul(backend.xp, backend.asarray(a), backend.asarray(b))
+    result = np.asarray(backend.to_numpy(result))
+    assert np.any(np.isnan(native))
+    assert np.any(np.isfinite(native))
+    assert np.array_equal(np.isnan(result), np.isnan(native))
+    assert np.array_equal(
+        np.where(np.isinf(native), native, 0), np.where(np.isinf(result), result, 0)
+    )
+    finite = np.isfinite(native)
+    assert np.array_equal(result[finite], native[finite])  # small integers: exact anyhow
+    with np.errstate(all="ignore"):
+        assert np.array_equal(np.isnan(a @ b), np.isnan(native))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_overflow_gives_infinity(dtype):
+    top = np.finfo(dtype).max
+    a = np.array([[top, top], [top, -top], [1, 1]], dtype)
+    b = np.array([[1.0, 2.0, 0.5], [1.0, 2.0, 0.5]], dtype)
+    with np.errstate(over="ignore"):
+        result = matmul(xp, a, b)
+    # top/2 + top/2 is top again: native may overflow on its way, this does not.
+    assert np.array_equal(result, np.array([[np.inf, np.inf, top], [0, 0, 0], [2, 4, 1]], dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_integers_scaled_to_the_edges_of_the_range(dtype):
+    random = np.random.default_rng(9)
+    info = np.finfo(dtype)
+    a, b = random.integers(-3, 4, (6, 20)), random.integers(-3, 4, (20, 7))
+    low, high = int(np.log2(info.smallest_normal)), int(info.maxexp) - 8
+
+    def expected(integer, exponent, smallest):
+        exact = Fraction(int(integer)) * Fraction(2) ** int(exponent)
+        return float(exact) if abs(exact) >= smallest else 0.0
+
+    for i in range(low, high, 31):
+        for j in (low - i - 3, low - i + 3, low - i + 40, -440, 0, high - 20 - i, high - 11 - i):
+            if low <= j <= high and i + j <= high - 11:
+                scaled_a = np.ldexp(a.astype(float), i).astype(dtype)
+                scaled_b = np.ldexp(b.astype(float), j).astype(dtype)
+                exact = np.vectorize(expected)(a @ b, i + j, SMALLEST_PRODUCT[dtype])
+                assert same_bits(matmul(xp, scaled_a, scaled_b), exact.astype(dtype)), (i, j)
+                exact = np.vectorize(expected)(a @ b, i + j, float(info.smallest_normal))
+                found = affine(xp, scaled_a, scaled_b, np.zeros(7, dtype))
+                assert same_bits(found, exact.astype(dtype)), (i, j)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_neither_denormal_numbers_nor_negative_zeros_come_out(backend, dtype):
+    smallest = float(np.finfo(dtype).smallest_normal)
+    a = np.array([[smallest], [-smallest], [-0.0], [smallest / 8]], dtype)
+    b = np.array([[0.5, 1.0, 0.0, 2.0**60]], dtype)
+    xs = backend.asarray(a), backend.asarray(b)
+    result = np.asarray(backend.to_numpy(matmul(backend.xp, *xs)))
+    expected = np.zeros((4, 4), dtype)
+    expected[0, 3], expected[1, 3] = smallest * 2.0**60, -smallest * 2.0**60
+    assert same_bits(result, expected)
+    expected[0, 1], expected[1, 1] = smallest, -smallest  # products alone are 0 below 2^-102
+    bias = backend.asarray(np.zeros(4, dtype))
+    assert same_bits(np.asarray(backend.to_numpy(affine(backend.xp, *xs, bias))), expected)
+
+
+# What is left of product and bias is denormal.
+@pytest.mark.parametrize(
+    ("dtype", "x", "W", "bias"),
+    [
+        ("float32", [1, 0, 2.0**-29], [0, 2.0**-54, 2.0**-83], 2.0**-130 - 2.0**-112),
+        ("float64", [1, 0, 0], [0, 1, 0], 2.0**-1030),
+        ("float32", [2.0**-40, 0, 2.0**-68], [0, 2.0**-40, 2.0**-68], 0),
+        ("float32", [0, 0, 1], [0, 0, 1.5 * 2.0**-126], -1.25 * 2.0**-126),
+        ("float64", [0, 0, 1], [0, 0, 1.5 * 2.0**-1022], -1.25 * 2.0**-1022),
+    ],
+)
+def test_a_bias_leaves_no_denormal_number_behind(backend, dtype, x, W, bias):
+    here = (
+        backend.asarray(np.array(v, dtype).reshape(shape))
+        for v, shape in ((x, (1, 3)), (W, (3, 1)), (bias, (1,)))
+    )
+    result = np.asarray(backend.to_numpy(affine(backend.xp, *here)))
+    assert same_bits(result, np.zeros((1, 1), dtype))
+
+
+def test_what_rounding_alone_would_lift_to_the_smallest_normal_number_is_zero(backend):
+    # (1 - 2^-53) 2^-1022: between a denormal number and the smallest normal one.
+    a = backend.asarray(np.array([[(1 - 2.0**-53) * 2.0**-500, 0.0]]))
+    b = backend.asarray(np.array([[2.0**-522], [0.0]]))
+    result = np.asarray(backend.to_numpy(matmul(backend.xp, a, b)))
+    assert same_bits(result, np.zeros((1, 1)))
+
+
+def test_an_outer_product_is_rounded_correctly():
+    random = np.random.default_rng(10)
+    a, b = random.standard_normal((400, 1)), random.standard_normal((1, 400))
+    assert same_bits(matmul(xp, a, b), a * b)
+
+
+def test_long_products_have_no_order_where_blocks_reach_the_limit():
+    # Sums of blocks near 2^53 grids: adding them in float64 would round.
+    random = np.random.default_rng(11)
+    a, b = 1 - 0.1 * random.random((20, 5000)), 1 - 0.1 * random.random((5000, 20))
+    b[:, 10:] *= 2.0**-30  # each column has a grid of its own
+    a[10:] *= 2.0**30
+    expected = matmul(xp, a, b)
+    for _ in range(5):
+        order = random.permutation(5000)
+        assert same_bits(matmul(xp, a[:, order], b[order]), expected)
+
+
+def test_fixed_point_shares_its_slice_with_its_transpose():
+    x = fixed_point(xp, np.arange(6, dtype=np.uint8).reshape(2, 3), 1 / 256, np.dtype("float32"))
+    assert isinstance(x.mT, FixedPoint)
+    assert np.shares_memory(x.mT.integers, x.integers)
+    piece = x.piece  # made by the first product
+    assert np.shares_memory(x.mT.piece, piece)
+    assert x.piece is piece
+    assert x.mT.shape == (3, 2)
+    assert same_bits(x.values, np.arange(6, dtype="float32").reshape(2, 3) / 256)
+    assert same_bits(np.ascontiguousarray(x.mT.values), np.ascontiguousarray(x.values.T))
+
+
+def test_fixed_point_names_what_it_cannot_take():
+    with pytest.raises(TypeError, match=r"integers is of dtype int64, expected uint8 or int8"):
+        fixed_point(xp, np.zeros((2, 2), np.int64), 1 / 256, np.dtype("float32"))
+    for scale in (1 / 255, 0.0, -0.5, 2.0**-61, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="expected a power of two"):
+            fixed_point(xp, np.zeros((2, 2), np.uint8), scale, np.dtype("float32"))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_denormal_numbers_count_as_zero_beside_the_smallest_ones(backend, dtype, side):
+    """Rows whose largest is so small that the slices would reach down to denormal numbers."""
+    largest, tiny, other = {
+        "float32": (2.0**-100, 1.5 * 2.0**-127, 2.0**40),
+        "float64": (2.0**-990, 1.5 * 2.0**-1023, 2.0**400),
+    }[dtype]
+    row, column = np.array([[largest, tiny]], dtype), np.array([[0.0], [other]], dtype)
+    a, b = (row, column) if side == "left" else (column.T, row.T)
+    result = matmul(backend.xp, backend.asarray(a), backend.asarray(b))
+    assert same_bits(np.asarray(backend.to_numpy(result)), np.zeros((1, 1), dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_nan_of_products_is_always_the_same(backend, dtype, sign):
+    """From a NaN of either sign, from 0 times infinity, from infinities of both signs."""
+    nan, inf = np.copysign(np.nan, sign), np.inf
+    a = np.array([[nan, 1.0], [0.0, 1.0], [inf, inf], [1.0, 1.0]], dtype)
+    b = np.array([[1.0, inf], [1.0, -inf]], dtype)
+    result = matmul(backend.xp, backend.asarray(a), backend.asarray(b))
+    expected = np.array([[np.nan, np.nan], [1.0, np.nan], [inf, np.nan], [2.0, np.nan]], dtype)
+    assert same_bits(np.asarray(backend.to_numpy(result)), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_nan_of_a_bias_is_always_the_same(backend, dtype):
+    """A NaN of its own, and one of infinities of both signs."""
+    one, inf = np.array([[1.0]], dtype), np.array([[np.inf]], dtype)
+    for x, bias in ((one, -np.nan), (inf, -np.nan), (inf, -np.inf)):
+        here = [backend.asarray(a) for a in (x, one, np.array([bias], dtype))]
+        with np.errstate(invalid="ignore"):
+            result = affine(backend.xp, *here)
+        assert same_bits(np.asarray(backend.to_numpy(result)), np.array([[np.nan]], dtype))
+
+
+@pytest.mark.parametrize("count", [1, 7, 64, 65, 100, 200])
+def test_tiles_cover_the_axis(count):
+    """However many: a product of more than 64 tiles is a rare one."""
+    tiles = tiling._tiles(10_000, count, 48)
+    assert [stop for _, stop in tiles[:-1]] == [start for start, _ in tiles[1:]]
+    assert (tiles[0][0], tiles[-1][1]) == (0, 10_000)
+    assert len(tiles) == count - count % 2 or count == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_elementwise_products_leave_is_flushed(backend, dtype):
+    a, b = {"float32": (1e-25, 1e-20), "float64": (1e-200, 1e-120)}[dtype]
+    ns = reproducible(backend.xp)
+    x = ns.asarray(backend.asarray(np.array([a, -a, 1.0], dtype)))
+    for other in (b, ns.asarray(backend.asarray(np.array([b] * 3, dtype)))):
+        expected = np.array([0.0, 0.0, b], dtype)
+        for product in (x * other, other * x, ns.multiply(x, other)):
+            assert same_bits(backend.to_numpy(to_native(product)), expected)

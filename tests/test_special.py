@@ -1,0 +1,106 @@
+"""The functions that the standard lacks: against mpmath, on every backend, in both arithmetics."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+
+from pluggable_mlp import get_backend, special
+from pluggable_mlp.namespaces import ARITHMETICS
+from tests.consistency.libraries import InArithmetic
+
+POINTS = [-700.0, -80.0, -3.5, -1.0, -1e-3, 0.0, 1e-3, 0.5, 1.25, 4.0, 30.0, 80.0, 700.0]
+EXACT = {
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "erf": mpmath.erf,
+    "rsqrt": lambda x: 1 / mpmath.sqrt(x),
+}
+# In units in the last place: four operations of at most 4 ulp each, or documented (erf: 8).
+ULPS = 16
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+def test_value(backend, arithmetic, name, dtype):
+    library = InArithmetic(arithmetic, backend)
+    limits = np.finfo(dtype)
+    points = np.asarray(POINTS, dtype=dtype)
+    points = points[points > 0.0] if name == "rsqrt" else points
+    with mpmath.workdps(60):
+        exact = np.asarray([float(EXACT[name](mpmath.mpf(float(x)))) for x in points])
+    got = library.to_numpy(getattr(special, name)(library.xp, library.asarray(points)))
+    assert got.dtype == dtype
+    # The portable sigmoid stops at exp(-87), float64 exp(-708): 1.4 smallest normal numbers.
+    allowed = ULPS * limits.eps * np.abs(exact) + 2.0 * limits.smallest_normal
+    assert (np.abs(got.astype(np.float64) - exact) <= allowed).all(), got
+
+
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+def test_infinity_and_nan(backend, arithmetic):
+    library = InArithmetic(arithmetic, backend)
+    x = library.asarray([-math.inf, math.inf, math.nan], dtype="float64")
+    for name, expected in (
+        ("sigmoid", [0.0, 1.0, math.nan]),
+        ("softplus", [0.0, math.inf, math.nan]),
+        ("erf", [-1.0, 1.0, math.nan]),
+    ):
+        got = library.to_numpy(getattr(special, name)(library.xp, x))
+        # The portable sigmoid stops at the smallest number whose reciprocal is finite.
+        np.testing.assert_allclose(got, expected, atol=1e-300, rtol=0.0, err_msg=name)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+def test_matmul_of_integers_is_exact_whatever_the_inner_length(backend, arithmetic, k):
+    library = InArithmetic(arithmetic, backend)
+    rng = np.random.default_rng(k)
+    a, b = (rng.integers(-9, 10, size=size).astype("float32") for size in ((2, 4, k), (2, k, 5)))
+    got = special.matmul(library.xp, library.asarray(a), library.asarray(b))
+    np.testing.assert_array_equal(library.to_numpy(got), a @ b)
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (1, 5), (2, 1, 3), (1, 1), (3, 4)])
+@pytest.mark.parametrize("axis", [-1, -2])
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+def test_sum_and_mean_of_integers_are_exact(backend, arithmetic, axis, shape):
+    library = InArithmetic(arithmetic, backend)
+    x = np.arange(float(math.prod(shape))).reshape(shape) * 12.0
+    for name in ("sum", "mean"):
+        got = getattr(special, name)(library.xp, library.asarray(x), axis=axis)
+        np.testing.assert_array_equal(library.to_numpy(got), getattr(np, name)(x, axis=axis))
+
+
+# Few columns beside many rows are stored by columns; the bias may have leading axes.
+@pytest.mark.parametrize(("batch", "outputs"), [(3, 5), (100, 7), (1, 4)])
+@pytest.mark.parametrize("networks", [(), (2,)])
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+def test_affine_of_integers_is_exact(backend, arithmetic, networks, batch, outputs):
+    library = InArithmetic(arithmetic, backend)
+    rng = np.random.default_rng(batch)
+    x, W, b = (
+        rng.integers(-9, 10, size=(*networks, *size)).astype("float32")
+        for size in ((batch, 6), (6, outputs), (outputs,))
+    )
+    got = special.affine(library.xp, *map(library.asarray, (x, W, b)))
+    np.testing.assert_array_equal(library.to_numpy(got), x @ W + b[..., None, :])
+
+
+def test_a_namespace_of_its_own_is_asked_first():
+    class Own:
+        def __getattr__(self, name):
+            return lambda *_: f"own {name}"
+
+    for name in ("sigmoid", "softplus", "erf", "rsqrt"):
+        assert getattr(special, name)(Own(), None) == f"own {name}"
+    assert special.affine(Own(), None, None, None) == "own affine"
+
+
+def test_an_outer_product_takes_no_matmul(monkeypatch):
+    xp = get_backend("numpy").xp
+    x = np.ones((4, 1))
+    expected = x @ x.T
+    monkeypatch.delattr(xp, "matmul")
+    np.testing.assert_array_equal(special.matmul(xp, x, x.T), expected)
