@@ -1,5 +1,7 @@
 """From the host to every backend and back: nothing is lost, and nothing converted unasked."""
 
+import re
+
 import array_api_compat
 import array_api_strict
 import numpy as np
@@ -8,6 +10,9 @@ import pytest
 from pluggable_mlp.arrays import library_of
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.backends.transfer import DTYPES, ArrayLibrary
+
+ELSEWHERE = array_api_strict.__array_namespace_info__().devices()[-1]
+"""A device that no backend of the suite has."""
 
 
 def words(backend, pattern):
@@ -129,10 +134,11 @@ def test_refuses_numbers_that_make_no_array(backend, data, dtype, said):
 
 
 def test_refuses_an_array_of_another_library_and_names_both(backend):
-    other = array_api_strict.asarray([1.0], device=array_api_strict.Device("no_x64"))
+    other = array_api_strict.asarray([1.0], device=ELSEWHERE)
     ours = f"this backend is {backend.name} on {backend.device}"
     if library_of(backend.xp) == "array_api_strict":
-        kind, said = ValueError, f"is an array of array_api_strict on .*no_x64.*, and {ours}"
+        there = re.escape(str(ELSEWHERE))
+        kind, said = ValueError, f"is an array of array_api_strict on {there}, and {ours}"
     else:
         kind, said = TypeError, f"is an array of array_api_strict, and {ours}"
     with pytest.raises(kind, match=words(backend, f"^data {said}")):
