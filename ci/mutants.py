@@ -13,7 +13,8 @@ A file of faults holds groups of them, a table "[[faults]]" each:
     plant = [["what it does", "old text", "new text"]]
 
 The old text stands in the file exactly once.  A fourth text says why no test can see a fault.
-Exit code 1: a place is stale, a fault that is not explained survives, or tests fail without any.
+The tests are run without any fault first.  Tests that then take more than --seconds hang, which is
+seen, too.  Exit code 1: a place is stale, a fault survives unexplained, or tests fail without any.
 """
 
 import argparse
@@ -44,7 +45,8 @@ PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:benchm
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CAUGHT, HUNG, SURVIVED, UNSEEN, STALE = "caught", "hung", "SURVIVED", "unseen", "STALE"
+CAUGHT, HUNG, UNSEEN = "caught", "hung", "unseen"
+SURVIVED, STALE, BROKEN = "SURVIVED", "STALE", "BROKEN"  # each ends with exit code 1
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._complaints: dict[Tests, str] = {}
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
         (folder / "pluggable_mlp" / "backends").symlink_to(Path("..", "backends"))
         self._environment = {
@@ -113,8 +116,17 @@ class Copy:
         if not all(place.startswith(str(folder)) for place in found.split()):
             raise RuntimeError(f"the copy's tests do not import the copy, but {found}")
 
-    def fault_seen(self, tests: Tests, seconds: float) -> str:
-        """Return the end of what pytest says where a test fails, else an empty text.
+    def complaint(self, tests: Tests, seconds: float) -> str:
+        """Return what the tests say while nothing is planted, asked once; nothing if they pass."""
+        if tests not in self._complaints:
+            try:
+                self._complaints[tests] = self.failure(tests, seconds)
+            except subprocess.TimeoutExpired:
+                self._complaints[tests] = f"they take more than {seconds:g} s"
+        return self._complaints[tests]
+
+    def failure(self, tests: Tests, seconds: float) -> str:
+        """Return the end of what pytest says where a test fails, else nothing.
 
         Raises
         ------
@@ -122,7 +134,7 @@ class Copy:
             If the tests take longer.
         """
         said, code = self._python(*PYTEST, "-k", tests.only, *tests.places, seconds=seconds)
-        return said[-2000:] or "nothing is said" if code else ""
+        return said[-2000:] or f"exit code {code}" if code else ""
 
     @contextmanager
     def holding(self, fault: Fault) -> Iterator[None]:
@@ -175,59 +187,44 @@ class Copies:
             yield from threads.map(apply, items)
 
 
-def judge(copy: Copy, fault: Fault, seconds: float) -> str:
-    """Return what the tests made of a fault."""
+def judge(copy: Copy, fault: Fault, seconds: float) -> tuple[str, str]:
+    """Return what the tests make of a fault, and what is to be said of that."""
+    if complaint := copy.complaint(fault.tests, seconds):
+        return BROKEN, f"its tests fail without it: {complaint}"
     with copy.holding(fault):
         try:
-            seen = copy.fault_seen(fault.tests, seconds)
+            if copy.failure(fault.tests, seconds):
+                return CAUGHT, ""
         except subprocess.TimeoutExpired:
-            return HUNG
-    if seen:
-        return CAUGHT
-    return UNSEEN if fault.unseen else SURVIVED
-
-
-def failing(copies: Copies, faults: Iterable[Fault], seconds: float) -> list[str]:
-    """Return what is wrong with tests of the faults that do not pass without any."""
-
-    def complaint(copy: Copy, tests: Tests) -> str:
-        try:
-            said = copy.fault_seen(tests, seconds)
-        except subprocess.TimeoutExpired:
-            said = f"they take longer than {seconds:g} s"
-        return said and f"without a fault, {' '.join(tests.places)} -k {tests.only!r}: {said}"
-
-    asked = dict.fromkeys(fault.tests for fault in faults)
-    return [said for said in copies.map(complaint, asked) if said]
+            return HUNG, ""
+    return (UNSEEN, fault.unseen) if fault.unseen else (SURVIVED, "")
 
 
 def run(faults: list[Fault], jobs: int, seconds: float) -> int:
-    """Plant the faults and print what became of each; return the exit code."""
+    """Plant the faults and print what becomes of each; return the exit code."""
     told = Counter[str]()
 
-    def tell(verdict: str, fault: Fault, took: float = 0.0) -> None:
+    def tell(fault: Fault, verdict: str, remark: str = "", took: float = 0.0) -> None:
         told[verdict] += 1
-        why = f" ({fault.unseen})" if verdict == UNSEEN else ""
-        print(f"{verdict:8} {took:5.1f} s  {fault.area}: {fault.what}{why}", flush=True)
+        print(f"{verdict:8} {took:5.1f} s  {fault.area}: {fault.what}", flush=True)
+        if remark:
+            print(f"          {remark}", flush=True)
 
-    def timed(copy: Copy, fault: Fault) -> tuple[str, float]:
+    def timed(copy: Copy, fault: Fault) -> tuple[str, str, float]:
         begin = time.monotonic()
-        return judge(copy, fault, seconds), time.monotonic() - begin
+        return *judge(copy, fault, seconds), time.monotonic() - begin
 
-    planted = [fault for fault in faults if not fault.is_stale(ROOT)]
-    for fault in faults:
-        if fault not in planted:
-            tell(STALE, fault)
+    stale = [fault for fault in faults if fault.is_stale(ROOT)]
+    for fault in stale:
+        tell(fault, STALE)
+    planted = [fault for fault in faults if fault not in stale]
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         copies = Copies(Path(scratch), jobs)
-        if wrong := failing(copies, planted, seconds):
-            print(*wrong, sep="\n\n")
-            return 1
         for fault, outcome in zip(planted, copies.map(timed, planted), strict=True):
-            tell(outcome[0], fault, outcome[1])
+            tell(fault, *outcome)
     seen = told[CAUGHT] + told[HUNG]
     print(f"{seen} of {len(planted)} caught: {dict(told)}")
-    return int(bool(told[SURVIVED] or told[STALE]))
+    return int(any(told[verdict] for verdict in (SURVIVED, STALE, BROKEN)))
 
 
 def main(arguments: list[str] | None = None) -> int:
