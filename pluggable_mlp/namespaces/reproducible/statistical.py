@@ -41,6 +41,13 @@ def _axes(x: Any, axis: Axis) -> tuple[int, ...]:
     return tuple(sorted({one % x.ndim for one in given})) if x.ndim else ()
 
 
+def _of_library(ns: Any, name: str, x: Wrapped, dtype: DType, **settings: Any) -> Wrapped:
+    """Return the library's reduction of integers or booleans, in its own dtype if none is asked."""
+    if dtype is not None:
+        settings["dtype"] = dtype
+    return ns.of_library(name)(x, **settings)  # type: ignore[no-any-return]
+
+
 def _along_last(
     xp: Any, array: Array, axes: tuple[int, ...], keepdims: bool, function: Callable[[Array], Array]
 ) -> Array:
@@ -65,8 +72,7 @@ def _average(name: str) -> Any:
         if dtype is not None:
             x = ns.astype(x, dtype)
         if not is_floating(x):
-            more = {"dtype": dtype} if dtype is not None else {}
-            return ns.of_library(name)(x, axis=axis, keepdims=keepdims, **more)  # type: ignore[no-any-return]
+            return _of_library(ns, name, x, dtype, axis=axis, keepdims=keepdims)
         function = getattr(ns.rules, name)
         axes = _axes(x, axis)
         if len(axes) == 1:
@@ -126,8 +132,7 @@ def prod(
     if dtype is not None:
         x = ns.astype(x, dtype)
     if not is_floating(x):
-        more = {"dtype": dtype} if dtype is not None else {}
-        return ns.of_library("prod")(x, axis=axis, keepdims=keepdims, **more)  # type: ignore[no-any-return]
+        return _of_library(ns, "prod", x, dtype, axis=axis, keepdims=keepdims)
     xp = ns.library
     product = _along_last(
         xp, x.native, _axes(x, axis), keepdims, lambda array: _halves(xp, array, flush_product)
@@ -185,8 +190,7 @@ def _cumulative(name: str, neutral: float, combine: Callable[[Any], Any]) -> Any
         if dtype is not None:
             x = ns.astype(x, dtype)
         if not is_floating(x):
-            more = {"dtype": dtype} if dtype is not None else {}
-            return ns.of_library(name)(x, axis=axis, include_initial=include_initial, **more)  # type: ignore[no-any-return]
+            return _of_library(ns, name, x, dtype, axis=axis, include_initial=include_initial)
         return _running(ns, x, axis, neutral, include_initial, combine(ns.library))
 
     return accumulate
