@@ -181,11 +181,15 @@ def _in_dtype(dtype: str, faulty: Any, right: Any) -> Any:
 class WatchedLayer:
     """A layer that lets a namespace spoil what its backward makes: `xp.spoil(name, gradient)`."""
 
-    def __init__(self, layer: Any, number: int) -> None:
-        self.layer, self.number = layer, number
+    def __init__(self, layer: Any, label: str) -> None:
+        self.layer, self.label = layer, label
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.layer, name)
+
+    @property
+    def __class__(self) -> Any:  # `compare` names activations by it
+        return type(self.layer)
 
     def forward(self, xp: Any, parameters: Any, x: Any, step: Any = None) -> Any:
         y, backward = self.layer.forward(xp, parameters, x, step)
@@ -197,10 +201,24 @@ class WatchedLayer:
             dx, gradients = backward(dy, with_dx=with_dx)
             for name, g in gradients.items():
                 prefix = "" if name in self.layer.statistics else "d"
-                gradients[name] = spoil(f"layer {self.number} {prefix}{name}", g)
-            return (spoil(f"layer {self.number} dx", dx) if with_dx else None), gradients
+                gradients[name] = spoil(f"{self.label} {prefix}{name}", g)
+            return (spoil(f"{self.label} dx", dx) if with_dx else None), gradients
 
         return y, spoilt
+
+
+class WatchedLoss:
+    """A loss that lets a namespace spoil its gradient: `xp.spoil("dz", gradient)`."""
+
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loss, name)
+
+    def __call__(self, xp: Any, *given: Any) -> Any:
+        loss, dz = self.loss(xp, *given)
+        return loss, getattr(xp, "spoil", lambda name, array: array)("dz", dz)
 
 
 class WatchedRule(Transform):
@@ -222,13 +240,20 @@ class WatchedRule(Transform):
 
 
 def watched(mlp: MLP) -> MLP:
-    """Return the network whose layers with parameters a namespace can spoil."""
-    number, layers = 0, []
-    for layer in mlp.layers:
-        number += bool(layer.shapes())
-        layers.append(WatchedLayer(layer, number) if layer.shapes() else layer)
-    object.__setattr__(mlp, "layers", tuple(layers))
+    """Return the network whose layers and whose loss a namespace can spoil."""
+    layers = tuple(WatchedLayer(layer, label) for label, layer in _labelled(mlp))
+    object.__setattr__(mlp, "layers", layers)
+    object.__setattr__(mlp, "objective", WatchedLoss(mlp.objective))
     return mlp
+
+
+def _labelled(mlp: MLP) -> list[tuple[str, Any]]:
+    """Return each layer with its name in a report, of those with parameters and of activations."""
+    kinds = ["layer" if layer.shapes() else "activation" for layer in mlp.layers]
+    return [
+        (f"{kind} {kinds[: place + 1].count(kind)}", layer)
+        for place, (kind, layer) in enumerate(zip(kinds, mlp.layers, strict=True))
+    ]
 
 
 def faulty_backends(mlp: MLP, dtype: str) -> dict[str, tuple[OtherBackend, str | None]]:
@@ -290,13 +315,13 @@ def right_backends() -> list[OtherBackend]:
 
 
 def _tensors(mlp: MLP) -> tuple[list[str], list[str]]:
-    """Return the names of the gradients, dx among them, and of what a step changes."""
-    gradients, updated = [], []
-    for number, layer in enumerate((layer for layer in mlp.layers if layer.shapes()), 1):
-        updated += [f"layer {number} {name}" for name in layer.shapes()]
+    """Return the names of the gradients, dx and dz among them, and of what a step changes."""
+    gradients, updated = ["dz"], []
+    for place, (label, layer) in enumerate(_labelled(mlp)):
+        updated += [f"{label} {name}" for name in layer.shapes()]
         trained = [name for name in layer.shapes() if name not in layer.statistics]
-        gradients += [f"layer {number} d{name}" for name in trained]
-        gradients += [f"layer {number} dx"] if number > 1 else []
+        gradients += [f"{label} d{name}" for name in trained]
+        gradients += [f"{label} dx"] if place else []  # the first layer computes none
     return gradients, updated
 
 
