@@ -226,7 +226,8 @@ class Bounded:
     def _compared(self, relation: Callable[[Array, Array], Array], other: Any) -> Comparison:
         y = exact(other, self.precision)
         error = self.error + y.error
-        doubtful = (np.abs(self.value - y.value) <= 2.0 * error) & (error > 0.0)
+        # Not `<=`: where nothing is known, the error may be NaN.
+        doubtful = ~(np.abs(self.value - y.value) > 2.0 * error) & (error != 0.0)
         return Comparison(relation(self.value, y.value), doubtful)
 
 

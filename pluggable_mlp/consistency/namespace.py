@@ -125,7 +125,7 @@ class BoundedNamespace:
     def sign(self, x: Any) -> Bounded:
         """Return -1, 0 or 1."""
         x = self._exact(x)
-        doubtful = (x.error > 0.0) & (np.abs(x.value) <= 2.0 * x.error)
+        doubtful = (x < 0.0).doubtful
         return self._bounded(np.sign(x.value), np.where(doubtful, 2.0, 0.0))
 
     def max(self, x: Bounded, *, axis: int, keepdims: bool = False) -> Bounded:

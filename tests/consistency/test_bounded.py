@@ -232,19 +232,21 @@ def test_powers_of_two_and_exact_zeros_cost_nothing() -> None:
 
 def test_a_comparison_in_doubt_takes_both_sides() -> None:
     xp = BoundedNamespace("float32")
-    error = np.asarray([0.1, 0.1, 0.0])
-    x = Bounded(np.asarray([1.0, 0.15, 0.0]), error, xp.precision)
-    y = xp.where(x > 0.0, np.asarray([7.0, 7.0, 7.0]), 0.0)
-    # 1.0 +- 0.2 is positive and an exact 0 is not; 0.15 +- 0.2 may be either.
-    assert y.value.tolist() == [7.0, 7.0, 0.0]
-    assert y.error.tolist() == [0.0, 7.0, 0.0]
+    error = np.asarray([0.1, 0.1, 0.0, np.inf, np.nan])
+    x = Bounded(np.asarray([1.0, 0.15, 0.0, 1.0, 1.0]), error, xp.precision)
+    y = xp.where(x > 0.0, np.full(5, 7.0), 0.0)
+    # 1.0 +- 0.2 is positive and an exact 0 is not; 0.15 +- 0.2 may be either, as 1.0 where
+    # nothing is known of it.
+    assert y.value.tolist() == [7.0, 7.0, 0.0, 7.0, 7.0]
+    assert y.error.tolist() == [0.0, 7.0, 0.0, 7.0, 7.0]
 
 
 def test_a_sign_in_doubt_may_be_any() -> None:
     xp = BoundedNamespace("float32")
-    y = xp.sign(Bounded(np.asarray([-1.0, 0.15, 0.0]), np.asarray([0.1, 0.1, 0.0]), xp.precision))
-    assert y.value.tolist() == [-1.0, 1.0, 0.0]
-    assert y.error.tolist() == [0.0, 2.0, 0.0]
+    error = np.asarray([0.1, 0.1, 0.0, np.inf, np.nan])
+    y = xp.sign(Bounded(np.asarray([-1.0, 0.15, 0.0, 1.0, 1.0]), error, xp.precision))
+    assert y.value.tolist() == [-1.0, 1.0, 0.0, 1.0, 1.0]
+    assert y.error.tolist() == [0.0, 2.0, 0.0, 2.0, 2.0]
 
 
 def test_denormal_numbers_may_be_zeros() -> None:
