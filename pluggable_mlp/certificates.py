@@ -19,6 +19,7 @@ from pluggable_mlp.runs import Run, versions
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import read_file, read_json, write_json
 from pluggable_mlp.training.checkpoints import load_parameters
+from pluggable_mlp.training.loop import DivergenceError
 
 __all__ = [
     "Difference",
@@ -43,7 +44,7 @@ class Difference:
     what : str
         train_loss, test_loss, parameters_sha256 or initial_parameters_sha256.
     certified, computed : str
-        As the certificate writes them.
+        As the certificate writes them; or why nothing was computed.
     """
 
     epoch: int
@@ -139,18 +140,26 @@ def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool
 def verify_epochs(
     certificate: dict[str, Any], run: Run, on_batch: Callable[[int], None]
 ) -> Iterator[Difference | None]:
-    """Train again and yield, after every certified epoch, None or where it first departs."""
+    """Train again and yield, after every certified epoch, None or where it first departs.
+
+    A repetition that diverges departs there: no certified epoch did.
+    """
     certified, computed = certificate["initial_parameters_sha256"], run.initial_parameters_sha256
     if certified != computed:
         yield Difference(0, "initial_parameters_sha256", certified, computed)
         return
-    for expected, line in zip(certificate["epochs"], run.epochs(on_batch), strict=False):
-        found = _certified(line)
-        wrong = next((name for name in expected if expected[name] != found[name]), None)
-        if wrong is not None:
-            yield Difference(line["epoch"], wrong, expected[wrong], found[wrong])
-            return
-        yield None
+    epochs = certificate["epochs"]
+    try:
+        for expected, line in zip(epochs, run.epochs(on_batch), strict=False):
+            found = _certified(line)
+            wrong = next((name for name in expected if expected[name] != found[name]), None)
+            if wrong is not None:
+                yield Difference(line["epoch"], wrong, expected[wrong], found[wrong])
+                return
+            yield None
+    except DivergenceError as error:
+        certified, what = epochs[error.epoch - 1]["parameters_sha256"], "parameters_sha256"
+        yield Difference(error.epoch, what, certified, f"none, as {error.found}")
 
 
 def _refuse_contradictions(content: dict[str, Any], most: int) -> None:

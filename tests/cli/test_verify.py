@@ -174,6 +174,20 @@ def test_data_at_another_place_are_asked_for(command, tmp_path, monkeypatch):
     assert command("verify", "here/run", "--data", "here/data.csv").code == 0
 
 
+def test_a_repetition_that_diverges_differs(command, certificate, monkeypatch):
+    """As on a device that is broken: no wrong argument."""
+    from pluggable_mlp.training import loop
+
+    monkeypatch.setattr(loop, "is_finite", lambda loss: False)
+    outcome = command("verify", certificate)
+    assert (outcome.code, outcome.err) == (1, "")
+    certified = json.loads(certificate.read_text())["epochs"][0]["parameters_sha256"]
+    assert outcome.out.startswith(
+        f"differs at epoch 1 in parameters_sha256: certified {certified}, on numpy (cpu) in "
+        "reproducible arithmetic none, as its loss is "
+    )
+
+
 def test_other_initial_parameters_are_found(command, certificate):
     edited(certificate, lambda content: content.update(initial_parameters_sha256="0" * 64))
     outcome = command("verify", certificate)
