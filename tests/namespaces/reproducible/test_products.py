@@ -97,6 +97,20 @@ def test_scaling_by_a_power_of_two_scales_exactly(case, left, right):
     assert same_bits(scaled, expected * (scale[1] if b.dtype != np.uint8 else 1))
 
 
+@pytest.mark.parametrize(("left", "right"), [(-592, -428), (-428, -592)])
+def test_results_next_to_the_smallest_normal_number_scale_exactly(left, right):
+    """Products of slices would be denormal there.
+
+    The bias is 0: without one nothing below 2^-969 is kept.
+    """
+    random = np.random.default_rng(7)
+    a, b, bias = random.normal(size=(30, 50)), random.normal(size=(50, 30)), np.zeros(30)
+    expected = affine(xp, a, b, bias)
+    expected[np.abs(expected) < 2.0 ** (-1022 - left - right)] = 0.0
+    scaled = affine(xp, a * 2.0**left, b * 2.0**right, bias)
+    assert same_bits(scaled, expected * 2.0**left * 2.0**right)
+
+
 @given(cases, st.integers(1, 8), st.integers(1, 8))
 @settings(max_examples=60)
 def test_cutting_the_output_into_tiles_changes_no_bit(case, rows, columns):
