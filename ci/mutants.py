@@ -1,6 +1,6 @@
 """Do the tests see a fault?  Plant faults, one at a time, in a copy of the tree, and run tests.
 
-    python ci/mutants.py                  all of them: about half an hour on one processor
+    python ci/mutants.py                  all of them: 20 minutes or more on one processor
     python ci/mutants.py --area network   those of ci/faults/network.toml
     python ci/mutants.py --name seed -j 2 those with "seed" in their name, in two copies at once
     python ci/mutants.py --list           what there is; a fault whose place is gone is stale

@@ -1,6 +1,6 @@
 """`ci/mutants.py`: what is caught, what survives and what is stale are told apart.
 
-What the tests make of the real faults takes half an hour: the script is run by hand.
+What the tests make of the real faults takes 20 minutes or more: the script is run by hand.
 """
 
 from pathlib import Path

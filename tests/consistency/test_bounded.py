@@ -201,6 +201,12 @@ def test_every_rounding_of_a_sum_is_in_its_bound(terms: int) -> None:
         assert found.error.max() == pytest.approx(gamma * terms, rel=1e-12)
 
 
+def test_a_quotient_may_be_two_ulps_off() -> None:
+    """A compiler may multiply by the rounded reciprocal: 4 u of the quotient, and no more."""
+    quotient = 1.0 / BoundedNamespace("float32").asarray(np.asarray([3.0, 5.0]))
+    np.testing.assert_allclose(quotient.error, 4.0 * 2.0**-24 / np.asarray([3.0, 5.0]), rtol=1e-5)
+
+
 def test_every_sum_is_counted() -> None:
     xp = BoundedNamespace("float32", 8.0)
     x = np.ones((3, 5), dtype=np.float32)

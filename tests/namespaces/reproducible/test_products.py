@@ -111,6 +111,12 @@ def test_results_next_to_the_smallest_normal_number_scale_exactly(left, right):
     assert same_bits(scaled, expected * 2.0**left * 2.0**right)
 
 
+def test_terms_beyond_all_floats_may_cancel():
+    """2^1040 - 2^1040 + 2^1000 is finite, whatever a library's own products make of it."""
+    a = np.asarray([[2.0**520, 2.0**520, 2.0**500]])
+    assert matmul(xp, a, np.asarray([[2.0**520], [-(2.0**520)], [2.0**500]])) == [[2.0**1000]]
+
+
 @given(cases, st.integers(1, 8), st.integers(1, 8))
 @settings(max_examples=60)
 def test_cutting_the_output_into_tiles_changes_no_bit(case, rows, columns):
