@@ -90,6 +90,7 @@ def test_values_are_values_where_training_saw_pixels(array):
 def test_whole_numbers_are_values_where_training_saw_numbers(dtype):
     array = np.array([[0, 1], [1, 1]], dtype)
     assert values_of(NUMBERS, array) == array.tolist()
+    assert NUMBERS.inputs("file", array, "float64").dtype.kind == "f"
 
 
 @pytest.mark.parametrize(

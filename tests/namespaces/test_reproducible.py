@@ -226,6 +226,50 @@ def test_reductions_are_numpys_over_any_axes(name: str, axis: Any, keepdims: boo
     np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
+# Of (xp, x, y), two matrices without zeros.
+SAME_AS_NUMPY: dict[str, Any] = {
+    "diff": lambda xp, x, y: xp.diff(x, axis=0),
+    "diff twice": lambda xp, x, y: xp.diff(x, n=2),
+    "diff between others": lambda xp, x, y: xp.diff(x, axis=0, prepend=y, append=y),
+    "cumulative_prod": lambda xp, x, y: xp.cumulative_prod(x, axis=1),
+    "cumulative_sum": lambda xp, x, y: xp.cumulative_sum(x, axis=0, include_initial=True),
+    "copysign": lambda xp, x, y: xp.copysign(x, y),
+    "sign": lambda xp, x, y: xp.sign(x) + xp.astype(xp.signbit(y), x.dtype),
+    "clip": lambda xp, x, y: xp.clip(x, -0.5, 0.25),
+    "logaddexp": lambda xp, x, y: xp.logaddexp(x, y),
+    "logaddexp of infinity": lambda xp, x, y: xp.logaddexp(xp.full_like(x, math.inf), -x / 0.0),
+    "logaddexp of nothing": lambda xp, x, y: xp.logaddexp(*[xp.full_like(x, -math.inf)] * 2),
+    "square and pow": lambda xp, x, y: xp.square(x) - x**3 + xp.abs(y) ** 0.5 - x**-2,
+    "ceil, floor, round, trunc": lambda xp, x, y: xp.stack(
+        [xp.ceil(8 * x), xp.floor(8 * x), xp.round(8 * x), xp.trunc(8 * x)]
+    ),
+    "norms": lambda xp, x, y: xp.stack(
+        [xp.linalg.vector_norm(x, axis=0, ord=order) for order in (0, 1, 2, math.inf, -math.inf)]
+    ),
+    "diagonal": lambda xp, x, y: xp.linalg.diagonal(x, offset=1),
+    "arange": lambda xp, x, y: xp.arange(0.5, 3.0, 0.3, dtype=x.dtype),
+    "linspace": lambda xp, x, y: xp.linspace(0.0, 1.0, 50, dtype=x.dtype),
+    "linspace without its end": lambda xp, x, y: xp.linspace(
+        -1.0, 2.0, 7, endpoint=False, dtype=x.dtype
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAME_AS_NUMPY)
+def test_values_are_numpys(name: str) -> None:
+    generator = np.random.default_rng(13)
+    x, y = generator.normal(size=(2, 6, 6))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = SAME_AS_NUMPY[name](NUMPY, NUMPY.asarray(x), NUMPY.asarray(y))
+        expected = SAME_AS_NUMPY[name](array_api_compat.numpy, x, y)
+    np.testing.assert_allclose(to_native(found), expected, rtol=1e-13)
+
+
+def test_the_last_of_linspace_is_its_end() -> None:
+    """49 times the 49th part of 1 is less than 1."""
+    assert float(NUMPY.linspace(0.0, 1.0, 50, dtype=NUMPY.float64)[-1]) == 1.0
+
+
 def test_products_of_any_axes_are_numpys() -> None:
     generator = np.random.default_rng(10)
     a, b = generator.normal(size=(2, 3, 4)), generator.normal(size=(4, 5))
