@@ -1,8 +1,8 @@
-"""Independent pieces of one operation, and who runs them.
+"""Independent tasks of one operation, and what runs them.
 
-An operation on large arrays may be cut into pieces that know nothing of each other, so that their
-temporaries stay in a cache, and so that a backend may run several at once.  Which operations are
-cut, and where, is their own business.
+An operation on large arrays may be cut into independent tasks, so that their temporaries stay in a
+cache, and so that a backend may run several at once.  Where operations are cut belongs in their
+own modules.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class RunAll(Protocol):
-    """Whoever runs pieces of work that do not depend on each other, in any order or at once."""
+    """Runs tasks that do not depend on each other, in any order or at once."""
 
     def __call__(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items]."""

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,9 @@ from pluggable_mlp.cli.options import (
     widths,
 )
 from pluggable_mlp.settings import Settings
+
+if TYPE_CHECKING:
+    from pluggable_mlp.consistency import Report
 
 __all__ = ["compare"]
 
@@ -62,10 +65,7 @@ def compare(
     the smallest relative fault that would have been seen.  Any other arithmetic: a hash per
     tensor, and the same bits, or the first step, layer and tensor that differ.
     """
-    from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.consistency import compare as compare_backends
     from pluggable_mlp.consistency import format_report
-    from pluggable_mlp.data import load_dataset
 
     settings = Settings(
         data=data,
@@ -86,13 +86,24 @@ def compare(
         arithmetic=arithmetic,
         seed=seed,
     )
-    places = [get_backend(spec.strip()) for spec in backends.split(",")]
+    report = _compared(settings, backends.split(","), steps)
+    typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else format_report(report))
+    raise typer.Exit(0 if report.passes else 1)
+
+
+def _compared(settings: Settings, backends: list[str], steps: int) -> "Report":
+    """Return what the steps of these settings make on backends given by their names."""
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.consistency import compare as compare_backends
+    from pluggable_mlp.data import load_dataset
+
+    places = [get_backend(spec.strip()) for spec in backends]
     dataset = load_dataset(settings.data, settings.seed)
     examples = dataset.train.inputs.shape[0]
     # A schedule ends with the epoch of the last step.
-    steps_per_epoch = -(-examples // batch_size)
+    steps_per_epoch = -(-examples // settings.batch_size)
     settings = replace(settings, epochs=max(1, -(-steps // steps_per_epoch)))
-    report = compare_backends(
+    return compare_backends(
         places,
         settings.make_mlp(dataset.features, dataset.outputs),
         *dataset.train,
@@ -105,5 +116,3 @@ def compare(
         steps=steps,
         seed=settings.seed,
     )
-    typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else format_report(report))
-    raise typer.Exit(0 if report.passes else 1)

@@ -12,6 +12,7 @@ from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.names import choose
 from pluggable_mlp.namespaces.reproducible import ReproducibleArray, reproducible, to_native
+from pluggable_mlp.namespaces.reproducible.array import unwrapped
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 from pluggable_mlp.shortcuts import check_process
 
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-def _native(xp: Namespace, run_all: RunAll = one_by_one) -> Namespace:
+def _native(xp: Namespace, run_all: RunAll) -> Namespace:
     """Return the library's own namespace: fast, rounded as the library likes."""
     del run_all
     check_process(xp)
@@ -67,19 +68,3 @@ def arithmetic_namespace(name: str, xp: Namespace, run_all: RunAll = one_by_one)
 def namespace_of(name: str, backend: Any) -> Namespace:
     """Return `arithmetic_namespace` for a backend's arrays, on its threads if it has any."""
     return arithmetic_namespace(name, backend.xp, getattr(backend, "run_all", one_by_one))
-
-
-def unwrapped(nested: Any) -> Any:
-    """Return lists, tuples and dicts of arrays with the library's own arrays in them.
-
-    Arrays of the reproducible namespace give `to_native`, all else is returned as it is.
-    """
-    if isinstance(nested, ReproducibleArray):
-        return to_native(nested)
-    if isinstance(nested, dict):
-        return {name: unwrapped(item) for name, item in nested.items()}
-    if isinstance(nested, tuple) and hasattr(nested, "_fields"):
-        return type(nested)(*map(unwrapped, nested))
-    if isinstance(nested, list | tuple):
-        return type(nested)(map(unwrapped, nested))
-    return nested

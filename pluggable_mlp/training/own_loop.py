@@ -49,7 +49,8 @@ def first_state(
     """
     optimizer = as_single_steps(optimizer)
     xp = arithmetic_namespace(arithmetic, check_parameters(mlp, parameters))
-    return unwrapped(first_model(xp, mlp, parameters, optimizer))  # type: ignore[no-any-return]
+    state: TrainState = unwrapped(first_model(xp, mlp, parameters, optimizer))
+    return state
 
 
 def training_step(
@@ -100,7 +101,8 @@ def training_step(
     xp, _, batch = mlp.checked_batch(parameters, x, labels, weights, arithmetic)
     step = TrainingStep(as_seed(seed), int(state.state.numbers["step"]))
     model = Model.of(map_model(xp.asarray, state.arrays), state.state.numbers)
-    return unwrapped(make_step(xp, mlp, optimizer)(model, batch, step))  # type: ignore[no-any-return]
+    loss, model = make_step(xp, mlp, optimizer)(model, batch, step)
+    return unwrapped(loss), unwrapped(model)
 
 
 def _parameters_of(state: Any, optimizer: Any) -> Parameters:

@@ -1,6 +1,6 @@
 """The door of training from Python: arguments are checked here, then the loop runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,20 +192,28 @@ def train(
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
     else:
         _check_start(mlp, parameters, examples)
+    run = training_epochs(
+        mlp,
+        parameters,
+        examples,
+        backend=backend,
+        optimizer=optimizer or SGD(),
+        arithmetic=arithmetic,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        shuffle=shuffle,
+    )
+    return _trained(run, parameters, on_epoch)
+
+
+def _trained(
+    epochs: Iterator[Epoch], parameters: Parameters, on_epoch: Callable[[Epoch], None] | None
+) -> Training:
+    """Take all epochs; where they diverge, the error has what was reached from `parameters` on."""
     history: list[Loss] = []
     try:
-        for epoch in training_epochs(
-            mlp,
-            parameters,
-            examples,
-            backend=backend,
-            optimizer=optimizer or SGD(),
-            arithmetic=arithmetic,
-            epochs=epochs,
-            batch_size=batch_size,
-            seed=seed,
-            shuffle=shuffle,
-        ):
+        for epoch in epochs:
             history.append(epoch.train_loss)
             parameters = epoch.parameters
             if on_epoch:

@@ -2,6 +2,16 @@
 
 Operators go to the namespace's functions of the same meaning, so that `a * b` and
 `xp.multiply(a, b)` are one thing.  No rounding happens here.
+
+Of an array's smallest finite values one of three things is known, its grain:
+
+    ANY         they are 0 or normal numbers
+    LATTICE     they are multiples of twice the smallest normal number, 2^-125 (float64: 2^-1021)
+    PRODUCTS    they are 0, or at least 2^-102 (2^-969), and so on the lattice, too
+
+Sums and differences of numbers on the lattice are on it, hence never denormal.  Nor is the sum of
+a normal number x and a product p: below 2^-103, x leaves p more than half of itself; from there
+on, both are multiples of 2^-126.
 """
 
 from collections.abc import Callable
@@ -13,8 +23,9 @@ from pluggable_mlp.arrays import Array, DType
 from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
 from pluggable_mlp.namespaces.reproducible.rounding import keep_nan
 
-__all__ = ["ReproducibleArray", "native_of", "to_native"]
+__all__ = ["ANY", "LATTICE", "PRODUCTS", "ReproducibleArray", "native_of", "to_native", "unwrapped"]
 
+ANY, LATTICE, PRODUCTS = 0, 1, 2
 
 Operator = Callable[[Any, Any], Any]
 
@@ -48,7 +59,7 @@ class ReproducibleArray:
     namespace : ReproducibleNamespace
         The namespace that it belongs to.
     grain : {ANY, LATTICE, PRODUCTS}
-        What is known of the smallest values: see `operands.py`.
+        What is known of the smallest values, as the first lines of this file say.
     fixed_point : FixedPoint, optional
         The values as 8-bit integers times a power of two: products with them need one slice.
     kind : {"float32", "float64", ""}, optional
@@ -63,7 +74,7 @@ class ReproducibleArray:
         self,
         array: Array,
         namespace: Any,
-        grain: int = 0,
+        grain: int = ANY,
         fixed_point: FixedPoint | None = None,
         kind: str | None = None,
     ) -> None:
@@ -108,12 +119,12 @@ class ReproducibleArray:
     @property
     def ndim(self) -> int:
         """How many axes there are."""
-        return self._known().ndim  # type: ignore[no-any-return]
+        return self._known().ndim
 
     @property
     def size(self) -> int | None:
         """How many elements there are."""
-        return array_api_compat.size(self.native)  # type: ignore[no-any-return]
+        return array_api_compat.size(self.native)
 
     @property
     def device(self) -> Any:
@@ -130,7 +141,7 @@ class ReproducibleArray:
     @property
     def mT(self) -> "ReproducibleArray":
         """The array (…, n, m) of an array (…, m, n)."""
-        return self.namespace.matrix_transpose(self)  # type: ignore[no-any-return]
+        return self.namespace.matrix_transpose(self)
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> "ReproducibleArray":
         """Return the array on another device of the library."""
@@ -196,7 +207,7 @@ class ReproducibleArray:
     __rshift__, __rrshift__ = _operators("bitwise_right_shift")
 
     def __iadd__(self, other: Any) -> "ReproducibleArray":
-        return self.namespace._add_in_place(self, other)  # type: ignore[no-any-return]
+        return self.namespace._add_in_place(self, other)
 
     __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
     __eq__ = _operators("equal")[0]
@@ -207,26 +218,36 @@ class ReproducibleArray:
     __ge__ = _operators("greater_equal")[0]
 
     def __neg__(self) -> "ReproducibleArray":
-        return self.namespace.negative(self)  # type: ignore[no-any-return]
+        return self.namespace.negative(self)
 
     def __pos__(self) -> "ReproducibleArray":
-        return self.namespace.positive(self)  # type: ignore[no-any-return]
+        return self.namespace.positive(self)
 
     def __abs__(self) -> "ReproducibleArray":
-        return self.namespace.abs(self)  # type: ignore[no-any-return]
+        return self.namespace.abs(self)
 
     def __invert__(self) -> "ReproducibleArray":
-        return self.namespace.bitwise_invert(self)  # type: ignore[no-any-return]
+        return self.namespace.bitwise_invert(self)
 
 
 def native_of(value: Any) -> Any:
     """Return a structure of tuples, lists and dicts with the library's arrays for the wrapped."""
+    return _mapped(lambda x: x.native, value)
+
+
+def unwrapped(value: Any) -> Any:
+    """Return `native_of` with one NaN: what leaves the namespace, see `to_native`."""
+    return _mapped(to_native, value)
+
+
+def _mapped(function: Callable[["ReproducibleArray"], Any], value: Any) -> Any:
     if isinstance(value, ReproducibleArray):
-        return value.native
-    if type(value) in (tuple, list):
-        return type(value)(native_of(item) for item in value)
-    if type(value) is dict:
-        return {name: native_of(item) for name, item in value.items()}
+        return function(value)
+    if isinstance(value, tuple | list):
+        items = [_mapped(function, item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, dict):
+        return {name: _mapped(function, item) for name, item in value.items()}
     return value
 
 
@@ -256,7 +277,4 @@ def to_native(x: Any) -> Array:
             f"x is a {type(x).__module__}.{type(x).__qualname__}, expected an array of "
             "pluggable_mlp.reproducible(xp)"
         )
-    xp = x.namespace.library
-    if xp.isdtype(x.dtype, "real floating"):
-        return keep_nan(xp, x.native, x.native)
-    return x.native
+    return keep_nan(x.namespace.library, x.native, x.native) if x.kind else x.native

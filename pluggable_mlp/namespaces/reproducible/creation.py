@@ -11,9 +11,8 @@ from typing import Any
 import array_api_compat
 
 from pluggable_mlp.arrays import Array, DType, device_of, dtype_name
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
+from pluggable_mlp.namespaces.reproducible.array import ANY, PRODUCTS, ReproducibleArray, native_of
 from pluggable_mlp.namespaces.reproducible.factor import fixed_point
-from pluggable_mlp.namespaces.reproducible.operands import ANY, PRODUCTS
 from pluggable_mlp.namespaces.reproducible.rounding import flush
 
 __all__ = ["FUNCTIONS", "check_dtype", "entered"]
@@ -169,7 +168,7 @@ def full_like(
 def _like(ns: Any, x: Wrapped, name: str, dtype: DType, device: Any, *more: Any) -> Wrapped:
     place = device_of(x.native) if device is None else device
     dtype = x.dtype if dtype is None else dtype
-    return getattr(ns, name)(x.shape, *more, dtype=dtype, device=place)  # type: ignore[no-any-return]
+    return getattr(ns, name)(x.shape, *more, dtype=dtype, device=place)
 
 
 def zeros(

@@ -11,12 +11,9 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.namespaces.reproducible import exponential, logarithm
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS, ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.blocks import in_blocks
 from pluggable_mlp.namespaces.reproducible.operands import (
-    ANY,
-    LATTICE,
-    PRODUCTS,
     check_floating,
     grain_of,
     is_floating,
@@ -39,7 +36,7 @@ Wrapped = ReproducibleArray
 
 
 def _total(ns: Any, x1: Any, x2: Any, total: Array, kind: str) -> Wrapped:
-    """Return a sum, without the denormal numbers that it may hold (`operands.py` says when)."""
+    """Return a sum, without the denormal numbers that it may hold (`array.py` says when)."""
     if not kind:
         return Wrapped(total, ns, kind=kind)
     one, other = _grain(x1, kind), _grain(x2, kind)
@@ -186,7 +183,7 @@ def pow(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
         return Wrapped(a**b, ns)
     if isinstance(x1, Wrapped) and not isinstance(x2, Wrapped):
         if x2 == 0.5:
-            return ns.sqrt(x1)  # type: ignore[no-any-return]
+            return ns.sqrt(x1)
         if float(x2).is_integer() and abs(x2) <= 2**20:
             return _integer_power(ns, x1, int(x2))
     raise TypeError(
@@ -205,7 +202,7 @@ def _integer_power(ns: Any, x: Wrapped, exponent: int) -> Wrapped:
         exponent //= 2
         if exponent:
             x = multiply(ns, x, x)
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def _expm1(xp: Any, x: Array) -> Array:
@@ -244,7 +241,7 @@ def logaddexp(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     larger = ns.maximum(x1, x2)
     difference = ns.abs(subtract(ns, x1, x2))
     total = add(ns, larger, ns.log1p(ns.exp(negative(ns, difference))))
-    return ns.where(ns.isinf(larger), larger, total)  # type: ignore[no-any-return]
+    return ns.where(ns.isinf(larger), larger, total)
 
 
 def _elementary(name: str, function: Callable[[Any, Array], Array] | None = None) -> Any:
@@ -267,7 +264,7 @@ def _rounded_to_integers(name: str) -> Any:
     return apply
 
 
-# The rules that the arithmetic has; of these the standard knows no rsqrt, sigmoid, softplus, erf.
+# Those of `rules.py`; rsqrt, reciprocal, sigmoid, softplus and erf go beyond the standard.
 _ELEMENTARY = [
     "exp",
     "log",
@@ -299,6 +296,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "expm1": _elementary("expm1", _expm1),
     "log2": _elementary("log2", _log2),
     "log10": _elementary("log10", _log10),
-    **{name: _elementary(name) for name in (*_ELEMENTARY, "erf")},
+    **{name: _elementary(name) for name in _ELEMENTARY},
     **{name: _rounded_to_integers(name) for name in ("ceil", "floor", "round", "trunc")},
 }

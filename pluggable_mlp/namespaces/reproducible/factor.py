@@ -1,7 +1,7 @@
 """The operands of products and sums: what is known of an array before it is split.
 
 `FixedPoint` is known beforehand, from the data set; `Operand` looks at its array. How an operand
-with NaN, infinity or extreme magnitudes is made usable is the business of `extremes`.
+with NaN, infinity or extreme magnitudes is made usable is the business of `special_values`.
 """
 
 import math

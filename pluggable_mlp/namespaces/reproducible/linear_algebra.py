@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
-from pluggable_mlp.namespaces.reproducible.operands import PRODUCTS, is_floating, pair
+from pluggable_mlp.namespaces.reproducible.operands import is_floating, pair
 from pluggable_mlp.namespaces.reproducible.splitting import power_of_two_at_least
 
 __all__ = ["FUNCTIONS", "LINALG"]
@@ -96,7 +96,7 @@ def tensordot(
     outer = tuple(x1.shape[axis] for axis in free1), tuple(x2.shape[axis] for axis in free2)
     left = ns.reshape(ns.permute_dims(x1, (*free1, *one)), (math.prod(outer[0]), inner))
     right = ns.reshape(ns.permute_dims(x2, (*two, *free2)), (inner, math.prod(outer[1])))
-    return ns.reshape(matmul(ns, left, right), (*outer[0], *outer[1]))  # type: ignore[no-any-return]
+    return ns.reshape(matmul(ns, left, right), (*outer[0], *outer[1]))
 
 
 def vector_norm(
@@ -117,13 +117,13 @@ def vector_norm(
     """
     magnitudes = ns.abs(x)
     if ord == 1:
-        return ns.sum(magnitudes, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return ns.sum(magnitudes, axis=axis, keepdims=keepdims)
     if ord == 0:
         counted = ns.astype(x != 0.0, x.dtype)
-        return ns.sum(counted, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return ns.sum(counted, axis=axis, keepdims=keepdims)
     if abs(ord) == math.inf:
         extreme = ns.max if ord > 0 else ns.min
-        return extreme(magnitudes, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return extreme(magnitudes, axis=axis, keepdims=keepdims)
     if ord != 2:
         raise ValueError(f"ord is {ord!r}; the reproducible namespace has 0, 1, 2, inf and -inf")
     xp = ns.library
@@ -134,12 +134,12 @@ def vector_norm(
     scaled = ns.divide(magnitudes, Wrapped(unit, ns))  # exact: of a power of two
     total = ns.sum(scaled * scaled, axis=axis, keepdims=True)
     norm = ns.sqrt(total) * Wrapped(unit, ns)
-    return norm if keepdims else ns.sum(norm, axis=axis)  # type: ignore[no-any-return]
+    return norm if keepdims else ns.sum(norm, axis=axis)
 
 
 def outer(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
     """Return the products of every element of x1 (m,) with every one of x2 (n,): (m, n)."""
-    return ns.expand_dims(x1, axis=1) * ns.expand_dims(x2, axis=0)  # type: ignore[no-any-return]
+    return ns.expand_dims(x1, axis=1) * ns.expand_dims(x2, axis=0)
 
 
 def diagonal(ns: Any, x: Wrapped, /, *, offset: int = 0) -> Wrapped:
@@ -149,7 +149,7 @@ def diagonal(ns: Any, x: Wrapped, /, *, offset: int = 0) -> Wrapped:
 
 def trace(ns: Any, x: Wrapped, /, *, offset: int = 0, dtype: Any = None) -> Wrapped:
     """Return the sum of each diagonal of x (…, m, n)."""
-    return ns.sum(diagonal(ns, x, offset=offset), axis=-1, dtype=dtype)  # type: ignore[no-any-return]
+    return ns.sum(diagonal(ns, x, offset=offset), axis=-1, dtype=dtype)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

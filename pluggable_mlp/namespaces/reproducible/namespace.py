@@ -151,7 +151,7 @@ class ReproducibleNamespace:
         if axis == 0 and x.fixed_point is None:
             chosen = take(self.library, x.native, native_of(indices))
             return ReproducibleArray(chosen, self, x.grain)
-        return self.of_library("take")(x, indices, axis=axis)  # type: ignore[no-any-return]
+        return self.of_library("take")(x, indices, axis=axis)
 
     def value_for(self, x: ReproducibleArray, value: Any) -> tuple[Any, int]:
         """Return what may be written into x, and its grain."""

@@ -2,28 +2,15 @@
 
 Here is refused what the standard leaves undefined (floats with integers, float64 scalars of
 NumPy beside float32 arrays), so that no library's own habit decides.
-
-Of an array's smallest finite values one of three things is known, its grain:
-
-    ANY         they are 0 or normal numbers
-    LATTICE     they are multiples of twice the smallest normal number, 2^-125 (float64: 2^-1021)
-    PRODUCTS    they are 0, or at least 2^-102 (2^-969), and so on the lattice, too
-
-Sums and differences of numbers on the lattice are on it, hence never denormal.  Nor is the sum of
-a normal number x and a product p: below 2^-103, x leaves p more than half of itself; from there
-on, both are multiples of 2^-126.
 """
 
 from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, dtype_name
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.array import ANY, PRODUCTS, ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT
 
 __all__ = [
-    "ANY",
-    "LATTICE",
-    "PRODUCTS",
     "as_scalar",
     "check_floating",
     "grain_of",
@@ -31,8 +18,6 @@ __all__ = [
     "operands",
     "pair",
 ]
-
-ANY, LATTICE, PRODUCTS = 0, 1, 2
 
 
 def is_floating(x: ReproducibleArray) -> bool:

@@ -10,14 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pluggable_mlp.arrays import Array, DType
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.operands import (
-    ANY,
-    LATTICE,
-    PRODUCTS,
-    check_floating,
-    is_floating,
-)
+from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS, ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.operands import check_floating, is_floating
 from pluggable_mlp.namespaces.reproducible.rounding import flush, flush_product
 
 __all__ = ["FUNCTIONS"]
@@ -45,7 +39,7 @@ def _of_library(ns: Any, name: str, x: Wrapped, dtype: DType, **settings: Any) -
     """Return the library's reduction of integers or booleans, in its own dtype if none is asked."""
     if dtype is not None:
         settings["dtype"] = dtype
-    return ns.of_library(name)(x, **settings)  # type: ignore[no-any-return]
+    return ns.of_library(name)(x, **settings)
 
 
 def _along_last(
@@ -89,7 +83,7 @@ def _average(name: str) -> Any:
 
 def _mean(ns: Any, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False) -> Wrapped:
     check_floating("mean", x)
-    return _average("mean")(ns, x, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+    return _average("mean")(ns, x, axis=axis, keepdims=keepdims)
 
 
 def var(
@@ -100,14 +94,14 @@ def var(
     deviations = x - _mean(ns, x, axis=axis, keepdims=True)
     total = ns.sum(deviations * deviations, axis=axis, keepdims=keepdims)
     count = math.prod(x.shape[one] for one in _axes(x, axis)) - correction
-    return ns.divide(total, count) if count > 0.0 else total * math.nan  # type: ignore[no-any-return]
+    return ns.divide(total, count) if count > 0.0 else total * math.nan
 
 
 def std(
     ns: Any, x: Wrapped, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Wrapped:
     """Return the root of `var`."""
-    return ns.sqrt(var(ns, x, axis=axis, correction=correction, keepdims=keepdims))  # type: ignore[no-any-return]
+    return ns.sqrt(var(ns, x, axis=axis, correction=correction, keepdims=keepdims))
 
 
 def _halves(xp: Any, array: Array, keep: Callable[[Any, Array], Array]) -> Array:
