@@ -121,7 +121,7 @@ def get_backend(spec: str) -> Backend:
         The backend exists and cannot run here; it says why, and what to do.  Of a library that
         is missing no device is judged: which it can have, only the library knows.
     TypeError
-        The spec is no text, or a plug-in does not offer what a backend must.
+        The spec is not text, or a plug-in does not offer what a backend must.
     """
     if not isinstance(spec, str):
         raise TypeError(
@@ -133,8 +133,8 @@ def get_backend(spec: str) -> Backend:
     maker = _load_built_in(name) if name in _BUILT_IN else _load_plug_in(name)
     backend = maker(device or None)
     if not isinstance(backend, Backend):
-        missing = [member for member in _members() if not hasattr(backend, member)]
-        raise TypeError(f"plug-in {name} ({maker!r}) is no backend: it lacks {', '.join(missing)}")
+        missing = ", ".join(member for member in _members() if not hasattr(backend, member))
+        raise TypeError(f"plug-in {name} ({maker!r}) is not a backend: it lacks {missing}")
     return backend
 
 
@@ -170,7 +170,7 @@ def _load_built_in(name: str) -> Any:
 
 
 def _load_plug_in(name: str) -> Any:
-    """Import the class of a plug-in; ValueError if nobody offers one of this name."""
+    """Import the class of a plug-in; ValueError if no package offers one of this name."""
     known: dict[str, Any] = {**_BUILT_IN, **{entry.name: entry for entry in _plug_ins()}}
     entry = choose(known, name, "backend")
     return _load(name, entry.load, _repair(entry))

@@ -1,6 +1,6 @@
 """What a backend offers to the rest of the project, and no more.
 
-The operations on arrays are no part of it: the Python array API standard lists them, and
+The operations on arrays are not a part of it: the Python array API standard lists them, and
 `Backend.xp` has them.  Here stands only what the standard lacks.  No array library and no
 concrete backend belongs in this file.
 """
@@ -102,7 +102,7 @@ class Backend(Protocol):
         Returns
         -------
         array : the shape of `data`
-            It may share memory with `data`: whoever calls does not write to `data` afterwards.
+            It may share memory with `data`: callers do not write to `data` afterwards.
 
         Raises
         ------
@@ -160,8 +160,8 @@ class Backend(Protocol):
 class PieceRunner(Protocol):
     """What a backend may offer beyond `Backend`: several independent operations at once.
 
-    It is for libraries whose operations leave processors idle.  Whoever meets a backend without it
-    computes one piece after the other.
+    It is for libraries whose operations leave processors idle.  Without it one piece
+    is computed after the other.
     """
 
     def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -172,7 +172,7 @@ class PieceRunner(Protocol):
 class Compiler(Protocol):
     """What a backend may offer beyond `Backend`: many operations as one.
 
-    Whoever meets a backend without it, or one that returns None, runs the function as it is.
+    Without it, or where it returns None, the function runs as it is.
     """
 
     def compile(

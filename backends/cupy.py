@@ -27,8 +27,8 @@ class CupyBackend(ArrayLibrary):
     CuPy computes on the *current* device of the calling thread, wherever the operands are: on
     another one, elementwise operations fail or warn, and matrix products fail inside CUDA
     (cupy issue 1389).  Therefore making a backend, and each `asarray`, makes its device the
-    current one of the calling thread and leaves it so.  Whoever works with two CuPy devices in
-    one thread finishes on one before uploading to the other.
+    current one of the calling thread and leaves it so.  Callers that work with two CuPy
+    devices in one thread finish on one before they upload to the other.
     """
 
     name = "cupy"

@@ -34,7 +34,7 @@ class JaxBackend(ArrayLibrary):
 
     - `jax_enable_x64` is switched on.  JAX would otherwise make float32 of every float64 array
       and int32 of every int64 one.
-    - `jax_default_matmul_precision` is set to "highest", if nobody has set it.  JAX would
+    - `jax_default_matmul_precision` is set to "highest", if it is not set.  JAX would
       otherwise round the entries of float32 products to TF32 on NVIDIA GPUs since Ampere, and
       to bfloat16 on TPUs.  On the processor it changes nothing.
 

@@ -2,7 +2,7 @@
 
 NumPy releases the interpreter's lock within an operation, so pieces do run at once.  The BLAS
 below it has threads of its own, which would compete with these: while pieces run, it has one.
-What the pieces are, and that they are independent, is the business of whoever asks.
+What the pieces are, and that they are independent, is the caller's business.
 """
 
 import os
@@ -82,7 +82,7 @@ class _Threads:
     def _at_once(
         self, function: Callable[[Item], Result], items: Sequence[Item], count: int
     ) -> list[Result]:
-        places = deque(range(len(items)))  # whoever is free takes the next
+        places = deque(range(len(items)))  # a free thread takes the next
         results: list[Any] = [None] * len(items)
         errors: list[BaseException] = []
 
@@ -90,7 +90,7 @@ class _Threads:
             try:
                 while (place := _next_of(places)) is not None:
                     results[place] = function(items[place])
-            except BaseException as error:  # for whoever asked, in whose thread it is raised
+            except BaseException as error:  # raised in the caller's thread
                 errors.append(error)
                 if not isinstance(error, Exception):  # such as Ctrl-C: begin no other piece
                     places.clear()

@@ -100,10 +100,10 @@ def host_array(data: Any, dtype: str | None = None) -> Any:
     Raises
     ------
     ValueError
-        `dtype` is none of `DTYPES`, the nested lists are not all of one length, or a number does
+        `dtype` is not one of `DTYPES`, the nested lists are not all of one length, or a number does
         not fit the dtype.
     TypeError
-        `data` is or holds something else, or its dtype is none of the standard's.
+        `data` is or holds something else, or its dtype is not one of the standard's.
     """
     _check_dtype(dtype)
     if not isinstance(data, _HOST):

@@ -45,7 +45,7 @@ def common_namespace(**arrays: Array) -> Namespace:
     Raises
     ------
     TypeError
-        If an argument is no array, or if two of them are of different array libraries.
+        If an argument is not an array, or if two of them are of different array libraries.
     ValueError
         If two of them are on different devices.  Arrays without values have none yet.
     """

@@ -75,7 +75,7 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
     Raises
     ------
     ValueError
-        If the file cannot be read, is no certificate, or contradicts itself.
+        If the file cannot be read, is not a certificate, or contradicts itself.
     """
     text = read_file(path, "the certificate.json that train --output writes")
     try:
@@ -88,7 +88,7 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
         _refuse_contradictions(content, settings.epochs)
         return content, settings
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} is no certificate of a run: {error!r}") from None
+        raise ValueError(f"{path} is not a certificate of a run: {error!r}") from None
 
 
 def check_data(certificate: dict[str, Any], run: Run) -> None:

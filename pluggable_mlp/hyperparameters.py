@@ -27,7 +27,7 @@ def as_number(name: str, value: Any, **bounds: float) -> float:
     name : str
         The argument, for the error.
     value
-        What came for it; True and False are no numbers.
+        What came for it; True and False are not numbers.
     **bounds : float
         Any of at_least, above, below and at_most.
 
@@ -50,7 +50,7 @@ def as_number(name: str, value: Any, **bounds: float) -> float:
 
 
 def as_count(name: str, value: Any, *, at_least: int) -> int:
-    """Return an integer of at least so many as Python's int; True and False are none.
+    """Return an integer of at least so many as Python's int; True and False are refused.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def as_flag(name: str, value: Any) -> bool:
 
 
 def as_seed(value: Any) -> int:
-    """Return an integer from 0 to 2**64 - 1 as Python's int; True and False are none.
+    """Return an integer from 0 to 2**64 - 1 as Python's int; True and False are refused.
 
     Raises
     ------

@@ -2,8 +2,8 @@
 
 Results go to standard output, progress and errors to standard error.  Exit codes: 0 done, 1 a
 comparison or a verification failed, 2 a wrong argument or input, or training that diverged, 3 the
-backend is not available, out of memory, or failed, 130 interrupted, 143 terminated, 141 nobody
-reads the output any more (all three after saving).  This file imports next to nothing, so that
+backend is not available, out of memory, or failed, 130 interrupted, 143 terminated, 141 the
+output pipe was closed (all three after saving).  This file imports next to nothing, so that
 Ctrl-C is answered from the first moment on.
 """
 

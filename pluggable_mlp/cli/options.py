@@ -115,7 +115,7 @@ def widths(text: str) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        If a part is no positive integer.
+        If a part is not a positive integer.
     """
     try:
         values = tuple(int(part) for part in text.split(",")) if text.strip() else ()

@@ -1,4 +1,4 @@
-"""Standard output and error where they are closed, full, or nobody reads them any more.
+"""Standard output and error where they are closed, full, or a pipe without a reader.
 
 What a command found out goes to standard output, and a fault there is told.  What is said on
 standard error is said beside the work: a fault there changes nothing.

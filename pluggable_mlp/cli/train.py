@@ -131,7 +131,7 @@ def _follow(run: "Run", folder: "RunFolder | None", request: StopRequest, quiet:
 def _going_on(told: set[str]) -> Iterator[None]:
     """Let training go on where something cannot be written: say so, unless it is told already.
 
-    It ends where the reader of a pipe went away: nobody waits for the rest.
+    It ends where the reader of a pipe went away: the rest is not read.
     """
     try:
         yield

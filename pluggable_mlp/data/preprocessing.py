@@ -55,7 +55,7 @@ SURELY_CLASSES, FEWEST_OF_A_CLASS = 20, 5
 """More different labels than these, with fewer examples of each on average, are measurements."""
 
 MANY_OF_A_CLASS = 20
-"""Where classes have so many examples on average, one of a single example may be no class."""
+"""Where classes have so many examples on average, one of a single example may be a fault."""
 
 REGRESSION = (
     "to predict measurements, load them in Python with load_dataset(…, task='regression') and "
@@ -298,7 +298,7 @@ def as_labels(name: str, part: str, values: Array) -> Array:
     Raises
     ------
     DataError
-        If they are none of these.
+        If they are anything else.
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]

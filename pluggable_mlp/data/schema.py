@@ -38,7 +38,7 @@ class Schema:
     Raises
     ------
     ValueError
-        If a value is none of these: the message names it.
+        If a value is anything else: the message names it.
     """
 
     features: int

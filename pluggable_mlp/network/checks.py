@@ -30,7 +30,7 @@ __all__ = [
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """Return the layers' widths as a tuple of at least two positive integers, or raise."""
-    try:  # NumPy's integers are some; True is none
+    try:  # NumPy's integers count, True does not
         checked = tuple(-1 if isinstance(n, bool) else operator.index(n) for n in sizes)
     except TypeError:
         checked = ()
@@ -50,7 +50,8 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
     ValueError
         If a layer is missing or left over, or a name, shape or dtype is wrong.
     TypeError
-        If it is no list of dicts, a parameter is no array, or two are of different libraries.
+        If it is not a list of dicts, a parameter is not an array, or two are of different
+        libraries.
     """
     expected = [layer.shapes() for layer in mlp.layers if layer.shapes()]
     remedy = "make them with mlp.initialize(seed=0, backend=...)"
@@ -196,7 +197,7 @@ def check_step(step: Any) -> None:
 def check_weights(
     x: Array, weights: Array, dtype: DType | None = None, networks: tuple[int, ...] = ()
 ) -> None:
-    """Raise where weights (…, batch) do not fit x (…, batch, in), or are no weights.
+    """Raise where weights (…, batch) do not fit x (…, batch, in), or are not weights.
 
     The other arguments are those of `check_labels`.
 

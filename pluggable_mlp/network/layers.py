@@ -45,7 +45,7 @@ class Layer(Protocol):
     """What the network asks of a layer."""
 
     statistics: ClassVar[tuple[str, ...]]
-    """The names of the parameters that are no gradient's business: forward passes of training
+    """The names of the parameters that have no gradient: forward passes of training
     measure them, no optimizer changes them."""
 
     def shapes(self) -> Shapes:
@@ -97,7 +97,7 @@ class Dense:
 
             dW = xᵀ dy    db = sum of dy    dx = dy Wᵀ
 
-        The first layer of a network asks for no dx: nobody reads it, and it costs a third of
+        The first layer of a network asks for no dx: it is not used, and costs a third of
         the layer's work.
         """
         del step

@@ -1,7 +1,7 @@
 """The multilayer perceptron: dense layers with activations between them, and their gradients.
 
 Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs); weights (…, batch);
-parameters are a list with one dict of arrays a layer that has any, [{"W": (…, in, out),
+parameters are a list with one dict of arrays per layer that has any, [{"W": (…, in, out),
 "b": (…, out)}, …]; gradients have the same structure.  Leading axes are independent networks.
 The public methods check what comes in; `forward` and `step_gradients`, which the training loop
 calls, trust it.
@@ -136,7 +136,7 @@ class MLP:
         Raises
         ------
         ValueError
-            If the seed or the dtype is none of these.
+            If the seed or the dtype is another.
         """
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
@@ -234,7 +234,7 @@ class MLP:
         Returns
         -------
         loss : array (…)
-            One number a network.
+            One number per network.
         gradients : list of dict of arrays
             Running statistics have none.
 

@@ -1,7 +1,7 @@
 """Metrics: how good predictions are, computed on the device, read by the caller.
 
 Shapes: z, the network's outputs, are (…, batch, outputs), predictions have that shape; labels are
-(…, batch) integers or rows (…, batch, outputs); a metric is (…), one number a network, but
+(…, batch) integers or rows (…, batch, outputs); a metric is (…), one number per network, but
 `confusion_matrix` is (…, classes, classes).  What a run reports is chosen in the loop.
 """
 

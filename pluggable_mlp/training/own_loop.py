@@ -89,7 +89,7 @@ def training_step(
     Returns
     -------
     loss : array (…)
-        The mean over the batch before the step, on the device: one number a network.
+        The mean over the batch before the step, on the device: one number per network.
     state : TrainState
 
     Raises

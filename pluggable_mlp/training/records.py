@@ -1,6 +1,6 @@
 """The losses of an epoch, which stay on the device until they are read, all at once.
 
-Shapes: a batch's loss is (…), one number a network.  What is done with the mean is the loop's
+Shapes: a batch's loss is (…), one number per network.  What is done with the mean is the loop's
 business.
 """
 
@@ -87,5 +87,5 @@ def _weighted_mean(losses: Sequence[Any], weights: Sequence[float]) -> Loss:
     try:
         products = [loss * weight for loss, weight in zip(losses, weights, strict=True)]
         return math.fsum(products) / math.fsum(weights)
-    except (OverflowError, ValueError):  # what fsum raises for a sum that is no finite number
+    except (OverflowError, ValueError):  # what fsum raises for a sum that is not finite
         return math.nan

@@ -216,7 +216,7 @@ def test_what_is_no_certificate_is_refused(command, tmp_path, text):
     path.write_text(text)
     outcome = command("verify", path)
     assert outcome.code == 2
-    assert "is no certificate" in outcome.err
+    assert "is not a certificate" in outcome.err
     assert "Traceback" not in outcome.err
 
 
@@ -236,9 +236,9 @@ def test_a_missing_certificate(command, tmp_path):
         (lambda content: content["epochs"][0].update(train_loss="0x1p99999"), "too large"),
         (lambda content: content.update(final_parameters_sha256="0" * 64), "of the last epoch"),
         (lambda content: content.update(format=2), "its format is 2, expected 1"),
-        (lambda content: content.update(data_sha256=5), "is no certificate"),
-        (lambda content: content.pop("made_on"), "is no certificate"),
-        (lambda content: content["epochs"][0].update(parameters_sha256=5), "is no certificate"),
+        (lambda content: content.update(data_sha256=5), "is not a certificate"),
+        (lambda content: content.pop("made_on"), "is not a certificate"),
+        (lambda content: content["epochs"][0].update(parameters_sha256=5), "is not a certificate"),
     ],
 )
 def test_a_certificate_that_contradicts_itself_is_refused(command, certificate, edit, fault):

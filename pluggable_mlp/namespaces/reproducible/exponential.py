@@ -52,7 +52,7 @@ def exp(xp: Any, x: Array) -> Array:
         k, high, middle, low = exp_parts(xp, clipped)
         middle += low
         high += middle
-        # 2^1024 is no number, but the last k only comes with a `high` that may be doubled first.
+        # 2^1024 is not finite, but the last k only comes with a `high` that may be doubled first.
         scale = xp.minimum(k, 1023)
         high *= xp.astype(k - scale + 1, xp.float64)
         y = high * power_of_two(xp, scale)

@@ -53,13 +53,13 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def activations_of_layers(activation: Any, layers: int) -> tuple[Activation, ...]:
-    """Return one activation a hidden layer.
+    """Return one activation per hidden layer.
 
     Parameters
     ----------
     activation
         A name, an activation, or a pair of functions (f, f'), for all layers; or a list of
-        these, one a layer.
+        these, one per layer.
     layers : int
         How many hidden layers there are.
 
@@ -68,7 +68,7 @@ def activations_of_layers(activation: Any, layers: int) -> tuple[Activation, ...
     ValueError
         If a name is unknown, or the list has another length than there are hidden layers.
     TypeError
-        If it is none of these.
+        If it is anything else.
     """
     if isinstance(activation, str) or callable(activation) or _is_pair(activation):
         return (_activation(activation),) * layers

@@ -16,7 +16,7 @@ _ROW_SUM_TOLERANCE = 1e-3
 def check_targets(
     xp: Namespace, kind: TargetKind, targets: Array, batch: int, outputs: int, dtype: DType
 ) -> Array:
-    """Return targets as a loss of this kind takes them, or raise where they are none.
+    """Return targets as a loss of this kind takes them, or raise where they do not fit.
 
     Reads a few numbers from the device.
 
@@ -88,7 +88,7 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
         # Integers of as many networks as there are examples, as many as classes, may be indices.
         if not whole or targets.shape[-1:] != (batch,):
             raise ValueError(
-                "labels hold a row that is no distribution over the classes, expected one-hot "
+                "labels hold a row that is not a distribution over the classes, expected one-hot "
                 "rows or probabilities: at least 0, each row summing to 1"
             )
     if not whole:

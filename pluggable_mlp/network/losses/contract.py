@@ -1,7 +1,7 @@
 """What a loss is, and the averages that every loss takes; the losses are in the files beside.
 
 Shapes: z, the network's outputs, and dz are (…, batch, outputs); sample_weight is (…, batch); the
-loss is (…), one number a network.
+loss is (…), one number per network.
 """
 
 from typing import ClassVar, Literal, Protocol
@@ -46,7 +46,7 @@ def weighted_average(
         The namespace of the arrays.
     losses : array (…, batch)
     sample_weight : array (…, batch) or None
-        At least 0.  Where all of a batch are 0, or so small that their sum is no normal number,
+        At least 0.  Where all of a batch are 0, or so small that their sum is not a normal number,
         its average is 0 (or next to it), and so are the shares.
 
     Returns

@@ -1,4 +1,4 @@
-"""Optimizers: how gradients change parameters; one file a kind, one line of the table a name.
+"""Optimizers: how gradients change parameters; one file per kind, one line of the table per name.
 
 `make_optimizer` puts one together by name with what may stand around it: weight decay, L1,
 clipping, an average of the parameters.

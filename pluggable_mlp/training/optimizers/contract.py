@@ -43,7 +43,7 @@ class State(NamedTuple):
 class Optimizer(Protocol):
     """What the training loop asks of an optimizer.
 
-    Parameters, gradients and trees are lists with one dict of arrays a layer; the arrays are of
+    Parameters, gradients and trees are lists with one dict of arrays per layer; the arrays are of
     any shape with the leading axes for independent networks.
     """
 

@@ -71,7 +71,7 @@ def make_schedule(
     total_steps : int, optional
         All updates of the training, the warm-up's among them: cosine and one_cycle need it.
     warmup : int, default 0
-        Steps of the warm-up; 0 is none.
+        Steps of the warm-up; 0 for no warm-up.
     **parameters
         Of the chosen schedule.
 

@@ -36,9 +36,9 @@ def test_what_is_no_loss(loss):
 @pytest.mark.parametrize(
     ("loss", "labels", "message"),
     [
-        ("softmax_cross_entropy", [[0.5, 0.4]] * 3, "hold a row that is no distribution"),
-        ("softmax_cross_entropy", [[1.5, -0.5]] * 3, "hold a row that is no distribution"),
-        ("softmax_cross_entropy", [[np.nan, 1.0]] * 3, "hold a row that is no distribution"),
+        ("softmax_cross_entropy", [[0.5, 0.4]] * 3, "hold a row that is not a distribution"),
+        ("softmax_cross_entropy", [[1.5, -0.5]] * 3, "hold a row that is not a distribution"),
+        ("softmax_cross_entropy", [[np.nan, 1.0]] * 3, "hold a row that is not a distribution"),
         ("sigmoid_cross_entropy", [[0, 2]] * 3, "run from 0 to 2, expected 0 for no, 1 for yes"),
         ("sigmoid_cross_entropy", [[0.0, -1.0]] * 3, "run from -1 to 0, expected 0 for no"),
         ("sigmoid_cross_entropy", [0, 1, 1], r"of shape \(3,\), expected .*\(3, 2\)$"),
