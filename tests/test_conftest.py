@@ -27,11 +27,15 @@ sys.exit(pytest.main(["-p", "no:cacheprovider", *here]))
 
 
 def run(require: str | None, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | more
+    """Run the tests with what `more` adds, and with no other requirement than `require`."""
+    environment = os.environ | more
+    environment.pop(VARIABLE, None)
+    if require is not None:
+        environment[VARIABLE] = require
     return subprocess.run(
         [sys.executable, "-c", WITHOUT_JAX],
         cwd=ROOT,
-        env=environment if require is None else environment | {VARIABLE: require},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=120,
