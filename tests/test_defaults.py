@@ -91,7 +91,7 @@ def test_what_a_name_alone_makes_has_its_defaults():
 
 
 def test_the_table_of_callables_is_not_empty():
-    assert {"train", "MLP", "Muon", "Plateau", "BatchNorm", "Huber"} <= set(WITH_DEFAULTS)
+    assert {"train", "MLP", "Muon", "Plateau", "BatchNorm", "HuberLoss"} <= set(WITH_DEFAULTS)
 
 
 def test_an_optional_parameter_without_its_word_is_noticed():

@@ -9,7 +9,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.hyperparameters import as_count, as_number, keep_count, keep_number
 from pluggable_mlp.network.activations import ELU, LeakyReLU
-from pluggable_mlp.network.losses import Huber, Quantile, SoftmaxCrossEntropy
+from pluggable_mlp.network.losses import HuberLoss, PinballLoss, SoftmaxCrossEntropy
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.training.optimizers import LBFGS, make_optimizer
 from pluggable_mlp.training.schedules import Cosine, Plateau, WarmUp
@@ -96,8 +96,8 @@ def everywhere(number):
         "dropout": MLP([3, 4, 2], dropout=number(0.25), norm=BatchNorm(number(0.5), number(0.25))),
         "slopes": MLP([3, 4, 4, 2], activation=[LeakyReLU(number(0.25)), ELU(number(0.5))]),
         "smoothing": MLP([3, 2], loss=SoftmaxCrossEntropy(number(0.125))),
-        "huber": MLP([3, 2], loss=Huber(number(0.5))),
-        "quantile": MLP([3, 2], loss=Quantile(number(0.25))),
+        "huber": MLP([3, 2], loss=HuberLoss(number(0.5))),
+        "quantile": MLP([3, 2], loss=PinballLoss(number(0.25))),
     }
     cases = {name: (MLP([3, 4, 2]), optimizer, 4) for name, optimizer in optimizers.items()}
     cases |= {name: (mlp, SGD(0.25), 4) for name, mlp in networks.items()}

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD
-from pluggable_mlp.network.losses import one_hot, softmax, softmax_cross_entropy
+from pluggable_mlp.network.losses import softmax, softmax_cross_entropy
+from pluggable_mlp.network.targets import one_hot
 from pluggable_mlp.special import sigmoid
 from tests.network import reference
 

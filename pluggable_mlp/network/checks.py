@@ -13,7 +13,7 @@ from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace, dtyp
 from pluggable_mlp.hyperparameters import as_count, as_seed
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.layers import TrainingStep
-from pluggable_mlp.network.losses.checks import check_targets
+from pluggable_mlp.network.targets import check_targets
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP, Parameters

@@ -51,8 +51,9 @@ class MLP:
         leaky_relu, elu, gelu, gelu_tanh, silu, softplus), `LeakyReLU(0.2)`, or your own
         (f, derivative), both functions of (xp, x).
     loss : str or Loss, default "softmax_cross_entropy"
-        What training makes small: softmax_cross_entropy, sigmoid_cross_entropy, squared,
-        absolute, huber, quantile, poisson, or one with its parameters, `Huber(delta=2.0)`.
+        What training makes small: softmax_cross_entropy, sigmoid_cross_entropy, squared_error,
+        absolute_error, huber, quantile, poisson, or one with its parameters,
+        `HuberLoss(delta=2.0)`.
     initializer : str, default "glorot_uniform"
         glorot_uniform, glorot_normal, he_uniform, he_normal or standard_normal.
     dropout : float, default 0.0
@@ -92,7 +93,7 @@ class MLP:
         if isinstance(objective, str):
             objective = choose(LOSSES, objective, "loss")
         if isinstance(objective, type) or not hasattr(objective, "predict"):
-            raise TypeError(f"loss is {objective!r}, expected a name or a loss such as Huber()")
+            raise TypeError(f"loss is {objective!r}, expected a name or a loss such as HuberLoss()")
         object.__setattr__(self, "objective", objective)
         choose(INITIALIZERS, self.initializer, "initializer")
         object.__setattr__(self, "layers", tuple(self._layers()))

@@ -7,7 +7,7 @@ Shapes: z, the network's outputs, are (…, batch, outputs), predictions have th
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
-from pluggable_mlp.network.losses import rows
+from pluggable_mlp.network.targets import rows
 
 __all__ = [
     "accuracy",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace
-from pluggable_mlp.network.losses import TargetKind
+from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.shortcuts import take
 
 __all__ = ["class_weights_of_examples"]

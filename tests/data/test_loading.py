@@ -85,7 +85,7 @@ def test_numbers_are_learned_from_a_table(tmp_path):
     np.savetxt(path, np.stack([x, x**2, 3 * x - 1], axis=1), delimiter=",")
     data = load_dataset(path, task="regression")
     assert (data.features, data.outputs, data.class_labels) == (2, 1, None)
-    mlp = MLP([2, 8, 1], activation="tanh", loss="squared")
+    mlp = MLP([2, 8, 1], activation="tanh", loss="squared_error")
     backend = get_backend("numpy")
     result = train(mlp, *data.train, backend=backend, optimizer=SGD(0.1), epochs=30, batch_size=10)
     assert result.history[-1] < result.history[0] / 20

@@ -19,7 +19,7 @@ WEIGHTS = BACKEND.asarray(np.asarray([1.0, 2.0, 0.0, 0.5, 1.0]))
 TARGETS = {
     "softmax_cross_entropy": (LABELS, BACKEND.asarray(np.eye(2)[[0, 1, 0, 1, 1]])),
     "sigmoid_cross_entropy": (BACKEND.asarray(RNG.integers(0, 2, (5, 2)).astype(float)),),
-    "squared": (BACKEND.asarray(RNG.normal(size=(5, 2))),),
+    "squared_error": (BACKEND.asarray(RNG.normal(size=(5, 2))),),
     "poisson": (BACKEND.asarray(RNG.poisson(2.0, size=(5, 2)).astype(float)),),
 }
 

@@ -112,7 +112,7 @@ def test_the_edge_of_float64_to_float32(backend, of_device):
     edge = 2.0**-126
     host = np.asarray([[edge, edge * (1 - 2.0**-30), edge * (1 + 2.0**-30), 1e-40, -edge, -1e-40]])
     inputs = backend.asarray(host) if of_device else host
-    mlp = MLP([6, 6], loss="squared")
+    mlp = MLP([6, 6], loss="squared_error")
     examples = make_examples(
         mlp, inputs, inputs, backend=backend, dtype="float32", arithmetic="reproducible"
     )
@@ -154,7 +154,7 @@ def test_of_denormal_logits_the_first_is_the_largest(backend):
 
 def test_measurements_have_the_same_bits(backend):
     inputs, _, numbers = data()
-    mlp = MLP(SIZES, loss="squared")
+    mlp = MLP(SIZES, loss="squared_error")
     settings = {"dtype": "float32", "arithmetic": "reproducible", "sample_weight": AGES}
 
     def measured(place):

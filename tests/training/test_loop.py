@@ -273,7 +273,7 @@ def test_evaluate(backend):
     assert result["accuracy"] == right / 10
 
 
-def diverging(loss="squared", **changes):
+def diverging(loss="squared_error", **changes):
     """Squared losses whose gradient is too steep: the weight grows 511-fold at every step."""
     mlp = MLP([1, 1], loss=loss)
     x = np.asarray([[16.0], [-16.0]])
@@ -306,7 +306,7 @@ def test_parameters_that_the_last_step_spoilt_are_no_result():
 
 
 def test_divergence_in_the_first_epoch_leaves_the_start():
-    start = MLP([1, 1], loss="squared").initialize(seed=3, backend=get_backend("numpy"))
+    start = MLP([1, 1], loss="squared_error").initialize(seed=3, backend=get_backend("numpy"))
     with pytest.raises(DivergenceError, match="epoch 1: its loss is nan") as error:
         diverging(loss=Told(math.nan), parameters=start)
     assert error.value.reached == Training(start, [])

@@ -19,7 +19,7 @@ CASES = {
     "muon, batch normalization": (
         {"norm": "batch"}, ("muon", {"average": 0.9}), LABELS, {"class_weight": "balanced"}
     ),
-    "lion, one output": ({"loss": "squared"}, ("lion", {}), X[:, :1], {"shuffle": False}),
+    "lion, one output": ({"loss": "squared_error"}, ("lion", {}), X[:, :1], {"shuffle": False}),
     "rmsprop, yes or no": (
         {"loss": "sigmoid_cross_entropy", "norm": "layer", "activation": "gelu"},
         ("rmsprop", {"weight_decay": 0.1}),

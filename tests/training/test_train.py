@@ -233,7 +233,7 @@ def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
         ({"labels": [[0, 1, 0, 1]] * 4}, ValueError, r"shape \(4, 4\), expected \(4,\) or \(4, 2"),
         ({"sample_weight": [[1.0] * 4] * 2}, ValueError, r"shape \(2, 4\), expected \(4,\)"),
         (
-            {"mlp": MLP([3, 1], loss="squared"), "labels": [[0.5] * 4] * 4},
+            {"mlp": MLP([3, 1], loss="squared_error"), "labels": [[0.5] * 4] * 4},
             ValueError,
             r"labels have shape \(4, 4\), expected \(4,\) or \(4, 1\)",
         ),

@@ -68,7 +68,7 @@ def test_class_weights_are_factors_of_sample_weights(backend):
     )
     assert ours.tolist() == (own * np.where(CLASSES == 0, 2.0, 4.0)).tolist()
     assert (
-        weights_of(backend, "squared", np.zeros((8, 1)), 1, sample_weight=own).tolist()
+        weights_of(backend, "squared_error", np.zeros((8, 1)), 1, sample_weight=own).tolist()
         == own.tolist()
     )
 
@@ -76,7 +76,7 @@ def test_class_weights_are_factors_of_sample_weights(backend):
 @pytest.mark.parametrize(
     ("loss", "labels", "settings", "message"),
     [
-        ("squared", CLASSES * 1.0, {"class_weight": "balanced"}, "it knows no classes"),
+        ("squared_error", CLASSES * 1.0, {"class_weight": "balanced"}, "it knows no classes"),
         ("softmax_cross_entropy", CLASSES, {"class_weight": "balance"}, "is 'balance', expected"),
         ("softmax_cross_entropy", CLASSES, {"class_weight": {3: 1.0}}, "has 3, expected classes"),
         ("softmax_cross_entropy", CLASSES, {"class_weight": [1, 2]}, "expected 3 finite numbers"),
@@ -89,7 +89,7 @@ def test_class_weights_are_factors_of_sample_weights(backend):
     ],
 )
 def test_weights_that_do_not_fit(loss, labels, settings, message):
-    outputs = 1 if loss == "squared" else 3
+    outputs = 1 if loss == "squared_error" else 3
     with pytest.raises(ValueError, match=message):
         weights_of(get_backend("numpy"), loss, labels, outputs, **settings)
 

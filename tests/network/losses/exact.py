@@ -3,7 +3,7 @@
 import mpmath
 import numpy as np
 
-from tests.network.losses.pieces import OUTPUTS
+from tests.network.losses.cases import OUTPUTS
 
 
 def elements(of_one):
@@ -39,8 +39,8 @@ EXACT = {
     "softmax_cross_entropy": cross_entropy(0),
     "softmax_cross_entropy 0.1": cross_entropy(mpmath.mpf("0.1")),
     "sigmoid_cross_entropy": elements(logistic),
-    "squared": elements(lambda z, t: (z - t) ** 2),
-    "absolute": elements(lambda z, t: abs(z - t)),
+    "squared_error": elements(lambda z, t: (z - t) ** 2),
+    "absolute_error": elements(lambda z, t: abs(z - t)),
     "huber": elements(huber(1)),
     "huber 0.25": elements(huber(0.25)),
     "quantile": elements(pinball(mpmath.mpf("0.5"))),

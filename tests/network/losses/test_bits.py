@@ -6,7 +6,7 @@ import pytest
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
 from tests.network.bounded import InArithmetic
-from tests.network.losses.pieces import PIECES, compute
+from tests.network.losses.cases import CASES, compute
 
 REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
 
@@ -14,7 +14,7 @@ REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
 @pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_same_bits(backend, name, dtype, weighted, arithmetic):
     """Under the reproducible arithmetic: NumPy's bytes, also where logits are far apart or tiny."""
     rng = np.random.default_rng(0)
@@ -25,15 +25,15 @@ def test_same_bits(backend, name, dtype, weighted, arithmetic):
         "labels": rng.integers(0, 2, size=z.shape).astype(dtype),
         "numbers": rng.normal(size=z.shape).astype(dtype),
         "counts": rng.poisson(2.0, size=z.shape).astype(dtype),
-    }[PIECES[name].targets]
+    }[CASES[name].targets]
     weights = rng.uniform(size=33).astype(dtype) if weighted else None
 
-    assert_same_bits(compute(PIECES[name], z, targets, weights), arithmetic, backend)
+    assert_same_bits(compute(CASES[name], z, targets, weights), arithmetic, backend)
 
 
 @pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", [n for n in PIECES if PIECES[n].targets in ("numbers", "counts")])
+@pytest.mark.parametrize("name", [n for n in CASES if CASES[n].targets in ("numbers", "counts")])
 def test_same_bits_where_differences_are_denormal(backend, name, dtype, arithmetic):
     """Outputs and targets just above the smallest normal number: some libraries flush z - t."""
     rng = np.random.default_rng(0)
@@ -42,7 +42,7 @@ def test_same_bits_where_differences_are_denormal(backend, name, dtype, arithmet
         (smallest * (1 + rng.integers(0, 64, size=(9, 4)) / 64)).astype(dtype) for _ in range(2)
     )
 
-    assert_same_bits(compute(PIECES[name], z, targets), arithmetic, backend)
+    assert_same_bits(compute(CASES[name], z, targets), arithmetic, backend)
 
 
 def assert_same_bits(on, arithmetic, backend):
@@ -56,23 +56,23 @@ def assert_same_bits(on, arithmetic, backend):
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("size", [1e4, 1e30])
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_any_finite_logits_are_stable(backend, name, size, arithmetic):
     """Finite loss and gradient, no warning (all are errors); 0 at a perfect prediction."""
     # A loss of 1e60 is no float32.
-    dtype = "float64" if name == "squared" else "float32"
+    dtype = "float64" if name == "squared_error" else "float32"
     z = np.asarray([[size, -size], [-size, size], [size, size]]).astype(dtype)
-    kind = PIECES[name].targets
+    kind = CASES[name].targets
     rows = np.asarray([[1, 0], [1, 0], [0, 1]])
     targets = rows[:, 1] if kind == "classes" else rows.astype(dtype)
     place = InArithmetic(arithmetic, backend)
-    found = compute(PIECES[name], z, targets)(place)
-    predictions = PIECES[name].predict(place.xp, place.asarray(z))
+    found = compute(CASES[name], z, targets)(place)
+    predictions = CASES[name].predict(place.xp, place.asarray(z))
     for array in (*found.values(), predictions):
         assert np.isfinite(place.to_numpy(array)).all()
     if name in ("softmax_cross_entropy", "sigmoid_cross_entropy"):
         right, wrong = (
-            compute(PIECES[name], z[k : k + 1], targets[k : k + 1])(place) for k in (0, 1)
+            compute(CASES[name], z[k : k + 1], targets[k : k + 1])(place) for k in (0, 1)
         )
         assert float(right["loss"]) == 0.0
         assert abs(place.to_numpy(right["dz"])).max() <= 1e-37  # native's sigmoid ends at exp(-87)

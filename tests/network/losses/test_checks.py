@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP
-from pluggable_mlp.network.losses import Huber, Quantile, SoftmaxCrossEntropy
+from pluggable_mlp.network.losses import HuberLoss, PinballLoss, SoftmaxCrossEntropy
 
 
 @pytest.mark.parametrize(
@@ -15,11 +15,11 @@ from pluggable_mlp.network.losses import Huber, Quantile, SoftmaxCrossEntropy
             "label_smoothing is 1.0, expected a finite number of at",
         ),
         (lambda: SoftmaxCrossEntropy(-0.1), "label_smoothing is -0.1"),
-        (lambda: Huber(0.0), "delta is 0.0, expected a finite number above 0"),
-        (lambda: Huber(float("nan")), "delta is nan"),
-        (lambda: Quantile(1.0), "quantile is 1.0, expected a finite number above 0 and below 1"),
-        (lambda: Quantile(0.0), "quantile is 0.0"),
-        (lambda: Huber("1"), "delta is '1', expected a finite number above 0"),
+        (lambda: HuberLoss(0.0), "delta is 0.0, expected a finite number above 0"),
+        (lambda: HuberLoss(float("nan")), "delta is nan"),
+        (lambda: PinballLoss(1.0), "quantile is 1.0, expected a finite number above 0 and below 1"),
+        (lambda: PinballLoss(0.0), "quantile is 0.0"),
+        (lambda: HuberLoss("1"), "delta is '1', expected a finite number above 0"),
     ],
 )
 def test_parameters_out_of_range(make, message):
@@ -27,10 +27,20 @@ def test_parameters_out_of_range(make, message):
         make()
 
 
-@pytest.mark.parametrize("loss", [Huber, 3, None])
+@pytest.mark.parametrize("loss", [HuberLoss, 3, None])
 def test_what_is_no_loss(loss):
-    with pytest.raises(TypeError, match=r"loss is .*, expected a name or a loss such as Huber\(\)"):
+    with pytest.raises(
+        TypeError, match=r"loss is .*, expected a name or a loss such as HuberLoss\(\)"
+    ):
         MLP([2, 2], loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("squared", "squared_error"), ("absolute", "absolute_error")]
+)
+def test_unknown_name_raises_with_the_nearest(name, nearest):
+    with pytest.raises(ValueError, match=f"loss is '{name}', .*; did you mean '{nearest}'"):
+        MLP([2, 2], loss=name)
 
 
 @pytest.mark.parametrize(
@@ -42,8 +52,8 @@ def test_what_is_no_loss(loss):
         ("sigmoid_cross_entropy", [[0, 2]] * 3, "run from 0 to 2, expected 0 for no, 1 for yes"),
         ("sigmoid_cross_entropy", [[0.0, -1.0]] * 3, "run from -1 to 0, expected 0 for no"),
         ("sigmoid_cross_entropy", [0, 1, 1], r"of shape \(3,\), expected .*\(3, 2\)$"),
-        ("squared", [[0.0, 1.0]], r"of shape \(1, 2\), expected .*\(3, 2\)$"),
-        ("squared", [[0.0, np.nan]] * 3, "hold NaN or infinity"),
+        ("squared_error", [[0.0, 1.0]], r"of shape \(1, 2\), expected .*\(3, 2\)$"),
+        ("squared_error", [[0.0, np.nan]] * 3, "hold NaN or infinity"),
         ("huber", [[0.0, np.inf]] * 3, "hold NaN or infinity"),
         ("poisson", [[0.0, -1.0]] * 3, "run from -1, expected counts or rates of at least 0"),
     ],
@@ -76,8 +86,8 @@ def test_weights_that_are_none(weights, message):
 
 def test_probabilities_are_asked_of_a_classifier():
     parameters, x = [{"W": np.ones((1, 2)), "b": np.zeros(2)}], np.ones((3, 1))
-    for loss in ("squared", "absolute", "huber", "quantile", "poisson"):
+    for loss in ("squared_error", "absolute_error", "huber", "quantile", "poisson"):
         with pytest.raises(ValueError, match=f"loss is '{loss}', which has no probabilities"):
             MLP([1, 2], loss=loss).predict_proba(parameters, x)
-    assert MLP([1, 2], loss="squared").predict(parameters, x).tolist() == [[1.0, 1.0]] * 3
+    assert MLP([1, 2], loss="squared_error").predict(parameters, x).tolist() == [[1.0, 1.0]] * 3
     assert MLP([1, 2]).predict(parameters, x).tolist() == [[0.5, 0.5]] * 3

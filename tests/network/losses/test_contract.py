@@ -6,7 +6,7 @@ import pytest
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
-from tests.network.losses.pieces import BATCH, OUTPUTS, PIECES, WEIGHTS, compute, example
+from tests.network.losses.cases import BATCH, CASES, OUTPUTS, WEIGHTS, compute, example
 
 
 def sklearn_losses():
@@ -28,15 +28,15 @@ def sklearn_losses():
     return {
         "softmax_cross_entropy": softmax_loss,
         "sigmoid_cross_entropy": logistic_loss,
-        "squared": lambda z, t, w: metrics.mean_squared_error(t, z, sample_weight=w),
-        "absolute": lambda z, t, w: metrics.mean_absolute_error(t, z, sample_weight=w),
+        "squared_error": lambda z, t, w: metrics.mean_squared_error(t, z, sample_weight=w),
+        "absolute_error": lambda z, t, w: metrics.mean_absolute_error(t, z, sample_weight=w),
         "quantile": lambda z, t, w: metrics.mean_pinball_loss(t, z, sample_weight=w, alpha=0.5),
         "quantile 0.9": lambda z, t, w: metrics.mean_pinball_loss(t, z, sample_weight=w, alpha=0.9),
         "poisson": lambda z, t, w: metrics.mean_poisson_deviance(t, np.exp(z), sample_weight=w),
     }
 
 
-WITH_SKLEARN = [name for name in PIECES if "huber" not in name and "0.1" not in name]
+WITH_SKLEARN = [name for name in CASES if "huber" not in name and "0.1" not in name]
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
@@ -44,7 +44,7 @@ WITH_SKLEARN = [name for name in PIECES if "huber" not in name and "0.1" not in 
 def test_weights_mean_what_scikit_learn_means(name, weights):
     """sample_weight in sklearn.metrics; theirs within 32 u of numbers below 10."""
     function = sklearn_losses()[name]
-    z, targets = example(PIECES[name].targets)
+    z, targets = example(CASES[name].targets)
     own = weights
     if name == "poisson":  # only for one output, and in another parametrisation
         z, targets = z[:, :1], targets[:, :1]
@@ -53,18 +53,18 @@ def test_weights_mean_what_scikit_learn_means(name, weights):
         # The deviance is 2 (t log t - t - t z + exp(z)); t log t is 0 at 0.
         constant = np.where(targets > 0, targets * np.log(np.maximum(targets, 1)), 0) - targets
         theirs = theirs / 2 - np.average(constant[:, 0], weights=own)
-    on = compute(PIECES[name], z, targets, own)
+    on = compute(CASES[name], z, targets, own)
     bounds = with_bounds(on, "float64")
     assert_near(float(on(get_backend("numpy"))["loss"]), theirs, bounds["loss"], 32 * 2.0**-53 * 10)
 
 
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_a_weight_of_two_is_the_example_twice(backend, name):
     """And one of 0 is an example that is not there: loss and gradient, within the bounds."""
-    z, targets = example(PIECES[name].targets)
+    z, targets = example(CASES[name].targets)
     counts = np.asarray([2, 0, 1, 3, 1])
-    weighted = compute(PIECES[name], z, targets, counts.astype(float))
-    repeated = compute(PIECES[name], np.repeat(z, counts, axis=0), np.repeat(targets, counts, 0))
+    weighted = compute(CASES[name], z, targets, counts.astype(float))
+    repeated = compute(CASES[name], np.repeat(z, counts, axis=0), np.repeat(targets, counts, 0))
     bounds, others = with_bounds(weighted, "float64"), with_bounds(repeated, "float64")
     one, other = (
         {key: backend.to_numpy(array) for key, array in on(backend).items()}
@@ -81,11 +81,11 @@ def test_a_weight_of_two_is_the_example_twice(backend, name):
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_weights_of_nothing_give_nothing(backend, name, arithmetic):
     """A batch may hold no example that counts: no NaN then, and no step."""
-    z, targets = example(PIECES[name].targets)
+    z, targets = example(CASES[name].targets)
     place = InArithmetic(arithmetic, backend)
-    found = compute(PIECES[name], z, targets, np.zeros(BATCH))(place)
+    found = compute(CASES[name], z, targets, np.zeros(BATCH))(place)
     assert float(found["loss"]) == 0.0
     assert (place.to_numpy(found["dz"]) == 0.0).all()

@@ -9,24 +9,24 @@ import pytest
 from pluggable_mlp.backends import get_backend
 from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences
+from tests.network.losses.cases import CASES, WEIGHTS, compute, example
 from tests.network.losses.exact import EXACT, exact
-from tests.network.losses.pieces import PIECES, WEIGHTS, compute, example
 
 
 def test_every_loss_has_its_oracle():
-    assert set(EXACT) == set(PIECES)
+    assert set(EXACT) == set(CASES)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_values(backend, name, dtype, weights):
     """Against the definition, within the derived bound."""
-    z, targets = example(PIECES[name].targets)
+    z, targets = example(CASES[name].targets)
     z, targets, own = (
         a if a is None or a.dtype.kind == "i" else a.astype(dtype) for a in (z, targets, weights)
     )
-    on = compute(PIECES[name], z, targets, own)
+    on = compute(CASES[name], z, targets, own)
     loss = on(backend)["loss"]
     assert loss.shape == ()
     assert loss.dtype == getattr(backend.xp, dtype)
@@ -34,15 +34,15 @@ def test_values(backend, name, dtype, weights):
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_gradients_against_central_differences(name, weights):
     """differences.py derives the bound; the gradient's own rounding is of the order of f's."""
     backend = get_backend("numpy")
-    z, targets = example(PIECES[name].targets)
-    dz = compute(PIECES[name], z, targets, weights)(backend)["dz"]
-    error = float(with_bounds(compute(PIECES[name], z, targets, weights), "float64")["loss"].error)
+    z, targets = example(CASES[name].targets)
+    dz = compute(CASES[name], z, targets, weights)(backend)["dz"]
+    error = float(with_bounds(compute(CASES[name], z, targets, weights), "float64")["loss"].error)
     slopes, bounds = central_differences(
-        lambda moved: float(compute(PIECES[name], moved, targets, weights)(backend)["loss"]),
+        lambda moved: float(compute(CASES[name], moved, targets, weights)(backend)["loss"]),
         z,
         1.01 * error,  # near z
     )
@@ -58,56 +58,56 @@ def torch_losses():
             z, t, label_smoothing=0.1
         ),
         "sigmoid_cross_entropy": functional.binary_cross_entropy_with_logits,
-        "squared": functional.mse_loss,
-        "absolute": functional.l1_loss,
+        "squared_error": functional.mse_loss,
+        "absolute_error": functional.l1_loss,
         "huber": functional.huber_loss,
         "huber 0.25": lambda z, t: functional.huber_loss(z, t, delta=0.25),
         "poisson": functional.poisson_nll_loss,
     }
 
 
-@pytest.mark.parametrize("name", [name for name in PIECES if "quantile" not in name])
+@pytest.mark.parametrize("name", [name for name in CASES if "quantile" not in name])
 def test_against_torch_differentiation(name):
     """Ours is within its bound; theirs within 32 u of numbers below 10: a few roundings each."""
     function = torch_losses()[name]
     import torch
 
-    z, targets = example(PIECES[name].targets)
+    z, targets = example(CASES[name].targets)
     theirs = torch.tensor(z, requires_grad=True)
     loss = function(theirs, torch.tensor(targets))
     loss.backward()
-    on = compute(PIECES[name], z, targets)
+    on = compute(CASES[name], z, targets)
     ours, bounds = on(get_backend("numpy")), with_bounds(on, "float64")
     also = 32 * 2.0**-53 * 10
     assert_near(ours["loss"], float(loss.detach()), bounds["loss"], also)
     assert_near(ours["dz"], theirs.grad.numpy(), bounds["dz"], also)
 
 
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_predictions_are_the_link(backend, name):
     """Rows that sum to 1, sigmoids, rates, or the outputs; against NumPy's own functions."""
-    z, _ = example(PIECES[name].targets)
-    result = backend.to_numpy(PIECES[name].predict(backend.xp, backend.asarray(z)))
+    z, _ = example(CASES[name].targets)
+    result = backend.to_numpy(CASES[name].predict(backend.xp, backend.asarray(z)))
     expected = {
         "classes": np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
         "labels": 1 / (1 + np.exp(-z)),
         "numbers": z,
         "counts": np.exp(z),
-    }[PIECES[name].targets]
+    }[CASES[name].targets]
     np.testing.assert_allclose(result, expected, rtol=32 * 2.0**-53)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_networks_along_leading_axes_get_what_each_gets_alone(backend, name, weights):
-    examples = [example(PIECES[name].targets, seed) for seed in (0, 1)]
+    examples = [example(CASES[name].targets, seed) for seed in (0, 1)]
     z, targets = (np.stack(arrays) for arrays in zip(*examples, strict=True))
     own = None if weights is None else np.stack([weights, weights[::-1]])
     before = [a.tobytes() for a in (z, targets)]
-    whole = compute(PIECES[name], z, targets, own)(backend)
+    whole = compute(CASES[name], z, targets, own)(backend)
     assert whole["loss"].shape == (2,)
     for index in range(2):
-        on = compute(PIECES[name], z[index], targets[index], None if own is None else own[index])
+        on = compute(CASES[name], z[index], targets[index], None if own is None else own[index])
         alone, bounds = on(backend), with_bounds(on, "float64")
         for key, array in alone.items():
             part = backend.to_numpy(whole[key])[index, ...]

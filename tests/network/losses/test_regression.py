@@ -5,13 +5,13 @@ import pytest
 
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.namespaces import reproducible, to_native
-from pluggable_mlp.network.losses import Absolute, Poisson
+from pluggable_mlp.network.losses import AbsoluteError, PoissonLoss
 from pluggable_mlp.training.metrics import mean_absolute_error
 
 
 def test_a_rate_beyond_exp_80_counts_as_exp_80(backend):
     z = np.asarray([[79.0], [80.0], [81.0], [1e4]])
-    below, *rates = backend.to_numpy(Poisson().predict(backend.xp, backend.asarray(z)))[:, 0]
+    below, *rates = backend.to_numpy(PoissonLoss().predict(backend.xp, backend.asarray(z)))[:, 0]
     assert below < rates[0] == rates[1] == rates[2]
 
 
@@ -24,7 +24,7 @@ def test_absolute_errors_are_no_denormal_numbers(dtype):
     seen = []
     xp = Recording(reproducible(get_backend("numpy").xp), seen)
     z, t = xp.asarray(z), xp.asarray(t)
-    Absolute()(xp, z, t)
+    AbsoluteError()(xp, z, t)
     mean_absolute_error(xp, z, t)
     assert len(seen) == 2
     for values in seen:

@@ -7,8 +7,9 @@ import pytest
 from pluggable_mlp import special
 from pluggable_mlp.arrays import by_columns
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
-from pluggable_mlp.network.losses import LOSSES, one_hot
-from tests.network.losses.pieces import compute
+from pluggable_mlp.network.losses import LOSSES
+from pluggable_mlp.network.targets import one_hot
+from tests.network.losses.cases import compute
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int32", "int64"])
@@ -30,7 +31,7 @@ def test_rows_come_back_as_they_are(backend):
 
 def test_one_output_takes_targets_without_its_axis(backend):
     """(batch,) is (batch, 1), also beside a leading axis."""
-    for name in ("squared", "sigmoid_cross_entropy", "poisson"):
+    for name in ("squared_error", "sigmoid_cross_entropy", "poisson"):
         z = np.asarray([[[0.5], [2.0]], [[-1.0], [1.0]]])
         t = np.asarray([[1, 0], [0, 1]])
         results = [

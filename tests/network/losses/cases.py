@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from pluggable_mlp.network.losses import LOSSES, Huber, Quantile, SoftmaxCrossEntropy
+from pluggable_mlp.network.losses import LOSSES, HuberLoss, PinballLoss, SoftmaxCrossEntropy
 from tests.network.differences import on_grid
 
-PIECES = {
+CASES = {
     **LOSSES,
     "softmax_cross_entropy 0.1": SoftmaxCrossEntropy(label_smoothing=0.1),
-    "huber 0.25": Huber(delta=0.25),
-    "quantile 0.9": Quantile(quantile=0.9),
+    "huber 0.25": HuberLoss(delta=0.25),
+    "quantile 0.9": PinballLoss(quantile=0.9),
 }
 BATCH, OUTPUTS = 5, 3
 WEIGHTS = np.asarray([0.5, 2.0, 0.0, 1.25, 3.0])

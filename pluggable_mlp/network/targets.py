@@ -1,16 +1,56 @@
-"""The door's checks of targets: what a loss must be told, in shape, dtype and range.
+"""Targets: what a loss is compared with, as rows like the outputs, and the checks at the door.
 
-Shapes: targets are (…, batch) or rows (…, batch, outputs).  To the user they are "labels".
+Shapes: targets are (…, batch) or rows (…, batch, outputs); `like`, the outputs, is
+(…, batch, outputs).  To the user they are "labels".
 """
 
-from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name, has_values
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
-from pluggable_mlp.network.losses.contract import TargetKind
+from typing import Literal
 
-__all__ = ["check_targets"]
+from pluggable_mlp.arrays import (
+    Array,
+    DType,
+    Namespace,
+    by_columns,
+    device_of,
+    dtype_name,
+    has_values,
+    transpose,
+)
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
+
+__all__ = ["TargetKind", "check_targets", "one_hot", "rows"]
+
+TargetKind = Literal["classes", "labels", "numbers", "counts"]
+"""What a loss is told: one class of several (indices or rows of probabilities); yes or no for
+each output; numbers; numbers of at least 0."""
 
 # A row of probabilities may miss 1 by so much: it is to catch what is no such row, not rounding.
 _ROW_SUM_TOLERANCE = 1e-3
+
+
+def one_hot(xp: Namespace, targets: Array, like: Array) -> Array:
+    """Return targets as rows (…, batch, classes) of the dtype of `like` (…, batch, classes).
+
+    Integer class indices k (…, batch) become rows with 1 at k, counted from 0, and 0 elsewhere;
+    floats are rows, and come back in that dtype.  Either may lack leading axes that `like` has.
+    """
+    if not xp.isdtype(targets.dtype, "real floating"):
+        classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=device_of(like))
+        if by_columns(*like.shape[-2:]):  # as outputs mostly are
+            targets = transpose(targets[..., None, :] == classes[:, None])
+        else:
+            targets = targets[..., None] == classes
+    return xp.astype(targets, like.dtype, copy=False)
+
+
+def rows(xp: Namespace, targets: Array, like: Array) -> Array:
+    """Return targets as rows (…, batch, outputs) of the dtype of `like` (…, batch, outputs).
+
+    For one output, (…, batch) becomes (…, batch, 1).
+    """
+    if targets.shape[-2:] != like.shape[-2:]:
+        targets = xp.expand_dims(targets, axis=-1)
+    return xp.astype(targets, like.dtype, copy=False)
 
 
 def check_targets(

@@ -1,0 +1,353 @@
+"""Losses: what training makes small, each with its gradient and its link.
+
+Shapes: z, the network's outputs, and dz are (…, batch, outputs); targets t have that shape, or
+(…, batch): class indices, or the targets of a single output; sample_weight is (…, batch); the
+loss is (…), one number per network.  A loss is a frozen dataclass: called on (xp, z, targets,
+sample_weight) it returns its value with its gradient, as both need the same exponentials;
+`predict` makes predictions of z; `targets` says what it is compared with.  A loss of a classifier
+takes logits and is stable for any finite ones: exp sees nothing above 0.  Adding one is adding a
+class here and a line to `LOSSES`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.hyperparameters import keep_number
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.network.targets import TargetKind, one_hot, rows
+
+__all__ = [
+    "LOSSES",
+    "AbsoluteError",
+    "HuberLoss",
+    "Loss",
+    "PinballLoss",
+    "PoissonLoss",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+    "SquaredError",
+    "average_of_elements",
+    "softmax",
+    "softmax_cross_entropy",
+]
+
+_LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,000 of them
+
+
+class Loss(Protocol):
+    """What training makes small: a frozen set of hyperparameters, called on the outputs."""
+
+    targets: ClassVar[TargetKind]
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) for z (…, batch, outputs), and its gradient dz.
+
+        It is the weighted average over the batch, as `numpy.average` takes it: with l the losses
+        of the examples and w their sample_weight (…, batch), sum(w l) / sum(w); the mean without.
+        """
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return what z (…, batch, outputs) predicts: probabilities, rates or numbers."""
+
+
+def _weighted_average(
+    xp: Namespace, losses: Array, sample_weight: Array | None
+) -> tuple[Array, Array | float]:
+    """Return the average over the batch, and each example's share in it.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    losses : array (…, batch)
+    sample_weight : array (…, batch) or None
+        At least 0.  Where all of a batch are 0, or so small that their sum is not a normal number,
+        its average is 0 (or next to it), and so are the shares.
+
+    Returns
+    -------
+    average : array (…)
+        sum(w l) / sum(w), or the mean.
+    share : array (…, batch) or float
+        w / sum(w), or 1 / batch: the derivative of the average with respect to each loss.
+    """
+    if sample_weight is None:
+        return special.mean(xp, losses, axis=-1), 1.0 / losses.shape[-1]
+    total = xp.sum(sample_weight, axis=-1, keepdims=True)
+    usable = total >= SMALLEST_NORMAL[type_name(xp, total)]
+    share = sample_weight * (1.0 / xp.where(usable, total, 1.0))
+    return special.sum(xp, losses * share, axis=-1), share
+
+
+def _scaled(xp: Namespace, derivatives: Array, share: Array | float) -> Array:
+    """Return derivatives (…, batch, outputs) times each example's share, (…, batch) or float."""
+    if not isinstance(share, float):
+        share = xp.expand_dims(share, axis=-1)
+    return derivatives * share
+
+
+def average_of_elements(
+    xp: Namespace, values: Array, derivatives: Array, sample_weight: Array | None
+) -> tuple[Array, Array]:
+    """Return the loss and dz where an example's loss is the mean over its outputs.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    values, derivatives : array (…, batch, outputs)
+        The loss of each output, and its derivative with respect to that output.
+    sample_weight : array (…, batch) or None
+
+    Returns
+    -------
+    loss : array (…)
+    dz : array (…, batch, outputs)
+        derivatives · share / outputs.
+    """
+    loss, share = _weighted_average(xp, special.mean(xp, values, axis=-1), sample_weight)
+    outputs = values.shape[-1]
+    if isinstance(share, float):
+        return loss, derivatives * (share / outputs)
+    return loss, _scaled(xp, derivatives, share * (1.0 / outputs))
+
+
+def softmax(xp: Namespace, z: Array) -> Array:
+    """Return exp(z) / sum(exp(z)) over the last axis, for z (…, batch, classes)."""
+    exponentials = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
+    return exponentials * (1.0 / xp.sum(exponentials, axis=-1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy:
+    """The mean of -log softmax(z)[target]: one class of several.
+
+    With s = z - max(z) and t the target row, an example's loss and its derivative are
+
+        l    = log(sum exp(s)) - sum s t
+        l'   = softmax(z) - t
+
+    since the derivative of log(sum exp(s)) is softmax(z) (the maximum cancels, as the row t
+    sums to one).  Targets are class indices from 0, integers (…, batch), or rows of
+    probabilities (…, batch, classes).
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        e of Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception architecture"
+        (CVPR 2016), section 7: t becomes (1 - e) t + e / classes.  From 0 to 1, without 1.
+
+    Raises
+    ------
+    ValueError
+        If label_smoothing is out of its range.
+    """
+
+    label_smoothing: float = 0.0
+    targets: ClassVar[TargetKind] = "classes"
+
+    def __post_init__(self) -> None:
+        keep_number(self, "label_smoothing", at_least=0.0, below=1.0)
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, classes).
+
+        A maximum that loses NaN, as on JAX's CPU (https://github.com/openxla/xla/issues/21461),
+        does no harm: what it is subtracted from, and the sums over that, keep it.
+        """
+        t = self._smoothed(one_hot(xp, targets, z))
+        s = z - xp.max(z, axis=-1, keepdims=True)
+        exponentials = xp.exp(s)
+        total = xp.sum(exponentials, axis=-1, keepdims=True)
+        losses = xp.log(total[..., 0]) - xp.sum(s * t, axis=-1)
+        loss, share = _weighted_average(xp, losses, sample_weight)
+        return loss, _scaled(xp, exponentials * (1.0 / total) - t, share)
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return the probability of each class, both (…, batch, classes)."""
+        return softmax(xp, z)
+
+    def _smoothed(self, t: Array) -> Array:
+        if self.label_smoothing == 0.0:
+            return t
+        return t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
+
+
+@dataclass(frozen=True)
+class SigmoidCrossEntropy:
+    """The mean of -t log p - (1 - t) log(1 - p) with p = sigmoid(z): yes or no, per output.
+
+    With one output it is binary classification, with several multilabel.  As log p is
+    -softplus(-z) and log(1 - p) is -softplus(z),
+
+        l    = softplus(z) - t z = softplus(-|z|) + (max(z, 0) - t z)
+        l'   = sigmoid(z) - t
+
+    where the last form of l loses nothing to cancellation.  An example's loss is the mean over
+    its outputs, as in PyTorch and Keras (scikit-learn's network sums them).  Targets are rows
+    (…, batch, outputs) from 0 to 1; (…, batch) will do for one output.
+    """
+
+    targets: ClassVar[TargetKind] = "labels"
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        t = rows(xp, targets, z)
+        values = special.softplus(xp, -xp.abs(z)) + (xp.maximum(z, 0.0) - t * z)
+        return average_of_elements(xp, values, special.sigmoid(xp, z) - t, sample_weight)
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return the probability of yes for each output, both (…, batch, outputs)."""
+        return special.sigmoid(xp, z)
+
+
+class _Numbers:
+    """A loss of regression: its outputs are the predictions themselves.
+
+    An example's loss is the mean over its outputs.  With d = z - t, each docstring gives the loss
+    l of one output and its derivative l'.
+    """
+
+    targets: ClassVar[TargetKind] = "numbers"
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return z (…, batch, outputs): the outputs are the predictions."""
+        del xp
+        return z
+
+
+@dataclass(frozen=True)
+class SquaredError(_Numbers):
+    """The mean squared error: l = d², l' = 2 d (scikit-learn's network takes half of it)."""
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        d = z - rows(xp, targets, z)
+        return average_of_elements(xp, d * d, d + d, sample_weight)
+
+
+@dataclass(frozen=True)
+class AbsoluteError(_Numbers):
+    """The mean absolute error: l = |d|, l' the sign of d (0 at 0)."""
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        t = rows(xp, targets, z)
+        signs = xp.astype(z > t, z.dtype) - xp.astype(z < t, z.dtype)
+        return average_of_elements(xp, xp.abs(z - t), signs, sample_weight)
+
+
+@dataclass(frozen=True)
+class HuberLoss(_Numbers):
+    """Squared near 0, absolute far off: l = d²/2 where |d| <= delta, else delta (|d| - delta/2).
+
+    Huber, "Robust estimation of a location parameter" (1964); l' is d, clipped to +-delta.  With
+    c = min(|d|, delta) both branches are l = c (|d| - c/2).
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Above 0.
+
+    Raises
+    ------
+    ValueError
+        If delta is not positive and finite.
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        keep_number(self, "delta", above=0.0)
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        d = z - rows(xp, targets, z)
+        size = xp.abs(d)
+        c = xp.minimum(size, self.delta)
+        values = c * (size - c * 0.5)
+        return average_of_elements(xp, values, xp.where(d < 0.0, -c, c), sample_weight)
+
+
+@dataclass(frozen=True)
+class PinballLoss(_Numbers):
+    """The pinball loss, least at a quantile q of the targets: l = -q d where d < 0, else (1 - q) d.
+
+    Koenker, Bassett, "Regression quantiles" (1978); l' is -q where d < 0, 1 - q where d > 0 and,
+    as for the absolute error, 0 at 0.
+
+    Parameters
+    ----------
+    quantile : float, default 0.5
+        q, between 0 and 1; 0.5 is the median.
+
+    Raises
+    ------
+    ValueError
+        If the quantile is not between 0 and 1.
+    """
+
+    quantile: float = 0.5
+
+    def __post_init__(self) -> None:
+        keep_number(self, "quantile", above=0.0, below=1.0)
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        t = rows(xp, targets, z)
+        below = xp.astype(z < t, z.dtype) * -self.quantile
+        slopes = below + xp.astype(z > t, z.dtype) * (1.0 - self.quantile)
+        return average_of_elements(xp, slopes * (z - t), slopes, sample_weight)
+
+
+@dataclass(frozen=True)
+class PoissonLoss:
+    """Counts: the negative log-likelihood of Poisson's distribution with the rate exp(z).
+
+    l = exp(z) - t z, without log(t!), which no parameter changes; l' = exp(z) - t.  A rate above
+    exp(80) counts as exp(80), so that the loss and its gradient stay finite.  Targets are
+    numbers of at least 0.
+    """
+
+    targets: ClassVar[TargetKind] = "counts"
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        t = rows(xp, targets, z)
+        rates = self.predict(xp, z)
+        return average_of_elements(xp, rates - t * z, rates - t, sample_weight)
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return the rate exp(z) for each output, both (…, batch, outputs)."""
+        return xp.exp(xp.minimum(z, _LARGEST_LOG_RATE))
+
+
+softmax_cross_entropy = SoftmaxCrossEntropy()
+
+LOSSES: dict[str, Loss] = {
+    "softmax_cross_entropy": softmax_cross_entropy,
+    "sigmoid_cross_entropy": SigmoidCrossEntropy(),
+    "squared_error": SquaredError(),
+    "absolute_error": AbsoluteError(),
+    "huber": HuberLoss(),
+    "quantile": PinballLoss(),
+    "poisson": PoissonLoss(),
+}
