@@ -8,7 +8,7 @@ arrays belong in the namespaces.
 import math
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-__all__ = ["cos_pi", "integer_power", "real_power"]
+__all__ = ["cos_pi", "half_wave", "integer_power", "real_power"]
 
 # fdlibm k_cos.c and k_sin.c (Sun Microsystems, 1993), on [-pi/4, pi/4]:
 # cos x = 1 - z/2 + z^2 C(z) and sin x = x + x z S(z) with z = x^2, highest coefficient first.
@@ -44,6 +44,12 @@ def cos_pi(x: float) -> float:
     rest = 1.0 - half
     # 1 - half, and what that subtraction rounded away.
     return rest + (((1.0 - rest) - half) + z * z * _horner(_COSINE, z))
+
+
+def half_wave(first: float, last: float, x: float) -> float:
+    """Return the half cosine wave from first (x = 0) to last (x = 1, and above)."""
+    weight = 0.5 * (1.0 + cos_pi(min(x, 1.0)))
+    return weight * first + (1.0 - weight) * last
 
 
 def _sine(x: float) -> float:

@@ -1,8 +1,10 @@
-"""What every schedule keeps: rates as recorded, purity, ranges, and how it is made by its name."""
+"""Schedules: rates as recorded and by hand, purity, ranges, and how one is made by its name."""
 
+import json
 import math
 import re
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +12,17 @@ from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.schedules import (
     SCHEDULES,
     Cosine,
+    OneCycle,
+    Plateau,
     Schedule,
+    Step,
+    WarmUp,
     make_schedule,
     scheduled_rate,
 )
-from tests.training.schedules.recorded import RECORDED
+
+# Those of torch.optim and scikit-learn, as record_schedules.py wrote them.
+RECORDED = json.loads(Path(__file__).with_name("schedules.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +49,7 @@ from tests.training.schedules.recorded import RECORDED
 )
 def test_follows_the_recorded_rates(name, schedule):
     # Near the end a cosine's 1 + cos cancels, in the recorded rates, too: absolute there.
-    got = [schedule(step) for step in range(len(RECORDED[name]))]
+    got = [schedule(t) for t in range(len(RECORDED[name]))]
     assert got == pytest.approx(RECORDED[name], rel=1e-12, abs=1e-16)
 
 
@@ -49,13 +57,13 @@ def test_follows_the_recorded_rates(name, schedule):
 def test_is_frozen_and_pure(name):
     schedule = make_schedule(name, 0.5, total_steps=20, **({"every": 3} if name == "step" else {}))
     assert isinstance(schedule, Schedule)
-    forwards = [schedule(step) for step in range(20)]
-    assert [schedule(step) for step in reversed(range(20))] == forwards[::-1]
+    forwards = [schedule(t) for t in range(20)]
+    assert [schedule(t) for t in reversed(range(20))] == forwards[::-1]
     with pytest.raises(FrozenInstanceError):
         schedule.learning_rate = 1.0
 
 
-@pytest.mark.parametrize("learning_rate", [0.25, lambda step: 0.5 / (step + 1)])
+@pytest.mark.parametrize("learning_rate", [0.25, lambda t: 0.5 / (t + 1)])
 def test_a_number_or_a_function_is_a_learning_rate(learning_rate):
     assert scheduled_rate(learning_rate, {"step": 1}) == 0.25
 
@@ -85,9 +93,9 @@ def test_make_schedule_names_what_is_wrong():
 
 @pytest.mark.parametrize("returned", [-0.1, math.nan, math.inf, None, "much", [0.1, 0.2]])
 def test_a_function_must_return_a_rate(returned):
-    message = rf"learning_rate returned {re.escape(repr(returned))} for step 3, expected a finite"
+    message = rf"learning_rate returned {re.escape(repr(returned))} for t=3, expected a finite"
     with pytest.raises(ValueError, match=message):
-        scheduled_rate(lambda step: returned, {"step": 3})
+        scheduled_rate(lambda t: returned, {"step": 3})
 
 
 def test_a_class_is_not_a_schedule():
@@ -121,3 +129,85 @@ def test_out_of_range(name, parameters):
     ((argument, value),) = parameters.items()
     with pytest.raises(ValueError, match=rf"{argument} is {value!r}, expected "):
         SCHEDULES[name](**{"learning_rate": 0.1, **needed.get(name, {}), **parameters})
+
+
+def test_constant():
+    assert [make_schedule("constant", 0.25)(t) for t in (0, 1, 10**9)] == [0.25] * 3
+
+
+def test_cosine_keeps_its_final_rate():
+    schedule = Cosine(0.5, total_steps=10, final=0.125)
+    assert (schedule(0), schedule(10), schedule(1000)) == (0.5, 0.125, 0.125)
+
+
+def test_one_cycle_at_its_corners():
+    """15 = 0.25 * 64 - 1 is the top, 63 the last step."""
+    schedule = OneCycle(0.5, total_steps=64, rising=0.25)
+    assert schedule(0) == 0.5 / 25
+    assert schedule(15) == 0.5
+    assert schedule(63) == schedule(64) == 0.5 / 25 / 1e4
+    assert max(schedule(t) for t in range(64)) == 0.5
+
+
+def test_one_cycle_without_a_rising_part_falls_from_the_top():
+    schedule = OneCycle(0.5, total_steps=8, rising=0.0)
+    rates = [schedule(t) for t in range(8)]
+    assert rates[0] == 0.5
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_plateau_follows_the_recorded_rates():
+    schedule = Plateau(0.3, factor=0.2, patience=2, threshold=1e-3)
+    numbers = {"step": 0, **schedule.initial_numbers()}
+    rates = []
+    for loss in RECORDED["losses"]:
+        numbers = schedule.after_epoch(numbers, loss)
+        rates.append(scheduled_rate(schedule, numbers))
+    assert rates == pytest.approx(RECORDED["plateau"], rel=1e-15)
+    assert len(set(rates)) == 4  # the record holds three falls
+
+
+def test_plateau_takes_a_loss_that_is_no_number_for_a_bad_epoch():
+    schedule = Plateau(1.0, factor=0.5, patience=0)
+    numbers = schedule.after_epoch({"step": 0, **schedule.initial_numbers()}, float("nan"))
+    assert numbers["rate_factor"] == 0.5
+
+
+def test_plateau_does_not_change_the_numbers_it_is_given():
+    schedule = Plateau(1.0)
+    numbers = {"step": 3, **schedule.initial_numbers()}
+    before = dict(numbers)
+    schedule.after_epoch(numbers, 0.5)
+    assert numbers == before
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_warm_up_before_any(name):
+    """1/4, 2/4, 3/4 and all of the first rate, then the schedule from its beginning."""
+    needs = {"every": 3} if name == "step" else {}
+    alone = make_schedule(name, 0.5, total_steps=20, **needs)
+    warm = make_schedule(name, 0.5, total_steps=24, warmup=4, **needs)
+    assert [warm(t) for t in range(4)] == [alone(0) * part for part in (0.25, 0.5, 0.75, 1)]
+    assert [warm(t) for t in range(4, 24)] == [alone(t) for t in range(20)]
+
+
+def test_warm_up_passes_the_loss_on_to_plateau():
+    warm = make_schedule("plateau", 1.0, warmup=2, patience=0, factor=0.5)
+    numbers = {"step": 0, **warm.initial_numbers()}
+    for _ in range(2):
+        numbers = warm.after_epoch(numbers, 1.0)
+    assert scheduled_rate(warm, numbers) == 0.25
+
+
+def test_warm_up_before_a_function():
+    warm = WarmUp(lambda t: 1.0 / (t + 1), 2)
+    assert [warm(t) for t in range(4)] == [0.5, 1.0, 1.0, 0.5]
+    assert warm.initial_numbers() == {}
+    assert warm.after_epoch({"step": 1}, 0.5) == {"step": 1}
+
+
+def test_warm_up_needs_steps():
+    with pytest.raises(ValueError, match="steps is 0, expected an integer of at least 1"):
+        WarmUp(Step(0.1, every=3), 0)
+    with pytest.raises(TypeError, match=r"schedule is 0.1, expected one such as Constant\(0.1\)"):
+        WarmUp(0.1, 3)

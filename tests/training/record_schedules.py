@@ -1,4 +1,4 @@
-"""Record rates.json: the learning rates of torch.optim's and scikit-learn's schedules.
+"""Record schedules.json: the learning rates of torch.optim's and scikit-learn's schedules.
 
 Run by hand where both are installed; the tests read the numbers only, and nothing of
 pluggable_mlp is imported here.
@@ -43,7 +43,7 @@ def rates(make, steps=STEPS, rate=0.3):
 
 
 def warm_up(of):
-    first = LinearLR(of, start_factor=1 / 8, total_iters=7)  # (step + 1) / 8
+    first = LinearLR(of, start_factor=1 / 8, total_iters=7)  # (t + 1) / 8
     return SequentialLR(of, [first, CosineAnnealingLR(of, T_max=52)], milestones=[8])
 
 
@@ -90,7 +90,7 @@ def main():
         "losses": LOSSES,
         "plateau": plateau(),
     }
-    path = Path(__file__).with_name("rates.json")
+    path = Path(__file__).with_name("schedules.json")
     path.write_text(json.dumps(recorded, separators=(",", ":")) + "\n", encoding="utf-8")
 
 

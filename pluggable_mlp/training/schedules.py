@@ -1,0 +1,400 @@
+"""Schedules: the learning rate as a function of t, the count of updates before.
+
+`schedule(t)` is the rate of the update that follows t others, so the first is `schedule(0)`.  A
+schedule is pure, and computed on the host in operations that every machine rounds alike; what
+`Plateau` remembers of the losses is kept in the optimizer's numbers.  A new one is a class here
+and a line in `SCHEDULES`.
+"""
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+from pluggable_mlp.hyperparameters import as_count, as_number, keep_count, keep_number
+from pluggable_mlp.names import choose, refuse_unknown
+from pluggable_mlp.training.elementary import half_wave, integer_power, real_power
+
+__all__ = [
+    "SCHEDULES",
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "InverseScaling",
+    "LearningRate",
+    "Numbers",
+    "OneCycle",
+    "Plateau",
+    "Schedule",
+    "Step",
+    "WarmUp",
+    "as_learning_rate",
+    "make_schedule",
+    "scheduled_rate",
+]
+
+Numbers: TypeAlias = dict[str, float]
+
+
+class Schedule:
+    """What optimizers ask of a schedule beyond being called; these answers need no memory."""
+
+    def __call__(self, t: int) -> float:
+        """Return the learning rate of the update that follows `t` others."""
+        raise NotImplementedError
+
+    def initial_numbers(self) -> Numbers:
+        """Return what the schedule remembers, before the first epoch."""
+        return {}
+
+    def after_epoch(self, numbers: Numbers, loss: float) -> Numbers:
+        """Return the numbers after an epoch of that mean training loss."""
+        del loss
+        return numbers
+
+
+LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
+
+
+def as_learning_rate(learning_rate: LearningRate) -> LearningRate:
+    """Return a finite number of at least 0 as Python's float, and a function of t as it is.
+
+    Raises
+    ------
+    ValueError
+        The message names the argument, what came and what was expected.
+    """
+    if callable(learning_rate) and not isinstance(learning_rate, type):
+        return learning_rate
+    return as_number("learning_rate", learning_rate, at_least=0.0)
+
+
+def scheduled_rate(learning_rate: LearningRate, numbers: Numbers) -> float:
+    """Return the learning rate of the next update, for an optimizer's numbers.
+
+    Raises
+    ------
+    ValueError
+        If a function of t returns anything but a finite number of at least 0.
+    """
+    if not callable(learning_rate):
+        return learning_rate
+    t = int(numbers["step"])
+    returned: Any = learning_rate(t)
+    try:  # numpy.float64 would make arrays of float32 ones of float64
+        rate = float(returned)
+    except (TypeError, ValueError):
+        rate = math.nan
+    if not 0.0 <= rate < math.inf:
+        raise ValueError(
+            f"learning_rate returned {returned!r} for t={t}, expected a finite number of at least 0"
+        )
+    return rate * numbers.get("rate_factor", 1.0)
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same rate at every update: a plain number does as well.
+
+    Parameters
+    ----------
+    learning_rate : float
+    """
+
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        keep_number(self, "learning_rate", at_least=0.0)
+
+    def __call__(self, t: int) -> float:
+        """Return learning_rate."""
+        del t
+        return self.learning_rate
+
+
+@dataclass(frozen=True)
+class Step(Constant):
+    """A rate that falls by a factor every so many updates: torch.optim's StepLR.
+
+    Parameters
+    ----------
+    learning_rate : float
+    every : int
+        After so many updates the rate is multiplied by
+    factor : float, default 0.1
+        (gamma elsewhere), at least 0.
+    """
+
+    every: int
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_count(self, "every", at_least=1)
+        keep_number(self, "factor", at_least=0.0)
+
+    def __call__(self, t: int) -> float:
+        """Return learning_rate * factor^floor(t / every)."""
+        return self.learning_rate * integer_power(self.factor, t // self.every)
+
+
+@dataclass(frozen=True)
+class Exponential(Constant):
+    """A rate that falls by a factor at every update: torch.optim's ExponentialLR.
+
+    Parameters
+    ----------
+    learning_rate : float
+    factor : float, default 0.999
+        (gamma elsewhere), at least 0.
+    """
+
+    factor: float = 0.999
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "factor", at_least=0.0)
+
+    def __call__(self, t: int) -> float:
+        """Return learning_rate * factor^t."""
+        return self.learning_rate * integer_power(self.factor, t)
+
+
+@dataclass(frozen=True)
+class InverseScaling(Constant):
+    """A rate that falls as a power of t: scikit-learn's "invscaling", which counts examples.
+
+    Parameters
+    ----------
+    learning_rate : float
+    power : float, default 0.5
+        (power_t in scikit-learn), at least 0.
+    """
+
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "power", at_least=0.0)
+
+    def __call__(self, t: int) -> float:
+        """Return learning_rate / (t + 1)^power."""
+        return self.learning_rate * real_power(t + 1.0, -self.power)
+
+
+@dataclass(frozen=True)
+class Cosine(Constant):
+    """Half a cosine wave from the learning rate down to `final`, which is kept from then on.
+
+    Loshchilov and Hutter, "SGDR" (2017), without its restarts; torch.optim's CosineAnnealingLR
+    goes up again after total_steps.
+
+    Parameters
+    ----------
+    learning_rate : float
+    total_steps : int
+        Updates until `final` is reached.
+    final : float, default 0.0
+        At least 0.
+    """
+
+    total_steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_count(self, "total_steps", at_least=1)
+        keep_number(self, "final", at_least=0.0)
+
+    def __call__(self, t: int) -> float:
+        """Return final + (learning_rate - final) (1 + cos(pi t / total_steps)) / 2."""
+        return half_wave(self.learning_rate, self.final, t / self.total_steps)
+
+
+@dataclass(frozen=True)
+class OneCycle(Constant):
+    """Up to the learning rate and down to almost nothing, by half cosine waves.
+
+    Smith and Topin, "Super-convergence" (2018), as torch.optim's OneCycleLR has it in two phases:
+    from learning_rate / start_divisor up in the first `rising` part of the updates, then down to
+    the start's rate / final_divisor at the last.  The momentum is not cycled.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The largest rate.
+    total_steps : int
+        All updates of the training, at least 2; later ones keep the final rate.
+    rising : float, default 0.3
+        Which part of the updates goes up, at least 0 and below 1.
+    start_divisor : float, default 25.0
+    final_divisor : float, default 10000.0
+        At least 1.
+    """
+
+    total_steps: int
+    rising: float = 0.3
+    start_divisor: float = 25.0
+    final_divisor: float = 1e4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_count(self, "total_steps", at_least=2)
+        keep_number(self, "rising", at_least=0.0, below=1.0)
+        keep_number(self, "start_divisor", at_least=1.0)
+        keep_number(self, "final_divisor", at_least=1.0)
+
+    def __call__(self, t: int) -> float:
+        """Return the rate on the first wave, up, or on the second, down."""
+        start = self.learning_rate / self.start_divisor
+        top, last = self.rising * self.total_steps - 1.0, self.total_steps - 1.0
+        if t < top:
+            return half_wave(start, self.learning_rate, t / top)
+        # With next to no rising part the top would lie before t = 0.
+        top = max(top, 0.0)
+        return half_wave(self.learning_rate, start / self.final_divisor, (t - top) / (last - top))
+
+
+@dataclass(frozen=True)
+class Plateau(Constant):
+    """The rate is multiplied by `factor` when the training loss no longer falls.
+
+    torch.optim's ReduceLROnPlateau with its relative threshold: an epoch is better if its loss
+    is below best (1 - threshold); the rate falls after more than `patience` in a row that are not.
+
+    Parameters
+    ----------
+    learning_rate : float
+    factor : float, default 0.1
+        At least 0 and below 1.
+    patience : int, default 10
+        How many bad epochs in a row are borne.
+    threshold : float, default 0.0001
+        The relative improvement that counts, at least 0 and below 1.
+    """
+
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "factor", at_least=0.0, below=1.0)
+        keep_count(self, "patience", at_least=0)
+        keep_number(self, "threshold", at_least=0.0, below=1.0)
+
+    def initial_numbers(self) -> Numbers:
+        """Return the factor of the rate, the best loss so far and the bad epochs in a row."""
+        # The largest float in place of infinity, which JSON does not know.
+        return {"rate_factor": 1.0, "best_loss": sys.float_info.max, "bad_epochs": 0}
+
+    def after_epoch(self, numbers: Numbers, loss: float) -> Numbers:
+        """Return the numbers after an epoch of that mean training loss."""
+        if loss < numbers["best_loss"] * (1.0 - self.threshold):
+            return {**numbers, "best_loss": loss, "bad_epochs": 0}
+        bad = numbers["bad_epochs"] + 1
+        if bad <= self.patience:
+            return {**numbers, "bad_epochs": bad}
+        return {**numbers, "bad_epochs": 0, "rate_factor": numbers["rate_factor"] * self.factor}
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """A straight line up to a schedule's first rate, then that schedule from its beginning.
+
+    Goyal et al., "Accurate, large minibatch SGD" (2017), who warm up from a fraction of the rate.
+
+    Parameters
+    ----------
+    schedule : Schedule or callable
+        What follows.
+    steps : int
+        At least 1.
+    """
+
+    schedule: Schedule | Callable[[int], float]
+    steps: int
+
+    def __post_init__(self) -> None:
+        if not callable(self.schedule):
+            raise TypeError(f"schedule is {self.schedule!r}, expected one such as Constant(0.1)")
+        keep_count(self, "steps", at_least=1)
+
+    def __call__(self, t: int) -> float:
+        """Return schedule(0) (t + 1) / steps, then schedule(t - steps)."""
+        if t < self.steps:
+            return self.schedule(0) * ((t + 1) / self.steps)
+        return self.schedule(t - self.steps)
+
+    def initial_numbers(self) -> Numbers:
+        """Return what the schedule remembers, before the first epoch."""
+        return self.schedule.initial_numbers() if isinstance(self.schedule, Schedule) else {}
+
+    def after_epoch(self, numbers: Numbers, loss: float) -> Numbers:
+        """Return the numbers after an epoch of that mean training loss."""
+        if isinstance(self.schedule, Schedule):
+            return self.schedule.after_epoch(numbers, loss)
+        return numbers
+
+
+SCHEDULES: dict[str, type[Constant]] = {
+    "constant": Constant,
+    "step": Step,
+    "exponential": Exponential,
+    "inverse_scaling": InverseScaling,
+    "cosine": Cosine,
+    "one_cycle": OneCycle,
+    "plateau": Plateau,
+}
+
+_NEEDED = {"total_steps": "the count of all updates", "every": "the updates between two changes"}
+
+
+def make_schedule(
+    name: str,
+    learning_rate: float,
+    *,
+    total_steps: int | None = None,
+    warmup: int = 0,
+    **parameters: Any,
+) -> Schedule:
+    """Return the schedule of that name, after a linear warm-up if asked.
+
+    Parameters
+    ----------
+    name : str
+        One of `SCHEDULES`.
+    learning_rate : float
+        Its base, or largest, rate.
+    total_steps : int, optional
+        All updates of the training, the warm-up's among them: cosine and one_cycle need it.
+    warmup : int, default 0
+        Updates of the warm-up; 0 for no warm-up.
+    **parameters
+        Of the chosen schedule.
+
+    Raises
+    ------
+    ValueError
+        If there is no such schedule, it takes no such parameter, lacks one, or a value is out
+        of range.
+    """
+    warmup = as_count("warmup", warmup, at_least=0)
+    schedule = choose(SCHEDULES, name, "schedule")
+    takes = [field.name for field in fields(schedule)]
+    own = [field for field in takes if field not in ("learning_rate", "total_steps")]
+    refuse_unknown(f"schedule {name!r}", parameters, [*own, "warmup"])
+    if total_steps is not None:
+        total_steps = as_count("total_steps", total_steps, at_least=1)
+        if total_steps <= warmup:
+            raise ValueError(
+                f"warmup is {warmup}, expected fewer than the {total_steps} steps in all"
+            )
+        if "total_steps" in takes:
+            parameters["total_steps"] = total_steps - warmup
+    for needed, meaning in _NEEDED.items():
+        if needed in takes and needed not in parameters:
+            raise ValueError(f"schedule {name!r} needs {needed}, {meaning}")
+    made = schedule(learning_rate, **parameters)
+    return WarmUp(made, warmup) if warmup else made
