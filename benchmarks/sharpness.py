@@ -33,7 +33,7 @@ COLUMNS = [
 
 def main() -> None:
     data = load_dataset("mnist")
-    pixels, labels = data.train.inputs[:2560], data.train.targets[:2560]
+    pixels, targets = data.train.inputs[:2560], data.train.targets[:2560]
     floats = (pixels - np.mean(pixels)) / np.std(pixels)
     print("| network |", " | ".join(", ".join(column) for column in COLUMNS), "|")
     print("|---" * (1 + len(COLUMNS)) + "|")
@@ -42,7 +42,7 @@ def main() -> None:
         given: dict[str, Any] = {"inputs": pixels, "scale": data.scale}
         if "floats" in name:
             given = {"inputs": floats}
-        print(f"| {name} |", " | ".join(cells(mlp, labels=labels, **given)), "|", flush=True)
+        print(f"| {name} |", " | ".join(cells(mlp, targets=targets, **given)), "|", flush=True)
 
 
 def cells(mlp: MLP, **given: Any) -> Iterator[str]:

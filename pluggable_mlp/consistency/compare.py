@@ -31,7 +31,7 @@ def compare(
     backends: Sequence[Backend],
     mlp: MLP,
     inputs: Array,
-    labels: Array,
+    targets: Array,
     *,
     scale: float | None = None,
     sample_weight: Any = None,
@@ -53,7 +53,7 @@ def compare(
     inputs : array (examples, in)
         Host data: floats, or uint8 with a scale.  They stay as they are, and only one batch at
         a time becomes floats.
-    labels : array (examples,) or (examples, classes)
+    targets : array (examples,) or (examples, classes)
         Host data: class indices from 0, or rows.
     scale : float, optional
         For uint8 inputs: the power of two that makes them floats, 1/256 for pixels.
@@ -92,7 +92,7 @@ def compare(
         examples = make_examples(
             mlp,
             inputs,
-            labels,
+            targets,
             backend=backend,
             dtype=dtype,
             scale=scale,

@@ -1,7 +1,8 @@
 """The network's door: what comes in is checked here once, and inside code trusts its callers.
 
 Shapes: parameters are a list with one dict {"W": (…, in, out), "b": (…, out)} a dense layer;
-x is (…, batch, in); labels are (…, batch) or rows (…, batch, outputs); weights (…, batch).
+x is (…, batch, in); targets are (…, batch) or rows (…, batch, outputs); sample_weight is
+(…, batch).
 """
 
 import operator
@@ -13,18 +14,18 @@ from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace, dtyp
 from pluggable_mlp.hyperparameters import as_count, as_seed
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.layers import TrainingStep
-from pluggable_mlp.network.targets import check_targets
+from pluggable_mlp.network.targets import as_kind
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP, Parameters
 
 __all__ = [
     "check_inputs",
-    "check_labels",
     "check_parameters",
+    "check_sample_weight",
     "check_sizes",
     "check_step",
-    "check_weights",
+    "check_targets",
 ]
 
 
@@ -119,51 +120,51 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> Namespace:
     return xp
 
 
-def check_labels(
+def check_targets(
     mlp: "MLP",
     x: Array,
-    labels: Array,
+    targets: Array,
     dtype: DType | None = None,
     networks: tuple[int, ...] = (),
 ) -> Array:
-    """Return labels as the loss takes them, or raise where they do not fit x or the loss.
+    """Return targets as the loss takes them, or raise where they do not fit x or the loss.
 
     Reads a few numbers from the device: the training loop, which must not wait for it, checks
-    its labels once, beforehand.
+    its targets once, beforehand.
 
     Parameters
     ----------
     mlp : MLP
     x : array (…, batch, in)
-    labels : array
+    targets : array
         What the loss must be told: class indices or labels (…, batch), or rows (…, batch, outputs).
     dtype, optional
-        Of floating labels; by default that of x.
+        Of floating targets; by default that of x.
     networks : tuple of int, optional
         The leading axes of the parameters.
 
     Returns
     -------
     array
-        See `check_targets`.
+        See `as_kind`.
 
     Raises
     ------
     ValueError, TypeError
         Naming what came and what was expected.
     """
-    xp = common_namespace(labels=labels, x=x)
+    xp = common_namespace(targets=targets, x=x)
     dtype = x.dtype if dtype is None else dtype
-    if labels.ndim == x.ndim and labels.shape[-1] == 1 != mlp.sizes[-1]:  # a column of indices
-        labels = labels[..., 0]
+    if targets.ndim == x.ndim and targets.shape[-1] == 1 != mlp.sizes[-1]:  # a column of indices
+        targets = targets[..., 0]
     batch, outputs = x.shape[-2], mlp.sizes[-1]
-    checked = check_targets(xp, mlp.objective.targets, labels, batch, outputs, dtype)
-    _check_shape("labels", checked, x, networks, (batch,), (batch, outputs))
+    checked = as_kind(xp, mlp.objective.targets, targets, batch, outputs, dtype)
+    _check_shape("targets have", checked, x, networks, (batch,), (batch, outputs))
     return checked
 
 
 def _check_shape(
-    name: str, array: Array, x: Array, networks: tuple[int, ...], *own: tuple[int, ...]
+    what: str, array: Array, x: Array, networks: tuple[int, ...], *own: tuple[int, ...]
 ) -> None:
     """Raise where an array has other axes than its own, or other leading axes than x or networks.
 
@@ -173,7 +174,7 @@ def _check_shape(
     allowed = [(*before, *shape) for before in dict.fromkeys([(), leading]) for shape in own]
     if tuple(array.shape) not in allowed:
         expected = " or ".join(map(str, allowed))
-        raise ValueError(f"{name} have shape {tuple(array.shape)}, expected {expected}")
+        raise ValueError(f"{what} shape {tuple(array.shape)}, expected {expected}")
 
 
 def check_step(step: Any) -> None:
@@ -194,40 +195,44 @@ def check_step(step: Any) -> None:
         as_count("step.number", step.number, at_least=0)
 
 
-def check_weights(
-    x: Array, weights: Array, dtype: DType | None = None, networks: tuple[int, ...] = ()
+def check_sample_weight(
+    x: Array,
+    weights: Array,
+    dtype: DType | None = None,
+    networks: tuple[int, ...] = (),
+    name: str = "sample_weight",
 ) -> None:
     """Raise where weights (…, batch) do not fit x (…, batch, in), or are not weights.
 
-    The other arguments are those of `check_labels`.
+    The other arguments are those of `check_targets`; `name` is for the errors.
 
     Raises
     ------
     ValueError, TypeError
         Naming what came and what was expected: finite numbers of at least 0, not all 0 or denormal.
     """
-    xp = common_namespace(weights=weights, x=x)
+    xp = common_namespace(**{name: weights, "x": x})
     dtype = x.dtype if dtype is None else dtype
     if weights.dtype != dtype or weights.shape[-1:] != (x.shape[-2],):
         raise ValueError(
-            f"weights are {weights.dtype} of shape {weights.shape}, expected {dtype_name(dtype)} "
+            f"{name} is {weights.dtype} of shape {weights.shape}, expected {dtype_name(dtype)} "
             f"of shape ({x.shape[-2]},), one for each example"
         )
-    _check_shape("weights", weights, x, networks, (x.shape[-2],))
+    _check_shape(f"{name} has", weights, x, networks, (x.shape[-2],))
     smallest = SMALLEST_NORMAL[type_name(xp, weights)]  # below, devices disagree on what is 0
     usable = xp.all((weights > -smallest) & xp.isfinite(weights))
     if not has_values(usable):
         return
     if not bool(usable):
-        raise ValueError("weights hold negative numbers, NaN or infinity; expected at least 0")
+        raise ValueError(f"{name} holds negative numbers, NaN or infinity; expected at least 0")
     if not bool(xp.all(xp.any(weights >= smallest, axis=-1))):
         raise ValueError(
-            f"weights are all 0 or below {smallest:.3g}, the smallest normal number of their "
-            "dtype; expected at least one above, multiply them by a factor"
+            f"{name} is all 0 or below {smallest:.3g}, the smallest normal number of its "
+            "dtype; expected at least one above, multiply it by a factor"
         )
     largest = float(xp.finfo(dtype).max) / x.shape[-2]
     if not bool(xp.all(weights <= largest)):
         raise ValueError(
-            f"weights hold numbers above {largest:.3g}: their sum may be infinite; divide them by "
-            "a factor"
+            f"{name} holds numbers above {largest:.3g}: their sum may be infinite; divide it by a "
+            "factor"
         )

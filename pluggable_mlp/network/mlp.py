@@ -1,6 +1,7 @@
 """The multilayer perceptron: dense layers with activations between them, and their gradients.
 
-Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs); weights (…, batch);
+Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs);
+sample_weight (…, batch);
 parameters are a list with one dict of arrays per layer that has any, [{"W": (…, in, out),
 "b": (…, out)}, …]; gradients have the same structure.  Leading axes are independent networks.
 The public methods check what comes in; `forward` and `step_gradients`, which the training loop
@@ -19,10 +20,10 @@ from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
     check_inputs,
-    check_labels,
+    check_sample_weight,
     check_sizes,
     check_step,
-    check_weights,
+    check_targets,
 )
 from pluggable_mlp.network.dropout import Dropout
 from pluggable_mlp.network.initializers import INITIALIZERS
@@ -207,9 +208,9 @@ class MLP:
         self,
         parameters: Parameters,
         x: Array,
-        labels: Array,
+        targets: Array,
         *,
-        weights: Array | None = None,
+        sample_weight: Array | None = None,
         step: TrainingStep | None = None,
         arithmetic: str = "native",
     ) -> tuple[Array, Parameters]:
@@ -221,11 +222,11 @@ class MLP:
             From `initialize`, or your own of the same structure.
         x : array (…, batch, in)
             Of the parameters' library, device and dtype.
-        labels : array
-            What the loss must be told: class indices from 0, (…, batch) or (…, batch, 1), or rows
+        targets : array
+            What the loss compares with: class indices from 0, (…, batch) or (…, batch, 1), or rows
             (…, batch, classes), one-hot or probabilities; else rows (…, batch, outputs).
-        weights : array (…, batch), optional
-            Of the examples, at least 0: the loss is then the weighted mean.
+        sample_weight : array (…, batch), optional
+            How much each example counts, at least 0: the loss is then the weighted mean.
         step : TrainingStep, optional
             The mode: a step of training, with dropout and the batch's own statistics; by
             default evaluation, without dropout and with the running statistics.
@@ -245,7 +246,9 @@ class MLP:
             If the arrays do not fit each other or the network; the message names which.
         """
         check_step(step)
-        xp, parameters, batch = self.checked_batch(parameters, x, labels, weights, arithmetic)
+        xp, parameters, batch = self.checked_batch(
+            parameters, x, targets, sample_weight, arithmetic
+        )
         loss, gradients = self.step_gradients(xp, parameters, *batch, step=step)
         return unwrapped(loss), unwrapped(gradients)
 
@@ -253,8 +256,8 @@ class MLP:
         self,
         parameters: Parameters,
         x: Array,
-        labels: Array,
-        weights: Array | None,
+        targets: Array,
+        sample_weight: Array | None,
         arithmetic: str,
     ) -> tuple[Namespace, Parameters, tuple[Array, Array, Array | None]]:
         """Return the arithmetic's namespace, the parameters and the batch as its arrays, or raise.
@@ -263,11 +266,11 @@ class MLP:
         """
         xp, known, own_x = self._checked(parameters, x, arithmetic)
         networks = parameters[0]["W"].shape[:-2]
-        labels = xp.asarray(check_labels(self, x, labels, networks=networks))
-        if weights is not None:
-            check_weights(x, weights, networks=networks)
-            weights = xp.asarray(weights)
-        return xp, known, (own_x, labels, weights)
+        targets = xp.asarray(check_targets(self, x, targets, networks=networks))
+        if sample_weight is not None:
+            check_sample_weight(x, sample_weight, networks=networks)
+            sample_weight = xp.asarray(sample_weight)
+        return xp, known, (own_x, targets, sample_weight)
 
     def _checked(
         self, parameters: Parameters, x: Array, arithmetic: str

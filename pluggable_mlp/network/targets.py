@@ -1,7 +1,7 @@
 """Targets: what a loss is compared with, as rows like the outputs, and the checks at the door.
 
 Shapes: targets are (…, batch) or rows (…, batch, outputs); `like`, the outputs, is
-(…, batch, outputs).  To the user they are "labels".
+(…, batch, outputs).
 """
 
 from typing import Literal
@@ -18,7 +18,7 @@ from pluggable_mlp.arrays import (
 )
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 
-__all__ = ["TargetKind", "check_targets", "one_hot", "rows"]
+__all__ = ["TargetKind", "as_kind", "one_hot", "rows"]
 
 TargetKind = Literal["classes", "labels", "numbers", "counts"]
 """What a loss is told: one class of several (indices or rows of probabilities); yes or no for
@@ -53,7 +53,7 @@ def rows(xp: Namespace, targets: Array, like: Array) -> Array:
     return xp.astype(targets, like.dtype, copy=False)
 
 
-def check_targets(
+def as_kind(
     xp: Namespace, kind: TargetKind, targets: Array, batch: int, outputs: int, dtype: DType
 ) -> Array:
     """Return targets as a loss of this kind takes them, or raise where they do not fit.
@@ -94,8 +94,8 @@ def check_targets(
     ):
         shorter = f" or ({batch},)" if outputs == 1 else ""
         raise ValueError(
-            f"labels are {targets.dtype} of shape {targets.shape}, expected {dtype_name(dtype)} or "
-            f"integers of shape (batch, outputs) = ({batch}, {outputs}){shorter}"
+            f"targets are {targets.dtype} of shape {targets.shape}, expected {dtype_name(dtype)} "
+            f"or integers of shape (batch, outputs) = ({batch}, {outputs}){shorter}"
         )
     _check_range(xp, kind, xp.astype(targets, dtype, copy=False))
     return targets
@@ -109,13 +109,13 @@ def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
     low, high = float(low), float(high)
     least = -SMALLEST_NORMAL[type_name(xp, targets)]  # above, devices disagree on what is 0
     if not bool(xp.all(xp.isfinite(targets))):
-        raise ValueError("labels hold NaN or infinity, expected finite numbers")
+        raise ValueError("targets hold NaN or infinity, expected finite numbers")
     if kind == "labels" and not least < low <= high <= 1.0:
         raise ValueError(
-            f"labels run from {low:g} to {high:g}, expected 0 for no, 1 for yes, or probabilities"
+            f"targets run from {low:g} to {high:g}, expected 0 for no, 1 for yes, or probabilities"
         )
     if kind == "counts" and low <= least:
-        raise ValueError(f"labels run from {low:g}, expected counts or rates of at least 0")
+        raise ValueError(f"targets run from {low:g}, expected counts or rates of at least 0")
 
 
 def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtype: DType) -> Array:
@@ -128,17 +128,17 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
         # Integers of as many networks as there are examples, as many as classes, may be indices.
         if not whole or targets.shape[-1:] != (batch,):
             raise ValueError(
-                "labels hold a row that is not a distribution over the classes, expected one-hot "
+                "targets hold a row that is not a distribution over the classes, expected one-hot "
                 "rows or probabilities: at least 0, each row summing to 1"
             )
     if not whole:
         raise ValueError(
-            f"labels are {targets.dtype} of shape {targets.shape}, expected integers (batch,) = "
+            f"targets are {targets.dtype} of shape {targets.shape}, expected integers (batch,) = "
             f"({batch},), or rows (batch, classes) = ({batch}, {classes}) of {dtype_name(dtype)} "
             "or integers"
         )
     if targets.shape[-1:] != (batch,):
-        raise ValueError(f"labels have shape {targets.shape}, expected ({batch},) as x has rows")
+        raise ValueError(f"targets have shape {targets.shape}, expected ({batch},) as x has rows")
     if xp.isdtype(targets.dtype, "bool"):
         targets = xp.astype(targets, xp.int64)
     low, high = xp.min(targets), xp.max(targets)
@@ -147,7 +147,7 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
     low, high = int(low), int(high)
     if low < 0 or high >= classes:
         raise ValueError(
-            f"labels run from {low} to {high}, expected 0 to {classes - 1}: "
+            f"targets run from {low} to {high}, expected 0 to {classes - 1}: "
             f"the network has {classes} outputs"
         )
     return targets

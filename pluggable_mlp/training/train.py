@@ -7,7 +7,7 @@ from typing import Any
 from pluggable_mlp.arrays import Array, Namespace, common_namespace, dtype_name
 from pluggable_mlp.hyperparameters import as_count, as_flag, as_number, as_seed
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.network.checks import check_labels, check_parameters, check_weights
+from pluggable_mlp.network.checks import check_parameters, check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.loop import DivergenceError, Epoch, training_epochs
@@ -38,7 +38,7 @@ class Training:
 def make_examples(
     mlp: MLP,
     inputs: Any,
-    labels: Any,
+    targets: Any,
     *,
     backend: Any,
     dtype: str,
@@ -47,7 +47,7 @@ def make_examples(
     class_weight: Any = None,
     arithmetic: str = "native",
 ) -> Examples:
-    """Move inputs (examples, in), labels and weights to the backend, once, and check them.
+    """Move inputs (examples, in), targets and weights to the backend, once, and check them.
 
     The arguments are those of `train`.
 
@@ -60,22 +60,23 @@ def make_examples(
     xp = namespace_of(arithmetic, backend)
     moved = backend.asarray(inputs)
     x = _as_inputs(xp, moved, dtype, scale)
-    labels = unwrapped(_as_floats(xp, backend.asarray(labels), dtype))
+    targets = unwrapped(_as_floats(xp, backend.asarray(targets), dtype))
     if x.ndim != 2 or x.shape[1] != mlp.sizes[0] or x.shape[0] < 1:
         raise ValueError(f"inputs has shape {x.shape}, expected (examples, {mlp.sizes[0]})")
     floating = getattr(xp, dtype)
-    labels = xp.asarray(check_labels(mlp, moved, labels, floating))
+    targets = xp.asarray(check_targets(mlp, moved, targets, floating))
     weights = None
     if sample_weight is not None:
         weights = _as_floats(xp, backend.asarray(sample_weight), dtype)
         weights = xp.astype(weights, floating, copy=False)  # of integers, too
-        check_weights(moved, unwrapped(weights), floating)
+        check_sample_weight(moved, unwrapped(weights), floating)
     if class_weight is not None:
         kind, outputs = mlp.objective.targets, mlp.sizes[-1]
-        own = class_weights_of_examples(xp, kind, labels, outputs, class_weight, floating)
+        own = class_weights_of_examples(xp, kind, targets, outputs, class_weight, floating)
+        name = "class_weight of the examples" if weights is None else "class_weight * sample_weight"
         weights = own if weights is None else weights * own
-        check_weights(moved, unwrapped(weights), floating)
-    return Examples(x, labels, floating, scale, weights)
+        check_sample_weight(moved, unwrapped(weights), floating, name=name)
+    return Examples(x, targets, floating, scale, weights)
 
 
 def _as_inputs(xp: Namespace, moved: Array, dtype: str, scale: float | None) -> Array:
@@ -109,7 +110,7 @@ def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:
 def train(
     mlp: MLP,
     inputs: Array,
-    labels: Array,
+    targets: Array,
     *,
     backend: Any,
     parameters: Parameters | None = None,
@@ -132,9 +133,9 @@ def train(
     mlp : MLP
     inputs : array (examples, in)
         Of the backend's library, or host data that will be moved there once.
-    labels : array (examples,), (examples, 1) or (examples, outputs)
-        What the loss is told: class indices from 0, or rows, one-hot or of probabilities; else a
-        label or a number for each output.
+    targets : array (examples,), (examples, 1) or (examples, outputs)
+        What the loss compares with: class indices from 0, or rows, one-hot or of probabilities;
+        else a label or a number for each output.
     backend : Backend
         Where to train: `get_backend("numpy")`.
     parameters : list of dict of arrays, optional
@@ -180,7 +181,7 @@ def train(
     examples = make_examples(
         mlp,
         inputs,
-        labels,
+        targets,
         backend=backend,
         dtype=dtype,
         scale=scale,

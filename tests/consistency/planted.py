@@ -70,11 +70,11 @@ class Network:
         shape = examples, self.inputs
         labels = rng.integers(0, 10, size=examples)
         if not self.pixels:
-            return {"inputs": rng.normal(size=shape), "labels": labels}
+            return {"inputs": rng.normal(size=shape), "targets": labels}
         lit = rng.random(shape) < 0.2
         lit[:, : self.inputs // 10] = False
         pixels = np.where(lit, rng.integers(1, 256, size=shape), 0).astype(np.uint8)
-        return {"inputs": pixels, "labels": labels, "scale": 1 / 256}
+        return {"inputs": pixels, "targets": labels, "scale": 1 / 256}
 
 
 NETWORKS = {

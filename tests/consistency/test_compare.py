@@ -69,7 +69,7 @@ class Crooked(OtherBackend):
 def test_float_inputs_and_rows_of_probabilities_are_compared() -> None:
     rows = RNG.dirichlet(np.ones(3), size=48).astype(np.float32)
     inputs = PIXELS / 256.0
-    given: dict[str, Any] = {"mlp": SMALL, "inputs": inputs, "labels": rows, "steps": 1}
+    given: dict[str, Any] = {"mlp": SMALL, "inputs": inputs, "targets": rows, "steps": 1}
     honest = compare([NUMPY, OtherBackend()], **given)
     assert honest.passes
     nudged = Crooked(inputs.shape, lambda x: x * (1.0 + 1e-6))
@@ -348,6 +348,6 @@ def test_report_as_json() -> None:
     ],
 )
 def test_wrong_arguments(change: dict[str, Any], message: str) -> None:
-    arguments = {"backends": [NUMPY, NUMPY], "mlp": SMALL, "inputs": PIXELS, "labels": LABELS}
+    arguments = {"backends": [NUMPY, NUMPY], "mlp": SMALL, "inputs": PIXELS, "targets": LABELS}
     with pytest.raises(ValueError, match=message):
         compare(**{**arguments, "scale": 1 / 256, **change})

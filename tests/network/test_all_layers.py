@@ -74,7 +74,7 @@ def test_a_step_of_training(backend, dtype, arithmetic):
     ours = [backend.asarray(x, dtype=dtype), backend.asarray(labels)]
     weights = backend.asarray(WEIGHTS, dtype=dtype)
     loss, gradients = mlp.loss_and_gradients(
-        parameters, *ours, weights=weights, step=STEP, arithmetic=arithmetic
+        parameters, *ours, sample_weight=weights, step=STEP, arithmetic=arithmetic
     )
     assert loss.shape == ()
     for layer, own in zip(gradients, parameters, strict=True):
@@ -82,10 +82,10 @@ def test_a_step_of_training(backend, dtype, arithmetic):
             n: (a.shape, a.dtype) for n, a in own.items() if n not in BatchNorm.statistics
         }
     again = mlp.loss_and_gradients(
-        parameters, *ours, weights=weights, step=STEP, arithmetic=arithmetic
+        parameters, *ours, sample_weight=weights, step=STEP, arithmetic=arithmetic
     )
     other = mlp.loss_and_gradients(
-        parameters, *ours, weights=weights, step=TrainingStep(1, 3), arithmetic=arithmetic
+        parameters, *ours, sample_weight=weights, step=TrainingStep(1, 3), arithmetic=arithmetic
     )
     assert float(again[0]) == float(loss) != float(other[0])
 
@@ -100,7 +100,7 @@ def test_weights_come_through_the_door(backend):
         parameters,
         backend.asarray(x),
         backend.asarray(labels),
-        weights=backend.asarray(np.asarray([2.0, 0.0, 1.0])),
+        sample_weight=backend.asarray(np.asarray([2.0, 0.0, 1.0])),
     )
     repeated = mlp.loss_and_gradients(
         parameters, backend.asarray(x[order]), backend.asarray(labels[order])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP
-from pluggable_mlp.network.checks import check_labels, check_sizes
+from pluggable_mlp.network.checks import check_sizes, check_targets
 from pluggable_mlp.network.layers import TrainingStep
 
 MLP_323 = MLP([3, 2, 4])
@@ -146,39 +146,39 @@ def test_inputs(x, error, message):
 
 
 @pytest.mark.parametrize(
-    ("labels", "error", "message"),
+    ("targets", "error", "message"),
     [
-        (np.asarray([0, 1, 2, 3]), ValueError, r"labels have shape \(4,\), expected \(5,\)"),
-        (np.asarray([0, 1, 2, 3, 4]), ValueError, "labels run from 0 to 4, expected 0 to 3"),
-        (np.asarray([0, -1, 2, 3, 3]), ValueError, "labels run from -1 to 3, expected 0 to 3"),
+        (np.asarray([0, 1, 2, 3]), ValueError, r"targets have shape \(4,\), expected \(5,\)"),
+        (np.asarray([0, 1, 2, 3, 4]), ValueError, "targets run from 0 to 4, expected 0 to 3"),
+        (np.asarray([0, -1, 2, 3, 3]), ValueError, "targets run from -1 to 3, expected 0 to 3"),
         (
             np.zeros(5),
             ValueError,
-            r"labels are float64 of shape \(5,\), expected integers \(batch,\)",
+            r"targets are float64 of shape \(5,\), expected integers \(batch,\)",
         ),
-        (np.zeros((5, 3)), ValueError, r"labels are float64 of shape \(5, 3\), .* \(5, 4\)"),
-        (np.zeros((5, 4), "float32"), ValueError, r"labels are float32 .* rows .* of float64"),
-        (np.zeros((5, 4), "int64"), ValueError, "labels hold a row that is not a distribution"),
-        (np.ones((5, 4), "bool"), ValueError, "labels hold a row that is not a distribution"),
+        (np.zeros((5, 3)), ValueError, r"targets are float64 of shape \(5, 3\), .* \(5, 4\)"),
+        (np.zeros((5, 4), "float32"), ValueError, r"targets are float32 .* rows .* of float64"),
+        (np.zeros((5, 4), "int64"), ValueError, "targets hold a row that is not a distribution"),
+        (np.ones((5, 4), "bool"), ValueError, "targets hold a row that is not a distribution"),
         (
             np.eye(4, dtype="int64")[LABELS] * 2 - 1,
             ValueError,
             "hold a row that is not a distribution",
         ),
-        (np.zeros((5, 1)), ValueError, r"labels are float64 of shape \(5,\), expected integers"),
-        (np.zeros((4, 1), "int64"), ValueError, r"labels have shape \(4,\), expected \(5,\)"),
-        (np.zeros((5, 2), "int64"), ValueError, r"labels have shape \(5, 2\), expected \(5,\)"),
-        ([0, 1, 2, 3, 0], TypeError, "labels is a builtins.list, not an array"),
+        (np.zeros((5, 1)), ValueError, r"targets are float64 of shape \(5,\), expected integers"),
+        (np.zeros((4, 1), "int64"), ValueError, r"targets have shape \(4,\), expected \(5,\)"),
+        (np.zeros((5, 2), "int64"), ValueError, r"targets have shape \(5, 2\), expected \(5,\)"),
+        ([0, 1, 2, 3, 0], TypeError, "targets is a builtins.list, not an array"),
         (
             strict.zeros(5, dtype=strict.int64),
             TypeError,
-            "labels is an array of array_api_strict, but x is an array of numpy",
+            "targets is an array of array_api_strict, but x is an array of numpy",
         ),
     ],
 )
-def test_labels(labels, error, message):
+def test_targets(targets, error, message):
     with pytest.raises(error, match=message):
-        MLP_323.loss_and_gradients(parameters(), X, labels)
+        MLP_323.loss_and_gradients(parameters(), X, targets)
 
 
 @pytest.mark.parametrize(
@@ -198,18 +198,18 @@ def test_the_mode(step, error, message):
 
 
 def test_no_axis_makes_several_networks_of_one():
-    """Labels and weights have the leading axes of x, of the parameters, or none."""
+    """Targets and weights have the leading axes of x, of the parameters, or none."""
     two = [{name: np.stack([w, w]) for name, w in layer.items()} for layer in parameters()]
     labels, weights = np.stack([LABELS, LABELS]), np.ones((2, 5))
     for own, x in ((two, X), (parameters(), np.stack([X, X])), (two, np.stack([X, X]))):
         for given in (labels, LABELS, np.eye(4)[labels]):
             for of in (weights, weights[0], None):
-                loss, _ = MLP_323.loss_and_gradients(own, x, given, weights=of)
+                loss, _ = MLP_323.loss_and_gradients(own, x, given, sample_weight=of)
                 assert loss.shape == (2,)
-    with pytest.raises(ValueError, match=r"labels have shape \(2, 5\), expected \(5,\) or \(5, 4"):
+    with pytest.raises(ValueError, match=r"targets have shape \(2, 5\), expected \(5,\) or \(5, 4"):
         MLP_323.loss_and_gradients(parameters(), X, labels)
-    with pytest.raises(ValueError, match=r"weights have shape \(2, 5\), expected \(5,\)"):
-        MLP_323.loss_and_gradients(parameters(), X, LABELS, weights=weights)
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(2, 5\), expected \(5,\)"):
+        MLP_323.loss_and_gradients(parameters(), X, LABELS, sample_weight=weights)
 
 
 def test_two_devices_in_one_call_are_named():
@@ -222,7 +222,7 @@ def test_two_devices_in_one_call_are_named():
         mlp.logits(own, on("device2", 5, 3))
     with pytest.raises(ValueError, match=r"\['W'\] is on device .*device1.*\['b'\] .*device2"):
         mlp.logits([{**own[0], "b": on("device2", 2)}], on("device1", 5, 3))
-    with pytest.raises(ValueError, match=r"labels is on device .*device2.*, but x .*device1"):
+    with pytest.raises(ValueError, match=r"targets is on device .*device2.*, but x .*device1"):
         mlp.loss_and_gradients(own, on("device1", 5, 3), on("device2", 5, 2))
 
 
@@ -285,6 +285,6 @@ def test_every_integer_dtype_is_let_in(backend):
     x = backend.asarray(np.zeros((5, 3)))
     for kind in ("uint8", "int32", "int64"):
         labels = backend.asarray(LABELS, dtype=kind)
-        assert check_labels(MLP_323, x, labels) is labels
+        assert check_targets(MLP_323, x, labels) is labels
     stacked = backend.asarray(np.zeros((2, 5, 3)))
-    check_labels(MLP_323, stacked, backend.asarray(np.stack([LABELS, LABELS])))
+    check_targets(MLP_323, stacked, backend.asarray(np.stack([LABELS, LABELS])))

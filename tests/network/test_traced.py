@@ -58,10 +58,10 @@ def test_jaxs_gradient_of_the_loss_is_the_one_by_hand(loss, weights, jit):
     for targets in TARGETS[loss]:
 
         def loss_of(parameters, targets=targets):
-            return mlp.loss_and_gradients(parameters, X, targets, weights=weights)[0]
+            return mlp.loss_and_gradients(parameters, X, targets, sample_weight=weights)[0]
 
         differentiated = jax.grad(jax.jit(loss_of) if jit else loss_of)(parameters)
-        _, by_hand = mlp.loss_and_gradients(parameters, X, targets, weights=weights)
+        _, by_hand = mlp.loss_and_gradients(parameters, X, targets, sample_weight=weights)
         for layer, expected in zip(differentiated, by_hand, strict=True):
             for name, gradient in expected.items():
                 np.testing.assert_allclose(layer[name], gradient, rtol=1e-10, atol=1e-14)
@@ -72,10 +72,10 @@ def test_everything_may_be_an_argument():
 
     @jax.jit
     def both(parameters, x, labels, weights):
-        return mlp.loss_and_gradients(parameters, x, labels, weights=weights)
+        return mlp.loss_and_gradients(parameters, x, labels, sample_weight=weights)
 
     loss, _ = both(parameters, X, LABELS, WEIGHTS)
-    expected, _ = mlp.loss_and_gradients(parameters, X, LABELS, weights=WEIGHTS)
+    expected, _ = mlp.loss_and_gradients(parameters, X, LABELS, sample_weight=WEIGHTS)
     assert float(loss) == pytest.approx(float(expected), rel=1e-12)
 
 
@@ -83,7 +83,7 @@ def test_shapes_and_dtypes_are_checked_there_too():
     mlp, parameters = network()
     with pytest.raises(ValueError, match=r"x has shape \(5, 2\), expected \(batch, 3\)"):
         jax.jit(lambda x: mlp.logits(parameters, x))(X[:, :2])
-    with pytest.raises(ValueError, match=r"labels have shape \(4,\), expected \(5,\)"):
+    with pytest.raises(ValueError, match=r"targets have shape \(4,\), expected \(5,\)"):
         jax.jit(lambda y: mlp.loss_and_gradients(parameters, X, y))(LABELS[:4])
 
 

@@ -98,7 +98,7 @@ def test_a_users_parameters_have_the_same_bits(backend, norm):
         x, y, w = place.asarray(inputs), place.asarray(labels), place.asarray(AGES)
         logits = mlp.logits(parameters, x, arithmetic="reproducible")
         loss, gradients = mlp.loss_and_gradients(
-            parameters, x, y, weights=w, arithmetic="reproducible"
+            parameters, x, y, sample_weight=w, arithmetic="reproducible"
         )
         arrays = [logits, loss, *(g for of in gradients for g in of.values())]
         return [place.to_numpy(array).tobytes() for array in arrays]
@@ -128,7 +128,7 @@ def test_weights_of_which_none_is_normal_are_refused(backend, arithmetic, dtype)
     smallest = float(np.finfo(dtype).smallest_normal)
     weights = np.full(COUNT, 0.75 * smallest, dtype)
     settings = {"backend": backend, "dtype": dtype, "arithmetic": arithmetic}
-    with pytest.raises(ValueError, match=rf"weights are all 0 or below {smallest:.3g}"):
+    with pytest.raises(ValueError, match=rf"sample_weight is all 0 or below {smallest:.3g}"):
         train(MLP(SIZES), inputs, labels, sample_weight=weights, **settings)
     weights[0] = smallest
     weights[1] = -smallest / 2  # no more than 0

@@ -133,8 +133,8 @@ def test_what_needs_more_than_a_batch_is_refused(optimizer, error, message):
     [
         ({"x": X.astype("float32")}, ValueError, "x is float32, but the parameters are float64"),
         ({"x": X[:, :2]}, ValueError, r"x has shape \(10, 2\)"),
-        ({"labels": LABELS + 1}, ValueError, "labels run from 1 to 2"),
-        ({"weights": -WEIGHTS}, ValueError, "weights hold negative numbers"),
+        ({"labels": LABELS + 1}, ValueError, "targets run from 1 to 2"),
+        ({"weights": -WEIGHTS}, ValueError, "sample_weight holds negative numbers"),
         ({"seed": 2**64}, ValueError, "seed is .*, expected an integer from 0 to 2"),
         ({"seed": 0.5}, ValueError, "seed is 0.5"),
         ({"arithmetic": "exact"}, ValueError, "arithmetic is 'exact'"),

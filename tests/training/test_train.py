@@ -46,7 +46,7 @@ def test_the_same_classes_train_alike_in_every_form(form, dtype):
     more = {"backend": NUMPY, "epochs": 2, "class_weight": [1.0, 3.0]}
     if form != "rows" and dtype == "float32":
         with pytest.raises(
-            ValueError, match=r"labels are float32 of shape \(8,\), expected integers"
+            ValueError, match=r"targets are float32 of shape \(8,\), expected integers"
         ):
             train(MLP_342, PIXELS / 256, labels.astype(dtype), **more)
         return
@@ -166,10 +166,10 @@ def test_each_epoch_is_told():
         ({"inputs": np.full((8, 3), np.nan)}, ValueError, "inputs hold NaN, infinity or"),
         ({"inputs": np.full((8, 3), 1e39)}, ValueError, "inputs hold .* beyond float32"),
         ({"inputs": np.zeros((0, 3))}, ValueError, r"inputs has shape \(0, 3\), expected"),
-        ({"labels": LABELS[:5]}, ValueError, r"labels have shape \(5,\), expected \(8,\)"),
-        ({"labels": LABELS + 1}, ValueError, "labels run from 1 to 2, expected 0 to 1"),
+        ({"targets": LABELS[:5]}, ValueError, r"targets have shape \(5,\), expected \(8,\)"),
+        ({"targets": LABELS + 1}, ValueError, "targets run from 1 to 2, expected 0 to 1"),
         ({"inputs": strict.zeros((8, 3))}, TypeError, "array_api_strict.* numpy"),
-        ({"labels": strict.zeros(8, dtype=strict.int64)}, TypeError, "array_api_strict.* numpy"),
+        ({"targets": strict.zeros(8, dtype=strict.int64)}, TypeError, "array_api_strict.* numpy"),
         (
             {"parameters": MLP([3, 2]).initialize(seed=0, backend=NUMPY)},
             ValueError,
@@ -183,7 +183,7 @@ def test_each_epoch_is_told():
     ],
 )
 def test_what_does_not_fit_is_refused(changes, error, message):
-    arguments = {"inputs": PIXELS / 256, "labels": LABELS, "backend": NUMPY, **changes}
+    arguments = {"inputs": PIXELS / 256, "targets": LABELS, "backend": NUMPY, **changes}
     with pytest.raises(error, match=message):
         train(MLP_342, **arguments)
 
@@ -229,13 +229,13 @@ def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
         ({"shuffle": "no"}, ValueError, "shuffle is 'no', expected True or False"),
         ({"on_epoch": 3}, TypeError, "on_epoch is 3, expected a function of an Epoch"),
         ({"class_weight": {0: "much"}}, ValueError, "class_weight is .*, expected 2 finite numb"),
-        ({"labels": [[0, 1, 0, 1]] * 2}, ValueError, r"shape \(2, 4\), expected \(4,\) or \(4, 2"),
-        ({"labels": [[0, 1, 0, 1]] * 4}, ValueError, r"shape \(4, 4\), expected \(4,\) or \(4, 2"),
+        ({"targets": [[0, 1, 0, 1]] * 2}, ValueError, r"shape \(2, 4\), expected \(4,\) or \(4, 2"),
+        ({"targets": [[0, 1, 0, 1]] * 4}, ValueError, r"shape \(4, 4\), expected \(4,\) or \(4, 2"),
         ({"sample_weight": [[1.0] * 4] * 2}, ValueError, r"shape \(2, 4\), expected \(4,\)"),
         (
-            {"mlp": MLP([3, 1], loss="squared_error"), "labels": [[0.5] * 4] * 4},
+            {"mlp": MLP([3, 1], loss="squared_error"), "targets": [[0.5] * 4] * 4},
             ValueError,
-            r"labels have shape \(4, 4\), expected \(4,\) or \(4, 1\)",
+            r"targets have shape \(4, 4\), expected \(4,\) or \(4, 1\)",
         ),
         ({"class_weight": 3}, ValueError, "class_weight is 3, expected 'balanced', a mapping or a"),
         (
@@ -260,7 +260,7 @@ def test_likely_slips_are_named(changed, error, words):
     arguments = {
         "mlp": MLP([3, 2]),
         "inputs": np.ones((4, 3)),
-        "labels": np.zeros(4, dtype=np.int64),
+        "targets": np.zeros(4, dtype=np.int64),
         "backend": get_backend("numpy"),
     } | changed
     with pytest.raises(error, match=words):

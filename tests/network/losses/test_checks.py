@@ -1,4 +1,4 @@
-"""What losses refuse: parameters, labels and weights that they cannot use."""
+"""What losses refuse: parameters, targets and weights that they cannot use."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_unknown_name_raises_with_the_nearest(name, nearest):
 
 
 @pytest.mark.parametrize(
-    ("loss", "labels", "message"),
+    ("loss", "targets", "message"),
     [
         ("softmax_cross_entropy", [[0.5, 0.4]] * 3, "hold a row that is not a distribution"),
         ("softmax_cross_entropy", [[1.5, -0.5]] * 3, "hold a row that is not a distribution"),
@@ -58,30 +58,32 @@ def test_unknown_name_raises_with_the_nearest(name, nearest):
         ("poisson", [[0.0, -1.0]] * 3, "run from -1, expected counts or rates of at least 0"),
     ],
 )
-def test_labels_that_a_loss_cannot_use(loss, labels, message):
+def test_targets_that_a_loss_cannot_use(loss, targets, message):
     mlp = MLP([1, 2], loss=loss)
     parameters = [{"W": np.zeros((1, 2)), "b": np.zeros(2)}]
-    with pytest.raises(ValueError, match=f"labels.* {message}"):
-        mlp.loss_and_gradients(parameters, np.zeros((3, 1)), np.asarray(labels))
+    with pytest.raises(ValueError, match=f"targets.* {message}"):
+        mlp.loss_and_gradients(parameters, np.zeros((3, 1)), np.asarray(targets))
 
 
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.ones(2), r"weights are float64 of shape \(2,\), expected float64 of shape \(3,\)"),
-        (np.ones(3, dtype="float32"), "weights are float32 of shape"),
-        (np.asarray([1.0, -1.0, 1.0]), "weights hold negative numbers"),
-        (np.asarray([1.0, np.nan, 1.0]), "weights hold negative numbers, NaN"),
-        (np.asarray([1.0, np.inf, 1.0]), "weights hold negative numbers, NaN or infinity"),
-        (np.zeros(3), "weights are all 0"),
-        (np.full(3, 1e308), "weights hold numbers above 5.99e[+]307: their sum may be infinite"),
+        (np.ones(2), r"sample_weight is float64 of shape \(2,\), expected float64 of shape \(3,\)"),
+        (np.ones(3, dtype="float32"), "sample_weight is float32 of shape"),
+        (np.asarray([1.0, -1.0, 1.0]), "sample_weight holds negative numbers"),
+        (np.asarray([1.0, np.nan, 1.0]), "sample_weight holds negative numbers, NaN"),
+        (np.asarray([1.0, np.inf, 1.0]), "sample_weight holds negative numbers, NaN or infinity"),
+        (np.zeros(3), "sample_weight is all 0"),
+        (np.full(3, 1e308), "holds numbers above 5.99e[+]307: their sum may be infinite"),
     ],
 )
 def test_weights_that_are_none(weights, message):
     mlp = MLP([1, 2])
     parameters = [{"W": np.zeros((1, 2)), "b": np.zeros(2)}]
     with pytest.raises(ValueError, match=message):
-        mlp.loss_and_gradients(parameters, np.zeros((3, 1)), np.asarray([0, 1, 1]), weights=weights)
+        mlp.loss_and_gradients(
+            parameters, np.zeros((3, 1)), np.asarray([0, 1, 1]), sample_weight=weights
+        )
 
 
 def test_probabilities_are_asked_of_a_classifier():
