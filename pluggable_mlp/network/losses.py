@@ -4,9 +4,9 @@ Shapes: z, the network's outputs, and dz are (…, batch, outputs); targets t ha
 (…, batch): class indices, or the targets of a single output; sample_weight is (…, batch); the
 loss is (…), one number per network.  A loss is a frozen dataclass: called on (xp, z, targets,
 sample_weight) it returns its value with its gradient, as both need the same exponentials;
-`predict` makes predictions of z; `targets` says what it is compared with.  A loss of a classifier
-takes logits and is stable for any finite ones: exp sees nothing above 0.  Adding one is adding a
-class here and a line to `LOSSES`.
+`predict` makes predictions of z, `predict_proba` probabilities, where there are classes; `targets`
+says what it is compared with.  A loss of a classifier takes logits and is stable for any finite
+ones: exp sees nothing above 0.  Adding one is adding a class here and a line to `LOSSES`.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,10 @@ _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,
 
 
 class Loss(Protocol):
-    """What training makes small: a frozen set of hyperparameters, called on the outputs."""
+    """What training makes small: a frozen set of hyperparameters, called on the outputs.
+
+    Where it knows classes, it also has `predict_proba(xp, z)`, their probabilities.
+    """
 
     targets: ClassVar[TargetKind]
 
@@ -51,7 +54,7 @@ class Loss(Protocol):
         """
 
     def predict(self, xp: Namespace, z: Array) -> Array:
-        """Return what z (…, batch, outputs) predicts: probabilities, rates or numbers."""
+        """Return what z (…, batch, outputs) predicts: classes, labels, rates or numbers."""
 
 
 def _weighted_average(
@@ -170,6 +173,10 @@ class SoftmaxCrossEntropy:
         return loss, _scaled(xp, exponentials * (1.0 / total) - t, share)
 
     def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return the class with the largest logit, the first of equal ones: (…, batch)."""
+        return xp.argmax(z, axis=-1)
+
+    def predict_proba(self, xp: Namespace, z: Array) -> Array:
         """Return the probability of each class, both (…, batch, classes)."""
         return softmax(xp, z)
 
@@ -205,6 +212,10 @@ class SigmoidCrossEntropy:
         return average_of_elements(xp, values, special.sigmoid(xp, z) - t, sample_weight)
 
     def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return 1 for yes, where its probability is above 1/2, or 0: (…, batch, outputs)."""
+        return xp.astype(z > 0.0, xp.int64)
+
+    def predict_proba(self, xp: Namespace, z: Array) -> Array:
         """Return the probability of yes for each output, both (…, batch, outputs)."""
         return special.sigmoid(xp, z)
 

@@ -168,10 +168,11 @@ class MLP:
         return unwrapped(self.forward(xp, parameters, x)[0])
 
     def predict(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
-        """Return predictions (…, batch, outputs) for x (…, batch, in), as the loss makes them.
+        """Return predictions for x (…, batch, in), as the loss makes them.
 
-        Class probabilities after softmax_cross_entropy, the probability of yes after
-        sigmoid_cross_entropy, rates after poisson, else the outputs themselves.
+        Class indices (…, batch) after softmax_cross_entropy; else (…, batch, outputs): labels 0
+        and 1 after sigmoid_cross_entropy, rates after poisson, the outputs themselves after any
+        other.
 
         Parameters
         ----------
@@ -186,7 +187,9 @@ class MLP:
     def predict_proba(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
     ) -> Array:
-        """Return `predict` where it is probabilities.
+        """Return probabilities (…, batch, outputs) for x (…, batch, in).
+
+        Of each class after softmax_cross_entropy, of label 1 after sigmoid_cross_entropy.
 
         Parameters
         ----------
@@ -200,9 +203,11 @@ class MLP:
         ValueError
             If the loss is one of regression.
         """
-        if self.objective.targets not in ("classes", "labels"):
+        link = getattr(self.objective, "predict_proba", None)
+        if link is None:
             raise ValueError(f"loss is {self.loss!r}, which has no probabilities; use predict")
-        return self.predict(parameters, x, arithmetic=arithmetic)
+        xp, parameters, x = self._checked(parameters, x, arithmetic)
+        return unwrapped(link(xp, self.forward(xp, parameters, x)[0]))
 
     def loss_and_gradients(
         self,

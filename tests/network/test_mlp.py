@@ -238,6 +238,29 @@ def test_the_arithmetic_that_is_asked_for_computes(monkeypatch, call):
     assert first(parameters) == first(parameters, arithmetic="native") != first(turned)
 
 
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ("softmax_cross_entropy", [0, 1, 1]),
+        ("sigmoid_cross_entropy", [[0, 0, 0], [0, 1, 1], [0, 1, 0]]),
+        ("squared_error", [[0.0, 0.0, 0.0], [-1.0, 2.0, 2.0], [-2.0, 2.0, 0.0]]),
+    ],
+)
+def test_predictions_are_classes_labels_or_values(backend, loss, expected, dtype, arithmetic):
+    """z = x W + b by hand: the first of equal logits is the class, a logit of 0 says no."""
+    parameters = [
+        {name: backend.asarray(array, dtype=dtype) for name, array in layer.items()}
+        for layer in [{"W": [[1.0, 0.0, 2.0], [0.0, 1.0, 2.0]], "b": [0.0, 0.0, 0.0]}]
+    ]
+    x = backend.asarray([[0.0, 0.0], [-1.0, 2.0], [-2.0, 2.0]], dtype=dtype)
+    mlp = MLP([2, 3], loss=loss)
+    found = backend.to_numpy(mlp.predict(parameters, x, arithmetic=arithmetic))
+    assert found.dtype == (dtype if loss == "squared_error" else "int64")
+    assert found.tolist() == expected
+
+
 def test_a_step_of_training_has_its_own_loss():
     backend = get_backend("numpy")
     mlp = MLP([2, 50, 2], dropout=0.5)

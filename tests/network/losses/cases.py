@@ -27,6 +27,11 @@ def example(kind, seed=0):
     return on_grid(rng.normal(size=(BATCH, OUTPUTS))), targets
 
 
+def link(loss):
+    """What the loss takes z for: the probabilities of classes and labels, rates, or values."""
+    return getattr(loss, "predict_proba", loss.predict)
+
+
 def compute(piece, z, targets, weights=None):
     def on(library):
         arrays = [None if a is None else library.asarray(a) for a in (z, targets, weights)]

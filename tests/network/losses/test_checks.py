@@ -92,4 +92,4 @@ def test_probabilities_are_asked_of_a_classifier():
         with pytest.raises(ValueError, match=f"loss is '{loss}', which has no probabilities"):
             MLP([1, 2], loss=loss).predict_proba(parameters, x)
     assert MLP([1, 2], loss="squared_error").predict(parameters, x).tolist() == [[1.0, 1.0]] * 3
-    assert MLP([1, 2]).predict(parameters, x).tolist() == [[0.5, 0.5]] * 3
+    assert MLP([1, 2]).predict_proba(parameters, x).tolist() == [[0.5, 0.5]] * 3
