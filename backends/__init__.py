@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from pluggable_mlp.names import choose
+from pluggable_mlp.registry import choose
 
 from .contract import Backend, BackendUnavailable, Compiler, MemoryReporter, PieceRunner
 from .memory import with_free_memory

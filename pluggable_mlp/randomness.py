@@ -11,9 +11,9 @@ operations that IEEE 754 fixes.
 import numpy as np
 import numpy.typing as npt
 
-from pluggable_mlp.hyperparameters import as_seed
 from pluggable_mlp.namespaces.reproducible.logarithm import log
 from pluggable_mlp.namespaces.reproducible.square_root import sqrt
+from pluggable_mlp.registry import as_seed
 
 __all__ = ["normal", "permutation", "uniform", "words"]
 

@@ -9,13 +9,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pluggable_mlp.backends.memory import refuse_beyond_memory
-from pluggable_mlp.names import choose, make
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
-from pluggable_mlp.pieces import parse_piece, parse_pieces
+from pluggable_mlp.registry import choose, make, parse_component, parse_components
 from pluggable_mlp.training.optimizers import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.schedules import make_schedule
 
@@ -32,13 +31,13 @@ _LOSS = "softmax_cross_entropy"
 class Settings:
     """What is trained, on what, and how; see the command line's help for each.
 
-    Pieces are given by name, with parameters after a colon: "leaky_relu:slope=0.2".  None stands
-    for "not given": the piece's own value holds.
+    Components are given by name, with parameters after a colon: "leaky_relu:slope=0.2".  None
+    stands for "not given": the component's own value holds.
 
     Raises
     ------
     ValueError
-        If a value is out of range, a name unknown, or a parameter not one of the piece's: the
+        If a value is out of range, a name unknown, or a parameter not one of the component's: the
         message names it.
     """
 
@@ -91,11 +90,11 @@ class Settings:
         refuse_beyond_memory(f"a layer of {weights:,} weights, drawn in float64,", 8 * weights)
         made: list[Any] = [
             make(ACTIVATIONS, name, "activation", **parameters)
-            for name, parameters in parse_pieces(self.activation, "activation")
+            for name, parameters in parse_components(self.activation, "activation")
         ]
         norm = None
         if self.norm is not None:
-            name, parameters = parse_piece(self.norm, "norm")
+            name, parameters = parse_component(self.norm, "norm")
             norm = make(NORMALIZATIONS, name, "norm", **parameters)
         return MLP(
             sizes,
@@ -110,7 +109,7 @@ class Settings:
         name, parameters = self._optimizer()
         if self.schedule is not None or self.warmup:
             rate = parameters.get("learning_rate", _default_rate(name))
-            schedule, own = parse_piece(self.schedule or "constant", "schedule")
+            schedule, own = parse_component(self.schedule or "constant", "schedule")
             steps = self.epochs * -(-examples // self.batch_size)
             parameters["learning_rate"] = make_schedule(
                 schedule, rate, total_steps=steps, warmup=self.warmup, **own
@@ -129,7 +128,7 @@ class Settings:
 
     def _optimizer(self) -> tuple[str, dict[str, Any]]:
         """Return the optimizer's name and the parameters that it is given."""
-        name, parameters = parse_piece(self.optimizer, "optimizer")
+        name, parameters = parse_component(self.optimizer, "optimizer")
         given = {key: getattr(self, key) for key in _OF_OPTIMIZER}
         return name, parameters | {key: of for key, of in given.items() if of is not None}
 

@@ -37,10 +37,10 @@ RUNS: dict[str, tuple[list[int], dict[str, Any], str, dict[str, Any], str, bool]
     "rmsprop, float64": ([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float64", False),
     "adam with a schedule, float32": ([49, 16, 10], PLAIN, "adam", {}, "float32", True),
     "adam with a schedule, float64": ([49, 16, 10], PLAIN, "adam", {}, "float64", True),
-    "adamw, many pieces, float32": (
+    "adamw, many components, float32": (
         [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "average": 0.9}, "float32", False
     ),
-    "adamw, many pieces, float64": (
+    "adamw, many components, float64": (
         [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "l1": 0.001}, "float64", False
     ),
     "lion, batch normalization, float32": (

@@ -23,8 +23,7 @@ WITHOUT_ARRAY_LIBRARY = (
     "special.py",
     "executor.py",
     "shortcuts.py",
-    "names.py",
-    "hyperparameters.py",
+    "registry.py",
 )
 
 
@@ -55,7 +54,7 @@ def network_imports(source: str) -> list[str]:
     allowed = (
         "pluggable_mlp.arrays.",
         "pluggable_mlp.shortcuts.",
-        "pluggable_mlp.names.",
+        "pluggable_mlp.registry.",
         "pluggable_mlp.backends.",
     )
     ours = [name for name in imported(ast.parse(source)) if name.startswith("pluggable_mlp")]
@@ -119,7 +118,7 @@ def test_the_checks_find_what_they_look_for():
     assert backend_branches("is_torch_array(x)") == ["is_torch_array(x)"]
     assert backend_branches("if name == 'native': pass") == []
     assert network_imports("from pluggable_mlp.network import MLP") == ["pluggable_mlp.network.MLP"]
-    assert network_imports("from pluggable_mlp.names import choose\nimport numpy") == []
+    assert network_imports("from pluggable_mlp.registry import choose\nimport numpy") == []
     assert unexplained("def f(): pass\ndef _g(): pass\nclass K: pass") == ["f", "K"]
     bare = SimpleNamespace(
         f=lambda: 0, K=type("K", (), {"m": lambda self: 0, "_n": lambda self: 0})

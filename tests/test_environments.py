@@ -16,7 +16,7 @@ import pytest
 from tests.recorded_runs import RECORDED
 
 ROOT = Path(__file__).parent.parent
-RUNS = ("sgd, pixels, float32", "adamw, many pieces, float64")
+RUNS = ("sgd, pixels, float32", "adamw, many components, float64")
 PROGRAM = """
 import json, sys
 from pluggable_mlp import get_backend

@@ -18,7 +18,7 @@ def test_every_run_is_recorded():
     assert len(set(HASHES.values())) == len(RUNS)
 
 
-QUICK = ("sgd, pixels, float32", "adamw, many pieces, float64")
+QUICK = ("sgd, pixels, float32", "adamw, many components, float64")
 
 
 @pytest.mark.parametrize(

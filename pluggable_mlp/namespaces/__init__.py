@@ -10,10 +10,10 @@ from typing import Any
 
 from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.executor import RunAll, one_by_one
-from pluggable_mlp.names import choose
 from pluggable_mlp.namespaces.reproducible import ReproducibleArray, reproducible, to_native
 from pluggable_mlp.namespaces.reproducible.array import unwrapped
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
+from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import check_process
 
 __all__ = [

@@ -11,10 +11,10 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace, dtype_name, has_values
-from pluggable_mlp.hyperparameters import as_count, as_seed
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.targets import as_kind
+from pluggable_mlp.registry import as_count, as_seed
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP, Parameters

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.hyperparameters import as_number
 from pluggable_mlp.network.layers import Backward, Draw, Shapes, TrainingStep
 from pluggable_mlp.network.philox import random_numbers
+from pluggable_mlp.registry import as_number
 
 __all__ = ["Dropout"]
 

@@ -14,9 +14,9 @@ from typing import ClassVar, Protocol
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.targets import TargetKind, one_hot, rows
+from pluggable_mlp.registry import keep_number
 
 __all__ = [
     "LOSSES",

@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.names import choose
 from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
@@ -30,6 +29,7 @@ from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Activate, Dense, Layer, TrainingStep
 from pluggable_mlp.network.losses import LOSSES, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
+from pluggable_mlp.registry import choose
 
 __all__ = ["MLP", "Parameters"]
 

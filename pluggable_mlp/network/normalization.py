@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.network.layers import Backward, Draw, Shapes, TrainingStep
+from pluggable_mlp.registry import keep_number
 
 __all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization"]
 

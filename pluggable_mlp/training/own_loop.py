@@ -7,11 +7,11 @@ caller's business.
 from typing import Any, TypeAlias
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.hyperparameters import as_seed
 from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.registry import as_seed
 from pluggable_mlp.training.optimizers import AnyOptimizer
 from pluggable_mlp.training.steps import Model, as_single_steps, first_model, make_step, map_model
 from pluggable_mlp.training.trees import merge

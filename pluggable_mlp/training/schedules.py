@@ -9,11 +9,18 @@ and a line in `SCHEDULES`.
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pluggable_mlp.hyperparameters import as_count, as_number, keep_count, keep_number
-from pluggable_mlp.names import choose, refuse_unknown
+from pluggable_mlp.registry import (
+    as_count,
+    as_number,
+    choose,
+    keep_count,
+    keep_number,
+    parameters_of,
+    refuse_unknown,
+)
 from pluggable_mlp.training.elementary import half_wave, integer_power, real_power
 
 __all__ = [
@@ -95,12 +102,7 @@ def scheduled_rate(learning_rate: LearningRate, numbers: Numbers) -> float:
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same rate at every update: a plain number does as well.
-
-    Parameters
-    ----------
-    learning_rate : float
-    """
+    """The same rate at every update: a plain number does as well."""
 
     learning_rate: float
 
@@ -251,8 +253,7 @@ class OneCycle(Constant):
         top, last = self.rising * self.total_steps - 1.0, self.total_steps - 1.0
         if t < top:
             return half_wave(start, self.learning_rate, t / top)
-        # With next to no rising part the top would lie before t = 0.
-        top = max(top, 0.0)
+        top = max(top, 0.0)  # with next to no rising part it would lie before t = 0
         return half_wave(self.learning_rate, start / self.final_divisor, (t - top) / (last - top))
 
 
@@ -377,12 +378,11 @@ def make_schedule(
     Raises
     ------
     ValueError
-        If there is no such schedule, it takes no such parameter, lacks one, or a value is out
-        of range.
+        If the name is unknown, a parameter is unknown or missing, or a value is out of range.
     """
     warmup = as_count("warmup", warmup, at_least=0)
     schedule = choose(SCHEDULES, name, "schedule")
-    takes = [field.name for field in fields(schedule)]
+    takes = parameters_of(schedule)
     own = [field for field in takes if field not in ("learning_rate", "total_steps")]
     refuse_unknown(f"schedule {name!r}", parameters, [*own, "warmup"])
     if total_steps is not None:

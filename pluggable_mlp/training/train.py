@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, common_namespace, dtype_name
-from pluggable_mlp.hyperparameters import as_count, as_flag, as_number, as_seed
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters, check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.registry import as_count, as_flag, as_number, as_seed
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.loop import DivergenceError, Epoch, training_epochs
 from pluggable_mlp.training.optimizers import SGD, AnyOptimizer

@@ -82,6 +82,6 @@ def test_flushed_denormal_numbers_change_no_bit(request, dtype):
         assert result.tobytes() == np.asarray(values).tobytes(), name
 
 
-@pytest.mark.parametrize("name", ["sgd, pixels, float32", "adamw, many pieces, float64"])
+@pytest.mark.parametrize("name", ["sgd, pixels, float32", "adamw, many components, float64"])
 def test_a_recorded_run_with_flushed_denormal_numbers(flushing, name):
     assert run(name, get_backend("torch")) == json.loads(RECORDED.read_text())[name]

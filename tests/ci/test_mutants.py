@@ -9,18 +9,18 @@ import pytest
 
 from ci import mutants
 
-# Of pieces as text only the refusals are looked at: values may be anything.
+# Of components as text only the refusals are looked at: values may be anything.
 TABLE = """
 [[faults]]
-file = "pluggable_mlp/pieces.py"
-tests = ["tests/test_pieces.py"]
-only = "refused or single"
+file = "pluggable_mlp/registry.py"
+tests = ["tests/test_registry.py"]
+only = "another_form or single"
 plant = [
-    ["two for one", "if len(pieces) != 1:", "if False:"],
+    ["two for one", "if len(components) != 1:", "if False:"],
     ["numbers become floats", "(int, float):", "(float,):"],
     ["so they do, as was said", "(int, float):", "(float,):", "no test is named"],
     ["gone", "what is not there", ""],
-    ["there twice", "pieces[", ""],
+    ["there twice", "components[", ""],
 ]
 
 [[faults]]
@@ -63,7 +63,7 @@ def test_all_is_well_where_what_survives_is_explained(script):
 
 
 def test_tests_that_fail_without_a_fault_see_none(script):
-    table = TABLE.replace("tests/test_pieces.py", "tests/no_such_test.py")
+    table = TABLE.replace("tests/test_registry.py", "tests/no_such_test.py")
     assert script("--name", "two", table=table) == (1, {"two for one": ["BROKEN"]})
 
 
@@ -81,9 +81,9 @@ def test_a_copy_whose_code_is_not_imported_is_refused(monkeypatch, tmp_path):
 
 def test_a_hang_is_seen_and_the_fault_taken_out_again(tmp_path, monkeypatch):
     monkeypatch.setattr(mutants.Copy, "complaint", lambda *_: "")
-    tests = mutants.Tests(("tests/test_pieces.py",))
-    hangs = ("for ever", "pieces = parse_pieces(text, what)", "while True: pass")
-    fault = mutants.Fault("own", "pluggable_mlp/pieces.py", tests, *hangs)
+    tests = mutants.Tests(("tests/test_registry.py",))
+    hangs = ("for ever", "components = parse_components(text, what)", "while True: pass")
+    fault = mutants.Fault("own", "pluggable_mlp/registry.py", tests, *hangs)
     copy = mutants.Copy(tmp_path / "copy")
     assert mutants.judge(copy, fault, 1.0) == (mutants.HUNG, "")
     right = (mutants.ROOT / fault.file).read_text()

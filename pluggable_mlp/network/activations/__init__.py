@@ -10,7 +10,6 @@ user's own needs neither: a pair of functions (f, f') does, see `Elementwise`.
 from collections.abc import Sequence
 from typing import Any
 
-from pluggable_mlp.names import choose
 from pluggable_mlp.network.activations.contract import (
     Activation,
     Elementwise,
@@ -19,6 +18,7 @@ from pluggable_mlp.network.activations.contract import (
 from pluggable_mlp.network.activations.gated import gelu, gelu_tanh, silu
 from pluggable_mlp.network.activations.rectifiers import ELU, LeakyReLU, identity, relu
 from pluggable_mlp.network.activations.sigmoidal import sigmoid, softplus, tanh
+from pluggable_mlp.registry import choose
 
 __all__ = [
     "ACTIVATIONS",

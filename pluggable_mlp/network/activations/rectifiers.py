@@ -6,8 +6,8 @@ Shapes: x, y, dy, dx are all (…, batch, features).
 from dataclasses import dataclass
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.hyperparameters import keep_number
 from pluggable_mlp.network.activations.contract import ElementwiseBackward
+from pluggable_mlp.registry import keep_number
 
 __all__ = ["ELU", "LeakyReLU", "identity", "relu"]
 

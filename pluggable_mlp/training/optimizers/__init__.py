@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeAlias
 
-from pluggable_mlp.names import choose, refuse_unknown
+from pluggable_mlp.registry import choose, refuse_unknown
 from pluggable_mlp.training.optimizers.adam import Adam, AdamW
 from pluggable_mlp.training.optimizers.averaging import AverageParameters, averaged_parameters
 from pluggable_mlp.training.optimizers.clipping import ClipByGlobalNorm

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.hyperparameters import keep_count
+from pluggable_mlp.registry import keep_count
 from pluggable_mlp.training.optimizers.contract import State
 from pluggable_mlp.training.optimizers.line_search import Point, strong_wolfe
 from pluggable_mlp.training.trees import Tree, map_arrays

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.hyperparameters import keep_number
+from pluggable_mlp.registry import keep_number
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.optimizers.moments import average

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
-from pluggable_mlp.hyperparameters import keep_number
+from pluggable_mlp.registry import keep_number
 from pluggable_mlp.training.optimizers.adam import AdamW
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.optimizers.moments import average

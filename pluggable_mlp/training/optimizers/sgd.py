@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.hyperparameters import as_flag, keep_number
+from pluggable_mlp.registry import as_flag, keep_number
 from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
 from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.trees import Tree, map_arrays, zeros_like

@@ -7,7 +7,7 @@ as in scikit-learn; torch.optim decays all that it is given.
 from dataclasses import dataclass
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.hyperparameters import keep_number
+from pluggable_mlp.registry import keep_number
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.optimizers.contract import GradientSteps
 from pluggable_mlp.training.optimizers.transforms import GradientTransform

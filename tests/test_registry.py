@@ -1,4 +1,4 @@
-"""The door's checks of hyperparameters: what passes, as what, and what the error says."""
+"""The registry: components by name and as text, checks of their parameters, and the errors."""
 
 import re
 from dataclasses import dataclass
@@ -7,12 +7,104 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
-from pluggable_mlp.hyperparameters import as_count, as_number, keep_count, keep_number
 from pluggable_mlp.network.activations import ELU, LeakyReLU
 from pluggable_mlp.network.losses import HuberLoss, PinballLoss, SoftmaxCrossEntropy
 from pluggable_mlp.network.normalization import BatchNorm
+from pluggable_mlp.registry import (
+    as_count,
+    as_number,
+    choose,
+    keep_count,
+    keep_number,
+    make,
+    parse_component,
+    parse_components,
+)
 from pluggable_mlp.training.optimizers import LBFGS, make_optimizer
 from pluggable_mlp.training.schedules import Cosine, Plateau, WarmUp
+
+TABLE = {"sigmoid": 1, "tanh": 2}
+
+
+def test_a_known_name_gives_its_component():
+    assert choose(TABLE, "tanh", "activation") == 2
+
+
+def test_an_unknown_name_lists_the_known_ones_and_suggests_the_nearest():
+    with pytest.raises(ValueError, match=r"^activation is 'sigmod', expected one of sigmoid, tanh"):
+        choose(TABLE, "sigmod", "activation")
+    with pytest.raises(ValueError, match=r"; did you mean 'sigmoid'\?$"):
+        choose(TABLE, "sigmod", "activation")
+
+
+def test_no_suggestion_where_no_name_is_close():
+    with pytest.raises(ValueError, match=r"expected one of sigmoid, tanh$"):
+        choose(TABLE, "qqq", "activation")
+
+
+@pytest.mark.parametrize("name", [None, 3, ["tanh"]])
+def test_a_name_of_another_type_is_unknown(name):
+    with pytest.raises(ValueError, match=re.escape(f"activation is {name!r}, expected")):
+        choose(TABLE, name, "activation")
+
+
+@dataclass(frozen=True)
+class Slope:
+    slope: float = 0.5
+    offset: float = 1.0
+
+
+COMPONENTS = {"plain": len, "slope": Slope()}
+
+
+def test_make_replaces_the_given_parameters_only():
+    assert make(COMPONENTS, "slope", "activation", slope=2.0) == Slope(2.0, 1.0)
+    assert make(COMPONENTS, "slope", "activation") is COMPONENTS["slope"]
+    assert make(COMPONENTS, "plain", "activation") is len
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "slope",
+            r"^activation 'slope' takes no slop; it takes slope, offset; did you mean 'slope'",
+        ),
+        ("plain", r"^activation 'plain' takes no slop; it takes no parameters$"),
+    ],
+)
+def test_make_refuses_an_unknown_parameter(name, message):
+    with pytest.raises(ValueError, match=message):
+        make(COMPONENTS, name, "activation", slop=2.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("adam", [("adam", {})]),
+        ("adam:beta1=0.95,epsilon=1e-7", [("adam", {"beta1": 0.95, "epsilon": 1e-7})]),
+        ("sgd:momentum=0.9,nesterov=true", [("sgd", {"momentum": 0.9, "nesterov": True})]),
+        ("step:every=100", [("step", {"every": 100})]),
+        ("relu,tanh", [("relu", {}), ("tanh", {})]),
+        ("leaky_relu:slope=0.2, elu:alpha=2,relu",
+         [("leaky_relu", {"slope": 0.2}), ("elu", {"alpha": 2}), ("relu", {})]),
+    ],
+)  # fmt: skip
+def test_names_and_parameters_as_text(text, expected):
+    components = parse_components(text, "activation")
+    assert components == expected
+    assert repr(components) == repr(expected)  # an integer is not the float that equals it
+
+
+@pytest.mark.parametrize("text", ["sgd:momentum", "sgd:=1", "momentum=0.9", "sgd:momentum=fast"])
+def test_a_text_of_another_form_is_refused(text):
+    with pytest.raises(ValueError, match="optimizer is .*expected"):
+        parse_component(text, "optimizer")
+
+
+def test_a_single_component_as_text():
+    with pytest.raises(ValueError, match="expected a single one"):
+        parse_component("adam,sgd", "optimizer")
 
 
 @pytest.mark.parametrize("value", [0, 0.5, 0.999, np.float64(0.5), np.float32(0.5), np.int64(0)])
@@ -59,7 +151,7 @@ def test_count_out_of_range(value):
 
 def test_fields_are_kept_as_pythons_own():
     @dataclass(frozen=True)
-    class Piece:
+    class Component:
         x: float
         n: int
 
@@ -67,13 +159,13 @@ def test_fields_are_kept_as_pythons_own():
             keep_number(self, "x", below=1.0)
             keep_count(self, "n", at_least=1)
 
-    piece = Piece(np.float32(0.5), np.int8(2))
-    assert (type(piece.x), type(piece.n)) == (float, int)
-    assert piece == Piece(0.5, 2)
+    component = Component(np.float32(0.5), np.int8(2))
+    assert (type(component.x), type(component.n)) == (float, int)
+    assert component == Component(0.5, 2)
     with pytest.raises(ValueError, match="^x is 1, expected a finite number below 1$"):
-        Piece(1, 2)
+        Component(1, 2)
     with pytest.raises(ValueError, match="^n is 0, expected an integer of at least 1$"):
-        Piece(0.5, 0)
+        Component(0.5, 0)
 
 
 def everywhere(number):

@@ -1,4 +1,4 @@
-"""The pieces on the command line: by name, with their parameters, and what each refuses."""
+"""The components on the command line: by name, with their parameters, and what each refuses."""
 
 import json
 

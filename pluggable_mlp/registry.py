@@ -1,0 +1,288 @@
+"""Components by name, their parameters, and what values these may have.
+
+The tables are `ACTIVATIONS`, `LOSSES`, `NORMALIZATIONS`, `OPTIMIZERS` and `SCHEDULES`, in the modules
+of these families.  A component with parameters is a frozen dataclass, whose fields they are.  As
+text it is "name" or "name:parameter=value,parameter=value".  The help of the command line comes from
+the tables, too.
+
+Numbers of NumPy and the like are taken for a parameter, but kept as Python's own: numpy.float64
+times an array of float32 is an array of float64, or an error.  Nothing of arrays belongs here.
+"""
+
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+__all__ = [
+    "as_count",
+    "as_flag",
+    "as_number",
+    "as_seed",
+    "choose",
+    "keep_count",
+    "keep_number",
+    "listed",
+    "make",
+    "parameters_of",
+    "parse_component",
+    "parse_components",
+    "refuse_unknown",
+]
+
+T = TypeVar("T")
+
+_FLAGS = {"true": True, "false": False}
+_BOUNDS = {
+    "at_least": (operator.ge, "of at least"),
+    "above": (operator.gt, "above"),
+    "below": (operator.lt, "below"),
+    "at_most": (operator.le, "at most"),
+}
+
+
+def choose(table: Mapping[str, T], name: str, what: str) -> T:
+    """Return `table[name]`; where there is none, say which names there are and the nearest.
+
+    Raises
+    ------
+    ValueError
+        If the table has no such name.
+    """
+    try:
+        return table[name]
+    except (KeyError, TypeError):  # what cannot be hashed is not a name, either
+        raise ValueError(
+            f"{what} is {name!r}, expected one of {', '.join(table)}{_hint(str(name), table)}"
+        ) from None
+
+
+def make(table: Mapping[str, T], name: str, what: str, **parameters: Any) -> T:
+    """Return `table[name]` with these parameters in the place of its own.
+
+    An entry with parameters is a frozen dataclass; any other takes none.
+
+    Parameters
+    ----------
+    table : mapping
+        The components by their names: `LOSSES`, `ACTIVATIONS`, `NORMALIZATIONS`.
+    name : str
+    what : str
+        What the table holds, in the words of the error: "loss".
+    **parameters
+        Those that are not given keep the entry's value.
+
+    Raises
+    ------
+    ValueError
+        If there is no such name, the component takes no such parameter, or a value is out of range.
+    """
+    component: Any = choose(table, name, what)
+    refuse_unknown(f"{what} {name!r}", parameters, parameters_of(component))
+    made: T = replace(component, **parameters) if parameters else component
+    return made
+
+
+def parameters_of(component: Any) -> dict[str, Any]:
+    """Return the parameters of a component with their values, `dataclasses.MISSING` for none.
+
+    Parameters
+    ----------
+    component
+        A frozen dataclass, or one of its instances; anything else has no parameters.
+    """
+    if not is_dataclass(component):
+        return {}
+    return {
+        field.name: field.default if isinstance(component, type) else getattr(component, field.name)
+        for field in fields(component)
+        if field.init
+    }
+
+
+def listed(table: Mapping[str, Any], leave_out: Iterable[str] = ()) -> str:
+    """Return a table in words: "relu; elu:alpha=1", each component as `parse_component` reads it.
+
+    Parameters
+    ----------
+    table : mapping
+        Components by their names.
+    leave_out : iterable of str, optional
+        Parameters that are not shown.
+    """
+    return "; ".join(_as_text(name, of, leave_out) for name, of in table.items())
+
+
+def _as_text(name: str, component: Any, leave_out: Iterable[str]) -> str:
+    shown = ",".join(
+        f"{key}={_value_as_text(value)}"
+        for key, value in parameters_of(component).items()
+        if key not in leave_out
+    )
+    return f"{name}:{shown}" if shown else name
+
+
+def _value_as_text(value: Any) -> str:
+    if value is MISSING:
+        return "…"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
+
+
+def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> None:
+    """Refuse a parameter that a component does not take, with a list of those that it takes.
+
+    Raises
+    ------
+    ValueError
+        The message names the component, the parameter, and the nearest that it takes.
+    """
+    taken = list(taken)
+    for name in given:
+        if name not in taken:
+            listed = ", ".join(taken) or "no parameters"
+            raise ValueError(f"{what} takes no {name}; it takes {listed}{_hint(name, taken)}")
+
+
+def _hint(name: str, expected: Iterable[str]) -> str:
+    near = get_close_matches(name, expected, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def parse_component(text: str, what: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the parameters of one component.
+
+    Parameters
+    ----------
+    text : str
+        "name" or "name:parameter=value,parameter=value"; values are numbers, true or false.
+    what : str
+        The argument, for the error.
+
+    Raises
+    ------
+    ValueError
+        If the text has another form.
+    """
+    components = parse_components(text, what)
+    if len(components) != 1:
+        raise ValueError(f"{what} is {text!r}, expected a single one")
+    return components[0]
+
+
+def parse_components(text: str, what: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the names and parameters of components that are separated by commas.
+
+    Raises
+    ------
+    ValueError
+        If the text has another form.
+    """
+    components: list[tuple[str, dict[str, Any]]] = []
+    for part in text.split(","):
+        name, colon, first = part.strip().partition(":")
+        assignment = first if colon else name
+        if colon or "=" not in name:
+            components.append((name, {}))
+        if colon or "=" in name:
+            key, equals, value = assignment.partition("=")
+            if not (components and key and equals):
+                raise ValueError(
+                    f"{what} is {text!r}, expected name:parameter=value,parameter=value"
+                )
+            components[-1][1][key.strip()] = _value(value.strip(), what, text)
+    return components
+
+
+def _value(text: str, what: str, whole: str) -> bool | int | float:
+    if text in _FLAGS:
+        return _FLAGS[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise ValueError(f"{what} is {whole!r}, expected a number, true or false where it has {text!r}")
+
+
+def as_number(name: str, value: Any, **bounds: float) -> float:
+    """Return a finite number as Python's float.
+
+    Parameters
+    ----------
+    name : str
+        The argument, for the error.
+    value
+        What came for it; True and False are not numbers.
+    **bounds : float
+        Any of at_least, above, below and at_most.
+
+    Raises
+    ------
+    ValueError
+        The message names the argument, what came and what was expected.
+    """
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    except OverflowError:  # an integer beyond all floats
+        number = None
+    within = number is not None and all(
+        _BOUNDS[bound][0](number, limit) for bound, limit in bounds.items()
+    )
+    if number is None or not within or not math.isfinite(number):
+        words = " and ".join(f"{_BOUNDS[bound][1]} {limit:g}" for bound, limit in bounds.items())
+        raise ValueError(f"{name} is {value!r}, expected a finite number {words}".rstrip())
+    return number
+
+
+def as_count(name: str, value: Any, *, at_least: int) -> int:
+    """Return an integer of at least so many as Python's int; True and False are refused.
+
+    Raises
+    ------
+    ValueError
+        The message names the argument, what came and what was expected.
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < at_least:
+        raise ValueError(f"{name} is {value!r}, expected an integer of at least {at_least}")
+    return int(value)
+
+
+def as_flag(name: str, value: Any) -> bool:
+    """Return True or False, which nothing else stands for: "no" would be true.
+
+    Raises
+    ------
+    ValueError
+        The message names the argument, what came and what was expected.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, expected True or False")
+    return value
+
+
+def as_seed(value: Any) -> int:
+    """Return an integer from 0 to 2**64 - 1 as Python's int; True and False are refused.
+
+    Raises
+    ------
+    ValueError
+        The message names what came and what was expected.
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not 0 <= value < 2**64:
+        raise ValueError(f"seed is {value!r}, expected an integer from 0 to 2**64 - 1")
+    return int(value)
+
+
+def keep_number(owner: Any, name: str, **bounds: float) -> None:
+    """Check a field of a frozen dataclass and keep it as Python's float; see `as_number`."""
+    object.__setattr__(owner, name, as_number(name, getattr(owner, name), **bounds))
+
+
+def keep_count(owner: Any, name: str, *, at_least: int) -> None:
+    """Check a field of a frozen dataclass and keep it as Python's int; see `as_count`."""
+    object.__setattr__(owner, name, as_count(name, getattr(owner, name), at_least=at_least))
