@@ -1,0 +1,311 @@
+"""Activations: elementwise functions, each forward beside its own backward.
+
+Shapes: x, y, dy, dx are all (…, batch, features).  Each takes (xp, x) and returns its
+output with a closure that turns the loss's gradient with respect to the output, dy, into the one
+with respect to the input, dx = f'(x) dy.  One with parameters is a frozen dataclass that is
+called the same way.  Adding one is adding a unit here and a line to `ACTIVATIONS`; a
+user's own needs neither: a pair of functions (f, f') does, see `Elementwise`.
+
+The clipped copies of x below change no result: they keep a product of a huge x with a vanishing
+factor from being anything but zero.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.registry import choose, keep_number
+
+__all__ = [
+    "ACTIVATIONS",
+    "ELU",
+    "Activation",
+    "Elementwise",
+    "ElementwiseBackward",
+    "LeakyReLU",
+    "activations_of_layers",
+    "gelu",
+    "gelu_tanh",
+    "identity",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "tanh",
+]
+
+ElementwiseBackward = Callable[[Array], Array]
+Activation = Callable[[Namespace, Array], tuple[Array, ElementwiseBackward]]
+
+_SQRT_HALF = math.sqrt(0.5)
+_SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
+_CUBIC = 0.044715  # of gelu's tanh form
+
+
+def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = x; dx = dy."""
+    del xp
+
+    def backward(dy: Array) -> Array:
+        return dy
+
+    return x, backward
+
+
+def relu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = max(x, 0); dx = dy where x > 0, else 0 (the subgradient 0 at x = 0)."""
+    inactive = x <= 0.0  # not of NaN: it is carried on, to be seen in the loss
+
+    def backward(dy: Array) -> Array:
+        return xp.where(inactive, 0.0, dy)
+
+    # where, not max: the maximum of 0 and -0 has the sign that a library likes.
+    return xp.where(inactive, 0.0, x), backward
+
+
+@dataclass(frozen=True)
+class LeakyReLU:
+    """y = x where x > 0, else slope x; dx = dy where x > 0, else slope dy.
+
+    Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models" (2013),
+    with their slope.
+
+    Parameters
+    ----------
+    slope : float, default 0.01
+
+    Raises
+    ------
+    ValueError
+        If the slope is not finite.
+    """
+
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        keep_number(self, "slope")
+
+    def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+        """Return y for x, both (…, batch, features), and the backward pass."""
+        positive = x > 0.0
+
+        def backward(dy: Array) -> Array:
+            return xp.where(positive, dy, dy * self.slope)
+
+        return xp.where(positive, x, x * self.slope), backward
+
+
+@dataclass(frozen=True)
+class ELU:
+    """y = x where x > 0, else alpha (exp(x) - 1).
+
+    Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential
+    linear units" (ICLR 2016), equation 15.  With t = tanh(x/2), exp(x) - 1 = 2 t / (1 - t), which
+    is accurate where exp(x) is near 1.  y' = 1 where x > 0, else alpha exp(x).
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        At least 0.
+
+    Raises
+    ------
+    ValueError
+        If alpha is negative or not finite.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        keep_number(self, "alpha", at_least=0.0)
+
+    def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+        """Return y for x, both (…, batch, features), and the backward pass."""
+        positive = x > 0.0
+        negative_part = xp.where(positive, 0.0, x)
+        t = xp.tanh(negative_part * 0.5)
+        y = (t + t) * (1.0 / (1.0 - t))
+
+        def backward(dy: Array) -> Array:
+            return xp.where(positive, dy, xp.exp(negative_part) * self.alpha * dy)
+
+        return xp.where(positive, x, y * self.alpha), backward
+
+
+def sigmoid(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = 1 / (1 + exp(-x)); y' = y (1 - y), so dx = dy y (1 - y)."""
+    y = special.sigmoid(xp, x)
+
+    def backward(dy: Array) -> Array:
+        return y * (1.0 - y) * dy
+
+    return y, backward
+
+
+def tanh(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = tanh(x); y' = 1 - y², so dx = dy (1 - y²)."""
+    y = xp.tanh(x)
+
+    def backward(dy: Array) -> Array:
+        return (1.0 - y * y) * dy
+
+    return y, backward
+
+
+def softplus(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = log(1 + exp(x)); y' = sigmoid(x)."""
+
+    def backward(dy: Array) -> Array:
+        return special.sigmoid(xp, x) * dy
+
+    return special.softplus(xp, x), backward
+
+
+def gelu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = x Φ(x), with Φ(x) = (1 + erf(x/√2)) / 2, the normal distribution's function.
+
+    Hendrycks, Gimpel, "Gaussian error linear units" (2016), the exact form.  With the density
+    φ(x) = exp(-x²/2) / √(2π) = Φ'(x): y' = Φ(x) + x φ(x).
+    """
+    distribution = (1.0 + special.erf(xp, x * _SQRT_HALF)) * 0.5
+
+    def backward(dy: Array) -> Array:
+        c = xp.maximum(xp.minimum(x, 40.0), -40.0)  # exp(-40²/2) is zero in float64, too
+        density = xp.exp(c * c * -0.5)
+        return (distribution + c * density * (0.5 * _SQRT_2_OVER_PI)) * dy
+
+    return x * distribution, backward
+
+
+def gelu_tanh(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = x (1 + t) / 2 with t = tanh(u), u = √(2/π) (x + 0.044715 x³).
+
+    Hendrycks, Gimpel (2016), the approximation that GPT-2 uses.  From t' = (1 - t²) u' and
+    u' = √(2/π) (1 + 3 · 0.044715 x²): y' = (1 + t) / 2 + x (1 - t²) u' / 2.
+    """
+    c = xp.maximum(xp.minimum(x, 20.0), -20.0)  # tanh(u) is 1 from 8 on
+    square = c * c
+    t = xp.tanh(c * (1.0 + square * _CUBIC) * _SQRT_2_OVER_PI)
+    half = (1.0 + t) * 0.5
+
+    def backward(dy: Array) -> Array:
+        dt = (1.0 - t * t) * (1.0 + square * (3.0 * _CUBIC))
+        return (half + c * dt * (0.5 * _SQRT_2_OVER_PI)) * dy
+
+    return x * half, backward
+
+
+def silu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = x s with s = sigmoid(x), also called swish; y' = s (1 + x (1 - s)).
+
+    Elfwing, Uchibe, Doya, "Sigmoid-weighted linear units" (2018); s' = s (1 - s).
+    """
+    s = special.sigmoid(xp, x)
+    c = xp.maximum(x, -800.0)  # exp(-800) is zero in float64, too
+
+    def backward(dy: Array) -> Array:
+        return s * (1.0 + c * (1.0 - s)) * dy
+
+    return c * s, backward
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """A user's own activation: y = f(x) and dx = f'(x) dy, from two functions.
+
+    Parameters
+    ----------
+    function, derivative : callable (xp, x) -> array
+        f and f', from x (…, batch, features) to an array of that shape, in operators and
+        functions of the array API standard; no branch may ask for a value, as the step may be
+        compiled.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP
+    >>> square = (lambda xp, x: x * x, lambda xp, x: 2 * x)
+    >>> mlp = MLP([2, 3, 2], activation=square)
+    """
+
+    function: Callable[[Namespace, Array], Array]
+    derivative: Callable[[Namespace, Array], Array]
+
+    def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+        """Return y for x, both (…, batch, features), and the backward pass."""
+
+        def backward(dy: Array) -> Array:
+            return self.derivative(xp, x) * dy
+
+        return self.function(xp, x), backward
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": identity,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "relu": relu,
+    "leaky_relu": LeakyReLU(),
+    "elu": ELU(),
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "silu": silu,
+    "softplus": softplus,
+}
+
+
+def activations_of_layers(activation: Any, layers: int) -> tuple[Activation, ...]:
+    """Return one activation per hidden layer.
+
+    Parameters
+    ----------
+    activation
+        A name, an activation, or a pair of functions (f, f'), for all layers; or a list of
+        these, one per layer.
+    layers : int
+        How many hidden layers there are.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or the list has another length than there are hidden layers.
+    TypeError
+        If it is anything else.
+    """
+    if isinstance(activation, str) or callable(activation) or _is_pair(activation):
+        return (_activation(activation),) * layers
+    if not isinstance(activation, Sequence):
+        raise TypeError(_EXPECTED.format(activation))
+    if len(activation) != layers:
+        raise ValueError(
+            f"activation is a list of {len(activation)}, expected {layers}, one for each hidden "
+            "layer; or give one for all"
+        )
+    return tuple(_activation(one) for one in activation)
+
+
+_EXPECTED = (
+    "activation is {!r}, expected a name, a pair of functions (f, derivative) of (xp, x), "
+    "or a list of these, one a hidden layer"
+)
+
+
+def _is_pair(activation: Any) -> bool:
+    return (
+        isinstance(activation, tuple)
+        and len(activation) == 2
+        and all(callable(function) for function in activation)
+    )
+
+
+def _activation(one: Any) -> Activation:
+    if isinstance(one, str):
+        return choose(ACTIVATIONS, one, "activation")
+    if _is_pair(one):
+        return Elementwise(*one)
+    if not callable(one):
+        raise TypeError(_EXPECTED.format(one))
+    activation: Activation = one
+    return activation
