@@ -1,9 +1,9 @@
 """Components by name, their parameters, and what values these may have.
 
-The tables are `ACTIVATIONS`, `LOSSES`, `NORMALIZATIONS`, `OPTIMIZERS` and `SCHEDULES`, in the modules
-of these families.  A component with parameters is a frozen dataclass, whose fields they are.  As
-text it is "name" or "name:parameter=value,parameter=value".  The help of the command line comes from
-the tables, too.
+The tables are `ACTIVATIONS`, `LOSSES`, `NORMALIZATIONS`, `OPTIMIZERS` and `SCHEDULES`, in the
+modules of these families.  A component with parameters is a frozen dataclass, whose fields they
+are.  As text it is "name" or "name:parameter=value,parameter=value".  The help of the command line
+comes from the tables, too.
 
 Numbers of NumPy and the like are taken for a parameter, but kept as Python's own: numpy.float64
 times an array of float32 is an array of float64, or an error.  Nothing of arrays belongs here.
@@ -104,7 +104,7 @@ def parameters_of(component: Any) -> dict[str, Any]:
 
 
 def listed(table: Mapping[str, Any], leave_out: Iterable[str] = ()) -> str:
-    """Return a table in words: "relu; elu:alpha=1", each component as `parse_component` reads it.
+    """Return a table in words, parameters with their defaults: "relu, elu (alpha=1)".
 
     Parameters
     ----------
@@ -113,22 +113,18 @@ def listed(table: Mapping[str, Any], leave_out: Iterable[str] = ()) -> str:
     leave_out : iterable of str, optional
         Parameters that are not shown.
     """
-    return "; ".join(_as_text(name, of, leave_out) for name, of in table.items())
+    words = []
+    for name, component in table.items():
+        parameters = parameters_of(component)
+        shown = [_in_words(key, parameters[key]) for key in parameters if key not in leave_out]
+        words.append(f"{name} ({', '.join(shown)})" if shown else name)
+    return ", ".join(words)
 
 
-def _as_text(name: str, component: Any, leave_out: Iterable[str]) -> str:
-    shown = ",".join(
-        f"{key}={_value_as_text(value)}"
-        for key, value in parameters_of(component).items()
-        if key not in leave_out
-    )
-    return f"{name}:{shown}" if shown else name
-
-
-def _value_as_text(value: Any) -> str:
+def _in_words(parameter: str, value: Any) -> str:
     if value is MISSING:
-        return "…"
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
+        return parameter
+    return f"{parameter}={str(value).lower() if isinstance(value, bool) else f'{value:g}'}"
 
 
 def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> None:

@@ -110,6 +110,12 @@ class Settings:
         if self.schedule is not None or self.warmup:
             rate = parameters.get("learning_rate", _default_rate(name))
             schedule, own = parse_component(self.schedule or "constant", "schedule")
+            for key in ("learning_rate", "total_steps", "warmup"):
+                if key in own:
+                    raise ValueError(
+                        f"schedule is {self.schedule!r}, expected it without {key}, which follows "
+                        "from other settings"
+                    )
             steps = self.epochs * -(-examples // self.batch_size)
             parameters["learning_rate"] = make_schedule(
                 schedule, rate, total_steps=steps, warmup=self.warmup, **own

@@ -16,6 +16,7 @@ from pluggable_mlp.registry import (
     choose,
     keep_count,
     keep_number,
+    listed,
     make,
     parse_component,
     parse_components,
@@ -76,6 +77,20 @@ def test_make_replaces_the_given_parameters_only():
 def test_make_refuses_an_unknown_parameter(name, message):
     with pytest.raises(ValueError, match=message):
         make(COMPONENTS, name, "activation", slop=2.0)
+
+
+@dataclass(frozen=True)
+class Every:
+    every: int
+    learning_rate: float = 0.1
+    fast: bool = False
+
+
+def test_a_table_in_words_has_parameters_and_defaults():
+    assert listed(COMPONENTS) == "plain, slope (slope=0.5, offset=1)"
+    table = {"changed": Slope(1e-5), "class": Every}
+    words = "changed (slope=1e-05, offset=1), class (every, fast=false)"
+    assert listed(table, leave_out=["learning_rate"]) == words
 
 
 @pytest.mark.parametrize(

@@ -6,26 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pluggable_mlp.cli.options import (
-    ActivationOption,
-    ArithmeticOption,
-    BatchSizeOption,
-    ClassWeightOption,
-    ClipNormOption,
-    DataOption,
-    DropoutOption,
-    DtypeOption,
-    HiddenOption,
-    LabelSmoothingOption,
-    LearningRateOption,
-    NormOption,
-    OptimizerOption,
-    ScheduleOption,
-    SeedOption,
-    WarmupOption,
-    WeightDecayOption,
-    widths,
-)
+from pluggable_mlp.cli.options import with_settings
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,28 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
+@with_settings(without=("epochs",), batch_size=128)
 def compare(
+    *,
     backends: Annotated[
         str, typer.Option(help="Two or more, separated by commas; the first is the reference.")
     ],
-    data: DataOption = Settings.data,
-    hidden: HiddenOption = "100",
-    activation: ActivationOption = Settings.activation,
-    dropout: DropoutOption = Settings.dropout,
-    norm: NormOption = Settings.norm,
-    label_smoothing: LabelSmoothingOption = Settings.label_smoothing,
-    class_weight: ClassWeightOption = Settings.class_weight,
-    optimizer: OptimizerOption = Settings.optimizer,
-    learning_rate: LearningRateOption = Settings.learning_rate,
-    weight_decay: WeightDecayOption = Settings.weight_decay,
-    clip_norm: ClipNormOption = Settings.clip_norm,
-    schedule: ScheduleOption = Settings.schedule,
-    warmup: WarmupOption = Settings.warmup,
-    dtype: DtypeOption = Settings.dtype,
-    arithmetic: ArithmeticOption = Settings.arithmetic,
-    batch_size: BatchSizeOption = 128,
+    settings: Settings,
     steps: Annotated[int, typer.Option(help="How many training steps.")] = 20,
-    seed: SeedOption = Settings.seed,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Compare what training steps make on several backends; exit 1 where they disagree.
@@ -67,25 +34,6 @@ def compare(
     """
     from pluggable_mlp.consistency import format_report
 
-    settings = Settings(
-        data=data,
-        hidden=widths(hidden),
-        activation=activation,
-        dropout=dropout,
-        norm=norm,
-        label_smoothing=label_smoothing,
-        class_weight=class_weight,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        clip_norm=clip_norm,
-        schedule=schedule,
-        warmup=warmup,
-        batch_size=batch_size,
-        dtype=dtype,
-        arithmetic=arithmetic,
-        seed=seed,
-    )
     report = _compared(settings, backends.split(","), steps)
     typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else format_report(report))
     raise typer.Exit(0 if report.passes else 1)

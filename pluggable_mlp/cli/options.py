@@ -1,100 +1,54 @@
 """Options that several commands share, and how their texts become values."""
 
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-__all__ = [
-    "ActivationOption",
-    "ArithmeticOption",
-    "BackendOption",
-    "BatchSizeOption",
-    "ClassWeightOption",
-    "ClipNormOption",
-    "DataOption",
-    "DropoutOption",
-    "DtypeOption",
-    "HiddenOption",
-    "LabelSmoothingOption",
-    "LearningRateOption",
-    "NormOption",
-    "OptimizerOption",
-    "RunArgument",
-    "ScheduleOption",
-    "SeedOption",
-    "WarmupOption",
-    "WeightDecayOption",
-    "path",
-    "widths",
-]
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.normalization import NORMALIZATIONS
+from pluggable_mlp.registry import listed
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.training.optimizers import OPTIMIZERS
+from pluggable_mlp.training.schedules import SCHEDULES
+
+__all__ = ["BackendOption", "RunArgument", "path", "widths", "with_settings"]
 
 BackendOption = Annotated[
     str, typer.Option(help="Array library and device: numpy, cupy, cupy:1, torch:cuda, jax, …")
 ]
-DataOption = Annotated[
-    str,
-    typer.Option(
-        help="digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder of IDX "
-        "files, .npz with X and y, .csv with the label in the last column."
-    ),
-]
-ArithmeticOption = Annotated[
-    str,
-    typer.Option(
-        help="How to round: native (the library's way, fast) or reproducible (the same bits on "
-        "every backend)."
-    ),
-]
-HiddenOption = Annotated[
-    str, typer.Option(help="Widths of the hidden layers: 100 or 256,128; '' for none.")
-]
-ActivationOption = Annotated[
-    str,
-    typer.Option(
-        help="Of the hidden layers, one for all or one for each: identity, sigmoid, tanh, relu, "
-        "leaky_relu:slope=0.01, elu:alpha=1, gelu, gelu_tanh, silu, softplus."
-    ),
-]
-DropoutOption = Annotated[
-    float, typer.Option(help="Probability of dropping an output of a hidden layer.")
-]
-NormOption = Annotated[
-    str | None, typer.Option(help="Normalization of the hidden layers: layer or batch.")
-]
-LabelSmoothingOption = Annotated[
-    float, typer.Option(help="Part of each target that is spread over all classes.")
-]
-ClassWeightOption = Annotated[
-    str | None, typer.Option(help="balanced: rare classes count as much as frequent ones.")
-]
-OptimizerOption = Annotated[
-    str,
-    typer.Option(
-        help="sgd, rmsprop, adam, adamw, lion, muon, lbfgs; with parameters after a colon: "
-        "sgd:momentum=0.9,nesterov=true."
-    ),
-]
-LearningRateOption = Annotated[
-    float | None, typer.Option(help="Step size; by default the optimizer's own.")
-]
-WeightDecayOption = Annotated[
-    float | None, typer.Option(help="Decoupled where the optimizer has it so, else L2.")
-]
-ClipNormOption = Annotated[
-    float | None, typer.Option(help="Largest norm of all gradients together.")
-]
-ScheduleOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Of the learning rate: constant, step:every=100, exponential, inverse_scaling, "
-        "cosine, one_cycle, plateau."
-    ),
-]
-WarmupOption = Annotated[int, typer.Option(help="Steps of linear warm-up before the schedule.")]
-BatchSizeOption = Annotated[int, typer.Option(help="Examples a step.")]
-DtypeOption = Annotated[str, typer.Option(help="float32 or float64.")]
-SeedOption = Annotated[int, typer.Option(help="Of the initial parameters and the shuffles.")]
+
+# What the help says of each setting; parameters that have an option of their own are left out.
+_HELP = {
+    "data": "digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder of IDX "
+    "files, .npz with X and y, .csv with the label in the last column.",
+    "hidden": "Widths of the hidden layers: 100 or 256,128; '' for none.",
+    "activation": "Of the hidden layers, one for all or one for each, such as "
+    f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}.",
+    "dropout": "Probability of dropping an output of a hidden layer.",
+    "norm": f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.",
+    "label_smoothing": "Part of each target that is spread over all classes.",
+    "class_weight": "balanced: rare classes count as much as frequent ones.",
+    "optimizer": f"{listed(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}; with "
+    "parameters after a colon: sgd:momentum=0.9,nesterov=true.",
+    "learning_rate": "Step size; by default the optimizer's own.",
+    "weight_decay": "Decoupled where the optimizer has it so, else L2.",
+    "clip_norm": "Largest norm of all gradients together.",
+    "schedule": "Of the learning rate: "
+    f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}.",
+    "warmup": "Updates of linear warm-up before the schedule.",
+    "batch_size": "Examples per update.",
+    "epochs": "Passes over the training examples.",
+    "dtype": "float32 or float64.",
+    "arithmetic": "How to round: native (the library's way, fast) or reproducible (the same bits "
+    "on every backend).",
+    "seed": "Of the initial parameters and the shuffles.",
+}
 
 
 def path(text: str) -> Path:
@@ -107,6 +61,50 @@ def path(text: str) -> Path:
 RunArgument = Annotated[
     Path, typer.Argument(help="A folder written by train --output.", parser=path)
 ]
+
+
+def with_settings(
+    *, without: tuple[str, ...] = (), **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each of the `Settings`, and pass it the settings made of them.
+
+    The options stand in the place of the command's parameter `settings`.
+
+    Parameters
+    ----------
+    without : tuple of str, optional
+        Settings that keep their default and have no option.
+    **defaults
+        Those that are not the defaults of `Settings`.
+    """
+    options = [
+        _option(field.name, field.type, defaults.get(field.name, field.default))
+        for field in fields(Settings)
+        if field.name not in without
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def run(**given: Any) -> None:
+            values = {option.name: given.pop(option.name) for option in options}
+            command(settings=Settings(**values | {"hidden": widths(values["hidden"])}), **given)
+
+        own = inspect.signature(command).parameters.values()
+        shown = [options if one.name == "settings" else [one] for one in own]
+        run.__signature__ = inspect.Signature([*chain(*shown)])  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    """Return the parameter of a command that is the option of a setting."""
+    if name == "hidden":
+        kind, default = str, ",".join(map(str, default))
+    option = Annotated[kind, typer.Option(help=_HELP[name])]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
+    )
 
 
 def widths(text: str) -> tuple[int, ...]:

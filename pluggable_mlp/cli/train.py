@@ -8,28 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_asked
-from pluggable_mlp.cli.options import (
-    ActivationOption,
-    ArithmeticOption,
-    BackendOption,
-    BatchSizeOption,
-    ClassWeightOption,
-    ClipNormOption,
-    DataOption,
-    DropoutOption,
-    DtypeOption,
-    HiddenOption,
-    LabelSmoothingOption,
-    LearningRateOption,
-    NormOption,
-    OptimizerOption,
-    ScheduleOption,
-    SeedOption,
-    WarmupOption,
-    WeightDecayOption,
-    path,
-    widths,
-)
+from pluggable_mlp.cli.options import BackendOption, path, with_settings
 from pluggable_mlp.cli.progress import training_progress
 from pluggable_mlp.cli.streams import tell
 from pluggable_mlp.settings import Settings
@@ -41,28 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 
+@with_settings()
 def train(
+    *,
     backend: BackendOption = "numpy",
-    data: DataOption = Settings.data,
-    hidden: HiddenOption = "100",
-    activation: ActivationOption = Settings.activation,
-    dropout: DropoutOption = Settings.dropout,
-    norm: NormOption = Settings.norm,
-    label_smoothing: LabelSmoothingOption = Settings.label_smoothing,
-    class_weight: ClassWeightOption = Settings.class_weight,
-    optimizer: OptimizerOption = Settings.optimizer,
-    learning_rate: LearningRateOption = Settings.learning_rate,
-    weight_decay: WeightDecayOption = Settings.weight_decay,
-    clip_norm: ClipNormOption = Settings.clip_norm,
-    schedule: ScheduleOption = Settings.schedule,
-    warmup: WarmupOption = Settings.warmup,
-    batch_size: BatchSizeOption = Settings.batch_size,
-    epochs: Annotated[
-        int, typer.Option(help="Passes over the training examples.")
-    ] = Settings.epochs,
-    dtype: DtypeOption = Settings.dtype,
-    arithmetic: ArithmeticOption = Settings.arithmetic,
-    seed: SeedOption = Settings.seed,
+    settings: Settings,
     output: Annotated[
         Path | None,
         typer.Option(help="A new folder for the model, its metrics and settings.", parser=path),
@@ -74,26 +36,6 @@ def train(
     from pluggable_mlp.run_folders import RunFolder, refuse_used_folder
     from pluggable_mlp.runs import Run
 
-    settings = Settings(
-        data=data,
-        hidden=widths(hidden),
-        activation=activation,
-        dropout=dropout,
-        norm=norm,
-        label_smoothing=label_smoothing,
-        class_weight=class_weight,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        clip_norm=clip_norm,
-        schedule=schedule,
-        warmup=warmup,
-        batch_size=batch_size,
-        epochs=epochs,
-        dtype=dtype,
-        arithmetic=arithmetic,
-        seed=seed,
-    )
     if output is not None:
         refuse_used_folder(output)
     run = Run(settings, get_backend(backend))

@@ -1,8 +1,13 @@
 """The components on the command line: by name, with their parameters, and what each refuses."""
 
 import json
+import re
+import subprocess
+import sys
 
 import pytest
+
+from pluggable_mlp.settings import Settings
 
 
 def test_all_at_once(command, tmp_path):
@@ -18,6 +23,44 @@ def test_all_at_once(command, tmp_path):
     assert summary["test_accuracy"] > 0.9
     again = command("evaluate", tmp_path / "run")
     assert json.loads(again.out)["accuracy"] == summary["test_accuracy"]
+
+
+ADDED = """
+from dataclasses import dataclass
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.normalization import NORMALIZATIONS
+from pluggable_mlp.training.optimizers import OPTIMIZERS
+from pluggable_mlp.training.schedules import SCHEDULES
+
+@dataclass(frozen=True)
+class Added:
+    learning_rate: float = 0.1
+    width: float = 0.25
+
+for number, table in enumerate([ACTIVATIONS, NORMALIZATIONS, OPTIMIZERS, SCHEDULES]):
+    table[f"added{number}"] = Added()
+
+"""
+
+
+def test_help_shows_what_is_added_to_a_table():
+    program = f"{ADDED}from pluggable_mlp.cli import main; main()"
+    arguments = [sys.executable, "-c", program, "train", "--help"]
+    shown = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    words = " ".join(shown.replace("│", " ").split())
+    assert re.findall(r"added\d \(.*?\)", words) == [
+        "added0 (learning_rate=0.1, width=0.25)",
+        "added1 (learning_rate=0.1, width=0.25)",
+        "added2 (width=0.25)",
+        "added3 (width=0.25)",
+    ]
+
+
+def test_the_examples_in_the_help_are_taken(command):
+    words = command("train", "--help").out.replace("│", " ").split()
+    given = [word.strip(".:") for word in words if re.search(r"\w:\w+=", word)]
+    assert len(given) == 2
+    Settings(hidden=(4, 4), activation=given[0], optimizer=given[1])
 
 
 @pytest.mark.parametrize("optimizer", ["sgd:momentum=0.9", "rmsprop", "adam", "lion", "muon"])
@@ -46,6 +89,8 @@ def test_lbfgs_takes_all_examples_at_once(command):
         (["--schedule", "cosin"], ["'cosin'", "did you mean 'cosine'"]),
         (["--schedule", "step"], ["needs every"]),
         (["--schedule", "cosine:every=3"], ["takes no every"]),
+        (["--schedule", "cosine:total_steps=3"], ["without total_steps, which follows from other"]),
+        (["--schedule", "constant:learning_rate=3"], ["without learning_rate"]),
         (["--norm", "batch:eps=1"], ["takes no eps", "did you mean 'epsilon'"]),
         (["--norm", "group"], ["norm is 'group'", "layer, batch"]),
         (["--activation", "relu:slope=1"], ["takes no slope"]),
