@@ -29,8 +29,11 @@ __all__ = [
     "activations_of_layers",
     "gelu",
     "gelu_tanh",
+    "hardswish",
     "identity",
+    "mish",
     "relu",
+    "selu",
     "sigmoid",
     "silu",
     "softplus",
@@ -43,6 +46,9 @@ Activation = Callable[[Namespace, Array], tuple[Array, ElementwiseBackward]]
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 _CUBIC = 0.044715  # of gelu's tanh form
+# Of selu: both make mean 0 and variance 1 a fixed point of a layer's outputs.
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
 
 
 def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
@@ -135,6 +141,23 @@ class ELU:
         return xp.where(positive, x, y * self.alpha), backward
 
 
+def selu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = s x where x > 0, else s a (exp(x) - 1), with s = 1.0507… and a = 1.6733….
+
+    Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural networks" (NeurIPS 2017),
+    equation 2.  It is s times `ELU` with alpha = a, and so is y'.
+    """
+    y, backward_of_elu = _ELU_OF_SELU(xp, x)
+
+    def backward(dy: Array) -> Array:
+        return backward_of_elu(dy) * _SELU_SCALE
+
+    return y * _SELU_SCALE, backward
+
+
+_ELU_OF_SELU = ELU(_SELU_ALPHA)
+
+
 def sigmoid(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = 1 / (1 + exp(-x)); y' = y (1 - y), so dx = dy y (1 - y)."""
     y = special.sigmoid(xp, x)
@@ -212,6 +235,36 @@ def silu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     return c * s, backward
 
 
+def hardswish(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = x g with g = min(max(x + 3, 0), 6) / 6, a sigmoid of straight lines.
+
+    Howard et al., "Searching for MobileNetV3" (ICCV 2019), section 5.2.  g' = 1/6 where |x| < 3,
+    else 0: y' = g + x g', with the outer slopes 0 and 1 at the corners -3 and 3.
+    """
+    gate = xp.minimum(xp.maximum(x + 3.0, 0.0), 6.0) * (1.0 / 6.0)
+    outside = xp.abs(x) >= 3.0  # not NaN: it is carried on
+
+    def backward(dy: Array) -> Array:
+        return (gate + xp.where(outside, 0.0, x) * (1.0 / 6.0)) * dy
+
+    return x * gate, backward
+
+
+def mish(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
+    """Return y = x t with t = tanh(softplus(x)), softplus(x) = log(1 + exp(x)).
+
+    Misra, "Mish: a self regularized non-monotonic activation function" (BMVC 2020).  From
+    tanh' = 1 - tanh² and softplus' = sigmoid, t' = (1 - t²) sigmoid(x): y' = t + x t'.
+    """
+    c = xp.maximum(x, -800.0)  # exp(-800) is zero in float64, too
+    t = xp.tanh(special.softplus(xp, x))
+
+    def backward(dy: Array) -> Array:
+        return (t + c * (1.0 - t * t) * special.sigmoid(xp, x)) * dy
+
+    return c * t, backward
+
+
 @dataclass(frozen=True)
 class Elementwise:
     """A user's own activation: y = f(x) and dx = f'(x) dy, from two functions.
@@ -253,6 +306,9 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu_tanh": gelu_tanh,
     "silu": silu,
     "softplus": softplus,
+    "hardswish": hardswish,
+    "mish": mish,
+    "selu": selu,
 }
 
 

@@ -49,8 +49,8 @@ class MLP:
         The number of inputs, the widths of the hidden layers, the number of outputs.
     activation : str, activation, pair of functions, or list of these, default "sigmoid"
         Of the hidden layers, one for all or one for each: a name (identity, sigmoid, tanh, relu,
-        leaky_relu, elu, gelu, gelu_tanh, silu, softplus), `LeakyReLU(0.2)`, or your own
-        (f, derivative), both functions of (xp, x).
+        leaky_relu, elu, gelu, gelu_tanh, silu, softplus, hardswish, mish, selu),
+        `LeakyReLU(0.2)`, or your own (f, derivative), both functions of (xp, x).
     loss : str or Loss, default "softmax_cross_entropy"
         What training makes small: softmax_cross_entropy, sigmoid_cross_entropy, squared_error,
         absolute_error, huber, quantile, poisson, or one with its parameters,

@@ -1,10 +1,17 @@
-"""The four basic activations: values by mpmath, slopes by differences, extremes."""
+"""The four basic activations: values by mpmath, slopes by differences, extremes; corners."""
 
 import mpmath
 import numpy as np
 import pytest
 
-from pluggable_mlp.network.activations import ACTIVATIONS, identity, relu, sigmoid, tanh
+from pluggable_mlp.network.activations import (
+    ACTIVATIONS,
+    hardswish,
+    identity,
+    relu,
+    sigmoid,
+    tanh,
+)
 from tests.network.differences import H, on_grid
 from tests.network.reference import FUNCTION, U
 
@@ -84,6 +91,16 @@ def test_relu_at_its_corner(backend):
     assert not np.signbit(y[:3]).any()
     assert dx[:3].tolist() == [0.0, 0.0, 0.0]
     assert np.isnan(y[3])
+
+
+def test_hardswish_at_its_corners(backend):
+    """Exactly 0 and x outside, with slopes 0 and 1 at the corners, too; NaN is not hidden."""
+    x = np.asarray([-4.0, -3.0, 0.0, 3.0, 5.0, np.nan])
+    for dtype in ("float32", "float64"):
+        y, dx = apply(backend, hardswish, x, dtype)
+        assert y[:5].tolist() == [0.0, 0.0, 0.0, 3.0, 5.0]
+        assert dx[:5].tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
+        assert np.isnan([y[5], dx[5]]).all()
 
 
 def test_identity_passes_everything_on(backend):

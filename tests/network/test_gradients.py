@@ -16,8 +16,9 @@ from tests.network.examples import SIZES, example, moved
 
 def bounded_activation(mlp, z):
     """One that the textbook lacks: slopes up to 1.13 (gelu's), errors up to 8 u (|x| + |y|)."""
+    slope = {"hardswish": 1.5, "selu": 1.76}.get(mlp.activation, 1.13)
     y, backward = mlp.layers[1].forward(xp, {}, z.value)
-    error = 1.13 * z.error + reference.FUNCTION * (abs(z.value) + abs(y))
+    error = slope * z.error + reference.FUNCTION * (abs(z.value) + abs(y))
     return reference.Ball(y, error), reference.exactly(backward(np.ones_like(y))[0])
 
 

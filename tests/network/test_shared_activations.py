@@ -22,7 +22,7 @@ from pluggable_mlp.network.activations import (
 )
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
 
-PIECES = {**ACTIVATIONS, "leaky_relu 0.3": LeakyReLU(0.3), "elu 2.5": ELU(2.5)}
+CASES = {**ACTIVATIONS, "leaky_relu 0.3": LeakyReLU(0.3), "elu 2.5": ELU(2.5)}
 REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
 
 
@@ -33,6 +33,12 @@ def normal_distribution(x):
 def gelu_tanh(x):
     u = mpmath.sqrt(2 / mpmath.pi) * (x + mpmath.mpf("0.044715") * x**3)
     return x / 2 * (1 + mpmath.tanh(u))
+
+
+def selu(x):
+    scale = mpmath.mpf("1.0507009873554804934193349852946")
+    alpha = mpmath.mpf("1.6732632423543772848170429916717")
+    return scale * (x if x > 0 else alpha * mpmath.expm1(x))
 
 
 EXACT = {
@@ -48,6 +54,9 @@ EXACT = {
     "gelu_tanh": gelu_tanh,
     "silu": lambda x: x / (1 + mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "hardswish": lambda x: x * min(max(x + 3, 0), 6) / 6,
+    "mish": lambda x: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x))),
+    "selu": selu,
 }
 
 POINTS = np.concatenate(
@@ -68,27 +77,27 @@ def exact(name, dtype):
     return np.asarray(values), np.asarray(slopes)
 
 
-def compute(piece, x, dy):
+def compute(activation, x, dy):
     def on(library):
-        y, backward = piece(library.xp, library.asarray(x))
+        y, backward = activation(library.xp, library.asarray(x))
         return {"y": y, "dx": backward(library.asarray(dy))}
 
     return on
 
 
 def test_every_activation_has_its_oracle():
-    assert set(EXACT) == set(PIECES)
+    assert set(EXACT) == set(CASES)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_values_and_slopes(backend, name, dtype):
     """Against mpmath at 150 digits, within the derived bound.
 
     A dtype keeps a parameter such as 0.01 with a relative error of u: it is the bound's, too.
     """
     x, dy = POINTS.astype(dtype), np.full(POINTS.shape, 1.5, dtype=dtype)
-    on = compute(PIECES[name], x, dy)
+    on = compute(CASES[name], x, dy)
     bounds, results = with_bounds(on, dtype), on(backend)
     for key, expected in zip(("y", "dx"), exact(name, dtype), strict=True):
         assert results[key].dtype == getattr(backend.xp, dtype)
@@ -98,7 +107,7 @@ def test_values_and_slopes(backend, name, dtype):
 
 @pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_same_bits(backend, name, dtype, arithmetic):
     """Under the reproducible arithmetic: NumPy's bytes, tiny and huge inputs among them."""
     rng = np.random.default_rng(0)
@@ -108,7 +117,7 @@ def test_same_bits(backend, name, dtype, arithmetic):
 
     def on(backend):
         place = InArithmetic(arithmetic, backend)
-        results = compute(PIECES[name], x, dy)(place)
+        results = compute(CASES[name], x, dy)(place)
         return {key: place.to_numpy(array).tobytes() for key, array in results.items()}
 
     assert on(backend) == on(get_backend("numpy"))
@@ -116,13 +125,13 @@ def test_same_bits(backend, name, dtype, arithmetic):
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_huge_inputs_have_their_limits(backend, name, dtype, arithmetic):
     """No NaN, no warning (all are errors); y within 4 u of the exact value, or within 1e-30."""
-    largest = float(np.finfo(dtype).max)
+    largest = float(np.finfo(dtype).max) * (0.9375 if name == "selu" else 1.0)  # there y > x
     x = np.asarray([s * a for a in (100.0, 1e4, 1e30, largest) for s in (1, -1)]).astype(dtype)
     place = InArithmetic(arithmetic, backend)
-    results = compute(PIECES[name], x, np.ones_like(x))(place)
+    results = compute(CASES[name], x, np.ones_like(x))(place)
     y, dx = (place.to_numpy(results[key]) for key in ("y", "dx"))
     unit = float(np.finfo(dtype).eps) / 2
     with mpmath.workdps(50):
@@ -132,23 +141,23 @@ def test_huge_inputs_have_their_limits(backend, name, dtype, arithmetic):
             limit = EXACT[name](mpmath.mpf(value / scale))
             limit *= scale if abs(limit) > 10 else 1.0  # a straight line, or a constant
             assert abs(result - limit) <= 4 * unit * abs(limit) + 1e-30, value
-    # The slopes at the ends: 0 or 1, but for the straight lines to the left.
+    # The slopes at the ends: 0 or 1, but for selu and for the straight lines to the left.
     left = {"identity": 1.0, "leaky_relu": 0.01, "leaky_relu 0.3": 0.3}.get(name, 0.0)
-    right = 0.0 if name in ("sigmoid", "tanh") else 1.0
+    right = {"sigmoid": 0.0, "tanh": 0.0, "selu": 1.0507009873554805}.get(name, 1.0)
     assert abs(dx[0::2] - right).max() <= 4 * unit
     assert abs(dx[1::2] - left).max() <= 4 * unit
 
 
-@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("name", CASES)
 def test_networks_along_leading_axes_and_nothing_in_place(backend, name):
     """Elementwise: (2, 3, 4) gives what its halves give, and no array that comes in changes."""
     x = np.random.default_rng(1).normal(size=(2, 3, 4))
     dy = np.random.default_rng(2).normal(size=x.shape)
     before = x.tobytes(), dy.tobytes()
-    on = compute(PIECES[name], x, dy)(backend)
+    on = compute(CASES[name], x, dy)(backend)
     for index in range(2):
-        alone = compute(PIECES[name], x[index], dy[index])(backend)
-        bounds = with_bounds(compute(PIECES[name], x[index], dy[index]), "float64")
+        alone = compute(CASES[name], x[index], dy[index])(backend)
+        bounds = with_bounds(compute(CASES[name], x[index], dy[index]), "float64")
         for key, array in alone.items():
             whole = backend.to_numpy(on[key])[index, ...]
             # Vector and scalar code of a library may round differently: both are within e.
@@ -167,6 +176,9 @@ def torch_functions():
         "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
         "silu": functional.silu,
         "softplus": lambda x: functional.softplus(x, threshold=1000.0),
+        "hardswish": functional.hardswish,
+        "mish": functional.mish,
+        "selu": functional.selu,
     }
 
 
@@ -181,16 +193,19 @@ def jax_functions():
         "gelu_tanh": nn.gelu,
         "silu": nn.silu,
         "softplus": nn.softplus,
+        "hardswish": nn.hard_swish,
+        "mish": nn.mish,
+        "selu": nn.selu,
     }
 
 
-PEERS = [name for name in PIECES if name not in ("identity", "sigmoid", "tanh", "relu")]
+PEERS = [name for name in CASES if name not in ("identity", "sigmoid", "tanh", "relu")]
 
 
 def assert_agrees(name, values, slopes):
     """Ours within the bound e; theirs within 16 u (1 + |x|) of the same: a few roundings each."""
     x, dy = POINTS, np.ones_like(POINTS)
-    on = compute(PIECES[name], x, dy)
+    on = compute(CASES[name], x, dy)
     ours, bounds = on(get_backend("numpy")), with_bounds(on, "float64")
     also = 16 * 2.0**-53 * (1.0 + abs(x))
     assert_near(ours["y"], values, bounds["y"], also)
