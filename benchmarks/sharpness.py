@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pluggable_mlp import MLP, get_backend
-from pluggable_mlp.consistency import compare
-from pluggable_mlp.data import load_dataset
+from pluggable_mlp import MLP, compare, get_backend, load_dataset
 
 # Hidden layers, activation, normalization.
 NETWORKS: dict[str, tuple[list[int], str, str | None]] = {

@@ -71,7 +71,7 @@ mkdir "$scratch/elsewhere"
 cd "$scratch/elsewhere"
 "$scratch/wheel/bin/python" -c "
 import numpy
-from pluggable_mlp.data import load_dataset
+from pluggable_mlp import load_dataset
 numpy.save('images.npy', load_dataset('digits').test.inputs)"
 PATH="$scratch/wheel/bin:$PATH"
 pluggable-mlp --help >/dev/null

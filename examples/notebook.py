@@ -11,9 +11,17 @@ tests/test_notebook_faults.py.  Ten epochs over MNIST take a few minutes.
 import argparse
 import math
 
-from pluggable_mlp import MLP, SGD, BackendUnavailable, get_backend, train
-from pluggable_mlp.backends.contract import Backend
-from pluggable_mlp.data import DataError, Dataset, load_dataset
+from pluggable_mlp import (
+    MLP,
+    SGD,
+    Backend,
+    BackendUnavailable,
+    DataError,
+    Dataset,
+    get_backend,
+    load_dataset,
+    train,
+)
 
 TRAINING_IMAGES = 50_000  # the first ones of MNIST's 60,000, as in the classic file
 SHADES = " .:-=+*#%@"

@@ -1,19 +1,55 @@
-"""One multilayer perceptron, gradients by hand, on any array library: the public names.
+"""One multilayer perceptron with hand-derived gradients on any array library: the public names.
 
-They are imported when they are first asked for: the command line stands within this package, and
-answers to Ctrl-C before NumPy is imported.
+They are imported when first used: the command line is part of this package, and must be able to
+answer Ctrl-C before NumPy is imported.
 """
 
 TYPE_CHECKING = False  # for type checkers it is true, and `typing` takes long to import
 if TYPE_CHECKING:
-    from pluggable_mlp.backends import BackendUnavailable, available_backends, get_backend
-    from pluggable_mlp.namespaces import reproducible, to_native
-    from pluggable_mlp.network.mlp import MLP
+    from pluggable_mlp.backends import (
+        Backend,
+        BackendUnavailable,
+        available_backends,
+        get_backend,
+    )
+    from pluggable_mlp.consistency import Report, format_report
+    from pluggable_mlp.consistency.compare import compare
+    from pluggable_mlp.data import DataError, Dataset, DataWarning, Split, load_dataset
+    from pluggable_mlp.namespaces import ArithmeticUnavailable, reproducible, to_native
+    from pluggable_mlp.network import (
+        ACTIVATIONS,
+        ELU,
+        INITIALIZERS,
+        LOSSES,
+        MLP,
+        NORMALIZATIONS,
+        AbsoluteError,
+        BatchNorm,
+        Elementwise,
+        HuberLoss,
+        LayerNorm,
+        LeakyReLU,
+        PinballLoss,
+        PoissonLoss,
+        SigmoidCrossEntropy,
+        SoftmaxCrossEntropy,
+        SquaredError,
+        average_of_elements,
+    )
     from pluggable_mlp.training import (
+        LBFGS,
+        OPTIMIZERS,
+        SCHEDULES,
         SGD,
+        Adam,
+        AdamW,
         DivergenceError,
+        Lion,
+        Muon,
         PrecisionWarning,
+        RMSprop,
         TrainState,
+        averaged_parameters,
         first_state,
         make_optimizer,
         make_schedule,
@@ -22,16 +58,52 @@ if TYPE_CHECKING:
     from pluggable_mlp.training.train import Training, train
 
 __all__ = [
+    "ACTIVATIONS",
+    "ELU",
+    "INITIALIZERS",
+    "LBFGS",
+    "LOSSES",
     "MLP",
+    "NORMALIZATIONS",
+    "OPTIMIZERS",
+    "SCHEDULES",
     "SGD",
+    "AbsoluteError",
+    "Adam",
+    "AdamW",
+    "ArithmeticUnavailable",
+    "Backend",
     "BackendUnavailable",
+    "BatchNorm",
+    "DataError",
+    "DataWarning",
+    "Dataset",
     "DivergenceError",
+    "Elementwise",
+    "HuberLoss",
+    "LayerNorm",
+    "LeakyReLU",
+    "Lion",
+    "Muon",
+    "PinballLoss",
+    "PoissonLoss",
     "PrecisionWarning",
+    "RMSprop",
+    "Report",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+    "Split",
+    "SquaredError",
     "TrainState",
     "Training",
     "available_backends",
+    "average_of_elements",
+    "averaged_parameters",
+    "compare",
     "first_state",
+    "format_report",
     "get_backend",
+    "load_dataset",
     "make_optimizer",
     "make_schedule",
     "reproducible",
@@ -42,17 +114,17 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_HOMES = ("backends", "namespaces", "network.mlp", "training")
+_HOMES = ("backends", "namespaces", "data", "network", "training", "consistency")
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from the module that defines it."""
+    """Import a public name from the subpackage that exports it."""
     if name in __all__:
         from importlib import import_module
 
         for home in _HOMES:
             module = import_module(f"{__name__}.{home}")
-            if hasattr(module, name):
+            if name in module.__all__:
                 return globals().setdefault(name, getattr(module, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

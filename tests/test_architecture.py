@@ -4,14 +4,18 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import pytest
+
 import pluggable_mlp
 
+CHECKOUT = Path(__file__).parent.parent
 ROOT = Path(pluggable_mlp.__file__).parent
 BACKENDS = Path(pluggable_mlp.backends.__file__).parent
 ARRAY_LIBRARIES = {"numpy", "cupy", "torch", "jax", "array_api_strict", "scipy", "dask", "ndonnx"}
@@ -172,6 +176,40 @@ def test_every_public_function_is_explained():
     assert findings(unexplained, [*sources("."), *sorted(BACKENDS.rglob("*.py"))]) == {}
 
 
-def test_the_package_exports_what_the_readme_shows():
-    for name in ("MLP", "SGD", "get_backend", "train", "available_backends", "BackendUnavailable"):
-        assert name in pluggable_mlp.__all__
+def page_imports(text: str) -> Iterator[tuple[str, str]]:
+    """Module and name of each import of the package in Python source or a page's examples."""
+    found = re.findall(r"^from (pluggable_mlp[\w.]*) import ([^(\n]+|\([^)]+\))", text, re.M)
+    for module, names in found:
+        yield from ((module, name) for name in re.findall(r"\w+", names))
+
+
+PAGES = sorted(
+    page.relative_to(CHECKOUT)
+    for pattern in ("README.md", "docs/*.md", "examples/*.py")
+    for page in CHECKOUT.glob(pattern)
+    if page.name not in ("optimizers.md", "schedules.md")
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_pages_import_public_names_from_the_package(page):
+    imports = list(page_imports((CHECKOUT / page).read_text(encoding="utf-8")))
+    assert {module for module, name in imports if name in pluggable_mlp.__all__} <= {
+        "pluggable_mlp"
+    }
+    if page.parts[0] != "docs":  # where the inner parts are explained
+        assert {module for module, _ in imports} <= {"pluggable_mlp"}
+
+
+def test_page_imports_are_found():
+    text = "from pluggable_mlp.a import (\n    b,\n    c,\n)\nfrom pluggable_mlp import d, e\n"
+    modules = ["pluggable_mlp.a", "pluggable_mlp.a", "pluggable_mlp", "pluggable_mlp"]
+    assert list(page_imports(text)) == list(zip(modules, "bcde", strict=True))
+
+
+def test_public_names_resolve():
+    assert set(pluggable_mlp.__all__) <= set(dir(pluggable_mlp))
+    for name in pluggable_mlp.__all__:
+        assert getattr(pluggable_mlp, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        pluggable_mlp.nonsense  # noqa: B018

@@ -1,7 +1,6 @@
 """Which images a part can use here."""
 
-from pluggable_mlp.data import load_dataset
-from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp import DataError, load_dataset
 
 __all__ = ["images"]
 

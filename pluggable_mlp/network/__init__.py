@@ -1,1 +1,38 @@
 """The network: layers, activations, losses, initializers, each forward beside its backward."""
+
+from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Elementwise, LeakyReLU
+from pluggable_mlp.network.initializers import INITIALIZERS
+from pluggable_mlp.network.losses import (
+    LOSSES,
+    AbsoluteError,
+    HuberLoss,
+    PinballLoss,
+    PoissonLoss,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+    SquaredError,
+    average_of_elements,
+)
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
+
+__all__ = [
+    "ACTIVATIONS",
+    "ELU",
+    "INITIALIZERS",
+    "LOSSES",
+    "MLP",
+    "NORMALIZATIONS",
+    "AbsoluteError",
+    "BatchNorm",
+    "Elementwise",
+    "HuberLoss",
+    "LayerNorm",
+    "LeakyReLU",
+    "PinballLoss",
+    "PoissonLoss",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+    "SquaredError",
+    "average_of_elements",
+]
