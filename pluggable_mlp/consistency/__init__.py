@@ -2,8 +2,8 @@
 
 `bounded.py` and `namespace.py` are arrays that carry a bound on their rounding error, `bounds.py`
 holds differences to it; `units.py` cuts a training step into units that run by themselves;
-`compare.py` trains on several backends, each of them a side of `sides.py`; `bound_judge.py` and
-`judges.py` judge, `report.py` keeps what was found and `report_text.py` says it.
+`compare.py` trains on several backends, with a run of `runs.py` on each; `bound_comparator.py` and
+`comparators.py` compare them, `report.py` has what was found as data, `report_text.py` as text.
 """
 
 from pluggable_mlp.consistency.bounds import (

@@ -5,7 +5,7 @@ optimizer remembers) must lie within derived bounds around what the first backen
 makes: layer by layer from common values, and in whole steps from the reference's model.  Under
 any other arithmetic the promise is the same bits: every backend trains by itself, and all bytes
 are compared.  The steps are those of `pluggable_mlp.train`: the same seed, the same shuffles.
-How it is judged stands in `bound_judge.py` and `judges.py`.
+The comparisons are in `bound_comparator.py` and `comparators.py`.
 """
 
 from collections import Counter
@@ -14,10 +14,10 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.consistency.bound_judge import BoundJudge
-from pluggable_mlp.consistency.judges import BitsJudge, Judge
+from pluggable_mlp.consistency.bound_comparator import BoundComparator
+from pluggable_mlp.consistency.comparators import BitComparator, Comparator
 from pluggable_mlp.consistency.report import Report
-from pluggable_mlp.consistency.sides import Side
+from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.optimizers import SGD, AnyOptimizer
@@ -87,7 +87,7 @@ def compare(
         if value < 1:
             raise ValueError(f"{name} is {value}, expected an integer of at least 1")
     rule = as_single_steps(SGD() if optimizer is None else optimizer)
-    sides = []
+    runs = []
     for name, backend in zip(_names(backends), backends, strict=True):
         examples = make_examples(
             mlp,
@@ -102,14 +102,14 @@ def compare(
         )
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
         xp = namespace_of(arithmetic, backend)
-        sides.append(Side(name, backend, xp, mlp, rule, examples, parameters, seed))
-    judge: Judge = BoundJudge(dtype) if arithmetic == "native" else BitsJudge()
-    streams = [side.batches(batch_size) for side in sides]
+        runs.append(BackendRun(name, backend, xp, mlp, rule, examples, parameters, seed))
+    comparator: Comparator = BoundComparator(dtype) if arithmetic == "native" else BitComparator()
+    streams = [run.batches(batch_size) for run in runs]
     for number in range(1, steps + 1):
-        judge.step(number, sides, [next(stream) for stream in streams])
-    names = tuple(side.name for side in sides)
+        comparator.step(number, runs, [next(stream) for stream in streams])
+    names = tuple(run.name for run in runs)
     report = Report(names, dtype, arithmetic, batch_size, steps, len(inputs), seed)
-    return judge.complete(report)
+    return comparator.complete(report)
 
 
 def _names(backends: Sequence[Backend]) -> list[str]:

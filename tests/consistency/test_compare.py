@@ -302,7 +302,7 @@ def test_the_first_different_bit_is_named(plain: str) -> None:
 
 
 def test_zeros_of_two_signs_are_not_the_same_bits() -> None:
-    from pluggable_mlp.consistency.judges import _first_difference
+    from pluggable_mlp.consistency.comparators import _first_difference
 
     a = np.asarray([[1.0, 0.0]])
     assert _first_difference(a, a.copy()) is None

@@ -1,7 +1,7 @@
-"""What `compare` asks of a judge, and the one who asks for the same bits.
+"""What `compare` asks of a comparator, and the one that asks for the same bits.
 
-A judge takes one step on all sides, the reference first, and remembers the worst of what it
-sees.  The one who asks for agreement within bounds is in `bound_judge.py`.
+A comparator takes a step in all runs, the reference first, and remembers the worst of what it
+sees.  The one that asks for agreement within bounds is in `bound_comparator.py`.
 """
 
 import hashlib
@@ -13,24 +13,24 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.consistency.report import Difference, Hash, Report
-from pluggable_mlp.consistency.sides import Side
+from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.training.batches import Batch
 
-__all__ = ["BitsJudge", "Judge"]
+__all__ = ["BitComparator", "Comparator"]
 
 
-class Judge(Protocol):
-    """What `compare` asks of a judge."""
+class Comparator(Protocol):
+    """What `compare` asks of a comparator."""
 
-    def step(self, number: int, sides: Sequence[Side], batches: Sequence[Batch]) -> None:
-        """Take the step of that number, from 1, on all sides; `batches` has one for each."""
+    def step(self, number: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
+        """Take the step of that number, from 1, in all runs; `batches` has one for each."""
 
     def complete(self, report: Report) -> Report:
         """Return the report with what was found."""
 
 
-class BitsJudge:
-    """Holds losses, gradients and parameters to the same bits, every side going on by itself.
+class BitComparator:
+    """Holds losses, gradients and parameters to the same bits, every run going on by itself.
 
     A tensor's hash is the SHA-256 of its bytes at every step, one after the other, little-endian
     and in C order.
@@ -40,23 +40,23 @@ class BitsJudge:
         self._hashes: dict[tuple[str, str], hashlib._Hash] = {}
         self._differences: dict[str, Difference] = {}
 
-    def step(self, number: int, sides: Sequence[Side], batches: Sequence[Batch]) -> None:
-        """See `Judge.step`."""
-        reference = sides[0].name
-        results = [side.step(batch, number) for side, batch in zip(sides, batches, strict=True)]
+    def step(self, number: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
+        """See `Comparator.step`."""
+        reference = runs[0].name
+        results = [run.step(batch, number) for run, batch in zip(runs, batches, strict=True)]
         for tensor, expected in results[0].items():
-            for side, result in zip(sides, results, strict=True):
-                key = tensor, side.name
+            for run, result in zip(runs, results, strict=True):
+                key = tensor, run.name
                 array = _little_endian(result[tensor])
                 self._hashes.setdefault(key, hashlib.sha256()).update(array.tobytes())
-                if side.name not in self._differences:
+                if run.name not in self._differences:
                     found = _first_difference(_little_endian(expected), array)
                     if found:
-                        difference = Difference(number, tensor, reference, side.name, *found)
-                        self._differences[side.name] = difference
+                        difference = Difference(number, tensor, reference, run.name, *found)
+                        self._differences[run.name] = difference
 
     def complete(self, report: Report) -> Report:
-        """See `Judge.complete`."""
+        """See `Comparator.complete`."""
         hashes = tuple(Hash(*key, sha.hexdigest()) for key, sha in self._hashes.items())
         return replace(report, hashes=hashes, differences=tuple(self._differences.values()))
 

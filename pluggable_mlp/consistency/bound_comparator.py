@@ -1,4 +1,4 @@
-"""The judge who asks for agreement within bounds of rounding errors.
+"""The comparator that asks for agreement within bounds of rounding errors.
 
 The bounds are derived in `bounded.py` and `namespace.py`; what runs in units of its own is cut out
 in `units.py`.
@@ -16,13 +16,13 @@ from pluggable_mlp.consistency.bounded import Bounded, exact
 from pluggable_mlp.consistency.bounds import difference_in_ulps, part_of_bound, sharpness
 from pluggable_mlp.consistency.namespace import BoundedNamespace
 from pluggable_mlp.consistency.report import LAYER_BY_LAYER, WHOLE_STEP, Agreement, Report
-from pluggable_mlp.consistency.sides import Side
+from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.consistency.units import Unit, map_nested, units_of_step, whole_step
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.training.batches import Batch
 from pluggable_mlp.training.steps import Model
 
-__all__ = ["BoundJudge"]
+__all__ = ["BoundComparator"]
 
 # Layer by layer a right sum exceeds its bound with a probability of 2 exp(-8^2 / 2) = 2.5e-14.
 _DEVIATIONS = 8.0
@@ -55,8 +55,8 @@ class _Check(NamedTuple):
     worst_case: Callable[[], Bounds] | None = None
 
 
-class BoundJudge:
-    """Holds all that a step makes to bounds, every step starting alike on all sides.
+class BoundComparator:
+    """Holds all that a step makes to bounds, every step starting alike in all runs.
 
     Each step is taken three times, from the model of the reference:
 
@@ -64,7 +64,7 @@ class BoundJudge:
       that a right sum exceeds with a probability of `Precision.improbability`;
     - as a whole in float64, unless that is the dtype, where the devices have it: held to the
       worst case, which is small there for most networks;
-    - as a whole in the dtype, every side on its own batch: held to the worst case.
+    - as a whole in the dtype, every run on its own batch: held to the worst case.
 
     Parameters
     ----------
@@ -77,16 +77,16 @@ class BoundJudge:
         self._improbability = 0.0
         self._found: dict[tuple[str, ...], Agreement] = {}
 
-    def step(self, number: int, sides: Sequence[Side], batches: Sequence[Batch]) -> None:
-        """See `Judge.step`."""
-        reference, *others = sides
+    def step(self, number: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
+        """See `Comparator.step`."""
+        reference, *others = runs
         arrays = map_nested(reference.backend.to_numpy, reference.model.arrays)
         numbers = reference.model.state.numbers
         on_host = [
-            map_nested(side.backend.to_numpy, batch)
-            for side, batch in zip(sides, batches, strict=True)
+            map_nested(run.backend.to_numpy, batch)
+            for run, batch in zip(runs, batches, strict=True)
         ]
-        self._judge_batches(number, sides, on_host)
+        self._compare_batches(number, runs, on_host)
 
         place = TrainingStep(reference.seed, number - 1)
         about = reference.mlp, reference.optimizer, arrays, numbers, on_host[0], place
@@ -94,9 +94,9 @@ class BoundJudge:
             worst_case = cache(partial(_bounds, unit, BoundedNamespace(self._dtype)))
             bounds = _bounds(unit, self._probable)
             check = _Check(LAYER_BY_LAYER, number, bounds, unit.before, worst_case)
-            self._judge_unit(check, unit, sides)
+            self._compare_unit(check, unit, runs)
         self._improbability = (
-            self._probable.sums * len(sides) * self._probable.precision.improbability
+            self._probable.sums * len(runs) * self._probable.precision.improbability
         )
 
         whole = whole_step(*about)
@@ -104,21 +104,23 @@ class BoundJudge:
             wide = whole.in_float64()
             bounds = _bounds(wide, BoundedNamespace("float64"))
             check = _Check(WHOLE_STEP, number, bounds, wide.before)
-            self._judge_unit(check, wide, [side for side in sides if side.has_float64])
+            self._compare_unit(check, wide, [run for run in runs if run.has_float64])
 
         bounds = _bounds(whole, BoundedNamespace(self._dtype))
         check = _Check(WHOLE_STEP, number, bounds, whole.before)
         expected = reference.step(batches[0], number)
-        for side, batch in zip(others, batches[1:], strict=True):
-            side.model = Model.of(map_nested(side.backend.asarray, arrays), numbers)
-            self._judge(check, side.name, expected, side.step(batch, number))
+        for run, batch in zip(others, batches[1:], strict=True):
+            run.model = Model.of(map_nested(run.backend.asarray, arrays), numbers)
+            self._compare(check, run.name, expected, run.step(batch, number))
 
     def complete(self, report: Report) -> Report:
-        """See `Judge.complete`."""
+        """See `Comparator.complete`."""
         found = tuple(self._found.values())
         return replace(report, agreements=found, improbability=self._improbability)
 
-    def _judge_batches(self, number: int, sides: Sequence[Side], on_host: Sequence[Batch]) -> None:
+    def _compare_batches(
+        self, number: int, runs: Sequence[BackendRun], on_host: Sequence[Batch]
+    ) -> None:
         """Hold the batches to the reference's: nothing is rounded there."""
         names = ("inputs", "targets", "weights")
         expected, *results = (
@@ -127,17 +129,17 @@ class BoundJudge:
         )
         bounds = {name: exact(x, self._probable.precision) for name, x in expected.items()}
         check = _Check(LAYER_BY_LAYER, number, bounds, {})
-        for side, result in zip(sides[1:], results, strict=True):
-            self._judge(check, side.name, expected, result)
+        for run, result in zip(runs[1:], results, strict=True):
+            self._compare(check, run.name, expected, result)
 
-    def _judge_unit(self, check: _Check, unit: Unit, sides: Sequence[Side]) -> None:
-        """Run the unit on all sides, and hold the others to the first."""
-        expected, *results = (side.run(unit) for side in sides)
-        for side, result in zip(sides[1:], results, strict=True):
-            self._judge(check, side.name, expected, result)
+    def _compare_unit(self, check: _Check, unit: Unit, runs: Sequence[BackendRun]) -> None:
+        """Compute the unit in all runs, and hold the others to the first."""
+        expected, *results = (run.compute(unit) for run in runs)
+        for run, result in zip(runs[1:], results, strict=True):
+            self._compare(check, run.name, expected, result)
 
-    def _judge(self, check: _Check, name: str, expected: Tensors, result: Tensors) -> None:
-        """Note how far each tensor of the side of that name is from what is expected."""
+    def _compare(self, check: _Check, name: str, expected: Tensors, result: Tensors) -> None:
+        """Note how far each tensor of the run of that name is from what is expected."""
         for tensor, bounded in check.bounds.items():
             pair = expected[tensor], result[tensor]
             part = part_of_bound(*pair, bounded)

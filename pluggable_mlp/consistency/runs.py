@@ -1,6 +1,6 @@
-"""One backend's side of a comparison: its data, its model, the steps it takes.
+"""One backend's run of a comparison: its data, its model, the steps it takes.
 
-What is made of the steps' results is decided in `bound_judge.py` and `judges.py`.
+What is made of the steps' results is decided in `bound_comparator.py` and `comparators.py`.
 """
 
 import itertools
@@ -18,10 +18,10 @@ from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.optimizers import GradientSteps
 from pluggable_mlp.training.steps import first_model
 
-__all__ = ["Side"]
+__all__ = ["BackendRun"]
 
 
-class Side:
+class BackendRun:
     """Training on one backend, step by step.
 
     Parameters
@@ -86,7 +86,7 @@ class Side:
         )
         return self._on_host(named_tensors(loss, gradients, self.model))
 
-    def run(self, unit: Unit) -> dict[str, Array]:
+    def compute(self, unit: Unit) -> dict[str, Array]:
         """Return what the unit makes here, as NumPy arrays, by name."""
         return self._on_host(unit.run(self.xp, self.backend.asarray))
 
