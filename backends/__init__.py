@@ -3,7 +3,7 @@
 Each backend stands in its own module, which is imported only when that backend is asked for;
 nothing here imports an array library.  Packages of others add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
-offers what `Backend` lists and, if it likes, what `PieceRunner`, `Compiler` and `MemoryReporter`
+offers what `Backend` lists and, if it likes, what `TaskRunner`, `Compiler` and `MemoryReporter`
 do.
 """
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.registry import choose
 
-from .contract import Backend, BackendUnavailable, Compiler, MemoryReporter, PieceRunner
+from .contract import Backend, BackendUnavailable, Compiler, MemoryReporter, TaskRunner
 from .memory import with_free_memory
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ __all__ = [
     "BackendUnavailable",
     "Compiler",
     "MemoryReporter",
-    "PieceRunner",
+    "TaskRunner",
     "available_backends",
     "get_backend",
     "out_of_memory",

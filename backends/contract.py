@@ -15,7 +15,7 @@ __all__ = [
     "BackendUnavailable",
     "Compiler",
     "MemoryReporter",
-    "PieceRunner",
+    "TaskRunner",
 ]
 
 Item = TypeVar("Item")
@@ -157,10 +157,10 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class PieceRunner(Protocol):
+class TaskRunner(Protocol):
     """What a backend may offer beyond `Backend`: several independent operations at once.
 
-    It is for libraries whose operations leave processors idle.  Without it one piece
+    It is for libraries whose operations leave processors idle.  Without it one task
     is computed after the other.
     """
 

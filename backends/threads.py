@@ -1,8 +1,8 @@
-"""Independent pieces of work on the host's processors: one operation of NumPy uses one of them.
+"""Independent tasks on the host's processors: one operation of NumPy uses one of them.
 
-NumPy releases the interpreter's lock within an operation, so pieces do run at once.  The BLAS
-below it has threads of its own, which would compete with these: while pieces run, it has one.
-What the pieces are, and that they are independent, is the caller's business.
+NumPy releases the interpreter's lock within an operation, so tasks do run at once.  The BLAS
+below it has threads of its own, which would compete with these: while tasks run, it has one.
+What the tasks are, and that they are independent, is up to the caller.
 """
 
 import os
@@ -61,7 +61,7 @@ class _Threads:
     def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items], several at once.
 
-        What one of them raises is raised when all are done.  While pieces run, all other calls,
+        What one of them raises is raised when all are done.  While tasks run, all other calls,
         from one of them or from another thread, are the plain loop: the processors have their
         work, and the number of BLAS threads, one for the whole process, has one owner.
         """
@@ -86,22 +86,22 @@ class _Threads:
         results: list[Any] = [None] * len(items)
         errors: list[BaseException] = []
 
-        def take_pieces() -> None:
+        def take_tasks() -> None:
             try:
                 while (place := _next_of(places)) is not None:
                     results[place] = function(items[place])
             except BaseException as error:  # raised in the caller's thread
                 errors.append(error)
-                if not isinstance(error, Exception):  # such as Ctrl-C: begin no other piece
+                if not isinstance(error, Exception):  # such as Ctrl-C: begin no other task
                     places.clear()
 
         self._others += [_Thread() for _ in range(count - 1 - len(self._others))]
         # A context of its own for each: NumPy keeps there what is done about overflow.
         all_done = [
-            other.start(partial(copy_context().run, take_pieces))
+            other.start(partial(copy_context().run, take_tasks))
             for other in self._others[: min(count, len(items)) - 1]
         ]
-        take_pieces()
+        take_tasks()
         for done in all_done:
             done.acquire()
         try:

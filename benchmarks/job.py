@@ -25,7 +25,7 @@ ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-12}
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work, the same for all.
+    """The work to be measured, the same for all contenders.
 
     Attributes
     ----------

@@ -116,10 +116,11 @@ TABLES = {
 
 
 @pytest.mark.parametrize(("page", "name"), [(page, n) for page, of in TABLES.items() for n in of])
-def test_every_piece_has_its_section_with_its_code(page, name):
+def test_every_component_has_a_section_with_its_code(page, name):
     """A heading with its name, then a marker with its function, or with a method of its class."""
-    piece = TABLES[page][name]
-    definition = piece if inspect.isroutine(piece) or inspect.isclass(piece) else type(piece)
+    component = TABLES[page][name]
+    is_definition = inspect.isroutine(component) or inspect.isclass(component)
+    definition = component if is_definition else type(component)
     text = TEXTS[f"docs/{page}.md"]
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     (section,) = (section for section in sections if f"`{name}`" in section.splitlines()[0])

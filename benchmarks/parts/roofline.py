@@ -50,18 +50,18 @@ def measure(backend: str, quick: bool) -> dict[str, Any]:
 def _bandwidth(xp: Any, synchronize: Callable[[], None], threads: int | None) -> float:
     """Return the gigabytes a second of a = b + s c, written as two operations.
 
-    On a processor every thread has a piece of the arrays.
+    On a processor every thread has a part of the arrays.
     """
     threads = threads or usable_processors()
     count = _TRIAD_BYTES // 8 // threads * threads
     a, b, c = (xp.ones(count).reshape(threads, -1) for _ in range(3))
 
-    def piece(i: int) -> None:
+    def task(i: int) -> None:
         xp.multiply(c[i], 3.0, out=a[i])
         xp.add(a[i], b[i], out=a[i])
 
     with ThreadPoolExecutor(threads) as pool:
-        seconds = _best(lambda: list(pool.map(piece, range(threads))), synchronize)
+        seconds = _best(lambda: list(pool.map(task, range(threads))), synchronize)
     return 1e-9 * _BYTES_PER_ELEMENT * count / seconds
 
 

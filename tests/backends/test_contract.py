@@ -12,13 +12,13 @@ from pluggable_mlp.backends import (
     BackendUnavailable,
     Compiler,
     MemoryReporter,
-    PieceRunner,
+    TaskRunner,
 )
 
 MEMBERS = {member for member in vars(Backend) if not member.startswith("_")}
 METHODS = sorted(MEMBERS - {"name", "device", "xp"})
 OPTIONAL = {
-    "run_all": PieceRunner,
+    "run_all": TaskRunner,
     "compile": Compiler,
     "out_of_memory": MemoryReporter,
 }

@@ -1,4 +1,4 @@
-"""Pieces at once: the loop's results, on threads of their own, and BLAS as it was before."""
+"""Tasks at once: the results of the loop, on threads of their own, and BLAS as it was before."""
 
 import os
 import subprocess
@@ -107,26 +107,26 @@ def test_an_error_comes_when_all_are_done(bad):
 
     def fail(item):
         if item == bad:
-            raise ArithmeticError(f"piece {item}")
+            raise ArithmeticError(f"task {item}")
         time.sleep(0.05)
         done.append(item)
 
-    with pytest.raises(ArithmeticError, match=f"piece {bad}"):
+    with pytest.raises(ArithmeticError, match=f"task {bad}"):
         run_all(fail, [0, 1])
     assert done == [1 - bad]
     assert blas_threads() == {2}
 
 
-def test_an_error_of_any_kind_is_the_pieces_own():
-    """An IndexError, too, which a queue of pieces that is empty raises itself."""
-    with pytest.raises(IndexError, match="piece 2"):
+def test_an_error_of_any_kind_is_the_one_of_the_task():
+    """An IndexError, too, which an empty queue of tasks raises itself."""
+    with pytest.raises(IndexError, match="task 2"):
         run_all(lambda item: fail_at(2, item), range(4))
     assert run_all(str, [5, 6]) == ["5", "6"]
 
 
 def fail_at(bad, item):
     if item == bad:
-        raise IndexError(f"piece {item}")
+        raise IndexError(f"task {item}")
 
 
 def test_a_later_call_may_have_more_threads():
@@ -138,7 +138,7 @@ def test_a_later_call_may_have_more_threads():
         assert len({*run_all(lambda _: meeting.wait(), range(3))}) == 3
 
 
-def test_pieces_of_a_piece_are_a_loop():
+def test_tasks_of_a_task_run_one_by_one():
     def inner(item):
         return item, threading.get_ident()
 
@@ -149,14 +149,14 @@ def test_pieces_of_a_piece_are_a_loop():
     assert run_all(outer, [0, 10, 20]) == [True] * 3
 
 
-def test_what_is_done_about_overflow_holds_in_every_piece():
+def test_what_is_done_about_overflow_holds_in_every_task():
     huge = np.full(4, 1e38, dtype=np.float32)
     with np.errstate(over="ignore"):
         assert np.isinf(run_all(lambda _: huge * huge, [0, 1])).all()
     both, elsewhere = threading.Barrier(2, timeout=SOON), []
 
     def overflow_elsewhere(_):
-        both.wait()  # so that neither takes both pieces
+        both.wait()  # so that neither takes both tasks
         if threading.current_thread() is not threading.main_thread():
             elsewhere.append(huge * huge)
 
@@ -191,13 +191,13 @@ def test_no_bit_of_a_product_depends_on_the_threads(dtype):
     both = threading.Barrier(2, timeout=SOON)
 
     def noting(function, items):
-        def piece(item):
+        def task(item):
             if threading.get_ident() not in seen:
                 seen.add(threading.get_ident())
                 both.wait()  # so that neither takes all
             return function(item)
 
-        return run_all(piece, items)
+        return run_all(task, items)
 
     for x, W in ((a, b), (b.T, a.T)):
         assert products.matmul(xp, x, W, noting).tobytes() == products.matmul(xp, x, W).tobytes()

@@ -29,7 +29,7 @@ def by_hand(
     sizes, *, data="digits", activation="sigmoid", dropout=0.0, norm=None,
     loss="softmax_cross_entropy", seed=0, **settings,
 ):  # fmt: skip
-    """The report of the comparison that these pieces make, as a dictionary that was JSON."""
+    """The report of the comparison of these components, as a dictionary that was JSON."""
     dataset = load_dataset(data, seed)
     report = compare(
         [get_backend("numpy"), get_backend("numpy")],

@@ -146,9 +146,9 @@ def test_changed_bytes_give_a_fault_or_other_valid_data(read, data_or_fault, cha
         st.sampled_from([bytes([k]) for k in range(256)] + [VALID[15:95], b"K\1", b"\x8c\2f4"])
     )
 )
-def test_random_operations_are_a_fault(read, pieces):
+def test_random_operations_are_a_fault(read, parts):
     with pytest.raises(DataError):
-        read(b"\x80\4" + b"".join(pieces) + b".")
+        read(b"\x80\4" + b"".join(parts) + b".")
 
 
 def test_the_published_file(real_data, check_rules):

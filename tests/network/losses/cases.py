@@ -32,10 +32,10 @@ def link(loss):
     return getattr(loss, "predict_proba", loss.predict)
 
 
-def compute(piece, z, targets, weights=None):
+def compute(loss, z, targets, weights=None):
     def on(library):
         arrays = [None if a is None else library.asarray(a) for a in (z, targets, weights)]
-        loss, dz = piece(library.xp, *arrays)
-        return {"loss": loss, "dz": dz}
+        value, dz = loss(library.xp, *arrays)
+        return {"loss": value, "dz": dz}
 
     return on
