@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
+from pluggable_mlp.data import DataError, Dataset, DataWarning
 from pluggable_mlp.data.dataset import Source, told_already
 from pluggable_mlp.data.loading import load_inputs, load_source
 from pluggable_mlp.data.preprocessing import build_dataset, matched
+from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.runs import SavedRun
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.train import make_examples
 
-__all__ = ["measured_examples", "predict_rows"]
+__all__ = ["measured_examples", "predict_rows", "prediction_header"]
 
 _EXAMPLES_AT_ONCE = 1000
 
@@ -39,44 +40,51 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
         or are no longer what the run was trained on.
     """
     if data is None:
-        name, (inputs, labels) = run.settings.data, _own_test_part(run)
+        own = _own_data(run)
+        (inputs, targets), scale = own.test, own.scale
     else:
-        source = load_source(data)
-        measured = source.splits.get("test", source.splits["train"])
-        if "test" not in source.splits and _is_what_it_was_trained_on(run, source):
-            warnings.warn(
-                f"{data}: the run was trained on most of these examples; without --data, those "
-                "that were kept for testing are measured",
-                DataWarning,
-                stacklevel=2,
-            )
-        name, (inputs, labels) = source.name, matched(source.name, "new", measured)
-    inputs = run.schema.inputs(name, inputs, run.settings.dtype)
+        inputs, targets = _other_examples(run, load_source(data))
+        scale = run.schema.scale_of(inputs)
     return make_examples(
         run.mlp,
         inputs,
-        run.schema.class_indices(name, labels),
+        targets,
         backend=backend,
         dtype=run.settings.dtype,
-        scale=run.schema.scale_of(inputs),
+        scale=scale,
         arithmetic=run.settings.arithmetic,
     )
+
+
+def _other_examples(run: SavedRun, source: Source) -> tuple[Array, Array]:
+    """Return the inputs and the targets of other data, as training would have had them."""
+    measured = source.splits.get("test", source.splits["train"])
+    if "test" not in source.splits and _is_what_it_was_trained_on(run, source):
+        warnings.warn(
+            f"{source.name}: the run was trained on most of these examples; without --data, those "
+            "that were kept for testing are measured",
+            DataWarning,
+            stacklevel=3,
+        )
+    inputs, targets = matched(source.name, "new", measured, run.schema.task)
+    inputs = run.schema.inputs(source.name, inputs, run.settings.dtype)
+    return inputs, run.schema.targets(source.name, targets)
 
 
 def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
     try:
         with told_already():
-            dataset = build_dataset(source, run.settings.seed)
+            dataset = build_dataset(source, run.settings.seed, run.schema.task)
     except DataError:  # one class alone, too few examples: it was not
         return False
     return bool(dataset.sha256() == run.config["data_sha256"])
 
 
-def _own_test_part(run: SavedRun) -> Split:
-    """Return the inputs and the labels that training kept for testing."""
+def _own_data(run: SavedRun) -> Dataset:
+    """Return what the run was trained on, if it is still that."""
     try:
         with told_already():
-            dataset = load_dataset(run.settings.data, run.settings.seed)
+            dataset = run.settings.load_dataset()
     except DataError as error:
         raise error.or_else("say with --data where they are") from None
     if dataset.sha256() != run.config["data_sha256"]:
@@ -85,20 +93,31 @@ def _own_test_part(run: SavedRun) -> Split:
             "holds other data than the run was trained on (their SHA-256 differ)",
             "to measure the run on these, name them with --data",
         )
-    return Split(dataset.test.inputs, dataset.labels_of(dataset.test.targets))
+    return dataset
+
+
+def prediction_header(schema: Schema) -> list[str]:
+    """Return the names of the columns of `predict_rows`."""
+    if schema.class_labels is not None:
+        return ["prediction", *(f"p{label}" for label in schema.class_labels)]
+    names = list(schema.target_names or ())
+    answers = ["prediction"] if len(names) == 1 else names
+    return answers if schema.task == "regression" else [*answers, *(f"p{name}" for name in names)]
 
 
 def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]:
-    """Return [label, probability of each class …] for every example of a file, as asked for.
+    """Return a row for every example of a file, as asked for.
 
-    The file is read and checked before the first: a fault in it leaves an old output alone.
+    Of a classification [label, probability of each class …], of a multilabel one [0 or 1 for each
+    label …, probability of each label …], of a regression [number for each output …].  The file is
+    read and checked before the first: a fault in it leaves an old output alone.
 
     Parameters
     ----------
     run : SavedRun
         Its parameters are on the backend.
     path : Path
-        Examples without labels; see `load_inputs`.
+        Examples without targets; see `load_inputs`.
     backend : Backend
 
     Raises
@@ -106,7 +125,7 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
     DataError
         If the file does not hold what the network takes.
     """
-    settings, labels = run.settings, run.schema.class_labels
+    settings = run.settings
     inputs = run.schema.inputs(str(path), load_inputs(path), settings.dtype)
     scale = run.schema.scale_of(inputs) or 1.0
     xp = namespace_of(settings.arithmetic, backend)
@@ -114,9 +133,20 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
 
     def rows_of(part: Array) -> Iterator[list[Any]]:
         x = unwrapped(xp.astype(xp.asarray(backend.asarray(part * scale)), dtype, copy=False))
-        proba = run.mlp.predict_proba(run.parameters, x, arithmetic=settings.arithmetic)
-        return ([labels[row.argmax()], *row.tolist()] for row in backend.to_numpy(proba))
+        of_task = run.mlp.predict if run.schema.task == "regression" else run.mlp.predict_proba
+        answers = of_task(run.parameters, x, arithmetic=settings.arithmetic)
+        return (_row(run.schema, row) for row in backend.to_numpy(answers))
 
     starts = range(0, inputs.shape[0], _EXAMPLES_AT_ONCE)
     parts = (inputs[start : start + _EXAMPLES_AT_ONCE, :] for start in starts)
     return chain.from_iterable(map(rows_of, parts))
+
+
+def _row(schema: Schema, answers: Array) -> list[Any]:
+    """Return the row of one example, of its probabilities or its numbers (outputs,)."""
+    listed: list[Any] = answers.tolist()
+    if schema.class_labels is not None:
+        return [schema.class_labels[answers.argmax()], *listed]
+    if schema.task == "multilabel":
+        return [*(int(p > 0.5) for p in listed), *listed]
+    return listed

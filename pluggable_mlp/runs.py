@@ -14,7 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.data import load_dataset
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.json_text import json_sha256
 from pluggable_mlp.network.checks import check_parameters
@@ -38,16 +37,19 @@ class Run:
 
     Attributes
     ----------
+    settings : Settings
+        With the task and the loss, which may have been left to the data.
     history : list of dict
-        A line for each whole epoch: epoch, train_loss, test_loss, test_accuracy, seconds,
-        parameters_sha256.
+        A line for each whole epoch: epoch, train_loss, test_loss and the task's other measures,
+        test_accuracy or test_r2 and test_mean_absolute_error, seconds, parameters_sha256.
     parameters : list of dict of arrays
         After the last whole epoch.
     """
 
     def __init__(self, settings: Settings, backend: Any) -> None:
+        self._data = data = settings.load_dataset()
+        settings = settings.for_dataset(data)
         self.settings, self.backend = settings, backend
-        self._data = data = load_dataset(settings.data, settings.seed)
         self.mlp = settings.make_mlp(data.features, data.outputs)
         own: dict[str, Any] = {
             "backend": backend,
@@ -99,8 +101,7 @@ class Run:
             line = {
                 "epoch": epoch.number,
                 "train_loss": epoch.train_loss,
-                "test_loss": measured["loss"],
-                "test_accuracy": measured["accuracy"],
+                **{f"test_{name}": value for name, value in measured.items()},
                 "seconds": epoch.seconds,
                 "parameters_sha256": parameters_sha256(epoch.parameters, self.backend),
             }
@@ -110,7 +111,7 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """Return what the run reached, with what and where."""
-        seconds = sum(line["seconds"] for line in self.history)
+        seconds, last = sum(line["seconds"] for line in self.history), self.history[-1]
         return {
             "backend": self.backend.name,
             "device": self.backend.device,
@@ -118,14 +119,14 @@ class Run:
             "arithmetic": self.settings.arithmetic,
             "dtype": self.settings.dtype,
             "seed": self.settings.seed,
+            "task": self.settings.task,
             "epochs": len(self.history),
-            "train_loss": self.history[-1]["train_loss"],
-            "test_loss": self.history[-1]["test_loss"],
-            "test_accuracy": self.history[-1]["test_accuracy"],
+            "train_loss": last["train_loss"],
+            **{name: value for name, value in last.items() if name.startswith("test_")},
             "seconds": seconds,
             "examples_per_second": len(self.history) * self.training_examples / seconds,
             "config_sha256": json_sha256(self.config),
-            "parameters_sha256": self.history[-1]["parameters_sha256"],
+            "parameters_sha256": last["parameters_sha256"],
         }
 
     @cached_property
@@ -170,7 +171,7 @@ class SavedRun:
         All of `config.json`.
     settings : Settings
     schema : Schema
-        What the network takes, and the labels that it answers with.
+        What the network takes, and what it answers with.
     mlp : MLP
     parameters : list of dict of arrays
         On the backend that they were loaded for.
@@ -196,7 +197,7 @@ def load_run(folder: Path, backend: Any) -> SavedRun:
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         schema = Schema.from_dict(config)
-        mlp = settings.make_mlp(schema.features, len(schema.class_labels))
+        mlp = settings.make_mlp(schema.features, schema.outputs)
         found = json_sha256(config)
     summary = read_json(folder / "summary.json", f"{expected}, when the run ended")
     with damaged(folder / "summary.json"):

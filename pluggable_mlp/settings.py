@@ -5,8 +5,8 @@ the same computation on every backend.
 """
 
 import operator
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.backends.memory import refuse_beyond_memory
 from pluggable_mlp.namespaces import ARITHMETICS
@@ -18,13 +18,26 @@ from pluggable_mlp.registry import choose, make, parse_component, parse_componen
 from pluggable_mlp.training.optimizers import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.schedules import make_schedule
 
+if TYPE_CHECKING:
+    from pluggable_mlp.data import Dataset
+
 __all__ = ["Settings"]
 
 _TEXTS = {"data": str, "activation": str, "optimizer": str}
-_TEXTS_OR_NONE = dict.fromkeys(("norm", "schedule", "class_weight"), str | None)
+_TEXTS_OR_NONE = dict.fromkeys(("task", "loss", "norm", "schedule", "class_weight"), str | None)
 _WHOLE_NUMBERS = {"batch_size": 1, "epochs": 1, "seed": 0, "warmup": 0}
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
-_LOSS = "softmax_cross_entropy"
+_LOSS_OF_TASK = {
+    "classification": "softmax_cross_entropy",
+    "multilabel": "sigmoid_cross_entropy",
+    "regression": "squared_error",
+}
+_TASK_OF_TARGETS = {
+    "classes": "classification",
+    "labels": "multilabel",
+    "numbers": "regression",
+    "counts": "regression",
+}
 
 
 @dataclass(frozen=True)
@@ -42,10 +55,12 @@ class Settings:
     """
 
     data: str = "digits"
+    task: str | None = None
     hidden: tuple[int, ...] = (100,)
     activation: str = "sigmoid"
     dropout: float = 0.0
     norm: str | None = None
+    loss: str | None = None
     label_smoothing: float = 0.0
     class_weight: str | None = None
     optimizer: str = "sgd"
@@ -74,18 +89,58 @@ class Settings:
                 )
         if self.class_weight not in (None, "balanced"):
             raise ValueError(f"class_weight is {self.class_weight!r}, expected 'balanced'")
+        if self.task is not None:
+            choose(_LOSS_OF_TASK, self.task, "task")
         self.make_optimizer(examples=1_000_000 * self.batch_size)
         self.make_mlp(1, 2)
 
-    def make_mlp(self, features: int, classes: int) -> MLP:
-        """Return the network for so many input features and classes.
+    def load_dataset(self) -> "Dataset":
+        """Return the data, for the task that is named, that of the loss, or that of the targets.
+
+        Raises
+        ------
+        DataError
+            As `pluggable_mlp.data.load_dataset`.
+        """
+        from pluggable_mlp.data import load_dataset
+
+        return load_dataset(self.data, self.seed, self._task())
+
+    def for_dataset(self, dataset: "Dataset") -> "Settings":
+        """Return the settings with what was left to the data: the task and the loss."""
+        return replace(self, task=dataset.task, loss=self.loss or _LOSS_OF_TASK[dataset.task])
+
+    def _task(self) -> str | None:
+        """Return the task that is named, or that of the loss; None where neither is."""
+        if self.task is not None or self.loss is None:
+            return self.task
+        name, _ = parse_component(self.loss, "loss")
+        return _TASK_OF_TARGETS[choose(LOSSES, name, "loss").targets]
+
+    def _make_loss(self) -> Any:
+        """Return the loss, by default the task's own; ValueError if it is of another task."""
+        task = self._task() or "classification"
+        text = self.loss or _LOSS_OF_TASK[task]
+        name, parameters = parse_component(text, "loss")
+        if self.label_smoothing:
+            parameters["label_smoothing"] = self.label_smoothing
+        loss = make(LOSSES, name, "loss", **parameters)
+        if _TASK_OF_TARGETS[loss.targets] != task:
+            fitting = [key for key, of in LOSSES.items() if _TASK_OF_TARGETS[of.targets] == task]
+            raise ValueError(
+                f"loss is {text!r}, expected one for the task {task}: {', '.join(fitting)}"
+            )
+        return loss
+
+    def make_mlp(self, features: int, outputs: int) -> MLP:
+        """Return the network for so many input features and outputs.
 
         Raises
         ------
         MemoryError
             If a layer's weights do not fit into this machine.
         """
-        sizes = [features, *self.hidden, classes]
+        sizes = [features, *self.hidden, outputs]
         weights = max(map(operator.mul, sizes, sizes[1:]))
         refuse_beyond_memory(f"a layer of {weights:,} weights, drawn in float64,", 8 * weights)
         made: list[Any] = [
@@ -99,7 +154,7 @@ class Settings:
         return MLP(
             sizes,
             activation=made[0] if len(made) == 1 else made,
-            loss=make(LOSSES, _LOSS, "loss", label_smoothing=self.label_smoothing),
+            loss=self._make_loss(),
             dropout=self.dropout,
             norm=norm,
         )

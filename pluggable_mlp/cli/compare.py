@@ -43,14 +43,13 @@ def _compared(settings: Settings, backends: list[str], steps: int) -> "Report":
     """Return what the steps of these settings make on backends given by their names."""
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.consistency import compare as compare_backends
-    from pluggable_mlp.data import load_dataset
 
     places = [get_backend(spec.strip()) for spec in backends]
-    dataset = load_dataset(settings.data, settings.seed)
+    dataset = settings.load_dataset()
     examples = dataset.train.inputs.shape[0]
     # A schedule ends with the epoch of the last step.
     steps_per_epoch = -(-examples // settings.batch_size)
-    settings = replace(settings, epochs=max(1, -(-steps // steps_per_epoch)))
+    settings = replace(settings.for_dataset(dataset), epochs=max(1, -(-steps // steps_per_epoch)))
     return compare_backends(
         places,
         settings.make_mlp(dataset.features, dataset.outputs),

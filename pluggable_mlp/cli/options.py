@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.registry import listed
 from pluggable_mlp.settings import Settings
@@ -27,11 +28,15 @@ BackendOption = Annotated[
 _HELP = {
     "data": "digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder of IDX "
     "files, .npz with X and y, .csv with the label in the last column.",
+    "task": "classification, multilabel or regression; by default what the loss or the "
+    "targets say.",
     "hidden": "Widths of the hidden layers: 100 or 256,128; '' for none.",
     "activation": "Of the hidden layers, one for all or one for each, such as "
     f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}.",
     "dropout": "Probability of dropping an output of a hidden layer.",
     "norm": f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.",
+    "loss": f"{listed(LOSSES, leave_out=['label_smoothing'])}; by default softmax_cross_entropy "
+    "for classification, sigmoid_cross_entropy for multilabel, squared_error for regression.",
     "label_smoothing": "Part of each target that is spread over all classes.",
     "class_weight": "balanced: rare classes count as much as frequent ones.",
     "optimizer": f"{listed(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}; with "

@@ -31,7 +31,7 @@ def train(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the last line only.")] = False,
 ) -> None:
-    """Train a network and report its test accuracy."""
+    """Train a network and report how good it is on the test part."""
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.run_folders import RunFolder, refuse_used_folder
     from pluggable_mlp.runs import Run
@@ -89,13 +89,20 @@ def _print_epoch(line: dict[str, Any], epochs: int, quiet: bool) -> None:
     if not quiet:
         typer.echo(
             f"epoch {line['epoch']:3d}/{epochs}  train loss {line['train_loss']:.6f}  "
-            f"test accuracy {line['test_accuracy']:.2%}  {line['seconds']:.2f} s"
+            f"{_quality(line)}  {line['seconds']:.2f} s"
         )
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
     typer.echo(
-        f"test accuracy {summary['test_accuracy']:.2%} after {summary['epochs']} epochs in "
+        f"{_quality(summary)} after {summary['epochs']} epochs in "
         f"{summary['seconds']:.1f} s ({summary['examples_per_second']:,.0f} examples/s, "
         f"{summary['backend']} on {summary['device']}, {summary['dtype']})"
     )
+
+
+def _quality(measured: dict[str, Any]) -> str:
+    """Return the first measure of the task in words."""
+    if "test_accuracy" in measured:
+        return f"test accuracy {measured['test_accuracy']:.2%}"
+    return f"test R2 {measured['test_r2']:.4f}"

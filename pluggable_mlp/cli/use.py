@@ -52,7 +52,7 @@ def predict(
         typer.Argument(
             metavar="INPUT",
             parser=path,
-            help="Examples without labels: .npy, .npz with X, .csv, or a file of IDX images.",
+            help="Examples without targets: .npy, .npz with X, .csv, or a file of IDX images.",
         ),
     ],
     output: Annotated[
@@ -60,9 +60,9 @@ def predict(
     ] = None,
     backend: Annotated[str, typer.Option(help="As for train.")] = "numpy",
 ) -> None:
-    """Predict the class of every example, with the probability of each class."""
+    """Predict for every example: its class with the probability of each, its labels, or numbers."""
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.predictions import predict_rows
+    from pluggable_mlp.predictions import predict_rows, prediction_header
     from pluggable_mlp.runs import load_run
 
     place = get_backend(backend)
@@ -70,7 +70,7 @@ def predict(
     rows = predict_rows(saved, inputs, place)
     with nullcontext(sys.stdout) if output is None else _opened(output) as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["prediction", *(f"p{label}" for label in saved.schema.class_labels)])
+        table.writerow(prediction_header(saved.schema))
         table.writerows(rows)
 
 

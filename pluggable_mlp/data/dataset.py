@@ -7,30 +7,36 @@ Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
 """
 
 import hashlib
+import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 
 __all__ = [
+    "LARGEST_EXACT",
     "PIXEL_SCALE",
     "DataError",
     "DataWarning",
     "Dataset",
     "Source",
     "Split",
+    "as_floats",
     "check_finite",
     "told_already",
 ]
 
 PIXEL_SCALE = 1 / 256
 """The value of an 8-bit pixel is integer / 256: exact, unlike integer / 255."""
+
+LARGEST_EXACT = 2**53
+"""Up to here every integer is a float64."""
 
 NEEDED = ("train", "test")
 """The splits that every data set has."""
@@ -121,14 +127,18 @@ class Dataset:
 
         Targets are the class of each example, int64 (n,) from 0, where `class_labels` are given.
         Otherwise they are numbers, int64, float32 or float64, all finite: one for each example,
-        (n,), or a row of them, (n, outputs).
+        (n,), or a row of them, (n, outputs); for the task "multilabel" 0 and 1 alone.
     name : str
         What the data were asked for by: a name or a path.
     scale : float or None
         A power of two, the value of one unit of uint8 inputs; None for floats.
-    class_labels : tuple of int or None
+    class_labels : tuple of int or of str, or None
         What the source calls each class, increasing; at least two.  None where targets are
         numbers.
+    multilabel : bool, default False
+        Whether numbers to predict are 1 and 0: yes or no for each output.
+    target_names : tuple of str or None
+        What the source calls each output, where there are no classes and it has names.
 
     Raises
     ------
@@ -139,7 +149,9 @@ class Dataset:
     splits: Mapping[str, Split]
     name: str
     scale: float | None = None
-    class_labels: tuple[int, ...] | None = None
+    class_labels: tuple[int, ...] | tuple[str, ...] | None = None
+    multilabel: bool = False
+    target_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", {k: Split(*pair) for k, pair in self.splits.items()})
@@ -147,7 +159,7 @@ class Dataset:
         if missing:
             fault = f"has the splits {', '.join(self.splits) or 'none'}"
             raise DataError(self.name, fault, f"give it one named {missing[0]}, too")
-        known = self.class_labels
+        known: Any = self.class_labels
         if known is not None and (len(known) < 2 or list(known) != sorted(set(known))):
             fault = f"class_labels is {known}"
             raise DataError(self.name, fault, "give the labels of two classes or more, increasing")
@@ -159,6 +171,13 @@ class Dataset:
                 raise DataError(self.name, f"the {part} split is {kinds}", "give NumPy arrays")
             self._check_inputs(part, inputs)
             self._check_targets(part, targets, inputs.shape[0])
+
+    @property
+    def task(self) -> Literal["classification", "multilabel", "regression"]:
+        """What the targets are."""
+        if self.class_labels is not None:
+            return "classification"
+        return "multilabel" if self.multilabel else "regression"
 
     @property
     def train(self) -> Split:
@@ -203,8 +222,8 @@ class Dataset:
         return math.prod(self.train.targets.shape[1:])
 
     def labels_of(self, indices: Array) -> Array:
-        """Return what the source calls the classes of these indices (n,), int64."""
-        return np.asarray(self.class_labels, dtype=np.int64)[indices]
+        """Return what the source calls the classes of these indices (n,): int64, or texts."""
+        return np.asarray(self.class_labels)[indices]
 
     def _check_inputs(self, part: str, inputs: Array) -> None:
         own = self.train.inputs
@@ -248,6 +267,9 @@ class Dataset:
             fault = f"the {part} targets have shape {targets.shape}, the training's {own.shape}"
             raise DataError(self.name, fault, "give all splits the same outputs")
         check_finite(self.name, part, "targets", targets)
+        if self.multilabel and not np.isin(targets, (0, 1)).all():
+            fault = f"the {part} targets are not all 0 or 1"
+            raise DataError(self.name, fault, "for task multilabel give 0 for no and 1 for yes")
 
     def sha256(self) -> str:
         """Return the SHA-256 of the data, in hexadecimal: the same on every machine.
@@ -255,13 +277,15 @@ class Dataset:
         Hashed are, for the splits train, test and then the others by name, the inputs and then
         the targets: a name (train_inputs; train_labels for classes, train_targets for numbers),
         the dtype and the shape as text, and the little-endian bytes in C order, classes by their
-        labels; at last the scale and the number of classes.
+        labels, or from 0 where these are texts; at last the scale and the number of classes, and
+        texts as JSON.
         """
         digest = hashlib.sha256()
         known = self.class_labels
+        texts = known is not None and isinstance(known[0], str)
         for part in [*NEEDED, *sorted(self.splits.keys() - set(NEEDED))]:
             inputs, targets = self.splits[part]
-            if known is not None:
+            if known is not None and not texts:
                 targets = self.labels_of(targets)
             named = {"inputs": inputs, "targets" if known is None else "labels": targets}
             for name, values in named.items():
@@ -270,6 +294,8 @@ class Dataset:
                 digest.update(np.ascontiguousarray(values, dtype=little).data)
         classes = None if known is None else len(known)
         digest.update(f"scale {self.scale} classes {classes}\n".encode())
+        if texts:
+            digest.update(json.dumps(known).encode())
         return digest.hexdigest()
 
 
@@ -290,3 +316,36 @@ def check_finite(name: str, part: str, kind: str, values: Array) -> None:
         where = f"{word} {column[0]} of example {row}" if column else f"example {row}"
         fault = f"{where} of the {part} {kind} is {values[row, *column]} (counted from 0)"
         raise DataError(name, fault, "remove or fill such values first")
+
+
+def as_floats(name: str, part: str, kind: str, values: Array) -> Array:
+    """Convert numbers to float32 or float64, exactly.
+
+    Parameters
+    ----------
+    name, part, kind, values
+        As for `check_finite`; values of any dtype and shape.
+
+    Raises
+    ------
+    DataError
+        If they are no such numbers, or not finite.
+    """
+    letter, size = values.dtype.kind, values.dtype.itemsize
+    if letter in "iu" and size > 4:
+        largest = max(abs(int(values.min())), int(values.max()))
+        if largest > LARGEST_EXACT:
+            fault = f"the {part} {kind} hold integers beyond 2**53"
+            raise DataError(name, fault, "scale them down first")
+    if values.dtype.name in ("float32", "float64"):
+        dtype = values.dtype.newbyteorder("=")
+    elif values.dtype.name == "float16":
+        dtype = np.dtype(np.float32)
+    elif letter in "iub":
+        dtype = np.dtype(np.float64)
+    else:
+        fault = f"the {part} {kind} are of dtype {values.dtype}"
+        raise DataError(name, fault, "give float32 or float64, or integers; pixels as uint8")
+    converted = np.require(values, dtype, ["C", "W"])
+    check_finite(name, part, kind, converted)
+    return converted

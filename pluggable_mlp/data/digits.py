@@ -5,7 +5,7 @@ from importlib.resources import as_file, files
 import numpy as np
 
 from pluggable_mlp.data.dataset import Source, Split
-from pluggable_mlp.data.preprocessing import TEST_PERIOD
+from pluggable_mlp.data.division import TEST_PERIOD
 from pluggable_mlp.data.tables import read_csv_table
 
 __all__ = ["load_digits"]

@@ -9,7 +9,7 @@ from pluggable_mlp.data.dataset import DataError, Dataset, Source
 from pluggable_mlp.data.digits import load_digits
 from pluggable_mlp.data.idx import read_idx, read_idx_folder
 from pluggable_mlp.data.mnist import PUBLISHED, load_named
-from pluggable_mlp.data.preprocessing import Task, build_dataset
+from pluggable_mlp.data.preprocessing import build_dataset
 from pluggable_mlp.data.tables import read_csv, read_csv_table, read_npy, read_npz, read_npz_arrays
 
 __all__ = ["load_dataset", "load_inputs", "load_source"]
@@ -22,7 +22,7 @@ READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
 
 
 def load_dataset(
-    spec: str | os.PathLike[str], seed: int = 0, task: Task = "classification"
+    spec: str | os.PathLike[str], seed: int = 0, task: str | None = "classification"
 ) -> Dataset:
     """Load a data set by its name or its path.
 
@@ -37,8 +37,9 @@ def load_dataset(
         or `*.csv.gz` (the target in the last column).
     seed : int, default 0
         Of the division into examples for training and for testing, where the data have none.
-    task : {"classification", "regression"}, default "classification"
-        Whether targets are labels of classes, or numbers to predict.
+    task : {"classification", "multilabel", "regression"} or None, default "classification"
+        Whether targets are class labels, rows of yes or no, or numbers to predict; None: what the
+        targets speak of.
 
     Returns
     -------

@@ -1,14 +1,13 @@
 """From the arrays that a file holds to numbers for a network.
 
-What can be said of raw inputs and targets whatever their file belongs here; the rules that a
-`Dataset` keeps belong in `dataset.py`, what a saved run asks of later files in `schema.py`.
+What can be said of raw inputs whatever their file belongs here, what of targets in `targets.py`;
+the rules that a `Dataset` keeps belong in `dataset.py`, what a saved run asks of later files in
+`schema.py`.
 
-Shapes: n examples, inputs (n, ...) before and (n, features) after, labels (n,), other targets
-(n,) or (n, outputs).
+Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
 
 import warnings
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -20,24 +19,19 @@ from pluggable_mlp.data.dataset import (
     DataWarning,
     Source,
     Split,
-    check_finite,
+    as_floats,
 )
-from pluggable_mlp.randomness import permutation
+from pluggable_mlp.data.division import choose_test_examples
+from pluggable_mlp.data.targets import (
+    Task,
+    as_targets,
+    as_task,
+    class_indices,
+    classes_of,
+    find_task,
+)
 
-__all__ = [
-    "LARGEST_EXACT",
-    "TEST_PERIOD",
-    "Task",
-    "as_bytes",
-    "as_inputs",
-    "build_dataset",
-    "choose_test_examples",
-    "class_indices",
-    "matched",
-]
-
-Task = Literal["classification", "regression"]
-"""Whether targets are labels of classes or numbers."""
+__all__ = ["as_bytes", "as_inputs", "build_dataset", "matched"]
 
 EIGHT_BITS = 128
 """From here on a whole number up to 255 needs all eight bits of a pixel."""
@@ -45,25 +39,8 @@ EIGHT_BITS = 128
 BLOCK = 4096
 """So many rows are looked at together, which keeps temporary arrays small."""
 
-TEST_PERIOD = 7
-"""One example of so many is for testing, where a source has no test part of its own."""
 
-LARGEST_EXACT = 2**53
-"""Up to here every integer is a float64."""
-
-SURELY_CLASSES, FEWEST_OF_A_CLASS = 20, 5
-"""More different labels than these, with fewer examples of each on average, are measurements."""
-
-MANY_OF_A_CLASS = 20
-"""Where classes have so many examples on average, one of a single example may be a fault."""
-
-REGRESSION = (
-    "to predict measurements, load them in Python with load_dataset(…, task='regression') and "
-    "train with a loss of regression"
-)
-
-
-def build_dataset(source: Source, seed: int = 0, task: Task = "classification") -> Dataset:
+def build_dataset(source: Source, seed: int = 0, task: str | None = "classification") -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
     Where the source has no split for testing, `choose_test_examples` divides it.
@@ -82,8 +59,9 @@ def build_dataset(source: Source, seed: int = 0, task: Task = "classification") 
     source : Source
     seed : int
         Of the division.
-    task : {"classification", "regression"}
-        Whether targets are labels of classes, or numbers, (n,) or (n, outputs).
+    task : {"classification", "multilabel", "regression"} or None
+        Whether targets are class labels (n,), labels (n, outputs) of 0 and 1, or numbers, (n,) or
+        (n, outputs); None: what `find_task` says of those for training.
 
     Raises
     ------
@@ -92,9 +70,8 @@ def build_dataset(source: Source, seed: int = 0, task: Task = "classification") 
     ValueError
         If the task is another.
     """
-    if task not in get_args(Task):
-        raise ValueError(f"task is {task!r}, expected 'classification' or 'regression'")
     name = source.name
+    task = find_task(source.splits["train"].targets) if task is None else as_task(task)
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
     if "test" not in splits:
         splits |= _divided(name, splits["train"], seed, task)
@@ -109,11 +86,11 @@ def build_dataset(source: Source, seed: int = 0, task: Task = "classification") 
             for part, labels in targets.items()
         }
     splits = {part: Split(inputs[part], targets[part]) for part in splits}
-    return Dataset(splits, name, scale, class_labels)
+    return Dataset(splits, name, scale, class_labels, multilabel=task == "multilabel")
 
 
 def matched(name: str, part: str, split: Split, task: Task = "classification") -> Split:
-    """Return inputs (n, ...) as they are, labels (n,) as int64 or numbers as floats.
+    """Return inputs (n, ...) as they are, and targets as `as_targets` makes them.
 
     Raises
     ------
@@ -121,8 +98,7 @@ def matched(name: str, part: str, split: Split, task: Task = "classification") -
         If there is not one target for each example.
     """
     inputs, targets = split
-    as_targets = as_labels if task == "classification" else _as_numbers
-    targets = as_targets(name, part, targets)
+    targets = as_targets(name, part, targets, task)
     if inputs.ndim == 0 or len(inputs) != len(targets):
         kind = "labels" if task == "classification" else "targets"
         fault = f"the {part} inputs have shape {inputs.shape}, the {kind} {targets.shape}"
@@ -155,37 +131,7 @@ def as_inputs(name: str, part: str, values: Array) -> Array:
     values = values.reshape(values.shape[0], -1)
     if values.dtype == np.uint8:  # writeable, for PyTorch warns of memory that is not
         return np.require(values, requirements=["C", "W"])
-    return _as_floats(name, part, "inputs", values)
-
-
-def _as_numbers(name: str, part: str, values: Array) -> Array:
-    """Convert targets (n,) or (n, outputs) to float32 or float64, all finite."""
-    if values.ndim not in (1, 2) or 0 in values.shape:
-        fault = f"the {part} targets have shape {values.shape}"
-        raise DataError(name, fault, "give a number, or a row of them, for each example")
-    return _as_floats(name, part, "targets", values)
-
-
-def _as_floats(name: str, part: str, kind: str, values: Array) -> Array:
-    """Convert numbers to float32 or float64 exactly; refuse what is not finite."""
-    letter, size = values.dtype.kind, values.dtype.itemsize
-    if letter in "iu" and size > 4:
-        largest = max(abs(int(values.min())), int(values.max()))
-        if largest > LARGEST_EXACT:
-            fault = f"the {part} {kind} hold integers beyond 2**53"
-            raise DataError(name, fault, "scale them down first")
-    if values.dtype.name in ("float32", "float64"):
-        dtype = values.dtype.newbyteorder("=")
-    elif values.dtype.name == "float16":
-        dtype = np.dtype(np.float32)
-    elif letter in "iub":
-        dtype = np.dtype(np.float64)
-    else:
-        fault = f"the {part} {kind} are of dtype {values.dtype}"
-        raise DataError(name, fault, "give float32 or float64, or integers; pixels as uint8")
-    converted = np.require(values, dtype, ["C", "W"])
-    check_finite(name, part, kind, converted)
-    return converted
+    return as_floats(name, part, "inputs", values)
 
 
 def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
@@ -251,116 +197,3 @@ def _part(scale: float) -> str:
 
 def _tell(source: Source, doubt: str) -> None:
     warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=3)
-
-
-def choose_test_examples(name: str, classes: Array, seed: int) -> Array:
-    """Return which examples are for testing: one of seven, in the same share of every class.
-
-    The examples are shuffled by the seed, sorted by class, and every seventh of this order is
-    for testing.  A class of one example is left to training.  Only the raw words of a
-    counter-based generator and stable sorts are used: the same on every platform.
-
-    Parameters
-    ----------
-    name : str
-        Of the source, for errors.
-    classes : array of int64, shape (n,)
-        All the same where there are no classes.
-    seed : int
-
-    Returns
-    -------
-    array of bool, shape (n,)
-
-    Raises
-    ------
-    DataError
-        If there are too few examples.
-    """
-    _, places, sizes = np.unique(classes, return_inverse=True, return_counts=True)
-    order = permutation(seed, "split", 0, classes.shape[0])
-    order = order[sizes[places[order]] > 1]
-    if order.shape[0] < TEST_PERIOD:
-        fault = f"holds {classes.shape[0]} examples"
-        if order.shape[0] < classes.shape[0]:
-            fault += f", {order.shape[0]} of them in classes of two or more"
-        remedy = f"give at least {TEST_PERIOD} of these: one of {TEST_PERIOD} is kept for testing"
-        raise DataError(name, fault, remedy)
-    order = order[np.argsort(places[order], kind="stable")]
-    chosen = np.zeros(classes.shape, dtype=np.bool_)
-    chosen[order[TEST_PERIOD - 1 :: TEST_PERIOD]] = True
-    return chosen
-
-
-def as_labels(name: str, part: str, values: Array) -> Array:
-    """Convert class labels (n,) or (n, 1), integers, booleans or whole floats, to int64 (n,).
-
-    Raises
-    ------
-    DataError
-        If they are anything else.
-    """
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iufb":
-        fault = f"the {part} labels have shape {values.shape} and dtype {values.dtype}"
-        remedy = "give one whole number for each example; for one-hot rows, y.argmax(axis=1)"
-        raise DataError(name, fault, remedy)
-    if values.dtype.kind == "f":
-        bad = values[~(values == np.rint(values)) | np.isinf(values)]
-        if bad.size:
-            remedy = f"classes are whole numbers; {REGRESSION}"
-            raise DataError(name, f"the {part} label {bad[0]} is not a whole number", remedy)
-    smallest, largest = int(values.min()), int(values.max())
-    if max(-smallest, largest) > LARGEST_EXACT:
-        fault = f"the {part} labels go from {smallest} to {largest}"
-        raise DataError(name, fault, "give labels of at most 2**53")
-    return values.astype(np.int64)
-
-
-def class_indices(name: str, part: str, labels: Array, class_labels: tuple[int, ...]) -> Array:
-    """Return the place of each label (n,) among the increasing class labels, int64 (n,).
-
-    Raises
-    ------
-    DataError
-        If one is not among them.
-    """
-    known = np.asarray(class_labels, dtype=np.int64)
-    places = np.minimum(np.searchsorted(known, labels), known.size - 1)
-    unknown = labels[known[places] != labels]
-    if unknown.size:
-        listed = ", ".join(map(str, class_labels[:20])) + (", …" if known.size > 20 else "")
-        fault = f"a {part} label is {unknown[0]}, which training never saw (it saw {listed})"
-        raise DataError(name, fault, "leave such examples out, or train on some of them")
-    return places.astype(np.int64, copy=False)
-
-
-def classes_of(name: str, labels: Array) -> tuple[int, ...]:
-    """Return the labels that occur in training (n,), increasing.
-
-    A warning tells of labels that occur once among many: a single damaged one makes a class.
-
-    Raises
-    ------
-    DataError
-        If they are one class alone, or evidently measurements.
-    """
-    occurring, counts = np.unique(labels, return_counts=True)
-    if occurring.size < 2:
-        fault = f"all training labels are {occurring[0]}"
-        remedy = (
-            "a classifier needs examples of two classes or more; labels are y, or the last column"
-        )
-        raise DataError(name, fault, remedy)
-    if occurring.size > SURELY_CLASSES and labels.size < FEWEST_OF_A_CLASS * occurring.size:
-        fault = f"has {occurring.size} different labels for {labels.size} training examples"
-        remedy = f"these look like measurements: group them into classes; {REGRESSION}"
-        raise DataError(name, fault, remedy)
-    lone = occurring[counts == 1]
-    if lone.size and labels.size >= MANY_OF_A_CLASS * occurring.size:
-        listed = ", ".join(map(str, lone[:5])) + (", …" if lone.size > 5 else "")
-        doubt = f"of {labels.size} training examples a single one has the label {listed}"
-        remedy = "if it is damaged or no example, correct it or leave it out"
-        warnings.warn(f"{name}: {doubt}; {remedy}", DataWarning, stacklevel=3)
-    return tuple(occurring.tolist())

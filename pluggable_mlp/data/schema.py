@@ -3,7 +3,7 @@
 Training, evaluation and prediction prepare their inputs here, so that the same file means the
 same numbers to all three.
 
-Shapes: n examples, inputs (n, ...) before and (n, features) after, labels (n,).
+Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
 
 import math
@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError, Dataset, DataWarning
-from pluggable_mlp.data.preprocessing import LARGEST_EXACT, as_bytes, as_inputs, class_indices
+from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, Dataset, DataWarning
+from pluggable_mlp.data.preprocessing import as_bytes, as_inputs
+from pluggable_mlp.data.targets import Task, as_task, class_indices
 
 __all__ = ["Schema"]
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The inputs and the classes of a network's training.
+    """The inputs and the targets of a network's training.
 
     Parameters
     ----------
@@ -32,8 +33,11 @@ class Schema:
         What a pixel's integer was multiplied by; None where training saw no pixels.
     input_range : tuple of two floats
         The smallest and the largest number of the training inputs, pixels times their scale.
-    class_labels : tuple of int
-        The label of each output, increasing.
+    class_labels : tuple of int or of str, or None
+        The label of each output of a classification, increasing.
+    task : {"classification", "multilabel", "regression"}
+    target_names : tuple of str or None
+        The name of each output of any other task.
 
     Raises
     ------
@@ -44,7 +48,9 @@ class Schema:
     features: int
     scale: float | None
     input_range: tuple[float, float]
-    class_labels: tuple[int, ...]
+    class_labels: tuple[int, ...] | tuple[str, ...] | None
+    task: Task = "classification"
+    target_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if type(self.features) is not int or self.features < 1:
@@ -59,27 +65,43 @@ class Schema:
             raise ValueError(
                 f"input_range is {self.input_range!r}, expected two increasing numbers"
             )
-        if (
-            len(self.class_labels) < 2
-            or not all(type(n) is int and abs(n) <= LARGEST_EXACT for n in self.class_labels)
-            or list(self.class_labels) != sorted(set(self.class_labels))
-        ):
-            raise ValueError(f"class_labels is {self.class_labels!r}, expected increasing integers")
+        as_task(self.task)
+        names, classes = self.target_names, self.task == "classification"
+        if classes:
+            self._check_class_labels()
+        if not (names or classes) or not all(isinstance(name, str) for name in names or ()):
+            raise ValueError(f"target_names is {self.target_names!r}, expected a text per output")
+
+    def _check_class_labels(self) -> None:
+        known: Any = self.class_labels or ()
+        whole = all(type(n) is int and abs(n) <= LARGEST_EXACT for n in known)
+        texts = all(isinstance(n, str) for n in known)
+        if len(known) < 2 or not (whole or texts) or list(known) != sorted(set(known)):
+            raise ValueError(
+                f"class_labels is {known!r}, expected increasing integers, or texts in order"
+            )
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the network answers with."""
+        return len(self.class_labels or self.target_names or ())
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Schema":
-        """Return what training on a data set fixes.
-
-        Raises
-        ------
-        DataError
-            If it has no classes.
-        """
-        if dataset.class_labels is None:
-            raise DataError(dataset.name, "has no classes", "load it with task='classification'")
+        """Return what training on a data set fixes."""
         inputs, unit = dataset.train.inputs, dataset.scale or 1.0
-        ends = float(inputs.min()) * unit, float(inputs.max()) * unit
-        return cls(dataset.features, dataset.scale, ends, dataset.class_labels)
+        names = dataset.target_names
+        if dataset.class_labels is None and names is None:
+            numbered = tuple(f"y{k}" for k in range(1, dataset.outputs + 1))
+            names = numbered if dataset.outputs > 1 else ("y",)
+        return cls(
+            dataset.features,
+            dataset.scale,
+            (float(inputs.min()) * unit, float(inputs.max()) * unit),
+            dataset.class_labels,
+            dataset.task,
+            names,
+        )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Schema":
@@ -94,7 +116,9 @@ class Schema:
             values["features"],
             values["scale"],
             tuple(values["input_range"]),
-            tuple(values["class_labels"]),
+            _tuple_or_none(values["class_labels"]),
+            values["task"],
+            _tuple_or_none(values["target_names"]),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,7 +127,9 @@ class Schema:
             "features": self.features,
             "scale": self.scale,
             "input_range": list(self.input_range),
-            "class_labels": list(self.class_labels),
+            "class_labels": _list_or_none(self.class_labels),
+            "task": self.task,
+            "target_names": _list_or_none(self.target_names),
         }
 
     def inputs(self, name: str, values: Array, dtype: str) -> Array:
@@ -156,15 +182,21 @@ class Schema:
         """Return what inputs made by `inputs` are yet to be multiplied by; None for values."""
         return self.scale if inputs.dtype == np.uint8 else None
 
-    def class_indices(self, name: str, labels: Array) -> Array:
-        """Return the output of each label, int64 (n,).
+    def targets(self, name: str, targets: Array) -> Array:
+        """Return targets, made by `as_targets`, as the network was trained on them.
 
         Raises
         ------
         DataError
-            If training never saw one.
+            If training never saw a label, or there are others outputs than the network's.
         """
-        return class_indices(name, "new", labels, self.class_labels)
+        if self.class_labels is not None:
+            return class_indices(name, "new", targets, self.class_labels)
+        outputs = math.prod(targets.shape[1:])
+        if outputs != self.outputs:
+            fault = f"its targets have {outputs} columns, the network answers with {self.outputs}"
+            raise DataError(name, fault, f"give {', '.join(self.target_names or ())}")
+        return targets
 
     def _compare_range(self, name: str, inputs: Array) -> None:
         """Tell of inputs that are further out than the training inputs' range is wide."""
@@ -179,3 +211,11 @@ class Schema:
         if inputs.dtype == np.uint8 and self.scale is None:
             raise DataError(name, f"holds integers of 8 bits, but {fault}", remedy)
         warnings.warn(f"{name}: {fault}; {remedy}", DataWarning, stacklevel=3)
+
+
+def _tuple_or_none(values: Any) -> Any:
+    return None if values is None else tuple(values)
+
+
+def _list_or_none(values: Any) -> Any:
+    return None if values is None else list(values)

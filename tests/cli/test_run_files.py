@@ -49,10 +49,12 @@ def test_every_field_of_the_config(run):
     assert json.loads((run / "config.json").read_text()) == {
         "settings": {
             "data": "digits",
+            "task": "classification",
             "hidden": [12],
             "activation": "tanh",
             "dropout": 0.125,
             "norm": "layer",
+            "loss": "softmax_cross_entropy",
             "label_smoothing": 0.25,
             "class_weight": "balanced",
             "optimizer": "adamw:beta1=0.8",
@@ -71,6 +73,8 @@ def test_every_field_of_the_config(run):
         "scale": 0.0625,
         "input_range": [0.0, 1.0],
         "class_labels": [*range(10)],
+        "task": "classification",
+        "target_names": None,
         "data_sha256": sha256_of_data(digits),
     }
 
@@ -112,6 +116,7 @@ def test_every_field_of_the_summary(run):
         "arithmetic": "reproducible",
         "dtype": "float64",
         "seed": 3,
+        "task": "classification",
         "epochs": 2,
         "train_loss": last["train_loss"],
         "test_loss": pytest.approx(loss, rel=1e-12),

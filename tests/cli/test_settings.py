@@ -17,7 +17,7 @@ import typer
 from pluggable_mlp import MLP, get_backend, train
 from pluggable_mlp.cli.commands import app
 from pluggable_mlp.network.activations import LeakyReLU, gelu, relu, tanh
-from pluggable_mlp.network.losses import SoftmaxCrossEntropy
+from pluggable_mlp.network.losses import PoissonLoss, SoftmaxCrossEntropy, SquaredError
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
 from pluggable_mlp.training.optimizers import (
     L2,
@@ -48,6 +48,7 @@ PLAIN: dict[str, Any] = {
     "hidden": (12,), "activation": "sigmoid", "dropout": 0.0, "norm": None, "smoothing": 0.0,
     "optimizer": SGD(0.1), "batch_size": 16, "epochs": 3, "dtype": "float32",
     "arithmetic": "native", "seed": 0, "class_weight": None, "data": 0,
+    "loss": None, "outputs": CLASSES,
 }  # fmt: skip
 
 
@@ -68,6 +69,12 @@ CASES: dict[str, dict[str, Any]] = {
     "--dropout 0.5": {"dropout": 0.5},
     "--norm layer": {"norm": LayerNorm()},
     "--norm batch:momentum=0.5": {"norm": BatchNorm(momentum=0.5)},
+    "--task regression": {"loss": SquaredError(), "outputs": 1},
+    "--loss poisson --learning-rate 0.02": {
+        "loss": PoissonLoss(),
+        "outputs": 1,
+        "optimizer": SGD(0.02),
+    },
     "--label-smoothing 0.25": {"smoothing": 0.25},
     "--class-weight balanced": {"class_weight": "balanced"},
     "--optimizer sgd:momentum=0.9,nesterov=true": {
@@ -135,9 +142,9 @@ def by_hand(**changes: Any) -> tuple[str, list[float]]:
     """Return the hash of the trained parameters, and the loss of each epoch."""
     values = PLAIN | changes
     mlp = MLP(
-        [FEATURES, *values["hidden"], CLASSES],
+        [FEATURES, *values["hidden"], values["outputs"]],
         activation=values["activation"],
-        loss=SoftmaxCrossEntropy(label_smoothing=values["smoothing"]),
+        loss=values["loss"] or SoftmaxCrossEntropy(label_smoothing=values["smoothing"]),
         dropout=values["dropout"],
         norm=values["norm"],
     )

@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as hnp
 
 from pluggable_mlp.data import DataError, DataWarning, Split, preprocessing
 from pluggable_mlp.data.dataset import Source
-from pluggable_mlp.data.preprocessing import as_bytes, build_dataset, choose_test_examples
+from pluggable_mlp.data.division import choose_test_examples
+from pluggable_mlp.data.preprocessing import as_bytes, build_dataset
 
 LABELS = np.array([0, 1, 1])
 
@@ -202,7 +203,9 @@ def test_numbers_to_predict_are_divided_by_the_seed_alone():
 
 def test_another_task_is_refused():
     split = (np.zeros((3, 1)), LABELS)
-    with pytest.raises(ValueError, match="task is 'ranking', expected 'classification' or"):
+    with pytest.raises(
+        ValueError, match="task is 'ranking', expected one of classification, multi"
+    ):
         build_dataset(source(split, test=split), task="ranking")
 
 

@@ -43,7 +43,7 @@ def test_labels_of_other_dtypes_become_int64(labels):
         (np.array([0, 1]), "the train inputs have shape (3, 2), the labels (2,)"),
         (np.array([], dtype=int), "labels have shape (0,)"),
         (np.array([[0, 1], [1, 0], [1, 0]]), "shape (3, 2)"),
-        (np.array(["a", "b", "b"]), "dtype <U1"),
+        (np.array([b"a", b"b", b"b"]), "dtype |S1"),
         (
             np.array([4, 4, 4]),
             "all training labels are 4; a classifier needs",

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,12 +28,16 @@ def test_it_is_that_of_the_training_part():
 def test_numbers_to_predict_have_no_classes():
     inputs, numbers = np.arange(14.0).reshape(7, 2), np.arange(7.0)
     source = Source("example", {"train": Split(inputs, numbers)})
-    with pytest.raises(DataError, match="example: has no classes; load it with task="):
-        Schema.of(build_dataset(source, task="regression"))
+    schema = Schema.of(build_dataset(source, task="regression"))
+    assert (schema.task, schema.class_labels, schema.target_names) == ("regression", None, ("y",))
+    assert schema.targets("file", np.array([0.5, -9.0])).tolist() == [0.5, -9.0]
+    with pytest.raises(DataError, match="file: its targets have 2 columns, the network answers w"):
+        schema.targets("file", np.zeros((3, 2)))
 
 
 def test_it_survives_json():
-    for schema in (PIXELS, NUMBERS):
+    labels = Schema(2, None, (0.0, 1.0), None, "multilabel", ("red", "green"))
+    for schema in (PIXELS, NUMBERS, labels, replace(NUMBERS, class_labels=("cat", "dog"))):
         written = json.loads(json.dumps(schema.to_dict() | {"settings": {}}))
         assert Schema.from_dict(written) == schema
 
@@ -52,6 +57,10 @@ def test_it_survives_json():
         ("input_range", [0.0, float("nan")]),
         ("input_range", ["0", "1"]),
         ("class_labels", [1]),
+        ("class_labels", ["dog", "cat"]),
+        ("class_labels", ["1", 2]),
+        ("task", "ranking"),
+        ("target_names", [1]),
         ("class_labels", [1, 0]),
         ("class_labels", [0, 0, 1]),
         ("class_labels", [0.0, 1.0]),
@@ -153,6 +162,6 @@ def test_values_keep_to_the_range_of_the_dtype_and_are_not_rounded():
 
 
 def test_labels_become_their_outputs():
-    assert NUMBERS.class_indices("file", np.array([5, -1, 1, 5])).tolist() == [2, 0, 1, 2]
+    assert NUMBERS.targets("file", np.array([5, -1, 1, 5])).tolist() == [2, 0, 1, 2]
     with pytest.raises(DataError, match=r"file: a new label is 0, .* \(it saw -1, 1, 5\)"):
-        NUMBERS.class_indices("file", np.array([5, 0]))
+        NUMBERS.targets("file", np.array([5, 0]))

@@ -87,7 +87,11 @@ def changed(row, text):
         (changed(3, "1,2,-inf,0"), "line 4, column 3 holds '-inf', which is not finite", "fill"),
         (changed(3, "1e999,2,3,0"), "line 4, column 1 holds '1e999', which is not finite", "fill"),
         (changed(3, "1,2,3,nan"), "line 4, column 4 holds 'nan'", "missing values"),
-        (changed(3, "1,2,3,0.5"), "label 0.5 is not a whole number", "loss of regression"),
+        (
+            changed(3, "1,2,3,0.5"),
+            "label 0.5 is not a whole number",
+            "train with --task regression",
+        ),
         (changed(3, '"1,2,3,0'), "line 4 has a quotation mark without its partner", "close"),
         (changed(3, "1,2,3,0\0"), r"line 4, column 4 holds '0\x00', which is not a number", ""),
         (changed(3, "1,2,1_0,0"), "line 4, column 3 holds '1_0', which is not a number", ""),

@@ -1,0 +1,163 @@
+"""Classification, multilabel and regression from `train` to `predict`, by their targets or by name.
+
+The oracles are scikit-learn's metrics of what `predict` wrote.
+"""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+generator = np.random.default_rng(5)
+INPUTS = generator.normal(size=(210, 4))
+SUMS = INPUTS @ np.array([1.0, -2.0, 0.5, 0.0])
+TARGETS = {
+    "names": np.where(SUMS > 0, "über, 0", "not"),
+    "labels": (INPUTS[:, :3] > 0.2).astype(int),
+    "numbers": SUMS + 0.25,
+    "rows": np.stack([SUMS, 2 - SUMS], axis=1),
+    "counts": np.floor(np.abs(SUMS)),
+    "codes": np.where(SUMS > 0, 7, 3),
+}
+TRAIN = ("--epochs", 20, "--learning-rate", 0.05, "--hidden", 8, "--quiet")
+
+
+@pytest.fixture
+def trained(command, tmp_path):
+    """Train on one of TARGETS; return the outcome, and what the files of the run say."""
+
+    def run(name, *options):
+        path, folder = tmp_path / f"{name}.npz", tmp_path / "run"
+        np.savez(path, X=INPUTS, y=TARGETS[name], X_test=INPUTS[:70], y_test=TARGETS[name][:70])
+        outcome = command("train", "--data", path, *TRAIN, *options, "--output", folder)
+        assert outcome.code == 0, outcome.err
+        summary = json.loads((folder / "summary.json").read_text())
+        return outcome, json.loads((folder / "config.json").read_text()), summary
+
+    return run
+
+
+@pytest.fixture
+def predicted(command, tmp_path):
+    """Predict the test part; return the columns by name."""
+
+    def run():
+        np.save(tmp_path / "X.npy", INPUTS[:70])
+        rows = list(
+            csv.reader(io.StringIO(command("predict", tmp_path / "run", tmp_path / "X.npy").out))
+        )
+        return dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
+
+    return run
+
+
+def numbers(columns, *names):
+    return np.stack([np.asarray(columns[name], float) for name in names], axis=1)
+
+
+def test_names_of_classes_are_given_back(trained, predicted):
+    _, config, summary = trained("names")
+    assert (config["task"], config["class_labels"]) == ("classification", ["not", "über, 0"])
+    assert config["settings"]["loss"] == "softmax_cross_entropy"
+    columns = predicted()
+    assert list(columns) == ["prediction", "pnot", "püber, 0"]
+    expected = metrics.accuracy_score(TARGETS["names"][:70], columns["prediction"])
+    assert summary["test_accuracy"] == expected > 0.9
+
+
+def test_labels_of_which_several_may_be_yes(trained, predicted):
+    _, config, summary = trained("labels")
+    assert (config["task"], config["target_names"]) == ("multilabel", ["y1", "y2", "y3"])
+    assert config["settings"]["loss"] == "sigmoid_cross_entropy"
+    columns = predicted()
+    assert list(columns) == ["y1", "y2", "y3", "py1", "py2", "py3"]
+    said = numbers(columns, "y1", "y2", "y3")
+    assert (said == (numbers(columns, "py1", "py2", "py3") > 0.5)).all()
+    expected = metrics.accuracy_score(TARGETS["labels"][:70], said.astype(int))
+    assert summary["test_accuracy"] == expected > 0.5
+
+
+@pytest.mark.parametrize(("name", "columns"), [("numbers", ["prediction"]), ("rows", ["y1", "y2"])])
+def test_numbers_are_predicted(command, trained, predicted, tmp_path, name, columns):
+    outcome, config, summary = trained(name)
+    assert (config["task"], config["class_labels"]) == ("regression", None)
+    assert outcome.out.startswith("test R2 0.9")
+    found = predicted()
+    assert list(found) == columns
+    truth = TARGETS[name][:70].reshape(70, -1)
+    answers = numbers(found, *columns)
+    assert summary["test_r2"] == pytest.approx(metrics.r2_score(truth, answers), abs=1e-6)
+    expected = metrics.mean_absolute_error(truth, answers)
+    assert summary["test_mean_absolute_error"] == pytest.approx(expected, abs=1e-6)
+    measured = json.loads(command("evaluate", tmp_path / "run").out)
+    assert measured["r2"] == summary["test_r2"]
+    again = json.loads(
+        command("evaluate", tmp_path / "run", "--data", tmp_path / f"{name}.npz").out
+    )
+    assert again == measured
+    assert command("verify", tmp_path / "run").code == 0
+
+
+def test_whole_numbers_are_classes(trained):
+    assert trained("codes")[1]["task"] == "classification"
+
+
+def test_the_option_says_what_the_targets_leave_open(trained, predicted):
+    _, config, _ = trained("codes", "--task", "regression", "--loss", "huber:delta=0.5")
+    assert (config["task"], config["settings"]["loss"]) == ("regression", "huber:delta=0.5")
+    assert np.ptp(numbers(predicted(), "prediction")) > 3
+
+
+def test_the_loss_says_the_task(trained, predicted):
+    _, config, _ = trained("counts", "--loss", "poisson")
+    assert (config["task"], config["settings"]["task"]) == ("regression", "regression")
+    assert numbers(predicted(), "prediction").min() > 0  # rates
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("codes", ["--task", "clasification"], ["task is 'clas", "mean 'classification'"]),
+        ("codes", ["--loss", "hubert"], ["loss is 'hubert'", "did you mean 'huber'"]),
+        ("numbers", ["--task", "classification"], ["not a whole number", "--task regression"]),
+        ("numbers", ["--task", "multilabel"], ["the train targets hold", "give 0 for no"]),
+        ("codes", ["--task", "regression", "--loss", "softmax_cross_entropy"],
+         ["loss is 'softmax_cross_entropy', expected one for the task regression: squared_error"]),
+        ("numbers", ["--label-smoothing", 0.1], ["'squared_error' takes no label_smoothing"]),
+        ("numbers", ["--class-weight", "balanced"], ["class_weight is 'balanced'", "no classes"]),
+        ("names", ["--task", "regression"], ["the train targets are of dtype <U7"]),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(command, tmp_path, name, options, words):
+    path = tmp_path / "data.npz"
+    np.savez(path, X=INPUTS, y=TARGETS[name])
+    outcome = command("train", "--data", path, *options, "--output", tmp_path / "run")
+    assert (outcome.code, outcome.out) == (2, "")
+    for word in words:
+        assert word in outcome.err
+
+
+def test_other_targets_than_the_run_has_are_refused(command, trained, tmp_path):
+    trained("names")
+    np.savez(tmp_path / "other.npz", X=INPUTS, y=TARGETS["codes"])
+    outcome = command("evaluate", tmp_path / "run", "--data", tmp_path / "other.npz")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "the new labels are whole numbers, training's are texts; write them alike" in outcome.err
+
+
+def test_compare_takes_every_task(command, tmp_path):
+    pytest.importorskip("array_api_strict")
+    for name in ("labels", "rows"):
+        np.savez(tmp_path / "data.npz", X=INPUTS, y=TARGETS[name])
+        given = (
+            "--data",
+            tmp_path / "data.npz",
+            "--steps",
+            2,
+            "--backends",
+            "numpy,array_api_strict",
+        )
+        assert command("compare", *given).code == 0
