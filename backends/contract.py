@@ -55,9 +55,8 @@ class Backend(Protocol):
 
     Parameters
     ----------
-    device : str or None
-        The text after the first colon of "name:device"; None where there is none, and the
-        library's usual device is meant.
+    device : str, optional
+        The text after the first colon of "name:device"; None for the library's default device.
 
     Raises
     ------

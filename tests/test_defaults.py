@@ -14,7 +14,6 @@ import typer.main
 
 import pluggable_mlp
 from pluggable_mlp.cli.commands import app
-from pluggable_mlp.data import load_dataset
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
@@ -27,11 +26,11 @@ METHODS = ("initialize", "logits", "predict", "predict_proba", "loss_and_gradien
 
 
 def public_callables():
-    """All that a user calls, by its name: public names, methods of MLP, what tables hold."""
+    """All that a user calls, by its name: public names but results, methods of MLP, components."""
+    public = (getattr(pluggable_mlp, name) for name in pluggable_mlp.__all__)
     called = [
-        *(getattr(pluggable_mlp, name) for name in pluggable_mlp.__all__),
+        *(one for one in public if callable(one) and one is not pluggable_mlp.Report),
         *(getattr(MLP, name) for name in METHODS),
-        load_dataset,
         WarmUp,
         *(one for of in (OPTIMIZERS, TRANSFORMS, SCHEDULES) for one in of.values()),
         *(type(one) for of in (LOSSES, NORMALIZATIONS) for one in of.values()),

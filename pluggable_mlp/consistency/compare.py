@@ -57,19 +57,21 @@ def compare(
         Host data: class indices from 0, or rows.
     scale : float, optional
         For uint8 inputs: the power of two that makes them floats, 1/256 for pixels.
-    sample_weight, class_weight
-        As `pluggable_mlp.train` takes them.
+    sample_weight : array (examples,), optional
+        As for `pluggable_mlp.train`.
+    class_weight : mapping or "balanced", optional
+        As for `pluggable_mlp.train`.
     optimizer : Optimizer, optional
-        By default `SGD()`; not lbfgs, and not with the schedule plateau: both look beyond a
-        single batch.
-    dtype : {"float32", "float64"}
-    arithmetic : str
+        By default `SGD()`; neither lbfgs nor the schedule plateau, which use more than a single
+        batch.
+    dtype : {"float32", "float64"}, default "float32"
+    arithmetic : str, default "native"
         "native": agreement within the bounds; any other: the same bits.
-    batch_size : int
+    batch_size : int, default 128
         At least 1.
-    steps : int
+    steps : int, default 20
         How many batches, at least 1; past the end of the examples another epoch begins.
-    seed : int
+    seed : int, default 0
         Of the initial parameters, the shuffles and dropout.
 
     Returns

@@ -130,14 +130,14 @@ class Dataset:
         (n,), or a row of them, (n, outputs); for the task "multilabel" 0 and 1 alone.
     name : str
         What the data were asked for by: a name or a path.
-    scale : float or None
+    scale : float, optional
         A power of two, the value of one unit of uint8 inputs; None for floats.
-    class_labels : tuple of int or of str, or None
+    class_labels : tuple of int or of str, optional
         What the source calls each class, increasing; at least two.  None where targets are
         numbers.
     multilabel : bool, default False
         Whether numbers to predict are 1 and 0: yes or no for each output.
-    target_names : tuple of str or None
+    target_names : tuple of str, optional
         What the source calls each output, where there are no classes and it has names.
 
     Raises

@@ -4,6 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from pluggable_mlp.arrays import device_of
 from pluggable_mlp.network import philox as module
 from pluggable_mlp.network.philox import philox, random_numbers
 
@@ -20,7 +21,7 @@ KNOWN_ANSWERS = [  # Random123's tests/kat_vectors, the lines "philox4x32 10": c
 
 
 def draw(backend, count, seed=0, stream=0, step=0):
-    device = backend.asarray(np.zeros(1)).device
+    device = device_of(backend.asarray(0.0))
     numbers = random_numbers(backend.xp, count, seed=seed, stream=stream, step=step, device=device)
     assert numbers.dtype == backend.xp.int64
     return backend.to_numpy(numbers)
