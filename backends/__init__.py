@@ -3,8 +3,8 @@
 Each backend stands in its own module, which is imported only when that backend is asked for;
 nothing here imports an array library.  Packages of others add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
-offers what `Backend` lists and, if it likes, what `TaskRunner`, `Compiler` and `MemoryReporter`
-do.
+offers what `Backend` lists and, if it likes, what `TaskRunner`, `Queued`, `Compiler` and
+`MemoryReporter` do.
 """
 
 import os
@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.registry import choose
 
-from .contract import Backend, BackendUnavailable, Compiler, MemoryReporter, TaskRunner
+from .contract import (
+    Backend,
+    BackendUnavailable,
+    Compiler,
+    MemoryReporter,
+    Queued,
+    TaskRunner,
+)
 from .memory import with_free_memory
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ __all__ = [
     "BackendUnavailable",
     "Compiler",
     "MemoryReporter",
+    "Queued",
     "TaskRunner",
     "available_backends",
     "get_backend",

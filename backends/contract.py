@@ -15,6 +15,7 @@ __all__ = [
     "BackendUnavailable",
     "Compiler",
     "MemoryReporter",
+    "Queued",
     "TaskRunner",
 ]
 
@@ -165,6 +166,20 @@ class TaskRunner(Protocol):
 
     def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items], where no call depends on another."""
+
+
+@runtime_checkable
+class Queued(Protocol):
+    """What a backend may say beyond `Backend`: that its operations are put into a queue.
+
+    Each then takes some microseconds to hand over, however little it does, and reading a value
+    waits for all before it.  Reproducible operations are then cut into no parts that suit a
+    processor's caches.  Without it, operations are taken to be computed where they are asked for.
+    """
+
+    @property
+    def queued(self) -> bool:
+        """Whether operations on this device are."""
 
 
 @runtime_checkable

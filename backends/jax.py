@@ -20,7 +20,12 @@ from .transfer import ArrayLibrary
 
 __all__ = ["JaxBackend"]
 
-offer(jnp, erf=special.erf, check_process=require_settings)
+
+def _zero_below(x: Any, threshold: float) -> Any:
+    return jnp.where(jnp.abs(x) < threshold, 0.0, x)  # three calls, not five
+
+
+offer(jnp, erf=special.erf, check_process=require_settings, zero_below=_zero_below)
 
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # XLA's code
 _INSTALL = "install JAX for your device (https://docs.jax.dev/en/latest/installation.html)"
@@ -43,6 +48,7 @@ class JaxBackend(ArrayLibrary):
 
     name = "jax"
     xp = jnp
+    queued = True
 
     def __init__(self, device: str | None = None) -> None:
         jax.config.update("jax_enable_x64", True)

@@ -73,6 +73,11 @@ class TorchBackend(ArrayLibrary):
                 f"choose one of {', '.join(self.devices())}",
             )
 
+    @property
+    def queued(self) -> bool:
+        """See `Queued`: all devices but the processor are."""
+        return bool(self._device.type != "cpu")
+
     def _upload(self, host: Any) -> Any:
         # PyTorch takes no negative strides, and warns of memory that is not writable.
         return torch.asarray(np.require(host, requirements=["C", "W"]), device=self._device)

@@ -8,7 +8,7 @@ import pytest
 
 from pluggable_mlp import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
-from pluggable_mlp.shortcuts import clip, offer, own, sign, take
+from pluggable_mlp.shortcuts import clip, offer, own, sign, take, zero_below
 from pluggable_mlp.special import erf
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 
@@ -20,10 +20,13 @@ def test_they_give_what_numpy_gives(backend, dtype):
     xp, x, host = backend.xp, backend.asarray(POINTS, dtype=dtype), np.asarray(POINTS, dtype=dtype)
     rows, places = np.arange(12.0).reshape(4, 3), np.asarray([3, 0, 3, 1])
     picked = take(xp, backend.asarray(rows), backend.asarray(places))
+    signs = np.signbit(backend.to_numpy(zero_below(xp, x, 0.5)))
+    assert signs.tolist() == [True, True, True, *[False] * (len(POINTS) - 3)]
     for ours, theirs in (
         (clip(xp, x, -0.5, 1.5), np.clip(host, -0.5, 1.5)),
         (sign(xp, x), np.sign(host)),
         (picked, rows[places]),
+        (zero_below(xp, x, 0.5), np.where(np.abs(host) < 0.5, 0.0, host)),
     ):
         np.testing.assert_array_equal(backend.to_numpy(ours), theirs, strict=True)
 

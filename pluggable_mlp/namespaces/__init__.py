@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-def _native(xp: Namespace, run_all: RunAll) -> Namespace:
+def _native(xp: Namespace, run_all: RunAll | None) -> Namespace:
     """Return the library's own namespace: fast, rounded as the library likes."""
     del run_all
     check_process(xp)
@@ -41,7 +41,9 @@ ARITHMETICS: dict[str, Callable[..., Namespace]] = {
 }
 
 
-def arithmetic_namespace(name: str, xp: Namespace, run_all: RunAll = one_by_one) -> Namespace:
+def arithmetic_namespace(
+    name: str, xp: Namespace, run_all: RunAll | None = one_by_one
+) -> Namespace:
     """Return the namespace in which an arithmetic computes.
 
     Parameters
@@ -51,7 +53,7 @@ def arithmetic_namespace(name: str, xp: Namespace, run_all: RunAll = one_by_one)
     xp : namespace
         That of the library's arrays.
     run_all : callable, optional
-        Who runs the parts that an operation on large arrays is cut into.
+        Who runs the parts that an operation on large arrays is cut into; None cuts none.
 
     Raises
     ------
@@ -66,5 +68,6 @@ def arithmetic_namespace(name: str, xp: Namespace, run_all: RunAll = one_by_one)
 
 
 def namespace_of(name: str, backend: Any) -> Namespace:
-    """Return `arithmetic_namespace` for a backend's arrays, on its threads if it has any."""
-    return arithmetic_namespace(name, backend.xp, getattr(backend, "run_all", one_by_one))
+    """Return `arithmetic_namespace` for a backend's arrays, its threads and its queue."""
+    run_all = None if getattr(backend, "queued", False) else getattr(backend, "run_all", one_by_one)
+    return arithmetic_namespace(name, backend.xp, run_all)

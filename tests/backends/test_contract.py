@@ -12,6 +12,7 @@ from pluggable_mlp.backends import (
     BackendUnavailable,
     Compiler,
     MemoryReporter,
+    Queued,
     TaskRunner,
 )
 
@@ -21,6 +22,7 @@ OPTIONAL = {
     "run_all": TaskRunner,
     "compile": Compiler,
     "out_of_memory": MemoryReporter,
+    "queued": Queued,
 }
 MODULES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
 
@@ -34,7 +36,7 @@ def shape_of(method):
 def test_the_contract_is_this_and_no_more():
     members = "asarray device devices name synchronize to_numpy versions xp"
     assert sorted(MEMBERS) == members.split()
-    assert sorted(OPTIONAL) == ["compile", "out_of_memory", "run_all"]
+    assert sorted(OPTIONAL) == ["compile", "out_of_memory", "queued", "run_all"]
 
 
 def test_backend_offers_exactly_the_contract(backend):
@@ -48,6 +50,9 @@ def test_what_a_backend_may_offer_has_the_contracts_signature(backend, method):
     if not hasattr(backend, method):
         pytest.skip(f"{backend.name} offers no {method}")
     assert isinstance(backend, OPTIONAL[method])
+    if method == "queued":
+        assert backend.queued in (True, False)
+        return
     expected = shape_of(getattr(OPTIONAL[method], method))
     assert shape_of(getattr(backend, method)) == [one for one in expected if one[0] != "self"]
 

@@ -33,12 +33,12 @@ LIMITS = {
         0,
     ),
     (100, "reproducible"): (
-        {"sgd": 681, "adam": 1009, "gelu": 764, "dropout": 917, "batch": 936, "layer": 914},
-        14,
+        {"sgd": 541, "adam": 775, "gelu": 610, "dropout": 771, "batch": 754, "layer": 740},
+        10,
     ),
     (512, "reproducible"): (
-        {"sgd": 1154, "adam": 1802, "gelu": 1283, "dropout": 1390, "batch": 1409, "layer": 1391},
-        31,
+        {"sgd": 541, "adam": 775, "gelu": 610, "dropout": 771, "batch": 754, "layer": 744},
+        10,
     ),
 }
 

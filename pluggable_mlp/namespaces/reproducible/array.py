@@ -21,6 +21,7 @@ import array_api_compat
 
 from pluggable_mlp.arrays import Array, DType
 from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
+from pluggable_mlp.namespaces.reproducible.number import Number
 from pluggable_mlp.namespaces.reproducible.rounding import keep_nan
 
 __all__ = ["ANY", "LATTICE", "PRODUCTS", "ReproducibleArray", "native_of", "to_native", "unwrapped"]
@@ -28,18 +29,19 @@ __all__ = ["ANY", "LATTICE", "PRODUCTS", "ReproducibleArray", "native_of", "to_n
 ANY, LATTICE, PRODUCTS = 0, 1, 2
 
 Operator = Callable[[Any, Any], Any]
+_NUMBERS = (int, float, Number)
 
 
 def _operators(name: str) -> tuple[Operator, Operator]:
     """Return the operator that calls the namespace's function of a name, and the reflected one."""
 
     def forward(self: "ReproducibleArray", other: Any) -> Any:
-        if type(other) is ReproducibleArray or isinstance(other, int | float):
+        if type(other) is ReproducibleArray or isinstance(other, _NUMBERS):
             return getattr(self.namespace, name)(self, other)
         return NotImplemented
 
     def reflected(self: "ReproducibleArray", other: Any) -> Any:
-        if not isinstance(other, int | float):
+        if not isinstance(other, _NUMBERS):
             return NotImplemented
         return getattr(self.namespace, name)(other, self)
 

@@ -12,7 +12,7 @@ from typing import Any
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.namespaces.reproducible import exponential, logarithm
 from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS, ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.blocks import in_blocks
+from pluggable_mlp.namespaces.reproducible.number import Number
 from pluggable_mlp.namespaces.reproducible.operands import (
     check_floating,
     grain_of,
@@ -53,6 +53,8 @@ _LARGE = PRODUCTS + 1  # what is near a number from 2^-101 (2^-968) on is on the
 def _grain(x: Any, kind: str) -> int:
     if type(x) is Wrapped:
         return x.grain
+    if isinstance(x, Number):
+        return ANY
     size = abs(x)
     if size >= 2.0 * SMALLEST_PRODUCT[kind]:
         return _LARGE
@@ -107,6 +109,8 @@ def divide(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     a, b, kind = operands("divide", x1, x2)
     if not kind:
         raise TypeError("divide takes float32 or float64 arrays; convert with xp.astype")
+    if isinstance(x1, Number) or isinstance(x2, Number):  # its value decides which rule there is
+        raise TypeError("divide takes no number that is not known; pass its reciprocal")
     xp = ns.library
     if isinstance(a, float) and a == 1.0:
         return Wrapped(ns.rules.reciprocal(b), ns)
@@ -251,7 +255,7 @@ def _elementary(name: str, function: Callable[[Any, Array], Array] | None = None
         check_floating(name, x)
         if function is None:
             return Wrapped(getattr(ns.rules, name)(x.native), ns)
-        return Wrapped(in_blocks(function, ns.library, x.native), ns)
+        return Wrapped(ns.rules.elementwise(function, x.native), ns)
 
     return apply
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, has_values
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
+from pluggable_mlp.namespaces.reproducible.flags import Flags, note_range
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, split
 
@@ -132,6 +133,8 @@ class Operand:
         An array of float32 or float64, not empty, or a `FixedPoint`.
     axis
         The axis along which terms are added: each row (-1) or column (-2) has a grid of its own.
+    flags : list of array, optional
+        Where to note whether all is moderate, instead of looking.
 
     Attributes
     ----------
@@ -141,7 +144,8 @@ class Operand:
         0.10.2 in 4,096 elements or more).
     moderate : bool
         All is finite and no row (column) has a largest magnitude that needs care. This reads
-        one number from the array's device, unless the operand is a `FixedPoint`.
+        one number from the array's device, unless the operand is a `FixedPoint` or there are
+        flags: then it is taken to be so.
     stacked : (…, slices n, k) and (…, slices n, 1), or None
         The slices of a right operand, transposed, as one matrix, and their grids, where that was
         asked for.
@@ -149,10 +153,11 @@ class Operand:
         A lower bound on the last grid of every row (column) that is not zero.
     """
 
-    def __init__(self, xp: Namespace, x: Any, axis: int) -> None:
+    def __init__(self, xp: Namespace, x: Any, axis: int, flags: Flags | None = None) -> None:
         self.xp = xp
         self.x = x
         self.axis = axis
+        self.flags = flags
         self._slices: Slices | None = None
         self.stacked: tuple[Array, Array] | None = None
         self.fixed = isinstance(x, FixedPoint)
@@ -162,20 +167,28 @@ class Operand:
         elif 0 in x.shape:
             self.moderate = False
         else:
-            name = type_name(xp, x)
-            lowest, highest = MODERATE[name]
             magnitudes = xp.abs(x)
             largest = xp.max(magnitudes, axis=axis, keepdims=True)
             self.largest = xp.astype(largest, xp.float64)
-            # Asked of every element: the largest may have lost a NaN, see `largest`.
-            bounded = xp.all(magnitudes <= highest)
-            smallest = xp.min(xp.where(self.largest == 0.0, 1.0, self.largest))
-            smallest = xp.where(bounded, smallest, 0.0)
-            if not has_values(smallest):
-                raise _traced()
-            smallest = float(smallest)
-            self.moderate = smallest >= lowest
-            self.finest = smallest * _FINEST[name]
+            if flags is None:
+                self._look(magnitudes)
+                return
+            self.moderate, self.finest = True, 0.0
+            if x.dtype == xp.float64:
+                note_range(xp, flags, self.largest, *MODERATE["float64"])
+
+    def _look(self, magnitudes: Array) -> None:
+        xp, name = self.xp, type_name(self.xp, self.x)
+        lowest, highest = MODERATE[name]
+        # Asked of every element: the largest may have lost a NaN, see `largest`.
+        bounded = xp.all(magnitudes <= highest)
+        smallest = xp.min(xp.where(self.largest == 0.0, 1.0, self.largest))
+        smallest = xp.where(bounded, smallest, 0.0)
+        if not has_values(smallest):
+            raise _traced()
+        smallest = float(smallest)
+        self.moderate = smallest >= lowest
+        self.finest = smallest * _FINEST[name]
 
     @property
     def array(self) -> Array:

@@ -10,10 +10,12 @@ from typing import Any
 
 import array_api_compat
 
-from pluggable_mlp.arrays import DType, dtype_name, library_of
+from pluggable_mlp.arrays import Array, DType, dtype_name, library_of
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
+from pluggable_mlp.namespaces.reproducible.flags import Flags, raised
+from pluggable_mlp.namespaces.reproducible.number import Number
 from pluggable_mlp.namespaces.reproducible.operands import as_scalar, grain_of, pair
 from pluggable_mlp.namespaces.reproducible.rules import Rules
 from pluggable_mlp.shortcuts import check_process, take
@@ -52,6 +54,8 @@ _DTYPES = (
 )
 # fmt: on
 _OF_DTYPES_OR_SHAPES = ("broadcast_shapes", "can_cast", "isdtype", "result_type")
+_OWN = {*_RULES, "linalg"}
+_NAMES = {*_OWN, *_EXACT, *_EXACT_PAIRS, *_CONSTANTS, *_DTYPES, *_OF_DTYPES_OR_SHAPES}
 
 
 class ReproducibleNamespace:
@@ -69,36 +73,67 @@ class ReproducibleNamespace:
         How products, sums and elementary functions of those are computed.
     """
 
-    def __init__(self, xp: Any, run_all: RunAll = one_by_one) -> None:
+    def __init__(
+        self, xp: Any, run_all: RunAll | None = one_by_one, flags: Flags | None = None
+    ) -> None:
         self.library = xp
-        self.kinds = _Kinds(xp)
-        self.rules = Rules(xp, run_all)
+        self.kinds = _kinds(xp)
+        self.rules = Rules(xp, run_all, flags)
         self.__name__ = f"reproducible({library_of(xp)})"
-        for name, function in _RULES.items():
-            setattr(self, name, _bound(function, self))
-        for name in (*_EXACT, *_EXACT_PAIRS):
-            if hasattr(xp, name):
-                setattr(self, name, self.of_library(name))
-        for name in (*_CONSTANTS, *_DTYPES):
-            setattr(self, name, getattr(xp, name))
-        for name in _OF_DTYPES_OR_SHAPES:
-            if hasattr(xp, name):
-                setattr(self, name, self._of_dtypes_or_shapes(name))
-        own = {name: _bound(function, self) for name, function in linear_algebra.LINALG.items()}
-        self.linalg = SimpleNamespace(**own)
+        self._run_all = run_all
+        self._flags = flags
+
+    def without_looking(self) -> "ReproducibleNamespace":
+        """Return a new namespace whose functions look at no value: `must_look` tells of them all.
+
+        It is for one computation, as a training step, and may be made within a function that a
+        library compiles.  Its arrays are its own: `wrap` those of the library.
+        """
+        return ReproducibleNamespace(self.library, self._run_all, [])
+
+    def must_look(self, like: Array) -> Array:
+        """Return whether something computed without looking is wrong: 0-d, on the device of `like`.
+
+        Where it is true, the whole is to be computed again by a namespace that looks; where it is
+        false, that would give the same bits.
+        """
+        return raised(self.library, self._flags or [], like)
+
+    def wrap(self, array: Array) -> ReproducibleArray:
+        """Return a library's array that came out of a reproducible namespace, as it is."""
+        return ReproducibleArray(array, self)
+
+    def number(self, value: Array) -> Number:
+        """Return a 0-d float64 array of the library as what a Python float is to the namespace."""
+        return Number(self.library, value)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             return getattr(self.library, name)  # __array_api_version__
-        raise AttributeError(
-            f"{self.__dict__.get('__name__', 'the reproducible namespace')} has no rule for "
-            f"{name!r}: its results could differ between libraries; docs/reproducible-namespace.md "
-            "lists what there is"
-        )
+        if name not in _NAMES or not (name in _OWN or hasattr(self.library, name)):
+            raise AttributeError(
+                f"{self.__dict__.get('__name__', 'the reproducible namespace')} has no rule for "
+                f"{name!r}: its results could differ between libraries; "
+                "docs/reproducible-namespace.md lists what there is"
+            )
+        value = self._member(name)
+        setattr(self, name, value)  # asked for once: many namespaces are made for one step
+        return value
+
+    def _member(self, name: str) -> Any:
+        if name == "linalg":
+            own = {name: _bound(function, self) for name, function in linear_algebra.LINALG.items()}
+            return SimpleNamespace(**own)
+        if name in _RULES:
+            return _bound(_RULES[name], self)
+        if name in _CONSTANTS or name in _DTYPES:
+            return getattr(self.library, name)
+        if name in _OF_DTYPES_OR_SHAPES:
+            return self._of_dtypes_or_shapes(name)
+        return self.of_library(name)
 
     def __dir__(self) -> list[str]:
-        inner = ("library", "kinds", "rules")
-        names = [name for name in self.__dict__ if name not in inner and name[0] != "_"]
+        names = [n for n in _NAMES if n[0] != "_" and (n in _OWN or hasattr(self.library, n))]
         return [*names, "finfo", "iinfo", "take", "where"]
 
     def __repr__(self) -> str:
@@ -204,6 +239,11 @@ class _Kinds(dict[DType, str]):
         return kind
 
 
+@lru_cache(maxsize=32)
+def _kinds(xp: Any) -> _Kinds:
+    return _Kinds(xp)
+
+
 class _Info:
     """What the namespace can do here; see the inspection chapter of the standard."""
 
@@ -239,7 +279,7 @@ def _flat(arguments: Any) -> list[Any]:
     return found
 
 
-def reproducible(xp: Any, run_all: RunAll = one_by_one) -> ReproducibleNamespace:
+def reproducible(xp: Any, run_all: RunAll | None = one_by_one) -> ReproducibleNamespace:
     """Return the reproducible namespace over an array library.
 
     Parameters
@@ -247,7 +287,8 @@ def reproducible(xp: Any, run_all: RunAll = one_by_one) -> ReproducibleNamespace
     xp : namespace
         An array API namespace with float64, such as `backend.xp` or `array_api_compat.torch`.
     run_all : callable, optional
-        Who runs the parts of a large product: `backend.run_all` where a backend has it.
+        Who runs the parts of a large product: `backend.run_all` where a backend has it.  None
+        where operations are not to be cut into parts at all, as on a GPU.
 
     Returns
     -------
@@ -273,5 +314,5 @@ def reproducible(xp: Any, run_all: RunAll = one_by_one) -> ReproducibleNamespace
 
 
 @lru_cache(maxsize=32)
-def _made(xp: Any, run_all: RunAll) -> ReproducibleNamespace:
+def _made(xp: Any, run_all: RunAll | None) -> ReproducibleNamespace:
     return ReproducibleNamespace(xp, run_all)

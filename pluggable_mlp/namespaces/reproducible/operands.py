@@ -8,6 +8,7 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, dtype_name
 from pluggable_mlp.namespaces.reproducible.array import ANY, PRODUCTS, ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.number import Number
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT
 
 __all__ = [
@@ -45,6 +46,8 @@ def as_scalar(x: ReproducibleArray, value: Any, name: str) -> Any:
         If it is not of a kind that the standard lets meet this dtype.
     """
     kind = x.kind
+    if isinstance(value, Number) and kind:
+        return value.rounded(x.dtype, kind)
     if kind and isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value)
         return 0.0 if abs(number) < SMALLEST_NORMAL[kind] else number
@@ -68,6 +71,8 @@ def grain_of(*operands: Any) -> int:
     if not kind:
         return ANY
     for x in operands:
+        if isinstance(x, Number):
+            return ANY
         if isinstance(x, int | float) and 0.0 < abs(x) < SMALLEST_PRODUCT[kind]:
             return ANY
     return grain

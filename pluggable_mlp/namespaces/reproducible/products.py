@@ -43,6 +43,7 @@ from pluggable_mlp.namespaces.reproducible.factor import (
     Operand,
     cut,
 )
+from pluggable_mlp.namespaces.reproducible.flags import Flags, note_finite
 from pluggable_mlp.namespaces.reproducible.rounding import (
     SMALLEST_NORMAL,
     SMALLEST_PRODUCT,
@@ -78,7 +79,13 @@ WIDTHS: dict[tuple[str, bool, bool], tuple[tuple[int, ...], tuple[int, ...]]] = 
 }
 
 
-def matmul(xp: Namespace, a: Any, b: Any, run_all: RunAll = one_by_one) -> Array:
+def matmul(
+    xp: Namespace,
+    a: Any,
+    b: Any,
+    run_all: RunAll | None = one_by_one,
+    flags: Flags | None = None,
+) -> Array:
     """Return the matrix product of a (…, m, k) and b (…, k, n).
 
     Parameters
@@ -90,19 +97,28 @@ def matmul(xp: Namespace, a: Any, b: Any, run_all: RunAll = one_by_one) -> Array
     b : (…, k, n)
         Of the same dtype.
     run_all
-        Who runs the tiles.
+        Who runs the tiles; None where there are to be none.
+    flags
+        Where to note whether the fast path was right, instead of looking: see `flags`.
 
     Returns
     -------
     (…, m, n)
         Its bits depend on nothing but the values; the error bound is at the top of this file.
     """
-    return _product(xp, run_all, a, b, None)
+    return _product(xp, run_all, flags, a, b, None)
 
 
-def affine(xp: Namespace, x: Any, W: Any, b: Array, run_all: RunAll = one_by_one) -> Array:
+def affine(
+    xp: Namespace,
+    x: Any,
+    W: Any,
+    b: Array,
+    run_all: RunAll | None = one_by_one,
+    flags: Flags | None = None,
+) -> Array:
     """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out) or (out,)."""
-    return _product(xp, run_all, x, W, _without_tiny_bits(xp, b, type_name(xp, x)))
+    return _product(xp, run_all, flags, x, W, _without_tiny_bits(xp, b, type_name(xp, x)))
 
 
 def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False) -> Array:
@@ -120,15 +136,19 @@ def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False
     return xp.sum(xp.astype((magnitudes > 0.0) & (magnitudes < smallest), xp.int64))
 
 
-def _product(xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None) -> Array:
+def _product(
+    xp: Namespace, run_all: RunAll | None, flags: Flags | None, a: Any, b: Any, bias: Array | None
+) -> Array:
     """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none."""
     require_exact_products(xp, b.piece if isinstance(b, FixedPoint) else b)
-    parts, axis = _parts(xp, run_all, a, b, bias)  # the slices are gone when these are joined
+    parts, axis = _parts(
+        xp, run_all, flags, a, b, bias
+    )  # the slices are gone when these are joined
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
 
 
 def _parts(
-    xp: Namespace, run_all: RunAll, a: Any, b: Any, bias: Array | None
+    xp: Namespace, run_all: RunAll | None, flags: Flags | None, a: Any, b: Any, bias: Array | None
 ) -> tuple[list[Array], int]:
     """Return the parts of `_product`, and the axis along which they follow each other.
 
@@ -140,16 +160,17 @@ def _parts(
     widths = WIDTHS[name, *fixed]
     if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
         axis, length, across = -2, m, n
-        right = _split_for_all(Operand(xp, b, -2), widths[1], stacked=n <= NARROW)
+        stacked = n <= NARROW and run_all is not None  # on a queue, the copies take longer
+        right = _split_for_all(Operand(xp, b, -2, flags), widths[1], stacked)
 
         def part(ends: Ends) -> Array:
-            return _tile(Operand(xp, cut(a, -2, *ends), -1), right, bias)
+            return _tile(Operand(xp, cut(a, -2, *ends), -1, flags), right, bias)
     else:
         axis, length, across = -1, n, m
-        left = _split_for_all(Operand(xp, a, -1), widths[0])
+        left = _split_for_all(Operand(xp, a, -1, flags), widths[0])
 
         def part(ends: Ends) -> Array:
-            return _tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
+            return _tile(left, Operand(xp, cut(b, -1, *ends), -2, flags), cut(bias, -1, *ends))
 
     parts = run_tiles(
         run_all, part, length, across, k, axis=axis, name=name, fixed_point=any(fixed)
@@ -175,6 +196,9 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
     # Then every result is a multiple of the product of two grids.
     large = moderate and left.finest * right.finest >= smallest
     r = (_sum_of_products if moderate else _careful_product)(left, right, name)
+    if left.flags is not None and moderate:
+        floats = [side.x for side in (left, right) if not side.fixed]
+        note_finite(xp, left.flags, floats, r)
     del left, right  # the slices of this tile go before the result is converted
     if bias is not None:
         r += bias

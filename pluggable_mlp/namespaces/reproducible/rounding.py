@@ -9,6 +9,17 @@ here; what is computed before they apply does not.
 from typing import Any
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.shortcuts import zero_below
+
+__all__ = [
+    "SMALLEST_NORMAL",
+    "SMALLEST_PRODUCT",
+    "flush",
+    "flush_product",
+    "keep_nan",
+    "type_name",
+    "zero_below",
+]
 
 SMALLEST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
 """Smallest positive normal number of each type."""
@@ -44,19 +55,3 @@ def keep_nan(xp: Any, x: Array, y: Array) -> Array:
     is always the same.
     """
     return xp.where(xp.isnan(x), float("nan"), y)
-
-
-def zero_below(xp: Any, x: Array, threshold: float) -> Array:
-    """Return `x` (any shape) with every magnitude below `threshold`, and -0, as +0."""
-    kept = keep_from(xp, x, threshold)
-    kept += 0.0
-    return kept
-
-
-def keep_from(xp: Any, x: Array, threshold: float) -> Array:
-    """Return `x` (any shape) with every magnitude below `threshold` as 0, which keeps its sign."""
-    # A product with 0 or 1 costs the same for every pattern of zeros, where xp.where on NumPy
-    # slows down several times when the pattern cannot be predicted (as after relu).
-    kept = xp.astype(xp.abs(x) >= threshold, x.dtype)
-    kept *= x
-    return kept

@@ -7,7 +7,9 @@ negative zeros.  `products.py` and `sums.py` have the exact sums, the other modu
 each.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, library_of
 from pluggable_mlp.executor import RunAll, one_by_one
@@ -16,6 +18,7 @@ from pluggable_mlp.namespaces.reproducible.blocks import in_blocks
 from pluggable_mlp.namespaces.reproducible.error_function import erf
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 from pluggable_mlp.namespaces.reproducible.exponential import exp
+from pluggable_mlp.namespaces.reproducible.flags import Flags
 from pluggable_mlp.namespaces.reproducible.hyperbolic import tanh
 from pluggable_mlp.namespaces.reproducible.logarithm import log, log1p
 from pluggable_mlp.namespaces.reproducible.reciprocal import reciprocal, rsqrt
@@ -24,6 +27,12 @@ from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus
 from pluggable_mlp.namespaces.reproducible.square_root import sqrt
 
 __all__ = ["Rules"]
+
+Elementwise = Callable[[Namespace, Array], Array]
+
+
+def _rule(function: Elementwise) -> Callable[[Any, Array], Array]:
+    return lambda rules, x: rules.elementwise(function, x)
 
 
 class Rules:
@@ -34,7 +43,10 @@ class Rules:
     xp
         An array API namespace with float64.
     run_all
-        Who runs the tiles of a product.
+        Who runs the tiles of a product; None where operations are not to be cut into tiles and
+        blocks, as on a device with a queue.
+    flags
+        Where to note whether the fast paths were right, instead of looking.
 
     Raises
     ------
@@ -42,7 +54,9 @@ class Rules:
         If there is no float64.
     """
 
-    def __init__(self, xp: Namespace, run_all: RunAll = one_by_one) -> None:
+    def __init__(
+        self, xp: Namespace, run_all: RunAll | None = one_by_one, flags: Flags | None = None
+    ) -> None:
         if xp.result_type(xp.float64) != xp.float64:
             raise ArithmeticUnavailable(
                 "reproducible",
@@ -52,21 +66,27 @@ class Rules:
                 "jax.config.update('jax_enable_x64', True), or use the arithmetic 'native'",
             )
         self.xp = xp
-        self.matmul = partial(products.matmul, xp, run_all=run_all)
-        self.affine = partial(products.affine, xp, run_all=run_all)
+        self._in_blocks = run_all is not None
+        self.matmul = partial(products.matmul, xp, run_all=run_all, flags=flags)
+        self.affine = partial(products.affine, xp, run_all=run_all, flags=flags)
         self.lost = partial(products.lost, xp)
-        self.sum = partial(sums.sum, xp)
-        self.mean = partial(sums.mean, xp)
-        self.exp = partial(in_blocks, exp, xp)
-        self.log = partial(in_blocks, log, xp)
-        self.log1p = partial(in_blocks, log1p, xp)
-        self.tanh = partial(in_blocks, tanh, xp)
-        self.sigmoid = partial(in_blocks, sigmoid, xp)
-        self.softplus = partial(in_blocks, softplus, xp)
-        self.erf = partial(in_blocks, erf, xp)
-        self.reciprocal = partial(in_blocks, reciprocal, xp)
-        self.rsqrt = partial(in_blocks, rsqrt, xp)
-        self.sqrt = partial(in_blocks, sqrt, xp)
+        self.sum = partial(sums.sum, xp, flags=flags)
+        self.mean = partial(sums.mean, xp, flags=flags)
+
+    def elementwise(self, function: Elementwise, x: Array) -> Array:
+        """Return function(xp, x), in blocks where operations are cut."""
+        return in_blocks(function, self.xp, x) if self._in_blocks else function(self.xp, x)
+
+    exp = _rule(exp)
+    log = _rule(log)
+    log1p = _rule(log1p)
+    tanh = _rule(tanh)
+    sigmoid = _rule(sigmoid)
+    softplus = _rule(softplus)
+    erf = _rule(erf)
+    reciprocal = _rule(reciprocal)
+    rsqrt = _rule(rsqrt)
+    sqrt = _rule(sqrt)
 
     def flush(self, x: Array, dtype: DType | None = None) -> Array:
         """Return floats x in dtype, by default its own, without denormal numbers, -0 and other NaN.

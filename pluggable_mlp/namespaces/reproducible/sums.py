@@ -17,6 +17,7 @@ import math
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.factor import Operand
+from pluggable_mlp.namespaces.reproducible.flags import Flags, note_finite
 from pluggable_mlp.namespaces.reproducible.rounding import (
     SMALLEST_NORMAL,
     keep_nan,
@@ -33,7 +34,13 @@ _BLOCK = 2**20
 _WIDTH = 33
 
 
-def sum(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+def sum(
+    xp: Namespace,
+    x: Array,
+    axis: int | None = None,
+    keepdims: bool = False,
+    flags: Flags | None = None,
+) -> Array:
     """Return the sum along one axis.
 
     Parameters
@@ -46,27 +53,43 @@ def sum(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False
         The axis, or None for all elements.
     keepdims
         Whether summed axes stay, with length 1.
+    flags
+        Where to note whether the fast path was right, instead of looking: see `flags`.
 
     Returns
     -------
     (…, …)
         Of the same dtype; the error bound is at the top of this file.
     """
-    return _sum_over(xp, x, axis, keepdims, 1)
+    return _sum_over(xp, x, axis, keepdims, 1, flags)
 
 
-def mean(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+def mean(
+    xp: Namespace,
+    x: Array,
+    axis: int | None = None,
+    keepdims: bool = False,
+    flags: Flags | None = None,
+) -> Array:
     """Return the mean along one axis (see `sum`): the sum times 1/n; NaN for n = 0.
 
     Beyond the error of the sum, the two roundings of float64 add at most 2^-52 |mean|.
     """
-    return _sum_over(xp, x, axis, keepdims, math.prod(x.shape) if axis is None else x.shape[axis])
+    count = math.prod(x.shape) if axis is None else x.shape[axis]
+    return _sum_over(xp, x, axis, keepdims, count, flags)
 
 
-def _sum_over(xp: Namespace, x: Array, axis: int | None, keepdims: bool, divisor: int) -> Array:
+def _sum_over(
+    xp: Namespace,
+    x: Array,
+    axis: int | None,
+    keepdims: bool,
+    divisor: int,
+    flags: Flags | None,
+) -> Array:
     """Return the sum of x (…, n, …) along the axis, times 1/divisor."""
     along = x if axis is not None else xp.reshape(x, (-1,))
-    total = _sum_along(xp, along, 0 if axis is None else axis)
+    total = _sum_along(xp, along, 0 if axis is None else axis, flags)
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     if divisor == 1:
         total = zero_below(xp, total, smallest)
@@ -79,15 +102,18 @@ def _sum_over(xp: Namespace, x: Array, axis: int | None, keepdims: bool, divisor
     return total if keepdims else xp.squeeze(total, axis=axis)
 
 
-def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
+def _sum_along(xp: Namespace, x: Array, axis: int, flags: Flags | None) -> Array:
     """Return the sum along the axis in float64, kept with length 1; it may be denormal or -0."""
     if 0 in x.shape:
         return xp.sum(xp.astype(x, xp.float64), axis=axis, keepdims=True)
     if x.dtype == xp.float32:
         return _tree_sum(xp, x, axis)
-    operand = Operand(xp, x, axis)
+    operand = Operand(xp, x, axis, flags)
     if operand.moderate:
-        return _exact_sum(operand)
+        total = _exact_sum(operand)
+        if flags is not None:
+            note_finite(xp, flags, [x], total)
+        return total
     cleaned, root = clean(operand)
     r = scale_back(xp, _exact_sum(cleaned), root)
     infinity = float("inf")

@@ -31,11 +31,18 @@ def roots_of_two(xp: Any, j: Array) -> tuple[Array, Array]:
 
 def _take(xp: Any, name: str, indices: Array) -> Array:
     """Return the entries of the table at `indices` (int64, any shape), of the same shape."""
+    table = _table(xp, name, device(indices))
+    return xp.reshape(take(xp, table, xp.reshape(indices, (-1,))), indices.shape)
+
+
+def _table(xp: Any, name: str, place: Any) -> Array:
+    if place is None:  # within what JAX compiles, where an array made belongs to that alone
+        return xp.asarray(_entries()[name], dtype=xp.float64)
     # The name of the device, since CuPy's devices cannot be hashed.
-    key = (xp, str(device(indices)), name)
+    key = (xp, str(place), name)
     if key not in _made:
-        _made[key] = xp.asarray(_entries()[name], dtype=xp.float64, device=device(indices))
-    return xp.reshape(take(xp, _made[key], xp.reshape(indices, (-1,))), indices.shape)
+        _made[key] = xp.asarray(_entries()[name], dtype=xp.float64, device=place)
+    return _made[key]
 
 
 @cache

@@ -32,7 +32,7 @@ rows or columns: those in float64 then stay in a cache."""
 
 
 def run_tiles(
-    run_all: RunAll,
+    run_all: RunAll | None,
     part: Callable[[Ends], Array],
     length: int,
     across: int,
@@ -47,7 +47,7 @@ def run_tiles(
     Parameters
     ----------
     run_all
-        Who runs tiles that are handed out.
+        Who runs tiles that are handed out; None where the product is not to be cut.
     part
         Computes the part between two ends of the side that is cut.
     length, across, inner
@@ -59,6 +59,8 @@ def run_tiles(
     fixed_point
         Whether one of the operands is fixed point.
     """
+    if run_all is None:
+        return [part((0, length))]
     few = _tiles(length, length * across // SMALL_TILE, SHORTEST_SMALL_TILE)
     if length * across * inner < SMALL:
         [parts] = run_all(partial(one_by_one, part), [few])
