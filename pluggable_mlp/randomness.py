@@ -1,9 +1,10 @@
 """Random numbers that are the same on every machine, addressed by (seed, purpose, step).
 
 They are made of 64-bit words of Philox 4x64-10 (Salmon, Moraes, Dror, Shaw, "Parallel random
-numbers: as easy as 1, 2, 3", SC 2011), a counter-based generator, which has no state.  Only the raw words of NumPy's generator are used: its distributions may change
-between versions, and its normal deviates use the system's libm.  Everything here is computed on the
-host, in float64, in operations whose results IEEE 754 determines.
+numbers: as easy as 1, 2, 3", SC 2011), a counter-based generator, which has no state.  Only the
+raw words of NumPy's generator are used: its distributions may change between versions, and its
+normal deviates use the system's libm.  Everything here is computed on the host, in float64, in
+operations whose results IEEE 754 determines.
 """
 
 import numpy as np

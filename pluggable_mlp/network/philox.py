@@ -1,10 +1,10 @@
 """Random words on the device: Philox 4x32-10 in the array API's integer operations.
 
 Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), section 3.3.
-A counter-based generator has no state: the words depend only on their address (seed, stream, step),
-so every library gives the same bits.  The widest integer type that every library has is int64, which
-a product of two 32-bit words would overflow; each product is therefore computed as two products of
-32 by 16 bits.
+A counter-based generator has no state: the words depend only on their address (seed, stream,
+step), so every library gives the same bits.  The widest integer type that every library has is
+int64, which a product of two 32-bit words would overflow; each product is therefore computed as
+two products of 32 by 16 bits.
 
 Random numbers on the host (parameters, shuffles) are in `pluggable_mlp/randomness.py`.
 """

@@ -1,8 +1,8 @@
 """How far a right result may be from the exact one: the formulas, run on arrays with bounds.
 
 `pluggable_mlp.consistency` derives the bounds, rule by rule; each rule is tested against exact
-arithmetic there.  Here they make the tolerance of every component of the tables, without one that is
-chosen by hand.
+arithmetic there.  Here they make the tolerance of every component of the tables, without one that
+is chosen by hand.
 """
 
 import numpy as np

@@ -32,7 +32,11 @@ Elementwise = Callable[[Namespace, Array], Array]
 
 
 def _rule(function: Elementwise) -> Callable[[Any, Array], Array]:
-    return lambda rules, x: rules.elementwise(function, x)
+    def apply(rules: "Rules", x: Array) -> Array:
+        return rules.elementwise(function, x)
+
+    apply.__doc__ = function.__doc__
+    return apply
 
 
 class Rules:
