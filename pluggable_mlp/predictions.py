@@ -12,6 +12,7 @@ from pluggable_mlp.data.dataset import Source, told_already
 from pluggable_mlp.data.loading import load_inputs, load_source
 from pluggable_mlp.data.preprocessing import build_dataset, matched
 from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.data.table_files import TABLES
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.runs import SavedRun
 from pluggable_mlp.training.batches import Examples
@@ -43,7 +44,7 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
         own = _own_data(run)
         (inputs, targets), scale = own.test, own.scale
     else:
-        inputs, targets = _other_examples(run, load_source(data))
+        inputs, targets = _other_examples(run, _source_like(run, data))
         scale = run.schema.scale_of(inputs)
     return make_examples(
         run.mlp,
@@ -54,6 +55,14 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
         scale=scale,
         arithmetic=run.settings.arithmetic,
     )
+
+
+def _source_like(run: SavedRun, data: str) -> Source:
+    """Return other data, their columns as the run knows them."""
+    schema = run.schema
+    texts = schema.class_labels is not None and isinstance(schema.class_labels[0], str)
+    is_table = data.lower().endswith(TABLES)
+    return load_source(data, run.settings.target if is_table else None, schema.preparation, texts)
 
 
 def _other_examples(run: SavedRun, source: Source) -> tuple[Array, Array]:
@@ -74,7 +83,9 @@ def _other_examples(run: SavedRun, source: Source) -> tuple[Array, Array]:
 def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
     try:
         with told_already():
-            dataset = build_dataset(source, run.settings.seed, run.schema.task)
+            dataset = build_dataset(
+                source, run.settings.seed, run.schema.task, run.settings.scaling
+            )
     except DataError:  # one class alone, too few examples: it was not
         return False
     return bool(dataset.sha256() == run.config["data_sha256"])
@@ -126,7 +137,7 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
         If the file does not hold what the network takes.
     """
     settings = run.settings
-    inputs = run.schema.inputs(str(path), load_inputs(path), settings.dtype)
+    inputs = run.schema.inputs(str(path), load_inputs(path, run.schema.preparation), settings.dtype)
     scale = run.schema.scale_of(inputs) or 1.0
     xp = namespace_of(settings.arithmetic, backend)
     dtype = getattr(xp, settings.dtype)

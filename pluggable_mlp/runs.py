@@ -130,11 +130,16 @@ class Run:
         }
 
     @cached_property
+    def schema(self) -> Schema:
+        """What the network takes and answers."""
+        return Schema.of(self._data)
+
+    @cached_property
     def config(self) -> dict[str, Any]:
         """What the run is made of: its settings, and its data in short."""
         return {
             "settings": self.settings.to_dict(),
-            **Schema.of(self._data).to_dict(),
+            **self.schema.to_dict(),
             "data_sha256": self.data_sha256,
         }
 

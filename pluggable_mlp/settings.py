@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Settings"]
 
 _TEXTS = {"data": str, "activation": str, "optimizer": str}
-_TEXTS_OR_NONE = dict.fromkeys(("task", "loss", "norm", "schedule", "class_weight"), str | None)
+_TEXTS_OR_NONE = dict.fromkeys(
+    ("task", "target", "scaling", "loss", "norm", "schedule", "class_weight"), str | None
+)
 _WHOLE_NUMBERS = {"batch_size": 1, "epochs": 1, "seed": 0, "warmup": 0}
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
 _LOSS_OF_TASK = {
@@ -56,6 +58,8 @@ class Settings:
 
     data: str = "digits"
     task: str | None = None
+    target: str | None = None
+    scaling: str | None = None
     hidden: tuple[int, ...] = (100,)
     activation: str = "sigmoid"
     dropout: float = 0.0
@@ -104,11 +108,20 @@ class Settings:
         """
         from pluggable_mlp.data import load_dataset
 
-        return load_dataset(self.data, self.seed, self._task())
+        return load_dataset(
+            self.data, self.seed, self._task(), target=self.target, scaling=self.scaling
+        )
 
     def for_dataset(self, dataset: "Dataset") -> "Settings":
-        """Return the settings with what was left to the data: the task and the loss."""
-        return replace(self, task=dataset.task, loss=self.loss or _LOSS_OF_TASK[dataset.task])
+        """Return the settings with what was left to the data: task, target, scaling and loss."""
+        scaling = dataset.preparation.scaling if dataset.preparation else None
+        return replace(
+            self,
+            task=dataset.task,
+            target=self.target or (dataset.target_names or (None,))[0],
+            scaling="none" if scaling is None else scaling.kind,
+            loss=self.loss or _LOSS_OF_TASK[dataset.task],
+        )
 
     def _task(self) -> str | None:
         """Return the task that is named, or that of the loss; None where neither is."""

@@ -27,9 +27,13 @@ BackendOption = Annotated[
 # What the help says of each setting; parameters that have an option of their own are left out.
 _HELP = {
     "data": "digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder of IDX "
-    "files, .npz with X and y, .csv with the label in the last column.",
+    "files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet.",
     "task": "classification, multilabel or regression; by default what the loss or the "
     "targets say.",
+    "target": "The column of a table to predict, by name or by place from 1; several are separated "
+    "by commas. By default the last.",
+    "scaling": "Of the features, fitted on the training part: standard, minmax, robust or none; by "
+    "default standard for tables with texts or missing values, else none.",
     "hidden": "Widths of the hidden layers: 100 or 256,128; '' for none.",
     "activation": "Of the hidden layers, one for all or one for each, such as "
     f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}.",

@@ -39,6 +39,9 @@ def train(
     if output is not None:
         refuse_used_folder(output)
     run = Run(settings, get_backend(backend))
+    if not quiet:
+        for line in run.schema.describe():
+            typer.echo(line)
     with ending_when_asked() as request:
         try:
             with nullcontext() if output is None else RunFolder(output, run) as folder:

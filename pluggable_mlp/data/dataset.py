@@ -13,11 +13,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+
+if TYPE_CHECKING:
+    from pluggable_mlp.data.preparation import Preparation
 
 __all__ = [
     "LARGEST_EXACT",
@@ -105,11 +108,15 @@ class Source:
         "train", and what the source keeps apart from it: "test", "validation".
     pixel_scale : float
         The value of one unit of a pixel, a power of two.
+    target_names, feature_names : tuple of str, optional
+        Those of the columns of a table.
     """
 
     name: str
     splits: Mapping[str, Split]
     pixel_scale: float = PIXEL_SCALE
+    target_names: tuple[str, ...] | None = None
+    feature_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +145,9 @@ class Dataset:
     multilabel : bool, default False
         Whether numbers to predict are 1 and 0: yes or no for each output.
     target_names : tuple of str, optional
-        What the source calls each output, where there are no classes and it has names.
+        What the source calls the columns of the targets, where it is a table.
+    preparation : Preparation, optional
+        What was made of the inputs that the source holds, beyond `scale`.
 
     Raises
     ------
@@ -152,6 +161,7 @@ class Dataset:
     class_labels: tuple[int, ...] | tuple[str, ...] | None = None
     multilabel: bool = False
     target_names: tuple[str, ...] | None = None
+    preparation: "Preparation | None" = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", {k: Split(*pair) for k, pair in self.splits.items()})

@@ -7,22 +7,29 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.classic_pickle import read_classic_pickle
 from pluggable_mlp.data.dataset import DataError, Dataset, Source
 from pluggable_mlp.data.digits import load_digits
+from pluggable_mlp.data.frames import Frame
 from pluggable_mlp.data.idx import read_idx, read_idx_folder
 from pluggable_mlp.data.mnist import PUBLISHED, load_named
+from pluggable_mlp.data.numpy_files import read_npy, read_npy_pairs, read_npz, read_npz_arrays
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.preprocessing import build_dataset
-from pluggable_mlp.data.tables import read_csv, read_csv_table, read_npy, read_npz, read_npz_arrays
+from pluggable_mlp.data.table_files import TABLES, read_table, read_table_inputs
 
 __all__ = ["load_dataset", "load_inputs", "load_source"]
 
 READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
     (".pkl", ".pkl.gz"): read_classic_pickle,
     (".npz",): read_npz,
-    (".csv", ".csv.gz"): read_csv,
 }
 
 
 def load_dataset(
-    spec: str | os.PathLike[str], seed: int = 0, task: str | None = "classification"
+    spec: str | os.PathLike[str],
+    seed: int = 0,
+    task: str | None = "classification",
+    *,
+    target: str | None = None,
+    scaling: str | None = None,
 ) -> Dataset:
     """Load a data set by its name or its path.
 
@@ -32,14 +39,20 @@ def load_dataset(
         "digits": 1,797 embedded images of 8 x 8 pixels.
         "mnist", "fashion-mnist": 70,000 images of 28 x 28 pixels, looked for in the folders of
         PLUGGABLE_MLP_DATA and the user's cache, else downloaded (see `load_named`).
-        A path: a folder of IDX files, or a file `*.pkl.gz` or `*.pkl` (the classic MNIST
-        pickle), `*.npz` (`X` and `y`, perhaps with `_test` or `_validation` at their end), `*.csv`
-        or `*.csv.gz` (the target in the last column).
+        A path: a folder of IDX files, or with `X.npy` and `y.npy`; or a file `*.pkl.gz` or `*.pkl`
+        (the classic MNIST pickle), `*.npz` (`X` and `y`, perhaps with `_test` or `_validation` at
+        their end), or a table, `*.csv`, `*.tsv` (each perhaps with `.gz`) or `*.parquet`.
     seed : int, default 0
         Of the division into examples for training and for testing, where the data have none.
     task : {"classification", "multilabel", "regression"} or None, default "classification"
         Whether targets are class labels, rows of yes or no, or numbers to predict; None: what the
         targets speak of.
+    target : str, optional
+        The column of a table to predict, by its name or its place, counted from 1; several are
+        separated by commas.  By default the last.
+    scaling : {"standard", "minmax", "robust", "none"}, optional
+        How features are scaled, as fitted on the training part; by default "standard" for tables
+        with texts or missing values, else "none".
 
     Returns
     -------
@@ -50,41 +63,60 @@ def load_dataset(
     DataError
         If there are no such data, or they cannot be used; names the file and the fault.
     """
-    return build_dataset(load_source(spec), seed, task)
+    return build_dataset(load_source(spec, target), seed, task, scaling)
 
 
-def load_source(spec: str | os.PathLike[str]) -> Source:
-    """Load a data set as `load_dataset` does, but neither converted nor divided."""
+def load_source(
+    spec: str | os.PathLike[str],
+    target: str | None = None,
+    known: Preparation | None = None,
+    text_target: bool = False,
+) -> Source:
+    """Load a data set as `load_dataset` does, but neither converted nor divided.
+
+    The arguments after the first are those of `read_table`.
+    """
     path = os.fspath(spec)
+    lower = path.lower()
+    if lower.endswith(TABLES):
+        return read_table(path, target, known, text_target)
+    if target is not None:
+        fault = "has no columns to choose the target from"
+        raise DataError(path, fault, f"leave --target out; it is for {', '.join(TABLES)}")
     if path == "digits":
         return load_digits()
     if path in PUBLISHED:
         return load_named(path)
     if os.path.isdir(path):
-        return read_idx_folder(path)
+        pairs = os.path.isfile(os.path.join(path, "X.npy"))
+        return read_npy_pairs(path) if pairs else read_idx_folder(path)
     for suffixes, reader in READERS.items():
-        if path.lower().endswith(suffixes):
+        if lower.endswith(suffixes):
             return reader(path)
     raise DataError(
         repr(path),
         "is not a data set",
-        f"give digits, {', '.join(PUBLISHED)}, a folder of IDX files, or a path that ends in "
-        + ", ".join(suffix for suffixes in READERS for suffix in suffixes),
+        f"give digits, {', '.join(PUBLISHED)}, a folder of IDX files or with X.npy and y.npy, or a "
+        "path that ends in "
+        + ", ".join([*(suffix for suffixes in READERS for suffix in suffixes), *TABLES]),
     )
 
 
-def load_inputs(path: str | os.PathLike[str]) -> Array:
-    """Read examples without labels, as their file holds them.
+def load_inputs(path: str | os.PathLike[str], known: Preparation | None = None) -> Array | Frame:
+    """Read examples without targets, as their file holds them.
 
     Parameters
     ----------
     path : str or path
-        `*.npy`, `*.npz` with `X`, `*.csv` or `*.csv.gz` of features only, or else a file of IDX
-        images, plain or gzipped.
+        `*.npy`, `*.npz` with `X`, a table of features, or else a file of IDX images, plain or
+        gzipped.
+    known : Preparation, optional
+        What training made of its inputs: columns of a table are found by the names that they have
+        there.
 
     Returns
     -------
-    array (n, ...)
+    array (n, ...) or Frame
         What it means to a network is said by `Schema.inputs`.
 
     Raises
@@ -98,6 +130,6 @@ def load_inputs(path: str | os.PathLike[str]) -> Array:
         return read_npy(name)
     if lower.endswith(".npz"):
         return read_npz_arrays(name, ["X"])["X"]
-    if lower.endswith((".csv", ".csv.gz")):
-        return read_csv_table(name)
+    if lower.endswith(TABLES):
+        return read_table_inputs(name, known or Preparation())
     return read_idx(name)

@@ -22,6 +22,7 @@ from pluggable_mlp.data.dataset import (
     as_floats,
 )
 from pluggable_mlp.data.division import choose_test_examples
+from pluggable_mlp.data.preparation import Preparation, fit_columns, scaled
 from pluggable_mlp.data.targets import (
     Task,
     as_targets,
@@ -40,7 +41,12 @@ BLOCK = 4096
 """So many rows are looked at together, which keeps temporary arrays small."""
 
 
-def build_dataset(source: Source, seed: int = 0, task: str | None = "classification") -> Dataset:
+def build_dataset(
+    source: Source,
+    seed: int = 0,
+    task: str | None = "classification",
+    scaling: str | None = None,
+) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
     Where the source has no split for testing, `choose_test_examples` divides it.
@@ -50,6 +56,10 @@ def build_dataset(source: Source, seed: int = 0, task: str | None = "classificat
     128; a warning says so.  All others are taken as they are: float32 and float64 stay, float16
     becomes float32, other integers and booleans float64, exactly.  The axes after the first are
     flattened.
+
+    Columns of texts, and what is missing in columns of numbers, become what `Columns` says.  Where
+    a scaling is asked for, inputs of any dtype are scaled features, float64.  Both are fitted on
+    the training part.
 
     The classes are the labels that occur for training, in increasing order.  Numbers to predict
     become floats as inputs do.
@@ -62,6 +72,9 @@ def build_dataset(source: Source, seed: int = 0, task: str | None = "classificat
     task : {"classification", "multilabel", "regression"} or None
         Whether targets are class labels (n,), labels (n, outputs) of 0 and 1, or numbers, (n,) or
         (n, outputs); None: what `find_task` says of those for training.
+    scaling : {"standard", "minmax", "robust", "none"} or None
+        How features are scaled; None: "standard" for tables with texts or missing values, else
+        "none".
 
     Raises
     ------
@@ -75,8 +88,12 @@ def build_dataset(source: Source, seed: int = 0, task: str | None = "classificat
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
     if "test" not in splits:
         splits |= _divided(name, splits["train"], seed, task)
-    inputs = {part: as_inputs(name, part, given.inputs) for part, given in splits.items()}
-    inputs, scale = _scaled(source, inputs)
+    arrays, columns = fit_columns(name, {part: given.inputs for part, given in splits.items()})
+    arrays = {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}
+    inputs, fitted = scaled(name, scaling, arrays, columns, source.pixel_scale)
+    scale = None
+    if fitted is None and columns is None:
+        inputs, scale = _pixels(source, inputs)
     targets = {part: given.targets for part, given in splits.items()}
     class_labels = None
     if task == "classification":
@@ -86,7 +103,18 @@ def build_dataset(source: Source, seed: int = 0, task: str | None = "classificat
             for part, labels in targets.items()
         }
     splits = {part: Split(inputs[part], targets[part]) for part in splits}
-    return Dataset(splits, name, scale, class_labels, multilabel=task == "multilabel")
+    were_pixels = fitted is not None and arrays["train"].dtype == np.uint8
+    return Dataset(
+        splits,
+        name,
+        scale,
+        class_labels,
+        multilabel=task == "multilabel",
+        target_names=source.target_names,
+        preparation=Preparation(
+            columns, source.pixel_scale if were_pixels else None, fitted, source.feature_names
+        ),
+    )
 
 
 def matched(name: str, part: str, split: Split, task: Task = "classification") -> Split:
@@ -160,7 +188,7 @@ def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
     return found
 
 
-def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array], float | None]:
+def _pixels(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array], float | None]:
     """Return all splits as pixels with their scale, or as they are without one."""
     train = inputs["train"]
     pixels = {part: as_bytes(values) for part, values in inputs.items()}
@@ -178,15 +206,15 @@ def _scaled(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array],
         _tell(
             source,
             f"whole numbers from {low:g} to {high:g} are taken for 8-bit pixels, worth "
-            f"{_part(source.pixel_scale)} of their number; if they are not, standardise them "
-            "first",
+            f"{_part(source.pixel_scale)} of their number; if they are not, "
+            "--scaling standard",
         )
         return pixels, source.pixel_scale
     if max(-low, high) >= EIGHT_BITS:
         _tell(
             source,
             f"the inputs run from {low:g} to {high:g}, and training works best on numbers near 0; "
-            "standardise each feature first (subtract its mean, divide by its standard deviation)",
+            "--scaling standard (in Python, scaling='standard') makes them so",
         )
     return inputs, None
 

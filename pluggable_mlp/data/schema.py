@@ -8,13 +8,14 @@ Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,)
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, Dataset, DataWarning
+from pluggable_mlp.data.preparation import Preparation, as_values
 from pluggable_mlp.data.preprocessing import as_bytes, as_inputs
 from pluggable_mlp.data.targets import Task, as_task, class_indices
 
@@ -37,7 +38,9 @@ class Schema:
         The label of each output of a classification, increasing.
     task : {"classification", "multilabel", "regression"}
     target_names : tuple of str or None
-        The name of each output of any other task.
+        The name of each output of any other task; of a classification, the table's name for it.
+    preparation : Preparation
+        What training made of its inputs before the network saw them.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class Schema:
     class_labels: tuple[int, ...] | tuple[str, ...] | None
     task: Task = "classification"
     target_names: tuple[str, ...] | None = None
+    preparation: Preparation = field(default_factory=Preparation)
 
     def __post_init__(self) -> None:
         if type(self.features) is not int or self.features < 1:
@@ -94,13 +98,15 @@ class Schema:
         if dataset.class_labels is None and names is None:
             numbered = tuple(f"y{k}" for k in range(1, dataset.outputs + 1))
             names = numbered if dataset.outputs > 1 else ("y",)
+        preparation = dataset.preparation or Preparation()
         return cls(
             dataset.features,
-            dataset.scale,
+            dataset.scale or preparation.pixel_scale,
             (float(inputs.min()) * unit, float(inputs.max()) * unit),
             dataset.class_labels,
             dataset.task,
             names,
+            preparation,
         )
 
     @classmethod
@@ -119,6 +125,7 @@ class Schema:
             _tuple_or_none(values["class_labels"]),
             values["task"],
             _tuple_or_none(values["target_names"]),
+            Preparation.from_dict(values),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,9 +137,26 @@ class Schema:
             "class_labels": _list_or_none(self.class_labels),
             "task": self.task,
             "target_names": _list_or_none(self.target_names),
+            **self.preparation.to_dict(),
         }
 
-    def inputs(self, name: str, values: Array, dtype: str) -> Array:
+    def describe(self) -> list[str]:
+        """Return in lines what is made of the data, where that is not plain."""
+        columns, scaling = self.preparation.columns, self.preparation.scaling
+        lines = [] if columns is None else columns.describe()
+        if scaling is not None:
+            lines.append(f"{self.features} features, {scaling.kind} scaling")
+        if self.class_labels is None and self.target_names is not None:
+            shown = ", ".join(self.target_names[:6]) + (", …" if self.outputs > 6 else "")
+            lines.append(f"{self.task}: {shown}")
+        elif columns is not None:
+            shown = ", ".join(map(str, (self.class_labels or ())[:6]))
+            lines.append(
+                f"{self.task} of {self.outputs} classes: {shown}{', …' if self.outputs > 6 else ''}"
+            )
+        return lines
+
+    def inputs(self, name: str, values: Any, dtype: str) -> Array:
         """Return inputs (n, ...) of any file as training would have had them, (n, features).
 
         Where training saw pixels, whole numbers from 0 to 255 are pixels, too, whatever their
@@ -144,7 +168,7 @@ class Schema:
         ----------
         name : str
             Where they come from, for errors.
-        values : array (n, ...)
+        values : array (n, ...) or Frame
         dtype : {"float32", "float64"}
             Of the network, whose range values must keep to.
 
@@ -159,7 +183,7 @@ class Schema:
         DataError
             If they do not fit.
         """
-        inputs = as_inputs(name, "new", values)
+        inputs = as_inputs(name, "new", self.preparation.as_array(name, values))
         if inputs.shape[1] != self.features:
             fault = (
                 f"its examples have {inputs.shape[1]} features, the network takes {self.features}"
@@ -171,6 +195,9 @@ class Schema:
             pixels = as_bytes(inputs)
             if pixels is not None and (inputs.dtype == np.uint8 or pixels.max() > 1):
                 inputs = pixels
+        if self.preparation.scaling is not None:
+            values = as_values(inputs, self.scale if self.scale_of(inputs) else None)
+            inputs = self.preparation.scaling.apply(values)
         self._compare_range(name, inputs)
         largest = max(-float(inputs.min()), float(inputs.max()))
         if largest > float(np.finfo(dtype).max):

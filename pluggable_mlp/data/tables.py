@@ -1,24 +1,34 @@
-"""Tables of numbers: comma-separated text, and NumPy's .npz and .npy files.
+"""Tables of numbers as text, their fields separated by commas, or by tabs in a .tsv.
 
 What is wrong with a text is told by the lines and columns of an editor: counted from 1, blank
-lines and the header among them.
+lines and the header among them.  Tables with texts or missing values belong in `frames.py`.
 """
 
 import csv
 import io
 import math
-import os
-import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
+from typing import NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, Source, Split
-from pluggable_mlp.data.files import GET_A_NEW_COPY, decompressed_limit, open_bounded
+from pluggable_mlp.data.files import open_bounded
 
-__all__ = ["has_header", "read_csv", "read_csv_table", "read_npy", "read_npz", "read_npz_arrays"]
+__all__ = [
+    "MISSING",
+    "NotNumbersError",
+    "NumberTable",
+    "TextTable",
+    "has_header",
+    "is_number",
+    "read_csv",
+    "read_csv_table",
+    "read_number_table",
+    "read_text",
+]
 
 ONE_LINE_PER_EXAMPLE = "give a line per example, all with as many numbers, separated by commas"
 
@@ -29,8 +39,55 @@ SURELY_COUNTED = 3
 """So many column numbers 0, 1, 2, … are not a coincidence."""
 
 
+class NotNumbersError(DataError):
+    """A table that holds a text, or lacks a value: `frames.py` reads it, if it is meant so."""
+
+
+class NumberTable(NamedTuple):
+    """A table of numbers.
+
+    Parameters
+    ----------
+    names : tuple of str or None
+        Those of the columns, where a header has them.
+    values : array of float64, shape (rows, columns)
+        All finite.
+    """
+
+    names: tuple[str, ...] | None
+    values: Array
+
+    @property
+    def width(self) -> int:
+        """How many columns it has."""
+        return int(self.values.shape[1])
+
+
+class TextTable(NamedTuple):
+    """The text of a table, and where its first row begins.
+
+    Parameters
+    ----------
+    data : bytes
+        All of it, UTF-8.
+    delimiter : str
+    names : tuple of str or None
+        Those of the columns, where a header has them.
+    skipped : int
+        How many lines come before the first row.
+    width : int
+        How many fields the first line has.
+    """
+
+    data: bytes
+    delimiter: str
+    names: tuple[str, ...] | None
+    skipped: int
+    width: int
+
+
 def read_csv(path: str) -> Source:
-    """Read a table of comma-separated numbers, plain or gzipped, the target in the last column.
+    """Read a table of numbers, plain or gzipped, the target in the last column.
 
     A first line that `has_header` takes for names is left out; the rest is float64.
 
@@ -47,33 +104,59 @@ def read_csv(path: str) -> Source:
 
 
 def read_csv_table(path: str) -> Array:
-    """Read a table of comma-separated numbers as float64 (rows, columns), all finite.
+    """Read a table of numbers as float64 (rows, columns), all finite.
 
     Raises
     ------
     DataError
         As `read_csv`.
     """
+    return read_number_table(path, read_text(path)).values
+
+
+def read_text(path: str) -> TextTable:
+    """Read the text of a table, and find its header.
+
+    Raises
+    ------
+    DataError
+        If it is not UTF-8, or its first line may be names or numbers.
+    """
     with open_bounded(path) as file:
         data = file.read_rest()
     _check_encoding(path, data)
-    lines = _filled_lines(path, data)
+    delimiter = "\t" if path.lower().endswith((".tsv", ".tsv.gz")) else ","
+    lines = _filled_lines(path, data, delimiter)
     line, end, fields = next(lines, (0, 0, []))
-    header = line > 0 and has_header(path, line, fields, (other for _, _, other in lines))
-    rows = (row for row in islice(_text(data), end if header else 0, None) if not row.isspace())
+    if line > 0 and has_header(path, line, fields, (other for _, _, other in lines)):
+        return TextTable(data, delimiter, tuple(fields), end, len(fields))
+    return TextTable(data, delimiter, None, 0, len(fields))
+
+
+def read_number_table(path: str, text: TextTable) -> NumberTable:
+    """Return the numbers of a table.
+
+    Raises
+    ------
+    NotNumbersError
+        If a field is a text, or empty.
+    DataError
+        If the lines are of different length, or the table is empty.
+    """
+    rows = (row for row in islice(_text(text.data), text.skipped, None) if not row.isspace())
     first = next(rows, None)
     if first is None:
         raise DataError(path, "holds no numbers", "give a line of numbers per example")
     try:
         table = np.loadtxt(
-            chain([first], rows), delimiter=",", ndmin=2, comments=None, quotechar='"'
+            chain([first], rows), delimiter=text.delimiter, ndmin=2, comments=None, quotechar='"'
         )
     except ValueError as error:
         reason = f"is not a table of numbers: {str(error).partition(';')[0]}"
-        raise _fault(path, data, header, reason) from error
+        raise _fault(path, text, reason) from error
     if not np.isfinite([table.min(), table.max()]).all():
-        raise _fault(path, data, header, "holds NaN or infinity")
-    return table
+        raise _fault(path, text, "holds NaN or infinity")
+    return NumberTable(text.names, table)
 
 
 def _check_encoding(path: str, data: bytes) -> None:
@@ -89,12 +172,12 @@ def _text(data: bytes) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig")
 
 
-def _filled_lines(path: str, data: bytes) -> Iterator[tuple[int, int, list[str]]]:
+def _filled_lines(path: str, data: bytes, delimiter: str) -> Iterator[tuple[int, int, list[str]]]:
     """Yield each line that is not blank: its number, its last one's, its fields, stripped.
 
     A line within quotation marks goes on.
     """
-    reader, line = csv.reader(_text(data)), 1
+    reader, line = csv.reader(_text(data), delimiter=delimiter), 1
     try:
         for fields in reader:
             stripped = [field.strip() for field in fields]
@@ -105,12 +188,12 @@ def _filled_lines(path: str, data: bytes) -> Iterator[tuple[int, int, list[str]]
         raise DataError(path, f"line {line}: {error}", ONE_LINE_PER_EXAMPLE) from None
 
 
-def _fault(path: str, data: bytes, header: bool, reason: str) -> DataError:
+def _fault(path: str, text: TextTable, reason: str) -> DataError:
     """Return an error with the first field or line at fault; the reason where none is found."""
-    lines = _filled_lines(path, data)
-    if header:
+    lines = _filled_lines(path, text.data, text.delimiter)
+    if text.names:
         next(lines)
-    first, width = 0, 0
+    first, width, found = 0, 0, DataError(path, reason, ONE_LINE_PER_EXAMPLE)
     for line, _, fields in lines:
         first, width = first or line, width or len(fields)
         if any("\n" in field for field in fields):
@@ -120,27 +203,40 @@ def _fault(path: str, data: bytes, header: bool, reason: str) -> DataError:
             fault = f"line {line} has {len(fields)} fields, line {first} has {width}"
             return DataError(path, fault, ONE_LINE_PER_EXAMPLE)
         for column, field in enumerate(fields, 1):
-            fault, remedy = _fault_of(field)
-            if fault:
-                return DataError(path, f"line {line}, column {column} {fault}", remedy)
-    return DataError(path, reason, ONE_LINE_PER_EXAMPLE)
+            kind, fault, remedy = _fault_of(field, text.delimiter)
+            if fault and (kind is DataError or not isinstance(found, NotNumbersError)):
+                found = kind(path, f"line {line}, column {column} {fault}", remedy)
+            if fault and kind is DataError:
+                return found
+    return found
 
 
-def _fault_of(field: str) -> tuple[str, str]:
+def _fault_of(field: str, delimiter: str) -> tuple[type[DataError], str, str]:
     """Return what is wrong with a field, and the remedy; empty texts where nothing is."""
     shown = repr(field[:30])
     if field.lower() in MISSING:
-        return f"holds {shown}" if field else "is empty", "fill or remove missing values first"
+        fault = f"holds {shown}" if field else "is empty"
+        return NotNumbersError, fault, "fill or remove missing values first"
     if not is_number(field):
-        for delimiter in (";", "\t", "|", " "):
-            parts = field.split(delimiter)
-            if len(parts) > 1 and is_number(parts[0]) and is_number(parts[1]):
-                return f"holds {shown}", f"separate the numbers by commas, not by {delimiter!r}"
+        for other in (";", "\t", "|", " ", ","):
+            parts = field.split(other)
+            if (
+                other != delimiter
+                and len(parts) > 1
+                and is_number(parts[0])
+                and is_number(parts[1])
+            ):
+                own = "commas" if delimiter == "," else "tabs"
+                return (
+                    DataError,
+                    f"holds {shown}",
+                    f"separate the numbers by {own}, not by {other!r}",
+                )
         remedy = "write numbers alone (number the classes), and names alone in a header"
-        return f"holds {shown}, which is not a number", remedy
+        return NotNumbersError, f"holds {shown}, which is not a number", remedy
     if not math.isfinite(float(field)):
-        return f"holds {shown}, which is not finite", "remove or fill such values first"
-    return "", ""
+        return DataError, f"holds {shown}, which is not finite", "remove or fill such values first"
+    return DataError, "", ""
 
 
 def is_number(field: str) -> bool:
@@ -211,94 +307,3 @@ def _made_distinct(numbers: list[str]) -> bool:
         index < place.get(f"{number}.1", -1) < place.get(f"{number}.2", -1)
         for number, index in place.items()
     )
-
-
-def read_npz(path: str) -> Source:
-    """Read an .npz file with `X` and `y`, and perhaps others for testing and for validation.
-
-    `X` is (n, ...), `y` (n,) or (n, outputs); the others are `X_test` and `y_test`,
-    `X_validation` and `y_validation`.  Which numbers are pixels, and what is for testing where
-    there is no such pair, is said in `build_dataset`.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged, an array is missing, or holds objects instead of numbers.
-    """
-    pairs = {part: (f"X_{part}", f"y_{part}") for part in ("test", "validation")}
-    arrays = read_npz_arrays(path, ("X", "y"), pairs.values())
-    pairs = {"train": ("X", "y")} | pairs
-    splits = {part: Split(arrays[x], arrays[y]) for part, (x, y) in pairs.items() if x in arrays}
-    return Source(path, splits)
-
-
-def read_npz_arrays(
-    path: str, needed: Sequence[str], optional: Iterable[Sequence[str]] = ()
-) -> dict[str, Array]:
-    """Read arrays of an .npz file by their names.
-
-    The needed ones, and of the optional groups each that has one of its arrays there.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged, an array is missing, or holds objects instead of numbers.
-    """
-    if not os.path.isfile(path):
-        raise DataError(path, "there is no such file", "check the path")
-    remedy = f"write it with numpy.savez(path, {', '.join(f'{name}={name}' for name in needed)})"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            present = {name.removesuffix(".npy") for name in archive.namelist()}
-            groups = [group for group in optional if present & set(group)]
-            wanted = [*needed, *chain.from_iterable(groups)]
-            missing = [name for name in wanted if name not in present]
-            if missing:
-                fault = (
-                    f"has no {' and no '.join(missing)}; it has {', '.join(sorted(present)[:20])}"
-                )
-                raise DataError(path, fault, remedy)
-            return _read_members(path, archive, wanted)
-    except DataError:
-        raise
-    except Exception as error:  # zipfile and numpy.lib.format do not say what a bad file raises
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(path, f"is not a readable .npz file: {reason}", remedy) from error
-
-
-def _read_members(path: str, archive: zipfile.ZipFile, names: list[str]) -> dict[str, Array]:
-    limit = decompressed_limit(path)
-    arrays = {}
-    for name in names:
-        entry = archive.getinfo(f"{name}.npy")
-        limit -= entry.file_size
-        if limit < 0:
-            fault = "its arrays decompress to unreasonably many bytes"
-            raise DataError(path, fault, "write it with numpy.savez, which does not compress")
-        with archive.open(entry) as member:
-            arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
-            if member.read(1):  # at its end the checksum is compared, too
-                raise DataError(path, f"bytes follow after the end of {name}", GET_A_NEW_COPY)
-    return arrays
-
-
-def read_npy(path: str) -> Array:
-    """Read an array of numbers from an .npy file.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged, or holds anything else.
-    """
-    with open_bounded(path):
-        pass  # a path without a file gives the error of the other readers
-    try:
-        # Maps: nothing is allocated, and what is longer than the file is refused.
-        array = np.load(path, allow_pickle=False, mmap_mode="r")
-        if not isinstance(array, np.ndarray):
-            raise ValueError("it holds no single array of numbers")
-        return array
-    except (ValueError, EOFError, OSError, SyntaxError) as error:
-        reason = str(error).partition("\n")[0]
-        remedy = "write it with numpy.save(path, X)"
-        raise DataError(path, f"is not a readable .npy file: {reason}", remedy) from error

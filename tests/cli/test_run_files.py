@@ -50,6 +50,8 @@ def test_every_field_of_the_config(run):
         "settings": {
             "data": "digits",
             "task": "classification",
+            "target": None,
+            "scaling": "none",
             "hidden": [12],
             "activation": "tanh",
             "dropout": 0.125,
@@ -75,6 +77,9 @@ def test_every_field_of_the_config(run):
         "class_labels": [*range(10)],
         "task": "classification",
         "target_names": None,
+        "columns": None,
+        "scaling": None,
+        "feature_names": None,
         "data_sha256": sha256_of_data(digits),
     }
 

@@ -27,6 +27,7 @@ def called(monkeypatch):
     monkeypatch.setattr(loading, "load_digits", note("digits"))
     monkeypatch.setattr(loading, "load_named", note("named"))
     monkeypatch.setattr(loading, "read_idx_folder", note("idx"))
+    monkeypatch.setattr(loading, "read_table", note("table"))
     monkeypatch.setattr(
         loading, "READERS", {suffixes: note(suffixes[0]) for suffixes in loading.READERS}
     )
@@ -42,8 +43,9 @@ def called(monkeypatch):
         ("a/mnist.pkl.gz", (".pkl", "a/mnist.pkl.gz")),
         ("other.PKL", (".pkl", "other.PKL")),
         ("a.npz", (".npz", "a.npz")),
-        (pathlib.Path("a.csv"), (".csv", "a.csv")),
-        ("a.csv.gz", (".csv", "a.csv.gz")),
+        (pathlib.Path("a.csv"), ("table", "a.csv", None, None, False)),
+        ("a.TSV.gz", ("table", "a.TSV.gz", None, None, False)),
+        ("a.parquet", ("table", "a.parquet", None, None, False)),
         (".", ("idx", ".")),
     ],
 )

@@ -98,7 +98,7 @@ def test_pixels_are_scaled_alike_whatever_their_dtype(dtype):
 )
 def test_other_numbers_are_taken_as_they_are_and_large_ones_told(inputs, told):
     if told:
-        with pytest.warns(DataWarning, match=f"example: the inputs {told}, .* standardise"):
+        with pytest.warns(DataWarning, match=f"example: the inputs {told}, .*scaling standard"):
             dataset = build(inputs)
     else:
         dataset = build(inputs)
@@ -121,7 +121,7 @@ def test_bytes_that_are_small_for_pixels_are_told(largest):
 
 def test_all_parts_are_pixels_or_none():
     train, test = (WHOLE, LABELS), (WHOLE[:1] / 2, LABELS[:1])
-    with pytest.warns(DataWarning, match="standardise"):
+    with pytest.warns(DataWarning, match="scaling standard"):
         dataset = build_dataset(source(train, test=test))
     assert dataset.scale is None
     assert dataset.test.inputs.tolist() == (WHOLE[:1] / 2).tolist()

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError
+from pluggable_mlp.data.numpy_files import read_npz
 from pluggable_mlp.data.preprocessing import build_dataset
-from pluggable_mlp.data.tables import read_npz
 
 examples = settings(max_examples=200)
 X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5

@@ -1,0 +1,230 @@
+"""What is made of a table's columns: fitted on the training part, kept with the model.
+
+Numbers stay numbers.  A text becomes a 1 in the place of its category and 0 in the others'; one
+that training never saw is 0 everywhere.  A number that is missing becomes the median of training,
+and a further feature says where one was missing, if that occurred in training.
+
+Shapes: n examples, features (n, features).
+"""
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.dataset import DataError, DataWarning
+from pluggable_mlp.data.frames import Frame
+
+__all__ = ["Column", "Columns"]
+
+MOST_CATEGORIES = 1000
+"""A column of more different texts is left out, and one whose texts are nearly all different."""
+
+NUMBER, CATEGORY, LEFT_OUT = "number", "category", "left out"
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is made of one column.
+
+    Parameters
+    ----------
+    name : str
+    kind : {"number", "category", "left out"}
+    categories : tuple of str
+        In order.
+    fill : float or None
+        What stands for a number that is missing.
+    indicator : bool
+        Whether a further feature says where a value was missing.
+    note : str
+        Why the column is left out.
+    """
+
+    name: str
+    kind: str
+    categories: tuple[str, ...] = ()
+    fill: float | None = None
+    indicator: bool = False
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in (NUMBER, CATEGORY, LEFT_OUT):
+            raise ValueError(f"kind of column {self.name!r} is {self.kind!r}")
+        if self.kind == NUMBER and not (type(self.fill) is float and math.isfinite(self.fill)):
+            raise ValueError(f"fill of column {self.name!r} is {self.fill!r}, expected a number")
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the features that it becomes."""
+        if self.kind == LEFT_OUT:
+            return []
+        own = [self.name] if self.kind == NUMBER else [f"{self.name}={c}" for c in self.categories]
+        return [*own, f"{self.name} missing"] if self.indicator else own
+
+    def describe(self) -> str:
+        """Return in words what is made of the column."""
+        if self.kind == LEFT_OUT:
+            return f"left out: {self.note}"
+        if self.kind == NUMBER:
+            words = "number"
+            missing = f"missing ones become {self.fill:g}"
+        else:
+            shown = ", ".join(self.categories[:6]) + (", …" if len(self.categories) > 6 else "")
+            words = f"one of {len(self.categories)} categories: {shown}"
+            missing = "missing ones are in none"
+        return f"{words}; {missing}, and a feature says so" if self.indicator else words
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is made of the columns of a table, in their order."""
+
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def fit(cls, name: str, frame: Frame) -> "Columns":
+        """Return what training makes of its part of a table.
+
+        Raises
+        ------
+        DataError
+            If no column is left.
+        """
+        made = cls(tuple(map(_fitted, frame.names, frame.columns)))
+        if not made.features:
+            raise DataError(name, "no column can be used", "give numbers, or texts that recur")
+        return made
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns that are used."""
+        return [column.name for column in self.columns if column.kind != LEFT_OUT]
+
+    @property
+    def texts(self) -> list[str]:
+        """The names of the columns of categories."""
+        return [column.name for column in self.columns if column.kind == CATEGORY]
+
+    @property
+    def features(self) -> list[str]:
+        """The names of all features."""
+        return [feature for column in self.columns for feature in column.features]
+
+    @property
+    def numeric(self) -> Array:
+        """Which features are numbers of the table, bool (features,)."""
+        numbers = {column.name for column in self.columns if column.kind == NUMBER}
+        return np.asarray([feature in numbers for feature in self.features])
+
+    def apply(self, name: str, frame: Frame) -> Array:
+        """Return the features of a table (n, features), float64.
+
+        The columns are found by their names; whatever else a table has is not used.  A warning
+        tells of texts that training never saw, and of values that are missing where none was.
+
+        Parameters
+        ----------
+        name : str
+            Of the table, for errors.
+        frame : Frame
+
+        Raises
+        ------
+        DataError
+            If a column is missing, or holds texts where numbers are expected.
+        """
+        missing = [column for column in self.names if column not in frame.names]
+        if missing:
+            fault = f"has no column {missing[0]!r}; it has {', '.join(frame.names[:20])}"
+            raise DataError(name, fault, f"give the columns {', '.join(self.names)}")
+        parts = (
+            _numbers(name, column, frame.column(column.name))
+            if column.kind == NUMBER
+            else _categories(name, column, frame.column(column.name))
+            for column in self.columns
+            if column.kind != LEFT_OUT
+        )
+        return np.stack([feature for part in parts for feature in part], axis=1)
+
+    def describe(self) -> list[str]:
+        """Return a line for each column."""
+        width = max(len(column.name) for column in self.columns)
+        return [f"{column.name:<{width}}  {column.describe()}" for column in self.columns]
+
+    @classmethod
+    def from_dict(cls, values: Sequence[dict[str, Any]]) -> "Columns":
+        """Return what `to_dict` wrote."""
+        return cls(
+            tuple(Column(**{**one, "categories": tuple(one["categories"])}) for one in values)
+        )
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Return the columns as JSON knows them."""
+        return [asdict(column) | {"categories": list(column.categories)} for column in self.columns]
+
+
+def _fitted(name: str, values: Array) -> Column:
+    """Return what is made of a column of the training part (n,)."""
+    if values.dtype.kind == "f":
+        present = np.sort(values[~np.isnan(values)])
+        if not present.size:
+            return Column(name, LEFT_OUT, note="it has no values")
+        middle = present[(present.size - 1) // 2 : present.size // 2 + 1]
+        median = float(middle[0] + (middle[-1] - middle[0]) / 2)
+        return Column(name, NUMBER, fill=median, indicator=present.size < values.size)
+    counts = Counter(value for value in values.tolist() if value is not None)
+    total = sum(counts.values())
+    if not counts:
+        return Column(name, LEFT_OUT, note="it has no values")
+    if len(counts) > MOST_CATEGORIES or 2 * len(counts) > max(total, 20):
+        return Column(name, LEFT_OUT, note=f"{len(counts)} different texts in {total} rows")
+    return Column(name, CATEGORY, tuple(sorted(counts)), indicator=total < values.size)
+
+
+def _numbers(name: str, column: Column, values: Array) -> Iterator[Array]:
+    """Yield the features of a column of numbers, each (n,)."""
+    if values.dtype.kind != "f":
+        texts = [value for value in values.tolist() if value is not None]
+        if texts:
+            fault = f"column {column.name!r} holds {texts[0]!r}, where training saw numbers"
+            raise DataError(name, fault, "give numbers")
+        values = np.full(values.shape, np.nan)
+    missing = np.isnan(values)
+    _tell_missing(name, column, missing, f"they count as {column.fill:g}, training's median")
+    yield np.where(missing, column.fill, values)
+    if column.indicator:
+        yield missing.astype(np.float64)
+
+
+def _categories(name: str, column: Column, values: Array) -> Iterator[Array]:
+    """Yield the features of a column of texts, each (n,)."""
+    place = {category: index for index, category in enumerate(column.categories)}
+    found = np.asarray([place.get(value, -1) for value in values.tolist()])
+    missing = np.asarray([value is None for value in values.tolist()])
+    unseen = (found < 0) & ~missing
+    if unseen.any():
+        different = sorted(set(values[unseen].tolist()))
+        shown = ", ".join(map(repr, different[:5])) + (", …" if len(different) > 5 else "")
+        _tell(name, f"column {column.name!r} holds {shown}, which training never saw, in "
+              f"{unseen.sum()} rows: they count as none of its categories")  # fmt: skip
+    _tell_missing(name, column, missing, "they count as none of its categories")
+    for index in range(len(column.categories)):
+        yield (found == index).astype(np.float64)
+    if column.indicator:
+        yield missing.astype(np.float64)
+
+
+def _tell_missing(name: str, column: Column, missing: Array, meaning: str) -> None:
+    if missing.any() and not column.indicator:
+        _tell(name, f"column {column.name!r} lacks {missing.sum()} values, where training lacked "
+              f"none: {meaning}")  # fmt: skip
+
+
+def _tell(name: str, doubt: str) -> None:
+    warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=6)

@@ -1,0 +1,120 @@
+"""What training makes of inputs before a network sees them, so that later files get the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.columns import Columns
+from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp.data.frames import Frame
+from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
+from pluggable_mlp.registry import choose
+
+__all__ = ["NO_SCALING", "Preparation", "as_values", "fit_columns", "scaled"]
+
+NO_SCALING = "none"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What was made of the inputs of a source, in this order.
+
+    Parameters
+    ----------
+    columns : Columns or None
+        What became of the columns of a table; None for arrays and tables of numbers.
+    pixel_scale : float or None
+        What 8-bit pixels were multiplied by before they were scaled.
+    scaling : Scaling or None
+    feature_names : tuple of str or None
+        What the source calls the features; None where it does not.
+    """
+
+    columns: Columns | None = None
+    pixel_scale: float | None = None
+    scaling: Scaling | None = None
+    feature_names: tuple[str, ...] | None = None
+
+    def as_array(self, name: str, inputs: Any) -> Array:
+        """Return what becomes of the columns of a Frame; arrays are returned as they are.
+
+        Raises
+        ------
+        DataError
+            If training saw an array and this is a Frame, or the other way round.
+        """
+        if self.columns is not None:
+            if not isinstance(inputs, Frame):
+                fault = "holds no table, as the network was trained on"
+                raise DataError(name, fault, f"give the columns {', '.join(self.columns.names)}")
+            return self.columns.apply(name, inputs)
+        if isinstance(inputs, Frame):
+            fault = "holds texts or lacks values, the network was trained on numbers"
+            raise DataError(name, fault, "give numbers, and fill what is missing")
+        return inputs
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
+        """Return the preparation that `to_dict` wrote, whatever else stands beside it."""
+        columns, scaling, names = (values[k] for k in ("columns", "scaling", "feature_names"))
+        return cls(
+            None if columns is None else Columns.from_dict(columns),
+            None,
+            None if scaling is None else Scaling.from_dict(scaling),
+            None if names is None else tuple(names),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the preparation as JSON knows it, without the pixel scale."""
+        names = self.feature_names
+        return {
+            "columns": None if self.columns is None else self.columns.to_dict(),
+            "scaling": None if self.scaling is None else self.scaling.to_dict(),
+            "feature_names": None if names is None else list(names),
+        }
+
+
+def fit_columns(name: str, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], Columns | None]:
+    """Return the inputs of all splits as arrays, and what became of the columns of a table."""
+    if not isinstance(inputs["train"], Frame):
+        return dict(inputs), None
+    columns = Columns.fit(name, inputs["train"])
+    return {part: columns.apply(name, frame) for part, frame in inputs.items()}, columns
+
+
+def scaled(
+    name: str, kind: str | None, inputs: dict[str, Array], columns: Columns | None, unit: float
+) -> tuple[dict[str, Array], Scaling | None]:
+    """Return the inputs of all splits, scaled as was asked for, and how.
+
+    Parameters
+    ----------
+    name : str
+        Of the data, for errors.
+    kind : str or None
+        A name of `SCALINGS`, or "none"; None: "standard" for a table of columns of several kinds,
+        else "none".
+    inputs : dict of arrays (n, features)
+    columns : Columns or None
+        Of a table: what it makes of categories is not scaled.
+    unit : float
+        The value of one unit of uint8 inputs.
+    """
+    if kind is None:
+        kind = NO_SCALING if columns is None else "standard"
+    choose({**SCALINGS, NO_SCALING: None}, kind, "scaling")
+    if kind == NO_SCALING:
+        return inputs, None
+    values = {part: as_values(array, unit) for part, array in inputs.items()}
+    numeric = None if columns is None else columns.numeric
+    scaling = fit_scaling(name, kind, values["train"], numeric)
+    return {part: scaling.apply(array) for part, array in values.items()}, scaling
+
+
+def as_values(inputs: Array, unit: float | None) -> Array:
+    """Return inputs as float64, 8-bit pixels times their unit."""
+    values = inputs.astype(np.float64)
+    return values * unit if inputs.dtype == np.uint8 and unit is not None else values

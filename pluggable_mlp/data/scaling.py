@@ -1,0 +1,147 @@
+"""Scaling of inputs: fitted on the training part, kept with the model, applied to every later file.
+
+All of it is computed in float64 on the host, in operations whose results IEEE 754 fixes and in an
+order that is fixed: the same bits on every machine.
+
+Shapes: values (n, features), offsets and divisors (features,).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp.registry import choose
+
+__all__ = ["SCALINGS", "Scaling", "fit_scaling"]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What is subtracted from each feature, and what it is then divided by.
+
+    Parameters
+    ----------
+    kind : str
+        A name of `SCALINGS`.
+    offsets, divisors : tuple of float
+        One for each feature; divisors are above 0.
+
+    Raises
+    ------
+    ValueError
+        If they are anything else: the message names it.
+    """
+
+    kind: str
+    offsets: tuple[float, ...]
+    divisors: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        choose(SCALINGS, self.kind, "scaling")
+        for name in ("offsets", "divisors"):
+            values = getattr(self, name)
+            if not all(type(n) is float and math.isfinite(n) for n in values):
+                raise ValueError(f"{name} of scaling is {values!r}, expected finite numbers")
+        if len(self.offsets) != len(self.divisors) or not all(n > 0 for n in self.divisors):
+            raise ValueError(f"divisors of scaling is {self.divisors!r}, expected numbers above 0")
+
+    def apply(self, values: Array) -> Array:
+        """Return (values - offset) / divisor, feature by feature, as float64 (n, features)."""
+        return (values.astype(np.float64) - np.asarray(self.offsets)) / np.asarray(self.divisors)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Scaling":
+        """Return the scaling that `to_dict` wrote."""
+        return cls(values["kind"], tuple(values["offsets"]), tuple(values["divisors"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scaling as JSON knows it."""
+        return {
+            "kind": self.kind,
+            "offsets": list(self.offsets),
+            "divisors": list(self.divisors),
+        }
+
+
+def fit_scaling(name: str, kind: str, values: Array, features: Array | None = None) -> Scaling:
+    """Return the scaling of training inputs; a feature that never varies is divided by 1.
+
+    Parameters
+    ----------
+    name : str
+        Of the data, for errors.
+    kind : str
+        A name of `SCALINGS`.
+    values : array of float64, shape (n, features)
+    features : array of bool, shape (features,), optional
+        Those that are scaled; by default all.
+
+    Raises
+    ------
+    DataError
+        If they spread beyond what float64 holds.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        offsets, divisors = choose(SCALINGS, kind, "scaling")(values)
+    if not (np.isfinite(offsets).all() and np.isfinite(divisors).all()):
+        fault = f"holds {np.abs(values).max():g}, whose {kind} scaling is beyond float64"
+        raise DataError(name, fault, "scale it down first")
+    divisors = np.where(divisors > 0, divisors, 1.0)
+    if features is not None:
+        offsets, divisors = np.where(features, offsets, 0.0), np.where(features, divisors, 1.0)
+    return Scaling(kind, tuple(offsets.tolist()), tuple(divisors.tolist()))
+
+
+def _standard(values: Array) -> tuple[Array, Array]:
+    """Return the mean and the standard deviation: sqrt(sum (x - mean)² / n)."""
+    count = values.shape[0]
+    mean = _sums(values) / count
+    centred = values - mean
+    variance = _sums(centred * centred) / count
+    return mean, np.asarray([math.sqrt(v) if v < math.inf else v for v in variance.tolist()])
+
+
+def _minmax(values: Array) -> tuple[Array, Array]:
+    """Return the minimum and the range: the training part goes from 0 to 1."""
+    low = values.min(axis=0)
+    return low, values.max(axis=0) - low
+
+
+def _robust(values: Array) -> tuple[Array, Array]:
+    """Return the median and the distance between the quartiles."""
+    ordered = np.sort(values, axis=0)
+    low, median, high = (_quantile(ordered, fraction) for fraction in (0.25, 0.5, 0.75))
+    return median, high - low
+
+
+SCALINGS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
+    "standard": _standard,
+    "minmax": _minmax,
+    "robust": _robust,
+}
+"""How the offset and the divisor of each feature come from the training values."""
+
+
+def _quantile(ordered: Array, fraction: float) -> Array:
+    """Return a quantile of each column, linear between two values of the sorted rows."""
+    place = fraction * (ordered.shape[0] - 1)
+    below = math.floor(place)
+    above = min(below + 1, ordered.shape[0] - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def _sums(values: Array) -> Array:
+    """Return the sum of each column: halves are added, elementwise, until one row is left.
+
+    NumPy does not promise the order of its own sums.
+    """
+    while values.shape[0] > 1:
+        half = values.shape[0] // 2
+        added = values[:half] + values[half : 2 * half]
+        values = np.concatenate([added, values[2 * half :]]) if values.shape[0] % 2 else added
+    return values[0]

@@ -1,0 +1,99 @@
+"""What becomes of a table's columns: scikit-learn's encoder and imputer are the oracle."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.data import DataError, DataWarning
+from pluggable_mlp.data.columns import Columns
+from pluggable_mlp.data.frames import Frame
+
+SimpleImputer = pytest.importorskip("sklearn.impute").SimpleImputer
+OneHotEncoder = pytest.importorskip("sklearn.preprocessing").OneHotEncoder
+
+NAN = float("nan")
+AGES = np.array([3.0, NAN, 1.0, 9.0, 4.0, NAN])
+HEIGHTS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.5])
+CITIES = np.array(["Rome", "Oslo", None, "Rome", "Bern", "Oslo"], dtype=object)
+TABLE = Frame(("age", "height", "city"), (AGES, HEIGHTS, CITIES))
+
+
+def test_it_is_scikit_learns():
+    columns = Columns.fit("example", TABLE)
+    assert columns.features == [
+        "age", "age missing", "height", "city=Bern", "city=Oslo", "city=Rome", "city missing"
+    ]  # fmt: skip
+    ages = SimpleImputer(strategy="median", add_indicator=True).fit_transform(AGES[:, None])
+    cities = OneHotEncoder(
+        categories=[["Bern", "Oslo", "Rome"]], handle_unknown="ignore", sparse_output=False
+    ).fit_transform(CITIES[:, None])
+    expected = np.hstack([ages, HEIGHTS[:, None], cities, [[0], [0], [1], [0], [0], [0]]])
+    np.testing.assert_array_equal(columns.apply("example", TABLE), expected)
+    assert columns.numeric.tolist() == [True, False, True, False, False, False, False]
+
+
+def test_later_columns_are_found_by_name_and_the_rest_is_left():
+    columns = Columns.fit("example", TABLE)
+    moved = Frame(("x", "city", "height", "age"), (HEIGHTS, CITIES, HEIGHTS, AGES))
+    np.testing.assert_array_equal(columns.apply("file", moved), columns.apply("example", TABLE))
+    with pytest.raises(DataError, match="file: has no column 'age'; it has height; give the col"):
+        columns.apply("file", TABLE.select(["height"]))
+
+
+def test_what_training_never_saw_is_nothing_with_one_warning():
+    columns = Columns.fit("example", TABLE)
+    cities = np.array(["Paris", "Rome", "Lima", "Paris", "Rome", "Rome"], dtype=object)
+    with pytest.warns(DataWarning) as told:
+        made = columns.apply("file", Frame(TABLE.names, (AGES, HEIGHTS, cities)))
+    assert [str(one.message) for one in told] == [
+        "file: column 'city' holds 'Lima', 'Paris', which training never saw, in 3 rows: they "
+        "count as none of its categories"
+    ]
+    assert made[:, 3:].sum(axis=1).tolist() == [0, 1, 0, 0, 1, 1]
+
+
+def test_what_lacks_only_later_is_told():
+    columns = Columns.fit("example", TABLE)
+    heights = np.array([NAN, 2.0, 3.0, 4.0, 5.0, 6.5])
+    with pytest.warns(DataWarning, match=r"column 'height' lacks 1 values, .* count as 3.5"):
+        made = columns.apply("file", Frame(TABLE.names, (AGES, heights, CITIES)))
+    assert made[0, 2] == 3.5
+
+
+def test_texts_for_numbers_are_refused():
+    columns = Columns.fit("example", TABLE)
+    with pytest.raises(DataError, match="file: column 'age' holds 'Rome', where training saw num"):
+        columns.apply("file", Frame(TABLE.names, (CITIES, HEIGHTS, CITIES)))
+
+
+def test_what_cannot_be_used_is_left_out():
+    count = 30
+    names = np.array([f"n{k}" for k in range(count)], dtype=object)
+    empty, none = np.full(count, NAN), np.full(count, None)
+    frame = Frame(("a", "names", "empty", "none"), (np.arange(30.0), names, empty, none))
+    columns = Columns.fit("example", frame)
+    assert columns.features == ["a"]
+    assert columns.describe() == [
+        "a      number",
+        "names  left out: 30 different texts in 30 rows",
+        "empty  left out: it has no values",
+        "none   left out: it has no values",
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert columns.apply("file", frame.select(["a"])).shape == (30, 1)
+    with pytest.raises(DataError, match="example: no column can be used"):
+        Columns.fit("example", frame.select(["names", "empty"]))
+
+
+def test_it_survives_json():
+    columns = Columns.fit("example", TABLE)
+    assert Columns.from_dict(columns.to_dict()) == columns
+
+
+@pytest.mark.parametrize("changed", [{"kind": "date"}, {"fill": None}, {"fill": NAN}])
+def test_wrong_values_are_named(changed):
+    (first, *_) = Columns.fit("example", TABLE).to_dict()
+    with pytest.raises(ValueError, match="of column 'age' is"):
+        Columns.from_dict([first | changed])

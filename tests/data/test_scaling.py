@@ -1,0 +1,82 @@
+"""Scaling: scikit-learn's scalers are the oracle; the bits are recorded."""
+
+import hashlib
+import math
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.data import DataError, load_dataset
+from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
+
+preprocessing = pytest.importorskip("sklearn.preprocessing")
+
+ORACLES = {
+    "standard": preprocessing.StandardScaler(),
+    "minmax": preprocessing.MinMaxScaler(),
+    "robust": preprocessing.RobustScaler(),
+}
+
+
+def values(rows):
+    """Features of several magnitudes, one that never varies."""
+    drawn = np.random.default_rng(rows).normal(size=(rows, 4)) * [1, 1e6, 1e-6, 0]
+    return drawn + np.array([0, 3e6, 1, 7])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 7, 64, 1001])
+@pytest.mark.parametrize("kind", SCALINGS)
+def test_it_is_scikit_learns(kind, rows):
+    given, other = values(rows), values(rows + 1)
+    scaling = fit_scaling("example", kind, given)
+    oracle = ORACLES[kind].fit(given)
+    np.testing.assert_allclose(scaling.apply(other), oracle.transform(other), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", SCALINGS)
+def test_it_survives_json(kind):
+    scaling = fit_scaling("example", kind, values(10))
+    assert Scaling.from_dict(scaling.to_dict()) == scaling
+
+
+def test_the_sums_are_those_of_exact_arithmetic():
+    given = np.random.default_rng(0).normal(size=(12345, 3)) * 1e3 + 1e6
+    scaling = fit_scaling("example", "standard", given)
+    for feature in range(3):
+        exact = math.fsum(given[:, feature]) / 12345
+        assert abs(scaling.offsets[feature] - exact) <= 2e-10  # 14 additions of half an ulp
+
+
+RECORDED = {
+    "standard": "0642a9f13a88a5b4",
+    "minmax": "842e5f136191ed4e",
+    "robust": "e9198bfb0f2ad83d",
+}
+
+
+@pytest.mark.parametrize("kind", SCALINGS)
+def test_the_recorded_bits(kind):
+    """On any machine and with any NumPy: recorded once."""
+    data = load_dataset("digits", scaling=kind)
+    found = hashlib.sha256(data.train.inputs.astype("<f8").tobytes()).hexdigest()
+    assert found[:16] == RECORDED[kind]
+
+
+def test_a_spread_beyond_float64_is_refused():
+    with pytest.raises(DataError, match="example: holds 1e.300, whose standard scaling is beyond"):
+        fit_scaling("example", "standard", np.array([[1e300], [-1e300], [0.0]]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"kind": "quantile"}, "scaling is 'quantile'"),
+        ({"offsets": (0.0, math.nan)}, "offsets of scaling is"),
+        ({"divisors": (1.0, 0.0)}, "divisors of scaling is"),
+        ({"divisors": (1.0,)}, "divisors of scaling is"),
+        ({"offsets": (0, 1)}, "offsets of scaling is"),
+    ],
+)
+def test_wrong_values_are_named(changed, word):
+    with pytest.raises(ValueError, match=word):
+        Scaling(**{"kind": "minmax", "offsets": (0.0, 1.0), "divisors": (1.0, 2.0)} | changed)
