@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.json_text import json_sha256
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.runs import Run, versions
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import read_file, read_json, write_json
+from pluggable_mlp.storage import json_sha256, read_file, read_json, write_json
 from pluggable_mlp.training.checkpoints import load_parameters
 from pluggable_mlp.training.loop import DivergenceError
 

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.data.schema import Schema
-from pluggable_mlp.json_text import json_sha256
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, read_json, write_json
+from pluggable_mlp.storage import damaged, json_sha256, read_json, write_json
 from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
 from pluggable_mlp.training.loop import evaluate, training_epochs
 from pluggable_mlp.training.train import make_examples

@@ -1,9 +1,11 @@
-"""Files of a run on the disk: written whole or not at all, and read with an error that helps.
+"""Files of a run on disk: written whole or not at all, read with helpful errors; and JSON text.
 
 Which files there are and what they hold belongs elsewhere.
 """
 
+import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -11,9 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.json_text import to_json
-
-__all__ = ["damaged", "json_lines", "read_file", "read_json", "write_file", "write_json"]
+__all__ = [
+    "damaged",
+    "json_lines",
+    "json_sha256",
+    "read_file",
+    "read_json",
+    "to_json",
+    "write_file",
+    "write_json",
+]
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -58,6 +67,31 @@ def read_file(path: Path, expected: str) -> bytes:
         raise ValueError(f"{path} is missing; expected {expected}") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}; expected {expected}") from None
+
+
+def to_json(content: Any, indent: int | None = None) -> str:
+    """Return a dict, list, number, text or None as JSON.
+
+    JSON has neither NaN nor infinity: null is written in their place.
+    """
+    return json.dumps(_with_null(content), indent=indent, allow_nan=False)
+
+
+def json_sha256(content: Any) -> str:
+    """Return the SHA-256 of what JSON says, however it is laid out.
+
+    It is that of the text in ASCII with sorted keys and without spaces.
+    """
+    text = json.dumps(_with_null(content), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_null(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _with_null(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_with_null(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def json_lines(content: Any, indent: int | None = None) -> bytes:

@@ -1,10 +1,13 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and JSON for any reader."""
 
+import hashlib
+import json
+import math
 import os
 
 import pytest
 
-from pluggable_mlp.storage import read_file, write_file
+from pluggable_mlp.storage import json_sha256, read_file, to_json, write_file
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
@@ -29,3 +32,19 @@ def test_what_might_never_end_is_not_read(tmp_path, kind):
         path.mkdir()
     with pytest.raises(ValueError, match="a is not a file; expected a model"):
         read_file(path, "a model")
+
+
+CONTENT = {"a": [1.5, math.nan, {"b": -math.inf}], "c": (math.inf, True, None), "d": "é", "e": 3}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_what_is_not_finite_is_null(indent):
+    read = json.loads(to_json(CONTENT, indent), parse_constant=pytest.fail)
+    assert read == {"a": [1.5, None, {"b": None}], "c": [None, True, None], "d": "é", "e": 3}
+
+
+def test_the_hash_is_of_what_json_says_not_of_its_layout():
+    content = {"ü": "b", "a": [1.5, math.nan]}
+    canonical = b'{"a":[1.5,null],"\\u00fc":"b"}'
+    assert json_sha256(content) == hashlib.sha256(canonical).hexdigest()
+    assert json_sha256(json.loads(to_json(content, indent=2))) == json_sha256(content)

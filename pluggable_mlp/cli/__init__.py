@@ -1,4 +1,4 @@
-"""The command line: every command in a module of its own, errors and exit codes here.
+"""The command line: commands are in `commands.py` and other modules, exit codes are decided here.
 
 Results go to standard output, progress and errors to standard error.  Exit codes: 0 done, 1 a
 comparison or a verification failed, 2 a wrong argument or input, or training that diverged, 3 the
@@ -26,8 +26,7 @@ def main() -> None:
 
 def _run() -> tuple[int, str]:
     """Run a command; return its exit code and the error, empty where there is none."""
-    from pluggable_mlp.cli.commands import app
-    from pluggable_mlp.cli.failures import described
+    from pluggable_mlp.cli.commands import app, described
 
     try:
         with warnings.catch_warnings():

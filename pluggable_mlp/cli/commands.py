@@ -1,20 +1,21 @@
-"""The commands together: every one in a module of its own.
+"""All commands, most of them in modules of their own, and how errors end them.
 
 Array libraries are imported by the commands that need them, so that help is quick.
 """
 
+from pathlib import Path
+from traceback import extract_tb
 from typing import Annotated
 
 import typer
 
 from pluggable_mlp import __version__
-from pluggable_mlp.cli.backends import backends
 from pluggable_mlp.cli.compare import compare
 from pluggable_mlp.cli.train import train
 from pluggable_mlp.cli.use import evaluate, predict
 from pluggable_mlp.cli.verify import verify
 
-__all__ = ["app"]
+__all__ = ["app", "described"]
 
 app = typer.Typer(
     add_completion=False,
@@ -41,5 +42,51 @@ def _options(
 ) -> None: ...
 
 
+def backends() -> None:
+    """List the backends that can be used here, and why the others cannot."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pluggable_mlp.backends import available_backends
+
+    table = Table("backend", "here", "version", "devices, or why not", box=None, pad_edge=False)
+    for status in available_backends():
+        if status.available:
+            detail = ", ".join(status.devices) if status.devices else "installed, not yet imported"
+        else:
+            detail = f"{status.reason}; {status.remedy}"
+        table.add_row(
+            status.name, "yes" if status.available else "no", status.version or "", detail
+        )
+    Console(markup=False, highlight=False, soft_wrap=True).print(table)
+
+
 for command in (train, evaluate, predict, compare, verify, backends):
     app.command()(command)
+
+
+def described(error: Exception) -> tuple[int, str]:
+    """Return the exit code of an error, and what to say of it: a line for each fault.
+
+    2 for a wrong argument or input, or training that diverged; 3 for a backend that is not
+    available, cannot keep to an arithmetic, is out of memory, or fails in an unforeseen way.
+    """
+    from pluggable_mlp.backends import BackendUnavailable, out_of_memory
+    from pluggable_mlp.namespaces import ArithmeticUnavailable
+    from pluggable_mlp.run_folders import NotSavedError
+    from pluggable_mlp.training import DivergenceError
+
+    if isinstance(error, NotSavedError) and isinstance(error.__cause__, Exception):
+        code, words = described(error.__cause__)
+        return code, f"{words}\nError: {error}"
+    if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
+        return 3, str(error)
+    if exhausted := out_of_memory(error):
+        advice = "use fewer or narrower layers, a smaller batch or float32"
+        return 3, f"out of memory: {exhausted}; {advice}"
+    if isinstance(error, ValueError | TypeError | OSError | DivergenceError):
+        return 2, str(error)
+    where = extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name}, line {where.lineno}, in {where.name}"
+    words = (str(error).splitlines() or ["no reason given"])[0]
+    return 3, f"unexpected {type(error).__name__} ({place}): {words}"

@@ -10,7 +10,7 @@ from typing import Annotated, TextIO
 import typer
 
 from pluggable_mlp.cli.options import RunArgument, path
-from pluggable_mlp.json_text import to_json
+from pluggable_mlp.storage import to_json
 
 __all__ = ["evaluate", "predict"]
 

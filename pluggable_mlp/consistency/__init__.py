@@ -3,7 +3,7 @@
 `bounded.py` and `namespace.py` are arrays that carry a bound on their rounding error, `bounds.py`
 holds differences to it; `units.py` cuts a training step into units that run by themselves;
 `compare.py` trains on several backends, with a run of `runs.py` on each; `bound_comparator.py` and
-`comparators.py` compare them, `report.py` has what was found as data, `report_text.py` as text.
+`comparators.py` compare them, `report.py` has what was found.
 """
 
 from pluggable_mlp.consistency.bounds import (
@@ -13,8 +13,7 @@ from pluggable_mlp.consistency.bounds import (
 )
 from pluggable_mlp.consistency.compare import compare
 from pluggable_mlp.consistency.namespace import BoundedNamespace
-from pluggable_mlp.consistency.report import Report
-from pluggable_mlp.consistency.report_text import format_report
+from pluggable_mlp.consistency.report import Report, format_report
 
 __all__ = [
     "BoundedNamespace",
