@@ -16,6 +16,9 @@ from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
+from array_api_compat import array_namespace, device
+
+from pluggable_mlp.arrays import Array, library_of
 from pluggable_mlp.registry import choose
 
 from .contract import (
@@ -40,6 +43,7 @@ __all__ = [
     "Queued",
     "TaskRunner",
     "available_backends",
+    "backend_of",
     "get_backend",
     "out_of_memory",
 ]
@@ -144,6 +148,32 @@ def get_backend(spec: str) -> Backend:
         missing = ", ".join(member for member in _members() if not hasattr(backend, member))
         raise TypeError(f"plug-in {name} ({maker!r}) is not a backend: it lacks {missing}")
     return backend
+
+
+def backend_of(array: Array) -> Backend:
+    """Return the backend of an array: its library, on its device.
+
+    Parameters
+    ----------
+    array : array
+        Of the library of a backend that is here.
+
+    Raises
+    ------
+    ValueError
+        No backend of its library has its device.
+    BackendUnavailable, TypeError
+        As `get_backend`, and if it is not an array.
+    """
+    name = library_of(array_namespace(array))
+    for here in (None, *get_backend(name).devices(), str(device(array))):
+        backend = get_backend(name if here is None else f"{name}:{here}")
+        try:
+            backend.asarray(array)  # copies nothing where it is the array's own place
+        except ValueError:
+            continue
+        return backend
+    raise ValueError(f"the array is of {name} on {device(array)}, which none of its backends has")
 
 
 def available_backends() -> list[BackendStatus]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pluggable_mlp.consistency import Report, format_report
     from pluggable_mlp.consistency.compare import compare
     from pluggable_mlp.data import DataError, Dataset, DataWarning, Split, load_dataset
+    from pluggable_mlp.estimators import MLPClassifier as MLPClassifier
+    from pluggable_mlp.estimators import MLPRegressor as MLPRegressor
     from pluggable_mlp.namespaces import ArithmeticUnavailable, reproducible, to_native
     from pluggable_mlp.network import (
         ACTIVATIONS,
@@ -114,14 +116,20 @@ __all__ = [
 
 __version__ = "0.1.0"
 
+# They need scikit-learn, an extra; in `__all__` they would be imported by `import *`.
+_ESTIMATORS = ("MLPClassifier", "MLPRegressor")
+
 _HOMES = ("backends", "namespaces", "data", "network", "training", "consistency")
 
 
 def __getattr__(name: str) -> object:
     """Import a public name from the subpackage that exports it."""
-    if name in __all__:
+    if name in __all__ or name in _ESTIMATORS:
         from importlib import import_module
 
+        if name in _ESTIMATORS:
+            module = import_module(f"{__name__}.estimators")
+            return globals().setdefault(name, getattr(module, name))
         for home in _HOMES:
             module = import_module(f"{__name__}.{home}")
             if name in module.__all__:
@@ -131,4 +139,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """List the public names, imported or not."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_ESTIMATORS})

@@ -9,6 +9,9 @@ import os
 from collections.abc import Callable
 from functools import partial
 
+# scikit-learn's checks on arrays of other libraries ask for it, before SciPy is imported.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 import pytest
 from hypothesis import settings
 

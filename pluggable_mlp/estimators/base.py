@@ -1,0 +1,215 @@
+"""What the classifier and the regressor share: from data to fitted parameters, and to outputs."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.estimators.inputs import (
+    check_same_place,
+    check_sample_weight,
+    check_targets,
+    check_X,
+    moved,
+    namespace_for,
+    place_of,
+)
+from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.parameters import (
+    CONSTRAINTS,
+    initial_parameters,
+    is_lbfgs,
+    make_network,
+)
+from pluggable_mlp.estimators.solving import Job, solve_by_epochs, solve_by_lbfgs
+from pluggable_mlp.estimators.sparse import SparseRows
+from pluggable_mlp.namespaces.reproducible.rounding import type_name
+from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.trees import map_arrays
+
+__all__ = ["BaseMLP"]
+
+_LINKS = {"classes": "softmax", "labels": "logistic", "numbers": "identity", "counts": "exp"}
+
+
+class BaseMLP(BaseEstimator, ABC):
+    """A multilayer perceptron with scikit-learn's parameters, attributes and methods."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
+    _numeric_targets = True
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the model to data.
+
+        Parameters
+        ----------
+        X : array, sparse array or frame (examples, features)
+            Of any array library; float32 and float64 are computed in as they are, all else in
+            float64.
+        y : array (examples,) or (examples, outputs)
+            Class labels, or numbers.
+        sample_weight : array (examples,), optional
+            How much each example counts.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    def _takes_steps(self) -> bool:
+        """Return whether the solver takes steps from batches, or raise."""
+        if is_lbfgs(self.solver):
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. "
+                f"{self.solver} is not stochastic."
+            )
+        return True
+
+    @abstractmethod
+    def _encoded(self, y: Any, home: Any, X: Any, incremental: bool) -> Array:
+        """Return what the loss compares with, on the backend of X; set what is known of y."""
+
+    @abstractmethod
+    def _loss(self) -> tuple[Loss, int]:
+        """Return the loss, and how many outputs the network has."""
+
+    @abstractmethod
+    def _score_of(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None
+    ) -> float:
+        """Return the score of the outputs z (examples, outputs)."""
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X = check_X(self, X, reset=first)
+        y = check_targets(self, X, y, numeric=self._numeric_targets)
+        home = place_of(X)
+        if not first:
+            X = _cast(home.xp, X, self.coefs_[0].dtype)
+        targets = self._encoded(y, home, X, incremental)
+        weights = self._weights(X, targets, check_sample_weight(X, sample_weight, home))
+        loss, self.n_outputs_ = self._loss()
+        self._random_state = check_random_state(self.random_state)
+        self.out_activation_ = _LINKS[loss.targets]
+        network = make_network(self, X.shape[1], self.n_outputs_, loss)
+        if first:
+            self._initialize(network, home, type_name(home.xp, X))
+        job = self._job(network, home, X, targets, weights)
+        with np.errstate(all="ignore"):  # what is not finite is told below
+            if is_lbfgs(self.solver):
+                solve_by_lbfgs(self, job)
+            else:
+                solve_by_epochs(self, job, incremental)
+        self._refuse_divergence(home)
+        return self
+
+    def _weights(self, X: Any, targets: Array, sample_weight: Array | None) -> Array | None:
+        """Return how much each example counts, (examples,), or None."""
+        del X, targets
+        return sample_weight
+
+    def _initialize(self, network: PenalizedMLP, home: Any, dtype: str) -> None:
+        """Set the attributes of a model before its first step."""
+        self.n_iter_ = self.t_ = 0
+        self.n_layers_ = len(network.sizes)
+        start = initial_parameters(network, self._random_state, self.activation, dtype)
+        self._keep([{name: home.asarray(a) for name, a in of.items()} for of in start])
+        if is_lbfgs(self.solver):
+            return
+        self._optimizer_state: Any = None
+        early = self.early_stopping
+        self._no_improvement_count = 0
+        self.loss_curve_: list[float] = []
+        self.validation_scores_: list[float] | None = [] if early else None
+        self.validation_loss_curve_: list[float] | None = [] if early else None
+        self.best_loss_: float | None = None if early else np.inf
+        self.best_validation_score_: float | None = -np.inf if early else None
+
+    def _job(
+        self, network: PenalizedMLP, home: Any, X: Any, targets: Array, weights: Array | None
+    ) -> Job:
+        """Return all that a solver needs, moved to where it is to train."""
+        place = home
+        if self.backend is not None or self.device is not None:
+            name = self.backend or home.name
+            place = get_backend(name if self.device is None else f"{name}:{self.device}")
+        X, targets = moved(X, place), moved(targets, place)
+        xp = namespace_for(self.arithmetic, place, X)
+        wrapped = [None if each is None else _wrapped(xp, each) for each in (X, targets, weights)]
+        if weights is not None:
+            wrapped[2] = xp.asarray(moved(weights, place))
+        return Job(
+            xp, network, Examples(wrapped[0], wrapped[1], X.dtype, None, wrapped[2]), place, home
+        )
+
+    def _keep(self, parameters: Parameters) -> None:
+        """Set the attributes that hold parameters."""
+        dense = [of for of in parameters if "W" in of]
+        self.coefs_ = [of["W"] for of in dense]
+        self.intercepts_ = [of["b"] for of in dense]
+        self.norms_ = [of for of in parameters if "W" not in of]
+
+    def _parameters(self, network: PenalizedMLP) -> Parameters:
+        """Return the parameters in the order of the network's layers."""
+        dense = zip(self.coefs_, self.intercepts_, strict=True)
+        norms = iter(getattr(self, "norms_", ()))
+        return [
+            dict(zip("Wb", next(dense), strict=True)) if "W" in layer.shapes() else next(norms)
+            for layer in network.layers
+            if layer.shapes()
+        ]
+
+    def _refuse_divergence(self, home: Any) -> None:
+        xp = home.xp
+        if not all(bool(xp.all(xp.isfinite(w))) for w in (*self.coefs_, *self.intercepts_)):
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed."
+            )
+
+    def _outputs(self, X: Any, method: str) -> tuple[Namespace, PenalizedMLP, Array]:
+        """Return X's namespace, the network, and its outputs z (examples, outputs) for X."""
+        check_is_fitted(self)
+        X = check_X(self, X, reset=False)
+        check_same_place(self, X, self.coefs_[0], method)
+        place = place_of(X)
+        X = _cast(place.xp, X, self.coefs_[0].dtype)
+        loss, outputs = self._loss()
+        network = make_network(self, X.shape[1], outputs, loss)
+        xp = namespace_for(self.arithmetic, place, X)
+        parameters = map_arrays(xp.asarray, self._parameters(network))
+        with np.errstate(all="ignore"):
+            z, _ = network.forward(xp, parameters, _wrapped(xp, X))
+        return xp, network, z
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.array_api_support = True
+        return tags
+
+
+def _cast(xp: Namespace, X: Any, dtype: Any) -> Any:
+    """Return X in the dtype of the fitted parameters."""
+    if isinstance(X, SparseRows):
+        return X.astype(dtype)
+    return xp.astype(X, dtype, copy=False)
+
+
+def _wrapped(xp: Namespace, array: Any) -> Any:
+    """Return an array of the namespace; sparse rows are known to theirs as they are."""
+    return array if isinstance(array, SparseRows) else xp.asarray(array)

@@ -1,0 +1,208 @@
+"""What `fit` does once the data are in place: epochs of gradient steps, or L-BFGS.
+
+The steps are those of `training/`; here are scikit-learn's order of the examples and its rules of
+when to stop.  Shapes: inputs (examples, features), targets (examples,) or (examples, outputs).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.parameters import SteppedRate
+from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.optimizers import LBFGS, GradientSteps
+from pluggable_mlp.training.placed_steps import compiled, make_placed_step
+from pluggable_mlp.training.records import LossRecord
+from pluggable_mlp.training.steps import Model, first_model
+from pluggable_mlp.training.trees import Tree, map_arrays
+
+__all__ = ["Descent", "Minimum", "lowered", "minimize", "shuffled"]
+
+# SciPy's L-BFGS-B stops where a step lowers the loss by less than this part of it.
+_SMALLEST_DECREASE = 2.220446049250313e-09
+_SMALLEST_ADAPTIVE_RATE = 1e-6
+_ADAPTIVE_DIVISOR = 5.0
+
+
+class Descent:
+    """Epochs of gradient steps, each over all examples in batches.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the computation.
+    network : PenalizedMLP
+    optimizer : GradientSteps
+    rate : SteppedRate
+        The optimizer's learning rate, where it has no schedule of its own.
+    examples : Examples
+    parameters : list of dict of arrays
+        Where to start.
+    state
+        The optimizer's, from an earlier descent, or None.
+    backend : Backend
+    batch_size : int
+    seed : int
+        Of dropout.
+    """
+
+    def __init__(
+        self,
+        xp: Namespace,
+        network: PenalizedMLP,
+        optimizer: GradientSteps,
+        rate: SteppedRate,
+        examples: Examples,
+        parameters: Parameters,
+        state: Any,
+        *,
+        backend: Any,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        model = first_model(xp, network, parameters, optimizer)
+        self._model: Model = model if state is None else model._replace(state=state)
+        self._xp, self._optimizer, self._rate = xp, optimizer, rate
+        self._backend, self._examples, self._batch_size = backend, examples, batch_size
+        self._take_step = make_placed_step(
+            xp, network, optimizer, examples, backend=backend, batch_size=batch_size, seed=seed
+        )
+        self._stack = compiled(xp.stack, backend, xp) or xp.stack
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters so far, as arrays of the library."""
+        return unwrapped(self._model.parameters)
+
+    @property
+    def state(self) -> Any:
+        """What the optimizer remembers, as arrays of the library."""
+        return unwrapped(self._model.state)
+
+    def epoch(self, order: Any) -> float:
+        """Take an epoch's steps, and return the mean of their losses.
+
+        Parameters
+        ----------
+        order : numpy.ndarray (examples,) or None
+            The examples by their places; None takes them as they come.
+        """
+        count, size = len(self._examples), self._batch_size
+        order = None if order is None else self._backend.asarray(order)
+        record = LossRecord(self._xp, self._stack, self._backend)
+        number = int(self._model.state.numbers["step"])
+        for start in range(0, count, size):
+            loss, _, self._model = self._take_step(self._model, order, start, number)
+            record.add(loss, min(size, count - start))
+            number += 1
+        mean: float = record.mean()
+        self._model = self._model._replace(
+            state=self._optimizer.after_epoch(self._model.state, mean)
+        )
+        return mean
+
+    def set_rate(self, value: float) -> None:
+        """Give the steps to come another learning rate.
+
+        In scikit-learn the rate is a factor of what momentum remembers, in ours it is not: so the
+        velocity is divided by as much as the rate is multiplied.
+        """
+        trees = self._model.state.trees
+        if "velocity" in trees and value != self._rate.value:
+            ratio = self._rate.value / value
+            velocity = map_arrays(lambda v: v * ratio, trees["velocity"])
+            state = self._model.state._replace(trees={**trees, "velocity": velocity})
+            self._model = self._model._replace(state=state)
+        self._rate.value = value
+
+
+def lowered(rate: float) -> float | None:
+    """Return the next rate of learning_rate="adaptive"; None where it is too small to go on."""
+    return None if rate <= _SMALLEST_ADAPTIVE_RATE else rate / _ADAPTIVE_DIVISOR
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where L-BFGS ended: parameters and loss, iterations, and why it did not converge, if so."""
+
+    parameters: Parameters
+    loss: float
+    iterations: int
+    failure: str | None
+
+
+def minimize(
+    xp: Namespace,
+    network: PenalizedMLP,
+    optimizer: LBFGS,
+    batch: tuple[Any, Array, Array | None],
+    parameters: Parameters,
+    *,
+    tol: float,
+    max_iter: int,
+    max_fun: int,
+    on_iteration: Callable[[int, float, Parameters], bool],
+) -> Minimum:
+    """Minimize the loss over all examples by L-BFGS, with the conditions of SciPy's to stop.
+
+    It ends where no derivative is larger than `tol`, where the loss falls by less than 2e-9 of
+    itself, after `max_iter` iterations or `max_fun` looks at the loss, or where `on_iteration`,
+    told the number of the iteration, the loss and the parameters, returns True.
+    """
+    looks = 0
+
+    def loss_and_gradients(trained: Tree) -> tuple[Array, Tree]:
+        nonlocal looks
+        looks += 1
+        loss, gradients, _ = network.take_step(xp, trained, *batch, step=TrainingStep(0, 0))
+        return loss, gradients
+
+    trained = map_arrays(xp.asarray, parameters)
+    state, before, iteration = optimizer.init(trained), math.inf, 0
+    while True:
+        trained, state = optimizer.minimize_step(xp, loss_and_gradients, trained, state)
+        loss, finished = float(state.numbers["loss"]), bool(state.numbers["finished"])
+        iteration += not finished
+        # SciPy's order: what comes to a limit has not converged.
+        failure = _limit(iteration, max_iter, looks, max_fun)
+        flat = finished or _largest(xp, state.trees["gradients"]) <= tol
+        if (
+            on_iteration(iteration, loss, unwrapped(trained))
+            or failure
+            or flat
+            or _small(before, loss)
+        ):
+            return Minimum(unwrapped(trained), loss, iteration, failure)
+        before = loss
+
+
+def _limit(iteration: int, max_iter: int, looks: int, max_fun: int) -> str | None:
+    if iteration >= max_iter:
+        return "TOTAL NO. OF ITERATIONS REACHED LIMIT"
+    return "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" if looks > max_fun else None
+
+
+def _small(before: float, loss: float) -> bool:
+    """Return whether the loss has hardly fallen; after the first iteration it is not known."""
+    least = _SMALLEST_DECREASE * max(abs(before), abs(loss), 1.0)
+    return math.isfinite(before) and before - loss <= least
+
+
+def _largest(xp: Namespace, gradients: Tree) -> float:
+    """Return the largest magnitude of all derivatives: waits for the device."""
+    return max(float(xp.max(xp.abs(g))) for of in gradients for g in of.values())
+
+
+def shuffled(places: Any, random_state: np.random.RandomState) -> Any:
+    """Return the places in a new order: that of `sklearn.utils.shuffle`, from the same numbers."""
+    order = np.arange(places.shape[0])
+    random_state.shuffle(order)
+    return places[order]

@@ -1,0 +1,233 @@
+"""The estimators' door: data of any kind are checked here once, in scikit-learn's words.
+
+What comes from the host (NumPy arrays, lists, frames, SciPy's sparse arrays) is checked by
+scikit-learn itself, arrays of another library by the same rules, where they are, whether or not
+scikit-learn is told to dispatch.  Shapes: X (examples, features), y (examples,) or
+(examples, outputs), sample_weight (examples,).
+"""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj
+from scipy.sparse import csr_array, issparse
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import validate_data as _validate_data
+
+from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.backends import backend_of, get_backend
+from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
+from pluggable_mlp.namespaces import namespace_of
+from pluggable_mlp.namespaces.reproducible.rounding import type_name
+
+__all__ = [
+    "check_X",
+    "check_same_place",
+    "check_sample_weight",
+    "check_targets",
+    "moved",
+    "namespace_for",
+    "on_device",
+    "place_of",
+]
+
+_FLOATS = (np.float64, np.float32)
+
+
+def on_device(data: Any) -> bool:
+    """Return whether data are an array of another library than NumPy."""
+    return is_array_api_obj(data) and not isinstance(data, np.ndarray | np.generic)
+
+
+def place_of(data: Any) -> Any:
+    """Return the backend of the data: their library on their device, NumPy for all of the host."""
+    return backend_of(data) if on_device(data) else get_backend("numpy")
+
+
+def moved(data: Any, backend: Any) -> Array:
+    """Return data of any place as an array of the backend."""
+    if isinstance(data, SparseRows):
+        return data
+    if on_device(data):
+        its_own = backend_of(data)
+        same = (its_own.name, its_own.device) == (backend.name, backend.device)
+        return data if same else backend.asarray(its_own.to_numpy(data))
+    return backend.asarray(np.asarray(data))
+
+
+def namespace_for(arithmetic: str, backend: Any, X: Any) -> Namespace:
+    """Return the namespace in which an estimator computes with X.
+
+    Raises
+    ------
+    ValueError
+        If X is sparse, and the arithmetic takes dense arrays alone.
+    """
+    xp = namespace_of(arithmetic, backend)
+    if not isinstance(X, SparseRows):
+        return xp
+    if xp is not backend.xp:
+        raise ValueError(
+            f"X is sparse, and arithmetic={arithmetic!r} takes dense arrays alone; "
+            "pass X.toarray(), or take arithmetic='native'"
+        )
+    return SparseNamespace(xp)
+
+
+def check_X(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Return X as floats of its library, or as `SparseRows`; set or hold what fit saw of it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As scikit-learn's `validate_data`.
+    """
+    if on_device(X):
+        X = _check_on_device(X, type(estimator).__name__)
+        _validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return X
+    X = _validate_data(
+        estimator, X, accept_sparse=["csr", "csc"], dtype=_FLOATS, order="C", reset=reset
+    )
+    return SparseRows(csr_array(X)) if issparse(X) else X
+
+
+def check_targets(estimator: Any, X: Any, y: Any, *, numeric: bool) -> Any:
+    """Return y as an array, (examples,) or (examples, outputs) with more than one output.
+
+    Parameters
+    ----------
+    estimator
+        Who asks, for the error.
+    X : array or SparseRows
+        Already checked.
+    y
+        Where it came from: an array of NumPy, or of its own library.
+    numeric : bool
+        Whether y must be numbers.
+
+    Raises
+    ------
+    ValueError
+        As scikit-learn's `check_X_y`.
+    """
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
+            "y is None."
+        )
+    if on_device(y):
+        xp = array_namespace(y)
+        if xp.isdtype(y.dtype, "real floating"):
+            _refuse_infinities(xp, y, "y")
+        column = y.ndim == 2 and y.shape[1] == 1
+        y = xp.reshape(y, (-1,)) if column else y
+        if y.ndim not in (1, 2):
+            raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
+    else:
+        y = check_array(
+            y,
+            accept_sparse="csr",
+            ensure_2d=False,
+            dtype="numeric" if numeric else None,
+            ensure_all_finite=True,
+            input_name="y",
+            estimator=estimator,
+        )
+        y = y.toarray() if issparse(y) else y
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if numeric and y.dtype.kind == "O":
+            y = y.astype(np.float64)
+    _check_lengths(X, y)
+    return y
+
+
+def check_sample_weight(X: Any, sample_weight: Any, backend: Any) -> Array | None:
+    """Return the weights on the backend of X and in its dtype, (examples,), or None.
+
+    Raises
+    ------
+    ValueError
+        If they are not a number, or one for each example.
+    """
+    if sample_weight is None:
+        return None
+    dtype = type_name(backend.xp, X)
+    if not on_device(sample_weight):
+        if isinstance(sample_weight, Real):
+            sample_weight = np.full(X.shape[0], float(sample_weight))
+        sample_weight = check_array(
+            sample_weight, ensure_2d=False, dtype=_FLOATS, input_name="sample_weight"
+        ).astype(dtype)
+    if sample_weight.ndim != 1:
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D array."
+        )
+    if sample_weight.shape[0] != X.shape[0]:
+        raise ValueError(f"sample_weight.shape == {sample_weight.shape}, expected {(X.shape[0],)}!")
+    weights = backend.asarray(moved(sample_weight, backend), dtype=dtype)
+    if bool(backend.xp.all(weights == 0)):
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
+
+
+def check_same_place(estimator: Any, X: Any, fitted: Array, method: str) -> None:
+    """Refuse X of another library or device than the fitted parameters are.
+
+    Raises
+    ------
+    ValueError
+        In the words of scikit-learn's `check_same_namespace`.
+    """
+    if not on_device(X) and not on_device(fitted):
+        return
+    here, there = place_of(X), place_of(fitted)
+    if (here.name, here.device) == (there.name, there.device):
+        return
+    raise ValueError(
+        f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and "
+        "the same device as those passed to fit(). "
+        f"X is of {here.name} on {here.device}, the model of {there.name} on {there.device}; "
+        "convert X, or save the model and load it with load_estimator(path, backend=...)"
+    )
+
+
+def _check_on_device(X: Array, name: str) -> Array:
+    """Return an array (examples, features) of another library as finite floats."""
+    xp = array_namespace(X)
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. Reshape your "
+            "data either using array.reshape(-1, 1) if your data has a single feature or "
+            "array.reshape(1, -1) if it contains a single sample."
+        )
+    for axis, what in enumerate(("sample(s)", "feature(s)")):
+        if X.shape[axis] < 1:
+            raise ValueError(
+                f"Found array with 0 {what} (shape={tuple(X.shape)}) while a minimum of 1 is "
+                f"required by {name}."
+            )
+    if xp.isdtype(X.dtype, "complex floating"):
+        raise ValueError("Complex data not supported")
+    if X.dtype not in (xp.float64, xp.float32):
+        kinds = xp.__array_namespace_info__().dtypes(device=X.device, kind="real floating")
+        X = xp.astype(X, kinds.get("float64", xp.float32))
+    _refuse_infinities(xp, X, "X")
+    return X
+
+
+def _refuse_infinities(xp: Namespace, array: Array, name: str) -> None:
+    if bool(xp.all(xp.isfinite(array))):
+        return
+    if bool(xp.any(xp.isnan(array))):
+        raise ValueError(f"Input {name} contains NaN.")
+    raise ValueError(
+        f"Input {name} contains infinity or a value too large for {dtype_name(array.dtype)}."
+    )
+
+
+def _check_lengths(X: Any, y: Any) -> None:
+    if X.shape[0] != y.shape[0]:
+        check_consistent_length(np.empty(X.shape[0]), np.empty(y.shape[0]))

@@ -1,0 +1,60 @@
+"""Class labels of any kind, and the numbers that a loss knows them by.
+
+Shapes: labels y are (examples,), or an indicator (examples, labels) of 0 and 1; classes (classes,)
+are in ascending order.  `xp` is the namespace of y: NumPy's for what comes from the host, strings
+included.
+"""
+
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from pluggable_mlp.arrays import Array, Namespace
+
+__all__ = ["BINARY", "MULTICLASS", "MULTILABEL", "indices_of", "kind_of_labels"]
+
+BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
+
+
+def kind_of_labels(xp: Namespace, y: Array, *, on_host: bool) -> str:
+    """Return `BINARY`, `MULTICLASS` or `MULTILABEL`, scikit-learn's words.
+
+    Parameters
+    ----------
+    xp
+        The namespace of y.
+    y : array (examples,) or (examples, labels)
+    on_host : bool
+        Whether y is an array of NumPy, which scikit-learn can judge.
+
+    Raises
+    ------
+    ValueError
+        If y are no class labels.
+    """
+    if on_host:
+        check_classification_targets(y)
+        kind: str = type_of_target(y, input_name="y")
+    else:
+        kind = _kind_on_device(xp, y)
+    if "multioutput" in kind:
+        raise ValueError("Multioutput target data is not supported with label binarization")
+    return kind
+
+
+def _kind_on_device(xp: Namespace, y: Array) -> str:
+    if xp.isdtype(y.dtype, "real floating") and not bool(xp.all(xp.floor(y) == y)):
+        raise ValueError(
+            "Unknown label type: continuous. Maybe you are trying to fit a classifier, which "
+            "expects discrete classes on a regression target with continuous values."
+        )
+    if y.ndim == 2:
+        indicator = bool(xp.all((y == 0) | (y == 1)))
+        return MULTILABEL if indicator else "multiclass-multioutput"
+    return BINARY if xp.unique_values(y).shape[0] <= 2 else MULTICLASS
+
+
+def indices_of(xp: Namespace, classes: Array, y: Array) -> tuple[Array, Array]:
+    """Return the place of each label in the classes, and whether it is there, both (examples,)."""
+    last = classes.shape[0] - 1
+    places = xp.searchsorted(classes, y)
+    places = xp.where(places > last, last, places)
+    return places, xp.take(classes, places, axis=0) == y

@@ -1,0 +1,101 @@
+"""What an estimator makes small: scikit-learn's losses, with its penalty of large weights.
+
+Shapes: z, dz (…, batch, outputs), W (…, in, out), sample_weight (…, batch).  The losses are those
+of `network/losses.py`, and only their scale is another here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.mlp import MLP, Parameters
+
+__all__ = ["PenalizedMLP", "ScaledLoss"]
+
+
+@dataclass(frozen=True)
+class ScaledLoss:
+    """A loss times a factor, and its gradient likewise.
+
+    scikit-learn's network sums over the outputs where `network/losses.py` takes the mean, and has
+    half of the squared error.
+
+    Parameters
+    ----------
+    loss : Loss
+    factor : float
+    """
+
+    loss: Loss
+    factor: float
+
+    @property
+    def targets(self) -> Any:
+        """What the loss is compared with."""
+        return self.loss.targets
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        loss, dz = self.loss(xp, z, targets, sample_weight)
+        return loss * self.factor, dz * self.factor
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return what the loss predicts."""
+        return self.loss.predict(xp, z)
+
+    def predict_proba(self, xp: Namespace, z: Array) -> Array:
+        """Return the probabilities of the loss, which must be one of classes or labels."""
+        loss: Any = self.loss
+        probabilities: Array = loss.predict_proba(xp, z)
+        return probabilities
+
+
+@dataclass(frozen=True)
+class PenalizedMLP(MLP):
+    """A multilayer perceptron whose loss includes scikit-learn's penalty of large weights.
+
+    The loss of a batch of n examples becomes l + alpha/2 |W|² / n, over all matrices W, and so
+    dW becomes dW + alpha W / n.  With weights of examples, n is the sum of the batch's.
+
+    Parameters
+    ----------
+    alpha : float, default 0.0
+        At least 0; the other parameters are those of `MLP`.
+    """
+
+    alpha: float = 0.0
+
+    def take_step(
+        self,
+        xp: Namespace,
+        parameters: Parameters,
+        x: Array,
+        targets: Array,
+        sample_weight: Array | None = None,
+        step: TrainingStep | None = None,
+        gradient_scale: float | None = None,
+    ) -> tuple[Array, Parameters, Parameters]:
+        """Return what `MLP.take_step` does, of the penalized loss."""
+        loss, gradients, statistics = super().take_step(
+            xp, parameters, x, targets, sample_weight, step, gradient_scale
+        )
+        if self.alpha == 0.0:
+            return loss, gradients, statistics
+        if sample_weight is None:
+            factor: Any = self.alpha / x.shape[-2]
+        else:
+            total = xp.sum(sample_weight, axis=-1)
+            factor = self.alpha * (1.0 / xp.where(total > 0.0, total, 1.0))
+        of_gradients = factor if gradient_scale is None else factor * gradient_scale
+        squares: Any = 0.0
+        for of_layer, gradient in zip(parameters, gradients, strict=True):
+            if "W" in of_layer:
+                W = of_layer["W"]
+                flat = xp.reshape(W, (-1,))
+                squares = squares + xp.vecdot(flat, flat)
+                gradient["W"] = W * of_gradients + gradient["W"]
+        return loss + squares * (0.5 * factor), gradients, statistics

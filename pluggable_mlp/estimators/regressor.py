@@ -1,0 +1,189 @@
+"""The regressor."""
+
+from typing import Any, ClassVar, Self
+
+from array_api_compat import array_namespace
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metaestimators import available_if
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.estimators.base import BaseMLP
+from pluggable_mlp.estimators.inputs import check_targets, moved, on_device, place_of
+from pluggable_mlp.estimators.objective import ScaledLoss
+from pluggable_mlp.estimators.parameters import CONSTRAINTS
+from pluggable_mlp.estimators.scores import r2
+from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.network.losses import LOSSES, Loss
+
+__all__ = ["MLPRegressor"]
+
+_NAMES = [name for name, loss in LOSSES.items() if loss.targets in ("numbers", "counts")]
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """A multilayer perceptron that predicts numbers, with scikit-learn's parameters."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **CONSTRAINTS,
+        "loss": [StrOptions(set(_NAMES)), HasMethods(["predict"])],
+    }
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: float = 0.0,
+        norm: Any = None,
+        clip_norm: float | None = None,
+        callbacks: Any = None,
+        progress_bar: bool = False,
+        backend: str | None = None,
+        device: str | None = None,
+        arithmetic: str = "native",
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.norm = norm
+        self.clip_norm = clip_norm
+        self.callbacks = callbacks
+        self.progress_bar = progress_bar
+        self.backend = backend
+        self.device = device
+        self.arithmetic = arithmetic
+
+    @available_if(BaseMLP._takes_steps)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Take one epoch over the data, from where the last call left off.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> Array:
+        """Return the predicted numbers, (examples,) or (examples, outputs).
+
+        Parameters
+        ----------
+        X : array (examples, features)
+            Of the library and on the device of those that the model was fitted on.
+        """
+        xp, network, z = self._outputs(X, "predict")
+        predicted = unwrapped(network.objective.predict(xp, z))
+        return predicted[:, 0] if self.n_outputs_ == 1 else predicted
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R² of `predict(X)`, the mean over the outputs.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        """
+        predicted = self.predict(X)
+        if not on_device(predicted):
+            y = place_of(y).to_numpy(y) if on_device(y) else y
+            return float(_Score().score(predicted, y, sample_weight))
+        place, xp = place_of(predicted), array_namespace(predicted)
+        y = xp.astype(
+            moved(check_targets(self, predicted, y, numeric=True), place), predicted.dtype
+        )
+        weights = sample_weight
+        if weights is not None:
+            weights = xp.astype(moved(weights, place), predicted.dtype)
+        return r2(xp, predicted, y, weights)
+
+    def _encoded(self, y: Any, home: Any, X: Any, incremental: bool) -> Array:
+        del incremental
+        xp = home.xp
+        y = xp.astype(moved(y, home), X.dtype)
+        self._outputs_of_y = 1 if y.ndim == 1 else y.shape[1]
+        if self._loss()[0].targets == "counts" and bool(xp.any(y < 0)):
+            raise ValueError(f"y holds negative numbers, expected none with loss={self.loss!r}")
+        return y[:, None] if y.ndim == 1 else y
+
+    def _loss(self) -> tuple[Loss, int]:
+        outputs, loss = self._outputs_of_y, self.loss
+        if not isinstance(loss, str):
+            return loss, outputs
+        # scikit-learn sums over the outputs, and halves squares.
+        factors = {"squared_error": 0.5 * outputs, "poisson": 1.0 * outputs}
+        named: Any = LOSSES[loss]
+        factor = factors.get(loss, 1.0)
+        return (named if factor == 1.0 else ScaledLoss(named, factor)), outputs
+
+    def _strata(self, place: Any, targets: Array) -> Any:
+        """Return None: numbers have no strata."""
+        del place, targets
+
+    def _score_of(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None
+    ) -> float:
+        return r2(xp, self._loss()[0].predict(xp, z), targets, sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class _Score(RegressorMixin):
+    """scikit-learn's score of predictions on the host."""
+
+    def predict(self, predicted: Any) -> Any:
+        """Return what was predicted already."""
+        return predicted

@@ -1,0 +1,313 @@
+"""The two ways in which `fit` searches: epochs of gradient steps, and L-BFGS.
+
+Here an estimator's attributes are kept up to date, messages are printed and callbacks are called.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from pluggable_mlp.arrays import Namespace
+from pluggable_mlp.estimators.descent import Descent, lowered, minimize, shuffled
+from pluggable_mlp.estimators.inputs import moved
+from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.parameters import SteppedRate, make_solver
+from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.trees import map_arrays
+
+__all__ = ["Job", "solve_by_epochs", "solve_by_lbfgs"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be fitted, on what, and where.
+
+    Attributes
+    ----------
+    xp
+        The namespace of the computation.
+    network : PenalizedMLP
+    examples : Examples
+        On `place`.
+    place, home : Backend
+        Where training happens, and where the model's attributes live.
+    """
+
+    xp: Namespace
+    network: PenalizedMLP
+    examples: Examples
+    place: Any
+    home: Any
+
+
+def solve_by_lbfgs(estimator: Any, job: Job) -> None:
+    """Fit an estimator by L-BFGS, and set what it then knows."""
+    examples = job.examples
+
+    def on_iteration(iteration: int, loss: float, parameters: Parameters) -> bool:
+        estimator.n_iter_, estimator.loss_ = iteration, loss
+        _say(estimator, f"Iteration {iteration}, loss = {loss:.8f}")
+        advance()
+        return _stopped(estimator, lambda: estimator._keep(_on(job.home, parameters)))
+
+    with _progress(estimator) as advance:
+        found = minimize(
+            job.xp,
+            job.network,
+            make_solver(estimator, SteppedRate(0.0)),
+            (examples.inputs, examples.labels, examples.weights),
+            _on(job.place, estimator._parameters(job.network)),
+            tol=estimator.tol,
+            max_iter=estimator.max_iter,
+            max_fun=estimator.max_fun,
+            on_iteration=on_iteration,
+        )
+    estimator._keep(_on(job.home, found.parameters))
+    estimator.n_iter_, estimator.loss_ = found.iterations, found.loss
+    if found.failure:
+        warnings.warn(
+            f"lbfgs failed to converge after {found.iterations} iteration(s) (status=1):\n"
+            f"STOP: {found.failure}\n\nIncrease the number of iterations to improve the "
+            "convergence (max_iter, max_fun).\nYou might also want to scale the data.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+
+def solve_by_epochs(estimator: Any, job: Job, incremental: bool) -> None:
+    """Fit an estimator by gradient steps, a single epoch where it is incremental."""
+    validation = None
+    if estimator.early_stopping:
+        job, validation = _split(estimator, job)
+    if not incremental or getattr(estimator, "_optimizer_state", None) is None:
+        estimator._rate = SteppedRate(estimator.learning_rate_init)
+        estimator._optimizer_state = None
+    epochs = Epochs(estimator, job, validation)
+    try:
+        with _progress(estimator) as advance:
+            estimator.n_iter_ = 0
+            for _ in range(1 if incremental else estimator.max_iter):
+                epochs.take()
+                advance()
+                if epochs.ended():
+                    break
+            else:
+                if not incremental:
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached "
+                        "and the optimization hasn't converged yet.",
+                        ConvergenceWarning,
+                        stacklevel=5,
+                    )
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=5)
+    epochs.finish()
+
+
+class Epochs:
+    """The epochs of a fit, and what is judged after each.
+
+    Parameters
+    ----------
+    estimator
+    job : Job
+    validation : Examples or None
+        What is held out, for early stopping.
+    """
+
+    def __init__(self, estimator: Any, job: Job, validation: Examples | None) -> None:
+        self._estimator, self._job, self._validation = estimator, job, validation
+        examples, count = job.examples, len(job.examples)
+        self._places = np.arange(count)
+        self._size = _batch_size(estimator.batch_size, count)
+        state = estimator._optimizer_state
+        parameters = _on(job.place, estimator._parameters(job.network))
+        self._best = parameters
+        self._descent = Descent(
+            job.xp,
+            job.network,
+            make_solver(estimator, estimator._rate),
+            estimator._rate,
+            examples,
+            parameters,
+            None if state is None else _state_on(job.place, state),
+            backend=job.place,
+            batch_size=self._size,
+            seed=_seed_of_dropout(estimator),
+        )
+
+    def take(self) -> None:
+        """Take one epoch, and note its loss, or the score that it leads to."""
+        estimator = self._estimator
+        estimator.loss_ = self._descent.epoch(self._order())
+        estimator.n_iter_ += 1
+        estimator.t_ += self._places.shape[0]
+        estimator.loss_curve_.append(estimator.loss_)
+        _say(estimator, f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
+        if self._validation is not None:
+            self._validate(self._validation)
+        else:
+            self._count(estimator.loss_ > estimator.best_loss_ - estimator.tol)
+            estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
+        if _steps(estimator, "invscaling"):
+            rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
+            self._descent.set_rate(rate)
+
+    def ended(self) -> bool:
+        """Return whether to stop; or lower the rate, where it is adaptive."""
+        estimator = self._estimator
+        if _stopped(estimator, self._keep_parameters):
+            return True
+        if estimator._no_improvement_count <= estimator.n_iter_no_change:
+            return False
+        what = "Training loss" if self._validation is None else "Validation score"
+        message = (
+            f"{what} did not improve more than tol={estimator.tol:f} for "
+            f"{estimator.n_iter_no_change} consecutive epochs."
+        )
+        if not _steps(estimator, "adaptive"):
+            _say(estimator, f"{message} Stopping.")
+            return True
+        rate = lowered(estimator._rate.value)
+        if rate is None:
+            _say(estimator, f"{message} Learning rate too small. Stopping.")
+            return True
+        _say(estimator, f"{message} Setting learning rate to {rate:f}")
+        self._descent.set_rate(rate)
+        estimator._no_improvement_count = 0
+        return False
+
+    def finish(self) -> None:
+        """Leave the estimator with the parameters, the best ones where it stops early."""
+        self._keep_parameters()
+        if self._validation is not None:
+            self._estimator._keep(_on(self._job.home, self._best))
+        self._estimator._optimizer_state = _state_on(self._job.home, self._descent.state)
+
+    def _count(self, stalled: bool) -> None:
+        """Count the epochs since the last one that improved by at least `tol`."""
+        count = self._estimator._no_improvement_count
+        self._estimator._no_improvement_count = count + 1 if stalled else 0
+
+    def _order(self) -> Any:
+        """Return the places of the examples in this epoch's order, None for the given one."""
+        if not self._estimator.shuffle:
+            return None
+        self._places = shuffled(self._places, self._estimator._random_state)
+        # The order within a single batch changes nothing but rounding.
+        return self._places if self._size < self._places.shape[0] else None
+
+    def _keep_parameters(self) -> None:
+        self._estimator._keep(_on(self._job.home, self._descent.parameters))
+
+    def _validate(self, held: Examples) -> None:
+        """Note the score and the loss of what is held out, and the parameters if they are best."""
+        estimator, xp, network = self._estimator, self._job.xp, self._job.network
+        parameters = self._descent.parameters
+        z, _ = network.forward(xp, map_arrays(xp.asarray, parameters), held.inputs)
+        loss, _ = network.objective(xp, z, held.labels, held.weights)
+        z, targets, weights = (unwrapped(each) for each in (z, held.labels, held.weights))
+        finite = bool(self._job.place.xp.all(self._job.place.xp.isfinite(z)))
+        score = float("nan")
+        if finite:
+            score = estimator._score_of(self._job.place.xp, z, targets, weights)
+        estimator.validation_scores_.append(score)
+        estimator.validation_loss_curve_.append(float(loss))
+        _say(estimator, f"Validation score: {score:f}")
+        self._count(score < estimator.best_validation_score_ + estimator.tol)
+        if score > estimator.best_validation_score_:
+            estimator.best_validation_score_ = score
+            self._best = parameters
+
+
+def _split(estimator: Any, job: Job) -> tuple[Job, Examples]:
+    """Hold a part of the examples out, as scikit-learn does, and return it beside the rest."""
+    examples = job.examples
+    train, held = train_test_split(
+        np.arange(len(examples)),
+        random_state=estimator._random_state,
+        test_size=estimator.validation_fraction,
+        stratify=estimator._strata(job.place, unwrapped(examples.labels)),
+    )
+    if held.shape[0] < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your "
+            "dataset."
+        )
+
+    def part(places: Any) -> Examples:
+        places = job.place.asarray(places)
+        chosen = [
+            None if each is None else job.xp.take(each, places, axis=0)
+            for each in (examples.inputs, examples.labels, examples.weights)
+        ]
+        return replace(examples, inputs=chosen[0], labels=chosen[1], weights=chosen[2])
+
+    return replace(job, examples=part(train)), part(held)
+
+
+def _batch_size(asked: Any, count: int) -> int:
+    if asked == "auto":
+        return min(200, count)
+    if asked > count:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+            stacklevel=6,
+        )
+    return int(min(asked, count))
+
+
+def _seed_of_dropout(estimator: Any) -> int:
+    return int(estimator._random_state.randint(2**31)) if estimator.dropout > 0.0 else 0
+
+
+def _steps(estimator: Any, learning_rate: str) -> bool:
+    """Return whether the rate changes in this way: as in scikit-learn, that of sgd alone."""
+    return bool(estimator.solver == "sgd" and estimator.learning_rate == learning_rate)
+
+
+def _on(backend: Any, parameters: Parameters) -> Parameters:
+    return map_arrays(lambda array: moved(array, backend), parameters)
+
+
+def _state_on(backend: Any, state: Any) -> Any:
+    """Return an optimizer's state with its arrays on the backend."""
+    return state._replace(trees={name: _on(backend, tree) for name, tree in state.trees.items()})
+
+
+def _say(estimator: Any, message: str) -> None:
+    if estimator.verbose:
+        print(message)
+
+
+def _stopped(estimator: Any, keep: Callable[[], None]) -> bool:
+    """Call the callbacks with an estimator that knows its parameters; return if one says stop."""
+    callbacks = estimator.callbacks
+    if not callbacks:
+        return False
+    keep()
+    callbacks = [callbacks] if callable(callbacks) else callbacks
+    stops = [callback(estimator) is True for callback in callbacks]  # all are called
+    return any(stops)
+
+
+@contextmanager
+def _progress(estimator: Any) -> Iterator[Callable[[], None]]:
+    """Show a bar of the iterations on standard error, if asked to; yield what advances it."""
+    if not estimator.progress_bar:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(type(estimator).__name__, total=estimator.max_iter)
+        yield lambda: progress.advance(task)
