@@ -1,7 +1,7 @@
-"""The plug board: a backend by its name, and which backends are here.
+"""Backends: how to get one by its name, and which ones are available.
 
-Each backend stands in its own module, which is imported only when that backend is asked for;
-nothing here imports an array library.  Packages of others add backends by the entry point
+Each backend has its own module, which is imported only when that backend is requested; importing
+this package does not import an array library.  Other packages add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
 offers what `Backend` lists and, if it likes, what `TaskRunner`, `Queued`, `Compiler` and
 `MemoryReporter` do.
@@ -53,11 +53,11 @@ _GROUP = "pluggable_mlp.backends"
 
 @dataclass(frozen=True)
 class _BuiltIn:
-    """Where a built-in backend stands, and what it takes to run it."""
+    """Where a built-in backend is defined, and what it needs."""
 
     path: str  # module:class
     library: str  # what it imports
-    install: str  # what pip is to install
+    install: str  # the argument of pip install
     quick: bool = True  # importing the library takes well under a second
 
 
@@ -88,20 +88,20 @@ _BUILT_IN = {
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """What is known of a backend without a slow import.
+    """The state of a backend, as far as it is known without a slow import.
 
     Attributes
     ----------
     name : str
-        What `get_backend` knows it by.
+        As for `get_backend`.
     available : bool
-        Whether it can be used here.  Where `devices` is None, only that it is installed.
+        Whether it can be used on this machine; if `devices` is None, whether it is installed.
     version : str or None
-        The version of its array library, or of the package that brings it; None if unknown.
+        The version of its array library, or of the package that provides it; None if unknown.
     devices : tuple of str, or None
-        The devices that it can use; None where only a slow import would tell.
+        The devices that it can use; None if only a slow import would tell.
     reason, remedy : str
-        Why it is not available and what to do about it; empty where it is.
+        Why it is not available and what to do about it; empty if it is available.
     """
 
     name: str
@@ -113,13 +113,13 @@ class BackendStatus:
 
 
 def get_backend(spec: str) -> Backend:
-    """Return the backend of a name, on a device.
+    """Return a backend by its name, on a device.
 
     Parameters
     ----------
     spec : str
         "name" or "name:device": "numpy", "cupy:1", "torch:cuda:0", "torch:cuda", "jax:cpu",
-        "array_api_strict:device1".  Without a device, the backend's usual one.
+        "array_api_strict:device1".  Without a device, the default device of the backend.
 
     Returns
     -------
@@ -128,12 +128,12 @@ def get_backend(spec: str) -> Backend:
     Raises
     ------
     ValueError
-        There is no such backend, or it can have no such device.
+        If the backend is unknown, or cannot have such a device.
     BackendUnavailable
-        The backend exists and cannot run here; it says why, and what to do.  Of a library that
-        is missing no device is judged: which it can have, only the library knows.
+        If the backend cannot run on this machine; the message gives the reason and a remedy.  If
+        the library is missing, the device is not checked.
     TypeError
-        The spec is not text, or a plug-in does not offer what a backend must.
+        If the spec is not a string, or a plug-in lacks a member of `Backend`.
     """
     if not isinstance(spec, str):
         raise TypeError(
@@ -177,18 +177,17 @@ def backend_of(array: Array) -> Backend:
 
 
 def available_backends() -> list[BackendStatus]:
-    """Return what is known of every backend, built-in or plugged in, without a slow import.
+    """Return the state of every built-in and plug-in backend, without a slow import.
 
-    PyTorch, JAX and plug-ins are not imported: of them it tells whether they are installed.
+    PyTorch, JAX and plug-ins are not imported; for them, the state says whether they are installed.
     """
     return [_status(name) for name in _BUILT_IN] + [_plug_in_status(one) for one in _plug_ins()]
 
 
 def out_of_memory(error: Exception) -> str | None:
-    """Return what was asked of memory, and what is free, where an error says that it is exhausted.
+    """Return the memory requested and free if an error means "out of memory", otherwise None.
 
-    Each backend that is imported tells whether the error is its library's; MemoryError is known
-    to all.  None for any other error.
+    Each imported backend recognizes the errors of its library; MemoryError is always recognized.
     """
     for value in (*(entry.path for entry in _BUILT_IN.values()), *(e.value for e in _plug_ins())):
         module, _, name = value.partition(":")
@@ -215,10 +214,10 @@ def _load_plug_in(name: str) -> Any:
 
 
 def _load(name: str, importer: Callable[[], Any], remedy: str) -> Any:
-    """Import a backend's class, and say it in our words if its library cannot be imported.
+    """Import the class of a backend; raise `BackendUnavailable` if that fails in any way.
 
-    Whatever that raises: a missing shared library is an OSError, and a library that was compiled
-    for another version of NumPy, or a faulty plug-in, may raise anything.
+    A missing shared library is an OSError; a library compiled for another version of NumPy, or a
+    faulty plug-in, may raise anything.
     """
     try:
         return importer()
@@ -232,7 +231,7 @@ def _load(name: str, importer: Callable[[], Any], remedy: str) -> Any:
 
 
 def _plug_ins() -> "Iterator[EntryPoint]":
-    """Give the entry points of other packages; a built-in name is not theirs to take."""
+    """Yield the entry points of other packages, except those with the name of a built-in one."""
     from importlib import metadata  # a tenth of the time that the command line takes to help
 
     for entry in metadata.entry_points(group=_GROUP):
@@ -263,7 +262,7 @@ def _plug_in_status(entry: "EntryPoint") -> BackendStatus:
 
 
 def _exists(module: str) -> bool:
-    """Tell whether a module can be found, without importing the packages that it is in."""
+    """Return whether a module can be found, without importing the packages that contain it."""
     top, *folders = module.split(".")
     spec = find_spec(top)
     if not folders or spec is None:
@@ -278,7 +277,7 @@ def _repair(entry: "EntryPoint") -> str:
 
 
 def _version(entry: _BuiltIn) -> str | None:
-    """Return the version of a built-in backend's library: its own word, or its package's."""
+    """Return the version of a built-in backend's library, or of its package."""
     loaded = sys.modules.get(entry.library)
     if loaded is not None:
         return str(loaded.__version__)

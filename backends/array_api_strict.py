@@ -1,7 +1,8 @@
-"""array-api-strict: the standard and nothing else, with devices to practise on.
+"""The array-api-strict backend: the standard and nothing else.
 
-It is NumPy underneath, slow, and refuses whatever the standard does not promise.  Its
-"device1" and "device2" refuse NumPy as a GPU does, so they stand in for one in tests.
+It is based on NumPy, slow, and refuses everything that the standard does not specify.  Arrays on
+its "device1" and "device2" cannot be used by NumPy, like those on a GPU, which makes them useful
+in tests.
 """
 
 from typing import Any

@@ -1,8 +1,7 @@
-"""What a backend offers to the rest of the project, and no more.
+"""The interface of a backend.
 
-The operations on arrays are not a part of it: the Python array API standard lists them, and
-`Backend.xp` has them.  Here stands only what the standard lacks.  No array library and no
-concrete backend belongs in this file.
+Operations on arrays are not part of it: they are those of the Python array API standard, in
+`Backend.xp`.  The interface consists of what the standard lacks.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,14 +23,14 @@ Result = TypeVar("Result")
 
 
 class BackendUnavailable(RuntimeError):  # noqa: N818 (its public name)
-    """A backend that exists cannot run here.
+    """A known backend cannot run on this machine.
 
     Attributes
     ----------
     backend : str
         The name of the backend, such as "cupy".
     reason : str
-        Why it cannot run, in the words of the library where it has any.
+        Why it cannot run, quoting the library where possible.
     remedy : str
         What the user can do about it.
     """
@@ -48,11 +47,11 @@ class BackendUnavailable(RuntimeError):  # noqa: N818 (its public name)
 
 @runtime_checkable
 class Backend(Protocol):
-    """One array library on one device.
+    """An array library on a device.
 
-    Any class with these members is a backend: nothing has to be inherited.  Parameters have the
-    names and the defaults that stand here, and methods the kinds (`devices` is a class method);
-    members of its own begin with an underscore.
+    Any class with these members is a backend; it need not inherit from this one.  The names and
+    defaults of parameters and the kinds of methods (`devices` is a class method) must be as here;
+    the names of additional members begin with an underscore.
 
     Parameters
     ----------
@@ -62,22 +61,22 @@ class Backend(Protocol):
     Raises
     ------
     ValueError
-        The library can have no such device.
+        If the library cannot have such a device.
     BackendUnavailable
-        The library or the device is missing on this machine.
+        If the library or the device is missing on this machine.
     """
 
     def __init__(self, device: str | None = None) -> None: ...
 
     @property
     def name(self) -> str:
-        """The name that `get_backend` knows it by, such as "torch"."""
+        """The name of the backend, as for `get_backend`, such as "torch"."""
 
     @property
     def device(self) -> str:
-        """The device in the library's words: "cpu", "cuda:0", "device1".
+        """The device as the library names it: "cpu", "cuda:0", "device1".
 
-        One of `devices()`, and "name:device" gives this backend again.
+        It is one of `devices()`, and `get_backend("name:device")` returns this backend.
         """
 
     @property
@@ -85,42 +84,41 @@ class Backend(Protocol):
         """The array API namespace of its arrays, as array-api-compat gives it."""
 
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
-        """Make an array on this device out of host data.
+        """Return host data as an array on this device.
 
         Parameters
         ----------
         data : any shape
-            A NumPy array of any byte order and any strides, negative ones too, that may be
-            empty, 0-d or read-only; or a number or nested lists of numbers (with the dtype that
-            NumPy gives them).  Every bit comes over, those of NaN, of -0.0 and of denormal
-            numbers.  An array of this library on this device is taken as it is, without a copy
-            where it has the dtype.
-        dtype : str or None
-            The standard's name of the dtype wanted, such as "float32"; None keeps the one
-            that `data` has.
+            A NumPy array of any byte order and any strides, including negative ones; it may be
+            empty, 0-d or read-only.  Or a number or nested lists of numbers (with the dtype that
+            NumPy gives them).  All bits are preserved, including those of NaN, -0.0 and denormal
+            numbers.  An array of this library on this device is returned without a copy if it has
+            the dtype.
+        dtype : str, optional
+            The dtype, by its name in the standard, such as "float32"; by default that of `data`.
 
         Returns
         -------
         array : the shape of `data`
-            It may share memory with `data`: callers do not write to `data` afterwards.
+            It may share memory with `data`, so callers must not write to `data` afterwards.
 
         Raises
         ------
         TypeError
-            `data` is or holds an array of another library, or something that is not a number, or
-            it has a dtype that the standard has not.
+            If `data` is or contains an array of another library or something that is not a number,
+            or has a dtype that is not in the standard.
         ValueError
-            `data` is an array of this library on another device, its lists are not of one length,
+            If `data` is an array of this library on another device, its lists differ in length,
             a number does not fit the dtype, or `dtype` is not a dtype of the standard.
 
         Notes
         -----
-        `pluggable_mlp.backends.transfer.host_array` makes one kind of NumPy array of all that may
-        come from the host, and refuses the rest in these ways.
+        `pluggable_mlp.backends.transfer.host_array` converts everything that may come from the host
+        to a NumPy array, and raises these errors.
         """
 
     def to_numpy(self, array: Array) -> Any:
-        """Bring an array of this backend to the host.
+        """Copy an array of this backend to the host.
 
         Parameters
         ----------
@@ -130,42 +128,42 @@ class Backend(Protocol):
         Returns
         -------
         numpy.ndarray, the same shape and dtype
-            In this machine's byte order; one of no dimensions is an array, too, not a scalar.
-            It may share memory with `array`, or be read-only: copy it before writing to it.
+            In native byte order; a 0-d array is returned as an array, not as a scalar.
+            It may share memory with `array` or be read-only: copy it before writing to it.
 
         Raises
         ------
         TypeError, ValueError
-            `array` is of another library, or on another device.
+            If `array` is of another library or on another device.
         """
 
     def synchronize(self) -> None:
-        """Wait until everything that this device was asked for is computed."""
+        """Wait until all operations on this device are complete."""
 
     def versions(self) -> dict[str, str]:
-        """Return the versions that decide its results, by the software's names: at least one."""
+        """Return the versions of the software that determines the results, at least one."""
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """Return the devices that this library can use here, at least one.
+        """Return the devices that this library can use on this machine, at least one.
 
         Raises
         ------
         BackendUnavailable
-            There is none.
+            If there is none.
         """
 
 
 @runtime_checkable
 class TaskRunner(Protocol):
-    """What a backend may offer beyond `Backend`: several independent operations at once.
+    """Optional interface of a backend: run independent tasks concurrently.
 
-    It is for libraries whose operations leave processors idle.  Without it one task
-    is computed after the other.
+    It is meant for libraries whose operations leave processors idle.  Without it tasks run one
+    after the other.
     """
 
     def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Return [function(item) for item in items], where no call depends on another."""
+        """Return [function(item) for item in items]; the calls are independent of each other."""
 
 
 @runtime_checkable
@@ -184,50 +182,50 @@ class Queued(Protocol):
 
 @runtime_checkable
 class Compiler(Protocol):
-    """What a backend may offer beyond `Backend`: many operations as one.
+    """Optional interface of a backend: compile functions.
 
-    Without it, or where it returns None, the function runs as it is.
+    Without it, or if it returns None, functions run uncompiled.
     """
 
     def compile(
         self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
     ) -> Callable[..., Any] | None:
-        """Return a function that gives what this one gives, within rounding, in less time.
+        """Return a faster function with the same results up to rounding.
 
         Parameters
         ----------
         function : callable
             A pure function of positional arguments: arrays of this backend, Python numbers, None,
-            and lists, tuples and dicts of these.  What it returns consists of arrays, None, lists,
-            tuples and dicts.  It branches on shapes and dtypes, and on no number and no value of
-            an array: it may be called with 0-d arrays for the numbers, and with arrays that have
-            no values and no device yet.
+            and lists, tuples and dicts of these.  It returns arrays, None, and lists, tuples and
+            dicts of these.  It may branch on shapes and dtypes, but not on numbers or on values of
+            arrays: it may be called with 0-d arrays in place of the numbers, and with arrays that
+            do not have values or a device yet.
         used_up : tuple of int
-            The places of the arguments whose arrays the caller needs no more, each of them given
-            once: their memory may be written over.
+            The positions of arguments whose arrays the caller no longer needs; each array occurs
+            once.  Their memory may be overwritten.
 
         Returns
         -------
         callable or None
-            To be kept and called many times, with other numbers and with arrays of the same shapes
-            and dtypes: its first call takes as long as the compiler does.  None where this device
-            gains nothing by it.
+            To be called many times, with different numbers and with arrays of the same shapes and
+            dtypes; the first call includes compilation.  None if compiling does not help on this
+            device.
         """
 
 
 @runtime_checkable
 class MemoryReporter(Protocol):
-    """What a backend may offer beyond `Backend`: its library's way to say that memory is exhausted.
+    """Optional interface of a backend: recognize errors that mean "out of memory".
 
-    Libraries that raise MemoryError and compute on the host do not need it.
+    Libraries that compute on the host and raise MemoryError do not need it.
     """
 
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:
-        """Return what was asked for, and what is free where that is known; None for other errors.
+        """Return the memory requested and, if known, the memory free; None for other errors.
 
         Parameters
         ----------
         error : Exception
-            What an operation on arrays raised, of this library or of another one.
+            Raised by an operation on arrays of this library or of another one.
         """

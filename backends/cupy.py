@@ -1,4 +1,4 @@
-"""CuPy: NVIDIA GPUs.  It can be imported without a GPU, and says then why it cannot run."""
+"""The CuPy backend, for NVIDIA GPUs; it can be imported without a GPU."""
 
 import re
 from typing import Any
@@ -37,9 +37,9 @@ class CupyBackend(ArrayLibrary):
 
     CuPy computes on the *current* device of the calling thread, wherever the operands are: on
     another one, elementwise operations fail or warn, and matrix products fail inside CUDA
-    (cupy issue 1389).  Therefore making a backend, and each `asarray`, makes its device the
-    current one of the calling thread and leaves it so.  Callers that work with two CuPy
-    devices in one thread finish on one before they upload to the other.
+    (cupy issue 1389).  Therefore creating a backend, and each `asarray`, makes its device the
+    current one of the calling thread and does not restore the previous one.  Callers that use two
+    CuPy devices in one thread must finish on one before they upload to the other.
     """
 
     name = "cupy"

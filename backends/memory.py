@@ -1,6 +1,6 @@
-"""How much memory this machine has, and words for it: what array libraries on the host do not say.
+"""The memory of the host, for error messages of libraries that do not report it.
 
-Memory of other devices is known to their backends.
+The memory of other devices is reported by their backends.
 """
 
 import os
@@ -14,7 +14,7 @@ _LINUX = Path("/proc/meminfo")
 
 
 def host_memory() -> int | None:
-    """Return how many bytes a process can have here: the machine's, or its container's; or None."""
+    """Return how many bytes this machine or container has, or None if unknown."""
     known = []
     with suppress(AttributeError, ValueError, OSError):  # systems without sysconf, or these names
         known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -24,7 +24,7 @@ def host_memory() -> int | None:
 
 
 def refuse_beyond_memory(what: str, size: int) -> None:
-    """Refuse what takes more bytes than the host has; the system might only end the process later.
+    """Raise if `size` bytes are more than the host has; the system might only kill the process.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def refuse_beyond_memory(what: str, size: int) -> None:
 
 
 def with_free_memory(said: object) -> str:
-    """Return what is said of memory, and how much of the host's is free, where that is known."""
+    """Return the message, extended by the free memory of the host if it is known."""
     total = host_memory()
     with suppress(OSError, StopIteration):
         lines = _LINUX.read_text().splitlines()
@@ -48,7 +48,7 @@ def with_free_memory(said: object) -> str:
 
 
 def in_words(size: float) -> str:
-    """Return a number of bytes as people read it: "74.5 GiB"."""
+    """Return a number of bytes as text, such as "74.5 GiB"."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if size < 1024 or unit == "TiB":
             break

@@ -1,4 +1,4 @@
-"""NumPy: the host itself.  Nothing of any other library belongs here."""
+"""The NumPy backend, on the host."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _LARGEST_KEPT = 2**25 - 2**17
 
 
 class NumpyBackend(ArrayLibrary):
-    """NumPy arrays, which are host data already: `asarray` and `to_numpy` copy nothing."""
+    """NumPy arrays, which are host data already, so that `asarray` and `to_numpy` do not copy."""
 
     name = "numpy"
     xp = array_api_compat.numpy

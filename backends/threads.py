@@ -45,15 +45,15 @@ class _Thread:
 
 
 class _Threads:
-    """The threads of this process: as many as its BLAS has, so one setting decides for both."""
+    """The threads of this process, as many as its BLAS uses, so that one setting covers both."""
 
     def __init__(self) -> None:
         self._forget()
-        if hasattr(os, "register_at_fork"):  # where there is no fork, nothing is to be forgotten
+        if hasattr(os, "register_at_fork"):  # not on Windows
             os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
-        """Begin anew: a forked process has none of its parent's threads."""
+        """Start over: a forked process does not have the threads of its parent."""
         self._in_use = threading.Lock()
         self._others: list[_Thread] = []
         self._blas: ThreadpoolController | None = None
@@ -61,9 +61,9 @@ class _Threads:
     def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items], several at once.
 
-        What one of them raises is raised when all are done.  While tasks run, all other calls,
-        from one of them or from another thread, are the plain loop: the processors have their
-        work, and the number of BLAS threads, one for the whole process, has one owner.
+        If a task raises, the error is raised when all are done.  While tasks run, all other calls,
+        from a task or from another thread, run one by one: the processors are busy, and the number
+        of BLAS threads, a setting of the whole process, must have one owner.
         """
         if not self._in_use.acquire(blocking=False):
             return [function(item) for item in items]

@@ -1,7 +1,7 @@
-"""What the built-in backends share: the way from the host to a device and back.
+"""Transfer between host and device, shared by the built-in backends.
 
-Here is decided what counts as host data, and that nothing else is converted.  Nothing here
-knows which array library it serves.
+This module decides what counts as host data; nothing else is converted.  It does not depend on
+the array library.
 """
 
 from typing import Any
@@ -23,10 +23,10 @@ _HOST = (np.ndarray, np.generic, bool, int, float, complex, list, tuple)
 
 
 class ArrayLibrary:
-    """Base of a backend: it checks what comes and goes, and leaves the copying to its subclasses.
+    """Base class of backends, which checks arguments and leaves the copying to its subclasses.
 
-    A subclass sets `name`, `xp`, `device` and `_device` (the device as the library's arrays give
-    it), and defines `_upload`, `_download`, `synchronize`, `versions` and `devices`.
+    A subclass sets `name`, `xp`, `device` and `_device` (the attribute `device` of the library's
+    arrays), and defines `_upload`, `_download`, `synchronize`, `versions` and `devices`.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ArrayLibrary:
         raise NotImplementedError
 
     def _require_own(self, array: Array, argument: str) -> None:
-        """Raise unless the array is of this library and on this device; name both sides."""
+        """Raise unless the array is of this library and on this device."""
         if not array_api_compat.is_array_api_obj(array):
             kind = type(array)
             raise TypeError(
@@ -81,29 +81,29 @@ class ArrayLibrary:
 
 
 def host_array(data: Any, dtype: str | None = None) -> Any:
-    """Make a NumPy array of host data, in this machine's byte order.
+    """Return host data as a NumPy array in native byte order.
 
-    It refuses as `Backend.asarray` is to refuse; backends of other packages may use it, too.
+    It raises the errors that `Backend.asarray` must raise, and may be used by plug-in backends.
 
     Parameters
     ----------
     data : any shape
-        A NumPy array, a number, or nested lists of these; not copied where it fits.
-    dtype : str or None
-        One of `DTYPES`; None keeps the one that NumPy gives to `data`.
+        A NumPy array, a number, or nested lists of these; not copied if it fits.
+    dtype : str, optional
+        One of `DTYPES`; by default the one that NumPy gives to `data`.
 
     Returns
     -------
     numpy.ndarray, the shape of `data`
-        With strides of any sign, and perhaps read-only, as `data` is.
+        With the strides of `data`, and read-only if `data` is.
 
     Raises
     ------
     ValueError
-        `dtype` is not one of `DTYPES`, the nested lists are not all of one length, or a number does
-        not fit the dtype.
+        If `dtype` is not one of `DTYPES`, nested lists differ in length, or a number does not fit
+        the dtype.
     TypeError
-        `data` is or holds something else, or its dtype is not one of the standard's.
+        If `data` is or contains something else, or its dtype is not in the standard.
     """
     _check_dtype(dtype)
     if not isinstance(data, _HOST):
@@ -135,7 +135,7 @@ def _check_dtype(dtype: str | None) -> None:
 
 
 def _refuse_other_items(items: Any) -> None:
-    """Raise if nested lists hold a device array or the like: NumPy would convert it unasked."""
+    """Raise if nested lists contain a device array or the like, which NumPy would convert."""
     for item in items:
         if isinstance(item, list | tuple):
             _refuse_other_items(item)

@@ -1,7 +1,7 @@
-"""Arrays as such: what all of one call must share (one array library, one device), how they lie.
+"""Checks that the arrays of a call share a library and a device, and helpers for any array.
 
-This is the door's check and the lowest layer of the project: it knows the array API standard
-and no array library.  No mathematics belongs here.
+This is the lowest layer of the project: it depends on the array API standard, not on an array
+library.  Mathematics does not belong here.
 """
 
 from typing import Any, TypeAlias
@@ -47,7 +47,7 @@ def common_namespace(**arrays: Array) -> Namespace:
     TypeError
         If an argument is not an array, or if two of them are of different array libraries.
     ValueError
-        If two of them are on different devices.  Arrays without values have none yet.
+        If two of them are on different devices.  Arrays without values do not have one yet.
     """
     first, placed = "", ""
     xp, place = None, None
@@ -77,29 +77,29 @@ def common_namespace(**arrays: Array) -> Namespace:
 
 
 def has_values(array: Array) -> bool:
-    """Return whether the array's values can be looked at.
+    """Return whether the values of the array can be read.
 
-    They cannot where JAX only follows what is done with them: within `jax.jit`, `vmap`, `grad`,
-    `scan` and the like.  Checks of values are left out there.
+    Arrays that JAX traces, within `jax.jit`, `vmap`, `grad`, `scan` and the like, do not have
+    values.  Checks of values are skipped there.
     """
     return device(array) is not None
 
 
 def device_of(array: Array) -> Any:
-    """Return the device on which to make what will be computed with the array.
+    """Return the device on which to create arrays that are to be combined with this one.
 
-    It is None within a function that JAX compiles: the arrays there have no device yet, and what
-    is made goes where the function runs (https://github.com/jax-ml/jax/issues/26000).
+    It is None within a function that JAX compiles: the arrays there do not have a device yet, and
+    new ones are created where the function runs (https://github.com/jax-ml/jax/issues/26000).
     """
     return getattr(array, "device", None)
 
 
 def by_columns(rows: int, columns: int) -> bool:
-    """Whether a matrix of so many rows and columns is better stored by columns.
+    """Return whether a matrix with this shape is better stored by columns.
 
-    What is done along each of many short rows, as the maximum and the sum of softmax, is then
-    done along memory, for many rows at once: up to fifteen times as fast in NumPy, some times in
-    PyTorch.  JAX has no such choice; where it does not compile, a transpose is a small copy.
+    Operations along each of many short rows, such as the maximum and the sum of softmax, then
+    run along memory, for many rows at once: up to fifteen times as fast in NumPy, and several
+    times in PyTorch.  JAX has no such choice; if it does not compile, a transpose is a small copy.
     """
     return columns <= _FEW_COLUMNS and rows >= _MANY_ROWS
 
@@ -110,9 +110,9 @@ def dtype_name(dtype: DType) -> str:
 
 
 def transpose(x: Any) -> Any:
-    """Return `x` (…, m, n), an array or the like, with its last two axes exchanged.
+    """Return `x` (…, m, n) with its last two axes exchanged.
 
-    Not all libraries give their arrays the standard's attribute `mT` (dask does not).
+    Arrays of some libraries, such as dask, lack the standard's attribute `mT`.
     """
     try:
         return x.mT
@@ -121,6 +121,6 @@ def transpose(x: Any) -> Any:
 
 
 def library_of(xp: Namespace) -> str:
-    """Return the name of the array library behind a namespace: "torch" for its wrapper, too."""
+    """Return the name of the library behind a namespace, such as "torch", wrapped or not."""
     name: str = xp.__name__
     return name.removeprefix("array_api_compat.").split(".")[0]

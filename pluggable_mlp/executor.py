@@ -1,8 +1,7 @@
-"""Independent tasks of one operation, and what runs them.
+"""Execution of independent tasks.
 
-An operation on large arrays may be cut into independent tasks, so that their temporaries stay in a
-cache, and so that a backend may run several at once.  Where operations are cut belongs in their
-own modules.
+An operation on large arrays can be divided into independent tasks, so that their temporaries stay
+in a cache, and so that a backend can run several at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class RunAll(Protocol):
-    """Runs tasks that do not depend on each other, in any order or at once."""
+    """Runs independent tasks, in any order or concurrently."""
 
     def __call__(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items]."""

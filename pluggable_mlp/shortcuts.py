@@ -1,4 +1,4 @@
-"""What an array library has besides its namespace: functions of its own, a look at its settings.
+"""Functions and checks of an array library beyond its array API namespace.
 
 Each operation is a kernel on a GPU, which takes some microseconds to launch however little it does.
 array-api-compat composes `clip` and `sign` of CuPy of up to 26 kernels and waits for the device in

@@ -1,8 +1,8 @@
-"""Functions that the array API standard lacks, or that are worth a special case.
+"""Functions that the array API standard lacks, or that benefit from a special case.
 
-Shapes are given with each.  A namespace's own function is taken where it has one of that name: the
-reproducible namespace rounds each once, and a library's is one kernel on a GPU.  The portable
-bodies are composed of what the standard has, stable for every finite input.
+If the namespace has a function of that name, it is used: the reproducible namespace rounds each
+once, and a library's own is a single kernel on a GPU.  The portable implementations use functions
+of the standard and are stable for every finite input.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ __all__ = ["affine", "erf", "matmul", "mean", "rsqrt", "sigmoid", "softplus", "s
 _LARGEST_EXPONENT_FLOAT32 = 87.0
 _LARGEST_EXPONENT_FLOAT64 = 708.0
 
-# Sums and means over one element, as of a batch of 1, are that element: no need to reduce.
+# The sum and the mean of a single element, as in a batch of 1, is that element.
 _ONLY_ELEMENT = {-1: (..., 0), -2: (..., 0, slice(None))}
 
 
@@ -76,7 +76,7 @@ def softplus(xp: Namespace, x: Array) -> Array:
 
 
 def erf(xp: Namespace, x: Array) -> Array:
-    """Return the error function of x, of its shape."""
+    """Return the error function of x, of the shape of x."""
     return (own(xp, "erf") or partial(error_function.erf, xp))(x)
 
 

@@ -1,13 +1,12 @@
-"""Activations: elementwise functions, each forward beside its own backward.
+"""Activations: elementwise functions, each with its backward.
 
-Shapes: x, y, dy, dx are all (…, batch, features).  Each takes (xp, x) and returns its
-output with a closure that turns the loss's gradient with respect to the output, dy, into the one
-with respect to the input, dx = f'(x) dy.  One with parameters is a frozen dataclass that is
-called the same way.  Adding one is adding a unit here and a line to `ACTIVATIONS`; a
-user's own needs neither: a pair of functions (f, f') does, see `Elementwise`.
+Shapes: x, y, dy, dx are all (…, batch, features).  An activation takes (xp, x) and returns its
+output with a closure that maps the gradient of the loss with respect to the output, dy, to that
+with respect to the input, dx = f'(x) dy.  An activation with parameters is a frozen dataclass that
+is called the same way.
 
-The clipped copies of x below change no result: they keep a product of a huge x with a vanishing
-factor from being anything but zero.
+The clipped copies of x below do not change results: they ensure that the product of a huge x and a
+vanishing factor is zero.
 """
 
 import math
@@ -63,12 +62,12 @@ def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
 
 def relu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = max(x, 0); dx = dy where x > 0, else 0 (the subgradient 0 at x = 0)."""
-    inactive = x <= 0.0  # not of NaN: it is carried on, to be seen in the loss
+    inactive = x <= 0.0  # false for NaN, which is passed on and shows in the loss
 
     def backward(dy: Array) -> Array:
         return xp.where(inactive, 0.0, dy)
 
-    # where, not max: the maximum of 0 and -0 has the sign that a library likes.
+    # where, not max: libraries differ in the sign of the maximum of 0 and -0.
     return xp.where(inactive, 0.0, x), backward
 
 
@@ -77,7 +76,7 @@ class LeakyReLU:
     """y = x where x > 0, else slope x; dx = dy where x > 0, else slope dy.
 
     Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models" (2013),
-    with their slope.
+    with their default slope.
 
     Parameters
     ----------
@@ -188,7 +187,7 @@ def softplus(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
 
 
 def gelu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
-    """Return y = x Φ(x), with Φ(x) = (1 + erf(x/√2)) / 2, the normal distribution's function.
+    """Return y = x Φ(x), with the normal distribution function Φ(x) = (1 + erf(x/√2)) / 2.
 
     Hendrycks, Gimpel, "Gaussian error linear units" (2016), the exact form.  With the density
     φ(x) = exp(-x²/2) / √(2π) = Φ'(x): y' = Φ(x) + x φ(x).
@@ -236,13 +235,13 @@ def silu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
 
 
 def hardswish(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
-    """Return y = x g with g = min(max(x + 3, 0), 6) / 6, a sigmoid of straight lines.
+    """Return y = x g with g = min(max(x + 3, 0), 6) / 6, a piecewise linear sigmoid.
 
     Howard et al., "Searching for MobileNetV3" (ICCV 2019), section 5.2.  g' = 1/6 where |x| < 3,
     else 0: y' = g + x g', with the outer slopes 0 and 1 at the corners -3 and 3.
     """
     gate = xp.minimum(xp.maximum(x + 3.0, 0.0), 6.0) * (1.0 / 6.0)
-    outside = xp.abs(x) >= 3.0  # not NaN: it is carried on
+    outside = xp.abs(x) >= 3.0  # false for NaN, which is passed on
 
     def backward(dy: Array) -> Array:
         return (gate + xp.where(outside, 0.0, x) * (1.0 / 6.0)) * dy
@@ -267,13 +266,13 @@ def mish(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
 
 @dataclass(frozen=True)
 class Elementwise:
-    """A user's own activation: y = f(x) and dx = f'(x) dy, from two functions.
+    """A custom activation, y = f(x) and dx = f'(x) dy, from two functions.
 
     Parameters
     ----------
     function, derivative : callable (xp, x) -> array
         f and f', from x (…, batch, features) to an array of that shape, in operators and
-        functions of the array API standard; no branch may ask for a value, as the step may be
+        functions of the array API standard; they must not branch on values, as the step may be
         compiled.
 
     Examples
@@ -321,12 +320,12 @@ def activations_of_layers(activation: Any, layers: int) -> tuple[Activation, ...
         A name, an activation, or a pair of functions (f, f'), for all layers; or a list of
         these, one per layer.
     layers : int
-        How many hidden layers there are.
+        The number of hidden layers.
 
     Raises
     ------
     ValueError
-        If a name is unknown, or the list has another length than there are hidden layers.
+        If a name is unknown, or the length of the list is not the number of hidden layers.
     TypeError
         If it is anything else.
     """
@@ -344,7 +343,7 @@ def activations_of_layers(activation: Any, layers: int) -> tuple[Activation, ...
 
 _EXPECTED = (
     "activation is {!r}, expected a name, a pair of functions (f, derivative) of (xp, x), "
-    "or a list of these, one a hidden layer"
+    "or a list of these, one per hidden layer"
 )
 
 

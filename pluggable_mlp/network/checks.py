@@ -1,6 +1,6 @@
-"""The network's door: what comes in is checked here once, and inside code trusts its callers.
+"""Checks of the arguments of the network's public methods; inner code relies on them.
 
-Shapes: parameters are a list with one dict {"W": (…, in, out), "b": (…, out)} a dense layer;
+Shapes: parameters are a list with one dict {"W": (…, in, out), "b": (…, out)} per dense layer;
 x is (…, batch, in); targets are (…, batch) or rows (…, batch, outputs); sample_weight is
 (…, batch).
 """
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return the layers' widths as a tuple of at least two positive integers, or raise."""
+    """Return the widths of the layers as a tuple of at least two positive integers, or raise."""
     try:  # NumPy's integers count, True does not
         checked = tuple(-1 if isinstance(n, bool) else operator.index(n) for n in sizes)
     except TypeError:
@@ -44,12 +44,12 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
-    """Return the parameters' namespace; raise where their structure or dtypes do not fit.
+    """Return the namespace of the parameters; raise if their structure or dtypes do not fit.
 
     Raises
     ------
     ValueError
-        If a layer is missing or left over, or a name, shape or dtype is wrong.
+        If there are too few or too many layers, or a name, shape or dtype is wrong.
     TypeError
         If it is not a list of dicts, a parameter is not an array, or two are of different
         libraries.
@@ -127,17 +127,17 @@ def check_targets(
     dtype: DType | None = None,
     networks: tuple[int, ...] = (),
 ) -> Array:
-    """Return targets as the loss takes them, or raise where they do not fit x or the loss.
+    """Return targets as the loss takes them, or raise if they do not fit x or the loss.
 
-    Reads a few numbers from the device: the training loop, which must not wait for it, checks
-    its targets once, beforehand.
+    This reads a few numbers from the device; training, which must not wait for the device, checks
+    all targets once beforehand.
 
     Parameters
     ----------
     mlp : MLP
     x : array (…, batch, in)
     targets : array
-        What the loss must be told: class indices or labels (…, batch), or rows (…, batch, outputs).
+        Class indices or labels (…, batch), or rows (…, batch, outputs).
     dtype, optional
         Of floating targets; by default that of x.
     networks : tuple of int, optional
@@ -166,9 +166,9 @@ def check_targets(
 def _check_shape(
     what: str, array: Array, x: Array, networks: tuple[int, ...], *own: tuple[int, ...]
 ) -> None:
-    """Raise where an array has other axes than its own, or other leading axes than x or networks.
+    """Raise if an array has additional axes, or leading axes other than those of x or networks.
 
-    Broadcasting would make several networks of one.
+    Broadcasting would turn one network into several.
     """
     leading = x.shape[:-2] or networks
     allowed = [(*before, *shape) for before in dict.fromkeys([(), leading]) for shape in own]
@@ -178,7 +178,7 @@ def _check_shape(
 
 
 def check_step(step: Any) -> None:
-    """Raise where the mode of a forward pass is neither a step of training nor None.
+    """Raise if the mode of a forward pass is neither a training step nor None.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def check_sample_weight(
     networks: tuple[int, ...] = (),
     name: str = "sample_weight",
 ) -> None:
-    """Raise where weights (…, batch) do not fit x (…, batch, in), or are not weights.
+    """Raise if weights (…, batch) do not fit x (…, batch, in), or are invalid.
 
     The other arguments are those of `check_targets`; `name` is for the errors.
 

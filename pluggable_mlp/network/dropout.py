@@ -1,4 +1,4 @@
-"""Dropout: a layer that forgets some of its inputs at random while it is trained.
+"""Dropout: a layer that sets random inputs to 0 in training.
 
 Shapes: x, y, dy, dx are all (…, batch, features).
 """
@@ -21,19 +21,19 @@ class Dropout:
     """Set each input to 0 with probability p in training, and divide the others by 1 - p.
 
     Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to prevent
-    neural networks from overfitting" (JMLR 15, 2014), in the inverted form, which has the right
-    mean in training and changes nothing in evaluation.  With the mask m, 1 with probability
-    1 - p and else 0: y = x m / (1 - p), so dx = dy m / (1 - p).
+    neural networks from overfitting" (JMLR 15, 2014), in the inverted form, which preserves the
+    mean in training and is the identity in evaluation.  With a mask m that is 1 with probability
+    1 - p and otherwise 0: y = x m / (1 - p), so dx = dy m / (1 - p).
 
-    The mask depends on (seed, stream, step) and the place (batch, features) alone: networks along
-    leading axes share it, and each gets what it gets alone.
+    The mask depends only on (seed, stream, step) and the place (batch, features).  Networks along
+    leading axes share it, so each gives the same result as by itself.
 
     Parameters
     ----------
     rate : float
-        p, from 0 to below 1, taken to the nearest multiple of 2^-16.
-    stream : int
-        Which of the network's dropouts this is: it tells their masks apart.
+        p, at least 0 and less than 1, rounded to the nearest multiple of 2^-16.
+    stream : int, default 0
+        The index of this dropout layer in the network, so that each has its own masks.
 
     Raises
     ------

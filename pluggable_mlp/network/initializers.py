@@ -1,7 +1,7 @@
-"""Initializers: the parameters that training starts from, the same bits for one seed everywhere.
+"""Initializers of parameters; a seed gives the same bits everywhere.
 
-Each is drawn on the host in float64 from `randomness` (seed, stream, shape) and rounded once to
-the dtype asked for.  Shapes: W (in, out), b (out,).
+Parameters are drawn on the host in float64 from `randomness` (seed, stream, shape) and rounded
+once to the dtype.  Shapes: W (in, out), b (out,).
 """
 
 import math
@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Initializer:
-    """How a dense layer's parameters are drawn.
+    """How the parameters of a dense layer are drawn.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Initializer:
     random_biases: bool = False
 
     def draw(self, seed: int, stream: int, shapes: dict[str, Shape]) -> dict[str, Array]:
-        """Return host data, float64, by name; `stream` tells layers apart."""
+        """Return host data, float64, by name; each layer has its own `stream`."""
         inputs, outputs = shapes["W"]
         scale = math.sqrt(self.variance(inputs, outputs))
         W = self._deviates(seed, 2 * stream, shapes["W"]) * scale
@@ -67,6 +67,6 @@ INITIALIZERS: dict[str, Initializer] = {
     "glorot_normal": Initializer(_glorot, "normal"),
     "he_uniform": Initializer(_he, "uniform"),
     "he_normal": Initializer(_he, "normal"),
-    # The classic notebook's: weights and biases from the standard normal distribution.
+    # As in the classic notebook: weights and biases from the standard normal distribution.
     "standard_normal": Initializer(lambda *_: 1.0, "normal", random_biases=True),
 }

@@ -1,10 +1,9 @@
-"""Layers: units with or without parameters, each forward returning its own backward.
+"""Layers: units with or without parameters, whose forward returns the backward.
 
 Shapes: x (…, batch, in), y (…, batch, out), W (…, in, out), b (…, out); a gradient has the shape
-of what it is the gradient of.  `y, backward = layer.forward(xp, parameters, x)`, then
-`dx, gradients = backward(dy)`: the closure shows by its scope what the backward pass needs, and
-gradients are returned, never stored.  Here are the layers that every network has; dropout and
-the normalizations are in files of their own.
+of the array that it belongs to.  After `y, backward = layer.forward(xp, parameters, x)`, call
+`dx, gradients = backward(dy)`: the backward is a closure over what it needs, and gradients are
+returned, never stored.  Dropout and the normalizations are in files of their own.
 """
 
 from collections.abc import Callable
@@ -42,7 +41,7 @@ class TrainingStep:
 
 
 class Layer(Protocol):
-    """What the network asks of a layer."""
+    """The interface of a layer."""
 
     statistics: ClassVar[tuple[str, ...]]
     """The names of the parameters that have no gradient: forward passes of training
@@ -70,7 +69,7 @@ class Layer(Protocol):
 
 @dataclass(frozen=True)
 class Dense:
-    """Every output sees every input: y = x W + b."""
+    """A fully connected layer: y = x W + b."""
 
     inputs: int
     outputs: int
@@ -97,8 +96,8 @@ class Dense:
 
             dW = xᵀ dy    db = sum of dy    dx = dy Wᵀ
 
-        The first layer of a network asks for no dx: it is not used, and costs a third of
-        the layer's work.
+        The first layer of a network does not compute dx, which is not used and would be a third of
+        its work.
         """
         del step
         W = parameters["W"]
@@ -113,7 +112,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Activate:
-    """An activation as a layer: it has no parameters."""
+    """An activation as a layer, without parameters."""
 
     function: Activation
     statistics: ClassVar[tuple[str, ...]] = ()

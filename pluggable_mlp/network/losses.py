@@ -1,12 +1,12 @@
-"""Losses: what training makes small, each with its gradient and its link.
+"""Losses, each with its gradient and the predictions that belong to it.
 
-Shapes: z, the network's outputs, and dz are (…, batch, outputs); targets t have that shape, or
+Shapes: z, the outputs of the network, and dz are (…, batch, outputs); targets t have that shape, or
 (…, batch): class indices, or the targets of a single output; sample_weight is (…, batch); the
-loss is (…), one number per network.  A loss is a frozen dataclass: called on (xp, z, targets,
-sample_weight) it returns its value with its gradient, as both need the same exponentials;
-`predict` makes predictions of z, `predict_proba` probabilities, where there are classes; `targets`
-says what it is compared with.  A loss of a classifier takes logits and is stable for any finite
-ones: exp sees nothing above 0.  Adding one is adding a class here and a line to `LOSSES`.
+loss is (…), one number per network.  A loss is a frozen dataclass.  Called with (xp, z, targets,
+sample_weight) it returns its value and its gradient, which need the same exponentials; `predict`
+turns z into predictions, and `predict_proba` into probabilities of classes; `targets` is the kind
+of targets.  Classification losses take logits and are stable for any finite ones: no exponent is
+above 0.
 """
 
 from dataclasses import dataclass
@@ -37,10 +37,7 @@ _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,
 
 
 class Loss(Protocol):
-    """What training makes small: a frozen set of hyperparameters, called on the outputs.
-
-    Where it knows classes, it also has `predict_proba(xp, z)`, their probabilities.
-    """
+    """The interface of a loss; a classification loss also has `predict_proba(xp, z)`."""
 
     targets: ClassVar[TargetKind]
 
@@ -49,18 +46,19 @@ class Loss(Protocol):
     ) -> tuple[Array, Array]:
         """Return the loss (…) for z (…, batch, outputs), and its gradient dz.
 
-        It is the weighted average over the batch, as `numpy.average` takes it: with l the losses
-        of the examples and w their sample_weight (…, batch), sum(w l) / sum(w); the mean without.
+        The loss is the weighted average over the batch, as in `numpy.average`: with l the losses
+        of the examples and w their sample_weight (…, batch), sum(w l) / sum(w); by default the
+        mean.
         """
 
     def predict(self, xp: Namespace, z: Array) -> Array:
-        """Return what z (…, batch, outputs) predicts: classes, labels, rates or numbers."""
+        """Return the predictions for z (…, batch, outputs): classes, labels, rates or numbers."""
 
 
 def _weighted_average(
     xp: Namespace, losses: Array, sample_weight: Array | None
 ) -> tuple[Array, Array | float]:
-    """Return the average over the batch, and each example's share in it.
+    """Return the average over the batch, and the share of each example in it.
 
     Parameters
     ----------
@@ -68,8 +66,8 @@ def _weighted_average(
         The namespace of the arrays.
     losses : array (…, batch)
     sample_weight : array (…, batch) or None
-        At least 0.  Where all of a batch are 0, or so small that their sum is not a normal number,
-        its average is 0 (or next to it), and so are the shares.
+        At least 0.  If the weights of a batch are all 0, or their sum is not a normal number, the
+        average and the shares are 0 or close to it.
 
     Returns
     -------
@@ -212,19 +210,19 @@ class SigmoidCrossEntropy:
         return average_of_elements(xp, values, special.sigmoid(xp, z) - t, sample_weight)
 
     def predict(self, xp: Namespace, z: Array) -> Array:
-        """Return 1 for yes, where its probability is above 1/2, or 0: (…, batch, outputs)."""
+        """Return 1 where the probability is above 1/2, else 0, both (…, batch, outputs)."""
         return xp.astype(z > 0.0, xp.int64)
 
     def predict_proba(self, xp: Namespace, z: Array) -> Array:
-        """Return the probability of yes for each output, both (…, batch, outputs)."""
+        """Return the probability of the label 1 for each output, both (…, batch, outputs)."""
         return special.sigmoid(xp, z)
 
 
 class _Numbers:
-    """A loss of regression: its outputs are the predictions themselves.
+    """Base of regression losses, whose predictions are the outputs themselves.
 
-    An example's loss is the mean over its outputs.  With d = z - t, each docstring gives the loss
-    l of one output and its derivative l'.
+    The loss of an example is the mean over its outputs.  With d = z - t, each docstring gives the
+    loss l of one output and its derivative l'.
     """
 
     targets: ClassVar[TargetKind] = "numbers"
@@ -237,7 +235,7 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class SquaredError(_Numbers):
-    """The mean squared error: l = d², l' = 2 d (scikit-learn's network takes half of it)."""
+    """The mean squared error: l = d², l' = 2 d (scikit-learn's network uses half of it)."""
 
     def __call__(
         self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
@@ -249,7 +247,7 @@ class SquaredError(_Numbers):
 
 @dataclass(frozen=True)
 class AbsoluteError(_Numbers):
-    """The mean absolute error: l = |d|, l' the sign of d (0 at 0)."""
+    """The mean absolute error: l = |d|, and l' is the sign of d (0 at 0)."""
 
     def __call__(
         self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
@@ -262,7 +260,7 @@ class AbsoluteError(_Numbers):
 
 @dataclass(frozen=True)
 class HuberLoss(_Numbers):
-    """Squared near 0, absolute far off: l = d²/2 where |d| <= delta, else delta (|d| - delta/2).
+    """The Huber loss: l = d²/2 where |d| <= delta, else delta (|d| - delta/2).
 
     Huber, "Robust estimation of a location parameter" (1964); l' is d, clipped to +-delta.  With
     c = min(|d|, delta) both branches are l = c (|d| - c/2).
@@ -296,7 +294,7 @@ class HuberLoss(_Numbers):
 
 @dataclass(frozen=True)
 class PinballLoss(_Numbers):
-    """The pinball loss, least at a quantile q of the targets: l = -q d where d < 0, else (1 - q) d.
+    """The pinball loss, for the quantile q of the targets: l = -q d where d < 0, else (1 - q) d.
 
     Koenker, Bassett, "Regression quantiles" (1978); l' is -q where d < 0, 1 - q where d > 0 and,
     as for the absolute error, 0 at 0.
@@ -329,11 +327,11 @@ class PinballLoss(_Numbers):
 
 @dataclass(frozen=True)
 class PoissonLoss:
-    """Counts: the negative log-likelihood of Poisson's distribution with the rate exp(z).
+    """The negative log-likelihood of a Poisson distribution with the rate exp(z), for counts.
 
-    l = exp(z) - t z, without log(t!), which no parameter changes; l' = exp(z) - t.  A rate above
-    exp(80) counts as exp(80), so that the loss and its gradient stay finite.  Targets are
-    numbers of at least 0.
+    l = exp(z) - t z, without log(t!), which does not depend on z; l' = exp(z) - t.  Rates are
+    capped at exp(80), so that the loss and its gradient stay finite.  Targets are numbers of at
+    least 0.
     """
 
     targets: ClassVar[TargetKind] = "counts"

@@ -1,7 +1,7 @@
-"""Normalizations: layers that give what passes them mean 0 and variance 1, then scale and shift it.
+"""Normalizations: layers that standardize their inputs to mean 0 and variance 1, scale and shift.
 
 Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the running statistics are
-(…, features).  Adding one is adding a class here and a line to `NORMALIZATIONS`.
+(…, features).
 """
 
 from copy import copy
@@ -45,10 +45,10 @@ def _standardize_backward(
 
 
 class _Sized:
-    """A normalization learns from the network how many features it has."""
+    """A normalization whose number of features is set by the network."""
 
     def of_features(self, features: int) -> Self:
-        """Return the same normalization for so many features."""
+        """Return this normalization for the given number of features."""
         sized = copy(self)
         object.__setattr__(sized, "features", features)
         return sized
@@ -118,15 +118,15 @@ class BatchNorm(_Sized):
     """Normalize each feature over the batch: y = gamma x̂ + beta, x̂ as `_standardize` says.
 
     Ioffe, Szegedy, "Batch normalization" (ICML 2015), algorithm 1; the gradients are those of
-    `LayerNorm`, along the other axis.  Evaluation takes running statistics in the place of the
-    batch's own: x̂ = (x - running_mean) / sqrt(running_variance + epsilon), so dx = dx̂ times
-    that inverse root.  Each step of training makes them
+    `LayerNorm`, along the other axis.  Evaluation uses running statistics in place of those of the
+    batch: x̂ = (x - running_mean) / sqrt(running_variance + epsilon), so dx is dx̂ divided by that
+    root.  Each training step replaces them by
 
         (1 - momentum) running + momentum measured
 
     with the unbiased variance, n / (n - 1) times the biased one, as in algorithm 2 (and PyTorch;
-    Keras takes the biased one, and its momentum is one minus ours).  A batch of one example has
-    no variance: it leaves running_variance as it is.
+    Keras uses the biased one, and its momentum is one minus ours).  A batch of one example does
+    not have a variance and leaves running_variance unchanged.
 
     Parameters
     ----------

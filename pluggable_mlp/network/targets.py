@@ -1,4 +1,4 @@
-"""Targets: what a loss is compared with, as rows like the outputs, and the checks at the door.
+"""Targets: their conversion to rows with the shape of the outputs, and their checks.
 
 Shapes: targets are (…, batch) or rows (…, batch, outputs); `like`, the outputs, is
 (…, batch, outputs).
@@ -21,10 +21,10 @@ from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type
 __all__ = ["TargetKind", "as_kind", "one_hot", "rows"]
 
 TargetKind = Literal["classes", "labels", "numbers", "counts"]
-"""What a loss is told: one class of several (indices or rows of probabilities); yes or no for
+"""The kinds of targets: one of several classes (indices or rows of probabilities); 0 or 1 for
 each output; numbers; numbers of at least 0."""
 
-# A row of probabilities may miss 1 by so much: it is to catch what is no such row, not rounding.
+# The sum of a row of probabilities may differ from 1 by this much.
 _ROW_SUM_TOLERANCE = 1e-3
 
 
@@ -56,9 +56,9 @@ def rows(xp: Namespace, targets: Array, like: Array) -> Array:
 def as_kind(
     xp: Namespace, kind: TargetKind, targets: Array, batch: int, outputs: int, dtype: DType
 ) -> Array:
-    """Return targets as a loss of this kind takes them, or raise where they do not fit.
+    """Return targets as a loss of this kind takes them, or raise if they do not fit.
 
-    Reads a few numbers from the device.
+    This reads a few numbers from the device.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def as_kind(
 
 
 def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
-    """Raise where a number is not finite, or out of the range of its kind."""
+    """Raise if a number is not finite, or out of the range of its kind."""
     low, high = xp.min(targets), xp.max(targets)
     if not has_values(low):
         return
@@ -119,7 +119,7 @@ def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
 
 
 def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtype: DType) -> Array:
-    """Return class indices as integers, rows as numbers of the dtype; raise for all else."""
+    """Return class indices as integers, rows as numbers of the dtype; raise for anything else."""
     whole = xp.isdtype(targets.dtype, ("integral", "bool"))
     if targets.shape[-2:] == (batch, classes) and (whole or targets.dtype == dtype):
         rows = xp.astype(targets, dtype, copy=False)
@@ -156,7 +156,7 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
 def _are_distributions(xp: Namespace, rows: Array) -> bool:
     """Return whether each row is at least 0 and sums to 1; NaN fails both comparisons.
 
-    Rows without values are taken for such.
+    Rows without values are assumed to be distributions.
     """
     errors = xp.abs(xp.sum(rows, axis=-1) - 1.0)
     least = -SMALLEST_NORMAL[type_name(xp, rows)]  # above, devices disagree on what is 0
