@@ -6,6 +6,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import DataError, Dataset, DataWarning
 from pluggable_mlp.data.dataset import Source, told_already
@@ -18,7 +20,7 @@ from pluggable_mlp.runs import SavedRun
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.train import make_examples
 
-__all__ = ["measured_examples", "predict_rows", "prediction_header"]
+__all__ = ["measured_examples", "predict_rows", "prediction_header", "predictions_alone"]
 
 _EXAMPLES_AT_ONCE = 1000
 
@@ -114,6 +116,13 @@ def prediction_header(schema: Schema) -> list[str]:
     names = list(schema.target_names or ())
     answers = ["prediction"] if len(names) == 1 else names
     return answers if schema.task == "regression" else [*answers, *(f"p{name}" for name in names)]
+
+
+def predictions_alone(schema: Schema, rows: Iterator[list[Any]]) -> Array:
+    """Return the answers of `predict_rows` without probabilities: (n,), or (n, outputs)."""
+    width = 1 if schema.class_labels is not None else schema.outputs
+    answers = np.asarray([row[:width] for row in rows])
+    return answers[:, 0] if width == 1 else answers
 
 
 def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]:

@@ -39,20 +39,25 @@ class RunFolder:
         A new folder, or an empty one.
     run : Run
         Not yet trained.
+    overwrite : bool, default False
+        Replace the run that is there.
 
     Raises
     ------
     ValueError
-        If something is there, or the folder cannot be made and written.
+        If something else is there, another process trains there, or the folder cannot be made and
+        written.
     """
 
-    def __init__(self, path: Path, run: Run) -> None:
+    def __init__(self, path: Path, run: Run, overwrite: bool = False) -> None:
         self._path, self._run = path, run
         self._made: bool
         self._config: BinaryIO
         self._recorded: int | None = 0  # lines of metrics.jsonl; None where writing them failed
-        refuse_used_folder(path)
+        refuse_used_folder(path, overwrite)
         try:
+            if overwrite:
+                _remove_run(path)
             self._claim()
         except FileExistsError:
             raise _used(path) from None
@@ -113,6 +118,7 @@ class RunFolder:
             self._config = (self._path / "config.json").open("xb")
         except FileExistsError:
             raise FileExistsError("another run is there") from None
+        _lock(self._config)
         try:
             self._config.write(json_lines(self._run.config, indent=2))
             self._config.flush()
@@ -170,20 +176,60 @@ class RunFolder:
                 self._path.rmdir()
 
 
-def refuse_used_folder(path: Path) -> None:
-    """Raise ValueError if something is in the place of a new run, unless it is an empty folder."""
+def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
+    """Raise ValueError if something is in the place of a new run, unless it is an empty folder.
+
+    With `overwrite` the files of a run may be there, and no others.
+    """
     try:
         used = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        names = sorted(one.name for one in path.iterdir()) if used and path.is_dir() else []
     except OSError as error:
         raise _cannot_be_made(path, error) from None
-    if used:
+    if not used:
+        return
+    if not (overwrite and "config.json" in names):
         raise _used(path)
+    strange = [name for name in names if name.removesuffix(".part") not in _FILES]
+    if strange:
+        raise ValueError(
+            f"--output {path} holds {strange[0]}, which train did not write; remove it, or name a "
+            "new folder"
+        )
+
+
+def _remove_run(path: Path) -> None:
+    """Remove the files of an old run; FileExistsError where another process trains it."""
+    config = path / "config.json"
+    if not config.exists():
+        return
+    with config.open("rb") as held:
+        if not _lock(held):
+            raise FileExistsError("another process trains there")
+        for name in _FILES:
+            (path / name).unlink(missing_ok=True)
+            (path / f"{name}.part").unlink(missing_ok=True)
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Take a file for this process, until it is closed; return False where another has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows refuses to remove a file that is open elsewhere
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def _used(path: Path) -> ValueError:
     return ValueError(
         f"--output {path} already holds something, maybe a run that another process trains; name "
-        "a new folder"
+        "a new folder, or replace an old run with --overwrite"
     )
 
 

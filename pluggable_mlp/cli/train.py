@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pluggable_mlp.cli.config_files import ConfigOption
 from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_asked
 from pluggable_mlp.cli.options import BackendOption, path, with_settings
 from pluggable_mlp.cli.progress import training_progress
 from pluggable_mlp.cli.streams import tell
 from pluggable_mlp.settings import Settings
+from pluggable_mlp.storage import to_json
 
 if TYPE_CHECKING:
     from pluggable_mlp.run_folders import RunFolder
@@ -29,43 +31,52 @@ def train(
         Path | None,
         typer.Option(help="A new folder for the model, its metrics and settings.", parser=path),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that --output holds.")
+    ] = False,
+    config: ConfigOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the last line only.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: a line per epoch, then the summary.")
+    ] = False,
 ) -> None:
     """Train a network and report how good it is on the test part."""
+    del config  # its callback has read it
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.run_folders import RunFolder, refuse_used_folder
     from pluggable_mlp.runs import Run
 
     if output is not None:
-        refuse_used_folder(output)
+        refuse_used_folder(output, overwrite)
     run = Run(settings, get_backend(backend))
-    if not quiet:
-        for line in run.schema.describe():
-            typer.echo(line)
+    report = _Report(run, quiet, as_json)
+    report.begin()
     with ending_when_asked() as request:
         try:
-            with nullcontext() if output is None else RunFolder(output, run) as folder:
-                _follow(run, folder, request, quiet)
+            with nullcontext() if output is None else RunFolder(output, run, overwrite) as folder:
+                _follow(run, folder, request, report)
         finally:  # when it is saved, or cannot be
             if run.history:
-                _print_summary(run.summary())
+                report.end()
     raise typer.Exit(request.code or 0)
 
 
-def _follow(run: "Run", folder: "RunFolder | None", request: StopRequest, quiet: bool) -> None:
+def _follow(
+    run: "Run", folder: "RunFolder | None", request: StopRequest, report: "_Report"
+) -> None:
     """Run all epochs, or until the end is requested, with their lines and a progress bar."""
     epochs = run.settings.epochs
     told: set[str] = set()
     try:
-        with training_progress(epochs * run.training_examples, request, quiet) as on_batch:
+        with training_progress(epochs * run.training_examples, request, report.quiet) as on_batch:
             for line in run.epochs(on_batch):
                 if folder is None:
-                    _print_epoch(line, epochs, quiet)
+                    report.epoch(line)
                 else:
                     with _going_on(told):
                         folder.record()
                     with _going_on(told):
-                        _print_epoch(line, epochs, quiet)
+                        report.epoch(line)
     except Interrupted:
         tell(f"interrupted after {len(run.history)} whole epochs")
     except BrokenPipeError:
@@ -88,20 +99,41 @@ def _going_on(told: set[str]) -> Iterator[None]:
             tell(f"Warning: {error}; training goes on")
 
 
-def _print_epoch(line: dict[str, Any], epochs: int, quiet: bool) -> None:
-    if not quiet:
+class _Report:
+    """What training prints to standard output: words, or JSON."""
+
+    def __init__(self, run: "Run", quiet: bool, as_json: bool) -> None:
+        self._run, self.quiet, self._as_json = run, quiet, as_json
+
+    def begin(self) -> None:
+        """Print what is made of the data."""
+        if not (self.quiet or self._as_json):
+            for line in self._run.schema.describe():
+                typer.echo(line)
+
+    def epoch(self, line: dict[str, Any]) -> None:
+        """Print what an epoch reached."""
+        if self.quiet:
+            return
+        if self._as_json:
+            typer.echo(to_json(line))
+            return
         typer.echo(
-            f"epoch {line['epoch']:3d}/{epochs}  train loss {line['train_loss']:.6f}  "
-            f"{_quality(line)}  {line['seconds']:.2f} s"
+            f"epoch {line['epoch']:3d}/{self._run.settings.epochs}  train loss "
+            f"{line['train_loss']:.6f}  {_quality(line)}  {line['seconds']:.2f} s"
         )
 
-
-def _print_summary(summary: dict[str, Any]) -> None:
-    typer.echo(
-        f"{_quality(summary)} after {summary['epochs']} epochs in "
-        f"{summary['seconds']:.1f} s ({summary['examples_per_second']:,.0f} examples/s, "
-        f"{summary['backend']} on {summary['device']}, {summary['dtype']})"
-    )
+    def end(self) -> None:
+        """Print the summary."""
+        summary = self._run.summary()
+        if self._as_json:
+            typer.echo(to_json(summary))
+            return
+        typer.echo(
+            f"{_quality(summary)} after {summary['epochs']} epochs in {summary['seconds']:.1f} s "
+            f"({summary['examples_per_second']:,.0f} examples/s, {summary['backend']} on "
+            f"{summary['device']}, {summary['dtype']})"
+        )
 
 
 def _quality(measured: dict[str, Any]) -> str:

@@ -1,16 +1,21 @@
 """`pluggable-mlp evaluate` and `predict`: what a saved run is good for."""
 
 import csv
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from pluggable_mlp.cli.options import RunArgument, path
+from pluggable_mlp.cli.standard_input import saved_input
 from pluggable_mlp.storage import to_json
+
+if TYPE_CHECKING:
+    from pluggable_mlp.data.schema import Schema
 
 __all__ = ["evaluate", "predict"]
 
@@ -18,7 +23,10 @@ __all__ = ["evaluate", "predict"]
 def evaluate(
     run: RunArgument,
     data: Annotated[
-        str | None, typer.Option(help="As for train; by default what the run was trained on.")
+        str | None,
+        typer.Option(
+            help="As for train, or - for standard input; by default what the run was trained on."
+        ),
     ] = None,
     backend: Annotated[str, typer.Option(help="As for train.")] = "numpy",
 ) -> None:
@@ -34,7 +42,8 @@ def evaluate(
 
     place = get_backend(backend)
     saved = load_run(run, place)
-    examples = measured_examples(saved, data, place)
+    with saved_input(data) as named:
+        examples = measured_examples(saved, named, place)
     measured = measure(
         saved.mlp,
         saved.parameters,
@@ -52,40 +61,70 @@ def predict(
         typer.Argument(
             metavar="INPUT",
             parser=path,
-            help="Examples without targets: .npy, .npz with X, .csv, or a file of IDX images.",
+            help="Examples without targets: .npy, .npz with X, a table, a file of IDX images, or "
+            "- for standard input.",
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="A .csv file; by default standard output.", parser=path)
+        Path | None,
+        typer.Option(
+            help="A .csv file, or .npy for the predictions alone; by default CSV on standard "
+            "output.",
+            parser=path,
+        ),
     ] = None,
     backend: Annotated[str, typer.Option(help="As for train.")] = "numpy",
 ) -> None:
     """Predict for every example: its class with the probability of each, its labels, or numbers."""
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.predictions import predict_rows, prediction_header
+    from pluggable_mlp.predictions import predict_rows
     from pluggable_mlp.runs import load_run
 
     place = get_backend(backend)
     saved = load_run(run, place)
-    rows = predict_rows(saved, inputs, place)
+    with saved_input(str(inputs)) as named:
+        rows = predict_rows(saved, Path(str(named)), place)
+        if output is not None and output.suffix.lower() == ".npy":
+            _save_array(output, saved.schema, rows)
+        else:
+            _write_table(output, saved.schema, rows)
+
+
+def _write_table(output: Path | None, schema: "Schema", rows: Iterator[list[Any]]) -> None:
+    """Write predictions as CSV, as they come."""
+    from pluggable_mlp.predictions import prediction_header
+
     with nullcontext(sys.stdout) if output is None else _opened(output) as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(prediction_header(saved.schema))
+        table.writerow(prediction_header(schema))
         table.writerows(rows)
+
+
+def _save_array(output: Path, schema: "Schema", rows: Iterator[list[Any]]) -> None:
+    """Write the predictions alone as an array."""
+    import numpy as np
+
+    from pluggable_mlp.predictions import predictions_alone
+    from pluggable_mlp.storage import write_file
+
+    content = io.BytesIO()
+    np.save(content, predictions_alone(schema, rows))
+    with _named(output):
+        write_file(output, content.getvalue())
 
 
 @contextmanager
 def _opened(output: Path) -> Iterator[TextIO]:
-    """Give a file of predictions, open.
+    """Give a file of predictions, open."""
+    with _named(output), output.open("w", newline="", encoding="utf-8") as file:
+        yield file
 
-    Raises
-    ------
-    ValueError
-        If it cannot be written, from the first byte to the last.
-    """
+
+@contextmanager
+def _named(output: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file of predictions into a ValueError that names it."""
     try:
-        with output.open("w", newline="", encoding="utf-8") as file:
-            yield file
+        yield
     except OSError as error:
         raise ValueError(
             f"--output {output} cannot be written: {error.strerror}; name a file in a folder "

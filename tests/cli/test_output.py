@@ -69,7 +69,7 @@ def test_of_two_that_come_at_once_one_gets_the_folder(tmp_path, monkeypatch):
     from pluggable_mlp import run_folders
 
     run = Run(Settings(epochs=1, hidden=()), get_backend("numpy"))
-    monkeypatch.setattr(run_folders, "refuse_used_folder", lambda path: None)
+    monkeypatch.setattr(run_folders, "refuse_used_folder", lambda *_: None)
     with RunFolder(tmp_path, run):
         with pytest.raises(ValueError, match="already holds something"):
             RunFolder(tmp_path, run)
@@ -251,3 +251,57 @@ def test_a_disk_that_is_full_at_the_start_is_told_before_training(tmp_path):
     assert (child.returncode, out) == (2, "")
     assert "run cannot be made: File too large; name a folder where you may write" in err
     assert not (tmp_path / "run").exists()
+
+
+def test_an_old_run_is_replaced_where_that_is_asked_for(command, tmp_path):
+    folder = tmp_path / "run"
+    train = ("train", "--quiet", "--hidden", 8, "--output", folder)
+    assert command(*train, "--epochs", 2, "--seed", 1, "--overwrite").code == 0  # nothing is there
+    refused = command(*train, "--epochs", 1)
+    assert refused.code == 2
+    assert "already holds something" in refused.err
+    assert "--overwrite" in refused.err
+    assert len(lines(folder)) == 2
+    (folder / "model.safetensors.part").write_text("of a run that was killed")
+    assert command(*train, "--epochs", 1, "--overwrite").code == 0
+    assert_complete(folder, command)
+    assert len(lines(folder)) == 1
+    assert json.loads((folder / "config.json").read_text())["settings"]["seed"] == 0
+
+
+def test_only_a_run_is_replaced(command, tmp_path):
+    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--overwrite", "--output")
+    (tmp_path / "notes.txt").write_text("keep")
+    assert "already holds something" in command(*train, tmp_path).err
+    run = tmp_path / "run"
+    assert command(*train, run).code == 0
+    (run / "notes.txt").write_text("keep")
+    outcome = command(*train, run)
+    assert outcome.code == 2
+    assert "holds notes.txt, which train did not write" in outcome.err
+    assert names(run) == FILES | {"notes.txt"}
+    assert "file already holds something" in command(*train, tmp_path / "notes.txt").err.replace(
+        "notes.txt", "file"
+    )
+
+
+@posix
+def test_a_run_in_training_is_not_replaced(command, tmp_path):
+    folder = tmp_path / "run"
+    with running(*TRAIN, "--output", folder) as child:
+        child.stdout.readline()
+        second = command("train", "--quiet", "--epochs", 1, "--overwrite", "--output", folder)
+        assert (second.code, second.out) == (2, "")
+        assert "already holds something, maybe a run that another process trains" in second.err
+        stopped(child)
+    assert_complete(folder, command)
+
+
+def test_json_is_printed_for_machines(command, tmp_path):
+    """The lines of metrics.jsonl, then the summary."""
+    given = ("train", "--json", "--epochs", 2, "--hidden", 8, "--output", tmp_path / "run")
+    *printed, last = map(json.loads, command(*given).out.splitlines())
+    assert printed == lines(tmp_path / "run")
+    assert last == json.loads((tmp_path / "run" / "summary.json").read_text())
+    (only,) = command("train", "--json", "--quiet", "--epochs", 1).out.splitlines()
+    assert json.loads(only)["epochs"] == 1

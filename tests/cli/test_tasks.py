@@ -100,6 +100,10 @@ def test_numbers_are_predicted(command, trained, predicted, tmp_path, name, colu
     )
     assert again == measured
     assert command("verify", tmp_path / "run").code == 0
+    command("predict", tmp_path / "run", tmp_path / "X.npy", "--output", tmp_path / "p.npy")
+    array = np.load(tmp_path / "p.npy")
+    assert array.shape == ((70,) if name == "numbers" else (70, 2))
+    np.testing.assert_array_equal(array.reshape(70, -1), answers)
 
 
 def test_whole_numbers_are_classes(trained):

@@ -384,3 +384,45 @@ def test_wrong_inputs_leave_an_old_file_of_predictions_alone(command, run, tmp_p
     outcome = command("predict", run, tmp_path / "narrow.npy", "--output", tmp_path / "p.csv")
     assert outcome.code == 2
     assert (tmp_path / "p.csv").read_text() == "old"
+
+
+@pytest.fixture
+def piped(monkeypatch):
+    """Make bytes what comes from standard input."""
+
+    def give(content):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return give
+
+
+@pytest.mark.parametrize("ending", ["npy", "npz", "csv"])
+def test_standard_input_is_a_file_like_any_other(command, run, tmp_path, piped, ending):
+    labelled, unlabelled = save(tmp_path, "float64", "csv" if ending == "csv" else "npz")
+    if ending == "npy":
+        unlabelled = tmp_path / "x.npy"
+        np.save(unlabelled, SAVED["float64"])
+    piped(unlabelled.read_bytes())
+    assert command("predict", run, "-").out == command("predict", run, unlabelled).out
+    piped(labelled.read_bytes())
+    assert_it_measures(command("evaluate", run, "--data", "-"), run, 256)
+
+
+def test_what_is_wrong_with_standard_input_is_told(command, run, piped):
+    piped(b"5,2\n3\n")
+    outcome = command("predict", run, "-")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("Error: standard input: line 2 has 1 fields, line 1 has 2;")
+
+
+def test_predictions_are_an_array_where_that_is_asked_for(command, run, table_run, tmp_path):
+    np.save(tmp_path / "x.npy", PIXELS)
+    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "p.npy")
+    assert (outcome.code, outcome.out) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(command("predict", run, tmp_path / "x.npy").out)))
+    found = np.load(tmp_path / "p.npy")
+    assert found.dtype == np.int64
+    assert found.tolist() == [int(row["prediction"]) for row in rows]
+    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "no" / "p.npy")
+    assert outcome.code == 2
+    assert "p.npy cannot be written: " in outcome.err

@@ -1,0 +1,117 @@
+"""`train --config`: every option from a file, and what the command line has over it."""
+
+import json
+
+import pytest
+import typer
+
+from pluggable_mlp.cli.commands import app
+
+OPTIONS = """
+data = "digits"
+task = "classification"
+scaling = "minmax"
+hidden = [12, 7]
+activation = ["tanh", "leaky_relu:slope=0.25"]
+dropout = 0.125
+norm = "layer"
+loss = "softmax_cross_entropy"
+label-smoothing = 0.25
+class_weight = "balanced"
+optimizer = "adamw:beta1=0.8"
+learning-rate = 0.01
+weight-decay = 0.125
+clip-norm = 5
+schedule = "cosine"
+warmup = 2
+batch-size = 256
+epochs = 1
+dtype = "float64"
+arithmetic = "native"
+seed = 3
+backend = "numpy"
+quiet = true
+json = true
+"""
+EXPECTED = {
+    "data": "digits", "task": "classification", "target": None, "scaling": "minmax",
+    "hidden": [12, 7], "activation": "tanh,leaky_relu:slope=0.25", "dropout": 0.125,
+    "norm": "layer", "loss": "softmax_cross_entropy", "label_smoothing": 0.25,
+    "class_weight": "balanced", "optimizer": "adamw:beta1=0.8", "learning_rate": 0.01,
+    "weight_decay": 0.125, "clip_norm": 5.0, "schedule": "cosine", "warmup": 2,
+    "batch_size": 256, "epochs": 1, "dtype": "float64", "arithmetic": "native", "seed": 3,
+}  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text):
+        (tmp_path / "train.toml").write_text(text)
+        return tmp_path / "train.toml"
+
+    return write
+
+
+def settings(folder):
+    return json.loads((folder / "config.json").read_text())["settings"]
+
+
+def test_every_option_may_stand_in_a_file(command, tmp_path, file):
+    run = tmp_path / "run"
+    for _ in range(2):  # the second replaces the first
+        outcome = command("train", "--config", file(f"{OPTIONS}output = '{run}'\noverwrite = true"))
+        assert outcome.code == 0, outcome.err
+        assert json.loads(outcome.out)["epochs"] == 1
+        assert settings(run) == EXPECTED
+    keys = {line.partition(" ")[0].replace("_", "-") for line in OPTIONS.split("\n") if line}
+    options = {
+        name.removeprefix("--")
+        for parameter in typer.main.get_command(app).commands["train"].params
+        for name in parameter.opts
+    }
+    # Of the two that are elsewhere, the target is for tables.
+    assert options - keys == {"config", "output", "overwrite", "target"} | ({"help"} & options)
+
+
+def test_the_target_may_stand_in_a_file(command, tmp_path, file):
+    table = tmp_path / "table.csv"
+    table.write_text("a,b,c\n" + "".join(f"{k % 2},{k}.5,{k % 3}.5\n" for k in range(30)))
+    text = f"data = '{table}'\ntarget = 1\nepochs = 1\noutput = '{tmp_path / 'run'}'"
+    assert command("train", "--config", file(text)).code == 0
+    assert settings(tmp_path / "run")["target"] == "1"
+
+
+def test_the_command_line_wins(command, tmp_path, file):
+    given = ("--epochs", 2, "--seed", 0, "--optimizer", "sgd", "--output", tmp_path / "run")
+    outcome = command("train", *given, "--config", file(OPTIONS))
+    assert outcome.code == 0, outcome.err
+    changed = {"epochs": 2, "seed": 0, "optimizer": "sgd"}
+    assert settings(tmp_path / "run") == EXPECTED | changed
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epoch = 3", ["train.toml: 'epoch' is not an option of train; did you mean 'epochs'?"]),
+        ("learning_rte = 3", ["'learning_rte' is not", "did you mean 'learning-rate'?"]),
+        ("config = 'other.toml'", ["'config' is not an option of train"]),
+        ("help = true", ["'help' is not an option of train"]),
+        ("[optimizer]\nname = 'sgd'", ["optimizer is {'name': 'sgd'}, expected a text"]),
+        ("epochs = 'many'", ["--epochs", "integer"]),
+        ("epochs = 0", ["epochs is 0, expected an integer of at least 1"]),
+        ("epochs = true", ["epochs is True, expected a text, a number or a list"]),
+        ("quiet = 1", ["quiet is 1, expected true or false"]),
+        ("epochs 3", ["train.toml is not a TOML file: "]),
+    ],
+)
+def test_a_fault_in_a_file_is_named(command, file, text, words):
+    outcome = command("train", "--config", file(text))
+    assert (outcome.code, outcome.out) == (2, "")
+    for word in words:
+        assert word in " ".join(outcome.err.split())
+
+
+def test_a_file_that_is_not_there_is_named(command, tmp_path):
+    outcome = command("train", "--config", tmp_path / "absent.toml")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "absent.toml cannot be read: No such file" in outcome.err
