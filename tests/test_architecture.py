@@ -150,7 +150,7 @@ def modules() -> Iterator[ModuleType]:
     yield pluggable_mlp.backends
 
 
-def test_what_is_public_exists_and_is_explained():
+def test_public_names_exist_and_have_docstrings():
     for module in modules():
         if Path(module.__file__).stat().st_size == 0:
             continue
@@ -172,7 +172,7 @@ def bare_names(module: ModuleType, name: str) -> Iterator[str]:
             yield f"{name}.{member}"
 
 
-def test_every_public_function_is_explained():
+def test_every_public_function_has_a_docstring():
     assert findings(unexplained, [*sources("."), *sorted(BACKENDS.rglob("*.py"))]) == {}
 
 

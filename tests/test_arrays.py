@@ -40,7 +40,7 @@ def test_arrays_of_two_devices_are_named():
     ("thing", "its_type"),
     [([1.0], "builtins.list"), (None, "builtins.NoneType"), ("text", "builtins.str")],
 )
-def test_what_is_no_array_is_named(thing, its_type):
+def test_arguments_that_are_not_arrays_are_named(thing, its_type):
     message = rf"x is a {its_type}, not an array; make one with backend\.asarray"
     with pytest.raises(TypeError, match=message):
         common_namespace(weights=np.zeros(1), x=thing)

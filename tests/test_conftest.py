@@ -65,7 +65,7 @@ def test_a_required_name_that_no_backend_has_stops_the_suite(typo):
     assert f"{VARIABLE} names {typo.split(',')[-1]}: expected some of" in done.stderr
 
 
-def test_hypothesis_draws_the_same_examples_and_knows_no_clock():
+def test_hypothesis_is_deterministic_and_without_deadline():
     assert settings.default.derandomize
     assert settings.default.deadline is None
 

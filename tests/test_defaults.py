@@ -81,7 +81,7 @@ def test_a_docstring_names_every_default(name):
     }
 
 
-def test_what_a_name_alone_makes_has_its_defaults():
+def test_components_by_name_have_the_defaults():
     """Activations, losses and normalizations are in their tables as what they make."""
     for name, made in (ACTIVATIONS | LOSSES | NORMALIZATIONS).items():
         if not inspect.isroutine(made):

@@ -89,7 +89,7 @@ def test_source_without_docstrings():
     )
 
 
-def test_what_is_not_there_is_named():
+def test_missing_code_is_named():
     with pytest.raises(ValueError, match=r"file defines no K\.gone to include"):
         include.source_of(SOURCE, "K.gone", "file")
     with pytest.raises(ValueError, match=r"there is no gone\.py to include"):
@@ -254,7 +254,7 @@ def unknown_installs(text):
 
 
 @pytest.mark.parametrize("page", [*TEXTS, "CONTRIBUTING.md"])
-def test_what_is_to_be_installed_exists(page):
+def test_named_extras_and_packages_exist(page):
     assert unknown_installs((ROOT / page).read_text("utf-8")) == set()
 
 

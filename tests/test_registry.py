@@ -164,7 +164,7 @@ def test_count_out_of_range(value):
         as_count("n", value, at_least=1)
 
 
-def test_fields_are_kept_as_pythons_own():
+def test_fields_are_kept_as_python_numbers():
     @dataclass(frozen=True)
     class Component:
         x: float
@@ -212,7 +212,7 @@ def everywhere(number):
 
 
 @pytest.mark.parametrize("place", ["numpy", "array_api_strict"])
-def test_a_scale_of_numpy_is_pythons(place):
+def test_a_numpy_scale_is_kept_as_a_python_float(place):
     backend, pixels = get_backend(place), np.asarray([[0, 128], [255, 1]], dtype=np.uint8)
     results = [
         train(MLP([2, 2]), pixels, [0, 1], backend=backend, scale=scale, epochs=1).history
@@ -227,7 +227,7 @@ def as_numpy(value):
 
 @pytest.mark.parametrize("place", ["numpy", "array_api_strict", "torch", "jax"])
 @pytest.mark.parametrize("name", everywhere(lambda value: value))
-def test_numbers_of_numpy_train_as_pythons(name, place):
+def test_numpy_scalars_train_like_python_numbers(name, place):
     """Beside an array of float32, numpy.float64 would make all that follows float64."""
     pytest.importorskip(place)
     backend = get_backend(place)

@@ -20,7 +20,7 @@ from pluggable_mlp.settings import Settings
         ({"optimizer": "adam", "schedule": "cosine", "warmup": 3}, 0.001, None, None),
     ],
 )
-def test_what_is_kept_holds(given, rate, decay, clip):
+def test_saved_settings_are_the_values_used(given, rate, decay, clip):
     """By the optimizers' documented defaults; None is for what is not used."""
     settings = Settings(**given)
     kept = settings.to_dict()

@@ -42,7 +42,7 @@ def test_scalars_of_numpy_keep_their_dtype():
     assert (array([1.0]) * 2.0).dtype == np.float32
 
 
-def test_what_is_one_element_stays_on_the_device():
+def test_one_element_stays_on_the_device():
     x = array([[1.0, 2.0], [3.0, 4.0]])
     with counting() as counts:
         for one in (xp.sum(x), xp.max(x), x[1, 1], x[0][0], xp.argmax(x), xp.sum(x) + 1.0):
@@ -66,7 +66,7 @@ def test_reading_a_value_waits(read):
     ("how", "waits"),
     [(lambda x: x[x > 1.0], 1), (xp.unique_values, 1), (xp.unique_counts, 2)],
 )
-def test_what_depends_on_values_waits(how, waits):
+def test_operations_that_depend_on_values_wait(how, waits):
     x = array([1.0, 2.0])
     with counting() as counts:
         how(x)
@@ -107,7 +107,7 @@ TINY = array([DENORMAL, -DENORMAL, 2.0**-126, 1.0])
         (lambda x: xp.matmul(x, array(np.eye(1))), False),
     ],
 )
-def test_denormal_numbers_are_flushed_by_operations_alone(operation, flushes):
+def test_only_operations_flush_denormal_numbers(operation, flushes):
     result = CUPY.to_numpy(operation(array([[DENORMAL]])))
     assert (result.reshape(-1)[0] == 0.0) == flushes
 
@@ -150,7 +150,7 @@ def test_joining_is_a_copy_each_up_to_eight(parts, launches):
     assert counts.launches.total() == launches
 
 
-def test_clip_and_sign_are_array_api_compats_own():
+def test_clip_and_sign_are_those_of_array_api_compat():
     x = array([-2.0, float("nan"), 2.0])
     with counting() as counts:
         assert CUPY.to_numpy(xp.clip(x, -1.0, 1.0)).tolist()[::2] == [-1.0, 1.0]

@@ -98,7 +98,7 @@ def test_a_namespace_of_its_own_is_asked_first():
     assert special.affine(Own(), None, None, None) == "own affine"
 
 
-def test_an_outer_product_takes_no_matmul(monkeypatch):
+def test_an_outer_product_does_not_use_matmul(monkeypatch):
     xp = get_backend("numpy").xp
     x = np.ones((4, 1))
     expected = x @ x.T

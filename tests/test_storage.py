@@ -22,7 +22,7 @@ def test_a_disk_that_is_full_leaves_the_old_file(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-def test_what_might_never_end_is_not_read(tmp_path, kind):
+def test_pipes_and_devices_are_not_read(tmp_path, kind):
     path = tmp_path / "a"
     if kind == "pipe":
         os.mkfifo(path)
@@ -38,7 +38,7 @@ CONTENT = {"a": [1.5, math.nan, {"b": -math.inf}], "c": (math.inf, True, None), 
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-def test_what_is_not_finite_is_null(indent):
+def test_infinite_numbers_and_nan_become_null(indent):
     read = json.loads(to_json(CONTENT, indent), parse_constant=pytest.fail)
     assert read == {"a": [1.5, None, {"b": None}], "c": [None, True, None], "d": "é", "e": 3}
 

@@ -66,7 +66,7 @@ def test_an_unknown_name_lists_the_known_ones(spec, hint):
 
 
 @pytest.mark.parametrize("spec", [None, 3, ["numpy"]])
-def test_what_is_no_name(spec):
+def test_invalid_names_raise(spec):
     with pytest.raises(TypeError, match=r"backend is .*: expected the name of one, such as 'nump"):
         get_backend(spec)
 
@@ -161,7 +161,7 @@ def loaded_after(code: str) -> set[str]:
     return set(child(f"{code}\nimport sys\nprint(*sys.modules)").split()) & set(LIBRARIES)
 
 
-def test_importing_the_plug_board_imports_no_array_library():
+def test_importing_backends_imports_no_array_library():
     assert loaded_after("import pluggable_mlp.backends") <= {"numpy"}  # the package's own need
     assert loaded_after("import sys, types\n" + BARE_PACKAGE) == set()
 
@@ -177,7 +177,7 @@ import pluggable_mlp.backends
 
 
 @pytest.mark.parametrize("name", ["numpy", "torch", "jax", "array_api_strict"])
-def test_a_backend_imports_its_own_library_alone(name):
+def test_a_backend_imports_only_its_own_library(name):
     if name not in ("numpy", "array_api_strict"):
         pytest.importorskip(name)
     code = f"from pluggable_mlp.backends import get_backend\nget_backend({name!r})"
@@ -189,7 +189,7 @@ def test_listing_imports_neither_torch_nor_jax():
     assert not loaded_after(code) & {"torch", "jax"}
 
 
-def test_what_is_listed():
+def test_listed_backends():
     listed = {status.name: status for status in available_backends()}
     assert list(listed)[: len(LIBRARIES)] == LIBRARIES
     numpy = sys.modules["numpy"]
@@ -201,7 +201,7 @@ def test_what_is_listed():
 
 
 @pytest.mark.parametrize("name", ["torch", "jax"])
-def test_a_slow_library_is_listed_as_installed_and_no_more(name):
+def test_a_slow_library_is_listed_without_importing_it(name):
     library = pytest.importorskip(name)
     (status,) = [status for status in available_backends() if status.name == name]
     assert status == BackendStatus(name, True, library.__version__, None)

@@ -33,7 +33,7 @@ def shape_of(method):
     return [(p.name, p.kind, p.default) for p in parameters]
 
 
-def test_the_contract_is_this_and_no_more():
+def test_the_contract_is_exactly_this():
     members = "asarray device devices name synchronize to_numpy versions xp"
     assert sorted(MEMBERS) == members.split()
     assert sorted(OPTIONAL) == ["compile", "out_of_memory", "queued", "run_all"]
@@ -46,7 +46,7 @@ def test_backend_offers_exactly_the_contract(backend):
 
 
 @pytest.mark.parametrize("method", OPTIONAL)
-def test_what_a_backend_may_offer_has_the_contracts_signature(backend, method):
+def test_optional_members_have_the_signatures_of_the_contract(backend, method):
     if not hasattr(backend, method):
         pytest.skip(f"{backend.name} offers no {method}")
     assert isinstance(backend, OPTIONAL[method])
@@ -58,7 +58,7 @@ def test_what_a_backend_may_offer_has_the_contracts_signature(backend, method):
 
 
 @pytest.mark.parametrize("method", ["__init__", *METHODS])
-def test_signatures_are_the_contracts(backend, method):
+def test_signatures_are_those_of_the_contract(backend, method):
     if (method, backend.name) == ("__init__", "numpy-readonly"):
         method = "asarray"  # it inherits the constructor
     expected = shape_of(inspect.getattr_static(Backend, method).__get__(None, Backend))
@@ -67,7 +67,7 @@ def test_signatures_are_the_contracts(backend, method):
     )
 
 
-def test_signatures_of_what_is_optional_are_the_contracts(backend):
+def test_optional_signatures_are_those_of_the_contract(backend):
     if isinstance(backend, Compiler):
         assert shape_of(type(backend).compile) == shape_of(Compiler.compile)
 

@@ -38,7 +38,7 @@ def test_no_gpu_is_listed_with_its_reason():
     assert "NVIDIA GPU" in status.remedy
 
 
-def test_a_driver_that_counts_no_gpu(monkeypatch):
+def test_a_driver_without_a_gpu_raises(monkeypatch):
     monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", lambda: 0)
     with pytest.raises(BackendUnavailable, match="CUDA finds no GPU"):
         get_backend("cupy")
@@ -53,7 +53,7 @@ def test_a_device_out_of_range_says_how_many_there_are(monkeypatch, spec):
 
 
 @pytest.mark.parametrize("device", ["one", "-1", "cuda", "cuda:", "1:0", "gpu:0"])
-def test_a_device_that_is_no_number(device):
+def test_a_device_that_is_not_a_number_raises(device):
     with pytest.raises(ValueError, match=f"device is '{device}': expected the number of a GPU"):
         get_backend(f"cupy:{device}")
 

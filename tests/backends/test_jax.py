@@ -81,7 +81,7 @@ DOORS = {
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_what_takes_arrays_alone_refuses_them_too(door):
+def test_functions_without_a_backend_check_the_settings(door):
     """A dot algorithm of one block of code is refused within it, by all that needs no backend."""
     backend, mlp = get_backend("jax"), MLP([3, 2])
     x, y = backend.asarray(np.zeros((2, 3), "float32")), backend.asarray([0, 1])
@@ -137,12 +137,12 @@ def test_a_device_out_of_range_says_how_many_there_are():
         get_backend("jax:cpu:99")
 
 
-def test_a_device_that_is_no_number():
+def test_a_device_that_is_not_a_number_raises():
     with pytest.raises(ValueError, match="device is 'cpu:one': expected a platform and a number"):
         get_backend("jax:cpu:one")
 
 
-def test_a_compiled_function_writes_over_what_is_used_up_alone():
+def test_a_compiled_function_overwrites_only_used_up_arguments():
     backend = get_backend("jax:cpu")
     kept, given_up = (backend.asarray([1.0]) + 1.0 for _ in range(2))
     compiled = backend.compile(lambda state, x: state["w"] + x, used_up=(0,))

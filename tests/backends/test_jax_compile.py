@@ -36,7 +36,7 @@ def test_a_function_is_traced_once_and_its_numbers_are_arguments():
         np.asarray,
     ],
 )
-def test_who_looks_at_values_runs_as_it_is_and_says_why(look):
+def test_branching_on_values_runs_uncompiled_with_a_warning(look):
     def looking(x, other):
         look(x[0])
         return x + other

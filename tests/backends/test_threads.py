@@ -34,7 +34,7 @@ def test_the_results_stand_in_the_order_of_the_items(count):
     assert run_all(lambda item: item * item, range(count)) == [i * i for i in range(count)]
 
 
-def test_two_pieces_run_at_once():
+def test_two_tasks_run_at_once():
     both = threading.Barrier(2, timeout=SOON)
 
     def meet(_):
@@ -68,7 +68,7 @@ def test_afterwards_any_thread_may_set_the_number_again():
     assert (done.stdout.strip(), done.stderr) == ("{1}", "")
 
 
-def test_an_interrupt_begins_no_other_piece():
+def test_an_interrupt_starts_no_other_task():
     begun = []
 
     def interrupt(item):
@@ -83,7 +83,7 @@ def test_an_interrupt_begins_no_other_piece():
     assert blas_threads() == {2}
 
 
-def test_who_comes_while_pieces_run_gets_the_loop():
+def test_a_call_while_tasks_run_is_a_plain_loop():
     inside, left = threading.Event(), threading.Event()
 
     def long(item):

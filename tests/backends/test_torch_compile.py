@@ -84,7 +84,7 @@ def test_inductor_does_not_compile_other_numbers_again():
     assert child.returncode == 0, child.stderr
 
 
-def test_what_cannot_be_compiled_runs_as_it_is_and_says_why():
+def test_functions_that_cannot_be_compiled_run_uncompiled_with_a_warning():
     def failing(graph, inputs):
         raise FileNotFoundError("no Triton here\n\nand much more")
 

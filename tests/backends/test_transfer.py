@@ -96,7 +96,7 @@ def test_results_of_computing_come_back(backend):
 
 
 @pytest.mark.parametrize("dtype", ["float33", "float16", "object", "f4"])
-def test_refuses_a_dtype_that_is_none_of_the_standard(backend, dtype):
+def test_refuses_a_dtype_that_is_not_in_the_standard(backend, dtype):
     said = f"dtype is '{dtype}': expected one of bool, int8"
     with pytest.raises(ValueError, match=words(backend, said)):
         backend.asarray([1.0], dtype=dtype)
@@ -113,7 +113,7 @@ def test_refuses_a_dtype_that_is_none_of_the_standard(backend, dtype):
         (np.zeros(2, dtype="float16"), "data has dtype float16: expected one of bool"),
     ],
 )
-def test_refuses_what_holds_no_numbers(backend, data, said):
+def test_refuses_data_without_numbers(backend, data, said):
     with pytest.raises(TypeError, match=words(backend, said)):
         backend.asarray(data)
 
@@ -128,7 +128,7 @@ def test_refuses_what_holds_no_numbers(backend, data, said):
         (1j, "float32", "an array of float32: .*complex.*; expected numbers"),
     ],
 )
-def test_refuses_numbers_that_make_no_array(backend, data, dtype, said):
+def test_refuses_numbers_that_do_not_form_an_array(backend, data, dtype, said):
     with pytest.raises(ValueError, match=words(backend, f"^data cannot become {said}")):
         backend.asarray(data, dtype=dtype)
 
@@ -160,7 +160,7 @@ def test_refuses_each_other(one, two):
         get_backend(one).asarray(array)
 
 
-def test_numpy_arrays_are_no_arrays_of_a_device(backend):
+def test_numpy_arrays_are_refused_by_to_numpy(backend):
     if library_of(backend.xp) == "numpy":
         pytest.skip("its arrays are those of NumPy")
     said = f"array of numpy, and this backend is {backend.name}"

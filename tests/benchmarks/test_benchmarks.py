@@ -129,7 +129,7 @@ FAULTS = [
 @pytest.mark.parametrize(
     ("faulty", "job"), FAULTS, ids=[f"{fault.__name__}-{job.optimizer}" for fault, job in FAULTS]
 )
-def test_who_does_other_work_is_caught(faulty, job):
+def test_a_contender_that_does_other_work_is_detected(faulty, job):
     assert "off by" in failures("loop", faulty, job)["loop"]
     assert failures("loop", NumpyLoop, job) == {}
 
@@ -164,7 +164,7 @@ def test_a_shuffled_epoch_visits_every_example_once():
     assert sorted(map(bytes, np.concatenate(seen))) == sorted(map(bytes, expected))
 
 
-def test_processes_answer_and_failures_are_told():
+def test_processes_answer_and_failures_are_reported():
     with field_of("numpy", ["limit", "loop"]) as field:
         field.prepare(JOBS[0])
         field.prove_same_work(JOBS[0])

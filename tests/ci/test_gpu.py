@@ -30,7 +30,7 @@ def step(name, code, **settings):
     return gpu.Step(name, ["-c", code], **settings)
 
 
-def test_whatever_fails_the_other_steps_run(tmp_path):
+def test_other_steps_run_after_any_failure(tmp_path):
     groups = [
         [step("works", "print('fine'); print('{\"found\": 1}')")],
         [step("fails", "print('said'); raise SystemExit(1)")],
@@ -84,7 +84,7 @@ def test_no_step_starts_after_the_deadline_and_none_runs_beyond_it(tmp_path):
     assert "no time" in (tmp_path / "part.json").read_text()
 
 
-def test_what_a_step_started_ends_with_it(tmp_path):
+def test_processes_of_a_step_end_with_it(tmp_path):
     alive = tmp_path / "alive"
     writes = f"import time, pathlib; time.sleep(2); pathlib.Path({str(alive)!r}).touch()"
     report = gpu.Report("part", False, tmp_path)
@@ -95,7 +95,7 @@ def test_what_a_step_started_ends_with_it(tmp_path):
 
 @pytest.mark.parametrize("plan", PLANS, ids=["dry", "real"])
 @pytest.mark.parametrize("part", gpu.PARTS)
-def test_steps_have_names_of_their_own_and_the_files_that_they_name(part, plan):
+def test_steps_have_unique_names_and_existing_files(part, plan):
     steps = [step for group in gpu.PARTS[part](plan) for step in group]
     assert len({step.name for step in steps}) == len(steps) > 0
     for argument in (a for step in steps for a in step.arguments if a.endswith(".py")):
@@ -214,7 +214,7 @@ def test_precision_sees_tf32(monkeypatch):
     assert 1e-4 < result["relative_error"] < 1e-3
 
 
-def test_exactness_sees_what_is_not_exact_and_that_it_is_refused(monkeypatch):
+def test_exactness_reports_inexact_products_and_their_refusal(monkeypatch):
     assert gpu_measure.exactness(CUPY, small=True) == (True, {"inexact": [], "refused": ""})
     monkeypatch.setattr(xp, "matmul", rounded(24))
     monkeypatch.setattr(exactness, "_tried", set())
@@ -227,7 +227,7 @@ def test_exactness_sees_what_is_not_exact_and_that_it_is_refused(monkeypatch):
     assert not passed
 
 
-def test_microseconds_and_the_machine_are_told():
+def test_microseconds_and_the_machine_are_reported():
     passed, costs = gpu_measure.microseconds(CUPY, small=True)
     assert passed
     assert all(cost > 0 for cost in costs.values())

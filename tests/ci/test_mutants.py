@@ -44,7 +44,7 @@ def script(tmp_path, capsys):
     return run
 
 
-def test_what_is_caught_survives_or_is_stale_is_told_apart(script):
+def test_caught_surviving_and_stale_faults_are_distinguished(script):
     code, verdicts = script("-j", "2")
     assert code == 1
     assert verdicts == {
@@ -57,7 +57,7 @@ def test_what_is_caught_survives_or_is_stale_is_told_apart(script):
     }
 
 
-def test_all_is_well_where_what_survives_is_explained(script):
+def test_explained_survivors_pass(script):
     code, verdicts = script("--name", "so")
     assert (code, len(verdicts)) == (0, 1)
 

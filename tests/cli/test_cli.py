@@ -32,7 +32,7 @@ def test_the_command_line_imports_no_array_library_but_numpy():
     assert not modules & {"torch", "jax", "cupy", "array_api_strict", "pooch", "scipy"}
 
 
-def test_next_to_nothing_is_imported_before_ctrl_c_is_answered():
+def test_little_is_imported_before_ctrl_c_is_handled():
     assert not imported_by("import pluggable_mlp.cli") & {"numpy", "typer", "typing", "threading"}
 
 

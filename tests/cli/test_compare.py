@@ -95,7 +95,7 @@ def test_a_disagreement_ends_with_1_and_names_the_tensor(command, monkeypatch):
     assert "beyond the bound: array_api_strict, layer 1 y, layer by layer in float32" in outcome.out
 
 
-def test_a_bound_that_says_nothing_is_no_disagreement(command):
+def test_an_infinite_bound_is_not_a_disagreement(command):
     """Through four layers the worst case in float32 overflows; the other checks see."""
     pytest.importorskip("torch")
     outcome = command(

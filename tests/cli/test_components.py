@@ -102,7 +102,7 @@ def test_lbfgs_takes_all_examples_at_once(command):
         (["--warmup", "-1"], ["warmup is -1"]),
     ],
 )
-def test_what_does_not_fit_is_an_error(command, arguments, words):
+def test_invalid_components_exit_with_2(command, arguments, words):
     outcome = command("train", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
     for word in words:

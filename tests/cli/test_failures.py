@@ -22,7 +22,7 @@ def only_line(outcome) -> str:
 
 
 @pytest.mark.parametrize("hidden", [f"{SIDE},{SIDE}", f"{10**12}"])
-def test_a_network_beyond_this_machine_is_refused_at_the_door(command, hidden):
+def test_a_network_larger_than_memory_is_refused(command, hidden):
     outcome = command("train", "--hidden", hidden)
     assert (outcome.code, outcome.out) == (3, "")
     line = only_line(outcome)

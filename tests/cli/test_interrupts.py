@@ -166,14 +166,14 @@ def test_ctrl_c_at_any_moment_while_jax_compiles(tmp_path):
 @pytest.mark.parametrize(
     "arguments", [("--help",), ("backends",), ("train", "--epochs", 2), ("train", "--quiet")]
 )
-def test_a_closed_pipe_is_no_failed_comparison(arguments):
+def test_a_closed_pipe_is_not_a_failed_comparison(arguments):
     with running(*arguments) as child:
         child.stdout.close()
         assert child.stderr.read() == ""
         assert child.wait(timeout=60) == 141
 
 
-def test_a_reader_that_goes_away_costs_no_training(tmp_path):
+def test_a_closed_pipe_does_not_lose_the_training(tmp_path):
     with running("train", "--epochs", 1_000_000, "--output", tmp_path / "run") as child:
         assert child.stdout.readline().startswith("epoch   1/")
         child.stdout.close()
@@ -185,7 +185,7 @@ def test_a_reader_that_goes_away_costs_no_training(tmp_path):
     assert (tmp_path / "run" / "certificate.json").exists()
 
 
-def test_what_is_left_in_the_buffer_is_no_error_either():
+def test_text_left_in_the_buffer_is_not_an_error():
     """A short answer meets the closed pipe only when it is flushed."""
     program = (
         "import sys; from pluggable_mlp.cli import commands, main\n"

@@ -78,7 +78,7 @@ def test_of_two_that_come_at_once_one_gets_the_folder(tmp_path, monkeypatch):
 
 
 @posix
-def test_a_folder_that_vanishes_is_told_and_made_again(command, tmp_path):
+def test_a_folder_that_vanishes_warns_and_is_made_again(command, tmp_path):
     folder = tmp_path / "run"
     with running(*TRAIN, "--output", folder) as child:
         child.stdout.readline()
@@ -92,7 +92,7 @@ def test_a_folder_that_vanishes_is_told_and_made_again(command, tmp_path):
 
 
 @posix
-def test_a_folder_that_another_run_has_taken_is_left_alone(command, tmp_path):
+def test_the_folder_of_another_run_is_not_touched(command, tmp_path):
     folder, other = tmp_path / "run", tmp_path / "temporary"
     other.mkdir()
     with running(*TRAIN, "--output", folder, env=os.environ | {"TMPDIR": str(other)}) as child:
@@ -112,7 +112,7 @@ def test_a_folder_that_another_run_has_taken_is_left_alone(command, tmp_path):
 
 
 @posix
-def test_a_disk_that_is_full_for_a_while_costs_nothing(command, tmp_path):
+def test_a_temporarily_full_disk_loses_nothing(command, tmp_path):
     folder = tmp_path / "run"
     with running(*TRAIN, "--output", folder) as child:
         child.stdout.readline()
@@ -126,7 +126,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(command, tmp_path):
 
 
 @posix
-def test_a_disk_without_room_for_the_model_costs_the_place_alone(command, tmp_path):
+def test_a_disk_without_room_for_the_model_saves_the_run_elsewhere(command, tmp_path):
     folder, other = tmp_path / "run", tmp_path / "temporary"
     other.mkdir()
     with running(*TRAIN, "--output", folder, env=os.environ | {"TMPDIR": str(other)}) as child:
@@ -144,7 +144,9 @@ def test_a_disk_without_room_for_the_model_costs_the_place_alone(command, tmp_pa
     assert not folder.exists()
 
 
-def test_what_can_be_told_is_told_where_no_model_can_be_saved(command, tmp_path, monkeypatch):
+def test_a_model_that_cannot_be_saved_is_reported_with_all_that_is_known(
+    command, tmp_path, monkeypatch
+):
     from pluggable_mlp.training import checkpoints
 
     def full(path, content):
@@ -160,9 +162,7 @@ def test_what_can_be_told_is_told_where_no_model_can_be_saved(command, tmp_path,
     assert len(lines(tmp_path / "run")) == 2
 
 
-def test_what_ended_the_training_is_told_where_the_run_cannot_be_saved(
-    command, tmp_path, monkeypatch
-):
+def test_an_unsaved_run_reports_what_ended_the_training(command, tmp_path, monkeypatch):
     """First, and it decides the exit code."""
     from pluggable_mlp.backends import numpy
     from pluggable_mlp.training import checkpoints
@@ -243,7 +243,7 @@ def test_a_run_that_fails_later_keeps_its_whole_epochs(command, tmp_path):
 
 
 @posix
-def test_a_disk_that_is_full_at_the_start_is_told_before_training(tmp_path):
+def test_a_full_disk_raises_before_training(tmp_path):
     """As where no file may have a single byte."""
     full = ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh")
     with running("train", "--output", tmp_path / "run", before=full) as child:

@@ -216,7 +216,7 @@ def test_a_flipped_bit_of_the_model_is_noticed(command, run, tmp_path, byte):
         assert "model.safetensors holds parameters of SHA-256" in outcome.err
 
 
-def test_a_run_that_has_not_ended_is_told(command, run, tmp_path):
+def test_an_unfinished_run_is_refused(command, run, tmp_path):
     folder = shutil.copytree(run, tmp_path / "run")
     (folder / "summary.json").unlink()
     outcome = command("evaluate", folder)

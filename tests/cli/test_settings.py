@@ -201,7 +201,7 @@ def test_the_backend_reaches_the_run(command, tmp_path):
     assert (summary["backend"], summary["device"]) == ("array_api_strict", "device1")
 
 
-def test_quiet_prints_the_last_line_alone(command):
+def test_quiet_prints_only_the_last_line(command):
     loud = command("train", "--epochs", 2).out.splitlines()
     assert [line.split()[0] for line in loud] == ["epoch", "epoch", "test"]
     quiet = command("train", "--epochs", 2, "--quiet").out.splitlines()

@@ -60,7 +60,7 @@ def test_a_closed_standard_output_changes_no_exit_code(saved, name):
 
 @needs_full
 @pytest.mark.parametrize("name", ["help", "backends", "train", "evaluate", "predict", "verify"])
-def test_a_full_standard_output_is_told(saved, name):
+def test_a_full_standard_output_is_reported(saved, name):
     code, _, err = ended(saved, name, ">/dev/full")
     assert code == 2
     assert err.splitlines()[-1] == (

@@ -178,7 +178,7 @@ def test_a_table_without_names(command, trained, tmp_path):
     assert command("predict", run, bare).out == command("predict", run, path).out
 
 
-def test_an_unseen_category_is_told_once(command, trained, tmp_path):
+def test_an_unseen_category_warns_once(command, trained, tmp_path):
     path = write(tmp_path / "table.csv", columns())
     _, run = trained(path, "--target", "buys")
     rest = {name: values[:3] for name, values in columns().items()}
@@ -275,7 +275,7 @@ def test_pairs_of_npy(command, trained, tmp_path):
         ({"income": ["1"] * 99 + ["1,5"] + ["2"] * 110}, [], ["'income' holds '1,5' in row 100"]),
     ],
 )
-def test_what_does_not_fit_is_named(command, tmp_path, change, options, words):
+def test_arguments_that_do_not_fit_are_named(command, tmp_path, change, options, words):
     path = write(tmp_path / "table.csv", columns() | change)
     outcome = command("train", "--data", path, *options)
     assert (outcome.code, outcome.out) == (2, "")

@@ -69,7 +69,7 @@ def test_names_of_classes_are_given_back(trained, predicted):
     assert summary["test_accuracy"] == expected > 0.9
 
 
-def test_labels_of_which_several_may_be_yes(trained, predicted):
+def test_multilabel_targets(trained, predicted):
     _, config, summary = trained("labels")
     assert (config["task"], config["target_names"]) == ("multilabel", ["y1", "y2", "y3"])
     assert config["settings"]["loss"] == "sigmoid_cross_entropy"
@@ -136,7 +136,7 @@ def test_the_loss_says_the_task(trained, predicted):
         ("names", ["--task", "regression"], ["the train targets are of dtype <U7"]),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_named(command, tmp_path, name, options, words):
+def test_arguments_that_do_not_fit_are_named(command, tmp_path, name, options, words):
     path = tmp_path / "data.npz"
     np.savez(path, X=INPUTS, y=TARGETS[name])
     outcome = command("train", "--data", path, *options, "--output", tmp_path / "run")

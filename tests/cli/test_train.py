@@ -142,7 +142,7 @@ TOO_STEEP = ("--learning-rate", "1e38", "--activation", "relu", "--epochs", "9")
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
-def test_divergence_is_told_and_ends_with_2(command, tmp_path, arithmetic):
+def test_divergence_is_reported_and_exits_with_2(command, tmp_path, arithmetic):
     given = (*TOO_STEEP, "--arithmetic", arithmetic, "--output", tmp_path / "run")
     outcome = command("train", *given)
     assert (outcome.code, outcome.out) == (2, "")
@@ -151,7 +151,7 @@ def test_divergence_is_told_and_ends_with_2(command, tmp_path, arithmetic):
     assert command("train", "--epochs", "1", "--output", tmp_path / "run").code == 0  # not blocked
 
 
-def test_what_was_reached_before_divergence_is_kept(command, tmp_path):
+def test_epochs_before_divergence_are_kept(command, tmp_path):
     """The third of five epochs meets a learning rate that no network bears."""
     schedule = "step:every=194,factor=1e38"  # 97 steps per epoch
     run = tmp_path / "run"

@@ -175,7 +175,7 @@ def test_other_rows_of_one_class_can_be_measured(command, table_run, tmp_path):
     assert (outcome.code, json.loads(outcome.out)["examples"]) == (0, 1)
 
 
-def test_data_that_changed_since_training_are_told(command, tmp_path):
+def test_data_that_changed_since_training_are_refused(command, tmp_path):
     data = tmp_path / "data.csv"
     rows = [f"{k % 2},{k % 3},{k % 2}\n" for k in range(70)]
     data.write_text("".join(rows))
@@ -196,7 +196,7 @@ def test_data_that_changed_since_training_are_told(command, tmp_path):
     )
 
 
-def test_inputs_far_outside_the_range_of_training_are_told(command, table_run, tmp_path):
+def test_inputs_far_outside_the_range_of_training_warn(command, table_run, tmp_path):
     (tmp_path / "x.csv").write_text("0,100.5\n")
     outcome = told(command, "predict", table_run, tmp_path / "x.csv")
     assert outcome.code == 0

@@ -211,7 +211,7 @@ def test_edited_settings_and_other_data_are_refused(command, certificate, tmp_pa
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 2}', "null", 100_000 * "["])
-def test_what_is_no_certificate_is_refused(command, tmp_path, text):
+def test_invalid_certificates_are_refused(command, tmp_path, text):
     path = tmp_path / "certificate.json"
     path.write_text(text)
     outcome = command("verify", path)

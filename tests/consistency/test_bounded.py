@@ -180,7 +180,7 @@ def test_probable_sums(deviations: float, terms: int) -> None:
     assert precision.rounding(np.asarray(1.0), terms) < worst
 
 
-def test_few_roundings_have_their_worst_case() -> None:
+def test_few_roundings_use_the_worst_case() -> None:
     for deviations, roundings in ((8.0, 64), (8.0, 1), (2.0, 4)):
         probable = Precision(np.dtype("float32"), deviations)
         u = 2.0**-24

@@ -105,7 +105,7 @@ def test_a_backend_beyond_the_bound_is_named_with_its_worst_step() -> None:
     assert "within the bound" not in text
 
 
-def test_what_is_improbable_is_told_from_what_is_impossible() -> None:
+def test_improbable_differences_are_distinguished_from_impossible_ones() -> None:
     """With k = 400 two sides differ probably by 2 lambda sqrt(k) = 320 units, at most by 800."""
 
     def off_by(roundings: float) -> OtherBackend:
@@ -150,7 +150,7 @@ def test_every_step_starts_from_the_reference() -> None:
 @pytest.mark.parametrize(
     ("rates", "blind"), [([1e-9], 1.0), ([0.1], 0.0), ([1e-9, 0.1], 0.0), ([0.1, 1e-9], 0.0)]
 )
-def test_parameters_are_judged_by_their_change(rates: list[float], blind: float) -> None:
+def test_parameters_are_compared_by_their_change(rates: list[float], blind: float) -> None:
     """Steps that float32 rounds away show no fault of theirs; biases, which were 0, do."""
     optimizer = SGD(lambda t: rates[t])
     report = compare(

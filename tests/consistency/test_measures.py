@@ -61,7 +61,7 @@ def test_part_of_bound(a: float, b: float, error: float, part: float) -> None:
     assert got == pytest.approx(part, rel=1e-5)
 
 
-def test_another_shape_or_dtype_is_no_agreement() -> None:
+def test_another_shape_or_dtype_is_a_disagreement() -> None:
     bounded = Bounded(np.ones(3), np.ones(3), Precision(np.dtype("float32")))
     a = np.ones(3, dtype=np.float32)
     for other in (np.ones(3), np.ones((1, 3), dtype=np.float32), np.float32(1.0)):

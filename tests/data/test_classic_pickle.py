@@ -69,7 +69,7 @@ def test_other_floats_are_kept(read, check_rules, value, place):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_a_fault(read, value):
+def test_infinite_numbers_and_nan_are_refused(read, value):
     inputs = PIXELS / np.float32(256)
     inputs[1, 2] = value
     with pytest.raises(DataError, match="feature 2 of example 1 of the train inputs is "):
@@ -92,7 +92,7 @@ def test_what_is_not_finite_is_a_fault(read, value):
         ({"train": parts()[0]}, "not a pickle of NumPy arrays"),
     ],
 )
-def test_what_does_not_go_together_is_a_fault(read, content, fault):
+def test_inconsistent_arrays_are_refused(read, content, fault):
     with pytest.raises(DataError, match=r"mnist\.pkl\.gz: ") as caught:
         read(pickle.dumps(content, 4))
     assert fault in str(caught.value)

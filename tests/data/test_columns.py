@@ -19,7 +19,7 @@ CITIES = np.array(["Rome", "Oslo", None, "Rome", "Bern", "Oslo"], dtype=object)
 TABLE = Frame(("age", "height", "city"), (AGES, HEIGHTS, CITIES))
 
 
-def test_it_is_scikit_learns():
+def test_it_agrees_with_scikit_learn():
     columns = Columns.fit("example", TABLE)
     assert columns.features == [
         "age", "age missing", "height", "city=Bern", "city=Oslo", "city=Rome", "city missing"
@@ -41,7 +41,7 @@ def test_later_columns_are_found_by_name_and_the_rest_is_left():
         columns.apply("file", TABLE.select(["height"]))
 
 
-def test_what_training_never_saw_is_nothing_with_one_warning():
+def test_unseen_categories_are_zero_with_one_warning():
     columns = Columns.fit("example", TABLE)
     cities = np.array(["Paris", "Rome", "Lima", "Paris", "Rome", "Rome"], dtype=object)
     with pytest.warns(DataWarning) as told:
@@ -53,7 +53,7 @@ def test_what_training_never_saw_is_nothing_with_one_warning():
     assert made[:, 3:].sum(axis=1).tolist() == [0, 1, 0, 0, 1, 1]
 
 
-def test_what_lacks_only_later_is_told():
+def test_values_missing_only_in_later_rows_warn():
     columns = Columns.fit("example", TABLE)
     heights = np.array([NAN, 2.0, 3.0, 4.0, 5.0, 6.5])
     with pytest.warns(DataWarning, match=r"column 'height' lacks 1 values, .* count as 3.5"):
@@ -67,7 +67,7 @@ def test_texts_for_numbers_are_refused():
         columns.apply("file", Frame(TABLE.names, (CITIES, HEIGHTS, CITIES)))
 
 
-def test_what_cannot_be_used_is_left_out():
+def test_unusable_columns_are_left_out():
     count = 30
     names = np.array([f"n{k}" for k in range(count)], dtype=object)
     empty, none = np.full(count, NAN), np.full(count, None)

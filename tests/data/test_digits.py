@@ -20,7 +20,7 @@ def test_they_are_well_formed(check_rules):
     assert np.bincount(digits.train.targets).min() >= 140
 
 
-def test_they_are_those_of_scikit_learn():
+def test_they_agree_with_scikit_learn():
     datasets = pytest.importorskip("sklearn.datasets")
     oracle = datasets.load_digits()
     digits = build_dataset(load_digits())

@@ -38,7 +38,7 @@ def test_a_line_is_bounded(tmp_path):
         assert len(file.readline()) == 1024
 
 
-def test_what_cannot_follow_is_refused_before_it_is_read(tmp_path, peak_memory):
+def test_a_header_that_does_not_fit_is_refused_before_reading(tmp_path, peak_memory):
     path = tmp_path / "file"
     path.write_bytes(b"12345")
 
@@ -95,7 +95,7 @@ def test_a_wrong_checksum_is_a_fault(tmp_path):
         read()
 
 
-def test_what_might_never_end_is_not_opened(tmp_path):
+def test_pipes_and_devices_are_not_opened(tmp_path):
     pipe = str(tmp_path / "pipe")
     os.mkfifo(pipe)
     for path in (pipe, os.devnull, str(tmp_path), str(tmp_path / "absent"), "a\0b"):

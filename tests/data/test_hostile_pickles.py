@@ -162,7 +162,7 @@ def test_a_refused_module_is_not_imported(read_arrays):
         (b"c" + b"x" * 10_000, "is not a pickle"),
     ],
 )
-def test_what_is_no_pickle_of_arrays_is_refused(read_arrays, data, fault):
+def test_other_pickles_are_refused(read_arrays, data, fault):
     with pytest.raises(DataError) as caught:
         read_arrays(data)
     assert fault in str(caught.value)
@@ -239,7 +239,7 @@ def test_three_names_of_numpy_are_admitted_and_stand_for_no_object_of_numpy():
     assert {found.__module__ for found in ADMITTED.values()} == {classic_pickle.__name__}
 
 
-def test_what_is_stored_elsewhere_is_refused():
+def test_persistent_objects_are_refused():
     """Its operations are refused before; this is the unpickler's own refusal."""
     unpickler = classic_pickle._ArrayUnpickler(io.BytesIO(b"Pelsewhere\n."))
     with pytest.raises(ValueError, match="stored elsewhere"):

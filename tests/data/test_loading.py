@@ -55,7 +55,7 @@ def test_the_reader_is_chosen(called, spec, expected):
 
 
 @pytest.mark.parametrize("spec", ["", "minst", "MNIST", "a.txt", "a.gz", "a\0b", "x" * 5000])
-def test_what_is_no_data_set_is_told_what_there_is(spec):
+def test_an_unknown_data_set_lists_the_known_ones(spec):
     with pytest.raises(DataError, match="give digits, mnist, fashion-mnist, a folder of IDX files"):
         load_dataset(spec)
 

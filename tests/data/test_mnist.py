@@ -152,7 +152,7 @@ def test_a_classic_pickle_of_other_images_is_refused(world, monkeypatch, images)
         build_dataset(mnist.load_named("mnist"))
 
 
-def test_what_is_nowhere_complete_is_downloaded_to_the_cache(world, monkeypatch):
+def test_incomplete_data_are_downloaded_to_the_cache(world, monkeypatch):
     put_idx(world / "data" / "mnist")
     (world / "data" / "mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))

@@ -84,7 +84,7 @@ def test_the_four_files_are_saved(server, tmp_path):
     ]
 
 
-def test_what_is_here_is_not_downloaded_again(server, tmp_path):
+def test_existing_files_are_not_downloaded_again(server, tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(IMAGES)
     mnist.download("example", str(tmp_path), server.published)
     assert server.asked == [f"/{name}" for name in NAMES[1:]]

@@ -96,7 +96,7 @@ def test_pixels_are_scaled_alike_whatever_their_dtype(dtype):
         (-WHOLE, "run from -255 to 0"),
     ],
 )
-def test_other_numbers_are_taken_as_they_are_and_large_ones_told(inputs, told):
+def test_other_numbers_are_unchanged_and_large_ones_warn(inputs, told):
     if told:
         with pytest.warns(DataWarning, match=f"example: the inputs {told}, .*scaling standard"):
             dataset = build(inputs)
@@ -107,7 +107,7 @@ def test_other_numbers_are_taken_as_they_are_and_large_ones_told(inputs, told):
 
 
 @pytest.mark.parametrize("largest", [1, 16, 127])
-def test_bytes_that_are_small_for_pixels_are_told(largest):
+def test_bytes_that_are_small_for_pixels_warn(largest):
     """Of four bits, counts, or yes and no: they train badly as pixels of eight."""
     pixels = np.full((3, 2), largest, np.uint8)
     with pytest.warns(
@@ -156,7 +156,7 @@ def test_more_rows_than_are_looked_at_together(monkeypatch):
         (np.arange(6).reshape(3, 2) / 4, "float64", 2),
     ],
 )
-def test_numbers_to_predict_are_kept_as_floats(check_rules, targets, kept, outputs):
+def test_regression_targets_are_kept_as_floats(check_rules, targets, kept, outputs):
     split = (np.zeros((3, 1)), targets)
     dataset = build_dataset(source(split, test=split), task="regression")
     check_rules(dataset)
@@ -179,7 +179,7 @@ def test_numbers_to_predict_are_kept_as_floats(check_rules, targets, kept, outpu
         (np.array([[0, 0], [0, 0], [0, -np.inf]]), "output 1 of example 2 of the train targets"),
     ],
 )
-def test_other_numbers_to_predict_are_refused(targets, fault):
+def test_invalid_regression_targets_are_refused(targets, fault):
     split = (np.zeros((3, 1)), targets)
     with pytest.raises(DataError) as caught:
         build_dataset(source(split, test=split), task="regression")
@@ -187,7 +187,7 @@ def test_other_numbers_to_predict_are_refused(targets, fault):
     assert fault in str(caught.value)
 
 
-def test_numbers_to_predict_are_divided_by_the_seed_alone():
+def test_regression_targets_are_divided_only_by_the_seed():
     """None is left to training for being alone of its kind."""
     inputs, numbers = np.arange(700.0)[:, None] / 8, np.arange(700.0)
     first, again, other = (
@@ -227,7 +227,7 @@ def test_any_arrays_give_a_data_set_or_an_error(check_rules, task, data):
     check_rules(dataset)
 
 
-def test_one_of_seven_is_for_testing_in_the_same_share_of_every_class():
+def test_one_of_seven_is_for_testing_stratified_by_class():
     labels = np.repeat([5, 1, 3], [70, 140, 700])
     test = choose_test_examples("example", labels, 0)
     assert test.dtype == np.bool_

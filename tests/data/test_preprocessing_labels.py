@@ -69,7 +69,7 @@ def test_classes_are_the_labels_that_occur(occurring):
     assert dataset.labels_of(dataset.train.targets).tolist() == labels.tolist()
 
 
-def test_a_class_of_one_example_is_told():
+def test_a_class_of_one_example_warns():
     """As a single damaged byte of a file of labels makes one."""
     labels = np.arange(1000) % 10
     labels[-3:] = 200, 255, 10

@@ -26,7 +26,7 @@ def values(rows):
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 7, 64, 1001])
 @pytest.mark.parametrize("kind", SCALINGS)
-def test_it_is_scikit_learns(kind, rows):
+def test_it_agrees_with_scikit_learn(kind, rows):
     given, other = values(rows), values(rows + 1)
     scaling = fit_scaling("example", kind, given)
     oracle = ORACLES[kind].fit(given)

@@ -25,7 +25,7 @@ def test_it_is_that_of_the_training_part():
     assert Schema.of(load_dataset("digits")) == Schema(64, 1 / 16, (0.0, 1.0), tuple(range(10)))
 
 
-def test_numbers_to_predict_have_no_classes():
+def test_regression_targets_have_no_classes():
     inputs, numbers = np.arange(14.0).reshape(7, 2), np.arange(7.0)
     source = Source("example", {"train": Split(inputs, numbers)})
     schema = Schema.of(build_dataset(source, task="regression"))
@@ -116,7 +116,7 @@ def test_whole_numbers_are_values_where_training_saw_numbers(dtype):
         (NUMBERS, np.array([[0, 9]]), "0 to 9, training saw -2 to 3"),
     ],
 )
-def test_numbers_far_outside_the_range_of_training_are_told(schema, array, told):
+def test_numbers_far_outside_the_range_of_training_warn(schema, array, told):
     if told:
         with pytest.warns(DataWarning, match=f"file: the inputs run from {told}; prepare them"):
             schema.inputs("file", array, "float64")
@@ -144,7 +144,7 @@ def test_bytes_far_outside_the_range_of_training_are_refused():
         (np.array([[0, -np.inf]]), "feature 1 of example 0 of the new inputs is -inf"),
     ],
 )
-def test_what_does_not_fit_is_refused(array, fault):
+def test_inputs_that_do_not_fit_are_refused(array, fault):
     for schema in (PIXELS, NUMBERS):
         with pytest.raises(DataError, match=f"file: .*{fault}"):
             schema.inputs("file", array, "float64")

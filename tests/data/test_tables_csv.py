@@ -107,7 +107,7 @@ def changed(row, text):
         ("1,2\n".encode("utf-16"), "is not UTF-8 text: line 1 holds the byte 0xff", "UTF-8"),
     ],
 )
-def test_a_fault_is_told_as_an_editor_counts(read, text, fault, remedy):
+def test_errors_count_rows_and_columns_as_editors_do(read, text, fault, remedy):
     with pytest.raises(DataError, match=r"table\.csv: ") as caught:
         build_dataset(read(text.encode() if isinstance(text, str) else text))
     assert fault in str(caught.value)
@@ -204,7 +204,7 @@ def test_a_line_that_occurs_again_is_an_example(table, first):
     ["1,2,3,4,5", "0,0.1,0.2,0.3,5", "7,0,0.1,0.2,0.3"],
     ids=["counted from 1", "pandas' names of zeros", "and of some"],
 )
-def test_what_may_be_either_is_asked(table, first):
+def test_ambiguous_columns_are_refused(table, first):
     with pytest.raises(DataError, match=f"table.csv: line 2, {first}, may name the columns or"):
         table("", first, *FLOWERS)
     assert table("a,b,c,d,e", first, *FLOWERS) == [
@@ -226,12 +226,12 @@ def test_one_or_two_column_numbers_may_be_chance(table, first):
 
 
 @pytest.mark.parametrize("header", [",0,1,2,3", ",a,b,c,class", "Unnamed: 0,a,b,c,class"])
-def test_an_index_is_no_feature(table, header):
+def test_an_index_column_is_not_a_feature(table, header):
     with pytest.raises(DataError, match=r"column 1 has no name in line 1: it is pandas' index"):
         table(header, *FLOWERS)
 
 
-def test_numbers_of_columns_shift_no_prediction(tmp_path):
+def test_column_numbers_do_not_shift_predictions(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("\n".join(["0,1,2,3,4", *FLOWERS]))
     inputs, labels = read_csv(str(path)).splits["train"]

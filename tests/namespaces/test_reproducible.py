@@ -218,7 +218,7 @@ def test_a_correction_counts_as_so_many_numbers_less(name: str) -> None:
 @pytest.mark.parametrize("axis", [None, 0, -1, (0, 2), (-1, 1)])
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "prod", "max", "min"])
-def test_reductions_are_numpys_over_any_axes(name: str, axis: Any, keepdims: bool) -> None:
+def test_reductions_over_any_axes_agree_with_numpy(name: str, axis: Any, keepdims: bool) -> None:
     x = np.random.default_rng(9).normal(0.0, 1.0, (3, 4, 5))
     found = to_native(getattr(NUMPY, name)(NUMPY.asarray(x), axis=axis, keepdims=keepdims))
     expected = getattr(np, name)(x, axis=axis, keepdims=keepdims)
@@ -256,7 +256,7 @@ SAME_AS_NUMPY: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", SAME_AS_NUMPY)
-def test_values_are_numpys(name: str) -> None:
+def test_values_agree_with_numpy(name: str) -> None:
     generator = np.random.default_rng(13)
     x, y = generator.normal(size=(2, 6, 6))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -270,7 +270,7 @@ def test_the_last_of_linspace_is_its_end() -> None:
     assert float(NUMPY.linspace(0.0, 1.0, 50, dtype=NUMPY.float64)[-1]) == 1.0
 
 
-def test_products_of_any_axes_are_numpys() -> None:
+def test_products_along_any_axes_agree_with_numpy() -> None:
     generator = np.random.default_rng(10)
     a, b = generator.normal(size=(2, 3, 4)), generator.normal(size=(4, 5))
     v = generator.normal(size=4)
@@ -296,7 +296,7 @@ def test_products_of_any_axes_are_numpys() -> None:
 
 
 @pytest.mark.parametrize("n", [-3, -1, 0, 1, 2, 5, 10])
-def test_integer_powers_are_fractions_powers(n: int) -> None:
+def test_integer_powers_agree_with_fractions(n: int) -> None:
     x = np.asarray([1.5, -0.75, 3.0])
     exact = [float(Fraction(value) ** n) for value in x.tolist()]
     np.testing.assert_allclose(
@@ -364,7 +364,7 @@ def _step(xp: Any, parameters: Any, x: Any, targets: Any) -> Any:
     return [[w + dw, bias + xp.sum(d, axis=-2)] for w, bias, dw, d in layers]
 
 
-def test_what_has_no_rule_is_refused_by_name() -> None:
+def test_functions_without_a_rule_are_refused_by_name() -> None:
     x = NUMPY.asarray([1.0, 2.0])
     with pytest.raises(AttributeError, match=r"reproducible\(numpy\) has no rule for 'sin'"):
         NUMPY.sin(x)
@@ -389,7 +389,7 @@ def test_what_has_no_rule_is_refused_by_name() -> None:
             wrong()
 
 
-def test_integers_and_booleans_are_the_librarys() -> None:
+def test_integers_and_booleans_are_those_of_the_library() -> None:
     x = NUMPY.asarray(np.asarray([7, -3, 5]))
     for found, expected in (
         (x // 2, [3, -2, 2]),

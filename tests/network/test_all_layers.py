@@ -90,7 +90,7 @@ def test_a_step_of_training(backend, dtype, arithmetic):
     assert float(again[0]) == float(loss) != float(other[0])
 
 
-def test_weights_come_through_the_door(backend):
+def test_sample_weights_repeat_examples(backend):
     """Weights 2, 0, 1 are the first example twice and the third once: within the bounds."""
     mlp = MLP([3, 4, 2], activation="tanh")
     parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")

@@ -70,7 +70,7 @@ def test_float32_is_float64_rounded_once():
         assert (single[name] == double[name].astype(np.float32)).all()
 
 
-def test_the_notebooks_numbers_are_the_normal_deviates_themselves():
+def test_the_standard_normal_initializer_draws_normal_deviates():
     drawn = INITIALIZERS["standard_normal"].draw(1, 2, {"W": (3, 2), "b": (2,)})
     assert (drawn["W"] == randomness.normal(1, "parameters", 4, (3, 2))).all()
     assert (drawn["b"] == randomness.normal(1, "parameters", 5, (2,))).all()

@@ -74,7 +74,7 @@ def test_a_network_worked_by_hand(backend):
 
 
 @pytest.mark.parametrize("function", ["sigmoid", "relu"])
-def test_two_stacked_networks_get_what_each_gets_alone(backend, function):
+def test_two_stacked_networks_give_what_each_gives_by_itself(backend, function):
     """Loss, gradients, and the parameters after five steps, from two different networks.
 
     Each is compared with its own textbook run: that each alone is within the same bound is
@@ -281,7 +281,7 @@ def test_two_descriptions_of_one_network_are_equal():
     assert MLP([3, 4, 5, 2]).sizes == (3, 4, 5, 2)
 
 
-def test_the_docstrings_example_holds():
+def test_the_example_in_the_docstring_holds():
     import doctest
 
     assert doctest.testmod(mlp_module).failed == 0

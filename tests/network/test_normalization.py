@@ -167,7 +167,7 @@ def test_against_torch(backend, name, step):
 
 @MODES
 @pytest.mark.parametrize("name", NORMALIZATIONS)
-def test_networks_along_leading_axes_get_what_each_gets_alone(backend, name, step):
+def test_stacked_networks_give_what_each_gives_by_itself(backend, name, step):
     examples = [example(seed=seed) for seed in (0, 1)]
     parameters = {key: np.stack([own[key] for own, _, _ in examples]) for key in examples[0][0]}
     x, dy = (np.stack([one[place] for one in examples]) for place in (1, 2))
@@ -233,6 +233,6 @@ def test_parameters_out_of_range(make, message):
         make()
 
 
-def test_what_is_no_normalization():
+def test_invalid_normalizations_raise():
     with pytest.raises(TypeError, match=r"norm is .*BatchNorm.*, expected None, a name"):
         MLP([2, 3, 2], norm=BatchNorm)

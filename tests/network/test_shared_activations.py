@@ -233,7 +233,7 @@ def test_against_jax_differentiation(name):
     assert_agrees(name, np.asarray(functions[name](x)), np.asarray(slopes))
 
 
-def test_a_users_own_pair_of_functions(backend):
+def test_a_custom_pair_of_functions(backend):
     """y = x², y' = 2 x, exact in small integers; as an activation of a network, too."""
     square = (lambda xp, x: xp.multiply(x, x), lambda _, x: x + x)
     own = activations_of_layers(square, 1)[0]
@@ -266,7 +266,7 @@ def test_one_for_all_or_one_for_each_layer():
         (["relu", 3], TypeError, r"activation is 3, expected a name, a pair of functions"),
     ],
 )
-def test_what_is_no_activation(activation, error, message):
+def test_invalid_activations_raise(activation, error, message):
     with pytest.raises(error, match=message):
         MLP([2, 3, 4, 2], activation=activation)
 

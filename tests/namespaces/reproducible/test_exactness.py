@@ -66,7 +66,7 @@ def test_inexact_products_are_refused(monkeypatch, wrong):
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_whoever_trains_or_predicts_is_told(monkeypatch):
+def test_training_and_predicting_on_inexact_devices_raise(monkeypatch):
     mlp, x = MLP([3, 2]), np.ones((4, 3), dtype=np.float32)
     parameters = mlp.initialize(seed=0, backend=CUPY)
     monkeypatch.setattr(xp, "matmul", WRONG["float32"])

@@ -246,7 +246,7 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     assert len(calls) > 40
 
 
-def test_what_is_not_handed_out_is_not_cut_into_slivers(monkeypatch):
+def test_products_without_tasks_are_not_cut_into_narrow_tiles(monkeypatch):
     """Each tile of a few columns would read all of many images again."""
     calls = []
     tile = products._tile
@@ -482,7 +482,7 @@ def test_tiles_cover_the_axis(count):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_elementwise_products_leave_is_flushed(backend, dtype):
+def test_small_elementwise_products_are_flushed(backend, dtype):
     a, b = {"float32": (1e-25, 1e-20), "float64": (1e-200, 1e-120)}[dtype]
     ns = reproducible(backend.xp)
     x = ns.asarray(backend.asarray(np.array([a, -a, 1.0], dtype)))

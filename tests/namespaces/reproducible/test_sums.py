@@ -41,7 +41,7 @@ def test_every_backend_gives_the_same_bits(backend, dtype, spread):
 @pytest.mark.parametrize("axis", [0, 1, -1, -2, None])
 @pytest.mark.parametrize("shape", [(3, 4), (1, 1), (2, 3, 4), (0, 3), (3, 0)])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_shapes_and_dtypes_are_the_standards(shape, axis, keepdims, dtype):
+def test_shapes_and_dtypes_are_those_of_the_standard(shape, axis, keepdims, dtype):
     x = np.ones(shape, dtype)
     result = sums.sum(xp, x, axis, keepdims)
     expected = np.sum(x, axis=axis, keepdims=keepdims)

@@ -28,7 +28,7 @@ def test_parameters_out_of_range(make, message):
 
 
 @pytest.mark.parametrize("loss", [HuberLoss, 3, None])
-def test_what_is_no_loss(loss):
+def test_invalid_losses_raise(loss):
     with pytest.raises(
         TypeError, match=r"loss is .*, expected a name or a loss such as HuberLoss\(\)"
     ):

@@ -155,7 +155,7 @@ def test_nothing_is_changed_in_place():
     assert (z.tobytes(), t.tobytes()) == before
 
 
-def test_softmax_takes_each_rows_own_maximum(backend):
+def test_softmax_uses_the_maximum_of_each_row(backend):
     """Rows 2e4 apart: against the other's maximum, one would be 0 / 0."""
     z = np.asarray([[1e4, 1e4], [-1e4, -1e4], [1e4, -1e4]])
     p = softmax(backend.xp, backend.asarray(z, dtype="float32"))

@@ -99,7 +99,7 @@ def test_predictions_are_the_link(backend, name):
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
 @pytest.mark.parametrize("name", CASES)
-def test_networks_along_leading_axes_get_what_each_gets_alone(backend, name, weights):
+def test_stacked_networks_give_what_each_gives_by_itself(backend, name, weights):
     examples = [example(CASES[name].targets, seed) for seed in (0, 1)]
     z, targets = (np.stack(arrays) for arrays in zip(*examples, strict=True))
     own = None if weights is None else np.stack([weights, weights[::-1]])

@@ -16,7 +16,7 @@ def test_a_rate_beyond_exp_80_counts_as_exp_80(backend):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_absolute_errors_are_no_denormal_numbers(dtype):
+def test_absolute_errors_are_not_denormal(dtype):
     """z = (1 + u) s and t = s, the smallest normal number: some libraries see z - t = 0."""
     smallest, unit = np.finfo(dtype).smallest_normal, np.finfo(dtype).eps
     z = np.asarray([[smallest * (1 + unit), 8 * smallest]], dtype=dtype)
