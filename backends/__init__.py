@@ -3,8 +3,8 @@
 Each backend has its own module, which is imported only when that backend is requested; importing
 this package does not import an array library.  Other packages add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
-offers what `Backend` lists and, if it likes, what `TaskRunner`, `Queued`, `Compiler` and
-`MemoryReporter` do.
+offers what `Backend` lists and, if it likes, what `TaskRunner`, `Queued`, `Compiler`,
+`ExactCompiler` and `MemoryReporter` do.
 """
 
 import os
@@ -25,6 +25,7 @@ from .contract import (
     Backend,
     BackendUnavailable,
     Compiler,
+    ExactCompiler,
     MemoryReporter,
     Queued,
     TaskRunner,
@@ -39,6 +40,7 @@ __all__ = [
     "BackendStatus",
     "BackendUnavailable",
     "Compiler",
+    "ExactCompiler",
     "MemoryReporter",
     "Queued",
     "TaskRunner",

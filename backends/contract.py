@@ -13,6 +13,7 @@ __all__ = [
     "Backend",
     "BackendUnavailable",
     "Compiler",
+    "ExactCompiler",
     "MemoryReporter",
     "Queued",
     "TaskRunner",
@@ -210,6 +211,24 @@ class Compiler(Protocol):
             To be called many times, with different numbers and with arrays of the same shapes and
             dtypes; the first call includes compilation.  None if compiling does not help on this
             device.
+        """
+
+
+@runtime_checkable
+class ExactCompiler(Protocol):
+    """What a backend may offer beyond `Backend`: many operations as one, without a bit changed.
+
+    It is for arithmetic that fixes every rounding.
+    """
+
+    def compile_exactly(
+        self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
+    ) -> Callable[..., Any] | None:
+        """Return a function as `Compiler.compile` does, with the bits of its single operations.
+
+        Each sum, product, quotient and conversion in it is rounded as it is alone; only NaN may
+        have another sign and payload.  None where this device gains nothing by it, or where a
+        trial in this process has shown other bits.
         """
 
 

@@ -14,6 +14,7 @@ from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .jax_compile import CompiledFunction
+from .jax_exact import exact, is_exact_here
 from .jax_settings import require_settings
 from .memory import in_words, with_free_memory
 from .transfer import ArrayLibrary
@@ -84,6 +85,12 @@ class JaxBackend(ArrayLibrary):
     ) -> CompiledFunction:
         """See `Compiler.compile`: XLA makes one call of many, each of some microseconds."""
         return CompiledFunction(function, used_up)
+
+    def compile_exactly(
+        self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
+    ) -> CompiledFunction | None:
+        """See `ExactCompiler.compile_exactly`; None, after a warning, where bits change."""
+        return CompiledFunction(function, used_up, exact) if is_exact_here() else None
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""

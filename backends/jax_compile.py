@@ -1,4 +1,4 @@
-"""JAX's compiler behind `Compiler.compile`."""
+"""JAX's compiler behind `Compiler.compile` and `ExactCompiler.compile_exactly`."""
 
 import warnings
 from collections.abc import Callable
@@ -8,13 +8,20 @@ import jax
 
 __all__ = ["CompiledFunction"]
 
-# What a function raises that looks at values, which it has not while it is compiled.
-_LOOKS_AT_VALUES = (
+# What a function raises that looks at values, which it has not while it is compiled; and `exact`
+# of loops that round.
+_CANNOT_COMPILE = (
+    NotImplementedError,
     jax.errors.ConcretizationTypeError,
     jax.errors.NonConcreteBooleanIndexError,
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
 )
+
+
+def _jit(function: Callable[..., Any], used_up: tuple[int, ...]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = jax.jit(function, donate_argnums=used_up)
+    return compiled
 
 
 class CompiledFunction:
@@ -28,17 +35,24 @@ class CompiledFunction:
         As `Compiler.compile` wants it.
     used_up : tuple of int
         The places of the arguments whose memory may be written over.
+    compiler : callable
+        Compiles such a function with arguments in those places: by default, `jax.jit`.
     """
 
-    def __init__(self, function: Callable[..., Any], used_up: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        used_up: tuple[int, ...],
+        compiler: Callable[..., Callable[..., Any]] = _jit,
+    ) -> None:
         self._function = function
-        self._run: Callable[..., Any] = jax.jit(function, donate_argnums=used_up)
+        self._run = compiler(function, used_up)
 
     def __call__(self, *arguments: Any) -> Any:
         """Return what the function returns."""
         try:
             return self._run(*arguments)
-        except _LOOKS_AT_VALUES as error:  # before anything ran: no memory was written over
+        except _CANNOT_COMPILE as error:  # before anything ran: no memory was written over
             if self._run is self._function:
                 raise
             self._run = self._function

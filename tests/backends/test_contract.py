@@ -11,6 +11,7 @@ from pluggable_mlp.backends import (
     Backend,
     BackendUnavailable,
     Compiler,
+    ExactCompiler,
     MemoryReporter,
     Queued,
     TaskRunner,
@@ -21,6 +22,7 @@ METHODS = sorted(MEMBERS - {"name", "device", "xp"})
 OPTIONAL = {
     "run_all": TaskRunner,
     "compile": Compiler,
+    "compile_exactly": ExactCompiler,
     "out_of_memory": MemoryReporter,
     "queued": Queued,
 }
@@ -36,7 +38,7 @@ def shape_of(method):
 def test_the_contract_is_exactly_this():
     members = "asarray device devices name synchronize to_numpy versions xp"
     assert sorted(MEMBERS) == members.split()
-    assert sorted(OPTIONAL) == ["compile", "out_of_memory", "queued", "run_all"]
+    assert sorted(OPTIONAL) == ["compile", "compile_exactly", "out_of_memory", "queued", "run_all"]
 
 
 def test_backend_offers_exactly_the_contract(backend):
