@@ -1,10 +1,10 @@
-"""Certificates: what a run computed, so exactly that another machine can be held to it.
+"""Certificates of runs, with which another machine can verify every bit.
 
-`certificate.json` holds SHA-256 hashes of the data, the settings and the initial parameters, and
-for each epoch the losses (as C99 hexadecimal numbers, every bit) and the hash of the parameters;
-the last of these is the final one.  To verify is to train again from the same settings, on any
-backend, and to compare after every epoch.  What made it is told in `made_on`: the bits of a native
-run are promised there alone.
+`certificate.json` contains SHA-256 hashes of the data, the settings and the initial parameters, and
+for each epoch the losses (as C99 hexadecimal numbers) and the hash of the parameters; the last of
+these is that of the final ones.  Verifying means training again with the same settings, on any
+backend, and comparing after every epoch.  `made_on` says where the run was trained: the bits of a
+native run are expected only there.
 """
 
 import json
@@ -34,7 +34,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a repeated run first departs from its certificate.
+    """The first difference of a repeated run from its certificate.
 
     Attributes
     ----------
@@ -91,12 +91,12 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
 
 
 def check_data(certificate: dict[str, Any], run: Run) -> None:
-    """Hold the data of a repeated run to its certificate.
+    """Check the data of a repeated run against its certificate.
 
     Raises
     ------
     ValueError
-        If they are other than the certified ones.
+        If they differ from the certified ones.
     """
     if run.data_sha256 != certificate["data_sha256"]:
         raise ValueError(
@@ -106,7 +106,7 @@ def check_data(certificate: dict[str, Any], run: Run) -> None:
 
 
 def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool) -> bool:
-    """Hold config.json and the model in a folder to a certificate; return if a model is there.
+    """Check config.json and the model in a folder; return whether there is a model.
 
     Parameters
     ----------
@@ -139,9 +139,9 @@ def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool
 def verify_epochs(
     certificate: dict[str, Any], run: Run, on_batch: Callable[[int], None]
 ) -> Iterator[Difference | None]:
-    """Train again and yield, after every certified epoch, None or where it first departs.
+    """Train again and yield, after every certified epoch, None or the first difference.
 
-    A repetition that diverges departs there: no certified epoch did.
+    A repetition that diverges differs, since certified epochs did not.
     """
     certified, computed = certificate["initial_parameters_sha256"], run.initial_parameters_sha256
     if certified != computed:
@@ -162,7 +162,7 @@ def verify_epochs(
 
 
 def _refuse_contradictions(content: dict[str, Any], most: int) -> None:
-    """Refuse a certificate that states what no repetition of at most `most` epochs would check."""
+    """Raise if a certificate contradicts itself or has more than `most` epochs."""
     epochs = content["epochs"]
     if not 1 <= len(epochs) <= most:
         raise ValueError(f"it has {len(epochs)} epochs, expected 1 to {most} by its settings")
@@ -178,13 +178,13 @@ def _refuse_contradictions(content: dict[str, Any], most: int) -> None:
 
 
 def _place(run: Run) -> str:
-    """Return where a run was trained, with the versions that decide."""
+    """Return where a run was trained, with the versions that determine the results."""
     named = (f"{name} {number}" for name, number in versions(run.backend).items())
     return f"{run.backend.name} ({run.backend.device}), {', '.join(named)}"
 
 
 def _certified(line: dict[str, Any]) -> dict[str, str]:
-    """Return what a certificate keeps of an epoch."""
+    """Return the part of an epoch's line that a certificate contains."""
     return {
         "train_loss": line["train_loss"].hex(),
         "test_loss": line["test_loss"].hex(),

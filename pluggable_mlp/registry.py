@@ -1,12 +1,12 @@
-"""Components by name, their parameters, and what values these may have.
+"""Components by name, their parameters, and checks of parameters.
 
 The tables are `ACTIVATIONS`, `LOSSES`, `NORMALIZATIONS`, `OPTIMIZERS` and `SCHEDULES`, in the
-modules of these families.  A component with parameters is a frozen dataclass, whose fields they
-are.  As text it is "name" or "name:parameter=value,parameter=value".  The help of the command line
-comes from the tables, too.
+modules of these families.  The parameters of a component are the fields of a frozen dataclass.  As
+text, a component is "name" or "name:parameter=value,parameter=value".  The help of the command line
+is generated from the tables.
 
-Numbers of NumPy and the like are taken for a parameter, but kept as Python's own: numpy.float64
-times an array of float32 is an array of float64, or an error.  Nothing of arrays belongs here.
+Parameters may be NumPy scalars, but are kept as Python numbers: a numpy.float64 times an array of
+float32 would be an array of float64, or an error.
 """
 
 import math
@@ -45,12 +45,12 @@ _BOUNDS = {
 
 
 def choose(table: Mapping[str, T], name: str, what: str) -> T:
-    """Return `table[name]`; where there is none, say which names there are and the nearest.
+    """Return `table[name]`.
 
     Raises
     ------
     ValueError
-        If the table has no such name.
+        If the name is unknown; the message lists the known names and suggests the closest.
     """
     try:
         return table[name]
@@ -61,9 +61,9 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
 
 
 def make(table: Mapping[str, T], name: str, what: str, **parameters: Any) -> T:
-    """Return `table[name]` with these parameters in the place of its own.
+    """Return `table[name]`, with some of its parameters replaced.
 
-    An entry with parameters is a frozen dataclass; any other takes none.
+    Only frozen dataclasses have parameters.
 
     Parameters
     ----------
@@ -71,14 +71,15 @@ def make(table: Mapping[str, T], name: str, what: str, **parameters: Any) -> T:
         The components by their names: `LOSSES`, `ACTIVATIONS`, `NORMALIZATIONS`.
     name : str
     what : str
-        What the table holds, in the words of the error: "loss".
+        What the table contains, for the error, such as "loss".
     **parameters
-        Those that are not given keep the entry's value.
+        Parameters to replace.
 
     Raises
     ------
     ValueError
-        If there is no such name, the component takes no such parameter, or a value is out of range.
+        If the name is unknown, the component does not have the parameter, or a value is out of
+        range.
     """
     component: Any = choose(table, name, what)
     refuse_unknown(f"{what} {name!r}", parameters, parameters_of(component))
@@ -87,12 +88,12 @@ def make(table: Mapping[str, T], name: str, what: str, **parameters: Any) -> T:
 
 
 def parameters_of(component: Any) -> dict[str, Any]:
-    """Return the parameters of a component with their values, `dataclasses.MISSING` for none.
+    """Return the parameters of a component with their values or `dataclasses.MISSING`.
 
     Parameters
     ----------
     component
-        A frozen dataclass, or one of its instances; anything else has no parameters.
+        A frozen dataclass, or an instance of one; anything else does not have parameters.
     """
     if not is_dataclass(component):
         return {}
@@ -104,7 +105,7 @@ def parameters_of(component: Any) -> dict[str, Any]:
 
 
 def listed(table: Mapping[str, Any], leave_out: Iterable[str] = ()) -> str:
-    """Return a table in words, parameters with their defaults: "relu, elu (alpha=1)".
+    """Return the names in a table, with parameters and defaults: "relu, elu (alpha=1)".
 
     Parameters
     ----------
@@ -128,12 +129,12 @@ def _in_words(parameter: str, value: Any) -> str:
 
 
 def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> None:
-    """Refuse a parameter that a component does not take, with a list of those that it takes.
+    """Raise if a component is given a parameter that it does not take.
 
     Raises
     ------
     ValueError
-        The message names the component, the parameter, and the nearest that it takes.
+        The message names the component and the parameter, and lists those that it takes.
     """
     taken = list(taken)
     for name in given:
@@ -160,7 +161,7 @@ def parse_component(text: str, what: str) -> tuple[str, dict[str, Any]]:
     Raises
     ------
     ValueError
-        If the text has another form.
+        If the text does not have this form.
     """
     components = parse_components(text, what)
     if len(components) != 1:
@@ -174,7 +175,7 @@ def parse_components(text: str, what: str) -> list[tuple[str, dict[str, Any]]]:
     Raises
     ------
     ValueError
-        If the text has another form.
+        If the text does not have this form.
     """
     components: list[tuple[str, dict[str, Any]]] = []
     for part in text.split(","):
@@ -204,21 +205,21 @@ def _value(text: str, what: str, whole: str) -> bool | int | float:
 
 
 def as_number(name: str, value: Any, **bounds: float) -> float:
-    """Return a finite number as Python's float.
+    """Return a finite number as a Python float.
 
     Parameters
     ----------
     name : str
         The argument, for the error.
     value
-        What came for it; True and False are not numbers.
+        Its value; True and False are not numbers.
     **bounds : float
         Any of at_least, above, below and at_most.
 
     Raises
     ------
     ValueError
-        The message names the argument, what came and what was expected.
+        The message names the argument, its value and what was expected.
     """
     try:
         number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
@@ -234,12 +235,12 @@ def as_number(name: str, value: Any, **bounds: float) -> float:
 
 
 def as_count(name: str, value: Any, *, at_least: int) -> int:
-    """Return an integer of at least so many as Python's int; True and False are refused.
+    """Return an integer that is at least `at_least` as a Python int; True and False are refused.
 
     Raises
     ------
     ValueError
-        The message names the argument, what came and what was expected.
+        The message names the argument, its value and what was expected.
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or value < at_least:
@@ -248,12 +249,12 @@ def as_count(name: str, value: Any, *, at_least: int) -> int:
 
 
 def as_flag(name: str, value: Any) -> bool:
-    """Return True or False, which nothing else stands for: "no" would be true.
+    """Return True or False; nothing else is accepted, since a text such as "no" would be true.
 
     Raises
     ------
     ValueError
-        The message names the argument, what came and what was expected.
+        The message names the argument, its value and what was expected.
     """
     if not isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}, expected True or False")
@@ -261,12 +262,12 @@ def as_flag(name: str, value: Any) -> bool:
 
 
 def as_seed(value: Any) -> int:
-    """Return an integer from 0 to 2**64 - 1 as Python's int; True and False are refused.
+    """Return an integer from 0 to 2**64 - 1 as a Python int; True and False are refused.
 
     Raises
     ------
     ValueError
-        The message names what came and what was expected.
+        The message names the value and what was expected.
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or not 0 <= value < 2**64:
@@ -275,10 +276,10 @@ def as_seed(value: Any) -> int:
 
 
 def keep_number(owner: Any, name: str, **bounds: float) -> None:
-    """Check a field of a frozen dataclass and keep it as Python's float; see `as_number`."""
+    """Check a field of a frozen dataclass and convert it to a Python float; see `as_number`."""
     object.__setattr__(owner, name, as_number(name, getattr(owner, name), **bounds))
 
 
 def keep_count(owner: Any, name: str, *, at_least: int) -> None:
-    """Check a field of a frozen dataclass and keep it as Python's int; see `as_count`."""
+    """Check a field of a frozen dataclass and convert it to a Python int; see `as_count`."""
     object.__setattr__(owner, name, as_count(name, getattr(owner, name), at_least=at_least))

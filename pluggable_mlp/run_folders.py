@@ -1,6 +1,6 @@
-"""The folder of a run in training: of one process alone, written from the start of training on.
+"""The folder of a run, which belongs to one process and is written from the start of training.
 
-What the files of a run hold belongs in `runs.py` and `certificates.py`.
+The contents of its files are defined in `runs.py` and `certificates.py`.
 """
 
 import os
@@ -20,7 +20,7 @@ _FILES = ("certificate.json", "summary.json", "model.safetensors", "metrics.json
 
 
 class NotSavedError(OSError):
-    """A run could not be saved where that was asked for: says where it is, if anywhere.
+    """A run could not be saved in its folder; the message says where it is saved instead, if so.
 
     Its `__cause__` is the error that ended the training, if one did.
     """

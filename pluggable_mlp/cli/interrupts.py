@@ -1,9 +1,9 @@
-"""Ctrl-C and SIGTERM: the end at once where there is nothing to save, else at the next safe place.
+"""Ctrl-C and SIGTERM: exit immediately if there is nothing to save, else at the next safe place.
 
-No exception is raised where a signal happens to arrive: within the import of an array library it
-may be swallowed, and within JAX's compiler it ends in a segmentation fault or never.  Python runs
-its handlers in the main thread, which such a compiler may hold for a minute; so a thread listens,
-to the descriptor of `signal.set_wakeup_fd`.
+The signal does not raise an exception where it happens to arrive: during the import of an array
+library it may be swallowed, and within JAX's compiler it causes a segmentation fault or a hang.
+Python runs signal handlers in the main thread, which such a compiler may block for a minute;
+therefore a thread listens to the descriptor of `signal.set_wakeup_fd`.
 """
 
 import os
@@ -19,12 +19,12 @@ _STDERR = 2
 
 
 class Interrupted(Exception):  # noqa: N818 (a request, not a failure)
-    """A signal asked for the end, and this is a safe place.
+    """A signal requested the end, and this is a safe place.
 
     Attributes
     ----------
     code : int
-        The exit code: 128 + the signal's number, as shells have it.
+        The exit code: 128 + the number of the signal, as in shells.
     """
 
     def __init__(self, code: int) -> None:
@@ -33,33 +33,33 @@ class Interrupted(Exception):  # noqa: N818 (a request, not a failure)
 
 
 class StopRequest:
-    """Whether a signal has asked this process to end.
+    """Whether a signal has requested the end of this process.
 
     Attributes
     ----------
     code : int or None
-        The exit code that it asks for; None where no signal came.
+        The exit code; None if there was no signal.
     """
 
     def __init__(self) -> None:
         self.code: int | None = None
 
     def raise_if_made(self) -> None:
-        """Raise `Interrupted` if a signal came: to be called where the work can be left."""
+        """Raise `Interrupted` if there was a signal; to be called where work can be interrupted."""
         if self.code is not None:
             raise Interrupted(self.code)
 
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Give a context in which a signal ends the process, wherever it is."""
+    """Return a context in which a signal ends the process immediately."""
     with _heard_by(_end):
         yield
 
 
 @contextmanager
 def ending_when_asked() -> Iterator[StopRequest]:
-    """Give a context in which a first signal makes the request, and a second ends the process."""
+    """Return a context in which the first signal is a request, and the second ends the process."""
     request = StopRequest()
 
     def hear(number: int) -> None:
@@ -74,9 +74,9 @@ def ending_when_asked() -> Iterator[StopRequest]:
 
 @contextmanager
 def _heard_by(hear: Callable[[int], None]) -> Iterator[None]:
-    """Give a context in which `hear(number)` is called, in another thread, for each signal."""
+    """Return a context in which `hear(number)` is called, in another thread, for each signal."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    # A job in the background ignores Ctrl-C: it is to go on.
+    # A background job ignores Ctrl-C and continues.
     heard = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -84,7 +84,7 @@ def _heard_by(hear: Callable[[int], None]) -> Iterator[None]:
     for number in heard:
         signal.signal(number, lambda *_: None)
 
-    import threading  # later than what ends KeyboardInterrupt: what came by now waits in the pipe
+    import threading  # slow, so only when signals are already caught; they wait in the pipe
 
     listener = threading.Thread(target=_listen, args=(reader, heard, hear), daemon=True)
     listener.start()
@@ -100,7 +100,7 @@ def _heard_by(hear: Callable[[int], None]) -> Iterator[None]:
 
 
 def _listen(reader: int, heard: list[signal.Signals], hear: Callable[[int], None]) -> None:
-    """Call `hear` for every byte that comes, a signal's number, until the other end is closed."""
+    """Call `hear` for every byte, the number of a signal, until the other end is closed."""
     while number := os.read(reader, 1):
         if number[0] in heard:
             hear(number[0])

@@ -1,7 +1,7 @@
-"""Standard output and error where they are closed, full, or a pipe without a reader.
+"""Standard output and error that are closed, full, or a pipe without a reader.
 
-What a command found out goes to standard output, and a fault there is told.  What is said on
-standard error is said beside the work: a fault there changes nothing.
+Results go to standard output, where a failure to write is an error.  Failures to write to standard
+error are ignored.
 """
 
 import os
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["CLOSED_PIPE", "finish", "guarded_streams", "tell"]
 
 CLOSED_PIPE = 128 + 13
-"""The exit code where the reader of a pipe went away, as `| head` does: 128 + SIGPIPE's number."""
+"""The exit code if the reader of the output pipe is gone, as with `| head`: 128 + SIGPIPE."""
 
 
 @contextmanager
 def guarded_streams() -> Iterator[None]:
-    """Give a context in which standard output names itself in its errors, and error has none.
+    """Return a context in which errors of standard output name it, and standard error has none.
 
-    Streams that the shell closed (`>&-`) are open there, to nowhere: the next file that is opened
-    would get the number of one of them, and whatever is printed.
+    Streams that the shell closed (`>&-`) are opened to the null device: otherwise the next file
+    that is opened would get their descriptor, and everything that is printed.
     """
     _open_closed()
     streams = sys.stdout, sys.stderr
@@ -41,9 +41,9 @@ def tell(text: str) -> None:
 
 
 def finish(code: int, error: str) -> int:
-    """Write out what is left of a command, tell its error, and return the code to end with.
+    """Flush the output of a command, print its error, and return the exit code.
 
-    A stream that cannot be written is given up, or Python would complain of it when it ends.
+    A stream that cannot be written is replaced; otherwise Python would complain at exit.
     """
     try:
         sys.stdout.flush()
@@ -60,7 +60,7 @@ def finish(code: int, error: str) -> int:
 
 
 class _Output:
-    """Standard output, whose errors say that it is that."""
+    """Standard output, whose errors say so."""
 
     def __init__(self, stream: "TextIO") -> None:
         self._stream = stream
@@ -69,13 +69,13 @@ class _Output:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write text, as any stream does."""
+        """Write text."""
         with self._guarded():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Write out what is left."""
+        """Flush the stream."""
         with self._guarded():
             self._stream.flush()
 
@@ -90,7 +90,7 @@ class _Output:
 
 
 class _Beside(_Output):
-    """Standard error, which is given up where it cannot be written."""
+    """Standard error, which is replaced if it cannot be written."""
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -1,46 +1,44 @@
-"""Arrays that carry a bound on their own rounding error, and what + - * / make of it.
+"""Arrays that carry a bound on their rounding error, with rules for + - * /.
 
 A `Bounded` array holds, element by element, a value m and a number e such that
 
     |x̂ - x| <= e    and    |m - x| <= e
 
-where x is what exact arithmetic would give and x̂ is what *any* computation in the dtype gives,
-in whatever order it adds, with fused multiply-adds or without, with denormal numbers or with
-zeros in their place.  m is one such x̂, computed in float64.  So |x| <= |m| + e,
-|x̂| <= |m| + 2 e, and two computations differ by at most 2 e.
+where x is the result of exact arithmetic and x̂ that of *any* computation in the dtype, with
+additions in any order, with or without fused multiply-adds, and with denormal numbers or zeros in
+their place.  m is one such x̂, computed in float64.  So |x| <= |m| + e, |x̂| <= |m| + 2 e, and two
+computations differ by at most 2 e.
 
 The rules are those of running error analysis (Higham, "Accuracy and Stability of Numerical
 Algorithms", 2nd edition, 2002: the model and underflow in section 2.8, gamma_n in 3.1, running
-errors in 3.3).  The error of an operation is what its operands' errors become, exactly and not
-to first order, and what it rounds:
+errors in 3.3).  The error of an operation consists of the propagated errors of its operands, not
+only to first order, and of its own rounding:
 
     x + y    e_x + e_y                               + u |x + y|
     x y      e_x |ŷ| + |x̂| e_y                       + u |x̂ ŷ|
     x / y    (e_x + |x / y| e_y) / (|y| - 2 e_y)     + 4 u |x̂ / ŷ|    (2 ulps, see `namespace`)
 
-with u the unit roundoff.  Every result may also lose what is smaller than the smallest normal
-number.  Only the host computes here, with NumPy.  What arrays have beyond operators is in
-`namespace.py`.
+with u the unit roundoff.  In addition, any result may lose what is smaller than the smallest normal
+number.  All computations are on the host, with NumPy.  The functions are in `namespace.py`.
 
 Sums of n terms t
 -----------------
 Added in any order, with A = sum |t|, their error is at most gamma_n A, gamma_n = n u / (1 - n u).
-That is the worst case, in which all n roundings have the same sign.  If each rounding has mean
-zero, whatever those before it were,
+This is the worst case, in which all n roundings have the same sign.  If each rounding has mean
+zero, conditional on those before it,
 
     |error| <= lambda sqrt(n) u (1 + gamma_n) A
 
-but for a probability of 2 exp(-lambda^2 / 2): sqrt(n) in the place of n.  The idea and the
-experiments are those of Higham and Mary, "A new approach to probabilistic rounding error
-analysis" (SIAM J. Sci. Comput. 41, 2019).  In this form: let a binary tree be the order of the
-additions, and s_v the computed sum in its node v before it is rounded.  The error of the whole is
-the sum over all nodes of s_v d_v, exactly, where d_v is the rounding there, |d_v| <= u; products
-t = x y are leaves with a rounding of their own.  As |s_v| <= (1 + gamma_n) A, and the leaves' t^2
-sum up to no more than A^2, the inequality of Azuma and Hoeffding for martingales gives the bound
-(Ipsen and Zhou, "Probabilistic error analysis for inner products", SIAM J. Matrix Anal. Appl. 41,
-2020).  Where the terms are so alike that their roundings have the same sign, the premise fails: n
-equal numbers, added one after the other, are off by up to n u A / 4, which is beyond the bound
-from n = 16 lambda^2 on.
+except with probability 2 exp(-lambda^2 / 2): sqrt(n) in place of n.  The idea and experiments are
+in Higham and Mary, "A new approach to probabilistic rounding error analysis" (SIAM J. Sci. Comput.
+41, 2019).  For this form, let a binary tree be the order of the additions, and s_v the computed sum
+in its node v before rounding.  The error of the whole sum is exactly the sum over all nodes of
+s_v d_v, where d_v is the rounding there, |d_v| <= u; products t = x y are leaves with a rounding of
+their own.  As |s_v| <= (1 + gamma_n) A, and the t^2 of the leaves sum up to at most A^2, the bound
+follows from the Azuma-Hoeffding inequality for martingales (Ipsen and Zhou, "Probabilistic error
+analysis for inner products", SIAM J. Matrix Anal. Appl. 41, 2020).  The assumption fails if the
+terms are so similar that their roundings have the same sign: adding n equal numbers one after the
+other can give an error of n u A / 4, which exceeds the bound from n = 16 lambda^2 on.
 """
 
 import math
@@ -54,20 +52,20 @@ from pluggable_mlp.arrays import Array
 
 __all__ = ["Bounded", "Comparison", "Precision", "exact"]
 
-# The bound is itself computed in float64.  A bound's relative error is some k 2^-53 for each
-# operation on the way (k: inner lengths); this covers inner lengths times operations up to 2^33.
+# The bounds are themselves computed in float64, with a relative error of about k 2^-53 for each
+# operation (k: inner lengths); this covers inner lengths times operations up to 2^33.
 _SLACK = 1.0 + 2.0**-20
 
 
 @dataclass(frozen=True)
 class Precision:
-    """What a dtype rounds and loses.
+    """The rounding and underflow of a dtype.
 
     Parameters
     ----------
     dtype : numpy.dtype
         float32 or float64.
-    deviations : float
+    deviations : float, optional
         lambda of the module's docstring; by default the worst case.
     """
 
@@ -85,10 +83,10 @@ class Precision:
         return 2.0 * math.exp(-0.5 * self.deviations**2)
 
     def growth(self, roundings: int) -> float:
-        """Return what n roundings, one after the other, can make of a relative error.
+        """Return the relative error that n successive roundings can cause.
 
-        As the probable growth is the larger one below n = lambda^2, whatever takes only some
-        roundings is held to the worst case in any event.
+        The probable growth exceeds the worst case below n = lambda^2, so results of only a few
+        roundings are always bounded by the worst case.
         """
         total = roundings * self.unit
         worst = total / (1.0 - total) if total < 1.0 else math.inf
@@ -98,22 +96,22 @@ class Precision:
     def rounding(self, magnitude: Array, roundings: int) -> Array:
         """Return the error of results no larger than `magnitude`, of any shape.
 
-        `roundings` n is how many roundings any of the terms goes through.  A result below the
-        smallest normal number may become zero, and so may each of the results on the way.
+        `roundings` n is the largest number of roundings of any of the terms.  A result below the
+        smallest normal number may become zero, and so may each intermediate result.
         """
         lost = np.minimum(magnitude, float(np.finfo(self.dtype).smallest_normal))
         return self.growth(roundings) * magnitude + 2.0 * (roundings + 1) * lost
 
 
 class Comparison:
-    """The outcome of a comparison, and where errors leave it in doubt: two arrays of bools."""
+    """The outcome of a comparison, and where it is uncertain: two boolean arrays."""
 
     def __init__(self, holds: Array, doubtful: Array) -> None:
         self.holds, self.doubtful = holds, doubtful
 
 
 class Bounded:
-    """An array of values and the bounds of their errors; it behaves as an array of the dtype.
+    """An array of values with bounds on their errors, which behaves like an array of the dtype.
 
     Parameters
     ----------
@@ -152,17 +150,17 @@ class Bounded:
 
     @property
     def magnitude(self) -> Array:
-        """The largest magnitude that any computation can give, |m| + 2 e."""
+        """The largest possible magnitude of a computed result, |m| + 2 e."""
         return np.abs(self.value) + 2.0 * self.error
 
     @property
     def spread(self) -> Array:
-        """The most that two computations can differ by, 2 e; infinite where nothing is known."""
+        """The largest possible difference of two computations, 2 e; infinite if e is NaN."""
         spread = 2.0 * _SLACK * self.error
         return np.where(np.isnan(spread), np.inf, spread)
 
     def rearranged(self, rearrange: Callable[[Array], Array]) -> "Bounded":
-        """Return the array after what moves elements and changes none."""
+        """Return the array with its elements rearranged by a function."""
         return Bounded(rearrange(self.value), rearrange(self.error), self.precision)
 
     def __getitem__(self, key: Any) -> "Bounded":
@@ -232,10 +230,10 @@ class Bounded:
 
 
 def exact(x: Any, precision: Precision) -> Bounded:
-    """Return an array or a Python scalar as every computation is given it: rounded to the dtype.
+    """Return an array or a Python scalar, rounded to the dtype, as an argument of computations.
 
-    Its error is the one of that rounding: none where it is of the dtype already.  Denormal
-    numbers may be taken for zeros.
+    Its error is that of this rounding, 0 if it has the dtype already.  Denormal numbers may be
+    flushed to zero.
     """
     if isinstance(x, Bounded):
         return x

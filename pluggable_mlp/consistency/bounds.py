@@ -1,7 +1,7 @@
-"""What two backends may differ by, how much of it they do, and which faults that would show.
+"""Measures of a difference between two backends, and the faults that a comparison can detect.
 
-Shapes: two NumPy arrays of one shape, with the `Bounded` array of that shape.  Only the host
-computes here.
+Shapes: two NumPy arrays and a `Bounded` array, all of the same shape.  All computations are on the
+host.
 """
 
 import math
@@ -23,9 +23,9 @@ __all__ = [
 def part_of_bound(a: Array, b: Array, bounded: Bounded) -> float:
     """Return the largest |a - b| / bound over the elements of two NumPy arrays of one shape.
 
-    At most 1 where both are within their bound.  Where the bound is infinite nothing is known,
-    and two numbers never disagree (`sharpness` tells how much is known); NaN or infinity in
-    one of the two alone, another shape and another dtype are infinitely far always.
+    It is at most 1 if both are within their bounds.  Elements with an infinite bound never
+    disagree (see `sharpness`); NaN or infinity in only one of the arrays, and a different shape or
+    dtype, give infinity.
     """
     difference = _difference(a, b)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -35,18 +35,17 @@ def part_of_bound(a: Array, b: Array, bounded: Bounded) -> float:
 
 
 class Sharpness(NamedTuple):
-    """Which faults of a tensor a comparison would have seen.
+    """The faults of a tensor that a comparison would have detected.
 
-    Faults are relative to the tensor or, for one that a step changes, to its change.
+    Faults are relative to the tensor or, if a step updates the tensor, to the update.
 
     Attributes
     ----------
     smallest_fault : float
-        The smallest relative fault of the whole tensor that takes some element beyond its bound;
-        infinite if none does, 0 where every element must be 0 and none would be missed.
+        The smallest relative fault of the whole tensor that moves some element beyond its bound;
+        infinite if none does, 0 if every element must be 0 and no fault would be missed.
     blind_part : float
-        The part of its elements, those aside that are 0, that may be wrong by as much as they
-        are and stay within their bounds.
+        The share of the nonzero elements that can be wrong by 100 % and stay within their bounds.
     """
 
     smallest_fault: float
@@ -54,11 +53,11 @@ class Sharpness(NamedTuple):
 
 
 def sharpness(a: Array, b: Array, bounded: Bounded, before: Array | float = 0.0) -> Sharpness:
-    """Return how sharp the comparison of b with a is; `before` is what a was before the step.
+    """Return the sharpness of the comparison of b with a; `before` is a before the step.
 
-    A fault x of an element adds x (a - before) to b, in one direction or the other.
+    A relative fault x of an element adds x (a - before) to b, with either sign.
     """
-    # What rounding has made of b (a fault that is there already would be more) may hide as much.
+    # The rounding errors that b already has (a fault would be larger) may hide as much.
     reach = bounded.spread + np.minimum(_difference(a, b), bounded.spread)
     size = np.abs(np.asarray(a, dtype=np.float64) - before)
     sized = size > 0.0
@@ -72,9 +71,8 @@ def sharpness(a: Array, b: Array, bounded: Bounded, before: Array | float = 0.0)
 def difference_in_ulps(reference: Array, other: Array) -> float:
     """Return the largest |reference - other| in ulps of the reference, element by element.
 
-    Where cancellation leaves an element smaller than the root mean square of the reference,
-    an ulp of that is the unit: the element's own would count errors of terms that it no longer
-    shows.
+    For elements smaller than the root mean square of the reference, the unit is an ulp of the
+    latter: after cancellation, an ulp of the element would exaggerate the errors of its terms.
     """
     difference = _difference(reference, other)
     sizes = np.abs(reference[np.isfinite(reference)].astype(np.float64))
@@ -89,9 +87,9 @@ def difference_in_ulps(reference: Array, other: Array) -> float:
 
 
 def _difference(a: Array, b: Array) -> Array:
-    """Return |a - b| in float64: 0 for two NaNs or equal infinities, infinite for one of them.
+    """Return |a - b| in float64: 0 for two NaNs or equal infinities, infinite for only one.
 
-    Infinite, too, where one array is not of the shape or the dtype of the other.
+    It is infinite everywhere if the arrays differ in shape or dtype.
     """
     if a.shape != b.shape or a.dtype != b.dtype:
         return np.full(a.shape, np.inf)

@@ -1,17 +1,17 @@
-"""An array API namespace over `Bounded` arrays: any formula run on it bounds its own error.
+"""An array API namespace over `Bounded` arrays, with which formulas compute their error bounds.
 
-The network, the losses and the optimizers are written against a namespace.  On this one, the
-very same lines give with each result the bound of its rounding error, so that no layer has a
-second, hand-made error analysis.  Here are the functions that those lines call; one that is
-missing says so, and is added with its rule.
+The network, the losses and the optimizers are written against a namespace.  With this one, the
+same code gives each result with a bound on its rounding error, so that layers do not need an error
+analysis of their own.  It has the functions that the formulas call; a missing one raises an error,
+and is to be added with its rule.
 
     matmul        E|Ŵ| + |x̂|E' + g_k |x̂||Ŵ| for factors with errors E, E' and inner length k
     sum of n      the sum of the errors, + g_{n-1} times the sum of the magnitudes
     mean          the sum, divided by n
-    max, abs      the (largest) error: these round nothing
-    sign          0, or 2 where the sign is in doubt
-    where         where its condition is in doubt, the two values may be taken for each other
-    f(x)          the largest |f'| within reach of x, times e, + a number of ulps, see `_FUNCTIONS`
+    max, abs      the (largest) error: these do not round
+    sign          0, or 2 where the sign is uncertain
+    where         the difference of the two values where the condition is uncertain
+    f(x)          the largest |f'| within e of x, times e, + a number of ulps, see `_FUNCTIONS`
 
 with g_n the growth that `Precision` gives to n roundings: the worst case, or a probable one.
 """
@@ -37,12 +37,12 @@ class _Function(NamedTuple):
     ulps: float
 
 
-# How many ulps the libraries' functions may be off.  Documented: NumPy's SVML below 4; NumPy's
+# The largest errors of the libraries' functions in ulps.  Documented: NumPy's SVML below 4; NumPy's
 # own float32 exp 2.52 and log 3.83; SLEEF "u10", which PyTorch uses, 1; MKL's VML "high
 # accuracy" 1; CUDA exp 2, log 1, log1p 1, tanh 2, erf 2, single-precision division 2 (CUDA C++
-# Programming Guide, "Mathematical Functions").  XLA documents nothing; measured on its CPU:
+# Programming Guide, "Mathematical Functions").  XLA does not document them; measured on the CPU:
 # exp 1.7, log 1.2, log1p 2.5, tanh 5.7, erf 4.4.
-# tests/consistency/test_functions.py measures them all again.
+# tests/consistency/test_functions.py measures all of them.
 _FUNCTIONS = {
     "exp": _Function(np.exp, lambda m, r: np.exp(m + r), 4.0),
     "log": _Function(np.log, lambda m, r: 1.0 / np.maximum(m - r, 0.0), 4.0),
@@ -68,21 +68,21 @@ _FUNCTIONS = {
 class BoundedNamespace:
     """The functions of the array API standard that the formulas call, on `Bounded` arrays.
 
-    NumPy arrays and Python scalars among the arguments are exact.  What is bounded are the errors
-    of the libraries' own namespaces.
+    NumPy arrays and Python scalars are exact arguments.  The bounds are for the libraries' own
+    namespaces.
 
     Parameters
     ----------
     dtype : {"float32", "float64"}
-        Of the computations that are bounded.
-    deviations : float
-        lambda of `bounded.py`: how improbable it is that a right sum exceeds its bound.
+        The dtype of the computations that are bounded.
+    deviations : float, optional
+        lambda of `bounded.py`; by default the worst case.
 
     Attributes
     ----------
     sums : int
-        How many sums and inner products were bounded so far: each may exceed its bound with
-        `precision.improbability`.
+        The number of sums and inner products bounded so far; each may exceed its bound with
+        probability `precision.improbability`.
     """
 
     float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -101,11 +101,11 @@ class BoundedNamespace:
         raise AttributeError(f"no error bound is known for xp.{name}; add its rule to {__name__}")
 
     def asarray(self, x: Any) -> Any:
-        """Return floats, an array of any shape or a scalar, as `Bounded`; integers as they are."""
+        """Return an array of any shape or a scalar: floats as `Bounded`, integers unchanged."""
         return self._exact(x) if np.isdtype(np.asarray(x).dtype, "real floating") else x
 
     def astype(self, x: Any, dtype: DType, *, copy: bool = True) -> Any:
-        """Return x in the dtype: what the formulas convert is exact, or of the dtype already."""
+        """Return x in the dtype; the formulas convert only exact values and values of the dtype."""
         if isinstance(x, Comparison):
             return self.where(x, 1.0, 0.0)
         return x if isinstance(x, Bounded) else x.astype(dtype, copy=copy)
@@ -133,12 +133,12 @@ class BoundedNamespace:
         return x.rearranged(partial(np.max, axis=axis, keepdims=keepdims))
 
     def maximum(self, a: Any, b: Any) -> Bounded:
-        """Return the larger of each two elements."""
+        """Return the larger of each pair of elements."""
         a, b = self._exact(a), self._exact(b)
         return self._bounded(np.maximum(a.value, b.value), np.maximum(a.error, b.error))
 
     def minimum(self, a: Any, b: Any) -> Bounded:
-        """Return the smaller of each two elements."""
+        """Return the smaller of each pair of elements."""
         return -self.maximum(-self._exact(a), -self._exact(b))
 
     def where(self, condition: Any, a: Any, b: Any) -> Bounded:

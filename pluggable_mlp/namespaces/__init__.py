@@ -1,8 +1,7 @@
-"""Namespaces: what the operations of plain array-API code mean.
+"""Namespaces, which determine how plain array-API code rounds.
 
-A namespace of the array API standard over wrapped arrays changes how the same lines round, and
-nothing else.  Formulas belong elsewhere; here stand only the operations, and what each arithmetic
-of the command line and of `MLP` means by them.
+The `arithmetic` of the command line and of `MLP` selects the namespace in which the formulas of the
+network, the losses and the optimizers run.
 """
 
 from collections.abc import Callable
@@ -29,7 +28,7 @@ __all__ = [
 
 
 def _native(xp: Namespace, run_all: RunAll | None) -> Namespace:
-    """Return the library's own namespace: fast, rounded as the library likes."""
+    """Return the library's own namespace."""
     del run_all
     check_process(xp)
     return xp
@@ -58,7 +57,7 @@ def arithmetic_namespace(
     Raises
     ------
     ValueError
-        If there is no arithmetic of that name.
+        If the arithmetic is unknown.
     BackendUnavailable
         If a setting of the library, for the whole process, forbids right results.
     ArithmeticUnavailable
