@@ -174,13 +174,12 @@ def minimize(
         # SciPy's order: what comes to a limit has not converged.
         failure = _limit(iteration, max_iter, looks, max_fun)
         flat = finished or _largest(xp, state.trees["gradients"]) <= tol
-        if (
-            on_iteration(iteration, loss, unwrapped(trained))
-            or failure
-            or flat
-            or _small(before, loss)
-        ):
+        small = _small(before, loss)
+        ended = failure or flat or (small and not state.numbers["pairs"])
+        if on_iteration(iteration, loss, unwrapped(trained)) or ended:
             return Minimum(unwrapped(trained), loss, iteration, failure)
+        if small:  # at a corner, as relu has: what was learnt of the curvature misleads
+            state = state._replace(numbers={**state.numbers, "pairs": 0})
         before = loss
 
 

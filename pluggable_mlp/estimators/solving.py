@@ -301,13 +301,17 @@ def _stopped(estimator: Any, keep: Callable[[], None]) -> bool:
 
 @contextmanager
 def _progress(estimator: Any) -> Iterator[Callable[[], None]]:
-    """Show a bar of the iterations on standard error, if asked to; yield what advances it."""
+    """Show a bar of the iterations on a terminal, if asked to; yield what advances it."""
     if not estimator.progress_bar:
         yield lambda: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    if not (console.is_terminal or console.is_jupyter):
+        yield lambda: None
+        return
+    with Progress(console=console, transient=True) as progress:
         task = progress.add_task(type(estimator).__name__, total=estimator.max_iter)
         yield lambda: progress.advance(task)

@@ -1,0 +1,190 @@
+"""The estimators on arrays of every library: what comes in comes out, with the values of NumPy."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
+from sklearn.utils._array_api import (
+    NamespaceAndDevice,
+    yield_mixed_namespace_input_permutations,
+    yield_namespace_device_dtype_combinations,
+)
+from sklearn.utils.estimator_checks import (
+    check_array_api_input_and_values,
+    check_array_api_mixed_inputs,
+    check_array_api_same_namespace,
+)
+
+from pluggable_mlp import MLPClassifier, MLPRegressor, get_backend
+from pluggable_mlp.backends import BackendUnavailable, backend_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+ESTIMATORS = [
+    MLPClassifier((8,), max_iter=15),
+    MLPClassifier((8,), solver="lbfgs", alpha=1.0, max_iter=10),
+    MLPRegressor(hidden_layer_sizes=(8,), early_stopping=True, max_iter=15),
+]
+EVERY_ESTIMATOR = pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+
+
+def skip_without(*namespaces):
+    """scikit-learn's harness takes a CuPy that finds no GPU for one that does."""
+    for namespace in namespaces:
+        if namespace == "cupy":
+            try:
+                get_backend("cupy")
+            except BackendUnavailable as why:
+                pytest.skip(str(why))
+
+
+@EVERY_ESTIMATOR
+@pytest.mark.parametrize(
+    ("namespace", "device", "dtype"), list(yield_namespace_device_dtype_combinations()), ids=str
+)
+def test_values_are_those_of_numpy(estimator, namespace, device, dtype):
+    skip_without(namespace)
+    check_array_api_input_and_values(
+        type(estimator).__name__, estimator, namespace, device, dtype or "float64"
+    )
+
+
+MIXED = [
+    *((y, X) for y, X, _ in yield_mixed_namespace_input_permutations()),
+    (NamespaceAndDevice("numpy", None), NamespaceAndDevice("torch", "cpu")),
+    (NamespaceAndDevice("torch", "cpu"), NamespaceAndDevice("numpy", None)),
+    (NamespaceAndDevice("torch", "cpu"), NamespaceAndDevice("array_api_strict", "device1")),
+]
+
+
+@EVERY_ESTIMATOR
+@pytest.mark.parametrize(("y", "X"), MIXED, ids=str)
+def test_targets_follow_the_inputs(estimator, y, X):
+    skip_without(y.xp, X.xp)
+    check_array_api_mixed_inputs(type(estimator).__name__, estimator, X, y, check_values=True)
+
+
+@EVERY_ESTIMATOR
+def test_other_arrays_than_those_of_fit_are_refused(estimator):
+    check_array_api_same_namespace(type(estimator).__name__, estimator, "array_api_strict")
+
+
+def close(result, expected, backend):
+    """Of the backend, and NumPy's to the rounding of float32 or float64."""
+    assert backend_of(result).device == backend.device
+    tolerance = 1e-4 if backend.to_numpy(result).dtype == np.float32 else 1e-7
+    np.testing.assert_allclose(backend.to_numpy(result), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.fixture
+def library(backend):
+    """A backend whose arrays tell by themselves whose they are."""
+    if backend.name == "simulated_cupy":
+        pytest.skip("its arrays are of no library that backend_of knows")
+    return backend
+
+
+@pytest.mark.parametrize(("dtype", "classes"), [("float32", 2), ("float64", 3)])
+def test_classifier(library, dtype, classes):
+    """The global switch of scikit-learn is off."""
+    X, y = make_classification(60, 6, n_informative=4, n_classes=classes, random_state=0)
+    X, y = X.astype(dtype), y + 5
+    settings = {"hidden_layer_sizes": (8, 4), "random_state": 0, "max_iter": 10}
+    expected = MLPClassifier(**settings).fit(X, y)
+    model = MLPClassifier(**settings).fit(library.asarray(X), library.asarray(y))
+    inputs = library.asarray(X)
+    for name in ("predict", "predict_proba", "predict_log_proba"):
+        close(getattr(model, name)(inputs), getattr(expected, name)(X), library)
+    for ours, theirs in zip(model.coefs_, expected.coefs_, strict=True):
+        close(ours, theirs, library)
+    close(model.classes_, [5, 6, 7][:classes], library)
+    weight = np.arange(60.0)
+    score = model.score(inputs, library.asarray(y), library.asarray(weight))
+    assert score == pytest.approx(expected.score(X, y, weight), abs=1e-6)
+    assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-4)
+
+
+def test_multilabel_classifier(library):
+    X, y = make_multilabel_classification(40, 5, n_classes=3, random_state=0)
+    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 30}
+    expected = MLPClassifier(**settings).fit(X, y)
+    inputs, targets = library.asarray(X), library.asarray(y)
+    model = MLPClassifier(**settings).fit(inputs, targets)
+    close(model.predict(inputs), expected.predict(X), library)
+    close(model.predict_proba(inputs), expected.predict_proba(X), library)
+    assert model.score(inputs, targets) == pytest.approx(expected.score(X, y))
+
+
+def test_regressor(library):
+    X, y = make_regression(50, 4, n_targets=2, noise=1.0, random_state=0)
+    y = y / y.std()
+    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 20, "solver": "sgd"}
+    expected = MLPRegressor(**settings, learning_rate_init=0.01).fit(X, y)
+    inputs, targets = library.asarray(X), library.asarray(y)
+    model = MLPRegressor(**settings, learning_rate_init=0.01).fit(inputs, targets)
+    close(model.predict(inputs), expected.predict(X), library)
+    weight = np.arange(50.0)
+    score = model.score(inputs, targets, library.asarray(weight))
+    assert score == pytest.approx(expected.score(X, y, weight), abs=1e-6)
+
+
+def test_partial_fit_and_warm_start(library):
+    X, y = make_classification(60, 6, random_state=0)
+    inputs, targets = library.asarray(X), library.asarray(y)
+    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 2, "warm_start": True}
+    models = [MLPClassifier(**settings), MLPClassifier(**settings)]
+    for data, model in zip(((X, y), (inputs, targets)), models, strict=True):
+        model.partial_fit(*data, classes=[0, 1]).partial_fit(*data).fit(*data)
+    close(models[1].predict_proba(inputs), models[0].predict_proba(X), library)
+
+
+def test_strings_and_arrays_of_another_library_are_labels():
+    torch = pytest.importorskip("torch")
+    X, y = make_classification(60, 6, random_state=0)
+    names = np.asarray(["no", "yes"])[y]
+    model = MLPClassifier((8,), random_state=0, max_iter=20).fit(torch.asarray(X), names)
+    predicted = model.predict(torch.asarray(X))
+    assert isinstance(predicted, np.ndarray)
+    assert set(predicted) <= {"no", "yes"}
+    assert model.score(torch.asarray(X), names) == np.mean(predicted == names)
+    assert model.predict_proba(torch.asarray(X)).dtype == torch.float64
+
+
+@pytest.mark.parametrize("spec", ["torch", "jax:cpu", "array_api_strict:device1"])
+def test_training_elsewhere_gives_attributes_and_predictions_where_the_input_lives(spec):
+    try:
+        get_backend(spec)
+    except BackendUnavailable as why:
+        pytest.skip(str(why))
+    X, y = make_classification(60, 6, random_state=0)
+    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 10}
+    expected = MLPClassifier(**settings).fit(X, y)
+    name, _, device = spec.partition(":")
+    model = MLPClassifier(**settings, backend=name, device=device or None).fit(X, y)
+    assert all(type(of) is np.ndarray for of in (*model.coefs_, *model.intercepts_))
+    np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-7)
+    model.partial_fit(X, y)
+    np.testing.assert_allclose(
+        model.predict_proba(X), expected.partial_fit(X, y).predict_proba(X), rtol=1e-7
+    )
+
+
+def test_the_same_bits_on_two_libraries():
+    pytest.importorskip("torch")
+    X, y = make_classification(60, 6, random_state=0)
+    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 5}
+    models = [
+        MLPClassifier(**settings, arithmetic="reproducible", backend=name).fit(X, y)
+        for name in ("numpy", "torch")
+    ]
+    for first, second in zip(models[0].coefs_, models[1].coefs_, strict=True):
+        assert first.tobytes() == second.tobytes()
+    assert models[0].loss_curve_ == models[1].loss_curve_
+    assert models[0].predict_proba(X).tobytes() == models[1].predict_proba(X).tobytes()
+
+
+def test_errors_name_the_backend():
+    X, y = make_classification(60, 6, random_state=0)
+    with pytest.raises(ValueError, match="backend is 'tensorflow', expected one of numpy, cupy"):
+        MLPClassifier(backend="tensorflow").fit(X, y)
+    with pytest.raises(ValueError, match="device is 'cuda': NumPy has one device, 'cpu'"):
+        MLPClassifier(device="cuda").fit(X, y)
