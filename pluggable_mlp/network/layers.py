@@ -3,7 +3,7 @@
 Shapes: x (…, batch, in), y (…, batch, out), W (…, in, out), b (…, out); a gradient has the shape
 of the array that it belongs to.  After `y, backward = layer.forward(xp, parameters, x)`, call
 `dx, gradients = backward(dy)`: the backward is a closure over what it needs, and gradients are
-returned, never stored.  Dropout and the normalizations are in files of their own.
+returned, never stored.  The normalizations are in a file of their own.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,34 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from pluggable_mlp import special
-from pluggable_mlp.arrays import Array, Namespace, transpose
+from pluggable_mlp.arrays import Array, Namespace, device_of, transpose
 from pluggable_mlp.network.activations import Activation
+from pluggable_mlp.network.philox import random_numbers
+from pluggable_mlp.registry import as_number
 
-__all__ = ["Activate", "Backward", "Dense", "Draw", "Layer", "Shapes", "TrainingStep"]
+__all__ = [
+    "Activate",
+    "Arrays",
+    "Backward",
+    "Dense",
+    "Draw",
+    "Dropout",
+    "Forward",
+    "Gradients",
+    "Layer",
+    "Mode",
+    "Shapes",
+    "TrainingStep",
+]
 
-Backward = Callable[..., tuple[Array, dict[str, Array]]]
+_RESOLUTION = 2**16  # of the random numbers of dropout, and so of its rate
+
+Arrays = dict[str, Array]
+Gradients = tuple[Array, Arrays]
+Backward = Callable[..., Gradients]
+Forward = tuple[Array, Backward]
 Shapes = dict[str, tuple[int, ...]]
-Draw = Callable[[Shapes], dict[str, Array]]
+Draw = Callable[[Shapes], Arrays]
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,9 @@ class TrainingStep:
     number: int
 
 
+Mode = TrainingStep | None
+
+
 class Layer(Protocol):
     """The interface of a layer."""
 
@@ -53,13 +76,7 @@ class Layer(Protocol):
     def initial(self, draw: Draw) -> dict[str, Any]:
         """Return host data for each parameter; draw(shapes) asks the initializer for weights."""
 
-    def forward(
-        self,
-        xp: Namespace,
-        parameters: dict[str, Array],
-        x: Array,
-        step: TrainingStep | None = None,
-    ) -> tuple[Array, Backward]:
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
         """Return the output for x (…, batch, in), and the backward pass.
 
         backward(dy) returns dx and, by their names, the gradients of the parameters; after a
@@ -83,13 +100,7 @@ class Dense:
         """Return what the initializer draws."""
         return draw(self.shapes())
 
-    def forward(
-        self,
-        xp: Namespace,
-        parameters: dict[str, Array],
-        x: Array,
-        step: TrainingStep | None = None,
-    ) -> tuple[Array, Backward]:
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
         """Return y = x W + b.
 
         With dy the gradient with respect to y, summing over the batch,
@@ -102,7 +113,7 @@ class Dense:
         del step
         W = parameters["W"]
 
-        def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             dx = special.matmul(xp, dy, transpose(W)) if with_dx else None
             dW = special.matmul(xp, transpose(x), dy)
             return dx, {"W": dW, "b": special.sum(xp, dy, axis=-2)}
@@ -110,15 +121,13 @@ class Dense:
         return special.affine(xp, x, W, parameters["b"]), backward
 
 
-@dataclass(frozen=True)
-class Activate:
-    """An activation as a layer, without parameters."""
+class _WithoutParameters:
+    """Base of layers without parameters."""
 
-    function: Activation
     statistics: ClassVar[tuple[str, ...]] = ()
 
     def shapes(self) -> Shapes:
-        """Return {}: nothing is learnt here."""
+        """Return {}."""
         return {}
 
     def initial(self, draw: Draw) -> dict[str, Any]:
@@ -126,18 +135,84 @@ class Activate:
         del draw
         return {}
 
-    def forward(
-        self,
-        xp: Namespace,
-        parameters: dict[str, Array],
-        x: Array,
-        step: TrainingStep | None = None,
-    ) -> tuple[Array, Backward]:
+
+@dataclass(frozen=True)
+class Activate(_WithoutParameters):
+    """An activation as a layer, without parameters."""
+
+    function: Activation
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
         """Return y = f(x); backward(dy) returns f'(x) dy."""
         del parameters, step
         y, derivative = self.function(xp, x)
 
-        def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             return (derivative(dy) if with_dx else None), {}
 
         return y, backward
+
+
+@dataclass(frozen=True)
+class Dropout(_WithoutParameters):
+    """Set each input to 0 with probability p in training, and divide the others by 1 - p.
+
+    Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to prevent
+    neural networks from overfitting" (JMLR 15, 2014), in the inverted form, which preserves the
+    mean in training and is the identity in evaluation.  With a mask m that is 1 with probability
+    1 - p and otherwise 0: y = x m / (1 - p), so dx = dy m / (1 - p).
+
+    The mask depends only on (seed, stream, step) and the place (batch, features).  Networks along
+    leading axes share it, so each gives the same result as by itself.
+
+    Parameters
+    ----------
+    rate : float
+        p, at least 0 and less than 1, rounded to the nearest multiple of 2^-16.
+    stream : int, default 0
+        The index of this dropout layer in the network, so that each has its own masks.
+
+    Raises
+    ------
+    ValueError
+        If the rate is out of its range.
+    """
+
+    rate: float
+    stream: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", as_number("dropout", self.rate, at_least=0.0, below=1.0))
+        if self._dropped == _RESOLUTION:
+            raise ValueError(f"dropout is {self.rate}, expected a probability farther from 1")
+
+    @property
+    def _dropped(self) -> int:
+        return round(self.rate * _RESOLUTION)
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
+        """Return y = x m / (1 - p) in training and x in evaluation."""
+        del parameters
+        factors = None if step is None else self._factors(xp, x, step)
+
+        def apply(array: Array) -> Array:
+            return array if factors is None else array * factors
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            return (apply(dy) if with_dx else None), {}
+
+        return apply(x), backward
+
+    def _factors(self, xp: Namespace, x: Array, step: TrainingStep) -> Array:
+        """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
+        batch, features = x.shape[-2:]
+        numbers = random_numbers(
+            xp,
+            batch * features,
+            seed=step.seed,
+            stream=self.stream,
+            step=step.number,
+            device=device_of(x),
+        )
+        kept = xp.astype(xp.reshape(numbers, (batch, features)) >= self._dropped, x.dtype)
+        return kept * (_RESOLUTION / (_RESOLUTION - self._dropped))

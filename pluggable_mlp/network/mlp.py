@@ -24,9 +24,8 @@ from pluggable_mlp.network.checks import (
     check_step,
     check_targets,
 )
-from pluggable_mlp.network.dropout import Dropout
 from pluggable_mlp.network.initializers import INITIALIZERS
-from pluggable_mlp.network.layers import Activate, Dense, Layer, TrainingStep
+from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, TrainingStep
 from pluggable_mlp.network.losses import LOSSES, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
 from pluggable_mlp.registry import choose

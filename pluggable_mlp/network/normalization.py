@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.layers import Backward, Draw, Shapes, TrainingStep
+from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Mode, Shapes
 from pluggable_mlp.registry import keep_number
 
 __all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization"]
@@ -92,19 +92,13 @@ class LayerNorm(_Sized):
         del draw
         return {"gamma": [1.0] * self.features, "beta": [0.0] * self.features}
 
-    def forward(
-        self,
-        xp: Namespace,
-        parameters: dict[str, Array],
-        x: Array,
-        step: TrainingStep | None = None,
-    ) -> tuple[Array, Backward]:
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
         """Return y = gamma x̂ + beta."""
         del step
         x_hat, inverse, _, _ = _standardize(xp, x, -1, self.epsilon)
         y, affine_backward = _affine(xp, parameters, x_hat)
 
-        def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             dx_hat, gradients = affine_backward(dy)
             if not with_dx:
                 return None, gradients
@@ -161,13 +155,7 @@ class BatchNorm(_Sized):
         ones, zeros = [1.0] * self.features, [0.0] * self.features
         return {"gamma": ones, "beta": zeros, "running_mean": zeros, "running_variance": ones}
 
-    def forward(
-        self,
-        xp: Namespace,
-        parameters: dict[str, Array],
-        x: Array,
-        step: TrainingStep | None = None,
-    ) -> tuple[Array, Backward]:
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
         """Return y = gamma x̂ + beta; in training, backward also gives the new statistics."""
         if step is None:
             return self._evaluate(xp, parameters, x)
@@ -175,7 +163,7 @@ class BatchNorm(_Sized):
         y, affine_backward = _affine(xp, parameters, x_hat)
         new = self._updated(parameters, mean, variance, x.shape[-2])
 
-        def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             dx_hat, gradients = affine_backward(dy)
             if not with_dx:
                 return None, gradients | new
@@ -184,27 +172,19 @@ class BatchNorm(_Sized):
 
         return y, backward
 
-    def _evaluate(
-        self, xp: Namespace, parameters: dict[str, Array], x: Array
-    ) -> tuple[Array, Backward]:
+    def _evaluate(self, xp: Namespace, parameters: Arrays, x: Array) -> Forward:
         mean, variance = (_as_row(xp, parameters[name]) for name in self.statistics)
         inverse = special.rsqrt(xp, variance + self.epsilon)
         x_hat = (x - mean) * inverse
         y, affine_backward = _affine(xp, parameters, x_hat)
 
-        def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             dx_hat, gradients = affine_backward(dy)
             return (dx_hat * inverse if with_dx else None), gradients
 
         return y, backward
 
-    def _updated(
-        self,
-        parameters: dict[str, Array],
-        mean: Array,
-        variance: Array,
-        batch: int,
-    ) -> dict[str, Array]:
+    def _updated(self, parameters: Arrays, mean: Array, variance: Array, batch: int) -> Arrays:
         """Return the new running statistics; mean and variance are (…, 1, features)."""
 
         def moved(name: str, measured: Array, correction: float) -> Array:
@@ -217,11 +197,11 @@ class BatchNorm(_Sized):
         return new
 
 
-def _affine(xp: Namespace, parameters: dict[str, Array], x_hat: Array) -> tuple[Array, Any]:
+def _affine(xp: Namespace, parameters: Arrays, x_hat: Array) -> tuple[Array, Any]:
     """Return gamma x̂ + beta and, from dy, dx̂ with the gradients of gamma and beta."""
     gamma, beta = (_as_row(xp, parameters[name]) for name in ("gamma", "beta"))
 
-    def backward(dy: Array) -> tuple[Array, dict[str, Array]]:
+    def backward(dy: Array) -> Gradients:
         dgamma = special.sum(xp, dy * x_hat, axis=-2)
         return dy * gamma, {"gamma": dgamma, "beta": special.sum(xp, dy, axis=-2)}
 

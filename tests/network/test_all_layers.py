@@ -5,8 +5,7 @@ import pytest
 
 from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.dropout import Dropout
-from pluggable_mlp.network.layers import Activate, Dense, TrainingStep
+from pluggable_mlp.network.layers import Activate, Dense, Dropout, TrainingStep
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
 from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid

@@ -7,8 +7,7 @@ import pytest
 
 from pluggable_mlp import MLP
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.dropout import Dropout
-from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.layers import Dropout, TrainingStep
 from pluggable_mlp.network.philox import philox
 from tests.network.bounded import InArithmetic
 
