@@ -3,8 +3,8 @@
 Each backend has its own module, which is imported only when that backend is requested; importing
 this package does not import an array library.  Other packages add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
-offers what `Backend` lists and, if it likes, what `TaskRunner`, `Queued`, `Compiler`,
-`ExactCompiler` and `MemoryReporter` do.
+has the members of `Backend` and, optionally, those of `TaskRunner`, `Queued`, `Compiler`,
+`ExactCompiler` and `MemoryReporter`.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Independent tasks on the host's processors: one operation of NumPy uses one of them.
 
-NumPy releases the interpreter's lock within an operation, so tasks do run at once.  The BLAS
+NumPy releases the interpreter's lock within an operation, so tasks run concurrently.  The BLAS
 below it has threads of its own, which would compete with these: while tasks run, it has one.
 What the tasks are, and that they are independent, is up to the caller.
 """

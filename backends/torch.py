@@ -86,7 +86,7 @@ class TorchBackend(ArrayLibrary):
         return array.detach().cpu().numpy()
 
     def synchronize(self) -> None:
-        """Wait for the device; the processor's tensors are computed at once."""
+        """Wait for the device; on the CPU, operations are complete when they return."""
         if self._device.type != "cpu":
             torch.accelerator.synchronize(self._device)
 

@@ -1,4 +1,4 @@
-"""PyTorch's compiler behind `Compiler.compile`; which device is worth it, `torch.py` decides."""
+"""PyTorch's compiler for `Compiler.compile`; `torch.py` decides for which devices it is used."""
 
 import warnings
 from collections.abc import Callable

@@ -66,7 +66,7 @@ def _version(package: str) -> str | None:
 
 
 def _output(*command: str) -> str:
-    """Return what a command prints; nothing where there is no such command, or it fails."""
+    """Return the output of a command, or an empty text if it is missing or fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

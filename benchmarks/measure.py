@@ -156,5 +156,5 @@ def ratio(of: list[float], to: list[float]) -> float:
 
 
 def say(text: str) -> None:
-    """Tell whoever waits."""
+    """Print progress."""
     print(text, file=sys.stderr, flush=True)

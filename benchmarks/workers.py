@@ -21,7 +21,7 @@ _PATIENCE = 600.0  # seconds that an answer may take; compiling takes the longes
 _SETTLING = 0.15
 
 
-class WorkerFailed(RuntimeError):  # noqa: N818 (it is told as a result, not as an error)
+class WorkerFailed(RuntimeError):  # noqa: N818 (reported as a result, not as an error)
     """A contender could not do what it was asked; the message says why."""
 
 
@@ -188,7 +188,7 @@ def peak_memory() -> int:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    import resource  # there is none on Windows
+    import resource  # not on Windows
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

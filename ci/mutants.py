@@ -59,7 +59,7 @@ class Tests:
 
 @dataclass(frozen=True)
 class Fault:
-    """One text in the place of another, the tests that are to see it, or why none can."""
+    """A replacement of text, the tests that should detect it, or the reason why none can."""
 
     area: str
     file: str
@@ -163,7 +163,7 @@ class Copy:
 
 
 class Copies:
-    """Copies of the tree, in which something is done to many items at once."""
+    """Copies of the tree, in which items are processed concurrently."""
 
     def __init__(self, scratch: Path, count: int) -> None:
         self._free: SimpleQueue[Copy] = SimpleQueue()

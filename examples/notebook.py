@@ -1,4 +1,4 @@
-"""The classic job: one hidden layer of 100 sigmoids learns to read digits, one at a time.
+"""The classic job: a hidden layer of 100 sigmoids learns to read digits, one example at a time.
 
 The notebook that this project grew from, redone with the library: weights and biases from the
 standard normal distribution, stochastic gradient descent with learning rate 0.01 and one example

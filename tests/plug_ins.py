@@ -1,4 +1,4 @@
-"""A package of somebody else's that brings a backend, as an installer would leave it."""
+"""A third-party package with a backend, as an installer would leave it."""
 
 import os
 from pathlib import Path

@@ -6,7 +6,7 @@ from pluggable_mlp.backends.numpy import NumpyBackend
 
 
 class ReadonlyNumpyBackend(NumpyBackend):
-    """NumPy, but whoever writes into an array that `asarray` gave gets a ValueError."""
+    """NumPy whose `asarray` returns read-only arrays, so that writing to them is a ValueError."""
 
     name = "numpy-readonly"
 

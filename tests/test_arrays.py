@@ -1,4 +1,4 @@
-"""The door's check: one array library and one device in a call, or an error naming both."""
+"""Arrays of a call must be of one library and on one device, or an error names both."""
 
 import array_api_strict as strict
 import numpy as np

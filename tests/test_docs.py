@@ -1,6 +1,6 @@
 """The pages and the README: code as in the source, links, tests and commands that exist, examples.
 
-How the pages are filled is in docs/include.py.  That README's two commands work is CI's business.
+docs/include.py fills the pages.  CI runs the two commands of the README.
 """
 
 import importlib.util

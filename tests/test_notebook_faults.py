@@ -165,7 +165,7 @@ def test_softmax_and_the_loss_summed_over_the_whole_batch():
 
 
 def gradients_with_the_hidden_layer_twice(parameters, x, targets):
-    """Right but for the list: with one hidden layer nobody notices, with two a dW is wrong."""
+    """Right except for the list: harmless with one hidden layer, but with two a dW is wrong."""
     activations, y = [x], x
     for layer in parameters[:-1]:
         y = 1.0 / (1.0 + np.exp(-(y @ layer["W"] + layer["b"])))

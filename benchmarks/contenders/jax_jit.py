@@ -1,4 +1,4 @@
-"""JAX as somebody writes it who knows it: the whole step compiled, its state given up to it.
+"""Idiomatic JAX: the whole step is compiled, with donated state.
 
 The batch is gathered within the compiled step; the loss is added up on the device; what changes
 from step to step is donated, so that it is updated in place.

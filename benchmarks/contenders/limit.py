@@ -48,7 +48,7 @@ class Limit(Contender):
         batch = self.work.job.batch
         for layer, (m, n) in enumerate(pairwise(self.work.job.sizes)):
             yield m, batch, n
-            if layer:  # nobody reads the gradient with respect to the data
+            if layer:  # the gradient with respect to the data is not used
                 yield batch, n, m
 
     def start(self, *, shuffle: bool, steps: int | None = None) -> None:

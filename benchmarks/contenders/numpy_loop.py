@@ -1,4 +1,4 @@
-"""The loop that somebody writes who knows NumPy well: every formula in place, no library."""
+"""A hand-written NumPy loop with in-place operations, without a library."""
 
 from typing import Any
 

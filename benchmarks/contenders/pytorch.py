@@ -1,4 +1,4 @@
-"""PyTorch as somebody runs it who knows it: tensors on the device, fused optimizers, no loader.
+"""Idiomatic PyTorch: tensors on the device, fused optimizers, no loader.
 
 Batches are gathered by `index_select` from data that are on the device already; a DataLoader
 would cost more.

@@ -77,7 +77,7 @@ class Prices:
     def peak_ratio(self, case: Case) -> float:
         """Return the peak memory of a reproducible step over that of a native one.
 
-        Counted is what NumPy allocates during the step: tracemalloc is told of its arrays.
+        Only NumPy's allocations during the step are counted, which tracemalloc traces.
         """
         return self._peak(case, "reproducible") / self._peak(case, "native")
 

@@ -77,7 +77,7 @@ def with_settings(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each of the `Settings`, and pass it the settings made of them.
 
-    The options stand in the place of the command's parameter `settings`.
+    The options replace the parameter `settings` of the command.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ __all__ = ["training_progress"]
 def training_progress(
     total: int, request: StopRequest, quiet: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` examples were trained on; yield what is told of further ones.
+    """Show how many of `total` examples were trained on; yield a callback for further ones.
 
     It is called after each training step, and raises `Interrupted` where that was requested.
     """

@@ -61,7 +61,7 @@ class BackendRun:
         """Whether the device computes in float64."""
         try:
             one = self.backend.asarray(1.0, dtype="float64")
-        except (TypeError, ValueError, RuntimeError):  # as the library likes
+        except (TypeError, ValueError, RuntimeError):  # depends on the library
             return False
         return bool(one.dtype == self.backend.xp.float64)
 

@@ -45,8 +45,8 @@ Draw = Callable[[Shapes], Arrays]
 class TrainingStep:
     """The mode of a forward pass: one step of training; evaluation is None.
 
-    Layers that know no difference do not look at it.  A random layer draws the numbers that
-    belong to this step, the same ones whenever it is taken.
+    Layers without such a difference ignore it.  Random layers draw the numbers that belong to this
+    step, always the same ones.
 
     Parameters
     ----------

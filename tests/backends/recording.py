@@ -18,7 +18,7 @@ _LACKING = object()  # not None, which is `newaxis`
 
 @dataclass(frozen=True)
 class Use:
-    """One way in which a name of the namespace was used; `arguments` is None if not called."""
+    """A way in which a name of the namespace was used; `arguments` is None if not called."""
 
     name: str  # with its sub-namespace: "linalg.matmul"
     arguments: int | None = None

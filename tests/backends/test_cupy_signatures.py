@@ -85,7 +85,7 @@ STANDARD = [
 
 @pytest.mark.parametrize("name", sorted(set(STANDARD) - {"from_dlpack"}))
 def test_every_function_of_the_standard_can_be_checked(name):
-    """Called with its required arguments and each of its keywords, it is no fault in CuPy."""
+    """A call with the required arguments and each of the keywords is valid in CuPy."""
     parameters = inspect.signature(getattr(array_api_strict, name)).parameters.values()
     required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)

@@ -70,7 +70,7 @@ def test_settings_that_change_results_are_refused(name, value, message, arithmet
     train(mlp, x, y, **settings)
 
 
-DOORS = {
+FUNCTIONS = {
     "logits": lambda mlp, state, x, y: mlp.logits(state.parameters, x),
     "predict": lambda mlp, state, x, y: mlp.predict(state.parameters, x),
     "gradients": lambda mlp, state, x, y: mlp.loss_and_gradients(state.parameters, x, y),
@@ -80,8 +80,8 @@ DOORS = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_functions_without_a_backend_check_the_settings(door):
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_without_a_backend_check_the_settings(name):
     """A dot algorithm of one block of code is refused within it, by all that needs no backend."""
     backend, mlp = get_backend("jax"), MLP([3, 2])
     x, y = backend.asarray(np.zeros((2, 3), "float32")), backend.asarray([0, 1])
@@ -90,8 +90,8 @@ def test_functions_without_a_backend_check_the_settings(door):
         jax.default_matmul_precision("BF16_BF16_F32"),
         pytest.raises(BackendUnavailable, match="'BF16_BF16_F32', and such an algorithm"),
     ):
-        DOORS[door](mlp, state, x, y)
-    DOORS[door](mlp, state, x, y)
+        FUNCTIONS[name](mlp, state, x, y)
+    FUNCTIONS[name](mlp, state, x, y)
 
 
 def test_without_64_bits_the_reproducible_arithmetic_is_refused_where_no_backend_was_made():

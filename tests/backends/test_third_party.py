@@ -1,4 +1,4 @@
-"""A package of somebody else's adds a backend by its entry point, and one trains with it."""
+"""A third-party package adds a backend by its entry point, and training works with it."""
 
 import json
 import os
@@ -83,7 +83,7 @@ FAULTY = {
         "ValueError: backend is 'abcus', expected one of numpy, cupy, torch, jax, "
         "array_api_strict, abacus; did you mean 'abacus'?",
     ),
-    "a class that is no backend": (
+    "a class that is not a backend": (
         "class Abacus:\n    def __init__(self, device): self.name, self.xp = 'abacus', None",
         "get_backend('abacus')",
         "lacks asarray, device, devices, synchronize, to_numpy, versions",

@@ -1,4 +1,4 @@
-"""Tasks at once: the results of the loop, on threads of their own, and BLAS as it was before."""
+"""Concurrent tasks give the results of the loop, and leave the threads of BLAS as before."""
 
 import os
 import subprocess
@@ -167,7 +167,7 @@ def test_what_is_done_about_overflow_holds_in_every_task():
     assert len(elsewhere) == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system lacks fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:.*fork.*:RuntimeWarning")
 def test_a_forked_process_has_threads_of_its_own():
     run_all(lambda item: item, [0, 1])

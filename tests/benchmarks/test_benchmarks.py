@@ -211,7 +211,7 @@ def test_the_steps_table_says_what_the_samples_say():
     found = dict(zip(cells_of(header), cells_of(row), strict=True))
     assert found["matrix products alone"] == "100"
     assert found["pluggable-mlp"] == "200 (2.00)"
-    assert found["best peer / ours"] == "2.50 (PyTorch eager)"  # the bare loop is no peer
+    assert found["best peer / ours"] == "2.50 (PyTorch eager)"  # the bare loop is not a peer
     assert found["spread"] == "20%"  # PyTorch: 4.5 to 5.5 around 5
 
 

@@ -219,7 +219,7 @@ def test_exactness_reports_inexact_products_and_their_refusal(monkeypatch):
     monkeypatch.setattr(xp, "matmul", rounded(24))
     monkeypatch.setattr(exactness, "_tried", set())
     passed, result = gpu_measure.exactness(CUPY, small=True)
-    assert passed, "the library refuses it: nobody is misled"
+    assert passed, "the library refuses it, which is safe"
     assert "not exact" in result["refused"]
     assert len(result["inexact"]) == 16, "both sizes, stacked and not, each operand in both orders"
     monkeypatch.setattr(exactness, "require_exact_products", lambda *_: None)

@@ -1,4 +1,4 @@
-"""`ci/mutants.py`: what is caught, what survives and what is stale are told apart.
+"""`ci/mutants.py`: caught, surviving and stale faults are distinguished.
 
 What the tests make of the real faults takes 20 minutes or more: the script is run by hand.
 """

@@ -57,7 +57,7 @@ def test_the_seed_decides_the_result(command, tmp_path):
 
 
 def test_the_seed_decides_the_start_and_the_order(command, tmp_path, monkeypatch):
-    """Each of itself: the start by its hash, the order by runs that start alike."""
+    """Each by itself: the start by its hash, the order by runs with the same start."""
     honest = MLP.initialize
 
     def hashes(name, seed):

@@ -39,7 +39,7 @@ def single_precision(a: Any, b: Any) -> Any:
 
 
 def tensor_float_32(a: Any, b: Any) -> Any:
-    """Round the entries to 11 bits, as tensor cores do unless they are told not to."""
+    """Round the entries to 11 bits, as tensor cores do by default."""
 
     def rounded(x: Any) -> Any:
         fraction, exponent = np.frexp(x)
@@ -137,7 +137,7 @@ def test_errors_are_within_the_bound(activation: str, dtype: str, backend: Backe
                 float(abs(mpmath.mpf(got) - right)) / e if e else got for got, right, e in pairs
             ]
             assert max(parts) <= 1.0
-            # Worst cases of 20 operations in a row do not meet, but it is no bound of the moon's.
+            # The worst cases of 20 operations do not coincide, but the bound is not absurd.
             assert max(parts) > 1e-4
 
 

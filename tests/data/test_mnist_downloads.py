@@ -66,7 +66,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def closed(monkeypatch):
-    """An address at which nobody answers."""
+    """An address without a server."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with Server() as other:
         return other.address

@@ -77,7 +77,7 @@ def test_a_class_of_one_example_warns():
     told = "example: of 1000 training examples a single one has the label 10, 200, 255; if"
     with pytest.warns(DataWarning, match=told):
         assert build(inputs, labels).outputs == 13
-    build(inputs, np.where(labels > 9, 10, labels))  # three of a class are no chance
+    build(inputs, np.where(labels > 9, 10, labels))  # three of a class are not an accident
     build(inputs[:11], np.arange(11) % 10)  # few of each
 
 

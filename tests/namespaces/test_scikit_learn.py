@@ -11,7 +11,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "same_bits_scikit_learn.py"
 
 @pytest.mark.slow
 def test_estimators_of_scikit_learn_give_the_same_bits_on_two_libraries() -> None:
-    pytest.importorskip("sklearn", "1.9", reason="its estimators of before know no array API")
+    pytest.importorskip("sklearn", "1.9", reason="older estimators lack array API support")
     pytest.importorskip("torch", reason="the example compares NumPy with PyTorch")
     run = subprocess.run(
         [sys.executable, "-W", "ignore", EXAMPLE], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Dropout: what it drops, how often, and that nobody notices in evaluation."""
+"""Dropout: what it drops, how often, and that evaluation does not change."""
 
 import math
 

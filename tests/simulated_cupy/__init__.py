@@ -20,7 +20,7 @@ source of CuPy 14.2:
   C- nor F-contiguous, and stacked ones that are not C-contiguous (`_core/_routines_linalg.pyx`);
 - `concatenate` is one copy per array, up to 8 of them (`_core/_routines_manipulation.pyx`).
 
-It does not imitate rounding: where CuPy rounds as it likes, this rounds as NumPy does.
+It does not imitate rounding: this rounds as NumPy does, unlike CuPy.
 """
 
 import sys

@@ -59,7 +59,7 @@ def assert_same_bits(on, arithmetic, backend):
 @pytest.mark.parametrize("name", CASES)
 def test_any_finite_logits_are_stable(backend, name, size, arithmetic):
     """Finite loss and gradient, no warning (all are errors); 0 at a perfect prediction."""
-    # A loss of 1e60 is no float32.
+    # A loss of 1e60 exceeds float32.
     dtype = "float64" if name == "squared_error" else "float32"
     z = np.asarray([[size, -size], [-size, size], [size, size]]).astype(dtype)
     kind = CASES[name].targets
