@@ -1,10 +1,10 @@
 """Certificates of runs, with which another machine can verify every bit.
 
 `certificate.json` contains SHA-256 hashes of the data, the settings and the initial parameters, and
-for each epoch the losses (as C99 hexadecimal numbers) and the hash of the parameters; the last of
-these is that of the final ones.  Verifying means training again with the same settings, on any
-backend, and comparing after every epoch.  `made_on` says where the run was trained: the bits of a
-native run are expected only there.
+for each epoch the losses (as C99 hexadecimal numbers) and the hash of the parameters; that of the
+epoch that is kept, the best or the last, is the final one, and has a test loss.  Verifying means
+training again with the same settings, on any backend, and comparing after every epoch.  `made_on`
+says where the run was trained: the bits of a native run are expected only there.
 """
 
 import json
@@ -29,7 +29,7 @@ __all__ = [
     "write_certificate",
 ]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Difference:
     epoch : int
         The first epoch that differs; 0 for the initial parameters.
     what : str
-        train_loss, test_loss, parameters_sha256 or initial_parameters_sha256.
+        train_loss, validation_loss, test_loss, parameters_sha256 or initial_parameters_sha256.
     certified, computed : str
         As the certificate writes them; or why nothing was computed.
     """
@@ -63,7 +63,9 @@ def write_certificate(run: Run, path: Path) -> None:
         "data_sha256": run.data_sha256,
         "initial_parameters_sha256": run.initial_parameters_sha256,
         "epochs": [_certified(line) for line in run.history],
-        "final_parameters_sha256": run.history[-1]["parameters_sha256"],
+        "kept_epoch": run.kept_epoch,
+        "test_loss": run.test_measures()["loss"].hex(),
+        "final_parameters_sha256": run.history[run.kept_epoch - 1]["parameters_sha256"],
     }
     write_json(path, content)
 
@@ -156,6 +158,9 @@ def verify_epochs(
                 yield Difference(line["epoch"], wrong, expected[wrong], found[wrong])
                 return
             yield None
+        certified, computed = certificate["test_loss"], run.test_measures()["loss"].hex()
+        if certified != computed:
+            yield Difference(run.kept_epoch, "test_loss", certified, computed)
     except DivergenceError as error:
         certified, what = epochs[error.epoch - 1]["parameters_sha256"], "parameters_sha256"
         yield Difference(error.epoch, what, certified, f"none, as {error.found}")
@@ -167,14 +172,19 @@ def _refuse_contradictions(content: dict[str, Any], most: int) -> None:
     if not 1 <= len(epochs) <= most:
         raise ValueError(f"it has {len(epochs)} epochs, expected 1 to {most} by its settings")
     for epoch in epochs:
-        if set(epoch) != {"train_loss", "test_loss", "parameters_sha256"}:
-            raise ValueError(f"an epoch holds {sorted(epoch)}, expected two losses and a hash")
-        float.fromhex(epoch["train_loss"]), float.fromhex(epoch["test_loss"])
+        losses = set(epoch) - {"validation_loss", "parameters_sha256"}
+        if losses != {"train_loss"} or "parameters_sha256" not in epoch:
+            raise ValueError(f"an epoch holds {sorted(epoch)}, expected its losses and a hash")
+        float.fromhex(epoch["train_loss"]), float.fromhex(epoch.get("validation_loss", "0x0p+0"))
         str.encode(epoch["parameters_sha256"])
+    float.fromhex(content["test_loss"])
     for name in ("made_on", "data_sha256", "initial_parameters_sha256"):
         str.encode(content[name])
-    if content["final_parameters_sha256"] != epochs[-1]["parameters_sha256"]:
-        raise ValueError("final_parameters_sha256 is not that of the last epoch")
+    kept = content["kept_epoch"]
+    if kept not in range(1, len(epochs) + 1):
+        raise ValueError(f"kept_epoch is {kept!r}, expected 1 to {len(epochs)}")
+    if content["final_parameters_sha256"] != epochs[kept - 1]["parameters_sha256"]:
+        raise ValueError("final_parameters_sha256 is not that of the epoch that is kept")
 
 
 def _place(run: Run) -> str:
@@ -185,8 +195,7 @@ def _place(run: Run) -> str:
 
 def _certified(line: dict[str, Any]) -> dict[str, str]:
     """Return the part of an epoch's line that a certificate contains."""
-    return {
-        "train_loss": line["train_loss"].hex(),
-        "test_loss": line["test_loss"].hex(),
-        "parameters_sha256": line["parameters_sha256"],
+    losses = ("train_loss", "validation_loss")
+    return {name: line[name].hex() for name in losses if name in line} | {
+        "parameters_sha256": line["parameters_sha256"]
     }

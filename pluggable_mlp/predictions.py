@@ -85,9 +85,7 @@ def _other_examples(run: SavedRun, source: Source) -> tuple[Array, Array]:
 def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
     try:
         with told_already():
-            dataset = build_dataset(
-                source, run.settings.seed, run.schema.task, run.settings.scaling
-            )
+            dataset = build_dataset(source, **run.settings.data_options())
     except DataError:  # one class alone, too few examples: it was not
         return False
     return bool(dataset.sha256() == run.config["data_sha256"])

@@ -19,6 +19,7 @@ from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, json_sha256, read_json, write_json
+from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
 from pluggable_mlp.training.loop import evaluate, training_epochs
 from pluggable_mlp.training.train import make_examples
@@ -39,10 +40,13 @@ class Run:
     settings : Settings
         With the task and the loss, which may have been left to the data.
     history : list of dict
-        A line for each whole epoch: epoch, train_loss, test_loss and the task's other measures,
-        test_accuracy or test_r2 and test_mean_absolute_error, seconds, parameters_sha256.
+        A line for each whole epoch: epoch, train_loss, the measures of the validation part where
+        there is one (validation_loss, and validation_accuracy or validation_r2 and
+        validation_mean_absolute_error), seconds, parameters_sha256.
+    kept_epoch : int
+        The one that `parameters` are of: the best where there is early stopping, else the last.
     parameters : list of dict of arrays
-        After the last whole epoch.
+        Before the first epoch the initial ones.
     """
 
     def __init__(self, settings: Settings, backend: Any) -> None:
@@ -60,7 +64,12 @@ class Run:
             self.mlp, *data.train, class_weight=settings.class_weight, **own
         )
         self._test = make_examples(self.mlp, *data.test, **own)
+        self._validation = None
+        if settings.validates(data):
+            self._validation = make_examples(self.mlp, *data.splits["validation"], **own)
+        self._tested: tuple[int, dict[str, float]] = (0, {})
         self.history: list[dict[str, Any]] = []
+        self.kept_epoch = 0
         self.parameters = self.mlp.initialize(
             seed=settings.seed, backend=backend, dtype=settings.dtype
         )
@@ -90,27 +99,52 @@ class Run:
             seed=self.settings.seed,
             on_batch=on_batch,
         ):
-            measured = evaluate(
-                self.mlp,
-                epoch.parameters,
-                self._test,
-                backend=self.backend,
-                arithmetic=self.settings.arithmetic,
+            measured = (
+                {}
+                if self._validation is None
+                else self._measure(epoch.parameters, self._validation)
             )
             line = {
                 "epoch": epoch.number,
                 "train_loss": epoch.train_loss,
-                **{f"test_{name}": value for name, value in measured.items()},
+                **{f"validation_{name}": value for name, value in measured.items()},
                 "seconds": epoch.seconds,
                 "parameters_sha256": parameters_sha256(epoch.parameters, self.backend),
             }
-            self.parameters = epoch.parameters
             self.history.append(line)
+            if self._is_kept(line):
+                self.parameters, self.kept_epoch = epoch.parameters, epoch.number
             yield line
+            patience = self.settings.early_stopping
+            if patience is not None and epoch.number - self.kept_epoch >= patience:
+                return
+
+    def _is_kept(self, line: dict[str, Any]) -> bool:
+        """Return whether an epoch, the last of the history, is better than all before."""
+        if self.settings.early_stopping is None or not self.kept_epoch:
+            return True
+        best: float = self.history[self.kept_epoch - 1]["validation_loss"]
+        return bool(line["validation_loss"] < best)
+
+    def _measure(self, parameters: Parameters, examples: Examples) -> dict[str, float]:
+        return evaluate(
+            self.mlp,
+            parameters,
+            examples,
+            backend=self.backend,
+            arithmetic=self.settings.arithmetic,
+        )
+
+    def test_measures(self) -> dict[str, float]:
+        """Return how good `parameters` are on the test part, which is not looked at before."""
+        if self._tested[0] != self.kept_epoch:
+            self._tested = self.kept_epoch, self._measure(self.parameters, self._test)
+        return self._tested[1]
 
     def summary(self) -> dict[str, Any]:
         """Return what the run reached, with what and where."""
-        seconds, last = sum(line["seconds"] for line in self.history), self.history[-1]
+        seconds = sum(line["seconds"] for line in self.history)
+        kept = self.history[self.kept_epoch - 1]
         return {
             "backend": self.backend.name,
             "device": self.backend.device,
@@ -120,12 +154,14 @@ class Run:
             "seed": self.settings.seed,
             "task": self.settings.task,
             "epochs": len(self.history),
-            "train_loss": last["train_loss"],
-            **{name: value for name, value in last.items() if name.startswith("test_")},
+            "kept_epoch": self.kept_epoch,
+            "train_loss": kept["train_loss"],
+            **{name: value for name, value in kept.items() if name.startswith("validation_")},
+            **{f"test_{name}": value for name, value in self.test_measures().items()},
             "seconds": seconds,
             "examples_per_second": len(self.history) * self.training_examples / seconds,
             "config_sha256": json_sha256(self.config),
-            "parameters_sha256": last["parameters_sha256"],
+            "parameters_sha256": kept["parameters_sha256"],
         }
 
     @cached_property

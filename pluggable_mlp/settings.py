@@ -14,7 +14,14 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
-from pluggable_mlp.registry import choose, make, parse_component, parse_components
+from pluggable_mlp.registry import (
+    as_count,
+    as_number,
+    choose,
+    make,
+    parse_component,
+    parse_components,
+)
 from pluggable_mlp.training.optimizers import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.schedules import make_schedule
 
@@ -60,6 +67,7 @@ class Settings:
     task: str | None = None
     target: str | None = None
     scaling: str | None = None
+    validation: float | None = None
     hidden: tuple[int, ...] = (100,)
     activation: str = "sigmoid"
     dropout: float = 0.0
@@ -75,6 +83,7 @@ class Settings:
     warmup: int = 0
     batch_size: int = 16
     epochs: int = 30
+    early_stopping: int | None = None
     dtype: str = "float32"
     arithmetic: str = "native"
     seed: int = 0
@@ -91,6 +100,10 @@ class Settings:
                 raise ValueError(
                     f"{name} is {value!r}, expected an integer of at least {least} and below 2**64"
                 )
+        if self.validation is not None:
+            as_number("validation", self.validation, at_least=0.0, below=1.0)
+        if self.early_stopping is not None:
+            as_count("early_stopping", self.early_stopping, at_least=1)
         if self.class_weight not in (None, "balanced"):
             raise ValueError(f"class_weight is {self.class_weight!r}, expected 'balanced'")
         if self.task is not None:
@@ -108,20 +121,43 @@ class Settings:
         """
         from pluggable_mlp.data import load_dataset
 
-        return load_dataset(
-            self.data, self.seed, self._task(), target=self.target, scaling=self.scaling
-        )
+        return load_dataset(self.data, target=self.target, **self.data_options())
+
+    def data_options(self) -> dict[str, Any]:
+        """Return what `build_dataset` is asked for."""
+        return {
+            "seed": self.seed,
+            "task": self._task(),
+            "scaling": self.scaling,
+            "validation": self.validation,
+        }
 
     def for_dataset(self, dataset: "Dataset") -> "Settings":
-        """Return the settings with what was left to the data: task, target, scaling and loss."""
+        """Return the settings with what was left to the data: task, target, scaling, loss.
+
+        Raises
+        ------
+        ValueError
+            If early stopping has no validation part to watch.
+        """
+        if self.early_stopping is not None and not self.validates(dataset):
+            raise ValueError(
+                f"early_stopping is {self.early_stopping}, but there is no validation part to "
+                "watch; keep one with --validation 0.1"
+            )
         scaling = dataset.preparation.scaling if dataset.preparation else None
         return replace(
             self,
             task=dataset.task,
             target=self.target or (dataset.target_names or (None,))[0],
             scaling="none" if scaling is None else scaling.kind,
+            validation=self.validation if self.validates(dataset) else 0.0,
             loss=self.loss or _LOSS_OF_TASK[dataset.task],
         )
+
+    def validates(self, dataset: "Dataset") -> bool:
+        """Return whether the data have a validation part that is used."""
+        return "validation" in dataset.splits and self.validation != 0.0
 
     def _task(self) -> str | None:
         """Return the task that is named, or that of the loss; None where neither is."""

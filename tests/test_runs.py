@@ -69,8 +69,9 @@ def test_a_saved_run_measures_the_same_in_another_process(
         )
         run = Run(settings, backend)
         with RunFolder(tmp_path / optimizer, run):
-            (line,) = run.epochs(on_batch=lambda count: None)
-        reached.append((line["test_loss"], line["test_accuracy"]))
+            (_,) = run.epochs(on_batch=lambda count: None)
+        measured = run.test_measures()
+        reached.append((measured["loss"], measured["accuracy"]))
     done = subprocess.run(
         [sys.executable, "-c", EVALUATE, spec, *(str(tmp_path / name) for name in optimizers)],
         capture_output=True, text=True, check=True,

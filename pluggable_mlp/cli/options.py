@@ -34,6 +34,8 @@ _HELP = {
     "by commas. By default the last.",
     "scaling": "Of the features, fitted on the training part: standard, minmax, robust or none; by "
     "default standard for tables with texts or missing values, else none.",
+    "validation": "Share of the training part that is kept to watch training by; by default the "
+    "data's own validation part, if they have one.",
     "hidden": "Widths of the hidden layers: 100 or 256,128; '' for none.",
     "activation": "Of the hidden layers, one for all or one for each, such as "
     f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}.",
@@ -53,6 +55,8 @@ _HELP = {
     "warmup": "Updates of linear warm-up before the schedule.",
     "batch_size": "Examples per update.",
     "epochs": "Passes over the training examples.",
+    "early_stopping": "Stop after so many epochs without a smaller validation loss, and keep the "
+    "best.",
     "dtype": "float32 or float64.",
     "arithmetic": "How to round: native (the library's way, fast) or reproducible (the same bits "
     "on every backend).",

@@ -118,10 +118,13 @@ class _Report:
         if self._as_json:
             typer.echo(to_json(line))
             return
-        typer.echo(
-            f"epoch {line['epoch']:3d}/{self._run.settings.epochs}  train loss "
-            f"{line['train_loss']:.6f}  {_quality(line)}  {line['seconds']:.2f} s"
-        )
+        words = [
+            f"epoch {line['epoch']:3d}/{self._run.settings.epochs}",
+            f"train loss {line['train_loss']:.6f}",
+            _quality(line, "validation"),
+            f"{line['seconds']:.2f} s",
+        ]
+        typer.echo("  ".join(filter(None, words)))
 
     def end(self) -> None:
         """Print the summary."""
@@ -129,15 +132,18 @@ class _Report:
         if self._as_json:
             typer.echo(to_json(summary))
             return
+        kept = summary["kept_epoch"]
+        best = "" if kept == summary["epochs"] else f", the best of which, {kept}, is kept,"
         typer.echo(
-            f"{_quality(summary)} after {summary['epochs']} epochs in {summary['seconds']:.1f} s "
+            f"{_quality(summary, 'test')} after {summary['epochs']} epochs{best} in "
+            f"{summary['seconds']:.1f} s "
             f"({summary['examples_per_second']:,.0f} examples/s, {summary['backend']} on "
             f"{summary['device']}, {summary['dtype']})"
         )
 
 
-def _quality(measured: dict[str, Any]) -> str:
-    """Return the first measure of the task in words."""
-    if "test_accuracy" in measured:
-        return f"test accuracy {measured['test_accuracy']:.2%}"
-    return f"test R2 {measured['test_r2']:.4f}"
+def _quality(measured: dict[str, Any], part: str) -> str:
+    """Return the first measure of the task in words, empty where nothing was measured."""
+    if f"{part}_accuracy" in measured:
+        return f"{part} accuracy {measured[f'{part}_accuracy']:.2%}"
+    return f"{part} R2 {measured[f'{part}_r2']:.4f}" if f"{part}_r2" in measured else ""

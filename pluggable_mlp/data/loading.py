@@ -30,6 +30,7 @@ def load_dataset(
     *,
     target: str | None = None,
     scaling: str | None = None,
+    validation: float | None = None,
 ) -> Dataset:
     """Load a data set by its name or its path.
 
@@ -53,6 +54,9 @@ def load_dataset(
     scaling : {"standard", "minmax", "robust", "none"}, optional
         How features are scaled, as fitted on the training part; by default "standard" for tables
         with texts or missing values, else "none".
+    validation : float, optional
+        The share of the training examples that is kept for validation; by default none, but what
+        the data have as such.
 
     Returns
     -------
@@ -63,7 +67,7 @@ def load_dataset(
     DataError
         If there are no such data, or they cannot be used; names the file and the fault.
     """
-    return build_dataset(load_source(spec, target), seed, task, scaling)
+    return build_dataset(load_source(spec, target), seed, task, scaling, validation)
 
 
 def load_source(

@@ -21,7 +21,7 @@ from pluggable_mlp.data.dataset import (
     Split,
     as_floats,
 )
-from pluggable_mlp.data.division import choose_test_examples
+from pluggable_mlp.data.division import choose_test_examples, choose_validation_examples
 from pluggable_mlp.data.preparation import Preparation, fit_columns, scaled
 from pluggable_mlp.data.targets import (
     Task,
@@ -46,10 +46,12 @@ def build_dataset(
     seed: int = 0,
     task: str | None = "classification",
     scaling: str | None = None,
+    validation: float | None = None,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
-    Where the source has no split for testing, `choose_test_examples` divides it.
+    Where the source has no split for testing, `choose_test_examples` divides it; a share of the
+    examples for training is kept for validation where that is asked for.
 
     uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  Inputs of
     any other dtype are pixels, too, if all are whole numbers from 0 to 255 and one is at least
@@ -75,6 +77,9 @@ def build_dataset(
     scaling : {"standard", "minmax", "robust", "none"} or None
         How features are scaled; None: "standard" for tables with texts or missing values, else
         "none".
+    validation : float or None
+        The share of the training examples that is kept for validation; 0 or None: none, but what
+        the source has.
 
     Raises
     ------
@@ -87,7 +92,10 @@ def build_dataset(
     task = find_task(source.splits["train"].targets) if task is None else as_task(task)
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
     if "test" not in splits:
-        splits |= _divided(name, splits["train"], seed, task)
+        chosen = choose_test_examples(name, _classes(splits, task), seed)
+        splits |= _divided(splits["train"], chosen, "test")
+    if validation:
+        splits |= _validation(name, splits, seed, task, validation)
     arrays, columns = fit_columns(name, {part: given.inputs for part, given in splits.items()})
     arrays = {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}
     inputs, fitted = scaled(name, scaling, arrays, columns, source.pixel_scale)
@@ -134,14 +142,29 @@ def matched(name: str, part: str, split: Split, task: Task = "classification") -
     return Split(inputs, targets)
 
 
-def _divided(name: str, train: Split, seed: int, task: Task) -> dict[str, Split]:
-    """Return the splits that `choose_test_examples` makes of one."""
+def _classes(splits: dict[str, Split], task: Task) -> Array:
+    """Return the classes of the training examples (n,); all 0 where there are none."""
+    targets = splits["train"].targets
+    return targets if task == "classification" else np.zeros(len(targets), np.int64)
+
+
+def _validation(
+    name: str, splits: dict[str, Split], seed: int, task: Task, share: float
+) -> dict[str, Split]:
+    """Return the training split without a share of it, and that as validation."""
+    if "validation" in splits:
+        remedy = "leave --validation out, or give 0 to leave that part alone"
+        raise DataError(name, "has a validation part of its own", remedy)
+    chosen = choose_validation_examples(name, _classes(splits, task), seed, share)
+    return _divided(splits["train"], chosen, "validation")
+
+
+def _divided(train: Split, chosen: Array, part: str) -> dict[str, Split]:
+    """Return the training split without the chosen examples, and these as another."""
     inputs, targets = train
-    classes = targets if task == "classification" else np.zeros(len(targets), np.int64)
-    test = choose_test_examples(name, classes, seed)
     return {
-        "train": Split(inputs[~test], targets[~test]),
-        "test": Split(inputs[test], targets[test]),
+        "train": Split(inputs[~chosen], targets[~chosen]),
+        part: Split(inputs[chosen], targets[chosen]),
     }
 
 

@@ -11,6 +11,7 @@ OPTIONS = """
 data = "digits"
 task = "classification"
 scaling = "minmax"
+validation = 0.25
 hidden = [12, 7]
 activation = ["tanh", "leaky_relu:slope=0.25"]
 dropout = 0.125
@@ -26,6 +27,7 @@ schedule = "cosine"
 warmup = 2
 batch-size = 256
 epochs = 1
+early-stopping = 4
 dtype = "float64"
 arithmetic = "native"
 seed = 3
@@ -35,11 +37,13 @@ json = true
 """
 EXPECTED = {
     "data": "digits", "task": "classification", "target": None, "scaling": "minmax",
+    "validation": 0.25,
     "hidden": [12, 7], "activation": "tanh,leaky_relu:slope=0.25", "dropout": 0.125,
     "norm": "layer", "loss": "softmax_cross_entropy", "label_smoothing": 0.25,
     "class_weight": "balanced", "optimizer": "adamw:beta1=0.8", "learning_rate": 0.01,
     "weight_decay": 0.125, "clip_norm": 5.0, "schedule": "cosine", "warmup": 2,
-    "batch_size": 256, "epochs": 1, "dtype": "float64", "arithmetic": "native", "seed": 3,
+    "batch_size": 256, "epochs": 1, "early_stopping": 4, "dtype": "float64",
+    "arithmetic": "native", "seed": 3,
 }  # fmt: skip
 
 

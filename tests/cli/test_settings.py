@@ -215,5 +215,12 @@ def test_every_option_of_train_has_a_case():
         for name in parameter.opts
     }
     tried = {word for text in CASES for word in text.split() if word.startswith("--")}
-    elsewhere = {"--target", "--config", "--overwrite", "--json"}  # files of their own
+    elsewhere = {
+        "--target",
+        "--validation",
+        "--early-stopping",
+        "--config",
+        "--overwrite",
+        "--json",
+    }  # files of their own
     assert options - tried == {"--backend", "--output", "--quiet", "--help"} & options | elsewhere

@@ -36,7 +36,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert child.wait(timeout=60) == 0
     np.save(folder / "x.npy", np.zeros((3, 64), dtype="uint8"))
     content = json.loads((folder / "certificate.json").read_text())
-    content["epochs"][0]["test_loss"] = (1.0).hex()
+    content["epochs"][0]["train_loss"] = (1.0).hex()
     (folder / "other.json").write_text(json.dumps(content))
     return folder
 

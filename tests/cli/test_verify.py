@@ -41,7 +41,7 @@ def test_every_field_of_a_certificate(certificate):
     arrays = [start[layer][name] for layer in (0, 1) for name in "Wb"]
     versions = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
     assert json.loads(certificate.read_text()) == {
-        "format": 1,
+        "format": 2,
         "made_on": f"numpy (cpu), {versions}",
         "settings": config["settings"],
         "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
@@ -52,16 +52,15 @@ def test_every_field_of_a_certificate(certificate):
         "epochs": [
             {
                 "train_loss": line["train_loss"].hex(),
-                "test_loss": line["test_loss"].hex(),
                 "parameters_sha256": line["parameters_sha256"],
             }
             for line in history
         ],
+        "kept_epoch": 2,
+        "test_loss": summary["test_loss"].hex(),
         "final_parameters_sha256": summary["parameters_sha256"],
     }
-    assert (
-        len({value for line in history for value in (line["train_loss"], line["test_loss"])}) == 4
-    )
+    assert len({summary["test_loss"], *(line["train_loss"] for line in history)}) == 3
 
 
 @pytest.mark.parametrize("backend", ["numpy", "array_api_strict:device1", "torch", "jax"])
@@ -92,7 +91,7 @@ def test_a_certificate_alone_and_a_whole_folder(command, certificate, tmp_path):
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
-@pytest.mark.parametrize("what", ["train_loss", "test_loss", "parameters_sha256"])
+@pytest.mark.parametrize("what", ["train_loss", "parameters_sha256"])
 def test_another_number_is_found_with_its_epoch(command, certificate, what, epoch):
     """A loss that is off by its last bit, another hash of parameters."""
 
@@ -109,6 +108,31 @@ def test_another_number_is_found_with_its_epoch(command, certificate, what, epoc
     outcome = command("verify", certificate)
     assert outcome.code == 1
     assert outcome.out.startswith(f"differs at epoch {epoch} in {what}: certified 0")
+
+
+def test_another_test_loss_is_found(command, certificate):
+    edited(certificate, lambda content: content.update(test_loss=(1.0).hex()))
+    outcome = command("verify", certificate)
+    assert outcome.code == 1
+    assert outcome.out.startswith("differs at epoch 2 in test_loss: certified 0x1.0000000000000p+0")
+
+
+def test_a_run_that_stopped_early_is_repeated(command, tmp_path):
+    """The epochs after the best one, and their validation losses, too."""
+    early = ("--validation", 0.2, "--early-stopping", 2, "--epochs", 40)
+    early += ("--optimizer", "adam", "--learning-rate", 0.1)
+    command("train", *SETTINGS, *early, "--output", tmp_path / "run")
+    file = tmp_path / "run" / "certificate.json"
+    content = json.loads(file.read_text())
+    losses = [float.fromhex(epoch["validation_loss"]) for epoch in content["epochs"]]
+    assert len(losses) == content["kept_epoch"] + 2 < 40
+    assert command("verify", file).code == 0
+    edited(file, lambda content: content["epochs"][-1].update(validation_loss=(1.0).hex()))
+    outcome = command("verify", file)
+    assert outcome.code == 1
+    assert outcome.out.startswith(
+        f"differs at epoch {len(losses)} in validation_loss: certified 0x1"
+    )
 
 
 def test_a_model_of_another_run_is_found_before_training(command, certificate, tmp_path):
@@ -232,10 +256,12 @@ def test_a_missing_certificate(command, tmp_path):
         (lambda content: content.update(epochs=[]), "it has 0 epochs"),
         (lambda content: content.update(epochs=3 * content["epochs"]), "it has 6 epochs"),
         (lambda content: content["epochs"][0].update(extra="1"), "an epoch holds"),
-        (lambda content: content["epochs"][0].pop("test_loss"), "an epoch holds"),
+        (lambda content: content["epochs"][0].pop("train_loss"), "an epoch holds"),
         (lambda content: content["epochs"][0].update(train_loss="0x1p99999"), "too large"),
-        (lambda content: content.update(final_parameters_sha256="0" * 64), "of the last epoch"),
-        (lambda content: content.update(format=2), "its format is 2, expected 1"),
+        (lambda content: content.update(final_parameters_sha256="0" * 64), "of the epoch that"),
+        (lambda content: content.update(kept_epoch=3), "kept_epoch is 3, expected 1 to 2"),
+        (lambda content: content.pop("test_loss"), "is not a certificate"),
+        (lambda content: content.update(format=1), "its format is 1, expected 2"),
         (lambda content: content.update(data_sha256=5), "is not a certificate"),
         (lambda content: content.pop("made_on"), "is not a certificate"),
         (lambda content: content["epochs"][0].update(parameters_sha256=5), "is not a certificate"),

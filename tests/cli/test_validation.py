@@ -1,0 +1,161 @@
+"""The validation part: watched while training, kept apart from training and testing."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import runs
+from pluggable_mlp.data import load_dataset
+
+TRAIN = ("train", "--hidden", 8, "--epochs", 3)
+
+
+def content(folder, name):
+    return json.loads((folder / name).read_text())
+
+
+def history(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def rows(array):
+    return {tuple(row) for row in array.tolist()}
+
+
+def test_the_test_part_is_looked_at_once_at_the_end(command, tmp_path, monkeypatch):
+    looked, measure = [], runs.evaluate
+
+    def note(mlp, parameters, examples, **given):
+        looked.append(len(examples))
+        return measure(mlp, parameters, examples, **given)
+
+    monkeypatch.setattr(runs, "evaluate", note)
+    outcome = command(*TRAIN, "--validation", 0.2, "--output", tmp_path / "run")
+    assert outcome.code == 0
+    assert looked == [308, 308, 308, 256]
+    looked.clear()
+    assert command(*TRAIN).code == 0
+    assert looked == [256]
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_share_is_drawn_from_the_training_part_alone(task):
+    whole = load_dataset("digits", task=task)
+    parts = load_dataset("digits", task=task, validation=0.1)
+    assert (parts.test.inputs == whole.test.inputs).all()
+    train, validation = (parts.splits[name] for name in ("train", "validation"))
+    assert len(validation.inputs) == 154
+    assert len(train.inputs) == 1541 - 154
+    assert rows(train.inputs) | rows(validation.inputs) == rows(whole.train.inputs)
+    again = load_dataset("digits", task=task, validation=0.1)
+    other = load_dataset("digits", task=task, validation=0.1, seed=1)
+    assert again.sha256() == parts.sha256() != other.sha256()
+    if task == "classification":
+        counts = np.bincount(validation.targets), np.bincount(whole.train.targets)
+        assert np.abs(counts[0] - counts[1] / 10).max() <= 1
+
+
+def test_what_is_kept_for_validation_trains_nothing(command, tmp_path):
+    """The run is that of a file that lacks these examples."""
+    parts = load_dataset("digits", validation=0.25)
+    splits = {"": parts.train, "_test": parts.test}
+    arrays = {f"{k}{part}": a for part, of in splits.items() for k, a in zip("Xy", of, strict=True)}
+    np.savez(
+        tmp_path / "rest.npz",
+        **arrays | {"X": parts.train.inputs / 16, "X_test": parts.test.inputs / 16},
+    )
+    command(*TRAIN, "--validation", 0.25, "--output", tmp_path / "run")
+    command(*TRAIN, "--data", tmp_path / "rest.npz", "--output", tmp_path / "rest")
+    hashes = [
+        content(tmp_path / name, "summary.json")["parameters_sha256"] for name in ("run", "rest")
+    ]
+    assert hashes[0] == hashes[1]
+    assert all("validation_loss" in line for line in history(tmp_path / "run"))
+    assert not any("validation_loss" in line for line in history(tmp_path / "rest"))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A data set with a validation part of its own."""
+    parts = load_dataset("digits", validation=0.1)
+    arrays = {}
+    for name, split in parts.splits.items():
+        end = "" if name == "train" else f"_{name}"
+        arrays |= {f"X{end}": split.inputs / 16, f"y{end}": split.targets}
+    np.savez(tmp_path / "own.npz", **arrays)
+    return tmp_path / "own.npz"
+
+
+def test_the_data_sets_own_part_is_used(command, own, tmp_path):
+    command(*TRAIN, "--data", own, "--output", tmp_path / "own")
+    command(*TRAIN, "--validation", 0.1, "--output", tmp_path / "share")
+    measured = [
+        [line["validation_loss"] for line in history(tmp_path / name)] for name in ("own", "share")
+    ]
+    assert measured[0] == measured[1]
+    refused = command(*TRAIN, "--data", own, "--validation", 0.1)
+    assert refused.code == 2
+    assert "has a validation part of its own; leave --validation out, or give 0" in refused.err
+    assert (
+        command(*TRAIN, "--data", own, "--validation", 0, "--output", tmp_path / "none").code == 0
+    )
+    assert "validation_loss" not in history(tmp_path / "none")[0]
+
+
+EARLY = ("--validation", 0.2, "--optimizer", "adam", "--learning-rate", 0.02)
+
+
+def test_early_stopping_restores_the_best_weights(command, tmp_path):
+    """What a run of so many epochs, and no more, would have reached."""
+    early, short = tmp_path / "early", tmp_path / "short"
+    given = ("train", "--hidden", 20, *EARLY)
+    outcome = command(*given, "--epochs", 200, "--early-stopping", 3, "--output", early)
+    summary, losses = (
+        content(early, "summary.json"),
+        [line["validation_loss"] for line in history(early)],
+    )
+    best = 1 + losses.index(min(losses))
+    assert summary["epochs"] == len(losses) == best + 3 < 200
+    assert summary["kept_epoch"] == best
+    assert summary["validation_loss"] == min(losses)
+    assert f"after {best + 3} epochs, the best of which, {best}, is kept," in outcome.out
+    assert command(*given, "--epochs", best, "--output", short).code == 0
+    reached = content(short, "summary.json")
+    assert reached["parameters_sha256"] == summary["parameters_sha256"]
+    assert reached["test_loss"] == summary["test_loss"]
+    assert json.loads(command("evaluate", early).out)["loss"] == summary["test_loss"]
+
+
+def test_the_best_weights_are_kept_where_the_epochs_end_first(command, tmp_path):
+    run = tmp_path / "run"
+    given = (*EARLY[:-1], 1, "--hidden", 20, "--epochs", 8, "--early-stopping", 50)
+    assert command("train", *given, "--output", run).code == 0
+    losses = [line["validation_loss"] for line in history(run)]
+    assert len(losses) == 8
+    assert content(run, "summary.json")["kept_epoch"] == 1 + losses.index(min(losses)) < 8
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--validation", "1"],
+            ["validation is 1.0, expected a finite number of at least 0 and b"],
+        ),
+        (["--validation", "0.0001"], ["0.0001 of 1541 training examples are 0"]),
+        (
+            ["--early-stopping", "5"],
+            ["there is no validation part to watch; keep one with --valid"],
+        ),
+        (
+            ["--early-stopping", "0", "--validation", "0.1"],
+            ["early_stopping is 0, expected an int"],
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(command, options, words):
+    outcome = command("train", *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    for word in words:
+        assert word in outcome.err
