@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="One multilayer perceptron, the same on every array library.",
+    help="Train and use multilayer perceptrons on any array library.",
 )
 
 
@@ -43,7 +43,7 @@ def _options(
 
 
 def backends() -> None:
-    """List the backends that can be used here, and why the others cannot."""
+    """List the available backends, and why the others are not available."""
     from rich.console import Console
     from rich.table import Table
 

@@ -22,15 +22,16 @@ def compare(
         str, typer.Option(help="Two or more, separated by commas; the first is the reference.")
     ],
     settings: Settings,
-    steps: Annotated[int, typer.Option(help="How many training steps.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    steps: Annotated[int, typer.Option(help="Number of training steps.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare what training steps make on several backends; exit 1 where they disagree.
+    """Compare training steps on several backends; exit 1 if they disagree.
 
-    Native: layer by layer from common values and as whole steps, a row per tensor: the largest
-    difference to the first backend in ulps and as a part of the bound of rounding errors, and
-    the smallest relative fault that would have been seen.  Any other arithmetic: a hash per
-    tensor, and the same bits, or the first step, layer and tensor that differ.
+    With native arithmetic, layer by layer from common values and as whole steps, each row shows for
+    a tensor the largest difference from the first backend, in ulps and relative to the bound on
+    rounding errors, and the smallest relative fault that would have been detected.  With
+    reproducible arithmetic, the result is a hash per tensor, and "same bits" or the first step,
+    layer and tensor that differ.
     """
     from pluggable_mlp.consistency import format_report
 

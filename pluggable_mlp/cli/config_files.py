@@ -67,7 +67,7 @@ def _value(file: Path, key: str, value: Any, is_flag: bool) -> str | bool:
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        help="A TOML file of these options, such as epochs = 10; the command line overrides it.",
+        help="TOML file with these options, such as epochs = 10; the command line overrides it.",
         parser=path,
         is_eager=True,
         callback=_take,

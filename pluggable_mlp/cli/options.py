@@ -26,41 +26,43 @@ BackendOption = Annotated[
 
 # What the help says of each setting; parameters that have an option of their own are left out.
 _HELP = {
-    "data": "digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder of IDX "
-    "files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet.",
-    "task": "classification, multilabel or regression; by default what the loss or the "
-    "targets say.",
-    "target": "The column of a table to predict, by name or by place from 1; several are separated "
+    "data": "Data set: digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder "
+    "of IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet.",
+    "task": "Task: classification, multilabel or regression; by default determined by the loss or "
+    "the targets.",
+    "target": "Column of a table to predict, by name or by position from 1; several are separated "
     "by commas. By default the last.",
-    "scaling": "Of the features, fitted on the training part: standard, minmax, robust or none; by "
-    "default standard for tables with texts or missing values, else none.",
-    "validation": "Share of the training part that is kept to watch training by; by default the "
-    "data's own validation part, if they have one.",
-    "hidden": "Widths of the hidden layers: 100 or 256,128; '' for none.",
-    "activation": "Of the hidden layers, one for all or one for each, such as "
+    "scaling": "Scaling of the features, fitted on the training part: standard, minmax, robust or "
+    "none; by default standard for tables with texts or missing values, otherwise none.",
+    "validation": "Share of the training part that is held out for validation; by default the "
+    "validation part of the data, if there is one.",
+    "hidden": "Widths of the hidden layers, such as 256,128; '' for none.",
+    "activation": "Activation of the hidden layers, one for all or one per layer, such as "
     f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}.",
     "dropout": "Probability of dropping an output of a hidden layer.",
     "norm": f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.",
-    "loss": f"{listed(LOSSES, leave_out=['label_smoothing'])}; by default softmax_cross_entropy "
-    "for classification, sigmoid_cross_entropy for multilabel, squared_error for regression.",
-    "label_smoothing": "Part of each target that is spread over all classes.",
-    "class_weight": "balanced: rare classes count as much as frequent ones.",
-    "optimizer": f"{listed(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}; with "
-    "parameters after a colon: sgd:momentum=0.9,nesterov=true.",
-    "learning_rate": "Step size; by default the optimizer's own.",
-    "weight_decay": "Decoupled where the optimizer has it so, else L2.",
-    "clip_norm": "Largest norm of all gradients together.",
-    "schedule": "Of the learning rate: "
+    "loss": f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default "
+    "softmax_cross_entropy for classification, sigmoid_cross_entropy for multilabel, squared_error "
+    "for regression.",
+    "label_smoothing": "Share of each target that is spread over all classes.",
+    "class_weight": "balanced: weight classes inversely to their frequency.",
+    "optimizer": "Optimizer, with parameters after a colon, such as "
+    "sgd:momentum=0.9,nesterov=true: "
+    f"{listed(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}.",
+    "learning_rate": "Learning rate; by default that of the optimizer.",
+    "weight_decay": "Weight decay: decoupled if the optimizer supports it, otherwise L2.",
+    "clip_norm": "Maximum norm of all gradients together.",
+    "schedule": "Schedule of the learning rate: "
     f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}.",
-    "warmup": "Updates of linear warm-up before the schedule.",
-    "batch_size": "Examples per update.",
-    "epochs": "Passes over the training examples.",
-    "early_stopping": "Stop after so many epochs without a smaller validation loss, and keep the "
-    "best.",
+    "warmup": "Number of updates of linear warm-up before the schedule.",
+    "batch_size": "Number of examples per update.",
+    "epochs": "Number of passes over the training examples.",
+    "early_stopping": "Stop after this many epochs without a lower validation loss, and keep the "
+    "best parameters.",
     "dtype": "float32 or float64.",
-    "arithmetic": "How to round: native (the library's way, fast) or reproducible (the same bits "
-    "on every backend).",
-    "seed": "Of the initial parameters and the shuffles.",
+    "arithmetic": "native (the library's own, fast) or reproducible (the same bits on every "
+    "backend).",
+    "seed": "Seed of all random numbers.",
 }
 
 
@@ -71,9 +73,7 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-RunArgument = Annotated[
-    Path, typer.Argument(help="A folder written by train --output.", parser=path)
-]
+RunArgument = Annotated[Path, typer.Argument(help="Folder written by train --output.", parser=path)]
 
 
 def with_settings(

@@ -29,18 +29,18 @@ def train(
     settings: Settings,
     output: Annotated[
         Path | None,
-        typer.Option(help="A new folder for the model, its metrics and settings.", parser=path),
+        typer.Option(help="New folder for the model, its metrics and settings.", parser=path),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run that --output holds.")
+        bool, typer.Option("--overwrite", help="Replace an existing run in --output.")
     ] = False,
     config: ConfigOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the last line only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the last line.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: a line per epoch, then the summary.")
     ] = False,
 ) -> None:
-    """Train a network and report how good it is on the test part."""
+    """Train a network and report its results on the test part."""
     del config  # its callback has read it
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.run_folders import RunFolder, refuse_used_folder

@@ -24,16 +24,14 @@ def evaluate(
     run: RunArgument,
     data: Annotated[
         str | None,
-        typer.Option(
-            help="As for train, or - for standard input; by default what the run was trained on."
-        ),
+        typer.Option(help="As for train, or - for standard input; by default the data of the run."),
     ] = None,
     backend: Annotated[str, typer.Option(help="As for train.")] = "numpy",
 ) -> None:
-    """Measure a saved run on the test part of its data, or on other data.
+    """Evaluate a saved run on the test part of its data, or on other data.
 
-    Of other data their own test part is measured, as of mnist or an .npz with X_test and y_test;
-    all examples of a file that has none.
+    If other data have a test part, such as mnist or an .npz with X_test and y_test, only that part
+    is used, otherwise all examples.
     """
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.predictions import measured_examples
@@ -68,14 +66,14 @@ def predict(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="A .csv file, or .npy for the predictions alone; by default CSV on standard "
-            "output.",
+            help="File to write: .csv, or .npy for only the predictions; by default CSV on "
+            "standard output.",
             parser=path,
         ),
     ] = None,
     backend: Annotated[str, typer.Option(help="As for train.")] = "numpy",
 ) -> None:
-    """Predict for every example: its class with the probability of each, its labels, or numbers."""
+    """Predict classes with their probabilities, labels with their probabilities, or numbers."""
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.predictions import predict_rows
     from pluggable_mlp.runs import load_run

@@ -20,16 +20,16 @@ __all__ = ["verify"]
 def verify(
     run: Annotated[
         Path,
-        typer.Argument(help="A folder of train --output, or its certificate.", parser=path),
+        typer.Argument(help="Folder written by train --output, or a certificate.", parser=path),
     ],
     backend: BackendOption = "numpy",
     data: Annotated[
-        str | None, typer.Option(help="Where the same data are here; by default as certified.")
+        str | None, typer.Option(help="Path of the same data; by default as in the certificate.")
     ] = None,
 ) -> None:
-    """Train again and compare with a certificate; exit 1 if a bit differs.
+    """Repeat the training of a certificate; exit 1 if a bit differs.
 
-    A model and a config.json beside the certificate are held to it, too.
+    A model and a config.json beside the certificate are also checked.
     """
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.certificates import check_data, check_files, read_certificate
