@@ -94,14 +94,14 @@ def device_of(array: Array) -> Any:
     return getattr(array, "device", None)
 
 
-def by_columns(rows: int, columns: int) -> bool:
+def by_columns(rows: int | None, columns: int) -> bool:
     """Return whether a matrix with this shape is better stored by columns.
 
     Operations along each of many short rows, such as the maximum and the sum of softmax, then
     run along memory, for many rows at once: up to fifteen times as fast in NumPy, and several
     times in PyTorch.  JAX has no such choice; if it does not compile, a transpose is a small copy.
     """
-    return columns <= _FEW_COLUMNS and rows >= _MANY_ROWS
+    return columns <= _FEW_COLUMNS and rows is not None and rows >= _MANY_ROWS
 
 
 def dtype_name(dtype: DType) -> str:

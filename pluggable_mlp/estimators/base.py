@@ -4,12 +4,14 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import get_backend
+from pluggable_mlp.estimators.certificate import certify
+from pluggable_mlp.estimators.exchange import Exchange
 from pluggable_mlp.estimators.inputs import (
     check_same_place,
     check_sample_weight,
@@ -39,7 +41,7 @@ __all__ = ["BaseMLP"]
 _LINKS = {"classes": "softmax", "labels": "logistic", "numbers": "identity", "counts": "exp"}
 
 
-class BaseMLP(BaseEstimator, ABC):
+class BaseMLP(Exchange, ABC):
     """A multilayer perceptron with scikit-learn's parameters, attributes and methods."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
@@ -79,8 +81,12 @@ class BaseMLP(BaseEstimator, ABC):
         """Return what the loss compares with, on the backend of X; set what is known of y."""
 
     @abstractmethod
-    def _loss(self) -> tuple[Loss, int]:
+    def _loss(self) -> tuple[Any, int]:
         """Return the loss, and how many outputs the network has."""
+
+    @abstractmethod
+    def _graph_outputs(self, xp: Namespace, loss: Loss, z: Array) -> dict[str, Array]:
+        """Return what an ONNX graph gives, by name, for the outputs z (examples, outputs)."""
 
     @abstractmethod
     def _score_of(
@@ -112,6 +118,9 @@ class BaseMLP(BaseEstimator, ABC):
             else:
                 solve_by_epochs(self, job, incremental)
         self._refuse_divergence(home)
+        if self.arithmetic == "reproducible":
+            data = [each for each in (X, targets, weights) if each is not None]
+            self.certificate_ = certify(self, data, job.place, self._parameters(network))
         return self
 
     def _weights(self, X: Any, targets: Array, sample_weight: Array | None) -> Array | None:
@@ -128,13 +137,12 @@ class BaseMLP(BaseEstimator, ABC):
         if is_lbfgs(self.solver):
             return
         self._optimizer_state: Any = None
-        early = self.early_stopping
         self._no_improvement_count = 0
         self.loss_curve_: list[float] = []
-        self.validation_scores_: list[float] | None = [] if early else None
-        self.validation_loss_curve_: list[float] | None = [] if early else None
-        self.best_loss_: float | None = None if early else np.inf
-        self.best_validation_score_: float | None = -np.inf if early else None
+        self.best_loss_: float | None = None
+        self.validation_scores_: list[float] | None = None
+        self.validation_loss_curve_: list[float] | None = None
+        self.best_validation_score_: float | None = None
 
     def _job(
         self, network: PenalizedMLP, home: Any, X: Any, targets: Array, weights: Array | None

@@ -11,7 +11,13 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.estimators.base import BaseMLP
-from pluggable_mlp.estimators.inputs import check_targets, moved, on_device, place_of
+from pluggable_mlp.estimators.inputs import (
+    check_targets,
+    moved,
+    on_device,
+    on_host,
+    place_of,
+)
 from pluggable_mlp.estimators.labels import (
     BINARY,
     MULTICLASS,
@@ -24,7 +30,7 @@ from pluggable_mlp.estimators.parameters import CONSTRAINTS
 from pluggable_mlp.estimators.scores import accuracy
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
-from pluggable_mlp.network.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from pluggable_mlp.network.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pluggable_mlp.training.weights import class_weights_of_examples
 
 __all__ = ["MLPClassifier"]
@@ -187,12 +193,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is None:
             return
-        given = unique_labels(_on_host(classes))
+        given = unique_labels(_of_host(classes))
         if known is None:
             self.classes_ = given
             several = y.ndim == 2 if on_device(y) else type_of_target(y).startswith("multilabel")
             self._label_kind = MULTILABEL if several else _kind_of(given)
-        elif not np.array_equal(_on_host(known), given):
+        elif not np.array_equal(_of_host(known), given):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
                 f"{known!r}"
@@ -239,7 +245,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         both_on_host = not on_device(y) and not on_device(self.classes_)
         return self.classes_ if both_on_host else moved(self.classes_, place_of(y))
 
-    def _loss(self) -> tuple[Loss, int]:
+    def _loss(self) -> tuple[Any, int]:
         count = self.classes_.shape[0]
         loss: Any = self.loss
         if loss == "log_loss":
@@ -260,7 +266,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return sample_weight
         class_weight = self.class_weight
         if isinstance(class_weight, dict):
-            names = _on_host(self.classes_).tolist()
+            names = _of_host(self.classes_).tolist()
             unknown = [name for name in class_weight if name not in names]
             if unknown:
                 raise ValueError(f"class_weight has {unknown[0]!r}, expected classes of {names}")
@@ -290,14 +296,28 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         predicted = self._loss()[0].predict(xp, z)
         return accuracy(xp, predicted == targets, sample_weight, z.dtype)
 
-    def _named(self, predicted: Array) -> Array:
-        """Return labels for what the loss predicts: class indices, or 0 and 1 for each output."""
+    def _graph_outputs(self, xp: Namespace, loss: Any, z: Array) -> dict[str, Array]:
+        label, p = loss.predict(xp, z), loss.predict_proba(xp, z)
+        if self._label_kind != MULTILABEL:
+            label = xp.take(xp.asarray(_of_host(self.classes_)), self._places(label), axis=0)
+        return {"label": label, "probabilities": self._by_class(xp, p)}
+
+    def _places(self, predicted: Array) -> Array:
+        """Return the place in `classes_` of what the loss predicts, (examples,)."""
         xp = array_namespace(predicted)
-        if self._label_kind == MULTILABEL:
-            return predicted
         places = predicted if predicted.ndim == 1 else predicted[:, 0]
         last = self.classes_.shape[0] - 1  # of a single class there is no other to predict
-        places = xp.where(places > last, last, places)
+        return xp.where(places > last, last, places)
+
+    def _by_class(self, xp: Namespace, p: Array) -> Array:
+        """Return probabilities (examples, classes) of those of the outputs."""
+        return p if self.n_outputs_ > 1 else xp.concat([1.0 - p, p], axis=1)
+
+    def _named(self, predicted: Array) -> Array:
+        """Return labels for what the loss predicts: class indices, or 0 and 1 for each output."""
+        if self._label_kind == MULTILABEL:
+            return predicted
+        xp, places = array_namespace(predicted), self._places(predicted)
         if on_device(self.classes_) or self.classes_.dtype.kind in "biuf":
             return xp.take(moved(self.classes_, place_of(predicted)), places, axis=0)
         return np.take(self.classes_, place_of(places).to_numpy(places), axis=0)
@@ -306,9 +326,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         xp, network, z = self._outputs(X, method)
         objective: Any = network.objective
         p = unwrapped(objective.predict_proba(xp, z))
-        if self.n_outputs_ > 1:
-            return p
-        return array_namespace(p).concat([1.0 - p, p], axis=1)
+        return self._by_class(array_namespace(p), p)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -341,5 +359,5 @@ def _unique(xp: Namespace, y: Array, kind: str) -> Array:
     return xp.arange(y.shape[1]) if kind == MULTILABEL else xp.unique_values(y)
 
 
-def _on_host(classes: Any) -> Any:
-    return place_of(classes).to_numpy(classes) if on_device(classes) else classes
+def _of_host(classes: Any) -> Any:
+    return on_host([classes])[0]

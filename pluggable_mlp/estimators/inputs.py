@@ -29,6 +29,7 @@ __all__ = [
     "moved",
     "namespace_for",
     "on_device",
+    "on_host",
     "place_of",
 ]
 
@@ -54,6 +55,13 @@ def moved(data: Any, backend: Any) -> Array:
         same = (its_own.name, its_own.device) == (backend.name, backend.device)
         return data if same else backend.asarray(its_own.to_numpy(data))
     return backend.asarray(np.asarray(data))
+
+
+def on_host(arrays: list[Any]) -> list[Any]:
+    """Return arrays of any place as NumPy arrays with memory of their own."""
+    return [
+        place_of(array).to_numpy(array) if on_device(array) else np.array(array) for array in arrays
+    ]
 
 
 def namespace_for(arithmetic: str, backend: Any, X: Any) -> Namespace:
@@ -190,7 +198,7 @@ def check_same_place(estimator: Any, X: Any, fitted: Array, method: str) -> None
         f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and "
         "the same device as those passed to fit(). "
         f"X is of {here.name} on {here.device}, the model of {there.name} on {there.device}; "
-        "convert X, or save the model and load it with load_estimator(path, backend=...)"
+        "convert X, or save the model and load it with load(path, backend=...)"
     )
 
 

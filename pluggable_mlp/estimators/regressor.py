@@ -156,15 +156,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             raise ValueError(f"y holds negative numbers, expected none with loss={self.loss!r}")
         return y[:, None] if y.ndim == 1 else y
 
-    def _loss(self) -> tuple[Loss, int]:
+    def _loss(self) -> tuple[Any, int]:
         outputs, loss = self._outputs_of_y, self.loss
         if not isinstance(loss, str):
             return loss, outputs
         # scikit-learn sums over the outputs, and halves squares.
         factors = {"squared_error": 0.5 * outputs, "poisson": 1.0 * outputs}
-        named: Any = LOSSES[loss]
-        factor = factors.get(loss, 1.0)
-        return (named if factor == 1.0 else ScaledLoss(named, factor)), outputs
+        factor, named = factors.get(loss, 1.0), LOSSES[loss]
+        return named if factor == 1.0 else ScaledLoss(named, factor), outputs
+
+    def _graph_outputs(self, xp: Namespace, loss: Loss, z: Array) -> dict[str, Array]:
+        predicted = loss.predict(xp, z)
+        return {"prediction": predicted[:, 0] if self.n_outputs_ == 1 else predicted}
 
     def _strata(self, place: Any, targets: Array) -> Any:
         """Return None: numbers have no strata."""

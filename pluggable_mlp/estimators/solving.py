@@ -126,6 +126,7 @@ class Epochs:
     def __init__(self, estimator: Any, job: Job, validation: Examples | None) -> None:
         self._estimator, self._job, self._validation = estimator, job, validation
         examples, count = job.examples, len(job.examples)
+        _make_records(estimator)
         self._places = np.arange(count)
         self._size = _batch_size(estimator.batch_size, count)
         state = estimator._optimizer_state
@@ -226,6 +227,17 @@ class Epochs:
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
             self._best = parameters
+
+
+def _make_records(estimator: Any) -> None:
+    """Set what the epochs add to, where an earlier fit left none of this kind."""
+    if not estimator.early_stopping:
+        if estimator.best_loss_ is None:
+            estimator.best_loss_ = np.inf
+        return
+    if estimator.validation_scores_ is None:
+        estimator.validation_scores_, estimator.validation_loss_curve_ = [], []
+        estimator.best_validation_score_ = -np.inf
 
 
 def _split(estimator: Any, job: Job) -> tuple[Job, Examples]:

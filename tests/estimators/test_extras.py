@@ -170,3 +170,12 @@ except ImportError as error:
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "need scikit-learn, which is not installed; install it with: pip install" in run.stdout
+
+
+def test_early_stopping_may_be_switched_between_calls():
+    model = MLPClassifier(max_iter=3, warm_start=True, random_state=0).fit(X, Y)
+    model.set_params(early_stopping=True).fit(X, Y)
+    assert len(model.validation_scores_) == 3
+    model.set_params(early_stopping=False).partial_fit(X, Y)
+    assert len(model.loss_curve_) == 7
+    assert model.best_loss_ == min(model.loss_curve_[-1:])

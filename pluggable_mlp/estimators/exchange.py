@@ -1,0 +1,237 @@
+"""The ways to and from other libraries: scikit-learn's own estimators, PyTorch, ONNX.
+
+Weights are moved, formulas are not written again: PyTorch's modules are its own, and the ONNX graph
+is recorded from our forward pass, whose array-API code runs on ndonnx's arrays.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import sklearn.neural_network
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.validation import check_is_fitted
+
+from pluggable_mlp.estimators.inputs import on_host, place_of
+from pluggable_mlp.estimators.labels import BINARY, MULTICLASS, MULTILABEL
+from pluggable_mlp.estimators.parameters import make_network
+from pluggable_mlp.estimators.saving import read_estimator, write_estimator
+from pluggable_mlp.network.activations import ACTIVATIONS, ELU, LeakyReLU, gelu_tanh
+from pluggable_mlp.network.layers import Activate, Dense, Dropout
+from pluggable_mlp.network.normalization import BatchNorm
+from pluggable_mlp.storage import write_file
+from pluggable_mlp.training.trees import map_arrays
+
+__all__ = ["Exchange"]
+
+_ATTRIBUTES = (
+    "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
+    "best_validation_score_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_",
+    "feature_names_in_",
+)  # fmt: skip
+
+
+class Exchange(BaseEstimator):
+    """What every estimator can become, and be made of."""
+
+    def save(self, path: Any) -> None:
+        """Write the fitted model to one safetensors file, with all else as JSON in it.
+
+        Callbacks, a `RandomState` and the optimizer's memory are left out.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        ValueError
+            If a parameter is a function or an object of your own.
+        """
+        check_is_fitted(self)
+        write_estimator(self, Path(path))
+
+    @classmethod
+    def load(cls, path: Any, *, backend: str = "numpy") -> Self:
+        """Return what `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+        backend : str, default "numpy"
+            Where the parameters, and so the inputs and predictions, are to be: "torch:cuda".
+        """
+        return read_estimator(cls, Path(path), backend)
+
+    @classmethod
+    def from_sklearn(cls, model: Any) -> Self:
+        """Return this kind of estimator with the parameters and the weights of scikit-learn's.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPClassifier or MLPRegressor
+            Fitted; its optimizer's memory is not taken.
+
+        Returns
+        -------
+        estimator
+            It predicts what the model predicts, to rounding.
+        """
+        theirs = getattr(sklearn.neural_network, cls.__name__)
+        if not isinstance(model, theirs):
+            raise TypeError(f"model is {model!r}, expected scikit-learn's {cls.__name__}")
+        check_is_fitted(model)
+        made: Any = cls(**model.get_params())
+        vars(made).update(_copied(model))
+        made.coefs_ = [W.copy() for W in model.coefs_]
+        made.intercepts_ = [b.copy() for b in model.intercepts_]
+        made.norms_, made._optimizer_state = [], None
+        made._no_improvement_count = 0
+        if hasattr(model, "classes_"):
+            made.classes_ = model.classes_
+            kinds = {True: {True: BINARY, False: MULTILABEL}, False: {False: MULTICLASS}}
+            made._label_kind = kinds[model.out_activation_ == "logistic"][model.n_outputs_ == 1]
+        else:
+            made._outputs_of_y = model.n_outputs_
+        return made
+
+    def to_sklearn(self) -> Any:
+        """Return scikit-learn's estimator with the same parameters and weights, as NumPy arrays.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is one that scikit-learn's does not have; the message names it.
+        """
+        check_is_fitted(self)
+        kind = getattr(sklearn.neural_network, type(self).__name__)
+        defaults, known = type(self)().get_params(), kind().get_params()
+        moving = ("backend", "device", "arithmetic", "callbacks", "progress_bar", "class_weight")
+        parameters = self.get_params()
+        for name, value in parameters.items():
+            if name not in known and name not in moving and value != defaults[name]:
+                raise ValueError(f"{name} is {value!r}, which scikit-learn's does not have")
+        made = kind(**{name: parameters[name] for name in known})
+        made._validate_params()
+        vars(made).update(_copied(self))
+        made._no_improvement_count = 0
+        made.coefs_, made.intercepts_ = on_host(self.coefs_), on_host(self.intercepts_)
+        if hasattr(self, "classes_"):
+            made.classes_ = on_host([self.classes_])[0]
+            several = self._label_kind == MULTILABEL
+            examples = np.eye(self.n_outputs_, dtype=int) if several else made.classes_
+            made._label_binarizer = LabelBinarizer().fit(examples)
+        return made
+
+    def to_torch(self) -> Any:
+        """Return a `torch.nn.Sequential` on the processor, in evaluation mode, with copied weights.
+
+        Its outputs are those before the link: of a classifier logits, whose softmax (of two classes
+        and of multilabel ones the sigmoid) are the probabilities.
+
+        Raises
+        ------
+        ValueError
+            If an activation is a function of your own.
+        """
+        check_is_fitted(self)
+        torch = import_module("torch")
+        loss, outputs = self._loss()
+        network = make_network(self, self.n_features_in_, outputs, loss)
+        home = place_of(self.coefs_[0])
+        remaining = iter(map_arrays(home.to_numpy, self._parameters(network)))
+        modules = [
+            _torch_module(torch.nn, layer, next(remaining) if layer.shapes() else {})
+            for layer in network.layers
+        ]
+        return torch.nn.Sequential(*modules).eval()
+
+    def to_onnx(self, path: Any) -> None:
+        """Write the fitted model to an ONNX file, float32, for batches of any size.
+
+        Its input is "X" (N, features).  Of a classifier the outputs are "label", as `predict`
+        gives it, and "probabilities"; of a regressor "prediction".
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        ImportError
+            If the extra `onnx` is not installed.
+        """
+        check_is_fitted(self)
+        try:
+            ndx = import_module("ndonnx")
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"to_onnx needs {error.name}, which is not installed; install it with: "
+                "pip install 'pluggable-mlp[onnx]'"
+            ) from error
+        loss, outputs = self._loss()
+        network = make_network(self, self.n_features_in_, outputs, loss)
+        home = place_of(self.coefs_[0])
+        x = ndx.argument(shape=("N", self.n_features_in_), dtype=ndx.float32)
+        parameters = map_arrays(
+            lambda array: ndx.asarray(home.to_numpy(array).astype(np.float32)),
+            self._parameters(network),
+        )
+        z, _ = network.forward(ndx, parameters, x)
+        model = ndx.build({"X": x}, self._graph_outputs(ndx, loss, z))
+        write_file(Path(path), model.SerializeToString())
+
+
+def _copied(model: Any) -> dict[str, Any]:
+    """Return the attributes that both kinds of estimators have, lists as lists of their own."""
+    found = {name: getattr(model, name) for name in _ATTRIBUTES if hasattr(model, name)}
+    return {name: list(of) if isinstance(of, list) else of for name, of in found.items()}
+
+
+_TORCH = {
+    "identity": "Identity", "sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "ReLU",
+    "gelu": "GELU", "silu": "SiLU", "softplus": "Softplus", "hardswish": "Hardswish",
+    "mish": "Mish", "selu": "SELU",
+}  # fmt: skip
+"""PyTorch's modules by the names of our activations that take no parameters."""
+
+
+def _torch_module(nn: Any, layer: Any, parameters: dict[str, Any]) -> Any:
+    """Return the module that computes what a layer does, with its parameters."""
+    if isinstance(layer, Dropout):
+        return nn.Dropout(layer.rate)
+    if isinstance(layer, Activate):
+        return _torch_activation(nn, layer.function)
+    if isinstance(layer, Dense):
+        names = {"weight": parameters["W"].T, "bias": parameters["b"]}
+        module = nn.Linear(layer.inputs, layer.outputs)
+    else:
+        names = {"weight": parameters["gamma"], "bias": parameters["beta"]}
+        kind = nn.BatchNorm1d if isinstance(layer, BatchNorm) else nn.LayerNorm
+        module = kind(layer.features, eps=layer.epsilon)
+    if isinstance(layer, BatchNorm):
+        module.momentum = layer.momentum
+        names |= {
+            "running_mean": parameters["running_mean"],
+            "running_var": parameters["running_variance"],
+        }
+    torch = import_module("torch")
+    tensors = {name: torch.tensor(np.ascontiguousarray(array)) for name, array in names.items()}
+    module = module.to(next(iter(tensors.values())).dtype)
+    module.load_state_dict(tensors, strict=False)  # BatchNorm1d counts its batches, too
+    return module
+
+
+def _torch_activation(nn: Any, function: Any) -> Any:
+    if isinstance(function, LeakyReLU):
+        return nn.LeakyReLU(function.slope)
+    if isinstance(function, ELU):
+        return nn.ELU(function.alpha)
+    if function is gelu_tanh:
+        return nn.GELU("tanh")
+    for name, module in _TORCH.items():
+        if function is ACTIVATIONS[name]:
+            return getattr(nn, module)()
+    raise ValueError(f"activation is {function!r}, for which PyTorch has no module")
