@@ -50,11 +50,13 @@ def main() -> None:
         shuffle=False,
         dtype="float64",
         seed=0,
-        on_epoch=lambda epoch: print(
-            f"epoch {epoch.number:2d}  mean loss {epoch.train_loss:.6f}  "
-            f"{1e6 * epoch.seconds / len(images):.0f} microseconds an example",
-            flush=True,
-        ),
+        callbacks=[
+            lambda epoch: print(
+                f"epoch {epoch.number:2d}  mean loss {epoch.train_loss:.6f}  "
+                f"{1e6 * epoch.seconds / len(images):.0f} microseconds per example",
+                flush=True,
+            )
+        ],
     )
 
     pixels = data.test.inputs * (data.scale or 1.0)

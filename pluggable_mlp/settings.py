@@ -22,7 +22,7 @@ from pluggable_mlp.registry import (
     parse_component,
     parse_components,
 )
-from pluggable_mlp.training.optimizers import OPTIMIZERS, AnyOptimizer, make_optimizer
+from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.schedules import make_schedule
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.loop import training_epochs
-from pluggable_mlp.training.optimizers import make_optimizer
 from pluggable_mlp.training.schedules import make_schedule
 from pluggable_mlp.training.train import make_examples
 
@@ -35,6 +35,8 @@ RUNS: dict[str, tuple[list[int], dict[str, Any], str, dict[str, Any], str, bool]
     ),
     "rmsprop, float32": ([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float32", False),
     "rmsprop, float64": ([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float64", False),
+    "adagrad, float32": ([49, 12, 10], {"activation": "tanh"}, "adagrad", {}, "float32", False),
+    "adagrad, float64": ([49, 12, 10], {"activation": "tanh"}, "adagrad", {}, "float64", False),
     "adam with a schedule, float32": ([49, 16, 10], PLAIN, "adam", {}, "float32", True),
     "adam with a schedule, float64": ([49, 16, 10], PLAIN, "adam", {}, "float64", True),
     "adamw, many components, float32": (

@@ -25,7 +25,7 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.training.optimizers import OPTIMIZERS, TRANSFORMS
+from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
 
 ROOT = Path(__file__).parent.parent

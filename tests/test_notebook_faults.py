@@ -212,7 +212,7 @@ def test_the_list_of_activations_held_the_hidden_layer_twice():
 
 def our_update(parameters, gradients):
     optimizer = SGD(0.01)
-    return optimizer.update(xp, gradients, optimizer.init(parameters), parameters)[0]
+    return optimizer.update(xp, optimizer.coefficients_at(0), parameters, gradients, {})[0]
 
 
 def update_that_rebuilds(parameters, gradients):

@@ -21,7 +21,8 @@ from pluggable_mlp.registry import (
     parse_component,
     parse_components,
 )
-from pluggable_mlp.training.optimizers import LBFGS, make_optimizer
+from pluggable_mlp.training.components import make_optimizer
+from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.schedules import Cosine, Plateau, WarmUp
 
 TABLE = {"sigmoid": 1, "tanh": 2}

@@ -12,7 +12,7 @@ from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.training.optimizers import OPTIMIZERS
+from pluggable_mlp.training.components import OPTIMIZERS
 from tests.conftest import MAKERS
 
 # Evaluates folder after folder on a backend, as the console script does; a line for each.

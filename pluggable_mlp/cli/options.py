@@ -15,7 +15,7 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.registry import listed
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.training.optimizers import OPTIMIZERS
+from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.schedules import SCHEDULES
 
 __all__ = ["BackendOption", "RunArgument", "path", "widths", "with_settings"]

@@ -18,9 +18,8 @@ from pluggable_mlp.consistency.namespace import BoundedNamespace
 from pluggable_mlp.consistency.report import LAYER_BY_LAYER, WHOLE_STEP, Agreement, Report
 from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.consistency.units import Unit, map_nested, units_of_step, whole_step
-from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.training.batches import Batch
-from pluggable_mlp.training.steps import Model
+from pluggable_mlp.training.step import map_state
 
 __all__ = ["BoundComparator"]
 
@@ -58,7 +57,7 @@ class _Check(NamedTuple):
 class BoundComparator:
     """Holds all that a step makes to bounds, every step starting alike in all runs.
 
-    Each step is taken three times, from the model of the reference:
+    Each step is taken three times, from the state of the reference:
 
     - layer by layer in the dtype, from the values that NumPy finds on the way: held to bounds
       that a right sum exceeds with a probability of `Precision.improbability`;
@@ -80,16 +79,14 @@ class BoundComparator:
     def step(self, number: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
         """See `Comparator.step`."""
         reference, *others = runs
-        arrays = map_nested(reference.backend.to_numpy, reference.model.arrays)
-        numbers = reference.model.state.numbers
+        state = map_state(reference.backend.to_numpy, reference.state)
         on_host = [
             map_nested(run.backend.to_numpy, batch)
             for run, batch in zip(runs, batches, strict=True)
         ]
         self._compare_batches(number, runs, on_host)
 
-        place = TrainingStep(reference.seed, number - 1)
-        about = reference.mlp, reference.optimizer, arrays, numbers, on_host[0], place
+        about = reference.mlp, reference.optimizer, state, on_host[0], reference.seed
         for unit in units_of_step(*about):
             worst_case = cache(partial(_bounds, unit, BoundedNamespace(self._dtype)))
             bounds = _bounds(unit, self._probable)
@@ -108,10 +105,10 @@ class BoundComparator:
 
         bounds = _bounds(whole, BoundedNamespace(self._dtype))
         check = _Check(WHOLE_STEP, number, bounds, whole.before)
-        expected = reference.step(batches[0], number)
+        expected = reference.step(batches[0])
         for run, batch in zip(others, batches[1:], strict=True):
-            run.model = Model.of(map_nested(run.backend.asarray, arrays), numbers)
-            self._compare(check, run.name, expected, run.step(batch, number))
+            run.state = map_state(run.backend.asarray, state)
+            self._compare(check, run.name, expected, run.step(batch))
 
     def complete(self, report: Report) -> Report:
         """See `Comparator.complete`."""

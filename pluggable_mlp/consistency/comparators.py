@@ -43,7 +43,7 @@ class BitComparator:
     def step(self, number: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
         """See `Comparator.step`."""
         reference = runs[0].name
-        results = [run.step(batch, number) for run, batch in zip(runs, batches, strict=True)]
+        results = [run.step(batch) for run, batch in zip(runs, batches, strict=True)]
         for tensor, expected in results[0].items():
             for run, result in zip(runs, results, strict=True):
                 key = tensor, run.name

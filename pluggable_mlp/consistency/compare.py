@@ -2,7 +2,7 @@
 
 Under `native` all that a step makes (losses, gradients, parameters, running statistics, what the
 optimizer remembers) must lie within derived bounds around what the first backend, the reference,
-makes: layer by layer from common values, and in whole steps from the reference's model.  Under
+makes: layer by layer from common values, and in whole steps from the reference's state.  Under
 any other arithmetic the promise is the same bits: every backend trains by itself, and all bytes
 are compared.  The steps are those of `pluggable_mlp.train`: the same seed, the same shuffles.
 The comparisons are in `bound_comparator.py` and `comparators.py`.
@@ -20,8 +20,9 @@ from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.optimizers import SGD, AnyOptimizer
-from pluggable_mlp.training.steps import as_single_steps
+from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.optimizers import SGD
+from pluggable_mlp.training.step import as_single_steps
 from pluggable_mlp.training.train import make_examples
 
 __all__ = ["compare"]

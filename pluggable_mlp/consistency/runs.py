@@ -1,4 +1,4 @@
-"""One backend's run of a comparison: its data, its model, the steps it takes.
+"""One backend's run of a comparison: its data, its state, the steps it takes.
 
 What is made of the steps' results is decided in `bound_comparator.py` and `comparators.py`.
 """
@@ -9,14 +9,13 @@ from functools import cached_property
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.consistency.units import Unit, descend, named_tensors
+from pluggable_mlp.consistency.units import Unit, step_tensors
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batches import Batch, Examples
-from pluggable_mlp.training.optimizers import GradientSteps
-from pluggable_mlp.training.steps import first_model
+from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.step import initial_state
 
 __all__ = ["BackendRun"]
 
@@ -32,7 +31,7 @@ class BackendRun:
     xp
         The namespace of the arithmetic over the backend's arrays.
     mlp : MLP
-    optimizer : GradientSteps
+    optimizer : Optimizer
     examples : Examples
         On the backend.
     parameters : list of dict of arrays
@@ -47,14 +46,14 @@ class BackendRun:
         backend: Backend,
         xp: Namespace,
         mlp: MLP,
-        optimizer: GradientSteps,
+        optimizer: Optimizer,
         examples: Examples,
         parameters: Parameters,
         seed: int,
     ) -> None:
         self.name, self.backend, self.xp = name, backend, xp
         self.mlp, self.optimizer, self.examples, self.seed = mlp, optimizer, examples, seed
-        self.model = first_model(xp, mlp, parameters, optimizer)
+        self.state = initial_state(xp, mlp, parameters, optimizer)
 
     @cached_property
     def has_float64(self) -> bool:
@@ -75,16 +74,15 @@ class BackendRun:
                 order = self.backend.asarray(permutation(self.seed, "shuffle", epoch, count))
             yield from self.examples.batches(self.xp, size, order)
 
-    def step(self, batch: Batch, number: int) -> dict[str, Array]:
-        """Take the step of that number, from 1; return its results as NumPy arrays, by name.
+    def step(self, batch: Batch) -> dict[str, Array]:
+        """Take the next step; return its results as NumPy arrays, by name.
 
-        They are the loss, the gradients and the new model.
+        They are the loss, the gradients and the new state.
         """
-        step = TrainingStep(self.seed, number - 1)
-        loss, gradients, self.model = descend(
-            self.xp, self.mlp, self.optimizer, self.model, batch, step
+        tensors, self.state = step_tensors(
+            self.xp, self.mlp, self.optimizer, self.state, batch, self.seed
         )
-        return self._on_host(named_tensors(loss, gradients, self.model))
+        return self._on_host(tensors)
 
     def compute(self, unit: Unit) -> dict[str, Array]:
         """Return what the unit makes here, as NumPy arrays, by name."""

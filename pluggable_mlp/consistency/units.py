@@ -19,11 +19,11 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Activate, Backward, Layer, TrainingStep
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.batches import Batch
-from pluggable_mlp.training.optimizers import GradientSteps, Numbers
-from pluggable_mlp.training.steps import Model, ModelArrays
+from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.step import TrainState, step
 from pluggable_mlp.training.trees import Tree, merge
 
-__all__ = ["Unit", "descend", "map_nested", "named", "named_tensors", "units_of_step", "whole_step"]
+__all__ = ["Unit", "map_nested", "named", "step_tensors", "units_of_step", "whole_step"]
 
 Tensors = dict[str, Array]
 
@@ -69,47 +69,36 @@ def map_nested(function: Callable[[Array], Array], nested: Any) -> Any:
     return None if nested is None else function(nested)
 
 
-def descend(
-    xp: Namespace,
-    mlp: MLP,
-    optimizer: GradientSteps,
-    model: Model,
-    batch: Batch,
-    step: TrainingStep,
-) -> tuple[Array, Tree, Model]:
-    """Take a training step; return the loss and its gradients, too."""
-    x, targets, weights = batch
-    parameters = merge(model.trained, model.statistics)
-    loss, gradients, measured = mlp.take_step(xp, parameters, x, targets, weights, step)
-    trained, state = optimizer.update(xp, gradients, model.state, model.trained)
-    return loss, gradients, Model(trained, merge(model.statistics, measured), state)
+def step_tensors(
+    xp: Namespace, mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: int
+) -> tuple[Tensors, TrainState]:
+    """Return what a training step makes, "loss", "layer 1 dW", "layer 1 W", …, and the state after.
+
+    The step gives no gradients away: they are computed once more.
+    """
+    loss, after = step(xp, mlp, optimizer, state, batch, optimizer.coefficients_at(state.t), seed)
+    gradients = _gradients(xp, mlp, state, batch, seed)
+    return {"loss": loss, **named(gradients, "d"), **_named_state(after)}, after
 
 
-def whole_step(
-    mlp: MLP,
-    optimizer: GradientSteps,
-    arrays: ModelArrays,
-    numbers: Numbers,
-    batch: Batch,
-    step: TrainingStep,
-) -> Unit:
-    """Return the step from these arrays of the model, on the host, as one unit."""
+def _gradients(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: int) -> Tree:
+    rng = TrainingStep(seed, state.t)
+    return mlp.loss_gradients_and_buffers(xp, state.parameters, state.buffers, *batch, rng)[1]
+
+
+def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: int) -> Unit:
+    """Return the step from this state, on the host, as one unit."""
 
     def compute(xp: Namespace, given: Any) -> Tensors:
         arrays, batch = given
-        model = Model.of(arrays, numbers)
-        return named_tensors(*descend(xp, mlp, optimizer, model, batch, step))
+        own = TrainState._make([*arrays, state.t])
+        return step_tensors(xp, mlp, optimizer, own, batch, seed)[0]
 
-    return Unit(compute, (arrays, batch), _named_model(Model.of(arrays, numbers)))
+    return Unit(compute, (state[:-1], batch), _named_state(state))
 
 
 def units_of_step(
-    mlp: MLP,
-    optimizer: GradientSteps,
-    arrays: ModelArrays,
-    numbers: Numbers,
-    batch: Batch,
-    step: TrainingStep,
+    mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: int
 ) -> list[Unit]:
     """Return the units of that step: the layers from the first to the last, the loss, the update.
 
@@ -120,16 +109,16 @@ def units_of_step(
     objective = _WitnessedLoss(mlp.objective)
     for name, stand_in in (("layers", layers), ("objective", objective)):
         object.__setattr__(witness, name, stand_in)
-    model = Model.of(arrays, numbers)
     with np.errstate(all="ignore"):  # of values that the comparison will show
-        _, gradients, _ = descend(numpy_namespace, witness, optimizer, model, batch, step)
+        gradients = _gradients(numpy_namespace, witness, state, batch, seed)
+    rng = TrainingStep(seed, state.t)
     units = [
-        Unit(_layer(layer.layer, label, layer.with_dx, step), layer.given)
+        Unit(_layer(layer.layer, label, layer.with_dx, rng), layer.given)
         for layer, label in zip(layers, _labels(mlp), strict=True)
     ]
     units.append(Unit(_loss(mlp), objective.given))
-    given = (model.trained, model.state.trees, gradients)
-    return [*units, Unit(_update(optimizer, numbers), given, _named_model(model))]
+    given = (state.parameters, gradients, state.slots)
+    return [*units, Unit(_update(optimizer, state.t), given, _named_state(state))]
 
 
 class _WitnessedLayer:
@@ -209,29 +198,22 @@ def _loss(mlp: MLP) -> Callable[[Namespace, Any], Tensors]:
     return compute
 
 
-def _update(optimizer: GradientSteps, numbers: Numbers) -> Callable[[Namespace, Any], Tensors]:
-    coefficients, _ = optimizer.advance(numbers)
+def _update(optimizer: Optimizer, t: int) -> Callable[[Namespace, Any], Tensors]:
+    coefficients = optimizer.coefficients_at(t)
 
     def compute(xp: Namespace, given: Any) -> Tensors:
-        trained, trees, gradients = given
-        trained, trees = optimizer.apply(xp, coefficients, gradients, trees, trained)
-        return _named_trees(trained, trees)
+        return _named_trees(*optimizer.update(xp, coefficients, *given))
 
     return compute
 
 
-def named_tensors(loss: Array, gradients: Tree, model: Model) -> Tensors:
-    """Return what a step makes, by name: "loss", "layer 1 dW", "layer 1 W", …"""
-    return {"loss": loss, **named(gradients, "d"), **_named_model(model)}
+def _named_state(state: TrainState) -> Tensors:
+    return _named_trees(merge(state.parameters, state.buffers), state.slots)
 
 
-def _named_model(model: Model) -> Tensors:
-    return _named_trees(merge(model.trained, model.statistics), model.state.trees)
-
-
-def _named_trees(parameters: Tree, trees: dict[str, Tree]) -> Tensors:
+def _named_trees(parameters: Tree, slots: dict[str, Tree]) -> Tensors:
     tensors = named(parameters)
-    for slot, tree in trees.items():
+    for slot, tree in slots.items():
         tensors |= {f"{name} {slot}": array for name, array in named(tree).items()}
     return tensors
 

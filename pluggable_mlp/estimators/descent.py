@@ -17,11 +17,12 @@ from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.layers import TrainingStep
 from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.training.batch_steps import compiled, make_batch_step
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.optimizers import LBFGS, GradientSteps
-from pluggable_mlp.training.placed_steps import compiled, make_placed_step
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.optimizer_contract import Optimizer, Slots
 from pluggable_mlp.training.records import LossRecord
-from pluggable_mlp.training.steps import Model, first_model
+from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.trees import Tree, map_arrays
 
 __all__ = ["Descent", "Minimum", "lowered", "minimize", "shuffled"]
@@ -40,14 +41,14 @@ class Descent:
     xp
         The namespace of the computation.
     network : PenalizedMLP
-    optimizer : GradientSteps
+    optimizer : Optimizer
     rate : SteppedRate
         The optimizer's learning rate, where it has no schedule of its own.
     examples : Examples
     parameters : list of dict of arrays
         Where to start.
-    state
-        The optimizer's, from an earlier descent, or None.
+    remembered : tuple of dict and int, or None
+        What an earlier descent `remembered`.
     backend : Backend
     batch_size : int
     seed : int
@@ -58,21 +59,25 @@ class Descent:
         self,
         xp: Namespace,
         network: PenalizedMLP,
-        optimizer: GradientSteps,
+        optimizer: Optimizer,
         rate: SteppedRate,
         examples: Examples,
         parameters: Parameters,
-        state: Any,
+        remembered: tuple[Slots, int] | None,
         *,
         backend: Any,
         batch_size: int,
         seed: int,
     ) -> None:
-        model = first_model(xp, network, parameters, optimizer)
-        self._model: Model = model if state is None else model._replace(state=state)
+        self._state: TrainState = initial_state(xp, network, parameters, optimizer)
+        if remembered is not None:
+            slots, t = remembered
+            slots = {name: map_arrays(xp.asarray, tree) for name, tree in slots.items()}
+            self._state = self._state._replace(slots=slots, t=t)
+        self._losses: list[float] = []
         self._xp, self._optimizer, self._rate = xp, optimizer, rate
         self._backend, self._examples, self._batch_size = backend, examples, batch_size
-        self._take_step = make_placed_step(
+        self._take_step = make_batch_step(
             xp, network, optimizer, examples, backend=backend, batch_size=batch_size, seed=seed
         )
         self._stack = compiled(xp.stack, backend, xp) or xp.stack
@@ -80,12 +85,12 @@ class Descent:
     @property
     def parameters(self) -> Parameters:
         """The parameters so far, as arrays of the library."""
-        return unwrapped(self._model.parameters)
+        return unwrapped(self._state.inference_parameters)
 
     @property
-    def state(self) -> Any:
-        """What the optimizer remembers, as arrays of the library."""
-        return unwrapped(self._model.state)
+    def remembered(self) -> tuple[Slots, int]:
+        """The slots of the optimizer, as arrays of the library, and the count of its updates."""
+        return unwrapped(self._state.slots), self._state.t
 
     def epoch(self, order: Any) -> float:
         """Take an epoch's steps, and return the mean of their losses.
@@ -98,15 +103,12 @@ class Descent:
         count, size = len(self._examples), self._batch_size
         order = None if order is None else self._backend.asarray(order)
         record = LossRecord(self._xp, self._stack, self._backend)
-        number = int(self._model.state.numbers["step"])
+        optimizer = self._optimizer.after(self._losses)
         for start in range(0, count, size):
-            loss, _, self._model = self._take_step(self._model, order, start, number)
+            loss, _, self._state = self._take_step(optimizer, self._state, order, start)
             record.add(loss, min(size, count - start))
-            number += 1
         mean: float = record.mean()
-        self._model = self._model._replace(
-            state=self._optimizer.after_epoch(self._model.state, mean)
-        )
+        self._losses.append(mean)
         return mean
 
     def set_rate(self, value: float) -> None:
@@ -115,12 +117,11 @@ class Descent:
         In scikit-learn the rate is a factor of what momentum remembers, in ours it is not: so the
         velocity is divided by as much as the rate is multiplied.
         """
-        trees = self._model.state.trees
-        if "velocity" in trees and value != self._rate.value:
+        slots = self._state.slots
+        if "velocity" in slots and value != self._rate.value:
             ratio = self._rate.value / value
-            velocity = map_arrays(lambda v: v * ratio, trees["velocity"])
-            state = self._model.state._replace(trees={**trees, "velocity": velocity})
-            self._model = self._model._replace(state=state)
+            velocity = map_arrays(lambda v: v * ratio, slots["velocity"])
+            self._state = self._state._replace(slots={**slots, "velocity": velocity})
         self._rate.value = value
 
 
@@ -162,24 +163,25 @@ def minimize(
     def loss_and_gradients(trained: Tree) -> tuple[Array, Tree]:
         nonlocal looks
         looks += 1
-        loss, gradients, _ = network.take_step(xp, trained, *batch, step=TrainingStep(0, 0))
-        return loss, gradients
+        return network.loss_gradients_and_buffers(
+            xp, trained, start.buffers, *batch, TrainingStep(0, 0)
+        )[:2]
 
-    trained = map_arrays(xp.asarray, parameters)
-    state, before, iteration = optimizer.init(trained), math.inf, 0
+    start = initial_state(xp, network, parameters, optimizer)
+    trained, memory, before, iteration = start.parameters, start.slots, math.inf, 0
     while True:
-        trained, state = optimizer.minimize_step(xp, loss_and_gradients, trained, state)
-        loss, finished = float(state.numbers["loss"]), bool(state.numbers["finished"])
-        iteration += not finished
+        trained, memory = optimizer.minimize_step(xp, loss_and_gradients, trained, memory)
+        loss: Any = memory.loss
+        iteration += not memory.finished
         # SciPy's order: what comes to a limit has not converged.
         failure = _limit(iteration, max_iter, looks, max_fun)
-        flat = finished or _largest(xp, state.trees["gradients"]) <= tol
+        flat = memory.finished or _largest(xp, memory.gradients) <= tol
         small = _small(before, loss)
-        ended = failure or flat or (small and not state.numbers["pairs"])
+        ended = failure or flat or (small and not memory.pairs)
         if on_iteration(iteration, loss, unwrapped(trained)) or ended:
             return Minimum(unwrapped(trained), loss, iteration, failure)
         if small:  # at a corner, as relu has: what was learnt of the curvature misleads
-            state = state._replace(numbers={**state.numbers, "pairs": 0})
+            memory = memory._replace(pairs=())
         before = loss
 
 

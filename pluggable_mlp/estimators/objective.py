@@ -69,22 +69,23 @@ class PenalizedMLP(MLP):
 
     alpha: float = 0.0
 
-    def take_step(
+    def loss_gradients_and_buffers(
         self,
         xp: Namespace,
         parameters: Parameters,
+        buffers: Parameters,
         x: Array,
         targets: Array,
         sample_weight: Array | None = None,
         step: TrainingStep | None = None,
         gradient_scale: float | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
-        """Return what `MLP.take_step` does, of the penalized loss."""
-        loss, gradients, statistics = super().take_step(
-            xp, parameters, x, targets, sample_weight, step, gradient_scale
+        """Return what that of `MLP` does, of the penalized loss."""
+        loss, gradients, moved = super().loss_gradients_and_buffers(
+            xp, parameters, buffers, x, targets, sample_weight, step, gradient_scale
         )
         if self.alpha == 0.0:
-            return loss, gradients, statistics
+            return loss, gradients, moved
         if sample_weight is None:
             factor: Any = self.alpha / x.shape[-2]
         else:
@@ -98,4 +99,4 @@ class PenalizedMLP(MLP):
                 flat = xp.reshape(W, (-1,))
                 squares = squares + xp.vecdot(flat, flat)
                 gradient["W"] = W * of_gradients + gradient["W"]
-        return loss + squares * (0.5 * factor), gradients, statistics
+        return loss + squares * (0.5 * factor), gradients, moved

@@ -18,16 +18,10 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
-from pluggable_mlp.training.optimizers import (
-    LBFGS,
-    OPTIMIZERS,
-    SGD,
-    TRANSFORMS,
-    Adam,
-    GradientSteps,
-    Numbers,
-    make_optimizer,
-)
+from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, make_optimizer
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
+from pluggable_mlp.training.optimizers import SGD, Adam
 
 __all__ = [
     "CONSTRAINTS",
@@ -44,7 +38,7 @@ _LOGISTIC = "logistic"  # scikit-learn's name for the sigmoid
 CONSTRAINTS: dict[str, Any] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions({_LOGISTIC, *ACTIVATIONS}), callable, list, tuple],
-    "solver": [StrOptions(set(OPTIMIZERS)), GradientSteps, LBFGS],
+    "solver": [StrOptions(set(OPTIMIZERS)), Optimizer, LBFGS],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), callable],
@@ -100,10 +94,9 @@ class SteppedRate:
 class _Adam(Adam):
     """Adam as scikit-learn has it: epsilon is added to the root of the uncorrected mean square."""
 
-    def advance(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
+    def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return Adam's coefficients, epsilon as it is."""
-        coefficients, numbers = super().advance(numbers)
-        return {**coefficients, "corrected_epsilon": self.epsilon}, numbers
+        return {**super().coefficients(t, rate), "epsilon": self.epsilon}
 
 
 def is_lbfgs(solver: Any) -> bool:

@@ -162,8 +162,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return loss, outputs
         # scikit-learn sums over the outputs, and halves squares.
         factors = {"squared_error": 0.5 * outputs, "poisson": 1.0 * outputs}
-        factor, named = factors.get(loss, 1.0), LOSSES[loss]
-        return named if factor == 1.0 else ScaledLoss(named, factor), outputs
+        named: Any = LOSSES[loss]
+        factor = factors.get(loss, 1.0)
+        scaled: Any = named if factor == 1.0 else ScaledLoss(named, factor)
+        return scaled, outputs
 
     def _graph_outputs(self, xp: Namespace, loss: Loss, z: Array) -> dict[str, Array]:
         predicted = loss.predict(xp, z)

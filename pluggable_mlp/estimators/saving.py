@@ -21,7 +21,7 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.registry import choose, parameters_of
 from pluggable_mlp.storage import damaged, read_file, write_file
-from pluggable_mlp.training.optimizers import OPTIMIZERS, TRANSFORMS
+from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
 
 __all__ = ["read_estimator", "saved_parameters", "write_estimator"]

@@ -21,6 +21,7 @@ from pluggable_mlp.estimators.parameters import SteppedRate, make_solver
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.optimizer_contract import Slots
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["Job", "solve_by_epochs", "solve_by_lbfgs"]
@@ -139,7 +140,7 @@ class Epochs:
             estimator._rate,
             examples,
             parameters,
-            None if state is None else _state_on(job.place, state),
+            None if state is None else _slots_on(job.place, state),
             backend=job.place,
             batch_size=self._size,
             seed=_seed_of_dropout(estimator),
@@ -191,7 +192,7 @@ class Epochs:
         self._keep_parameters()
         if self._validation is not None:
             self._estimator._keep(_on(self._job.home, self._best))
-        self._estimator._optimizer_state = _state_on(self._job.home, self._descent.state)
+        self._estimator._optimizer_state = _slots_on(self._job.home, self._descent.remembered)
 
     def _count(self, stalled: bool) -> None:
         """Count the epochs since the last one that improved by at least `tol`."""
@@ -290,9 +291,10 @@ def _on(backend: Any, parameters: Parameters) -> Parameters:
     return map_arrays(lambda array: moved(array, backend), parameters)
 
 
-def _state_on(backend: Any, state: Any) -> Any:
-    """Return an optimizer's state with its arrays on the backend."""
-    return state._replace(trees={name: _on(backend, tree) for name, tree in state.trees.items()})
+def _slots_on(backend: Any, remembered: tuple[Slots, int]) -> tuple[Slots, int]:
+    """Return what a `Descent` remembered with its arrays on the backend."""
+    slots, t = remembered
+    return {name: _on(backend, tree) for name, tree in slots.items()}, t
 
 
 def _say(estimator: Any, message: str) -> None:

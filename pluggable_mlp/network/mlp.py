@@ -325,30 +325,37 @@ class MLP:
         step: TrainingStep | None = None,
     ) -> tuple[Array, Parameters]:
         """Return the loss and the gradients, unchecked and without waiting for the device."""
-        loss, gradients, _ = self.take_step(xp, parameters, x, targets, sample_weight, step)
-        return loss, gradients
+        buffers = [
+            {name: layer[name] for name in names}
+            for names, layer in zip(self.statistics, parameters, strict=True)
+        ]
+        return self.loss_gradients_and_buffers(
+            xp, parameters, buffers, x, targets, sample_weight, step
+        )[:2]
 
-    def take_step(
+    def loss_gradients_and_buffers(
         self,
         xp: Namespace,
         parameters: Parameters,
+        buffers: Parameters,
         x: Array,
         targets: Array,
         sample_weight: Array | None = None,
         step: TrainingStep | None = None,
         gradient_scale: float | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
-        """Return the loss, the gradients and, structured likewise, the new running statistics.
+        """Return the loss, the gradients and the new buffers, unchecked and without waiting.
 
-        The gradients are those of the loss times `gradient_scale`.
+        The gradients, structured as the parameters, are those of the loss times `gradient_scale`.
         """
-        z, backward = self.forward(xp, parameters, x, step)
+        merged = [{**of, **own} for of, own in zip(parameters, buffers, strict=True)]
+        z, backward = self.forward(xp, merged, x, step)
         loss, dz = self.objective(xp, z, targets, sample_weight)
         if gradient_scale is not None:
             dz = dz * gradient_scale
         gradients = backward(dz)
-        statistics = [
-            {name: layer.pop(name) for name in names if name in layer}
-            for names, layer in zip(self.statistics, gradients, strict=True)
+        moved = [
+            {name: layer.pop(name, own[name]) for name in own}
+            for own, layer in zip(buffers, gradients, strict=True)
         ]
-        return loss, gradients, statistics
+        return loss, gradients, moved

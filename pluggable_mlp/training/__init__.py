@@ -1,32 +1,27 @@
-"""Training: optimizers, the loop over epochs and batches, metrics, saved parameters."""
+"""Training: optimizers, the training step, the loop over epochs, metrics, saved parameters."""
 
-from pluggable_mlp.training.loop import DivergenceError
+from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.loop import DivergenceError, Epoch
 from pluggable_mlp.training.lost_numbers import PrecisionWarning
-from pluggable_mlp.training.optimizers import (
-    LBFGS,
-    OPTIMIZERS,
-    SGD,
-    Adam,
-    AdamW,
-    Lion,
-    Muon,
-    Optimizer,
-    RMSprop,
-    averaged_parameters,
-    make_optimizer,
-)
-from pluggable_mlp.training.own_loop import TrainState, first_state, training_step
+from pluggable_mlp.training.muon import Muon
+from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
+from pluggable_mlp.training.step import TrainState, first_state, training_step
 from pluggable_mlp.training.train import Training, train
+from pluggable_mlp.training.transforms import averaged_parameters
 
 __all__ = [
     "LBFGS",
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "Adagrad",
     "Adam",
     "AdamW",
     "DivergenceError",
+    "Epoch",
     "Lion",
     "Muon",
     "Optimizer",

@@ -4,7 +4,6 @@ Nothing waits for the device within an epoch: losses stay there as 0-d arrays an
 once when it ends.  Which array library, which rounding, which optimizer: the loop does not know.
 """
 
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,10 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
+from pluggable_mlp.training.batch_steps import check_optimizer, compiled, make_batch_step
 from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.lost_numbers import LostNumbers
 from pluggable_mlp.training.metrics import (
     correct_labels,
@@ -22,10 +24,8 @@ from pluggable_mlp.training.metrics import (
     mean_absolute_error,
     r2,
 )
-from pluggable_mlp.training.optimizers import AnyOptimizer
-from pluggable_mlp.training.placed_steps import compiled, make_placed_step
 from pluggable_mlp.training.records import Loss, LossRecord, is_finite
-from pluggable_mlp.training.steps import check_optimizer, first_model
+from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["DivergenceError", "Epoch", "evaluate", "training_epochs"]
@@ -62,8 +62,10 @@ class Epoch:
     ----------
     number : int
         How many epochs are done.
-    parameters, state
-        Of the network, averaged if the optimizer averages, and of the optimizer.
+    parameters : list of dict of arrays
+        Of the network, with running statistics; averaged if the optimizer averages.
+    state : TrainState
+        What the next epoch begins with.
     train_loss : float, or list of float
         The mean loss of the epoch's examples, each taken before its own step; where parameters
         have leading axes, lists of their shape, a number for each network.
@@ -73,7 +75,7 @@ class Epoch:
 
     number: int
     parameters: Parameters
-    state: Any
+    state: TrainState
     train_loss: Loss
     seconds: float
 
@@ -109,34 +111,34 @@ def training_epochs(
     """
     xp = namespace_of(arithmetic, backend)
     check_optimizer(mlp, parameters, optimizer, examples, batch_size)
-    model = first_model(xp, mlp, parameters, optimizer)
-    take_step = make_placed_step(
+    state = initial_state(xp, mlp, parameters, optimizer)
+    take_step = make_batch_step(
         xp, mlp, optimizer, examples, backend=backend, batch_size=batch_size, seed=seed
     )
     lost = LostNumbers(xp, examples)
     stack = compiled(xp.stack, backend, xp) or xp.stack
-    numbers = itertools.count()
     # A single batch of all examples needs no order.
     shuffled = shuffle and batch_size < len(examples)
     order = _order(backend, seed, 1, len(examples)) if shuffled else None
+    losses: list[Loss] = []
     for number in range(1, epochs + 1):
         begin = time.perf_counter()
         record = LossRecord(xp, stack, backend)
+        current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
         for start in range(0, len(examples), batch_size):
-            loss, weight, model = take_step(model, order, start, next(numbers))
+            loss, weight, state = take_step(current, state, order, start)
             count = min(batch_size, len(examples) - start)
             record.add(loss, count, weight)
             if on_batch:
                 on_batch(count)
         if shuffled and number < epochs:  # drawn here, while the device still computes
             order = _order(backend, seed, number + 1, len(examples))
-        train_loss = record.mean()
-        trained = unwrapped(_named_as(parameters, model.parameters))
-        _look_at(number, train_loss, trained, lost, backend)
-        model = model._replace(state=optimizer.after_epoch(model.state, train_loss))
+        losses.append(record.mean())
+        trained = unwrapped(_named_as(parameters, state.inference_parameters))
+        _look_at(number, losses[-1], trained, lost, backend)
         backend.synchronize()
         seconds = time.perf_counter() - begin
-        yield Epoch(number, trained, unwrapped(model.state), train_loss, seconds)
+        yield Epoch(number, trained, unwrapped(state), losses[-1], seconds)
 
 
 def _look_at(

@@ -1,15 +1,14 @@
 """Schedules: the learning rate as a function of t, the count of updates before.
 
 `schedule(t)` is the rate of the update that follows t others, so the first is `schedule(0)`.  A
-schedule is pure, and computed on the host in operations that every machine rounds alike; what
-`Plateau` remembers of the losses is kept in the optimizer's numbers.  A new one is a class here
-and a line in `SCHEDULES`.
+schedule is pure, and computed on the host in operations that every machine rounds alike.
+`Plateau` is a function of the losses of all epochs before, too: `after(losses)` is the schedule
+that they lead to.  A new one is a class here and a line in `SCHEDULES`.
 """
 
 import math
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from pluggable_mlp.registry import (
@@ -30,7 +29,6 @@ __all__ = [
     "Exponential",
     "InverseScaling",
     "LearningRate",
-    "Numbers",
     "OneCycle",
     "Plateau",
     "Schedule",
@@ -41,24 +39,23 @@ __all__ = [
     "scheduled_rate",
 ]
 
-Numbers: TypeAlias = dict[str, float]
-
 
 class Schedule:
-    """What optimizers ask of a schedule beyond being called; these answers need no memory."""
+    """What optimizers ask of a schedule; these answers are for one that follows no losses."""
 
     def __call__(self, t: int) -> float:
         """Return the learning rate of the update that follows `t` others."""
         raise NotImplementedError
 
-    def initial_numbers(self) -> Numbers:
-        """Return what the schedule remembers, before the first epoch."""
-        return {}
+    @property
+    def follows_losses(self) -> bool:
+        """Whether the rate depends on the losses of the epochs before."""
+        return False
 
-    def after_epoch(self, numbers: Numbers, loss: float) -> Numbers:
-        """Return the numbers after an epoch of that mean training loss."""
-        del loss
-        return numbers
+    def after(self, losses: Sequence[float]) -> "Schedule":
+        """Return the schedule for the epoch that follows epochs with these mean losses."""
+        del losses
+        return self
 
 
 LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
@@ -77,8 +74,8 @@ def as_learning_rate(learning_rate: LearningRate) -> LearningRate:
     return as_number("learning_rate", learning_rate, at_least=0.0)
 
 
-def scheduled_rate(learning_rate: LearningRate, numbers: Numbers) -> float:
-    """Return the learning rate of the next update, for an optimizer's numbers.
+def scheduled_rate(learning_rate: LearningRate, t: int) -> float:
+    """Return the learning rate of the update that follows t others.
 
     Raises
     ------
@@ -87,7 +84,6 @@ def scheduled_rate(learning_rate: LearningRate, numbers: Numbers) -> float:
     """
     if not callable(learning_rate):
         return learning_rate
-    t = int(numbers["step"])
     returned: Any = learning_rate(t)
     try:  # numpy.float64 would make arrays of float32 ones of float64
         rate = float(returned)
@@ -97,7 +93,7 @@ def scheduled_rate(learning_rate: LearningRate, numbers: Numbers) -> float:
         raise ValueError(
             f"learning_rate returned {returned!r} for t={t}, expected a finite number of at least 0"
         )
-    return rate * numbers.get("rate_factor", 1.0)
+    return rate
 
 
 @dataclass(frozen=True)
@@ -285,19 +281,22 @@ class Plateau(Constant):
         keep_count(self, "patience", at_least=0)
         keep_number(self, "threshold", at_least=0.0, below=1.0)
 
-    def initial_numbers(self) -> Numbers:
-        """Return the factor of the rate, the best loss so far and the bad epochs in a row."""
-        # The largest float in place of infinity, which JSON does not know.
-        return {"rate_factor": 1.0, "best_loss": sys.float_info.max, "bad_epochs": 0}
+    @property
+    def follows_losses(self) -> bool:
+        """True."""
+        return True
 
-    def after_epoch(self, numbers: Numbers, loss: float) -> Numbers:
-        """Return the numbers after an epoch of that mean training loss."""
-        if loss < numbers["best_loss"] * (1.0 - self.threshold):
-            return {**numbers, "best_loss": loss, "bad_epochs": 0}
-        bad = numbers["bad_epochs"] + 1
-        if bad <= self.patience:
-            return {**numbers, "bad_epochs": bad}
-        return {**numbers, "bad_epochs": 0, "rate_factor": numbers["rate_factor"] * self.factor}
+    def after(self, losses: Sequence[float]) -> "Plateau":
+        """Return the schedule with the rate that these losses, of all epochs so far, lead to."""
+        total, best, bad = 1.0, math.inf, 0
+        for loss in losses:
+            if loss < best * (1.0 - self.threshold):
+                best, bad = loss, 0
+                continue
+            bad += 1
+            if bad > self.patience:
+                total, bad = total * self.factor, 0
+        return replace(self, learning_rate=self.learning_rate * total)
 
 
 @dataclass(frozen=True)
@@ -328,15 +327,16 @@ class WarmUp(Schedule):
             return self.schedule(0) * ((t + 1) / self.steps)
         return self.schedule(t - self.steps)
 
-    def initial_numbers(self) -> Numbers:
-        """Return what the schedule remembers, before the first epoch."""
-        return self.schedule.initial_numbers() if isinstance(self.schedule, Schedule) else {}
+    @property
+    def follows_losses(self) -> bool:
+        """Whether the schedule that follows does."""
+        return isinstance(self.schedule, Schedule) and self.schedule.follows_losses
 
-    def after_epoch(self, numbers: Numbers, loss: float) -> Numbers:
-        """Return the numbers after an epoch of that mean training loss."""
+    def after(self, losses: Sequence[float]) -> "WarmUp":
+        """Return a warm-up to the schedule that these losses lead to."""
         if isinstance(self.schedule, Schedule):
-            return self.schedule.after_epoch(numbers, loss)
-        return numbers
+            return replace(self, schedule=self.schedule.after(losses))
+        return self
 
 
 SCHEDULES: dict[str, type[Constant]] = {

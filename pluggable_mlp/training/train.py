@@ -1,8 +1,8 @@
 """The door of training from Python: arguments are checked here, then the loop runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace, common_namespace, dtype_name
 from pluggable_mlp.namespaces import namespace_of, unwrapped
@@ -10,12 +10,15 @@ from pluggable_mlp.network.checks import check_parameters, check_sample_weight, 
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.registry import as_count, as_flag, as_number, as_seed
 from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.loop import DivergenceError, Epoch, training_epochs
-from pluggable_mlp.training.optimizers import SGD, AnyOptimizer
+from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.records import Loss
 from pluggable_mlp.training.weights import class_weights_of_examples
 
-__all__ = ["Training", "make_examples", "train"]
+__all__ = ["Callback", "Training", "make_examples", "train"]
+
+Callback: TypeAlias = Callable[[Epoch], bool | None]
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def train(
     scale: float | None = None,
     sample_weight: Any = None,
     class_weight: Any = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Training:
     """Train a network on labelled examples.
 
@@ -162,8 +165,9 @@ def train(
         give.
     class_weight : "balanced", mapping or sequence, optional
         A factor of the weight of each example, by its class: `class_weights_of_examples` says how.
-    on_epoch : callable, optional
-        Called with the `Epoch` after each.
+    callbacks : sequence of callable, default ()
+        Each is called with the `Epoch` after every epoch.  Where one returns True, training stops;
+        the others are called first.
 
     Raises
     ------
@@ -173,7 +177,8 @@ def train(
         If the loss or the parameters of an epoch are not finite; its `reached` is the `Training`
         before that epoch.
     """
-    _check_kinds(mlp, backend, optimizer, dtype, on_epoch)
+    _check_kinds(mlp, backend, optimizer, dtype)
+    callbacks = _as_callbacks(callbacks)
     shuffle = as_flag("shuffle", shuffle)
     epochs = as_count("epochs", epochs, at_least=1)
     batch_size = as_count("batch_size", batch_size, at_least=1)
@@ -205,38 +210,56 @@ def train(
         seed=seed,
         shuffle=shuffle,
     )
-    return _trained(run, parameters, on_epoch)
+    return _trained(run, parameters, callbacks)
 
 
 def _trained(
-    epochs: Iterator[Epoch], parameters: Parameters, on_epoch: Callable[[Epoch], None] | None
+    epochs: Iterator[Epoch], parameters: Parameters, callbacks: Sequence[Callback]
 ) -> Training:
-    """Take all epochs; where they diverge, the error has what was reached from `parameters` on."""
+    """Take epochs until the last, or until a callback says to stop.
+
+    Where they diverge, the error has what was reached from `parameters` on.
+    """
     history: list[Loss] = []
     try:
         for epoch in epochs:
             history.append(epoch.train_loss)
             parameters = epoch.parameters
-            if on_epoch:
-                on_epoch(epoch)
+            answers = [_asks_to_stop(callback, epoch) for callback in callbacks]
+            if any(answers):
+                break
     except DivergenceError as error:
         error.reached = Training(parameters, history)
         raise
     return Training(parameters, history)
 
 
-def _check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any, on_epoch: Any) -> None:
+def _asks_to_stop(callback: Callback, epoch: Epoch) -> bool:
+    answer = callback(epoch)
+    if answer is None or isinstance(answer, bool):
+        return bool(answer)
+    raise TypeError(
+        f"callback {callback!r} returned {answer!r}, expected True to stop training, else None"
+    )
+
+
+def _as_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+    """Return the callbacks, or refuse what cannot be called."""
+    if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
+        raise TypeError(f"callbacks is {callbacks!r}, expected a list of functions of an Epoch")
+    return tuple(callbacks)
+
+
+def _check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any) -> None:
     """Refuse a name or a class where its instance is expected, and other dtypes."""
     if not isinstance(mlp, MLP):
         raise TypeError(f"mlp is {mlp!r}, expected one such as MLP([784, 100, 10])")
     if not hasattr(backend, "xp") or isinstance(backend, type):
         raise TypeError(f"backend is {backend!r}, expected one such as get_backend('numpy')")
-    if optimizer is not None and (not hasattr(optimizer, "init") or isinstance(optimizer, type)):
+    if optimizer is not None and not isinstance(optimizer, AnyOptimizer):
         raise TypeError(f"optimizer is {optimizer!r}, expected one such as SGD(0.1)")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
-    if on_epoch is not None and not callable(on_epoch):
-        raise TypeError(f"on_epoch is {on_epoch!r}, expected a function of an Epoch")
 
 
 def _check_start(mlp: MLP, parameters: Parameters, examples: Examples) -> None:

@@ -10,16 +10,28 @@ from array_api_compat import array_namespace
 
 from pluggable_mlp.arrays import Array
 
-__all__ = ["Tree", "core_axes", "map_arrays", "map_weights", "merge", "split", "zeros_like"]
+__all__ = [
+    "Tree",
+    "core_axes",
+    "is_weight",
+    "map_arrays",
+    "map_weights",
+    "merge",
+    "split",
+    "zeros_like",
+]
 
 Tree = list[dict[str, Array]]
 
-_WEIGHTS = "W"
+
+def is_weight(name: str) -> bool:
+    """Return whether an array is a matrix of weights, which decays: "W"."""
+    return name == "W"
 
 
 def core_axes(name: str) -> int:
     """Return how many of an array's last axes belong to one network: 2 for "W", else 1."""
-    return 2 if name == _WEIGHTS else 1
+    return 2 if is_weight(name) else 1
 
 
 def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
@@ -36,7 +48,7 @@ def map_weights(function: Callable[..., Array], first: Tree, *others: Tree) -> T
     return [
         {
             name: function(array, *(other[index][name] for other in others))
-            if name == _WEIGHTS
+            if is_weight(name)
             else array
             for name, array in of.items()
         }

@@ -29,7 +29,7 @@ ADDED = """
 from dataclasses import dataclass
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.normalization import NORMALIZATIONS
-from pluggable_mlp.training.optimizers import OPTIMIZERS
+from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.schedules import SCHEDULES
 
 @dataclass(frozen=True)

@@ -19,17 +19,9 @@ from pluggable_mlp.cli.commands import app
 from pluggable_mlp.network.activations import LeakyReLU, gelu, relu, tanh
 from pluggable_mlp.network.losses import PoissonLoss, SoftmaxCrossEntropy, SquaredError
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
-from pluggable_mlp.training.optimizers import (
-    L2,
-    LBFGS,
-    SGD,
-    Adam,
-    AdamW,
-    ClipByGlobalNorm,
-    Lion,
-    Muon,
-    RMSprop,
-)
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.muon import Muon
+from pluggable_mlp.training.optimizers import SGD, Adam, AdamW, Lion, RMSprop
 from pluggable_mlp.training.schedules import (
     Constant,
     Cosine,
@@ -40,6 +32,7 @@ from pluggable_mlp.training.schedules import (
     Step,
     WarmUp,
 )
+from pluggable_mlp.training.transforms import L2, ClipByGlobalNorm
 
 EXAMPLES, FEATURES, CLASSES = 203, 8, 3
 STEPS = 3 * math.ceil(EXAMPLES / 16)  # of three epochs in batches of 16, the last of each smaller

@@ -76,9 +76,8 @@ def trained(library: Any, of: Problem, steps: int, rate: float = 0.003) -> dict[
     """
     optimizer, xp = SGD(learning_rate=rate), library.xp
     parameters = map_arrays(library.asarray, of.parameters)
-    state = optimizer.init(parameters)
     x, labels = library.asarray(of.x), library.asarray(of.labels)
-    for _ in range(steps):
+    for t in range(steps):
         loss, tree = of.mlp.step_gradients(xp, parameters, x, labels)
-        parameters, state = optimizer.update(xp, tree, state, parameters)
+        parameters, _ = optimizer.update(xp, optimizer.coefficients_at(t), parameters, tree, {})
     return {"loss": loss, **named(parameters)}

@@ -14,8 +14,8 @@ import numpy as np
 
 from pluggable_mlp import MLP
 from pluggable_mlp.backends.numpy import NumpyBackend
-from pluggable_mlp.training.optimizers import GradientSteps
-from pluggable_mlp.training.optimizers.transforms import Transform
+from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.transforms import Transform
 
 __all__ = [
     "NETWORKS",
@@ -224,19 +224,17 @@ class WatchedLoss:
 class WatchedRule(Transform):
     """An optimizer that lets a namespace spoil the parameters: `xp.spoil(name, parameter)`."""
 
-    def __init__(self, optimizer: GradientSteps) -> None:
+    def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
 
-    def apply_scaled(
-        self, xp: Any, coefficients: Any, gradients: Any, trees: Any, parameters: Any
-    ) -> Any:
-        parameters, trees = self.optimizer.apply(xp, coefficients, gradients, trees, parameters)
+    def update(self, xp: Any, c: Any, parameters: Any, gradients: Any, slots: Any) -> Any:
+        parameters, slots = self.optimizer.update(xp, c, parameters, gradients, slots)
         spoil = getattr(xp, "spoil", lambda name, array: array)
         spoilt = [
             {name: spoil(f"layer {number} {name}", array) for name, array in layer.items()}
             for number, layer in enumerate(parameters, 1)
         ]
-        return spoilt, trees
+        return spoilt, slots
 
 
 def watched(mlp: MLP) -> MLP:

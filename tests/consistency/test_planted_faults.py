@@ -7,7 +7,8 @@ import pytest
 from pluggable_mlp import SGD
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency import Report, compare
-from pluggable_mlp.training.optimizers import OPTIMIZERS, GradientSteps, make_optimizer
+from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+from pluggable_mlp.training.optimizer_contract import Optimizer
 from tests.consistency.libraries import NUMPY
 from tests.consistency.planted import (
     NETWORKS,
@@ -74,6 +75,7 @@ def test_no_order_of_the_additions_is_accused(network: Network, dtype: str) -> N
 RULES: dict[str, dict[str, Any]] = {
     "sgd": {},
     "sgd, momentum": {"momentum": 0.9, "nesterov": True},
+    "adagrad": {},
     "rmsprop": {},
     "adam": {},
     "adamw": {},
@@ -88,7 +90,7 @@ RULES: dict[str, dict[str, Any]] = {
 def test_every_optimizers_rule_is_compared(name: str, dtype: str, backend: Backend) -> None:
     """From common gradients: no backend is accused, and parameters wrong by 0.01 % are seen."""
     optimizer = make_optimizer(name.partition(",")[0], **RULES[name])
-    assert isinstance(optimizer, GradientSteps)
+    assert isinstance(optimizer, Optimizer)
     network = NETWORKS[SMALL]
     wrong = OtherBackend("wrong", spoil=lambda tensor, array: array * 1.0001)
     report = compare(
@@ -102,7 +104,7 @@ def test_every_optimizers_rule_is_compared(name: str, dtype: str, backend: Backe
     trained = {f"layer {number} {key}" for number in (1, 2) for key in "Wb"}
     assert beyond(report) == {("wrong", tensor) for tensor in trained}
     # What the optimizer remembers is compared, too.
-    slots = optimizer.init(network.mlp().initialize(seed=0, backend=NUMPY)).trees
+    slots = optimizer.initial_slots(network.mlp().initialize(seed=0, backend=NUMPY))
     remembered = {f"layer 2 b {slot}" for slot in slots if slot != "momentum"}
     assert remembered <= {one.tensor for one in report.agreements}
 

@@ -20,7 +20,7 @@ from pluggable_mlp import (
     make_schedule,
 )
 from pluggable_mlp.network.activations import ACTIVATIONS
-from pluggable_mlp.training.optimizers import OPTIMIZERS
+from pluggable_mlp.training.components import OPTIMIZERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -88,7 +88,6 @@ def test_two_stacked_networks_give_what_each_gives_by_itself(backend, function):
     ]
     x, labels = (backend.asarray(np.stack([a[part] for a in alone])) for part in (1, 2))
     optimizer = SGD(0.125)
-    state = optimizer.init(parameters)
     expected = [reference.balls(a[0]) for a in alone]
     for _ in range(5):
         loss, gradients = mlp.loss_and_gradients(parameters, x, labels)
@@ -99,7 +98,8 @@ def test_two_stacked_networks_give_what_each_gives_by_itself(backend, function):
             reference.assert_within(backend.to_numpy(loss)[network], own_loss, "loss")
             assert_tree_within(backend, gradients, own, network)
             expected[network] = reference.descend(expected[network], own, 0.125)
-        parameters, state = optimizer.update(backend.xp, gradients, state, parameters)
+        coefficients = optimizer.coefficients_at(0)
+        parameters, _ = optimizer.update(backend.xp, coefficients, parameters, gradients, {})
         for network in range(2):
             assert_tree_within(backend, parameters, expected[network], network)
 

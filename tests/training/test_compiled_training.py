@@ -5,8 +5,10 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
+from pluggable_mlp.training.components import make_optimizer
+from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import training_epochs
-from pluggable_mlp.training.optimizers import LBFGS, Adam, make_optimizer
+from pluggable_mlp.training.optimizers import Adam
 from tests.training.compilers import (
     BATCH,
     COUNT,
@@ -47,9 +49,11 @@ def epochs(backend, optimizer, *, has="", arithmetic="native", epochs=3, **setti
 
 def contents(backend, epoch):
     """What an epoch yielded, as bytes."""
-    trees = [epoch.parameters, *epoch.state.trees.values()]
+    parameters, buffers, slots, t = epoch.state
+    remembered = [*slots.values()] if isinstance(slots, dict) else [slots.gradients]
+    trees = [epoch.parameters, parameters, buffers, *remembered]
     arrays = [layer[name] for tree in trees for layer in tree for name in sorted(layer)]
-    return epoch.train_loss, [backend.to_numpy(array).tobytes() for array in arrays]
+    return t, epoch.train_loss, [backend.to_numpy(array).tobytes() for array in arrays]
 
 
 def rate(step):

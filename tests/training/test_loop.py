@@ -11,8 +11,8 @@ from pluggable_mlp import MLP, SGD, DivergenceError, Training, get_backend, rand
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.training import loop
+from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import evaluate, training_epochs
-from pluggable_mlp.training.optimizers import LBFGS
 from pluggable_mlp.training.train import make_examples
 from tests.network import reference
 from tests.training.compilers import Uncompiled
@@ -48,17 +48,17 @@ class Recorder:
     def __init__(self, backend):
         self.backend, self.seen, self.statistics = backend, [], ((),)
 
-    def take_step(self, xp, parameters, x, labels, *_):
+    def loss_gradients_and_buffers(self, xp, parameters, buffers, x, labels, *_):
         assert x.shape[0] == labels.shape[0]
         self.seen.append(self.backend.to_numpy(labels).tolist())
         zeros = [{name: xp.zeros_like(w) for name, w in layer.items()} for layer in parameters]
-        return xp.mean(x), zeros, [{}]
+        return xp.mean(x), zeros, buffers
 
 
 def visited(backend, **changes):
     """The labels of each batch, where every example has its own.
 
-    A compiled step has no labels to look at: `test_placed_steps.py` compares its batches.
+    A compiled step has no labels to look at: `test_batch_steps.py` compares its batches.
     """
     backend = Uncompiled(backend)
     recorder = Recorder(backend)
@@ -205,11 +205,11 @@ def events(monkeypatch, spoil=None):
     class Spoilt:
         statistics = mlp.statistics
 
-        def take_step(self, *arguments):
-            loss, gradients, measured = mlp.take_step(*arguments)
+        def loss_gradients_and_buffers(self, *arguments):
+            loss, gradients, buffers = mlp.loss_gradients_and_buffers(*arguments)
             if spoil:
                 spoil(loss)
-            return loss, gradients, measured
+            return loss, gradients, buffers
 
     run(backend, Spoilt(), parameters, examples, batch_size=1, on_batch=lambda _: log.append("s"))
     return "".join(log)
@@ -286,7 +286,7 @@ def diverging(loss="squared_error", **changes):
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_divergence_is_an_error_that_keeps_what_was_reached(arithmetic, dtype):
     epochs = []
-    settings = {"dtype": dtype, "arithmetic": arithmetic, "on_epoch": epochs.append}
+    settings = {"dtype": dtype, "arithmetic": arithmetic, "callbacks": [epochs.append]}
     with pytest.raises(DivergenceError, match="training diverged in epoch .*; try a smaller") as e:
         diverging(**settings)
     assert [epoch.number for epoch in epochs] == list(range(1, e.value.epoch))

@@ -62,7 +62,7 @@ def test_every_step_has_its_own_mask():
     for number, batch in enumerate([slice(0, 4), slice(4, 8), slice(8, 10)] * 2):
         step = TrainingStep(7, number)
         _, gradients = mlp.step_gradients(xp, parameters, x[batch], labels[batch], step=step)
-        parameters, _ = SGD(0.5).update(xp, gradients, SGD(0.5).init(parameters), parameters)
+        parameters, _ = SGD(0.5).update(xp, {"rate": 0.5}, parameters, gradients, {})
     for one, other in zip(result.parameters, parameters, strict=True):
         assert all((one[name] == other[name]).all() for name in one)
 

@@ -65,7 +65,7 @@ def test_is_frozen_and_pure(name):
 
 @pytest.mark.parametrize("learning_rate", [0.25, lambda t: 0.5 / (t + 1)])
 def test_a_number_or_a_function_is_a_learning_rate(learning_rate):
-    assert scheduled_rate(learning_rate, {"step": 1}) == 0.25
+    assert scheduled_rate(learning_rate, 1) == 0.25
 
 
 def test_make_schedule_names_what_is_wrong():
@@ -95,7 +95,7 @@ def test_make_schedule_names_what_is_wrong():
 def test_a_function_must_return_a_rate(returned):
     message = rf"learning_rate returned {re.escape(repr(returned))} for t=3, expected a finite"
     with pytest.raises(ValueError, match=message):
-        scheduled_rate(lambda t: returned, {"step": 3})
+        scheduled_rate(lambda t: returned, 3)
 
 
 def test_a_class_is_not_a_schedule():
@@ -158,27 +158,15 @@ def test_one_cycle_without_a_rising_part_falls_from_the_top():
 
 def test_plateau_follows_the_recorded_rates():
     schedule = Plateau(0.3, factor=0.2, patience=2, threshold=1e-3)
-    numbers = {"step": 0, **schedule.initial_numbers()}
-    rates = []
-    for loss in RECORDED["losses"]:
-        numbers = schedule.after_epoch(numbers, loss)
-        rates.append(scheduled_rate(schedule, numbers))
+    losses = RECORDED["losses"]
+    rates = [schedule.after(losses[:count])(0) for count in range(1, len(losses) + 1)]
     assert rates == pytest.approx(RECORDED["plateau"], rel=1e-15)
     assert len(set(rates)) == 4  # the record holds three falls
 
 
 def test_plateau_takes_a_loss_that_is_no_number_for_a_bad_epoch():
     schedule = Plateau(1.0, factor=0.5, patience=0)
-    numbers = schedule.after_epoch({"step": 0, **schedule.initial_numbers()}, float("nan"))
-    assert numbers["rate_factor"] == 0.5
-
-
-def test_plateau_does_not_change_the_numbers_it_is_given():
-    schedule = Plateau(1.0)
-    numbers = {"step": 3, **schedule.initial_numbers()}
-    before = dict(numbers)
-    schedule.after_epoch(numbers, 0.5)
-    assert numbers == before
+    assert schedule.after([float("nan")])(0) == 0.5
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -193,17 +181,15 @@ def test_warm_up_before_any(name):
 
 def test_warm_up_passes_the_loss_on_to_plateau():
     warm = make_schedule("plateau", 1.0, warmup=2, patience=0, factor=0.5)
-    numbers = {"step": 0, **warm.initial_numbers()}
-    for _ in range(2):
-        numbers = warm.after_epoch(numbers, 1.0)
-    assert scheduled_rate(warm, numbers) == 0.25
+    assert warm.follows_losses
+    assert [warm.after([1.0, 1.0])(t) for t in range(3)] == [0.25, 0.5, 0.5]
 
 
 def test_warm_up_before_a_function():
     warm = WarmUp(lambda t: 1.0 / (t + 1), 2)
     assert [warm(t) for t in range(4)] == [0.5, 1.0, 1.0, 0.5]
-    assert warm.initial_numbers() == {}
-    assert warm.after_epoch({"step": 1}, 0.5) == {"step": 1}
+    assert not warm.follows_losses
+    assert warm.after([1.0]) is warm
 
 
 def test_warm_up_needs_steps():

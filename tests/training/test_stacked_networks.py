@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, make_optimizer, train
-from pluggable_mlp.training.optimizers import LBFGS
+from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.schedules import Plateau, WarmUp
 
 NUMPY = get_backend("numpy")

@@ -106,12 +106,34 @@ def test_the_seed_is_that_of_the_initial_parameters(seed):
 
 def test_plateau_hears_of_every_epochs_loss():
     """No loss falls to a tenth: the first epoch is the best, each of the others halves the rate."""
-    rate = make_schedule("plateau", 0.125, factor=0.5, patience=0, threshold=0.9)
-    epochs = []
-    settings = {"epochs": 4, "batch_size": 3, "on_epoch": epochs.append}
-    train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY, optimizer=SGD(rate), **settings)
-    assert [epoch.state.numbers["rate_factor"] for epoch in epochs] == [1.0, 0.5, 0.25, 0.125]
-    assert epochs[0].state.numbers["best_loss"] == epochs[0].train_loss
+    plateau = make_schedule("plateau", 0.125, factor=0.5, patience=0, threshold=0.9)
+    x, settings = PIXELS / 256, {"backend": NUMPY, "epochs": 4, "batch_size": 3}
+    rates, steps = (0.125, 0.125, 0.0625, 0.03125), math.ceil(len(x) / 3)
+    found = train(MLP_342, x, LABELS, optimizer=SGD(plateau), **settings)
+    expected = train(MLP_342, x, LABELS, optimizer=SGD(lambda t: rates[t // steps]), **settings)
+    assert bits(found) == bits(expected)
+
+
+@pytest.mark.parametrize(("answer", "epochs"), [(True, 2), (False, 5), (None, 5)])
+def test_callback_that_returns_true_stops_training(answer, epochs):
+    """After the second epoch; the other callbacks are called before, and the result is its own."""
+    before, after = [], []
+
+    def ask(epoch):
+        return answer if epoch.number == 2 else None
+
+    settings = {"backend": NUMPY, "seed": 3}
+    callbacks = [before.append, ask, after.append]
+    found = train(MLP_342, PIXELS / 256, LABELS, epochs=5, callbacks=callbacks, **settings)
+    assert [epoch.number for epoch in before] == list(range(1, epochs + 1))
+    assert after == before
+    assert bits(found) == bits(train(MLP_342, PIXELS / 256, LABELS, epochs=epochs, **settings))
+
+
+def test_callback_that_returns_something_else_raises():
+    settings = {"backend": NUMPY, "callbacks": [lambda epoch: epoch.train_loss]}
+    with pytest.raises(TypeError, match=r"returned 0\.\d+, expected True to stop training"):
+        train(MLP_342, PIXELS / 256, LABELS, **settings)
 
 
 def test_an_average_is_what_is_trained_for():
@@ -123,7 +145,9 @@ def test_an_average_is_what_is_trained_for():
         (plain, SGD(0.5)),
         (averaged, make_optimizer("sgd", learning_rate=0.5, average=d)),
     ):
-        train(MLP_342, x, LABELS, optimizer=optimizer, epochs=4, on_epoch=epochs.append, **settings)
+        train(
+            MLP_342, x, LABELS, optimizer=optimizer, epochs=4, callbacks=[epochs.append], **settings
+        )
     for t, epoch in enumerate(averaged, start=1):
         for index, layer in enumerate(epoch.parameters):
             for name, array in layer.items():
@@ -147,7 +171,9 @@ def test_it_starts_where_it_is_told():
 
 def test_each_epoch_is_told():
     epochs = []
-    result = train(MLP_342, PIXELS / 256, LABELS, backend=NUMPY, epochs=3, on_epoch=epochs.append)
+    result = train(
+        MLP_342, PIXELS / 256, LABELS, backend=NUMPY, epochs=3, callbacks=[epochs.append]
+    )
     assert [epoch.number for epoch in epochs] == [1, 2, 3]
     assert [epoch.train_loss for epoch in epochs] == result.history
 
@@ -227,7 +253,8 @@ def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
         ({"sample_weight": [1.0]}, ValueError, r"float32 of shape \(1,\), expected float32 of sh"),
         ({"epochs": 1.5}, ValueError, "epochs is 1.5"),
         ({"shuffle": "no"}, ValueError, "shuffle is 'no', expected True or False"),
-        ({"on_epoch": 3}, TypeError, "on_epoch is 3, expected a function of an Epoch"),
+        ({"callbacks": 3}, TypeError, "callbacks is 3, expected a list of functions of an Epoch"),
+        ({"callbacks": [3]}, TypeError, r"callbacks is \[3\], expected a list of functions"),
         ({"class_weight": {0: "much"}}, ValueError, "class_weight is .*, expected 2 finite numb"),
         ({"targets": [[0, 1, 0, 1]] * 2}, ValueError, r"shape \(2, 4\), expected \(4,\) or \(4, 2"),
         ({"targets": [[0, 1, 0, 1]] * 4}, ValueError, r"shape \(4, 4\), expected \(4,\) or \(4, 2"),

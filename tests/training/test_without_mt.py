@@ -6,7 +6,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, train
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.training.metrics import confusion_matrix
-from pluggable_mlp.training.optimizers import Muon
+from pluggable_mlp.training.muon import Muon
 from tests.simulated_cupy import SimulatedCupyBackend, ndarray
 
 CUPY = SimulatedCupyBackend()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
-from pluggable_mlp.training.optimizers import LBFGS
-from tests.training.optimizers.problem import (
+from pluggable_mlp.training.lbfgs import LBFGS, Memory
+from tests.training.optimizer_problem import (
     CENTRES,
     CURVATURES,
     NUMPY,
@@ -59,17 +59,16 @@ def test_follows_scipy(backend):
     parameters = [
         {name: backend.asarray(x, dtype="float64") for name, x in of.items()} for of in start
     ]
-    state = optimizer.init(parameters)
+    memory = Memory()
     for number, recorded in enumerate(LBFGS_RECORDED["iterations"], start=1):
-        parameters, state = optimizer.minimize_step(xp, rosenbrock(xp), parameters, state)
+        parameters, memory = optimizer.minimize_step(xp, rosenbrock(xp), parameters, memory)
         got = np.concatenate(
             [backend.to_numpy(x).ravel() for of in parameters for x in of.values()]
         )
         # Rounding errors grow along the valley: the map from one iterate to the next stretches.
         tolerance = 1e-12 if number <= 12 else 1e-8
         assert np.max(np.abs(got - recorded["x"])) <= tolerance * np.max(np.abs(recorded["x"]))
-    assert state.numbers["step"] == 24
-    assert state.numbers["pairs"] == 4
+    assert len(memory.pairs) == 4
 
 
 @pytest.mark.skipif("reproducible" not in ARITHMETICS, reason="no reproducible arithmetic")
@@ -96,13 +95,15 @@ def test_same_bits_under_reproducible(backend):
             return loss, gradients
 
         optimizer = LBFGS()
-        state = optimizer.init(parameters)
+        memory = Memory()
         for _ in range(5):
-            parameters, state = optimizer.minimize_step(xp, loss_and_gradients, parameters, state)
-        assert state.numbers["pairs"] > 2
-        return state.numbers, [
-            there.to_numpy(x).tobytes() for of in unwrapped(parameters) for x in of.values()
-        ]
+            parameters, memory = optimizer.minimize_step(xp, loss_and_gradients, parameters, memory)
+        assert len(memory.pairs) > 2
+        return (
+            memory.loss,
+            [s_y for _, _, s_y in memory.pairs],
+            [there.to_numpy(x).tobytes() for of in unwrapped(parameters) for x in of.values()],
+        )
 
     assert after_five(backend) == after_five(NUMPY)
 
@@ -119,22 +120,24 @@ def loss_and_gradients(parameters):
 
 def test_reaches_the_minimum_of_scipys_lbfgsb_and_finishes():
     optimizer, parameters = LBFGS(), START
-    state = optimizer.init(parameters)
+    memory = Memory()
     losses = []
     for _ in range(60):
-        parameters, state = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, state)
-        losses.append(state.numbers["loss"])
-        if state.numbers["finished"]:
+        parameters, memory = optimizer.minimize_step(
+            NUMPY.xp, loss_and_gradients, parameters, memory
+        )
+        losses.append(memory.loss)
+        if memory.finished:
             break
-    assert state.numbers["finished"]
+    assert memory.finished
     assert losses == sorted(losses, reverse=True)
     optimum = LBFGS_RECORDED["optimum"]
     assert losses[-1] == pytest.approx(optimum["loss"], rel=1e-14)
     # Near a minimum the loss's rounding hides steps of the root of a rounding.
     np.testing.assert_allclose(as_flat(np, parameters), optimum["flat"], atol=1e-7)
-    same, still = optimizer.minimize_step(NUMPY.xp, None, parameters, state)
+    same, still = optimizer.minimize_step(NUMPY.xp, None, parameters, memory)
     assert same is parameters
-    assert still is state
+    assert still is memory
 
 
 def test_without_a_decrease_it_finishes_where_it_was():
@@ -147,9 +150,9 @@ def test_without_a_decrease_it_finishes_where_it_was():
         ]
 
     optimizer = LBFGS()
-    same, state = optimizer.minimize_step(NUMPY.xp, rising, parameters, optimizer.init(parameters))
+    same, memory = optimizer.minimize_step(NUMPY.xp, rising, parameters, Memory())
     assert same is parameters
-    assert state.numbers["finished"]
+    assert memory.finished
 
 
 @pytest.mark.parametrize(
@@ -168,12 +171,15 @@ def test_a_pair_without_curvature_is_forgotten(loss, gradient):
         return loss(tree[0]["W"]), [{"W": gradient(tree[0]["W"])}]
 
     optimizer = LBFGS()
-    state = optimizer.init(parameters)
+    memory = Memory()
     for _ in range(3):
         before = loss(parameters[0]["W"])
-        parameters, state = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, state)
-        assert state.numbers["loss"] < before
-        assert (state.numbers["pairs"], state.numbers["finished"]) == (0, 0)
+        parameters, memory = optimizer.minimize_step(
+            NUMPY.xp, loss_and_gradients, parameters, memory
+        )
+        assert memory.loss < before
+        assert memory.pairs == ()
+        assert not memory.finished
 
 
 def test_a_pair_of_nearly_orthogonal_step_and_change_is_forgotten():
@@ -184,20 +190,24 @@ def test_a_pair_of_nearly_orthogonal_step_and_change_is_forgotten():
         return -ahead, [{"W": np.asarray([[-1.0 + 1e-14 * ahead, float(ahead > 0.0)]])}]
 
     parameters, optimizer = [{"W": np.zeros((1, 2))}], LBFGS()
-    state = optimizer.init(parameters)
-    _, state = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, state)
-    assert (state.numbers["pairs"], state.numbers["finished"]) == (0, 0)
+    memory = Memory()
+    _, memory = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, memory)
+    assert memory.pairs == ()
+    assert not memory.finished
 
 
 def test_inputs_do_not_change():
     optimizer = LBFGS(history=2)
-    parameters, state = START, optimizer.init(START)
+    parameters, memory = START, Memory()
     for _ in range(5):
-        for tree in (parameters, *state.trees.values()):
+        pairs = [tree for s, y, _ in memory.pairs for tree in (s, y)]
+        for tree in (parameters, memory.gradients, *pairs):
             for of in tree:
                 for array in of.values():
                     array.flags.writeable = False
-        parameters, state = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, state)
+        parameters, memory = optimizer.minimize_step(
+            NUMPY.xp, loss_and_gradients, parameters, memory
+        )
 
 
 def test_out_of_range():

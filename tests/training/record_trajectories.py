@@ -136,6 +136,7 @@ def torch_trajectories():
         ),
         "sgd weight_decay": torch_trajectory(lambda w: optim.SGD(groups(w, 0.3), lr=0.05)),
         "sgd l1": torch_trajectory(lambda w: optim.SGD(w.values(), lr=0.05), l1=0.2),
+        "adagrad": torch_trajectory(lambda w: optim.Adagrad(w.values(), lr=0.2, eps=1e-2)),
         "rmsprop": torch_trajectory(lambda w: optim.RMSprop(w.values(), lr=0.01, alpha=0.9)),
         "adam": torch_trajectory(
             lambda w: optim.Adam(w.values(), lr=0.05, betas=(0.9, 0.99), eps=1e-3)

@@ -2,16 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.registry import keep_number
-from pluggable_mlp.training.optimizers.adam import AdamW
-from pluggable_mlp.training.optimizers.contract import Descent, Numbers, Trees
-from pluggable_mlp.training.optimizers.moments import average
-from pluggable_mlp.training.optimizers.weight_decay import shrink_weights
+from pluggable_mlp.training.optimizer_contract import Coefficients, GradientDescent, Slots
+from pluggable_mlp.training.optimizers import AdamW, moving_average
 from pluggable_mlp.training.schedules import LearningRate
-from pluggable_mlp.training.trees import Tree, map_arrays, merge, split, zeros_like
+from pluggable_mlp.training.trees import Tree, merge, split
 
 __all__ = ["Muon", "orthogonalize"]
 
@@ -20,6 +19,7 @@ _ITERATIONS = 5
 _EPSILON = 1e-7
 # The root mean square of a typical step of Adam; Liu et al. scale Muon's steps to it.
 _ADAM_STEP = 0.2
+_OF_OTHERS = "adamw "  # before the names of AdamW's coefficients
 
 
 def orthogonalize(xp: Namespace, G: Array) -> Array:
@@ -44,7 +44,7 @@ def orthogonalize(xp: Namespace, G: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Muon(Descent):
+class Muon(GradientDescent):
     """Muon, for every matrix W (…, in, out) but the output layer's, and its gradient g:
 
         m = momentum m + (1 - momentum) g
@@ -76,51 +76,50 @@ class Muon(Descent):
     learning_rate: LearningRate = 0.001
     momentum: float = 0.95
     weight_decay: float = 0.1
+    slots: ClassVar[tuple[str, ...]] = ("momentum",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         keep_number(self, "momentum", at_least=0.0, below=1.0)
         keep_number(self, "weight_decay", at_least=0.0)
 
-    def initial_numbers(self) -> Numbers:
-        """Return those of AdamW: the count of steps is shared."""
-        return self._rest().initial_numbers()
+    def coefficients(self, t: int, rate: float) -> Coefficients:
+        """Return the rate and the decay, and those of AdamW by names of their own."""
+        others = self._others.coefficients(t, rate)
+        own = {"rate": rate, "decay": others["decay"]}
+        return own | {_OF_OTHERS + name: number for name, number in others.items()}
 
-    def initial_trees(self, parameters: Tree) -> Trees:
-        """Return {"momentum": zeros for the matrices}, and the trees of AdamW."""
-        matrices, rest = _divide(parameters)
-        return {"momentum": zeros_like(matrices), **self._rest().initial_trees(rest)}
-
-    def advance(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
-        """Return the coefficients of the next update, and the numbers after it."""
-        return self._rest().advance(numbers)
-
-    def apply_scaled(
-        self,
-        xp: Namespace,
-        coefficients: Numbers,
-        gradients: Tree,
-        trees: Trees,
-        parameters: Tree,
-    ) -> tuple[Tree, Trees]:
-        """Return the parameters, the momentum and AdamW's trees after one update."""
-        of_matrices, of_rest = _divide(gradients)
-        matrices, rest = _divide(parameters)
-        rest, own = self._rest().apply(xp, coefficients, of_rest, trees, rest)
-
-        rate = coefficients["rate"]
-        matrices = shrink_weights(matrices, rate, self.weight_decay)
-        momentum = average(trees["momentum"], of_matrices, self.momentum)
+    def rule(
+        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """Return W and m, of a hidden matrix."""
+        m = moving_average(slots[0], g, self.momentum)
         # Nesterov's blend of gradient and momentum has the form of the momentum's own update.
-        direction = average(momentum, of_matrices, self.momentum)
+        d = moving_average(m, g, self.momentum)
+        size = _ADAM_STEP * math.sqrt(max(w.shape[-2:]))
+        return orthogonalize(xp, d) * (-c["rate"] * size) + w, m
 
-        def descend(W: Array, d: Array) -> Array:
-            size = _ADAM_STEP * math.sqrt(max(W.shape[-2:]))
-            return orthogonalize(xp, d) * (-rate * size) + W
+    def initial_slots(self, parameters: Tree) -> Slots:
+        """Return the momentum of the hidden matrices, and the slots of AdamW."""
+        hidden, others = _divide(parameters)
+        return {**super().initial_slots(hidden), **self._others.initial_slots(others)}
 
-        return merge(map_arrays(descend, matrices, direction), rest), {"momentum": momentum, **own}
+    def update(
+        self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
+    ) -> tuple[Tree, Slots]:
+        """Return the update of the hidden matrices by the rule, of all else by AdamW's."""
+        (hidden, others), (dW, d_others) = _divide(parameters), _divide(gradients)
+        own = {
+            name.removeprefix(_OF_OTHERS): number
+            for name, number in c.items()
+            if name.startswith(_OF_OTHERS)
+        }
+        hidden, momentum = super().update(xp, c, hidden, dW, slots)
+        others, moments = self._others.update(xp, own, others, d_others, slots)
+        return merge(hidden, others), {**momentum, **moments}
 
-    def _rest(self) -> AdamW:
+    @property
+    def _others(self) -> AdamW:
         return AdamW(self.learning_rate, weight_decay=self.weight_decay)
 
 

@@ -15,8 +15,7 @@ from pluggable_mlp import (
     train,
     training_step,
 )
-from pluggable_mlp.network.layers import TrainingStep
-from pluggable_mlp.training.optimizers import LBFGS
+from pluggable_mlp.training.lbfgs import LBFGS
 
 NUMPY = get_backend("numpy")
 _RNG = np.random.default_rng(0)
@@ -34,12 +33,12 @@ def own_loop(backend, mlp, optimizer, weights=None, **settings):
     losses = []
     for place in [*range(0, len(X), BATCH)] * EPOCHS:
         batch = slice(place, min(place + BATCH, len(X)))
-        given = {} if weights is None else {"weights": weights[batch]}
+        given = {} if weights is None else {"sample_weight": weights[batch]}
         loss, state = training_step(
             mlp, optimizer, state, x[batch, ...], labels[batch], seed=7, **given, **settings
         )
         losses.append(float(loss))
-    return losses, state.parameters
+    return losses, state.inference_parameters
 
 
 @pytest.mark.parametrize(
@@ -133,8 +132,8 @@ def test_what_needs_more_than_a_batch_is_refused(optimizer, error, message):
     [
         ({"x": X.astype("float32")}, ValueError, "x is float32, but the parameters are float64"),
         ({"x": X[:, :2]}, ValueError, r"x has shape \(10, 2\)"),
-        ({"labels": LABELS + 1}, ValueError, "targets run from 1 to 2"),
-        ({"weights": -WEIGHTS}, ValueError, "sample_weight holds negative numbers"),
+        ({"targets": LABELS + 1}, ValueError, "targets run from 1 to 2"),
+        ({"sample_weight": -WEIGHTS}, ValueError, "sample_weight holds negative numbers"),
         ({"seed": 2**64}, ValueError, "seed is .*, expected an integer from 0 to 2"),
         ({"seed": 0.5}, ValueError, "seed is 0.5"),
         ({"arithmetic": "exact"}, ValueError, "arithmetic is 'exact'"),
@@ -156,23 +155,7 @@ def test_what_needs_more_than_a_batch_is_refused(optimizer, error, message):
 def test_what_does_not_fit_is_refused(changed, error, message):
     start = FULL.initialize(seed=0, backend=NUMPY, dtype="float64")
     state = first_state(FULL, SGD(), start)
-    given = {"optimizer": SGD(0.5), "state": state, "x": X, "labels": LABELS}
+    given = {"optimizer": SGD(0.5), "state": state, "x": X, "targets": LABELS}
     with pytest.raises(error, match=message):
         training_step(FULL, **given | changed)
     training_step(FULL, **given)
-
-
-def test_an_optimizer_of_itself_knows_no_running_statistics():
-    """It names them and what to do; without them it takes the step."""
-    parameters = FULL.initialize(seed=0, backend=NUMPY, dtype="float64")
-    step = TrainingStep(0, 0)
-    _, gradients = FULL.loss_and_gradients(parameters, X, LABELS, step=step)
-    with pytest.raises(ValueError, match="running statistics are not .*: take training_step"):
-        SGD().update(NUMPY.xp, gradients, SGD().init(parameters), parameters)
-    without = [{n: of[n] for n in g} for of, g in zip(parameters, gradients, strict=True)]
-    updated, _ = SGD().update(NUMPY.xp, gradients, SGD().init(without), without)
-    state = first_state(FULL, SGD(), parameters)
-    _, state = training_step(FULL, SGD(), state, X, LABELS)
-    for one, other in zip(updated, state.parameters, strict=True):
-        for name in one:  # the learning rate may be multiplied in before or after the sums
-            np.testing.assert_allclose(one[name], other[name], rtol=0.0, atol=1e-15)

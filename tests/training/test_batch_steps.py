@@ -7,10 +7,10 @@ from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.network.philox import random_numbers
 from pluggable_mlp.randomness import permutation
+from pluggable_mlp.training.batch_steps import make_batch_step
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.optimizers import make_optimizer
-from pluggable_mlp.training.placed_steps import make_placed_step
-from pluggable_mlp.training.steps import Model, first_model
+from pluggable_mlp.training.components import make_optimizer
+from pluggable_mlp.training.step import initial_state, map_state
 from pluggable_mlp.training.trees import map_arrays
 from tests.consistency.libraries import BoundedLibrary
 from tests.training.compilers import BATCH, COUNT, SEED, compiler_of, examples_on
@@ -30,8 +30,8 @@ CASES = {
 
 
 def step_on(place, mlp, optimizer, examples):
-    """A step that takes a model from the host: (model, order, start, number) -> all it returns."""
-    take_step = make_placed_step(
+    """A step that takes a state from the host: (state, order, start) -> all it returns."""
+    take_step = make_batch_step(
         place.xp,
         mlp,
         optimizer,
@@ -41,38 +41,34 @@ def step_on(place, mlp, optimizer, examples):
         seed=SEED,
     )
 
-    def step(model, order, start, number):
-        (trained, statistics, trees), numbers = model.arrays, model.state.numbers
-        trained, statistics = (map_arrays(place.asarray, tree) for tree in (trained, statistics))
-        trees = {name: map_arrays(place.asarray, tree) for name, tree in trees.items()}
+    def step(state, order, start):
         order = None if order is None else place.asarray(order)
-        return take_step(Model.of((trained, statistics, trees), numbers), order, start, number)
+        return take_step(optimizer, map_state(place.asarray, state), order, start)
 
     return step
 
 
-def named(loss, weight, model):
+def named(loss, weight, state):
     """All arrays that a step returns, by name."""
-    trained, statistics, trees = model.arrays
     found = {"loss": loss} if weight is None else {"loss": loss, "weight": weight}
-    for kind, tree in {"trained": trained, "statistics": statistics, **trees}.items():
+    trees = {"parameters": state.parameters, "buffers": state.buffers, **state.slots}
+    for kind, tree in trees.items():
         for index, layer in enumerate(tree):
             found |= {f"{kind} {index} {name}": array for name, array in layer.items()}
     return found
 
 
-def model_under_way(mlp, optimizer, dtype):
+def state_under_way(mlp, optimizer, dtype):
     """Nothing is known of m / sqrt(v) where rounding decides whether v is 0: none is."""
     rng = np.random.default_rng(2)
     start = mlp.initialize(seed=1, backend=NUMPY, dtype=dtype)
-    first = first_model(NUMPY.xp, mlp, start, optimizer)
-    trained, statistics, trees = first.arrays
+    first = initial_state(NUMPY.xp, mlp, start, optimizer)
 
     def some(array):
         return rng.uniform(0.5, 1.0, size=array.shape).astype(dtype)
 
-    trees = {name: map_arrays(some, tree) for name, tree in trees.items()}
-    return Model.of((trained, statistics, trees), first.state.numbers)
+    slots = {name: map_arrays(some, tree) for name, tree in first.slots.items()}
+    return first._replace(slots=slots)
 
 
 QUICK = [("jax", name, "float32") for name in CASES]
@@ -97,16 +93,17 @@ def test_compiled_steps_are_within_the_bound(library, name, dtype):
         step_on(place, mlp, optimizer, examples_on(place, has, dtype))
         for place in (NUMPY, compiler, BoundedLibrary(dtype))
     )
-    model = model_under_way(mlp, optimizer, dtype)
+    state = state_under_way(mlp, optimizer, dtype)
     for number in range(6):
         epoch, place = divmod(number, 3)
         order = permutation(SEED, "shuffle", epoch, COUNT) if "order" in has else None
-        at = (order, place * BATCH, number)
+        at = (order, place * BATCH)
         with np.errstate(all="ignore"):  # of bounds
-            bounds = named(*bounded(model, *at))
-        arrays = named(*compiled(model, *at))
-        results = ours(model, *at)
-        *_, model = results
+            bounds = named(*bounded(state, *at))
+        arrays = named(*compiled(state, *at))
+        results = ours(state, *at)
+        *_, state = results
+        assert state.t == number + 1
         assert arrays.keys() == named(*results).keys()
         for key, expected in named(*results).items():
             array = compiler.to_numpy(arrays[key])

@@ -4,13 +4,16 @@ No expectations are computed here: they are in trajectories.json, from other lib
 """
 
 import json
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.training.optimizers import GradientSteps, averaged_parameters
+from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.transforms import averaged_parameters
 
 RECORDED = json.loads(Path(__file__).with_name("trajectories.json").read_text(encoding="utf-8"))
 TOLERANCE = 1e-12  # of the largest number of each array
@@ -61,14 +64,42 @@ def assert_close(tree: Any, expected: Any, tolerance: float = TOLERANCE) -> None
             assert np.max(np.abs(array - right)) <= tolerance * np.max(np.abs(right))
 
 
-def assert_follows(name: str, optimizer: GradientSteps) -> None:
+def updates(
+    optimizer: Optimizer,
+    parameters: Any,
+    gradients_at: Callable[[Any, int], Any],
+    xp: Any = NUMPY.xp,
+) -> Iterator[tuple[Any, Any]]:
+    """Yield the parameters and the slots after each update, for ever."""
+    slots, t = optimizer.initial_slots(parameters), 0
+    while True:
+        given = gradients_at(parameters, t)
+        parameters, slots = optimizer.update(
+            xp, optimizer.coefficients_at(t), parameters, given, slots
+        )
+        yield parameters, slots
+        t += 1
+
+
+def after(
+    steps: int,
+    optimizer: Optimizer,
+    parameters: Any,
+    gradients_at: Callable[[Any, int], Any],
+    xp: Any = NUMPY.xp,
+) -> tuple[Any, Any]:
+    """Return the parameters and the slots after some updates."""
+    return next(islice(updates(optimizer, parameters, gradients_at, xp), steps - 1, None))
+
+
+def assert_follows(name: str, optimizer: Optimizer) -> None:
     """Compare with the recorded trajectory of that name at each of its recorded steps."""
     trajectory = RECORDED["trajectories"][name]
-    parameters, state = START, optimizer.init(START)
-    for step in range(max(int(key) for key in trajectory)):
-        parameters, state = optimizer.update(
-            NUMPY.xp, gradients(parameters, step), state, parameters
-        )
-        if str(step + 1) in trajectory:
-            assert_close(averaged_parameters(state, parameters), trajectory[str(step + 1)])
-    assert state.numbers["step"] == 20
+    reached = islice(updates(optimizer, START, gradients), max(map(int, trajectory)))
+    compared = 0
+    for step, (parameters, slots) in enumerate(reached, 1):
+        if str(step) in trajectory:
+            assert_close(averaged_parameters(slots, parameters), trajectory[str(step)])
+            compared += 1
+    assert compared == len(trajectory)
+    assert step == 20

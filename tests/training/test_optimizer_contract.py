@@ -1,22 +1,25 @@
 """What holds for every optimizer by gradient steps: backends, purity, stacked networks, names."""
 
-import json
 from dataclasses import fields
+from itertools import islice
 
 import numpy as np
 import pytest
 
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
-from pluggable_mlp.training.optimizers import LBFGS, OPTIMIZERS, SGD, TRANSFORMS, make_optimizer
+from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, make_optimizer
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.schedules import Plateau
-from tests.training.optimizers.problem import (
+from tests.training.optimizer_problem import (
     NUMPY,
     PUSHES,
     SMALL,
     START,
-    as_arrays,
+    after,
     assert_close,
     gradients,
+    updates,
 )
 
 RATE = 0.01
@@ -42,13 +45,10 @@ def walk(optimizer, backend, dtype, arithmetic, steps):
             {n: xp.asarray(backend.asarray(x, dtype=dtype)) for n, x in of.items()} for of in tree
         ]
 
-    parameters = move(SMALL)
-    state = optimizer.init(parameters)
-    for push in PUSHES[:steps]:
-        parameters, state = optimizer.update(xp, move(push), state, parameters)
+    parameters, slots = after(steps, optimizer, move(SMALL), lambda _, t: move(PUSHES[t]), xp)
     return [
         [{n: backend.to_numpy(x) for n, x in of.items()} for of in tree]
-        for tree in unwrapped([parameters, *state.trees.values()])
+        for tree in unwrapped([parameters, *slots.values()])
     ]
 
 
@@ -111,18 +111,17 @@ def test_same_bits_under_reproducible(backend, name, dtype):
 @pytest.mark.parametrize("name", MADE)
 def test_inputs_do_not_change(name):
     optimizer = MADE[name]
-    parameters, state = START, optimizer.init(START)
-    numbers = dict(state.numbers)
-    for step in range(3):
-        given = gradients(parameters, step)
-        for tree in (given, parameters, *state.trees.values()):
-            for of in tree:
-                for array in of.values():
-                    array.flags.writeable = False  # a change in place raises
-        before = state
-        parameters, state = optimizer.update(NUMPY.xp, given, state, parameters)
-        assert before.numbers == numbers
-        numbers = dict(state.numbers)
+
+    def read_only(tree):
+        for of in tree:
+            for array in of.values():
+                array.flags.writeable = False  # a change in place raises
+        return tree
+
+    reached = updates(optimizer, START, lambda parameters, t: read_only(gradients(parameters, t)))
+    for parameters, slots in islice(reached, 3):
+        for tree in (parameters, *slots.values()):
+            read_only(tree)
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -131,71 +130,54 @@ def test_stacked_networks_are_independent(name):
     optimizer = MADE[name]
     factors = (1.0, 30.0)  # of the gradients: one is clipped, the other is not
     starts = [START, [{n: 0.5 * x for n, x in of.items()} for of in START]]
-    alone = []
-    for start, factor in zip(starts, factors, strict=True):
-        parameters, state = start, optimizer.init(start)
-        for step in range(3):
-            g = [{n: factor * x for n, x in of.items()} for of in gradients(START, step)]
-            parameters, state = optimizer.update(NUMPY.xp, g, state, parameters)
-        alone.append(parameters)
+
+    def scaled(factor, t):
+        return [{n: factor * x for n, x in of.items()} for of in gradients(START, t)]
 
     def stacked(trees):
         return [
             {n: np.stack([tree[i][n] for tree in trees]) for n in of} for i, of in enumerate(START)
         ]
 
-    parameters = stacked(starts)
-    state = optimizer.init(parameters)
-    for step in range(3):
-        g = stacked(
-            [[{n: f * x for n, x in of.items()} for of in gradients(START, step)] for f in factors]
-        )
-        parameters, state = optimizer.update(NUMPY.xp, g, state, parameters)
-    for index in (0, 1):
-        one = [{n: x[index, ...] for n, x in of.items()} for of in parameters]
-        assert_close(one, alone[index])
+    parameters, _ = after(
+        3, optimizer, stacked(starts), lambda _, t: stacked([scaled(f, t) for f in factors])
+    )
+    for index, (start, factor) in enumerate(zip(starts, factors, strict=True)):
+        alone, _ = after(3, optimizer, start, lambda _, t, factor=factor: scaled(factor, t))
+        assert_close([{n: x[index, ...] for n, x in of.items()} for of in parameters], alone)
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_numbers_are_json(name):
-    optimizer = MADE[name]
-    _, state = optimizer.update(NUMPY.xp, gradients(START, 0), optimizer.init(START), START)
-    assert json.loads(json.dumps(state.numbers, allow_nan=False)) == state.numbers
+def test_coefficients_are_python_floats(name):
+    """NumPy's would make arrays of float32 ones of float64."""
+    coefficients = MADE[name].coefficients_at(3)
+    assert coefficients
+    assert {type(number) for number in coefficients.values()} == {float}
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "lbfgs"])
 def test_schedule_gives_the_rate_of_each_step(name):
     """A schedule of no rate after two steps leaves the parameters where they are then."""
-    optimizer = make_optimizer(name, learning_rate=lambda step: (0.1, 0.05, 0.0)[step])
-    parameters, state = START, optimizer.init(START)
-    seen = []
-    for step in range(3):
-        parameters, state = optimizer.update(NUMPY.xp, gradients(START, step), state, parameters)
-        seen.append(parameters)
+    optimizer = make_optimizer(name, learning_rate=lambda t: (0.1, 0.05, 0.0)[t])
+    seen = [parameters for parameters, _ in islice(updates(optimizer, START, gradients), 3)]
     assert_close(seen[2], seen[1], tolerance=0.0)
     assert not np.array_equal(seen[1][0]["W"], seen[0][0]["W"])
 
 
 def test_plateau_reaches_the_rate_through_what_is_around():
+    """No epoch after the first is better: the rate is halved after each, and halved again."""
     optimizer = make_optimizer(
         "sgd", learning_rate=Plateau(0.5, factor=0.5, patience=0), clip_norm=1e9, average=0.5
     )
-    tree = as_arrays([{"W": [[0.0]], "b": [0.0]}])
-    ones = as_arrays([{"W": [[1.0]], "b": [1.0]}])
-    parameters, state = tree, optimizer.init(tree)
-    seen = []
-    for loss in (1.0, 1.0, 0.5):
-        parameters, state = optimizer.update(NUMPY.xp, ones, state, parameters)
-        seen.append(float(parameters[0]["W"][0, 0]))
-        state = optimizer.after_epoch(state, loss)
-    # 0.5 twice: the second epoch was no better; then half of it.
-    assert seen == [-0.5, -1.0, -1.25]
+    assert optimizer.follows_losses
+    rates = [optimizer.after([1.0] * epochs).coefficients_at(0)["rate"] for epochs in range(4)]
+    assert rates == [0.5, 0.5, 0.25, 0.125]
 
 
-def test_after_epoch_without_plateau_changes_nothing():
-    optimizer = make_optimizer("adam", learning_rate=0.1, clip_norm=1.0)
-    state = optimizer.init(START)
-    assert optimizer.after_epoch(state, 1.0) is state
+@pytest.mark.parametrize("name", MADE)
+def test_losses_do_not_change_an_optimizer_without_plateau(name):
+    assert not MADE[name].follows_losses
+    assert MADE[name].after([1.0, 2.0]) is MADE[name]
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)

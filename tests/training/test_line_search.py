@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pluggable_mlp.training.optimizers.line_search import (
+from pluggable_mlp.training.lbfgs import (
     Point,
     _cubic_minimizer,
     _quadratic_minimizer,

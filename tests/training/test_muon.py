@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.training.optimizers import Muon
-from pluggable_mlp.training.optimizers.muon import orthogonalize
-from tests.training.optimizers.problem import NUMPY, START, assert_follows
+from pluggable_mlp.training.muon import Muon, orthogonalize
+from tests.training.optimizer_problem import NUMPY, START, assert_follows
 
 
 def test_follows_torch():
@@ -42,9 +41,9 @@ def test_zero_stays_zero():
 
 
 def test_output_layer_and_biases_are_adams():
-    trees = Muon().init(START).trees
-    assert [list(of) for of in trees["momentum"]] == [["W"], ["W"], []]
-    assert [list(of) for of in trees["mean"]] == [["b"], ["b"], ["W", "b"]]
+    slots = Muon().initial_slots(START)
+    assert [list(of) for of in slots["momentum"]] == [["W"], ["W"], []]
+    assert [list(of) for of in slots["mean"]] == [["b"], ["b"], ["W", "b"]]
 
 
 def test_out_of_range():

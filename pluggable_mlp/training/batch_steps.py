@@ -1,0 +1,178 @@
+"""The steps of `train`: on a batch by its place in the epoch, compiled where the backend can.
+
+Compiled or not, it is `step` on a batch of `batches.py`.  Only the library's own namespace is
+compiled: compilers contract a * b + c into one rounding.  L-BFGS, which asks for the loss as a
+function, is dispatched to here.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
+from pluggable_mlp.training.step import TrainState, map_state, step
+from pluggable_mlp.training.trees import Tree
+
+__all__ = ["BatchStep", "check_optimizer", "compiled", "make_batch_step"]
+
+BatchStep = Callable[[Any, TrainState, Array | None, int], tuple[Array, Array | None, TrainState]]
+"""(optimizer, state, order, start) -> (loss, weight, state)"""
+
+Function = Callable[..., Any]
+
+
+def check_optimizer(
+    mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, examples: Examples, batch_size: int
+) -> None:
+    """Refuse what an optimizer cannot do with these networks, data and batches.
+
+    Raises
+    ------
+    ValueError
+        If one learning rate or one line search would have to follow the losses of several
+        networks; or if the optimizer is L-BFGS and the batches are smaller than the data, or the
+        network has dropout or batch normalization.
+    """
+    networks = parameters[0]["W"].shape[:-2]
+    if networks and (isinstance(optimizer, LBFGS) or optimizer.follows_losses):
+        raise ValueError(
+            f"parameters have leading axes {networks}, networks with a loss each: lbfgs and the "
+            "schedule plateau follow one loss; train each network alone"
+        )
+    if not isinstance(optimizer, LBFGS):
+        return
+    if batch_size < len(examples):
+        raise ValueError(
+            f"batch_size is {batch_size}, expected at least the {len(examples)} examples: "
+            "lbfgs takes them all at once"
+        )
+    if mlp.dropout > 0.0 or any(mlp.statistics):
+        raise ValueError(
+            "lbfgs needs the same loss at every look: use no dropout and no norm batch"
+        )
+
+
+def compiled(
+    function: Function, backend: Any, xp: Namespace, used_up: tuple[int, ...] = ()
+) -> Function | None:
+    """Return the function compiled; None where it is to run operation by operation.
+
+    The arguments are those of `backends.contract.Compiler`.
+    """
+    if xp is not backend.xp or not hasattr(backend, "compile"):
+        return None
+    faster: Function | None = backend.compile(function, used_up)
+    return faster
+
+
+def make_batch_step(
+    xp: Namespace,
+    mlp: MLP,
+    optimizer: AnyOptimizer,
+    examples: Examples,
+    *,
+    backend: Any,
+    batch_size: int,
+    seed: int,
+) -> BatchStep:
+    """Return the function (optimizer, state, order, start) -> (loss, weight, state).
+
+    It takes the step on the examples from `start` on, in the `order` (examples,), or as they come
+    where that is None.  The optimizer is the one given here, with the learning rate of its epoch.
+    The loss, 0-d, is the batch's before the step; the weight, 0-d, is the sum of its examples'
+    weights, None where they have none.
+    """
+    if isinstance(optimizer, LBFGS):
+        return _lbfgs_step(xp, mlp, examples)
+    count = len(examples)
+    compiled_for = {
+        size: compiled(
+            _gathered_step(xp, mlp, optimizer, examples, seed, size), backend, xp, used_up=(0,)
+        )
+        for size in {min(batch_size, count), count % batch_size} - {0}
+    }
+    if None not in compiled_for.values():
+        return _compiled_steps(xp, examples, batch_size, compiled_for)
+
+    def take(
+        optimizer: Optimizer, state: TrainState, order: Array | None, start: int
+    ) -> tuple[Array, Array | None, TrainState]:
+        batch = examples.batch(xp, start, batch_size, order)
+        coefficients = optimizer.coefficients_at(state.t)
+        loss, state = step(xp, mlp, optimizer, state, batch, coefficients, seed)
+        return loss, _total(xp, batch[2]), state
+
+    return take
+
+
+def _compiled_steps(
+    xp: Namespace, examples: Examples, batch_size: int, compiled_for: dict[int, Any]
+) -> BatchStep:
+    """Return the step that calls what is compiled for its batch's size."""
+    # Arguments, not a part of the function: a compiler would copy them into its code.
+    data = examples.inputs, examples.labels, examples.weights
+
+    def take(
+        optimizer: Optimizer, state: TrainState, order: Array | None, start: int
+    ) -> tuple[Array, Array | None, TrainState]:
+        coefficients = optimizer.coefficients_at(state.t)
+        # What an epoch begins with is known outside of it; the states that follow are used up.
+        given = state if start else map_state(partial(xp.asarray, copy=True), state)
+        gathered_step = compiled_for[min(batch_size, len(examples) - start)]
+        loss, weight, after = gathered_step(given[:-1], state.t, coefficients, data, order, start)
+        return loss, weight, TrainState._make([*after, state.t + 1])
+
+    return take
+
+
+def _gathered_step(
+    xp: Namespace, mlp: MLP, optimizer: Optimizer, examples: Examples, seed: int, size: int
+) -> Function:
+    """Return the step on a batch of that size as a pure function of arrays and numbers."""
+
+    def gathered_step(
+        arrays: Any, t: Any, coefficients: Coefficients, data: Any, order: Any, start: Any
+    ) -> tuple[Array, Array | None, Any]:
+        inputs, labels, weights = data
+        given = replace(examples, inputs=inputs, labels=labels, weights=weights)
+        batch = given.gathered(xp, start, size, order)
+        state = TrainState._make([*arrays, t])
+        loss, after = step(xp, mlp, optimizer, state, batch, coefficients, seed)
+        return loss, _total(xp, batch[2]), after[:-1]
+
+    return gathered_step
+
+
+def _lbfgs_step(xp: Namespace, mlp: MLP, examples: Examples) -> BatchStep:
+    """Return an iteration of L-BFGS on all examples."""
+
+    def take(
+        optimizer: LBFGS, state: TrainState, order: Array | None, start: int
+    ) -> tuple[Array, Array | None, TrainState]:
+        batch = examples.batch(xp, start, len(examples), order)
+
+        def loss_and_gradients(parameters: Tree) -> tuple[Array, Tree]:
+            return mlp.loss_gradients_and_buffers(xp, parameters, state.buffers, *batch)[:2]
+
+        before = state.slots.loss
+        if before is None:
+            before, _ = loss_and_gradients(state.parameters)
+        parameters, memory = optimizer.minimize_step(
+            xp, loss_and_gradients, state.parameters, state.slots
+        )
+        W = parameters[0]["W"]
+        loss = xp.asarray(before, dtype=W.dtype, device=W.device)
+        after = TrainState(parameters, state.buffers, memory, state.t + 1)
+        return loss, _total(xp, batch[2]), after
+
+    return take
+
+
+def _total(xp: Namespace, weights: Array | None) -> Array | None:
+    return None if weights is None else xp.sum(weights)

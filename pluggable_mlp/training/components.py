@@ -1,0 +1,68 @@
+"""The optimizers and transforms by name, and how they are put together.
+
+A new optimizer is a class in `optimizers.py` and a line in `OPTIMIZERS`.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.muon import Muon
+from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
+from pluggable_mlp.training.transforms import L1, L2, AverageParameters, ClipByGlobalNorm
+
+__all__ = ["OPTIMIZERS", "TRANSFORMS", "AnyOptimizer", "make_optimizer"]
+
+AnyOptimizer: TypeAlias = Optimizer | LBFGS
+
+# Frozen dataclasses: their fields are the parameters by which they are made.
+OPTIMIZERS: dict[str, Any] = {
+    "sgd": SGD,
+    "adagrad": Adagrad,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+    "lion": Lion,
+    "muon": Muon,
+    "lbfgs": LBFGS,
+}
+
+# By the parameter that asks for each; from the optimizer outwards, so that gradients are clipped
+# before anything is added to them.
+TRANSFORMS: dict[str, Callable[[Optimizer, Any], Optimizer]] = {
+    "weight_decay": L2,
+    "l1": L1,
+    "clip_norm": ClipByGlobalNorm,
+    "average": AverageParameters,
+}
+
+
+def make_optimizer(name: str, **parameters: Any) -> AnyOptimizer:
+    """Return the optimizer of that name, with the transforms that its parameters ask for.
+
+    Parameters
+    ----------
+    name : str
+        One of `OPTIMIZERS`.
+    **parameters
+        Of the optimizer itself, `learning_rate` (a number or a schedule) among them, and, for
+        all but lbfgs, of `TRANSFORMS`.  `weight_decay` is decoupled in those that have it
+        (adamw, lion, muon), and L2 in the gradient of the others.
+
+    Raises
+    ------
+    ValueError
+        If there is no such optimizer, it takes no such parameter, or a value is out of range.
+    """
+    kind = choose(OPTIMIZERS, name, "optimizer")
+    own = parameters_of(kind)
+    around = {} if kind is LBFGS else {key: of for key, of in TRANSFORMS.items() if key not in own}
+    refuse_unknown(f"optimizer {name!r}", parameters, [*own, *around])
+    made: Any = kind(**{key: value for key, value in parameters.items() if key in own})
+    for key, transform in around.items():
+        if key in parameters:
+            made = transform(made, parameters[key])
+    optimizer: AnyOptimizer = made
+    return optimizer

@@ -1,0 +1,318 @@
+"""L-BFGS: quasi-Newton steps on the loss over all examples at once, and its line search.
+
+It is not an `Optimizer` but a minimizer, which asks for the loss at any parameters.  Losses, slopes
+and inner products are read as Python floats; what is computed of them is in operations that
+IEEE 754 fixes.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.registry import keep_count
+from pluggable_mlp.training.trees import Tree, map_arrays
+
+__all__ = ["LBFGS", "LossAndGradients", "Memory", "Point", "strong_wolfe"]
+
+LossAndGradients = Callable[[Tree], tuple[Array, Tree]]
+
+# A pair whose step and change of gradient are nearly orthogonal says nothing of the curvature.
+_SMALLEST_COSINE = 1e-10
+# Of the line search; Nocedal and Wright's values for quasi-Newton methods.
+_DECREASE, _CURVATURE = 1e-4, 0.9
+_LARGEST_DOUBLINGS, _LARGEST_ZOOMS = 10, 20
+# How near to an end of its interval an interpolated step may lie, as part of the interval:
+# scipy.optimize.line_search's values.
+_MARGIN_CUBIC, _MARGIN_QUADRATIC = 0.2, 0.1
+
+_Pair = tuple[Tree, Tree, float]
+
+
+class Memory(NamedTuple):
+    """What is known of the loss after some steps.
+
+    Attributes
+    ----------
+    loss : float or None
+        At the parameters; None before the first step.
+    gradients : list of dict of arrays
+        There.
+    pairs : tuple of (s, y, float)
+        The last steps s, the changes y of the gradient along them, and s·y.
+    finished : bool
+        Whether no step lowers the loss any more: the gradient is 0, or rounding hides the decrease.
+        Further steps change nothing.
+    """
+
+    loss: float | None = None
+    gradients: Tree = []  # noqa: RUF012 - never changed
+    pairs: tuple[_Pair, ...] = ()
+    finished: bool = False
+
+
+class Point(NamedTuple):
+    """A step along the line, the loss and its derivative there, and what led to them."""
+
+    step: float
+    loss: float
+    slope: float
+    parameters: Tree
+    gradients: Tree
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory BFGS with a strong Wolfe line search, for one network and full batches.
+
+    Nocedal and Wright, "Numerical optimization" (2006): the direction is -H g by the two-loop
+    recursion (algorithm 7.4) over the last `history` pairs of steps s and gradient changes y,
+    from H_0 = s·y / y·y (equation 7.20); then `strong_wolfe` from step 1, at the first iteration
+    from 1 / |g|.  SciPy's L-BFGS-B has the same direction and Moré and Thuente's line search.
+
+    It has no learning rate.
+
+    Parameters
+    ----------
+    history : int, default 10
+        How many pairs are remembered, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    history: int = 10
+
+    def __post_init__(self) -> None:
+        keep_count(self, "history", at_least=1)
+
+    def minimize_step(
+        self,
+        xp: Namespace,
+        loss_and_gradients: LossAndGradients,
+        parameters: Tree,
+        memory: Memory,
+    ) -> tuple[Tree, Memory]:
+        """Return the parameters and the memory after one iteration.
+
+        Parameters
+        ----------
+        loss_and_gradients : callable
+            Of parameters: returns the loss over all examples, 0-d, and its gradients.  The same
+            function at every step.
+        parameters : list of dict of arrays
+            W (in, out), b (out,): leading axes would be other networks, with other steps.
+        memory : Memory
+            Of the step before; `Memory()` at the first.
+        """
+        if memory.finished:
+            return parameters, memory
+        line = _Line(xp, loss_and_gradients)
+        here = line.first_point(parameters, memory)
+        pairs = memory.pairs
+        found, direction = self._search(line, here, pairs)
+        if found is None and pairs:  # steepest descent may still find a way
+            pairs = ()
+            found, direction = self._search(line, here, pairs)
+        if found is None:
+            return parameters, Memory(here.loss, here.gradients, (), finished=True)
+        pairs = (*pairs, *line.pair(here, found, direction))[-self.history :]
+        return found.parameters, Memory(found.loss, found.gradients, pairs)
+
+    def _search(
+        self, line: "_Line", here: Point, pairs: tuple[_Pair, ...]
+    ) -> tuple[Point | None, Tree]:
+        """Return the next point, None where no step lowers the loss, and the direction."""
+        direction = line.direction(here.gradients, pairs)
+        slope = line.dot(here.gradients, direction)
+        if not slope < 0.0:
+            return None, direction
+        start = here._replace(slope=slope)
+        # Without pairs the direction is -g, and slope = -|g|^2.
+        first = 1.0 if pairs else min(1.0, 1.0 / math.sqrt(-slope))
+        found = strong_wolfe(line.along(here.parameters, direction), start, first)
+        # Near a minimum, rounding lets an equal loss pass for one that has fallen.
+        return (found if found and found.loss < here.loss else None), direction
+
+
+class _Line:
+    """The loss, its gradients and inner products of trees, in one namespace."""
+
+    def __init__(self, xp: Namespace, loss_and_gradients: LossAndGradients) -> None:
+        self._xp, self._loss_and_gradients = xp, loss_and_gradients
+
+    def dot(self, a: Tree, b: Tree) -> float:
+        """Return the inner product of two trees: waits for the device."""
+        total: Array = 0.0
+        for of_a, of_b in zip(a, b, strict=True):
+            for name, array in of_a.items():
+                total = total + self._xp.sum(array * of_b[name])
+        return float(total)
+
+    def add(self, a: Tree, b: Tree, factor: float) -> Tree:
+        """Return a + factor * b."""
+
+        def combine(x: Array, y: Array) -> Array:
+            y = y * factor
+            y += x
+            return y
+
+        return map_arrays(combine, a, b)
+
+    def scale(self, a: Tree, factor: float) -> Tree:
+        """Return factor * a."""
+        return map_arrays(lambda x: x * factor, a)
+
+    def evaluate(self, parameters: Tree) -> tuple[float, Tree]:
+        """Return the loss and its gradients: waits for the device."""
+        loss, gradients = self._loss_and_gradients(parameters)
+        # The product with 1 takes away what is so small that differences would be denormal.
+        return float(loss), self.scale(gradients, 1.0)
+
+    def first_point(self, parameters: Tree, memory: Memory) -> Point:
+        """Return the loss and gradients at the parameters, from the memory if it has them."""
+        loss, gradients = memory.loss, memory.gradients
+        if loss is None:
+            loss, gradients = self.evaluate(parameters)
+        return Point(0.0, loss, 0.0, parameters, gradients)
+
+    def along(self, parameters: Tree, direction: Tree) -> Callable[[float], Point]:
+        """Return the function from a step to the point there."""
+
+        def point(step: float) -> Point:
+            there = self.add(parameters, direction, step)
+            loss, gradients = self.evaluate(there)
+            return Point(step, loss, self.dot(gradients, direction), there, gradients)
+
+        return point
+
+    def pair(self, old: Point, new: Point, direction: Tree) -> list[_Pair]:
+        """Return [(s, y, s·y)] of a step, or [] if it says nothing of the curvature."""
+        s = self.scale(direction, new.step)
+        y = self.add(new.gradients, old.gradients, -1.0)
+        s_y = self.dot(s, y)
+        lengths = math.sqrt(self.dot(s, s) * self.dot(y, y))
+        return [(s, y, s_y)] if s_y > _SMALLEST_COSINE * lengths else []
+
+    def direction(self, gradients: Tree, pairs: tuple[_Pair, ...]) -> Tree:
+        """Return -H g by the two-loop recursion, H the approximate inverse Hessian."""
+        q = gradients
+        alphas = []
+        for s, y, s_y in reversed(pairs):
+            alphas.append(self.dot(s, q) / s_y)
+            q = self.add(q, y, -alphas[-1])
+        if pairs:
+            _, y, s_y = pairs[-1]
+            q = self.scale(q, s_y / self.dot(y, y))
+        for (s, y, s_y), alpha in zip(pairs, reversed(alphas), strict=True):
+            q = self.add(q, s, alpha - self.dot(y, q) / s_y)
+        return self.scale(q, -1.0)
+
+
+def strong_wolfe(evaluate: Callable[[float], Point], start: Point, first: float) -> Point | None:
+    """Return a point where the loss has fallen enough and its slope is flat enough.
+
+    With the loss phi(t), phi(t) <= phi(0) + 1e-4 t phi'(0) and |phi'(t)| <= 0.9 |phi'(0)|.
+    Steps are doubled until they bracket such a point (Nocedal and Wright, algorithm 3.5), then the
+    bracket shrinks (3.6).  Losses that are not finite count as too high.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Returns the point of a step.
+    start : Point
+        Step 0, with a negative slope.
+    first : float
+        The step to try first.
+
+    Returns
+    -------
+    Point or None
+        If only the first condition could be met, the lowest such point; None if none was met:
+        rounding hides any decrease.
+    """
+    previous, trial = start, evaluate(first)
+    for doublings in range(_LARGEST_DOUBLINGS):
+        if not _decreases(trial, start) or (doublings and trial.loss >= previous.loss):
+            return _zoom(evaluate, start, previous, trial)
+        if abs(trial.slope) <= -_CURVATURE * start.slope:
+            return trial
+        if trial.slope >= 0.0:
+            return _zoom(evaluate, start, trial, previous)
+        previous, trial = trial, evaluate(2.0 * trial.step)
+    return previous
+
+
+def _decreases(point: Point, start: Point) -> bool:
+    """Return whether the loss has fallen enough; False where it is not a number."""
+    return point.loss <= start.loss + _DECREASE * point.step * start.slope
+
+
+def _zoom(
+    evaluate: Callable[[float], Point], start: Point, low: Point, high: Point
+) -> Point | None:
+    """Shrink the interval between `low`, the best point so far, and `high`: algorithm 3.6."""
+    replaced = None
+    for _ in range(_LARGEST_ZOOMS):
+        trial = evaluate(_interpolate(low, high, replaced))
+        if not _decreases(trial, start) or trial.loss >= low.loss:
+            replaced, high = high, trial
+            continue
+        if abs(trial.slope) <= -_CURVATURE * start.slope:
+            return trial
+        if trial.slope * (high.step - low.step) >= 0.0:
+            replaced, high = high, low
+        else:
+            replaced = low
+        low = trial
+    return low if low.step > 0.0 else None
+
+
+def _interpolate(low: Point, high: Point, third: Point | None) -> float:
+    """Return the minimizer of the cubic through three points, else of a parabola, else halve.
+
+    A parabola's minimizer near an end of the interval is moved to the margin: halving would
+    leave it near an end again.
+    """
+    a, b = min(low.step, high.step), max(low.step, high.step)
+    cubic = math.nan if third is None else _cubic_minimizer(low, high, third)
+    margin = _MARGIN_CUBIC * (b - a)
+    if a + margin <= cubic <= b - margin:
+        return cubic
+    quadratic = _quadratic_minimizer(low, high)
+    margin = _MARGIN_QUADRATIC * (b - a)
+    if a < quadratic < b:
+        return min(max(quadratic, a + margin), b - margin)
+    return a + 0.5 * (b - a)
+
+
+def _quadratic_minimizer(low: Point, high: Point) -> float:
+    """Return where the parabola with low's loss and slope and high's loss has its minimum."""
+    width = high.step - low.step
+    curvature = 2.0 * (high.loss - low.loss - low.slope * width)
+    return low.step - low.slope * width * width / curvature if curvature else math.nan
+
+
+def _cubic_minimizer(low: Point, high: Point, third: Point) -> float:
+    """Return the minimum of the cubic with low's loss and slope and the losses of the others.
+
+    With t = step - low.step it is low.loss + low.slope t + B t^2 + A t^3 (Nocedal and Wright,
+    section 3.5).
+    """
+    p, q = high.step - low.step, third.step - low.step
+    # What the cubic's own part A t + B must be at p and at q.
+    at_p = _divided(high.loss - low.loss - low.slope * p, p * p)
+    at_q = _divided(third.loss - low.loss - low.slope * q, q * q)
+    A = _divided(at_p - at_q, p - q)
+    B = at_p - A * p
+    radicand = B * B - 3.0 * A * low.slope
+    if not (radicand >= 0.0 and math.isfinite(radicand)):
+        return math.nan
+    return low.step + _divided(math.sqrt(radicand) - B, 3.0 * A)
+
+
+def _divided(x: float, y: float) -> float:
+    return x / y if y else math.nan

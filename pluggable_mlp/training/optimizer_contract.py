@@ -1,0 +1,141 @@
+"""What the training step asks of an optimizer, and what all with a learning rate share.
+
+An optimizer is a frozen set of hyperparameters.  It remembers nothing: its slots, trees of arrays
+structured as the parameters, are part of the `TrainState`, and its coefficients, Python floats, are
+a function of t, the count of updates before.  Formulas belong in `optimizers.py`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Self, TypeAlias
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.training.schedules import (
+    LearningRate,
+    Schedule,
+    as_learning_rate,
+    scheduled_rate,
+)
+from pluggable_mlp.training.trees import Tree, is_weight, zeros_like
+
+__all__ = ["Coefficients", "GradientDescent", "Optimizer", "Slots"]
+
+Coefficients: TypeAlias = dict[str, float]
+Slots: TypeAlias = dict[str, Tree]
+
+
+class Optimizer(ABC):
+    """An optimizer that takes one update from one batch's gradients.
+
+    Parameters, gradients and slots are lists with one dict of arrays per layer; arrays have leading
+    axes for independent networks.
+    """
+
+    @property
+    def follows_losses(self) -> bool:
+        """Whether the learning rate depends on the losses of the epochs before."""
+        return False
+
+    def after(self, losses: Sequence[float]) -> "Optimizer":
+        """Return the optimizer for the epoch that follows epochs with these mean losses."""
+        del losses
+        return self
+
+    @abstractmethod
+    def coefficients_at(self, t: int) -> Coefficients:
+        """Return the numbers of the update that follows t others."""
+
+    def gradient_scale(self, c: Coefficients) -> float | None:
+        """Return s where the whole update is w + s g with no slots, else None.
+
+        The training step then multiplies the loss's gradient by s: the backward pass is linear, and
+        a pass over all parameters is saved.
+        """
+        del c
+        return None
+
+    @abstractmethod
+    def initial_slots(self, parameters: Tree) -> Slots:
+        """Return the slots before the first update."""
+
+    @abstractmethod
+    def update(
+        self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
+    ) -> tuple[Tree, Slots]:
+        """Return the parameters and the slots after the update with coefficients c.
+
+        Array operations alone, with no branch on a value: a backend may compile them.
+        """
+
+
+class GradientDescent(Optimizer):
+    """An optimizer that changes each array by one rule: learning rate, slots, decoupled decay."""
+
+    learning_rate: LearningRate
+    slots: ClassVar[tuple[str, ...]] = ()
+    """The names of what the rule remembers of each array, zeros at first."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "learning_rate", as_learning_rate(self.learning_rate))
+
+    @property
+    def follows_losses(self) -> bool:
+        """Whether the schedule does."""
+        return isinstance(self.learning_rate, Schedule) and self.learning_rate.follows_losses
+
+    def after(self, losses: Sequence[float]) -> Self:
+        """Return the optimizer with its schedule for the epoch after these mean losses."""
+        if not self.follows_losses:
+            return self
+        itself: Any = self  # subclasses are dataclasses
+        moved: Self = replace(itself, learning_rate=itself.learning_rate.after(losses))
+        return moved
+
+    def coefficients_at(self, t: int) -> Coefficients:
+        """Return `coefficients` with the learning rate of the update that follows t others."""
+        return self.coefficients(t, scheduled_rate(self.learning_rate, t))
+
+    def coefficients(self, t: int, rate: float) -> Coefficients:
+        """Return the numbers of the rule for the update that follows t others.
+
+        Powers are `integer_power`'s: the C library's pow differs between machines.  "decay", if it
+        is there, multiplies each matrix W before the rule (Loshchilov and Hutter, "Decoupled
+        weight decay regularization", 2019).
+        """
+        del t
+        return {"rate": rate}
+
+    @abstractmethod
+    def rule(
+        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """Return (w, *slots) after the update of one parameter w by its gradient g.
+
+        All arrays have the shape of w.  No argument may be changed.
+        """
+
+    def initial_slots(self, parameters: Tree) -> Slots:
+        """Return zeros for each slot."""
+        return {slot: zeros_like(parameters) for slot in self.slots}
+
+    def update(
+        self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
+    ) -> tuple[Tree, Slots]:
+        """Return the parameters and the slots after the rule has been applied to each array."""
+        decay = c.get("decay")
+        updated: Tree = []
+        moved: Slots = {slot: [] for slot in self.slots}
+        for index, (layer, layer_gradients) in enumerate(zip(parameters, gradients, strict=True)):
+            remembered = [slots[slot][index] for slot in self.slots]
+            new: tuple[dict[str, Array], ...] = tuple({} for _ in range(1 + len(remembered)))
+            for name, w in layer.items():
+                start = w * decay if decay is not None and is_weight(name) else w
+                of_array = (of_slot[name] for of_slot in remembered)
+                results = self.rule(xp, c, start, layer_gradients[name], *of_array)
+                for target, result in zip(new, results, strict=True):
+                    target[name] = result
+            updated.append(new[0])
+            for slot, result_layer in zip(self.slots, new[1:], strict=True):
+                moved[slot].append(result_layer)
+        return updated, moved

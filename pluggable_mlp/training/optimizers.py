@@ -1,0 +1,349 @@
+"""Optimizers: the update of one parameter by its gradient, one class each.
+
+In every rule w is a parameter, g the gradient of the loss with respect to it, and the slots have
+the shape of w; t counts the updates before, so that the first has t = 0.  Muon and L-BFGS, which
+look beyond one array, have files of their own; what stands around an optimizer is in
+`transforms.py`, the table of names in `components.py`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.registry import as_flag, keep_number
+from pluggable_mlp.shortcuts import sign
+from pluggable_mlp.training.elementary import integer_power
+from pluggable_mlp.training.optimizer_contract import Coefficients, GradientDescent
+from pluggable_mlp.training.schedules import LearningRate
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "RMSprop", "moving_average"]
+
+_SMALLEST_EPSILON = 1e-30  # float32 can divide by it
+
+
+@dataclass(frozen=True)
+class SGD(GradientDescent):
+    """Stochastic gradient descent: w becomes w - learning_rate d, with
+
+        d = g                  for momentum mu = 0
+        v = mu v + g,  d = v   with momentum (Polyak 1964)
+        d = g + mu v           with Nesterov's momentum, v as before
+
+    The variant is that of torch.optim (dampening 0): the learning rate stands outside of v.  In
+    Sutskever et al., "On the importance of initialization and momentum in deep learning" (2013),
+    in Keras and in scikit-learn it is part of v, which differs once it changes.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable, default 0.1
+        The factor of the step, at least 0.
+    momentum : float, default 0.0
+        mu, at least 0 and below 1.
+    nesterov : bool, default False
+        With Nesterov's momentum; needs a momentum above 0.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    learning_rate: LearningRate = 0.1
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "momentum", at_least=0.0, below=1.0)
+        as_flag("nesterov", self.nesterov)
+        if self.nesterov and self.momentum == 0.0:
+            raise ValueError("nesterov is True, but momentum is 0; expected one above 0, as 0.9")
+
+    @property
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]  # it depends on a field
+        """("velocity",), or () without momentum."""
+        return ("velocity",) if self.momentum else ()
+
+    def gradient_scale(self, c: Coefficients) -> float | None:
+        """Return -learning_rate without momentum, else None."""
+        return None if self.momentum else -c["rate"]
+
+    def rule(
+        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """Return w - rate d, and v where there is momentum."""
+        del xp
+        if not slots:
+            return (_descend(w, g, c["rate"]),)
+        v = _scale_and_add(slots[0], self.momentum, g)
+        # Nesterov's g + mu v has the form of v's own update.
+        d = _scale_and_add(v, self.momentum, g) if self.nesterov else v
+        return _descend(w, d, c["rate"]), v
+
+
+@dataclass(frozen=True)
+class Adagrad(GradientDescent):
+    """Adagrad, for every parameter w and its gradient g:
+
+        s = s + g^2
+        w = w - learning_rate g / (sqrt(s) + epsilon)
+
+    Duchi, Hazan, Singer, "Adaptive subgradient methods for online learning and stochastic
+    optimization" (2011), in the diagonal form, as torch.optim has it: s begins with 0 and epsilon
+    stands outside of the root.  Keras and optax begin s with 0.1, and optax adds epsilon inside.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable, default 0.01
+        At least 0.
+    epsilon : float, default 1e-10
+        At least 1e-30.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    learning_rate: LearningRate = 0.01
+    epsilon: float = 1e-10
+    slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "epsilon", at_least=_SMALLEST_EPSILON)
+
+    def rule(
+        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """Return w and s."""
+        s = g * g
+        s += slots[0]
+        return _descend_by_root(xp, w, g, s, c["rate"], self.epsilon), s
+
+
+@dataclass(frozen=True)
+class RMSprop(GradientDescent):
+    """RMSprop, for every parameter w and its gradient g:
+
+        v = rho v + (1 - rho) g^2
+        w = w - learning_rate g / (sqrt(v) + epsilon)
+
+    Tieleman and Hinton, "Lecture 6.5 - RMSprop" (2012), whose rho is 0.9; neither centered nor
+    with momentum.  epsilon stands outside of the root, as in torch.optim (rho is alpha there,
+    0.99 by default); in Keras and, by default, optax it stands inside.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable, default 0.001
+        At least 0.
+    rho : float, default 0.9
+        The decay of the mean square, at least 0 and below 1.
+    epsilon : float, default 1e-08
+        At least 1e-30.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    learning_rate: LearningRate = 0.001
+    rho: float = 0.9
+    epsilon: float = 1e-8
+    slots: ClassVar[tuple[str, ...]] = ("mean_square",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "rho", at_least=0.0, below=1.0)
+        keep_number(self, "epsilon", at_least=_SMALLEST_EPSILON)
+
+    def rule(
+        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """Return w and v."""
+        v = moving_average(slots[0], g * g, self.rho)
+        return _descend_by_root(xp, w, g, v, c["rate"], self.epsilon), v
+
+
+@dataclass(frozen=True)
+class Adam(GradientDescent):
+    """Adam, at update n = t + 1 = 1, 2, … for every parameter w and its gradient g:
+
+        m = beta1 m + (1 - beta1) g
+        v = beta2 v + (1 - beta2) g^2
+        w = w - learning_rate m^ / (sqrt(v^) + epsilon)
+
+    with the bias corrections m^ = m / (1 - beta1^n) and v^ = v / (1 - beta2^n).  Kingma and Ba,
+    "Adam" (2015), algorithm 1, as in torch.optim and optax: epsilon stands outside of the root,
+    beside the corrected v^.  Keras adds it to the root of the uncorrected v (the paper's
+    "epsilon hat").
+
+    Computed is learning_rate r / (1 - beta1^n) m / (sqrt(v) + r epsilon), r = sqrt(1 - beta2^n):
+    the same with one pass over memory less.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable, default 0.001
+        At least 0.
+    beta1 : float, default 0.9
+        The decay of the mean, at least 0 and below 1.
+    beta2 : float, default 0.999
+        The decay of the mean square, likewise.
+    epsilon : float, default 1e-08
+        At least 1e-30.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    learning_rate: LearningRate = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "beta1", at_least=0.0, below=1.0)
+        keep_number(self, "beta2", at_least=0.0, below=1.0)
+        keep_number(self, "epsilon", at_least=_SMALLEST_EPSILON)
+
+    def coefficients(self, t: int, rate: float) -> Coefficients:
+        """Return the rate and epsilon with the bias corrections."""
+        root = math.sqrt(1.0 - integer_power(self.beta2, t + 1))
+        corrected = rate * root / (1.0 - integer_power(self.beta1, t + 1))
+        return {"rate": corrected, "epsilon": self.epsilon * root}
+
+    def rule(
+        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """Return w, m and v."""
+        m = moving_average(slots[0], g, self.beta1)
+        v = moving_average(slots[1], g * g, self.beta2)
+        return _descend_by_root(xp, w, m, v, c["rate"], c["epsilon"]), m, v
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay: W becomes (1 - learning_rate weight_decay) W, then Adam.
+
+    Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), as in torch.optim and
+    optax: the decay is multiplied by the learning rate, where the paper multiplies it by the
+    schedule's factor alone.  Biases, gains and shifts do not decay.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable, default 0.001
+    beta1 : float, default 0.9
+    beta2 : float, default 0.999
+    epsilon : float, default 1e-08
+        See `Adam`.
+    weight_decay : float, default 0.01
+        At least 0.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "weight_decay", at_least=0.0)
+
+    def coefficients(self, t: int, rate: float) -> Coefficients:
+        """Return those of Adam, and the decay."""
+        return {**super().coefficients(t, rate), "decay": 1.0 - rate * self.weight_decay}
+
+
+@dataclass(frozen=True)
+class Lion(GradientDescent):
+    """Lion, for every parameter w and its gradient g:
+
+        d = sign(beta1 m + (1 - beta1) g)
+        w = (1 - learning_rate weight_decay) w - learning_rate d
+        m = beta2 m + (1 - beta2) g
+
+    Chen et al., "Symbolic discovery of optimization algorithms" (2023), algorithm 2, with its
+    sign(0) = 0.  Only the matrices W decay.  Its authors advise a learning rate 3 to 10 times
+    smaller than Adam's, and a weight decay larger by as much.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable, default 0.0001
+        At least 0.
+    beta1 : float, default 0.9
+    beta2 : float, default 0.99
+        At least 0 and below 1.
+    weight_decay : float, default 0.0
+        At least 0.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    learning_rate: LearningRate = 0.0001
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+    slots: ClassVar[tuple[str, ...]] = ("mean",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "beta1", at_least=0.0, below=1.0)
+        keep_number(self, "beta2", at_least=0.0, below=1.0)
+        keep_number(self, "weight_decay", at_least=0.0)
+
+    def coefficients(self, t: int, rate: float) -> Coefficients:
+        """Return the rate, and the decay where there is any."""
+        decay = {"decay": 1.0 - rate * self.weight_decay} if self.weight_decay else {}
+        return {**super().coefficients(t, rate), **decay}
+
+    def rule(
+        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """Return w and m."""
+        d = sign(xp, moving_average(slots[0], g, self.beta1))
+        return _descend(w, d, c["rate"]), moving_average(slots[0], g, self.beta2)
+
+
+def moving_average(mean: Array, new: Array, decay: float) -> Array:
+    """Return decay * mean + (1 - decay) * new, all of one shape.
+
+    A square too small for the arithmetic counts as 0; its root would vanish beside epsilon.
+    """
+    mean = mean * decay
+    mean += new * (1.0 - decay)
+    return mean
+
+
+def _scale_and_add(x: Array, factor: float, y: Array) -> Array:
+    """Return factor x + y."""
+    x = x * factor
+    x += y
+    return x
+
+
+def _descend(w: Array, d: Array, rate: float) -> Array:
+    """Return w - rate d."""
+    return _scale_and_add(d, -rate, w)
+
+
+def _descend_by_root(
+    xp: Namespace, w: Array, d: Array, v: Array, rate: float, epsilon: float
+) -> Array:
+    """Return w - rate d / (sqrt(v) + epsilon)."""
+    scale = xp.sqrt(v)
+    scale += epsilon
+    update = d * (1.0 / scale)
+    update *= -rate
+    update += w
+    return update

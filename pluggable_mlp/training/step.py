@@ -1,0 +1,225 @@
+"""The training step, the only one: from a state and a batch to the loss and the next state.
+
+`train` takes it compiled or operation by operation, `compare` on several backends, and callers with
+a loop of their own by `first_state` and `training_step`.  Epochs belong in the loop.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
+from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.registry import as_seed
+from pluggable_mlp.training.batches import Batch
+from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.lbfgs import LBFGS, Memory
+from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
+from pluggable_mlp.training.transforms import averaged_parameters
+from pluggable_mlp.training.trees import Tree, map_arrays, merge, split
+
+__all__ = [
+    "TrainState",
+    "as_single_steps",
+    "first_state",
+    "initial_state",
+    "map_state",
+    "step",
+    "training_step",
+]
+
+
+class TrainState(NamedTuple):
+    """All that changes from step to step.
+
+    Attributes
+    ----------
+    parameters : list of dict of arrays
+        What the optimizer changes.
+    buffers : list of dict of arrays
+        The running statistics of batch normalization.
+    slots : dict of lists of dicts of arrays
+        What the optimizer remembers, by name.
+    t : int
+        The count of steps.
+    """
+
+    parameters: Tree
+    buffers: Tree
+    slots: Any
+    t: int
+
+    @property
+    def inference_parameters(self) -> Parameters:
+        """What to predict with: averaged, where the optimizer averages, and with the buffers."""
+        return merge(averaged_parameters(self.slots, self.parameters), self.buffers)
+
+
+def step(
+    xp: Namespace,
+    mlp: MLP,
+    optimizer: Optimizer,
+    state: TrainState,
+    batch: Batch,
+    coefficients: Coefficients,
+    seed: int,
+) -> tuple[Array, TrainState]:
+    """Return the loss (…) of the batch before the step, and the state after it.
+
+    Pure, and unchecked: array operations alone, with no branch on a value, so that a backend may
+    compile it.  `coefficients` are `optimizer.coefficients_at(state.t)`; the seed is dropout's.
+    """
+    scale = optimizer.gradient_scale(coefficients)
+    loss, gradients, buffers = mlp.loss_gradients_and_buffers(
+        xp, state.parameters, state.buffers, *batch, TrainingStep(seed, state.t), scale
+    )
+    if scale is None:
+        parameters, slots = optimizer.update(
+            xp, coefficients, state.parameters, gradients, state.slots
+        )
+    else:  # the gradients are the update
+        parameters, slots = map_arrays(_add, state.parameters, gradients), state.slots
+    return loss, TrainState(parameters, buffers, slots, state.t + 1)
+
+
+def _add(w: Array, g: Array) -> Array:
+    g += w  # the gradient was made for this step: writing over it is quicker than new memory
+    return g
+
+
+def initial_state(
+    xp: Namespace, mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer
+) -> TrainState:
+    """Return the state before the first step, its arrays of the namespace."""
+    buffers, trained = split(map_arrays(xp.asarray, parameters), mlp.statistics)
+    slots = Memory() if isinstance(optimizer, LBFGS) else optimizer.initial_slots(trained)
+    return TrainState(trained, buffers, slots, 0)
+
+
+def map_state(function: Callable[[Array], Array], state: TrainState) -> TrainState:
+    """Return the state with function(array) for each array."""
+    parameters, buffers, slots, t = state
+    return TrainState(
+        map_arrays(function, parameters),
+        map_arrays(function, buffers),
+        {name: map_arrays(function, tree) for name, tree in slots.items()},
+        t,
+    )
+
+
+def as_single_steps(optimizer: Any) -> Optimizer:
+    """Return an optimizer that looks at a single batch at a time.
+
+    Raises
+    ------
+    TypeError
+        If it is not an optimizer, or lbfgs.
+    ValueError
+        If it has the schedule plateau.
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer is {optimizer!r}, expected one such as SGD(0.1); lbfgs looks at all "
+            "examples at every step: use train"
+        )
+    if optimizer.follows_losses:
+        raise ValueError("the schedule plateau follows the loss of whole epochs: use train")
+    return optimizer
+
+
+def first_state(
+    mlp: MLP, optimizer: Optimizer, parameters: Parameters, *, arithmetic: str = "native"
+) -> TrainState:
+    """Return the state of a training before its first step.
+
+    Parameters
+    ----------
+    mlp : MLP
+    optimizer : Optimizer
+        Not lbfgs, and not with the schedule plateau: both look beyond a single batch.
+    parameters : list of dict of arrays
+        Where to start: `mlp.initialize(seed=0, …)`.
+    arithmetic : {"native", "reproducible"}, default "native"
+        How products, sums and transcendental functions are rounded.
+
+    Returns
+    -------
+    TrainState
+        Its `inference_parameters` are what to predict with.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the optimizer cannot take single steps, or the parameters do not fit the network.
+    """
+    optimizer = as_single_steps(optimizer)
+    xp = arithmetic_namespace(arithmetic, check_parameters(mlp, parameters))
+    state: TrainState = unwrapped(initial_state(xp, mlp, parameters, optimizer))
+    return state
+
+
+def training_step(
+    mlp: MLP,
+    optimizer: Optimizer,
+    state: TrainState,
+    x: Array,
+    targets: Array,
+    *,
+    sample_weight: Array | None = None,
+    seed: int = 0,
+    arithmetic: str = "native",
+) -> tuple[Array, TrainState]:
+    """Return the loss of a batch, and the state after one step on it.
+
+    Dropout draws the numbers of this step of the seed, batch normalization takes the batch's own
+    statistics and moves the running ones: `train` does the same with the same batches.
+
+    Parameters
+    ----------
+    mlp, optimizer
+        Those of `first_state`.
+    state : TrainState
+        From `first_state` or the step before; it does not change.
+    x : array (…, batch, in)
+        Of the parameters' library, device and dtype.
+    targets : array
+        As for `MLP.loss_and_gradients`.
+    sample_weight : array (…, batch), optional
+        Likewise.
+    seed : int, default 0
+        Of the run, for dropout, from 0 to 2**64 - 1.
+    arithmetic : {"native", "reproducible"}, default "native"
+        That of `first_state`.
+
+    Returns
+    -------
+    loss : array (…)
+        The mean over the batch before the step, on the device: one number per network.
+    state : TrainState
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit each other or the network; the message names which.
+    """
+    optimizer = as_single_steps(optimizer)
+    _check_state(state, optimizer)
+    parameters = merge(state.parameters, state.buffers)
+    xp, _, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
+    coefficients = optimizer.coefficients_at(state.t)
+    known = map_state(xp.asarray, state)
+    loss, after = step(xp, mlp, optimizer, known, batch, coefficients, as_seed(seed))
+    return unwrapped(loss), unwrapped(after)
+
+
+def _check_state(state: Any, optimizer: Optimizer) -> None:
+    """Refuse what is not a state, or that of an optimizer which remembers something else."""
+    if not isinstance(state, TrainState):
+        raise TypeError(f"state is a {type(state).__name__}, expected one from first_state(...)")
+    if optimizer.initial_slots([]).keys() != state.slots.keys():
+        raise ValueError(
+            f"state is of another optimizer than {optimizer!r}: begin with "
+            "first_state(mlp, optimizer, parameters)"
+        )

@@ -1,0 +1,234 @@
+"""Transforms: optimizers around another, which change the gradients or keep an average.
+
+Only the matrices "W" (…, in, out) are penalized: biases, gains and shifts (…, out) are not, as in
+scikit-learn; torch.optim decays all that it is given.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.registry import keep_number
+from pluggable_mlp.shortcuts import sign
+from pluggable_mlp.training.elementary import integer_power
+from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer, Slots
+from pluggable_mlp.training.trees import Tree, core_axes, map_arrays, map_weights
+
+__all__ = ["L1", "L2", "AverageParameters", "ClipByGlobalNorm", "Transform", "averaged_parameters"]
+
+_AVERAGE = "average"
+
+
+class Transform(Optimizer):
+    """An optimizer around another: what it does not change is the inner one's."""
+
+    optimizer: Optimizer
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.optimizer, Optimizer):
+            raise TypeError(
+                f"optimizer is {self.optimizer!r}, expected one that takes gradient steps, such as "
+                "SGD(0.1)"
+            )
+
+    @property
+    def follows_losses(self) -> bool:
+        """Whether the inner optimizer's learning rate depends on losses."""
+        return self.optimizer.follows_losses
+
+    def after(self, losses: Sequence[float]) -> Self:
+        """Return the transform around the inner optimizer after these losses."""
+        if not self.follows_losses:
+            return self
+        itself: Any = self  # subclasses are dataclasses
+        moved: Self = replace(itself, optimizer=self.optimizer.after(losses))
+        return moved
+
+    def coefficients_at(self, t: int) -> Coefficients:
+        """Return the inner optimizer's."""
+        return self.optimizer.coefficients_at(t)
+
+    def initial_slots(self, parameters: Tree) -> Slots:
+        """Return the inner optimizer's."""
+        return self.optimizer.initial_slots(parameters)
+
+
+class GradientTransform(Transform):
+    """A transform that changes the gradients and leaves the update to the inner optimizer."""
+
+    @abstractmethod
+    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
+        """Return the gradients for the inner optimizer."""
+
+    def update(
+        self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
+    ) -> tuple[Tree, Slots]:
+        """Return the inner optimizer's update with the changed gradients."""
+        gradients = self.change(xp, gradients, parameters)
+        return self.optimizer.update(xp, c, parameters, gradients, slots)
+
+
+@dataclass(frozen=True)
+class L2(GradientTransform):
+    """The gradient of weight_decay/2 |W|^2 is added: dW becomes dW + weight_decay W.
+
+    Weight decay as SGD, RMSprop and Adam of torch.optim know it.  The loss that is reported
+    does not include the term.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What takes the step with these gradients.
+    weight_decay : float
+        At least 0.
+    """
+
+    optimizer: Optimizer
+    weight_decay: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "weight_decay", at_least=0.0)
+
+    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
+        """Return dW + weight_decay W, and the other gradients as they are."""
+        del xp
+        return map_weights(lambda dW, W: W * self.weight_decay + dW, gradients, parameters)
+
+
+@dataclass(frozen=True)
+class L1(GradientTransform):
+    """A subgradient of l1 |W|_1 is added: dW becomes dW + l1 sign(W), with sign(0) = 0.
+
+    Weights come near 0 and cross it; they are not cut off at 0, as a proximal step would.  The
+    loss that is reported does not include the term.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What takes the step with these gradients.
+    l1 : float
+        At least 0.
+    """
+
+    optimizer: Optimizer
+    l1: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "l1", at_least=0.0)
+
+    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
+        """Return dW + l1 sign(W), and the other gradients as they are."""
+        return map_weights(lambda dW, W: sign(xp, W) * self.l1 + dW, gradients, parameters)
+
+
+@dataclass(frozen=True)
+class ClipByGlobalNorm(GradientTransform):
+    """Gradients of a network with a norm above clip_norm are multiplied by clip_norm / norm.
+
+    Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks" (2013),
+    algorithm 1, over all arrays together, as in optax; torch's clip_grad_norm_ adds 1e-6 to the
+    norm.  Networks along leading axes are clipped each by its own norm.  Where the norm is
+    infinite, finite gradients become 0.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What takes the step with these gradients.
+    clip_norm : float
+        At least 1e-30.
+    """
+
+    optimizer: Optimizer
+    clip_norm: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "clip_norm", at_least=1e-30)
+
+    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
+        """Return the gradients, each network's times one factor of at most 1."""
+        del parameters
+        norm = global_norm(xp, gradients)
+        # The selection keeps a norm of 0 away from the reciprocal.
+        large = norm > self.clip_norm
+        factor = xp.where(large, (1.0 / xp.where(large, norm, 1.0)) * self.clip_norm, 1.0)
+
+        def scale(name: str, g: Array) -> Array:
+            broadcast = factor
+            for _ in range(core_axes(name)):
+                broadcast = xp.expand_dims(broadcast, axis=-1)
+            return g * broadcast
+
+        return [{name: scale(name, g) for name, g in of.items()} for of in gradients]
+
+
+def global_norm(xp: Namespace, gradients: Tree) -> Array:
+    """Return the Euclidean norm of all gradients of a network together, (…): one per network.
+
+    A square too small for the arithmetic counts as 0, one too large makes the norm infinite.
+    """
+    total: Array = 0.0
+    for layer in gradients:
+        for name, g in layer.items():
+            square = g * g
+            for _ in range(core_axes(name)):
+                square = xp.sum(square, axis=-1)
+            total = total + square
+    return xp.sqrt(total)
+
+
+@dataclass(frozen=True)
+class AverageParameters(Transform):
+    """After update n = 1, 2, …, the average a of a parameter w becomes a + c (w - a), with
+
+        c = (1 - decay) / (1 - decay^n)
+
+    which is the moving average decay a + (1 - decay) w from 0, divided by 1 - decay^n: the
+    correction of the bias that Adam has, as in optax.ema.  torch's AveragedModel and Keras have
+    c = 1 - decay, and so a long memory of the first parameters.  The training itself does not
+    change.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What takes the steps.
+    average : float
+        The decay, at least 0 and below 1: 0.999 averages over about the last 1000 updates.
+    """
+
+    optimizer: Optimizer
+    average: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep_number(self, "average", at_least=0.0, below=1.0)
+
+    def coefficients_at(self, t: int) -> Coefficients:
+        """Return the inner optimizer's, and c."""
+        c = (1.0 - self.average) / (1.0 - integer_power(self.average, t + 1))
+        return {**self.optimizer.coefficients_at(t), _AVERAGE: c}
+
+    def initial_slots(self, parameters: Tree) -> Slots:
+        """Return the inner optimizer's, and the parameters as the first average."""
+        return {**self.optimizer.initial_slots(parameters), _AVERAGE: parameters}
+
+    def update(
+        self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
+    ) -> tuple[Tree, Slots]:
+        """Return the inner optimizer's update, and the average after it."""
+        parameters, own = self.optimizer.update(xp, c, parameters, gradients, slots)
+
+        def approach(a: Array, w: Array) -> Array:
+            return (w - a) * c[_AVERAGE] + a
+
+        return parameters, {**own, _AVERAGE: map_arrays(approach, slots[_AVERAGE], parameters)}
+
+
+def averaged_parameters(slots: Any, parameters: Tree) -> Tree:
+    """Return the average of the parameters where the slots have one, else the parameters."""
+    average: Tree = slots.get(_AVERAGE, parameters) if isinstance(slots, dict) else parameters
+    return average

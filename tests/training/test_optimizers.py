@@ -1,0 +1,114 @@
+"""Optimizers against the trajectories of torch.optim and optax, and by hand in powers of two."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.training.components import OPTIMIZERS
+from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
+from tests.training.optimizer_problem import after, assert_follows
+
+TORCH = {
+    "sgd": SGD(0.05),
+    "sgd momentum": SGD(0.02, momentum=0.9),
+    "sgd nesterov": SGD(0.02, momentum=0.9, nesterov=True),
+    "adagrad": Adagrad(0.2, epsilon=1e-2),
+    "rmsprop": RMSprop(0.01, rho=0.9),
+    # An epsilon as large as this tells where it stands.
+    "adam": Adam(0.05, beta2=0.99, epsilon=1e-3),
+    "adamw": AdamW(0.05, weight_decay=0.3),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_follows_torch(name):
+    assert_follows(name, TORCH[name])
+
+
+def test_lion_follows_optax():
+    assert_follows("lion", Lion(0.01, weight_decay=0.1))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "value"),
+    [
+        (RMSprop, "rho", 1.0),
+        (Adam, "beta1", 1),
+        (Adam, "beta2", 1),
+        (Lion, "beta1", 1),
+        (Lion, "beta2", 1),
+        (SGD, "momentum", -0.1),
+        (SGD, "momentum", 1.0),
+        (SGD, "momentum", float("nan")),
+        (SGD, "momentum", "0.9"),
+        (SGD, "momentum", True),
+    ],
+)
+def test_decay_out_of_range_raises(optimizer, name, value):
+    with pytest.raises(ValueError, match=rf"{name} is .*, expected .* at least 0 and below 1"):
+        optimizer(**{name: value})
+
+
+@pytest.mark.parametrize("optimizer", [RMSprop, Adam, Adagrad])
+def test_epsilon_out_of_range_raises(optimizer):
+    with pytest.raises(ValueError, match="epsilon is 0, expected a finite .* of at least 1e-30"):
+        optimizer(epsilon=0)
+
+
+@pytest.mark.parametrize("optimizer", [AdamW, Lion])
+def test_weight_decay_out_of_range_raises(optimizer):
+    with pytest.raises(ValueError, match=r"weight_decay is -1, expected a finite number of at"):
+        optimizer(weight_decay=-1)
+
+
+def test_nesterov_without_momentum_raises():
+    with pytest.raises(ValueError, match="nesterov is True, but momentum is 0"):
+        SGD(0.1, nesterov=True)
+    with pytest.raises(ValueError, match="nesterov is 'no', expected True or False"):
+        SGD(0.1, momentum=0.9, nesterov="no")
+
+
+@pytest.mark.parametrize("learning_rate", [-0.1, float("inf"), float("nan"), "fast", None])
+def test_learning_rate_out_of_range_raises(learning_rate):
+    with pytest.raises(ValueError, match=r"learning_rate is .*, expected a finite number of at"):
+        SGD(learning_rate)
+
+
+def update(backend, optimizer, parameters, gradients, steps):
+    """The parameters after some steps with the same gradients, on the host."""
+    w, g = (
+        [{name: backend.asarray(array) for name, array in layer.items()} for layer in tree]
+        for tree in (parameters, gradients)
+    )
+    w, _ = after(steps, optimizer, w, lambda parameters, t: g, backend.xp)
+    return [{name: backend.to_numpy(array).tolist() for name, array in of.items()} for of in w]
+
+
+PARAMETERS = [
+    {"W": np.asarray([[1.0, -2.0], [0.5, 0.0]]), "b": np.asarray([4.0, 0.0])},
+    {"W": np.asarray([[8.0], [16.0]]), "b": np.asarray([-1.0])},
+]
+GRADIENTS = [
+    {"W": np.asarray([[1.0, 2.0], [-4.0, 0.0]]), "b": np.asarray([16.0, -8.0])},
+    {"W": np.asarray([[0.5], [-0.5]]), "b": np.asarray([0.0])},
+]
+
+
+def test_by_hand(backend):
+    """w - g / 4, twice: w - g / 2.  Powers of two: nothing is rounded."""
+    assert update(backend, SGD(0.25), PARAMETERS, GRADIENTS, steps=1) == [
+        {"W": [[0.75, -2.5], [1.5, 0.0]], "b": [0.0, 2.0]},
+        {"W": [[7.875], [16.125]], "b": [-1.0]},
+    ]
+    twice = update(backend, SGD(0.25), PARAMETERS, GRADIENTS, steps=2)
+    assert twice[0]["W"] == [[0.5, -3.0], [2.5, 0.0]]
+    assert twice[1]["W"] == [[7.75], [16.25]]
+
+
+def test_a_learning_rate_of_zero_changes_nothing(backend):
+    assert update(backend, SGD(0.0), PARAMETERS, GRADIENTS, steps=1) == [
+        {name: array.tolist() for name, array in of.items()} for of in PARAMETERS
+    ]
+
+
+def test_the_table_knows_it_by_name():
+    assert OPTIMIZERS["sgd"] is SGD

@@ -1,0 +1,104 @@
+"""Transforms against trajectories of torch.optim (weight_decay, |W| in the loss) and optax."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.training.optimizers import SGD, Adam
+from pluggable_mlp.training.transforms import (
+    L1,
+    L2,
+    AverageParameters,
+    ClipByGlobalNorm,
+    averaged_parameters,
+    global_norm,
+)
+from tests.training.optimizer_problem import (
+    NUMPY,
+    RECORDED,
+    START,
+    after,
+    assert_close,
+    assert_follows,
+    gradients,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [
+        ("sgd weight_decay", L2(SGD(0.05), 0.3)),
+        ("adam weight_decay", L2(Adam(0.05), 0.3)),
+        ("sgd l1", L1(SGD(0.05), 0.2)),
+    ],
+)
+def test_follows_torch(name, optimizer):
+    assert_follows(name, optimizer)
+
+
+def test_average_follows_optax():
+    assert_follows("sgd average", AverageParameters(SGD(0.05), 0.8))
+
+
+def test_averaging_does_not_change_training():
+    parameters, _ = after(3, AverageParameters(SGD(0.05), 0.8), START, gradients)
+    assert_close(parameters, RECORDED["trajectories"]["sgd"]["3"])
+
+
+def test_average_before_the_first_step_is_the_parameters():
+    assert averaged_parameters(AverageParameters(SGD(), 0.9).initial_slots(START), START) is START
+
+
+def test_without_an_average_averaged_returns_the_parameters():
+    assert averaged_parameters(SGD().initial_slots(START), START) is START
+
+
+def test_clipping_follows_optax():
+    assert_follows("sgd clip_norm", ClipByGlobalNorm(SGD(0.05), 5.0))
+
+
+def test_global_norm_by_hand():
+    gradients = [{"W": np.array([[1.0, 2.0], [2.0, 4.0]]), "b": np.array([6.0, 8.0])}]
+    # 1 + 4 + 4 + 16 + 36 + 64 = 125
+    assert global_norm(NUMPY.xp, gradients) == np.sqrt(125.0)
+
+
+def test_global_norm_is_one_per_network():
+    gradients = [{"W": np.array([[[3.0]], [[0.0]]]), "b": np.array([[4.0], [2.0]])}]
+    assert global_norm(NUMPY.xp, gradients).tolist() == [5.0, 2.0]
+
+
+def step(g, clip_norm):
+    """The step of SGD with rate 1 from a parameter 0."""
+    optimizer = ClipByGlobalNorm(SGD(1.0), clip_norm)
+    parameters = [{"W": np.zeros((1, 1)), "b": np.zeros(1)}]
+    gradients = [{"W": np.full((1, 1), g), "b": np.zeros(1)}]
+    return after(1, optimizer, parameters, lambda *_: gradients)[0]
+
+
+@pytest.mark.parametrize(
+    ("g", "clip_norm", "expected"),
+    [
+        (0.0, 0.1, 0.0),
+        (0.3, 0.3, -0.3),  # a norm that is just not too large changes nothing
+        (0.1, 0.3, -0.1),
+        (-7.0, 1.0, 1.0),
+        (1e200, 1.0, 0.0),  # its square overflows
+    ],
+)
+def test_clipping_at_the_ends_of_the_range(g, clip_norm, expected):
+    with np.errstate(over="ignore"):
+        assert step(g, clip_norm)[0]["W"] == expected
+
+
+@pytest.mark.parametrize(
+    ("transform", "value", "message"),
+    [
+        (L2, -1, "weight_decay is -1, expected"),
+        (L1, float("nan"), "l1 is nan, expected"),
+        (AverageParameters, 1, "average is 1, expected"),
+        (ClipByGlobalNorm, 0, "clip_norm is 0, expected"),
+    ],
+)
+def test_out_of_range_raises(transform, value, message):
+    with pytest.raises(ValueError, match=message):
+        transform(SGD(), value)
