@@ -188,11 +188,11 @@ def check_two_hidden_layers(gradients_of):
     ]
     x, targets = rng.normal(size=(5, 3)), np.asarray([0, 1, 1, 0, 1])
     _, expected = reference.loss_and_gradients(
-        "sigmoid", reference.balls(parameters), x, reference.one_hot(targets, 2)
+        "sigmoid", reference.exact_parameters(parameters), x, reference.one_hot(targets, 2)
     )
     for ours, layer in zip(gradients_of(parameters, x, targets), expected, strict=True):
-        for name, ball in layer.items():
-            reference.assert_within(ours[name], ball, name)
+        for name, bounded in layer.items():
+            reference.assert_within(ours[name], bounded, name)
 
 
 def test_the_list_of_activations_held_the_hidden_layer_twice():

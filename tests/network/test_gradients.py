@@ -1,6 +1,5 @@
 """The network's gradients against what is not the network: differences, textbook, autograd."""
 
-from dataclasses import replace
 from functools import partial
 
 import array_api_compat.numpy as xp
@@ -19,7 +18,7 @@ def bounded_activation(mlp, z):
     slope = {"hardswish": 1.5, "selu": 1.76}.get(mlp.activation, 1.13)
     y, backward = mlp.layers[1].forward(xp, {}, z.value)
     error = slope * z.error + reference.FUNCTION * (abs(z.value) + abs(y))
-    return reference.Ball(y, error), reference.exactly(backward(np.ones_like(y))[0])
+    return reference.with_error(y, error), reference.exactly(backward(np.ones_like(y))[0])
 
 
 def difference_check(function, depth, rows, gradients_of=MLP.loss_and_gradients):
@@ -29,8 +28,10 @@ def difference_check(function, depth, rows, gradients_of=MLP.loss_and_gradients)
     t = reference.one_hot(labels, 4)
     targets = t if rows else labels
     bounded = reference.ACTIVATIONS.get(function, partial(bounded_activation, mlp))
-    loss_ball, _ = reference.loss_and_gradients(bounded, reference.balls(parameters), x, t)
-    f_error = 1.01 * loss_ball.error  # near the parameters
+    expected_loss, _ = reference.loss_and_gradients(
+        bounded, reference.exact_parameters(parameters), x, t
+    )
+    f_error = 1.01 * expected_loss.error  # near the parameters
     _, gradients = gradients_of(mlp, parameters, x, targets)
     for index, layer in enumerate(parameters):
         for name in layer:
@@ -81,13 +82,13 @@ def test_gradients_against_the_textbook(backend, function, depth):
         moved(backend, parameters), backend.asarray(x), backend.asarray(labels)
     )
     expected_loss, expected = reference.loss_and_gradients(
-        function, reference.balls(parameters), x, reference.one_hot(labels, 4)
+        function, reference.exact_parameters(parameters), x, reference.one_hot(labels, 4)
     )
     reference.assert_within(backend.to_numpy(loss), expected_loss, "loss")
     for index, layer in enumerate(expected):
-        for name, ball in layer.items():
+        for name, bounded in layer.items():
             where = f"{name} of layer {index}"
-            reference.assert_within(backend.to_numpy(gradients[index][name]), ball, where)
+            reference.assert_within(backend.to_numpy(gradients[index][name]), bounded, where)
 
 
 @pytest.mark.parametrize("backend", ["torch"], indirect=True)
@@ -150,11 +151,11 @@ def compare_with_ours(function, depth, loss, gradients):
     """Both err by at most the reference's bound, each from the exact value."""
     parameters, x, labels = example(depth)
     bounds = reference.loss_and_gradients(
-        function, reference.balls(parameters), x, reference.one_hot(labels, 4)
+        function, reference.exact_parameters(parameters), x, reference.one_hot(labels, 4)
     )
     ours = MLP(SIZES[depth], activation=function).loss_and_gradients(parameters, x, labels)
-    reference.assert_within(ours[0], replace(bounds[0], value=np.float64(loss)), "loss")
+    reference.assert_within(ours[0], reference.with_error(loss, bounds[0].error), "loss")
     for index, layer in enumerate(bounds[1]):
-        for name, ball in layer.items():
-            theirs = replace(ball, value=np.asarray(gradients[index][name]))
+        for name, bounded in layer.items():
+            theirs = reference.with_error(gradients[index][name], bounded.error)
             reference.assert_within(ours[1][index][name], theirs, f"{name} of layer {index}")

@@ -88,7 +88,7 @@ def test_two_stacked_networks_give_what_each_gives_by_itself(backend, function):
     ]
     x, labels = (backend.asarray(np.stack([a[part] for a in alone])) for part in (1, 2))
     optimizer = SGD(0.125)
-    expected = [reference.balls(a[0]) for a in alone]
+    expected = [reference.exact_parameters(a[0]) for a in alone]
     for _ in range(5):
         loss, gradients = mlp.loss_and_gradients(parameters, x, labels)
         assert loss.shape == (2,)
@@ -106,9 +106,9 @@ def test_two_stacked_networks_give_what_each_gives_by_itself(backend, function):
 
 def assert_tree_within(backend, tree, balls, network):
     for index, layer in enumerate(balls):
-        for name, ball in layer.items():
+        for name, bounded in layer.items():
             array = backend.to_numpy(tree[index][name])[network, ...]
-            reference.assert_within(array, ball, f"{name} of layer {index}, network {network}")
+            reference.assert_within(array, bounded, f"{name} of layer {index}, network {network}")
 
 
 @pytest.mark.parametrize("backend", ["array_api_strict:device1"], indirect=True)

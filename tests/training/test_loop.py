@@ -107,7 +107,7 @@ def test_losses_and_parameters_against_a_naive_loop(backend, shuffle):
     mlp, parameters, examples = start(backend)
     epochs = run(backend, mlp, parameters, examples, shuffle=shuffle)
     x, labels = data()
-    weights = reference.balls(
+    weights = reference.exact_parameters(
         [{n: backend.to_numpy(w) for n, w in layer.items()} for layer in parameters]
     )
     for number, epoch in enumerate(epochs, start=1):
@@ -120,11 +120,11 @@ def test_losses_and_parameters_against_a_naive_loop(backend, shuffle):
             total = total + loss * reference.exactly(len(batch))
         assert epoch.number == number
         assert epoch.seconds > 0.0
-        mean = total * reference.inverse_of(reference.exactly(10.0))
+        mean = total * (1.0 / reference.exactly(10.0))
         reference.assert_within(epoch.train_loss, mean, f"loss of epoch {number}")
         for layer, balls in zip(epoch.parameters, weights, strict=True):
-            for name, ball in balls.items():
-                reference.assert_within(backend.to_numpy(layer[name]), ball, name)
+            for name, bounded in balls.items():
+                reference.assert_within(backend.to_numpy(layer[name]), bounded, name)
 
 
 class Told:
@@ -259,12 +259,12 @@ def test_evaluate(backend):
     mlp, parameters, examples = start(backend)
     x, labels = data()
     result = evaluate(mlp, parameters, examples, backend=backend, arithmetic="native", batch_size=4)
-    weights = reference.balls(
+    weights = reference.exact_parameters(
         [{n: backend.to_numpy(w) for n, w in layer.items()} for layer in parameters]
     )
     loss, _ = reference.loss_and_gradients("tanh", weights, x, reference.one_hot(labels, 2))
     # The means of batches are rounded, and weighted: three more roundings of a sum of ten.
-    loss = reference.Ball(loss.value, loss.error + 3 * reference.U * abs(loss.value))
+    loss = reference.with_error(loss.value, loss.error + 3 * reference.U * abs(loss.value))
     reference.assert_within(result["loss"], loss)
     hidden = np.tanh(x @ weights[0]["W"].value + weights[0]["b"].value)
     logits = hidden @ weights[1]["W"].value + weights[1]["b"].value

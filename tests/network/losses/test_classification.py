@@ -45,7 +45,7 @@ def test_against_exact_arithmetic(backend, rows):
     rng = np.random.default_rng(0)
     z, labels = 5 * rng.normal(size=(6, 7)), rng.integers(0, 7, size=6)
     t = reference.one_hot(labels, 7)
-    ball, dz_ball = reference.cross_entropy(reference.exactly(z), t)
+    bounded, dz_bounded = reference.cross_entropy(reference.exactly(z), t)
     loss, dz = loss_of(backend, z, t if rows else labels)
     with mpmath.workdps(40):
         exponentials = [[mpmath.exp(v) for v in row] for row in z.tolist()]
@@ -54,11 +54,11 @@ def test_against_exact_arithmetic(backend, rows):
             mpmath.log(total / row[k])
             for row, total, k in zip(exponentials, sums, labels, strict=True)
         ) / len(labels)
-        assert abs(float(loss) - exact) <= ball.error
+        assert abs(float(loss) - exact) <= bounded.error
         for i, (row, total) in enumerate(zip(exponentials, sums, strict=True)):
             for j, value in enumerate(row):
                 slope = (value / total - t[i, j]) / len(labels)
-                assert abs(float(dz[i, j]) - slope) <= dz_ball.error[i, j]
+                assert abs(float(dz[i, j]) - slope) <= dz_bounded.error[i, j]
 
 
 @pytest.mark.parametrize("targets", ["indices", "one-hot", "probabilities"])
