@@ -1,34 +1,60 @@
 """The progress bar: on standard error, and only on a terminal."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pluggable_mlp.cli.interrupts import StopRequest
 
-__all__ = ["training_progress"]
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["Steps", "training_progress"]
+
+
+class Steps:
+    """What is told of each training step and epoch; it shows them where there is a terminal.
+
+    Attributes
+    ----------
+    visible : bool
+        Whether a bar is shown.
+    """
+
+    def __init__(self, request: StopRequest, progress: "Progress | None", total: int) -> None:
+        self._request, self._progress = request, progress
+        self.visible = progress is not None
+        if progress is not None:
+            self._task = progress.add_task("training", total=total)
+
+    def __call__(self, count: int) -> None:
+        """Note that `count` examples were trained on; raise `Interrupted` where that was asked."""
+        if self._progress is not None:
+            self._progress.advance(self._task, count)
+        self._request.raise_if_made()
+
+    def show(self, words: str) -> None:
+        """Show what the last epoch reached, in the place of what was shown before."""
+        if self._progress is not None:
+            self._progress.update(self._task, description=words)
 
 
 @contextmanager
-def training_progress(
-    total: int, request: StopRequest, quiet: bool = False
-) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` examples were trained on; yield a callback for further ones.
-
-    It is called after each training step, and raises `Interrupted` where that was requested.
-    """
+def training_progress(total: int, request: StopRequest, quiet: bool = False) -> Iterator[Steps]:
+    """Show how many of `total` examples were trained on; yield what is told of further ones."""
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f} examples/s" if task.speed else "")
 
     console = Console(stderr=True)
-    visible = console.is_terminal and not quiet
-    if not visible:  # `Progress(disable=True)` of older Rich prints an empty line
-        yield lambda _: request.raise_if_made()
+    if quiet or not console.is_terminal:
+        # `Progress(disable=True)` of older Rich prints an empty line
+        yield Steps(request, None, total)
         return
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("training", total=total)
-
-        def on_batch(count: int) -> None:
-            progress.advance(task, count)
-            request.raise_if_made()
-
-        yield on_batch
+    columns = ("{task.description}", BarColumn(), Speed(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Steps(request, progress, total)

@@ -1,5 +1,6 @@
 """`pluggable-mlp train`: train, print what each epoch reached, keep it in a folder."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -68,15 +69,16 @@ def _follow(
     epochs = run.settings.epochs
     told: set[str] = set()
     try:
-        with training_progress(epochs * run.training_examples, request, report.quiet) as on_batch:
-            for line in run.epochs(on_batch):
+        with training_progress(epochs * run.training_examples, request, report.quiet) as steps:
+            for line in run.epochs(steps):
+                steps.show(report.words(line))
                 if folder is None:
-                    report.epoch(line)
+                    report.epoch(line, steps.visible)
                 else:
                     with _going_on(told):
                         folder.record()
                     with _going_on(told):
-                        report.epoch(line)
+                        report.epoch(line, steps.visible)
     except Interrupted:
         tell(f"interrupted after {len(run.history)} whole epochs")
     except BrokenPipeError:
@@ -111,20 +113,23 @@ class _Report:
             for line in self._run.schema.describe():
                 typer.echo(line)
 
-    def epoch(self, line: dict[str, Any]) -> None:
-        """Print what an epoch reached."""
+    def epoch(self, line: dict[str, Any], bar: bool) -> None:
+        """Print what an epoch reached, unless a bar shows it on the same terminal."""
         if self.quiet:
             return
         if self._as_json:
             typer.echo(to_json(line))
-            return
+        elif not (bar and sys.stdout.isatty()):
+            typer.echo(f"{self.words(line)}  {line['seconds']:.2f} s")
+
+    def words(self, line: dict[str, Any]) -> str:
+        """Return in words what an epoch reached."""
         words = [
             f"epoch {line['epoch']:3d}/{self._run.settings.epochs}",
             f"train loss {line['train_loss']:.6f}",
             _quality(line, "validation"),
-            f"{line['seconds']:.2f} s",
         ]
-        typer.echo("  ".join(filter(None, words)))
+        return "  ".join(filter(None, words))
 
     def end(self) -> None:
         """Print the summary."""

@@ -1,0 +1,58 @@
+"""The progress bar, as a terminal shows it."""
+
+import os
+import pty
+import re
+
+import pytest
+
+from tests.cli.children import running
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
+
+
+def shown(*arguments, stdout=False):
+    """Run a command on a terminal; return the lines that stay, and all that it wrote."""
+    terminal, end = pty.openpty()
+    streams = {"stderr": end} | ({"stdout": end} if stdout else {})
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160"}
+    with running(*arguments, env=environment, **streams) as child:
+        os.close(end)
+        written = b""
+        while True:
+            try:
+                part = os.read(terminal, 4096)
+            except OSError:  # Linux says so where the other end is closed
+                break
+            if not part:
+                break
+            written += part
+        out = "" if stdout else child.stdout.read()
+        assert child.wait(timeout=60) == 0
+    os.close(terminal)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
+    return out, text
+
+
+TRAIN = ("train", "--epochs", 30, "--hidden", 64, "--validation", 0.2)
+
+
+def test_the_bar_is_updated_in_place():
+    """Thirty epochs make no thirty lines; the last line stays."""
+    _, text = shown(*TRAIN, stdout=True)
+    assert text.count("\n") < 6
+    assert re.search(r"epoch +\d+/30 +train loss 0\.\d+ +validation accuracy \d+\.\d+%", text)
+    assert re.search(r"[\d,]+ examples/s", text)
+    assert re.search(r"0:00:0\d", text)
+    assert text.rstrip().splitlines()[-1].lstrip("\r").startswith("test accuracy")
+
+
+def test_lines_go_to_a_pipe_beside_the_bar():
+    out, text = shown(*TRAIN)
+    assert [line.split()[0] for line in out.splitlines()] == ["epoch"] * 30 + ["test"]
+    assert "examples/s" in text
+
+
+def test_quiet_shows_no_bar():
+    _, text = shown(*TRAIN, "--quiet", stdout=True)
+    assert text.startswith("test accuracy")
