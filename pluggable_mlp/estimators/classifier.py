@@ -7,44 +7,144 @@ from array_api_compat import array_namespace
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target, unique_labels
 
-from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.estimators.base import BaseMLP
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.estimators.inputs import (
     check_targets,
     moved,
     on_device,
-    on_host,
     place_of,
 )
-from pluggable_mlp.estimators.labels import (
-    BINARY,
-    MULTICLASS,
-    MULTILABEL,
-    indices_of,
-    kind_of_labels,
-)
-from pluggable_mlp.estimators.objective import ScaledLoss
+from pluggable_mlp.estimators.labelled import Labelled
 from pluggable_mlp.estimators.parameters import CONSTRAINTS
 from pluggable_mlp.estimators.scores import accuracy
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.namespaces.reproducible.rounding import type_name
-from pluggable_mlp.network.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
-from pluggable_mlp.training.weights import class_weights_of_examples
 
 __all__ = ["MLPClassifier"]
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):
-    """A multilayer perceptron that classifies, with scikit-learn's parameters, on any array."""
+class MLPClassifier(ClassifierMixin, Labelled):
+    """A multilayer perceptron that classifies, on arrays of any library.
+
+    scikit-learn's `MLPClassifier` with its parameters, attributes and methods, and more of them.
+    The model is computed in the library and on the device of X, in its dtype; it predicts arrays
+    of that library.  The same seed gives scikit-learn's model, to rounding.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int, default (100,)
+        The widths of the hidden layers; empty for none.
+    activation : str, activation, pair of functions, or list of these, default "relu"
+        Of the hidden layers, one for all or one for each: "identity", "logistic", "tanh",
+        "relu", or any other that `MLP` takes.
+    solver : str or optimizer, default "adam"
+        "lbfgs", "sgd", "adam", or another of `make_optimizer`, by its name or as an object, which
+        then has its own learning rate.
+    alpha : float, default 0.0001
+        The strength of the penalty alpha/2 |W|² / n in the loss of n examples.
+    batch_size : int or "auto", default "auto"
+        Examples of a step, not of lbfgs; "auto" means min(200, examples).
+    learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default "constant"
+        The first three as in scikit-learn, "invscaling" and "adaptive" of sgd alone; or a schedule
+        from `make_schedule`, or a function of the count of updates.
+    learning_rate_init : float, default 0.001
+        The rate, unless there is a schedule.
+    power_t : float, default 0.5
+        The exponent of "invscaling".
+    max_iter : int, default 200
+        The most epochs, or iterations of lbfgs.
+    shuffle : bool, default True
+        Take the examples in a new order in each epoch.
+    random_state : int, RandomState or None, default None
+        Of the initial weights, the held-out part, the shuffles and dropout.
+    tol : float, default 0.0001
+        The improvement of the loss, or of the score of the held-out part, that an epoch must bring;
+        of lbfgs the largest derivative at which it ends.
+    verbose : bool or int, default False
+        Print the loss of each iteration.
+    warm_start : bool, default False
+        Let `fit` go on from the last solution.
+    momentum : float, default 0.9
+        Of sgd, at least 0 and below 1.
+    nesterovs_momentum : bool, default True
+        Of sgd with a momentum.
+    early_stopping : bool, default False
+        Hold a part of the examples out, stop when its score improves no more, and keep the best
+        parameters.
+    validation_fraction : float, default 0.1
+        The part that is held out.
+    beta_1, beta_2, epsilon : float, default 0.9, 0.999, 1e-08
+        Of adam.
+    n_iter_no_change : int, default 10
+        How many epochs may fail to improve.
+    max_fun : int, default 15000
+        The most evaluations of the loss by lbfgs.
+    loss : "log_loss" or Loss, default "log_loss"
+        `SoftmaxCrossEntropy(label_smoothing=0.1)`, or your own.
+    class_weight : "balanced", dict, list or None, default None
+        As elsewhere in scikit-learn: {label: weight}; of multilabel targets a list of dicts.
+    dropout : float, default 0.0
+        The probability with which training drops an output of a hidden layer.
+    norm : {"layer", "batch"}, LayerNorm, BatchNorm or None, default None
+        A normalization before each activation.
+    clip_norm : float or None, default None
+        The largest norm of a step's gradients.
+    callbacks : callable or list of callables, optional
+        Each is called with the estimator after each iteration; one that returns True ends the fit.
+    progress_bar : bool, default False
+        Show the iterations on a terminal.
+    backend : str or None, default None
+        Train with this array library, "torch" or "torch:cuda", in the place of X's.  Attributes and
+        predictions are of X's library all the same.
+    device : str or None, default None
+        Train on this device of the library: "cuda".
+    arithmetic : {"native", "reproducible"}, default "native"
+        With "reproducible" the model has the same bits on every library, and a certificate.
+
+    Attributes
+    ----------
+    classes_ : array (classes,)
+        The labels in ascending order.
+    coefs_ : list of array (in, out)
+        The weights of each layer, of X's library.
+    intercepts_ : list of array (out,)
+        The biases of each layer.
+    norms_ : list of dict of arrays
+        The parameters and running statistics of each normalization.
+    loss_ : float
+        The loss of the last iteration.
+    best_loss_ : float or None
+        The least loss; None with early stopping.
+    loss_curve_ : list of float
+        The loss of each epoch.
+    validation_scores_, validation_loss_curve_ : list of float or None
+        The accuracy and the loss of the held-out part after each epoch.
+    best_validation_score_ : float or None
+        The best of these scores.
+    certificate_ : dict
+        Of a reproducible fit: hashes of the data and of the parameters, and the losses.
+    t_ : int
+        How many examples training has taken.
+    n_iter_, n_layers_, n_outputs_, n_features_in_ : int
+    feature_names_in_ : array of str
+        The names of a frame's columns.
+    out_activation_ : str
+        "softmax", or "logistic" of two classes and of multilabel targets.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLPClassifier
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> MLPClassifier(random_state=0, max_iter=500).fit(X, y).score(X, y)
+    0.98
+    """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **CONSTRAINTS,
         "loss": [StrOptions({"log_loss"}), HasMethods(["predict_proba"])],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
-    _numeric_targets = False
 
     def __init__(
         self,
@@ -117,7 +217,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.device = device
         self.arithmetic = arithmetic
 
-    @available_if(BaseMLP._takes_steps)
+    @available_if(Labelled._takes_steps)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Take one epoch over the data, from where the last call left off.
@@ -183,150 +283,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return float(_Score().score(predicted, y, sample_weight))
         y = moved(check_targets(self, predicted, y, numeric=False), place_of(predicted))
         xp = array_namespace(predicted)
-        weights = None if sample_weight is None else moved(sample_weight, place_of(predicted))
+        weights = sample_weight
+        if weights is not None:
+            weights = xp.astype(moved(weights, place_of(predicted)), xp.float64)
         return accuracy(xp, predicted == y, weights, xp.float64)
-
-    def _learn_classes(self, y: Any, classes: Any) -> None:
-        """Set `classes_` at the first call of `partial_fit`, or hold later ones to it."""
-        known = getattr(self, "classes_", None)
-        if known is None and classes is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if classes is None:
-            return
-        given = unique_labels(_of_host(classes))
-        if known is None:
-            self.classes_ = given
-            several = y.ndim == 2 if on_device(y) else type_of_target(y).startswith("multilabel")
-            self._label_kind = MULTILABEL if several else _kind_of(given)
-        elif not np.array_equal(_of_host(known), given):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                f"{known!r}"
-            )
-
-    def _encoded(self, y: Any, home: Any, X: Any, incremental: bool) -> Array:
-        if on_device(y):
-            y = moved(y, home)
-        xp, on_host = array_namespace(y), not on_device(y)
-        kind = kind_of_labels(xp, y, on_host=on_host)
-        dtype = type_name(home.xp, X)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_kind = kind
-            self.classes_ = unique_labels(y) if on_host else _unique(xp, y, kind)
-        elif self.warm_start or kind != MULTILABEL:
-            self._refuse_other_classes(xp, y, kind)
-        if (kind == MULTILABEL) != (self._label_kind == MULTILABEL):
-            raise ValueError(f"y is {kind}, expected {self._label_kind} as in the calls before")
-        if kind == MULTILABEL:
-            return home.asarray(y, dtype=dtype) if on_host else home.xp.astype(y, X.dtype)
-        places, _ = indices_of(xp, self._classes_beside(y), y)
-        if self._loss()[0].targets == "classes":
-            return home.asarray(places)
-        return home.xp.astype(home.asarray(places), X.dtype)[:, None]
-
-    def _refuse_other_classes(self, xp: Namespace, y: Array, kind: str) -> None:
-        """Hold the labels of a later call to those of the first."""
-        found = _unique(xp, y, kind)
-        classes = self._classes_beside(y)
-        _, known = indices_of(xp, classes, found)
-        if self.warm_start and (found.shape != classes.shape or not bool(xp.all(known))):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {self.classes_}, `y` has {found}"
-            )
-        if not bool(xp.all(known)):
-            raise ValueError(
-                "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. 'y' has {found}."
-            )
-
-    def _classes_beside(self, y: Array) -> Array:
-        """Return `classes_` as an array of the place of y."""
-        both_on_host = not on_device(y) and not on_device(self.classes_)
-        return self.classes_ if both_on_host else moved(self.classes_, place_of(y))
-
-    def _loss(self) -> tuple[Any, int]:
-        count = self.classes_.shape[0]
-        loss: Any = self.loss
-        if loss == "log_loss":
-            loss = SoftmaxCrossEntropy()
-            if self._label_kind == BINARY:
-                loss = SigmoidCrossEntropy()
-            elif self._label_kind == MULTILABEL:
-                loss = ScaledLoss(SigmoidCrossEntropy(), float(count))
-        classes = loss.targets == "classes"
-        if self._label_kind == (MULTILABEL if classes else MULTICLASS):
-            raise ValueError(
-                f"loss is {self.loss!r}, which is no loss of {self._label_kind} labels"
-            )
-        return loss, 1 if self._label_kind == BINARY and not classes else count
-
-    def _weights(self, X: Any, targets: Array, sample_weight: Array | None) -> Array | None:
-        if self.class_weight is None:
-            return sample_weight
-        class_weight = self.class_weight
-        if isinstance(class_weight, dict):
-            names = _of_host(self.classes_).tolist()
-            unknown = [name for name in class_weight if name not in names]
-            if unknown:
-                raise ValueError(f"class_weight has {unknown[0]!r}, expected classes of {names}")
-            class_weight = {names.index(name): w for name, w in class_weight.items()}
-        loss, outputs = self._loss()
-        xp = array_namespace(targets)
-        if class_weight == "balanced" and sample_weight is not None:
-            columns = targets if targets.ndim == 2 else targets[:, None]
-            classes = 2 if loss.targets == "labels" else outputs
-            balanced = [
-                _balanced(xp, columns[:, column], classes, sample_weight)
-                for column in range(columns.shape[1])
-            ]
-            class_weight = balanced if len(balanced) > 1 else balanced[0]
-        own = class_weights_of_examples(
-            xp, loss.targets, targets, outputs, class_weight, getattr(xp, type_name(xp, X))
-        )
-        return own if sample_weight is None else own * sample_weight
-
-    def _strata(self, place: Any, targets: Array) -> Any:
-        """Return what the held-out part is stratified by: as in scikit-learn, two classes alone."""
-        return place.to_numpy(targets).astype(bool) if self.n_outputs_ == 1 else None
-
-    def _score_of(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None
-    ) -> float:
-        predicted = self._loss()[0].predict(xp, z)
-        return accuracy(xp, predicted == targets, sample_weight, z.dtype)
-
-    def _graph_outputs(self, xp: Namespace, loss: Any, z: Array) -> dict[str, Array]:
-        label, p = loss.predict(xp, z), loss.predict_proba(xp, z)
-        if self._label_kind != MULTILABEL:
-            label = xp.take(xp.asarray(_of_host(self.classes_)), self._places(label), axis=0)
-        return {"label": label, "probabilities": self._by_class(xp, p)}
-
-    def _places(self, predicted: Array) -> Array:
-        """Return the place in `classes_` of what the loss predicts, (examples,)."""
-        xp = array_namespace(predicted)
-        places = predicted if predicted.ndim == 1 else predicted[:, 0]
-        last = self.classes_.shape[0] - 1  # of a single class there is no other to predict
-        return xp.where(places > last, last, places)
-
-    def _by_class(self, xp: Namespace, p: Array) -> Array:
-        """Return probabilities (examples, classes) of those of the outputs."""
-        return p if self.n_outputs_ > 1 else xp.concat([1.0 - p, p], axis=1)
-
-    def _named(self, predicted: Array) -> Array:
-        """Return labels for what the loss predicts: class indices, or 0 and 1 for each output."""
-        if self._label_kind == MULTILABEL:
-            return predicted
-        xp, places = array_namespace(predicted), self._places(predicted)
-        if on_device(self.classes_) or self.classes_.dtype.kind in "biuf":
-            return xp.take(moved(self.classes_, place_of(predicted)), places, axis=0)
-        return np.take(self.classes_, place_of(places).to_numpy(places), axis=0)
-
-    def _probabilities(self, X: Any, method: str) -> Array:
-        xp, network, z = self._outputs(X, method)
-        objective: Any = network.objective
-        p = unwrapped(objective.predict_proba(xp, z))
-        return self._by_class(array_namespace(p), p)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -340,24 +300,3 @@ class _Score(ClassifierMixin):
     def predict(self, predicted: Any) -> Any:
         """Return what was predicted already."""
         return predicted
-
-
-def _balanced(xp: Namespace, indices: Array, classes: int, sample_weight: Array) -> list[float]:
-    """Return the total weight over classes · the weight of the class, for each that occurs."""
-    parts = [xp.sum(xp.where(indices == index, sample_weight, 0.0)) for index in range(classes)]
-    totals = [float(part) for part in parts]
-    present = sum(total > 0.0 for total in totals)
-    return [sum(totals) / (present * total) if total > 0.0 else 1.0 for total in totals]
-
-
-def _kind_of(classes: Any) -> str:
-    return BINARY if classes.shape[0] <= 2 else MULTICLASS
-
-
-def _unique(xp: Namespace, y: Array, kind: str) -> Array:
-    """Return the classes of y."""
-    return xp.arange(y.shape[1]) if kind == MULTILABEL else xp.unique_values(y)
-
-
-def _of_host(classes: Any) -> Any:
-    return on_host([classes])[0]

@@ -1,4 +1,4 @@
-"""The regressor."""
+"""The regressor: numbers, one or several for each example."""
 
 from typing import Any, ClassVar, Self
 
@@ -22,7 +22,38 @@ _NAMES = [name for name, loss in LOSSES.items() if loss.targets in ("numbers", "
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """A multilayer perceptron that predicts numbers, with scikit-learn's parameters."""
+    """A multilayer perceptron that predicts numbers, on arrays of any library.
+
+    scikit-learn's `MLPRegressor` with its parameters, attributes and methods, and more of them.
+    The model is computed in the library and on the device of X, in its dtype; it predicts arrays
+    of that library.  The same seed gives scikit-learn's model, to rounding.
+
+    Parameters
+    ----------
+    loss : str or Loss, default "squared_error"
+        "squared_error" (half of it, summed over the outputs), "poisson" (which predicts exp of the
+        outputs, and takes targets of at least 0), "absolute_error", "huber", "quantile", or one
+        with its parameters, `HuberLoss(delta=2.0)`.
+    **others
+        As `MLPClassifier` has them; there is no class_weight.
+
+    Attributes
+    ----------
+    validation_scores_, best_validation_score_
+        R² of the held-out part, and the best.
+    out_activation_ : str
+        "identity", or "exp" with the loss poisson.
+    others
+        As `MLPClassifier` has them; there are no classes_.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLPRegressor
+    >>> from sklearn.datasets import make_regression
+    >>> X, y = make_regression(200, 5, random_state=0)
+    >>> MLPRegressor(solver="lbfgs", max_iter=1000, random_state=0).fit(X, y).score(X, y) > 0.99
+    True
+    """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **CONSTRAINTS,
