@@ -187,7 +187,6 @@ PAGES = sorted(
     page.relative_to(CHECKOUT)
     for pattern in ("README.md", "docs/*.md", "examples/*.py")
     for page in CHECKOUT.glob(pattern)
-    if page.name not in ("optimizers.md", "schedules.md")
 )
 
 

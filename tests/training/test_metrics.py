@@ -1,18 +1,18 @@
-"""Metrics, counted by hand."""
+"""Metrics by hand and against scikit-learn, and what `evaluate` makes of them."""
 
 import numpy as np
 import pytest
 
+from pluggable_mlp import MLP
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
+from pluggable_mlp.training.loop import evaluate
 from pluggable_mlp.training.metrics import (
-    confusion_matrix,
     correct_labels,
     correct_predictions,
-    macro_f1,
     mean_absolute_error,
     r2,
-    top_k_accuracy,
 )
+from pluggable_mlp.training.train import make_examples
 from tests.network.reference import one_hot
 
 LOGITS = np.asarray([[0.0, 3.0, 1.0], [5.0, -1.0, 2.0], [1.0, 2.0, 3.0], [-3.0, -2.0, -1.0]])
@@ -27,6 +27,28 @@ def test_correct_predictions(backend, rows):
     assert int(count) == 3
 
 
+@pytest.mark.parametrize(
+    "first_is_right", [True, False], ids=["the first wins", "the last is right"]
+)
+def test_of_equal_logits_the_first_counts_as_the_larger(backend, first_is_right):
+    """A tie between places 0 and 1, and the label is one or the other."""
+    logits = backend.asarray(np.asarray([[1.0, 1.0, 0.0]]))
+    labels = backend.asarray([0 if first_is_right else 1])
+    assert int(correct_predictions(backend.xp, logits, labels)) == int(first_is_right)
+
+
+def test_regression_metrics_of_stacked_networks(backend):
+    rng = np.random.default_rng(0)
+    predictions, targets = rng.normal(size=(2, 50, 6)), rng.normal(size=(2, 50, 6))
+    for metric in (r2, mean_absolute_error):
+        whole = backend.to_numpy(
+            metric(backend.xp, backend.asarray(predictions), backend.asarray(targets))
+        )
+        for index in range(2):
+            own = backend.asarray(predictions[index]), backend.asarray(targets[index])
+            assert abs(whole[index] - float(metric(backend.xp, *own))) <= 100 * 2.0**-53
+
+
 @pytest.mark.parametrize("rows", [False, True], ids=["indices", "rows"])
 def test_leading_axes_are_networks(backend, rows):
     logits = np.stack([LOGITS, -LOGITS])  # the second has its largest where the first is smallest
@@ -35,32 +57,6 @@ def test_leading_axes_are_networks(backend, rows):
         backend.xp, backend.asarray(logits), backend.asarray(np.stack([of, of]))
     )
     assert backend.to_numpy(count).tolist() == [3, 1]
-
-
-@pytest.mark.parametrize(
-    "classes_first", [True, False], ids=["the first wins", "the last is right"]
-)
-def test_of_equal_logits_the_first_counts_as_the_larger(backend, classes_first):
-    """Example by example: a tie between places 0 and 1, and the label is one or the other."""
-    label = 0 if classes_first else 1
-    logits, labels = backend.asarray(np.asarray([[1.0, 1.0, 0.0]])), backend.asarray([label])
-    for k, expected in ((1, float(classes_first)), (2, 1.0), (3, 1.0)):
-        assert float(top_k_accuracy(backend.xp, logits, labels, k)) == expected
-    assert int(correct_predictions(backend.xp, logits, labels)) == int(classes_first)
-
-
-def test_nan_is_never_right(backend):
-    logits = np.asarray([[np.nan, 1.0, 0.0], [np.nan] * 3])
-    for row, label in ((0, 0), (1, 0), (1, 2)):
-        of = backend.asarray(logits[row : row + 1]), backend.asarray([label])
-        assert [float(top_k_accuracy(backend.xp, *of, k)) for k in (1, 2)] == [0.0, 0.0]
-
-
-@pytest.mark.parametrize("k", [0, 4])
-def test_a_k_that_no_example_can_have_is_refused(backend, k):
-    logits, labels = backend.asarray(LOGITS), backend.asarray(LABELS)
-    with pytest.raises(ValueError, match=f"k is {k}, expected 1 to 3"):
-        top_k_accuracy(backend.xp, logits, labels, k)
 
 
 def test_correct_labels_at_the_edge(backend):
@@ -79,27 +75,6 @@ def test_correct_labels_are_all_labels_of_an_example(backend):
     logits = backend.asarray(np.asarray([[2.0, -1.0], [2.0, 1.0], [-2.0, 1.0]]))
     labels = backend.asarray(np.asarray([[1, 0]] * 3))
     assert int(correct_labels(backend.xp, logits, labels)) == 1
-
-
-# Class 3 neither occurs nor is predicted; class 2 occurs and is never predicted.
-OCCURRED, PREDICTED = np.asarray([0, 0, 0, 1, 1, 2]), np.asarray([0, 0, 1, 1, 0, 0])
-CONFUSION = [[2, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
-
-
-def test_confusion_matrix_by_hand(backend):
-    """A row for each label that occurred, a column for each that was predicted."""
-    arrays = backend.asarray(PREDICTED), backend.asarray(OCCURRED)
-    matrix = confusion_matrix(backend.xp, *arrays, 4)
-    assert matrix.dtype == backend.xp.int64
-    assert backend.to_numpy(matrix).tolist() == CONFUSION
-
-
-@pytest.mark.parametrize("name", ARITHMETICS)
-def test_macro_f1_by_hand(backend, name):
-    """F1 is 4 / 7 (two hits, two false positives, one miss), 2 / 4 and 0: 5 / 14 on average."""
-    xp = arithmetic_namespace(name, backend.xp)
-    score = macro_f1(xp, xp.asarray(backend.asarray(CONFUSION)))
-    assert float(score) == pytest.approx(5 / 14, rel=12 * 2.0**-53)
 
 
 # Sums of squares about the means 2.5 and 1 are 5 and 12, of the errors 4 and 9.
@@ -125,3 +100,67 @@ def test_r2_of_constant_targets(backend, off):
     targets = np.full((4, 1), 2.0)
     ours = r2(backend.xp, backend.asarray(targets + off), backend.asarray(targets))
     assert float(ours) == 1.0 - off
+
+
+@pytest.fixture
+def metrics():
+    return pytest.importorskip("sklearn.metrics")
+
+
+def moved(xp, backend, *arrays):
+    """The arrays of the host on the backend, as arrays of the namespace."""
+    return [xp.asarray(backend.asarray(array)) for array in arrays]
+
+
+@pytest.mark.parametrize("name", ARITHMETICS)
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_r2_and_mean_absolute_error(backend, metrics, outputs, name):
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=(40, outputs))
+    predictions = targets + 0.3 * rng.normal(size=(40, outputs))
+    xp = arithmetic_namespace(name, backend.xp)
+    for given in (targets, targets[:, 0]) if outputs == 1 else (targets,):
+        arrays = moved(xp, backend, predictions, given)
+        # Sums of 40 terms of one sign: at most 40 roundings, doubled for theirs.
+        ours = float(r2(xp, *arrays))
+        assert abs(ours - metrics.r2_score(targets, predictions)) <= 160 * 2.0**-53
+        ours = float(mean_absolute_error(xp, *arrays))
+        theirs = metrics.mean_absolute_error(targets, predictions)
+        assert abs(ours - theirs) <= 160 * 2.0**-53
+
+
+def test_correct_labels(backend, metrics):
+    """All labels of an example must be right: scikit-learn's accuracy for multilabel."""
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(30, 2)), rng.integers(0, 2, size=(30, 2))
+    ours = correct_labels(backend.xp, backend.asarray(logits), backend.asarray(labels))
+    assert int(ours) / 30 == metrics.accuracy_score(labels, logits > 0)
+    ours = correct_labels(backend.xp, backend.asarray(logits[:, :1]), backend.asarray(labels[:, 0]))
+    assert int(ours) / 30 == metrics.accuracy_score(labels[:, 0], logits[:, 0] > 0)
+
+
+def test_evaluate_measures_by_the_kind_of_loss(backend, metrics):
+    """Accuracy of classes and labels, else R² and the mean absolute error of the predictions."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(7, 2))
+    for loss, labels in (
+        ("softmax_cross_entropy", rng.integers(0, 3, size=7)),
+        ("sigmoid_cross_entropy", rng.integers(0, 2, size=(7, 3))),
+        ("huber", rng.normal(size=(7, 3))),
+        ("poisson", rng.poisson(1.0, size=(7, 3))),
+    ):
+        mlp = MLP([2, 3], loss=loss)
+        parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
+        examples = make_examples(mlp, x, labels, backend=backend, dtype="float64")
+        result = evaluate(
+            mlp, parameters, examples, backend=backend, arithmetic="native", batch_size=3
+        )
+        own = backend.to_numpy(mlp.predict(parameters, backend.asarray(x)))
+        if loss in ("huber", "poisson"):
+            assert set(result) == {"loss", "r2", "mean_absolute_error"}
+            assert abs(result["r2"] - metrics.r2_score(labels, own)) <= 1e-14
+            error = metrics.mean_absolute_error(labels, own)
+            assert abs(result["mean_absolute_error"] - error) <= 1e-14
+        else:
+            assert set(result) == {"loss", "accuracy"}
+            assert result["accuracy"] == metrics.accuracy_score(labels, own)

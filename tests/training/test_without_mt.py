@@ -5,7 +5,6 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, train
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.training.metrics import confusion_matrix
 from pluggable_mlp.training.muon import Muon
 from tests.simulated_cupy import SimulatedCupyBackend, ndarray
 
@@ -28,10 +27,3 @@ def test_training_gives_the_same_bits(monkeypatch, arithmetic, optimizer, batch_
     with_it = trained(arithmetic, optimizer, batch_size)
     monkeypatch.delattr(ndarray, "mT")
     assert trained(arithmetic, optimizer, batch_size) == with_it
-
-
-def test_a_confusion_matrix_needs_none(monkeypatch):
-    monkeypatch.delattr(ndarray, "mT")
-    labels, predicted = CUPY.asarray([0, 1, 1]), CUPY.asarray([1, 1, 1])
-    matrix = confusion_matrix(CUPY.xp, predicted, labels, 2)
-    assert CUPY.to_numpy(matrix).tolist() == [[0, 1], [0, 2]]
