@@ -1,9 +1,9 @@
-"""Do two backends agree, and where do they first differ?
+"""Comparison of backends: whether they agree, and where they first differ.
 
 `bounded.py` and `namespace.py` are arrays that carry a bound on their rounding error, `bounds.py`
 holds differences to it; `units.py` cuts a training step into units that run by themselves;
-`compare.py` trains on several backends, with a run of `runs.py` on each; `bound_comparator.py` and
-`comparators.py` compare them, `report.py` has what was found.
+`compare.py` trains on several backends, with a run of `runs.py` on each; `comparators.py` compares
+the runs, and `report.py` contains the result.
 """
 
 from pluggable_mlp.consistency.bounds import (

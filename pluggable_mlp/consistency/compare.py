@@ -5,7 +5,7 @@ optimizer remembers) must lie within derived bounds around what the first backen
 makes: layer by layer from common values, and in whole steps from the reference's state.  Under
 any other arithmetic the promise is the same bits: every backend trains by itself, and all bytes
 are compared.  The steps are those of `pluggable_mlp.train`: the same seed, the same shuffles.
-The comparisons are in `bound_comparator.py` and `comparators.py`.
+The comparisons are in `comparators.py`.
 """
 
 from collections import Counter
@@ -14,8 +14,7 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.consistency.bound_comparator import BoundComparator
-from pluggable_mlp.consistency.comparators import BitComparator, Comparator
+from pluggable_mlp.consistency.comparators import BitComparator, BoundComparator, Comparator
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.namespaces import namespace_of

@@ -1,6 +1,6 @@
 """One backend's run of a comparison: its data, its state, the steps it takes.
 
-What is made of the steps' results is decided in `bound_comparator.py` and `comparators.py`.
+The results of the steps are compared in `comparators.py`.
 """
 
 import itertools

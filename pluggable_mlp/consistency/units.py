@@ -3,7 +3,7 @@
 A unit is a layer, forth and back, the loss, or the optimizer's rule.  Every backend runs it from
 the same arrays: those that meet it within a step on the host.  So no rounding error of one unit
 reaches the next, and what two backends may differ by does not grow with the depth of the network.
-What is made of the results is decided in `bound_comparator.py`.
+The results are compared in `comparators.py`.
 """
 
 from collections import Counter
