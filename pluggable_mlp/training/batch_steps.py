@@ -5,14 +5,16 @@ compiled: compilers contract a * b + c into one rounding.  L-BFGS, which asks fo
 function, is dispatched to here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.blind_steps import BlindSteps
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
@@ -23,6 +25,13 @@ __all__ = ["BatchStep", "check_optimizer", "compiled", "make_batch_step"]
 
 BatchStep = Callable[[Any, TrainState, Array | None, int], tuple[Array, Array | None, TrainState]]
 """(optimizer, state, order, start) -> (loss, weight, state)"""
+
+Taken = tuple[Array, Array | None]
+Chunk = Callable[
+    [Any, TrainState, Array | None, Sequence[int], Callable[[int], None]],
+    tuple[list[Taken], TrainState],
+]
+"""(optimizer, state, order, starts, on_step) -> ([(loss, weight)], state)"""
 
 Function = Callable[..., Any]
 
@@ -109,6 +118,58 @@ def make_batch_step(
         return loss, _total(xp, batch[2]), state
 
     return take
+
+
+def make_chunk(
+    xp: Namespace,
+    mlp: MLP,
+    optimizer: AnyOptimizer,
+    examples: Examples,
+    *,
+    backend: Any,
+    batch_size: int,
+    seed: int,
+) -> Chunk:
+    """Return the function (optimizer, state, order, starts, on_step) -> ([(loss, weight)], state).
+
+    It takes the steps that `make_batch_step` gives, one after the other, and tells `on_step` of how
+    many examples each was; the arguments are those of `make_batch_step`.
+    """
+    settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size, "seed": seed}
+    take_step = make_batch_step(xp, mlp, optimizer, examples, **settings)
+
+    def take_all(
+        optimizer: AnyOptimizer,
+        state: TrainState,
+        order: Array | None,
+        starts: Sequence[int],
+        on_step: Callable[[int], None],
+    ) -> tuple[list[Taken], TrainState]:
+        taken = []
+        for start in starts:
+            loss, weight, state = take_step(optimizer, state, order, start)
+            taken.append((loss, weight))
+            on_step(min(batch_size, len(examples) - start))
+        return taken, state
+
+    queued = getattr(backend, "queued", False) and isinstance(xp, ReproducibleNamespace)
+    if not queued or isinstance(optimizer, LBFGS):
+        return take_all
+    take_blindly = BlindSteps(xp, mlp, optimizer, examples, **settings)
+
+    def take_again_if_wrong(
+        optimizer: AnyOptimizer,
+        state: TrainState,
+        order: Array | None,
+        starts: Sequence[int],
+        on_step: Callable[[int], None],
+    ) -> tuple[list[Taken], TrainState]:
+        taken, after, right = take_blindly(optimizer, state, order, starts, on_step)
+        if right:
+            return taken, after
+        return take_all(optimizer, state, order, starts, lambda _: None)
+
+    return take_again_if_wrong
 
 
 def _compiled_steps(

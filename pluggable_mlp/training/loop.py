@@ -13,7 +13,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.training.batch_steps import check_optimizer, compiled, make_batch_step
+from pluggable_mlp.training.batch_steps import check_optimizer, compiled, make_chunk
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS
@@ -29,6 +29,10 @@ from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["DivergenceError", "Epoch", "evaluate", "training_epochs"]
+
+
+STEPS_BETWEEN_LOOKS = 64
+"""After so many, it is read whether reproducible steps that did not look were right."""
 
 
 class DivergenceError(ArithmeticError):
@@ -112,7 +116,7 @@ def training_epochs(
     xp = namespace_of(arithmetic, backend)
     check_optimizer(mlp, parameters, optimizer, examples, batch_size)
     state = initial_state(xp, mlp, parameters, optimizer)
-    take_step = make_batch_step(
+    take_steps = make_chunk(
         xp, mlp, optimizer, examples, backend=backend, batch_size=batch_size, seed=seed
     )
     lost = LostNumbers(xp, examples)
@@ -125,12 +129,10 @@ def training_epochs(
         begin = time.perf_counter()
         record = LossRecord(xp, stack, backend)
         current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
-        for start in range(0, len(examples), batch_size):
-            loss, weight, state = take_step(current, state, order, start)
-            count = min(batch_size, len(examples) - start)
-            record.add(loss, count, weight)
-            if on_batch:
-                on_batch(count)
+        for starts in _chunks(len(examples), batch_size):
+            taken, state = take_steps(current, state, order, starts, on_batch or _nothing)
+            for start, (loss, weight) in zip(starts, taken, strict=True):
+                record.add(loss, min(batch_size, len(examples) - start), weight)
         if shuffled and number < epochs:  # drawn here, while the device still computes
             order = _order(backend, seed, number + 1, len(examples))
         losses.append(record.mean())
@@ -139,6 +141,17 @@ def training_epochs(
         backend.synchronize()
         seconds = time.perf_counter() - begin
         yield Epoch(number, trained, unwrapped(state), losses[-1], seconds)
+
+
+def _chunks(count: int, batch_size: int) -> Iterator[range]:
+    """Yield where the batches of an epoch begin, some at a time."""
+    step = STEPS_BETWEEN_LOOKS * batch_size
+    for first in range(0, count, step):
+        yield range(first, min(first + step, count), batch_size)
+
+
+def _nothing(count: int) -> None:
+    """Tell no one how many examples a step took."""
 
 
 def _look_at(

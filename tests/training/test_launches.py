@@ -33,12 +33,12 @@ LIMITS = {
         0,
     ),
     (100, "reproducible"): (
-        {"sgd": 541, "adam": 775, "gelu": 610, "dropout": 771, "batch": 754, "layer": 740},
-        10,
+        {"sgd": 512, "adam": 746, "gelu": 581, "dropout": 742, "batch": 725, "layer": 711},
+        0,
     ),
     (512, "reproducible"): (
-        {"sgd": 541, "adam": 775, "gelu": 610, "dropout": 771, "batch": 754, "layer": 744},
-        10,
+        {"sgd": 515, "adam": 749, "gelu": 584, "dropout": 745, "batch": 728, "layer": 718},
+        0,
     ),
 }
 

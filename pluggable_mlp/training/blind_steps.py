@@ -1,0 +1,150 @@
+"""Reproducible steps on devices with a queue: many of them between two looks at a value.
+
+A look waits for the device, and nothing that looks can be compiled.  So a chunk of steps is taken
+by namespaces that do not look (`ReproducibleNamespace.without_looking`), each compiled as a whole
+where the backend does so exactly; a flag on the device tells whether all of that was right.  It is
+read at the end of the chunk.  Where it is raised, the chunk is taken again, from the state before
+it, by a namespace that looks.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
+from pluggable_mlp.namespaces.reproducible.array import native_of
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.training.batches import Batch, Examples
+from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
+from pluggable_mlp.training.step import TrainState, map_state, step
+
+__all__ = ["BlindSteps"]
+
+Function = Callable[..., Any]
+BatchOf = Callable[[Examples, Any, Any, Any], Batch]
+
+
+class BlindSteps:
+    """Takes the steps of a chunk without looking, and says whether that was right.
+
+    Parameters
+    ----------
+    base : ReproducibleNamespace
+        That of the state and of the examples.
+    mlp, optimizer, examples, backend, batch_size, seed
+        As `make_batch_step` has them; the optimizer is not L-BFGS.
+    """
+
+    def __init__(
+        self,
+        base: ReproducibleNamespace,
+        mlp: MLP,
+        optimizer: Optimizer,
+        examples: Examples,
+        *,
+        backend: Any,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self._base, self._backend = base, backend
+        self._count, self._batch_size = len(examples), batch_size
+        self._data = native_of((examples.inputs, examples.labels, examples.weights))
+        made = partial(_blind_step, base, mlp, optimizer, examples, seed)
+        self._compiled = self._all_compiled(made)
+        self._single = made(
+            lambda given, xp, start, order: given.batch(xp, start, batch_size, order)
+        )
+
+    def _all_compiled(self, made: Callable[[BatchOf], Function]) -> dict[int, Function]:
+        """Return the compiled step for each size of a batch; none where the backend has none."""
+        compile_exactly = getattr(self._backend, "compile_exactly", None)
+        if compile_exactly is None:
+            return {}
+        compiled = {}
+        for size in {min(self._batch_size, self._count), self._count % self._batch_size} - {0}:
+            gathered = partial(_gathered, size)
+            compiled[size] = compile_exactly(made(gathered), (0,))
+        return {} if None in compiled.values() else compiled
+
+    def __call__(
+        self,
+        optimizer: Optimizer,
+        state: TrainState,
+        order: Array | None,
+        starts: Sequence[int],
+        on_step: Callable[[int], None],
+    ) -> tuple[list[tuple[Array, Array | None]], TrainState, bool]:
+        """Return the loss and the weight of each step, the state after them, and if all is right.
+
+        The optimizer is the one given before, with the learning rate of its epoch.  Waits once.
+        """
+        wrap = self._base.wrap
+        wrong = self._backend.asarray(False, dtype="bool")
+        copy = partial(self._base.library.asarray, copy=True)  # compiled steps use theirs up
+        after = map_state(lambda x: copy(x.native) if self._compiled else x.native, state)
+        taken = []
+        for start in starts:
+            size = min(self._batch_size, self._count - start)
+            take = self._compiled.get(size, self._single)
+            coefficients = optimizer.coefficients_at(after.t)
+            loss, weight, arrays, wrong = take(
+                after[:-1], after.t, coefficients, self._data, order, start, wrong
+            )
+            after = TrainState._make([*arrays, after.t + 1])
+            taken.append((wrap(loss), None if weight is None else wrap(weight)))
+            on_step(size)
+        return taken, map_state(wrap, after), not bool(wrong)
+
+
+def _gathered(size: int, given: Examples, xp: Any, start: Any, order: Any) -> Batch:
+    return given.gathered(xp, start, size, order)
+
+
+def _blind_step(
+    base: ReproducibleNamespace,
+    mlp: MLP,
+    optimizer: Optimizer,
+    examples: Examples,
+    seed: int,
+    batch_of: BatchOf,
+) -> Function:
+    """Return a step as a pure function of the library's arrays and of numbers.
+
+    It is (arrays of the state, t, coefficients, data, order, start, wrong) -> (loss, weight,
+    arrays, wrong), wrong being whether any step up to this one must look.
+    """
+
+    def blind_step(
+        arrays: Any,
+        t: Any,
+        coefficients: Coefficients,
+        data: Any,
+        order: Any,
+        start: Any,
+        wrong: Any,
+    ) -> tuple[Array, Array | None, Any, Array]:
+        xp = base.without_looking()
+        known = partial(_known, xp)
+        inputs, labels, weights = map(known, data)
+        given = replace(examples, inputs=inputs, labels=labels, weights=weights)
+        batch = batch_of(given, xp, known(start), known(order))
+        state = map_state(xp.wrap, TrainState._make([*arrays, known(t)]))
+        numbers = {name: _number(xp, value) for name, value in coefficients.items()}
+        loss, after = step(xp, mlp, optimizer, state, batch, numbers, seed)
+        weight = None if batch[2] is None else xp.sum(batch[2])
+        found = native_of((loss, weight, after[:-1]))
+        return (*found, wrong | xp.must_look(found[0]))
+
+    return blind_step
+
+
+def _known(xp: ReproducibleNamespace, value: Any) -> Any:
+    """Return arrays of the library as those of the namespace; Python numbers and None stay."""
+    return value if value is None or isinstance(value, int) else xp.wrap(value)
+
+
+def _number(xp: ReproducibleNamespace, value: Any) -> Any:
+    """Return what a compiler put in the place of a Python float; or the float."""
+    return value if isinstance(value, float | int) else xp.number(value)
