@@ -8,11 +8,12 @@ functions below call that, or else what every namespace has.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = ["check_process", "clip", "offer", "own", "sign", "take", "zero_below"]
+__all__ = ["check_process", "clip", "largest", "offer", "own", "sign", "take", "zero_below"]
 
 _offered: dict[tuple[Namespace, str], Callable[..., Any]] = {}
 
@@ -25,9 +26,9 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
     xp
         The array API namespace of the library's arrays.
     **functions
-        Some of `clip(x, low, high)`, `erf(x)`, `sign(x)`, `take(x, indices, axis=axis)`,
-        `zero_below(x, threshold)` and `check_process()`.  They give what the functions of this
-        file promise, `erf` within 8 units in the last place.
+        Some of `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`, `sign(x)`,
+        `take(x, indices, axis=axis)`, `zero_below(x, threshold)` and `check_process()`.  They give
+        what the functions of this file promise, `erf` within 8 units in the last place.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
 
@@ -59,6 +60,11 @@ def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:
 def sign(xp: Namespace, x: Array) -> Array:
     """Return -1, 0 or 1 for each element of `x` (floats, any shape); NaN stays."""
     return (_offered.get((xp, "sign")) or xp.sign)(x)
+
+
+def largest(xp: Namespace, x: Array, axis: int | tuple[int, ...] | None) -> Array:
+    """Return the maximum of `x` (floats) along the axes, kept with length 1; NaN where any is."""
+    return (_offered.get((xp, "largest")) or partial(xp.max, keepdims=True))(x, axis=axis)
 
 
 def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:

@@ -8,7 +8,7 @@ import pytest
 
 from pluggable_mlp import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
-from pluggable_mlp.shortcuts import clip, offer, own, sign, take, zero_below
+from pluggable_mlp.shortcuts import clip, largest, offer, own, sign, take, zero_below
 from pluggable_mlp.special import erf
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 
@@ -48,6 +48,17 @@ def test_on_cupy_each_is_one_kernel_and_waits_for_nothing(function):
     counts.launches.pop("upload", None)
     assert counts.launches.total() == 1
     assert not counts.waits
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_largest_is_nan_where_any_is(backend, dtype):
+    """In so many elements that a maximum of JAX's own loses it."""
+    x = np.arange(90.0 * 70.0, dtype=dtype).reshape(90, 70)
+    x[3, 60] = math.nan
+    with np.errstate(invalid="ignore"):
+        for axis in (-1, 0, (0, 1), None):
+            found = backend.to_numpy(largest(backend.xp, backend.asarray(x), axis))
+            np.testing.assert_array_equal(found, np.max(x, axis=axis, keepdims=True), strict=True)
 
 
 def test_cupy_has_them():

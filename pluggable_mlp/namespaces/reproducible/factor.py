@@ -12,6 +12,7 @@ from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailabl
 from pluggable_mlp.namespaces.reproducible.flags import Flags, note_range
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, split
+from pluggable_mlp.shortcuts import largest
 
 __all__ = ["FIXED_POINT_BITS", "FixedPoint", "Operand", "cut", "fixed_point"]
 
@@ -139,9 +140,8 @@ class Operand:
     Attributes
     ----------
     largest : (…, m, 1) or (…, 1, n)
-        The largest magnitude of each row (column), float64. Where one is NaN it is anything: a
-        maximum on JAX's CPU loses NaN (github.com/openxla/xla/issues/21461, seen with jaxlib
-        0.10.2 in 4,096 elements or more).
+        The largest magnitude of each row (column), float64. With flags, it may be anything
+        where one is NaN.
     moderate : bool
         All is finite and no row (column) has a largest magnitude that needs care. This reads
         one number from the array's device, unless the operand is a `FixedPoint` or there are
@@ -168,20 +168,20 @@ class Operand:
             self.moderate = False
         else:
             magnitudes = xp.abs(x)
-            largest = xp.max(magnitudes, axis=axis, keepdims=True)
-            self.largest = xp.astype(largest, xp.float64)
             if flags is None:
-                self._look(magnitudes)
+                self.largest = xp.astype(largest(xp, magnitudes, axis), xp.float64)
+                self._look()
                 return
+            # No NaN is looked for: the result will have it.
+            self.largest = xp.astype(xp.max(magnitudes, axis=axis, keepdims=True), xp.float64)
             self.moderate, self.finest = True, 0.0
             if x.dtype == xp.float64:
                 note_range(xp, flags, self.largest, *MODERATE["float64"])
 
-    def _look(self, magnitudes: Array) -> None:
+    def _look(self) -> None:
         xp, name = self.xp, type_name(self.xp, self.x)
         lowest, highest = MODERATE[name]
-        # Asked of every element: the largest may have lost a NaN, see `largest`.
-        bounded = xp.all(magnitudes <= highest)
+        bounded = xp.all(self.largest <= highest)  # NaN is not
         smallest = xp.min(xp.where(self.largest == 0.0, 1.0, self.largest))
         smallest = xp.where(bounded, smallest, 0.0)
         if not has_values(smallest):
