@@ -1,8 +1,8 @@
 """The steps of `train`: on a batch by its place in the epoch, compiled where the backend can.
 
-Compiled or not, it is `step` on a batch of `batches.py`.  Only the library's own namespace is
-compiled: compilers contract a * b + c into one rounding.  L-BFGS, which asks for the loss as a
-function, is dispatched to here.
+Compiled or not, it is `step` on a batch of `batches.py`.  Here, only the library's own namespace is
+compiled: most compilers contract a * b + c into one rounding; `blind_steps.py` has the exception.
+L-BFGS, which asks for the loss as a function, is dispatched to here.
 """
 
 from collections.abc import Callable, Sequence
@@ -158,7 +158,7 @@ def make_chunk(
     take_blindly = BlindSteps(xp, mlp, optimizer, examples, **settings)
 
     def take_again_if_wrong(
-        optimizer: AnyOptimizer,
+        optimizer: Any,
         state: TrainState,
         order: Array | None,
         starts: Sequence[int],
