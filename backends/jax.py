@@ -1,5 +1,6 @@
 """JAX, on the processor, a GPU or a TPU; operation by operation, or compiled where asked."""
 
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
@@ -13,9 +14,7 @@ from jax.scipy import special
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
-from .jax_compile import CompiledFunction
 from .jax_exact import exact, is_exact_here
-from .jax_settings import require_settings
 from .memory import in_words, with_free_memory
 from .transfer import ArrayLibrary
 
@@ -27,6 +26,49 @@ def _largest(x: Any, *, axis: Any) -> Any:
     # https://github.com/openxla/xla/issues/21461
     nan = jnp.any(jnp.isnan(x), axis=axis, keepdims=True)
     return jnp.where(nan, jnp.nan, jnp.max(x, axis=axis, keepdims=True))
+
+
+# Which values of a setting fit, one that does, and what JAX does under the others.
+_SETTINGS: tuple[tuple[str, Callable[[Any], bool], Any, str], ...] = (
+    ("jax_enable_x64", bool, True, "JAX makes float32 of float64"),
+    (
+        "jax_default_matmul_precision",
+        lambda value: value not in jax.lax.DotAlgorithmPreset.__members__,
+        "highest",
+        "such an algorithm rounds the entries of products, of float64, too",
+    ),
+    (
+        "jax_numpy_dtype_promotion",
+        lambda value: value == "standard",
+        "standard",
+        "JAX then refuses what the array API standard promotes",
+    ),
+    (
+        "jax_numpy_rank_promotion",
+        lambda value: value != "raise",
+        "allow",
+        "JAX then refuses what the array API standard broadcasts",
+    ),
+)
+
+
+def require_settings() -> None:
+    """Raise unless all settings fit, in this process and where this is called.
+
+    Raises
+    ------
+    BackendUnavailable
+        What is set, to what, and how to set it.
+    """
+    for name, fits, fitting, reason in _SETTINGS:
+        setting = getattr(jax.config, name)
+        value = getattr(setting, "value", setting)  # some are members of an Enum
+        if not fits(value):
+            raise BackendUnavailable(
+                "jax",
+                f"{name} is {value!r}, and {reason}",
+                f"set it by jax.config.update({name!r}, {fitting!r})",
+            )
 
 
 def _zero_below(x: Any, threshold: float) -> Any:
@@ -57,7 +99,7 @@ class JaxBackend(ArrayLibrary):
       otherwise round the entries of float32 products to TF32 on NVIDIA GPUs since Ampere, and
       to bfloat16 on TPUs.  On the processor it changes nothing.
 
-    Other settings that change results, or let none be computed, are refused (`jax_settings.py`).
+    Other settings that change results, or let none be computed, are refused by `require_settings`.
     """
 
     name = "jax"
@@ -95,13 +137,13 @@ class JaxBackend(ArrayLibrary):
 
     def compile(
         self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
-    ) -> CompiledFunction:
+    ) -> "CompiledFunction":
         """See `Compiler.compile`: XLA makes one call of many, each of some microseconds."""
         return CompiledFunction(function, used_up)
 
     def compile_exactly(
         self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
-    ) -> CompiledFunction | None:
+    ) -> "CompiledFunction | None":
         """See `ExactCompiler.compile_exactly`; None, after a warning, where bits change."""
         return CompiledFunction(function, used_up, exact) if is_exact_here() else None
 
@@ -137,3 +179,59 @@ class JaxBackend(ArrayLibrary):
 def _text(device: Any) -> str:
     """Return the text of a JAX device that `JaxBackend` takes: "cpu:0"."""
     return f"{device.platform}:{device.id}"
+
+
+# What a function raises that looks at values, which it has not while it is compiled; and `exact`
+# of loops that round.
+_CANNOT_COMPILE = (
+    NotImplementedError,
+    jax.errors.ConcretizationTypeError,
+    jax.errors.NonConcreteBooleanIndexError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+def _jit(function: Callable[..., Any], used_up: tuple[int, ...]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = jax.jit(function, donate_argnums=used_up)
+    return compiled
+
+
+class CompiledFunction:
+    """A function under `jax.jit`; one that branches on values runs as it is, after a warning.
+
+    None of the library does, but an activation or a loss of a user's may.
+
+    Parameters
+    ----------
+    function : callable
+        As `Compiler.compile` wants it.
+    used_up : tuple of int
+        The places of the arguments whose memory may be written over.
+    compiler : callable
+        Compiles such a function with arguments in those places: by default, `jax.jit`.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        used_up: tuple[int, ...],
+        compiler: Callable[..., Callable[..., Any]] = _jit,
+    ) -> None:
+        self._function = function
+        self._run = compiler(function, used_up)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return what the function returns."""
+        try:
+            return self._run(*arguments)
+        except _CANNOT_COMPILE as error:  # before anything ran: no memory was written over
+            if self._run is self._function:
+                raise
+            self._run = self._function
+            warnings.warn(
+                "JAX cannot compile the training step and goes on operation by operation: "
+                f"{str(error).splitlines()[0]}",
+                stacklevel=2,
+            )
+            return self._run(*arguments)
