@@ -16,7 +16,7 @@ import array_api_compat.numpy as numpy_namespace
 import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.layers import Activate, Backward, Layer, TrainingStep
+from pluggable_mlp.network.layers import Activate, Backward, Layer, Rng
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.batches import Batch
 from pluggable_mlp.training.optimizer_contract import Optimizer
@@ -82,7 +82,7 @@ def step_tensors(
 
 
 def _gradients(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: int) -> Tree:
-    rng = TrainingStep(seed, state.t)
+    rng = Rng(seed, state.t)
     return mlp.loss_gradients_and_buffers(xp, state.parameters, state.buffers, *batch, rng)[1]
 
 
@@ -111,7 +111,7 @@ def units_of_step(
         object.__setattr__(witness, name, stand_in)
     with np.errstate(all="ignore"):  # of values that the comparison will show
         gradients = _gradients(numpy_namespace, witness, state, batch, seed)
-    rng = TrainingStep(seed, state.t)
+    rng = Rng(seed, state.t)
     units = [
         Unit(_layer(layer.layer, label, layer.with_dx, rng), layer.given)
         for layer, label in zip(layers, _labels(mlp), strict=True)
@@ -138,9 +138,9 @@ class _WitnessedLayer:
         xp: Namespace,
         parameters: dict[str, Array],
         x: Array,
-        step: TrainingStep | None = None,
+        rng: Rng | None = None,
     ) -> tuple[Array, Backward]:
-        y, backward = self.layer.forward(xp, parameters, x, step)
+        y, backward = self.layer.forward(xp, parameters, x, rng)
 
         def witnessed(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
             self.given, self.with_dx = (parameters, x, dy), with_dx
@@ -176,15 +176,15 @@ def _labels(mlp: MLP) -> list[str]:
 
 
 def _layer(
-    layer: Layer, label: str, with_dx: bool, step: TrainingStep
+    layer: Layer, label: str, with_dx: bool, rng: Rng
 ) -> Callable[[Namespace, Any], Tensors]:
     def compute(xp: Namespace, given: Any) -> Tensors:
         parameters, x, dy = given
-        y, backward = layer.forward(xp, parameters, x, step)
+        y, backward = layer.forward(xp, parameters, x, rng)
         dx, others = backward(dy, with_dx=with_dx)
         tensors = {f"{label} y": y} | ({f"{label} dx": dx} if with_dx else {})
         for name, array in others.items():
-            tensors[f"{label} {'' if name in layer.statistics else 'd'}{name}"] = array
+            tensors[f"{label} {'' if name in layer.buffers else 'd'}{name}"] = array
         return tensors
 
     return compute

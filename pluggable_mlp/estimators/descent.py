@@ -15,7 +15,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.batch_steps import compiled, make_batch_step
 from pluggable_mlp.training.batches import Examples
@@ -163,9 +163,7 @@ def minimize(
     def loss_and_gradients(trained: Tree) -> tuple[Array, Tree]:
         nonlocal looks
         looks += 1
-        return network.loss_gradients_and_buffers(
-            xp, trained, start.buffers, *batch, TrainingStep(0, 0)
-        )[:2]
+        return network.loss_gradients_and_buffers(xp, trained, start.buffers, *batch, Rng(0, 0))[:2]
 
     start = initial_state(xp, network, parameters, optimizer)
     trained, memory, before, iteration = start.parameters, start.slots, math.inf, 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import MLP, Parameters
 
@@ -77,12 +77,12 @@ class PenalizedMLP(MLP):
         x: Array,
         targets: Array,
         sample_weight: Array | None = None,
-        step: TrainingStep | None = None,
+        rng: Rng | None = None,
         gradient_scale: float | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
         """Return what that of `MLP` does, of the penalized loss."""
         loss, gradients, moved = super().loss_gradients_and_buffers(
-            xp, parameters, buffers, x, targets, sample_weight, step, gradient_scale
+            xp, parameters, buffers, x, targets, sample_weight, rng, gradient_scale
         )
         if self.alpha == 0.0:
             return loss, gradients, moved

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, common_namespace, dtype_name, has_values
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
-from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.targets import as_kind
 from pluggable_mlp.registry import as_count, as_seed
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "check_inputs",
     "check_parameters",
+    "check_rng",
     "check_sample_weight",
     "check_sizes",
-    "check_step",
     "check_targets",
 ]
 
@@ -177,22 +177,22 @@ def _check_shape(
         raise ValueError(f"{what} shape {tuple(array.shape)}, expected {expected}")
 
 
-def check_step(step: Any) -> None:
-    """Raise if the mode of a forward pass is neither a training step nor None.
+def check_rng(rng: Any) -> None:
+    """Raise if the mode of a forward pass is neither `Rng` nor None.
 
     Raises
     ------
     TypeError, ValueError
         Naming what came and what was expected.
     """
-    if step is None:
+    if rng is None:
         return
-    if not isinstance(step, TrainingStep):
-        raise TypeError(f"step is {step!r}, expected None or TrainingStep(seed=0, number=0)")
-    if isinstance(step.seed, Real):  # else arrays of a function that is being compiled
-        as_seed(step.seed)
-    if isinstance(step.number, Real):
-        as_count("step.number", step.number, at_least=0)
+    if not isinstance(rng, Rng):
+        raise TypeError(f"rng is {rng!r}, expected None or Rng(seed=0, t=0)")
+    if isinstance(rng.seed, Real):  # else arrays of a function that is being compiled
+        as_seed(rng.seed)
+    if isinstance(rng.t, Real):
+        as_count("rng.t", rng.t, at_least=0)
 
 
 def check_sample_weight(

@@ -27,8 +27,8 @@ __all__ = [
     "Gradients",
     "Layer",
     "Mode",
+    "Rng",
     "Shapes",
-    "TrainingStep",
 ]
 
 _RESOLUTION = 2**16  # of the random numbers of dropout, and so of its rate
@@ -42,31 +42,31 @@ Draw = Callable[[Shapes], Arrays]
 
 
 @dataclass(frozen=True)
-class TrainingStep:
-    """The mode of a forward pass: one step of training; evaluation is None.
+class Rng:
+    """The random numbers of one training step, by their address: a forward pass in training.
 
-    Layers without such a difference ignore it.  Random layers draw the numbers that belong to this
-    step, always the same ones.
+    In evaluation there are none (None).  Layers without such a difference ignore it.  Random layers
+    draw the numbers at this address, always the same ones.
 
     Parameters
     ----------
     seed : int
         Of the run, from 0 to 2**64 - 1.
-    number : int
-        Which step of the run, from 0 to 2**64 - 1.
+    t : int
+        The count of updates before, from 0 to 2**64 - 1.
     """
 
     seed: int
-    number: int
+    t: int
 
 
-Mode = TrainingStep | None
+Mode = Rng | None
 
 
 class Layer(Protocol):
     """The interface of a layer."""
 
-    statistics: ClassVar[tuple[str, ...]]
+    buffers: ClassVar[tuple[str, ...]]
     """The names of the parameters that have no gradient: forward passes of training
     measure them, no optimizer changes them."""
 
@@ -76,7 +76,7 @@ class Layer(Protocol):
     def initial(self, draw: Draw) -> dict[str, Any]:
         """Return host data for each parameter; draw(shapes) asks the initializer for weights."""
 
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return the output for x (…, batch, in), and the backward pass.
 
         backward(dy) returns dx and, by their names, the gradients of the parameters; after a
@@ -90,7 +90,7 @@ class Dense:
 
     inputs: int
     outputs: int
-    statistics: ClassVar[tuple[str, ...]] = ()
+    buffers: ClassVar[tuple[str, ...]] = ()
 
     def shapes(self) -> Shapes:
         """Return {"W": (in, out), "b": (out,)}."""
@@ -100,7 +100,7 @@ class Dense:
         """Return what the initializer draws."""
         return draw(self.shapes())
 
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = x W + b.
 
         With dy the gradient with respect to y, summing over the batch,
@@ -110,7 +110,7 @@ class Dense:
         The first layer of a network does not compute dx, which is not used and would be a third of
         its work.
         """
-        del step
+        del rng
         W = parameters["W"]
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
@@ -124,7 +124,7 @@ class Dense:
 class _WithoutParameters:
     """Base of layers without parameters."""
 
-    statistics: ClassVar[tuple[str, ...]] = ()
+    buffers: ClassVar[tuple[str, ...]] = ()
 
     def shapes(self) -> Shapes:
         """Return {}."""
@@ -142,9 +142,9 @@ class Activate(_WithoutParameters):
 
     function: Activation
 
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = f(x); backward(dy) returns f'(x) dy."""
-        del parameters, step
+        del parameters, rng
         y, derivative = self.function(xp, x)
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
@@ -190,10 +190,10 @@ class Dropout(_WithoutParameters):
     def _dropped(self) -> int:
         return round(self.rate * _RESOLUTION)
 
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = x m / (1 - p) in training and x in evaluation."""
         del parameters
-        factors = None if step is None else self._factors(xp, x, step)
+        factors = None if rng is None else self._factors(xp, x, rng)
 
         def apply(array: Array) -> Array:
             return array if factors is None else array * factors
@@ -203,15 +203,15 @@ class Dropout(_WithoutParameters):
 
         return apply(x), backward
 
-    def _factors(self, xp: Namespace, x: Array, step: TrainingStep) -> Array:
+    def _factors(self, xp: Namespace, x: Array, rng: Rng) -> Array:
         """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
         batch, features = x.shape[-2:]
         numbers = random_numbers(
             xp,
             batch * features,
-            seed=step.seed,
+            seed=rng.seed,
             stream=self.stream,
-            step=step.number,
+            step=rng.t,
             device=device_of(x),
         )
         kept = xp.astype(xp.reshape(numbers, (batch, features)) >= self._dropped, x.dtype)

@@ -4,8 +4,8 @@ Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs)
 sample_weight (…, batch);
 parameters are a list with one dict of arrays per layer that has any, [{"W": (…, in, out),
 "b": (…, out)}, …]; gradients have the same structure.  Leading axes are independent networks.
-The public methods check what comes in; `forward` and `step_gradients`, which the training loop
-calls, trust it.
+The public methods check their arguments; `forward` and `loss_gradients_and_buffers`, which the
+training step calls, do not.
 """
 
 import itertools
@@ -19,13 +19,13 @@ from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
     check_inputs,
+    check_rng,
     check_sample_weight,
     check_sizes,
-    check_step,
     check_targets,
 )
 from pluggable_mlp.network.initializers import INITIALIZERS
-from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, TrainingStep
+from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng
 from pluggable_mlp.network.losses import LOSSES, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
 from pluggable_mlp.registry import choose
@@ -119,9 +119,9 @@ class MLP:
         return [*layers, Dense(*self.sizes[-2:])]
 
     @cached_property
-    def statistics(self) -> tuple[tuple[str, ...], ...]:
-        """The names of the running statistics in each dict of the parameters."""
-        return tuple(layer.statistics for layer in self.layers if layer.shapes())
+    def buffers(self) -> tuple[tuple[str, ...], ...]:
+        """The names of the buffers, the running statistics, in each dict of the parameters."""
+        return tuple(layer.buffers for layer in self.layers if layer.shapes())
 
     def initialize(self, *, seed: int, backend: Any, dtype: str = "float32") -> Parameters:
         """Return fresh parameters on the backend: the same bits for one seed everywhere.
@@ -215,9 +215,10 @@ class MLP:
         targets: Array,
         *,
         sample_weight: Array | None = None,
-        step: TrainingStep | None = None,
+        buffers: Parameters | None = None,
+        rng: Rng | None = None,
         arithmetic: str = "native",
-    ) -> tuple[Array, Parameters]:
+    ) -> tuple[Any, ...]:
         """Return the mean loss over the batch and its gradient, structured as the parameters.
 
         Parameters
@@ -231,9 +232,11 @@ class MLP:
             (…, batch, classes), one-hot or probabilities; else rows (…, batch, outputs).
         sample_weight : array (…, batch), optional
             How much each example counts, at least 0: the loss is then the weighted mean.
-        step : TrainingStep, optional
-            The mode: a step of training, with dropout and the batch's own statistics; by
-            default evaluation, without dropout and with the running statistics.
+        buffers : list of dict of arrays, optional
+            The running statistics, where the parameters do not hold them: see `split`.
+        rng : Rng, optional
+            Of a training step, with dropout and the batch's own statistics; by default evaluation,
+            without dropout and with the running statistics.
         arithmetic : {"native", "reproducible"}, default "native"
             How products, sums and transcendental functions are rounded.
 
@@ -243,18 +246,35 @@ class MLP:
             One number per network.
         gradients : list of dict of arrays
             Running statistics have none.
+        buffers : list of dict of arrays
+            What they are after this batch, only where they were given.
 
         Raises
         ------
         ValueError, TypeError
             If the arrays do not fit each other or the network; the message names which.
         """
-        check_step(step)
+        check_rng(rng)
+        if buffers is not None:
+            parameters = _together(parameters, buffers)
         xp, parameters, batch = self.checked_batch(
             parameters, x, targets, sample_weight, arithmetic
         )
-        loss, gradients = self.step_gradients(xp, parameters, *batch, step=step)
-        return unwrapped(loss), unwrapped(gradients)
+        found: tuple[Any, ...] = unwrapped(
+            self.loss_gradients_and_buffers(xp, *self.split(parameters), *batch, rng)
+        )
+        return found[:2] if buffers is None else found
+
+    def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:
+        """Return the parameters that have a gradient, and the buffers: the running statistics.
+
+        Both have a dict for each of the parameters', an empty one where it holds none.
+        """
+        trained, buffers = [], []
+        for names, layer in zip(self.buffers, parameters, strict=True):
+            trained.append({name: array for name, array in layer.items() if name not in names})
+            buffers.append({name: layer[name] for name in names})
+        return trained, buffers
 
     def checked_batch(
         self,
@@ -289,7 +309,7 @@ class MLP:
         xp: Namespace,
         parameters: Parameters,
         x: Array,
-        step: TrainingStep | None = None,
+        rng: Rng | None = None,
     ) -> tuple[Array, Callable[[Array], Parameters]]:
         """Return the logits for x (…, batch, in), and the backward pass.
 
@@ -301,7 +321,7 @@ class MLP:
         backwards = []
         for layer in self.layers:
             own = next(remaining) if layer.shapes() else {}
-            x, backward = layer.forward(xp, own, x, step)
+            x, backward = layer.forward(xp, own, x, rng)
             backwards.append((backward, bool(own)))
 
         def backward_through_all(dy: Array) -> Parameters:
@@ -315,24 +335,6 @@ class MLP:
 
         return x, backward_through_all
 
-    def step_gradients(
-        self,
-        xp: Namespace,
-        parameters: Parameters,
-        x: Array,
-        targets: Array,
-        sample_weight: Array | None = None,
-        step: TrainingStep | None = None,
-    ) -> tuple[Array, Parameters]:
-        """Return the loss and the gradients, unchecked and without waiting for the device."""
-        buffers = [
-            {name: layer[name] for name in names}
-            for names, layer in zip(self.statistics, parameters, strict=True)
-        ]
-        return self.loss_gradients_and_buffers(
-            xp, parameters, buffers, x, targets, sample_weight, step
-        )[:2]
-
     def loss_gradients_and_buffers(
         self,
         xp: Namespace,
@@ -341,15 +343,14 @@ class MLP:
         x: Array,
         targets: Array,
         sample_weight: Array | None = None,
-        step: TrainingStep | None = None,
+        rng: Rng | None = None,
         gradient_scale: float | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
         """Return the loss, the gradients and the new buffers, unchecked and without waiting.
 
         The gradients, structured as the parameters, are those of the loss times `gradient_scale`.
         """
-        merged = [{**of, **own} for of, own in zip(parameters, buffers, strict=True)]
-        z, backward = self.forward(xp, merged, x, step)
+        z, backward = self.forward(xp, _together(parameters, buffers), x, rng)
         loss, dz = self.objective(xp, z, targets, sample_weight)
         if gradient_scale is not None:
             dz = dz * gradient_scale
@@ -359,3 +360,8 @@ class MLP:
             for own, layer in zip(buffers, gradients, strict=True)
         ]
         return loss, gradients, moved
+
+
+def _together(parameters: Parameters, buffers: Parameters) -> Parameters:
+    """Return what `MLP.split` divides."""
+    return [{**of, **own} for of, own in zip(parameters, buffers, strict=True)]

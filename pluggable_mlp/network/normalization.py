@@ -78,7 +78,7 @@ class LayerNorm(_Sized):
 
     epsilon: float = 1e-5
     features: int = field(default=0, init=False, repr=False)
-    statistics: ClassVar[tuple[str, ...]] = ()
+    buffers: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         keep_number(self, "epsilon", above=0.0)
@@ -92,9 +92,9 @@ class LayerNorm(_Sized):
         del draw
         return {"gamma": [1.0] * self.features, "beta": [0.0] * self.features}
 
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = gamma x̂ + beta."""
-        del step
+        del rng
         x_hat, inverse, _, _ = _standardize(xp, x, -1, self.epsilon)
         y, affine_backward = _affine(xp, parameters, x_hat)
 
@@ -138,7 +138,7 @@ class BatchNorm(_Sized):
     epsilon: float = 1e-5
     momentum: float = 0.1
     features: int = field(default=0, init=False, repr=False)
-    statistics: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
+    buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
 
     def __post_init__(self) -> None:
         keep_number(self, "epsilon", above=0.0)
@@ -146,7 +146,7 @@ class BatchNorm(_Sized):
 
     def shapes(self) -> Shapes:
         """Return the shapes of gamma, beta, running_mean and running_variance."""
-        names = ("gamma", "beta", *self.statistics)
+        names = ("gamma", "beta", *self.buffers)
         return dict.fromkeys(names, (self.features,))
 
     def initial(self, draw: Draw) -> dict[str, Any]:
@@ -155,9 +155,9 @@ class BatchNorm(_Sized):
         ones, zeros = [1.0] * self.features, [0.0] * self.features
         return {"gamma": ones, "beta": zeros, "running_mean": zeros, "running_variance": ones}
 
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, step: Mode = None) -> Forward:
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = gamma x̂ + beta; in training, backward also gives the new statistics."""
-        if step is None:
+        if rng is None:
             return self._evaluate(xp, parameters, x)
         x_hat, inverse, mean, variance = _standardize(xp, x, -2, self.epsilon)
         y, affine_backward = _affine(xp, parameters, x_hat)
@@ -173,7 +173,7 @@ class BatchNorm(_Sized):
         return y, backward
 
     def _evaluate(self, xp: Namespace, parameters: Arrays, x: Array) -> Forward:
-        mean, variance = (_as_row(xp, parameters[name]) for name in self.statistics)
+        mean, variance = (_as_row(xp, parameters[name]) for name in self.buffers)
         inverse = special.rsqrt(xp, variance + self.epsilon)
         x_hat = (x - mean) * inverse
         y, affine_backward = _affine(xp, parameters, x_hat)

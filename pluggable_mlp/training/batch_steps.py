@@ -61,7 +61,7 @@ def check_optimizer(
             f"batch_size is {batch_size}, expected at least the {len(examples)} examples: "
             "lbfgs takes them all at once"
         )
-    if mlp.dropout > 0.0 or any(mlp.statistics):
+    if mlp.dropout > 0.0 or any(mlp.buffers):
         raise ValueError(
             "lbfgs needs the same loss at every look: use no dropout and no norm batch"
         )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.registry import as_seed
 from pluggable_mlp.training.batches import Batch
@@ -18,7 +18,7 @@ from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
 from pluggable_mlp.training.transforms import averaged_parameters
-from pluggable_mlp.training.trees import Tree, map_arrays, merge, split
+from pluggable_mlp.training.trees import Tree, map_arrays, merge
 
 __all__ = [
     "TrainState",
@@ -73,7 +73,7 @@ def step(
     """
     scale = optimizer.gradient_scale(coefficients)
     loss, gradients, buffers = mlp.loss_gradients_and_buffers(
-        xp, state.parameters, state.buffers, *batch, TrainingStep(seed, state.t), scale
+        xp, state.parameters, state.buffers, *batch, Rng(seed, state.t), scale
     )
     if scale is None:
         parameters, slots = optimizer.update(
@@ -93,7 +93,7 @@ def initial_state(
     xp: Namespace, mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer
 ) -> TrainState:
     """Return the state before the first step, its arrays of the namespace."""
-    buffers, trained = split(map_arrays(xp.asarray, parameters), mlp.statistics)
+    trained, buffers = mlp.split(map_arrays(xp.asarray, parameters))
     slots = Memory() if isinstance(optimizer, LBFGS) else optimizer.initial_slots(trained)
     return TrainState(trained, buffers, slots, 0)
 

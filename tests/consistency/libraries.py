@@ -64,7 +64,8 @@ def gradients(library: Any, of: Problem) -> dict[str, Any]:
     """Return the library's loss and gradients by name, as its arrays."""
     parameters = map_arrays(library.asarray, of.parameters)
     x, labels = library.asarray(of.x), library.asarray(of.labels)
-    loss, tree = of.mlp.step_gradients(library.xp, parameters, x, labels)
+    own = of.mlp.split(parameters)
+    loss, tree, _ = of.mlp.loss_gradients_and_buffers(library.xp, *own, x, labels)
     return {"loss": loss, **named(tree, "d")}
 
 
@@ -78,6 +79,7 @@ def trained(library: Any, of: Problem, steps: int, rate: float = 0.003) -> dict[
     parameters = map_arrays(library.asarray, of.parameters)
     x, labels = library.asarray(of.x), library.asarray(of.labels)
     for t in range(steps):
-        loss, tree = of.mlp.step_gradients(xp, parameters, x, labels)
+        own = of.mlp.split(parameters)
+        loss, tree, _ = of.mlp.loss_gradients_and_buffers(xp, *own, x, labels)
         parameters, _ = optimizer.update(xp, optimizer.coefficients_at(t), parameters, tree, {})
     return {"loss": loss, **named(parameters)}

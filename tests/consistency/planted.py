@@ -191,8 +191,8 @@ class WatchedLayer:
     def __class__(self) -> Any:  # `compare` names activations by it
         return type(self.layer)
 
-    def forward(self, xp: Any, parameters: Any, x: Any, step: Any = None) -> Any:
-        y, backward = self.layer.forward(xp, parameters, x, step)
+    def forward(self, xp: Any, parameters: Any, x: Any, rng: Any = None) -> Any:
+        y, backward = self.layer.forward(xp, parameters, x, rng)
         spoil = getattr(xp, "spoil", None)
         if spoil is None:
             return y, backward
@@ -200,7 +200,7 @@ class WatchedLayer:
         def spoilt(dy: Any, *, with_dx: bool = True) -> Any:
             dx, gradients = backward(dy, with_dx=with_dx)
             for name, g in gradients.items():
-                prefix = "" if name in self.layer.statistics else "d"
+                prefix = "" if name in self.layer.buffers else "d"
                 gradients[name] = spoil(f"{self.label} {prefix}{name}", g)
             return (spoil(f"{self.label} dx", dx) if with_dx else None), gradients
 
@@ -317,7 +317,7 @@ def _tensors(mlp: MLP) -> tuple[list[str], list[str]]:
     gradients, updated = ["dz"], []
     for place, (label, layer) in enumerate(_labelled(mlp)):
         updated += [f"{label} {name}" for name in layer.shapes()]
-        trained = [name for name in layer.shapes() if name not in layer.statistics]
+        trained = [name for name in layer.shapes() if name not in layer.buffers]
         gradients += [f"{label} d{name}" for name in trained]
         gradients += [f"{label} dx"] if place else []  # the first layer computes none
     return gradients, updated

@@ -5,12 +5,12 @@ import pytest
 
 from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.layers import Activate, Dense, Dropout, TrainingStep
+from pluggable_mlp.network.layers import Activate, Dense, Dropout, Rng
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
 from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
 
-STEP = TrainingStep(seed=1, number=2)
+RNG = Rng(seed=1, t=2)
 WEIGHTS = np.asarray([1.0, 0.5, 2.0, 1.5, 1.0])
 
 
@@ -32,7 +32,7 @@ def test_the_order_of_a_hidden_layer():
     assert MLP([2, 2], norm="batch", dropout=0.5).layers == (Dense(2, 2),)
 
 
-@pytest.mark.parametrize("step", [STEP, None], ids=["training", "evaluation"])
+@pytest.mark.parametrize("step", [RNG, None], ids=["training", "evaluation"])
 @pytest.mark.parametrize("norm", [None, *NORMALIZATIONS])
 def test_gradients_against_central_differences(norm, step):
     """Every parameter that has a gradient, dropout's mask held by the step; weighted examples."""
@@ -41,13 +41,13 @@ def test_gradients_against_central_differences(norm, step):
     def on(library, changed=parameters):
         own = [{n: library.asarray(a) for n, a in layer.items()} for layer in changed]
         batch = library.asarray(x), labels, library.asarray(WEIGHTS)
-        return mlp.step_gradients(library.xp, own, *batch, step)
+        return mlp.loss_gradients_and_buffers(library.xp, *mlp.split(own), *batch, step)[:2]
 
     backend = get_backend("numpy")
     error = 1.01 * float(with_bounds(on, "float64")[0].error)
     _, gradients = on(backend)
     for index, layer in enumerate(gradients):
-        expected = set(parameters[index]) - set(BatchNorm.statistics)
+        expected = set(parameters[index]) - set(BatchNorm.buffers)
         assert set(layer) == expected
         for name, array in layer.items():
 
@@ -73,18 +73,18 @@ def test_a_step_of_training(backend, dtype, arithmetic):
     ours = [backend.asarray(x, dtype=dtype), backend.asarray(labels)]
     weights = backend.asarray(WEIGHTS, dtype=dtype)
     loss, gradients = mlp.loss_and_gradients(
-        parameters, *ours, sample_weight=weights, step=STEP, arithmetic=arithmetic
+        parameters, *ours, sample_weight=weights, rng=RNG, arithmetic=arithmetic
     )
     assert loss.shape == ()
     for layer, own in zip(gradients, parameters, strict=True):
         assert {n: (a.shape, a.dtype) for n, a in layer.items()} == {
-            n: (a.shape, a.dtype) for n, a in own.items() if n not in BatchNorm.statistics
+            n: (a.shape, a.dtype) for n, a in own.items() if n not in BatchNorm.buffers
         }
     again = mlp.loss_and_gradients(
-        parameters, *ours, sample_weight=weights, step=STEP, arithmetic=arithmetic
+        parameters, *ours, sample_weight=weights, rng=RNG, arithmetic=arithmetic
     )
     other = mlp.loss_and_gradients(
-        parameters, *ours, sample_weight=weights, step=TrainingStep(1, 3), arithmetic=arithmetic
+        parameters, *ours, sample_weight=weights, rng=Rng(1, 3), arithmetic=arithmetic
     )
     assert float(again[0]) == float(loss) != float(other[0])
 
@@ -108,7 +108,8 @@ def test_sample_weights_repeat_examples(backend):
 
     def on(library):
         own = [{n: library.asarray(a) for n, a in layer.items()} for layer in host]
-        return mlp.step_gradients(library.xp, own, library.asarray(x[order]), labels[order])
+        batch = library.asarray(x[order]), labels[order]
+        return mlp.loss_gradients_and_buffers(library.xp, *mlp.split(own), *batch)[:2]
 
     bounds = with_bounds(on, "float64")
     # The weighted sum has two products and a reciprocal more than the plain one: three errors.

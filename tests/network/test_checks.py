@@ -8,7 +8,7 @@ import pytest
 
 from pluggable_mlp import MLP
 from pluggable_mlp.network.checks import check_sizes, check_targets
-from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.layers import Rng
 
 MLP_323 = MLP([3, 2, 4])
 X = np.zeros((5, 3))
@@ -184,17 +184,17 @@ def test_targets(targets, error, message):
 @pytest.mark.parametrize(
     ("step", "error", "message"),
     [
-        (3, TypeError, r"step is 3, expected None or TrainingStep\(seed=0, number=0\)"),
+        (3, TypeError, r"rng is 3, expected None or Rng\(seed=0, t=0\)"),
         (True, TypeError, "step is True, expected None"),
-        (TrainingStep(-1, 0), ValueError, "seed is -1, expected an integer from 0 to"),
-        (TrainingStep(0.5, 0), ValueError, "seed is 0.5, expected an integer"),
-        (TrainingStep(0, -1), ValueError, "step.number is -1, expected an integer of at least 0"),
+        (Rng(-1, 0), ValueError, "seed is -1, expected an integer from 0 to"),
+        (Rng(0.5, 0), ValueError, "seed is 0.5, expected an integer"),
+        (Rng(0, -1), ValueError, "rng.t is -1, expected an integer of at least 0"),
     ],
 )
 def test_the_mode(step, error, message):
     for mlp in (MLP_323, replace(MLP_323, dropout=0.5)):
         with pytest.raises(error, match=message):
-            mlp.loss_and_gradients(parameters(), X, LABELS, step=step)
+            mlp.loss_and_gradients(parameters(), X, LABELS, rng=step)
 
 
 def test_no_axis_makes_several_networks_of_one():

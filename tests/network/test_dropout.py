@@ -7,16 +7,16 @@ import pytest
 
 from pluggable_mlp import MLP
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.layers import Dropout, TrainingStep
+from pluggable_mlp.network.layers import Dropout, Rng
 from pluggable_mlp.network.philox import philox
 from tests.network.bounded import InArithmetic
 
-STEP = TrainingStep(seed=3, number=5)
+RNG = Rng(seed=3, t=5)
 
 
-def run(backend, layer, x, dy, step=STEP, arithmetic="native"):
+def run(backend, layer, x, dy, rng=RNG, arithmetic="native"):
     place = InArithmetic(arithmetic, backend)
-    y, backward = layer.forward(place.xp, {}, place.asarray(x), step)
+    y, backward = layer.forward(place.xp, {}, place.asarray(x), rng)
     dx, gradients = backward(place.asarray(dy))
     assert gradients == {}
     assert backward(place.asarray(dy), with_dx=False) == (None, {})
@@ -52,7 +52,7 @@ def test_the_mask_is_that_of_its_address(backend, arithmetic):
 
 def test_evaluation_changes_nothing(backend):
     x, dy = np.ones((2, 3)), np.full((2, 3), 2.0)
-    y, dx = run(backend, Dropout(0.9), x, dy, step=None)
+    y, dx = run(backend, Dropout(0.9), x, dy, rng=None)
     assert y.tolist() == x.tolist()
     assert dx.tolist() == dy.tolist()
 
@@ -73,7 +73,7 @@ def test_so_many_are_dropped(rate, backend):
 def test_masks_differ_by_seed_step_and_layer(backend):
     x = np.ones((4, 16))
     masks = {
-        run(backend, Dropout(0.5, stream), x, x, TrainingStep(seed, number))[0].tobytes()
+        run(backend, Dropout(0.5, stream), x, x, Rng(seed, number))[0].tobytes()
         for seed in (0, 2**40)
         for number in (0, 1, 2**40)
         for stream in (0, 1)

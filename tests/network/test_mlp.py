@@ -9,7 +9,7 @@ from pluggable_mlp import MLP, SGD, get_backend, special
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network import mlp as mlp_module
 from pluggable_mlp.network.activations import ACTIVATIONS
-from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.layers import Rng
 from tests.network import reference
 from tests.network.examples import SIZES, example, moved
 
@@ -177,7 +177,8 @@ def test_the_first_layer_computes_no_dx():
     for depth, sizes in SIZES.items():
         parameters, x, labels = example(depth)
         counting = Counting(get_backend("numpy").xp)
-        MLP(sizes).step_gradients(counting, parameters, x, labels)
+        no_buffers = [{} for _ in parameters]
+        MLP(sizes).loss_gradients_and_buffers(counting, parameters, no_buffers, x, labels)
         assert counting.products == 3 * depth - 1
 
 
@@ -268,11 +269,11 @@ def test_a_step_of_training_has_its_own_loss():
     x, labels = backend.asarray([[0.5, 1.0]], dtype="float32"), backend.asarray([1])
 
     def loss(step):
-        return float(mlp.loss_and_gradients(parameters, x, labels, step=step)[0])
+        return float(mlp.loss_and_gradients(parameters, x, labels, rng=step)[0])
 
-    evaluated, first, second = loss(None), loss(TrainingStep(0, 0)), loss(TrainingStep(0, 1))
+    evaluated, first, second = loss(None), loss(Rng(0, 0)), loss(Rng(0, 1))
     assert len({evaluated, first, second}) == 3
-    assert loss(TrainingStep(0, 0)) == first
+    assert loss(Rng(0, 0)) == first
 
 
 def test_two_descriptions_of_one_network_are_equal():

@@ -5,13 +5,13 @@ import pytest
 
 from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
 
-STEP = TrainingStep(seed=0, number=0)
-MODES = pytest.mark.parametrize("step", [STEP, None], ids=["training", "evaluation"])
+RNG = Rng(seed=0, t=0)
+MODES = pytest.mark.parametrize("step", [RNG, None], ids=["training", "evaluation"])
 REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
 
 
@@ -72,7 +72,7 @@ def test_batch_norm_by_hand(backend):
     }
     for column, epsilon in ((0, 3.0), (1, 12.0)):
         layer = BatchNorm(epsilon=epsilon, momentum=0.25)
-        results = on_host(backend, compute(layer, parameters, x, dy, STEP)(backend))
+        results = on_host(backend, compute(layer, parameters, x, dy, RNG)(backend))
         assert results["y"][:, column].tolist() == [-1.0, 3.0]
         assert results["beta"][column] == dy[:, column].sum()
         assert results["gamma"][column] == (dy[1, column] - dy[0, column]) / 2
@@ -80,7 +80,7 @@ def test_batch_norm_by_hand(backend):
         assert results["running_variance"][column] == 6.0 + 0.5 * (1.0, 4.0)[column]
     # dx̂ = 4 dy = (4, 8): minus its mean (-2, 2), minus x̂ mean(dx̂ x̂) = x̂ · 1: (-1.5, 1.5), halved.
     layer = BatchNorm(epsilon=3.0)
-    results = on_host(backend, compute(layer, parameters, x, dy, STEP)(backend))
+    results = on_host(backend, compute(layer, parameters, x, dy, RNG)(backend))
     assert results["dx"][:, 0].tolist() == [-0.75, 0.75]
     # Evaluation: (x - 8) / sqrt(8 + 8) · 4 + 1 with epsilon 8, and its slope 4 / 4.
     results = on_host(backend, compute(BatchNorm(epsilon=8.0), parameters, x, dy, None)(backend))
@@ -207,7 +207,7 @@ def test_same_bits(backend, name, step, dtype, scale, arithmetic):
 def test_a_batch_of_one(backend, name):
     """No NaN; the running variance stays as it is, the mean moves."""
     parameters, x, dy = example(batch=1)
-    results = on_host(backend, compute(NORMALIZATIONS[name], parameters, x, dy, STEP)(backend))
+    results = on_host(backend, compute(NORMALIZATIONS[name], parameters, x, dy, RNG)(backend))
     assert all(np.isfinite(array).all() for array in results.values())
     if name == "batch":
         assert results["y"].tolist() == [parameters["beta"].tolist()]

@@ -5,7 +5,7 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.layers import TrainingStep
+from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
 
@@ -60,8 +60,9 @@ def test_every_step_has_its_own_mask():
     )
     xp, parameters = NUMPY.xp, start
     for number, batch in enumerate([slice(0, 4), slice(4, 8), slice(8, 10)] * 2):
-        step = TrainingStep(7, number)
-        _, gradients = mlp.step_gradients(xp, parameters, x[batch], labels[batch], step=step)
+        _, gradients = mlp.loss_and_gradients(
+            parameters, x[batch], labels[batch], rng=Rng(7, number)
+        )
         parameters, _ = SGD(0.5).update(xp, {"rate": 0.5}, parameters, gradients, {})
     for one, other in zip(result.parameters, parameters, strict=True):
         assert all((one[name] == other[name]).all() for name in one)

@@ -15,6 +15,7 @@ from pluggable_mlp import (
     train,
     training_step,
 )
+from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.training.lbfgs import LBFGS
 
 NUMPY = get_backend("numpy")
@@ -159,3 +160,29 @@ def test_what_does_not_fit_is_refused(changed, error, message):
     with pytest.raises(error, match=message):
         training_step(FULL, **given | changed)
     training_step(FULL, **given)
+
+
+def test_an_own_optimizer_with_buffers_takes_the_steps_of_training(backend):
+    """Gradients and buffers of `loss_and_gradients`, w - rate g by hand: SGD, rounding apart."""
+    start = FULL.initialize(seed=0, backend=backend, dtype="float64")
+    state = first_state(FULL, SGD(0.5), start)
+    parameters, buffers = FULL.split(start)
+    assert [sorted(of) for of in buffers] == [[], ["running_mean", "running_variance"], []]
+    x, labels = backend.asarray(X), backend.asarray(LABELS)
+    for t in range(3):
+        loss, gradients, buffers = FULL.loss_and_gradients(
+            parameters, x, labels, buffers=buffers, rng=Rng(7, t)
+        )
+        parameters = [
+            {name: w - 0.5 * own[name] for name, w in of.items()}
+            for of, own in zip(parameters, gradients, strict=True)
+        ]
+        expected, state = training_step(FULL, SGD(0.5), state, x, labels, seed=7)
+        np.testing.assert_allclose(float(loss), float(expected), rtol=1e-13)
+    for ours, theirs in zip(
+        [*parameters, *buffers], [*state.parameters, *state.buffers], strict=True
+    ):
+        assert list(ours) == list(theirs)
+        for name, array in ours.items():
+            on_host = backend.to_numpy(theirs[name])
+            np.testing.assert_allclose(backend.to_numpy(array), on_host, rtol=0.0, atol=1e-13)
