@@ -1,4 +1,4 @@
-"""Mini-batches: a data set on the device, and which of its examples make each step.
+"""Mini-batches of a data set on the device.
 
 Shapes: inputs (examples, in), integers with a scale or floats; labels (examples,) or rows
 (examples, outputs); weights (examples,); a batch has the same with batch for examples.
@@ -19,20 +19,20 @@ Batch = tuple[Array, Array, Array | None]
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and labels where they will be used.
+    """Inputs and labels on the device of the training.
 
     Parameters
     ----------
     inputs : array (examples, in)
         Floats of the training's dtype; or 8-bit integers, with a scale.
     labels : array (examples,) or (examples, outputs)
-        What the loss is told.
+        The targets.
     dtype
         The floating dtype of a batch.
     scale : float or None
-        The power of two that integers are multiplied by, batch by batch.
+        A power of two by which integers are multiplied, batch by batch.
     weights : array (examples,) or None
-        How much each counts, of that dtype.
+        The sample weights, of that dtype.
     """
 
     inputs: Array
@@ -47,8 +47,8 @@ class Examples:
     def batches(self, xp: Namespace, size: int, order: Array | None = None) -> Iterator[Batch]:
         """Yield (inputs (batch, in), labels (batch, …), weights), the last smaller.
 
-        The weights are (batch,), or None.  `order` (examples,) are the indices of the examples,
-        on the device; None takes them as they come, and a batch is then a view.
+        The weights are (batch,), or None.  `order` (examples,) contains the indices of the
+        examples, on the device; with None they are in order, and a batch is a view.
         """
         for start in range(0, len(self), size):
             yield self.batch(xp, start, size, order)
@@ -63,7 +63,7 @@ class Examples:
     def gathered(self, xp: Namespace, start: Any, size: int, order: Array | None = None) -> Batch:
         """Return the batch of exactly `size` examples that begins at `start`, a 0-d array or int.
 
-        For compiled functions: the standard has no slice that begins where an array says.
+        For compiled functions: in the standard, slices cannot begin at an array.
         """
         if order is None and size == len(self):  # gathered, the whole data set would be copied
             return self._floats(xp, self.inputs), self.labels, self.weights

@@ -28,14 +28,14 @@ def save_parameters(path: Path, parameters: Tree, backend: Any, sha256: str) -> 
         Of the backend.
     backend : Backend
     sha256 : str
-        Their `parameters_sha256`, as it was reported.
+        Their `parameters_sha256`.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     ValueError
-        If what is in the file has another hash.
+        If the hash of the file's content differs.
     """
     tensors = {
         f"{index}.{name}": _little_endian(backend.to_numpy(array))
@@ -54,13 +54,13 @@ def load_parameters(path: Path, backend: Any, sha256: str) -> Tree:
     path : Path
     backend : Backend
     sha256 : str
-        The `parameters_sha256` of what was saved there.
+        The `parameters_sha256` of the saved parameters.
 
     Raises
     ------
     ValueError
-        If the file cannot be read, holds other tensors than a network's, or others than those
-        that were saved.
+        If the file cannot be read, does not contain the tensors of a network, or has changed since
+        it was saved.
     """
     layers = _layers(path, read_file(path, "a model that train --output wrote"))
     found = _sha256(array for layer in layers for _, array in sorted(layer.items()))
@@ -88,9 +88,9 @@ def _sha256(arrays: Iterable[Any]) -> str:
 
 
 def _little_endian(array: Any) -> Any:
-    """Return a NumPy array in C order and little-endian bytes, so that its memory says it all.
+    """Return a NumPy array in C order with little-endian bytes.
 
-    safetensors writes the memory as it lies, whatever the strides.
+    safetensors writes the memory as it is, whatever the strides.
     """
     return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
 

@@ -1,7 +1,4 @@
-"""The optimizers and transforms by name, and how they are put together.
-
-A new optimizer is a class in `optimizers.py` and a line in `OPTIMIZERS`.
-"""
+"""The optimizers and transforms by name, and their composition."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -40,21 +37,21 @@ TRANSFORMS: dict[str, Callable[[Optimizer, Any], Optimizer]] = {
 
 
 def make_optimizer(name: str, **parameters: Any) -> AnyOptimizer:
-    """Return the optimizer of that name, with the transforms that its parameters ask for.
+    """Return an optimizer by name, with the transforms that its parameters select.
 
     Parameters
     ----------
     name : str
         One of `OPTIMIZERS`.
     **parameters
-        Of the optimizer itself, `learning_rate` (a number or a schedule) among them, and, for
-        all but lbfgs, of `TRANSFORMS`.  `weight_decay` is decoupled in those that have it
-        (adamw, lion, muon), and L2 in the gradient of the others.
+        Parameters of the optimizer, such as `learning_rate` (a number or a schedule), and, except
+        for lbfgs, of `TRANSFORMS`.  `weight_decay` is decoupled in adamw, lion and muon, and an L2
+        penalty in the others.
 
     Raises
     ------
     ValueError
-        If there is no such optimizer, it takes no such parameter, or a value is out of range.
+        If the optimizer or a parameter is unknown, or a value is out of range.
     """
     kind = choose(OPTIMIZERS, name, "optimizer")
     own = parameters_of(kind)

@@ -1,8 +1,7 @@
 """Powers and cosines of Python floats, with the same bits on every machine.
 
-`math.pow` and `math.cos` are the C library's, which rounds them as it likes.  Here are only
-operations whose result IEEE 754 or the decimal arithmetic specification fixes.  Functions of
-arrays belong in the namespaces.
+`math.pow` and `math.cos` are those of the C library, which differ between machines.  This module
+uses only operations whose results IEEE 754 or the decimal arithmetic specification determines.
 """
 
 import math
@@ -67,8 +66,8 @@ def _horner(coefficients: tuple[float, ...], z: float) -> float:
 def integer_power(base: float, exponent: int) -> float:
     """Return base to a power of at least 0, by squaring: about 2 log2(exponent) products.
 
-    Each rounding is carried through the remaining squarings, so that the relative error stays
-    below exponent * 2^-52.
+    Each rounding error propagates through the remaining squarings, so that the relative error is
+    less than exponent * 2^-52.
     """
     result = 1.0
     while exponent:
@@ -82,7 +81,7 @@ def integer_power(base: float, exponent: int) -> float:
 def real_power(base: float, exponent: float) -> float:
     """Return base to any power, base > 0: exp(exponent log base), in 40 decimal digits.
 
-    The decimal specification has exp and ln correctly rounded, so every machine agrees.
+    The decimal specification requires exp and ln to be correctly rounded, on every machine.
     """
     logarithm = _DIGITS.ln(Decimal(base))
     return float(_DIGITS.exp(_DIGITS.multiply(logarithm, Decimal(exponent))))

@@ -1,8 +1,8 @@
 """L-BFGS: quasi-Newton steps on the loss over all examples at once, and its line search.
 
-It is not an `Optimizer` but a minimizer, which asks for the loss at any parameters.  Losses, slopes
-and inner products are read as Python floats; what is computed of them is in operations that
-IEEE 754 fixes.
+L-BFGS is not an `Optimizer` but a minimizer, which evaluates the loss at any parameters.  Losses,
+slopes and inner products are read as Python floats and used in operations whose results IEEE 754
+determines.
 """
 
 import math
@@ -31,19 +31,19 @@ _Pair = tuple[Tree, Tree, float]
 
 
 class Memory(NamedTuple):
-    """What is known of the loss after some steps.
+    """The state of the minimization.
 
     Attributes
     ----------
     loss : float or None
-        At the parameters; None before the first step.
+        The loss at the parameters; None before the first step.
     gradients : list of dict of arrays
-        There.
+        The gradients there.
     pairs : tuple of (s, y, float)
         The last steps s, the changes y of the gradient along them, and s·y.
     finished : bool
-        Whether no step lowers the loss any more: the gradient is 0, or rounding hides the decrease.
-        Further steps change nothing.
+        Whether no step can lower the loss: the gradient is 0, or rounding hides the decrease.
+        Further steps do not change the parameters.
     """
 
     loss: float | None = None
@@ -53,7 +53,7 @@ class Memory(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A step along the line, the loss and its derivative there, and what led to them."""
+    """A step along the line, with the loss, its derivative, the parameters and gradients there."""
 
     step: float
     loss: float
@@ -71,12 +71,12 @@ class LBFGS:
     from H_0 = s·y / y·y (equation 7.20); then `strong_wolfe` from step 1, at the first iteration
     from 1 / |g|.  SciPy's L-BFGS-B has the same direction and Moré and Thuente's line search.
 
-    It has no learning rate.
+    It does not have a learning rate.
 
     Parameters
     ----------
     history : int, default 10
-        How many pairs are remembered, at least 1.
+        The number of pairs that are stored, at least 1.
 
     Raises
     ------
@@ -125,7 +125,7 @@ class LBFGS:
     def _search(
         self, line: "_Line", here: Point, pairs: tuple[_Pair, ...]
     ) -> tuple[Point | None, Tree]:
-        """Return the next point, None where no step lowers the loss, and the direction."""
+        """Return the next point, or None if no step lowers the loss, and the direction."""
         direction = line.direction(here.gradients, pairs)
         slope = line.dot(here.gradients, direction)
         if not slope < 0.0:
@@ -190,7 +190,7 @@ class _Line:
         return point
 
     def pair(self, old: Point, new: Point, direction: Tree) -> list[_Pair]:
-        """Return [(s, y, s·y)] of a step, or [] if it says nothing of the curvature."""
+        """Return [(s, y, s·y)] of a step, or [] if s·y is not positive enough."""
         s = self.scale(direction, new.step)
         y = self.add(new.gradients, old.gradients, -1.0)
         s_y = self.dot(s, y)
@@ -213,11 +213,11 @@ class _Line:
 
 
 def strong_wolfe(evaluate: Callable[[float], Point], start: Point, first: float) -> Point | None:
-    """Return a point where the loss has fallen enough and its slope is flat enough.
+    """Return a point that satisfies the strong Wolfe conditions.
 
-    With the loss phi(t), phi(t) <= phi(0) + 1e-4 t phi'(0) and |phi'(t)| <= 0.9 |phi'(0)|.
-    Steps are doubled until they bracket such a point (Nocedal and Wright, algorithm 3.5), then the
-    bracket shrinks (3.6).  Losses that are not finite count as too high.
+    With the loss phi(t), these are phi(t) <= phi(0) + 1e-4 t phi'(0) and |phi'(t)| <= 0.9
+    |phi'(0)|.  Steps are doubled until they bracket such a point (Nocedal and Wright, algorithm
+    3.5), then the bracket shrinks (3.6).  Infinite losses and NaN count as too high.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def strong_wolfe(evaluate: Callable[[float], Point], start: Point, first: float)
     start : Point
         Step 0, with a negative slope.
     first : float
-        The step to try first.
+        The first trial step.
 
     Returns
     -------
@@ -247,7 +247,7 @@ def strong_wolfe(evaluate: Callable[[float], Point], start: Point, first: float)
 
 
 def _decreases(point: Point, start: Point) -> bool:
-    """Return whether the loss has fallen enough; False where it is not a number."""
+    """Return whether the loss has decreased enough; False for NaN."""
     return point.loss <= start.loss + _DECREASE * point.step * start.slope
 
 
@@ -272,7 +272,7 @@ def _zoom(
 
 
 def _interpolate(low: Point, high: Point, third: Point | None) -> float:
-    """Return the minimizer of the cubic through three points, else of a parabola, else halve.
+    """Return the minimizer of the cubic through three points, or of a parabola, or the midpoint.
 
     A parabola's minimizer near an end of the interval is moved to the margin: halving would
     leave it near an end again.
@@ -290,14 +290,14 @@ def _interpolate(low: Point, high: Point, third: Point | None) -> float:
 
 
 def _quadratic_minimizer(low: Point, high: Point) -> float:
-    """Return where the parabola with low's loss and slope and high's loss has its minimum."""
+    """Return the minimizer of the parabola with the loss and slope at low and the loss at high."""
     width = high.step - low.step
     curvature = 2.0 * (high.loss - low.loss - low.slope * width)
     return low.step - low.slope * width * width / curvature if curvature else math.nan
 
 
 def _cubic_minimizer(low: Point, high: Point, third: Point) -> float:
-    """Return the minimum of the cubic with low's loss and slope and the losses of the others.
+    """Return the minimizer of the cubic with the loss and slope at low and the other losses.
 
     With t = step - low.step it is low.loss + low.slope t + B t^2 + A t^3 (Nocedal and Wright,
     section 3.5).

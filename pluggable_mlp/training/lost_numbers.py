@@ -1,8 +1,8 @@
-"""What products take for 0 of data and weights of a wide range: counted on the device, told once.
+"""Numbers that reproducible products lose: they are counted on the device, and warned about once.
 
-A reproducible product has no place for what is far below the largest number of its row or column;
-docs/reproducible.md has the errors that come of it.  Counted are the operands of the products
-x W: data by rows, weights by columns.  When the counts are read is the loop's business.
+A reproducible product loses numbers far below the largest in their row or column;
+docs/reproducible.md has the resulting errors.  The operands of the products x W are counted: data
+by rows, weights by columns.
 """
 
 import math
@@ -20,16 +20,16 @@ _MANY = 1e-3  # a smaller part of the numbers is not told: some are that small b
 
 
 class PrecisionWarning(UserWarning):
-    """An arithmetic is less accurate with these data or weights than the library's own."""
+    """Reproducible arithmetic is less accurate than native arithmetic for these data or weights."""
 
 
 class LostNumbers:
-    """Counts of numbers that products take for 0, in the course of one training.
+    """Counts of the numbers that products lose during training.
 
     Parameters
     ----------
     xp : namespace
-        The one in which it computes; only the reproducible one loses numbers.
+        The namespace of the training; only the reproducible one loses numbers.
     examples : Examples
     """
 
@@ -43,7 +43,7 @@ class LostNumbers:
         self._told: set[str] = set()
 
     def counts(self, parameters: Parameters) -> dict[str, Array]:
-        """Return the counts, 0-d, by what they are of; none where no number is lost."""
+        """Return the counts, 0-d arrays, by name; empty if the namespace does not lose numbers."""
         if self._rules is None:
             return {}
         counts = {} if self._of_inputs is None else {"inputs": self._of_inputs}
@@ -57,7 +57,7 @@ class LostNumbers:
         return counts
 
     def tell(self, counts: dict[str, int]) -> None:
-        """Warn where a count is large: once of the inputs, and once of the first of the weights."""
+        """Warn if a count is large: once for the inputs, and once for the weights."""
         for name, count in counts.items():
             kind, size = name.partition("[")[0], self._sizes[name]
             if kind in self._told or count < _MANY * size:

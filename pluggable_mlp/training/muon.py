@@ -1,4 +1,4 @@
-"""Muon: orthogonalized momentum for hidden matrices, AdamW for the rest; no other optimizer."""
+"""Muon: orthogonalized momentum for hidden matrices, AdamW for all other parameters."""
 
 import math
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ def orthogonalize(xp: Namespace, G: Array) -> Array:
 
     Jordan's Newton-Schulz iteration: X = G / (|G| + 1e-7) with the Frobenius norm, then five
     times A = X X^T, X = a X + (b A + c A A) X with (a, b, c) = (3.4445, -4.7750, 2.0315), on the
-    transpose where it has fewer rows.  Singular values above 0.002 |G| end in [0.68, 1.21]; it is
-    not meant to converge further.  Jordan's code and torch.optim round to bfloat16; here all is
-    in G's dtype.
+    transpose if that has fewer rows.  Singular values above 0.002 |G| end in [0.68, 1.21]; the
+    iteration is not meant to converge further.  Jordan's code and torch.optim round to bfloat16;
+    here everything is in the dtype of G.
     """
     squares = xp.sum(G * G, axis=-1, keepdims=True)
     norm = xp.sqrt(xp.sum(squares, axis=-2, keepdims=True)) + _EPSILON
@@ -45,23 +45,24 @@ def orthogonalize(xp: Namespace, G: Array) -> Array:
 
 @dataclass(frozen=True)
 class Muon(GradientDescent):
-    """Muon, for every matrix W (…, in, out) but the output layer's, and its gradient g:
+    """Muon, for every matrix W (…, in, out) but that of the output layer, and its gradient g:
 
         m = momentum m + (1 - momentum) g
         d = orthogonalize((1 - momentum) g + momentum m)
         W = (1 - learning_rate weight_decay) W - learning_rate 0.2 sqrt(max(in, out)) d
 
-    and `AdamW` with its default betas, the same learning rate and weight decay for all else: the
-    output layer, biases, gains and shifts, as the author advises.  Jordan, "Muon: an optimizer
-    for hidden layers in neural networks" (2024), with Nesterov's momentum.  The factor
+    and `AdamW` with its default betas and the same learning rate and weight decay for all other
+    parameters (output layer, biases, gains and shifts), as the author recommends.  Jordan, "Muon:
+    an optimizer for hidden layers in neural networks" (2024), with Nesterov's momentum.  The factor
     0.2 sqrt(max(in, out)) is that of Liu et al., "Muon is scalable for LLM training" (2025),
-    torch.optim's "match_rms_adamw": steps are as large as AdamW's, so that one learning rate
-    serves both.  Jordan's own is sqrt(max(1, out / in)), with a rate of its own for each.
+    "match_rms_adamw" in torch.optim: steps are as large as those of AdamW, so that one learning
+    rate is suitable for both.  Jordan's own is sqrt(max(1, out / in)), with a separate rate for
+    each.
 
     Parameters
     ----------
     learning_rate : float, Schedule or callable, default 0.001
-        At least 0; what suits AdamW suits here.
+        At least 0; typical values are those for AdamW.
     momentum : float, default 0.95
         At least 0 and below 1.
     weight_decay : float, default 0.1
@@ -84,7 +85,7 @@ class Muon(GradientDescent):
         keep_number(self, "weight_decay", at_least=0.0)
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
-        """Return the rate and the decay, and those of AdamW by names of their own."""
+        """Return the rate and the decay, and the coefficients of AdamW."""
         others = self._others.coefficients(t, rate)
         own = {"rate": rate, "decay": others["decay"]}
         return own | {_OF_OTHERS + name: number for name, number in others.items()}
@@ -107,7 +108,7 @@ class Muon(GradientDescent):
     def update(
         self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
     ) -> tuple[Tree, Slots]:
-        """Return the update of the hidden matrices by the rule, of all else by AdamW's."""
+        """Return the update of the hidden matrices by the rule, and of the others by AdamW."""
         (hidden, others), (dW, d_others) = _divide(parameters), _divide(gradients)
         own = {
             name.removeprefix(_OF_OTHERS): number
@@ -124,6 +125,6 @@ class Muon(GradientDescent):
 
 
 def _divide(tree: Tree) -> tuple[Tree, Tree]:
-    """Return a tree of the hidden layers' matrices, and one of all other arrays."""
+    """Return a tree of the matrices of the hidden layers, and one of all other arrays."""
     output = max((index for index, of in enumerate(tree) if "W" in of), default=None)
     return split(tree, [("W",) if index != output else () for index in range(len(tree))])

@@ -1,8 +1,8 @@
-"""What the training step asks of an optimizer, and what all with a learning rate share.
+"""The interface of an optimizer, and the base class of those with a learning rate.
 
-An optimizer is a frozen set of hyperparameters.  It remembers nothing: its slots, trees of arrays
-structured as the parameters, are part of the `TrainState`, and its coefficients, Python floats, are
-a function of t, the count of updates before.  Formulas belong in `optimizers.py`.
+An optimizer is a frozen set of hyperparameters without a state: its slots, trees of arrays
+structured like the parameters, are part of the `TrainState`, and its coefficients, Python floats,
+are a function of t, the count of previous updates.  Formulas belong in `optimizers.py`.
 """
 
 from abc import ABC, abstractmethod
@@ -26,7 +26,7 @@ Slots: TypeAlias = dict[str, Tree]
 
 
 class Optimizer(ABC):
-    """An optimizer that takes one update from one batch's gradients.
+    """The interface of an optimizer that makes one update from the gradients of one batch.
 
     Parameters, gradients and slots are lists with one dict of arrays per layer; arrays have leading
     axes for independent networks.
@@ -34,7 +34,7 @@ class Optimizer(ABC):
 
     @property
     def follows_losses(self) -> bool:
-        """Whether the learning rate depends on the losses of the epochs before."""
+        """Whether the learning rate depends on the losses of previous epochs."""
         return False
 
     def after(self, losses: Sequence[float]) -> "Optimizer":
@@ -47,10 +47,10 @@ class Optimizer(ABC):
         """Return the numbers of the update that follows t others."""
 
     def gradient_scale(self, c: Coefficients) -> float | None:
-        """Return s where the whole update is w + s g with no slots, else None.
+        """Return s if the update is w + s g without slots, otherwise None.
 
-        The training step then multiplies the loss's gradient by s: the backward pass is linear, and
-        a pass over all parameters is saved.
+        The training step then multiplies the gradient of the loss by s.  As the backward pass is
+        linear, this saves a pass over all parameters.
         """
         del c
         return None
@@ -65,12 +65,12 @@ class Optimizer(ABC):
     ) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update with coefficients c.
 
-        Array operations alone, with no branch on a value: a backend may compile them.
+        It consists of array operations without branches on values, so that it can be compiled.
         """
 
 
 class GradientDescent(Optimizer):
-    """An optimizer that changes each array by one rule: learning rate, slots, decoupled decay."""
+    """Base of optimizers that update each array by a rule, with learning rate, slots and decay."""
 
     learning_rate: LearningRate
     slots: ClassVar[tuple[str, ...]] = ()
@@ -97,10 +97,10 @@ class GradientDescent(Optimizer):
         return self.coefficients(t, scheduled_rate(self.learning_rate, t))
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
-        """Return the numbers of the rule for the update that follows t others.
+        """Return the coefficients of the rule for the update that follows t others.
 
-        Powers are `integer_power`'s: the C library's pow differs between machines.  "decay", if it
-        is there, multiplies each matrix W before the rule (Loshchilov and Hutter, "Decoupled
+        Powers are computed by `integer_power`, since pow differs between machines.  "decay", if
+        present, multiplies each matrix W before the rule (Loshchilov and Hutter, "Decoupled
         weight decay regularization", 2019).
         """
         del t
@@ -112,7 +112,7 @@ class GradientDescent(Optimizer):
     ) -> tuple[Array, ...]:
         """Return (w, *slots) after the update of one parameter w by its gradient g.
 
-        All arrays have the shape of w.  No argument may be changed.
+        All arrays have the shape of w.  The rule must not change its arguments.
         """
 
     def initial_slots(self, parameters: Tree) -> Slots:
@@ -122,7 +122,7 @@ class GradientDescent(Optimizer):
     def update(
         self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
     ) -> tuple[Tree, Slots]:
-        """Return the parameters and the slots after the rule has been applied to each array."""
+        """Return the parameters and the slots after applying the rule to each array."""
         decay = c.get("decay")
         updated: Tree = []
         moved: Slots = {slot: [] for slot in self.slots}

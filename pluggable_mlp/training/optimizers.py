@@ -1,9 +1,9 @@
-"""Optimizers: the update of one parameter by its gradient, one class each.
+"""Optimizers, each a rule for updating a parameter by its gradient.
 
 In every rule w is a parameter, g the gradient of the loss with respect to it, and the slots have
-the shape of w; t counts the updates before, so that the first has t = 0.  Muon and L-BFGS, which
-look beyond one array, have files of their own; what stands around an optimizer is in
-`transforms.py`, the table of names in `components.py`.
+the shape of w; t is the count of previous updates, 0 at the first.  Muon and L-BFGS, which use more
+than one array, have files of their own; transforms of optimizers are in `transforms.py`, the table
+of names is in `components.py`.
 """
 
 import math
@@ -30,18 +30,18 @@ class SGD(GradientDescent):
         v = mu v + g,  d = v   with momentum (Polyak 1964)
         d = g + mu v           with Nesterov's momentum, v as before
 
-    The variant is that of torch.optim (dampening 0): the learning rate stands outside of v.  In
+    The variant is that of torch.optim (dampening 0): the learning rate is not part of v.  In
     Sutskever et al., "On the importance of initialization and momentum in deep learning" (2013),
-    in Keras and in scikit-learn it is part of v, which differs once it changes.
+    in Keras and in scikit-learn it is, which makes a difference if it changes.
 
     Parameters
     ----------
     learning_rate : float, Schedule or callable, default 0.1
-        The factor of the step, at least 0.
+        At least 0.
     momentum : float, default 0.0
         mu, at least 0 and below 1.
     nesterov : bool, default False
-        With Nesterov's momentum; needs a momentum above 0.
+        Whether to use Nesterov's momentum, which requires a momentum above 0.
 
     Raises
     ------
@@ -90,8 +90,8 @@ class Adagrad(GradientDescent):
         w = w - learning_rate g / (sqrt(s) + epsilon)
 
     Duchi, Hazan, Singer, "Adaptive subgradient methods for online learning and stochastic
-    optimization" (2011), in the diagonal form, as torch.optim has it: s begins with 0 and epsilon
-    stands outside of the root.  Keras and optax begin s with 0.1, and optax adds epsilon inside.
+    optimization" (2011), in the diagonal form, as in torch.optim: s starts at 0 and epsilon is
+    added outside the root.  Keras and optax start s at 0.1, and optax adds epsilon inside.
 
     Parameters
     ----------
@@ -131,8 +131,8 @@ class RMSprop(GradientDescent):
         w = w - learning_rate g / (sqrt(v) + epsilon)
 
     Tieleman and Hinton, "Lecture 6.5 - RMSprop" (2012), whose rho is 0.9; neither centered nor
-    with momentum.  epsilon stands outside of the root, as in torch.optim (rho is alpha there,
-    0.99 by default); in Keras and, by default, optax it stands inside.
+    with momentum.  epsilon is added outside the root, as in torch.optim (rho is called alpha there,
+    0.99 by default); in Keras and, by default, in optax it is added inside.
 
     Parameters
     ----------
@@ -176,12 +176,11 @@ class Adam(GradientDescent):
         w = w - learning_rate m^ / (sqrt(v^) + epsilon)
 
     with the bias corrections m^ = m / (1 - beta1^n) and v^ = v / (1 - beta2^n).  Kingma and Ba,
-    "Adam" (2015), algorithm 1, as in torch.optim and optax: epsilon stands outside of the root,
-    beside the corrected v^.  Keras adds it to the root of the uncorrected v (the paper's
-    "epsilon hat").
+    "Adam" (2015), algorithm 1, as in torch.optim and optax: epsilon is added to the root of the
+    corrected v^.  Keras adds it to the root of the uncorrected v (the paper's "epsilon hat").
 
-    Computed is learning_rate r / (1 - beta1^n) m / (sqrt(v) + r epsilon), r = sqrt(1 - beta2^n):
-    the same with one pass over memory less.
+    The code computes learning_rate r / (1 - beta1^n) m / (sqrt(v) + r epsilon) with
+    r = sqrt(1 - beta2^n), which is equal and saves a pass over memory.
 
     Parameters
     ----------
@@ -232,8 +231,8 @@ class AdamW(Adam):
     """Adam with decoupled weight decay: W becomes (1 - learning_rate weight_decay) W, then Adam.
 
     Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), as in torch.optim and
-    optax: the decay is multiplied by the learning rate, where the paper multiplies it by the
-    schedule's factor alone.  Biases, gains and shifts do not decay.
+    optax: the decay is multiplied by the learning rate, whereas the paper multiplies it only by the
+    factor of the schedule.  Biases, gains and shifts do not decay.
 
     Parameters
     ----------
@@ -271,8 +270,8 @@ class Lion(GradientDescent):
         m = beta2 m + (1 - beta2) g
 
     Chen et al., "Symbolic discovery of optimization algorithms" (2023), algorithm 2, with its
-    sign(0) = 0.  Only the matrices W decay.  Its authors advise a learning rate 3 to 10 times
-    smaller than Adam's, and a weight decay larger by as much.
+    sign(0) = 0.  Only the matrices W decay.  The authors recommend a learning rate 3 to 10 times
+    smaller than for Adam, and a weight decay larger by the same factor.
 
     Parameters
     ----------
@@ -318,7 +317,7 @@ class Lion(GradientDescent):
 def moving_average(mean: Array, new: Array, decay: float) -> Array:
     """Return decay * mean + (1 - decay) * new, all of one shape.
 
-    A square too small for the arithmetic counts as 0; its root would vanish beside epsilon.
+    Squares that underflow become 0; their roots are negligible compared with epsilon.
     """
     mean = mean * decay
     mean += new * (1.0 - decay)

@@ -1,9 +1,9 @@
-"""Schedules: the learning rate as a function of t, the count of updates before.
+"""Schedules: the learning rate as a function of t, the count of previous updates.
 
 `schedule(t)` is the rate of the update that follows t others, so the first is `schedule(0)`.  A
-schedule is pure, and computed on the host in operations that every machine rounds alike.
-`Plateau` is a function of the losses of all epochs before, too: `after(losses)` is the schedule
-that they lead to.  A new one is a class here and a line in `SCHEDULES`.
+schedule is pure, and computed on the host in operations that every machine rounds in the same way.
+`Plateau` also depends on the losses of previous epochs: `after(losses)` is the schedule that
+follows them.
 """
 
 import math
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class Schedule:
-    """What optimizers ask of a schedule; these answers are for one that follows no losses."""
+    """Base of schedules; those that depend on losses override its members."""
 
     def __call__(self, t: int) -> float:
         """Return the learning rate of the update that follows `t` others."""
@@ -62,12 +62,12 @@ LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
 
 
 def as_learning_rate(learning_rate: LearningRate) -> LearningRate:
-    """Return a finite number of at least 0 as Python's float, and a function of t as it is.
+    """Return a finite number of at least 0 as a Python float, and a function of t unchanged.
 
     Raises
     ------
     ValueError
-        The message names the argument, what came and what was expected.
+        The message names the argument, its value and what was expected.
     """
     if callable(learning_rate) and not isinstance(learning_rate, type):
         return learning_rate
@@ -113,15 +113,15 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class Step(Constant):
-    """A rate that falls by a factor every so many updates: torch.optim's StepLR.
+    """A rate that is multiplied by a factor at regular intervals: torch.optim's StepLR.
 
     Parameters
     ----------
     learning_rate : float
     every : int
-        After so many updates the rate is multiplied by
+        The number of updates between two changes.
     factor : float, default 0.1
-        (gamma elsewhere), at least 0.
+        At least 0; called gamma in torch.optim.
     """
 
     every: int
@@ -139,13 +139,13 @@ class Step(Constant):
 
 @dataclass(frozen=True)
 class Exponential(Constant):
-    """A rate that falls by a factor at every update: torch.optim's ExponentialLR.
+    """A rate that is multiplied by a factor at every update: torch.optim's ExponentialLR.
 
     Parameters
     ----------
     learning_rate : float
     factor : float, default 0.999
-        (gamma elsewhere), at least 0.
+        At least 0; called gamma in torch.optim.
     """
 
     factor: float = 0.999
@@ -167,7 +167,7 @@ class InverseScaling(Constant):
     ----------
     learning_rate : float
     power : float, default 0.5
-        (power_t in scikit-learn), at least 0.
+        At least 0; called power_t in scikit-learn.
     """
 
     power: float = 0.5
@@ -183,16 +183,16 @@ class InverseScaling(Constant):
 
 @dataclass(frozen=True)
 class Cosine(Constant):
-    """Half a cosine wave from the learning rate down to `final`, which is kept from then on.
+    """Half a cosine wave from the learning rate down to `final`, which then stays constant.
 
     Loshchilov and Hutter, "SGDR" (2017), without its restarts; torch.optim's CosineAnnealingLR
-    goes up again after total_steps.
+    rises again after total_steps.
 
     Parameters
     ----------
     learning_rate : float
     total_steps : int
-        Updates until `final` is reached.
+        The number of updates until `final` is reached.
     final : float, default 0.0
         At least 0.
     """
@@ -214,18 +214,18 @@ class Cosine(Constant):
 class OneCycle(Constant):
     """Up to the learning rate and down to almost nothing, by half cosine waves.
 
-    Smith and Topin, "Super-convergence" (2018), as torch.optim's OneCycleLR has it in two phases:
-    from learning_rate / start_divisor up in the first `rising` part of the updates, then down to
-    the start's rate / final_divisor at the last.  The momentum is not cycled.
+    Smith and Topin, "Super-convergence" (2018), with two phases as in torch.optim's OneCycleLR: the
+    rate rises from learning_rate / start_divisor during the share `rising` of the updates, then
+    falls to the initial rate / final_divisor at the last.  The momentum is not cycled.
 
     Parameters
     ----------
     learning_rate : float
         The largest rate.
     total_steps : int
-        All updates of the training, at least 2; later ones keep the final rate.
+        The number of updates, at least 2; later ones keep the final rate.
     rising : float, default 0.3
-        Which part of the updates goes up, at least 0 and below 1.
+        The share of updates with a rising rate, at least 0 and below 1.
     start_divisor : float, default 25.0
     final_divisor : float, default 10000.0
         At least 1.
@@ -255,10 +255,11 @@ class OneCycle(Constant):
 
 @dataclass(frozen=True)
 class Plateau(Constant):
-    """The rate is multiplied by `factor` when the training loss no longer falls.
+    """A rate that is multiplied by `factor` when the training loss no longer decreases.
 
-    torch.optim's ReduceLROnPlateau with its relative threshold: an epoch is better if its loss
-    is below best (1 - threshold); the rate falls after more than `patience` in a row that are not.
+    torch.optim's ReduceLROnPlateau with its relative threshold: an epoch is better if its loss is
+    below best (1 - threshold); the rate changes after more than `patience` consecutive ones that
+    are not.
 
     Parameters
     ----------
@@ -266,7 +267,7 @@ class Plateau(Constant):
     factor : float, default 0.1
         At least 0 and below 1.
     patience : int, default 10
-        How many bad epochs in a row are borne.
+        The number of consecutive bad epochs that are tolerated.
     threshold : float, default 0.0001
         The relative improvement that counts, at least 0 and below 1.
     """
@@ -287,7 +288,7 @@ class Plateau(Constant):
         return True
 
     def after(self, losses: Sequence[float]) -> "Plateau":
-        """Return the schedule with the rate that these losses, of all epochs so far, lead to."""
+        """Return the schedule with the rate that follows these losses, of all epochs so far."""
         total, best, bad = 1.0, math.inf, 0
         for loss in losses:
             if loss < best * (1.0 - self.threshold):
@@ -301,14 +302,14 @@ class Plateau(Constant):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """A straight line up to a schedule's first rate, then that schedule from its beginning.
+    """A linear rise to the first rate of a schedule, followed by the schedule.
 
     Goyal et al., "Accurate, large minibatch SGD" (2017), who warm up from a fraction of the rate.
 
     Parameters
     ----------
     schedule : Schedule or callable
-        What follows.
+        The schedule after the warm-up.
     steps : int
         At least 1.
     """
@@ -360,7 +361,7 @@ def make_schedule(
     warmup: int = 0,
     **parameters: Any,
 ) -> Schedule:
-    """Return the schedule of that name, after a linear warm-up if asked.
+    """Return a schedule by name, optionally after a linear warm-up.
 
     Parameters
     ----------
@@ -369,11 +370,11 @@ def make_schedule(
     learning_rate : float
         Its base, or largest, rate.
     total_steps : int, optional
-        All updates of the training, the warm-up's among them: cosine and one_cycle need it.
+        The number of updates including the warm-up; required by cosine and one_cycle.
     warmup : int, default 0
-        Updates of the warm-up; 0 for no warm-up.
+        The number of updates of the warm-up.
     **parameters
-        Of the chosen schedule.
+        Parameters of the schedule.
 
     Raises
     ------

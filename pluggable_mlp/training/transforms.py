@@ -1,7 +1,7 @@
-"""Transforms: optimizers around another, which change the gradients or keep an average.
+"""Transforms: optimizers that wrap another, and change its gradients or keep an average.
 
-Only the matrices "W" (…, in, out) are penalized: biases, gains and shifts (…, out) are not, as in
-scikit-learn; torch.optim decays all that it is given.
+Only the matrices "W" (…, in, out) are penalized, not biases, gains and shifts (…, out), as in
+scikit-learn; torch.optim decays all parameters that it is given.
 """
 
 from abc import abstractmethod
@@ -22,7 +22,7 @@ _AVERAGE = "average"
 
 
 class Transform(Optimizer):
-    """An optimizer around another: what it does not change is the inner one's."""
+    """Base of transforms, which delegates to the inner optimizer."""
 
     optimizer: Optimizer
 
@@ -72,15 +72,15 @@ class GradientTransform(Transform):
 
 @dataclass(frozen=True)
 class L2(GradientTransform):
-    """The gradient of weight_decay/2 |W|^2 is added: dW becomes dW + weight_decay W.
+    """Add the gradient of weight_decay/2 |W|^2: dW becomes dW + weight_decay W.
 
-    Weight decay as SGD, RMSprop and Adam of torch.optim know it.  The loss that is reported
-    does not include the term.
+    This is the weight decay of SGD, RMSprop and Adam in torch.optim.  The reported loss does not
+    include the penalty.
 
     Parameters
     ----------
     optimizer : Optimizer
-        What takes the step with these gradients.
+        The optimizer that is given these gradients.
     weight_decay : float
         At least 0.
     """
@@ -93,22 +93,22 @@ class L2(GradientTransform):
         keep_number(self, "weight_decay", at_least=0.0)
 
     def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
-        """Return dW + weight_decay W, and the other gradients as they are."""
+        """Return dW + weight_decay W, and the other gradients unchanged."""
         del xp
         return map_weights(lambda dW, W: W * self.weight_decay + dW, gradients, parameters)
 
 
 @dataclass(frozen=True)
 class L1(GradientTransform):
-    """A subgradient of l1 |W|_1 is added: dW becomes dW + l1 sign(W), with sign(0) = 0.
+    """Add a subgradient of l1 |W|_1: dW becomes dW + l1 sign(W), with sign(0) = 0.
 
-    Weights come near 0 and cross it; they are not cut off at 0, as a proximal step would.  The
-    loss that is reported does not include the term.
+    Weights approach 0 and cross it; they are not set to 0, as by a proximal step.  The reported
+    loss does not include the penalty.
 
     Parameters
     ----------
     optimizer : Optimizer
-        What takes the step with these gradients.
+        The optimizer that is given these gradients.
     l1 : float
         At least 0.
     """
@@ -127,17 +127,17 @@ class L1(GradientTransform):
 
 @dataclass(frozen=True)
 class ClipByGlobalNorm(GradientTransform):
-    """Gradients of a network with a norm above clip_norm are multiplied by clip_norm / norm.
+    """Multiply the gradients of a network by clip_norm / norm if their norm exceeds clip_norm.
 
     Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks" (2013),
     algorithm 1, over all arrays together, as in optax; torch's clip_grad_norm_ adds 1e-6 to the
-    norm.  Networks along leading axes are clipped each by its own norm.  Where the norm is
+    norm.  Each of the networks along leading axes is clipped by its own norm.  If the norm is
     infinite, finite gradients become 0.
 
     Parameters
     ----------
     optimizer : Optimizer
-        What takes the step with these gradients.
+        The optimizer that is given these gradients.
     clip_norm : float
         At least 1e-30.
     """
@@ -150,7 +150,7 @@ class ClipByGlobalNorm(GradientTransform):
         keep_number(self, "clip_norm", at_least=1e-30)
 
     def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
-        """Return the gradients, each network's times one factor of at most 1."""
+        """Return the gradients of each network times a factor of at most 1."""
         del parameters
         norm = global_norm(xp, gradients)
         # The selection keeps a norm of 0 away from the reciprocal.
@@ -169,7 +169,7 @@ class ClipByGlobalNorm(GradientTransform):
 def global_norm(xp: Namespace, gradients: Tree) -> Array:
     """Return the Euclidean norm of all gradients of a network together, (…): one per network.
 
-    A square too small for the arithmetic counts as 0, one too large makes the norm infinite.
+    Squares that underflow become 0; squares that overflow make the norm infinite.
     """
     total: Array = 0.0
     for layer in gradients:
@@ -183,19 +183,18 @@ def global_norm(xp: Namespace, gradients: Tree) -> Array:
 
 @dataclass(frozen=True)
 class AverageParameters(Transform):
-    """After update n = 1, 2, …, the average a of a parameter w becomes a + c (w - a), with
+    """Average the parameters: after update n = 1, 2, …, a becomes a + c (w - a), with
 
         c = (1 - decay) / (1 - decay^n)
 
-    which is the moving average decay a + (1 - decay) w from 0, divided by 1 - decay^n: the
-    correction of the bias that Adam has, as in optax.ema.  torch's AveragedModel and Keras have
-    c = 1 - decay, and so a long memory of the first parameters.  The training itself does not
-    change.
+    This is the moving average decay a + (1 - decay) w from 0, divided by 1 - decay^n: the bias
+    correction of Adam, as in optax.ema.  torch's AveragedModel and Keras use c = 1 - decay, so that
+    the first parameters influence the average for a long time.  Training is not influenced.
 
     Parameters
     ----------
     optimizer : Optimizer
-        What takes the steps.
+        The optimizer that makes the updates.
     average : float
         The decay, at least 0 and below 1: 0.999 averages over about the last 1000 updates.
     """
@@ -229,6 +228,6 @@ class AverageParameters(Transform):
 
 
 def averaged_parameters(slots: Any, parameters: Tree) -> Tree:
-    """Return the average of the parameters where the slots have one, else the parameters."""
+    """Return the average of the parameters if the slots contain one, otherwise the parameters."""
     average: Tree = slots.get(_AVERAGE, parameters) if isinstance(slots, dict) else parameters
     return average

@@ -1,7 +1,6 @@
-"""What each example counts: class weights, with scikit-learn's meaning, become sample weights.
+"""Conversion of class weights, as in scikit-learn, to sample weights, once before training.
 
-Shapes: labels are (examples,) or rows (examples, outputs); weights are (examples,).  Computed
-once, when the data come in; how losses use the weights is their own business.
+Shapes: labels are (examples,) or rows (examples, outputs); weights are (examples,).
 """
 
 import math
@@ -23,31 +22,31 @@ def class_weights_of_examples(
     class_weight: Any,
     dtype: DType,
 ) -> Array:
-    """Return the weight of each example's class, (examples,).
+    """Return the weight of the class of each example, (examples,).
 
     Parameters
     ----------
     xp
         The labels' namespace.
     kind : {"classes", "labels", "numbers", "counts"}
-        What the labels are to the loss.
+        The kind of targets of the loss.
     labels : array (examples,) or (examples, outputs)
-        Already checked.  Of a row of probabilities the largest counts; a label of at least 1/2
-        is a yes.
+        Already checked.  The class of a row of probabilities is that of the largest; labels of at
+        least 1/2 count as 1.
     outputs : int
-        Of the network: how many classes, or how many yes-or-no labels.
+        The number of classes, or of labels per example.
     class_weight : "balanced", mapping or sequence
-        {class: weight}, where a class that is not named has 1; or a weight for each class; or
-        "balanced": n / (classes · count) for n examples and the classes that occur in them.  For
-        several yes-or-no labels "balanced" or a list of these, one a label; the weights of an
-        example's labels are multiplied, as scikit-learn does.
+        {class: weight}, by default 1; or a weight for each class; or "balanced":
+        n / (classes · count) for n examples and the classes that occur in them.  For several labels
+        per example "balanced" or a list of these, one per label; the weights of the labels of an
+        example are multiplied, as in scikit-learn.
     dtype
         Of the weights.
 
     Raises
     ------
     ValueError
-        If the loss knows no classes, or the weights do not fit them.
+        If the loss is not for classification, or the weights do not fit the classes.
     """
     if kind == "classes":
         indices = xp.argmax(labels, axis=-1) if labels.ndim == 2 else labels
