@@ -107,7 +107,7 @@ def test_a_backend_is_a_small_module(module):
     spec = find_spec(f"pluggable_mlp.backends.{module}")
     assert spec is not None
     assert spec.origin is not None
-    assert len(Path(spec.origin).read_text(encoding="utf-8").splitlines()) < 150
+    assert len(Path(spec.origin).read_text(encoding="utf-8").splitlines()) < 250
 
 
 def test_unavailable_says_why_and_what_to_do():
