@@ -1,4 +1,4 @@
-"""One backend's run of a comparison: its data, its state, the steps it takes.
+"""The run of a comparison on one backend: its data, its state and its steps.
 
 The results of the steps are compared in `comparators.py`.
 """
@@ -26,7 +26,7 @@ class BackendRun:
     Parameters
     ----------
     name : str
-        What the report calls it.
+        The name in the report.
     backend : Backend
     xp
         The namespace of the arithmetic over the backend's arrays.
@@ -35,9 +35,9 @@ class BackendRun:
     examples : Examples
         On the backend.
     parameters : list of dict of arrays
-        On the backend: where the first step starts.
+        The initial parameters, on the backend.
     seed : int
-        Of the shuffles and of dropout.
+        Seed of the shuffles and of dropout.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class BackendRun:
         return bool(one.dtype == self.backend.xp.float64)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """Yield the batches that training takes with this seed, epoch after epoch, for ever."""
+        """Yield the batches of training with this seed, epoch after epoch, without end."""
         count = len(self.examples)
         for epoch in itertools.count(1):
             # As in training, a single batch of all examples needs no order.
@@ -85,7 +85,7 @@ class BackendRun:
         return self._on_host(tensors)
 
     def compute(self, unit: Unit) -> dict[str, Array]:
-        """Return what the unit makes here, as NumPy arrays, by name."""
+        """Return the results of the unit as NumPy arrays, by name."""
         return self._on_host(unit.run(self.xp, self.backend.asarray))
 
     def _on_host(self, tensors: dict[str, Array]) -> dict[str, Array]:

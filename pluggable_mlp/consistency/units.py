@@ -1,9 +1,9 @@
-"""A training step as a whole, and in units that run by themselves from given values.
+"""A training step as a whole, and divided into units that run separately from given values.
 
-A unit is a layer, forth and back, the loss, or the optimizer's rule.  Every backend runs it from
-the same arrays: those that meet it within a step on the host.  So no rounding error of one unit
-reaches the next, and what two backends may differ by does not grow with the depth of the network.
-The results are compared in `comparators.py`.
+A unit is a layer (forward and backward), the loss, or the optimizer's rule.  Every backend runs it
+with the same arguments, those that occur in a step on the host.  So the rounding errors of a unit
+do not reach the next, and the differences of two backends do not grow with the depth of the
+network.  The results are compared in `comparators.py`.
 """
 
 from collections import Counter
@@ -30,16 +30,16 @@ Tensors = dict[str, Array]
 
 @dataclass(frozen=True)
 class Unit:
-    """A computation with what it is given, to be run on any library.
+    """A computation with its arguments, to be run on any library.
 
     Parameters
     ----------
     compute : callable (xp, given) -> dict of arrays
-        What it makes, by the names that a report gives them.
+        The results by their names in the report.
     given : arrays in dicts, lists and tuples, or None
         On the host.
     before : dict of arrays
-        What some of these tensors were before the step, by the same names: the parameters.
+        The tensors that the step updates, before it, by the same names.
     """
 
     compute: Callable[[Namespace, Any], Tensors]
@@ -47,7 +47,7 @@ class Unit:
     before: Tensors = field(default_factory=dict)
 
     def run(self, xp: Namespace, asarray: Callable[[Array], Array]) -> Tensors:
-        """Return what it makes in a namespace whose arrays `asarray` makes."""
+        """Return the results in a namespace, for whose arrays `asarray` is given."""
         return self.compute(xp, map_nested(asarray, self.given))
 
     def in_float64(self) -> "Unit":
@@ -72,9 +72,9 @@ def map_nested(function: Callable[[Array], Array], nested: Any) -> Any:
 def step_tensors(
     xp: Namespace, mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: int
 ) -> tuple[Tensors, TrainState]:
-    """Return what a training step makes, "loss", "layer 1 dW", "layer 1 W", …, and the state after.
+    """Return the results of a step, "loss", "layer 1 dW", "layer 1 W", …, and the new state.
 
-    The step gives no gradients away: they are computed once more.
+    The step does not return gradients, so they are computed again.
     """
     loss, after = step(xp, mlp, optimizer, state, batch, optimizer.coefficients_at(state.t), seed)
     gradients = _gradients(xp, mlp, state, batch, seed)
@@ -102,7 +102,7 @@ def units_of_step(
 ) -> list[Unit]:
     """Return the units of that step: the layers from the first to the last, the loss, the update.
 
-    What each is given is computed by NumPy, in the dtype of the arrays.
+    Their arguments are computed by NumPy, in the dtype of the arrays.
     """
     witness = copy(mlp)
     layers = tuple(_WitnessedLayer(layer) for layer in mlp.layers)
@@ -122,7 +122,7 @@ def units_of_step(
 
 
 class _WitnessedLayer:
-    """A layer that keeps what it is given, forth and back, within a step."""
+    """A layer that records its arguments, forward and backward, in a step."""
 
     given: Any
     with_dx: bool

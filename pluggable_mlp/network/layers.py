@@ -43,17 +43,17 @@ Draw = Callable[[Shapes], Arrays]
 
 @dataclass(frozen=True)
 class Rng:
-    """The random numbers of one training step, by their address: a forward pass in training.
+    """The address of the random numbers of a training step, which selects training mode.
 
-    In evaluation there are none (None).  Layers without such a difference ignore it.  Random layers
-    draw the numbers at this address, always the same ones.
+    In evaluation, None takes its place.  Random layers draw the numbers at this address; layers
+    that do not differ between training and evaluation ignore it.
 
     Parameters
     ----------
     seed : int
-        Of the run, from 0 to 2**64 - 1.
+        The seed of the run, from 0 to 2**64 - 1.
     t : int
-        The count of updates before, from 0 to 2**64 - 1.
+        The count of previous updates, from 0 to 2**64 - 1.
     """
 
     seed: int
@@ -71,16 +71,16 @@ class Layer(Protocol):
     measure them, no optimizer changes them."""
 
     def shapes(self) -> Shapes:
-        """Return the shape of each parameter by its name; empty where there is none."""
+        """Return the shapes of the parameters by name."""
 
     def initial(self, draw: Draw) -> dict[str, Any]:
-        """Return host data for each parameter; draw(shapes) asks the initializer for weights."""
+        """Return host data for each parameter; draw(shapes) returns weights of the initializer."""
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return the output for x (…, batch, in), and the backward pass.
 
-        backward(dy) returns dx and, by their names, the gradients of the parameters; after a
-        step of training also the new values of the statistics.
+        backward(dy) returns dx and the gradients of the parameters by name, in training also the
+        new values of the running statistics.
         """
 
 

@@ -37,36 +37,35 @@ Parameters = list[dict[str, Array]]
 
 @dataclass(frozen=True)
 class MLP:
-    """A multilayer perceptron; it holds no parameters, only what to do with them.
+    """A multilayer perceptron, which describes the network but does not hold its parameters.
 
-    A hidden layer is Dense, then the normalization, the activation and the dropout, where there
-    are any; the last layer is Dense alone.
+    A hidden layer consists of a dense layer and, if given, normalization, activation and dropout,
+    in this order; the last layer is only dense.
 
     Parameters
     ----------
     sizes : sequence of int
         The number of inputs, the widths of the hidden layers, the number of outputs.
     activation : str, activation, pair of functions, or list of these, default "sigmoid"
-        Of the hidden layers, one for all or one for each: a name (identity, sigmoid, tanh, relu,
-        leaky_relu, elu, gelu, gelu_tanh, silu, softplus, hardswish, mish, selu),
-        `LeakyReLU(0.2)`, or your own (f, derivative), both functions of (xp, x).
+        Activation of the hidden layers, one for all or one per layer: a name (identity, sigmoid,
+        tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu, softplus, hardswish, mish, selu), an
+        object such as `LeakyReLU(0.2)`, or a pair (f, derivative) of functions of (xp, x).
     loss : str or Loss, default "softmax_cross_entropy"
-        What training makes small: softmax_cross_entropy, sigmoid_cross_entropy, squared_error,
-        absolute_error, huber, quantile, poisson, or one with its parameters,
-        `HuberLoss(delta=2.0)`.
+        A name (softmax_cross_entropy, sigmoid_cross_entropy, squared_error, absolute_error, huber,
+        quantile, poisson) or an object such as `HuberLoss(delta=2.0)`.
     initializer : str, default "glorot_uniform"
         glorot_uniform, glorot_normal, he_uniform, he_normal or standard_normal.
     dropout : float, default 0.0
         The probability with which training drops an output of a hidden layer.
     norm : str, LayerNorm or BatchNorm, optional
-        layer, batch, or one with its parameters, `BatchNorm(momentum=0.01)`.
+        layer, batch, or an object such as `BatchNorm(momentum=0.01)`.
 
     Raises
     ------
     ValueError
         If a size is not positive, a name is unknown or a number is out of its range.
     TypeError
-        If activation, loss or norm is of no such type.
+        If activation, loss or norm is of another type.
 
     Examples
     --------
@@ -124,20 +123,20 @@ class MLP:
         return tuple(layer.buffers for layer in self.layers if layer.shapes())
 
     def initialize(self, *, seed: int, backend: Any, dtype: str = "float32") -> Parameters:
-        """Return fresh parameters on the backend: the same bits for one seed everywhere.
+        """Return initial parameters on the backend; a seed gives the same bits everywhere.
 
         Parameters
         ----------
         seed : int
             From 0 to 2**64 - 1.
         backend : Backend
-            Where the arrays will be.
+            The backend of the arrays.
         dtype : {"float32", "float64"}, default "float32"
 
         Raises
         ------
         ValueError
-            If the seed or the dtype is another.
+            If the seed or the dtype is invalid.
         """
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
@@ -161,24 +160,24 @@ class MLP:
         parameters, x
             As for `loss_and_gradients`.
         arithmetic : {"native", "reproducible"}, default "native"
-            How products, sums and transcendental functions are rounded.
+            How operations round.
         """
         xp, parameters, x = self._checked(parameters, x, arithmetic)
         return unwrapped(self.forward(xp, parameters, x)[0])
 
     def predict(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
-        """Return predictions for x (…, batch, in), as the loss makes them.
+        """Return predictions for x (…, batch, in), as determined by the loss.
 
-        Class indices (…, batch) after softmax_cross_entropy; else (…, batch, outputs): labels 0
-        and 1 after sigmoid_cross_entropy, rates after poisson, the outputs themselves after any
-        other.
+        These are class indices (…, batch) for softmax_cross_entropy, otherwise (…, batch, outputs):
+        labels 0 and 1 for sigmoid_cross_entropy, rates for poisson, and the outputs themselves for
+        other losses.
 
         Parameters
         ----------
         parameters, x
             As for `loss_and_gradients`.
         arithmetic : {"native", "reproducible"}, default "native"
-            How products, sums and transcendental functions are rounded.
+            How operations round.
         """
         xp, parameters, x = self._checked(parameters, x, arithmetic)
         return unwrapped(self.objective.predict(xp, self.forward(xp, parameters, x)[0]))
@@ -188,19 +187,19 @@ class MLP:
     ) -> Array:
         """Return probabilities (…, batch, outputs) for x (…, batch, in).
 
-        Of each class after softmax_cross_entropy, of label 1 after sigmoid_cross_entropy.
+        These are of each class for softmax_cross_entropy, and of label 1 for sigmoid_cross_entropy.
 
         Parameters
         ----------
         parameters, x
             As for `loss_and_gradients`.
         arithmetic : {"native", "reproducible"}, default "native"
-            How products, sums and transcendental functions are rounded.
+            How operations round.
 
         Raises
         ------
         ValueError
-            If the loss is one of regression.
+            If the loss is not for classification.
         """
         link = getattr(self.objective, "predict_proba", None)
         if link is None:
@@ -219,35 +218,35 @@ class MLP:
         rng: Rng | None = None,
         arithmetic: str = "native",
     ) -> tuple[Any, ...]:
-        """Return the mean loss over the batch and its gradient, structured as the parameters.
+        """Return the mean loss over the batch and its gradient, structured like the parameters.
 
         Parameters
         ----------
         parameters : list of dict of arrays
-            From `initialize`, or your own of the same structure.
+            From `initialize`, or others with the same structure.
         x : array (…, batch, in)
-            Of the parameters' library, device and dtype.
+            Of the library, device and dtype of the parameters.
         targets : array
-            What the loss compares with: class indices from 0, (…, batch) or (…, batch, 1), or rows
-            (…, batch, classes), one-hot or probabilities; else rows (…, batch, outputs).
+            Class indices from 0, (…, batch) or (…, batch, 1), or one-hot rows or probabilities
+            (…, batch, classes); for other losses, rows (…, batch, outputs).
         sample_weight : array (…, batch), optional
-            How much each example counts, at least 0: the loss is then the weighted mean.
+            Weights of the examples, at least 0; the loss is then the weighted mean.
         buffers : list of dict of arrays, optional
-            The running statistics, where the parameters do not hold them: see `split`.
+            The running statistics, if the parameters do not contain them: see `split`.
         rng : Rng, optional
-            Of a training step, with dropout and the batch's own statistics; by default evaluation,
-            without dropout and with the running statistics.
+            For a training step, with dropout and the statistics of the batch; by default,
+            evaluation without dropout and with the running statistics.
         arithmetic : {"native", "reproducible"}, default "native"
-            How products, sums and transcendental functions are rounded.
+            How operations round.
 
         Returns
         -------
         loss : array (…)
             One number per network.
         gradients : list of dict of arrays
-            Running statistics have none.
+            Without the running statistics, which have no gradient.
         buffers : list of dict of arrays
-            What they are after this batch, only where they were given.
+            The buffers after this batch, if they were given.
 
         Raises
         ------
@@ -266,9 +265,9 @@ class MLP:
         return found[:2] if buffers is None else found
 
     def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:
-        """Return the parameters that have a gradient, and the buffers: the running statistics.
+        """Return the parameters that have a gradient, and the buffers (running statistics).
 
-        Both have a dict for each of the parameters', an empty one where it holds none.
+        Both have a dict for each dict of the parameters, which may be empty.
         """
         trained, buffers = [], []
         for names, layer in zip(self.buffers, parameters, strict=True):
@@ -284,7 +283,7 @@ class MLP:
         sample_weight: Array | None,
         arithmetic: str,
     ) -> tuple[Namespace, Parameters, tuple[Array, Array, Array | None]]:
-        """Return the arithmetic's namespace, the parameters and the batch as its arrays, or raise.
+        """Return the namespace of the arithmetic, with the parameters and the batch as its arrays.
 
         The arguments and the errors are those of `loss_and_gradients`.
         """
@@ -299,7 +298,7 @@ class MLP:
     def _checked(
         self, parameters: Parameters, x: Array, arithmetic: str
     ) -> tuple[Namespace, Parameters, Array]:
-        """Return the arithmetic's namespace, and what came in as its arrays, or raise."""
+        """Return the namespace of the arithmetic, with the arguments as its arrays."""
         xp = arithmetic_namespace(arithmetic, check_inputs(self, parameters, x))
         known = [{name: xp.asarray(array) for name, array in of.items()} for of in parameters]
         return xp, known, xp.asarray(x)
@@ -313,9 +312,9 @@ class MLP:
     ) -> tuple[Array, Callable[[Array], Parameters]]:
         """Return the logits for x (…, batch, in), and the backward pass.
 
-        The backward pass turns the loss's gradient with respect to the logits (…, batch,
-        outputs) into the parameters' gradients, by the chain rule from the last layer to the
-        first; after a step of training it also gives the new running statistics, by their names.
+        The backward pass maps the gradient of the loss with respect to the logits (…, batch,
+        outputs) to the gradients of the parameters, by the chain rule from the last layer to the
+        first; in training it also returns the new running statistics, by their names.
         """
         remaining = iter(parameters)
         backwards = []
@@ -348,7 +347,7 @@ class MLP:
     ) -> tuple[Array, Parameters, Parameters]:
         """Return the loss, the gradients and the new buffers, unchecked and without waiting.
 
-        The gradients, structured as the parameters, are those of the loss times `gradient_scale`.
+        The gradients, structured like the parameters, are those of the loss times `gradient_scale`.
         """
         z, backward = self.forward(xp, _together(parameters, buffers), x, rng)
         loss, dz = self.objective(xp, z, targets, sample_weight)

@@ -1,7 +1,7 @@
-"""The training step, the only one: from a state and a batch to the loss and the next state.
+"""The training step, from a state and a batch to the loss and the next state.
 
-`train` takes it compiled or operation by operation, `compare` on several backends, and callers with
-a loop of their own by `first_state` and `training_step`.  Epochs belong in the loop.
+It is used by `train`, compiled or operation by operation, by `compare` on several backends, and by
+custom loops through `first_state` and `training_step`.
 """
 
 from collections.abc import Callable
@@ -32,18 +32,18 @@ __all__ = [
 
 
 class TrainState(NamedTuple):
-    """All that changes from step to step.
+    """Everything that changes from step to step.
 
     Attributes
     ----------
     parameters : list of dict of arrays
-        What the optimizer changes.
+        The parameters that the optimizer updates.
     buffers : list of dict of arrays
         The running statistics of batch normalization.
     slots : dict of lists of dicts of arrays
-        What the optimizer remembers, by name.
+        The memory of the optimizer, by name.
     t : int
-        The count of steps.
+        The count of updates.
     """
 
     parameters: Tree
@@ -53,7 +53,7 @@ class TrainState(NamedTuple):
 
     @property
     def inference_parameters(self) -> Parameters:
-        """What to predict with: averaged, where the optimizer averages, and with the buffers."""
+        """The parameters for predictions: with buffers, and averaged if the optimizer averages."""
         return merge(averaged_parameters(self.slots, self.parameters), self.buffers)
 
 
@@ -68,8 +68,9 @@ def step(
 ) -> tuple[Array, TrainState]:
     """Return the loss (…) of the batch before the step, and the state after it.
 
-    Pure, and unchecked: array operations alone, with no branch on a value, so that a backend may
-    compile it.  `coefficients` are `optimizer.coefficients_at(state.t)`; the seed is dropout's.
+    It is pure and does not check its arguments.  It consists of array operations without branches
+    on values, so that a backend can compile it.  `coefficients` are
+    `optimizer.coefficients_at(state.t)`; the seed is that of dropout.
     """
     scale = optimizer.gradient_scale(coefficients)
     loss, gradients, buffers = mlp.loss_gradients_and_buffers(
@@ -92,7 +93,7 @@ def _add(w: Array, g: Array) -> Array:
 def initial_state(
     xp: Namespace, mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer
 ) -> TrainState:
-    """Return the state before the first step, its arrays of the namespace."""
+    """Return the state before the first step, with arrays of the namespace."""
     trained, buffers = mlp.split(map_arrays(xp.asarray, parameters))
     slots = Memory() if isinstance(optimizer, LBFGS) else optimizer.initial_slots(trained)
     return TrainState(trained, buffers, slots, 0)
@@ -110,7 +111,7 @@ def map_state(function: Callable[[Array], Array], state: TrainState) -> TrainSta
 
 
 def as_single_steps(optimizer: Any) -> Optimizer:
-    """Return an optimizer that looks at a single batch at a time.
+    """Return the optimizer if it uses a single batch at a time.
 
     Raises
     ------
@@ -132,22 +133,22 @@ def as_single_steps(optimizer: Any) -> Optimizer:
 def first_state(
     mlp: MLP, optimizer: Optimizer, parameters: Parameters, *, arithmetic: str = "native"
 ) -> TrainState:
-    """Return the state of a training before its first step.
+    """Return the state before the first step.
 
     Parameters
     ----------
     mlp : MLP
     optimizer : Optimizer
-        Not lbfgs, and not with the schedule plateau: both look beyond a single batch.
+        Neither lbfgs nor one with the schedule plateau, which use more than a single batch.
     parameters : list of dict of arrays
-        Where to start: `mlp.initialize(seed=0, …)`.
+        The initial parameters, such as `mlp.initialize(seed=0, …)`.
     arithmetic : {"native", "reproducible"}, default "native"
-        How products, sums and transcendental functions are rounded.
+        How operations round.
 
     Returns
     -------
     TrainState
-        Its `inference_parameters` are what to predict with.
+        Its `inference_parameters` are the parameters for predictions.
 
     Raises
     ------
@@ -171,32 +172,32 @@ def training_step(
     seed: int = 0,
     arithmetic: str = "native",
 ) -> tuple[Array, TrainState]:
-    """Return the loss of a batch, and the state after one step on it.
+    """Return the loss of a batch, and the state after a step on it.
 
-    Dropout draws the numbers of this step of the seed, batch normalization takes the batch's own
-    statistics and moves the running ones: `train` does the same with the same batches.
+    Dropout draws the numbers of this step and seed; batch normalization uses the statistics of the
+    batch and updates the running ones.  `train` takes the same steps for the same batches.
 
     Parameters
     ----------
     mlp, optimizer
         Those of `first_state`.
     state : TrainState
-        From `first_state` or the step before; it does not change.
+        From `first_state` or the previous step; it is not changed.
     x : array (…, batch, in)
-        Of the parameters' library, device and dtype.
+        Of the library, device and dtype of the parameters.
     targets : array
         As for `MLP.loss_and_gradients`.
     sample_weight : array (…, batch), optional
-        Likewise.
+        As for `MLP.loss_and_gradients`.
     seed : int, default 0
-        Of the run, for dropout, from 0 to 2**64 - 1.
+        Seed of dropout, from 0 to 2**64 - 1.
     arithmetic : {"native", "reproducible"}, default "native"
-        That of `first_state`.
+        As for `first_state`.
 
     Returns
     -------
     loss : array (…)
-        The mean over the batch before the step, on the device: one number per network.
+        The mean over the batch, before the step; one number per network, on the device.
     state : TrainState
 
     Raises
@@ -215,7 +216,7 @@ def training_step(
 
 
 def _check_state(state: Any, optimizer: Optimizer) -> None:
-    """Refuse what is not a state, or that of an optimizer which remembers something else."""
+    """Raise if the state is not a `TrainState` or does not belong to the optimizer."""
     if not isinstance(state, TrainState):
         raise TypeError(f"state is a {type(state).__name__}, expected one from first_state(...)")
     if optimizer.initial_slots([]).keys() != state.slots.keys():

@@ -1,4 +1,4 @@
-"""The door of training from Python: arguments are checked here, then the loop runs."""
+"""The function `train`, which checks its arguments and runs the training loop."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ Callback: TypeAlias = Callable[[Epoch], bool | None]
 
 @dataclass(frozen=True)
 class Training:
-    """What `train` returns.
+    """The result of `train`.
 
     Attributes
     ----------
     parameters : list of dict of arrays
         The trained parameters, on the backend.
     history : list of float
-        The mean training loss of each epoch; where parameters have leading axes, nested lists of
-        their shape.
+        The mean training loss of each epoch; nested lists of the shape of the leading axes of the
+        parameters, if there are any.
     """
 
     parameters: Parameters
@@ -50,7 +50,7 @@ def make_examples(
     class_weight: Any = None,
     arithmetic: str = "native",
 ) -> Examples:
-    """Move inputs (examples, in), targets and weights to the backend, once, and check them.
+    """Check inputs (examples, in), targets and weights, and move them to the backend.
 
     The arguments are those of `train`.
 
@@ -83,7 +83,7 @@ def make_examples(
 
 
 def _as_inputs(xp: Namespace, moved: Array, dtype: str, scale: float | None) -> Array:
-    """Return inputs as an array of the namespace: uint8 with a scale, else floats in the dtype."""
+    """Return inputs as an array of the namespace: uint8 with a scale, or floats of the dtype."""
     if scale is not None:
         if moved.dtype != xp.uint8:
             raise ValueError(
@@ -103,7 +103,7 @@ def _as_inputs(xp: Namespace, moved: Array, dtype: str, scale: float | None) -> 
 
 
 def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:
-    """Return an array of the namespace: floats in the dtype, integers as they are."""
+    """Return an array of the namespace: floats of the dtype, or integers unchanged."""
     x = xp.asarray(moved)
     if not xp.isdtype(x.dtype, "real floating"):
         return x
@@ -135,16 +135,16 @@ def train(
     ----------
     mlp : MLP
     inputs : array (examples, in)
-        Of the backend's library, or host data that will be moved there once.
+        Arrays of the backend's library, or host data, which are moved to the device once.
     targets : array (examples,), (examples, 1) or (examples, outputs)
-        What the loss compares with: class indices from 0, or rows, one-hot or of probabilities;
-        else a label or a number for each output.
+        Class indices from 0, one-hot rows or probabilities; for other losses, a label or a number
+        for each output.
     backend : Backend
-        Where to train: `get_backend("numpy")`.
+        Such as `get_backend("numpy")`.
     parameters : list of dict of arrays, optional
-        Where to start; by default `mlp.initialize(seed=seed, …)`.  With leading axes, W
-        (…, in, out) and b (…, out), each network becomes what it becomes alone: all see the same
-        batches, under one learning rate.
+        The initial parameters; by default `mlp.initialize(seed=seed, …)`.  With leading axes, W
+        (…, in, out) and b (…, out), several networks are trained with the same batches and learning
+        rate, each with the same result as by itself.
     optimizer : Optimizer, optional
         By default `SGD()`.
     epochs : int, default 10
@@ -153,29 +153,28 @@ def train(
         At least 1; the last batch of an epoch may be smaller.
     dtype : {"float32", "float64"}, default "float32"
     arithmetic : {"native", "reproducible"}, default "native"
-        How products, sums and transcendental functions are rounded.
+        How operations round.
     seed : int, default 0
-        Of the initial parameters and the shuffles, from 0 to 2**64 - 1.
+        Seed of the initial parameters, the shuffles and dropout, from 0 to 2**64 - 1.
     shuffle : bool, default True
-        Visit the examples of each epoch in a new order.
+        Whether to visit the examples in a new order in each epoch.
     scale : float, optional
-        For uint8 inputs: the power of two that makes them floats, 1/256 for pixels.
+        For uint8 inputs, a power of two by which they are multiplied, such as 1/256 for pixels.
     sample_weight : array (examples,), optional
-        How much each example counts, at least 0: a batch's loss is the average that these weights
-        give.
+        Weights of the examples, at least 0; the loss of a batch is the weighted average.
     class_weight : "balanced", mapping or sequence, optional
-        A factor of the weight of each example, by its class: `class_weights_of_examples` says how.
+        Factors of the weights of the examples by class; see `class_weights_of_examples`.
     callbacks : sequence of callable, default ()
-        Each is called with the `Epoch` after every epoch.  Where one returns True, training stops;
-        the others are called first.
+        Called with the `Epoch` after every epoch.  If one returns True, training stops after all
+        have been called.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit; the message names it, what came and what was expected.
+        If an argument does not fit; the message names it, its value and what was expected.
     DivergenceError
-        If the loss or the parameters of an epoch are not finite; its `reached` is the `Training`
-        before that epoch.
+        If the loss or the parameters become infinite or NaN; its `reached` is the `Training` before
+        that epoch.
     """
     _check_kinds(mlp, backend, optimizer, dtype)
     callbacks = _as_callbacks(callbacks)
@@ -216,9 +215,9 @@ def train(
 def _trained(
     epochs: Iterator[Epoch], parameters: Parameters, callbacks: Sequence[Callback]
 ) -> Training:
-    """Take epochs until the last, or until a callback says to stop.
+    """Train until the last epoch, or until a callback stops training.
 
-    Where they diverge, the error has what was reached from `parameters` on.
+    If training diverges, the error contains the result so far.
     """
     history: list[Loss] = []
     try:
@@ -251,7 +250,7 @@ def _as_callbacks(callbacks: Any) -> tuple[Callback, ...]:
 
 
 def _check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any) -> None:
-    """Refuse a name or a class where its instance is expected, and other dtypes."""
+    """Raise for a name or a class in place of an instance, and for other dtypes."""
     if not isinstance(mlp, MLP):
         raise TypeError(f"mlp is {mlp!r}, expected one such as MLP([784, 100, 10])")
     if not hasattr(backend, "xp") or isinstance(backend, type):
