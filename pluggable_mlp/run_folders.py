@@ -5,16 +5,24 @@ The contents of its files are defined in `runs.py` and `certificates.py`.
 
 import os
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 from types import TracebackType
 from typing import BinaryIO
 
 from pluggable_mlp.certificates import write_certificate
+from pluggable_mlp.checkpoints import FOLDER, save_checkpoint
 from pluggable_mlp.runs import Run
-from pluggable_mlp.storage import json_lines
+from pluggable_mlp.storage import json_lines, write_file
+from pluggable_mlp.training.loop import Position
 
 __all__ = ["NotSavedError", "RunFolder", "refuse_used_folder"]
+
+SHORTEST_SECONDS = 1.0
+"""Epochs that take less share a checkpoint."""
 
 _FILES = ("certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", "config.json")
 
@@ -41,6 +49,10 @@ class RunFolder:
         Not yet trained.
     overwrite : bool, default False
         Replace the run that is there.
+    resume : bool, default False
+        Go on with the run that is there.
+    minutes : float, default 5
+        How often a checkpoint is made within an epoch.
 
     Raises
     ------
@@ -49,16 +61,26 @@ class RunFolder:
         written.
     """
 
-    def __init__(self, path: Path, run: Run, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        run: Run,
+        overwrite: bool = False,
+        resume: bool = False,
+        minutes: float = 5.0,
+    ) -> None:
         self._path, self._run = path, run
+        self._seconds, self._checked = 60.0 * minutes, time.monotonic()
+        self._has_checkpoint = resume
         self._made: bool
         self._config: BinaryIO
         self._recorded: int | None = 0  # lines of metrics.jsonl; None where writing them failed
-        refuse_used_folder(path, overwrite)
+        if not resume:
+            refuse_used_folder(path, overwrite)
         try:
             if overwrite:
                 _remove_run(path)
-            self._claim()
+            self._reopen() if resume else self._claim()
         except FileExistsError:
             raise _used(path) from None
         except OSError as error:
@@ -74,7 +96,10 @@ class RunFolder:
         traceback: TracebackType | None,
     ) -> None:
         if not self._run.history:
-            self._remove()
+            if self._has_checkpoint:
+                self._config.close()
+            else:
+                self._remove()
             return
         try:
             self._save()
@@ -98,6 +123,48 @@ class RunFolder:
         except OSError as error:
             self._recorded = None
             raise OSError(f"--output {self._path} cannot be written: {_why(error)}") from None
+
+    def keep(self, position: Callable[[], Position], now: bool = False) -> None:
+        """Make a checkpoint within an epoch where one is due, or `now`.
+
+        Raises
+        ------
+        OSError
+            If that fails; the checkpoints before are as they were.
+        """
+        if now or time.monotonic() - self._checked >= self._seconds:
+            self._make_checkpoint(position())
+
+    def keep_epoch(self) -> None:
+        """Make a checkpoint after an epoch, unless the last one is less than a second old.
+
+        Raises
+        ------
+        OSError
+            As `keep`.
+        """
+        if time.monotonic() - self._checked >= SHORTEST_SECONDS and self._run.position:
+            self._make_checkpoint(self._run.position)
+
+    def _make_checkpoint(self, position: Position) -> None:
+        self._checked = time.monotonic()
+        try:
+            self._hold(again=self._recorded is None)
+            if self._recorded is None:
+                self._append()
+            self._sync_metrics()
+            folder, content = self._path / FOLDER, self._run.checkpoint(position)
+            if save_checkpoint(folder, position.state.t, content, self._run.backend):
+                self._has_checkpoint = True
+        except OSError as error:
+            raise OSError(
+                f"--output {self._path}: no checkpoint can be written: {_why(error)}"
+            ) from None
+
+    def _sync_metrics(self) -> None:
+        """Have the lines of the epochs on the disk before a checkpoint counts on them."""
+        with suppress(FileNotFoundError), (self._path / "metrics.jsonl").open("rb") as file:
+            os.fsync(file.fileno())
 
     def _append(self) -> None:
         """Write the lines that `metrics.jsonl` lacks."""
@@ -126,6 +193,25 @@ class RunFolder:
             self._remove()
             raise
 
+    def _reopen(self) -> None:
+        """Take the folder of a run that ended; FileExistsError where another process has it."""
+        self._made = False
+        self._config = (self._path / "config.json").open("r+b")
+        if not _lock(self._config):
+            self._config.close()
+            raise FileExistsError("another process trains there")
+        content = json_lines(self._run.config, indent=2)
+        if self._config.read() != content:  # more epochs
+            self._config.seek(0)
+            self._config.write(content)
+            self._config.truncate()
+            self._config.flush()
+            os.fsync(self._config.fileno())
+        (self._path / "summary.json").unlink(missing_ok=True)
+        lines = b"".join(json_lines(line) for line in self._run.history)
+        write_file(self._path / "metrics.jsonl", lines)
+        self._recorded = len(self._run.history)
+
     def _holds(self) -> bool:
         """Return whether the folder is there and this run's."""
         if self._config.closed:  # it could not be made again
@@ -149,6 +235,8 @@ class RunFolder:
         """Write all that the folder lacks."""
         self._hold(again=True)
         self._append()
+        if self._run.position is not None:
+            self._make_checkpoint(self._run.position)
         self._run.save(self._path)
         write_certificate(self._run, self._path / "certificate.json")
 
@@ -172,6 +260,8 @@ class RunFolder:
         with suppress(OSError):
             for name in names:
                 (self._path / name).unlink(missing_ok=True)
+            if names:
+                rmtree(self._path / FOLDER, ignore_errors=True)
             if self._made:
                 self._path.rmdir()
 
@@ -190,7 +280,7 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
         return
     if not (overwrite and "config.json" in names):
         raise _used(path)
-    strange = [name for name in names if name.removesuffix(".part") not in _FILES]
+    strange = [name for name in names if name.removesuffix(".part") not in (*_FILES, FOLDER)]
     if strange:
         raise ValueError(
             f"--output {path} holds {strange[0]}, which train did not write; remove it, or name a "
@@ -209,6 +299,7 @@ def _remove_run(path: Path) -> None:
         for name in _FILES:
             (path / name).unlink(missing_ok=True)
             (path / f"{name}.part").unlink(missing_ok=True)
+        rmtree(path / FOLDER, ignore_errors=True)
 
 
 def _lock(file: BinaryIO) -> bool:
@@ -229,7 +320,7 @@ def _lock(file: BinaryIO) -> bool:
 def _used(path: Path) -> ValueError:
     return ValueError(
         f"--output {path} already holds something, maybe a run that another process trains; name "
-        "a new folder, or replace an old run with --overwrite"
+        "a new folder, go on with an old run by --resume, or replace it with --overwrite"
     )
 
 

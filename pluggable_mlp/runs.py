@@ -21,8 +21,9 @@ from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, json_sha256, read_json, write_json
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
-from pluggable_mlp.training.loop import evaluate, training_epochs
+from pluggable_mlp.training.loop import Position, evaluate, training_epochs
 from pluggable_mlp.training.train import make_examples
+from pluggable_mlp.training.trees import map_nested
 
 __all__ = ["Run", "SavedRun", "load_run", "versions"]
 
@@ -45,6 +46,8 @@ class Run:
         validation_mean_absolute_error), seconds, parameters_sha256.
     kept_epoch : int
         The one that `parameters` are of: the best where there is early stopping, else the last.
+    position : Position or None
+        Where the next epoch begins, or the step after a checkpoint; None before the first step.
     parameters : list of dict of arrays
         Before the first epoch the initial ones.
     """
@@ -70,6 +73,7 @@ class Run:
         self._tested: tuple[int, dict[str, float]] = (0, {})
         self.history: list[dict[str, Any]] = []
         self.kept_epoch = 0
+        self.position: Position | None = None
         self.parameters = self.mlp.initialize(
             seed=settings.seed, backend=backend, dtype=settings.dtype
         )
@@ -85,8 +89,17 @@ class Run:
         """How many examples an epoch visits."""
         return len(self._train)
 
-    def epochs(self, on_batch: Callable[[int], None]) -> Iterator[dict[str, Any]]:
-        """Train, and yield a line of the history after each epoch."""
+    def epochs(
+        self,
+        on_batch: Callable[[int], None],
+        on_position: Callable[[Callable[[], Position]], None] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Train, and yield a line of the history after each epoch.
+
+        The arguments are those of `training_epochs`.
+        """
+        if self.is_done:
+            return
         for epoch in training_epochs(
             self.mlp,
             self.parameters,
@@ -98,6 +111,8 @@ class Run:
             batch_size=self.settings.batch_size,
             seed=self.settings.seed,
             on_batch=on_batch,
+            start=self.position,
+            on_position=on_position,
         ):
             measured = (
                 {}
@@ -114,10 +129,42 @@ class Run:
             self.history.append(line)
             if self._is_kept(line):
                 self.parameters, self.kept_epoch = epoch.parameters, epoch.number
+            self.position = epoch.position
             yield line
-            patience = self.settings.early_stopping
-            if patience is not None and epoch.number - self.kept_epoch >= patience:
+            if self.is_done:
                 return
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no epoch is left: all are done, or early stopping ended training."""
+        done, patience = len(self.history), self.settings.early_stopping
+        stopped = patience is not None and bool(done) and done - self.kept_epoch >= patience
+        return stopped or done >= self.settings.epochs
+
+    @property
+    def examples_done(self) -> int:
+        """How many examples were visited before this process, for a progress bar."""
+        if self.position is None:
+            return 0
+        return (self.position.epoch - 1) * self.training_examples + self.position.start
+
+    def checkpoint(self, position: Position) -> dict[str, Any]:
+        """Return what is needed to go on from a position of this run, beside its history."""
+        return {
+            "position": position,
+            "epochs": len(self.history),
+            "kept_epoch": self.kept_epoch,
+            "parameters": self.parameters if self.kept_epoch else None,
+            "backend": f"{self.backend.name}:{self.backend.device}",
+        }
+
+    def go_on_from(self, checkpoint: dict[str, Any], history: list[dict[str, Any]]) -> None:
+        """Take up the run where a checkpoint of it was made, on any backend."""
+        moved = map_nested(self.backend.asarray, checkpoint)
+        self.history, self.kept_epoch = history, moved["kept_epoch"]
+        self.position = moved["position"]
+        if self.kept_epoch:
+            self.parameters = moved["parameters"]
 
     def _is_kept(self, line: dict[str, Any]) -> bool:
         """Return whether an epoch, the last of the history, is better than all before."""

@@ -21,7 +21,9 @@ class Steps:
         Whether a bar is shown.
     """
 
-    def __init__(self, request: StopRequest, progress: "Progress | None", total: int) -> None:
+    def __init__(
+        self, request: StopRequest | None, progress: "Progress | None", total: int
+    ) -> None:
         self._request, self._progress = request, progress
         self.visible = progress is not None
         if progress is not None:
@@ -31,7 +33,8 @@ class Steps:
         """Note that `count` examples were trained on; raise `Interrupted` where that was asked."""
         if self._progress is not None:
             self._progress.advance(self._task, count)
-        self._request.raise_if_made()
+        if self._request is not None:
+            self._request.raise_if_made()
 
     def show(self, words: str) -> None:
         """Show what the last epoch reached, in the place of what was shown before."""
@@ -40,8 +43,13 @@ class Steps:
 
 
 @contextmanager
-def training_progress(total: int, request: StopRequest, quiet: bool = False) -> Iterator[Steps]:
-    """Show how many of `total` examples were trained on; yield what is told of further ones."""
+def training_progress(
+    total: int, request: StopRequest | None, quiet: bool = False
+) -> Iterator[Steps]:
+    """Show how many of `total` examples were trained on; yield what is told of further ones.
+
+    A request to end is answered after a step; None: elsewhere.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
     from rich.text import Text

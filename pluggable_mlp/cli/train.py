@@ -1,8 +1,8 @@
 """`pluggable-mlp train`: train, print what each epoch reached, keep it in a folder."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,18 +13,21 @@ from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_a
 from pluggable_mlp.cli.options import BackendOption, path, with_settings
 from pluggable_mlp.cli.progress import training_progress
 from pluggable_mlp.cli.streams import tell
+from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import to_json
 
 if TYPE_CHECKING:
     from pluggable_mlp.run_folders import RunFolder
     from pluggable_mlp.runs import Run
+    from pluggable_mlp.training.loop import Position
 
 __all__ = ["train"]
 
 
 @with_settings()
 def train(
+    context: typer.Context,
     *,
     backend: BackendOption = "numpy",
     settings: Settings,
@@ -35,6 +38,17 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing run in --output.")
     ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder written by train --output: go on from its last checkpoint, with its "
+            "settings; --epochs may be raised.",
+            parser=path,
+        ),
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(help="How often to save a checkpoint within an epoch.")
+    ] = 5.0,
     config: ConfigOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the last line.")] = False,
     as_json: Annotated[
@@ -47,14 +61,22 @@ def train(
     from pluggable_mlp.run_folders import RunFolder, refuse_used_folder
     from pluggable_mlp.runs import Run
 
-    if output is not None:
-        refuse_used_folder(output, overwrite)
-    run = Run(settings, get_backend(backend))
+    as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
+    if resume is not None:
+        run, output = _resumed(context, resume, backend, settings.epochs), resume
+    else:
+        if output is not None:
+            refuse_used_folder(output, overwrite)
+        run = Run(settings, get_backend(backend))
     report = _Report(run, quiet, as_json)
     report.begin()
     with ending_when_asked() as request:
+        kept: AbstractContextManager[RunFolder | None] = nullcontext()
+        if output is not None:
+            again = resume is not None
+            kept = RunFolder(output, run, overwrite, again, checkpoint_minutes)
         try:
-            with nullcontext() if output is None else RunFolder(output, run, overwrite) as folder:
+            with kept as folder:
                 _follow(run, folder, request, report)
         finally:  # when it is saved, or cannot be
             if run.history:
@@ -62,23 +84,52 @@ def train(
     raise typer.Exit(request.code or 0)
 
 
+_WITH_RESUME = ("resume", "backend", "epochs", "checkpoint_minutes", "quiet", "as_json", "config")
+
+
+def _resumed(context: typer.Context, folder: Path, backend: str, epochs: int) -> "Run":
+    """Return the run to go on with; ValueError where another setting than its own is given."""
+    from pluggable_mlp.resuming import resumed_run
+
+    given = {
+        name
+        for name in context.params
+        if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"
+    }
+    strange = [name.replace("_", "-") for name in context.params if name in given - {*_WITH_RESUME}]
+    if strange:
+        raise ValueError(
+            f"--resume goes on with the settings of {folder}; leave out --{', --'.join(strange)}"
+        )
+    return resumed_run(
+        folder, backend if "backend" in given else None, epochs if "epochs" in given else None
+    )
+
+
 def _follow(
     run: "Run", folder: "RunFolder | None", request: StopRequest, report: "_Report"
 ) -> None:
     """Run all epochs, or until the end is requested, with their lines and a progress bar."""
-    epochs = run.settings.epochs
+    total = run.settings.epochs * run.training_examples
     told: set[str] = set()
+
+    def keep(position: "Callable[[], Position]") -> None:
+        if folder is not None:
+            with _going_on(told):
+                folder.keep(position, now=request.code is not None)
+        request.raise_if_made()
+
+    ends = () if folder is None else (folder.record, folder.keep_epoch)
     try:
-        with training_progress(epochs * run.training_examples, request, report.quiet) as steps:
-            for line in run.epochs(steps):
+        with training_progress(total, None, report.quiet) as steps:
+            steps(run.examples_done)
+            for line in run.epochs(steps, keep):
                 steps.show(report.words(line))
-                if folder is None:
+                for end in ends:
+                    with _going_on(told):
+                        end()
+                with nullcontext() if folder is None else _going_on(told):
                     report.epoch(line, steps.visible)
-                else:
-                    with _going_on(told):
-                        folder.record()
-                    with _going_on(told):
-                        report.epoch(line, steps.visible)
     except Interrupted:
         tell(f"interrupted after {len(run.history)} whole epochs")
     except BrokenPipeError:

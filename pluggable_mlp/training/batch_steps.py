@@ -21,7 +21,14 @@ from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
 from pluggable_mlp.training.step import TrainState, map_state, step
 from pluggable_mlp.training.trees import Tree
 
-__all__ = ["BatchStep", "check_optimizer", "compiled", "make_batch_step"]
+__all__ = [
+    "BatchStep",
+    "check_optimizer",
+    "compiled",
+    "looks_seldom",
+    "make_batch_step",
+    "make_chunk",
+]
 
 BatchStep = Callable[[Any, TrainState, Array | None, int], tuple[Array, Array | None, TrainState]]
 """(optimizer, state, order, start) -> (loss, weight, state)"""
@@ -120,6 +127,12 @@ def make_batch_step(
     return take
 
 
+def looks_seldom(xp: Namespace, backend: Any, optimizer: AnyOptimizer) -> bool:
+    """Return whether steps are taken without a look at a value, and looked at some at a time."""
+    queued = getattr(backend, "queued", False) and isinstance(xp, ReproducibleNamespace)
+    return queued and not isinstance(optimizer, LBFGS)
+
+
 def make_chunk(
     xp: Namespace,
     mlp: MLP,
@@ -152,8 +165,7 @@ def make_chunk(
             on_step(min(batch_size, len(examples) - start))
         return taken, state
 
-    queued = getattr(backend, "queued", False) and isinstance(xp, ReproducibleNamespace)
-    if not queued or isinstance(optimizer, LBFGS):
+    if isinstance(optimizer, LBFGS) or not looks_seldom(xp, backend, optimizer):
         return take_all
     take_blindly = BlindSteps(xp, mlp, optimizer, examples, **settings)
 

@@ -7,13 +7,19 @@ once when it ends.  Which array library, which rounding, which optimizer: the lo
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.training.batch_steps import check_optimizer, compiled, make_chunk
+from pluggable_mlp.training.batch_steps import (
+    check_optimizer,
+    compiled,
+    looks_seldom,
+    make_chunk,
+)
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS
@@ -24,11 +30,11 @@ from pluggable_mlp.training.metrics import (
     mean_absolute_error,
     r2,
 )
-from pluggable_mlp.training.records import Loss, LossRecord, is_finite
+from pluggable_mlp.training.records import NOTHING, Loss, LossRecord, Recorded, is_finite
 from pluggable_mlp.training.step import TrainState, initial_state
-from pluggable_mlp.training.trees import map_arrays
+from pluggable_mlp.training.trees import map_arrays, map_nested
 
-__all__ = ["DivergenceError", "Epoch", "evaluate", "training_epochs"]
+__all__ = ["DivergenceError", "Epoch", "Position", "evaluate", "training_epochs"]
 
 
 STEPS_BETWEEN_LOOKS = 64
@@ -58,6 +64,29 @@ class DivergenceError(ArithmeticError):
         )
 
 
+class Position(NamedTuple):
+    """Where training is between two steps: it goes on from there with the same bits.
+
+    Attributes
+    ----------
+    state : TrainState
+    epoch : int
+        That of the next step, counted from 1.
+    start : int
+        How many examples of this epoch are done.
+    losses : tuple of float
+        The mean training loss of each epoch before.
+    recorded : tuple of two sequences
+        The losses of this epoch's batches, and how much each counts.
+    """
+
+    state: TrainState
+    epoch: int = 1
+    start: int = 0
+    losses: tuple[Loss, ...] = ()
+    recorded: Recorded = NOTHING
+
+
 @dataclass(frozen=True)
 class Epoch:
     """The state after a number of epochs, and what was measured in the last of them.
@@ -75,6 +104,8 @@ class Epoch:
         have leading axes, lists of their shape, a number for each network.
     seconds : float
         Wall-clock time of the epoch.
+    position : Position
+        Where the next epoch begins.
     """
 
     number: int
@@ -82,6 +113,7 @@ class Epoch:
     state: TrainState
     train_loss: Loss
     seconds: float
+    position: Position
 
 
 def training_epochs(
@@ -97,11 +129,15 @@ def training_epochs(
     seed: int,
     shuffle: bool = True,
     on_batch: Callable[[int], None] | None = None,
+    start: Position | None = None,
+    on_position: Callable[[Callable[[], Position]], None] | None = None,
 ) -> Iterator[Epoch]:
     """Train, and yield after every epoch, so that the caller may stop, save or measure.
 
-    `on_batch(count)` is told how many examples each step took; the other arguments are those
-    of `pluggable_mlp.train`, already checked.
+    `on_batch(count)` is told how many examples each step took.  `on_position` is called after a
+    step, or some, with a function that returns where training is, from which `start` goes on; to
+    call that waits for the device.  The other arguments are those of `pluggable_mlp.train`, already
+    checked.
 
     Raises
     ------
@@ -115,7 +151,9 @@ def training_epochs(
     """
     xp = namespace_of(arithmetic, backend)
     check_optimizer(mlp, parameters, optimizer, examples, batch_size)
-    state = initial_state(xp, mlp, parameters, optimizer)
+    begun = Position(initial_state(xp, mlp, parameters, optimizer)) if start is None else start
+    state = begun.state if start is None else map_nested(xp.asarray, begun.state)
+    steps = STEPS_BETWEEN_LOOKS if looks_seldom(xp, backend, optimizer) else 1
     take_steps = make_chunk(
         xp, mlp, optimizer, examples, backend=backend, batch_size=batch_size, seed=seed
     )
@@ -123,16 +161,20 @@ def training_epochs(
     stack = compiled(xp.stack, backend, xp) or xp.stack
     # A single batch of all examples needs no order.
     shuffled = shuffle and batch_size < len(examples)
-    order = _order(backend, seed, 1, len(examples)) if shuffled else None
-    losses: list[Loss] = []
-    for number in range(1, epochs + 1):
+    order = _order(backend, seed, begun.epoch, len(examples)) if shuffled else None
+    losses: list[Loss] = [*begun.losses]
+    for number in range(begun.epoch, epochs + 1):
         begin = time.perf_counter()
-        record = LossRecord(xp, stack, backend)
+        first, recorded = (begun.start, begun.recorded) if number == begun.epoch else (0, NOTHING)
+        record = LossRecord(xp, stack, backend, recorded)
         current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
-        for starts in _chunks(len(examples), batch_size):
+        for starts in _chunks(first, len(examples), batch_size, steps):
             taken, state = take_steps(current, state, order, starts, on_batch or _nothing)
-            for start, (loss, weight) in zip(starts, taken, strict=True):
-                record.add(loss, min(batch_size, len(examples) - start), weight)
+            for place, (loss, weight) in zip(starts, taken, strict=True):
+                record.add(loss, min(batch_size, len(examples) - place), weight)
+            if on_position:
+                end = min(starts[-1] + batch_size, len(examples))
+                on_position(partial(_position, state, number, end, losses, record))
         if shuffled and number < epochs:  # drawn here, while the device still computes
             order = _order(backend, seed, number + 1, len(examples))
         losses.append(record.mean())
@@ -140,13 +182,22 @@ def training_epochs(
         _look_at(number, losses[-1], trained, lost, backend)
         backend.synchronize()
         seconds = time.perf_counter() - begin
-        yield Epoch(number, trained, unwrapped(state), losses[-1], seconds)
+        native = unwrapped(state)
+        after = Position(native, number + 1, losses=tuple(losses))
+        yield Epoch(number, trained, native, losses[-1], seconds, after)
 
 
-def _chunks(count: int, batch_size: int) -> Iterator[range]:
-    """Yield where the batches of an epoch begin, some at a time."""
-    step = STEPS_BETWEEN_LOOKS * batch_size
-    for first in range(0, count, step):
+def _position(
+    state: TrainState, epoch: int, start: int, losses: list[Loss], record: LossRecord
+) -> Position:
+    """Return where training is after a step: waits for the device."""
+    return Position(unwrapped(state), epoch, start, tuple(losses), record.read())
+
+
+def _chunks(start: int, count: int, batch_size: int, steps: int) -> Iterator[range]:
+    """Yield where the batches from `start` to the end of an epoch begin, some at a time."""
+    step = steps * batch_size
+    for first in range(start, count, step):
         yield range(first, min(first + step, count), batch_size)
 
 

@@ -11,10 +11,15 @@ from typing import Any, TypeAlias
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import unwrapped
 
-__all__ = ["Loss", "LossRecord", "is_finite"]
+__all__ = ["NOTHING", "Loss", "LossRecord", "Recorded", "is_finite"]
 
 Loss: TypeAlias = Any
 """On the host: a float, or nested lists of floats where parameters have leading axes."""
+
+Recorded: TypeAlias = tuple[Sequence[Any], Sequence[float]]
+"""Losses of batches, and their counts of examples or total weights."""
+
+NOTHING: Recorded = ((), ())
 
 Stack = Callable[[list[Array]], Array]
 
@@ -24,7 +29,11 @@ _LOSSES_A_STACK = 128  # a fixed number: some libraries compile a kernel for eac
 class LossRecord:
     """Losses of consecutive batches, kept on the device until they are read."""
 
-    def __init__(self, xp: Namespace, stack: Stack, backend: Any) -> None:
+    def __init__(
+        self, xp: Namespace, stack: Stack, backend: Any, before: Recorded = NOTHING
+    ) -> None:
+        """Begin with what was recorded before."""
+        self._before = before
         self._losses = _Kept(xp, stack, backend)
         self._weights = _Kept(xp, stack, backend)
         self._counts: list[int] = []
@@ -42,7 +51,12 @@ class LossRecord:
 
     def mean(self) -> Loss:
         """Return the mean over all examples, of each network: waits for the device."""
-        return _weighted_mean(self._losses.read(), self._counts or self._weights.read())
+        return _weighted_mean(*self.read())
+
+    def read(self) -> Recorded:
+        """Return the losses, and the counts or weights, of all batches: waits for the device."""
+        losses, weights = self._before
+        return [*losses, *self._losses.read()], [*weights, *(self._counts or self._weights.read())]
 
 
 class _Kept:
@@ -63,6 +77,8 @@ class _Kept:
         """Return all of them as numbers or lists of numbers: waits for the device, once."""
         if self._recent:
             self._stack_recent()
+        if not self._stacks:
+            return []
         whole = self._stacks[0] if len(self._stacks) == 1 else self._xp.concat(self._stacks)
         numbers: list[Any] = self._backend.to_numpy(unwrapped(whole)).tolist()
         return numbers

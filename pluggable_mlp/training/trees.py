@@ -5,6 +5,7 @@ Shapes: a layer's "W" is (…, in, out); every other array, a bias, a gain or a 
 """
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from array_api_compat import array_namespace
 
@@ -15,6 +16,7 @@ __all__ = [
     "core_axes",
     "is_weight",
     "map_arrays",
+    "map_nested",
     "map_weights",
     "merge",
     "split",
@@ -54,6 +56,16 @@ def map_weights(function: Callable[..., Array], first: Tree, *others: Tree) -> T
         }
         for index, of in enumerate(first)
     ]
+
+
+def map_nested(function: Callable[[Array], Array], value: Any) -> Any:
+    """Return nested lists, tuples and dicts with function(array) for each array among all else."""
+    if isinstance(value, dict):
+        return {name: map_nested(function, one) for name, one in value.items()}
+    if isinstance(value, tuple | list):
+        items = [map_nested(function, one) for one in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return function(value) if hasattr(value, "dtype") else value
 
 
 def zeros_like(tree: Tree) -> Tree:

@@ -32,6 +32,7 @@ dtype = "float64"
 arithmetic = "native"
 seed = 3
 backend = "numpy"
+checkpoint-minutes = 1
 quiet = true
 json = true
 """
@@ -74,7 +75,9 @@ def test_every_option_may_stand_in_a_file(command, tmp_path, file):
         for name in parameter.opts
     }
     # Of the two that are elsewhere, the target is for tables.
-    assert options - keys == {"config", "output", "overwrite", "target"} | ({"help"} & options)
+    assert options - keys == {"config", "output", "overwrite", "resume", "target"} | (
+        {"help"} & options
+    )
 
 
 def test_the_target_may_stand_in_a_file(command, tmp_path, file):

@@ -14,7 +14,10 @@ from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
 from tests.cli.children import running
 
-FILES = {"certificate.json", "config.json", "metrics.jsonl", "model.safetensors", "summary.json"}
+FILES = {
+    "certificate.json", "checkpoints", "config.json", "metrics.jsonl", "model.safetensors",
+    "summary.json",
+}  # fmt: skip
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, links and devices of POSIX")
 
 

@@ -215,5 +215,7 @@ def test_every_option_of_train_has_a_case():
         "--config",
         "--overwrite",
         "--json",
+        "--resume",
+        "--checkpoint-minutes",
     }  # files of their own
     assert options - tried == {"--backend", "--output", "--quiet", "--help"} & options | elsewhere

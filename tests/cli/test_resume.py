@@ -1,0 +1,298 @@
+"""`train --resume`: a run that was killed at any moment ends with the bits of one that was not."""
+
+import json
+import os
+import random
+import shutil
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.checkpoints import FOLDER, load_checkpoint, save_checkpoint
+from pluggable_mlp.data import load_dataset
+from pluggable_mlp.runs import Run
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.training.components import OPTIMIZERS
+from tests.cli.children import running
+
+MANY = {
+    "hidden": "40,20", "activation": "relu", "norm": "batch", "dropout": 0.2, "optimizer": "adam",
+    "schedule": "plateau:patience=0,threshold=0.5", "validation": 0.2, "early-stopping": 4,
+    "class-weight": "balanced", "epochs": 4, "batch-size": 64,
+}  # fmt: skip
+
+
+ELSEWHERE = ("seconds", "examples_per_second", "versions", "backend", "device")
+
+
+def options(**changed):
+    return [f"--{name}={value}" for name, value in (MANY | changed).items()]
+
+
+def content(folder, name):
+    return json.loads((folder / name).read_text())
+
+
+def told(folder):
+    """What a run says, without its times: all bits of it."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    summary = content(folder, "summary.json")
+    return (
+        [{k: v for k, v in line.items() if k != "seconds"} for line in lines],
+        {k: v for k, v in summary.items() if k not in ELSEWHERE},
+        content(folder, "certificate.json")["epochs"],
+        (folder / "model.safetensors").read_bytes(),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    with running("train", *options(), "--output", folder) as child:
+        assert child.wait(timeout=60) == 0, child.stderr.read()
+    return folder
+
+
+def kill_until_done(folder, seed):
+    """Train, and kill at a random moment after each first new checkpoint; return how often."""
+    chance, kills = random.Random(seed), 0
+    arguments = [*options(), "--output", folder]
+    while True:
+        before = checkpoints(folder)
+        with running("train", *arguments, "--checkpoint-minutes", 0) as child:
+            while child.poll() is None and checkpoints(folder) <= before:
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.3))
+            if child.poll() is not None:
+                assert child.returncode == 0, child.stderr.read()
+                return kills
+            child.kill()
+        kills += 1
+        arguments = ["--resume", folder]
+
+
+def checkpoints(folder):
+    return {path.name for path in (folder / FOLDER).glob("*.json")}
+
+
+def test_a_run_killed_at_random_ends_with_the_same_bits(undisturbed, tmp_path):
+    """With a checkpoint after every step."""
+    assert kill_until_done(tmp_path / "run", seed=1) > 1
+    assert told(tmp_path / "run") == told(undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_killed_at_many_more_moments(undisturbed, tmp_path, seed):
+    kill_until_done(tmp_path / "run", seed)
+    assert told(tmp_path / "run") == told(undisturbed)
+
+
+def positions_of(run, folder, every):
+    """Train to the end, saving every so many steps; return where."""
+    count, saved = 0, []
+
+    def keep(position):
+        nonlocal count
+        count += 1
+        if count % every == 0:
+            place = folder / str(count)
+            place.mkdir(parents=True)
+            history = json.loads(json.dumps(run.history))
+            at = position()
+            assert save_checkpoint(place, at.state.t, run.checkpoint(at), run.backend)
+            saved.append((place, history))
+
+    for _ in run.epochs(lambda count: None, keep):
+        pass
+    return saved
+
+
+def end_of(settings, backend, place, history):
+    """Go on from a checkpoint to the end; return all hashes and losses."""
+    run = Run(settings, backend)
+    run.go_on_from(load_checkpoint(place, lambda content: True), history)
+    for _ in run.epochs(lambda count: None):
+        pass
+    return reached(run)
+
+
+def reached(run):
+    lines = [{k: v for k, v in line.items() if k != "seconds"} for line in run.history]
+    return lines, run.kept_epoch, run.test_measures()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_goes_on_from_any_step(tmp_path, optimizer):
+    large = optimizer == "lbfgs"
+    settings = Settings(
+        hidden=(12,), norm=None if large else "batch", dropout=0.0 if large else 0.25,
+        optimizer=optimizer, batch_size=2000 if large else 256, epochs=4, seed=3,
+        clip_norm=None if large else 1.0,
+    )  # fmt: skip
+    backend = get_backend("numpy")
+    run = Run(settings, backend)
+    saved = positions_of(run, tmp_path, every=1 if large else 4)
+    assert len(saved) > 3
+    for place, history in saved:
+        assert end_of(settings, backend, place, history) == reached(run)
+
+
+def test_every_backend_goes_on_with_its_own_bits(backend, tmp_path):
+    settings = Settings(hidden=(12,), optimizer="adam", batch_size=256, epochs=2, norm="batch")
+    run = Run(settings, backend)
+    saved = positions_of(run, tmp_path, every=5)
+    for place, history in saved:
+        assert end_of(settings, backend, place, history) == reached(run)
+
+
+@pytest.mark.parametrize("other", ["torch", "array_api_strict:device1"])
+def test_a_run_moves_between_backends_with_the_same_bits(command, tmp_path, other):
+    pytest.importorskip(other.split(":")[0])
+    given = (
+        "--hidden",
+        12,
+        "--optimizer",
+        "adam",
+        "--batch-size",
+        128,
+        "--arithmetic",
+        "reproducible",
+    )
+    command("train", *given, "--epochs", 4, "--output", tmp_path / "whole")
+    command("train", *given, "--epochs", 2, "--output", tmp_path / "moved")
+    outcome = command("train", "--resume", tmp_path / "moved", "--epochs", 4, "--backend", other)
+    assert outcome.code == 0, outcome.err
+    assert content(tmp_path / "moved", "summary.json")["backend"] == other.split(":")[0]
+    assert told(tmp_path / "moved") == told(tmp_path / "whole")
+    assert command("verify", tmp_path / "moved").code == 0
+
+
+def test_more_epochs_are_those_of_a_longer_run(command, tmp_path):
+    given = ("train", "--hidden", 8, "--quiet")
+    command(*given, "--epochs", 5, "--output", tmp_path / "long")
+    command(*given, "--epochs", 2, "--output", tmp_path / "run")
+    assert command("train", "--quiet", "--resume", tmp_path / "run", "--epochs", 5).code == 0
+    assert told(tmp_path / "run") == told(tmp_path / "long")
+    again = command("train", "--quiet", "--resume", tmp_path / "run")  # nothing is left to do
+    assert again.code == 0
+    assert "after 5 epochs" in again.out
+    assert told(tmp_path / "run") == told(tmp_path / "long")
+
+
+@pytest.fixture
+def stopped(command, tmp_path, monkeypatch):
+    """A run of two of four epochs, with two checkpoints."""
+    monkeypatch.setattr("pluggable_mlp.run_folders.SHORTEST_SECONDS", 0.0)
+    folder = tmp_path / "run"
+    command("train", "--hidden", 8, "--quiet", "--epochs", 4, "--output", tmp_path / "whole")
+    command("train", "--hidden", 8, "--quiet", "--epochs", 3, "--output", folder)
+    files = sorted(path.name for path in (folder / FOLDER).iterdir())
+    numbers = ("000000000194", "000000000291")  # of 97 steps per epoch
+    assert files == [f"{n}.{end}" for n in numbers for end in ("json", "safetensors")]
+    return folder
+
+
+@pytest.mark.parametrize("end", ["json", "safetensors"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "absent"])
+@pytest.mark.parametrize("both", [False, True])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
+    command, stopped, tmp_path, end, damage, both
+):
+    for path in sorted((stopped / FOLDER).glob(f"*.{end}"))[0 if both else 1 :]:
+        data = bytearray(path.read_bytes())
+        if damage == "flipped":
+            data[-len(data) // 3] ^= 4
+        path.write_bytes({"truncated": data[:-9], "empty": b""}.get(damage, bytes(data)))
+        if damage == "absent":
+            path.unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 4)
+    assert outcome.code == 0, outcome.err
+    quiet = damage == "absent" and end == "json"
+    assert outcome.err.count("is damaged and left aside") == (0 if quiet else 1 + both)
+    assert told(stopped) == told(tmp_path / "whole")
+
+
+def test_lines_that_are_lost_are_computed_again(command, stopped, tmp_path):
+    path = stopped / "metrics.jsonl"
+    path.write_bytes(
+        b"".join(path.read_bytes().splitlines(keepends=True)[:2]) + b'{"epoch": 3, "tra'
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 4)
+    assert "does not fit metrics.jsonl and is left aside" in outcome.err
+    assert told(stopped) == told(tmp_path / "whole")
+
+
+def test_numbers_that_are_not_finite_are_no_checkpoint(tmp_path):
+    good, bad = {"w": np.ones(3)}, {"w": np.array([1.0, np.nan])}
+    assert save_checkpoint(tmp_path, 1, good, get_backend("numpy"))
+    assert not save_checkpoint(tmp_path, 2, bad, get_backend("numpy"))
+    assert load_checkpoint(tmp_path, lambda content: True)["w"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_a_run_in_training_is_refused(command, tmp_path):
+    given = ("--epochs", 1_000_000, "--hidden", 8, "--output", tmp_path / "run")
+    with running("train", *given) as child:
+        child.stdout.readline()
+        time.sleep(1.2)
+        outcome = command("train", "--resume", tmp_path / "run")
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "already holds something, maybe a run that another process trains" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--hidden", 9, "--seed", 2],
+            ["goes on with the settings of", "leave out --hidden, --seed"],
+        ),
+        (["--output", "other"], ["leave out --output"]),
+        (["--overwrite"], ["leave out --overwrite"]),
+        (["--epochs", 2], ["epochs is 2, but the run has 3 already"]),
+        (["--checkpoint-minutes", -1], ["checkpoint_minutes is -1.0, expected"]),
+    ],
+)
+def test_what_does_not_fit_is_named(command, stopped, options, words):
+    outcome = command("train", "--resume", stopped, *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    for word in words:
+        assert word in outcome.err
+
+
+def test_a_schedule_that_ends_with_the_epochs_is_not_prolonged(command, tmp_path):
+    given = ("train", "--quiet", "--hidden", 8, "--epochs", 1, "--schedule", "cosine")
+    command(*given, "--output", tmp_path / "run")
+    outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
+    assert outcome.code == 2
+    assert "the schedule cosine ends with the 1 epochs that the run began with" in outcome.err
+
+
+def test_data_that_changed_are_refused(command, tmp_path):
+    digits = load_dataset("digits")
+    given = {"X": digits.train.inputs[:140], "y": digits.train.targets[:140]}
+    np.savez(tmp_path / "data.npz", **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        command(
+            "train", "--data", tmp_path / "data.npz", "--epochs", 1, "--output", tmp_path / "run"
+        )
+        np.savez(tmp_path / "data.npz", **given | {"y": given["y"][::-1]})
+        outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
+    assert outcome.code == 2
+    assert "holds other data than the run was trained on" in outcome.err
+
+
+def test_what_is_no_run_is_named(command, tmp_path):
+    outcome = command("train", "--resume", tmp_path)
+    assert outcome.code == 2
+    assert "config.json is missing; expected a folder that train --output wrote" in outcome.err
+    shutil.rmtree(tmp_path)
