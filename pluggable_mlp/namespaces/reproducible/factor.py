@@ -42,12 +42,17 @@ class FixedPoint:
         A power of two between 2^-60 and 2^40.
     dtype
         float32 or float64: the type of the products with it.
-    piece : (…, m, n), optional
+    floats : (…, m, n), optional
         The numbers in float64, where they are made already.
     """
 
     def __init__(
-        self, xp: Namespace, integers: Array, scale: float, dtype: DType, piece: Array | None = None
+        self,
+        xp: Namespace,
+        integers: Array,
+        scale: float,
+        dtype: DType,
+        floats: Array | None = None,
     ) -> None:
         self.xp = xp
         self.integers = integers
@@ -55,22 +60,22 @@ class FixedPoint:
         self.dtype = dtype
         self.shape: tuple[int, ...] = tuple(integers.shape)
         self.ndim: int = integers.ndim
-        self._piece = piece
+        self._floats = floats
 
     @property
-    def piece(self) -> Array:
+    def floats(self) -> Array:
         """The numbers (…, m, n) in float64: the only slice."""
-        if self._piece is None:
-            self._piece = self.xp.astype(self.integers, self.xp.float64)
-            self._piece *= self.scale
-        return self._piece
+        if self._floats is None:
+            self._floats = self.xp.astype(self.integers, self.xp.float64)
+            self._floats *= self.scale
+        return self._floats
 
     @property
     def mT(self) -> "FixedPoint":
         """The operand (…, n, m) with its last two axes exchanged; the slice is shared."""
         exchanged = self.xp.matrix_transpose
-        piece = None if self._piece is None else exchanged(self._piece)
-        return FixedPoint(self.xp, exchanged(self.integers), self.scale, self.dtype, piece)
+        floats = None if self._floats is None else exchanged(self._floats)
+        return FixedPoint(self.xp, exchanged(self.integers), self.scale, self.dtype, floats)
 
     def scaled(self, factor: float) -> "FixedPoint | None":
         """Return the operand times a power of two; None where that is not fixed point any more."""
@@ -80,7 +85,7 @@ class FixedPoint:
     @property
     def values(self) -> Array:
         """The array (…, m, n) itself, of `dtype`."""
-        return self.xp.astype(self.piece, self.dtype, copy=False)
+        return self.xp.astype(self.floats, self.dtype, copy=False)
 
 
 def fixed_point(xp: Namespace, integers: Array, scale: float, dtype: DType) -> FixedPoint:
@@ -118,7 +123,7 @@ def cut(x: Any, axis: int, start: int, stop: int) -> Any:
     if x is None or (start == 0 and stop == x.shape[axis]):
         return x
     if isinstance(x, FixedPoint):
-        part = cut(x.piece, axis, start, stop)
+        part = cut(x.floats, axis, start, stop)
         return FixedPoint(x.xp, part, x.scale, x.dtype, part)
     return x[..., start:stop] if axis == -1 else x[..., start:stop, :]
 
@@ -193,7 +198,7 @@ class Operand:
     @property
     def array(self) -> Array:
         """The values (…, m, n)."""
-        return self.x.piece if self.fixed else self.x
+        return self.x.floats if self.fixed else self.x
 
     def slices(self, widths: tuple[int, ...]) -> Slices:
         """Return the slices, kept for the next tile; a `FixedPoint` has its own single one.
@@ -201,7 +206,7 @@ class Operand:
         An operand is always asked for the same widths.
         """
         if self.fixed:
-            return Slices((self.x.piece,), (self.x.scale,))
+            return Slices((self.x.floats,), (self.x.scale,))
         if self._slices is None:
             self._slices = split(self.xp, self.x, self.largest, widths)
         return self._slices
@@ -214,8 +219,8 @@ class Operand:
         """
         assert self._slices is not None
         transpose = self.xp.matrix_transpose
-        pieces, grids = (self.xp.concat([*map(transpose, of)], axis=-2) for of in self._slices)
-        self.stacked = pieces, grids
+        arrays, grids = (self.xp.concat([*map(transpose, of)], axis=-2) for of in self._slices)
+        self.stacked = arrays, grids
 
 
 def _traced() -> ArithmeticUnavailable:

@@ -140,7 +140,7 @@ def _product(
     xp: Namespace, run_all: RunAll | None, flags: Flags | None, a: Any, b: Any, bias: Array | None
 ) -> Array:
     """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none."""
-    require_exact_products(xp, b.piece if isinstance(b, FixedPoint) else b)
+    require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
     parts, axis = _parts(
         xp, run_all, flags, a, b, bias
     )  # the slices are gone when these are joined
@@ -217,13 +217,13 @@ def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
         return xp.astype(left.array, xp.float64) * xp.astype(right.array, xp.float64)
     widths = WIDTHS[name, left.fixed, right.fixed]
     a, b = left.slices(widths[0]), right.slices(widths[1])
-    reach = max(len(a.pieces), len(b.pieces))
+    reach = max(len(a.arrays), len(b.arrays))
     n = right.array.shape[-1]
     with_all: dict[int, Array] = {}  # those of the right by a slice of the left, transposed
 
     def term(i: int, j: int) -> Array:
         if right.stacked is None:
-            return _exact_product(xp, a.pieces[i], b.pieces[j], a.grids[i], b.grids[j])
+            return _exact_product(xp, a.arrays[i], b.arrays[j], a.grids[i], b.grids[j])
         if i not in with_all:
             rows, grids = (all_[..., : (reach - i) * n, :] for all_ in right.stacked)
             columns, grid = (xp.matrix_transpose(of[i]) for of in a)
@@ -232,8 +232,8 @@ def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
 
     r: Array = None
     for place in range(reach - 1, -1, -1):
-        for i in range(len(a.pieces)):
-            if 0 <= place - i < len(b.pieces):
+        for i in range(len(a.arrays)):
+            if 0 <= place - i < len(b.arrays):
                 if r is None:
                     r = term(i, place - i)
                 else:

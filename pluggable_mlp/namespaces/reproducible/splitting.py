@@ -31,10 +31,10 @@ __all__ = ["Slices", "add_exact", "power_of_two_at_least", "split"]
 class Slices(NamedTuple):
     """An array as a sum of float64 slices, the coarsest first."""
 
-    pieces: tuple[Array, ...]
+    arrays: tuple[Array, ...]
     """Arrays of the shape that was split."""
     grids: tuple[Array | float, ...]
-    """What each piece is an integer multiple of, a power of two: (…, m, 1), (…, 1, n) or float."""
+    """What each slice is an integer multiple of, a power of two: (…, m, 1), (…, 1, n) or float."""
 
 
 def power_of_two_at_least(xp: Namespace, x: Array) -> Array:
@@ -62,23 +62,23 @@ def split(xp: Namespace, x: Array, largest: Array, widths: tuple[int, ...]) -> S
         Of each element, at most half of the last grid is lost.
     """
     grid = power_of_two_at_least(xp, largest)
-    pieces: list[Array] = []
+    slices: list[Array] = []
     grids: list[Array | float] = []
     rest = xp.astype(x, xp.float64)  # a copy: the last slice takes its memory
     for place, width in enumerate(widths):
         grid = grid * 2.0 ** -(width if place == 0 else width + 1)
         c = grid * (1.5 * 2.0**52)  # rest + c is in [2^52 g, 2^53 g], where float64 counts by g
         if place < len(widths) - 1:
-            piece = rest + c
-            piece -= c
-            rest -= piece
+            part = rest + c
+            part -= c
+            rest -= part
         else:
-            piece = rest
-            piece += c
-            piece -= c
-        pieces.append(piece)
+            part = rest
+            part += c
+            part -= c
+        slices.append(part)
         grids.append(grid)
-    return Slices(tuple(pieces), tuple(grids))
+    return Slices(tuple(slices), tuple(grids))
 
 
 def add_exact(parts: Iterable[Array], unit: Array | float) -> Array:

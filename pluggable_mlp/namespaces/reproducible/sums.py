@@ -143,17 +143,17 @@ def _tree_sum(xp: Namespace, x: Array, axis: int) -> Array:
 def _exact_sum(operand: Operand) -> Array:
     """Return the sum of a moderate operand in float64, the axis kept with length 1."""
     xp, axis = operand.xp, operand.axis
-    pieces, grids = operand.slices((_WIDTH, _WIDTH))
+    slices, grids = operand.slices((_WIDTH, _WIDTH))
     n = operand.x.shape[axis]
     if n <= _BLOCK:
-        high, low = (xp.sum(piece, axis=axis, keepdims=True) for piece in pieces)
+        high, low = (xp.sum(part, axis=axis, keepdims=True) for part in slices)
         return low + high
     ranges = [(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
     high, low = (
         add_exact(
-            (xp.sum(_part(piece, axis, *ends), axis=axis, keepdims=True) for ends in ranges), grid
+            (xp.sum(_part(part, axis, *ends), axis=axis, keepdims=True) for ends in ranges), grid
         )
-        for piece, grid in zip(pieces, grids, strict=True)
+        for part, grid in zip(slices, grids, strict=True)
     )
     return low + high
 

@@ -24,7 +24,7 @@ FIXED_TILE = 100_000
 """The same where one operand is fixed point: its single slice leaves fewer temporaries."""
 
 SMALL = 2**22
-"""A product of fewer multiplications is one piece of work: to hand out tiles would take longer."""
+"""A product of fewer multiplications is a single task: handing out tiles would take longer."""
 
 SMALL_TILE, SHORTEST_SMALL_TILE = 2**15, 48
 """Tiles that are not handed out have about so many elements of the output, and at least so many

@@ -419,9 +419,9 @@ def test_fixed_point_shares_its_slice_with_its_transpose():
     x = fixed_point(xp, np.arange(6, dtype=np.uint8).reshape(2, 3), 1 / 256, np.dtype("float32"))
     assert isinstance(x.mT, FixedPoint)
     assert np.shares_memory(x.mT.integers, x.integers)
-    piece = x.piece  # made by the first product
-    assert np.shares_memory(x.mT.piece, piece)
-    assert x.piece is piece
+    floats = x.floats  # made by the first product
+    assert np.shares_memory(x.mT.floats, floats)
+    assert x.floats is floats
     assert x.mT.shape == (3, 2)
     assert same_bits(x.values, np.arange(6, dtype="float32").reshape(2, 3) / 256)
     assert same_bits(np.ascontiguousarray(x.mT.values), np.ascontiguousarray(x.values.T))

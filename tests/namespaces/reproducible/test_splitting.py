@@ -38,13 +38,13 @@ def test_slices_are_integers_of_their_width_and_lose_half_a_grid_at_most(widths,
     before = x.copy()
     slices = split(xp, x, largest, widths)
     assert np.array_equal(x, before)
-    for piece, grid, width in zip(*slices, widths, strict=True):
-        integers = np.divide(piece, grid, out=np.zeros_like(piece), where=grid != 0)
+    for part, grid, width in zip(*slices, widths, strict=True):
+        integers = np.divide(part, grid, out=np.zeros_like(part), where=grid != 0)
         assert np.array_equal(integers, np.round(integers))
         assert np.max(np.abs(integers)) <= 2.0**width
     lost = [
         abs(Fraction(float(v)) - sum(Fraction(float(p)) for p in parts))
-        for v, *parts in zip(x.ravel(), *(p.ravel() for p in slices.pieces), strict=True)
+        for v, *parts in zip(x.ravel(), *(p.ravel() for p in slices.arrays), strict=True)
     ]
     half = np.broadcast_to(slices.grids[-1] / 2, x.shape).ravel()
     assert all(e <= Fraction(float(h)) for e, h in zip(lost, half, strict=True))
