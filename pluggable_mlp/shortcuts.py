@@ -13,7 +13,17 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = ["check_process", "clip", "largest", "offer", "own", "sign", "take", "zero_below"]
+__all__ = [
+    "check_process",
+    "clip",
+    "largest",
+    "offer",
+    "own",
+    "sign",
+    "take",
+    "zero_below",
+    "zero_where",
+]
 
 _offered: dict[tuple[Namespace, str], Callable[..., Any]] = {}
 
@@ -27,8 +37,9 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         The array API namespace of the library's arrays.
     **functions
         Some of `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`, `sign(x)`,
-        `take(x, indices, axis=axis)`, `zero_below(x, threshold)` and `check_process()`.  They give
-        what the functions of this file promise, `erf` within 8 units in the last place.
+        `take(x, indices, axis=axis)`, `zero_below(x, threshold)`, `zero_where(mask, x)` and
+        `check_process()`.  They give what the functions of this file promise, `erf` within 8
+        units in the last place.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
 
@@ -78,6 +89,12 @@ def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
     kept *= x
     kept += 0.0
     return kept
+
+
+def zero_where(xp: Namespace, mask: Array, x: Array) -> Array:
+    """Return `x` (finite floats, any shape) with 0 where the mask is true."""
+    function = _offered.get((xp, "zero_where"))
+    return xp.where(mask, 0.0, x) if function is None else function(mask, x)
 
 
 def take(xp: Namespace, x: Array, indices: Array) -> Array:

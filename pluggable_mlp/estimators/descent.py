@@ -102,12 +102,13 @@ class Descent:
         """
         count, size = len(self._examples), self._batch_size
         order = None if order is None else self._backend.asarray(order)
-        record = LossRecord(self._xp, self._stack, self._backend)
         optimizer = self._optimizer.after(self._losses)
+        record = LossRecord(self._xp, self._stack, self._backend)
         for start in range(0, count, size):
             loss, _, self._state = self._take_step(optimizer, self._state, order, start)
             record.add(loss, min(size, count - start))
-        mean: float = record.mean()
+        # The only loss of an epoch is read at once: small data feel what a record costs.
+        mean = float(unwrapped(loss)) if size >= count else record.mean()
         self._losses.append(mean)
         return mean
 

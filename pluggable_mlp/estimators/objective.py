@@ -98,5 +98,7 @@ class PenalizedMLP(MLP):
                 W = of_layer["W"]
                 flat = xp.reshape(W, (-1,))
                 squares = squares + xp.vecdot(flat, flat)
-                gradient["W"] = W * of_gradients + gradient["W"]
+                total_gradient = W * of_gradients
+                total_gradient += gradient["W"]
+                gradient["W"] = total_gradient
         return loss + squares * (0.5 * factor), gradients, moved

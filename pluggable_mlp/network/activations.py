@@ -17,6 +17,7 @@ from typing import Any
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import choose, keep_number
+from pluggable_mlp.shortcuts import zero_where
 
 __all__ = [
     "ACTIVATIONS",
@@ -65,10 +66,11 @@ def relu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     inactive = x <= 0.0  # false for NaN, which is passed on and shows in the loss
 
     def backward(dy: Array) -> Array:
-        return xp.where(inactive, 0.0, dy)
+        return zero_where(xp, inactive, dy)
 
-    # where, not max: libraries differ in the sign of the maximum of 0 and -0.
-    return xp.where(inactive, 0.0, x), backward
+    y = xp.maximum(x, 0.0)
+    y += 0.0  # libraries differ in the sign of the maximum of 0 and -0
+    return y, backward
 
 
 @dataclass(frozen=True)
