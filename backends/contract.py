@@ -169,16 +169,16 @@ class TaskRunner(Protocol):
 
 @runtime_checkable
 class Queued(Protocol):
-    """What a backend may say beyond `Backend`: that its operations are put into a queue.
+    """Optional interface of a backend: its operations are put into a queue.
 
-    Each then takes some microseconds to hand over, however little it does, and reading a value
-    waits for all before it.  Reproducible operations are then cut into no parts that suit a
-    processor's caches.  Without it, operations are taken to be computed where they are asked for.
+    Each operation then takes a few microseconds to launch, however little it does, and reading a
+    value waits for all previous ones.  Reproducible operations are then not divided into parts for
+    the caches of a processor.  Without it, operations are assumed to be complete on return.
     """
 
     @property
     def queued(self) -> bool:
-        """Whether operations on this device are."""
+        """Whether operations on this device are queued."""
 
 
 @runtime_checkable
@@ -216,19 +216,19 @@ class Compiler(Protocol):
 
 @runtime_checkable
 class ExactCompiler(Protocol):
-    """What a backend may offer beyond `Backend`: many operations as one, without a bit changed.
+    """Optional interface of a backend: compile functions without changing a bit.
 
-    It is for arithmetic that fixes every rounding.
+    It is meant for arithmetic that determines every rounding.
     """
 
     def compile_exactly(
         self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
     ) -> Callable[..., Any] | None:
-        """Return a function as `Compiler.compile` does, with the bits of its single operations.
+        """Return a compiled function, as `Compiler.compile`, with the bits of its operations.
 
-        Each sum, product, quotient and conversion in it is rounded as it is alone; only NaN may
-        have another sign and payload.  None where this device gains nothing by it, or where a
-        trial in this process has shown other bits.
+        Each sum, product, quotient and conversion is rounded as by itself; only the sign and
+        payload of NaN may differ.  None if compiling does not help on this device, or if a trial in
+        this process gave other bits.
         """
 
 
