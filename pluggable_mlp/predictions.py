@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,13 @@ from pluggable_mlp.runs import SavedRun
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.train import make_examples
 
-__all__ = ["measured_examples", "predict_rows", "prediction_header", "predictions_alone"]
+__all__ = [
+    "answers_on_test_part",
+    "measured_examples",
+    "predict_rows",
+    "prediction_header",
+    "predictions_alone",
+]
 
 _EXAMPLES_AT_ONCE = 1000
 
@@ -146,18 +151,37 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
     settings = run.settings
     inputs = run.schema.inputs(str(path), load_inputs(path, run.schema.preparation), settings.dtype)
     scale = run.schema.scale_of(inputs) or 1.0
+    return (_row(run.schema, row) for part in _answers(run, inputs, scale, backend) for row in part)
+
+
+def answers_on_test_part(run: SavedRun, backend: Any) -> tuple[Array, Array]:
+    """Return what a network answers on the test part of its data, and the targets there.
+
+    Answers are probabilities (n, outputs), or the numbers of a regression.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, or are no longer what the run was trained on.
+    """
+    own = _own_data(run)
+    parts = [*_answers(run, own.test.inputs, own.scale or 1.0, backend)]
+    return np.concatenate(parts), own.test.targets
+
+
+def _answers(run: SavedRun, inputs: Array, scale: float, backend: Any) -> Iterator[Array]:
+    """Return the answers (…, outputs) for inputs, times the scale, some at a time."""
+    settings = run.settings
     xp = namespace_of(settings.arithmetic, backend)
     dtype = getattr(xp, settings.dtype)
+    of_task = run.mlp.predict if run.schema.task == "regression" else run.mlp.predict_proba
 
-    def rows_of(part: Array) -> Iterator[list[Any]]:
+    def answers_of(part: Array) -> Array:
         x = unwrapped(xp.astype(xp.asarray(backend.asarray(part * scale)), dtype, copy=False))
-        of_task = run.mlp.predict if run.schema.task == "regression" else run.mlp.predict_proba
-        answers = of_task(run.parameters, x, arithmetic=settings.arithmetic)
-        return (_row(run.schema, row) for row in backend.to_numpy(answers))
+        return backend.to_numpy(of_task(run.parameters, x, arithmetic=settings.arithmetic))
 
     starts = range(0, inputs.shape[0], _EXAMPLES_AT_ONCE)
-    parts = (inputs[start : start + _EXAMPLES_AT_ONCE, :] for start in starts)
-    return chain.from_iterable(map(rows_of, parts))
+    return (answers_of(inputs[start : start + _EXAMPLES_AT_ONCE, :]) for start in starts)
 
 
 def _row(schema: Schema, answers: Array) -> list[Any]:

@@ -280,7 +280,9 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
         return
     if not (overwrite and "config.json" in names):
         raise _used(path)
-    strange = [name for name in names if name.removesuffix(".part") not in (*_FILES, FOLDER)]
+    strange = [
+        name for name in names if name.removesuffix(".part") not in (*_FILES, FOLDER, "plots")
+    ]
     if strange:
         raise ValueError(
             f"--output {path} holds {strange[0]}, which train did not write; remove it, or name a "
@@ -299,7 +301,8 @@ def _remove_run(path: Path) -> None:
         for name in _FILES:
             (path / name).unlink(missing_ok=True)
             (path / f"{name}.part").unlink(missing_ok=True)
-        rmtree(path / FOLDER, ignore_errors=True)
+        for name in (FOLDER, "plots"):
+            rmtree(path / name, ignore_errors=True)
 
 
 def _lock(file: BinaryIO) -> bool:

@@ -11,6 +11,7 @@ import typer
 
 from pluggable_mlp import __version__
 from pluggable_mlp.cli.compare import compare
+from pluggable_mlp.cli.plot import plot, report
 from pluggable_mlp.cli.train import train
 from pluggable_mlp.cli.use import evaluate, predict
 from pluggable_mlp.cli.verify import verify
@@ -61,7 +62,7 @@ def backends() -> None:
     Console(markup=False, highlight=False, soft_wrap=True).print(table)
 
 
-for command in (train, evaluate, predict, compare, verify, backends):
+for command in (train, evaluate, predict, plot, report, compare, verify, backends):
     app.command()(command)
 
 

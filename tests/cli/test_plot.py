@@ -1,0 +1,159 @@
+"""`plot` and `report`: figures that show what the run reached, and one page that holds all."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.data import load_dataset
+from pluggable_mlp.figures import figures_of, history_of, learning_curves
+from pluggable_mlp.runs import load_run
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A classification of images, a regression of a table, a multilabel run."""
+    folder = tmp_path_factory.mktemp("runs")
+    x = np.random.default_rng(0).normal(size=(210, 3))
+    np.savez(folder / "numbers.npz", X=x, y=np.stack([x.sum(axis=1), x[:, 0]], axis=1))
+    np.savez(folder / "labels.npz", X=x, y=(x[:, :2] > 0).astype(int))
+    data = {"images": "digits"} | {k: folder / f"{k}.npz" for k in ("numbers", "labels")}
+    for name, spec in data.items():
+        arguments = ["train", "--data", spec, "--epochs", 3, "--hidden", 9, "--quiet"]
+        arguments += ["--validation", 0.1, "--output", folder / name, "--learning-rate", 0.05]
+        program = [sys.executable, "-m", "pluggable_mlp", *map(str, arguments)]
+        subprocess.run(program, check=True, capture_output=True)
+    return folder
+
+
+FIGURES = {
+    "images": ["learning-curves", "confusion-matrix", "first-layer"],
+    "numbers": ["learning-curves", "residuals", "first-layer"],
+    "labels": ["learning-curves", "first-layer"],
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_plot_writes_images(command, folders, tmp_path, name):
+    outcome = command("plot", folders / name, "--output", tmp_path)
+    assert outcome.code == 0, outcome.err
+    files = [tmp_path / f"{figure}.png" for figure in FIGURES[name]]
+    assert outcome.out.split() == [str(file) for file in files]
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+
+
+def test_plots_stand_in_the_run_and_go_with_it(command, folders, tmp_path):
+    run = tmp_path / "run"
+    given = ("train", "--quiet", "--epochs", 1, "--output", run)
+    command(*given)
+    assert command("plot", run, "--format", "svg").code == 0
+    assert (run / "plots" / "confusion-matrix.svg").read_text().startswith("<?xml")
+    assert command(*given, "--overwrite").code == 0
+    assert not (run / "plots").exists()
+
+
+def shown(folders, name):
+    backend = get_backend("numpy")
+    return figures_of(folders / name, load_run(folders / name, backend), backend)
+
+
+def test_the_confusion_matrix_counts_the_test_part(command, folders, tmp_path):
+    """Its numbers against those of what `predict` says."""
+    test = load_dataset("digits").test
+    np.save(tmp_path / "x.npy", test.inputs)
+    command("predict", folders / "images", tmp_path / "x.npy", "--output", tmp_path / "p.npy")
+    expected = np.zeros((10, 10), int)
+    for truth, said in zip(test.targets, np.load(tmp_path / "p.npy"), strict=True):
+        expected[truth, said] += 1
+    axis = shown(folders, "images")["confusion-matrix"].axes[0]
+    found = np.zeros((10, 10), int)
+    for text in axis.texts:
+        column, row = text.get_position()
+        found[row, column] = int(text.get_text())
+    assert (found == expected).all()
+
+
+def test_residuals_are_predictions_less_targets(folders):
+    test = load_dataset(folders / "numbers.npz", task="regression", validation=0.1).test
+    for output, axis in enumerate(shown(folders, "numbers")["residuals"].axes):
+        points = np.asarray(axis.collections[0].get_offsets())
+        truth = points[:, 0] - points[:, 1]
+        np.testing.assert_allclose(truth, test.targets[:, output], atol=1e-5)
+
+
+def test_curves_are_the_metrics(folders):
+    history = history_of(folders / "images")
+    loss, accuracy = learning_curves({"a": history}).axes
+    lines = {line.get_label(): line.get_ydata() for line in (*loss.lines, *accuracy.lines)}
+    for label, key in (
+        ("train loss", "train_loss"),
+        ("validation loss", "validation_loss"),
+        ("a", "validation_accuracy"),
+    ):
+        assert list(lines[label]) == [line[key] for line in history]
+
+
+def test_the_first_layer_is_shown_as_images(folders):
+    backend = get_backend("numpy")
+    run = load_run(folders / "images", backend)
+    axes = shown(folders, "images")["first-layer"].axes
+    images = [axis.images[0].get_array() for axis in axes if axis.images]
+    assert len(images) == 9
+    for unit, image in enumerate(images):
+        assert (np.asarray(image) == run.parameters[0]["W"][:, unit].reshape(8, 8)).all()
+
+
+def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path):
+    page = tmp_path / "all.html"
+    runs = [folders / name for name in FIGURES]
+    outcome = command("report", *runs, "--output", page)
+    assert (outcome.code, outcome.out) == (0, f"{page}\n"), outcome.err
+    text = page.read_text()
+    assert text.count("<img ") == 1 + sum(map(len, FIGURES.values()))
+    assert not re.search(r'(src|href)="(?!data:image/png;base64,)', text)
+    assert "<script" not in text
+    for words in (
+        "Comparison",
+        "Settings",
+        "Certificate",
+        "numpy",
+        "settings sha256",
+        *map(str, runs),
+    ):
+        assert words in text
+
+
+def test_what_a_run_is_called_is_text(command, folders, tmp_path):
+    strange = folders / "<b>"
+    command("train", "--quiet", "--epochs", 1, "--output", strange)
+    command("report", strange, "--output", tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
+
+
+def test_a_report_without_the_data_says_so(command, tmp_path):
+    data = tmp_path / "data.npz"
+    np.savez(data, X=np.arange(70.0)[:, None] / 70, y=np.arange(70) % 2)
+    command("train", "--quiet", "--data", data, "--epochs", 1, "--output", tmp_path / "run")
+    data.unlink()
+    outcome = command("report", tmp_path / "run", "--output", tmp_path / "r.html")
+    assert outcome.code == 0
+    assert "Warning: Without the figures of the test part: " in outcome.err
+    assert (tmp_path / "r.html").read_text().count("<img ") == 1
+    assert command("plot", tmp_path / "run").code == 2
+
+
+def test_without_matplotlib_the_extra_is_named(folders):
+    code = (
+        "import sys; sys.modules['matplotlib.figure'] = None; from pluggable_mlp.cli import main;"
+        f"sys.argv = ['pluggable-mlp', 'plot', {str(folders / 'images')!r}]; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "python -m pip install 'pluggable-mlp[plot]'" in done.stderr
