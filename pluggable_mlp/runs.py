@@ -17,9 +17,10 @@ from typing import Any
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.scores import measure
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, json_sha256, read_json, write_json
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
 from pluggable_mlp.training.loop import Position, evaluate, training_epochs
 from pluggable_mlp.training.train import make_examples
@@ -67,9 +68,13 @@ class Run:
             self.mlp, *data.train, class_weight=settings.class_weight, **own
         )
         self._test = make_examples(self.mlp, *data.test, **own)
-        self._validation = None
+        self._validation: Any = None
         if settings.validates(data):
             self._validation = make_examples(self.mlp, *data.splits["validation"], **own)
+        self._validated: dict[str, float] = {}
+        self._stopping = None
+        if settings.early_stopping is not None:
+            self._stopping = EarlyStopping(settings.early_stopping)
         self._tested: tuple[int, dict[str, float]] = (0, {})
         self.history: list[dict[str, Any]] = []
         self.kept_epoch = 0
@@ -113,16 +118,12 @@ class Run:
             on_batch=on_batch,
             start=self.position,
             on_position=on_position,
+            monitor=None if self._validation is None else self._validate,
         ):
-            measured = (
-                {}
-                if self._validation is None
-                else self._measure(epoch.parameters, self._validation)
-            )
             line = {
                 "epoch": epoch.number,
                 "train_loss": epoch.train_loss,
-                **{f"validation_{name}": value for name, value in measured.items()},
+                **{f"validation_{name}": value for name, value in self._validated.items()},
                 "seconds": epoch.seconds,
                 "parameters_sha256": parameters_sha256(epoch.parameters, self.backend),
             }
@@ -137,9 +138,8 @@ class Run:
     @property
     def is_done(self) -> bool:
         """Whether no epoch is left: all are done, or early stopping ended training."""
-        done, patience = len(self.history), self.settings.early_stopping
-        stopped = patience is not None and bool(done) and done - self.kept_epoch >= patience
-        return stopped or done >= self.settings.epochs
+        stopped = self._stopping is not None and bool(self.history) and self._stopping.is_over
+        return stopped or len(self.history) >= self.settings.epochs
 
     @property
     def examples_done(self) -> int:
@@ -163,29 +163,41 @@ class Run:
         moved = map_nested(self.backend.asarray, checkpoint)
         self.history, self.kept_epoch = history, moved["kept_epoch"]
         self.position = moved["position"]
+        for line in history:
+            self._is_kept(line)
         if self.kept_epoch:
             self.parameters = moved["parameters"]
 
     def _is_kept(self, line: dict[str, Any]) -> bool:
-        """Return whether an epoch, the last of the history, is better than all before."""
-        if self.settings.early_stopping is None or not self.kept_epoch:
+        """Return whether an epoch is to be kept: the best so far where there is early stopping."""
+        if self._stopping is None:
             return True
-        best: float = self.history[self.kept_epoch - 1]["validation_loss"]
-        return bool(line["validation_loss"] < best)
+        return self._stopping.is_best(line["epoch"], line["validation_loss"])
 
-    def _measure(self, parameters: Parameters, examples: Examples) -> dict[str, float]:
-        return evaluate(
+    def _validate(self, parameters: Parameters) -> float:
+        """Measure the validation part, and return its loss, which a schedule may follow."""
+        self._validated = evaluate(
             self.mlp,
             parameters,
-            examples,
+            self._validation,
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
         )
+        return self._validated["loss"]
 
     def test_measures(self) -> dict[str, float]:
         """Return how good `parameters` are on the test part, which is not looked at before."""
         if self._tested[0] != self.kept_epoch:
-            self._tested = self.kept_epoch, self._measure(self.parameters, self._test)
+            self._tested = (
+                self.kept_epoch,
+                measure(
+                    self.mlp,
+                    self.parameters,
+                    self._test,
+                    backend=self.backend,
+                    arithmetic=self.settings.arithmetic,
+                ),
+            )
         return self._tested[1]
 
     def summary(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def evaluate(
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.predictions import measured_examples
     from pluggable_mlp.runs import load_run
-    from pluggable_mlp.training.loop import evaluate as measure
+    from pluggable_mlp.scores import measure
 
     place = get_backend(backend)
     saved = load_run(run, place)

@@ -1,5 +1,6 @@
 """Training: optimizers, the training step, the loop over epochs, metrics, saved parameters."""
 
+from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import DivergenceError, Epoch
@@ -21,6 +22,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "DivergenceError",
+    "EarlyStopping",
     "Epoch",
     "Lion",
     "Muon",

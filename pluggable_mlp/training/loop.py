@@ -75,7 +75,7 @@ class Position(NamedTuple):
     start : int
         How many examples of this epoch are done.
     losses : tuple of float
-        The mean training loss of each epoch before.
+        The loss of each epoch before, as a schedule follows it.
     recorded : tuple of two sequences
         The losses of this epoch's batches, and how much each counts.
     """
@@ -131,13 +131,15 @@ def training_epochs(
     on_batch: Callable[[int], None] | None = None,
     start: Position | None = None,
     on_position: Callable[[Callable[[], Position]], None] | None = None,
+    monitor: Callable[[Parameters], float] | None = None,
 ) -> Iterator[Epoch]:
     """Train, and yield after every epoch, so that the caller may stop, save or measure.
 
     `on_batch(count)` is told how many examples each step took.  `on_position` is called after a
     step, or some, with a function that returns where training is, from which `start` goes on; to
-    call that waits for the device.  The other arguments are those of `pluggable_mlp.train`, already
-    checked.
+    call that waits for the device.  `monitor` returns the loss that a schedule follows, for the
+    parameters after an epoch; by default it is the training loss.  The other arguments are those of
+    `pluggable_mlp.train`, already checked.
 
     Raises
     ------
@@ -177,14 +179,15 @@ def training_epochs(
                 on_position(partial(_position, state, number, end, losses, record))
         if shuffled and number < epochs:  # drawn here, while the device still computes
             order = _order(backend, seed, number + 1, len(examples))
-        losses.append(record.mean())
+        train_loss = record.mean()
         trained = unwrapped(_named_as(parameters, state.inference_parameters))
-        _look_at(number, losses[-1], trained, lost, backend)
+        _look_at(number, train_loss, trained, lost, backend)
         backend.synchronize()
         seconds = time.perf_counter() - begin
+        losses.append(train_loss if monitor is None else monitor(trained))
         native = unwrapped(state)
         after = Position(native, number + 1, losses=tuple(losses))
-        yield Epoch(number, trained, native, losses[-1], seconds, after)
+        yield Epoch(number, trained, native, train_loss, seconds, after)
 
 
 def _position(

@@ -109,7 +109,7 @@ def test_every_field_of_the_summary(run):
     tensors = load_file(run / "model.safetensors")
     order = ("0.W", "0.b", "1.beta", "1.gamma", "2.W", "2.b")
     assert set(tensors) == set(order)
-    loss, accuracy = measured(tensors)
+    loss, accuracy, f1 = measured(tensors)
     seconds = first["seconds"] + last["seconds"]
     assert summary == {
         "backend": "array_api_strict",
@@ -129,6 +129,7 @@ def test_every_field_of_the_summary(run):
         "train_loss": last["train_loss"],
         "test_loss": pytest.approx(loss, rel=1e-12),
         "test_accuracy": accuracy,
+        "test_macro_f1": pytest.approx(f1, abs=1e-15),
         "seconds": seconds,
         "examples_per_second": pytest.approx(2 * 1541 / seconds),
         "config_sha256": canonical_sha256(config),
@@ -138,8 +139,8 @@ def test_every_field_of_the_summary(run):
     }
 
 
-def measured(tensors) -> tuple[float, float]:
-    """Return the loss and the accuracy on the digits' test part, by NumPy alone."""
+def measured(tensors) -> tuple[float, float, float]:
+    """Return the loss, the accuracy and the macro F1 on the digits' test part, by NumPy alone."""
     digits = load_dataset("digits")
     z = digits.test.inputs / 16 @ tensors["0.W"] + tensors["0.b"]
     z = (z - z.mean(1, keepdims=True)) / np.sqrt(z.var(1, keepdims=True) + 1e-5)
@@ -147,7 +148,12 @@ def measured(tensors) -> tuple[float, float]:
     logs = z - np.log(np.exp(z).sum(1, keepdims=True))
     targets = 0.75 * np.eye(10)[digits.test.targets] + 0.025
     right = z.argmax(1) == digits.test.targets
-    return float(-(targets * logs).sum(1).mean()), float(right.mean())
+    f1 = [
+        2 * (right & (z.argmax(1) == k)).sum()
+        / ((z.argmax(1) == k).sum() + (digits.test.targets == k).sum())
+        for k in range(10)
+    ]  # fmt: skip
+    return float(-(targets * logs).sum(1).mean()), float(right.mean()), float(np.mean(f1))
 
 
 def test_every_field_of_the_metrics(run):

@@ -67,6 +67,8 @@ def test_names_of_classes_are_given_back(trained, predicted):
     assert list(columns) == ["prediction", "pnot", "püber, 0"]
     expected = metrics.accuracy_score(TARGETS["names"][:70], columns["prediction"])
     assert summary["test_accuracy"] == expected > 0.9
+    f1 = metrics.f1_score(TARGETS["names"][:70], columns["prediction"], average="macro")
+    assert summary["test_macro_f1"] == pytest.approx(f1, abs=1e-15)
 
 
 def test_multilabel_targets(trained, predicted):
@@ -79,6 +81,10 @@ def test_multilabel_targets(trained, predicted):
     assert (said == (numbers(columns, "py1", "py2", "py3") > 0.5)).all()
     expected = metrics.accuracy_score(TARGETS["labels"][:70], said.astype(int))
     assert summary["test_accuracy"] == expected > 0.5
+    truth = TARGETS["labels"][:70]
+    assert summary["test_hamming_loss"] == metrics.hamming_loss(truth, said)
+    f1 = metrics.f1_score(truth, said.astype(int), average="macro")
+    assert summary["test_macro_f1"] == pytest.approx(f1, abs=1e-15)
 
 
 @pytest.mark.parametrize(("name", "columns"), [("numbers", ["prediction"]), ("rows", ["y1", "y2"])])
@@ -93,6 +99,8 @@ def test_numbers_are_predicted(command, trained, predicted, tmp_path, name, colu
     assert summary["test_r2"] == pytest.approx(metrics.r2_score(truth, answers), abs=1e-6)
     expected = metrics.mean_absolute_error(truth, answers)
     assert summary["test_mean_absolute_error"] == pytest.approx(expected, abs=1e-6)
+    expected = metrics.root_mean_squared_error(truth, answers)
+    assert summary["test_root_mean_squared_error"] == pytest.approx(expected, abs=1e-6)
     measured = json.loads(command("evaluate", tmp_path / "run").out)
     assert measured["r2"] == summary["test_r2"]
     again = json.loads(

@@ -64,7 +64,8 @@ def test_evaluate_repeats_the_summary(command, run):
 def assert_it_measures(outcome, run, examples):
     """The same as training did, to the last bit."""
     summary = json.loads((run / "summary.json").read_text())
-    expected = {"loss": summary["test_loss"], "accuracy": summary["test_accuracy"]}
+    names = ("loss", "accuracy", "macro_f1")
+    expected = {name: summary[f"test_{name}"] for name in names}
     assert (outcome.code, outcome.err) == (0, "")
     assert json.loads(outcome.out) == {"examples": examples, **expected}
 

@@ -24,13 +24,17 @@ def rows(array):
 
 
 def test_the_test_part_is_looked_at_once_at_the_end(command, tmp_path, monkeypatch):
-    looked, measure = [], runs.evaluate
+    looked = []
 
-    def note(mlp, parameters, examples, **given):
-        looked.append(len(examples))
-        return measure(mlp, parameters, examples, **given)
+    def noting(function):
+        def note(mlp, parameters, examples, **given):
+            looked.append(len(examples))
+            return function(mlp, parameters, examples, **given)
 
-    monkeypatch.setattr(runs, "evaluate", note)
+        return note
+
+    for name in ("evaluate", "measure"):
+        monkeypatch.setattr(runs, name, noting(getattr(runs, name)))
     outcome = command(*TRAIN, "--validation", 0.2, "--output", tmp_path / "run")
     assert outcome.code == 0
     assert looked == [308, 308, 308, 256]
@@ -159,3 +163,21 @@ def test_what_does_not_fit_is_named(command, options, words):
     assert (outcome.code, outcome.out) == (2, "")
     for word in words:
         assert word in outcome.err
+
+
+def test_a_schedule_follows_the_validation_loss(command, tmp_path):
+    """A plateau that takes any validation loss for no better makes the rate 0 after two epochs."""
+    given = ("--schedule", "plateau:patience=0,factor=0,threshold=0.9", "--epochs", 6)
+    command("train", *given, "--validation", 0.2, "--output", tmp_path / "run")
+    losses = [line["validation_loss"] for line in history(tmp_path / "run")]
+    assert losses[0] != losses[1] == losses[2] == losses[5]
+    # As the training loss of the first epoch is taken before its steps, both would not do alike.
+    command("train", "--schedule", "plateau:patience=0,factor=0", *EARLY[:2], "--epochs", 30,
+            "--learning-rate", 1.5, "--output", tmp_path / "steep")  # fmt: skip
+    steep = history(tmp_path / "steep")
+    first = next(
+        k for k in range(1, 30) if steep[k]["validation_loss"] >= steep[k - 1]["validation_loss"]
+    )
+    hashes = [line["parameters_sha256"] for line in steep]
+    assert hashes[first] == hashes[first + 1] == hashes[-1]
+    assert len(set(hashes[: first + 1])) == first + 1

@@ -1,0 +1,57 @@
+"""Callbacks of `train`: what is called after each epoch, and may stop training."""
+
+import math
+from collections.abc import Callable
+
+from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.registry import as_count
+from pluggable_mlp.training.loop import Epoch
+
+__all__ = ["EarlyStopping"]
+
+
+class EarlyStopping:
+    """Stop training when a loss has not decreased for some epochs, and keep the best parameters.
+
+    Parameters
+    ----------
+    patience : int
+        How many epochs in a row may bring no smaller loss, at least 1.
+    loss : callable, optional
+        Returns the loss to watch for an `Epoch`, such as that of a validation part; by default its
+        training loss.
+
+    Attributes
+    ----------
+    best_epoch : int
+        The epoch with the smallest loss; 0 before the first.
+    best_loss : float
+    parameters : list of dict of arrays or None
+        Of the best epoch.
+    """
+
+    def __init__(self, patience: int, loss: Callable[[Epoch], float] | None = None) -> None:
+        self.patience = as_count("patience", patience, at_least=1)
+        self._loss = loss
+        self._epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
+        self.parameters: Parameters | None = None
+
+    def __call__(self, epoch: Epoch) -> bool:
+        """Return whether training is to stop after this epoch."""
+        loss = epoch.train_loss if self._loss is None else self._loss(epoch)
+        if self.is_best(epoch.number, loss):
+            self.parameters = epoch.parameters
+        return self.is_over
+
+    def is_best(self, epoch: int, loss: float) -> bool:
+        """Note the loss of an epoch, and return whether it is the smallest so far."""
+        self._epoch = epoch
+        best = loss < self.best_loss or not self.best_epoch
+        if best:
+            self.best_epoch, self.best_loss = epoch, loss
+        return best
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `patience` epochs have passed since the best one."""
+        return self._epoch - self.best_epoch >= self.patience
