@@ -7,6 +7,7 @@ read at the end of the chunk.  Where it is raised, the chunk is taken again, fro
 it, by a namespace that looks.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,8 @@ from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
 from pluggable_mlp.training.step import TrainState, map_state, step
 
 __all__ = ["BlindSteps"]
+
+_recent: deque[tuple[Any, Any]] = deque(maxlen=32)  # compiled steps, by what they were made of
 
 Function = Callable[..., Any]
 BatchOf = Callable[[Examples, Any, Any, Any], Batch]
@@ -51,21 +54,23 @@ class BlindSteps:
         self._base, self._backend = base, backend
         self._count, self._batch_size = len(examples), batch_size
         self._data = native_of((examples.inputs, examples.labels, examples.weights))
-        made = partial(_blind_step, base, mlp, optimizer, examples, seed)
+        without_data = replace(examples, inputs=None, labels=None, weights=None)
+        made = partial(_blind_step, base, mlp, optimizer, without_data, seed)
         self._compiled = self._all_compiled(made)
         self._single = made(
             lambda given, xp, start, order: given.batch(xp, start, batch_size, order)
         )
 
-    def _all_compiled(self, made: Callable[[BatchOf], Function]) -> dict[int, Function]:
+    def _all_compiled(self, made: partial[Function]) -> dict[int, Function]:
         """Return the compiled step for each size of a batch; none where the backend has none."""
         compile_exactly = getattr(self._backend, "compile_exactly", None)
         if compile_exactly is None:
             return {}
         compiled = {}
         for size in {min(self._batch_size, self._count), self._count % self._batch_size} - {0}:
-            gathered = partial(_gathered, size)
-            compiled[size] = compile_exactly(made(gathered), (0,))
+            step_of_size = made(partial(_gathered, size))
+            made_of = (*made.args, size, type(self._backend), self._backend.device)
+            compiled[size] = _made_once(made_of, partial(compile_exactly, step_of_size, (0,)))
         return {} if None in compiled.values() else compiled
 
     def __call__(
@@ -96,6 +101,16 @@ class BlindSteps:
             taken.append((wrap(loss), None if weight is None else wrap(weight)))
             on_step(size)
         return taken, map_state(wrap, after), not bool(wrong)
+
+
+def _made_once(made_of: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Return what was made of equal things before; or make it, which takes seconds."""
+    for known, made in _recent:
+        if known == made_of:
+            return made
+    made = make()
+    _recent.append((made_of, made))
+    return made
 
 
 def _gathered(size: int, given: Examples, xp: Any, start: Any, order: Any) -> Batch:

@@ -181,3 +181,35 @@ def test_a_chunk_is_one_state_and_steps_are_compiled_once_for_each_size():
     assert len(runs) == 2
     assert calls == list(range(18))
     assert not any(array.is_deleted() for array in jax.tree.leaves(start))
+
+
+def test_equal_trainings_share_what_was_compiled():
+    jax = pytest.importorskip("jax")
+    given = []
+
+    class Noting:
+        queued = True
+
+        def __init__(self):
+            self._backend = get_backend("jax:cpu")
+
+        def __getattr__(self, name):
+            return getattr(self._backend, name)
+
+        def compile_exactly(self, function, used_up=()):
+            given.append(function)
+            return jax.jit(function, donate_argnums=used_up)
+
+    x, y = examples(8)
+    settings = {"optimizer": SGD(0.5), "seed": 1}
+    for changed, compiled in (
+        ({}, 2),  # of either size of batch
+        ({"epochs": 2}, 2),
+        ({"optimizer": SGD(0.5)}, 2),
+        ({"optimizer": SGD(0.25)}, 4),
+        ({"seed": 2}, 6),
+        ({"batch_size": 5}, 7),  # batches of 4 are known
+        ({}, 7),
+    ):
+        trained(Noting(), x, y, **settings | changed)
+        assert len(given) == compiled, changed
