@@ -37,9 +37,10 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
 def named_tables(backend: str, results: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Return every table by its name: those of the parts, `headline`, `machine`, `price`, …"""
     tables = {name: TABLES[name][1](backend, results[name]) for name in TABLES if name in results}
-    if "reproducible_price" in tables:
-        measured_on = describe(results["reproducible_price"]["machine"])
-        tables["price"] = f"{tables['reproducible_price']}\n\nMeasured on {measured_on}"
+    for name, part in (("price", "reproducible_price"), ("quality", "estimators")):
+        if part in tables:
+            measured_on = describe(results[part]["machine"])
+            tables[name] = f"{tables[part]}\n\nMeasured on {measured_on}"
     steps = results.get("steps")
     if steps:
         tables["headline"] = headline(backend, steps, results.get("fit"))

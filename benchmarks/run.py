@@ -24,7 +24,7 @@ from benchmarks.report import folder_of, write_report
 
 __all__ = ["main"]
 
-OF_THE_HOST = ("memory", "startup")  # left out on a GPU: they look at the host
+OF_THE_HOST = ("memory", "startup", "estimators")  # left out on a GPU: they look at the host
 FILES = {"reproducible": "reproducible_price"}  # else the part's own name
 _FLAT_LIST = re.compile(r"\[\s+([^][{}]+?)\s+\]")
 

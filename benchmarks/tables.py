@@ -178,6 +178,33 @@ def startup_table(backend: str, result: dict[str, Any]) -> str:
     return f"{table}\n\n`pluggable-mlp backends` imports {imported}."
 
 
+def estimators_table(backend: str, result: dict[str, Any]) -> str:
+    """Return mean scores and median times of a fit, ours and scikit-learn's, for each case."""
+    del backend
+    header = [
+        "data", "examples x features", "score", "scikit-learn's", "its standard error",
+        "fit, s", "scikit-learn's, s", "its time / ours",
+    ]  # fmt: skip
+    rows = []
+    for case in result["cases"]:
+        scores, seconds = case["scores"], case["seconds"]
+        error = statistics.pstdev(scores["theirs"]) / max(len(scores["theirs"]) - 1, 1) ** 0.5
+        times = [of / to for of, to in zip(seconds["theirs"], seconds["ours"], strict=True)]
+        rows.append(
+            [
+                case["data"],
+                f"{case['examples']} x {case['features']}",
+                f"{statistics.mean(scores['ours']):.4f}",
+                f"{statistics.mean(scores['theirs']):.4f}",
+                f"{error:.4f}",
+                number(statistics.median(seconds["ours"])),
+                number(statistics.median(seconds["theirs"])),
+                f"{statistics.median(times):.2f}",
+            ]
+        )
+    return markdown(header, rows)
+
+
 def reproducible_table(backend: str, result: dict[str, Any]) -> str:
     """Return the price of the reproducible arithmetic."""
     del backend
@@ -236,6 +263,7 @@ TABLES = {
     "accuracy": ("Time to an accuracy", accuracy_table),
     "memory": ("Peak memory", memory_table),
     "startup": ("Start-up", startup_table),
+    "estimators": ("scikit-learn's estimators and ours", estimators_table),
     "reproducible_price": ("The price of reproducible arithmetic", reproducible_table),
 }
 """From the name of a result's file to its title and its table."""

@@ -5,6 +5,7 @@ How it is measured belongs in `measure.py`, how it is shown in `tables.py`.
 
 from benchmarks.parts import (
     accuracy,
+    estimators,
     fit,
     inference,
     memory,
@@ -22,6 +23,7 @@ PARTS = {
     "inference": inference.measure,
     "fit": fit.measure,
     "accuracy": accuracy.measure,
+    "estimators": estimators.measure,
     "memory": memory.measure,
     "startup": startup.measure,
     "reproducible": reproducible.measure,

@@ -19,7 +19,7 @@ from benchmarks.contenders import CONTENDERS, make_contender
 from benchmarks.contenders.numpy_loop import NumpyLoop
 from benchmarks.job import Job, Work
 from benchmarks.measure import TRIAL_STEPS, Field, field_of, tolerance
-from benchmarks.parts import scaling
+from benchmarks.parts import estimators, scaling
 from benchmarks.workers import Worker, WorkerFailed
 from pluggable_mlp.randomness import permutation
 
@@ -259,7 +259,7 @@ def test_recorded_tables_are_of_both_backends(tmp_path, monkeypatch):
 
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 KNOWN = {
-    *tables.TABLES, "headline", "machine", "plot", "price", "scaling", "machine-speed", "products",
+    *tables.TABLES, "headline", "machine", "plot", "price", "quality", "scaling", "machine-speed", "products",
     "roofline", "avx512-headline", "avx512-machine", "avx512-price",
 }  # fmt: skip
 
@@ -303,3 +303,11 @@ def test_ours_shuffles_as_the_library_says():
         contender.start(shuffle=True)
         losses.append(contender.epoch())
     assert losses[0] == pytest.approx(losses[1], rel=tolerance(job))
+
+
+def test_estimators_have_the_same_data_and_seeds():
+    result = estimators.measure("numpy", quick=True)
+    (case,) = result["cases"]
+    assert case["scores"]["ours"] == case["scores"]["theirs"]
+    table = tables.TABLES["estimators"][1]("numpy", result)
+    assert "| iris | 112 x 4 |" in table

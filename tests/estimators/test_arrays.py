@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils._array_api import (
     NamespaceAndDevice,
     yield_mixed_namespace_input_permutations,
@@ -206,3 +210,24 @@ def test_errors_name_the_backend():
         MLPClassifier(backend="tensorflow").fit(X, y)
     with pytest.raises(ValueError, match="device is 'cuda': NumPy has one device, 'cpu'"):
         MLPClassifier(device="cuda").fit(X, y)
+
+
+def test_pipelines_and_searches_with_dispatch():
+    """scikit-learn passes arrays of PyTorch on to its own array-API code and to ours."""
+    torch = pytest.importorskip("torch")
+    X, y = make_classification(90, 6, random_state=0)
+    X, y = torch.asarray(X), torch.asarray(y)
+    pipeline = make_pipeline(
+        StandardScaler(), MLPClassifier((8,), max_iter=60, learning_rate_init=0.01, random_state=0)
+    )
+    with config_context(array_api_dispatch=True):
+        assert isinstance(pipeline.fit(X, y).predict(X), torch.Tensor)
+        scores = cross_validate(pipeline, X, y, cv=3)["test_score"]
+        grid = {"mlpclassifier__hidden_layer_sizes": [(2,), (8,)]}
+        search = GridSearchCV(pipeline, grid, cv=3, scoring="accuracy").fit(X, y)
+        assert isinstance(search.best_estimator_[-1].coefs_[0], torch.Tensor)
+    assert scores.mean() > 0.75
+    expected = GridSearchCV(pipeline, grid, cv=3).fit(X.numpy(), y.numpy())
+    np.testing.assert_allclose(
+        search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
+    )

@@ -126,6 +126,7 @@ def test_onnx(estimator, data, tmp_path):
         assert np.abs(found["prediction"] - model.predict(X)).max() < 1e-6 * scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, LeakyReLU(0.3)], ids=str)
 @pytest.mark.parametrize("norm", [None, "layer", "batch"])
 def test_every_component_has_its_graph(activation, norm, tmp_path):
@@ -203,9 +204,9 @@ def from_joblib(model, path):
 @pytest.mark.parametrize(
     "copied",
     [
-        lambda model, path: copy.deepcopy(model),
+        pytest.param(lambda model, path: copy.deepcopy(model), marks=pytest.mark.slow),
         lambda model, path: pickle.loads(pickle.dumps(model)),
-        from_joblib,
+        pytest.param(from_joblib, marks=pytest.mark.slow),
     ],
     ids=["deepcopy", "pickle", "joblib"],
 )
