@@ -259,8 +259,8 @@ def test_recorded_tables_are_of_both_backends(tmp_path, monkeypatch):
 
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 KNOWN = {
-    *tables.TABLES, "headline", "machine", "plot", "price", "quality", "scaling", "machine-speed", "products",
-    "roofline", "avx512-headline", "avx512-machine", "avx512-price",
+    *tables.TABLES, "headline", "machine", "plot", "price", "quality", "scaling", "machine-speed",
+    "products", "roofline", "avx512-headline", "avx512-machine", "avx512-price",
 }  # fmt: skip
 
 
