@@ -180,8 +180,10 @@ def training_epochs(
         if shuffled and number < epochs:  # drawn here, while the device still computes
             order = _order(backend, seed, number + 1, len(examples))
         train_loss = record.mean()
+        if not is_finite(train_loss):
+            raise DivergenceError(number, f"its loss is {train_loss}{_from_step(record)}")
         trained = unwrapped(_named_as(parameters, state.inference_parameters))
-        _look_at(number, train_loss, trained, lost, backend)
+        _look_at(number, trained, lost, backend)
         backend.synchronize()
         seconds = time.perf_counter() - begin
         losses.append(train_loss if monitor is None else monitor(trained))
@@ -208,18 +210,21 @@ def _nothing(count: int) -> None:
     """Tell no one how many examples a step took."""
 
 
-def _look_at(
-    epoch: int, loss: Loss, parameters: Parameters, lost: LostNumbers, backend: Any
-) -> None:
+def _from_step(record: LossRecord) -> str:
+    """Return in words at which step of the epoch a loss is not finite first; empty for none."""
+    losses, _ = record.read()
+    step = next((step for step, loss in enumerate(losses, 1) if not is_finite(loss)), None)
+    return "" if step is None else f" from step {step} of {len(losses)} on"
+
+
+def _look_at(epoch: int, parameters: Parameters, lost: LostNumbers, backend: Any) -> None:
     """Refuse divergence, and tell of lost numbers: waits for the device once.
 
     Raises
     ------
     DivergenceError
-        Where an epoch's loss, or a parameter after it, is NaN or infinite: naming which.
+        Where a parameter after an epoch is NaN or infinite: naming which.
     """
-    if not is_finite(loss):
-        raise DivergenceError(epoch, f"its loss is {loss}")
     xp = backend.xp
     finite = {
         f"parameters[{index}][{name!r}]": xp.all(xp.isfinite(array))
