@@ -4,7 +4,6 @@ Weights are moved, formulas are not written again: PyTorch's modules are its own
 is recorded from our forward pass, whose array-API code runs on ndonnx's arrays.
 """
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -137,7 +136,8 @@ class Exchange(BaseEstimator):
             If an activation is a function of your own.
         """
         check_is_fitted(self)
-        torch = import_module("torch")
+        import torch
+
         loss, outputs = self._loss()
         network = make_network(self, self.n_features_in_, outputs, loss)
         home = place_of(self.coefs_[0])
@@ -165,7 +165,7 @@ class Exchange(BaseEstimator):
         """
         check_is_fitted(self)
         try:
-            ndx = import_module("ndonnx")
+            import ndonnx as ndx
         except ModuleNotFoundError as error:
             raise ImportError(
                 f"to_onnx needs {error.name}, which is not installed; install it with: "
@@ -217,7 +217,8 @@ def _torch_module(nn: Any, layer: Any, parameters: dict[str, Any]) -> Any:
             "running_mean": parameters["running_mean"],
             "running_var": parameters["running_variance"],
         }
-    torch = import_module("torch")
+    import torch
+
     tensors = {name: torch.tensor(np.ascontiguousarray(array)) for name, array in names.items()}
     module = module.to(next(iter(tensors.values())).dtype)
     module.load_state_dict(tensors, strict=False)  # BatchNorm1d counts its batches, too

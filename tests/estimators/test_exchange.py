@@ -214,6 +214,10 @@ def test_copies_train_on_as_the_original(copied, backend, tmp_path):
     if backend.name == "simulated_cupy":
         pytest.skip("its arrays are of no library that backend_of knows")
     X, y = backend.asarray(TWO[0]), backend.asarray(TWO[1])
+    try:
+        pickle.loads(pickle.dumps(y))
+    except TypeError:  # before array-api-strict 2.4
+        pytest.skip("the library cannot pickle its arrays")
     model = MLPClassifier((8,), random_state=0, max_iter=3, dropout=0.1).fit(X, y)
     other = copied(model, tmp_path / "model.joblib")
     for each in (model, other):
