@@ -11,10 +11,9 @@ from functools import partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.blind_steps import BlindSteps
+from pluggable_mlp.training.blind_steps import BlindSteps, is_queued
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
@@ -129,8 +128,7 @@ def make_batch_step(
 
 def looks_seldom(xp: Namespace, backend: Any, optimizer: AnyOptimizer) -> bool:
     """Return whether steps are taken without a look at a value, and looked at some at a time."""
-    queued = getattr(backend, "queued", False) and isinstance(xp, ReproducibleNamespace)
-    return queued and not isinstance(optimizer, LBFGS)
+    return is_queued(xp, backend) and not isinstance(optimizer, LBFGS)
 
 
 def make_chunk(

@@ -13,20 +13,28 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
 from pluggable_mlp.training.step import TrainState, map_state, step
+from pluggable_mlp.training.trees import Tree, map_arrays
 
-__all__ = ["BlindSteps"]
+__all__ = ["BlindSteps", "blind_outputs", "is_queued", "outputs"]
+
+Outputs = tuple[Array, Array | None, Array]
 
 _recent: deque[tuple[Any, Any]] = deque(maxlen=32)  # compiled steps, by what they were made of
 
 Function = Callable[..., Any]
 BatchOf = Callable[[Examples, Any, Any, Any], Batch]
+
+
+def is_queued(xp: Namespace, backend: Any) -> bool:
+    """Return whether looks at values are to be avoided: a reproducible namespace, on a queue."""
+    return getattr(backend, "queued", False) and isinstance(xp, ReproducibleNamespace)
 
 
 class BlindSteps:
@@ -113,6 +121,14 @@ def _made_once(made_of: tuple[Any, ...], make: Callable[[], Any]) -> Any:
     return made
 
 
+def outputs(xp: Namespace, mlp: MLP, parameters: Tree, batch: Batch) -> Outputs:
+    """Return the loss of a batch, the sum of its weights, if any, and the outputs (batch, out)."""
+    x, labels, weights = batch
+    z, _ = mlp.forward(xp, parameters, x)
+    loss, _ = mlp.objective(xp, z, labels, weights)
+    return loss, None if weights is None else xp.sum(weights), z
+
+
 def _gathered(size: int, given: Examples, xp: Any, start: Any, order: Any) -> Batch:
     return given.gathered(xp, start, size, order)
 
@@ -153,6 +169,43 @@ def _blind_step(
         return (*found, wrong | xp.must_look(found[0]))
 
     return blind_step
+
+
+def blind_outputs(
+    base: ReproducibleNamespace,
+    mlp: MLP,
+    parameters: Tree,
+    examples: Examples,
+    *,
+    backend: Any,
+    batch_size: int,
+) -> list[Outputs] | None:
+    """Return `outputs` of each batch, computed without looking; None where that was not right."""
+    without_data = replace(examples, inputs=None, labels=None, weights=None)
+    take = partial(_blind_outputs, base, mlp, without_data)
+    if hasattr(backend, "compile_exactly"):
+        made_of = (outputs, *take.args, type(backend), backend.device)
+        take = _made_once(made_of, partial(backend.compile_exactly, take)) or take
+    wrong = backend.asarray(False, dtype="bool")
+    data = native_of((examples.inputs, examples.labels, examples.weights))
+    trees = native_of(parameters)
+    found: list[Any] = []
+    for start in range(0, len(examples), batch_size):
+        batch = [None if x is None else x[start : start + batch_size, ...] for x in data]
+        *results, wrong = take(trees, batch, wrong)
+        found.append(tuple(None if x is None else base.wrap(x) for x in results))
+    return None if bool(wrong) else found
+
+
+def _blind_outputs(
+    base: ReproducibleNamespace, mlp: MLP, examples: Examples, trees: Any, data: Any, wrong: Any
+) -> tuple[Any, ...]:
+    xp = base.without_looking()
+    inputs, labels, weights = map(partial(_known, xp), data)
+    given = replace(examples, inputs=inputs, labels=labels, weights=weights)
+    batch = given.batch(xp, 0, len(given))
+    found = native_of(outputs(xp, mlp, map_arrays(xp.wrap, trees), batch))
+    return (*found, wrong | xp.must_look(found[0]))
 
 
 def _known(xp: ReproducibleNamespace, value: Any) -> Any:

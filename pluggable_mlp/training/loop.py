@@ -21,6 +21,7 @@ from pluggable_mlp.training.batch_steps import (
     make_chunk,
 )
 from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.blind_steps import blind_outputs, is_queued, outputs
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.lost_numbers import LostNumbers
@@ -267,13 +268,15 @@ def evaluate(
     xp = namespace_of(arithmetic, backend)
     known = map_arrays(xp.asarray, parameters)
     record = LossRecord(xp, xp.stack, backend)
-    outputs = []
-    for x, labels, weights in examples.batches(xp, batch_size):
-        logits, _ = mlp.forward(xp, known, x)
-        loss, _ = mlp.objective(xp, logits, labels, weights)
-        record.add(loss, labels.shape[0], None if weights is None else xp.sum(weights))
-        outputs.append(logits)
-    z = xp.concat(outputs, axis=-2)
+    logits: list[Array] = []
+    settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size}
+    found = is_queued(xp, backend) and blind_outputs(xp, mlp, known, examples, **settings)
+    for loss, weight, z in found or (
+        outputs(xp, mlp, known, batch) for batch in examples.batches(xp, batch_size)
+    ):
+        record.add(loss, z.shape[-2], weight)
+        logits.append(z)
+    z = xp.concat(logits, axis=-2)
     return {"loss": record.mean(), **_quality(xp, mlp, z, examples.labels)}
 
 

@@ -6,6 +6,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, train
 from pluggable_mlp.training import batch_steps, blind_steps, loop
 from pluggable_mlp.training.optimizers import Adam
+from pluggable_mlp.training.train import make_examples
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 
 NUMPY = get_backend("numpy")
@@ -131,6 +132,32 @@ def test_divergence_is_told_as_by_steps_that_look(backend):
 
     with np.errstate(all="ignore"):
         assert message(backend) == message(NUMPY)
+
+
+def evaluated(backend, factor=1.0, weighted=False):
+    x, y = examples(8)
+    x[18:20] *= factor
+    weights = np.linspace(0.5, 2.0, len(y)) if weighted else None
+    mlp = MLP([5, 4, 3])
+    settings = {"backend": backend, "arithmetic": "reproducible"}
+    held = make_examples(mlp, x, y, dtype="float64", sample_weight=weights, **settings)
+    parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    return loop.evaluate(mlp, parameters, held, batch_size=20, **settings)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_evaluation_gives_the_bits_of_one_that_looks(backend, weighted):
+    assert evaluated(backend, weighted=weighted) == evaluated(NUMPY, weighted=weighted)
+
+
+@pytest.mark.slow
+def test_evaluation_of_extreme_data(backend):
+    assert evaluated(backend, EXTREMES["both"]) == evaluated(NUMPY, EXTREMES["both"])
+
+
+def test_an_evaluation_that_was_wrong_is_done_again():
+    cupy = SimulatedCupyBackend()
+    assert evaluated(cupy, 2.0**1000) == evaluated(NUMPY, 2.0**1000)  # its grid overflows
 
 
 def waits(steps):
