@@ -27,6 +27,9 @@ SHORTEST_SECONDS = 1.0
 _FILES = ("certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", "config.json")
 
 
+_FOLDERS = (FOLDER, "plots", "tensorboard")
+
+
 class NotSavedError(OSError):
     """A run could not be saved in its folder; the message says where it is saved instead, if so.
 
@@ -260,8 +263,8 @@ class RunFolder:
         with suppress(OSError):
             for name in names:
                 (self._path / name).unlink(missing_ok=True)
-            if names:
-                rmtree(self._path / FOLDER, ignore_errors=True)
+            for name in _FOLDERS if names else ():
+                rmtree(self._path / name, ignore_errors=True)
             if self._made:
                 self._path.rmdir()
 
@@ -280,9 +283,7 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
         return
     if not (overwrite and "config.json" in names):
         raise _used(path)
-    strange = [
-        name for name in names if name.removesuffix(".part") not in (*_FILES, FOLDER, "plots")
-    ]
+    strange = [name for name in names if name.removesuffix(".part") not in (*_FILES, *_FOLDERS)]
     if strange:
         raise ValueError(
             f"--output {path} holds {strange[0]}, which train did not write; remove it, or name a "
@@ -301,7 +302,7 @@ def _remove_run(path: Path) -> None:
         for name in _FILES:
             (path / name).unlink(missing_ok=True)
             (path / f"{name}.part").unlink(missing_ok=True)
-        for name in (FOLDER, "plots"):
+        for name in _FOLDERS:
             rmtree(path / name, ignore_errors=True)
 
 

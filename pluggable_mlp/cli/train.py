@@ -13,7 +13,7 @@ from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_a
 from pluggable_mlp.cli.options import BackendOption, path, with_settings
 from pluggable_mlp.cli.progress import training_progress
 from pluggable_mlp.cli.streams import tell
-from pluggable_mlp.registry import as_number
+from pluggable_mlp.registry import as_number, choose
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import to_json
 
@@ -49,6 +49,10 @@ def train(
     checkpoint_minutes: Annotated[
         float, typer.Option(help="How often to save a checkpoint within an epoch.")
     ] = 5.0,
+    log: Annotated[
+        str | None,
+        typer.Option(help="tensorboard: write the numbers of each epoch to --output, too."),
+    ] = None,
     config: ConfigOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the last line.")] = False,
     as_json: Annotated[
@@ -58,10 +62,15 @@ def train(
     """Train a network and report its results on the test part."""
     del config  # its callback has read it
     from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.logs import LOGS, logging_epochs
     from pluggable_mlp.run_folders import RunFolder, refuse_used_folder
     from pluggable_mlp.runs import Run
 
     as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
+    if log is not None:
+        choose(LOGS, log, "log")
+        if output is None and resume is None:
+            raise ValueError(f"log is {log!r}, which is written to a run's folder; give --output")
     if resume is not None:
         run, output = _resumed(context, resume, backend, settings.epochs), resume
     else:
@@ -76,15 +85,24 @@ def train(
             again = resume is not None
             kept = RunFolder(output, run, overwrite, again, checkpoint_minutes)
         try:
-            with kept as folder:
-                _follow(run, folder, request, report)
+            with kept as folder, logging_epochs(log, output or Path()) as logged:
+                _follow(run, folder, request, report, logged)
         finally:  # when it is saved, or cannot be
             if run.history:
                 report.end()
     raise typer.Exit(request.code or 0)
 
 
-_WITH_RESUME = ("resume", "backend", "epochs", "checkpoint_minutes", "quiet", "as_json", "config")
+_WITH_RESUME = (
+    "resume",
+    "log",
+    "backend",
+    "epochs",
+    "checkpoint_minutes",
+    "quiet",
+    "as_json",
+    "config",
+)
 
 
 def _resumed(context: typer.Context, folder: Path, backend: str, epochs: int) -> "Run":
@@ -107,7 +125,11 @@ def _resumed(context: typer.Context, folder: Path, backend: str, epochs: int) ->
 
 
 def _follow(
-    run: "Run", folder: "RunFolder | None", request: StopRequest, report: "_Report"
+    run: "Run",
+    folder: "RunFolder | None",
+    request: StopRequest,
+    report: "_Report",
+    log: "Callable[[dict[str, Any]], None]",
 ) -> None:
     """Run all epochs, or until the end is requested, with their lines and a progress bar."""
     total = run.settings.epochs * run.training_examples
@@ -125,6 +147,7 @@ def _follow(
             steps(run.examples_done)
             for line in run.epochs(steps, keep):
                 steps.show(report.words(line))
+                log(line)
                 for end in ends:
                     with _going_on(told):
                         end()

@@ -75,7 +75,7 @@ def test_every_option_may_stand_in_a_file(command, tmp_path, file):
         for name in parameter.opts
     }
     # Of the two that are elsewhere, the target is for tables.
-    assert options - keys == {"config", "output", "overwrite", "resume", "target"} | (
+    assert options - keys == {"config", "output", "overwrite", "resume", "log", "target"} | (
         {"help"} & options
     )
 

@@ -216,6 +216,7 @@ def test_every_option_of_train_has_a_case():
         "--overwrite",
         "--json",
         "--resume",
+        "--log",
         "--checkpoint-minutes",
     }  # files of their own
     assert options - tried == {"--backend", "--output", "--quiet", "--help"} & options | elsewhere

@@ -1,0 +1,70 @@
+"""`train --log tensorboard`: the numbers of metrics.jsonl in event files."""
+
+import json
+import struct
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("tensorboardX")
+
+
+def events(folder):
+    """The scalars of all event files: TFRecords, each a length, its check, an event, its check."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = []
+    for path in sorted(folder.glob("events*")):
+        data, place = path.read_bytes(), 0
+        while place < len(data):
+            (length,) = struct.unpack_from("<Q", data, place)
+            event = Event.FromString(data[place + 12 : place + 12 + length])
+            found += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+            place += length + 16
+    return found
+
+
+def test_every_number_of_an_epoch_is_logged(command, tmp_path):
+    run = tmp_path / "run"
+    given = ("train", "--epochs", 3, "--validation", 0.1, "--output", run, "--log", "tensorboard")
+    assert command(*given).code == 0
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    names = ("train_loss", "validation_loss", "validation_accuracy", "seconds")
+    expected = [(line["epoch"], n.replace("_", "/"), line[n]) for line in lines for n in names]
+    found = events(run / "tensorboard")
+    assert [(step, tag) for step, tag, _ in found] == [(step, tag) for step, tag, _ in expected]
+    for (*_, logged), (*_, number) in zip(found, expected, strict=True):
+        assert logged == pytest.approx(number, rel=1e-6)
+    assert command("train", "--resume", run, "--epochs", 4, "--log", "tensorboard").code == 0
+    assert {step for step, *_ in events(run / "tensorboard")} == {1, 2, 3, 4}
+    assert command(*given, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--log", "tensorbord", "--output", "run"],
+            ["log is 'tensorbord'", "mean 'tensorboard'?"],
+        ),
+        (["--log", "tensorboard"], ["written to a run's folder; give --output"]),
+    ],
+)
+def test_what_does_not_fit_is_named(command, options, words):
+    outcome = command("train", *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    for word in words:
+        assert word in outcome.err
+
+
+def test_without_tensorboardx_the_extra_is_named(tmp_path):
+    code = (
+        "import sys; sys.modules['tensorboardX'] = None; from pluggable_mlp.cli import main;"
+        "sys.argv = ['pluggable-mlp', 'train', '--output', 'run', '--log', 'tensorboard']; main()"
+    )
+    program = [sys.executable, "-c", code]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "python -m pip install 'pluggable-mlp[tensorboard]'" in done.stderr
+    assert not (tmp_path / "run").exists()
