@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from array_api_compat import array_namespace
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
 
@@ -280,7 +281,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         predicted = self.predict(X)
         if not on_device(predicted):
             y = place_of(y).to_numpy(y) if on_device(y) else y
-            return float(_Score().score(predicted, y, sample_weight))
+            return float(accuracy_score(y, predicted, sample_weight=sample_weight))
         y = moved(check_targets(self, predicted, y, numeric=False), place_of(predicted))
         xp = array_namespace(predicted)
         weights = sample_weight
@@ -292,11 +293,3 @@ class MLPClassifier(ClassifierMixin, Labelled):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-class _Score(ClassifierMixin):
-    """scikit-learn's score of predictions on the host."""
-
-    def predict(self, predicted: Any) -> Any:
-        """Return what was predicted already."""
-        return predicted

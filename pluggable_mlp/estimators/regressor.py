@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Self
 
 from array_api_compat import array_namespace
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
 
@@ -168,7 +169,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         predicted = self.predict(X)
         if not on_device(predicted):
             y = place_of(y).to_numpy(y) if on_device(y) else y
-            return float(_Score().score(predicted, y, sample_weight))
+            return float(r2_score(y, predicted, sample_weight=sample_weight))
         place, xp = place_of(predicted), array_namespace(predicted)
         y = xp.astype(
             moved(check_targets(self, predicted, y, numeric=True), place), predicted.dtype
@@ -215,11 +216,3 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-class _Score(RegressorMixin):
-    """scikit-learn's score of predictions on the host."""
-
-    def predict(self, predicted: Any) -> Any:
-        """Return what was predicted already."""
-        return predicted
