@@ -205,6 +205,8 @@ def check_same_place(estimator: Any, X: Any, fitted: Array, method: str) -> None
 def _check_on_device(X: Array, name: str) -> Array:
     """Return an array (examples, features) of another library as finite floats."""
     xp = array_namespace(X)
+    if getattr(X, "requires_grad", False):  # of PyTorch: its graph would grow with every step
+        X = X.detach()
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. Reshape your "

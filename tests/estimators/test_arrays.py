@@ -231,3 +231,12 @@ def test_pipelines_and_searches_with_dispatch():
     np.testing.assert_allclose(
         search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
     )
+
+
+def test_inputs_that_pytorch_would_differentiate_leave_no_graph():
+    torch = pytest.importorskip("torch")
+    X, y = make_classification(60, 6, random_state=0)
+    inputs = torch.asarray(X).requires_grad_()
+    model = MLPClassifier((8,), max_iter=2, random_state=0).fit(inputs, torch.asarray(y))
+    assert not any(of.requires_grad for of in (*model.coefs_, *model.intercepts_))
+    assert not model.predict_proba(inputs).requires_grad
