@@ -11,6 +11,7 @@ import typer
 
 from pluggable_mlp import __version__
 from pluggable_mlp.cli.compare import compare
+from pluggable_mlp.cli.machine import speed_notes
 from pluggable_mlp.cli.plot import plot, report
 from pluggable_mlp.cli.train import train
 from pluggable_mlp.cli.use import evaluate, predict
@@ -59,7 +60,10 @@ def backends() -> None:
         table.add_row(
             status.name, "yes" if status.available else "no", status.version or "", detail
         )
-    Console(markup=False, highlight=False, soft_wrap=True).print(table)
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print(table)
+    for note in speed_notes():
+        console.print(note)
 
 
 for command in (train, evaluate, predict, plot, report, compare, verify, backends):
