@@ -20,6 +20,7 @@ from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import SteppedRate, make_solver
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.training.batch_steps import check_optimizer
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.optimizer_contract import Slots
 from pluggable_mlp.training.trees import map_arrays
@@ -59,13 +60,16 @@ def solve_by_lbfgs(estimator: Any, job: Job) -> None:
         advance()
         return _stopped(estimator, lambda: estimator._keep(_on(job.home, parameters)))
 
+    solver = make_solver(estimator, SteppedRate(0.0))
+    parameters = _on(job.place, estimator._parameters(job.network))
+    check_optimizer(job.network, parameters, solver, examples, len(examples))
     with _progress(estimator) as advance:
         found = minimize(
             job.xp,
             job.network,
-            make_solver(estimator, SteppedRate(0.0)),
+            solver,
             (examples.inputs, examples.labels, examples.weights),
-            _on(job.place, estimator._parameters(job.network)),
+            parameters,
             tol=estimator.tol,
             max_iter=estimator.max_iter,
             max_fun=estimator.max_fun,

@@ -179,3 +179,9 @@ def test_early_stopping_may_be_switched_between_calls():
     model.set_params(early_stopping=False).partial_fit(X, Y)
     assert len(model.loss_curve_) == 7
     assert model.best_loss_ == min(model.loss_curve_[-1:])
+
+
+@pytest.mark.parametrize("parameters", [{"dropout": 0.1}, {"norm": "batch"}], ids=str)
+def test_lbfgs_refuses_what_changes_its_loss(parameters):
+    with pytest.raises(ValueError, match="lbfgs needs the same loss"):
+        MLPClassifier(solver="lbfgs", **parameters).fit(X, Y)
