@@ -4,7 +4,7 @@ Each backend has its own module, which is imported only when that backend is req
 this package does not import an array library.  Other packages add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
 has the members of `Backend` and, optionally, those of `TaskRunner`, `Queued`, `Compiler`,
-`ExactCompiler` and `MemoryReporter`.
+`ExactCompiler`, `LoopCompiler` and `MemoryReporter`.
 """
 
 import os
@@ -26,6 +26,7 @@ from .contract import (
     BackendUnavailable,
     Compiler,
     ExactCompiler,
+    LoopCompiler,
     MemoryReporter,
     Queued,
     TaskRunner,
@@ -41,6 +42,7 @@ __all__ = [
     "BackendUnavailable",
     "Compiler",
     "ExactCompiler",
+    "LoopCompiler",
     "MemoryReporter",
     "Queued",
     "TaskRunner",

@@ -215,6 +215,34 @@ class Compiler(Protocol):
 
 
 @runtime_checkable
+class LoopCompiler(Protocol):
+    """Optional interface of a backend: take many steps in one call.
+
+    It is meant for libraries where a call costs more than a small step.
+    """
+
+    def compile_loop(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function (carry, rows, shared, count) -> (carry, results).
+
+        It calls function(carry, row, shared) -> (carry, result) for each of the first `count` rows,
+        one after the other, and returns the last carry with the results, stacked.
+
+        Parameters
+        ----------
+        function : callable
+            As for `Compiler.compile`; what it returns for carry has the shapes and dtypes of what
+            it is given.  The arrays of the first carry are used up.
+
+        Returns
+        -------
+        callable
+            `rows` are lists, tuples and dicts of arrays (length, …), of the same length in every
+            call, at least `count`; the results are of shape (length, …), and those from `count` on
+            mean nothing.
+        """
+
+
+@runtime_checkable
 class ExactCompiler(Protocol):
     """Optional interface of a backend: compile functions without changing a bit.
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +16,7 @@ from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .jax_exact import exact, is_exact_here
+from .jax_loop import looped, one_by_one
 from .memory import in_words, with_free_memory
 from .transfer import ArrayLibrary
 
@@ -140,6 +142,14 @@ class JaxBackend(ArrayLibrary):
     ) -> "CompiledFunction":
         """See `Compiler.compile`: XLA makes one call of many, each of some microseconds."""
         return CompiledFunction(function, used_up)
+
+    def compile_loop(self, function: Callable[..., Any]) -> "CompiledFunction":
+        """See `LoopCompiler.compile_loop`: `jax.lax.fori_loop`, compiled once for all counts."""
+        return CompiledFunction(
+            partial(one_by_one, function),
+            (0,),
+            lambda _, used_up: _jit(partial(looped, function), used_up),
+        )
 
     def compile_exactly(
         self, function: Callable[..., Any], used_up: tuple[int, ...] = ()

@@ -5,7 +5,7 @@ compiled: most compilers contract a * b + c into one rounding; `blind_steps.py` 
 L-BFGS, which asks for the loss as a function, is dispatched to here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,31 +13,16 @@ from typing import Any
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.blind_steps import BlindSteps, is_queued
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
 from pluggable_mlp.training.step import TrainState, map_state, step
 from pluggable_mlp.training.trees import Tree
 
-__all__ = [
-    "BatchStep",
-    "check_optimizer",
-    "compiled",
-    "looks_seldom",
-    "make_batch_step",
-    "make_chunk",
-]
+__all__ = ["BatchStep", "check_optimizer", "compiled", "gathered_step", "make_batch_step"]
 
 BatchStep = Callable[[Any, TrainState, Array | None, int], tuple[Array, Array | None, TrainState]]
 """(optimizer, state, order, start) -> (loss, weight, state)"""
-
-Taken = tuple[Array, Array | None]
-Chunk = Callable[
-    [Any, TrainState, Array | None, Sequence[int], Callable[[int], None]],
-    tuple[list[Taken], TrainState],
-]
-"""(optimizer, state, order, starts, on_step) -> ([(loss, weight)], state)"""
 
 Function = Callable[..., Any]
 
@@ -108,7 +93,7 @@ def make_batch_step(
     count = len(examples)
     compiled_for = {
         size: compiled(
-            _gathered_step(xp, mlp, optimizer, examples, seed, size), backend, xp, used_up=(0,)
+            gathered_step(xp, mlp, optimizer, examples, seed, size), backend, xp, used_up=(0,)
         )
         for size in {min(batch_size, count), count % batch_size} - {0}
     }
@@ -126,62 +111,6 @@ def make_batch_step(
     return take
 
 
-def looks_seldom(xp: Namespace, backend: Any, optimizer: AnyOptimizer) -> bool:
-    """Return whether steps are taken without a look at a value, and looked at some at a time."""
-    return is_queued(xp, backend) and not isinstance(optimizer, LBFGS)
-
-
-def make_chunk(
-    xp: Namespace,
-    mlp: MLP,
-    optimizer: AnyOptimizer,
-    examples: Examples,
-    *,
-    backend: Any,
-    batch_size: int,
-    seed: int,
-) -> Chunk:
-    """Return the function (optimizer, state, order, starts, on_step) -> ([(loss, weight)], state).
-
-    It takes the steps that `make_batch_step` gives, one after the other, and tells `on_step` of how
-    many examples each was; the arguments are those of `make_batch_step`.
-    """
-    settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size, "seed": seed}
-    take_step = make_batch_step(xp, mlp, optimizer, examples, **settings)
-
-    def take_all(
-        optimizer: AnyOptimizer,
-        state: TrainState,
-        order: Array | None,
-        starts: Sequence[int],
-        on_step: Callable[[int], None],
-    ) -> tuple[list[Taken], TrainState]:
-        taken = []
-        for start in starts:
-            loss, weight, state = take_step(optimizer, state, order, start)
-            taken.append((loss, weight))
-            on_step(min(batch_size, len(examples) - start))
-        return taken, state
-
-    if isinstance(optimizer, LBFGS) or not looks_seldom(xp, backend, optimizer):
-        return take_all
-    take_blindly = BlindSteps(xp, mlp, optimizer, examples, **settings)
-
-    def take_again_if_wrong(
-        optimizer: Any,
-        state: TrainState,
-        order: Array | None,
-        starts: Sequence[int],
-        on_step: Callable[[int], None],
-    ) -> tuple[list[Taken], TrainState]:
-        taken, after, right = take_blindly(optimizer, state, order, starts, on_step)
-        if right:
-            return taken, after
-        return take_all(optimizer, state, order, starts, lambda _: None)
-
-    return take_again_if_wrong
-
-
 def _compiled_steps(
     xp: Namespace, examples: Examples, batch_size: int, compiled_for: dict[int, Any]
 ) -> BatchStep:
@@ -195,19 +124,19 @@ def _compiled_steps(
         coefficients = optimizer.coefficients_at(state.t)
         # What an epoch begins with is known outside of it; the states that follow are used up.
         given = state if start else map_state(partial(xp.asarray, copy=True), state)
-        gathered_step = compiled_for[min(batch_size, len(examples) - start)]
-        loss, weight, after = gathered_step(given[:-1], state.t, coefficients, data, order, start)
+        take_gathered = compiled_for[min(batch_size, len(examples) - start)]
+        loss, weight, after = take_gathered(given[:-1], state.t, coefficients, data, order, start)
         return loss, weight, TrainState._make([*after, state.t + 1])
 
     return take
 
 
-def _gathered_step(
+def gathered_step(
     xp: Namespace, mlp: MLP, optimizer: Optimizer, examples: Examples, seed: int, size: int
 ) -> Function:
     """Return the step on a batch of that size as a pure function of arrays and numbers."""
 
-    def gathered_step(
+    def take(
         arrays: Any, t: Any, coefficients: Coefficients, data: Any, order: Any, start: Any
     ) -> tuple[Array, Array | None, Any]:
         inputs, labels, weights = data
@@ -217,7 +146,7 @@ def _gathered_step(
         loss, after = step(xp, mlp, optimizer, state, batch, coefficients, seed)
         return loss, _total(xp, batch[2]), after[:-1]
 
-    return gathered_step
+    return take
 
 
 def _lbfgs_step(xp: Namespace, mlp: MLP, examples: Examples) -> BatchStep:

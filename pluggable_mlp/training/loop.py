@@ -14,14 +14,10 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.training.batch_steps import (
-    check_optimizer,
-    compiled,
-    looks_seldom,
-    make_chunk,
-)
+from pluggable_mlp.training.batch_steps import check_optimizer, compiled
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.blind_steps import blind_outputs, is_queued, outputs
+from pluggable_mlp.training.chunks import make_chunk, steps_at_once
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.lost_numbers import LostNumbers
@@ -36,10 +32,6 @@ from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.trees import map_arrays, map_nested
 
 __all__ = ["DivergenceError", "Epoch", "Position", "evaluate", "training_epochs"]
-
-
-STEPS_BETWEEN_LOOKS = 64
-"""After so many, it is read whether reproducible steps that did not look were right."""
 
 
 class DivergenceError(ArithmeticError):
@@ -156,7 +148,7 @@ def training_epochs(
     check_optimizer(mlp, parameters, optimizer, examples, batch_size)
     begun = Position(initial_state(xp, mlp, parameters, optimizer)) if start is None else start
     state = begun.state if start is None else map_nested(xp.asarray, begun.state)
-    steps = STEPS_BETWEEN_LOOKS if looks_seldom(xp, backend, optimizer) else 1
+    steps = steps_at_once(xp, backend, optimizer)
     take_steps = make_chunk(
         xp, mlp, optimizer, examples, backend=backend, batch_size=batch_size, seed=seed
     )
@@ -172,9 +164,7 @@ def training_epochs(
         record = LossRecord(xp, stack, backend, recorded)
         current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
         for starts in _chunks(first, len(examples), batch_size, steps):
-            taken, state = take_steps(current, state, order, starts, on_batch or _nothing)
-            for place, (loss, weight) in zip(starts, taken, strict=True):
-                record.add(loss, min(batch_size, len(examples) - place), weight)
+            state = take_steps(current, state, order, starts, record, on_batch or _nothing)
             if on_position:
                 end = min(starts[-1] + batch_size, len(examples))
                 on_position(partial(_position, state, number, end, losses, record))

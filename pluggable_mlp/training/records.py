@@ -49,6 +49,14 @@ class LossRecord:
         else:
             self._weights.add(weight)
 
+    def add_stack(self, losses: Array, counts: list[int], weights: Array | None = None) -> None:
+        """Note the losses (batches, …) of several batches, and their total weights (batches,)."""
+        self._losses.add_stack(losses)
+        if weights is None:
+            self._counts += counts
+        else:
+            self._weights.add_stack(weights)
+
     def mean(self) -> Loss:
         """Return the mean over all examples, of each network: waits for the device."""
         return _weighted_mean(*self.read())
@@ -72,6 +80,12 @@ class _Kept:
         self._recent.append(array)
         if len(self._recent) == _LOSSES_A_STACK:
             self._stack_recent()
+
+    def add_stack(self, stack: Array) -> None:
+        """Keep the arrays of a stack."""
+        if self._recent:
+            self._stack_recent()
+        self._stacks.append(stack)
 
     def read(self) -> list[Any]:
         """Return all of them as numbers or lists of numbers: waits for the device, once."""

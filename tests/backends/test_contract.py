@@ -12,6 +12,7 @@ from pluggable_mlp.backends import (
     BackendUnavailable,
     Compiler,
     ExactCompiler,
+    LoopCompiler,
     MemoryReporter,
     Queued,
     TaskRunner,
@@ -23,6 +24,7 @@ OPTIONAL = {
     "run_all": TaskRunner,
     "compile": Compiler,
     "compile_exactly": ExactCompiler,
+    "compile_loop": LoopCompiler,
     "out_of_memory": MemoryReporter,
     "queued": Queued,
 }
@@ -38,7 +40,8 @@ def shape_of(method):
 def test_the_contract_is_exactly_this():
     members = "asarray device devices name synchronize to_numpy versions xp"
     assert sorted(MEMBERS) == members.split()
-    assert sorted(OPTIONAL) == ["compile", "compile_exactly", "out_of_memory", "queued", "run_all"]
+    optional = "compile compile_exactly compile_loop out_of_memory queued run_all"
+    assert sorted(OPTIONAL) == optional.split()
 
 
 def test_backend_offers_exactly_the_contract(backend):
@@ -92,6 +95,27 @@ def test_a_compiled_function_gives_what_the_function_gives(backend):
         assert backend.to_numpy(added).tolist() == [1 + 0.5 * number, number + 0.5 * number**2]
         assert backend.to_numpy(result["power"]).tolist() == [number, number**2]
         assert added.dtype == result["power"].dtype == backend.xp.float32
+
+
+def test_a_compiled_loop_gives_what_the_function_gives_one_by_one(backend):
+    """Powers of x, as carry; their sums with each row as results; other counts at each call."""
+    if not isinstance(backend, LoopCompiler):
+        pytest.skip(f"{backend.name} offers no compile_loop")
+
+    def function(carry, row, shared):
+        (power,), (x, nothing) = carry, shared
+        assert nothing is None
+        return (power * x,), {"sum": backend.xp.sum(power) + row["n"]}
+
+    loop = backend.compile_loop(function)
+    rows = {"n": backend.asarray([1.0, 2.0, 3.0, 4.0], dtype="float64")}
+    x = backend.asarray([2.0, 3.0], dtype="float64")
+    for count in (1, 3, 4):
+        first = (backend.asarray([1.0, 1.0], dtype="float64"),)
+        (power,), results = loop(first, rows, (x, None), count)
+        assert backend.to_numpy(power).tolist() == [2.0**count, 3.0**count]
+        expected = [2.0**n + 3.0**n + n + 1 for n in range(count)]
+        assert backend.to_numpy(results["sum"]).tolist()[:count] == expected
 
 
 def test_text_of_a_backend(backend):

@@ -16,7 +16,7 @@ class Wrapped:
         self._backend = backend
 
     def __getattr__(self, name):
-        if name in ("_backend", "compile"):
+        if name in ("_backend", "compile", "compile_loop"):
             raise AttributeError(name)
         return getattr(self._backend, name)
 

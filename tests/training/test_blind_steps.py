@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, train
-from pluggable_mlp.training import batch_steps, blind_steps, loop
+from pluggable_mlp.training import blind_steps, chunks
 from pluggable_mlp.training.optimizers import Adam
 from pluggable_mlp.training.train import make_examples
 from tests.simulated_cupy import SimulatedCupyBackend, counting
@@ -15,7 +15,7 @@ BATCH, CHUNK = 4, 3
 
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch):
-    monkeypatch.setattr(loop, "STEPS_BETWEEN_LOOKS", CHUNK)
+    monkeypatch.setattr(chunks, "STEPS_PER_CHUNK", CHUNK)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def verdicts(monkeypatch):
             found.append(right)
             return (*results, right)
 
-    monkeypatch.setattr(batch_steps, "BlindSteps", Noting)
+    monkeypatch.setattr(chunks, "BlindSteps", Noting)
     return found
 
 
