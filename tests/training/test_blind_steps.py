@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, train
-from pluggable_mlp.training import blind_steps, chunks
+from pluggable_mlp.training import blind_steps, chunks, loop
 from pluggable_mlp.training.optimizers import Adam
 from pluggable_mlp.training.train import make_examples
 from tests.simulated_cupy import SimulatedCupyBackend, counting
