@@ -74,7 +74,7 @@ CONSTRAINTS: dict[str, Any] = {
 
 
 class SteppedRate:
-    """A learning rate that changes between epochs alone, by whoever holds it.
+    """A learning rate that is changed between epochs.
 
     Parameters
     ----------

@@ -88,8 +88,8 @@ class BlindSteps:
         order: Array | None,
         starts: Sequence[int],
         on_step: Callable[[int], None],
-    ) -> tuple[list[tuple[Array, Array | None]], TrainState, bool]:
-        """Return the loss and the weight of each step, the state after them, and if all is right.
+    ) -> tuple[list[tuple[Array, int, Array | None]], TrainState, bool]:
+        """Return (loss, examples, weight) of each step, the state after them, and if all is right.
 
         The optimizer is the one given before, with the learning rate of its epoch.  Waits once.
         """
@@ -106,7 +106,7 @@ class BlindSteps:
                 after[:-1], after.t, coefficients, self._data, order, start, wrong
             )
             after = TrainState._make([*arrays, after.t + 1])
-            taken.append((wrap(loss), None if weight is None else wrap(weight)))
+            taken.append((wrap(loss), size, None if weight is None else wrap(weight)))
             on_step(size)
         return taken, map_state(wrap, after), not bool(wrong)
 

@@ -80,10 +80,13 @@ def make_chunk(
         return take_all
     if _loops(xp, backend):
         return _looped(xp, mlp, optimizer, examples, take_all, **settings)
+    if is_queued(xp, backend):
+        return _blind(BlindSteps(xp, mlp, optimizer, examples, **settings), take_all)
+    return take_all
 
-    if not is_queued(xp, backend):
-        return take_all
-    take_blindly = BlindSteps(xp, mlp, optimizer, examples, **settings)
+
+def _blind(take_blindly: BlindSteps, take_all: Chunk) -> Chunk:
+    """Return the function that takes a chunk without looking, and again where that was wrong."""
 
     def take_again_if_wrong(
         optimizer: Any,
@@ -96,8 +99,8 @@ def make_chunk(
         taken, after, right = take_blindly(optimizer, state, order, starts, on_step)
         if not right:
             return take_all(optimizer, state, order, starts, record, lambda _: None)
-        for start, (loss, weight) in zip(starts, taken, strict=True):
-            record.add(loss, min(batch_size, len(examples) - start), weight)
+        for loss, count, weight in taken:
+            record.add(loss, count, weight)
         return after
 
     return take_again_if_wrong

@@ -2,8 +2,7 @@
 
 `schedule(t)` is the rate of the update that follows t others, so the first is `schedule(0)`.  A
 schedule is pure, and computed on the host in operations that every machine rounds in the same way.
-`Plateau` also depends on the losses of previous epochs: `after(losses)` is the schedule that
-follows them.
+`Plateau` depends on the losses of previous epochs, too: `after(losses)` is what follows them.
 """
 
 import math
