@@ -185,7 +185,7 @@ def test_targets(targets, error, message):
     ("step", "error", "message"),
     [
         (3, TypeError, r"rng is 3, expected None or Rng\(seed=0, t=0\)"),
-        (True, TypeError, "step is True, expected None"),
+        (True, TypeError, "rng is True, expected None"),
         (Rng(-1, 0), ValueError, "seed is -1, expected an integer from 0 to"),
         (Rng(0.5, 0), ValueError, "seed is 0.5, expected an integer"),
         (Rng(0, -1), ValueError, "rng.t is -1, expected an integer of at least 0"),
