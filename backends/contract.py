@@ -14,6 +14,7 @@ __all__ = [
     "BackendUnavailable",
     "Compiler",
     "ExactCompiler",
+    "LoopCompiler",
     "MemoryReporter",
     "Queued",
     "TaskRunner",

@@ -2,6 +2,7 @@
 
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Elementwise, LeakyReLU
 from pluggable_mlp.network.initializers import INITIALIZERS
+from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.losses import (
     LOSSES,
     AbsoluteError,
@@ -31,6 +32,7 @@ __all__ = [
     "LeakyReLU",
     "PinballLoss",
     "PoissonLoss",
+    "Rng",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "SquaredError",

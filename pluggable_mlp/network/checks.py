@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP, Parameters
 
 __all__ = [
+    "check_buffers",
     "check_inputs",
     "check_parameters",
     "check_rng",
@@ -91,6 +92,23 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
         if array.dtype != dtype:
             raise ValueError(f"{name} is {array.dtype}, but the first parameter is {dtype}")
     return xp
+
+
+def check_buffers(mlp: "MLP", parameters: "Parameters", buffers: "Parameters") -> None:
+    """Raise if buffers are not a list with a dict for each of the parameters'.
+
+    Raises
+    ------
+    TypeError
+        Naming what came and what was expected; their arrays are checked with the parameters.
+    """
+    trees = (parameters, buffers)
+    lists = all(isinstance(tree, Sequence) and len(tree) == len(mlp.buffers) for tree in trees)
+    if not lists or not all(isinstance(layer, dict) for tree in trees for layer in tree):
+        raise TypeError(
+            f"buffers is {str(buffers)[:80]}, expected a list of {len(mlp.buffers)} dicts, beside "
+            "as many of parameters: take both from mlp.split(mlp.initialize(seed=0, backend=...))"
+        )
 
 
 def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> Namespace:

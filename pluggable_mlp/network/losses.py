@@ -9,6 +9,7 @@ of targets.  Classification losses take logits and are stable for any finite one
 above 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -21,6 +22,7 @@ from pluggable_mlp.registry import keep_number
 __all__ = [
     "LOSSES",
     "AbsoluteError",
+    "FunctionLoss",
     "HuberLoss",
     "Loss",
     "PinballLoss",
@@ -53,6 +55,32 @@ class Loss(Protocol):
 
     def predict(self, xp: Namespace, z: Array) -> Array:
         """Return the predictions for z (…, batch, outputs): classes, labels, rates or numbers."""
+
+
+@dataclass(frozen=True)
+class FunctionLoss:
+    """A function as a loss of regression, whose predictions are z itself.
+
+    Parameters
+    ----------
+    function : callable
+        Of (xp, z, targets, sample_weight), with rows of numbers as targets (…, batch, outputs);
+        returns the loss (…) and dz (…, batch, outputs): see `average_of_elements`.
+    """
+
+    function: Callable[..., tuple[Array, Array]]
+    targets: ClassVar[TargetKind] = "numbers"
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return what the function returns."""
+        return self.function(xp, z, targets, sample_weight)
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return z."""
+        del xp
+        return z
 
 
 def _weighted_average(

@@ -18,6 +18,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
+    check_buffers,
     check_inputs,
     check_rng,
     check_sample_weight,
@@ -26,7 +27,7 @@ from pluggable_mlp.network.checks import (
 )
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng
-from pluggable_mlp.network.losses import LOSSES, Loss
+from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
 from pluggable_mlp.registry import choose
 
@@ -52,7 +53,8 @@ class MLP:
         object such as `LeakyReLU(0.2)`, or a pair (f, derivative) of functions of (xp, x).
     loss : str or Loss, default "softmax_cross_entropy"
         A name (softmax_cross_entropy, sigmoid_cross_entropy, squared_error, absolute_error, huber,
-        quantile, poisson) or an object such as `HuberLoss(delta=2.0)`.
+        quantile, poisson), an object such as `HuberLoss(delta=2.0)`, or a function of
+        (xp, z, targets, sample_weight) that returns the loss of numbers and dz.
     initializer : str, default "glorot_uniform"
         glorot_uniform, glorot_normal, he_uniform, he_normal or standard_normal.
     dropout : float, default 0.0
@@ -91,8 +93,10 @@ class MLP:
         objective = self.loss
         if isinstance(objective, str):
             objective = choose(LOSSES, objective, "loss")
-        if isinstance(objective, type) or not hasattr(objective, "predict"):
+        if isinstance(objective, type) or not callable(objective):
             raise TypeError(f"loss is {objective!r}, expected a name or a loss such as HuberLoss()")
+        if not hasattr(objective, "predict"):
+            objective = FunctionLoss(objective)
         object.__setattr__(self, "objective", objective)
         choose(INITIALIZERS, self.initializer, "initializer")
         object.__setattr__(self, "layers", tuple(self._layers()))
@@ -255,6 +259,7 @@ class MLP:
         """
         check_rng(rng)
         if buffers is not None:
+            check_buffers(self, parameters, buffers)
             parameters = _together(parameters, buffers)
         xp, parameters, batch = self.checked_batch(
             parameters, x, targets, sample_weight, arithmetic

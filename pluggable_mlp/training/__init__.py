@@ -11,9 +11,17 @@ from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, R
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 from pluggable_mlp.training.step import TrainState, first_state, training_step
 from pluggable_mlp.training.train import Training, train
-from pluggable_mlp.training.transforms import averaged_parameters
+from pluggable_mlp.training.transforms import (
+    L1,
+    L2,
+    AverageParameters,
+    ClipByGlobalNorm,
+    averaged_parameters,
+)
 
 __all__ = [
+    "L1",
+    "L2",
     "LBFGS",
     "OPTIMIZERS",
     "SCHEDULES",
@@ -21,6 +29,8 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "AverageParameters",
+    "ClipByGlobalNorm",
     "DivergenceError",
     "EarlyStopping",
     "Epoch",

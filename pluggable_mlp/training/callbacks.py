@@ -13,6 +13,8 @@ __all__ = ["EarlyStopping"]
 class EarlyStopping:
     """Stop training when a loss has not decreased for some epochs, and keep the best parameters.
 
+    One instance serves one training of one network.
+
     Parameters
     ----------
     patience : int
@@ -39,6 +41,11 @@ class EarlyStopping:
     def __call__(self, epoch: Epoch) -> bool:
         """Return whether training is to stop after this epoch."""
         loss = epoch.train_loss if self._loss is None else self._loss(epoch)
+        if isinstance(loss, list):
+            raise ValueError(
+                f"the loss of epoch {epoch.number} is {loss}, one for each network, expected a "
+                "number: train each network alone, or watch their mean by loss="
+            )
         if self.is_best(epoch.number, loss):
             self.parameters = epoch.parameters
         return self.is_over
@@ -48,7 +55,8 @@ class EarlyStopping:
         self._epoch = epoch
         best = loss < self.best_loss or not self.best_epoch
         if best:
-            self.best_epoch, self.best_loss = epoch, loss
+            # NaN would never be undercut: the first epoch counts as best, its loss as infinite.
+            self.best_epoch, self.best_loss = epoch, math.inf if math.isnan(loss) else loss
         return best
 
     @property

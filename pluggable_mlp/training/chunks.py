@@ -55,8 +55,8 @@ def make_chunk(
     """Return the function (optimizer, state, order, starts, record, on_step) -> state.
 
     It takes the steps that `make_batch_step` gives, at most `STEPS_PER_CHUNK`, one after the other,
-    notes their losses in the record, and tells `on_step` of how many examples each was; the other
-    arguments are those of `make_batch_step`.
+    notes their losses in the record, and calls `on_step` with the count of examples after each, or
+    after some at once; the other arguments are those of `make_batch_step`.
     """
     settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size, "seed": seed}
     take_step = make_batch_step(xp, mlp, optimizer, examples, **settings)
@@ -157,13 +157,13 @@ def _rows(optimizer: Optimizer, t: int, starts: Sequence[int], dtype: DType, bac
 
     A float would be of the arrays' dtype beside them: so are the coefficients.
     """
-    length = STEPS_PER_CHUNK
-    counts = [t + min(index, len(starts) - 1) for index in range(length)]
+    counts = range(t, t + len(starts))
     coefficients = [optimizer.coefficients_at(count) for count in counts]
+
+    def column(numbers: Sequence[float], dtype: str) -> Array:
+        return backend.asarray([*numbers, *[0] * (STEPS_PER_CHUNK - len(starts))], dtype=dtype)
+
     columns = {
-        name: backend.asarray([c[name] for c in coefficients], dtype=dtype_name(dtype))
-        for name in coefficients[0]
+        name: column([c[name] for c in coefficients], dtype_name(dtype)) for name in coefficients[0]
     }
-    places = [*starts, *[0] * (length - len(starts))]
-    as_integers = partial(backend.asarray, dtype="int64")
-    return as_integers(places), as_integers(counts), columns
+    return column(starts, "int64"), column(counts, "int64"), columns

@@ -193,9 +193,10 @@ class _Line:
         """Return [(s, y, s·y)] of a step, or [] if s·y is not positive enough."""
         s = self.scale(direction, new.step)
         y = self.add(new.gradients, old.gradients, -1.0)
-        s_y = self.dot(s, y)
-        lengths = math.sqrt(self.dot(s, s) * self.dot(y, y))
-        return [(s, y, s_y)] if s_y > _SMALLEST_COSINE * lengths else []
+        s_y, y_y = self.dot(s, y), self.dot(y, y)
+        lengths = math.sqrt(self.dot(s, s) * y_y)
+        # The square of a small change may be too small for its dtype; `direction` divides by it.
+        return [(s, y, s_y)] if y_y > 0.0 and s_y > _SMALLEST_COSINE * lengths else []
 
     def direction(self, gradients: Tree, pairs: tuple[_Pair, ...]) -> Tree:
         """Return -H g by the two-loop recursion, H the approximate inverse Hessian."""

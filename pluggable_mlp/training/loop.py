@@ -128,9 +128,9 @@ def training_epochs(
 ) -> Iterator[Epoch]:
     """Train, and yield after every epoch, so that the caller may stop, save or measure.
 
-    `on_batch(count)` is told how many examples each step took.  `on_position` is called after a
-    step, or some, with a function that returns where training is, from which `start` goes on; to
-    call that waits for the device.  `monitor` returns the loss that a schedule follows, for the
+    `on_batch(count)` is called with the count of examples after a step, or some; `on_position` with
+    a function that returns where training is, from which `start` goes on; to call that, before the
+    next step, waits for the device.  `monitor` returns the loss that a schedule follows, for the
     parameters after an epoch; by default it is the training loss.  The other arguments are those of
     `pluggable_mlp.train`, already checked.
 
@@ -147,7 +147,9 @@ def training_epochs(
     xp = namespace_of(arithmetic, backend)
     check_optimizer(mlp, parameters, optimizer, examples, batch_size)
     begun = Position(initial_state(xp, mlp, parameters, optimizer)) if start is None else start
-    state = begun.state if start is None else map_nested(xp.asarray, begun.state)
+    state = begun.state
+    if start is not None:  # compiled steps may write over their state: this one is the caller's
+        state = map_nested(partial(xp.asarray, copy=True), state)
     steps = steps_at_once(xp, backend, optimizer)
     take_steps = make_chunk(
         xp, mlp, optimizer, examples, backend=backend, batch_size=batch_size, seed=seed
@@ -186,7 +188,7 @@ def training_epochs(
 def _position(
     state: TrainState, epoch: int, start: int, losses: list[Loss], record: LossRecord
 ) -> Position:
-    """Return where training is after a step: waits for the device."""
+    """Return where training is after a step, before the next one: waits for the device."""
     return Position(unwrapped(state), epoch, start, tuple(losses), record.read())
 
 

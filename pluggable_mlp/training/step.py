@@ -219,7 +219,8 @@ def _check_state(state: Any, optimizer: Optimizer) -> None:
     """Raise if the state is not a `TrainState` or does not belong to the optimizer."""
     if not isinstance(state, TrainState):
         raise TypeError(f"state is a {type(state).__name__}, expected one from first_state(...)")
-    if optimizer.initial_slots([]).keys() != state.slots.keys():
+    slots = state.slots if isinstance(state.slots, dict) else {"": []}
+    if optimizer.initial_slots([]).keys() != slots.keys():
         raise ValueError(
             f"state is of another optimizer than {optimizer!r}: begin with "
             "first_state(mlp, optimizer, parameters)"

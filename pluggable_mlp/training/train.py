@@ -129,7 +129,7 @@ def train(
     class_weight: Any = None,
     callbacks: Sequence[Callback] = (),
 ) -> Training:
-    """Train a network on labelled examples.
+    """Train a network on examples with targets.
 
     Parameters
     ----------

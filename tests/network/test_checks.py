@@ -288,3 +288,10 @@ def test_every_integer_dtype_is_let_in(backend):
         assert check_targets(MLP_323, x, labels) is labels
     stacked = backend.asarray(np.zeros((2, 5, 3)))
     check_targets(MLP_323, stacked, backend.asarray(np.stack([LABELS, LABELS])))
+
+
+@pytest.mark.parametrize("buffers", [3, [], [{}], [{}, 3]])
+def test_buffers_of_another_structure_raise(buffers):
+    mlp = MLP_323
+    with pytest.raises(TypeError, match="buffers is .*, expected a list of 2 dicts, beside"):
+        mlp.loss_and_gradients(parameters(), X, LABELS, buffers=buffers)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, EarlyStopping, train
+from pluggable_mlp import MLP, SGD, EarlyStopping, get_backend, train
 
 LOSSES = [3.0, 2.0, 2.5, 1.0, 1.0, 1.5, 2.0, 0.5, 0.1]
 
@@ -43,3 +43,20 @@ def test_the_training_loss_is_watched_by_default(backend):
 def test_another_patience_is_refused(patience):
     with pytest.raises(ValueError, match="patience is .*, expected an integer of at least 1"):
         EarlyStopping(patience)
+
+
+def test_a_first_loss_that_is_no_number_is_undercut_by_any():
+    stopping = EarlyStopping(5, loss=lambda epoch: [float("nan"), 2.0, 1.0][epoch.number - 1])
+    run(get_backend("numpy"), stopping, epochs=3)
+    assert (stopping.best_epoch, stopping.best_loss) == (3, 1.0)
+
+
+def test_losses_of_stacked_networks_raise():
+    mlp, backend = MLP([3, 2]), get_backend("numpy")
+    stacked = [
+        {name: np.stack([w, w]) for name, w in of.items()}
+        for of in mlp.initialize(seed=0, backend=backend)
+    ]
+    x, y = np.zeros((4, 3), dtype="float32"), np.zeros(4, dtype=int)
+    with pytest.raises(ValueError, match=r"the loss of epoch 1 is \[.*\], one for each network"):
+        train(mlp, x, y, backend=backend, parameters=stacked, callbacks=[EarlyStopping(1)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
-from pluggable_mlp.training.lbfgs import LBFGS, Memory
+from pluggable_mlp.training.lbfgs import LBFGS, Memory, Point, _Line
 from tests.training.optimizer_problem import (
     CENTRES,
     CURVATURES,
@@ -194,6 +194,16 @@ def test_a_pair_of_nearly_orthogonal_step_and_change_is_forgotten():
     _, memory = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, memory)
     assert memory.pairs == ()
     assert not memory.finished
+
+
+def test_a_change_whose_square_vanishes_is_forgotten():
+    """y of 1e-30 in float32: s·y is above 0, y·y is not, and would divide."""
+    old, new = (
+        Point(0.0, 0.0, 0.0, [], [{"W": np.full((1, 1), g, dtype="float32")}])
+        for g in (-2e-30, -1e-30)
+    )
+    direction = [{"W": np.ones((1, 1), dtype="float32")}]
+    assert _Line(NUMPY.xp, None).pair(old, new._replace(step=1.0), direction) == []
 
 
 def test_inputs_do_not_change():

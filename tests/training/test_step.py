@@ -16,7 +16,7 @@ from pluggable_mlp import (
     training_step,
 )
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.lbfgs import LBFGS, Memory
 
 NUMPY = get_backend("numpy")
 _RNG = np.random.default_rng(0)
@@ -96,6 +96,13 @@ def test_a_state_does_not_change():
     other = training_step(FULL, SGD(0.5), state, X, LABELS, seed=1)[1]
     W, W_again, W_other = (of.parameters[0]["W"] for of in (first, again, other))
     assert W.tobytes() == W_again.tobytes() != W_other.tobytes()
+
+
+def test_a_state_of_lbfgs_is_refused():
+    start = FULL.initialize(seed=0, backend=NUMPY, dtype="float64")
+    state = first_state(FULL, SGD(), start)._replace(slots=Memory())
+    with pytest.raises(ValueError, match="state is of another optimizer"):
+        training_step(FULL, SGD(), state, X, LABELS)
 
 
 def test_networks_may_be_stacked():
