@@ -78,15 +78,17 @@ class RunFolder:
         self._made: bool
         self._config: BinaryIO
         self._recorded: int | None = 0  # lines of metrics.jsonl; None where writing them failed
+        self._replaced: Path | None = None
         if not resume:
             refuse_used_folder(path, overwrite)
         try:
             if overwrite:
-                _remove_run(path)
+                self._replaced = _set_aside(path)
             self._reopen() if resume else self._claim()
-        except FileExistsError:
-            raise _used(path) from None
         except OSError as error:
+            self._put_back()
+            if isinstance(error, FileExistsError):
+                raise _used(path) from None
             raise _cannot_be_made(path, error) from None
 
     def __enter__(self) -> "RunFolder":
@@ -103,6 +105,7 @@ class RunFolder:
                 self._config.close()
             else:
                 self._remove()
+                self._put_back()
             return
         try:
             self._save()
@@ -123,9 +126,22 @@ class RunFolder:
         try:
             self._hold(again=self._recorded is None)
             self._append()
+            if self._replaced is not None:
+                rmtree(self._replaced, ignore_errors=True)
+                self._replaced = None
         except OSError as error:
             self._recorded = None
             raise OSError(f"--output {self._path} cannot be written: {_why(error)}") from None
+
+    def _put_back(self) -> None:
+        """Return the run that this one was to replace, where no epoch has taken its place."""
+        if self._replaced is None:
+            return
+        self._path.mkdir(parents=True, exist_ok=True)
+        for one in self._replaced.iterdir():
+            one.rename(self._path / one.name)
+        self._replaced.rmdir()
+        self._replaced = None
 
     def keep(self, position: Callable[[], Position], now: bool = False) -> None:
         """Make a checkpoint within an epoch where one is due, or `now`.
@@ -291,19 +307,24 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
         )
 
 
-def _remove_run(path: Path) -> None:
-    """Remove the files of an old run; FileExistsError where another process trains it."""
+def _set_aside(path: Path) -> Path | None:
+    """Move the files of an old run to a folder beside it; return that, None if there is no run.
+
+    Raises
+    ------
+    OSError
+        If that fails; FileExistsError where another process trains the run.
+    """
     config = path / "config.json"
     if not config.exists():
-        return
+        return None
     with config.open("rb") as held:
         if not _lock(held):
             raise FileExistsError("another process trains there")
-        for name in _FILES:
-            (path / name).unlink(missing_ok=True)
-            (path / f"{name}.part").unlink(missing_ok=True)
-        for name in _FOLDERS:
-            rmtree(path / name, ignore_errors=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-replaced-", dir=path.absolute().parent))
+        for one in path.iterdir():
+            one.rename(aside / one.name)
+    return aside
 
 
 def _lock(file: BinaryIO) -> bool:

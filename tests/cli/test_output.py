@@ -309,3 +309,22 @@ def test_json_is_printed_for_machines(command, tmp_path):
     assert last == json.loads((tmp_path / "run" / "summary.json").read_text())
     (only,) = command("train", "--json", "--quiet", "--epochs", 1).out.splitlines()
     assert json.loads(only)["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [("--learning-rate", "1e38"), ("--optimizer", "lbfgs", "--batch-size", 16)],
+    ids=["diverges in the first epoch", "refused by the loop"],
+)
+def test_overwrite_keeps_the_old_run_until_an_epoch_replaces_it(command, tmp_path, fails):
+    folder = tmp_path / "run"
+    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", folder)
+    assert command(*train).code == 0
+    before = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+    assert command(*train, "--overwrite", *fails).code == 2
+    assert {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()} == before
+    assert (folder / "checkpoints").is_dir()
+    assert command("evaluate", folder).code == 0
+    assert command(*train, "--overwrite", "--seed", 1).code == 0
+    assert (folder / "config.json").read_bytes() != before["config.json"]
+    assert list(tmp_path.iterdir()) == [folder]  # nothing is left of the old one
