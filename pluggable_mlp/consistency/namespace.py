@@ -133,9 +133,12 @@ class BoundedNamespace:
         return x.rearranged(partial(np.max, axis=axis, keepdims=keepdims))
 
     def maximum(self, a: Any, b: Any) -> Bounded:
-        """Return the larger of each pair of elements."""
+        """Return the larger of each pair of elements; one that cannot be it adds no error."""
         a, b = self._exact(a), self._exact(b)
-        return self._bounded(np.maximum(a.value, b.value), np.maximum(a.error, b.error))
+        decided = np.abs(a.value - b.value) > a.error + b.error
+        of_larger = np.where(a.value > b.value, a.error, b.error)
+        error = np.where(decided, of_larger, np.maximum(a.error, b.error))
+        return self._bounded(np.maximum(a.value, b.value), error)
 
     def minimum(self, a: Any, b: Any) -> Bounded:
         """Return the smaller of each pair of elements."""

@@ -7,6 +7,7 @@ What a fit remembers of its optimizer is not saved.
 
 import dataclasses
 import json
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def saved_parameters(estimator: Any) -> dict[str, Any]:
         If one is a function or an object of your own.
     """
     parameters = {**estimator.get_params(), "callbacks": None}
-    if not isinstance(parameters["random_state"], int):
+    if not isinstance(parameters["random_state"], Integral):
         parameters["random_state"] = None
     return {name: _encoded(name, value) for name, value in parameters.items()}
 

@@ -154,7 +154,7 @@ def test_ctrl_c_at_any_moment_while_jax_compiles(tmp_path):
         arguments = ("--hidden", 2000, "--backend", "jax", "--epochs", 1_000_000)
         folder = tmp_path / str(attempt)
         with running("train", *arguments, "--output", folder, env=environment) as child:
-            while "whole_step" not in (line := child.stderr.readline()):
+            while "jit(looped)" not in (line := child.stderr.readline()):
                 assert line, "it ended before"
             time.sleep(moments.uniform(0.0, 3.0))
             child.send_signal(signal.SIGINT)

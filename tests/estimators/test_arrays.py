@@ -202,6 +202,8 @@ def test_a_certificate_is_of_the_data_and_of_the_parameters():
         assert [certificates[0][name] == each[name] for each in certificates] == equal
     assert len({certificate["parameters_sha256"] for certificate in certificates}) == 3
     assert not hasattr(MLPClassifier(**settings).fit(X, y), "certificate_")
+    again = MLPClassifier(**settings, arithmetic="reproducible").fit(X, y)
+    assert not hasattr(again.set_params(arithmetic="native").fit(X, y), "certificate_")
 
 
 def test_errors_name_the_backend():

@@ -151,6 +151,12 @@ def test_saved_and_loaded(estimator, data, tmp_path):
     loaded.set_params(early_stopping=False).partial_fit(*data)
 
 
+def test_numpys_integers_are_saved_as_random_state(tmp_path):
+    model = MLPClassifier((4,), max_iter=2, random_state=np.int64(3)).fit(*NAMES)
+    model.save(tmp_path / "model.safetensors")
+    assert MLPClassifier.load(tmp_path / "model.safetensors").random_state == 3
+
+
 def test_components_are_saved(tmp_path):
     parameters = {
         "activation": [LeakyReLU(0.3), "gelu"],
