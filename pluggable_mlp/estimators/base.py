@@ -98,7 +98,7 @@ class BaseMLP(Exchange, ABC):
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        vars(self).pop("certificate_", None)  # of an earlier fit
+        self.__dict__.pop("certificate_", None)  # of an earlier fit
         X = check_X(self, X, reset=first)
         y = check_targets(self, X, y, numeric=self._numeric_targets)
         home = place_of(X)
