@@ -143,6 +143,11 @@ def make_solver(estimator: Any, rate: SteppedRate) -> Any:
     """
     solver = estimator.solver
     if is_lbfgs(solver):
+        if estimator.clip_norm is not None:
+            raise ValueError(
+                f"clip_norm is {estimator.clip_norm}, and lbfgs clips no gradients; take None, or "
+                "another solver"
+            )
         return solver if isinstance(solver, LBFGS) else LBFGS()
     if isinstance(solver, str):
         learning_rate: Any = rate if isinstance(estimator.learning_rate, str) else None

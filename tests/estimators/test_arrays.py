@@ -107,6 +107,15 @@ def test_classifier(library, dtype, classes):
     assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-4)
 
 
+def test_booleans_are_labels(library):
+    backend = library
+    X = backend.asarray(np.arange(12.0).reshape(6, 2))
+    y = backend.asarray(np.array([True, False, True, True, False, False]))
+    model = MLPClassifier((4,), random_state=0, max_iter=2).fit(X, y)
+    assert backend.to_numpy(model.classes_).tolist() == [False, True]
+    assert backend.to_numpy(model.predict(X)).dtype == bool
+
+
 def test_multilabel_classifier(library):
     X, y = make_multilabel_classification(40, 5, n_classes=3, random_state=0)
     settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 30}

@@ -185,3 +185,8 @@ def test_early_stopping_may_be_switched_between_calls():
 def test_lbfgs_refuses_what_changes_its_loss(parameters):
     with pytest.raises(ValueError, match="lbfgs needs the same loss"):
         MLPClassifier(solver="lbfgs", **parameters).fit(X, Y)
+
+
+def test_lbfgs_refuses_to_clip():
+    with pytest.raises(ValueError, match=r"clip_norm is 1\.0, and lbfgs clips no gradients"):
+        MLPClassifier(solver="lbfgs", clip_norm=1.0).fit(X, Y)
