@@ -120,5 +120,5 @@ def scaling_table(result: dict[str, Any]) -> str:
             ]
         )
     header = ["what grows", "slope of the first points", "of the last points"]
-    header += ["of the operations there", "milliseconds an epoch"]
+    header += ["of the operations there", "milliseconds per epoch"]
     return markdown(header, rows)

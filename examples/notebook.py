@@ -52,7 +52,7 @@ def main() -> None:
         seed=0,
         callbacks=[
             lambda epoch: print(
-                f"epoch {epoch.number:2d}  mean loss {epoch.train_loss:.6f}  "
+                f"epoch {epoch.epoch:2d}  mean loss {epoch.train_loss:.6f}  "
                 f"{1e6 * epoch.seconds / len(images):.0f} microseconds per example",
                 flush=True,
             )

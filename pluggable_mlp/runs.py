@@ -121,7 +121,7 @@ class Run:
             monitor=None if self._validation is None else self._validate,
         ):
             line = {
-                "epoch": epoch.number,
+                "epoch": epoch.epoch,
                 "train_loss": epoch.train_loss,
                 **{f"validation_{name}": value for name, value in self._validated.items()},
                 "seconds": epoch.seconds,
@@ -129,7 +129,7 @@ class Run:
             }
             self.history.append(line)
             if self._is_kept(line):
-                self.parameters, self.kept_epoch = epoch.parameters, epoch.number
+                self.parameters, self.kept_epoch = epoch.parameters, epoch.epoch
             self.position = epoch.position
             yield line
             if self.is_done:

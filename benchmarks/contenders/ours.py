@@ -59,7 +59,7 @@ class Ours(Contender):
         if steps:
             stop = steps * job.batch
             examples = replace(
-                examples, inputs=examples.inputs[:stop, ...], labels=examples.labels[:stop]
+                examples, inputs=examples.inputs[:stop, ...], targets=examples.targets[:stop]
             )
         self._parameters = self._initial
         self._epochs = training_epochs(
@@ -84,7 +84,7 @@ class Ours(Contender):
         job = self.work.job
         result = train(
             self._mlp,
-            *unwrapped((self._examples.inputs, self._examples.labels)),
+            *unwrapped((self._examples.inputs, self._examples.targets)),
             backend=self._backend,
             parameters=self._initial,
             optimizer=self._optimizer,

@@ -1,4 +1,4 @@
-"""How `compare` judges the results of runs: within bounds on rounding errors, or bit by bit.
+"""How `compare` checks the results of runs: within bounds on rounding errors, or bit by bit.
 
 A comparator takes a step in all runs, the reference first, and remembers the largest differences.
 The bounds are derived in `bounded.py` and `namespace.py`; `units.py` divides a step into units.
@@ -41,8 +41,8 @@ Bounds = dict[str, Bounded]
 class Comparator(Protocol):
     """The interface of a comparator."""
 
-    def step(self, number: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
-        """Take the step of that number, from 1, in all runs; `batches` has one for each."""
+    def step(self, t: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
+        """Take step t, from 1, in all runs; `batches` has one for each."""
 
     def complete(self, report: Report) -> Report:
         """Return the report with the findings."""
@@ -59,7 +59,7 @@ class BitComparator:
         self._hashes: dict[tuple[str, str], hashlib._Hash] = {}
         self._differences: dict[str, Difference] = {}
 
-    def step(self, number: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
+    def step(self, t: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
         """See `Comparator.step`."""
         reference = runs[0].name
         results = [run.step(batch) for run, batch in zip(runs, batches, strict=True)]
@@ -71,7 +71,7 @@ class BitComparator:
                 if run.name not in self._differences:
                     found = _first_difference(_little_endian(expected), array)
                     if found:
-                        difference = Difference(number, tensor, reference, run.name, *found)
+                        difference = Difference(t, tensor, reference, run.name, *found)
                         self._differences[run.name] = difference
 
     def complete(self, report: Report) -> Report:
@@ -146,7 +146,7 @@ class BoundComparator:
         self._improbability = 0.0
         self._found: dict[tuple[str, ...], Agreement] = {}
 
-    def step(self, number: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
+    def step(self, t: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
         """See `Comparator.step`."""
         reference, *others = runs
         state = map_state(reference.backend.to_numpy, reference.state)
@@ -154,13 +154,13 @@ class BoundComparator:
             map_nested(run.backend.to_numpy, batch)
             for run, batch in zip(runs, batches, strict=True)
         ]
-        self._compare_batches(number, runs, on_host)
+        self._compare_batches(t, runs, on_host)
 
         about = reference.mlp, reference.optimizer, state, on_host[0], reference.seed
         for unit in units_of_step(*about):
             worst_case = cache(partial(_bounds, unit, BoundedNamespace(self._dtype)))
             bounds = _bounds(unit, self._probable)
-            check = _Check(LAYER_BY_LAYER, number, bounds, unit.before, worst_case)
+            check = _Check(LAYER_BY_LAYER, t, bounds, unit.before, worst_case)
             self._compare_unit(check, unit, runs)
         self._improbability = (
             self._probable.sums * len(runs) * self._probable.precision.improbability
@@ -170,11 +170,11 @@ class BoundComparator:
         if self._dtype != "float64" and reference.has_float64:
             wide = whole.in_float64()
             bounds = _bounds(wide, BoundedNamespace("float64"))
-            check = _Check(WHOLE_STEP, number, bounds, wide.before)
+            check = _Check(WHOLE_STEP, t, bounds, wide.before)
             self._compare_unit(check, wide, [run for run in runs if run.has_float64])
 
         bounds = _bounds(whole, BoundedNamespace(self._dtype))
-        check = _Check(WHOLE_STEP, number, bounds, whole.before)
+        check = _Check(WHOLE_STEP, t, bounds, whole.before)
         expected = reference.step(batches[0])
         for run, batch in zip(others, batches[1:], strict=True):
             run.state = map_state(run.backend.asarray, state)
@@ -186,16 +186,16 @@ class BoundComparator:
         return replace(report, agreements=found, improbability=self._improbability)
 
     def _compare_batches(
-        self, number: int, runs: Sequence[BackendRun], on_host: Sequence[Batch]
+        self, t: int, runs: Sequence[BackendRun], on_host: Sequence[Batch]
     ) -> None:
         """Compare the batches with that of the reference; they involve no rounding."""
-        names = ("inputs", "targets", "weights")
+        names = ("inputs", "targets", "sample_weight")
         expected, *results = (
             {name: x for name, x in zip(names, batch, strict=True) if x is not None}
             for batch in on_host
         )
         bounds = {name: exact(x, self._probable.precision) for name, x in expected.items()}
-        check = _Check(LAYER_BY_LAYER, number, bounds, {})
+        check = _Check(LAYER_BY_LAYER, t, bounds, {})
         for run, result in zip(runs[1:], results, strict=True):
             self._compare(check, run.name, expected, result)
 

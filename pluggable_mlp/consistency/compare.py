@@ -1,6 +1,6 @@
 """Training side by side on several backends: do they agree, and where do they first differ?
 
-Under `native` all that a step makes (losses, gradients, parameters, running statistics, what the
+Under `native` all that a step makes (losses, gradients, parameters, buffers, what the
 optimizer remembers) must lie within derived bounds around what the first backend, the reference,
 makes: layer by layer from common values, and in whole steps from the reference's state.  Under
 any other arithmetic the promise is the same bits: every backend trains by itself, and all bytes
@@ -107,8 +107,8 @@ def compare(
         runs.append(BackendRun(name, backend, xp, mlp, rule, examples, parameters, seed))
     comparator: Comparator = BoundComparator(dtype) if arithmetic == "native" else BitComparator()
     streams = [run.batches(batch_size) for run in runs]
-    for number in range(1, steps + 1):
-        comparator.step(number, runs, [next(stream) for stream in streams])
+    for t in range(1, steps + 1):
+        comparator.step(t, runs, [next(stream) for stream in streams])
     names = tuple(run.name for run in runs)
     report = Report(names, dtype, arithmetic, batch_size, steps, len(inputs), seed)
     return comparator.complete(report)

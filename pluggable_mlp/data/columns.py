@@ -126,7 +126,7 @@ class Columns:
         """Return the features of a table (n, features), float64.
 
         The columns are found by their names; whatever else a table has is not used.  A warning
-        tells of texts that training never saw, and of values that are missing where none was.
+        lists texts that training never saw, and of values that are missing where none was.
 
         Parameters
         ----------

@@ -77,7 +77,7 @@ class DataWarning(UserWarning):
 
 @contextmanager
 def told_already() -> Iterator[None]:
-    """Give a context without `DataWarning`: for data of which training has told what there is."""
+    """Return a context without `DataWarning`, for data about which training has warned already."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         yield
@@ -339,7 +339,7 @@ def as_floats(name: str, part: str, kind: str, values: Array) -> Array:
     Raises
     ------
     DataError
-        If they are no such numbers, or not finite.
+        If they are not such numbers, or not finite.
     """
     letter, size = values.dtype.kind, values.dtype.itemsize
     if letter in "iu" and size > 4:

@@ -108,7 +108,7 @@ class BoundedFile:
 
 @contextmanager
 def open_bounded(path: str) -> Iterator[BoundedFile]:
-    """Open a plain or gzipped file; which of the two is told by its first bytes.
+    """Open a plain or gzipped file; its first bytes determine which.
 
     Raises
     ------

@@ -162,7 +162,7 @@ class Schema:
         Where training saw pixels, whole numbers from 0 to 255 are pixels, too, whatever their
         dtype: they become uint8, to be multiplied by the scale.  (Floats that are all 0 or 1 may
         be black and white, already scaled: they are taken as they are.)  All other numbers are
-        values.  A warning tells of those far outside the range that training saw.
+        values.  A warning lists those far outside the range that training saw.
 
         Parameters
         ----------

@@ -147,7 +147,7 @@ def class_indices(
 def classes_of(name: str, labels: Array) -> tuple[int, ...] | tuple[str, ...]:
     """Return the labels that occur in training (n,), increasing.
 
-    A warning tells of labels that occur once among many: a single damaged one makes a class.
+    A warning lists labels that occur once among many: a single damaged one makes a class.
 
     Raises
     ------

@@ -111,7 +111,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
     intercepts_ : list of array (out,)
         The biases of each layer.
     norms_ : list of dict of arrays
-        The parameters and running statistics of each normalization.
+        The parameters and buffers of each normalization.
     loss_ : float
         The loss of the last iteration.
     best_loss_ : float or None

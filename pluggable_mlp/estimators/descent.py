@@ -157,7 +157,7 @@ def minimize(
 
     It ends where no derivative is larger than `tol`, where the loss falls by less than 2e-9 of
     itself, after `max_iter` iterations or `max_fun` looks at the loss, or where `on_iteration`,
-    told the number of the iteration, the loss and the parameters, returns True.
+    called with the number of the iteration, the loss and the parameters, returns True.
     """
     looks = 0
 

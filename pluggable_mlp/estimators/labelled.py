@@ -24,7 +24,7 @@ from pluggable_mlp.estimators.scores import accuracy
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.network.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
-from pluggable_mlp.training.weights import class_weights_of_examples
+from pluggable_mlp.training.class_weight import class_weights_of_examples
 
 __all__ = ["Labelled"]
 
@@ -105,7 +105,7 @@ class Labelled(BaseMLP):
         classes = loss.targets == "classes"
         if self._label_kind == (MULTILABEL if classes else MULTICLASS):
             raise ValueError(
-                f"loss is {self.loss!r}, which is no loss of {self._label_kind} labels"
+                f"loss is {self.loss!r}, which is not a loss of {self._label_kind} labels"
             )
         return loss, 1 if self._label_kind == BINARY and not classes else count
 
@@ -154,7 +154,7 @@ class Labelled(BaseMLP):
         """Return the place in `classes_` of what the loss predicts, (examples,)."""
         xp = array_namespace(predicted)
         places = predicted if predicted.ndim == 1 else predicted[:, 0]
-        last = self.classes_.shape[0] - 1  # of a single class there is no other to predict
+        last = self.classes_.shape[0] - 1  # 0 if there is a single class
         return xp.where(places > last, last, places)
 
     def _by_class(self, xp: Namespace, p: Array) -> Array:

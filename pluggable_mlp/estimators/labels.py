@@ -23,12 +23,12 @@ def kind_of_labels(xp: Namespace, y: Array, *, on_host: bool) -> str:
         The namespace of y.
     y : array (examples,) or (examples, labels)
     on_host : bool
-        Whether y is an array of NumPy, which scikit-learn can judge.
+        Whether y is an array of NumPy, which scikit-learn can check.
 
     Raises
     ------
     ValueError
-        If y are no class labels.
+        If y does not consist of class labels.
     """
     if on_host:
         check_classification_targets(y)

@@ -68,7 +68,7 @@ def solve_by_lbfgs(estimator: Any, job: Job) -> None:
             job.xp,
             job.network,
             solver,
-            (examples.inputs, examples.labels, examples.weights),
+            (examples.inputs, examples.targets, examples.sample_weight),
             parameters,
             tol=estimator.tol,
             max_iter=estimator.max_iter,
@@ -118,7 +118,7 @@ def solve_by_epochs(estimator: Any, job: Job, incremental: bool) -> None:
 
 
 class Epochs:
-    """The epochs of a fit, and what is judged after each.
+    """The epochs of a fit, and the checks after each.
 
     Parameters
     ----------
@@ -219,12 +219,13 @@ class Epochs:
         estimator, xp, network = self._estimator, self._job.xp, self._job.network
         parameters = self._descent.parameters
         z, _ = network.forward(xp, map_arrays(xp.asarray, parameters), held.inputs)
-        loss, _ = network.objective(xp, z, held.labels, held.weights)
-        z, targets, weights = (unwrapped(each) for each in (z, held.labels, held.weights))
+        loss, _ = network.objective(xp, z, held.targets, held.sample_weight)
+        held_out = z, held.targets, held.sample_weight
+        z, targets, sample_weight = map(unwrapped, held_out)
         finite = bool(self._job.place.xp.all(self._job.place.xp.isfinite(z)))
         score = float("nan")
         if finite:
-            score = estimator._score_of(self._job.place.xp, z, targets, weights)
+            score = estimator._score_of(self._job.place.xp, z, targets, sample_weight)
         estimator.validation_scores_.append(score)
         estimator.validation_loss_curve_.append(float(loss))
         _say(estimator, f"Validation score: {score:f}")
@@ -252,7 +253,7 @@ def _split(estimator: Any, job: Job) -> tuple[Job, Examples]:
         np.arange(len(examples)),
         random_state=estimator._random_state,
         test_size=estimator.validation_fraction,
-        stratify=estimator._strata(job.place, unwrapped(examples.labels)),
+        stratify=estimator._strata(job.place, unwrapped(examples.targets)),
     )
     if held.shape[0] < 2:
         raise ValueError(
@@ -264,9 +265,9 @@ def _split(estimator: Any, job: Job) -> tuple[Job, Examples]:
         places = job.place.asarray(places)
         chosen = [
             None if each is None else job.xp.take(each, places, axis=0)
-            for each in (examples.inputs, examples.labels, examples.weights)
+            for each in (examples.inputs, examples.targets, examples.sample_weight)
         ]
-        return replace(examples, inputs=chosen[0], labels=chosen[1], weights=chosen[2])
+        return replace(examples, inputs=chosen[0], targets=chosen[1], sample_weight=chosen[2])
 
     return replace(job, examples=part(train)), part(held)
 

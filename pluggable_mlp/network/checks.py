@@ -215,12 +215,12 @@ def check_rng(rng: Any) -> None:
 
 def check_sample_weight(
     x: Array,
-    weights: Array,
+    sample_weight: Array,
     dtype: DType | None = None,
     networks: tuple[int, ...] = (),
     name: str = "sample_weight",
 ) -> None:
-    """Raise if weights (…, batch) do not fit x (…, batch, in), or are invalid.
+    """Raise if sample_weight (…, batch) do not fit x (…, batch, in), or are invalid.
 
     The other arguments are those of `check_targets`; `name` is for the errors.
 
@@ -229,27 +229,27 @@ def check_sample_weight(
     ValueError, TypeError
         Naming what came and what was expected: finite numbers of at least 0, not all 0 or denormal.
     """
-    xp = common_namespace(**{name: weights, "x": x})
+    xp = common_namespace(**{name: sample_weight, "x": x})
     dtype = x.dtype if dtype is None else dtype
-    if weights.dtype != dtype or weights.shape[-1:] != (x.shape[-2],):
+    if sample_weight.dtype != dtype or sample_weight.shape[-1:] != (x.shape[-2],):
         raise ValueError(
-            f"{name} is {weights.dtype} of shape {weights.shape}, expected {dtype_name(dtype)} "
-            f"of shape ({x.shape[-2]},), one for each example"
+            f"{name} is {sample_weight.dtype} of shape {sample_weight.shape}, expected "
+            f"{dtype_name(dtype)} of shape ({x.shape[-2]},), one for each example"
         )
-    _check_shape(f"{name} has", weights, x, networks, (x.shape[-2],))
-    smallest = SMALLEST_NORMAL[type_name(xp, weights)]  # below, devices disagree on what is 0
-    usable = xp.all((weights > -smallest) & xp.isfinite(weights))
+    _check_shape(f"{name} has", sample_weight, x, networks, (x.shape[-2],))
+    smallest = SMALLEST_NORMAL[type_name(xp, sample_weight)]  # below, devices disagree on what is 0
+    usable = xp.all((sample_weight > -smallest) & xp.isfinite(sample_weight))
     if not has_values(usable):
         return
     if not bool(usable):
         raise ValueError(f"{name} holds negative numbers, NaN or infinity; expected at least 0")
-    if not bool(xp.all(xp.any(weights >= smallest, axis=-1))):
+    if not bool(xp.all(xp.any(sample_weight >= smallest, axis=-1))):
         raise ValueError(
             f"{name} is all 0 or below {smallest:.3g}, the smallest normal number of its "
             "dtype; expected at least one above, multiply it by a factor"
         )
     largest = float(xp.finfo(dtype).max) / x.shape[-2]
-    if not bool(xp.all(weights <= largest)):
+    if not bool(xp.all(sample_weight <= largest)):
         raise ValueError(
             f"{name} holds numbers above {largest:.3g}: their sum may be infinite; divide it by a "
             "factor"

@@ -80,7 +80,7 @@ class Layer(Protocol):
         """Return the output for x (…, batch, in), and the backward pass.
 
         backward(dy) returns dx and the gradients of the parameters by name, in training also the
-        new values of the running statistics.
+        new values of the buffers.
         """
 
 

@@ -123,7 +123,7 @@ class MLP:
 
     @cached_property
     def buffers(self) -> tuple[tuple[str, ...], ...]:
-        """The names of the buffers, the running statistics, in each dict of the parameters."""
+        """The names of the buffers (running mean and variance) in each dict of the parameters."""
         return tuple(layer.buffers for layer in self.layers if layer.shapes())
 
     def initialize(self, *, seed: int, backend: Any, dtype: str = "float32") -> Parameters:
@@ -236,10 +236,10 @@ class MLP:
         sample_weight : array (…, batch), optional
             Weights of the examples, at least 0; the loss is then the weighted mean.
         buffers : list of dict of arrays, optional
-            The running statistics, if the parameters do not contain them: see `split`.
+            The running mean and variance, if the parameters do not contain them: see `split`.
         rng : Rng, optional
-            For a training step, with dropout and the statistics of the batch; by default,
-            evaluation without dropout and with the running statistics.
+            For a training step, with dropout and the mean and variance of the batch; by
+            default, evaluation without dropout and with the buffers.
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
 
@@ -248,7 +248,7 @@ class MLP:
         loss : array (…)
             One number per network.
         gradients : list of dict of arrays
-            Without the running statistics, which have no gradient.
+            Without the buffers, which have no gradient.
         buffers : list of dict of arrays
             The buffers after this batch, if they were given.
 
@@ -270,7 +270,7 @@ class MLP:
         return found[:2] if buffers is None else found
 
     def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:
-        """Return the parameters that have a gradient, and the buffers (running statistics).
+        """Return the parameters that have a gradient, and the buffers, which have none.
 
         Both have a dict for each dict of the parameters, which may be empty.
         """
@@ -319,7 +319,7 @@ class MLP:
 
         The backward pass maps the gradient of the loss with respect to the logits (…, batch,
         outputs) to the gradients of the parameters, by the chain rule from the last layer to the
-        first; in training it also returns the new running statistics, by their names.
+        first; in training it also returns the new buffers, by their names.
         """
         remaining = iter(parameters)
         backwards = []

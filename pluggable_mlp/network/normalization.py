@@ -1,6 +1,6 @@
 """Normalizations: layers that standardize their inputs to mean 0 and variance 1, scale and shift.
 
-Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the running statistics are
+Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the buffers are
 (…, features).
 """
 
@@ -26,12 +26,12 @@ def _standardize(
     mean = xp.mean(x, axis=axis, keepdims=True)
     deviations = x - mean
     variance = xp.mean(deviations * deviations, axis=axis, keepdims=True)
-    inverse = special.rsqrt(xp, variance + epsilon)
-    return deviations * inverse, inverse, mean, variance
+    reciprocal = special.rsqrt(xp, variance + epsilon)
+    return deviations * reciprocal, reciprocal, mean, variance
 
 
 def _standardize_backward(
-    xp: Namespace, dx_hat: Array, x_hat: Array, inverse: Array, axis: int
+    xp: Namespace, dx_hat: Array, x_hat: Array, reciprocal: Array, axis: int
 ) -> Array:
     """Return dx = r (dx̂ - mean(dx̂) - x̂ mean(dx̂ x̂)), all (…, batch, features).
 
@@ -41,7 +41,7 @@ def _standardize_backward(
     """
     mean = xp.mean(dx_hat, axis=axis, keepdims=True)
     along = xp.mean(dx_hat * x_hat, axis=axis, keepdims=True)
-    return ((dx_hat - mean) - x_hat * along) * inverse
+    return ((dx_hat - mean) - x_hat * along) * reciprocal
 
 
 class _Sized:
@@ -95,14 +95,14 @@ class LayerNorm(_Sized):
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = gamma x̂ + beta."""
         del rng
-        x_hat, inverse, _, _ = _standardize(xp, x, -1, self.epsilon)
+        x_hat, reciprocal, _, _ = _standardize(xp, x, -1, self.epsilon)
         y, affine_backward = _affine(xp, parameters, x_hat)
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             dx_hat, gradients = affine_backward(dy)
             if not with_dx:
                 return None, gradients
-            return _standardize_backward(xp, dx_hat, x_hat, inverse, -1), gradients
+            return _standardize_backward(xp, dx_hat, x_hat, reciprocal, -1), gradients
 
         return y, backward
 
@@ -112,9 +112,9 @@ class BatchNorm(_Sized):
     """Normalize each feature over the batch: y = gamma x̂ + beta, x̂ as `_standardize` says.
 
     Ioffe, Szegedy, "Batch normalization" (ICML 2015), algorithm 1; the gradients are those of
-    `LayerNorm`, along the other axis.  Evaluation uses running statistics in place of those of the
-    batch: x̂ = (x - running_mean) / sqrt(running_variance + epsilon), so dx is dx̂ divided by that
-    root.  Each training step replaces them by
+    `LayerNorm`, along the other axis.  Evaluation uses a running mean and variance
+    in place of those of the batch: x̂ = (x - running_mean) / sqrt(running_variance + epsilon), so
+    dx is dx̂ divided by that root.  Each training step replaces these buffers by
 
         (1 - momentum) running + momentum measured
 
@@ -127,7 +127,7 @@ class BatchNorm(_Sized):
     epsilon : float, default 1e-05
         Added to the variance; above 0.
     momentum : float, default 0.1
-        The weight of the newest batch in the running statistics, from 0 to 1.
+        The weight of the newest batch in the running mean and variance, from 0 to 1.
 
     Raises
     ------
@@ -156,10 +156,10 @@ class BatchNorm(_Sized):
         return {"gamma": ones, "beta": zeros, "running_mean": zeros, "running_variance": ones}
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
-        """Return y = gamma x̂ + beta; in training, backward also gives the new statistics."""
+        """Return y = gamma x̂ + beta; in training, backward also gives the new buffers."""
         if rng is None:
             return self._evaluate(xp, parameters, x)
-        x_hat, inverse, mean, variance = _standardize(xp, x, -2, self.epsilon)
+        x_hat, reciprocal, mean, variance = _standardize(xp, x, -2, self.epsilon)
         y, affine_backward = _affine(xp, parameters, x_hat)
         new = self._updated(parameters, mean, variance, x.shape[-2])
 
@@ -167,25 +167,25 @@ class BatchNorm(_Sized):
             dx_hat, gradients = affine_backward(dy)
             if not with_dx:
                 return None, gradients | new
-            dx = _standardize_backward(xp, dx_hat, x_hat, inverse, -2)
+            dx = _standardize_backward(xp, dx_hat, x_hat, reciprocal, -2)
             return dx, gradients | new
 
         return y, backward
 
     def _evaluate(self, xp: Namespace, parameters: Arrays, x: Array) -> Forward:
         mean, variance = (_as_row(xp, parameters[name]) for name in self.buffers)
-        inverse = special.rsqrt(xp, variance + self.epsilon)
-        x_hat = (x - mean) * inverse
+        reciprocal = special.rsqrt(xp, variance + self.epsilon)
+        x_hat = (x - mean) * reciprocal
         y, affine_backward = _affine(xp, parameters, x_hat)
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             dx_hat, gradients = affine_backward(dy)
-            return (dx_hat * inverse if with_dx else None), gradients
+            return (dx_hat * reciprocal if with_dx else None), gradients
 
         return y, backward
 
     def _updated(self, parameters: Arrays, mean: Array, variance: Array, batch: int) -> Arrays:
-        """Return the new running statistics; mean and variance are (…, 1, features)."""
+        """Return the new buffers; mean and variance are (…, 1, features)."""
 
         def moved(name: str, measured: Array, correction: float) -> Array:
             old = parameters[name] * (1.0 - self.momentum)

@@ -116,7 +116,7 @@ def _compiled_steps(
 ) -> BatchStep:
     """Return the step that calls what is compiled for its batch's size."""
     # Arguments, not a part of the function: a compiler would copy them into its code.
-    data = examples.inputs, examples.labels, examples.weights
+    data = examples.inputs, examples.targets, examples.sample_weight
 
     def take(
         optimizer: Optimizer, state: TrainState, order: Array | None, start: int
@@ -139,8 +139,8 @@ def gathered_step(
     def take(
         arrays: Any, t: Any, coefficients: Coefficients, data: Any, order: Any, start: Any
     ) -> tuple[Array, Array | None, Any]:
-        inputs, labels, weights = data
-        given = replace(examples, inputs=inputs, labels=labels, weights=weights)
+        inputs, targets, sample_weight = data
+        given = replace(examples, inputs=inputs, targets=targets, sample_weight=sample_weight)
         batch = given.gathered(xp, start, size, order)
         state = TrainState._make([*arrays, t])
         loss, after = step(xp, mlp, optimizer, state, batch, coefficients, seed)
@@ -174,5 +174,5 @@ def _lbfgs_step(xp: Namespace, mlp: MLP, examples: Examples) -> BatchStep:
     return take
 
 
-def _total(xp: Namespace, weights: Array | None) -> Array | None:
-    return None if weights is None else xp.sum(weights)
+def _total(xp: Namespace, sample_weight: Array | None) -> Array | None:
+    return None if sample_weight is None else xp.sum(sample_weight)

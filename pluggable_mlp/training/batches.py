@@ -1,7 +1,7 @@
 """Mini-batches of a data set on the device.
 
-Shapes: inputs (examples, in), integers with a scale or floats; labels (examples,) or rows
-(examples, outputs); weights (examples,); a batch has the same with batch for examples.
+Shapes: inputs (examples, in), integers with a scale or floats; targets (examples,) or rows
+(examples, outputs); sample_weight (examples,); a batch has the same with batch for examples.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,35 +19,34 @@ Batch = tuple[Array, Array, Array | None]
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and labels on the device of the training.
+    """Inputs and targets on the device of the training.
 
     Parameters
     ----------
     inputs : array (examples, in)
         Floats of the training's dtype; or 8-bit integers, with a scale.
-    labels : array (examples,) or (examples, outputs)
-        The targets.
+    targets : array (examples,) or (examples, outputs)
     dtype
         The floating dtype of a batch.
     scale : float or None
         A power of two by which integers are multiplied, batch by batch.
-    weights : array (examples,) or None
-        The sample weights, of that dtype.
+    sample_weight : array (examples,) or None
+        Of that dtype.
     """
 
     inputs: Array
-    labels: Array
+    targets: Array
     dtype: DType
     scale: float | None = None
-    weights: Array | None = None
+    sample_weight: Array | None = None
 
     def __len__(self) -> int:
         return int(self.inputs.shape[0])
 
     def batches(self, xp: Namespace, size: int, order: Array | None = None) -> Iterator[Batch]:
-        """Yield (inputs (batch, in), labels (batch, …), weights), the last smaller.
+        """Yield (inputs (batch, in), targets (batch, …), sample_weight), the last smaller.
 
-        The weights are (batch,), or None.  `order` (examples,) contains the indices of the
+        The sample_weight is (batch,), or None.  `order` (examples,) contains the indices of the
         examples, on the device; with None they are in order, and a batch is a view.
         """
         for start in range(0, len(self), size):
@@ -66,16 +65,16 @@ class Examples:
         For compiled functions: in the standard, slices cannot begin at an array.
         """
         if order is None and size == len(self):  # gathered, the whole data set would be copied
-            return self._floats(xp, self.inputs), self.labels, self.weights
-        places = start + xp.arange(size, dtype=xp.int64, device=device_of(self.labels))
+            return self._floats(xp, self.inputs), self.targets, self.sample_weight
+        places = start + xp.arange(size, dtype=xp.int64, device=device_of(self.targets))
         return self._taken(xp, places if order is None else take(xp, order, places))
 
     def _taken(self, xp: Namespace, places: Array) -> Batch:
         return self._batch(xp, lambda array: take(xp, array, places))
 
     def _batch(self, xp: Namespace, choose: Callable[[Array], Array]) -> Batch:
-        weights = None if self.weights is None else choose(self.weights)
-        return self._floats(xp, choose(self.inputs)), choose(self.labels), weights
+        sample_weight = None if self.sample_weight is None else choose(self.sample_weight)
+        return self._floats(xp, choose(self.inputs)), choose(self.targets), sample_weight
 
     def _floats(self, xp: Namespace, x: Array) -> Array:
         if self.scale is None:

@@ -61,8 +61,8 @@ class BlindSteps:
     ) -> None:
         self._base, self._backend = base, backend
         self._count, self._batch_size = len(examples), batch_size
-        self._data = native_of((examples.inputs, examples.labels, examples.weights))
-        without_data = replace(examples, inputs=None, labels=None, weights=None)
+        self._data = native_of((examples.inputs, examples.targets, examples.sample_weight))
+        without_data = replace(examples, inputs=None, targets=None, sample_weight=None)
         made = partial(_blind_step, base, mlp, optimizer, without_data, seed)
         self._compiled = self._all_compiled(made)
         self._single = made(
@@ -123,10 +123,10 @@ def _made_once(made_of: tuple[Any, ...], make: Callable[[], Any]) -> Any:
 
 def outputs(xp: Namespace, mlp: MLP, parameters: Tree, batch: Batch) -> Outputs:
     """Return the loss of a batch, the sum of its weights, if any, and the outputs (batch, out)."""
-    x, labels, weights = batch
+    x, targets, sample_weight = batch
     z, _ = mlp.forward(xp, parameters, x)
-    loss, _ = mlp.objective(xp, z, labels, weights)
-    return loss, None if weights is None else xp.sum(weights), z
+    loss, _ = mlp.objective(xp, z, targets, sample_weight)
+    return loss, None if sample_weight is None else xp.sum(sample_weight), z
 
 
 def _gathered(size: int, given: Examples, xp: Any, start: Any, order: Any) -> Batch:
@@ -158,8 +158,8 @@ def _blind_step(
     ) -> tuple[Array, Array | None, Any, Array]:
         xp = base.without_looking()
         known = partial(_known, xp)
-        inputs, labels, weights = map(known, data)
-        given = replace(examples, inputs=inputs, labels=labels, weights=weights)
+        inputs, targets, sample_weight = map(known, data)
+        given = replace(examples, inputs=inputs, targets=targets, sample_weight=sample_weight)
         batch = batch_of(given, xp, known(start), known(order))
         state = map_state(xp.wrap, TrainState._make([*arrays, known(t)]))
         numbers = {name: _number(xp, value) for name, value in coefficients.items()}
@@ -181,13 +181,13 @@ def blind_outputs(
     batch_size: int,
 ) -> list[Outputs] | None:
     """Return `outputs` of each batch, computed without looking; None where that was not right."""
-    without_data = replace(examples, inputs=None, labels=None, weights=None)
+    without_data = replace(examples, inputs=None, targets=None, sample_weight=None)
     take = partial(_blind_outputs, base, mlp, without_data)
     if hasattr(backend, "compile_exactly"):
         made_of = (outputs, *take.args, type(backend), backend.device)
         take = _made_once(made_of, partial(backend.compile_exactly, take)) or take
     wrong = backend.asarray(False, dtype="bool")
-    data = native_of((examples.inputs, examples.labels, examples.weights))
+    data = native_of((examples.inputs, examples.targets, examples.sample_weight))
     trees = native_of(parameters)
     found: list[Any] = []
     for start in range(0, len(examples), batch_size):
@@ -201,8 +201,8 @@ def _blind_outputs(
     base: ReproducibleNamespace, mlp: MLP, examples: Examples, trees: Any, data: Any, wrong: Any
 ) -> tuple[Any, ...]:
     xp = base.without_looking()
-    inputs, labels, weights = map(partial(_known, xp), data)
-    given = replace(examples, inputs=inputs, labels=labels, weights=weights)
+    inputs, targets, sample_weight = map(partial(_known, xp), data)
+    given = replace(examples, inputs=inputs, targets=targets, sample_weight=sample_weight)
     batch = given.batch(xp, 0, len(given))
     found = native_of(outputs(xp, mlp, map_arrays(xp.wrap, trees), batch))
     return (*found, wrong | xp.must_look(found[0]))

@@ -43,10 +43,10 @@ class EarlyStopping:
         loss = epoch.train_loss if self._loss is None else self._loss(epoch)
         if isinstance(loss, list):
             raise ValueError(
-                f"the loss of epoch {epoch.number} is {loss}, one for each network, expected a "
+                f"the loss of epoch {epoch.epoch} is {loss}, one for each network, expected a "
                 "number: train each network alone, or watch their mean by loss="
             )
-        if self.is_best(epoch.number, loss):
+        if self.is_best(epoch.epoch, loss):
             self.parameters = epoch.parameters
         return self.is_over
 

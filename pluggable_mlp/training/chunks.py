@@ -118,7 +118,7 @@ def _looped(
     seed: int,
 ) -> Chunk:
     """Return the function that takes the whole batches of a chunk in one call of the backend."""
-    data = examples.inputs, examples.labels, examples.weights
+    data = examples.inputs, examples.targets, examples.sample_weight
     take = gathered_step(xp, mlp, optimizer, examples, seed, batch_size)
 
     def one_step(arrays: Any, row: Any, shared: Any) -> tuple[Any, Any]:

@@ -86,10 +86,10 @@ class Epoch:
 
     Attributes
     ----------
-    number : int
+    epoch : int
         How many epochs are done.
     parameters : list of dict of arrays
-        Of the network, with running statistics; averaged if the optimizer averages.
+        Of the network, with buffers; averaged if the optimizer averages.
     state : TrainState
         What the next epoch begins with.
     train_loss : float, or list of float
@@ -101,7 +101,7 @@ class Epoch:
         Where the next epoch begins.
     """
 
-    number: int
+    epoch: int
     parameters: Parameters
     state: TrainState
     train_loss: Loss
@@ -160,29 +160,29 @@ def training_epochs(
     shuffled = shuffle and batch_size < len(examples)
     order = _order(backend, seed, begun.epoch, len(examples)) if shuffled else None
     losses: list[Loss] = [*begun.losses]
-    for number in range(begun.epoch, epochs + 1):
+    for epoch in range(begun.epoch, epochs + 1):
         begin = time.perf_counter()
-        first, recorded = (begun.start, begun.recorded) if number == begun.epoch else (0, NOTHING)
+        first, recorded = (begun.start, begun.recorded) if epoch == begun.epoch else (0, NOTHING)
         record = LossRecord(xp, stack, backend, recorded)
         current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
         for starts in _chunks(first, len(examples), batch_size, steps):
             state = take_steps(current, state, order, starts, record, on_batch or _nothing)
             if on_position:
                 end = min(starts[-1] + batch_size, len(examples))
-                on_position(partial(_position, state, number, end, losses, record))
-        if shuffled and number < epochs:  # drawn here, while the device still computes
-            order = _order(backend, seed, number + 1, len(examples))
+                on_position(partial(_position, state, epoch, end, losses, record))
+        if shuffled and epoch < epochs:  # drawn here, while the device still computes
+            order = _order(backend, seed, epoch + 1, len(examples))
         train_loss = record.mean()
         if not is_finite(train_loss):
-            raise DivergenceError(number, f"its loss is {train_loss}{_from_step(record)}")
+            raise DivergenceError(epoch, f"its loss is {train_loss}{_from_step(record)}")
         trained = unwrapped(_named_as(parameters, state.inference_parameters))
-        _look_at(number, trained, lost, backend)
+        _look_at(epoch, trained, lost, backend)
         backend.synchronize()
         seconds = time.perf_counter() - begin
         losses.append(train_loss if monitor is None else monitor(trained))
         native = unwrapped(state)
-        after = Position(native, number + 1, losses=tuple(losses))
-        yield Epoch(number, trained, native, train_loss, seconds, after)
+        after = Position(native, epoch + 1, losses=tuple(losses))
+        yield Epoch(epoch, trained, native, train_loss, seconds, after)
 
 
 def _position(
@@ -200,7 +200,7 @@ def _chunks(start: int, count: int, batch_size: int, steps: int) -> Iterator[ran
 
 
 def _nothing(count: int) -> None:
-    """Tell no one how many examples a step took."""
+    """Ignore how many examples a step took."""
 
 
 def _from_step(record: LossRecord) -> str:
@@ -211,7 +211,7 @@ def _from_step(record: LossRecord) -> str:
 
 
 def _look_at(epoch: int, parameters: Parameters, lost: LostNumbers, backend: Any) -> None:
-    """Refuse divergence, and tell of lost numbers: waits for the device once.
+    """Refuse divergence, and warn of lost numbers: waits for the device once.
 
     Raises
     ------
@@ -269,16 +269,16 @@ def evaluate(
         record.add(loss, z.shape[-2], weight)
         logits.append(z)
     z = xp.concat(logits, axis=-2)
-    return {"loss": record.mean(), **_quality(xp, mlp, z, examples.labels)}
+    return {"loss": record.mean(), **_quality(xp, mlp, z, examples.targets)}
 
 
-def _quality(xp: Namespace, mlp: MLP, z: Array, labels: Array) -> dict[str, float]:
+def _quality(xp: Namespace, mlp: MLP, z: Array, targets: Array) -> dict[str, float]:
     """Return the metrics of outputs z (examples, outputs)."""
     count = {"classes": correct_predictions, "labels": correct_labels}.get(mlp.objective.targets)
     if count:
-        return {"accuracy": int(count(xp, z, labels)) / z.shape[0]}
+        return {"accuracy": int(count(xp, z, targets)) / z.shape[0]}
     predictions = mlp.objective.predict(xp, z)
     return {
-        "r2": float(r2(xp, predictions, labels)),
-        "mean_absolute_error": float(mean_absolute_error(xp, predictions, labels)),
+        "r2": float(r2(xp, predictions, targets)),
+        "mean_absolute_error": float(mean_absolute_error(xp, predictions, targets)),
     }

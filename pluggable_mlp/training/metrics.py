@@ -1,6 +1,6 @@
 """Metrics of predictions, computed on the device.
 
-Shapes: z, the outputs of the network, and predictions are (…, batch, outputs); labels are
+Shapes: z, the outputs of the network, and predictions are (…, batch, outputs); targets are
 (…, batch) integers or rows (…, batch, outputs); a metric is (…), one number per network.
 """
 
@@ -11,23 +11,23 @@ from pluggable_mlp.network.targets import rows
 __all__ = ["correct_labels", "correct_predictions", "mean_absolute_error", "r2"]
 
 
-def correct_predictions(xp: Namespace, logits: Array, labels: Array) -> Array:
+def correct_predictions(xp: Namespace, logits: Array, targets: Array) -> Array:
     """Return how many examples have their largest logit at the label: (…), int64."""
-    if labels.ndim == logits.ndim:
-        labels = xp.argmax(labels, axis=-1)
-    right = xp.argmax(logits, axis=-1) == labels
+    if targets.ndim == logits.ndim:
+        targets = xp.argmax(targets, axis=-1)
+    right = xp.argmax(logits, axis=-1) == targets
     return xp.sum(xp.astype(right, xp.int64), axis=-1)
 
 
-def correct_labels(xp: Namespace, logits: Array, labels: Array) -> Array:
-    """Return how many examples have all their yes-or-no labels right: (…), int64.
+def correct_labels(xp: Namespace, logits: Array, targets: Array) -> Array:
+    """Return how many examples have all their labels right: (…), int64.
 
-    A logit above 0, a probability above 1/2, says yes.  labels: (…, batch, outputs), or (…, batch)
+    A logit above 0, a probability above 1/2, says yes.  targets: (…, batch, outputs), or (…, batch)
     for one output.
     """
-    if labels.shape[-2:] != logits.shape[-2:]:
-        labels = xp.expand_dims(labels, axis=-1)
-    right = (logits > 0.0) == (xp.astype(labels, logits.dtype) > 0.5)
+    if targets.shape[-2:] != logits.shape[-2:]:
+        targets = xp.expand_dims(targets, axis=-1)
+    right = (logits > 0.0) == (xp.astype(targets, logits.dtype) > 0.5)
     return xp.sum(xp.astype(xp.all(right, axis=-1), xp.int64), axis=-1)
 
 

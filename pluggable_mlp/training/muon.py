@@ -17,8 +17,8 @@ __all__ = ["Muon", "orthogonalize"]
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ITERATIONS = 5
 _EPSILON = 1e-7
-# The root mean square of a typical step of Adam; Liu et al. scale Muon's steps to it.
-_ADAM_STEP = 0.2
+# The root mean square of a typical update by Adam; Liu et al. scale Muon's updates to it.
+_ADAM_UPDATE = 0.2
 _OF_OTHERS = "adamw "  # before the names of AdamW's coefficients
 
 
@@ -55,7 +55,7 @@ class Muon(GradientDescent):
     parameters (output layer, biases, gains and shifts), as the author recommends.  Jordan, "Muon:
     an optimizer for hidden layers in neural networks" (2024), with Nesterov's momentum.  The factor
     0.2 sqrt(max(in, out)) is that of Liu et al., "Muon is scalable for LLM training" (2025),
-    "match_rms_adamw" in torch.optim: steps are as large as those of AdamW, so that one learning
+    "match_rms_adamw" in torch.optim: updates are as large as those of AdamW, so that one learning
     rate is suitable for both.  Jordan's own is sqrt(max(1, out / in)), with a separate rate for
     each.
 
@@ -97,7 +97,7 @@ class Muon(GradientDescent):
         m = moving_average(slots[0], g, self.momentum)
         # Nesterov's blend of gradient and momentum has the form of the momentum's own update.
         d = moving_average(m, g, self.momentum)
-        size = _ADAM_STEP * math.sqrt(max(w.shape[-2:]))
+        size = _ADAM_UPDATE * math.sqrt(max(w.shape[-2:]))
         return orthogonalize(xp, d) * (-c["rate"] * size) + w, m
 
     def initial_slots(self, parameters: Tree) -> Slots:

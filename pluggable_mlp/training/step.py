@@ -39,7 +39,7 @@ class TrainState(NamedTuple):
     parameters : list of dict of arrays
         The parameters that the optimizer updates.
     buffers : list of dict of arrays
-        The running statistics of batch normalization.
+        The running mean and variance of batch normalization.
     slots : dict of lists of dicts of arrays
         The memory of the optimizer, by name.
     t : int
@@ -174,8 +174,9 @@ def training_step(
 ) -> tuple[Array, TrainState]:
     """Return the loss of a batch, and the state after a step on it.
 
-    Dropout draws the numbers of this step and seed; batch normalization uses the statistics of the
-    batch and updates the running ones.  `train` takes the same steps for the same batches.
+    Dropout draws the numbers of this step and seed; batch normalization uses the mean and
+    variance of the batch and updates the buffers.  `train` takes the same steps for the same
+    batches.
 
     Parameters
     ----------

@@ -10,11 +10,11 @@ from pluggable_mlp.network.checks import check_parameters, check_sample_weight, 
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.registry import as_count, as_flag, as_number, as_seed
 from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.class_weight import class_weights_of_examples
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.loop import DivergenceError, Epoch, training_epochs
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.records import Loss
-from pluggable_mlp.training.weights import class_weights_of_examples
 
 __all__ = ["Callback", "Training", "make_examples", "train"]
 
@@ -50,7 +50,7 @@ def make_examples(
     class_weight: Any = None,
     arithmetic: str = "native",
 ) -> Examples:
-    """Check inputs (examples, in), targets and weights, and move them to the backend.
+    """Check inputs (examples, in), targets and sample_weight, and move them to the backend.
 
     The arguments are those of `train`.
 
@@ -68,18 +68,19 @@ def make_examples(
         raise ValueError(f"inputs has shape {x.shape}, expected (examples, {mlp.sizes[0]})")
     floating = getattr(xp, dtype)
     targets = xp.asarray(check_targets(mlp, moved, targets, floating))
-    weights = None
     if sample_weight is not None:
-        weights = _as_floats(xp, backend.asarray(sample_weight), dtype)
-        weights = xp.astype(weights, floating, copy=False)  # of integers, too
-        check_sample_weight(moved, unwrapped(weights), floating)
+        sample_weight = _as_floats(xp, backend.asarray(sample_weight), dtype)
+        sample_weight = xp.astype(sample_weight, floating, copy=False)  # of integers, too
+        check_sample_weight(moved, unwrapped(sample_weight), floating)
     if class_weight is not None:
         kind, outputs = mlp.objective.targets, mlp.sizes[-1]
         own = class_weights_of_examples(xp, kind, targets, outputs, class_weight, floating)
-        name = "class_weight of the examples" if weights is None else "class_weight * sample_weight"
-        weights = own if weights is None else weights * own
-        check_sample_weight(moved, unwrapped(weights), floating, name=name)
-    return Examples(x, targets, floating, scale, weights)
+        name = "class_weight of the examples"
+        if sample_weight is not None:
+            name, own = "class_weight * sample_weight", sample_weight * own
+        sample_weight = own
+        check_sample_weight(moved, unwrapped(sample_weight), floating, name=name)
+    return Examples(x, targets, floating, scale, sample_weight)
 
 
 def _as_inputs(xp: Namespace, moved: Array, dtype: str, scale: float | None) -> Array:

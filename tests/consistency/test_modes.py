@@ -1,4 +1,4 @@
-"""The comparison takes steps of training: dropout's masks and running statistics among them."""
+"""The comparison takes steps of training: dropout's masks and buffers among them."""
 
 import numpy as np
 import pytest

@@ -147,7 +147,7 @@ def test_a_loss_of_other_labels_is_refused():
     model = MLPClassifier(loss=SoftmaxCrossEntropy(label_smoothing=0.1), max_iter=2).fit(X, two)
     assert (model.n_outputs_, model.out_activation_) == (2, "softmax")
     assert model.predict_proba(X).shape == (150, 2)
-    with pytest.raises(ValueError, match="which is no loss of multilabel-indicator labels"):
+    with pytest.raises(ValueError, match="which is not a loss of multilabel-indicator labels"):
         model.fit(X, np.eye(3, dtype=int)[Y])
     with pytest.raises(ValueError, match="y holds negative numbers, expected none with loss='poi"):
         MLPRegressor("poisson").fit(X, Y - 1.0)

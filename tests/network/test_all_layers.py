@@ -1,4 +1,4 @@
-"""A network with all kinds of layers: their order, gradients and statistics."""
+"""A network with all kinds of layers: their order, gradients and buffers."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_gradients_against_central_differences(norm, step):
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_step_of_training(backend, dtype, arithmetic):
-    """A gradient of the same shape for each parameter but the statistics."""
+    """A gradient of the same shape for each parameter but the buffers."""
     mlp, _, x, labels = network("batch")
     parameters = mlp.initialize(seed=0, backend=backend, dtype=dtype)
     ours = [backend.asarray(x, dtype=dtype), backend.asarray(labels)]

@@ -1,4 +1,4 @@
-"""Normalizations: worked by hand, by differences, against PyTorch, and the running statistics."""
+"""Normalizations: worked by hand, by differences, against PyTorch, and the buffers."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def of(layer, arrays):
 
 
 def compute(layer, parameters, x, dy, step):
-    """y, dx, the gradients and the new statistics, by name."""
+    """y, dx, the gradients and the new buffers, by name."""
     layer = layer.of_features(x.shape[-1])
 
     def on(library):
@@ -133,7 +133,7 @@ def test_gradients_against_central_differences(name, step):
 @MODES
 @pytest.mark.parametrize("name", NORMALIZATIONS)
 def test_against_torch(backend, name, step):
-    """Outputs, gradients and statistics in float64: both within the formulas' derived bounds."""
+    """Outputs, gradients and buffers in float64: both within the formulas' derived bounds."""
     torch = pytest.importorskip("torch")
     parameters, x, dy = example()
     leaves = {name: torch.tensor(array) for name, array in parameters.items()}

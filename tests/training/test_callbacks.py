@@ -22,8 +22,8 @@ def run(backend, callback, epochs=9):
     ("patience", "epochs", "best"), [(1, 3, 2), (2, 6, 4), (3, 7, 4), (4, 9, 9)]
 )
 def test_it_ends_after_so_many_epochs_without_a_smaller_loss(backend, patience, epochs, best):
-    """An equal loss is no smaller one; the parameters are those of a run to the best epoch."""
-    stopping = EarlyStopping(patience, loss=lambda epoch: LOSSES[epoch.number - 1])
+    """An equal loss is not smaller; the parameters are those of a run to the best epoch."""
+    stopping = EarlyStopping(patience, loss=lambda epoch: LOSSES[epoch.epoch - 1])
     result = run(backend, stopping)
     assert len(result.history) == epochs
     assert (stopping.best_epoch, stopping.best_loss) == (best, LOSSES[best - 1])
@@ -46,7 +46,7 @@ def test_another_patience_is_refused(patience):
 
 
 def test_a_first_loss_that_is_no_number_is_undercut_by_any():
-    stopping = EarlyStopping(5, loss=lambda epoch: [float("nan"), 2.0, 1.0][epoch.number - 1])
+    stopping = EarlyStopping(5, loss=lambda epoch: [float("nan"), 2.0, 1.0][epoch.epoch - 1])
     run(get_backend("numpy"), stopping, epochs=3)
     assert (stopping.best_epoch, stopping.best_loss) == (3, 1.0)
 

@@ -117,7 +117,7 @@ def test_the_edge_of_float64_to_float32(backend, of_device):
         mlp, inputs, inputs, backend=backend, dtype="float32", arithmetic="reproducible"
     )
     expected = np.asarray([[edge, 0.0, edge, 0.0, -edge, 0.0]], "float32")
-    for array in (examples.inputs, examples.labels):
+    for array in (examples.inputs, examples.targets):
         assert backend.to_numpy(unwrapped(array)).tobytes() == expected.tobytes()
 
 
@@ -141,7 +141,7 @@ def test_a_negative_denormal_count_is_zero_everywhere(backend):
     mlp = MLP([1, 1], loss="poisson")
     settings = {"backend": backend, "dtype": "float32", "arithmetic": "reproducible"}
     examples = make_examples(mlp, np.ones((2, 1), "float32"), counts, **settings)
-    assert backend.to_numpy(unwrapped(examples.labels)).tolist() == [[0.0], [1.0]]
+    assert backend.to_numpy(unwrapped(examples.targets)).tolist() == [[0.0], [1.0]]
 
 
 def test_of_denormal_logits_the_first_is_the_largest(backend):

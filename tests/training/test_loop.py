@@ -121,7 +121,7 @@ def test_losses_and_parameters_against_a_naive_loop(backend, shuffle):
             loss, gradients = reference.loss_and_gradients("tanh", weights, x[batch], t)
             weights = reference.descend(weights, gradients, 0.125)
             total = total + loss * reference.exactly(len(batch))
-        assert epoch.number == number
+        assert epoch.epoch == number
         assert epoch.seconds > 0.0
         mean = total * (1.0 / reference.exactly(10.0))
         reference.assert_within(epoch.train_loss, mean, f"loss of epoch {number}")
@@ -250,7 +250,7 @@ def test_training_changes_neither_parameters_nor_examples():
 
     def contents():
         arrays = [w for layer in parameters for w in layer.values()]
-        return [a.tobytes() for a in (*arrays, examples.inputs, examples.labels)]
+        return [a.tobytes() for a in (*arrays, examples.inputs, examples.targets)]
 
     before = contents()
     run(backend, mlp, parameters, examples)
@@ -292,7 +292,7 @@ def test_divergence_is_an_error_that_keeps_what_was_reached(arithmetic, dtype):
     settings = {"dtype": dtype, "arithmetic": arithmetic, "callbacks": [epochs.append]}
     with pytest.raises(DivergenceError, match="training diverged in epoch .*; try a smaller") as e:
         diverging(**settings)
-    assert [epoch.number for epoch in epochs] == list(range(1, e.value.epoch))
+    assert [epoch.epoch for epoch in epochs] == list(range(1, e.value.epoch))
     reached = e.value.reached
     assert reached.history == [epoch.train_loss for epoch in epochs]
     assert all(np.isfinite(loss) for loss in reached.history)

@@ -1,4 +1,4 @@
-"""Training and evaluation: running statistics, dropout's steps, and what is saved."""
+"""Training and evaluation: buffers, dropout's steps, and what is saved."""
 
 import numpy as np
 import pytest

@@ -49,7 +49,7 @@ def own_loop(backend, mlp, optimizer, weights=None, **settings):
 )
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 def test_its_steps_are_those_of_train(arithmetic, optimizer, weights):
-    """Dropout's masks, running statistics, averages, weights: bit for bit."""
+    """Dropout's masks, buffers, averages, weights: bit for bit."""
     losses, parameters = own_loop(NUMPY, FULL, optimizer, weights, arithmetic=arithmetic)
     trained = train(
         FULL,
@@ -77,7 +77,7 @@ def test_its_steps_are_those_of_train(arithmetic, optimizer, weights):
 
 
 def test_it_runs_on_every_library(backend):
-    """Rounding apart, some hundred times, it is what it is on NumPy; the statistics moved."""
+    """Rounding apart, some hundred times, it is what it is on NumPy; the buffers moved."""
     losses, parameters = own_loop(backend, FULL, SGD(0.5))
     expected, on_numpy = own_loop(NUMPY, FULL, SGD(0.5))
     np.testing.assert_allclose(losses, expected, rtol=1e-13)

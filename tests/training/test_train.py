@@ -120,12 +120,12 @@ def test_callback_that_returns_true_stops_training(answer, epochs):
     before, after = [], []
 
     def ask(epoch):
-        return answer if epoch.number == 2 else None
+        return answer if epoch.epoch == 2 else None
 
     settings = {"backend": NUMPY, "seed": 3}
     callbacks = [before.append, ask, after.append]
     found = train(MLP_342, PIXELS / 256, LABELS, epochs=5, callbacks=callbacks, **settings)
-    assert [epoch.number for epoch in before] == list(range(1, epochs + 1))
+    assert [epoch.epoch for epoch in before] == list(range(1, epochs + 1))
     assert after == before
     assert bits(found) == bits(train(MLP_342, PIXELS / 256, LABELS, epochs=epochs, **settings))
 
@@ -174,7 +174,7 @@ def test_each_epoch_is_told():
     result = train(
         MLP_342, PIXELS / 256, LABELS, backend=NUMPY, epochs=3, callbacks=[epochs.append]
     )
-    assert [epoch.number for epoch in epochs] == [1, 2, 3]
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
     assert [epoch.train_loss for epoch in epochs] == result.history
 
 

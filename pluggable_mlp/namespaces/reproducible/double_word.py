@@ -24,13 +24,13 @@ def quotient(high: Array, low: Array | float, divisor: Array, divisor_low: Array
     bits. A first quotient is cut to 26 bits (Veltkamp's splitting, Dekker 1971), so that its
     product with `divisor` is exact; what it leaves of the dividend is divided once more.
     """
-    inverse = 1.0 / (divisor + divisor_low)
-    first = inverse * high
+    reciprocal = 1.0 / (divisor + divisor_low)
+    first = reciprocal * high
     scaled = first * _SPLITTER
     first = scaled - (scaled - first)
     remainder = high - first * divisor
     remainder -= first * divisor_low
     remainder += low
-    remainder *= inverse
+    remainder *= reciprocal
     first += remainder
     return first

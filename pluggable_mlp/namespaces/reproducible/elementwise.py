@@ -119,8 +119,8 @@ def divide(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
             return multiply(ns, x1, 1.0 / b)
         b = xp.full_like(a, b)
     large = xp.abs(b) >= 2.0**64
-    inverse = ns.rules.reciprocal(xp.where(large, b * 2.0**-64, b))
-    quotient = flush_product(xp, a * inverse)
+    reciprocal = ns.rules.reciprocal(xp.where(large, b * 2.0**-64, b))
+    quotient = flush_product(xp, a * reciprocal)
     return Wrapped(flush_product(xp, xp.where(large, quotient * 2.0**-64, quotient)), ns, PRODUCTS)
 
 

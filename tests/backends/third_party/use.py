@@ -1,6 +1,6 @@
 """Run in a process that has the third party's package: find it, compute, train.
 
-Prints one JSON object, which test_third_party.py judges.
+Prints one JSON object, which test_third_party.py checks.
 """
 
 import json

@@ -17,7 +17,7 @@ def weights_of(backend, loss, labels, outputs, **settings):
     mlp = MLP([1, outputs], loss=loss)
     x = np.zeros((len(labels), 1))
     examples = make_examples(mlp, x, labels, backend=backend, dtype="float64", **settings)
-    return backend.to_numpy(examples.weights)
+    return backend.to_numpy(examples.sample_weight)
 
 
 @pytest.mark.parametrize("rows", [False, True], ids=["indices", "rows"])

@@ -1,6 +1,6 @@
-"""Conversion of class weights, as in scikit-learn, to sample weights, once before training.
+"""Conversion of class_weight, as in scikit-learn, to sample_weight, once before training.
 
-Shapes: labels are (examples,) or rows (examples, outputs); weights are (examples,).
+Shapes: targets are (examples,) or rows (examples, outputs); weights are (examples,).
 """
 
 import math
@@ -17,7 +17,7 @@ __all__ = ["class_weights_of_examples"]
 def class_weights_of_examples(
     xp: Namespace,
     kind: TargetKind,
-    labels: Array,
+    targets: Array,
     outputs: int,
     class_weight: Any,
     dtype: DType,
@@ -27,10 +27,10 @@ def class_weights_of_examples(
     Parameters
     ----------
     xp
-        The labels' namespace.
+        The namespace of the targets.
     kind : {"classes", "labels", "numbers", "counts"}
         The kind of targets of the loss.
-    labels : array (examples,) or (examples, outputs)
+    targets : array (examples,) or (examples, outputs)
         Already checked.  The class of a row of probabilities is that of the largest; labels of at
         least 1/2 count as 1.
     outputs : int
@@ -49,13 +49,13 @@ def class_weights_of_examples(
         If the loss is not for classification, or the weights do not fit the classes.
     """
     if kind == "classes":
-        indices = xp.argmax(labels, axis=-1) if labels.ndim == 2 else labels
+        indices = xp.argmax(targets, axis=-1) if targets.ndim == 2 else targets
         return _looked_up(xp, indices, outputs, class_weight, dtype)
     if kind != "labels":
         raise ValueError(
             f"class_weight is {class_weight!r}, but the loss compares numbers: it knows no classes"
         )
-    columns = xp.reshape(labels, (labels.shape[0], outputs))
+    columns = xp.reshape(targets, (targets.shape[0], outputs))
     columns = xp.astype(xp.astype(columns, dtype) >= 0.5, xp.int64)
     if class_weight == "balanced" or outputs == 1:
         class_weight = [class_weight] * outputs
@@ -64,7 +64,7 @@ def class_weights_of_examples(
             f"class_weight is {class_weight!r}, expected 'balanced' or a list of {outputs}, the "
             "weights of no and yes for each label"
         )
-    weights = xp.ones((labels.shape[0],), dtype=dtype, device=labels.device)
+    weights = xp.ones((targets.shape[0],), dtype=dtype, device=targets.device)
     for output, of_label in enumerate(class_weight):
         factors = _looked_up(xp, columns[:, output], 2, of_label, dtype)
         weights = weights * factors
