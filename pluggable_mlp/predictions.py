@@ -67,7 +67,7 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
 def _source_like(run: SavedRun, data: str) -> Source:
     """Return other data, their columns as the run knows them."""
     schema = run.schema
-    texts = schema.class_labels is not None and isinstance(schema.class_labels[0], str)
+    texts = isinstance((schema.class_labels or (0,))[0], str)
     is_table = data.lower().endswith(TABLES)
     return load_source(data, run.settings.target if is_table else None, schema.preparation, texts)
 
@@ -149,7 +149,9 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
         If the file does not hold what the network takes.
     """
     settings = run.settings
-    inputs = run.schema.inputs(str(path), load_inputs(path, run.schema.preparation), settings.dtype)
+    schema = run.schema
+    examples = load_inputs(path, schema.preparation, schema.target_names or ())
+    inputs = schema.inputs(str(path), examples, settings.dtype)
     scale = run.schema.scale_of(inputs) or 1.0
     return (_row(run.schema, row) for part in _answers(run, inputs, scale, backend) for row in part)
 

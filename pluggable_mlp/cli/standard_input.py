@@ -2,13 +2,16 @@
 
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfileobj
+from typing import Any
 
 __all__ = ["saved_input"]
 
+_NAME = "standard input"
 _SUFFIXES = {
     b"\x93NUMPY": ".npy",
     b"PK\x03\x04": ".npz",
@@ -20,8 +23,6 @@ _SUFFIXES = {
 @contextmanager
 def saved_input(name: str | None) -> Iterator[str | None]:
     """Give the name of data; for - that of a file with what comes from standard input."""
-    from pluggable_mlp.data import DataError
-
     if name != "-":
         yield name
         return
@@ -33,7 +34,24 @@ def saved_input(name: str | None) -> Iterator[str | None]:
         with path.open("wb") as file:
             file.write(first)
             copyfileobj(stream, file)
-        try:
+        with _named(str(path)):
             yield str(path)
-        except DataError as error:
-            raise DataError("standard input", *error.args[1:]) from None
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Have errors and warnings speak of standard input instead of the file that stands for it."""
+    show = warnings.showwarning
+
+    def show_named(message: Warning | str, *others: Any) -> None:
+        show(str(message).replace(path, _NAME), *others)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show_named  # type: ignore[assignment]
+        try:
+            yield
+        except ValueError as error:
+            error.args = tuple(
+                one.replace(path, _NAME) if isinstance(one, str) else one for one in error.args
+            )
+            raise

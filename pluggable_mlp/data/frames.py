@@ -14,9 +14,11 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY, open_bounded
-from pluggable_mlp.data.tables import MISSING, NumberTable, TextTable
+from pluggable_mlp.data.headers import MISSING, is_number
+from pluggable_mlp.data.tables import TextTable, filled_rows, has_codes
+from pluggable_mlp.data.targets import BOOLEANS, find_task
 
-__all__ = ["Frame", "PolarsMissingError", "read_parquet", "read_text_frame"]
+__all__ = ["Frame", "PolarsMissingError", "RawTable", "read_parquet", "read_text_frame"]
 
 MOSTLY = 0.9
 """A column of which so many values are numbers is one of numbers, and its texts are faults."""
@@ -67,11 +69,22 @@ class Frame:
         """Return the columns of these names, in their order."""
         return Frame(tuple(names), tuple(map(self.column, names)))
 
-    def as_numbers(self) -> NumberTable | None:
-        """Return the table where it holds numbers alone and lacks none, else None."""
+    def as_numbers(self) -> Array | None:
+        """Return the values (n, columns) where all are numbers and none is missing, else None."""
         if any(c.dtype.kind == "O" or not np.isfinite(c).all() for c in self.columns):
             return None
-        return NumberTable(self.names, np.stack(self.columns, axis=1))
+        return np.stack(self.columns, axis=1)
+
+    def first_gap(self) -> str:
+        """Return in words where the first text is, or the first missing value."""
+        for name, column in zip(self.names, self.columns, strict=True):
+            if column.dtype.kind == "O":
+                texts = [value is not None and not is_number(value) for value in column]
+                row = texts.index(True)
+                return f"column {name!r} holds {column[row]!r} in row {row + 1}"
+        gaps = np.argwhere(np.isnan(np.stack(self.columns, axis=1)))
+        row, place = gaps[0].tolist()
+        return f"column {self.names[place]!r} lacks a value in row {row + 1}"
 
 
 class PolarsMissingError(DataError):
@@ -91,54 +104,175 @@ def _need_polars(path: str, why: str) -> Any:
     return polars
 
 
-def read_text_frame(path: str, text: TextTable, texts: Collection[str] = ()) -> Frame:
-    """Read a table of any columns from its text.
+@dataclass(frozen=True, eq=False)
+class RawTable:
+    """A table as polars read it, whose columns are not yet numbers or texts.
+
+    Parameters
+    ----------
+    path : str
+        For errors.
+    names : tuple of str or None
+        None where the file has none.
+    columns : tuple of polars.Series, each of n values
+        Texts of a text file, of any type from Parquet.
+    decimal_comma : bool
+        Whether numbers are written as 1,5.
+    """
+
+    path: str
+    names: tuple[str, ...] | None
+    columns: tuple[Any, ...]
+    decimal_comma: bool = False
+
+    @property
+    def width(self) -> int:
+        """How many columns it has."""
+        return len(self.columns)
+
+    def name(self, place: int) -> str:
+        """Return the name of a column: its place, counted from 1, where the file has none."""
+        return str(place + 1) if self.names is None else self.names[place]
+
+    def frame(
+        self, places: Sequence[int], names: Sequence[str], texts: Collection[str] = ()
+    ) -> Frame:
+        """Return columns under these names.
+
+        Parameters
+        ----------
+        places : sequence of int
+            From 0.
+        names : sequence of str
+        texts : collection of str
+            The names of those that are texts, even if all their fields are numbers.
+
+        Raises
+        ------
+        DataError
+            If a column holds a text among numbers, or is of another kind: dates, lists.
+        """
+        columns = (
+            self._column(place, name in texts) for place, name in zip(places, names, strict=True)
+        )
+        return Frame(tuple(names), tuple(columns))
+
+    def target(self, place: int, as_text: bool | None = None) -> Array:
+        """Return a column (n,) whose texts are kept as they are: only an empty one is missing.
+
+        Parameters
+        ----------
+        place : int
+            From 0.
+        as_text : bool, optional
+            Whether they are texts; by default where they are classes that are no numbers, or codes
+            as `has_codes` knows them.
+
+        Raises
+        ------
+        DataError
+            As `frame`.
+        """
+        column = self.columns[place]
+        if as_text is False or (as_text is None and column.dtype.is_numeric()):
+            return self._column(place)
+        texts = self._as_texts(place)
+        texts = texts.set(texts.str.len_bytes() == 0, None)
+        if as_text:
+            return _objects(texts)
+        present = texts.drop_nulls()
+        numbers = self._as_numbers(present).drop_nulls().to_numpy()
+        are_classes = not numbers.size or find_task(numbers) == "classification"
+        if are_classes and (numbers.size < present.len() or has_codes(present.to_list())):
+            return _objects(texts)
+        return self._column(place)
+
+    def _column(self, place: int, as_text: bool = False) -> Array:
+        """Return a column as numbers where all that are not missing are such, else as texts."""
+        column = self.columns[place]
+        if column.dtype.is_numeric() and not as_text:
+            return _numbers(column.cast(_polars().Float64))
+        texts = _without_missing(self._as_texts(place))
+        if as_text:
+            return _objects(_alike(texts))
+        numbers = self._as_numbers(texts)
+        count = texts.len() - texts.null_count()
+        right = texts.len() - numbers.null_count()
+        if right == count:
+            return _numbers(numbers)
+        if right >= MOSTLY * count:
+            row = int((numbers.is_null() & texts.is_not_null()).arg_true()[0])
+            fault = f"column {self.name(place)!r} holds {texts[row]!r} in row {row + 1}"
+            remedy = "correct it, or leave the field empty if it is missing"
+            raise DataError(self.path, f"{fault}, else numbers", remedy)
+        return _objects(_alike(texts))
+
+    def _as_texts(self, place: int) -> Any:
+        """Return a column as texts without blanks around them; DataError for dates, lists."""
+        polars, column = _polars(), self.columns[place]
+        kind = column.dtype
+        known = (polars.String, polars.Boolean, polars.Categorical, polars.Enum, polars.Null)
+        if not (kind.is_numeric() or kind in known):
+            fault = f"column {self.name(place)!r} is of type {kind}"
+            raise DataError(self.path, fault, "write it as numbers or texts, or leave it out")
+        return column.cast(polars.String).str.strip_chars()
+
+    def _as_numbers(self, texts: Any) -> Any:
+        """Return a series of texts as numbers, null where one is none."""
+        plain = texts.str.replace(",", ".", literal=True) if self.decimal_comma else texts
+        return plain.cast(_polars().Float64, strict=False)
+
+
+def _polars() -> Any:
+    import polars
+
+    return polars
+
+
+def read_text_frame(path: str, text: TextTable) -> RawTable:
+    """Read a table of any columns from its text; blank lines are left out.
 
     Parameters
     ----------
     path : str
         For errors.
     text : TextTable
-    texts : collection of str
-        Columns that are read as texts, even if all their fields are numbers.
 
     Raises
     ------
     DataError
-        If the lines are of different length, or a column of numbers holds a text.
+        If the lines are of different length.
     """
     polars = _need_polars(path, "a table with texts or missing values")
     file = io.BytesIO(text.data.removeprefix(b"\xef\xbb\xbf"))
     for _ in islice(file, text.skipped):
         pass
+    data = file.read()
     try:
         table = polars.read_csv(
-            file.read(), separator=text.delimiter, has_header=False, infer_schema=False
+            data, separator=text.delimiter, has_header=False, infer_schema=False
         )
     except polars.exceptions.PolarsError as error:
         raise DataError(
             path, f"cannot be read: {_first_line(error)}", "write a plain table"
         ) from None
-    table = table.filter(~polars.all_horizontal(polars.all().is_null()))  # blank lines
-    names = text.names or tuple(str(k) for k in range(1, table.width + 1))
-    if len(names) != table.width:
-        fault = f"its header has {len(names)} names, its rows have {table.width} fields"
-        raise DataError(path, fault, "give each column one name")
-    _refuse_repeated(path, names)
-    columns = [
-        _as_column(path, polars, name, column, name in texts)
-        for name, column in zip(names, table, strict=True)
-    ]
-    return Frame(names, tuple(columns))
+    if table[:, -1].null_count():  # of an empty field, a line without fields, or a short one
+        table = table.filter(filled_rows(path, data, text.delimiter, table.width))
+    if text.names is not None:
+        if len(text.names) != table.width:
+            fault = f"its header has {len(text.names)} names, its rows have {table.width} fields"
+            raise DataError(path, fault, "give each column one name")
+        _refuse_repeated(path, text.names)
+    return RawTable(path, text.names, tuple(table), text.delimiter == ";")
 
 
-def read_parquet(path: str, texts: Collection[str] = ()) -> Frame:
-    """Read a table of any columns from a Parquet file; the arguments are those of the other.
+def read_parquet(path: str) -> RawTable:
+    """Read a table of any columns from a Parquet file.
 
     Raises
     ------
     DataError
-        If it cannot be read, or holds columns of other kinds: dates, lists.
+        If it cannot be read.
     """
     polars = _need_polars(path, "Parquet")
     with open_bounded(path):
@@ -147,43 +281,19 @@ def read_parquet(path: str, texts: Collection[str] = ()) -> Frame:
         table = polars.read_parquet(path)
     except (polars.exceptions.PolarsError, OSError) as error:
         raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
-    columns = [_of_kind(path, polars, column, column.name in texts) for column in table]
-    return Frame(tuple(table.columns), tuple(columns))
+    return RawTable(path, tuple(table.columns), tuple(table))
 
 
-def _of_kind(path: str, polars: Any, column: Any, as_text: bool) -> Array:
-    """Return a typed column as numbers or texts."""
-    kind = column.dtype
-    if kind.is_numeric() and not as_text:
-        return _numbers(column.cast(polars.Float64))
-    if kind.is_numeric() or kind in (polars.String, polars.Boolean, polars.Categorical):
-        return _objects(_stripped(column.cast(polars.String)))
-    fault = f"column {column.name!r} is of type {kind}"
-    raise DataError(path, fault, "write it as numbers or texts, or leave it out")
+def _without_missing(texts: Any) -> Any:
+    """Return a series of texts, null where one stands for a missing value."""
+    missing = texts.str.to_lowercase().is_in(list(MISSING))
+    return texts.set(missing.fill_null(True), None)
 
 
-def _as_column(path: str, polars: Any, name: str, column: Any, as_text: bool) -> Array:
-    """Return a column of fields as numbers where all that are not missing are such."""
-    texts = _stripped(column)
-    if as_text:
-        return _objects(texts)
-    numbers = texts.cast(polars.Float64, strict=False)
-    count = texts.len() - texts.null_count()
-    right = texts.len() - numbers.null_count()
-    if right == count:
-        return _numbers(numbers)
-    if right >= MOSTLY * count:
-        row = int((numbers.is_null() & texts.is_not_null()).arg_true()[0])
-        fault = f"column {name!r} holds {texts[row]!r} in row {row + 1}, else numbers"
-        raise DataError(path, fault, "correct it, or leave the field empty if it is missing")
-    return _objects(texts)
-
-
-def _stripped(column: Any) -> Any:
-    """Return a series of texts without blanks around them, null where one is missing."""
-    stripped = column.str.strip_chars()
-    missing = stripped.str.to_lowercase().is_in(list(MISSING))
-    return stripped.set(missing.fill_null(True), None)
+def _alike(texts: Any) -> Any:
+    """Return a series of texts; booleans in lower case, as Parquet has them."""
+    lower = texts.str.to_lowercase()
+    return lower if lower.is_in(list(BOOLEANS)).all() else texts
 
 
 def _numbers(column: Any) -> Array:

@@ -1,7 +1,7 @@
 """From what a user writes, a name or a path, to the reader that it asks for."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.classic_pickle import read_classic_pickle
@@ -74,7 +74,7 @@ def load_source(
     spec: str | os.PathLike[str],
     target: str | None = None,
     known: Preparation | None = None,
-    text_target: bool = False,
+    text_target: bool | None = None,
 ) -> Source:
     """Load a data set as `load_dataset` does, but neither converted nor divided.
 
@@ -106,7 +106,11 @@ def load_source(
     )
 
 
-def load_inputs(path: str | os.PathLike[str], known: Preparation | None = None) -> Array | Frame:
+def load_inputs(
+    path: str | os.PathLike[str],
+    known: Preparation | None = None,
+    targets: Collection[str] = (),
+) -> Array | Frame:
     """Read examples without targets, as their file holds them.
 
     Parameters
@@ -117,6 +121,8 @@ def load_inputs(path: str | os.PathLike[str], known: Preparation | None = None) 
     known : Preparation, optional
         What training made of its inputs: columns of a table are found by the names that they have
         there.
+    targets : collection of str
+        Columns that training was to predict, and that may be there, too.
 
     Returns
     -------
@@ -135,5 +141,5 @@ def load_inputs(path: str | os.PathLike[str], known: Preparation | None = None) 
     if lower.endswith(".npz"):
         return read_npz_arrays(name, ["X"])["X"]
     if lower.endswith(TABLES):
-        return read_table_inputs(name, known or Preparation())
+        return read_table_inputs(name, known or Preparation(), targets)
     return read_idx(name)

@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import IO
 
 import numpy as np
 
@@ -110,10 +111,26 @@ def _read_members(path: str, archive: zipfile.ZipFile, names: list[str]) -> dict
             fault = "its arrays decompress to unreasonably many bytes"
             raise DataError(path, fault, "write it with numpy.savez, which does not compress")
         with archive.open(entry) as member:
-            arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+            arrays[name] = _read_array(path, name, member)
             if member.read(1):  # at its end the checksum is compared, too
                 raise DataError(path, f"bytes follow after the end of {name}", GET_A_NEW_COPY)
     return arrays
+
+
+def _read_array(path: str, name: str, member: IO[bytes]) -> Array:
+    """Read an array in NumPy's format; DataError with the remedy for one of Python objects."""
+    try:
+        return np.lib.format.read_array(member, allow_pickle=False)
+    except ValueError as error:
+        raise _of_objects(path, name, error) or error from None
+
+
+def _of_objects(path: str, name: str, error: ValueError) -> DataError | None:
+    """Return an error for an array of Python objects; None where it is another fault."""
+    if not ("Object arrays" in str(error) or "Python objects" in str(error)):
+        return None
+    remedy = f"save {name}.astype(str), or {name}.astype(float) of numbers"
+    return DataError(path, f"{name} holds Python objects, which only pickle could read", remedy)
 
 
 def read_npy(path: str) -> Array:
@@ -133,6 +150,9 @@ def read_npy(path: str) -> Array:
             raise ValueError("it holds no single array of numbers")
         return array
     except (ValueError, EOFError, OSError, SyntaxError) as error:
+        objects = _of_objects(path, "the array", error) if isinstance(error, ValueError) else None
+        if objects is not None:
+            raise objects from None
         reason = str(error).partition("\n")[0]
         remedy = "write it with numpy.save(path, X)"
         raise DataError(path, f"is not a readable .npy file: {reason}", remedy) from error

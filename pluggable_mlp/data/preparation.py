@@ -38,6 +38,18 @@ class Preparation:
     scaling: Scaling | None = None
     feature_names: tuple[str, ...] | None = None
 
+    @property
+    def every_name(self) -> tuple[str, ...] | None:
+        """The names of all columns that training had beside the targets; None where it had none."""
+        if self.columns is None:
+            return self.feature_names
+        return tuple(column.name for column in self.columns.columns)
+
+    @property
+    def used_names(self) -> tuple[str, ...]:
+        """Those that became features."""
+        return self.feature_names or () if self.columns is None else tuple(self.columns.names)
+
     def as_array(self, name: str, inputs: Any) -> Array:
         """Return what becomes of the columns of a Frame; arrays are returned as they are.
 

@@ -21,6 +21,9 @@ from pluggable_mlp.data.targets import Task, as_task, class_indices
 
 __all__ = ["Schema"]
 
+LARGEST_VALUE = 8.0
+"""Where training saw pixels, whose values are below 1, numbers beyond this one are pixels, too."""
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -161,8 +164,9 @@ class Schema:
 
         Where training saw pixels, whole numbers from 0 to 255 are pixels, too, whatever their
         dtype: they become uint8, to be multiplied by the scale.  (Floats that are all 0 or 1 may
-        be black and white, already scaled: they are taken as they are.)  All other numbers are
-        values.  A warning lists those far outside the range that training saw.
+        be black and white, already scaled: they are taken as they are.)  Fractions among them, as
+        of averaged images, are pixels, too.  All other numbers are values.  A warning lists those
+        far outside the range that training saw.
 
         Parameters
         ----------
@@ -195,6 +199,8 @@ class Schema:
             pixels = as_bytes(inputs)
             if pixels is not None and (inputs.dtype == np.uint8 or pixels.max() > 1):
                 inputs = pixels
+            elif inputs.min() >= 0 and LARGEST_VALUE < inputs.max() <= 255:  # some between two
+                inputs = inputs * self.scale
         if self.preparation.scaling is not None:
             values = as_values(inputs, self.scale if self.scale_of(inputs) else None)
             inputs = self.preparation.scaling.apply(values)

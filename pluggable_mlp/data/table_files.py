@@ -3,14 +3,21 @@
 Plain numbers are read without any other library; all else is read by polars, see `frames.py`.
 """
 
+import warnings
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Columns
-from pluggable_mlp.data.dataset import DataError, Source, Split
-from pluggable_mlp.data.frames import Frame, PolarsMissingError, read_parquet, read_text_frame
+from pluggable_mlp.data.dataset import DataError, DataWarning, Source, Split
+from pluggable_mlp.data.frames import (
+    Frame,
+    PolarsMissingError,
+    RawTable,
+    read_parquet,
+    read_text_frame,
+)
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.tables import NotNumbersError, NumberTable, read_number_table, read_text
 
@@ -23,7 +30,7 @@ def read_table(
     path: str,
     target: str | None = None,
     known: Preparation | None = None,
-    text_target: bool = False,
+    text_target: bool | None = None,
 ) -> Source:
     """Read a table of examples, one for each row.
 
@@ -36,44 +43,36 @@ def read_table(
         commas.  By default the last.
     known : Preparation, optional
         What training made of its table: the features are found by the names that they have there.
-    text_target : bool, default False
-        Read the target as texts, even if all its fields are numbers.
+    text_target : bool, optional
+        Whether the target is texts; by default what its fields say.
 
     Raises
     ------
     DataError
         If it cannot be read, has no such column, or lacks a target.
     """
-    columns = None if known is None else known.columns
-    table = _read(path) if columns is None else _frame_for(path, columns, target, text_target)
-    width = table.width
-    if width < 2:
+    known = known or Preparation()
+    table = _opened(path, known)
+    if table.width < 2:
         remedy = "separate by commas: the features, then a class or a number to predict"
         raise DataError(path, "has one column", remedy)
-    chosen = _places(path, table.names, width, target)
-    rest = [place for place in range(width) if place not in chosen]
-    if not rest:
+    chosen = _places(path, table.names, table.width, target)
+    if len(chosen) == table.width:
         raise DataError(path, "all columns are targets", "leave some for the features")
-    if known is not None and columns is None:
-        rest = _as_known(table.names, known.feature_names) or rest
-    names = table.names or tuple(str(place + 1) for place in range(width))
-    if isinstance(table, NumberTable):
-        inputs, targets = table.values[:, rest], table.values[:, chosen]
-        targets = targets[:, 0] if len(chosen) == 1 else targets
-    else:
-        inputs = table.select([names[place] for place in rest])
-        targets = _targets(path, [(names[place], table.columns[place]) for place in chosen])
-        plain = inputs.as_numbers() if columns is None else None
-        inputs = inputs if plain is None else plain.values
+    as_text = text_target if len(chosen) == 1 else False
+    targets = [(table.name(place), table.target(place, as_text)) for place in chosen]
+    places = _features(path, table, known, chosen)
     return Source(
         path,
-        {"train": Split(inputs, targets)},
-        target_names=tuple(names[place] for place in chosen),
-        feature_names=None if table.names is None else tuple(names[place] for place in rest),
+        {"train": Split(_inputs(table, known, places), _targets(path, targets))},
+        target_names=tuple(name for name, _ in targets),
+        feature_names=None if table.names is None else tuple(map(table.name, places)),
     )
 
 
-def read_table_inputs(path: str, known: Preparation) -> Array | Frame:
+def read_table_inputs(
+    path: str, known: Preparation, targets: Collection[str] = ()
+) -> Array | Frame:
     """Read the features of a table for a network: by their names where both have names.
 
     Parameters
@@ -82,62 +81,84 @@ def read_table_inputs(path: str, known: Preparation) -> Array | Frame:
         Ends with one of `TABLES`.
     known : Preparation
         What training made of its table.
+    targets : collection of str
+        Columns of that table that may be there, too.
 
     Raises
     ------
     DataError
-        If it cannot be read.
+        If it cannot be read, or lacks a feature.
     """
-    if known.columns is not None:
-        return _frame_for(path, known.columns)
-    table = _read(path, numbers=True)
-    if isinstance(table, Frame):
-        raise DataError(path, "holds texts or lacks values", "give numbers, as training had")
-    places = _as_known(table.names, known.feature_names)
-    return table.values if places is None else table.values[:, places]
+    table = _opened(path, known)
+    beside = [k for k, name in enumerate(table.names or ()) if name in targets]
+    inputs = _inputs(table, known, _features(path, table, known, beside))
+    if known.columns is None and isinstance(inputs, Frame):
+        raise DataError(path, inputs.first_gap(), "give numbers, as training had")
+    return inputs
 
 
-def _as_known(names: tuple[str, ...] | None, known: tuple[str, ...] | None) -> list[int] | None:
-    """Return the places of the features that training knew; None where a name is missing."""
-    if names is None or known is None or not set(known) <= set(names):
-        return None
-    return [names.index(name) for name in known]
-
-
-def _read(path: str, numbers: bool = False) -> NumberTable | Frame:
-    """Return a table: of numbers where it holds nothing else; or must not, for a clear error."""
+def _opened(path: str, known: Preparation) -> NumberTable | RawTable:
+    """Return a table: of numbers where it holds nothing else, and training knew no other."""
     if path.lower().endswith(".parquet"):
-        frame = read_parquet(path)
-        plain = frame.as_numbers()
-        return frame if plain is None else plain
+        return read_parquet(path)
     text = read_text(path)
+    if known.columns is not None:
+        return read_text_frame(path, text)
     try:
         return read_number_table(path, text)
     except NotNumbersError as error:
-        if numbers:
-            raise
         try:
             return read_text_frame(path, text)
         except PolarsMissingError as missing:
             raise error.or_else(f"for texts and missing values {missing.args[2]}") from None
 
 
-def _frame_for(
-    path: str, columns: Columns, target: str | None = None, text_target: bool = False
-) -> Frame:
-    """Return the columns of a table as training read them."""
-    if path.lower().endswith(".parquet"):
-        return read_parquet(path, columns.texts)
-    text = read_text(path)
-    if text.names is None:
-        every = tuple(column.name for column in columns.columns)
-        numbered = tuple(str(place) for place in range(1, text.width + 1))
-        text = text._replace(names=every if text.width == len(every) else numbered)
-    texts = set(columns.texts)
-    if text_target:
-        places = _places(path, text.names, text.width, target)
-        texts |= {text.names[place] for place in places if text.names}
-    return read_text_frame(path, text, texts)
+def _features(
+    path: str, table: NumberTable | RawTable, known: Preparation, targets: Sequence[int] = ()
+) -> list[int]:
+    """Return the places of the features: those that training knew, by their names if both have any.
+
+    A warning tells of columns that are not used.
+
+    Raises
+    ------
+    DataError
+        If one is missing.
+    """
+    rest = [place for place in range(table.width) if place not in targets]
+    names, every = table.names, known.every_name
+    if every is None:
+        return rest
+    if names is None or known.feature_names is None:
+        if known.feature_names is None and len(rest) != len(every):
+            rest = [int(name) - 1 for name in every]  # in training; maybe the target is among them
+        if len(rest) != len(every) or max(rest) >= table.width:
+            fault = f"has {len(rest)} features without names, training had {len(every)}"
+            raise DataError(path, fault, f"give {', '.join(every[:20])}, in this order")
+        return [rest[every.index(name)] for name in known.used_names]
+    missing = [name for name in known.used_names if name not in names]
+    if missing:
+        shown = ", ".join(map(repr, missing[:6])) + (", …" if len(missing) > 6 else "")
+        fault = f"has no column {shown}; it has {', '.join(names[:20])}"
+        raise DataError(path, fault, f"give the columns {', '.join(known.used_names[:20])}")
+    unused = [names[place] for place in rest if names[place] not in every]
+    if unused:
+        shown = ", ".join(map(repr, unused[:6])) + (", …" if len(unused) > 6 else "")
+        warnings.warn(f"{path}: columns that are not used: {shown}", DataWarning, stacklevel=4)
+    return [names.index(name) for name in known.used_names]
+
+
+def _inputs(
+    table: NumberTable | RawTable, known: Preparation, places: Sequence[int]
+) -> Array | Frame:
+    """Return features of a table; as an array where they are numbers, and training knew so."""
+    if isinstance(table, NumberTable):
+        return table.values[:, places]
+    if known.columns is not None:
+        return table.frame(places, known.used_names, known.columns.texts)
+    frame = table.frame(places, [table.name(place) for place in places])
+    plain = frame.as_numbers()
+    return frame if plain is None else plain
 
 
 def _places(path: str, names: tuple[str, ...] | None, width: int, target: str | None) -> list[int]:

@@ -1,4 +1,4 @@
-"""Tables of numbers as text, their fields separated by commas, or by tabs in a .tsv.
+"""Tables of numbers as text, their fields separated by commas or semicolons, in a .tsv by tabs.
 
 What is wrong with a text is told by the lines and columns of an editor: counted from 1, blank
 lines and the header among them.  Tables with texts or missing values belong in `frames.py`.
@@ -7,7 +7,8 @@ lines and the header among them.  Tables with texts or missing values belong in 
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -16,14 +17,15 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, Source, Split
 from pluggable_mlp.data.files import open_bounded
+from pluggable_mlp.data.headers import MISSING, has_header, is_number
+from pluggable_mlp.data.targets import find_task
 
 __all__ = [
-    "MISSING",
     "NotNumbersError",
     "NumberTable",
     "TextTable",
-    "has_header",
-    "is_number",
+    "filled_rows",
+    "has_codes",
     "read_csv",
     "read_csv_table",
     "read_number_table",
@@ -32,11 +34,8 @@ __all__ = [
 
 ONE_LINE_PER_EXAMPLE = "give a line per example, all with as many numbers, separated by commas"
 
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "."))
-"""What stands for a number that is missing, in lower case."""
-
-SURELY_COUNTED = 3
-"""So many column numbers 0, 1, 2, … are not a coincidence."""
+_CODE = r"[+-]?0[0-9]+|\+[0-9]+"
+_MAY_BE_CODES = re.compile(rb"(?<![0-9.])0[0-9]|\+[0-9]")
 
 
 class NotNumbersError(DataError):
@@ -52,15 +51,42 @@ class NumberTable(NamedTuple):
         Those of the columns, where a header has them.
     values : array of float64, shape (rows, columns)
         All finite.
+    text : TextTable
+        Where they come from.
     """
 
     names: tuple[str, ...] | None
     values: Array
+    text: "TextTable"
 
     @property
     def width(self) -> int:
         """How many columns it has."""
         return int(self.values.shape[1])
+
+    def name(self, place: int) -> str:
+        """Return the name of a column: its place, counted from 1, where the file has none."""
+        return str(place + 1) if self.names is None else self.names[place]
+
+    def target(self, place: int, as_text: bool | None = None) -> Array:
+        """Return a column (n,): texts where that is asked for or they are codes, else numbers.
+
+        Parameters
+        ----------
+        place : int
+            From 0.
+        as_text : bool, optional
+            By default what `has_codes` says.
+        """
+        maybe = as_text is None and _MAY_BE_CODES.search(self.text.data) is not None
+        if as_text or maybe:
+            lines = _filled_lines("", self.text.data, self.text.delimiter)
+            texts = [fields[place] for _, _, fields in islice(lines, bool(self.names), None)]
+            if as_text or (
+                find_task(self.values[:, place]) == "classification" and has_codes(texts)
+            ):
+                return np.asarray(texts)
+        return self.values[:, place]
 
 
 class TextTable(NamedTuple):
@@ -125,11 +151,15 @@ def read_text(path: str) -> TextTable:
     with open_bounded(path) as file:
         data = file.read_rest()
     _check_encoding(path, data)
-    delimiter = "\t" if path.lower().endswith((".tsv", ".tsv.gz")) else ","
+    tabs = path.lower().endswith((".tsv", ".tsv.gz"))
+    delimiter = "\t" if tabs else _delimiter(path, data)
     lines = _filled_lines(path, data, delimiter)
     line, end, fields = next(lines, (0, 0, []))
-    if line > 0 and has_header(path, line, fields, (other for _, _, other in lines)):
-        return TextTable(data, delimiter, tuple(fields), end, len(fields))
+    plain = [_plain(field, delimiter) for field in fields]
+    others = ([_plain(field, delimiter) for field in other] for _, _, other in lines)
+    if line > 0 and has_header(path, line, plain, others):
+        names = (fields[0].removeprefix("#").lstrip(), *fields[1:])  # numpy.savetxt writes "# a"
+        return TextTable(data, delimiter, names, end, len(fields))
     return TextTable(data, delimiter, None, 0, len(fields))
 
 
@@ -143,7 +173,9 @@ def read_number_table(path: str, text: TextTable) -> NumberTable:
     DataError
         If the lines are of different length, or the table is empty.
     """
-    rows = (row for row in islice(_text(text.data), text.skipped, None) if not row.isspace())
+    lines = islice(_text(text.data), text.skipped, None)
+    blanks = " \r\n" if text.delimiter == "\t" else None
+    rows = (_plain(line, text.delimiter) for line in lines if line.strip(blanks))
     first = next(rows, None)
     if first is None:
         raise DataError(path, "holds no numbers", "give a line of numbers per example")
@@ -156,7 +188,58 @@ def read_number_table(path: str, text: TextTable) -> NumberTable:
         raise _fault(path, text, reason) from error
     if not np.isfinite([table.min(), table.max()]).all():
         raise _fault(path, text, "holds NaN or infinity")
-    return NumberTable(text.names, table)
+    if text.names and len(text.names) != table.shape[1]:
+        fault = f"its header has {len(text.names)} names, its lines have {table.shape[1]} fields"
+        raise DataError(path, fault, "give each column one name")
+    return NumberTable(text.names, table, text)
+
+
+def _delimiter(path: str, data: bytes) -> str:
+    """Return a semicolon where it divides the first lines alike, else a comma.
+
+    Then a comma may stand in a number alone, as its decimal point.
+    """
+    by = {
+        each: [fields for _, _, fields in islice(_filled_lines(path, data, each), 20)]
+        for each in ",;"
+    }
+    widths = {each: {len(fields) for fields in lines} for each, lines in by.items()}
+    if len(widths[";"]) != 1 or widths[";"] == {1}:
+        return ","
+    plain = all("," not in field or is_number(_plain(field, ";")) for field in by[";"][0])
+    return ";" if plain or len(widths[","]) > 1 else ","
+
+
+def _plain(text: str, delimiter: str) -> str:
+    """Return a text with decimal points where its table has decimal commas."""
+    return text.replace(",", ".") if delimiter == ";" else text
+
+
+def filled_rows(path: str, data: bytes, delimiter: str, width: int) -> list[bool]:
+    """Return of each row whether it is more than a blank line.
+
+    Raises
+    ------
+    DataError
+        If a row has another number of fields.
+    """
+    filled: list[bool] = []
+    try:
+        for fields in csv.reader(_text(data), delimiter=delimiter):
+            filled.append(len(fields) > 1 or bool(fields and (fields[0].strip() or width == 1)))
+            if filled[-1] and len(fields) != width:
+                fault = f"row {sum(filled)} has {len(fields)} fields, the first has {width}"
+                raise DataError(path, fault, ONE_LINE_PER_EXAMPLE)
+    except csv.Error as error:
+        raise DataError(path, f"row {sum(filled) + 1}: {error}", ONE_LINE_PER_EXAMPLE) from None
+    return filled
+
+
+def has_codes(texts: list[str]) -> bool:
+    """Return whether texts are whole numbers that do not give back how one is written: 01, +1."""
+    return all(re.fullmatch(r"[+-]?[0-9]+", text) for text in texts) and any(
+        re.fullmatch(_CODE, text) for text in texts
+    )
 
 
 def _check_encoding(path: str, data: bytes) -> None:
@@ -196,7 +279,7 @@ def _fault(path: str, text: TextTable, reason: str) -> DataError:
     first, width, found = 0, 0, DataError(path, reason, ONE_LINE_PER_EXAMPLE)
     for line, _, fields in lines:
         first, width = first or line, width or len(fields)
-        if any("\n" in field for field in fields):
+        if any("\n" in field for field in fields) and not _is_closed(text):
             fault = f"line {line} has a quotation mark without its partner"
             return DataError(path, fault, "remove it, or close the quotation")
         if len(fields) != width:
@@ -211,8 +294,19 @@ def _fault(path: str, text: TextTable, reason: str) -> DataError:
     return found
 
 
+def _is_closed(text: TextTable) -> bool:
+    """Return whether every quotation mark of a table has its partner."""
+    try:
+        for _ in csv.reader(_text(text.data), delimiter=text.delimiter, strict=True):
+            pass
+    except csv.Error:
+        return False
+    return True
+
+
 def _fault_of(field: str, delimiter: str) -> tuple[type[DataError], str, str]:
     """Return what is wrong with a field, and the remedy; empty texts where nothing is."""
+    field = _plain(field, delimiter)
     shown = repr(field[:30])
     if field.lower() in MISSING:
         fault = f"holds {shown}" if field else "is empty"
@@ -226,7 +320,7 @@ def _fault_of(field: str, delimiter: str) -> tuple[type[DataError], str, str]:
                 and is_number(parts[0])
                 and is_number(parts[1])
             ):
-                own = "commas" if delimiter == "," else "tabs"
+                own = {",": "commas", ";": "semicolons"}.get(delimiter, "tabs")
                 return (
                     DataError,
                     f"holds {shown}",
@@ -237,73 +331,3 @@ def _fault_of(field: str, delimiter: str) -> tuple[type[DataError], str, str]:
     if not math.isfinite(float(field)):
         return DataError, f"holds {shown}, which is not finite", "remove or fill such values first"
     return DataError, "", ""
-
-
-def is_number(field: str) -> bool:
-    """Return whether a field of a table reads as a number; NaN and infinity do."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return "_" not in field  # which is Python's alone
-
-
-def has_header(path: str, line: int, fields: list[str], others: Iterable[list[str]]) -> bool:
-    """Return whether the first line of a table names its columns.
-
-    It does where no field is a number, and where its numbers count the columns: pandas' `0,1,2,3`,
-    or `0,1,2,target`, or `label,1,2,3`.  A line of numbers that occurs again is an example.
-
-    Parameters
-    ----------
-    path, line
-        For errors: the file, and the number of its first line.
-    fields : list of str
-        Of the first line.
-    others : iterable of lists of str
-        Of the lines that follow; read only where numbers may be names.
-
-    Raises
-    ------
-    DataError
-        If the line may be either, or names pandas' index among the columns.
-    """
-    names = [field for field in fields if not is_number(field)]
-    numbers = [field for field in fields if is_number(field)]
-    if not names:
-        return _are_names(path, line, numbers, others)
-    unnamed = fields[0] == "" or fields[0].startswith("Unnamed: ")
-    if any(name.lower() in MISSING for name in names[unnamed:]) or not (
-        _count_from(0, numbers) or _count_from(1, numbers)
-    ):
-        return False
-    if unnamed and len(fields) > 1:
-        fault = f"column 1 has no name in line {line}: it is pandas' index, not a feature"
-        raise DataError(path, fault, "write the table with to_csv(path, index=False)")
-    return True
-
-
-def _are_names(path: str, line: int, numbers: list[str], others: Iterable[list[str]]) -> bool:
-    """Return whether numbers are the columns' names."""
-    counted = _count_from(0, numbers)
-    doubtful = counted or _count_from(1, numbers) or _made_distinct(numbers)
-    if not doubtful or any(numbers == other for other in others):
-        return False
-    if counted and len(numbers) >= SURELY_COUNTED:
-        return True
-    shown = ",".join(numbers[:6]) + (",…" if len(numbers) > 6 else "")
-    fault = f"line {line}, {shown}, may name the columns or be an example"
-    raise DataError(path, fault, "write a line of names, a,b,…, above an example or in its place")
-
-
-def _count_from(first: int, numbers: list[str]) -> bool:
-    return numbers == [str(k) for k in range(first, first + len(numbers))]
-
-
-def _made_distinct(numbers: list[str]) -> bool:
-    """Return whether 0,0.1,0.2 is among them: of names that repeat pandas makes such ones."""
-    place = {number: index for index, number in enumerate(numbers)}
-    return any(
-        index < place.get(f"{number}.1", -1) < place.get(f"{number}.2", -1)
-        for number, index in place.items()
-    )

@@ -13,6 +13,7 @@ from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, DataWarning, as
 from pluggable_mlp.registry import choose
 
 __all__ = [
+    "BOOLEANS",
     "TASKS",
     "Task",
     "as_targets",
@@ -30,6 +31,8 @@ TASKS: dict[str, Task] = {
     "multilabel": "multilabel",
     "regression": "regression",
 }
+
+BOOLEANS = ("false", "true")
 
 SURELY_CLASSES, FEWEST_OF_A_CLASS = 20, 5
 """More different labels than these, with fewer examples of each on average, are measurements."""
@@ -85,6 +88,8 @@ def as_targets(name: str, part: str, values: Array, task: Task) -> Array:
     if values.ndim not in (1, 2) or 0 in values.shape:
         fault = f"the {part} targets have shape {values.shape}"
         raise DataError(name, fault, "give a number, or a row of them, for each example")
+    if values.dtype.kind == "U":
+        values = _as_numbers(name, part, values)
     numbers = as_floats(name, part, "targets", values)
     if task == "regression":
         return numbers
@@ -93,6 +98,15 @@ def as_targets(name: str, part: str, values: Array, task: Task) -> Array:
         fault = f"the {part} targets hold {wrong[0]:g}"
         raise DataError(name, fault, "for task multilabel give 0 for no and 1 for yes")
     return numbers.astype(np.int64)
+
+
+def _as_numbers(name: str, part: str, texts: Array) -> Array:
+    """Return texts (n,), such as 01, as floats; DataError where one is no number."""
+    try:
+        return texts.astype(np.float64)
+    except ValueError as error:
+        fault = f"the {part} targets hold texts: {error}"
+        raise DataError(name, fault, "give numbers, or train with --task classification") from None
 
 
 def _as_labels(name: str, part: str, values: Array) -> Array:
@@ -135,6 +149,8 @@ def class_indices(
         kinds = ["texts" if each.dtype.kind == "U" else "whole numbers" for each in (labels, known)]
         fault = f"the {part} labels are {kinds[0]}, training's are {kinds[1]}"
         raise DataError(name, fault, "write them alike")
+    if known.dtype.kind == "U" and tuple(np.char.lower(known)) == BOOLEANS:
+        labels, known = np.char.lower(labels), np.asarray(BOOLEANS)
     places = np.minimum(np.searchsorted(known, labels), known.size - 1)
     unknown = labels[known[places] != labels]
     if unknown.size:

@@ -43,9 +43,9 @@ def called(monkeypatch):
         ("a/mnist.pkl.gz", (".pkl", "a/mnist.pkl.gz")),
         ("other.PKL", (".pkl", "other.PKL")),
         ("a.npz", (".npz", "a.npz")),
-        (pathlib.Path("a.csv"), ("table", "a.csv", None, None, False)),
-        ("a.TSV.gz", ("table", "a.TSV.gz", None, None, False)),
-        ("a.parquet", ("table", "a.parquet", None, None, False)),
+        (pathlib.Path("a.csv"), ("table", "a.csv", None, None, None)),
+        ("a.TSV.gz", ("table", "a.TSV.gz", None, None, None)),
+        ("a.parquet", ("table", "a.parquet", None, None, None)),
         (".", ("idx", ".")),
     ],
 )
@@ -161,7 +161,7 @@ FAULTS = {
     "header.npy": (b"\x93NUMPY", "is not a readable .npy file: "),
     "text.npy": (b"1,2,3\n", "is not a readable .npy file: "),
     "y.npz": (written(np.savez, y=TABLE), "has no X; it has y"),
-    "words.csv": (b"1,1,3\n1,2,three\n", "line 2, column 3 holds 'three'"),
+    "words.csv": (b"1,1,3\n1,2,three\n", "column '3' holds 'three' in row 2"),
     "x.txt": (b"1,2,3\n", "is not an IDX file: it begins with 31 2c 32 2c"),
 }
 

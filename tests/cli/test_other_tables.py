@@ -1,0 +1,306 @@
+"""Tables as people have them: gaps, columns in another order, codes, decimal commas, booleans."""
+
+import csv
+import io
+import json
+import sys
+import warnings
+
+import numpy as np
+import polars
+import pytest
+
+TRAIN = ("--epochs", 3, "--hidden", 4, "--learning-rate", 0.05)
+COUNT = 70
+
+
+def numbers():
+    """Columns of numbers, and a class that follows from the first."""
+    a = np.random.default_rng(5).normal(size=(COUNT, 2)).round(3)
+    return {"a": a[:, 0].tolist(), "b": a[:, 1].tolist(), "y": (a[:, 0] > 0).astype(int).tolist()}
+
+
+def write(path, table, header=True, delimiter=","):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        if header:
+            writer.writerow(table)
+        writer.writerows(zip(*table.values(), strict=True))
+    return path
+
+
+@pytest.fixture
+def told(command):
+    """Run a command that may warn: the suite takes warnings for errors."""
+
+    def run(*arguments):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            return command(*arguments)
+
+    return run
+
+
+@pytest.fixture
+def train(told, tmp_path):
+    """Train on a table; return the run's folder."""
+
+    def run(path, *options, folder="run"):
+        folder = tmp_path / folder
+        outcome = told("train", "--data", path, *TRAIN, *options, "--output", folder)
+        assert outcome.code == 0, outcome.err
+        return folder
+
+    return run
+
+
+def answers(outcome):
+    assert outcome.code == 0, outcome.err
+    return [row["prediction"] for row in csv.DictReader(io.StringIO(outcome.out))]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_every_row_has_an_answer(told, train, tmp_path, suffix):
+    delimiter = "," if suffix == ".csv" else "\t"
+    table = numbers()
+    table["a"][3] = table["b"][3] = table["b"][5] = ""
+    run = train(write(tmp_path / f"table{suffix}", table, delimiter=delimiter))
+    lines = ["a,b", "1,2", ",", "", "3,4", "  ", ","]
+    new = tmp_path / f"new{suffix}"
+    new.write_text("\n".join(lines).replace(",", delimiter) + "\n\n")
+    outcome = told("predict", run, new)
+    given = [row.split(",")[1:] for row in outcome.out.splitlines()[1:]]
+    assert len(given) == 4  # blank lines are no rows, rows of empty fields are
+    assert given[1] == given[3] != given[0]
+
+
+def test_a_column_alone_may_lack_values(told, train, tmp_path):
+    table = {"a": ["", *numbers()["a"][1:]], "y": numbers()["y"]}
+    run = train(write(tmp_path / "table.csv", table))
+    (tmp_path / "new.csv").write_text('a\n1\n""\n\n2\n')
+    assert len(answers(told("predict", run, tmp_path / "new.csv"))) == 3
+
+
+def test_a_gap_that_training_never_saw_is_named(told, train, tmp_path):
+    run = train(write(tmp_path / "table.csv", numbers()))
+    (tmp_path / "new.csv").write_text("a,b\n1,2\n3,\n")
+    outcome = told("predict", run, tmp_path / "new.csv")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "new.csv: column 'b' lacks a value in row 2; give numbers" in outcome.err
+
+
+def test_short_lines_are_named(told, train, tmp_path):
+    table = numbers() | {"b": ["", *numbers()["b"][1:]]}
+    run = train(write(tmp_path / "table.csv", table))
+    (tmp_path / "new.csv").write_text("a,b\n1,2\n\n3\n")
+    outcome = told("predict", run, tmp_path / "new.csv")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "new.csv: row 2 has 1 fields, the first has 2;" in outcome.err
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_columns_are_found_by_their_names(told, train, tmp_path, suffix):
+    def save(name, table):
+        if suffix == ".csv":
+            return write(tmp_path / f"{name}.csv", table)
+        polars.DataFrame(table).write_parquet(tmp_path / f"{name}.parquet")
+        return tmp_path / f"{name}.parquet"
+
+    table = numbers()
+    run = train(save("table", table))
+    expected = answers(told("predict", run, save("same", {k: table[k] for k in "ab"})))
+    remarks = ["none, so far"] * COUNT
+    permuted = save("permuted", {"b": table["b"], "note": remarks, "a": table["a"]})
+    outcome = told("predict", run, permuted)
+    assert answers(outcome) == expected
+    assert outcome.err == f"Warning: {permuted}: columns that are not used: 'note'\n"
+    for name, columns in (("surplus", [*"bya"]), ("texts", ["b", "note", "y", "a"])):
+        all_columns = table | {"note": remarks}
+        other = save(name, {k: all_columns[k] for k in columns})
+        outcome = told("evaluate", run, "--data", other, "--backend", "numpy")
+        assert outcome.code == 0, outcome.err
+        assert json.loads(outcome.out)["examples"] == COUNT
+        assert ("columns that are not used: 'note'" in outcome.err) == (name == "texts")
+    other = save("other", {"a": table["a"], "c": table["b"]})
+    outcome = told("predict", run, other)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{other}: has no column 'b'; it has a, c; give the columns a, b\n" in outcome.err
+
+
+def test_columns_without_names_are_counted(told, train, tmp_path):
+    table = numbers()
+    run = train(write(tmp_path / "table.csv", table))
+    features = {k: table[k] for k in "ab"}
+    named = answers(told("predict", run, write(tmp_path / "named.csv", features)))
+    bare = write(tmp_path / "bare.csv", features, header=False)
+    assert answers(told("predict", run, bare)) == named
+    outcome = told("predict", run, write(tmp_path / "wide.csv", table, header=False))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "has 3 features without names, training had 2; give a, b" in outcome.err
+
+
+@pytest.mark.parametrize("rows", [1, 200])
+def test_one_fraction_changes_no_other_pixel(told, train, tmp_path, rows):
+    pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 3))
+    pixels[:, 0] = np.arange(COUNT) % 2 * 255
+    np.savez(tmp_path / "table.npz", X=pixels, y=pixels[:, 0] > 0)
+    run = train(tmp_path / "table.npz", "--learning-rate", 1.0)
+    new = np.tile(pixels[:1], (rows, 1)).astype(float)
+    np.save(tmp_path / "whole.npy", new)
+    new[-1, 2] += 0.5
+    np.save(tmp_path / "fraction.npy", new)
+    whole, fraction = (
+        np.loadtxt(told("predict", run, tmp_path / name).out.splitlines()[1:], delimiter=",")
+        for name in ("whole.npy", "fraction.npy")
+    )
+    np.testing.assert_allclose(fraction, whole, atol=0.02)
+
+
+@pytest.mark.parametrize("extra", [[], ["x"]], ids=["embedded", "polars"])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["01", "02", "10"],
+        ["1", "01"],
+        ["+1", "-1"],
+        ["None", "NA", "-"],
+        ["0", "1", "None"],
+        ["True", "False"],
+    ],
+)
+def test_labels_come_back_as_they_were_written(told, train, tmp_path, labels, extra):
+    table = {"a": [10 * (k % len(labels)) + 0.001 * k for k in range(COUNT)]}
+    table |= {"text": ["u", "v"] * (COUNT // 2)} if extra else {}
+    table["y"] = [labels[k % len(labels)] for k in range(COUNT)]
+    path = write(tmp_path / "table.csv", table)
+    run = train(path, "--scaling", "standard", "--epochs", 60, "--learning-rate", 1.0)
+    given = answers(told("predict", run, path))
+    assert given == table["y"]
+    measured = told("evaluate", run, "--data", path)
+    assert measured.code == 0, measured.err
+    assert json.loads(measured.out)["accuracy"] == 1
+
+
+def test_whole_floats_are_numbers_of_classes(told, train, tmp_path):
+    table = numbers()
+    table["y"] = [f"{y}.0" for y in table["y"]]
+    run = train(write(tmp_path / "table.csv", table))
+    assert json.loads((run / "config.json").read_text())["class_labels"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("marker", "words"), [("NA", "2 rows lack the target 'y', row 3 first"), ("", "row 3 first")]
+)
+def test_a_measurement_may_not_be_missing(told, tmp_path, marker, words):
+    table = numbers()
+    table["y"] = [f"{x}5" for x in table["b"]]
+    table["y"][2] = table["y"][9] = marker
+    outcome = told("train", "--data", write(tmp_path / "table.csv", table))
+    assert outcome.code == 2
+    assert words in outcome.err
+
+
+def test_padded_numbers_may_be_predicted(told, train, tmp_path):
+    table = numbers() | {"y": [f"{k % 12:03d}" for k in range(COUNT)]}
+    run = train(write(tmp_path / "table.csv", table), "--task", "regression")
+    assert json.loads((run / "config.json").read_text())["task"] == "regression"
+
+
+def test_booleans_are_alike_in_every_format(told, train, tmp_path):
+    flags = [k % 3 == 0 for k in range(COUNT)]
+    table = polars.DataFrame({"flag": flags, "a": numbers()["a"], "y": flags})
+    table.write_parquet(tmp_path / "table.parquet")
+    texts = {
+        name: column.to_list() if name == "a" else [str(one) for one in column]
+        for name, column in zip(table.columns, table, strict=True)
+    }
+    assert texts["flag"][0] == "True"  # as pandas writes
+    path = write(tmp_path / "table.csv", texts)
+    epochs = ("--epochs", 60, "--learning-rate", 0.5)
+    for source in (path, tmp_path / "table.parquet"):
+        run = train(source, *epochs, folder=source.suffix)
+        for other in (path, tmp_path / "table.parquet"):
+            outcome = told("evaluate", run, "--data", other)
+            assert outcome.code == 0, outcome.err
+            assert json.loads(outcome.out)["accuracy"] == 1
+            assert "never saw" not in outcome.err
+
+
+@pytest.mark.parametrize("kind", [polars.Categorical, polars.Enum(["n", "y", "z"])])
+def test_parquets_kinds_of_texts(told, train, tmp_path, kind):
+    table = numbers()
+    texts = polars.Series(["n" if y == 0 else "y" for y in table["y"]], dtype=kind)
+    gone = polars.Series([None] * COUNT, dtype=polars.Null)
+    polars.DataFrame({"a": table["a"], "c": texts, "gone": gone, "y": texts}).write_parquet(
+        tmp_path / "table.parquet"
+    )
+    run = train(tmp_path / "table.parquet", "--epochs", 60, "--learning-rate", 0.5)
+    config = json.loads((run / "config.json").read_text())
+    assert config["class_labels"] == config["columns"][1]["categories"] == ["n", "y"]
+    assert config["columns"][2]["kind"] == "left out"
+    assert json.loads((run / "summary.json").read_text())["test_accuracy"] == 1
+
+
+def test_a_field_may_hold_a_line_break(told, train, tmp_path, monkeypatch):
+    table = numbers() | {"text": ["two\n\nlines", "one"] * (COUNT // 2)}
+    path = write(tmp_path / "table.csv", {k: table[k] for k in ("a", "text", "y")})
+    config = json.loads((train(path) / "config.json").read_text())
+    assert config["columns"][1]["categories"] == ["one", "two\n\nlines"]
+    monkeypatch.setitem(sys.modules, "polars", None)
+    outcome = told("train", "--data", path)
+    assert outcome.code == 2
+    assert "holds 'two\\n\\nlines', which is not a number;" in outcome.err
+    assert "pip install 'pluggable-mlp[tables]'" in outcome.err
+
+
+@pytest.mark.parametrize("extra", [[], ["x"]], ids=["embedded", "polars"])
+@pytest.mark.parametrize("header", [True, False])
+def test_semicolons_and_decimal_commas(told, train, tmp_path, extra, header):
+    def comma(values):
+        return [str(value).replace(".", ",") for value in values]
+
+    table = numbers()
+    texts = {"text": ["u, or v", "w"] * (COUNT // 2)} if extra else {}
+    plain = {"a": table["a"], "b": table["b"], **texts, "y": table["y"]}
+    european = {"a": comma(table["a"]), "b": comma(table["b"]), **texts, "y": table["y"]}
+    runs = [
+        train(write(tmp_path / f"{name}.csv", content, header, delimiter), folder=name)
+        for name, content, delimiter in (("plain", plain, ","), ("european", european, ";"))
+    ]
+    one, other = (json.loads((run / "config.json").read_text()) for run in runs)
+    assert one["data_sha256"] == other["data_sha256"]
+    given = [answers(told("predict", run, tmp_path / "european.csv", "--backend", "numpy"))
+             for run in runs] if header else [0, 0]  # fmt: skip
+    assert given[0] == given[1]
+
+
+def test_standard_input_is_called_so(told, train, tmp_path, monkeypatch):
+    run = train(write(tmp_path / "table.csv", numbers()))
+    for text, code, words in (
+        ("a,b,c\n1,2,3\n", 0, "Warning: standard input: columns that are not used: 'c'\n"),
+        ("a,b\n9e9,2\n", 0, "Warning: standard input: the inputs run from 2 to 9e+09"),
+        ("a,b\n", 2, "Error: standard input: holds no numbers;"),
+        ("a,b\n1\n", 2, "Error: standard input: "),
+    ):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        outcome = told("predict", run, "-")
+        assert outcome.code == code
+        assert words in outcome.err
+        assert "/" not in outcome.err.replace("n/a", "")
+
+
+@pytest.mark.parametrize("pack", ["npz", "npy"])
+def test_arrays_of_objects_name_the_remedy(told, tmp_path, pack):
+    y = np.asarray(["a", "b"] * 35, dtype=object)
+    if pack == "npz":
+        np.savez(tmp_path / "table.npz", X=np.ones((COUNT, 2)), y=y)
+        outcome = told("train", "--data", tmp_path / "table.npz")
+        what = "y"
+    else:
+        np.save(tmp_path / "X.npy", np.ones((COUNT, 2)))
+        np.save(tmp_path / "y.npy", y)
+        outcome = told("train", "--data", tmp_path)
+        what = "the array"
+    assert outcome.code == 2
+    assert f"{what} holds Python objects, which only pickle could read; save " in outcome.err
+    assert ".astype(str)" in outcome.err
