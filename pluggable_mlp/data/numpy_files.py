@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -150,7 +151,9 @@ def read_npy(path: str) -> Array:
             raise ValueError("it holds no single array of numbers")
         return array
     except (ValueError, EOFError, OSError, SyntaxError) as error:
-        objects = _of_objects(path, "the array", error) if isinstance(error, ValueError) else None
+        objects = (
+            _of_objects(path, Path(path).stem, error) if isinstance(error, ValueError) else None
+        )
         if objects is not None:
             raise objects from None
         reason = str(error).partition("\n")[0]

@@ -295,12 +295,10 @@ def test_arrays_of_objects_name_the_remedy(told, tmp_path, pack):
     if pack == "npz":
         np.savez(tmp_path / "table.npz", X=np.ones((COUNT, 2)), y=y)
         outcome = told("train", "--data", tmp_path / "table.npz")
-        what = "y"
     else:
         np.save(tmp_path / "X.npy", np.ones((COUNT, 2)))
         np.save(tmp_path / "y.npy", y)
         outcome = told("train", "--data", tmp_path)
-        what = "the array"
     assert outcome.code == 2
-    assert f"{what} holds Python objects, which only pickle could read; save " in outcome.err
+    assert "y holds Python objects, which only pickle could read; save " in outcome.err
     assert ".astype(str)" in outcome.err
