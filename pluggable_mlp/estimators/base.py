@@ -8,7 +8,7 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.estimators.certificate import certify
 from pluggable_mlp.estimators.exchange import Exchange
@@ -24,11 +24,17 @@ from pluggable_mlp.estimators.inputs import (
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import (
     CONSTRAINTS,
+    callbacks_of,
     initial_parameters,
     is_lbfgs,
     make_network,
 )
-from pluggable_mlp.estimators.solving import Job, solve_by_epochs, solve_by_lbfgs
+from pluggable_mlp.estimators.solving import (
+    Job,
+    forget_records,
+    solve_by_epochs,
+    solve_by_lbfgs,
+)
 from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.network.losses import Loss
@@ -97,6 +103,7 @@ class BaseMLP(Exchange, ABC):
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
+        callbacks_of(self)  # refuses what cannot be called
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         self.__dict__.pop("certificate_", None)  # of an earlier fit
         X = check_X(self, X, reset=first)
@@ -105,14 +112,17 @@ class BaseMLP(Exchange, ABC):
         if not first:
             X = _cast(home.xp, X, self.coefs_[0].dtype)
         targets = self._encoded(y, home, X, incremental)
-        weights = self._weights(X, targets, check_sample_weight(X, sample_weight, home))
+        sample_weight = check_sample_weight(X, sample_weight, home)
+        weights = self._weights(X, targets, sample_weight)
         loss, self.n_outputs_ = self._loss()
         self._random_state = check_random_state(self.random_state)
         self.out_activation_ = _LINKS[loss.targets]
         network = make_network(self, X.shape[1], self.n_outputs_, loss)
         if first:
             self._initialize(network, home, type_name(home.xp, X))
-        job = self._job(network, home, X, targets, weights)
+        else:
+            self._keep(map_arrays(lambda w: moved(w, home), self._parameters(network)))
+        job = self._job(network, home, (X, targets, weights, sample_weight))
         with np.errstate(all="ignore"):  # what is not finite is told below
             if is_lbfgs(self.solver):
                 solve_by_lbfgs(self, job)
@@ -135,32 +145,22 @@ class BaseMLP(Exchange, ABC):
         self.n_layers_ = len(network.sizes)
         start = initial_parameters(network, self._random_state, self.activation, dtype)
         self._keep([{name: home.asarray(a) for name, a in of.items()} for of in start])
-        if is_lbfgs(self.solver):
-            return
-        self._optimizer_state: Any = None
-        self._no_improvement_count = 0
-        self.loss_curve_: list[float] = []
-        self.best_loss_: float | None = None
-        self.validation_scores_: list[float] | None = None
-        self.validation_loss_curve_: list[float] | None = None
-        self.best_validation_score_: float | None = None
+        forget_records(self)
 
-    def _job(
-        self, network: PenalizedMLP, home: Any, X: Any, targets: Array, weights: Array | None
-    ) -> Job:
-        """Return all that a solver needs, moved to where it is to train."""
+    def _job(self, network: PenalizedMLP, home: Any, data: tuple[Any, ...]) -> Job:
+        """Return all that a solver needs, moved to where it is to train.
+
+        The data are X, targets, weights and sample_weight.
+        """
         place = home
         if self.backend is not None or self.device is not None:
             name = self.backend or home.name
             place = get_backend(name if self.device is None else f"{name}:{self.device}")
-        X, targets = moved(X, place), moved(targets, place)
-        xp = namespace_for(self.arithmetic, place, X)
-        wrapped = [None if each is None else _wrapped(xp, each) for each in (X, targets, weights)]
-        if weights is not None:
-            wrapped[2] = xp.asarray(moved(weights, place))
-        return Job(
-            xp, network, Examples(wrapped[0], wrapped[1], X.dtype, None, wrapped[2]), place, home
-        )
+        there = [None if each is None else moved(each, place) for each in data]
+        xp = namespace_for(self.arithmetic, place, there[0])
+        X, targets, weights = (None if each is None else _wrapped(xp, each) for each in there[:3])
+        examples = Examples(X, targets, there[0].dtype, None, weights)
+        return Job(xp, network, examples, there[3], place, home)
 
     def _keep(self, parameters: Parameters) -> None:
         """Set the attributes that hold parameters."""
@@ -171,12 +171,23 @@ class BaseMLP(Exchange, ABC):
 
     def _parameters(self, network: PenalizedMLP) -> Parameters:
         """Return the parameters in the order of the network's layers."""
+        given = getattr(self, "norms_", [])  # who sets `coefs_` by hand may know of none
+        shapes = [layer.shapes() for layer in network.layers if layer.shapes()]
+        expected = (
+            [of["W"] for of in shapes if "W" in of],
+            [set(of) for of in shapes if "W" not in of],
+        )
+        if ([tuple(W.shape) for W in self.coefs_], [set(of) for of in given]) != expected:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, norm={self.norm!r} and "
+                f"loss={self.loss!r} describe another network than the fitted one of sizes "
+                f"{[*(W.shape[0] for W in self.coefs_), self.coefs_[-1].shape[1]]}; fit it again, "
+                "with warm_start=False"
+            )
         dense = zip(self.coefs_, self.intercepts_, strict=True)
-        norms = iter(getattr(self, "norms_", ()))
+        norms = iter(given)
         return [
-            dict(zip("Wb", next(dense), strict=True)) if "W" in layer.shapes() else next(norms)
-            for layer in network.layers
-            if layer.shapes()
+            dict(zip("Wb", next(dense), strict=True)) if "W" in of else next(norms) for of in shapes
         ]
 
     def _refuse_divergence(self, home: Any) -> None:
@@ -194,8 +205,7 @@ class BaseMLP(Exchange, ABC):
         check_same_place(self, X, self.coefs_[0], method)
         place = place_of(X)
         X = _cast(place.xp, X, self.coefs_[0].dtype)
-        loss, outputs = self._loss()
-        network = make_network(self, X.shape[1], outputs, loss)
+        network = self._fitted_network()
         xp = namespace_for(self.arithmetic, place, X)
         parameters = map_arrays(xp.asarray, self._parameters(network))
         with np.errstate(all="ignore"):
@@ -216,7 +226,7 @@ def _cast(xp: Namespace, X: Any, dtype: Any) -> Any:
     """Return X in the dtype of the fitted parameters."""
     if isinstance(X, SparseRows):
         return X.astype(dtype)
-    return xp.astype(X, dtype, copy=False)
+    return xp.astype(X, getattr(xp, dtype_name(dtype).rpartition(".")[2]), copy=False)
 
 
 def _wrapped(xp: Namespace, array: Any) -> Any:

@@ -4,6 +4,7 @@ Weights are moved, formulas are not written again: PyTorch's modules are its own
 is recorded from our forward pass, whose array-API code runs on ndonnx's arrays.
 """
 
+import math
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.estimators.inputs import on_host, place_of
 from pluggable_mlp.estimators.labels import BINARY, MULTICLASS, MULTILABEL
+from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import make_network
 from pluggable_mlp.estimators.saving import read_estimator, write_estimator
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, LeakyReLU, gelu_tanh
@@ -86,8 +88,11 @@ class Exchange(BaseEstimator):
         vars(made).update(_copied(model))
         made.coefs_ = [W.copy() for W in model.coefs_]
         made.intercepts_ = [b.copy() for b in model.intercepts_]
-        made.norms_, made._optimizer_state = [], None
-        made._no_improvement_count = 0
+        made.norms_ = []
+        scores = getattr(
+            model, "validation_scores_", None
+        )  # scikit-learn's tells no losses of them
+        made.validation_loss_curve_ = None if scores is None else [math.nan] * len(scores)
         if hasattr(model, "classes_"):
             made.classes_ = model.classes_
             kinds = {True: {True: BINARY, False: MULTILABEL}, False: {False: MULTICLASS}}
@@ -138,9 +143,7 @@ class Exchange(BaseEstimator):
         check_is_fitted(self)
         import torch
 
-        loss, outputs = self._loss()
-        network = make_network(self, self.n_features_in_, outputs, loss)
-        home = place_of(self.coefs_[0])
+        network, home = self._fitted_network(), place_of(self.coefs_[0])
         remaining = iter(map_arrays(home.to_numpy, self._parameters(network)))
         modules = [
             _torch_module(torch.nn, layer, next(remaining) if layer.shapes() else {})
@@ -171,17 +174,20 @@ class Exchange(BaseEstimator):
                 f"to_onnx needs {error.name}, which is not installed; install it with: "
                 "pip install 'pluggable-mlp[onnx]'"
             ) from error
-        loss, outputs = self._loss()
-        network = make_network(self, self.n_features_in_, outputs, loss)
-        home = place_of(self.coefs_[0])
+        network, home = self._fitted_network(), place_of(self.coefs_[0])
         x = ndx.argument(shape=("N", self.n_features_in_), dtype=ndx.float32)
         parameters = map_arrays(
             lambda array: ndx.asarray(home.to_numpy(array).astype(np.float32)),
             self._parameters(network),
         )
         z, _ = network.forward(ndx, parameters, x)
-        model = ndx.build({"X": x}, self._graph_outputs(ndx, loss, z))
+        model = ndx.build({"X": x}, self._graph_outputs(ndx, network.objective, z))
         write_file(Path(path), model.SerializeToString())
+
+    def _fitted_network(self) -> PenalizedMLP:
+        """Return the network of the fitted parameters."""
+        loss, outputs = self._loss()
+        return make_network(self, self.n_features_in_, outputs, loss)
 
 
 def _copied(model: Any) -> dict[str, Any]:

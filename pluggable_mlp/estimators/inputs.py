@@ -49,7 +49,7 @@ def place_of(data: Any) -> Any:
 def moved(data: Any, backend: Any) -> Array:
     """Return data of any place as an array of the backend."""
     if isinstance(data, SparseRows):
-        return data
+        return SparseRows(data.matrix, backend if on_device(backend.asarray([0.0])) else None)
     if on_device(data):
         its_own = backend_of(data)
         same = (its_own.name, its_own.device) == (backend.name, backend.device)
@@ -126,9 +126,13 @@ def check_targets(estimator: Any, X: Any, y: Any, *, numeric: bool) -> Any:
             "y is None."
         )
     if on_device(y):
-        xp = array_namespace(y)
+        xp, y = array_namespace(y), _without_graph(y)
+        if xp.isdtype(y.dtype, "complex floating"):
+            raise ValueError("Complex data not supported: y")
         if xp.isdtype(y.dtype, "real floating"):
             _refuse_infinities(xp, y, "y")
+        if xp.isdtype(y.dtype, "unsigned integer"):
+            y = xp.astype(y, xp.int64)  # PyTorch computes little with the others
         column = y.ndim == 2 and y.shape[1] == 1
         y = xp.reshape(y, (-1,)) if column else y
         if y.ndim not in (1, 2):
@@ -175,7 +179,8 @@ def check_sample_weight(X: Any, sample_weight: Any, backend: Any) -> Array | Non
         )
     if sample_weight.shape[0] != X.shape[0]:
         raise ValueError(f"sample_weight.shape == {sample_weight.shape}, expected {(X.shape[0],)}!")
-    weights = backend.asarray(moved(sample_weight, backend), dtype=dtype)
+    weights = backend.asarray(moved(_without_graph(sample_weight), backend), dtype=dtype)
+    _refuse_infinities(backend.xp, weights, "sample_weight")
     if bool(backend.xp.all(weights == 0)):
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
@@ -205,8 +210,7 @@ def check_same_place(estimator: Any, X: Any, fitted: Array, method: str) -> None
 def _check_on_device(X: Array, name: str) -> Array:
     """Return an array (examples, features) of another library as finite floats."""
     xp = array_namespace(X)
-    if getattr(X, "requires_grad", False):  # of PyTorch: its graph would grow with every step
-        X = X.detach()
+    X = _without_graph(X)
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. Reshape your "
@@ -226,6 +230,11 @@ def _check_on_device(X: Array, name: str) -> Array:
         X = xp.astype(X, kinds.get("float64", xp.float32))
     _refuse_infinities(xp, X, "X")
     return X
+
+
+def _without_graph(array: Array) -> Array:
+    """Return an array that PyTorch will not differentiate: its graph would grow with every step."""
+    return array.detach() if getattr(array, "requires_grad", False) else array
 
 
 def _refuse_infinities(xp: Namespace, array: Array, name: str) -> None:

@@ -141,7 +141,7 @@ class Labelled(BaseMLP):
     def _score_of(
         self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None
     ) -> float:
-        predicted = self._loss()[0].predict(xp, z)
+        predicted = xp.astype(self._loss()[0].predict(xp, z), targets.dtype)
         return accuracy(xp, predicted == targets, sample_weight, z.dtype)
 
     def _graph_outputs(self, xp: Namespace, loss: Any, z: Array) -> dict[str, Array]:

@@ -54,7 +54,10 @@ def _kind_on_device(xp: Namespace, y: Array) -> str:
 
 def indices_of(xp: Namespace, classes: Array, y: Array) -> tuple[Array, Array]:
     """Return the place of each label in the classes, and whether it is there, both (examples,)."""
-    if xp.isdtype(y.dtype, "bool"):  # PyTorch searches no booleans
+    # PyTorch searches a type in the same alone.
+    if floats := [of.dtype for of in (classes, y) if xp.isdtype(of.dtype, "real floating")]:
+        classes, y = (xp.astype(each, floats[0]) for each in (classes, y))
+    elif xp.isdtype(y.dtype, ("bool", "integral")):
         classes, y = (xp.astype(each, xp.int64) for each in (classes, y))
     last = classes.shape[0] - 1
     places = xp.searchsorted(classes, y)

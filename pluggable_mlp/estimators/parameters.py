@@ -26,6 +26,7 @@ from pluggable_mlp.training.optimizers import SGD, Adam
 __all__ = [
     "CONSTRAINTS",
     "SteppedRate",
+    "callbacks_of",
     "hidden_widths",
     "initial_parameters",
     "is_lbfgs",
@@ -97,6 +98,18 @@ class _Adam(Adam):
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return Adam's coefficients, epsilon as it is."""
         return {**super().coefficients(t, rate), "epsilon": self.epsilon}
+
+
+def callbacks_of(estimator: Any) -> list[Callable[[Any], Any]]:
+    """Return the callbacks of an estimator, or raise a TypeError."""
+    given = estimator.callbacks
+    callbacks = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
+    for index, callback in enumerate(callbacks):
+        if not callable(callback):
+            raise TypeError(
+                f"callbacks[{index}] is {callback!r}, expected a function of the estimator"
+            )
+    return callbacks
 
 
 def is_lbfgs(solver: Any) -> bool:

@@ -33,7 +33,6 @@ _ATTRIBUTES = (
     "validation_loss_curve_", "best_validation_score_", "n_layers_", "n_outputs_",
     "out_activation_", "n_features_in_", "_no_improvement_count", "_label_kind", "_outputs_of_y",
 )  # fmt: skip
-_LABELS = ("classes_", "feature_names_in_")
 _COMPONENTS: dict[str, Any] = {
     kind.__name__: kind
     for table in (ACTIVATIONS, LOSSES, NORMALIZATIONS, OPTIMIZERS, SCHEDULES, TRANSFORMS)
@@ -44,6 +43,11 @@ _COMPONENTS: dict[str, Any] = {
 
 def write_estimator(estimator: Any, path: Path) -> None:
     """Write a fitted estimator to a file, whole or not at all."""
+    labels = {
+        name: on_host([getattr(estimator, name)])[0]
+        for name in ("classes_", "feature_names_in_")
+        if hasattr(estimator, name)
+    }
     content = {
         "format": FORMAT,
         "estimator": type(estimator).__name__,
@@ -51,11 +55,7 @@ def write_estimator(estimator: Any, path: Path) -> None:
         "attributes": {
             name: getattr(estimator, name) for name in _ATTRIBUTES if hasattr(estimator, name)
         },
-        "labels": {
-            name: on_host([getattr(estimator, name)])[0].tolist()
-            for name in _LABELS
-            if hasattr(estimator, name)
-        },
+        "labels": {name: [of.dtype.str, of.tolist()] for name, of in labels.items()},
         "norms": len(estimator.norms_),
     }
     tensors = {}
@@ -84,16 +84,17 @@ def read_estimator(kind: Any, path: Path, backend: str) -> Any:
             tensors = load(data)
         except (SafetensorError, UnicodeDecodeError) as error:
             raise ValueError(str(error)) from None
-        if (content["format"], content["estimator"]) != (FORMAT, kind.__name__):
-            raise ValueError(
-                f"it holds a {content['estimator']} of format {content['format']}, expected a "
-                f"{kind.__name__} of format {FORMAT}"
-            )
+        found = content["estimator"], content["format"]
+    if found != (kind.__name__, FORMAT):
+        raise ValueError(
+            f"{path} holds a {found[0]} of format {found[1]}, expected a {kind.__name__} of format "
+            f"{FORMAT}"
+        )
+    with damaged(path):
         estimator = kind(**{k: _decoded(value) for k, value in content["parameters"].items()})
         vars(estimator).update(content["attributes"])
-        for name, labels in content["labels"].items():
-            as_strings = name == "feature_names_in_"
-            setattr(estimator, name, np.asarray(labels, dtype=object if as_strings else None))
+        for name, (dtype, labels) in content["labels"].items():
+            setattr(estimator, name, np.asarray(labels, dtype=dtype))
         count = sum(name.startswith("coefs_.") for name in tensors)
         estimator.coefs_ = [place.asarray(tensors[f"coefs_.{i}"]) for i in range(count)]
         estimator.intercepts_ = [place.asarray(tensors[f"intercepts_.{i}"]) for i in range(count)]

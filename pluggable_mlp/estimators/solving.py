@@ -6,6 +6,7 @@ Here an estimator's attributes are kept up to date, messages are printed and cal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +14,11 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from pluggable_mlp.arrays import Namespace
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.estimators.descent import Descent, lowered, minimize, shuffled
 from pluggable_mlp.estimators.inputs import moved
 from pluggable_mlp.estimators.objective import PenalizedMLP
-from pluggable_mlp.estimators.parameters import SteppedRate, make_solver
+from pluggable_mlp.estimators.parameters import SteppedRate, callbacks_of, make_solver
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.batch_steps import check_optimizer
@@ -25,7 +26,17 @@ from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.optimizer_contract import Slots
 from pluggable_mlp.training.trees import map_arrays
 
-__all__ = ["Job", "solve_by_epochs", "solve_by_lbfgs"]
+__all__ = ["Job", "forget_records", "solve_by_epochs", "solve_by_lbfgs"]
+
+_RECORDS: dict[str, Any] = {
+    "loss_curve_": [],
+    "best_loss_": None,
+    "validation_scores_": None,
+    "validation_loss_curve_": None,
+    "best_validation_score_": None,
+    "_no_improvement_count": 0,
+}
+"""What epochs add to, as it is before the first."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,9 @@ class Job:
         The namespace of the computation.
     network : PenalizedMLP
     examples : Examples
-        On `place`.
+        On `place`; their `sample_weight` contains the weights of their classes.
+    given_weight : array (examples,) or None
+        The `sample_weight` that was given to `fit`, which scores count.
     place, home : Backend
         Where training happens, and where the model's attributes live.
     """
@@ -46,8 +59,19 @@ class Job:
     xp: Namespace
     network: PenalizedMLP
     examples: Examples
+    given_weight: Array | None
     place: Any
     home: Any
+
+    def part(self, places: Any) -> "Job":
+        """Return the job of the examples at these places, of NumPy."""
+        places, examples = self.place.asarray(places), self.examples
+        data = (examples.inputs, examples.targets, examples.sample_weight, self.given_weight)
+        inputs, targets, weight, given_weight = (
+            None if each is None else self.xp.take(each, places, axis=0) for each in data
+        )
+        chosen = replace(examples, inputs=inputs, targets=targets, sample_weight=weight)
+        return replace(self, examples=chosen, given_weight=given_weight)
 
 
 def solve_by_lbfgs(estimator: Any, job: Job) -> None:
@@ -76,6 +100,7 @@ def solve_by_lbfgs(estimator: Any, job: Job) -> None:
             on_iteration=on_iteration,
         )
     estimator._keep(_on(job.home, found.parameters))
+    estimator._optimizer_state = None
     estimator.n_iter_, estimator.loss_ = found.iterations, found.loss
     if found.failure:
         warnings.warn(
@@ -89,13 +114,13 @@ def solve_by_lbfgs(estimator: Any, job: Job) -> None:
 
 def solve_by_epochs(estimator: Any, job: Job, incremental: bool) -> None:
     """Fit an estimator by gradient steps, a single epoch where it is incremental."""
-    validation = None
+    held = None
     if estimator.early_stopping:
-        job, validation = _split(estimator, job)
-    if not incremental or getattr(estimator, "_optimizer_state", None) is None:
+        job, held = _split(estimator, job)
+    if not incremental or not _remembers(estimator):
         estimator._rate = SteppedRate(estimator.learning_rate_init)
         estimator._optimizer_state = None
-    epochs = Epochs(estimator, job, validation)
+    epochs = Epochs(estimator, job, held)
     try:
         with _progress(estimator) as advance:
             estimator.n_iter_ = 0
@@ -124,12 +149,12 @@ class Epochs:
     ----------
     estimator
     job : Job
-    validation : Examples or None
+    held : Job or None
         What is held out, for early stopping.
     """
 
-    def __init__(self, estimator: Any, job: Job, validation: Examples | None) -> None:
-        self._estimator, self._job, self._validation = estimator, job, validation
+    def __init__(self, estimator: Any, job: Job, held: Job | None) -> None:
+        self._estimator, self._job, self._held = estimator, job, held
         examples, count = job.examples, len(job.examples)
         _make_records(estimator)
         self._places = np.arange(count)
@@ -158,8 +183,8 @@ class Epochs:
         estimator.t_ += self._places.shape[0]
         estimator.loss_curve_.append(estimator.loss_)
         _say(estimator, f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
-        if self._validation is not None:
-            self._validate(self._validation)
+        if self._held is not None:
+            self._validate(self._held)
         else:
             self._count(estimator.loss_ > estimator.best_loss_ - estimator.tol)
             estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
@@ -174,7 +199,7 @@ class Epochs:
             return True
         if estimator._no_improvement_count <= estimator.n_iter_no_change:
             return False
-        what = "Training loss" if self._validation is None else "Validation score"
+        what = "Training loss" if self._held is None else "Validation score"
         message = (
             f"{what} did not improve more than tol={estimator.tol:f} for "
             f"{estimator.n_iter_no_change} consecutive epochs."
@@ -194,7 +219,7 @@ class Epochs:
     def finish(self) -> None:
         """Leave the estimator with the parameters, the best ones where it stops early."""
         self._keep_parameters()
-        if self._validation is not None:
+        if self._held is not None:
             self._estimator._keep(_on(self._job.home, self._best))
         self._estimator._optimizer_state = _slots_on(self._job.home, self._descent.remembered)
 
@@ -214,18 +239,17 @@ class Epochs:
     def _keep_parameters(self) -> None:
         self._estimator._keep(_on(self._job.home, self._descent.parameters))
 
-    def _validate(self, held: Examples) -> None:
+    def _validate(self, held: Job) -> None:
         """Note the score and the loss of what is held out, and the parameters if they are best."""
         estimator, xp, network = self._estimator, self._job.xp, self._job.network
         parameters = self._descent.parameters
-        z, _ = network.forward(xp, map_arrays(xp.asarray, parameters), held.inputs)
-        loss, _ = network.objective(xp, z, held.targets, held.sample_weight)
-        held_out = z, held.targets, held.sample_weight
-        z, targets, sample_weight = map(unwrapped, held_out)
-        finite = bool(self._job.place.xp.all(self._job.place.xp.isfinite(z)))
+        examples, own = held.examples, held.place.xp
+        z, _ = network.forward(xp, map_arrays(xp.asarray, parameters), examples.inputs)
+        loss, _ = network.objective(xp, z, examples.targets, examples.sample_weight)
+        z, targets, weight = map(unwrapped, (z, examples.targets, held.given_weight))
         score = float("nan")
-        if finite:
-            score = estimator._score_of(self._job.place.xp, z, targets, sample_weight)
+        if bool(own.all(own.isfinite(z))):
+            score = estimator._score_of(own, z, targets, weight)
         estimator.validation_scores_.append(score)
         estimator.validation_loss_curve_.append(float(loss))
         _say(estimator, f"Validation score: {score:f}")
@@ -235,8 +259,17 @@ class Epochs:
             self._best = parameters
 
 
+def forget_records(estimator: Any) -> None:
+    """Delete what the epochs of earlier fits have noted."""
+    for name in (*_RECORDS, "_optimizer_state"):
+        vars(estimator).pop(name, None)
+
+
 def _make_records(estimator: Any) -> None:
     """Set what the epochs add to, where an earlier fit left none of this kind."""
+    for name, first in _RECORDS.items():
+        if not hasattr(estimator, name):
+            setattr(estimator, name, copy(first))
     if not estimator.early_stopping:
         if estimator.best_loss_ is None:
             estimator.best_loss_ = np.inf
@@ -246,8 +279,17 @@ def _make_records(estimator: Any) -> None:
         estimator.best_validation_score_ = -np.inf
 
 
-def _split(estimator: Any, job: Job) -> tuple[Job, Examples]:
-    """Hold a part of the examples out, as scikit-learn does, and return it beside the rest."""
+def _remembers(estimator: Any) -> bool:
+    """Return whether there is an optimizer's memory that the solver can go on from."""
+    remembered = getattr(estimator, "_optimizer_state", None)
+    if remembered is None:
+        return False
+    needed = make_solver(estimator, estimator._rate).initial_slots([])
+    return bool(needed.keys() == remembered[0].keys())
+
+
+def _split(estimator: Any, job: Job) -> tuple[Job, Job]:
+    """Hold a part of the examples out, as scikit-learn does: return the rest, and the part."""
     examples = job.examples
     train, held = train_test_split(
         np.arange(len(examples)),
@@ -260,16 +302,7 @@ def _split(estimator: Any, job: Job) -> tuple[Job, Examples]:
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
             "dataset."
         )
-
-    def part(places: Any) -> Examples:
-        places = job.place.asarray(places)
-        chosen = [
-            None if each is None else job.xp.take(each, places, axis=0)
-            for each in (examples.inputs, examples.targets, examples.sample_weight)
-        ]
-        return replace(examples, inputs=chosen[0], targets=chosen[1], sample_weight=chosen[2])
-
-    return replace(job, examples=part(train)), part(held)
+    return job.part(train), job.part(held)
 
 
 def _batch_size(asked: Any, count: int) -> int:
@@ -309,11 +342,10 @@ def _say(estimator: Any, message: str) -> None:
 
 def _stopped(estimator: Any, keep: Callable[[], None]) -> bool:
     """Call the callbacks with an estimator that knows its parameters; return if one says stop."""
-    callbacks = estimator.callbacks
+    callbacks = callbacks_of(estimator)
     if not callbacks:
         return False
     keep()
-    callbacks = [callbacks] if callable(callbacks) else callbacks
     stops = [callback(estimator) is True for callback in callbacks]  # all are called
     return any(stops)
 

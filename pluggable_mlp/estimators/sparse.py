@@ -1,12 +1,14 @@
 """Sparse rows as a network's inputs: what the first layer does with them, without densifying them.
 
-A namespace over NumPy's in which `matmul` and `take` know SciPy's sparse arrays.  Rows are
-(examples, features) of SciPy's CSR; whatever else a layer computes is dense already.
+A namespace in which `matmul` and `take` know SciPy's sparse arrays.  Rows are (examples, features)
+of SciPy's CSR; whatever else a layer computes is dense already.  Where another library than NumPy
+trains, the rows of a batch are made dense and moved when a product asks for them.
 """
 
+from functools import cached_property
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, transpose
 
 __all__ = ["SparseNamespace", "SparseRows"]
 
@@ -18,39 +20,52 @@ class SparseRows:
     ----------
     matrix : scipy.sparse array
         CSR, or the CSC of its transpose.
+    place : Backend or None
+        Where products are computed, if not in SciPy.
     """
 
     ndim = 2
 
-    def __init__(self, matrix: Any) -> None:
-        self.matrix = matrix
+    def __init__(self, matrix: Any, place: Any = None) -> None:
+        self.matrix, self.place = matrix, place
         self.shape, self.dtype = matrix.shape, matrix.dtype
 
+    @cached_property
+    def dense(self) -> Array:
+        """The dense array, on the place."""
+        array = self.matrix.toarray()
+        return array if self.place is None else self.place.asarray(array)
+
     @property
-    def mT(self) -> "SparseRows":
+    def mT(self) -> Any:
         """The transpose, which shares the memory."""
-        return SparseRows(self.matrix.T)
+        return SparseRows(self.matrix.T) if self.place is None else transpose(self.dense)
 
     def astype(self, dtype: Any) -> "SparseRows":
         """Return the same rows in a dtype."""
-        return SparseRows(self.matrix.astype(dtype, copy=False))
+        return SparseRows(self.matrix.astype(dtype, copy=False), self.place)
 
     def __getitem__(self, key: tuple[Any, ...]) -> "SparseRows":
         """Return rows: the key is (slice, ...)."""
-        return SparseRows(self.matrix[key[0]])
+        return SparseRows(self.matrix[key[0]], self.place)
+
+    def taken(self, indices: Array) -> "SparseRows":
+        """Return the rows at the indices, an array of the place."""
+        places = indices if self.place is None else self.place.to_numpy(indices)
+        return SparseRows(self.matrix[places], self.place)
 
     def __mul__(self, other: Array) -> Array:
         """Return the dense product with what broadcasts: of a single column, or a batch of one."""
-        return self.matrix.toarray() * other
+        return self.dense * other
 
 
 class SparseNamespace:
-    """NumPy's namespace, whose products and gathers also take `SparseRows`.
+    """A namespace whose products and gathers also take `SparseRows`.
 
     Parameters
     ----------
     xp
-        NumPy's namespace.
+        That of a library.
     """
 
     def __init__(self, xp: Namespace) -> None:
@@ -62,7 +77,7 @@ class SparseNamespace:
     def matmul(self, a: Any, b: Any) -> Array:
         """Return a b, dense, where either may be sparse."""
         if isinstance(a, SparseRows):
-            return a.matrix @ b
+            return a.matrix @ b if a.place is None else self._xp.matmul(a.dense, b)
         if isinstance(b, SparseRows):
             return a @ b.matrix
         return self._xp.matmul(a, b)
@@ -70,5 +85,5 @@ class SparseNamespace:
     def take(self, x: Any, indices: Array, *, axis: int) -> Any:
         """Return the rows at the indices."""
         if isinstance(x, SparseRows):
-            return SparseRows(x.matrix[indices])
+            return x.taken(indices)
         return self._xp.take(x, indices, axis=axis)

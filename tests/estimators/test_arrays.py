@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn import config_context
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -116,6 +117,19 @@ def test_booleans_are_labels(library):
     assert backend.to_numpy(model.predict(X)).dtype == bool
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "int32", "float32"])
+def test_numbers_of_any_type_are_labels(library, dtype):
+    X = library.asarray(np.arange(12.0).reshape(6, 2))
+    y = library.asarray(np.asarray([7, 3, 7, 9, 3, 3]).astype(dtype))
+    model = MLPClassifier((4,), random_state=0, max_iter=2).partial_fit(X, y, classes=[3, 7, 9])
+    assert set(library.to_numpy(model.predict(X)).tolist()) <= {3, 7, 9}
+    model = MLPClassifier((4,), random_state=0, max_iter=2).fit(X, y)
+    assert library.to_numpy(model.classes_).tolist() == [3, 7, 9]
+    predicted = library.to_numpy(model.predict(X))
+    assert np.issubdtype(predicted.dtype, np.integer) == (dtype != "float32")
+    assert model.score(X, y) == np.mean(predicted == library.to_numpy(y))
+
+
 def test_multilabel_classifier(library):
     X, y = make_multilabel_classification(40, 5, n_classes=3, random_state=0)
     settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 30}
@@ -179,6 +193,26 @@ def test_training_elsewhere_gives_attributes_and_predictions_where_the_input_liv
     np.testing.assert_allclose(
         model.predict_proba(X), expected.partial_fit(X, y).predict_proba(X), rtol=1e-7
     )
+
+
+@pytest.mark.parametrize("name", ["torch", "jax", "array_api_strict"])
+@pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"early_stopping": True}], ids=str)
+def test_sparse_rows_are_trained_on_elsewhere(name, settings):
+    try:
+        get_backend(name)
+    except BackendUnavailable as why:
+        pytest.skip(str(why))
+    X, y = make_classification(60, 6, random_state=0)
+    rows = scipy.sparse.csr_array(np.where(X > 0.5, X, 0.0))
+    settings = {
+        "hidden_layer_sizes": (8,),
+        "random_state": 0,
+        "max_iter": 5,
+        "batch_size": 20,
+    } | settings
+    expected = MLPClassifier(**settings).fit(rows, y)
+    model = MLPClassifier(**settings, backend=name).fit(rows, y)
+    np.testing.assert_allclose(model.predict_proba(rows), expected.predict_proba(rows), rtol=1e-6)
 
 
 def test_the_same_bits_on_two_libraries():

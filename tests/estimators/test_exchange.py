@@ -151,6 +151,19 @@ def test_saved_and_loaded(estimator, data, tmp_path):
     loaded.set_params(early_stopping=False).partial_fit(*data)
 
 
+@pytest.mark.parametrize(
+    "classes", [["no", "yes"], [False, True], np.int8([3, 9]), np.float32([1, 2])], ids=str
+)
+def test_classes_are_saved_in_their_type(classes, tmp_path):
+    classes = np.asarray(classes)
+    model = MLPClassifier((4,), max_iter=2).fit(TWO[0], classes[TWO[1]])
+    model.save(tmp_path / "model.safetensors")
+    loaded = MLPClassifier.load(tmp_path / "model.safetensors")
+    assert loaded.classes_.dtype == classes.dtype
+    assert loaded.predict(TWO[0]).dtype == model.predict(TWO[0]).dtype
+    np.testing.assert_array_equal(loaded.classes_, classes)
+
+
 def test_numpys_integers_are_saved_as_random_state(tmp_path):
     model = MLPClassifier((4,), max_iter=2, random_state=np.int64(3)).fit(*NAMES)
     model.save(tmp_path / "model.safetensors")
@@ -190,7 +203,9 @@ def test_files_that_are_no_model_are_refused(tmp_path):
     with pytest.raises(ValueError, match="is missing; expected what MLPClassifier.save wrote"):
         MLPClassifier.load(path)
     fitted(MLPRegressor(), ONE).save(path)
-    with pytest.raises(ValueError, match="it holds a MLPRegressor of format 1, expected a MLPClas"):
+    with pytest.raises(
+        ValueError, match="safetensors holds a MLPRegressor of format 1, expected a M"
+    ):
         MLPClassifier.load(path)
     whole = path.read_bytes()
     for damaged in (whole[:-8], whole[:50], b"", b"hello, world", whole.replace(b"adam", b"ad\\m")):

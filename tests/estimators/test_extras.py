@@ -120,6 +120,8 @@ def test_callbacks_see_the_model_and_may_stop_it(solver):
     assert model.n_iter_ == 3
     assert seen[-1][1:] == (model.loss_, model.score(X, Y))
     MLPClassifier(callbacks=callback).fit(X, Y)
+    with pytest.raises(TypeError, match=r"callbacks\[1\] is 3, expected a function of the estim"):
+        MLPClassifier(callbacks=[callback, 3]).fit(X, Y)
 
 
 def test_the_held_out_part_has_a_curve_of_losses():
@@ -127,6 +129,23 @@ def test_the_held_out_part_has_a_curve_of_losses():
     assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_
     assert model.validation_loss_curve_[-1] < model.validation_loss_curve_[0]
     assert MLPClassifier(max_iter=2).fit(X, Y).validation_loss_curve_ is None
+
+
+def test_scores_of_the_held_out_part_count_the_weights_that_fit_was_given():
+    """Not those of the classes, as elsewhere in scikit-learn."""
+    weight = np.where(np.arange(150) % 2, 3.0, 1.0)
+    settings = {
+        "early_stopping": True,
+        "random_state": 0,
+        "max_iter": 1,
+        "validation_fraction": 0.4,
+    }
+    steady = {**settings, "solver": "sgd", "learning_rate_init": 1e-30}  # the initial weights stay
+    expected = MLPClassifier(**steady).fit(X, Y, weight)
+    balanced = MLPClassifier(**steady, class_weight={0: 9.0, 2: 0.1}).fit(X, Y, weight)
+    assert balanced.validation_scores_ == expected.validation_scores_
+    assert balanced.validation_loss_curve_ != expected.validation_loss_curve_
+    assert expected.validation_scores_ != MLPClassifier(**steady).fit(X, Y).validation_scores_
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -170,15 +189,6 @@ except ImportError as error:
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "need scikit-learn, which is not installed; install it with: pip install" in run.stdout
-
-
-def test_early_stopping_may_be_switched_between_calls():
-    model = MLPClassifier(max_iter=3, warm_start=True, random_state=0).fit(X, Y)
-    model.set_params(early_stopping=True).fit(X, Y)
-    assert len(model.validation_scores_) == 3
-    model.set_params(early_stopping=False).partial_fit(X, Y)
-    assert len(model.loss_curve_) == 7
-    assert model.best_loss_ == min(model.loss_curve_[-1:])
 
 
 @pytest.mark.parametrize("parameters", [{"dropout": 0.1}, {"norm": "batch"}], ids=str)
