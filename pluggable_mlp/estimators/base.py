@@ -156,7 +156,7 @@ class BaseMLP(Exchange, ABC):
         if self.backend is not None or self.device is not None:
             name = self.backend or home.name
             place = get_backend(name if self.device is None else f"{name}:{self.device}")
-        there = [None if each is None else moved(each, place) for each in data]
+        there: list[Any] = [None if each is None else moved(each, place) for each in data]
         xp = namespace_for(self.arithmetic, place, there[0])
         X, targets, weights = (None if each is None else _wrapped(xp, each) for each in there[:3])
         examples = Examples(X, targets, there[0].dtype, None, weights)
