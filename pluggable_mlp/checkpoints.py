@@ -14,15 +14,29 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from pluggable_mlp.storage import json_sha256, read_file, read_json, write_file, write_json
+from pluggable_mlp.storage import (
+    damaged,
+    json_sha256,
+    read_file,
+    read_json,
+    write_file,
+    write_json,
+)
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
 from pluggable_mlp.training.step import TrainState
 
-__all__ = ["FOLDER", "CheckpointWarning", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "FOLDER",
+    "CheckpointWarning",
+    "checkpoint_steps",
+    "load_checkpoint",
+    "read_checkpoint",
+    "save_checkpoint",
+]
 
 FOLDER = "checkpoints"
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 
 _CLASSES: dict[str, Callable[..., Any]] = {of.__name__: of for of in (TrainState, Memory, Position)}
@@ -61,8 +75,9 @@ def save_checkpoint(folder: Path, number: int, content: dict[str, Any], backend:
         "tensors_sha256": hashlib.sha256(data).hexdigest(),
         "content": layout,
     }
-    write_file(folder / f"{number:012d}.safetensors", data)
-    write_json(folder / f"{number:012d}.json", {**body, "sha256": json_sha256(body)})
+    path = _path(folder, number)
+    write_file(path.with_suffix(".safetensors"), data)
+    write_json(path, {**body, "sha256": json_sha256(body)})
     _remove_old(folder)
     return True
 
@@ -92,6 +107,29 @@ def load_checkpoint(
             told = f"{path} does not fit metrics.jsonl and is left aside"
         warnings.warn(told, CheckpointWarning, stacklevel=3)
     return None
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """Return the numbers of the checkpoints in a folder, ascending; they may be damaged."""
+    return sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
+
+
+def read_checkpoint(folder: Path, number: int) -> dict[str, Any]:
+    """Return the content of one checkpoint, its arrays NumPy's.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or damaged.
+    """
+    path = _path(folder, number)
+    with damaged(path):
+        content: dict[str, Any] = _load(path)
+    return content
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:012d}.json"
 
 
 def _load(path: Path) -> Any:

@@ -80,9 +80,7 @@ def _section(run: ReportedRun) -> str:
     summary = {key: of for key, of in run.summary.items() if key not in _OF_MACHINE}
     versions = run.summary["versions"]
     machine = {"backend": run.summary["backend"], "device": run.summary["device"], **versions}
-    certificate = {
-        key: of for key, of in run.certificate.items() if key not in ("settings", "epochs")
-    }
+    certificate = {key: of for key, of in run.certificate.items() if isinstance(of, str | int)}
     tables = [
         ("Result", summary),
         ("Settings", run.settings),

@@ -14,7 +14,7 @@ from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, read_json
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = ["resumed_run"]
+__all__ = ["read_history", "resumed_run"]
 
 
 def resumed_run(folder: Path, backend: str | None = None, epochs: int | None = None) -> Run:
@@ -37,7 +37,7 @@ def resumed_run(folder: Path, backend: str | None = None, epochs: int | None = N
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         data_sha256 = config["data_sha256"]
-    history = _history(folder / "metrics.jsonl")
+    history = read_history(folder / "metrics.jsonl")
     checkpoint = load_checkpoint(
         folder / FOLDER, usable=lambda content: content["epochs"] <= len(history)
     )
@@ -55,7 +55,7 @@ def resumed_run(folder: Path, backend: str | None = None, epochs: int | None = N
     return run
 
 
-def _history(path: Path) -> list[dict[str, Any]]:
+def read_history(path: Path) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl up to the first that is not whole."""
     lines: list[dict[str, Any]] = []
     if path.exists():

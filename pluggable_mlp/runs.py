@@ -9,7 +9,7 @@ printed or asked of a user belongs in the command line.
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,27 @@ from pluggable_mlp.scores import measure
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, json_sha256, read_json, write_json
 from pluggable_mlp.training.callbacks import EarlyStopping
-from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
-from pluggable_mlp.training.loop import Position, evaluate, training_epochs
+from pluggable_mlp.training.checkpoints import (
+    HASH_DIGITS,
+    load_parameters,
+    parameters_sha256,
+    save_parameters,
+    tensor_hashes,
+    tensor_names,
+)
+from pluggable_mlp.training.loop import Position, Recording, evaluate, training_epochs
+from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.train import make_examples
-from pluggable_mlp.training.trees import map_nested
+from pluggable_mlp.training.trees import map_nested, merge
 
 __all__ = ["Run", "SavedRun", "load_run", "versions"]
+
+
+RECORDS = 128
+"""At most so many steps of a run are recorded."""
+
+RECORDED_DIGITS = 600_000
+"""At most so many digits of hashes, of all records together."""
 
 
 class Run:
@@ -51,6 +66,10 @@ class Run:
         Where the next epoch begins, or the step after a checkpoint; None before the first step.
     parameters : list of dict of arrays
         Before the first epoch the initial ones.
+    record_every : int
+        After each of so many steps, the hashes of all tensors are recorded.
+    records : dict
+        These hashes, as `tensor_hashes` returns them, by the count of steps.
     """
 
     def __init__(self, settings: Settings, backend: Any) -> None:
@@ -83,6 +102,10 @@ class Run:
             seed=settings.seed, backend=backend, dtype=settings.dtype
         )
         self.initial_parameters_sha256 = parameters_sha256(self.parameters, backend)
+        self.record_every = _steps_of_a_record(
+            settings.epochs * self.steps_per_epoch, len(tensor_names(self.parameters))
+        )
+        self.records: dict[int, str] = {}
 
     @cached_property
     def data_sha256(self) -> str:
@@ -94,14 +117,21 @@ class Run:
         """How many examples an epoch visits."""
         return len(self._train)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many steps an epoch has."""
+        return -(-len(self._train) // self.settings.batch_size)
+
     def epochs(
         self,
         on_batch: Callable[[int], None],
         on_position: Callable[[Callable[[], Position]], None] | None = None,
+        on_record: Callable[[int], None] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Train, and yield a line of the history after each epoch.
 
-        The arguments are those of `training_epochs`.
+        `on_record(t)` is called when the hashes after t steps are in `records`; the other arguments
+        are those of `training_epochs`.
         """
         if self.is_done:
             return
@@ -118,6 +148,7 @@ class Run:
             on_batch=on_batch,
             start=self.position,
             on_position=on_position,
+            recording=Recording(self.record_every, partial(self._record, on_record)),
             monitor=None if self._validation is None else self._validate,
         ):
             line = {
@@ -134,6 +165,13 @@ class Run:
             yield line
             if self.is_done:
                 return
+
+    def _record(self, on_record: Callable[[int], None] | None, state: TrainState) -> None:
+        """Record the hashes of the parameters and running statistics of a state."""
+        tensors = merge(state.parameters, state.buffers)
+        self.records[state.t] = tensor_hashes(tensors, self.backend)
+        if on_record:
+            on_record(state.t)
 
     @property
     def is_done(self) -> bool:
@@ -155,6 +193,7 @@ class Run:
             "epochs": len(self.history),
             "kept_epoch": self.kept_epoch,
             "parameters": self.parameters if self.kept_epoch else None,
+            "records": self.records,
             "backend": f"{self.backend.name}:{self.backend.device}",
         }
 
@@ -162,7 +201,7 @@ class Run:
         """Take up the run where a checkpoint of it was made, on any backend."""
         moved = map_nested(self.backend.asarray, checkpoint)
         self.history, self.kept_epoch = history, moved["kept_epoch"]
-        self.position = moved["position"]
+        self.position, self.records = moved["position"], moved["records"]
         for line in history:
             self._is_kept(line)
         if self.kept_epoch:
@@ -249,6 +288,18 @@ class Run:
         sha256 = summary["parameters_sha256"]
         save_parameters(folder / "model.safetensors", self.parameters, self.backend, sha256)
         write_json(folder / "summary.json", summary)
+
+
+def _steps_of_a_record(steps: int, tensors: int) -> int:
+    """Return the smallest power of two that makes of so many steps not too many records.
+
+    A power: the records of a run that is prolonged include those that it has then.
+    """
+    most = max(1, min(RECORDS, RECORDED_DIGITS // (HASH_DIGITS * tensors)))
+    every = 1
+    while steps > every * most:
+        every *= 2
+    return every
 
 
 def versions(backend: Any) -> dict[str, str]:

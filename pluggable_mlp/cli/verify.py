@@ -11,8 +11,8 @@ from pluggable_mlp.cli.streams import tell
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
-    from pluggable_mlp.certificates import Difference
     from pluggable_mlp.runs import Run
+    from pluggable_mlp.verifying import Difference
 
 __all__ = ["verify"]
 
@@ -26,13 +26,22 @@ def verify(
     data: Annotated[
         str | None, typer.Option(help="Path of the same data; by default as in the certificate.")
     ] = None,
+    step: Annotated[
+        int | None,
+        typer.Option(
+            "--from",
+            help="Repeat only what follows this step, from a checkpoint of the run that holds the "
+            "state after it.",
+        ),
+    ] = None,
 ) -> None:
     """Repeat the training of a certificate; exit 1 if a bit differs.
 
     A model and a config.json beside the certificate are also checked.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.certificates import check_data, check_files, read_certificate
+    from pluggable_mlp.certificates import read_certificate
+    from pluggable_mlp.verifying import check_data, check_files, go_on_from_step
 
     file = run / "certificate.json" if run.is_dir() else run
     certificate, settings = read_certificate(file)
@@ -45,16 +54,21 @@ def verify(
             "The certificate is of a native run: its bits are promised on the same machine and "
             f"versions alone, {certificate['made_on']}."
         )
+    if step is not None:
+        go_on_from_step(certificate, again, file.parent, step)
     difference = _first_difference(certificate, again)
     here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
+        known = f"; {difference.known}" if difference.known else ""
         typer.echo(
-            f"differs at epoch {difference.epoch} in {difference.what}: certified "
-            f"{difference.certified}, on {here} {difference.computed}"
+            f"the run differs at {difference.place}: certified {difference.certified}, on {here} "
+            f"{difference.computed}{known}"
         )
         raise typer.Exit(1)
+    count = len(again.history)
+    part = f"{count} epochs" if step is None else f"step {step} to the end of epoch {count}"
     typer.echo(
-        f"same bits: {len(again.history)} epochs on {here} give the certified losses and "
+        f"same bits: {part} on {here} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
         f"{certificate['final_parameters_sha256']}"
     )
@@ -77,11 +91,12 @@ def _repeated(settings: Settings, data: str | None, backend: Any) -> "Run":
 
 def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | None":
     """Train with a progress bar, to the end or to the first departure from the certificate."""
-    from pluggable_mlp.certificates import verify_epochs
     from pluggable_mlp.cli.interrupts import ending_when_asked
     from pluggable_mlp.cli.progress import training_progress
+    from pluggable_mlp.verifying import verify_epochs
 
-    total = len(certificate["epochs"]) * run.training_examples
+    total = certificate["epochs"][-1]["epoch"] * run.training_examples
     with ending_when_asked() as request, training_progress(total, request) as on_batch:
+        on_batch(run.examples_done)
         found = verify_epochs(certificate, run, on_batch)
         return next((difference for difference in found if difference is not None), None)

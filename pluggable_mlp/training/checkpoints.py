@@ -1,7 +1,8 @@
-"""Parameters on disk, and their hash.
+"""Parameters on disk, and their hashes.
 
 One safetensors file holds the parameters by layer and name ("0.W", "0.b", "1.W", …); the hash is
 SHA-256 over every parameter in layer order, W before b, each as little-endian bytes in C order.
+`tensor_hashes` gives a short one for each.
 """
 
 import hashlib
@@ -15,7 +16,17 @@ from safetensors.numpy import load, save
 from pluggable_mlp.storage import read_file, write_file
 from pluggable_mlp.training.trees import Tree
 
-__all__ = ["load_parameters", "parameters_sha256", "save_parameters"]
+__all__ = [
+    "HASH_DIGITS",
+    "load_parameters",
+    "parameters_sha256",
+    "save_parameters",
+    "tensor_hashes",
+    "tensor_names",
+]
+
+HASH_DIGITS = 16
+"""Of the hash of a single tensor: the first of its SHA-256, 64 bits."""
 
 
 def save_parameters(path: Path, parameters: Tree, backend: Any, sha256: str) -> None:
@@ -76,6 +87,20 @@ def parameters_sha256(parameters: Tree, backend: Any) -> str:
     """Return the hexadecimal SHA-256 over all parameters, as the file's first lines say."""
     return _sha256(
         backend.to_numpy(array) for layer in parameters for _, array in sorted(layer.items())
+    )
+
+
+def tensor_names(parameters: Tree) -> list[str]:
+    """Return the names of all tensors, such as "0.W", in the order of the hashes."""
+    return [f"{index}.{name}" for index, layer in enumerate(parameters) for name in sorted(layer)]
+
+
+def tensor_hashes(parameters: Tree, backend: Any) -> str:
+    """Return the hashes of all tensors, one after the other, each of `HASH_DIGITS` digits."""
+    return "".join(
+        _sha256([backend.to_numpy(layer[name])])[:HASH_DIGITS]
+        for layer in parameters
+        for name in sorted(layer)
     )
 
 

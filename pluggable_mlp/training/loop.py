@@ -31,7 +31,7 @@ from pluggable_mlp.training.records import NOTHING, Loss, LossRecord, Recorded, 
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.trees import map_arrays, map_nested
 
-__all__ = ["DivergenceError", "Epoch", "Position", "evaluate", "training_epochs"]
+__all__ = ["DivergenceError", "Epoch", "Position", "Recording", "evaluate", "training_epochs"]
 
 
 class DivergenceError(ArithmeticError):
@@ -80,6 +80,21 @@ class Position(NamedTuple):
     recorded: Recorded = NOTHING
 
 
+class Recording(NamedTuple):
+    """Which states are recorded within epochs, and by whom.
+
+    Attributes
+    ----------
+    every : int
+        Those after steps whose count t is a multiple of it.
+    note : callable
+        Is given the `TrainState`, of the backend's arrays.
+    """
+
+    every: int
+    note: Callable[[TrainState], None]
+
+
 @dataclass(frozen=True)
 class Epoch:
     """The state after a number of epochs, and what was measured in the last of them.
@@ -124,15 +139,17 @@ def training_epochs(
     on_batch: Callable[[int], None] | None = None,
     start: Position | None = None,
     on_position: Callable[[Callable[[], Position]], None] | None = None,
+    recording: Recording | None = None,
     monitor: Callable[[Parameters], float] | None = None,
 ) -> Iterator[Epoch]:
     """Train, and yield after every epoch, so that the caller may stop, save or measure.
 
     `on_batch(count)` is called with the count of examples after a step, or some; `on_position` with
     a function that returns where training is, from which `start` goes on; to call that, before the
-    next step, waits for the device.  `monitor` returns the loss that a schedule follows, for the
-    parameters after an epoch; by default it is the training loss.  The other arguments are those of
-    `pluggable_mlp.train`, already checked.
+    next step, waits for the device.  `recording` says what is told of states within
+    epochs.  `monitor` returns the loss that a schedule follows, for the parameters after an epoch;
+    by default it is the training loss.  The other arguments are those of `pluggable_mlp.train`,
+    already checked.
 
     Raises
     ------
@@ -165,8 +182,11 @@ def training_epochs(
         first, recorded = (begun.start, begun.recorded) if epoch == begun.epoch else (0, NOTHING)
         record = LossRecord(xp, stack, backend, recorded)
         current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
-        for starts in _chunks(first, len(examples), batch_size, steps):
+        places = range(first, len(examples), batch_size)
+        for starts in _chunks(places, steps, state.t, recording):
             state = take_steps(current, state, order, starts, record, on_batch or _nothing)
+            if recording and state.t % recording.every == 0:
+                recording.note(unwrapped(state))
             if on_position:
                 end = min(starts[-1] + batch_size, len(examples))
                 on_position(partial(_position, state, epoch, end, losses, record))
@@ -192,11 +212,15 @@ def _position(
     return Position(unwrapped(state), epoch, start, tuple(losses), record.read())
 
 
-def _chunks(start: int, count: int, batch_size: int, steps: int) -> Iterator[range]:
-    """Yield where the batches from `start` to the end of an epoch begin, some at a time."""
-    step = steps * batch_size
-    for first in range(start, count, step):
-        yield range(first, min(first + step, count), batch_size)
+def _chunks(places: range, steps: int, t: int, recording: Recording | None) -> Iterator[range]:
+    """Yield where the batches of an epoch begin, at most so many steps at a time.
+
+    `t` steps were taken before; each that is to be recorded is the last of its chunk.
+    """
+    while places:
+        size = min(steps, recording.every - t % recording.every) if recording else steps
+        yield places[:size]
+        places, t = places[size:], t + size
 
 
 def _nothing(count: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.namespaces.reproducible import exactness
 from tests.backends.exhausted import SIDE, exhausted
+from tests.cli.certificates import sealed
 from tests.cli.children import running
 from tests.plug_ins import write_plug_in
 
@@ -38,7 +39,7 @@ def test_a_certificate_of_such_a_network_is_refused(command, tmp_path):
     content["settings"]["hidden"] = [10**12]
     text = json.dumps(content["settings"], sort_keys=True, separators=(",", ":"))
     content["settings_sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(sealed(content)))
     outcome = command("verify", path)
     assert outcome.code == 3
     assert only_line(outcome).startswith("Error: out of memory: a layer of ")

@@ -165,6 +165,7 @@ def test_every_field_of_the_metrics(run):
     for line, certified in zip(history, content["epochs"], strict=True):
         assert set(line) == fields | {"epoch"}
         assert certified == {
+            "epoch": line["epoch"],
             "train_loss": line["train_loss"].hex(),
             "parameters_sha256": line["parameters_sha256"],
         }

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.cli.certificates import edited
 from tests.cli.children import running
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="redirections of POSIX shells")
@@ -35,9 +37,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with running("train", "--epochs", 1, "--output", folder) as child:
         assert child.wait(timeout=60) == 0
     np.save(folder / "x.npy", np.zeros((3, 64), dtype="uint8"))
-    content = json.loads((folder / "certificate.json").read_text())
-    content["epochs"][0]["train_loss"] = (1.0).hex()
-    (folder / "other.json").write_text(json.dumps(content))
+    shutil.copy(folder / "certificate.json", folder / "other.json")
+    edited(folder / "other.json", lambda of: of["epochs"][0].update(train_loss=(1.0).hex()))
     return folder
 
 

@@ -4,10 +4,13 @@ import hashlib
 import json
 import math
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from pluggable_mlp import MLP, get_backend
+from pluggable_mlp import MLP, SGD, first_state, get_backend, load_dataset, training_step
+from pluggable_mlp.randomness import permutation
+from tests.cli.certificates import edited, sealed
 
 SETTINGS = ("--quiet", "--epochs", 2, "--hidden", 12, "--batch-size", 256)
 
@@ -18,13 +21,6 @@ def certificate(command, tmp_path):
         "train", *SETTINGS, "--arithmetic", "reproducible", "--output", tmp_path / "run"
     )  # fmt: skip
     return tmp_path / "run" / "certificate.json"
-
-
-def edited(certificate, edit):
-    """Change what a certificate says."""
-    content = json.loads(certificate.read_text())
-    edit(content)
-    certificate.write_text(json.dumps(content))
 
 
 def test_every_field_of_a_certificate(certificate):
@@ -40,8 +36,8 @@ def test_every_field_of_a_certificate(certificate):
     start = MLP([64, 12, 10]).initialize(seed=0, backend=get_backend("numpy"), dtype="float32")
     arrays = [start[layer][name] for layer in (0, 1) for name in "Wb"]
     versions = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
-    assert json.loads(certificate.read_text()) == {
-        "format": 2,
+    assert json.loads(certificate.read_text()) == sealed({
+        "format": 3,
         "made_on": f"numpy (cpu), {versions}",
         "settings": config["settings"],
         "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
@@ -51,6 +47,7 @@ def test_every_field_of_a_certificate(certificate):
         ).hexdigest(),
         "epochs": [
             {
+                "epoch": line["epoch"],
                 "train_loss": line["train_loss"].hex(),
                 "parameters_sha256": line["parameters_sha256"],
             }
@@ -59,8 +56,29 @@ def test_every_field_of_a_certificate(certificate):
         "kept_epoch": 2,
         "test_loss": summary["test_loss"].hex(),
         "final_parameters_sha256": summary["parameters_sha256"],
-    }
+        "record_every": 1,
+        "tensors": ["0.W", "0.b", "1.W", "1.b"],
+        "records": certified_records(start),
+    })  # fmt: skip
     assert len({summary["test_loss"], *(line["train_loss"] for line in history)}) == 3
+
+
+def certified_records(parameters):
+    """The hashes after each of 14 steps on digits, from steps taken one by one."""
+    mlp, optimizer, digits = MLP([64, 12, 10]), SGD(learning_rate=0.1), load_dataset("digits")
+    state = first_state(mlp, optimizer, parameters, arithmetic="reproducible")
+    records = {}
+    for t in range(14):
+        epoch, place = divmod(t, 7)
+        order = permutation(0, "shuffle", epoch + 1, len(digits.train.targets))[256 * place :][:256]
+        x = digits.train.inputs[order].astype("float32") * np.float32(digits.scale)
+        _, state = training_step(
+            mlp, optimizer, state, x, digits.train.targets[order], arithmetic="reproducible"
+        )
+        tensors = [state.parameters[layer][name] for layer in (0, 1) for name in "Wb"]
+        hashes = [hashlib.sha256(tensor.astype("<f4").tobytes()).hexdigest() for tensor in tensors]
+        records[str(t + 1)] = "".join(one[:16] for one in hashes)
+    return records
 
 
 @pytest.mark.parametrize("backend", ["numpy", "array_api_strict:device1", "torch", "jax"])
@@ -107,14 +125,14 @@ def test_another_number_is_found_with_its_epoch(command, certificate, what, epoc
     (certificate.parent / "model.safetensors").unlink()
     outcome = command("verify", certificate)
     assert outcome.code == 1
-    assert outcome.out.startswith(f"differs at epoch {epoch} in {what}: certified 0")
+    assert outcome.out.startswith(f"the run differs at epoch {epoch}, {what}: certified 0")
 
 
 def test_another_test_loss_is_found(command, certificate):
     edited(certificate, lambda content: content.update(test_loss=(1.0).hex()))
     outcome = command("verify", certificate)
     assert outcome.code == 1
-    assert outcome.out.startswith("differs at epoch 2 in test_loss: certified 0x1.0000000000000p+0")
+    assert outcome.out.startswith("the run differs at epoch 2, test_loss: certified 0x1.00000")
 
 
 def test_a_run_that_stopped_early_is_repeated(command, tmp_path):
@@ -131,7 +149,7 @@ def test_a_run_that_stopped_early_is_repeated(command, tmp_path):
     outcome = command("verify", file)
     assert outcome.code == 1
     assert outcome.out.startswith(
-        f"differs at epoch {len(losses)} in validation_loss: certified 0x1"
+        f"the run differs at epoch {len(losses)}, validation_loss: certified 0x1"
     )
 
 
@@ -207,7 +225,7 @@ def test_a_repetition_that_diverges_differs(command, certificate, monkeypatch):
     assert (outcome.code, outcome.err) == (1, "")
     certified = json.loads(certificate.read_text())["epochs"][0]["parameters_sha256"]
     assert outcome.out.startswith(
-        f"differs at epoch 1 in parameters_sha256: certified {certified}, on numpy (cpu) in "
+        f"the run differs at epoch 1, parameters_sha256: certified {certified}, on numpy (cpu) in "
         "reproducible arithmetic none, as its loss is "
     )
 
@@ -216,13 +234,13 @@ def test_other_initial_parameters_are_found(command, certificate):
     edited(certificate, lambda content: content.update(initial_parameters_sha256="0" * 64))
     outcome = command("verify", certificate)
     assert outcome.code == 1
-    assert "differs at epoch 0 in initial_parameters_sha256" in outcome.out
+    assert "the run differs at epoch 0, initial_parameters_sha256" in outcome.out
 
 
 def test_edited_settings_and_other_data_are_refused(command, certificate, tmp_path):
     content = json.loads(certificate.read_text())
     edited = {**content, "settings": {**content["settings"], "seed": 1}}
-    certificate.write_text(json.dumps(edited))
+    certificate.write_text(json.dumps(sealed(edited)))
     outcome = command("verify", certificate)
     assert outcome.code == 2
     assert "it was edited" in outcome.err
@@ -254,15 +272,16 @@ def test_a_missing_certificate(command, tmp_path):
     ("edit", "fault"),
     [
         (lambda content: content.update(epochs=[]), "it has 0 epochs"),
-        (lambda content: content.update(epochs=3 * content["epochs"]), "it has 6 epochs"),
+        (lambda content: content["epochs"][1].update(epoch=6), "it has 6 epochs"),
         (lambda content: content["epochs"][0].update(extra="1"), "an epoch holds"),
         (lambda content: content["epochs"][0].pop("train_loss"), "an epoch holds"),
         (lambda content: content["epochs"][0].update(train_loss="0x1p99999"), "too large"),
         (lambda content: content.update(final_parameters_sha256="0" * 64), "of the epoch that"),
-        (lambda content: content.update(kept_epoch=3), "kept_epoch is 3, expected 1 to 2"),
+        (lambda content: content.update(kept_epoch=3), "kept_epoch is 3, expected one up to 2"),
         (lambda content: content.pop("test_loss"), "is not a certificate"),
-        (lambda content: content.update(format=1), "its format is 1, expected 2"),
+        (lambda content: content.update(format=1), "its format is 1, expected 3"),
         (lambda content: content.update(data_sha256=5), "is not a certificate"),
+        (lambda content: content["records"].update({"4": "0"}), "the record after step 4 does not"),
         (lambda content: content.pop("made_on"), "is not a certificate"),
         (lambda content: content["epochs"][0].update(parameters_sha256=5), "is not a certificate"),
     ],

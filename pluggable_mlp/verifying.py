@@ -1,0 +1,238 @@
+"""Verifying a certificate: train again with its settings, on any backend, and compare.
+
+Compared are the hashes of the tensors after every so many steps, and after the epochs the losses
+and the parameters.  A part of a run is repeated from a checkpoint of it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pluggable_mlp.certificates import certified_epoch
+from pluggable_mlp.checkpoints import FOLDER, checkpoint_steps, read_checkpoint
+from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.resuming import read_history
+from pluggable_mlp.runs import Run
+from pluggable_mlp.storage import json_sha256, read_json
+from pluggable_mlp.training.checkpoints import (
+    HASH_DIGITS,
+    load_parameters,
+    parameters_sha256,
+    tensor_hashes,
+)
+from pluggable_mlp.training.loop import DivergenceError
+from pluggable_mlp.training.trees import merge
+
+__all__ = ["Difference", "check_data", "check_files", "go_on_from_step", "verify_epochs"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first difference of a repeated run from its certificate.
+
+    Attributes
+    ----------
+    place : str
+        Where it was found, such as "step 48, layer 0, tensor W" or "epoch 2, train_loss".
+    certified, computed : str
+        As the certificate writes them; or why nothing was computed.
+    known : str
+        What is known of the steps around it; may be empty.
+    """
+
+    place: str
+    certified: str
+    computed: str
+    known: str = ""
+
+
+def check_data(certificate: dict[str, Any], run: Run) -> None:
+    """Check the data of a repeated run against its certificate.
+
+    Raises
+    ------
+    ValueError
+        If they differ from the certified ones.
+    """
+    if run.data_sha256 != certificate["data_sha256"]:
+        raise ValueError(
+            f"the data {run.settings.data} have the SHA-256 {run.data_sha256}, the certificate "
+            f"was made with {certificate['data_sha256']}; name the right ones with --data"
+        )
+
+
+def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool) -> bool:
+    """Check config.json and the model in a folder; return whether there is a model.
+
+    Parameters
+    ----------
+    certificate : dict
+    run : Run
+        Of its settings, on its data.
+    folder : Path
+    whole : bool
+        Refuse a folder that lacks one of them.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read, was edited or is of another run.
+    """
+    config, model = folder / "config.json", folder / "model.safetensors"
+    if whole or config.exists():
+        certified = run.config | {"settings": certificate["settings"]}  # the data may have moved
+        if json_sha256(read_json(config, "what train --output wrote")) != json_sha256(certified):
+            raise ValueError(
+                f"{config} is not what was certified; undo what was edited, or train again"
+            )
+    if not whole and not model.exists():
+        return False
+    sha256 = certificate["final_parameters_sha256"]
+    check_parameters(run.mlp, load_parameters(model, run.backend, sha256))
+    return True
+
+
+def go_on_from_step(certificate: dict[str, Any], run: Run, folder: Path, step: int) -> None:
+    """Let the repetition begin where a checkpoint of the run was made.
+
+    Parameters
+    ----------
+    certificate : dict
+    run : Run
+        Not yet trained.
+    folder : Path
+        Of the run.
+    step : int
+        After how many steps the checkpoint was made.
+
+    Raises
+    ------
+    ValueError
+        If there is no such checkpoint, or it is not of the certified run; names those there are.
+    """
+    end = certificate["epochs"][-1]["epoch"] * run.steps_per_epoch
+    there = [t for t in checkpoint_steps(folder / FOLDER) if t <= end]
+    if step not in there:
+        found = ", ".join(map(str, there)) or "none"
+        raise ValueError(
+            f"from is {step}, but no checkpoint of the run holds the state after that step; those "
+            f"in {folder / FOLDER}: {found}"
+        )
+    checkpoint = read_checkpoint(folder / FOLDER, step)
+    history = read_history(folder / "metrics.jsonl")[: checkpoint["epochs"]]
+    certified = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
+    lines = [certified_epoch(line) for line in history]
+    wrong = any(certified.get(line["epoch"], line) != line for line in lines)
+    run.go_on_from(checkpoint, history)
+    kept = history[run.kept_epoch - 1]["parameters_sha256"] if run.kept_epoch else None
+    if (
+        wrong
+        or len(history) < checkpoint["epochs"]
+        or kept not in (None, parameters_sha256(run.parameters, run.backend))
+        or not _fits(run)
+    ):
+        raise ValueError(
+            f"the checkpoint after step {step} in {folder / FOLDER}, or metrics.jsonl before it, "
+            "is not of the certified run; verify without --from"
+        )
+
+
+def _fits(run: Run) -> bool:
+    """Return whether the state that a run goes on from is one of its network."""
+    assert run.position is not None  # there is one after `go_on_from`
+    try:
+        check_parameters(run.mlp, run.position.state.inference_parameters)
+    except ValueError:
+        return False
+    return True
+
+
+def verify_epochs(
+    certificate: dict[str, Any], run: Run, on_batch: Callable[[int], None]
+) -> Iterator[Difference | None]:
+    """Train again and yield, after every epoch, None or the first difference.
+
+    A repetition that diverges differs, since certified epochs did not.
+    """
+    certified, computed = certificate["initial_parameters_sha256"], run.initial_parameters_sha256
+    if certified != computed:
+        yield Difference("epoch 0, initial_parameters_sha256", certified, computed)
+        return
+    run.record_every = certificate["record_every"]
+    epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
+    records = _Records(certificate, run)
+    try:
+        records.check_start()
+        again = run.epochs(on_batch, on_record=records.check)
+        for line in islice(again, max(epochs) - len(run.history)):
+            found = certified_epoch(line)
+            expected = epochs.get(line["epoch"], found)
+            wrong = next((name for name in expected if expected[name] != found.get(name)), None)
+            if wrong is not None:
+                place = f"epoch {line['epoch']}, {wrong}"
+                yield Difference(place, expected[wrong], found.get(wrong, "none"), records.known())
+                return
+            yield None
+        certified, computed = certificate["test_loss"], run.test_measures()["loss"].hex()
+        if certified != computed:
+            yield Difference(f"epoch {run.kept_epoch}, test_loss", certified, computed)
+    except _DiffersError as error:
+        yield error.difference
+    except DivergenceError as error:
+        certified = next(of for n, of in epochs.items() if n >= error.epoch)["parameters_sha256"]
+        place = f"epoch {error.epoch}, parameters_sha256"
+        yield Difference(place, certified, f"none, as {error.found}", records.known())
+
+
+class _DiffersError(Exception):
+    """Ends a repetition within an epoch."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(difference)
+        self.difference = difference
+
+
+class _Records:
+    """The certified hashes of tensors, and how far a run has them."""
+
+    def __init__(self, certificate: dict[str, Any], run: Run) -> None:
+        self._run, self._tensors = run, certificate["tensors"]
+        self._certified: dict[int, str] = {int(t): of for t, of in certificate["records"].items()}
+        self._same: int | None = None
+
+    def check_start(self) -> None:
+        """Compare the state that a part of a run begins with."""
+        position = self._run.position
+        if position is not None:
+            state = position.state
+            tensors = merge(state.parameters, state.buffers)
+            self._run.records[state.t] = tensor_hashes(tensors, self._run.backend)
+            self.check(state.t)
+
+    def check(self, t: int) -> None:
+        """Compare the hashes after t steps, where they are certified.
+
+        Raises
+        ------
+        _DiffersError
+            Where one differs.
+        """
+        certified, computed = self._certified.get(t), self._run.records[t]
+        if certified is None:
+            return
+        starts = range(0, len(certified), HASH_DIGITS)
+        pairs = [(certified[at:][:HASH_DIGITS], computed[at:][:HASH_DIGITS]) for at in starts]
+        differing = [index for index, (one, other) in enumerate(pairs) if one != other]
+        if differing:
+            layer, _, name = self._tensors[differing[0]].partition(".")
+            place = f"step {t}, layer {layer}, tensor {name}"
+            if len(differing) > 1:
+                place += f" (the first of {len(differing)} tensors)"
+            raise _DiffersError(Difference(place, *pairs[differing[0]], self.known()))
+        self._same = t
+
+    def known(self) -> str:
+        """Return in words up to which step all is the same."""
+        return "" if self._same is None else f"step {self._same} is the same"

@@ -1,0 +1,174 @@
+"""`verify` names the first step, layer and tensor that differ, and repeats a part of a run."""
+
+import json
+
+import pytest
+
+from pluggable_mlp import certificates, get_backend, runs
+from pluggable_mlp.runs import Run
+from pluggable_mlp.settings import Settings
+from tests.cli.certificates import edited, sealed
+from tests.cli.children import running
+from tests.plug_ins import write_plug_in
+
+SETTINGS = ("--quiet", "--epochs", 3, "--hidden", 12, "--batch-size", 16)  # 97 steps an epoch
+FAULTY_STEP = 150
+FAULTY = f"""
+from pluggable_mlp.backends.numpy import NumpyBackend
+
+class GlassBackend(NumpyBackend):
+    name = "glass"
+
+    def compile(self, function, used_up=()):
+        def faulty(*arguments):
+            results = function(*arguments)
+            if len(arguments) > 1 and arguments[1] == {FAULTY_STEP - 1}:  # t
+                parameters = results[2][0]
+                parameters[1]["b"].view("uint32")[3] ^= 1
+            return results
+        return faulty
+"""
+
+
+@pytest.fixture
+def run(command, tmp_path, monkeypatch):
+    """A run with checkpoints after 194 and 291 steps."""
+    monkeypatch.setattr("pluggable_mlp.run_folders.SHORTEST_SECONDS", 0.0)
+    command("train", *SETTINGS, "--output", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def content(run):
+    return json.loads((run / "certificate.json").read_text())
+
+
+def test_one_wrong_bit_of_a_backend_is_found_with_its_step_and_tensor(run, tmp_path):
+    """Between the last record before it and the first after it, in the place where it was."""
+    every = content(run)["record_every"]
+    assert every == 4  # 291 steps, at most 128 records
+    environment = write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=FAULTY)
+    with running("verify", run, "--backend", "glass", env=environment) as child:
+        out, err = child.communicate(timeout=100)
+    assert child.returncode == 1, err
+    before = FAULTY_STEP // every * every
+    assert out.startswith(f"the run differs at step {before + every}, layer ")
+    assert out.endswith(f"; step {before} is the same\n")
+
+
+def test_every_step_of_a_short_run_is_recorded(command, tmp_path):
+    short = [f"--{name}={value}" for name, value in {"epochs": 1, "hidden": 12}.items()]
+    command("train", *short, "--quiet", "--output", tmp_path / "run")
+    source = FAULTY.replace(str(FAULTY_STEP - 1), "36")
+    environment = write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=source)
+    with running("verify", tmp_path / "run", "--backend", "glass", env=environment) as child:
+        out, _ = child.communicate(timeout=100)
+    hashes = content(tmp_path / "run")["records"]["37"]
+    assert out.startswith(
+        f"the run differs at step 37, layer 1, tensor b: certified {hashes[48:]}, on glass (cpu)"
+    )
+    assert out.endswith("; step 36 is the same\n")
+
+
+@pytest.mark.parametrize(("tensor", "name"), [(0, "layer 0, tensor W"), (3, "layer 1, tensor b")])
+def test_an_altered_hash_is_a_changed_file_or_a_run_that_differs(command, run, tensor, name):
+    path, altered = run / "certificate.json", content(run)
+    records = altered["records"]
+    at = 16 * tensor
+    records["200"] = records["200"][:at] + "0" * 16 + records["200"][at + 16 :]
+    path.write_text(json.dumps(altered))
+    outcome = command("verify", run)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{path} was changed after it was written" in outcome.err
+    path.write_text(json.dumps(sealed(altered)))
+    outcome = command("verify", run)
+    assert outcome.code == 1
+    assert outcome.out.startswith(f"the run differs at step 200, {name}: certified {'0' * 16}, on")
+    assert outcome.out.endswith("; step 196 is the same\n")
+
+
+def test_a_part_is_repeated_from_a_checkpoint(command, run):
+    """What differs before it is not seen, what differs after it is."""
+    outcome = command("verify", run, "--from", 194)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("same bits: step 194 to the end of epoch 3 on numpy (cpu) in ")
+    edited(run / "certificate.json", lambda of: of["records"].update({"40": "0" * 64}))
+    assert command("verify", run).code == 1
+    assert command("verify", run, "--from", 194).code == 0
+    edited(run / "certificate.json", lambda of: of["records"].update({"288": "0" * 64}))
+    outcome = command("verify", run, "--from", 194)
+    assert outcome.code == 1
+    assert outcome.out.startswith(
+        "the run differs at step 288, layer 0, tensor W (the first of 4 t"
+    )
+
+
+def test_the_steps_that_there_are_are_named(command, run, tmp_path):
+    outcome = command("verify", run, "--from", 100)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "from is 100, but no checkpoint of the run holds the state after that" in outcome.err
+    assert f"{run / 'checkpoints'}: 194, 291" in outcome.err
+    alone = (run / "certificate.json").rename(tmp_path / "certificate.json")
+    assert f"{tmp_path / 'checkpoints'}: none" in command("verify", alone, "--from", 194).err
+
+
+def test_a_checkpoint_of_another_run_is_refused(command, run, tmp_path):
+    command("train", *SETTINGS, "--seed", 1, "--output", tmp_path / "other")
+    (tmp_path / "other" / "metrics.jsonl").replace(run / "metrics.jsonl")
+    outcome = command("verify", run, "--from", 194)
+    assert outcome.code == 2
+    assert "is not of the certified run; verify without --from" in outcome.err
+
+
+def test_a_checkpoint_that_was_exchanged_differs(command, run, tmp_path):
+    """Its state after 194 steps is not certified, that after the next recorded step is."""
+    command("train", *SETTINGS, "--seed", 1, "--output", tmp_path / "other")
+    for path in (tmp_path / "other" / "checkpoints").glob("*194.*"):
+        path.replace(run / "checkpoints" / path.name)
+    outcome = command("verify", run, "--from", 194)
+    assert outcome.code == 2
+    assert "is not of the certified run" in outcome.err
+
+
+def test_a_resumed_and_prolonged_run_has_the_records_of_a_long_one(command, run, tmp_path):
+    given = (*SETTINGS[:1], *SETTINGS[3:], "--epochs", 6)
+    command("train", *given, "--output", tmp_path / "long")
+    assert command("train", "--quiet", "--resume", run, "--epochs", 6).code == 0
+    assert content(run)["record_every"] == 8
+    assert content(run)["records"] == content(tmp_path / "long")["records"]
+    assert [*content(run)["records"]] == [str(t) for t in range(8, 583, 8)]
+
+
+def test_a_certificate_without_steps_is_still_verified(command, run):
+    """As it was written before there were records."""
+    old = content(run)
+    for name in ("record_every", "tensors", "records", "sha256"):
+        del old[name]
+    old |= {"format": 2}
+    for epoch in old["epochs"]:
+        del epoch["epoch"]
+    (run / "certificate.json").write_text(json.dumps(old))
+    assert command("verify", run).code == 0
+    old["epochs"][1]["parameters_sha256"] = "0" * 64
+    (run / "certificate.json").write_text(json.dumps(old))
+    assert command("verify", run).out.startswith("the run differs at epoch 2, parameters_sha256")
+
+
+@pytest.mark.parametrize(("epochs", "hidden"), [(100_000, (4,)), (50, (4,) * 300)])
+def test_a_certificate_stays_below_1_mb(tmp_path, monkeypatch, epochs, hidden):
+    """Of very many epochs, and of very many tensors."""
+    run = Run(Settings(epochs=epochs, hidden=hidden, norm="batch"), get_backend("numpy"))
+    line = {"train_loss": 1 / 3, "validation_loss": 1 / 3, "parameters_sha256": "0" * 64}
+    run.history = [{"epoch": number, **line} for number in range(1, epochs + 1)]
+    run.kept_epoch = epochs - 1
+    end = epochs * run.steps_per_epoch
+    hashes = "0" * 16 * len(runs.tensor_names(run.parameters))
+    run.records = dict.fromkeys(range(run.record_every, end + 1, run.record_every), hashes)
+    assert len(run.records) <= 128
+    monkeypatch.setattr(Run, "test_measures", lambda self: {"loss": 1 / 3})
+    path = tmp_path / "certificate.json"
+    certificates.write_certificate(run, path)
+    assert path.stat().st_size < 1_000_000
+    read, _ = certificates.read_certificate(path)
+    numbers = [epoch["epoch"] for epoch in read["epochs"]]
+    assert numbers[-2:] == [epochs - 1, epochs]
+    assert numbers[:-2] == [*range(numbers[0], epochs - 1, numbers[0])]
