@@ -65,11 +65,25 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     """Every backend that is here; the others are skipped, or fail where they are required."""
     backend = make(request.param)
     if isinstance(backend, BackendUnavailable):
-        for variable in (VARIABLE, PLUG_INS):
-            if request.param in named_in(variable):
-                pytest.fail(f"{variable} requires it, but {backend}", pytrace=False)
+        _fail_if_required(request.param, backend)
         pytest.skip(f"{request.param} is absent, the section on backends says why")
     return backend
+
+
+@pytest.fixture(scope="session")
+def all_backends() -> list[Backend]:
+    """All backends that are here, for slow tests that share what does not depend on them."""
+    found = {label: make(label) for label in MAKERS}
+    for label, backend in found.items():
+        if isinstance(backend, BackendUnavailable):
+            _fail_if_required(label, backend)
+    return [backend for backend in found.values() if not isinstance(backend, BackendUnavailable)]
+
+
+def _fail_if_required(label: str, why: BackendUnavailable) -> None:
+    for variable in (VARIABLE, PLUG_INS):
+        if label in named_in(variable):
+            pytest.fail(f"{variable} requires it, but {why}", pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker

@@ -7,6 +7,7 @@ them anew is to break the promise, and needs a word in CHANGELOG.md.
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ RUNS: dict[str, tuple[list[int], dict[str, Any], str, dict[str, Any], str, bool]
 STEPS, BATCH = 20, 32
 
 
+@cache
 def data(pixels: bool) -> tuple[Any, Any]:
     """Return inputs (640, 49) and labels (640,) that are the same everywhere.
 

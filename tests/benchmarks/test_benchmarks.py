@@ -305,6 +305,7 @@ def test_ours_shuffles_as_the_library_says():
     assert losses[0] == pytest.approx(losses[1], rel=tolerance(job))
 
 
+@pytest.mark.slow
 def test_estimators_have_the_same_data_and_seeds():
     result = estimators.measure("numpy", quick=True)
     (case,) = result["cases"]

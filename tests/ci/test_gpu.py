@@ -161,6 +161,7 @@ def test_shares_are_all_of_the_tests_and_no_test_is_in_two():
     assert min(map(len, parts)) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ensurepip", [True, False])
 def test_the_environment_sees_packages_and_pip_of_this_one(monkeypatch, tmp_path, ensurepip):
     create = venv.create
@@ -214,6 +215,7 @@ def test_precision_sees_tf32(monkeypatch):
     assert 1e-4 < result["relative_error"] < 1e-3
 
 
+@pytest.mark.slow
 def test_exactness_reports_inexact_products_and_their_refusal(monkeypatch):
     assert gpu_measure.exactness(CUPY, small=True) == (True, {"inexact": [], "refused": ""})
     monkeypatch.setattr(xp, "matmul", rounded(24))

@@ -31,6 +31,9 @@ plant = [["a thousand is a unit", "size < 1024", "size < 1000"]]
 """
 
 
+copies_the_tree = pytest.mark.slow
+
+
 @pytest.fixture
 def script(tmp_path, capsys):
     """Run the script on this table; give the exit code, and verdicts by what the faults do."""
@@ -44,6 +47,7 @@ def script(tmp_path, capsys):
     return run
 
 
+@copies_the_tree
 def test_caught_surviving_and_stale_faults_are_distinguished(script):
     code, verdicts = script("-j", "2")
     assert code == 1
@@ -57,11 +61,13 @@ def test_caught_surviving_and_stale_faults_are_distinguished(script):
     }
 
 
+@copies_the_tree
 def test_explained_survivors_pass(script):
     code, verdicts = script("--name", "so")
     assert (code, len(verdicts)) == (0, 1)
 
 
+@copies_the_tree
 def test_tests_that_fail_without_a_fault_see_none(script):
     table = TABLE.replace("tests/test_registry.py", "tests/no_such_test.py")
     assert script("--name", "two", table=table) == (1, {"two for one": ["BROKEN"]})
@@ -73,12 +79,14 @@ def test_a_list_plants_nothing(script):
     assert script("--list", "--area", "other") == (0, {})
 
 
+@copies_the_tree
 def test_a_copy_whose_code_is_not_imported_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(Path, "symlink_to", lambda *_: None)
     with pytest.raises(RuntimeError, match="do not import the copy, but"):
         mutants.Copy(tmp_path / "copy")
 
 
+@copies_the_tree
 def test_a_hang_is_seen_and_the_fault_taken_out_again(tmp_path, monkeypatch):
     monkeypatch.setattr(mutants.Copy, "complaint", lambda *_: "")
     tests = mutants.Tests(("tests/test_registry.py",))

@@ -19,17 +19,22 @@ class Outcome:
 
 
 @pytest.fixture
-def command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Outcome]:
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run `pluggable-mlp` in this process, as its console script calls it."""
 
     def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["pluggable-mlp", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main()
+        code = ended(*arguments)
         printed = capsys.readouterr()
-        return Outcome(int(stop.value.code or 0), printed.out, printed.err)
+        return Outcome(code, printed.out, printed.err)
 
     return run
+
+
+def ended(*arguments: object) -> int:
+    """Run `pluggable-mlp` in this process; return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["pluggable-mlp", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+    return int(stop.value.code or 0)

@@ -77,9 +77,9 @@ def test_a_device_with_inexact_products_ends_with_3(command, monkeypatch, tmp_pa
 
 @pytest.mark.skipif(not MEMINFO.exists(), reason="limits as Linux has them")
 def test_a_limit_on_memory_is_an_error_of_one_line():
-    limited = ("sh", "-c", 'ulimit -v 1200000; exec "$@"', "sh")
+    limited = ("sh", "-c", 'ulimit -v 1100000; exec "$@"', "sh")
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    with running("train", "--hidden", "10000,10000", before=limited, env=environment) as child:
+    with running("train", "--hidden", "12000,12000", before=limited, env=environment) as child:
         out, err = child.communicate(timeout=600)
     assert (child.returncode, out) == (3, "")
     assert err.startswith("Error: out of memory: Unable to allocate ")

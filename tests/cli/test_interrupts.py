@@ -19,6 +19,9 @@ from tests.plug_ins import write_plug_in
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+BOTH = pytest.mark.parametrize(
+    "sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 
 # A compiler that an exception from outside would crash, as it does JAX's.
 COMPILING = """
@@ -94,7 +97,7 @@ def test_before_numpy_is_imported_a_signal_ends_quietly(tmp_path):
     assert (child.returncode, out, err) == (130, "", "")
 
 
-@pytest.mark.parametrize("sent", CODES)
+@BOTH
 def test_an_interrupted_run_saves_its_whole_epochs(tmp_path, sent):
     folder = tmp_path / "run"
     with running("train", "--epochs", 1_000_000, "--output", folder) as child:
@@ -122,7 +125,7 @@ def test_an_interrupted_verification_ends_with_130(command, tmp_path):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("sent", CODES)
+@BOTH
 def test_a_compiler_is_not_disturbed(tmp_path, sent):
     environment = compiling(tmp_path, seconds=1)
     with running("train", "--backend", "glass", env=environment) as child:
@@ -164,7 +167,13 @@ def test_ctrl_c_at_any_moment_while_jax_compiles(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("backends",), ("train", "--epochs", 2), ("train", "--quiet")]
+    "arguments",
+    [
+        ("--help",),
+        ("train", "--epochs", 2),
+        pytest.param(("backends",), marks=pytest.mark.slow),
+        pytest.param(("train", "--quiet"), marks=pytest.mark.slow),
+    ],
 )
 def test_a_closed_pipe_is_not_a_failed_comparison(arguments):
     with running(*arguments) as child:

@@ -34,14 +34,14 @@ def shown(*arguments, stdout=False):
     return out, text
 
 
-TRAIN = ("train", "--epochs", 30, "--hidden", 64, "--validation", 0.2)
+TRAIN = ("train", "--epochs", 15, "--hidden", 8, "--validation", 0.2)
 
 
 def test_the_bar_is_updated_in_place():
-    """Thirty epochs make no thirty lines; the last line stays."""
+    """Fifteen epochs make no fifteen lines; the last line stays."""
     _, text = shown(*TRAIN, stdout=True)
     assert text.count("\n") < 6
-    assert re.search(r"epoch +\d+/30 +train loss 0\.\d+ +validation accuracy \d+\.\d+%", text)
+    assert re.search(r"epoch +\d+/15 +train loss 0\.\d+ +validation accuracy \d+\.\d+%", text)
     assert re.search(r"[\d,]+ examples/s", text)
     assert re.search(r"0:00:0\d", text)
     assert text.rstrip().splitlines()[-1].lstrip("\r").startswith("test accuracy")
@@ -49,7 +49,7 @@ def test_the_bar_is_updated_in_place():
 
 def test_lines_go_to_a_pipe_beside_the_bar():
     out, text = shown(*TRAIN)
-    assert [line.split()[0] for line in out.splitlines()] == ["epoch"] * 30 + ["test"]
+    assert [line.split()[0] for line in out.splitlines()] == ["epoch"] * 15 + ["test"]
     assert "examples/s" in text
 
 

@@ -17,6 +17,7 @@ from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS
 from tests.cli.children import running
+from tests.cli.conftest import ended
 
 MANY = {
     "hidden": "40,20", "activation": "relu", "norm": "batch", "dropout": 0.2, "optimizer": "adam",
@@ -56,13 +57,13 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-def kill_until_done(folder, seed):
+def kill_until_done(folder, seed, most=100):
     """Train, and kill at a random moment after each first new checkpoint; return how often."""
-    chance, kills = random.Random(seed), 0
-    arguments = [*options(), "--output", folder]
-    while True:
+    chance = random.Random(seed)
+    arguments = [*options(), "--output", folder, "--checkpoint-minutes", 0]
+    for kills in range(most):
         before = checkpoints(folder)
-        with running("train", *arguments, "--checkpoint-minutes", 0) as child:
+        with running("train", *arguments) as child:
             while child.poll() is None and checkpoints(folder) <= before:
                 time.sleep(0.002)
             time.sleep(chance.uniform(0, 0.3))
@@ -70,8 +71,10 @@ def kill_until_done(folder, seed):
                 assert child.returncode == 0, child.stderr.read()
                 return kills
             child.kill()
-        kills += 1
-        arguments = ["--resume", folder]
+        arguments = ["--resume", folder, "--checkpoint-minutes", 0]
+    with running("train", *arguments) as child:
+        assert child.wait(timeout=60) == 0, child.stderr.read()
+    return most
 
 
 def checkpoints(folder):
@@ -80,12 +83,12 @@ def checkpoints(folder):
 
 def test_a_run_killed_at_random_ends_with_the_same_bits(undisturbed, tmp_path):
     """With a checkpoint after every step."""
-    assert kill_until_done(tmp_path / "run", seed=1) > 1
+    assert kill_until_done(tmp_path / "run", seed=1, most=2) == 2
     assert told(tmp_path / "run") == told(undisturbed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(10))
 def test_killed_at_many_more_moments(undisturbed, tmp_path, seed):
     kill_until_done(tmp_path / "run", seed)
     assert told(tmp_path / "run") == told(undisturbed)
@@ -183,17 +186,28 @@ def test_more_epochs_are_those_of_a_longer_run(command, tmp_path):
     assert told(tmp_path / "run") == told(tmp_path / "long")
 
 
-@pytest.fixture
-def stopped(command, tmp_path, monkeypatch):
-    """A run of two of four epochs, with two checkpoints."""
-    monkeypatch.setattr("pluggable_mlp.run_folders.SHORTEST_SECONDS", 0.0)
-    folder = tmp_path / "run"
-    command("train", "--hidden", 8, "--quiet", "--epochs", 4, "--output", tmp_path / "whole")
-    command("train", "--hidden", 8, "--quiet", "--epochs", 3, "--output", folder)
-    files = sorted(path.name for path in (folder / FOLDER).iterdir())
+@pytest.fixture(scope="module")
+def three_and_four_epochs(tmp_path_factory):
+    """A run of three epochs, with two checkpoints, and the same one with an epoch more."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pluggable_mlp.run_folders.SHORTEST_SECONDS", 0.0)
+        for epochs in (3, 4):
+            given = ("train", "--hidden", 8, "--quiet", "--epochs", epochs)
+            assert ended(*given, "--output", folder / str(epochs)) == 0
+    files = sorted(path.name for path in (folder / "3" / FOLDER).iterdir())
     numbers = ("000000000194", "000000000291")  # of 97 steps per epoch
     assert files == [f"{n}.{end}" for n in numbers for end in ("json", "safetensors")]
     return folder
+
+
+@pytest.fixture
+def stopped(three_and_four_epochs, tmp_path, monkeypatch):
+    """The run of three epochs, to be changed; beside it, as `whole`, the one of four."""
+    monkeypatch.setattr("pluggable_mlp.run_folders.SHORTEST_SECONDS", 0.0)
+    for epochs, name in (("3", "run"), ("4", "whole")):
+        shutil.copytree(three_and_four_epochs / epochs, tmp_path / name)
+    return tmp_path / "run"
 
 
 @pytest.mark.parametrize("end", ["json", "safetensors"])

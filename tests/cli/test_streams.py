@@ -14,6 +14,15 @@ from tests.cli.children import running
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="redirections of POSIX shells")
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 
+QUICK = ("train", "a failed verification", "a wrong option")
+"""What stands for the others in the default suite."""
+
+
+def quick_first(names):
+    """Return the names, all but the quick ones marked as slow."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 COMMANDS = {
     "help": (["--help"], 0),
     "version": (["--version"], 0),
@@ -51,7 +60,7 @@ def ended(saved: Path, name: str, redirection: str) -> tuple[int, str, str]:
     return child.returncode, out, err
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", quick_first(COMMANDS))
 def test_a_closed_standard_output_changes_no_exit_code(saved, name):
     code, _, err = ended(saved, name, ">&-")
     assert code == COMMANDS[name][1], err
@@ -60,7 +69,9 @@ def test_a_closed_standard_output_changes_no_exit_code(saved, name):
 
 
 @needs_full
-@pytest.mark.parametrize("name", ["help", "backends", "train", "evaluate", "predict", "verify"])
+@pytest.mark.parametrize(
+    "name", quick_first(["help", "backends", "train", "evaluate", "predict", "verify"])
+)
 def test_a_full_standard_output_is_reported(saved, name):
     code, _, err = ended(saved, name, ">/dev/full")
     assert code == 2
@@ -71,7 +82,9 @@ def test_a_full_standard_output_is_reported(saved, name):
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", pytest.param("2>/dev/full", marks=needs_full)])
-@pytest.mark.parametrize("name", ["train", "a failed verification", "a missing backend"])
+@pytest.mark.parametrize(
+    "name", quick_first(["train", "a failed verification", "a missing backend"])
+)
 def test_a_standard_error_that_cannot_be_written_changes_nothing(saved, name, redirection):
     code, out, _ = ended(saved, name, redirection)
     assert code == COMMANDS[name][1]

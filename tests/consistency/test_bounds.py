@@ -41,18 +41,19 @@ DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def assert_within_bound(
-    backend: Backend, dtype: str, compute: Callable[[Any], dict[str, Any]]
+    backends: list[Backend], dtype: str, compute: Callable[[Any], dict[str, Any]]
 ) -> dict[str, Bounded]:
-    """Run compute(library) on NumPy, on the backend and on bounded arrays; return the bounds."""
-    ours, theirs = (
-        {name: library.to_numpy(y) for name, y in compute(library).items()}
-        for library in (NUMPY, backend)
-    )
+    """Run compute(library) on NumPy, the backends and bounded arrays; return the bounds."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # of bounds, not values
         bounds = compute(BoundedLibrary(dtype))
-    for name, bounded in bounds.items():
-        assert ours[name].dtype == theirs[name].dtype == dtype
-        assert part_of_bound(ours[name], theirs[name], bounded) <= 1.0, name
+    ours, *others = (
+        {name: library.to_numpy(y) for name, y in compute(library).items()}
+        for library in (NUMPY, *backends)
+    )
+    for theirs in others:
+        for name, bounded in bounds.items():
+            assert ours[name].dtype == theirs[name].dtype == dtype
+            assert part_of_bound(ours[name], theirs[name], bounded) <= 1.0, name
     return bounds
 
 
@@ -70,7 +71,7 @@ def test_dense(batch: int, inputs: int, outputs: int, dtype: str, backend: Backe
         dx, gradients = backward(dy)
         return {"y": y, "dx": dx, **gradients}
 
-    assert_within_bound(backend, dtype, compute)
+    assert_within_bound([backend], dtype, compute)
 
 
 @DTYPES
@@ -84,7 +85,7 @@ def test_activation(name: str, dtype: str, backend: Backend) -> None:
         y, backward = ACTIVATIONS[name](library.xp, library.asarray(x))
         return {"y": y, "dx": backward(library.asarray(dy))}
 
-    assert_within_bound(backend, dtype, compute)
+    assert_within_bound([backend], dtype, compute)
 
 
 @DTYPES
@@ -105,7 +106,7 @@ def test_loss(name: str, scale: float, dtype: str, backend: Backend) -> None:
         loss, dz = LOSSES[name](library.xp, library.asarray(z), targets)
         return {"loss": loss, "dz": dz}
 
-    assert_within_bound(backend, dtype, compute)
+    assert_within_bound([backend], dtype, compute)
 
 
 @DTYPES
@@ -121,11 +122,11 @@ def test_loss(name: str, scale: float, dtype: str, backend: Backend) -> None:
 def test_network(
     sizes: list[int], batch: int, activation: str, dtype: str, backend: Backend
 ) -> None:
-    assert_network_within_bound(backend, problem(sizes, batch, dtype, activation))
+    assert_network_within_bound([backend], problem(sizes, batch, dtype, activation))
 
 
-def assert_network_within_bound(backend: Backend, of: Problem) -> None:
-    bounds = assert_within_bound(backend, of.x.dtype.name, lambda library: gradients(library, of))
+def assert_network_within_bound(backends: list[Backend], of: Problem) -> None:
+    bounds = assert_within_bound(backends, of.x.dtype.name, lambda library: gradients(library, of))
     for name, bounded in bounds.items():
         # No larger than the tensor, so that the test can fail; both are 0 behind dead units.
         assert np.max(bounded.spread) <= np.max(np.abs(bounded.value)), name
@@ -135,7 +136,7 @@ def assert_network_within_bound(backend: Backend, of: Problem) -> None:
 @DTYPES
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
-def test_all_networks(depth: int, activation: str, dtype: str, backend: Backend) -> None:
+def test_all_networks(depth: int, activation: str, dtype: str, all_backends: list[Backend]) -> None:
     """All but float32 networks so deep and wide that the worst case says nothing.
 
     A layer of n units takes an error times sum |W|, which is sqrt(n) times what it takes random
@@ -145,7 +146,7 @@ def test_all_networks(depth: int, activation: str, dtype: str, backend: Backend)
     for width, batch in product([1, 17, 64, 300], [1, 2, 31, 257]):
         if width <= widest:
             of = problem([width] * depth + [10], batch, dtype, activation)
-            assert_network_within_bound(backend, of)
+            assert_network_within_bound(all_backends, of)
 
 
 @DTYPES
@@ -153,7 +154,7 @@ def test_all_networks(depth: int, activation: str, dtype: str, backend: Backend)
 def test_after_50_training_steps(activation: str, dtype: str, backend: Backend) -> None:
     """Each library trains by itself; the parameters' errors are carried from step to step."""
     of = problem([6, 8, 3], 16, dtype, activation)
-    bounds = assert_within_bound(backend, dtype, lambda library: trained(library, of, 50))
+    bounds = assert_within_bound([backend], dtype, lambda library: trained(library, of, 50))
     start = {"loss": 0.0, **named(of.parameters)}
     for name, bounded in bounds.items():
         # The bound is small against what was learnt, so that the test can fail.

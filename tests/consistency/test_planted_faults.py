@@ -21,8 +21,9 @@ from tests.consistency.planted import (
 )
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+DROPOUT = pytest.mark.parametrize("dropout", [0.0, 0.25])
 SMALL = "64-100-10 sigmoid"
-QUICK = {SMALL, "64-24x4-10 relu"}
+QUICK = [SMALL, "64-24x4-10 relu"]
 ALL_NETWORKS = pytest.mark.parametrize(
     "network",
     [
@@ -39,7 +40,7 @@ def test_every_fault_is_seen(network: Network, dtype: str) -> None:
     mlp, optimizer = watched(network.mlp()), WatchedRule(SGD())
     faulty = faulty_backends(mlp, dtype)
     backends = [NUMPY, *(backend for backend, _ in faulty.values())]
-    report = compare(backends, mlp, **network.data(), optimizer=optimizer, dtype=dtype, steps=2)
+    report = compare(backends, mlp, **network.data(), optimizer=optimizer, dtype=dtype, steps=1)
     found = beyond(report)
     # The gradient of a bias before batch normalization is 0: wrong by some factor it still is.
     zeros = {f"layer {n} db" for n in (1, 3)} if network.norm == "batch" else set()
@@ -51,13 +52,31 @@ def test_every_fault_is_seen(network: Network, dtype: str) -> None:
     assert {tensor for _, tensor in wrong} <= zeros
 
 
-@ALL_NETWORKS
+@pytest.mark.parametrize("network", [NETWORKS[name] for name in QUICK], ids=QUICK)
 @DTYPES
-@pytest.mark.parametrize("dropout", [0.0, 0.25])
+@DROPOUT
 def test_no_backend_is_accused(
     network: Network, dtype: str, dropout: float, backend: Backend
 ) -> None:
-    report = compare([NUMPY, backend], network.mlp(dropout), **network.data(), dtype=dtype, steps=3)
+    assert_none_is_accused(network, dtype, dropout, [backend])
+
+
+@pytest.mark.slow
+@ALL_NETWORKS
+@DTYPES
+@DROPOUT
+def test_no_backend_is_accused_on_any_network(
+    network: Network, dtype: str, dropout: float, all_backends: list[Backend]
+) -> None:
+    """The bounds, which take most of the time, are computed once for all of them."""
+    assert_none_is_accused(network, dtype, dropout, all_backends)
+
+
+def assert_none_is_accused(
+    network: Network, dtype: str, dropout: float, backends: list[Backend]
+) -> None:
+    mlp = network.mlp(dropout)
+    report = compare([NUMPY, *backends], mlp, **network.data(), dtype=dtype, steps=3)
     assert not beyond(report)
     assert 0.0 < report.improbability < 1e-6
 
@@ -99,7 +118,7 @@ def test_every_optimizers_rule_is_compared(name: str, dtype: str, backend: Backe
         **network.data(),
         dtype=dtype,
         optimizer=WatchedRule(optimizer),
-        steps=3,
+        steps=2,
     )
     trained = {f"layer {number} {key}" for number in (1, 2) for key in "Wb"}
     assert beyond(report) == {("wrong", tensor) for tensor in trained}
