@@ -17,7 +17,7 @@ from pluggable_mlp.data.table_files import TABLES
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.runs import SavedRun
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.train import make_examples
+from pluggable_mlp.training.examples import make_examples
 
 __all__ = [
     "answers_on_test_part",

@@ -17,7 +17,7 @@ from pluggable_mlp.registry import as_seed
 __all__ = ["normal", "permutation", "uniform", "words"]
 
 # What a word is drawn for.  Numbers are never reused: old seeds must give old results.
-PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3}
+PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5}
 
 Float64 = npt.NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def words(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[np.uint
     ----------
     seed : int
         From 0 to 2**64 - 1.
-    purpose : {"parameters", "shuffle", "split", "validation"}
+    purpose : {"parameters", "shuffle", "split", "validation", "runs", "blocks"}
         Streams of different purposes never overlap.
     step : int
         Which stream of that purpose, from 0 to 2**64 - 1: the layer's, the epoch's.

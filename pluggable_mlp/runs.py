@@ -29,9 +29,9 @@ from pluggable_mlp.training.checkpoints import (
     tensor_hashes,
     tensor_names,
 )
+from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.loop import Position, Recording, evaluate, training_epochs
 from pluggable_mlp.training.step import TrainState
-from pluggable_mlp.training.train import make_examples
 from pluggable_mlp.training.trees import map_nested, merge
 
 __all__ = ["Run", "SavedRun", "load_run", "versions"]

@@ -7,6 +7,7 @@ is said in `training/loop.py`.
 
 import math
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.loop import evaluate
 from pluggable_mlp.training.trees import map_arrays
+from pluggable_mlp.training.visits import AnyExamples, blocks_in_order
 
 __all__ = ["measure"]
 
@@ -24,7 +25,7 @@ _EXAMPLES_AT_ONCE = 1000
 
 
 def measure(
-    mlp: MLP, parameters: Parameters, examples: Examples, *, backend: Any, arithmetic: str
+    mlp: MLP, parameters: Parameters, examples: AnyExamples, *, backend: Any, arithmetic: str
 ) -> dict[str, float]:
     """Return what `evaluate` does, and: of classes macro_f1; of labels hamming_loss and macro_f1,
     beside accuracy, of which all labels must be right; of numbers root_mean_squared_error.
@@ -39,13 +40,14 @@ def measure(
 
 
 def _predicted(
-    mlp: MLP, parameters: Parameters, examples: Examples, backend: Any, arithmetic: str
+    mlp: MLP, parameters: Parameters, examples: AnyExamples, backend: Any, arithmetic: str
 ) -> tuple[Array, Array]:
     """Return what is predicted, and the targets, both on the host."""
     xp = namespace_of(arithmetic, backend)
     known = map_arrays(xp.asarray, parameters)
     parts = []
-    for x, targets, _ in examples.batches(xp, _EXAMPLES_AT_ONCE):
+    batches = (block.batches(xp, _EXAMPLES_AT_ONCE) for block in blocks_in_order(examples))
+    for x, targets, _ in chain.from_iterable(batches):
         z, _ = mlp.forward(xp, known, x)
         said = mlp.objective.predict(xp, z)
         parts.append([backend.to_numpy(unwrapped(array)) for array in (said, targets)])

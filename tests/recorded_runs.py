@@ -15,9 +15,9 @@ import numpy as np
 
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.components import make_optimizer
+from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.loop import training_epochs
 from pluggable_mlp.training.schedules import make_schedule
-from pluggable_mlp.training.train import make_examples
 
 RECORDED = Path(__file__).with_suffix(".json")
 

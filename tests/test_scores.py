@@ -4,7 +4,7 @@ import numpy as np
 
 from pluggable_mlp import MLP
 from pluggable_mlp.scores import measure
-from pluggable_mlp.training.train import make_examples
+from pluggable_mlp.training.examples import make_examples
 
 
 def test_a_label_that_is_nowhere_counts_as_0(backend):

@@ -7,8 +7,8 @@ from benchmarks.contenders import Contender
 from benchmarks.job import ADAM, SCALE, Work
 from pluggable_mlp import MLP, SGD, Adam, get_backend, train
 from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.loop import training_epochs
-from pluggable_mlp.training.train import make_examples
 
 __all__ = ["Ours"]
 

@@ -20,9 +20,9 @@ from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.step import as_single_steps
-from pluggable_mlp.training.train import make_examples
 
 __all__ = ["compare"]
 

@@ -5,6 +5,7 @@ The results of the steps are compared in `comparators.py`.
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -69,10 +70,11 @@ class BackendRun:
         count = len(self.examples)
         for epoch in itertools.count(1):
             # As in training, a single batch of all examples needs no order.
-            order = None
+            examples = self.examples
             if size < count:
                 order = self.backend.asarray(permutation(self.seed, "shuffle", epoch, count))
-            yield from self.examples.batches(self.xp, size, order)
+                examples = replace(examples, order=order)
+            yield from examples.batches(self.xp, size)
 
     def step(self, batch: Batch) -> dict[str, Array]:
         """Take the next step; return its results as NumPy arrays, by name.

@@ -6,7 +6,7 @@ when to stop.  Shapes: inputs (examples, features), targets (examples,) or (exam
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,10 +102,11 @@ class Descent:
         """
         count, size = len(self._examples), self._batch_size
         order = None if order is None else self._backend.asarray(order)
+        ordered = replace(self._examples, order=order)
         optimizer = self._optimizer.after(self._losses)
         record = LossRecord(self._xp, self._stack, self._backend)
         for start in range(0, count, size):
-            loss, _, self._state = self._take_step(optimizer, self._state, order, start)
+            loss, _, self._state = self._take_step(optimizer, self._state, ordered, start)
             record.add(loss, min(size, count - start))
         # The only loss of an epoch is read at once: small data feel what a record costs.
         mean = float(unwrapped(loss)) if size >= count else record.mean()

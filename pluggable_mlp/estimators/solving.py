@@ -86,7 +86,7 @@ def solve_by_lbfgs(estimator: Any, job: Job) -> None:
 
     solver = make_solver(estimator, SteppedRate(0.0))
     parameters = _on(job.place, estimator._parameters(job.network))
-    check_optimizer(job.network, parameters, solver, examples, len(examples))
+    check_optimizer(job.network, parameters, solver, len(examples), len(examples))
     with _progress(estimator) as advance:
         found = minimize(
             job.xp,

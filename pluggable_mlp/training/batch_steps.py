@@ -6,8 +6,7 @@ L-BFGS, which asks for the loss as a function, is dispatched to here.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -21,14 +20,14 @@ from pluggable_mlp.training.trees import Tree
 
 __all__ = ["BatchStep", "check_optimizer", "compiled", "gathered_step", "make_batch_step"]
 
-BatchStep = Callable[[Any, TrainState, Array | None, int], tuple[Array, Array | None, TrainState]]
-"""(optimizer, state, order, start) -> (loss, weight, state)"""
+BatchStep = Callable[[Any, TrainState, Examples, int], tuple[Array, Array | None, TrainState]]
+"""(optimizer, state, examples, start) -> (loss, weight, state)"""
 
 Function = Callable[..., Any]
 
 
 def check_optimizer(
-    mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, examples: Examples, batch_size: int
+    mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, count: int, batch_size: int
 ) -> None:
     """Refuse what an optimizer cannot do with these networks, data and batches.
 
@@ -47,9 +46,9 @@ def check_optimizer(
         )
     if not isinstance(optimizer, LBFGS):
         return
-    if batch_size < len(examples):
+    if batch_size < count:
         raise ValueError(
-            f"batch_size is {batch_size}, expected at least the {len(examples)} examples: "
+            f"batch_size is {batch_size}, expected at least the {count} examples: "
             "lbfgs takes them all at once"
         )
     if mlp.dropout > 0.0 or any(mlp.buffers):
@@ -81,51 +80,36 @@ def make_batch_step(
     batch_size: int,
     seed: int,
 ) -> BatchStep:
-    """Return the function (optimizer, state, order, start) -> (loss, weight, state).
+    """Return the function (optimizer, state, examples, start) -> (loss, weight, state).
 
-    It takes the step on the examples from `start` on, in the `order` (examples,), or as they come
-    where that is None.  The optimizer is the one given here, with the learning rate of its epoch.
-    The loss, 0-d, is the batch's before the step; the weight, 0-d, is the sum of its examples'
-    weights, None where they have none.
+    It takes the step on the examples from `start` on, which have the dtype and the scale of those
+    given here.  The optimizer is the one given here, with the learning rate of its epoch.  The
+    loss, 0-d, is the batch's before the step; the weight, 0-d, is the sum of its examples' weights,
+    None where they have none.
     """
     if isinstance(optimizer, LBFGS):
-        return _lbfgs_step(xp, mlp, examples)
-    count = len(examples)
-    compiled_for = {
-        size: compiled(
-            gathered_step(xp, mlp, optimizer, examples, seed, size), backend, xp, used_up=(0,)
-        )
-        for size in {min(batch_size, count), count % batch_size} - {0}
-    }
-    if None not in compiled_for.values():
-        return _compiled_steps(xp, examples, batch_size, compiled_for)
+        return _lbfgs_step(xp, mlp)
+    kind = examples.kind
+
+    @cache
+    def compiled_for(size: int) -> Function | None:
+        take_gathered = gathered_step(xp, mlp, optimizer, kind, seed, size)
+        return compiled(take_gathered, backend, xp, used_up=(0,))
 
     def take(
-        optimizer: Optimizer, state: TrainState, order: Array | None, start: int
-    ) -> tuple[Array, Array | None, TrainState]:
-        batch = examples.batch(xp, start, batch_size, order)
-        coefficients = optimizer.coefficients_at(state.t)
-        loss, state = step(xp, mlp, optimizer, state, batch, coefficients, seed)
-        return loss, _total(xp, batch[2]), state
-
-    return take
-
-
-def _compiled_steps(
-    xp: Namespace, examples: Examples, batch_size: int, compiled_for: dict[int, Any]
-) -> BatchStep:
-    """Return the step that calls what is compiled for its batch's size."""
-    # Arguments, not a part of the function: a compiler would copy them into its code.
-    data = examples.inputs, examples.targets, examples.sample_weight
-
-    def take(
-        optimizer: Optimizer, state: TrainState, order: Array | None, start: int
+        optimizer: Optimizer, state: TrainState, examples: Examples, start: int
     ) -> tuple[Array, Array | None, TrainState]:
         coefficients = optimizer.coefficients_at(state.t)
+        take_gathered = compiled_for(min(batch_size, len(examples) - start))
+        if take_gathered is None:
+            batch = examples.batch(xp, start, batch_size)
+            loss, state = step(xp, mlp, optimizer, state, batch, coefficients, seed)
+            return loss, _total(xp, batch[2]), state
         # What an epoch begins with is known outside of it; the states that follow are used up.
         given = state if start else map_state(partial(xp.asarray, copy=True), state)
-        take_gathered = compiled_for[min(batch_size, len(examples) - start)]
-        loss, weight, after = take_gathered(given[:-1], state.t, coefficients, data, order, start)
+        # Arguments, not a part of the function: a compiler would copy them into its code.
+        data = examples.arrays
+        loss, weight, after = take_gathered(given[:-1], state.t, coefficients, data, start)
         return loss, weight, TrainState._make([*after, state.t + 1])
 
     return take
@@ -137,11 +121,9 @@ def gathered_step(
     """Return the step on a batch of that size as a pure function of arrays and numbers."""
 
     def take(
-        arrays: Any, t: Any, coefficients: Coefficients, data: Any, order: Any, start: Any
+        arrays: Any, t: Any, coefficients: Coefficients, data: Any, start: Any
     ) -> tuple[Array, Array | None, Any]:
-        inputs, targets, sample_weight = data
-        given = replace(examples, inputs=inputs, targets=targets, sample_weight=sample_weight)
-        batch = given.gathered(xp, start, size, order)
+        batch = examples.with_arrays(data).gathered(xp, start, size)
         state = TrainState._make([*arrays, t])
         loss, after = step(xp, mlp, optimizer, state, batch, coefficients, seed)
         return loss, _total(xp, batch[2]), after[:-1]
@@ -149,13 +131,13 @@ def gathered_step(
     return take
 
 
-def _lbfgs_step(xp: Namespace, mlp: MLP, examples: Examples) -> BatchStep:
+def _lbfgs_step(xp: Namespace, mlp: MLP) -> BatchStep:
     """Return an iteration of L-BFGS on all examples."""
 
     def take(
-        optimizer: LBFGS, state: TrainState, order: Array | None, start: int
+        optimizer: LBFGS, state: TrainState, examples: Examples, start: int
     ) -> tuple[Array, Array | None, TrainState]:
-        batch = examples.batch(xp, start, len(examples), order)
+        batch = examples.batch(xp, start, len(examples))
 
         def loss_and_gradients(parameters: Tree) -> tuple[Array, Tree]:
             return mlp.loss_gradients_and_buffers(xp, parameters, state.buffers, *batch)[:2]

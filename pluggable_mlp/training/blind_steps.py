@@ -9,8 +9,7 @@ it, by a namespace that looks.
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -29,7 +28,7 @@ Outputs = tuple[Array, Array | None, Array]
 _recent: deque[tuple[Any, Any]] = deque(maxlen=32)  # compiled steps, by what they were made of
 
 Function = Callable[..., Any]
-BatchOf = Callable[[Examples, Any, Any, Any], Batch]
+BatchOf = Callable[[Examples, Any, Any], Batch]
 
 
 def is_queued(xp: Namespace, backend: Any) -> bool:
@@ -59,33 +58,26 @@ class BlindSteps:
         batch_size: int,
         seed: int,
     ) -> None:
-        self._base, self._backend = base, backend
-        self._count, self._batch_size = len(examples), batch_size
-        self._data = native_of((examples.inputs, examples.targets, examples.sample_weight))
-        without_data = replace(examples, inputs=None, targets=None, sample_weight=None)
-        made = partial(_blind_step, base, mlp, optimizer, without_data, seed)
-        self._compiled = self._all_compiled(made)
-        self._single = made(
-            lambda given, xp, start, order: given.batch(xp, start, batch_size, order)
-        )
+        self._base, self._backend, self._batch_size = base, backend, batch_size
+        kind = examples.kind
+        self._made = partial(_blind_step, base, mlp, optimizer, kind, seed)
+        self._single = self._made(lambda given, xp, start: given.batch(xp, start, batch_size))
+        self._compile = getattr(backend, "compile_exactly", None)
+        self._steps = cache(self._step_of_size)
 
-    def _all_compiled(self, made: partial[Function]) -> dict[int, Function]:
-        """Return the compiled step for each size of a batch; none where the backend has none."""
-        compile_exactly = getattr(self._backend, "compile_exactly", None)
-        if compile_exactly is None:
-            return {}
-        compiled = {}
-        for size in {min(self._batch_size, self._count), self._count % self._batch_size} - {0}:
-            step_of_size = made(partial(_gathered, size))
-            made_of = (*made.args, size, type(self._backend), self._backend.device)
-            compiled[size] = _made_once(made_of, partial(compile_exactly, step_of_size, (0,)))
-        return {} if None in compiled.values() else compiled
+    def _step_of_size(self, size: int) -> Function:
+        """Return the step on a batch of that size, compiled where the backend does that."""
+        if self._compile is None:
+            return self._single
+        made_of = (*self._made.args, size, type(self._backend), self._backend.device)
+        make = partial(self._compile, self._made(partial(_gathered, size)), (0,))
+        return _made_once(made_of, make) or self._single
 
     def __call__(
         self,
         optimizer: Optimizer,
         state: TrainState,
-        order: Array | None,
+        examples: Examples,
         starts: Sequence[int],
         on_step: Callable[[int], None],
     ) -> tuple[list[tuple[Array, int, Array | None]], TrainState, bool]:
@@ -96,14 +88,15 @@ class BlindSteps:
         wrap = self._base.wrap
         wrong = self._backend.asarray(False, dtype="bool")
         copy = partial(self._base.library.asarray, copy=True)  # compiled steps use theirs up
-        after = map_state(lambda x: copy(x.native) if self._compiled else x.native, state)
+        after = map_state(lambda x: copy(x.native) if self._compile else x.native, state)
+        data = native_of(examples.arrays)
         taken = []
         for start in starts:
-            size = min(self._batch_size, self._count - start)
-            take = self._compiled.get(size, self._single)
+            size = min(self._batch_size, len(examples) - start)
+            take = self._steps(size)
             coefficients = optimizer.coefficients_at(after.t)
             loss, weight, arrays, wrong = take(
-                after[:-1], after.t, coefficients, self._data, order, start, wrong
+                after[:-1], after.t, coefficients, data, start, wrong
             )
             after = TrainState._make([*arrays, after.t + 1])
             taken.append((wrap(loss), size, None if weight is None else wrap(weight)))
@@ -129,8 +122,8 @@ def outputs(xp: Namespace, mlp: MLP, parameters: Tree, batch: Batch) -> Outputs:
     return loss, None if sample_weight is None else xp.sum(sample_weight), z
 
 
-def _gathered(size: int, given: Examples, xp: Any, start: Any, order: Any) -> Batch:
-    return given.gathered(xp, start, size, order)
+def _gathered(size: int, given: Examples, xp: Any, start: Any) -> Batch:
+    return given.gathered(xp, start, size)
 
 
 def _blind_step(
@@ -143,8 +136,8 @@ def _blind_step(
 ) -> Function:
     """Return a step as a pure function of the library's arrays and of numbers.
 
-    It is (arrays of the state, t, coefficients, data, order, start, wrong) -> (loss, weight,
-    arrays, wrong), wrong being whether any step up to this one must look.
+    It is (arrays of the state, t, coefficients, data, start, wrong) -> (loss, weight, arrays,
+    wrong), wrong being whether any step up to this one must look.
     """
 
     def blind_step(
@@ -152,15 +145,12 @@ def _blind_step(
         t: Any,
         coefficients: Coefficients,
         data: Any,
-        order: Any,
         start: Any,
         wrong: Any,
     ) -> tuple[Array, Array | None, Any, Array]:
         xp = base.without_looking()
         known = partial(_known, xp)
-        inputs, targets, sample_weight = map(known, data)
-        given = replace(examples, inputs=inputs, targets=targets, sample_weight=sample_weight)
-        batch = batch_of(given, xp, known(start), known(order))
+        batch = batch_of(examples.with_arrays(map(known, data)), xp, known(start))
         state = map_state(xp.wrap, TrainState._make([*arrays, known(t)]))
         numbers = {name: _number(xp, value) for name, value in coefficients.items()}
         loss, after = step(xp, mlp, optimizer, state, batch, numbers, seed)
@@ -181,13 +171,12 @@ def blind_outputs(
     batch_size: int,
 ) -> list[Outputs] | None:
     """Return `outputs` of each batch, computed without looking; None where that was not right."""
-    without_data = replace(examples, inputs=None, targets=None, sample_weight=None)
-    take = partial(_blind_outputs, base, mlp, without_data)
+    take = partial(_blind_outputs, base, mlp, examples.kind)
     if hasattr(backend, "compile_exactly"):
         made_of = (outputs, *take.args, type(backend), backend.device)
         take = _made_once(made_of, partial(backend.compile_exactly, take)) or take
     wrong = backend.asarray(False, dtype="bool")
-    data = native_of((examples.inputs, examples.targets, examples.sample_weight))
+    data = native_of(examples.arrays)
     trees = native_of(parameters)
     found: list[Any] = []
     for start in range(0, len(examples), batch_size):
@@ -201,8 +190,7 @@ def _blind_outputs(
     base: ReproducibleNamespace, mlp: MLP, examples: Examples, trees: Any, data: Any, wrong: Any
 ) -> tuple[Any, ...]:
     xp = base.without_looking()
-    inputs, targets, sample_weight = map(partial(_known, xp), data)
-    given = replace(examples, inputs=inputs, targets=targets, sample_weight=sample_weight)
+    given = examples.with_arrays(map(partial(_known, xp), data))
     batch = given.batch(xp, 0, len(given))
     found = native_of(outputs(xp, mlp, map_arrays(xp.wrap, trees), batch))
     return (*found, wrong | xp.must_look(found[0]))

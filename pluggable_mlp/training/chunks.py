@@ -21,9 +21,9 @@ from pluggable_mlp.training.step import TrainState, map_state
 __all__ = ["Chunk", "make_chunk", "steps_at_once"]
 
 Chunk = Callable[
-    [Any, TrainState, Array | None, Sequence[int], LossRecord, Callable[[int], None]], TrainState
+    [Any, TrainState, Examples, Sequence[int], LossRecord, Callable[[int], None]], TrainState
 ]
-"""(optimizer, state, order, starts, record, on_step) -> state"""
+"""(optimizer, state, examples, starts, record, on_step) -> state"""
 
 STEPS_PER_CHUNK = 64
 """At most: after so many the display hears of them, and it is read whether reproducible steps that
@@ -52,7 +52,7 @@ def make_chunk(
     batch_size: int,
     seed: int,
 ) -> Chunk:
-    """Return the function (optimizer, state, order, starts, record, on_step) -> state.
+    """Return the function (optimizer, state, examples, starts, record, on_step) -> state.
 
     It takes the steps that `make_batch_step` gives, at most `STEPS_PER_CHUNK`, one after the other,
     notes their losses in the record, and calls `on_step` with the count of examples after each, or
@@ -64,13 +64,13 @@ def make_chunk(
     def take_all(
         optimizer: AnyOptimizer,
         state: TrainState,
-        order: Array | None,
+        examples: Examples,
         starts: Sequence[int],
         record: LossRecord,
         on_step: Callable[[int], None],
     ) -> TrainState:
         for start in starts:
-            loss, weight, state = take_step(optimizer, state, order, start)
+            loss, weight, state = take_step(optimizer, state, examples, start)
             count = min(batch_size, len(examples) - start)
             record.add(loss, count, weight)
             on_step(count)
@@ -91,14 +91,14 @@ def _blind(take_blindly: BlindSteps, take_all: Chunk) -> Chunk:
     def take_again_if_wrong(
         optimizer: Any,
         state: TrainState,
-        order: Array | None,
+        examples: Examples,
         starts: Sequence[int],
         record: LossRecord,
         on_step: Callable[[int], None],
     ) -> TrainState:
-        taken, after, right = take_blindly(optimizer, state, order, starts, on_step)
+        taken, after, right = take_blindly(optimizer, state, examples, starts, on_step)
         if not right:
-            return take_all(optimizer, state, order, starts, record, lambda _: None)
+            return take_all(optimizer, state, examples, starts, record, lambda _: None)
         for loss, count, weight in taken:
             record.add(loss, count, weight)
         return after
@@ -118,12 +118,12 @@ def _looped(
     seed: int,
 ) -> Chunk:
     """Return the function that takes the whole batches of a chunk in one call of the backend."""
-    data = examples.inputs, examples.targets, examples.sample_weight
-    take = gathered_step(xp, mlp, optimizer, examples, seed, batch_size)
+    kind = examples.kind
+    take = gathered_step(xp, mlp, optimizer, kind, seed, batch_size)
 
-    def one_step(arrays: Any, row: Any, shared: Any) -> tuple[Any, Any]:
-        (start, t, coefficients), (data, order) = row, shared
-        loss, weight, arrays = take(arrays, t, coefficients, data, order, start)
+    def one_step(arrays: Any, row: Any, data: Any) -> tuple[Any, Any]:
+        start, t, coefficients = row
+        loss, weight, arrays = take(arrays, t, coefficients, data, start)
         return arrays, (loss, weight)
 
     loop = backend.compile_loop(one_step)
@@ -131,7 +131,7 @@ def _looped(
     def take_chunk(
         optimizer: Optimizer,
         state: TrainState,
-        order: Array | None,
+        examples: Examples,
         starts: Sequence[int],
         record: LossRecord,
         on_step: Callable[[int], None],
@@ -140,14 +140,14 @@ def _looped(
         if whole:
             rows = _rows(optimizer, state.t, whole, examples.dtype, backend)
             given = map_state(partial(xp.asarray, copy=True), state) if not whole[0] else state
-            after, (losses, weights) = loop(given[:-1], rows, (data, order), len(whole))
+            after, (losses, weights) = loop(given[:-1], rows, examples.arrays, len(whole))
             taken = [
                 each if each is None else each[: len(whole), ...] for each in (losses, weights)
             ]
             record.add_stack(taken[0], [batch_size] * len(whole), taken[1])
             state = TrainState._make([*after, state.t + len(whole)])
             on_step(batch_size * len(whole))
-        return take_all(optimizer, state, order, starts[len(whole) :], record, on_step)
+        return take_all(optimizer, state, examples, starts[len(whole) :], record, on_step)
 
     return take_chunk
 

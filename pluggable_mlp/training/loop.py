@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batch_steps import check_optimizer, compiled
-from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.blind_steps import blind_outputs, is_queued, outputs
 from pluggable_mlp.training.chunks import make_chunk, steps_at_once
 from pluggable_mlp.training.components import AnyOptimizer
@@ -30,6 +28,7 @@ from pluggable_mlp.training.metrics import (
 from pluggable_mlp.training.records import NOTHING, Loss, LossRecord, Recorded, is_finite
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.trees import map_arrays, map_nested
+from pluggable_mlp.training.visits import AnyExamples, blocks_in_order, visits
 
 __all__ = ["DivergenceError", "Epoch", "Position", "Recording", "evaluate", "training_epochs"]
 
@@ -109,7 +108,7 @@ class Epoch:
         What the next epoch begins with.
     train_loss : float, or list of float
         The mean loss of the epoch's examples, each taken before its own step; where parameters
-        have leading axes, lists of their shape, a number for each network.
+        have leading axes, lists of their shape, a epoch for each network.
     seconds : float
         Wall-clock time of the epoch.
     position : Position
@@ -127,7 +126,7 @@ class Epoch:
 def training_epochs(
     mlp: MLP,
     parameters: Parameters,
-    examples: Examples,
+    examples: AnyExamples,
     *,
     backend: Any,
     optimizer: AnyOptimizer,
@@ -162,36 +161,42 @@ def training_epochs(
         Where products of the arithmetic take many numbers of the data or of the weights for 0.
     """
     xp = namespace_of(arithmetic, backend)
-    check_optimizer(mlp, parameters, optimizer, examples, batch_size)
+    check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
     begun = Position(initial_state(xp, mlp, parameters, optimizer)) if start is None else start
     state = begun.state
     if start is not None:  # compiled steps may write over their state: this one is the caller's
         state = map_nested(partial(xp.asarray, copy=True), state)
     steps = steps_at_once(xp, backend, optimizer)
     take_steps = make_chunk(
-        xp, mlp, optimizer, examples, backend=backend, batch_size=batch_size, seed=seed
+        xp, mlp, optimizer, examples.kind, backend=backend, batch_size=batch_size, seed=seed
     )
     lost = LostNumbers(xp, examples)
     stack = compiled(xp.stack, backend, xp) or xp.stack
-    # A single batch of all examples needs no order.
-    shuffled = shuffle and batch_size < len(examples)
-    order = _order(backend, seed, begun.epoch, len(examples)) if shuffled else None
+    count, size = len(examples), examples.block_size
+    blocks = visits(
+        examples,
+        backend=backend,
+        seed=seed,
+        shuffle=shuffle and batch_size < count,  # a single batch of all examples needs no order
+        first=(begun.epoch, begun.start // size),
+        epochs=epochs,
+    )
     losses: list[Loss] = [*begun.losses]
     for epoch in range(begun.epoch, epochs + 1):
         begin = time.perf_counter()
         first, recorded = (begun.start, begun.recorded) if epoch == begun.epoch else (0, NOTHING)
         record = LossRecord(xp, stack, backend, recorded)
         current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
-        places = range(first, len(examples), batch_size)
-        for starts in _chunks(places, steps, state.t, recording):
-            state = take_steps(current, state, order, starts, record, on_batch or _nothing)
-            if recording and state.t % recording.every == 0:
-                recording.note(unwrapped(state))
-            if on_position:
-                end = min(starts[-1] + batch_size, len(examples))
-                on_position(partial(_position, state, epoch, end, losses, record))
-        if shuffled and epoch < epochs:  # drawn here, while the device still computes
-            order = _order(backend, seed, epoch + 1, len(examples))
+        for offset in range(first - first % size, count, size):
+            block = next(blocks)
+            places = range(max(first - offset, 0), len(block), batch_size)
+            for starts in _chunks(places, steps, state.t, recording):
+                state = take_steps(current, state, block, starts, record, on_batch or _nothing)
+                if recording and state.t % recording.every == 0:
+                    recording.note(unwrapped(state))
+                if on_position:
+                    end = offset + min(starts[-1] + batch_size, len(block))
+                    on_position(partial(_position, state, epoch, end, losses, record))
         train_loss = record.mean()
         if not is_finite(train_loss):
             raise DivergenceError(epoch, f"its loss is {train_loss}{_from_step(record)}")
@@ -262,15 +267,10 @@ def _named_as(first: Parameters, tree: Parameters) -> Parameters:
     return [{name: of[name] for name in like} for like, of in zip(first, tree, strict=True)]
 
 
-def _order(backend: Any, seed: int, epoch: int, count: int) -> Array:
-    """Return the epoch's permutation of 0 … count - 1 on the device."""
-    return backend.asarray(permutation(seed, "shuffle", epoch, count))
-
-
 def evaluate(
     mlp: MLP,
     parameters: Parameters,
-    examples: Examples,
+    examples: AnyExamples,
     *,
     backend: Any,
     arithmetic: str,
@@ -285,15 +285,19 @@ def evaluate(
     known = map_arrays(xp.asarray, parameters)
     record = LossRecord(xp, xp.stack, backend)
     logits: list[Array] = []
+    targets: list[Array] = []
     settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size}
-    found = is_queued(xp, backend) and blind_outputs(xp, mlp, known, examples, **settings)
-    for loss, weight, z in found or (
-        outputs(xp, mlp, known, batch) for batch in examples.batches(xp, batch_size)
-    ):
-        record.add(loss, z.shape[-2], weight)
-        logits.append(z)
+    for block in blocks_in_order(examples):
+        targets.append(block.targets)
+        found = is_queued(xp, backend) and blind_outputs(xp, mlp, known, block, **settings)
+        for loss, weight, z in found or (
+            outputs(xp, mlp, known, batch) for batch in block.batches(xp, batch_size)
+        ):
+            record.add(loss, z.shape[-2], weight)
+            logits.append(z)
     z = xp.concat(logits, axis=-2)
-    return {"loss": record.mean(), **_quality(xp, mlp, z, examples.targets)}
+    known_targets = targets[0] if len(targets) == 1 else xp.concat(targets)
+    return {"loss": record.mean(), **_quality(xp, mlp, z, known_targets)}
 
 
 def _quality(xp: Namespace, mlp: MLP, z: Array, targets: Array) -> dict[str, float]:

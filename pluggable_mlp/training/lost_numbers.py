@@ -12,7 +12,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.visits import AnyExamples, blocks_in_order
 
 __all__ = ["LostNumbers", "PrecisionWarning"]
 
@@ -30,15 +30,17 @@ class LostNumbers:
     ----------
     xp : namespace
         The namespace of the training; only the reproducible one loses numbers.
-    examples : Examples
+    examples : Examples or Streamed
     """
 
-    def __init__(self, xp: Namespace, examples: Examples) -> None:
+    def __init__(self, xp: Namespace, examples: AnyExamples) -> None:
         self._rules = xp.rules if isinstance(xp, ReproducibleNamespace) else None
         self._pixels = examples.scale is not None
         self._of_inputs = None
         if self._rules is not None and not self._pixels:
-            self._of_inputs = self._rules.lost(unwrapped(examples.inputs), -1)
+            for block in blocks_in_order(examples):
+                lost = self._rules.lost(unwrapped(block.inputs), -1)
+                self._of_inputs = lost if self._of_inputs is None else self._of_inputs + lost
         self._sizes = {"inputs": math.prod(examples.inputs.shape)}
         self._told: set[str] = set()
 

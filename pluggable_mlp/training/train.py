@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pluggable_mlp.arrays import Array, Namespace, common_namespace, dtype_name
-from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.network.checks import check_parameters, check_sample_weight, check_targets
+from pluggable_mlp.arrays import Array, common_namespace, dtype_name
+from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.registry import as_count, as_flag, as_number, as_seed
-from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.class_weight import class_weights_of_examples
+from pluggable_mlp.registry import as_count, as_flag, as_seed
 from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.examples import examples_in_blocks
 from pluggable_mlp.training.loop import DivergenceError, Epoch, training_epochs
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.records import Loss
+from pluggable_mlp.training.visits import AnyExamples, blocks_in_order, in_whole_batches
 
-__all__ = ["Callback", "Training", "make_examples", "train"]
+__all__ = ["Callback", "Training", "train"]
 
 Callback: TypeAlias = Callable[[Epoch], bool | None]
 
@@ -38,79 +38,6 @@ class Training:
     history: list[Loss]
 
 
-def make_examples(
-    mlp: MLP,
-    inputs: Any,
-    targets: Any,
-    *,
-    backend: Any,
-    dtype: str,
-    scale: float | None = None,
-    sample_weight: Any = None,
-    class_weight: Any = None,
-    arithmetic: str = "native",
-) -> Examples:
-    """Check inputs (examples, in), targets and sample_weight, and move them to the backend.
-
-    The arguments are those of `train`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If their shapes, dtypes or ranges do not fit the network; the message says which.
-    """
-    scale = None if scale is None else as_number("scale", scale, above=0.0)
-    xp = namespace_of(arithmetic, backend)
-    moved = backend.asarray(inputs)
-    x = _as_inputs(xp, moved, dtype, scale)
-    targets = unwrapped(_as_floats(xp, backend.asarray(targets), dtype))
-    if x.ndim != 2 or x.shape[1] != mlp.sizes[0] or x.shape[0] < 1:
-        raise ValueError(f"inputs has shape {x.shape}, expected (examples, {mlp.sizes[0]})")
-    floating = getattr(xp, dtype)
-    targets = xp.asarray(check_targets(mlp, moved, targets, floating))
-    if sample_weight is not None:
-        sample_weight = _as_floats(xp, backend.asarray(sample_weight), dtype)
-        sample_weight = xp.astype(sample_weight, floating, copy=False)  # of integers, too
-        check_sample_weight(moved, unwrapped(sample_weight), floating)
-    if class_weight is not None:
-        kind, outputs = mlp.objective.targets, mlp.sizes[-1]
-        own = class_weights_of_examples(xp, kind, targets, outputs, class_weight, floating)
-        name = "class_weight of the examples"
-        if sample_weight is not None:
-            name, own = "class_weight * sample_weight", sample_weight * own
-        sample_weight = own
-        check_sample_weight(moved, unwrapped(sample_weight), floating, name=name)
-    return Examples(x, targets, floating, scale, sample_weight)
-
-
-def _as_inputs(xp: Namespace, moved: Array, dtype: str, scale: float | None) -> Array:
-    """Return inputs as an array of the namespace: uint8 with a scale, or floats of the dtype."""
-    if scale is not None:
-        if moved.dtype != xp.uint8:
-            raise ValueError(
-                f"inputs are {moved.dtype} with scale={scale}, expected uint8: "
-                "only pixels are scaled"
-            )
-        return xp.asarray(moved)
-    if not xp.isdtype(moved.dtype, "real floating"):
-        raise ValueError(
-            f"inputs are {moved.dtype}, expected floats, or uint8 with scale=1/256; convert them"
-        )
-    largest = min(float(xp.finfo(kind).max) for kind in (moved.dtype, getattr(xp, dtype)))
-    own = common_namespace(inputs=moved)
-    if not bool(own.all(own.abs(moved) <= largest)):  # NaN fails it, too
-        raise ValueError(f"inputs hold NaN, infinity or numbers beyond {dtype}; scale or drop them")
-    return _as_floats(xp, moved, dtype)
-
-
-def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:
-    """Return an array of the namespace: floats of the dtype, or integers unchanged."""
-    x = xp.asarray(moved)
-    if not xp.isdtype(x.dtype, "real floating"):
-        return x
-    return xp.astype(x, getattr(xp, dtype), copy=False)
-
-
 def train(
     mlp: MLP,
     inputs: Array,
@@ -129,6 +56,7 @@ def train(
     sample_weight: Any = None,
     class_weight: Any = None,
     callbacks: Sequence[Callback] = (),
+    block_size: int | None = None,
 ) -> Training:
     """Train a network on examples with targets.
 
@@ -168,6 +96,12 @@ def train(
     callbacks : sequence of callable, default ()
         Called with the `Epoch` after every epoch.  If one returns True, training stops after all
         have been called.
+    block_size : int, optional
+        How many examples are on the device at once, rounded down to whole batches; by default all.
+        Inputs may then be larger than memory: a memory map, as of `numpy.load(…, mmap_mode="r")`,
+        or what has a shape, a dtype and slices of rows, as a data set of h5py.  The next block is
+        read while one is used.  The order is another one than without blocks, the same on all
+        backends: see `docs/streaming.md`.
 
     Raises
     ------
@@ -183,10 +117,11 @@ def train(
     epochs = as_count("epochs", epochs, at_least=1)
     batch_size = as_count("batch_size", batch_size, at_least=1)
     seed = as_seed(seed)
-    examples = make_examples(
+    examples = examples_in_blocks(
         mlp,
         inputs,
         targets,
+        None if block_size is None else in_whole_batches(block_size, batch_size),
         backend=backend,
         dtype=dtype,
         scale=scale,
@@ -262,13 +197,14 @@ def _check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any) -> None:
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
 
 
-def _check_start(mlp: MLP, parameters: Parameters, examples: Examples) -> None:
+def _check_start(mlp: MLP, parameters: Parameters, examples: AnyExamples) -> None:
     """Refuse parameters that the examples cannot train."""
     check_parameters(mlp, parameters)
     W = parameters[0]["W"]
-    common_namespace(parameters=W, inputs=unwrapped(examples.inputs[:1, ...]))
-    if W.dtype != examples.dtype:
+    some = next(blocks_in_order(examples))
+    common_namespace(parameters=W, inputs=unwrapped(some.inputs[:1, ...]))
+    if W.dtype != some.dtype:
         raise ValueError(
-            f"parameters are {W.dtype}, but dtype is {dtype_name(examples.dtype)}; "
+            f"parameters are {W.dtype}, but dtype is {dtype_name(some.dtype)}; "
             "ask for the parameters' own, or convert them with xp.astype"
         )

@@ -5,8 +5,8 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, train
 from pluggable_mlp.training import blind_steps, chunks, loop
+from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.optimizers import Adam
-from pluggable_mlp.training.train import make_examples
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 
 NUMPY = get_backend("numpy")

@@ -6,9 +6,9 @@ import pytest
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.namespaces import reproducible, unwrapped
 from pluggable_mlp.network.losses import LOSSES
+from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.loop import DivergenceError, evaluate
 from pluggable_mlp.training.metrics import correct_predictions
-from pluggable_mlp.training.train import make_examples
 
 # Most data here are of two columns that products take for 0, and that is told.
 pytestmark = pytest.mark.filterwarnings("ignore::pluggable_mlp.PrecisionWarning")

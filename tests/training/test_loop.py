@@ -10,10 +10,9 @@ import pytest
 from pluggable_mlp import MLP, SGD, DivergenceError, Training, get_backend, randomness, train
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.normalization import BatchNorm
-from pluggable_mlp.training import loop
+from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import evaluate, training_epochs
-from pluggable_mlp.training.train import make_examples
 from tests.network import reference
 from tests.training.compilers import Uncompiled
 
@@ -181,8 +180,7 @@ def test_on_batch_is_told_each_steps_count():
 def events(monkeypatch, spoil=None):
     """Train two epochs of 140 steps on a device; what happened, in order, a letter each.
 
-    "s" is a step, "o" a new order, "R" an array that is read, "w" whatever else makes the host
-    wait for the device.
+    "s" is a step, "R" an array that is read, "w" whatever else makes the host wait for the device.
     """
     log: list[str] = []
     backend = get_backend("array_api_strict:device1")
@@ -203,7 +201,6 @@ def events(monkeypatch, spoil=None):
             monkeypatch.setattr(array, name, noting(getattr(array, name)))
     monkeypatch.setattr(backend, "to_numpy", noting(backend.to_numpy, "R"))
     monkeypatch.setattr(backend, "synchronize", noting(backend.synchronize))
-    monkeypatch.setattr(loop, "permutation", noting(randomness.permutation, "o"))
 
     class Spoilt:
         split = mlp.split
@@ -218,9 +215,8 @@ def events(monkeypatch, spoil=None):
     return "".join(log)
 
 
-# The losses are read at once, and the next epoch's order is there before the host waits for them.
 # What the losses were is read at once, and then what is asked of the parameters.
-WAITS_AT_THE_END_ONLY = r"os{140}o(Rw+){2}s{140}(Rw+){2}"
+WAITS_AT_THE_END_ONLY = r"s{140}(Rw+){2}s{140}(Rw+){2}"
 
 
 def test_nothing_waits_for_the_device_within_an_epoch(monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 
 from pluggable_mlp import MLP
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
+from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.loop import evaluate
 from pluggable_mlp.training.metrics import (
     correct_labels,
@@ -12,7 +13,6 @@ from pluggable_mlp.training.metrics import (
     mean_absolute_error,
     r2,
 )
-from pluggable_mlp.training.train import make_examples
 from tests.network.reference import one_hot
 
 LOGITS = np.asarray([[0.0, 3.0, 1.0], [5.0, -1.0, 2.0], [1.0, 2.0, 3.0], [-3.0, -2.0, -1.0]])

@@ -1,0 +1,162 @@
+"""Arrays that may be larger than memory: rows are read from the file when they are asked for.
+
+A memory map would not do: the pages that were read from it count as memory of the process.
+
+Shapes: an array is (n, …), rows of it are (m, …).
+"""
+
+import mmap
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Rows", "StoredArray", "as_rows", "gather", "mapped", "pieces"]
+
+Array = npt.NDArray[Any]
+Prepare = Callable[[Array], Array]
+Rows = Any
+"""A NumPy array, or what has its `shape`, `dtype` and slices of rows: `StoredArray`, h5py's."""
+
+_BYTES_AT_ONCE = 2**22
+
+
+class StoredArray:
+    """An array in C order in a file, of which slices of rows can be taken.
+
+    Parameters
+    ----------
+    path : str
+    dtype : numpy.dtype
+    shape : tuple of int
+        (n, …), as it is in the file.
+    offset : int
+        Where it begins in the file.
+    chosen : array of int64, optional
+        The places of the rows that belong to it, increasing; by default all.
+    prepare : callable, optional
+        What is made of rows (m, …) that were read, each by itself.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        offset: int,
+        chosen: npt.NDArray[np.int64] | None = None,
+        prepare: Prepare | None = None,
+    ) -> None:
+        self._stored = (path, dtype, shape, offset)
+        self._chosen, self._prepare = chosen, prepare
+        first = self[:1]
+        self.dtype = first.dtype
+        self.shape = (len(self), *first.shape[1:])
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return self._stored[2][0] if self._chosen is None else len(self._chosen)
+
+    def __getitem__(self, rows: slice) -> Array:
+        """Return rows (m, …), in memory.
+
+        Raises
+        ------
+        OSError
+            If they cannot be read, or are no longer there.
+        """
+        start, stop, _ = rows.indices(len(self))
+        if self._chosen is None:
+            found = self._read(start, stop)
+        else:
+            found = self._among(self._chosen[start:stop])
+        return found if self._prepare is None else self._prepare(found)
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> "StoredArray":
+        """Return the rows of which a flag (n,) is true."""
+        places = np.flatnonzero(chosen)
+        own = places if self._chosen is None else self._chosen[places]
+        return StoredArray(*self._stored, own, self._prepare)
+
+    def map(self, function: Prepare) -> "StoredArray":
+        """Return what a function makes of rows, each by itself, when they are read."""
+        before = self._prepare
+        both = function if before is None else lambda rows: function(before(rows))
+        return StoredArray(*self._stored, self._chosen, both)
+
+    def _among(self, places: npt.NDArray[np.int64]) -> Array:
+        """Return the rows at increasing places of the file: what is near is read together."""
+        _, dtype, shape, _ = self._stored
+        found = np.empty((len(places), *shape[1:]), dtype)
+        at_once = _rows_of(_BYTES_AT_ONCE, self._stored[2], dtype)
+        done = 0
+        while done < len(places):
+            first = int(places[done])
+            end = int(np.searchsorted(places, first + at_once))
+            near = places[done:end] - first
+            found[done:end] = self._read(first, first + int(near[-1]) + 1)[near]
+            done = end
+        return found
+
+    def _read(self, start: int, stop: int) -> Array:
+        path, dtype, (_, *rest), offset = self._stored
+        width = int(np.prod(rest, dtype=np.int64))
+        found = np.fromfile(
+            path,
+            dtype,
+            count=(stop - start) * width,
+            offset=offset + start * width * dtype.itemsize,
+        )
+        if found.size < (stop - start) * width:
+            raise OSError(f"{path} has become shorter; put it back, and go on with --resume")
+        return found.reshape(stop - start, *rest)
+
+
+def _rows_of(size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return how many rows take so many bytes; at least 1."""
+    row = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
+    return max(1, size // max(1, row))
+
+
+def as_rows(values: Any) -> Rows:
+    """Return what slices of rows can be taken of without keeping them in memory, where it is known.
+
+    Parameters
+    ----------
+    values
+        A memory map of a whole file in C order becomes a `StoredArray`; what has a shape and a
+        dtype stays as it is; anything else becomes an array.
+    """
+    whole = isinstance(values, np.memmap) and isinstance(values.base, mmap.mmap)
+    if whole and values.flags.c_contiguous and values.ndim and len(values):
+        path = str(values.filename)
+        return StoredArray(path, values.dtype, values.shape, values.offset)
+    return values if hasattr(values, "shape") and hasattr(values, "dtype") else np.asarray(values)
+
+
+def gather(values: Rows, ranges: Iterable[tuple[int, int]]) -> Array:
+    """Return the rows from start to stop of each range, one after the other.
+
+    Parameters
+    ----------
+    values : Rows
+    ranges : iterable of (start, stop)
+    """
+    parts = [np.asarray(values[start:stop]) for start, stop in ranges]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def pieces(values: Rows) -> Iterator[Array]:
+    """Yield an array as it is, or rows of a `StoredArray`, some at a time."""
+    if not isinstance(values, StoredArray):
+        yield values
+        return
+    at_once = _rows_of(_BYTES_AT_ONCE, values.shape, values.dtype)
+    for start in range(0, len(values), at_once):
+        yield values[start : start + at_once]
+
+
+def mapped(values: Rows, function: Prepare) -> Rows:
+    """Return what a function makes of rows, each by itself: of a `StoredArray` when it is read."""
+    return values.map(function) if isinstance(values, StoredArray) else function(values)

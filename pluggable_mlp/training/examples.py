@@ -1,0 +1,157 @@
+"""From data of any kind to checked examples on the device, or to be moved there block by block.
+
+Shapes: inputs (examples, in), targets (examples,) or (examples, outputs), sample_weight
+(examples,).
+"""
+
+from typing import Any
+
+from pluggable_mlp.arrays import Array, Namespace, common_namespace, device_of
+from pluggable_mlp.namespaces import namespace_of, unwrapped
+from pluggable_mlp.network.checks import check_sample_weight, check_targets
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.registry import as_number
+from pluggable_mlp.stored import as_rows
+from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.class_weight import class_weights_of_examples
+from pluggable_mlp.training.visits import AnyExamples, Streamed
+
+__all__ = ["examples_in_blocks", "make_examples"]
+
+
+def make_examples(
+    mlp: MLP,
+    inputs: Any,
+    targets: Any,
+    *,
+    backend: Any,
+    dtype: str,
+    scale: float | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    arithmetic: str = "native",
+) -> Examples:
+    """Check inputs (examples, in), targets and sample_weight, and move them to the backend.
+
+    The arguments are those of `train`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If their shapes, dtypes or ranges do not fit the network; the message says which.
+    """
+    scale = None if scale is None else as_number("scale", scale, above=0.0)
+    xp = namespace_of(arithmetic, backend)
+    moved = backend.asarray(inputs)
+    _check_inputs(mlp, xp, moved, dtype, scale)
+    targets, sample_weight = _checked_targets(
+        mlp, xp, moved, targets, sample_weight, class_weight, backend=backend, dtype=dtype
+    )
+    return Examples(_as_floats(xp, moved, dtype), targets, getattr(xp, dtype), scale, sample_weight)
+
+
+def examples_in_blocks(
+    mlp: MLP,
+    inputs: Any,
+    targets: Any,
+    block_size: int | None,
+    *,
+    backend: Any,
+    dtype: str,
+    scale: float | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    arithmetic: str = "native",
+) -> AnyExamples:
+    """Return what `make_examples` does, or of more than a block examples that stay where they are.
+
+    All are checked here, block by block; to be moved when they are visited.
+    """
+    weighting = {"sample_weight": sample_weight, "class_weight": class_weight}
+    settings: dict[str, Any] = {"backend": backend, "dtype": dtype}
+    rows = None if block_size is None else as_rows(inputs)
+    if rows is None or block_size is None or rows.ndim != 2 or rows.shape[0] <= block_size:
+        whole = inputs if rows is None else rows[:]
+        own: dict[str, Any] = {"scale": scale, "arithmetic": arithmetic}
+        return make_examples(mlp, whole, targets, **settings, **own, **weighting)
+    scale = None if scale is None else as_number("scale", scale, above=0.0)
+    xp, count = namespace_of(arithmetic, backend), rows.shape[0]
+    for start in range(0, count, block_size):
+        block = backend.asarray(rows[start : start + block_size])
+        _check_inputs(mlp, xp, block, dtype, scale)
+    like = backend.asarray(targets)
+    # Whether they fit the inputs is told by the inputs' count alone.
+    stand_in = backend.xp.zeros((count, 1), dtype=block.dtype, device=device_of(like))
+    checked = _checked_targets(mlp, xp, stand_in, like, **weighting, **settings)
+    on_host = [None if x is None else backend.to_numpy(unwrapped(x)) for x in checked]
+
+    def moved(x: Any, targets: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
+        targets, sample_weight = (
+            None if of is None else xp.asarray(backend.asarray(of))
+            for of in (targets, sample_weight)
+        )
+        return _as_floats(xp, backend.asarray(x), dtype), targets, sample_weight
+
+    kind = Examples(None, None, getattr(xp, dtype), scale)
+    return Streamed(rows, on_host[0], on_host[1], block_size, kind, moved)
+
+
+def _checked_targets(
+    mlp: MLP,
+    xp: Namespace,
+    moved: Array,
+    targets: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    *,
+    backend: Any,
+    dtype: str,
+) -> tuple[Array, Array | None]:
+    """Return targets and sample_weight as the loss takes them; refuse what does not fit."""
+    targets = unwrapped(_as_floats(xp, backend.asarray(targets), dtype))
+    floating = getattr(xp, dtype)
+    targets = xp.asarray(check_targets(mlp, moved, targets, floating))
+    if sample_weight is not None:
+        sample_weight = _as_floats(xp, backend.asarray(sample_weight), dtype)
+        sample_weight = xp.astype(sample_weight, floating, copy=False)  # of integers, too
+        check_sample_weight(moved, unwrapped(sample_weight), floating)
+    if class_weight is not None:
+        kind, outputs = mlp.objective.targets, mlp.sizes[-1]
+        own = class_weights_of_examples(xp, kind, targets, outputs, class_weight, floating)
+        name = "class_weight of the examples"
+        if sample_weight is not None:
+            name, own = "class_weight * sample_weight", sample_weight * own
+        sample_weight = own
+        check_sample_weight(moved, unwrapped(sample_weight), floating, name=name)
+    return targets, sample_weight
+
+
+def _check_inputs(mlp: MLP, xp: Namespace, moved: Array, dtype: str, scale: float | None) -> None:
+    """Refuse inputs that are neither uint8 with a scale nor finite floats, or of another shape."""
+    if scale is not None:
+        if moved.dtype != xp.uint8:
+            raise ValueError(
+                f"inputs are {moved.dtype} with scale={scale}, expected uint8: "
+                "only pixels are scaled"
+            )
+    elif not xp.isdtype(moved.dtype, "real floating"):
+        raise ValueError(
+            f"inputs are {moved.dtype}, expected floats, or uint8 with scale=1/256; convert them"
+        )
+    else:
+        largest = min(float(xp.finfo(kind).max) for kind in (moved.dtype, getattr(xp, dtype)))
+        own = common_namespace(inputs=moved)
+        if not bool(own.all(own.abs(moved) <= largest)):  # NaN fails it, too
+            raise ValueError(
+                f"inputs hold NaN, infinity or numbers beyond {dtype}; scale or drop them"
+            )
+    if moved.ndim != 2 or moved.shape[1] != mlp.sizes[0] or moved.shape[0] < 1:
+        raise ValueError(f"inputs has shape {moved.shape}, expected (examples, {mlp.sizes[0]})")
+
+
+def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:
+    """Return an array of the namespace: floats of the dtype, or integers unchanged."""
+    x = xp.asarray(moved)
+    if not xp.isdtype(x.dtype, "real floating"):
+        return x
+    return xp.astype(x, getattr(xp, dtype), copy=False)

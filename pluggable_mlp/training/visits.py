@@ -1,0 +1,182 @@
+"""What epochs visit: blocks of examples, one after the other, the next one read ahead.
+
+A set on the device is a single block.  `Streamed` examples stay where they are, on the host or in a
+file, and some at a time are moved to the device: rows are moved in runs of neighbours, the runs in
+a new order in each epoch; so many runs as make a block are then shuffled among each other.  All
+blocks but the last of an epoch have the same size, a multiple of the batch's, so the batches are as
+many as without blocks.
+
+Shapes: as in `batches.py`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any, TypeVar
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.randomness import permutation
+from pluggable_mlp.registry import as_count
+from pluggable_mlp.stored import Rows, gather
+from pluggable_mlp.training.batches import Examples
+
+__all__ = ["AnyExamples", "Streamed", "blocks_in_order", "in_whole_batches", "visits"]
+
+_RUNS_PER_BLOCK = 32
+
+Place = TypeVar("Place")
+Block = TypeVar("Block")
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Inputs and targets on the host, of which a block at a time is moved to the device.
+
+    Parameters
+    ----------
+    inputs, targets, sample_weight : Rows
+        As `Examples` has them, on the host, inputs perhaps in a file; sample_weight may be None.
+    block_size : int
+        How many examples are moved together; less than there are.
+    kind : Examples
+        Without arrays: of which dtype and scale blocks are.
+    moved : callable
+        Moves inputs, targets and sample_weight of a block to the device, in this order.
+    """
+
+    inputs: Rows
+    targets: Rows
+    sample_weight: Rows | None
+    block_size: int
+    kind: Examples
+    moved: Callable[[Any, Any, Any], tuple[Array, Array, Array | None]]
+
+    def __len__(self) -> int:
+        return int(self.inputs.shape[0])
+
+    @property
+    def scale(self) -> float | None:
+        """By what integers are multiplied."""
+        return self.kind.scale
+
+    def read(self, ranges: Iterable[Range]) -> tuple[Any, Any, Any]:
+        """Return inputs, targets and sample_weight of ranges of rows, on the host."""
+        ranges = list(ranges)
+        arrays = self.inputs, self.targets, self.sample_weight
+        x, targets, sample_weight = (None if of is None else gather(of, ranges) for of in arrays)
+        return x, targets, sample_weight
+
+    def on_device(self, block: tuple[Any, Any, Any], order: Array | None = None) -> Examples:
+        """Return what was read as examples on the device, in an order (examples,) there."""
+        return self.kind.with_arrays([*self.moved(*block), order])
+
+
+AnyExamples = Examples | Streamed
+
+
+def in_whole_batches(block_size: int, batch_size: int) -> int:
+    """Return the size of a block rounded down to a multiple of the batch's, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a block is less than a batch.
+    """
+    block_size = as_count("block_size", block_size, at_least=1)
+    if block_size < batch_size:
+        raise ValueError(
+            f"block_size is {block_size}, expected at least a batch, {batch_size} examples"
+        )
+    return block_size - block_size % batch_size
+
+
+def blocks_in_order(examples: AnyExamples) -> Iterator[Examples]:
+    """Yield all examples once, as they come: a block at a time, on the device."""
+    if isinstance(examples, Examples):
+        yield examples
+        return
+    count, size = len(examples), examples.block_size
+    ranges = [[(start, min(start + size, count))] for start in range(0, count, size)]
+    for block in _read_ahead(examples.read, ranges):
+        yield examples.on_device(block)
+
+
+def visits(
+    examples: AnyExamples,
+    *,
+    backend: Any,
+    seed: int,
+    shuffle: bool,
+    first: tuple[int, int],
+    epochs: int,
+) -> Iterator[Examples]:
+    """Yield the blocks of epoch after epoch, on the device, in the order of their examples.
+
+    Parameters
+    ----------
+    examples : Examples or Streamed
+    backend : Backend
+    seed : int
+    shuffle : bool
+        Whether each epoch has a new order.
+    first : tuple of two int
+        The epoch, counted from 1, and the block in it, counted from 0, to begin with.
+    epochs : int
+        How many there are.
+    """
+    count, size = len(examples), examples.block_size
+    blocks = -(-count // size)
+    places = (
+        (epoch, block)
+        for epoch in range(first[0], epochs + 1)
+        for block in range(first[1] if epoch == first[0] else 0, blocks)
+    )
+
+    def read(place: tuple[int, int]) -> tuple[Any, Any]:
+        epoch, block = place
+        if isinstance(examples, Examples):
+            return None, permutation(seed, "shuffle", epoch, count) if shuffle else None
+        found = examples.read(_ranges(count, size, block, seed, epoch if shuffle else None))
+        rows = min(size, count - block * size)
+        number = epoch * blocks + block
+        return found, permutation(seed, "blocks", number, rows) if shuffle else None
+
+    # Only the host's part is done ahead: some libraries know the device by the thread.
+    for found, drawn in _read_ahead(read, places):
+        order = None if drawn is None else backend.asarray(drawn)
+        if isinstance(examples, Examples):
+            yield replace(examples, order=order)
+        else:
+            yield examples.on_device(found, order)
+
+
+def _ranges(count: int, size: int, block: int, seed: int, epoch: int | None) -> Iterator[Range]:
+    """Yield the ranges of rows that make a block, in the order of the epoch; None: as they come."""
+    begin, end = block * size, min(block * size + size, count)
+    if epoch is None:
+        yield begin, end
+        return
+    length = -(-size // _RUNS_PER_BLOCK)
+    starts = range(0, count, length)
+    runs = [starts[place] for place in permutation(seed, "runs", epoch, len(starts)).tolist()]
+    stops = accumulate(min(length, count - run) for run in runs)
+    for run, stop in zip(runs, stops, strict=True):
+        start = stop - min(length, count - run)  # of the epoch's examples
+        low, high = max(start, begin), min(stop, end)
+        if low < high:
+            yield run + low - start, run + high - start
+
+
+def _read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:
+    """Yield read(place) of each place, the next one read while the caller uses one."""
+    with ThreadPoolExecutor(1, "reader") as reader:
+        coming = None
+        for place in places:
+            following = reader.submit(read, place)
+            if coming is not None:
+                yield coming.result()
+            coming = following
+        if coming is not None:
+            yield coming.result()

@@ -1,0 +1,258 @@
+"""Blocks of examples: each example once per epoch, the same order everywhere, read ahead."""
+
+import threading
+import time
+from itertools import chain
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, get_backend, train
+from pluggable_mlp.randomness import permutation
+from pluggable_mlp.stored import StoredArray
+from pluggable_mlp.training import visits as module
+from pluggable_mlp.training.examples import examples_in_blocks
+from pluggable_mlp.training.loop import evaluate, training_epochs
+from pluggable_mlp.training.visits import blocks_in_order, visits
+
+NUMPY = get_backend("numpy")
+COUNT, BATCH, BLOCK = 300, 4, 80
+MLP_OF_NUMBERS = MLP([2, 1], loss="squared_error")
+
+
+def numbered(count=COUNT):
+    """Inputs that say which example they are, and the same as targets."""
+    x = np.stack([np.arange(count), -np.arange(count)], axis=1).astype(np.float64)
+    return x, np.arange(count, dtype=np.float64)
+
+
+def streamed(backend, count=COUNT, block_size=BLOCK, **settings):
+    return examples_in_blocks(
+        MLP_OF_NUMBERS, *numbered(count), block_size, backend=backend, dtype="float64", **settings
+    )
+
+
+def order_of(backend, examples, epochs=1, first=(1, 0), shuffle=True, seed=3):
+    """The examples of each block in the order of their visit, of all epochs."""
+    found = []
+    for block in visits(
+        examples, backend=backend, seed=seed, shuffle=shuffle, first=first, epochs=epochs
+    ):
+        parts = [
+            (backend.to_numpy(x), backend.to_numpy(y))
+            for x, y, _ in block.batches(backend.xp, BATCH)
+        ]
+        for x, y in parts:  # inputs stay with their targets
+            assert x[:, 0].tolist() == y.ravel().tolist() == (-x[:, 1]).tolist()
+        found.append([int(n) for x, _ in parts for n in x[:, 0]])
+    return found
+
+
+def test_every_example_is_visited_once_per_epoch_in_a_new_order(backend):
+    blocks = order_of(backend, streamed(backend), epochs=3)
+    assert [len(block) for block in blocks] == [80, 80, 80, 60] * 3
+    epochs = [[*chain(*blocks[k : k + 4])] for k in (0, 4, 8)]
+    assert all(sorted(epoch) == list(range(COUNT)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    # Drawn on the host: the same on every backend, and by another seed another.
+    assert blocks == order_of(NUMPY, streamed(NUMPY), epochs=3)
+    assert blocks != order_of(NUMPY, streamed(NUMPY), epochs=3, seed=4)
+
+
+def test_blocks_are_made_from_all_of_the_set_and_shuffled():
+    """Runs of 3 = ceil(80 / 32) neighbours in a drawn order, cut into blocks, each shuffled.
+
+    How the draws are addressed is a promise: old seeds must give old results.
+    """
+    first, second = (order_of(NUMPY, streamed(NUMPY), epochs=2)[k : k + 4] for k in (0, 4))
+    assert all(min(block) < COUNT // 4 and max(block) > 3 * COUNT // 4 for block in first)
+    for epoch, blocks in ((1, first), (2, second)):
+        rows = np.arange(COUNT).reshape(-1, 3)[permutation(3, "runs", epoch, 100)].ravel()
+        for number, block in enumerate(blocks):
+            own = rows[80 * number : 80 * number + 80]
+            drawn = permutation(3, "blocks", 4 * epoch + number, len(own))
+            assert block == own[drawn].tolist()
+
+
+def test_without_shuffling_they_come_in_order(backend):
+    blocks = order_of(backend, streamed(backend), epochs=2, shuffle=False)
+    assert [*chain(*blocks)] == [*range(COUNT)] * 2
+
+
+def test_a_visit_goes_on_at_any_block():
+    every = order_of(NUMPY, streamed(NUMPY), epochs=3)
+    for place in range(12):
+        first = (1 + place // 4, place % 4)
+        assert order_of(NUMPY, streamed(NUMPY), epochs=3, first=first) == every[place:]
+
+
+@pytest.mark.parametrize("count", [81, 159, 160, 161, 240, 5000])
+def test_the_last_block_of_any_set_is_whole(count):
+    (*whole, last) = order_of(NUMPY, streamed(NUMPY, count))
+    assert {len(block) for block in whole} == {BLOCK}
+    assert len(last) == (count - 1) % BLOCK + 1
+    assert sorted([*chain(*whole), *last]) == list(range(count))
+
+
+def test_a_set_of_one_block_is_visited_as_without_blocks():
+    (block,) = order_of(NUMPY, streamed(NUMPY, COUNT, block_size=COUNT))
+    assert [block] == order_of(NUMPY, streamed(NUMPY, COUNT, block_size=None))
+
+
+def test_the_next_block_is_read_while_one_is_used():
+    """And no more than that one."""
+    read = []
+
+    class Slow:
+        shape, dtype, ndim = (COUNT, 2), np.dtype("float64"), 2
+
+        def __getitem__(self, rows):
+            read.append((threading.current_thread().name, rows.start))
+            return numbered()[0][rows]
+
+    examples = examples_in_blocks(
+        MLP_OF_NUMBERS, Slow(), numbered()[1], BLOCK, backend=NUMPY, dtype="float64"
+    )
+    read.clear()
+    blocks = visits(examples, backend=NUMPY, seed=0, shuffle=False, first=(1, 0), epochs=1)
+    next(blocks)
+    limit = time.monotonic() + 10
+    while len(read) < 2 and time.monotonic() < limit:
+        time.sleep(0.001)
+    assert [start for _, start in read] == [0, 80]
+    assert all("reader" in thread for thread, _ in read)
+    before = threading.active_count()
+    blocks.close()
+    assert threading.active_count() == before - 1
+
+
+def run(backend, examples, arithmetic="native", start=None, keep=None, **settings):
+    mlp = MLP([2, 3, 1], loss="squared_error", dropout=0.25)
+    return list(
+        training_epochs(
+            mlp,
+            mlp.initialize(seed=1, backend=backend, dtype="float32"),
+            examples,
+            backend=backend,
+            optimizer=SGD(0.01, momentum=0.9),
+            arithmetic=arithmetic,
+            epochs=2,
+            batch_size=BATCH,
+            seed=7,
+            start=start,
+            on_position=keep,
+            **settings,
+        )
+    )
+
+
+def small(backend, arithmetic, block_size):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(50, 2)).astype("float32"), rng.normal(size=50).astype("float32")
+    return examples_in_blocks(
+        MLP([2, 3, 1], loss="squared_error"),
+        x,
+        y,
+        block_size,
+        backend=backend,
+        dtype="float32",
+        arithmetic=arithmetic,
+        sample_weight=rng.uniform(0.5, 1.0, 50).astype("float32"),
+    )
+
+
+def bits(backend, epochs):
+    return [
+        (epoch.train_loss, [[backend.to_numpy(w).tolist() for w in layer.values()] for layer in of])
+        for epoch in epochs
+        for of in [epoch.parameters]
+    ]
+
+
+def same_bits_as_numpy(backend):
+    settings = {"arithmetic": "reproducible"}
+    found = bits(backend, run(backend, small(backend, "reproducible", 16), **settings))
+    assert found == bits(NUMPY, run(NUMPY, small(NUMPY, "reproducible", 16), **settings))
+
+
+def test_reproducible_training_in_blocks_has_the_same_bits_on_pytorch():
+    pytest.importorskip("torch")
+    same_bits_as_numpy(get_backend("torch"))
+
+
+@pytest.mark.slow
+def test_reproducible_training_in_blocks_has_the_same_bits(backend):
+    same_bits_as_numpy(backend)
+
+
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_training_in_blocks_goes_on_from_any_step_with_the_same_bits(arithmetic):
+    positions = []
+    examples, settings = small(NUMPY, arithmetic, 16), {"arithmetic": arithmetic}
+    whole = bits(NUMPY, run(NUMPY, examples, keep=lambda at: positions.append(at()), **settings))
+    assert len(positions) == 2 * 13
+    for position in positions:
+        on = bits(NUMPY, run(NUMPY, examples, start=position, **settings))
+        assert on == whole[position.epoch - 1 :]
+
+
+def test_evaluation_in_blocks_is_that_of_all(backend):
+    mlp, rng = MLP([2, 1], loss="squared_error"), np.random.default_rng(2)
+    x, y = rng.normal(size=(COUNT, 2)), rng.normal(size=COUNT)
+    parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    settings = {"backend": backend, "dtype": "float64"}
+    found = [
+        evaluate(
+            mlp,
+            parameters,
+            examples_in_blocks(mlp, x, y, size, **settings),
+            backend=backend,
+            arithmetic="native",
+        )
+        for size in (None, 80)
+    ]
+    assert found[1] == pytest.approx(found[0], rel=1e-12)
+
+
+def test_a_memory_map_is_read_block_by_block(tmp_path):
+    x = np.random.default_rng(0).normal(size=(COUNT, 2))
+    np.save(tmp_path / "X.npy", x)
+    stored = np.load(tmp_path / "X.npy", mmap_mode="r")
+    y = np.arange(COUNT) % 2
+    mlp, settings = MLP([2, 2]), {"backend": NUMPY, "batch_size": BATCH, "epochs": 2}
+    examples = examples_in_blocks(mlp, stored, y, BLOCK, backend=NUMPY, dtype="float64")
+    assert isinstance(examples.inputs, StoredArray)
+    assert np.concatenate([b.inputs for b in blocks_in_order(examples)]).tolist() == x.tolist()
+    results = [train(mlp, of, y, block_size=BLOCK, **settings) for of in (stored, x)]
+    assert results[0].history == results[1].history
+    assert results[0].history != train(mlp, x, y, **settings).history
+
+
+def test_what_is_wrong_is_refused_before_training():
+    mlp, (x, _) = MLP([2, 2]), numbered()
+    y = np.zeros(COUNT, dtype=int)
+    settings = {"backend": NUMPY, "batch_size": BATCH}
+    with pytest.raises(ValueError, match="block_size is 3, expected at least a batch, 4"):
+        train(mlp, x, y, block_size=3, **settings)
+    with pytest.raises(ValueError, match="block_size is 0, expected"):
+        train(mlp, x, y, block_size=0, **settings)
+    with pytest.raises(ValueError, match=r"inputs has shape \(80, 2\), expected \(examples, 3\)"):
+        train(MLP([3, 2]), x, y, block_size=BLOCK, **settings)
+    with pytest.raises(ValueError, match="299"):
+        train(mlp, x, y[1:], block_size=BLOCK, **settings)
+    x[-1, 0] = np.nan  # in the last block
+    with pytest.raises(ValueError, match="inputs hold NaN"):
+        train(mlp, x, y, block_size=BLOCK, **settings)
+
+
+def test_a_block_is_rounded_down_to_whole_batches(monkeypatch):
+    seen = []
+    own = module.Streamed.on_device
+    monkeypatch.setattr(
+        module.Streamed,
+        "on_device",
+        lambda self, *block: seen.append(self.block_size) or own(self, *block),
+    )
+    x, _ = numbered()
+    train(MLP([2, 2]), x, np.arange(COUNT) % 2, backend=NUMPY, batch_size=BATCH, block_size=83)
+    assert set(seen) == {80}
