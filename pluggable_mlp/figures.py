@@ -15,7 +15,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.predictions import answers_on_test_part
 from pluggable_mlp.runs import SavedRun
 
-__all__ = ["figures_of", "history_of", "learning_curves"]
+__all__ = ["figures_of", "history_of", "learning_curves", "need_matplotlib"]
 
 Figure = Any
 MOST_IMAGES = 64
@@ -27,7 +27,9 @@ def history_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
 
 
-def figures_of(folder: Path, run: SavedRun, backend: Any) -> dict[str, Figure]:
+def figures_of(
+    folder: Path, run: SavedRun, backend: Any, data: str | None = None
+) -> dict[str, Figure]:
     """Return the figures of a run by their names.
 
     Parameters
@@ -36,16 +38,16 @@ def figures_of(folder: Path, run: SavedRun, backend: Any) -> dict[str, Figure]:
         Of the run.
     run : SavedRun
     backend : Backend
+    data : str, optional
+        Where its data are now; by default where they were.
 
     Raises
     ------
     DataError
         If the data that it was trained on are not there any more, or have changed.
-    ValueError
-        If matplotlib is not installed.
     """
     figures = {"learning-curves": learning_curves({folder.name: history_of(folder)})}
-    answers, targets = answers_on_test_part(run, backend)
+    answers, targets = answers_on_test_part(run, backend, data)
     if run.schema.class_labels is not None:
         figures["confusion-matrix"] = _confusion_matrix(answers, targets, run.schema.class_labels)
     elif run.schema.task == "regression":
@@ -149,13 +151,19 @@ def _first_layer(weights: Array) -> Figure:
     return figure
 
 
-def _figure(width: float, height: float) -> Figure:
-    """Return an empty figure that needs no display."""
+def need_matplotlib() -> None:
+    """Raise ValueError if matplotlib, which draws the figures, is not installed."""
     try:
-        from matplotlib.figure import Figure as MatplotlibFigure
+        import matplotlib.figure  # noqa: F401
     except ImportError:
         raise ValueError(
             "figures are drawn by matplotlib, which is not installed; "
             "python -m pip install 'pluggable-mlp[plot]'"
         ) from None
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Return an empty figure that needs no display."""
+    from matplotlib.figure import Figure as MatplotlibFigure
+
     return MatplotlibFigure(figsize=(min(width, 24.0), height), layout="constrained")

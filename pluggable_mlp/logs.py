@@ -8,7 +8,7 @@ from typing import Any
 
 from pluggable_mlp.registry import choose
 
-__all__ = ["LOGS", "logging_epochs"]
+__all__ = ["LOGS", "check_log", "logging_epochs"]
 
 Log = Callable[[dict[str, Any]], None]
 
@@ -20,31 +20,33 @@ def logging_epochs(name: str | None, folder: Path) -> Iterator[Log]:
     Parameters
     ----------
     name : str or None
-        One of `LOGS`; None: nothing is written.
+        One of `LOGS`, checked by `check_log`; None: nothing is written.
     folder : Path
         Of the run; the log is in its sub-folder of that name.
-
-    Raises
-    ------
-    ValueError
-        If there is no such log, or it needs a package that is not installed.
     """
     if name is None:
         yield lambda _: None
         return
-    with choose(LOGS, name, "log")(folder / name) as log:
+    with LOGS[name](folder / name) as log:
         yield log
 
 
-@contextmanager
-def _tensorboard(folder: Path) -> Iterator[Log]:
+def check_log(name: str) -> None:
+    """Raise ValueError if there is no such log, or the package that writes it is not installed."""
+    choose(LOGS, name, "log")
     try:
-        from tensorboardX import SummaryWriter
+        import tensorboardX  # noqa: F401
     except ImportError:
         raise ValueError(
             "log is 'tensorboard', which needs tensorboardX; "
             "python -m pip install 'pluggable-mlp[tensorboard]'"
         ) from None
+
+
+@contextmanager
+def _tensorboard(folder: Path) -> Iterator[Log]:
+    from tensorboardX import SummaryWriter
+
     # A name of its own, or a run that is resumed within a second would write over the file.
     with SummaryWriter(str(folder), filename_suffix=f".{time.time_ns()}") as writer:
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +97,12 @@ def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
     return bool(dataset.sha256() == run.config["data_sha256"])
 
 
-def _own_data(run: SavedRun) -> Dataset:
+def _own_data(run: SavedRun, data: str | None = None) -> Dataset:
     """Return what the run was trained on, if it is still that."""
+    settings = run.settings if data is None else replace(run.settings, data=data)
     try:
         with told_already():
-            dataset = run.settings.load_dataset()
+            dataset = settings.load_dataset()
     except DataError as error:
         raise error.or_else("say with --data where they are") from None
     if dataset.sha256() != run.config["data_sha256"]:
@@ -156,17 +158,20 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
     return (_row(run.schema, row) for part in _answers(run, inputs, scale, backend) for row in part)
 
 
-def answers_on_test_part(run: SavedRun, backend: Any) -> tuple[Array, Array]:
+def answers_on_test_part(
+    run: SavedRun, backend: Any, data: str | None = None
+) -> tuple[Array, Array]:
     """Return what a network answers on the test part of its data, and the targets there.
 
-    Answers are probabilities (n, outputs), or the numbers of a regression.
+    Answers are probabilities (n, outputs), or the numbers of a regression.  `data` says where the
+    data are, by default where they were.
 
     Raises
     ------
     DataError
         If the data cannot be read, or are no longer what the run was trained on.
     """
-    own = _own_data(run)
+    own = _own_data(run, data)
     parts = [*_answers(run, own.test.inputs, own.scale or 1.0, backend)]
     return np.concatenate(parts), own.test.targets
 

@@ -1,12 +1,14 @@
 """Going on with a run from the last checkpoint in its folder."""
 
 import json
+import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.checkpoints import FOLDER, load_checkpoint
+from pluggable_mlp.checkpoints import FOLDER, CheckpointWarning, load_checkpoint
 from pluggable_mlp.data.dataset import DataError, told_already
 from pluggable_mlp.registry import parse_component
 from pluggable_mlp.runs import Run
@@ -17,7 +19,9 @@ from pluggable_mlp.training.schedules import SCHEDULES
 __all__ = ["read_history", "resumed_run"]
 
 
-def resumed_run(folder: Path, backend: str | None = None, epochs: int | None = None) -> Run:
+def resumed_run(
+    folder: Path, backend: str | None = None, given: Mapping[str, Any] | None = None
+) -> Run:
     """Return the run of a folder, ready to go on where its last good checkpoint was made.
 
     Parameters
@@ -25,34 +29,71 @@ def resumed_run(folder: Path, backend: str | None = None, epochs: int | None = N
     folder : Path
     backend : str, optional
         By default the one that the checkpoint was made on.
-    epochs : int, optional
-        How many epochs it is to have in all; by default as it began.
+    given : mapping, optional
+        Settings that are named again: `epochs`, of which there may be more, `data`, which may be
+        elsewhere, and others, which must be as they were.
 
     Raises
     ------
     ValueError
-        If the folder is not that of a run, its data have changed, or it cannot have so many epochs.
+        If the folder is not that of a run, its data have changed, a setting is another, or the run
+        has ended and its checkpoints are gone.
     """
     config = read_json(folder / "config.json", "a folder that train --output wrote")
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         data_sha256 = config["data_sha256"]
+    given = dict(given or {})
+    epochs, data = given.pop("epochs", None), given.pop("data", settings.data)
+    _refuse_others(folder, settings, given)
     history = read_history(folder / "metrics.jsonl")
     checkpoint = load_checkpoint(
         folder / FOLDER, usable=lambda content: content["epochs"] <= len(history)
     )
+    if checkpoint is None:
+        _tell_beginning(folder, more=(epochs or settings.epochs) > len(history))
     done = 0 if checkpoint is None else checkpoint["epochs"]
     if epochs is not None:
         settings = _with_epochs(settings, epochs, done)
     spec = backend or (checkpoint["backend"] if checkpoint else "numpy")
-    with told_already():
-        run = Run(settings, get_backend(spec))
+    try:
+        with told_already():
+            run = Run(replace(settings, data=data), get_backend(spec))
+    except DataError as error:
+        raise error.or_else("say with --data where they are") from None
     if run.data_sha256 != data_sha256:
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
         raise DataError(settings.data, fault, "put them back to go on with the run")
     if checkpoint is not None:
         run.go_on_from(checkpoint, history[:done])
     return run
+
+
+def _refuse_others(folder: Path, settings: Settings, given: Mapping[str, Any]) -> None:
+    """Raise ValueError where a setting is not that of the run."""
+    for name, value in given.items():
+        own = getattr(settings, name)
+        if value != own:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is {_written(value)}, but the run in {folder} has "
+                f"{_written(own)}; leave it out, or train a new run"
+            )
+
+
+def _written(value: Any) -> str:
+    """Return a setting as the command line has it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else repr(value)
+
+
+def _tell_beginning(folder: Path, more: bool) -> None:
+    """Warn that a run begins again; ValueError where it has ended and gets no more epochs."""
+    if (folder / "summary.json").exists() and not more:
+        raise ValueError(
+            f"{folder} holds a run that has ended, and no checkpoint to go on from; train it again "
+            "with --output and --overwrite"
+        )
+    told = f"{folder} holds no checkpoint: the run begins again with its first epoch"
+    warnings.warn(told, CheckpointWarning, stacklevel=3)
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
@@ -75,7 +116,7 @@ def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:
         name, _ = parse_component(settings.schedule, "schedule")
         if "total_steps" in getattr(SCHEDULES[name], "__dataclass_fields__", {}):
             raise ValueError(
-                f"epochs is {epochs}, but the schedule {name} ends with the {settings.epochs} "
-                "epochs that the run began with; leave --epochs out"
+                f"epochs is {epochs}, but the schedule {name} ends with the epochs of the run, "
+                f"{settings.epochs} when it began; leave --epochs out"
             )
     return replace(settings, epochs=epochs)

@@ -7,20 +7,26 @@ output pipe was closed (all three after saving).  This file imports next to noth
 Ctrl-C is answered from the first moment on.
 """
 
-import sys
-import warnings
+try:
+    import sys
+    import warnings
 
-from pluggable_mlp.cli.interrupts import Interrupted, ending_at_once
-from pluggable_mlp.cli.streams import CLOSED_PIPE, finish, guarded_streams, tell
+    from pluggable_mlp.cli.interrupts import Interrupted, ending_at_once
+    from pluggable_mlp.cli.streams import CLOSED_PIPE, finish, guarded_streams, tell
+except KeyboardInterrupt:  # before `ending_at_once` answers
+    raise SystemExit(130) from None
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line: what the console script calls."""
-    with guarded_streams(), ending_at_once():
-        code, error = _run()
-        code = finish(code, error)
+    try:
+        with guarded_streams(), ending_at_once():
+            code, error = _run()
+            code = finish(code, error)
+    except KeyboardInterrupt:  # before `ending_at_once` answers, or after it
+        code = 130
     sys.exit(code)
 
 

@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # `typing` takes long to import, and Ctrl-C is not answer
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["CLOSED_PIPE", "finish", "guarded_streams", "tell"]
+__all__ = ["CLOSED_PIPE", "counted", "finish", "guarded_streams", "tell"]
 
 CLOSED_PIPE = 128 + 13
 """The exit code if the reader of the output pipe is gone, as with `| head`: 128 + SIGPIPE."""
@@ -38,6 +38,11 @@ def guarded_streams() -> Iterator[None]:
 def tell(text: str) -> None:
     """Write a line to standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+def counted(count: int, word: str) -> str:
+    """Return "1 epoch" or "2 epochs"."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def finish(code: int, error: str) -> int:

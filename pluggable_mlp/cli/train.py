@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,8 @@ from pluggable_mlp.cli.config_files import ConfigOption
 from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_asked
 from pluggable_mlp.cli.options import BackendOption, path, with_settings
 from pluggable_mlp.cli.progress import training_progress
-from pluggable_mlp.cli.streams import tell
-from pluggable_mlp.registry import as_number, choose
+from pluggable_mlp.cli.streams import counted, tell
+from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import to_json
 
@@ -42,7 +43,7 @@ def train(
         Path | None,
         typer.Option(
             help="A folder written by train --output: go on from its last checkpoint, with its "
-            "settings; --epochs may be raised.",
+            "settings; --epochs may be raised, --data may be elsewhere.",
             parser=path,
         ),
     ] = None,
@@ -62,17 +63,17 @@ def train(
     """Train a network and report its results on the test part."""
     del config  # its callback has read it
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.logs import LOGS, logging_epochs
+    from pluggable_mlp.logs import check_log, logging_epochs
     from pluggable_mlp.run_folders import RunFolder, refuse_used_folder
     from pluggable_mlp.runs import Run
 
     as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
     if log is not None:
-        choose(LOGS, log, "log")
+        check_log(log)
         if output is None and resume is None:
             raise ValueError(f"log is {log!r}, which is written to a run's folder; give --output")
     if resume is not None:
-        run, output = _resumed(context, resume, backend, settings.epochs), resume
+        run, output = _resumed(context, resume, backend, settings), resume
     else:
         if output is not None:
             refuse_used_folder(output, overwrite)
@@ -93,20 +94,8 @@ def train(
     raise typer.Exit(request.code or 0)
 
 
-_WITH_RESUME = (
-    "resume",
-    "log",
-    "backend",
-    "epochs",
-    "checkpoint_minutes",
-    "quiet",
-    "as_json",
-    "config",
-)
-
-
-def _resumed(context: typer.Context, folder: Path, backend: str, epochs: int) -> "Run":
-    """Return the run to go on with; ValueError where another setting than its own is given."""
+def _resumed(context: typer.Context, folder: Path, backend: str, settings: Settings) -> "Run":
+    """Return the run to go on with; ValueError where a setting differs from its own."""
     from pluggable_mlp.resuming import resumed_run
 
     given = {
@@ -114,13 +103,30 @@ def _resumed(context: typer.Context, folder: Path, backend: str, epochs: int) ->
         for name in context.params
         if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"
     }
-    strange = [name.replace("_", "-") for name in context.params if name in given - {*_WITH_RESUME}]
-    if strange:
-        raise ValueError(
-            f"--resume goes on with the settings of {folder}; leave out --{', --'.join(strange)}"
-        )
-    return resumed_run(
-        folder, backend if "backend" in given else None, epochs if "epochs" in given else None
+    output = context.params["output"]
+    if "overwrite" in given and context.params["overwrite"]:
+        raise ValueError("--resume goes on with a run, --overwrite replaces it; leave one out")
+    if output is not None and output.resolve() != folder.resolve():
+        raise ValueError(f"--resume goes on in {folder}; leave out --output {output}")
+    own = {field.name: getattr(settings, field.name) for field in fields(Settings)}
+    run = resumed_run(
+        folder,
+        backend if "backend" in given else None,
+        {name: value for name, value in own.items() if name in given},
+    )
+    if run.is_done:
+        tell(_why_done(run))
+    return run
+
+
+def _why_done(run: "Run") -> str:
+    """Return in words why a run has no epoch left."""
+    done = counted(len(run.history), "epoch")
+    if len(run.history) >= run.settings.epochs:
+        return f"The run has had its {done}; --epochs may be raised."
+    return (
+        f"Early stopping ended the run after {done}, the best of which, {run.kept_epoch}, is kept; "
+        "nothing is left to train."
     )
 
 
@@ -154,7 +160,7 @@ def _follow(
                 with nullcontext() if folder is None else _going_on(told):
                     report.epoch(line, steps.visible)
     except Interrupted:
-        tell(f"interrupted after {len(run.history)} whole epochs")
+        tell(f"interrupted after {counted(len(run.history), 'whole epoch')}")
     except BrokenPipeError:
         pass  # the last line will meet it again, when the run is saved
 
@@ -214,7 +220,7 @@ class _Report:
         kept = summary["kept_epoch"]
         best = "" if kept == summary["epochs"] else f", the best of which, {kept}, is kept,"
         typer.echo(
-            f"{_quality(summary, 'test')} after {summary['epochs']} epochs{best} in "
+            f"{_quality(summary, 'test')} after {counted(summary['epochs'], 'epoch')}{best} in "
             f"{summary['seconds']:.1f} s "
             f"({summary['examples_per_second']:,.0f} examples/s, {summary['backend']} on "
             f"{summary['device']}, {summary['dtype']})"

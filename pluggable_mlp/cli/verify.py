@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pluggable_mlp.cli.options import BackendOption, path
-from pluggable_mlp.cli.streams import tell
+from pluggable_mlp.cli.streams import counted, tell
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def verify(
         )
         raise typer.Exit(1)
     count = len(again.history)
-    part = f"{count} epochs" if step is None else f"step {step} to the end of epoch {count}"
+    part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
     typer.echo(
         f"same bits: {part} on {here} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError
 
-__all__ = ["GET_A_NEW_COPY", "BoundedFile", "decompressed_limit", "open_bounded"]
+__all__ = ["GET_A_NEW_COPY", "BoundedFile", "decompressed_limit", "missing_file", "open_bounded"]
 
 ALWAYS_ALLOWED = 64 * 2**20
 LARGEST_RATIO = 50
@@ -21,6 +21,12 @@ LONGEST_LINE = 1024
 CHUNK = 2**20
 GZIP_MAGIC = b"\x1f\x8b"
 GET_A_NEW_COPY = "get a new copy of the file"
+
+
+def missing_file(path: str) -> DataError:
+    """Return the error for a path without a file; of a relative one it says where it begins."""
+    where = "" if os.path.isabs(path) else f", which begins in {os.getcwd()}"
+    return DataError(path, "there is no such file", f"check the path{where}")
 
 
 def decompressed_limit(path: str) -> int:
@@ -116,7 +122,7 @@ def open_bounded(path: str) -> Iterator[BoundedFile]:
         If it is not a readable regular file, or, while it is read, not a whole gzip file.
     """
     if not os.path.isfile(path):  # a device or a pipe might never end
-        raise DataError(path, "there is no such file", "check the path")
+        raise missing_file(path)
     try:
         with open(path, "rb") as plain:
             compressed = plain.read(2) == GZIP_MAGIC

@@ -14,7 +14,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, Source, Split
-from pluggable_mlp.data.files import GET_A_NEW_COPY, decompressed_limit, open_bounded
+from pluggable_mlp.data.files import GET_A_NEW_COPY, decompressed_limit, missing_file, open_bounded
 
 __all__ = ["read_npy", "read_npy_pairs", "read_npz", "read_npz_arrays"]
 
@@ -81,7 +81,7 @@ def read_npz_arrays(
         If the file is damaged, an array is missing, or holds objects instead of numbers.
     """
     if not os.path.isfile(path):
-        raise DataError(path, "there is no such file", "check the path")
+        raise missing_file(path)
     remedy = f"write it with numpy.savez(path, {', '.join(f'{name}={name}' for name in needed)})"
     try:
         with zipfile.ZipFile(path) as archive:

@@ -213,3 +213,40 @@ def test_text_left_in_the_buffer_is_not_an_error():
     assert child.stderr.read() == b""
     child.stderr.close()
     assert child.wait(timeout=60) == 141
+
+
+INTERRUPTED_BY_AN_IMPORT = """
+import os, signal, sys
+
+class Hook:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["INTERRUPT_AT"]:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Hook())
+"""
+FIRST_IMPORTS = ("", ".interrupts", ".streams", ".commands", ".options")
+
+
+@pytest.mark.parametrize("at", [*(f"pluggable_mlp.cli{name}" for name in FIRST_IMPORTS), "numpy"])
+def test_no_import_shows_a_traceback(tmp_path, at):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_BY_AN_IMPORT)
+    env = os.environ | {"PYTHONPATH": str(tmp_path), "INTERRUPT_AT": at}
+    with running("backends", env=env) as child:
+        out, err = child.communicate(timeout=30)
+    assert (child.returncode, out, err) == (130, "", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", CODES)
+def test_no_moment_of_the_start_shows_a_traceback(sent):
+    """But of Python's own start, whose imports (of `site`) end before ours begin."""
+    for delay in range(10, 300, 5):
+        with running("backends") as child:
+            time.sleep(delay / 1000)
+            child.send_signal(sent)
+            _, err = child.communicate(timeout=30)
+        assert child.returncode in (CODES[sent], -sent, 0) or "<frozen site>" in err
+        ours = "/pluggable_mlp/" in err
+        assert not ours, (delay, err)

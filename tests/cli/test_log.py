@@ -61,10 +61,12 @@ def test_what_does_not_fit_is_named(command, options, words):
 def test_without_tensorboardx_the_extra_is_named(tmp_path):
     code = (
         "import sys; sys.modules['tensorboardX'] = None; from pluggable_mlp.cli import main;"
-        "sys.argv = ['pluggable-mlp', 'train', '--output', 'run', '--log', 'tensorboard']; main()"
+        "sys.argv = ['pluggable-mlp', 'train', '--data', 'table.csv', '--output', 'run', '--log', "
+        "'tensorboard']; main()"
     )
     program = [sys.executable, "-c", code]
     done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2
     assert "python -m pip install 'pluggable-mlp[tensorboard]'" in done.stderr
+    assert done.stdout == ""  # before the data are read
     assert not (tmp_path / "run").exists()

@@ -267,10 +267,10 @@ def test_a_run_in_training_is_refused(command, tmp_path):
     [
         (
             ["--hidden", 9, "--seed", 2],
-            ["goes on with the settings of", "leave out --hidden, --seed"],
+            ["--hidden is 9, but the run in", "has 8; leave it out, or train a new run"],
         ),
         (["--output", "other"], ["leave out --output"]),
-        (["--overwrite"], ["leave out --overwrite"]),
+        (["--overwrite"], ["--overwrite replaces it; leave one out"]),
         (["--epochs", 2], ["epochs is 2, but the run has 3 already"]),
         (["--checkpoint-minutes", -1], ["checkpoint_minutes is -1.0, expected"]),
     ],
@@ -282,12 +282,95 @@ def test_what_does_not_fit_is_named(command, stopped, options, words):
         assert word in outcome.err
 
 
+def test_options_that_are_the_runs_may_be_given_again(command, stopped, tmp_path):
+    file = tmp_path / "options.toml"
+    again = f"hidden = 8\nepochs = 4\noutput = '{stopped}'\noverwrite = false\n"
+    file.write_text(again)
+    outcome = command("train", "--resume", stopped, "--config", file, "--seed", 0)
+    assert outcome.code == 0, outcome.err
+    assert content(stopped, "summary.json")["epochs"] == 4
+    file.write_text(again + "seed = 7\n")
+    outcome = command("train", "--resume", stopped, "--config", file, "--epochs", 5)
+    assert outcome.code == 2
+    assert "--seed is 7, but the run in" in outcome.err
+
+
+def test_a_run_that_is_done_says_so(command, stopped, tmp_path):
+    outcome = command("train", "--resume", stopped)
+    assert (outcome.code, outcome.err) == (
+        0, "The run has had its 3 epochs; --epochs may be raised.\n"
+    )  # fmt: skip
+    run = tmp_path / "early"
+    given = ("--validation", 0.2, "--early-stopping", 1, "--learning-rate", 9.0, "--hidden", 8)
+    assert command("train", *given, "--output", run).code == 0
+    done, kept = (content(run, "summary.json")[name] for name in ("epochs", "kept_epoch"))
+    before = (run / "model.safetensors").read_bytes()
+    outcome = command("train", "--resume", run)
+    assert outcome.code == 0
+    assert outcome.err.startswith(
+        f"Early stopping ended the run after {done} epochs, the best of which, {kept}, is kept;"
+    )
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_a_run_without_checkpoints_does_not_begin_again_unasked(command, stopped, tmp_path):
+    model = (stopped / "model.safetensors").read_bytes()
+    shutil.rmtree(stopped / FOLDER)
+    outcome = command("train", "--resume", stopped)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "a run that has ended, and no checkpoint to go on from; train it again" in outcome.err
+    assert (stopped / "model.safetensors").read_bytes() == model
+    (stopped / "summary.json").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = command("train", "--quiet", "--resume", stopped)
+    assert outcome.code == 0
+    assert "holds no checkpoint: the run begins again with its first epoch" in outcome.err
+
+
+def test_what_was_half_written_is_removed(command, stopped):
+    parts = [stopped / "model.safetensors.part", stopped / FOLDER / "000000000048.json.part"]
+    for part in parts:
+        part.write_bytes(b"{")
+    assert command("train", "--quiet", "--resume", stopped, "--epochs", 4).code == 0
+    assert not any(part.exists() for part in parts)
+
+
+def test_one_epoch_is_one(command, tmp_path):
+    outcome = command("train", "--epochs", 1, "--hidden", 8, "--output", tmp_path / "run")
+    assert " after 1 epoch in " in outcome.out
+    assert "same bits: 1 epoch on numpy" in command("verify", tmp_path / "run").out
+
+
+def test_the_data_of_a_run_may_be_elsewhere(command, tmp_path, monkeypatch):
+    digits = load_dataset("digits").train
+    np.savez(tmp_path / "data.npz", X=digits.inputs[:140] / 16, y=digits.targets[:140])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    given = ("--data", "data.npz", "--epochs", 1, "--hidden", 8)
+    assert command("train", *given, "--output", "run").code == 0
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    given = ("../run", "--data", "../data.npz")
+    for arguments in (("plot", "../run"), ("evaluate", "../run"), ("train", "--resume", "../run")):
+        outcome = command(*arguments)
+        assert outcome.code == 2
+        assert f"data.npz: there is no such file; check the path, which begins in {os.getcwd()}, " \
+            "or say with --data where they are" in outcome.err  # fmt: skip
+    assert command("plot", *given).code == 0
+    outcome = command("report", *given)
+    assert outcome.code == 0
+    assert "Without the figures" not in outcome.err
+    outcome = command("train", "--epochs", 2, "--resume", *given)
+    assert outcome.code == 0, outcome.err
+    assert content(tmp_path / "run", "config.json")["settings"]["data"] == "../data.npz"
+
+
 def test_a_schedule_that_ends_with_the_epochs_is_not_prolonged(command, tmp_path):
     given = ("train", "--quiet", "--hidden", 8, "--epochs", 1, "--schedule", "cosine")
     command(*given, "--output", tmp_path / "run")
     outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
     assert outcome.code == 2
-    assert "the schedule cosine ends with the 1 epochs that the run began with" in outcome.err
+    assert "the schedule cosine ends with the epochs of the run, 1 when it began;" in outcome.err
 
 
 def test_data_that_changed_are_refused(command, tmp_path):
