@@ -4,7 +4,7 @@ Each backend has its own module, which is imported only when that backend is req
 this package does not import an array library.  Other packages add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
 has the members of `Backend` and, optionally, those of `TaskRunner`, `Queued`, `Compiler`,
-`ExactCompiler`, `LoopCompiler` and `MemoryReporter`.
+`ExactCompiler`, `LoopCompiler`, `RuleApplier` and `MemoryReporter`.
 """
 
 import os
@@ -29,6 +29,7 @@ from .contract import (
     LoopCompiler,
     MemoryReporter,
     Queued,
+    RuleApplier,
     TaskRunner,
 )
 from .memory import with_free_memory
@@ -45,6 +46,7 @@ __all__ = [
     "LoopCompiler",
     "MemoryReporter",
     "Queued",
+    "RuleApplier",
     "TaskRunner",
     "available_backends",
     "backend_of",

@@ -17,6 +17,7 @@ __all__ = [
     "LoopCompiler",
     "MemoryReporter",
     "Queued",
+    "RuleApplier",
     "TaskRunner",
 ]
 
@@ -166,6 +167,31 @@ class TaskRunner(Protocol):
 
     def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items]; the calls are independent of each other."""
+
+
+@runtime_checkable
+class RuleApplier(Protocol):
+    """Optional interface of a backend: apply an optimizer's rule to all parameters at once.
+
+    It is meant for libraries that have the rule as one operation, or that are quicker with other
+    sizes than those of the parameters.  Without it, the rule is applied to each array.
+    """
+
+    def rule_applier(self) -> Callable[..., Sequence[Sequence[Array]]]:
+        """Return a function (rule, parameters, gradients, *slots) -> (parameters, *slots).
+
+        It is called for each update of one training, with sequences of arrays; those of an update
+        are what it returned for the one before, or others.  It may write over all of them.
+
+        `rule.function` is (w, g, *slots) -> (w, *slots), for arrays of any shape: it does the same
+        to each element.  The results are the same up to rounding.  `rule.kernel` says what it
+        computes, and `rule.numbers` with which Python floats:
+
+        - "adam", with slots m and v and the numbers rate, epsilon, beta1 and beta2: m becomes
+          beta1 m + (1 - beta1) g, v becomes beta2 v + (1 - beta2) g^2, and w becomes
+          w - rate m / (sqrt(v) + epsilon);
+        - "": something else.
+        """
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ import numpy as np
 
 from pluggable_mlp.shortcuts import offer
 
+from .numpy_rules import RuleInParts
 from .threads import run_all
 from .transfer import ArrayLibrary
 
@@ -49,6 +50,10 @@ class NumpyBackend(ArrayLibrary):
 
     def synchronize(self) -> None:
         """Return at once: NumPy computes before it returns."""
+
+    def rule_applier(self) -> RuleInParts:
+        """See `RuleApplier.rule_applier`."""
+        return RuleInParts()
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""

@@ -1,7 +1,8 @@
 """PyTorch, on the processor or on any device that this build of it drives."""
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import array_api_compat.torch
@@ -101,6 +102,10 @@ class TorchBackend(ArrayLibrary):
         del used_up
         return None if self._device.type == "cpu" else CompiledFunction(function)
 
+    def rule_applier(self) -> Callable[..., Any]:
+        """See `RuleApplier.rule_applier`: PyTorch's fused Adam, which writes in place."""
+        return _apply_rule
+
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""
         cuda = {} if torch.version.cuda is None else {"cuda": torch.version.cuda}
@@ -120,6 +125,33 @@ class TorchBackend(ArrayLibrary):
     def devices(cls) -> tuple[str, ...]:
         """Return "cpu" and the CUDA devices."""
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
+
+
+def _apply_rule(rule: Any, *columns: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """Return [parameters, *slots] after the rule."""
+    if rule.kernel != "adam" or not columns[0]:
+        results = [rule.function(*arrays) for arrays in zip(*columns, strict=True)]
+        return [*zip(*results, strict=True)] or columns[:-1]
+    w, g, m, v = map(list, columns)
+    # The kernel of `torch.optim.Adam(fused=True)`, which takes the corrections of the bias from
+    # the count of updates; they are in the rule's rate and epsilon, and at infinity they are 1.
+    counts = [torch.tensor(math.inf, device=w[0].device)] * len(w)
+    torch._fused_adam_(
+        w,
+        g,
+        m,
+        v,
+        [],
+        counts,
+        lr=rule.numbers["rate"],
+        beta1=rule.numbers["beta1"],
+        beta2=rule.numbers["beta2"],
+        weight_decay=0.0,
+        eps=rule.numbers["epsilon"],
+        amsgrad=False,
+        maximize=False,
+    )
+    return w, m, v
 
 
 def _first_sentence(error: Exception) -> str:

@@ -15,6 +15,7 @@ from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
+from pluggable_mlp.training.rules import each_array
 from pluggable_mlp.training.step import TrainState, map_state, step
 from pluggable_mlp.training.trees import Tree
 
@@ -96,6 +97,9 @@ def make_batch_step(
         take_gathered = gathered_step(xp, mlp, optimizer, kind, seed, size)
         return compiled(take_gathered, backend, xp, used_up=(0,))
 
+    applier = getattr(backend, "rule_applier", None) if xp is backend.xp else None
+    apply = each_array if applier is None else applier()
+
     def take(
         optimizer: Optimizer, state: TrainState, examples: Examples, start: int
     ) -> tuple[Array, Array | None, TrainState]:
@@ -103,16 +107,21 @@ def make_batch_step(
         take_gathered = compiled_for(min(batch_size, len(examples) - start))
         if take_gathered is None:
             batch = examples.batch(xp, start, batch_size)
-            loss, state = step(xp, mlp, optimizer, state, batch, coefficients, seed)
+            given = state if start or apply is each_array else _owned(xp, state)
+            loss, state = step(xp, mlp, optimizer, given, batch, coefficients, seed, apply)
             return loss, _total(xp, batch[2]), state
-        # What an epoch begins with is known outside of it; the states that follow are used up.
-        given = state if start else map_state(partial(xp.asarray, copy=True), state)
+        given = state if start else _owned(xp, state)  # the states that follow are used up
         # Arguments, not a part of the function: a compiler would copy them into its code.
         data = examples.arrays
         loss, weight, after = take_gathered(given[:-1], state.t, coefficients, data, start)
         return loss, weight, TrainState._make([*after, state.t + 1])
 
     return take
+
+
+def _owned(xp: Namespace, state: TrainState) -> TrainState:
+    """Return a copy of the state: what an epoch begins with is known outside of it."""
+    return map_state(partial(xp.asarray, copy=True), state)
 
 
 def gathered_step(

@@ -9,6 +9,7 @@ from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.registry import keep_number
 from pluggable_mlp.training.optimizer_contract import Coefficients, GradientDescent, Slots
 from pluggable_mlp.training.optimizers import AdamW, moving_average
+from pluggable_mlp.training.rules import Apply, each_array
 from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.trees import Tree, merge, split
 
@@ -106,7 +107,13 @@ class Muon(GradientDescent):
         return {**super().initial_slots(hidden), **self._others.initial_slots(others)}
 
     def update(
-        self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
+        self,
+        xp: Namespace,
+        c: Coefficients,
+        parameters: Tree,
+        gradients: Tree,
+        slots: Slots,
+        apply: Apply = each_array,
     ) -> tuple[Tree, Slots]:
         """Return the update of the hidden matrices by the rule, and of the others by AdamW."""
         (hidden, others), (dW, d_others) = _divide(parameters), _divide(gradients)
@@ -116,7 +123,7 @@ class Muon(GradientDescent):
             if name.startswith(_OF_OTHERS)
         }
         hidden, momentum = super().update(xp, c, hidden, dW, slots)
-        others, moments = self._others.update(xp, own, others, d_others, slots)
+        others, moments = self._others.update(xp, own, others, d_others, slots, apply)
         return merge(hidden, others), {**momentum, **moments}
 
     @property

@@ -8,20 +8,21 @@ are a function of t, the count of previous updates.  Formulas belong in `optimiz
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Self, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.training.rules import Apply, Coefficients, Rule, each_array
 from pluggable_mlp.training.schedules import (
     LearningRate,
     Schedule,
     as_learning_rate,
     scheduled_rate,
 )
-from pluggable_mlp.training.trees import Tree, is_weight, zeros_like
+from pluggable_mlp.training.trees import Tree, leaves, map_weights, with_leaves, zeros_like
 
 __all__ = ["Coefficients", "GradientDescent", "Optimizer", "Slots"]
 
-Coefficients: TypeAlias = dict[str, float]
 Slots: TypeAlias = dict[str, Tree]
 
 
@@ -61,11 +62,18 @@ class Optimizer(ABC):
 
     @abstractmethod
     def update(
-        self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
+        self,
+        xp: Namespace,
+        c: Coefficients,
+        parameters: Tree,
+        gradients: Tree,
+        slots: Slots,
+        apply: Apply = each_array,
     ) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update with coefficients c.
 
         It consists of array operations without branches on values, so that it can be compiled.
+        `apply` applies rules that are the same for each element, and may write over all arrays.
         """
 
 
@@ -75,6 +83,8 @@ class GradientDescent(Optimizer):
     learning_rate: LearningRate
     slots: ClassVar[tuple[str, ...]] = ()
     """The names of what the rule remembers of each array, zeros at first."""
+    elementwise: ClassVar[bool] = False
+    """Whether the rule does the same to each element, whatever array it is an element of."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", as_learning_rate(self.learning_rate))
@@ -119,23 +129,31 @@ class GradientDescent(Optimizer):
         """Return zeros for each slot."""
         return {slot: zeros_like(parameters) for slot in self.slots}
 
+    def kernel(self, c: Coefficients) -> tuple[str, Coefficients]:
+        """Return a name and numbers of the rule, for libraries that have it as one operation.
+
+        The names are those of `backends.contract.RuleApplier`; "" for all other rules.
+        """
+        return "", c
+
     def update(
-        self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
+        self,
+        xp: Namespace,
+        c: Coefficients,
+        parameters: Tree,
+        gradients: Tree,
+        slots: Slots,
+        apply: Apply = each_array,
     ) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after applying the rule to each array."""
-        decay = c.get("decay")
-        updated: Tree = []
-        moved: Slots = {slot: [] for slot in self.slots}
-        for index, (layer, layer_gradients) in enumerate(zip(parameters, gradients, strict=True)):
-            remembered = [slots[slot][index] for slot in self.slots]
-            new: tuple[dict[str, Array], ...] = tuple({} for _ in range(1 + len(remembered)))
-            for name, w in layer.items():
-                start = w * decay if decay is not None and is_weight(name) else w
-                of_array = (of_slot[name] for of_slot in remembered)
-                results = self.rule(xp, c, start, layer_gradients[name], *of_array)
-                for target, result in zip(new, results, strict=True):
-                    target[name] = result
-            updated.append(new[0])
-            for slot, result_layer in zip(self.slots, new[1:], strict=True):
-                moved[slot].append(result_layer)
-        return updated, moved
+        start, decay = parameters, c.get("decay")
+        if decay is not None:
+            start = map_weights(lambda W: W * decay, parameters)
+        trees = (start, gradients, *(slots[slot] for slot in self.slots))
+        rule = Rule(partial(self.rule, xp, c), *self.kernel(c))
+        chosen = apply if self.elementwise else each_array
+        updated, *moved = chosen(rule, *(leaves(tree, like=parameters) for tree in trees))
+        return with_leaves(parameters, updated), {
+            slot: with_leaves(parameters, arrays)
+            for slot, arrays in zip(self.slots, moved, strict=True)
+        }

@@ -52,6 +52,7 @@ class SGD(GradientDescent):
     learning_rate: LearningRate = 0.1
     momentum: float = 0.0
     nesterov: bool = False
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,6 +110,7 @@ class Adagrad(GradientDescent):
     learning_rate: LearningRate = 0.01
     epsilon: float = 1e-10
     slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -153,6 +155,7 @@ class RMSprop(GradientDescent):
     rho: float = 0.9
     epsilon: float = 1e-8
     slots: ClassVar[tuple[str, ...]] = ("mean_square",)
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -204,6 +207,7 @@ class Adam(GradientDescent):
     beta2: float = 0.999
     epsilon: float = 1e-8
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -216,6 +220,10 @@ class Adam(GradientDescent):
         root = math.sqrt(1.0 - integer_power(self.beta2, t + 1))
         corrected = rate * root / (1.0 - integer_power(self.beta1, t + 1))
         return {"rate": corrected, "epsilon": self.epsilon * root}
+
+    def kernel(self, c: Coefficients) -> tuple[str, Coefficients]:
+        """Return "adam", with the coefficients and the decays of its means."""
+        return "adam", {**c, "beta1": self.beta1, "beta2": self.beta2}
 
     def rule(
         self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
@@ -294,6 +302,7 @@ class Lion(GradientDescent):
     beta2: float = 0.99
     weight_decay: float = 0.0
     slots: ClassVar[tuple[str, ...]] = ("mean",)
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

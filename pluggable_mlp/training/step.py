@@ -17,6 +17,7 @@ from pluggable_mlp.training.batches import Batch
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
+from pluggable_mlp.training.rules import Apply, each_array
 from pluggable_mlp.training.transforms import averaged_parameters
 from pluggable_mlp.training.trees import Tree, map_arrays, merge
 
@@ -65,12 +66,14 @@ def step(
     batch: Batch,
     coefficients: Coefficients,
     seed: int,
+    apply: Apply = each_array,
 ) -> tuple[Array, TrainState]:
     """Return the loss (…) of the batch before the step, and the state after it.
 
     It is pure and does not check its arguments.  It consists of array operations without branches
     on values, so that a backend can compile it.  `coefficients` are
-    `optimizer.coefficients_at(state.t)`; the seed is that of dropout.
+    `optimizer.coefficients_at(state.t)`; the seed is that of dropout.  `apply` applies the
+    optimizer's rule: another than the default may write over the arrays of the state.
     """
     scale = optimizer.gradient_scale(coefficients)
     loss, gradients, buffers = mlp.loss_gradients_and_buffers(
@@ -78,7 +81,7 @@ def step(
     )
     if scale is None:
         parameters, slots = optimizer.update(
-            xp, coefficients, state.parameters, gradients, state.slots
+            xp, coefficients, state.parameters, gradients, state.slots, apply
         )
     else:  # the gradients are the update
         parameters, slots = map_arrays(_add, state.parameters, gradients), state.slots

@@ -14,6 +14,7 @@ from pluggable_mlp.registry import keep_number
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.elementary import integer_power
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer, Slots
+from pluggable_mlp.training.rules import Apply, each_array
 from pluggable_mlp.training.trees import Tree, core_axes, map_arrays, map_weights
 
 __all__ = ["L1", "L2", "AverageParameters", "ClipByGlobalNorm", "Transform", "averaged_parameters"]
@@ -63,11 +64,17 @@ class GradientTransform(Transform):
         """Return the gradients for the inner optimizer."""
 
     def update(
-        self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
+        self,
+        xp: Namespace,
+        c: Coefficients,
+        parameters: Tree,
+        gradients: Tree,
+        slots: Slots,
+        apply: Apply = each_array,
     ) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update with the changed gradients."""
         gradients = self.change(xp, gradients, parameters)
-        return self.optimizer.update(xp, c, parameters, gradients, slots)
+        return self.optimizer.update(xp, c, parameters, gradients, slots, apply)
 
 
 @dataclass(frozen=True)
@@ -216,10 +223,16 @@ class AverageParameters(Transform):
         return {**self.optimizer.initial_slots(parameters), _AVERAGE: parameters}
 
     def update(
-        self, xp: Namespace, c: Coefficients, parameters: Tree, gradients: Tree, slots: Slots
+        self,
+        xp: Namespace,
+        c: Coefficients,
+        parameters: Tree,
+        gradients: Tree,
+        slots: Slots,
+        apply: Apply = each_array,
     ) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update, and the average after it."""
-        parameters, own = self.optimizer.update(xp, c, parameters, gradients, slots)
+        parameters, own = self.optimizer.update(xp, c, parameters, gradients, slots, apply)
 
         def approach(a: Array, w: Array) -> Array:
             return (w - a) * c[_AVERAGE] + a

@@ -15,11 +15,13 @@ __all__ = [
     "Tree",
     "core_axes",
     "is_weight",
+    "leaves",
     "map_arrays",
     "map_nested",
     "map_weights",
     "merge",
     "split",
+    "with_leaves",
     "zeros_like",
 ]
 
@@ -56,6 +58,17 @@ def map_weights(function: Callable[..., Array], first: Tree, *others: Tree) -> T
         }
         for index, of in enumerate(first)
     ]
+
+
+def leaves(tree: Tree, like: Tree) -> list[Array]:
+    """Return the arrays of a tree one after the other, in the order of the tree it is like."""
+    return [of[name] for names, of in zip(like, tree, strict=True) for name in names]
+
+
+def with_leaves(like: Tree, arrays: Sequence[Array]) -> Tree:
+    """Return a tree with these arrays, in the order of `leaves`, in the place of its own."""
+    remaining = iter(arrays)
+    return [{name: next(remaining) for name in of} for of in like]
 
 
 def map_nested(function: Callable[[Array], Array], value: Any) -> Any:

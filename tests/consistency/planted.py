@@ -227,8 +227,8 @@ class WatchedRule(Transform):
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
 
-    def update(self, xp: Any, c: Any, parameters: Any, gradients: Any, slots: Any) -> Any:
-        parameters, slots = self.optimizer.update(xp, c, parameters, gradients, slots)
+    def update(self, xp: Any, c: Any, parameters: Any, gradients: Any, *others: Any) -> Any:
+        parameters, slots = self.optimizer.update(xp, c, parameters, gradients, *others)
         spoil = getattr(xp, "spoil", lambda name, array: array)
         spoilt = [
             {name: spoil(f"layer {number} {name}", array) for name, array in layer.items()}

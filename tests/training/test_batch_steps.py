@@ -45,9 +45,9 @@ def step_on(place, mlp, optimizer, examples):
 
     def step(state, order, start):
         order = None if order is None else place.asarray(order)
-        return take_step(
-            optimizer, map_state(place.asarray, state), replace(examples, order=order), start
-        )
+        # A copy: the step may write over it.
+        own = map_state(lambda array: place.asarray(np.array(array)), state)
+        return take_step(optimizer, own, replace(examples, order=order), start)
 
     return step
 

@@ -1,0 +1,143 @@
+"""A backend that applies rules itself: to other arrays at once, over memory that training owns."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, get_backend, train
+from pluggable_mlp.backends.numpy_rules import RuleInParts
+from pluggable_mlp.consistency import part_of_bound
+from pluggable_mlp.training.components import make_optimizer
+from pluggable_mlp.training.rules import Rule, each_array
+from tests.consistency.libraries import BoundedLibrary
+
+NUMPY = get_backend("numpy")
+OPTIMIZERS = {
+    "sgd": {"momentum": 0.9, "nesterov": True},
+    "adagrad": {},
+    "rmsprop": {},
+    "adam": {},
+    "adamw": {},
+    "lion": {},
+}
+# Joined small ones, one that is cut with something left over, and one that cannot be cut.
+SHAPES = {
+    "small and large": [(3, 2), (2,), (300, 450), (5,)],
+    "one small": [(300, 450), (7,)],
+    "none small": [(2, 40_000)],
+}
+
+
+def arrays_of(shapes, count, dtype):
+    rng = np.random.default_rng(3)
+    return [[rng.uniform(0.5, 1.0, shape).astype(dtype) for shape in shapes] for _ in range(count)]
+
+
+def rule_of(optimizer, t, xp=NUMPY.xp):
+    c = optimizer.coefficients_at(t)
+    return Rule(partial(optimizer.rule, xp, c), *optimizer.kernel(c))
+
+
+def copies(columns):
+    return [[array.copy(order="K") for array in column] for column in columns]
+
+
+@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_in_parts_no_bit_differs(name, dtype, shapes):
+    optimizer = make_optimizer(name, **OPTIMIZERS[name])
+    w, g, *slots = arrays_of(shapes, 2 + len(optimizer.slots), dtype)
+    expected, found = copies([w, *slots]), copies([w, *slots])
+    in_parts = RuleInParts()
+    for t in range(3):
+        rule = rule_of(optimizer, t)
+        if t == 2:  # others than those it returned
+            found = [[array + 1.0 for array in column] for column in found]
+            expected = [[array + 1.0 for array in column] for column in expected]
+        expected = each_array(rule, expected[0], g, *expected[1:])
+        found = in_parts(rule, found[0], *copies([g]), *found[1:])
+        for column, other in zip(expected, found, strict=True):
+            for array, own in zip(column, other, strict=True):
+                assert own.dtype == array.dtype
+                np.testing.assert_array_equal(own, array)
+
+
+def test_a_matrix_by_columns_is_updated_as_it_lies():
+    optimizer = make_optimizer("adam")
+    columns = [[np.asfortranarray(array)] for (array,) in arrays_of([(300, 450)], 4, "float64")]
+    expected = each_array(rule_of(optimizer, 0), *columns)
+    found = RuleInParts()(rule_of(optimizer, 0), *copies(columns))
+    for (array,), (own,) in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(own, array)
+
+
+def test_what_training_owns_is_written_over():
+    """Two thirds of the time of Adam on a wide layer are memory that it need not take."""
+    w, g, m, v = arrays_of([(300, 450)], 4, "float32")
+    (own_w,), (own_m,), (own_v,) = RuleInParts()(rule_of(make_optimizer("adam"), 0), w, g, m, v)
+    assert own_w is w[0]
+    assert own_m is m[0]
+    assert own_v is v[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_fused_adam_of_pytorch_is_within_the_bound(dtype):
+    torch = get_backend("torch")
+    optimizer = make_optimizer("adam")
+    columns = arrays_of(SHAPES["small and large"], 4, dtype)
+    bounded = BoundedLibrary(dtype)
+    for t in (0, 1, 1000):
+        given = [[torch.asarray(array.copy()) for array in column] for column in columns]
+        found = torch.rule_applier()(rule_of(optimizer, t, torch.xp), *given)
+        expected = each_array(rule_of(optimizer, t), *columns)
+        known = [[bounded.asarray(array) for array in column] for column in columns]
+        bounds = each_array(rule_of(optimizer, t, bounded.xp), *known)
+        for column, own, bound in zip(expected, found, bounds, strict=True):
+            for array, other, limit in zip(column, own, bound, strict=True):
+                assert part_of_bound(array, torch.to_numpy(other), limit) <= 1.0
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("name", ["adam", "muon", "sgd"])
+def test_training_applies_the_backends_rule_and_keeps_what_it_was_given(library, name, monkeypatch):
+    backend = get_backend(library)
+    applied = []
+
+    def rule_applier(self):
+        apply = kind(self)
+        return lambda rule, *columns: applied.append(rule.kernel) or apply(rule, *columns)
+
+    kind = type(backend).rule_applier
+    monkeypatch.setattr(type(backend), "rule_applier", rule_applier)
+    mlp = MLP([4, 3, 2])
+    seen = []
+
+    def keep(parameters):
+        host = [
+            {name: backend.to_numpy(array).copy() for name, array in of.items()}
+            for of in parameters
+        ]
+        seen.append((parameters, host))
+
+    parameters = mlp.initialize(seed=1, backend=backend)
+    keep(parameters)
+    train(
+        mlp,
+        np.random.default_rng(0).random((6, 4), dtype="float32"),
+        [0, 1] * 3,
+        parameters=parameters,
+        backend=backend,
+        optimizer=make_optimizer(name),
+        batch_size=2,
+        epochs=2,
+        callbacks=[lambda epoch: keep(epoch.parameters)],
+    )
+    # Without slots, SGD's gradients are the update: no rule is applied.
+    assert applied == {"adam": ["adam"] * 6, "muon": ["adam"] * 6, "sgd": []}[name]
+    assert len(seen) == 3
+    for known, host in seen:
+        for of, before in zip(known, host, strict=True):
+            for key, array in of.items():
+                np.testing.assert_array_equal(backend.to_numpy(array), before[key])
