@@ -20,7 +20,8 @@ ROOT = Path(pluggable_mlp.__file__).parent
 BACKENDS = Path(pluggable_mlp.backends.__file__).parent
 ARRAY_LIBRARIES = {"numpy", "cupy", "torch", "jax", "array_api_strict", "scipy", "dask", "ndonnx"}
 WITHOUT_ARRAY_LIBRARY = (
-    "namespaces",
+    "namespaces/__init__.py",
+    "namespaces/reproducible",
     "network",
     "training",
     "arrays.py",

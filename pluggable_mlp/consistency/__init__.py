@@ -1,7 +1,7 @@
 """Comparison of backends: whether they agree, and where they first differ.
 
-`bounded.py` and `namespace.py` are arrays that carry a bound on their rounding error, `bounds.py`
-holds differences to it; `units.py` cuts a training step into units that run by themselves;
+`bounds.py` holds differences to the bounds of `namespaces/bounded`; `units.py` cuts a training step
+into units that run by themselves;
 `compare.py` trains on several backends, with a run of `runs.py` on each; `comparators.py` compares
 the runs, and `report.py` contains the result.
 """
@@ -12,11 +12,9 @@ from pluggable_mlp.consistency.bounds import (
     sharpness,
 )
 from pluggable_mlp.consistency.compare import compare
-from pluggable_mlp.consistency.namespace import BoundedNamespace
 from pluggable_mlp.consistency.report import Report, format_report
 
 __all__ = [
-    "BoundedNamespace",
     "Report",
     "compare",
     "difference_in_ulps",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.consistency.bounded import Bounded
+from pluggable_mlp.namespaces.bounded import Bounded
 
 __all__ = [
     "Sharpness",

@@ -13,9 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.consistency.bounded import Bounded, exact
 from pluggable_mlp.consistency.bounds import difference_in_ulps, part_of_bound, sharpness
-from pluggable_mlp.consistency.namespace import BoundedNamespace
 from pluggable_mlp.consistency.report import (
     LAYER_BY_LAYER,
     WHOLE_STEP,
@@ -26,6 +24,7 @@ from pluggable_mlp.consistency.report import (
 )
 from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.consistency.units import Unit, map_nested, units_of_step, whole_step
+from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
 from pluggable_mlp.training.batches import Batch
 from pluggable_mlp.training.step import map_state
 

@@ -1,7 +1,7 @@
 """Every backend's losses and gradients against NumPy's, within what rounding can do to them.
 
-The bound is derived in pluggable_mlp/consistency/bounded.py and namespace.py, rule by rule, and
-each rule is tested against exact arithmetic in test_bounded.py.  What this comes to for a dense
+The bound is derived in pluggable_mlp/namespaces/bounded, rule by rule, and each rule is tested
+against exact arithmetic in tests/namespaces/bounded/test_rules.py.  What this comes to for a dense
 layer y = x W + b with k inputs, u the unit roundoff and exact x, W and b:
 
     a product of length k, in any order     |error of x W| <= gamma_k |x| |W|
@@ -23,8 +23,8 @@ import pytest
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency import part_of_bound
-from pluggable_mlp.consistency.bounded import Bounded
 from pluggable_mlp.consistency.units import named
+from pluggable_mlp.namespaces.bounded import Bounded
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.layers import Dense
 from pluggable_mlp.network.losses import LOSSES

@@ -14,8 +14,8 @@ from pluggable_mlp.consistency import (
     part_of_bound,
     sharpness,
 )
-from pluggable_mlp.consistency.bounded import Bounded, Precision
 from pluggable_mlp.consistency.report import Agreement
+from pluggable_mlp.namespaces.bounded import Bounded, Precision
 
 
 @pytest.mark.parametrize(

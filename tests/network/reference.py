@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pluggable_mlp.consistency import BoundedNamespace
-from pluggable_mlp.consistency.bounded import Bounded
+from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace
 
 U = 2.0**-53
 FUNCTION = 8 * U

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import special
-from pluggable_mlp.consistency.bounded import Bounded, Precision
-from pluggable_mlp.consistency.namespace import BoundedNamespace
+from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, Precision
 
 SIZE = 300
 

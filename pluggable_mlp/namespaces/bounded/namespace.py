@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array, DType
-from pluggable_mlp.consistency.bounded import Bounded, Comparison, Precision, exact
+from pluggable_mlp.namespaces.bounded.array import Bounded, Comparison, Precision, exact
 
 __all__ = ["BoundedNamespace"]
 
@@ -42,7 +42,7 @@ class _Function(NamedTuple):
 # accuracy" 1; CUDA exp 2, log 1, log1p 1, tanh 2, erf 2, single-precision division 2 (CUDA C++
 # Programming Guide, "Mathematical Functions").  XLA does not document them; measured on the CPU:
 # exp 1.7, log 1.2, log1p 2.5, tanh 5.7, erf 4.4.
-# tests/consistency/test_functions.py measures all of them.
+# tests/namespaces/bounded/test_functions.py measures all of them.
 _FUNCTIONS = {
     "exp": _Function(np.exp, lambda m, r: np.exp(m + r), 4.0),
     "log": _Function(np.log, lambda m, r: 1.0 / np.maximum(m - r, 0.0), 4.0),
@@ -76,7 +76,7 @@ class BoundedNamespace:
     dtype : {"float32", "float64"}
         The dtype of the computations that are bounded.
     deviations : float, optional
-        lambda of `bounded.py`; by default the worst case.
+        lambda of `array.py`; by default the worst case.
 
     Attributes
     ----------

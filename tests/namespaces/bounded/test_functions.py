@@ -14,7 +14,7 @@ import pytest
 
 from pluggable_mlp import special
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.consistency.namespace import _FUNCTIONS
+from pluggable_mlp.namespaces.bounded.namespace import _FUNCTIONS
 
 COUNT = 800
 
