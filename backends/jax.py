@@ -242,6 +242,6 @@ class CompiledFunction:
             warnings.warn(
                 "JAX cannot compile the training step and goes on operation by operation: "
                 f"{str(error).splitlines()[0]}",
-                stacklevel=2,
+                stacklevel=1,  # one place for the loop and for single steps: it is shown once
             )
             return self._run(*arguments)

@@ -17,8 +17,8 @@ from pluggable_mlp.estimators.inputs import (
     place_of,
 )
 from pluggable_mlp.estimators.labelled import Labelled
+from pluggable_mlp.estimators.labels import accuracy
 from pluggable_mlp.estimators.parameters import CONSTRAINTS
-from pluggable_mlp.estimators.scores import accuracy
 from pluggable_mlp.namespaces import unwrapped
 
 __all__ = ["MLPClassifier"]

@@ -170,7 +170,7 @@ def minimize(
     start = initial_state(xp, network, parameters, optimizer)
     trained, memory, before, iteration = start.parameters, start.slots, math.inf, 0
     while True:
-        trained, memory = optimizer.minimize_step(xp, loss_and_gradients, trained, memory)
+        _, trained, memory = optimizer.minimize_step(xp, loss_and_gradients, trained, memory)
         loss: Any = memory.loss
         iteration += not memory.finished
         # SciPy's order: what comes to a limit has not converged.

@@ -16,11 +16,11 @@ from pluggable_mlp.estimators.labels import (
     BINARY,
     MULTICLASS,
     MULTILABEL,
+    accuracy,
     indices_of,
     kind_of_labels,
 )
 from pluggable_mlp.estimators.objective import ScaledLoss
-from pluggable_mlp.estimators.scores import accuracy
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.network.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy

@@ -7,9 +7,9 @@ included.
 
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, DType, Namespace
 
-__all__ = ["BINARY", "MULTICLASS", "MULTILABEL", "indices_of", "kind_of_labels"]
+__all__ = ["BINARY", "MULTICLASS", "MULTILABEL", "accuracy", "indices_of", "kind_of_labels"]
 
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
 
@@ -63,3 +63,22 @@ def indices_of(xp: Namespace, classes: Array, y: Array) -> tuple[Array, Array]:
     places = xp.searchsorted(classes, y)
     places = xp.where(places > last, last, places)
     return places, xp.take(classes, places, axis=0) == y
+
+
+def accuracy(xp: Namespace, right: Array, sample_weight: Array | None, dtype: DType) -> float:
+    """Return the weighted share of the right ones.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    right : array (examples,) or (examples, labels) of bool
+        Of several labels all must be right.
+    sample_weight : array (examples,) or None
+    dtype
+        Of the result.
+    """
+    right = xp.astype(xp.all(right, axis=-1) if right.ndim == 2 else right, dtype)
+    if sample_weight is None:
+        return float(xp.mean(right))
+    return float(xp.sum(right * sample_weight) / xp.sum(sample_weight))

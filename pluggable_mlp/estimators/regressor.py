@@ -13,9 +13,9 @@ from pluggable_mlp.estimators.base import BaseMLP
 from pluggable_mlp.estimators.inputs import check_targets, moved, on_device, place_of
 from pluggable_mlp.estimators.objective import ScaledLoss
 from pluggable_mlp.estimators.parameters import CONSTRAINTS
-from pluggable_mlp.estimators.scores import r2
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.losses import LOSSES, Loss
+from pluggable_mlp.training.metrics import r2
 
 __all__ = ["MLPRegressor"]
 
@@ -177,7 +177,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         weights = sample_weight
         if weights is not None:
             weights = xp.astype(moved(weights, place), predicted.dtype)
-        return r2(xp, predicted, y, weights)
+        return float(r2(xp, xp.reshape(predicted, (predicted.shape[0], -1)), y, weights))
 
     def _encoded(self, y: Any, home: Any, X: Any, incremental: bool) -> Array:
         del incremental
@@ -210,7 +210,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _score_of(
         self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None
     ) -> float:
-        return r2(xp, self._loss()[0].predict(xp, z), targets, sample_weight)
+        return float(r2(xp, self._loss()[0].predict(xp, z), targets, sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -151,10 +151,7 @@ def _lbfgs_step(xp: Namespace, mlp: MLP) -> BatchStep:
         def loss_and_gradients(parameters: Tree) -> tuple[Array, Tree]:
             return mlp.loss_gradients_and_buffers(xp, parameters, state.buffers, *batch)[:2]
 
-        before = state.slots.loss
-        if before is None:
-            before, _ = loss_and_gradients(state.parameters)
-        parameters, memory = optimizer.minimize_step(
+        before, parameters, memory = optimizer.minimize_step(
             xp, loss_and_gradients, state.parameters, state.slots
         )
         W = parameters[0]["W"]

@@ -10,6 +10,7 @@ it, by a namespace that looks.
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from threading import Lock
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -26,6 +27,7 @@ __all__ = ["BlindSteps", "blind_outputs", "is_queued", "outputs"]
 Outputs = tuple[Array, Array | None, Array]
 
 _recent: deque[tuple[Any, Any]] = deque(maxlen=32)  # compiled steps, by what they were made of
+_recent_lock = Lock()
 
 Function = Callable[..., Any]
 BatchOf = Callable[[Examples, Any, Any], Batch]
@@ -106,12 +108,13 @@ class BlindSteps:
 
 def _made_once(made_of: tuple[Any, ...], make: Callable[[], Any]) -> Any:
     """Return what was made of equal things before; or make it, which takes seconds."""
-    for known, made in _recent:
-        if known == made_of:
-            return made
-    made = make()
-    _recent.append((made_of, made))
-    return made
+    with _recent_lock:
+        for known, made in _recent:
+            if known == made_of:
+                return made
+        made = make()
+        _recent.append((made_of, made))
+        return made
 
 
 def outputs(xp: Namespace, mlp: MLP, parameters: Tree, batch: Batch) -> Outputs:

@@ -95,8 +95,8 @@ class LBFGS:
         loss_and_gradients: LossAndGradients,
         parameters: Tree,
         memory: Memory,
-    ) -> tuple[Tree, Memory]:
-        """Return the parameters and the memory after one iteration.
+    ) -> tuple[float, Tree, Memory]:
+        """Return the loss, and the parameters and the memory after one iteration.
 
         Parameters
         ----------
@@ -108,19 +108,19 @@ class LBFGS:
         memory : Memory
             Of the step before; `Memory()` at the first.
         """
-        if memory.finished:
-            return parameters, memory
         line = _Line(xp, loss_and_gradients)
         here = line.first_point(parameters, memory)
+        if memory.finished:
+            return here.loss, parameters, memory
         pairs = memory.pairs
         found, direction = self._search(line, here, pairs)
         if found is None and pairs:  # steepest descent may still find a way
             pairs = ()
             found, direction = self._search(line, here, pairs)
         if found is None:
-            return parameters, Memory(here.loss, here.gradients, (), finished=True)
+            return here.loss, parameters, Memory(here.loss, here.gradients, (), finished=True)
         pairs = (*pairs, *line.pair(here, found, direction))[-self.history :]
-        return found.parameters, Memory(found.loss, found.gradients, pairs)
+        return here.loss, found.parameters, Memory(found.loss, found.gradients, pairs)
 
     def _search(
         self, line: "_Line", here: Point, pairs: tuple[_Pair, ...]
@@ -235,15 +235,16 @@ def strong_wolfe(evaluate: Callable[[float], Point], start: Point, first: float)
         If only the first condition could be met, the lowest such point; None if none was met:
         rounding hides any decrease.
     """
-    previous, trial = start, evaluate(first)
+    previous, step = start, first
     for doublings in range(_LARGEST_DOUBLINGS):
+        trial = evaluate(step)
         if not _decreases(trial, start) or (doublings and trial.loss >= previous.loss):
             return _zoom(evaluate, start, previous, trial)
         if abs(trial.slope) <= -_CURVATURE * start.slope:
             return trial
         if trial.slope >= 0.0:
             return _zoom(evaluate, start, trial, previous)
-        previous, trial = trial, evaluate(2.0 * trial.step)
+        previous, step = trial, 2.0 * step
     return previous
 
 

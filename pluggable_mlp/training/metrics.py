@@ -40,20 +40,31 @@ def mean_absolute_error(xp: Namespace, predictions: Array, targets: Array) -> Ar
     return special.mean(xp, special.mean(xp, errors, axis=-1), axis=-1)
 
 
-def r2(xp: Namespace, predictions: Array, targets: Array) -> Array:
-    """Return the mean over the outputs of R² = 1 - sum (y - t)² / sum (t - mean t)², (…).
+def r2(
+    xp: Namespace, predictions: Array, targets: Array, sample_weight: Array | None = None
+) -> Array:
+    """Return the mean over the outputs of R² = 1 - sum w (y - t)² / sum w (t - mean t)², (…).
 
-    predictions y (…, batch, outputs); targets t likewise, or (…, batch) for one output.  Where all
-    targets are equal R² is 1 for perfect predictions and else 0, as in scikit-learn.
+    predictions y (…, batch, outputs); targets t likewise, or (…, batch) for one output;
+    sample_weight w (…, batch), in the mean of t as well.  Where all targets are equal R² is 1 for
+    perfect predictions and else 0, as in scikit-learn.
     """
     t = rows(xp, targets, predictions)
-    residual = _sum_of_squares(xp, predictions - t)
-    total = _sum_of_squares(xp, t - xp.mean(t, axis=-2, keepdims=True))
+    residual = _sum_of_squares(xp, predictions - t, sample_weight)
+    if sample_weight is None:
+        mean = xp.mean(t, axis=-2, keepdims=True)
+    else:
+        w = xp.expand_dims(sample_weight, axis=-1)
+        mean = xp.sum(t * w, axis=-2, keepdims=True) / xp.sum(w, axis=-2, keepdims=True)
+    total = _sum_of_squares(xp, t - mean, sample_weight)
     varied = total > 0.0
     ratio = residual * (1.0 / xp.where(varied, total, 1.0))
     constant = xp.astype(residual > 0.0, t.dtype)
     return special.mean(xp, 1.0 - xp.where(varied, ratio, constant), axis=-1)
 
 
-def _sum_of_squares(xp: Namespace, x: Array) -> Array:
-    return xp.sum(x * x, axis=-2)
+def _sum_of_squares(xp: Namespace, x: Array, sample_weight: Array | None) -> Array:
+    squares = x * x
+    if sample_weight is not None:
+        squares = squares * xp.expand_dims(sample_weight, axis=-1)
+    return xp.sum(squares, axis=-2)

@@ -293,3 +293,16 @@ def test_the_example_in_the_docstring_holds():
 def test_parameters_of_another_dtype_are_refused(dtype):
     with pytest.raises(ValueError, match="dtype is .*, expected 'float32' or 'float64'"):
         MLP([2, 1]).initialize(seed=0, backend=get_backend("numpy"), dtype=dtype)
+
+
+def test_networks_of_equal_layers_are_equal_and_have_one_hash():
+    """However their activations were given."""
+    known = MLP([4, 3, 3, 2], activation="relu")
+    assert {known, MLP([4, 3, 3, 2], activation=["relu", "relu"])} == {known}
+    for other in (
+        MLP([4, 3, 3, 2], activation=["relu", "tanh"]),
+        MLP([4, 3, 3, 2], activation="relu", loss="squared_error"),
+        MLP([4, 3, 3, 2], activation="relu", norm="layer"),
+        MLP([4, 3, 3, 2], activation="relu", dropout=0.5),
+    ):
+        assert other != known

@@ -1,5 +1,9 @@
 """Steps between two looks: the bits of steps that look, whatever turns extreme on the way."""
 
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -240,3 +244,19 @@ def test_equal_trainings_share_what_was_compiled():
     ):
         trained(Noting(), x, y, **settings | changed)
         assert len(given) == compiled, changed
+
+
+def test_what_several_threads_ask_for_is_made_once(monkeypatch):
+    """Compiling takes seconds: who asks meanwhile waits for it."""
+    monkeypatch.setattr(blind_steps, "_recent", deque(maxlen=2))
+    made = []
+
+    def make():
+        time.sleep(0.01)
+        made.append(object())
+        return made[-1]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda key: blind_steps._made_once((key,), make), [1] * 8))
+    assert set(found) == {made[0]}
+    assert len(made) == 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pluggable_mlp import MLP, train
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
 from pluggable_mlp.training.lbfgs import LBFGS, Memory, Point, _Line
 from tests.training.optimizer_problem import (
@@ -61,7 +62,7 @@ def test_follows_scipy(backend):
     ]
     memory = Memory()
     for number, recorded in enumerate(LBFGS_RECORDED["iterations"], start=1):
-        parameters, memory = optimizer.minimize_step(xp, rosenbrock(xp), parameters, memory)
+        _, parameters, memory = optimizer.minimize_step(xp, rosenbrock(xp), parameters, memory)
         got = np.concatenate(
             [backend.to_numpy(x).ravel() for of in parameters for x in of.values()]
         )
@@ -97,7 +98,9 @@ def test_same_bits_under_reproducible(backend):
         optimizer = LBFGS()
         memory = Memory()
         for _ in range(5):
-            parameters, memory = optimizer.minimize_step(xp, loss_and_gradients, parameters, memory)
+            _, parameters, memory = optimizer.minimize_step(
+                xp, loss_and_gradients, parameters, memory
+            )
         assert len(memory.pairs) > 2
         return (
             memory.loss,
@@ -123,7 +126,7 @@ def test_reaches_the_minimum_of_scipys_lbfgsb_and_finishes():
     memory = Memory()
     losses = []
     for _ in range(60):
-        parameters, memory = optimizer.minimize_step(
+        _, parameters, memory = optimizer.minimize_step(
             NUMPY.xp, loss_and_gradients, parameters, memory
         )
         losses.append(memory.loss)
@@ -135,7 +138,7 @@ def test_reaches_the_minimum_of_scipys_lbfgsb_and_finishes():
     assert losses[-1] == pytest.approx(optimum["loss"], rel=1e-14)
     # Near a minimum the loss's rounding hides steps of the root of a rounding.
     np.testing.assert_allclose(as_flat(np, parameters), optimum["flat"], atol=1e-7)
-    same, still = optimizer.minimize_step(NUMPY.xp, None, parameters, memory)
+    _, same, still = optimizer.minimize_step(NUMPY.xp, None, parameters, memory)
     assert same is parameters
     assert still is memory
 
@@ -150,7 +153,7 @@ def test_without_a_decrease_it_finishes_where_it_was():
         ]
 
     optimizer = LBFGS()
-    same, memory = optimizer.minimize_step(NUMPY.xp, rising, parameters, Memory())
+    _, same, memory = optimizer.minimize_step(NUMPY.xp, rising, parameters, Memory())
     assert same is parameters
     assert memory.finished
 
@@ -174,7 +177,7 @@ def test_a_pair_without_curvature_is_forgotten(loss, gradient):
     memory = Memory()
     for _ in range(3):
         before = loss(parameters[0]["W"])
-        parameters, memory = optimizer.minimize_step(
+        _, parameters, memory = optimizer.minimize_step(
             NUMPY.xp, loss_and_gradients, parameters, memory
         )
         assert memory.loss < before
@@ -191,7 +194,7 @@ def test_a_pair_of_nearly_orthogonal_step_and_change_is_forgotten():
 
     parameters, optimizer = [{"W": np.zeros((1, 2))}], LBFGS()
     memory = Memory()
-    _, memory = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, memory)
+    _, _, memory = optimizer.minimize_step(NUMPY.xp, loss_and_gradients, parameters, memory)
     assert memory.pairs == ()
     assert not memory.finished
 
@@ -215,7 +218,7 @@ def test_inputs_do_not_change():
             for of in tree:
                 for array in of.values():
                     array.flags.writeable = False
-        parameters, memory = optimizer.minimize_step(
+        _, parameters, memory = optimizer.minimize_step(
             NUMPY.xp, loss_and_gradients, parameters, memory
         )
 
@@ -223,3 +226,19 @@ def test_inputs_do_not_change():
 def test_out_of_range():
     with pytest.raises(ValueError, match="history is 0, expected an integer of at least 1"):
         LBFGS(history=0)
+
+
+def test_no_parameters_are_evaluated_twice():
+    """Neither the initial ones, nor those that an iteration ends and the next begins with."""
+    seen = []
+
+    def loss(xp, z, targets, sample_weight):
+        seen.append(z.tobytes())
+        dz = (z - targets) / z.shape[0]
+        return xp.sum(dz * (z - targets)) / 2.0, dz
+
+    rng = np.random.default_rng(0)
+    x, targets = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
+    settings = {"optimizer": LBFGS(), "epochs": 3, "batch_size": 20, "dtype": "float64"}
+    train(MLP([3, 2], loss=loss), x, targets, backend=NUMPY, **settings)
+    assert len(set(seen)) == len(seen) >= 4

@@ -80,6 +80,13 @@ def test_none_where_rounding_hides_any_decrease():
     assert strong_wolfe(line, Point(0.0, 1.0, -1e-30, [], []), 1.0) is None
 
 
+def test_a_loss_that_falls_forever_is_followed_for_ten_doublings():
+    """And no step is evaluated that is not taken into account."""
+    line = Line(lambda t: -t, lambda _: -1.0)
+    assert strong_wolfe(line, point(0.0, 0.0, -1.0), 1.0).step == 2.0**9
+    assert line.evaluations == 10
+
+
 def point(step, loss, slope=0.0):
     return Point(step, loss, slope, [], [])
 

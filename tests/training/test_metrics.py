@@ -118,12 +118,16 @@ def test_r2_and_mean_absolute_error(backend, metrics, outputs, name):
     rng = np.random.default_rng(0)
     targets = rng.normal(size=(40, outputs))
     predictions = targets + 0.3 * rng.normal(size=(40, outputs))
+    weights = rng.uniform(0.5, 2.0, size=40)
     xp = arithmetic_namespace(name, backend.xp)
     for given in (targets, targets[:, 0]) if outputs == 1 else (targets,):
         arrays = moved(xp, backend, predictions, given)
         # Sums of 40 terms of one sign: at most 40 roundings, doubled for theirs.
         ours = float(r2(xp, *arrays))
         assert abs(ours - metrics.r2_score(targets, predictions)) <= 160 * 2.0**-53
+        ours = float(r2(xp, *arrays, *moved(xp, backend, weights)))
+        theirs = metrics.r2_score(targets, predictions, sample_weight=weights)
+        assert abs(ours - theirs) <= 160 * 2.0**-53
         ours = float(mean_absolute_error(xp, *arrays))
         theirs = metrics.mean_absolute_error(targets, predictions)
         assert abs(ours - theirs) <= 160 * 2.0**-53
