@@ -24,10 +24,9 @@ import numpy as np
 
 from pluggable_mlp.namespaces.reproducible.error_function import erf
 from pluggable_mlp.namespaces.reproducible.exponential import exp
-from pluggable_mlp.namespaces.reproducible.hyperbolic import tanh
 from pluggable_mlp.namespaces.reproducible.logarithm import log, log1p
-from pluggable_mlp.namespaces.reproducible.reciprocal import reciprocal, rsqrt
-from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus
+from pluggable_mlp.namespaces.reproducible.roots import reciprocal, rsqrt
+from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus, tanh
 
 mp.mp.prec = 200
 RESULTS = Path(__file__).parent / "results"

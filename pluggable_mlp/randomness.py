@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pluggable_mlp.namespaces.reproducible.logarithm import log
-from pluggable_mlp.namespaces.reproducible.square_root import sqrt
+from pluggable_mlp.namespaces.reproducible.roots import sqrt
 from pluggable_mlp.registry import as_seed
 
 __all__ = ["normal", "permutation", "uniform", "words"]

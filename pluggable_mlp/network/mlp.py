@@ -80,13 +80,13 @@ class MLP:
     """
 
     sizes: Sequence[int]
-    activation: Any = field(default="sigmoid", compare=False)  # `layers` have them, hashable
+    activation: Any = field(default="sigmoid", hash=False)  # a list has no hash
     loss: str | Loss = "softmax_cross_entropy"
     initializer: str = "glorot_uniform"
     dropout: float = 0.0
     norm: str | Normalization | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
-    layers: tuple[Layer, ...] = field(init=False, repr=False)
+    layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", check_sizes(self.sizes))

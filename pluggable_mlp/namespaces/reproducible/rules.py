@@ -14,17 +14,15 @@ from typing import Any
 from pluggable_mlp.arrays import Array, DType, Namespace, library_of
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import products, sums
-from pluggable_mlp.namespaces.reproducible.blocks import in_blocks
 from pluggable_mlp.namespaces.reproducible.error_function import erf
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 from pluggable_mlp.namespaces.reproducible.exponential import exp
 from pluggable_mlp.namespaces.reproducible.flags import Flags
-from pluggable_mlp.namespaces.reproducible.hyperbolic import tanh
 from pluggable_mlp.namespaces.reproducible.logarithm import log, log1p
-from pluggable_mlp.namespaces.reproducible.reciprocal import reciprocal, rsqrt
+from pluggable_mlp.namespaces.reproducible.roots import reciprocal, rsqrt, sqrt
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, keep_nan, zero_below
-from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus
-from pluggable_mlp.namespaces.reproducible.square_root import sqrt
+from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus, tanh
+from pluggable_mlp.namespaces.reproducible.tiling import in_blocks
 
 __all__ = ["Rules"]
 

@@ -1,17 +1,19 @@
-"""Into how many tiles a product is cut, and who runs them.
+"""Into how many tiles a product is cut, who runs them, and elementwise functions in blocks.
 
 Time and memory depend on it, no bit does.  What a tile is computed from, and which side is cut,
 belongs in `products`.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import TypeAlias
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.executor import RunAll, one_by_one
 
-__all__ = ["Ends", "run_tiles"]
+__all__ = ["Ends", "in_blocks", "run_tiles"]
 
 Ends: TypeAlias = tuple[int, int]
 
@@ -29,6 +31,9 @@ SMALL = 2**22
 SMALL_TILE, SHORTEST_SMALL_TILE = 2**15, 48
 """Tiles that are not handed out have about so many elements of the output, and at least so many
 rows or columns: those in float64 then stay in a cache."""
+
+BLOCK = 2**15  # elements: most temporaries are float64
+MOST_BLOCKS = 16  # each costs launches, which devices with a queue feel
 
 
 def run_tiles(
@@ -77,3 +82,15 @@ def _tiles(length: int, count: int, shortest: int) -> list[Ends]:
     count = max(1, min(count, length // shortest))
     count -= count % 2 if count > 1 else 0  # two at once leave no odd one
     return [(length * i // count, length * (i + 1) // count) for i in range(count)]
+
+
+def in_blocks(function: Callable[[Namespace, Array], Array], xp: Namespace, x: Array) -> Array:
+    """Return function(xp, x) for an elementwise function of `x` (float32 or float64, any shape)."""
+    size = math.prod(x.shape)  # not x.size, which is a method in PyTorch
+    count = min(MOST_BLOCKS, size // BLOCK)
+    if count < 2:
+        return function(xp, x)
+    flat = xp.reshape(x, (-1,))
+    ends = [size * index // count for index in range(count + 1)]
+    parts = [function(xp, flat[start:stop]) for start, stop in pairwise(ends)]
+    return xp.reshape(xp.concat(parts), x.shape)

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces.reproducible.error_function import erf
 from pluggable_mlp.namespaces.reproducible.exponential import exp, exp_parts
-from pluggable_mlp.namespaces.reproducible.hyperbolic import tanh
 from pluggable_mlp.namespaces.reproducible.logarithm import log, log1p
-from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus
+from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus, tanh
 from tests.namespaces.reproducible.elementary import (
     INF,
     NAN,

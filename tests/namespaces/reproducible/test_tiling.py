@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.namespaces import reproducible, to_native
-from pluggable_mlp.namespaces.reproducible.blocks import BLOCK, MOST_BLOCKS, in_blocks
 from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid
+from pluggable_mlp.namespaces.reproducible.tiling import BLOCK, MOST_BLOCKS, in_blocks
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,6 +1,6 @@
-"""The square root, correctly rounded whatever the library's own may be.
+"""sqrt(x), 1/x and 1/sqrt(x), in operations that IEEE 754 fixes.
 
-IEEE 754 fixes `sqrt`, but PyTorch on the CPU calls MKL, whose roots are often one unit off
+It fixes `sqrt`, too, but PyTorch on the CPU calls MKL, whose roots are often one unit off
 (float32: every seventh, float64: every eightieth) and, in a race of its first calls, thousands
 (github.com/pytorch/pytorch/issues/188792). A library's root is only a first approximation here.
 """
@@ -8,7 +8,12 @@ IEEE 754 fixes `sqrt`, but PyTorch on the CPU calls MKL, whose roots are often o
 from typing import Any
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, keep_nan, type_name
+from pluggable_mlp.namespaces.reproducible.rounding import (
+    SMALLEST_NORMAL,
+    keep_nan,
+    type_name,
+    zero_below,
+)
 
 # Above half of a unit in the last place of every number, below a whole one.
 _MORE_THAN_HALF_A_UNIT = 2.0**-53 * (1.0 + 2.0**-10)
@@ -72,3 +77,50 @@ def split(x: Array) -> tuple[Array, Array]:
     scaled = x * (2.0**27 + 1.0)
     high = scaled - (scaled - x)
     return high, x - high
+
+
+def reciprocal(xp: Any, x: Array) -> Array:
+    """Return 1/`x` (float32 or float64, any shape), correctly rounded, flushed.
+
+    Zeros and denormal numbers of either sign give infinity. float32 is divided in float64, whose
+    second rounding changes no quotient (53 >= 2 * 24 + 2): XLA's float32 division on a GPU is no
+    correctly rounded one (github.com/openxla/xla/issues/37181).
+    """
+    smallest = SMALLEST_NORMAL[type_name(xp, x)]
+    zero = xp.abs(x) < smallest
+    y = xp.astype(xp.where(zero, 1.0, x), xp.float64, copy=False)
+    y = xp.astype(zero_below(xp, 1.0 / y, smallest), x.dtype, copy=False)
+    return keep_nan(xp, x, xp.where(zero, float("inf"), y))
+
+
+def rsqrt(xp: Any, x: Array) -> Array:
+    """Return 1/sqrt(`x`) (float32 or float64, any shape), within 1 ulp.
+
+    Zeros and denormal numbers of either sign give infinity, numbers below NaN.
+    """
+    smallest = SMALLEST_NORMAL[type_name(xp, x)]
+    usable = (x >= smallest) & (x < float("inf"))
+    safe = xp.where(usable, x, 1.0)
+    y = _rsqrt_of_float64(xp, xp.astype(safe, xp.float64), correct=x.dtype == xp.float64)
+    y = xp.astype(y, x.dtype)
+    y = xp.where(usable, y, float("inf"))
+    y = xp.where(x == float("inf"), 0.0, y)
+    return xp.where(x > -smallest, y, float("nan"))
+
+
+def _rsqrt_of_float64(xp: Any, x: Array, correct: bool) -> Array:
+    """Return 1/sqrt(x) for normal, positive and finite `x` (float64, any shape).
+
+    With s = sqrt(x) and y = 1/s as rounded, the errors x - s^2 and 1 - s y are computed without
+    error (Dekker's product, 1971) and, if `correct`, taken back to first order.
+    """
+    x, scale = moved_towards_one(xp, x)
+    s = root(xp, x)
+    y = 1.0 / s
+    if correct:
+        s_high, s_low = split(s)
+        y_high, y_low = split(y)
+        x_error = ((x - s_high * s_high) - 2.0 * s_high * s_low) - s_low * s_low
+        y_error = (((1.0 - s_high * y_high) - s_high * y_low) - s_low * y_high) - s_low * y_low
+        y = y + y * (y_error - 0.5 * x_error * y * y)
+    return y * (1.0 / scale)
