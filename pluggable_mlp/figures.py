@@ -75,6 +75,7 @@ def learning_curves(histories: Mapping[str, Sequence[dict[str, Any]]]) -> Figure
                 axis.plot(epochs, [line[key] for line in lines], color=f"C{number}", label=name)
     for axis, title in zip(axes, ["loss", *shown], strict=True):
         axis.set(xlabel="epoch", ylabel=title.replace("_", " "))
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     axes[0].set_yscale("log" if _all_positive(histories) else "linear")
     axes[0].legend(fontsize="small")
@@ -138,6 +139,8 @@ def _first_layer(weights: Array) -> Figure:
         axis = figure.subplots()
         figure.colorbar(axis.imshow(weights.T, aspect="auto", **colors))
         axis.set(xlabel="feature", ylabel="unit", title="first layer's weights")
+        for each in (axis.xaxis, axis.yaxis):
+            each.get_major_locator().set_params(integer=True)
         return figure
     shown = min(units, MOST_IMAGES)
     columns = min(16, shown)

@@ -13,12 +13,13 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem;
        color: #1a1a1a; }
 h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
-table { border-collapse: collapse; margin: 0.5rem 0; }
+table { border-collapse: collapse; margin: 0.5rem 0; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: 0.2rem 0.8rem 0.2rem 0; border-bottom: 1px solid #eee;
          vertical-align: top; }
 td { overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; margin: 0.5rem 0; }
 .columns { display: flex; flex-wrap: wrap; gap: 0 3rem; }
+.columns > div { max-width: 100%; }
 code { font-size: 0.9em; }
 """
 _OF_MACHINE = ("backend", "device", "versions")
@@ -66,7 +67,11 @@ def _compared(runs: Sequence[ReportedRun], comparison: Any) -> str:
     measured = [key for run in runs for key in run.summary if key.startswith(("test_", "valid"))]
     keys = ["epochs", "kept_epoch", "train_loss", *measured, "seconds", "backend", "device"]
     settings = {key for run in runs for key in run.settings}
-    differing = sorted(k for k in settings if len({str(run.settings.get(k)) for run in runs}) > 1)
+    differing = [
+        key
+        for key in sorted(settings - {*keys})
+        if len({str(run.settings.get(key)) for run in runs}) > 1
+    ]
     rows = [
         *([key, *(run.summary.get(key) for run in runs)] for key in dict.fromkeys(keys)),
         *([key, *(run.settings.get(key) for run in runs)] for key in differing),
@@ -107,6 +112,8 @@ def _table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
 def _words(value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value)) or "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

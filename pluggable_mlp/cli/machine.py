@@ -3,10 +3,16 @@
 import os
 from pathlib import Path
 
+from pluggable_mlp.cli.streams import counted
+
 __all__ = ["speed_notes"]
 
 _CPUINFO = Path("/proc/cpuinfo")
-_KERNELS_WITHOUT_AVX512 = ("Prescott", "Core2", "Nehalem", "Sandybridge", "Haswell", "Zen")
+_BETTER_KERNELS = {
+    "avx512f": ("SkylakeX", ("Prescott", "Core2", "Nehalem", "Sandybridge", "Haswell", "Zen")),
+    "avx2": ("Haswell", ("Prescott", "Core2", "Nehalem", "Sandybridge")),
+}
+"""What a processor can do: the kernels of OpenBLAS that use it, and those that do not."""
 
 
 def speed_notes() -> list[str]:
@@ -22,12 +28,22 @@ def speed_notes() -> list[str]:
 def _note(pool: dict[str, object]) -> str:
     name, kernels = pool["internal_api"], pool.get("architecture") or "an unnamed processor"
     threads, processors = int(str(pool["num_threads"])), _processors()
-    words = f"NumPy's BLAS: {name} {pool['version']}, kernels for {kernels}, {threads} threads"
+    words = f"NumPy's BLAS: {name} {pool['version']}, kernels for {kernels}, "
+    words += counted(threads, "thread")
     if threads < processors:
         words += f"; {processors} processors could be used: see {str(name).upper()}_NUM_THREADS"
-    if kernels in _KERNELS_WITHOUT_AVX512 and "avx512f" in _flags():
-        words += "; the processor has AVX-512: try OPENBLAS_CORETYPE=SkylakeX"
+    flags = _flags()
+    for flag, (better, without) in _BETTER_KERNELS.items():
+        if flag in flags and kernels in without:
+            return f"{words}; the processor has {flag}: {_remedy(better)}"
     return words
+
+
+def _remedy(kernels: str) -> str:
+    """Return how OpenBLAS comes to use these kernels."""
+    if "OPENBLAS_CORETYPE" in os.environ:
+        return f"unset OPENBLAS_CORETYPE, or set it to {kernels}"
+    return f"try OPENBLAS_CORETYPE={kernels}"
 
 
 def _processors() -> int:

@@ -1,4 +1,4 @@
-"""Data from standard input, named -: kept in a file, whose format its first bytes tell."""
+"""Data from standard input, named -: kept in a file, whose format its first line tells."""
 
 import sys
 import tempfile
@@ -12,6 +12,9 @@ from typing import Any
 __all__ = ["saved_input"]
 
 _NAME = "standard input"
+_ENOUGH = 2**16
+"""So many bytes hold the first line of a table."""
+
 _SUFFIXES = {
     b"\x93NUMPY": ".npy",
     b"PK\x03\x04": ".npz",
@@ -27,8 +30,9 @@ def saved_input(name: str | None) -> Iterator[str | None]:
         yield name
         return
     stream = sys.stdin.buffer
-    first = stream.read(6)
-    suffix = next((of for magic, of in _SUFFIXES.items() if first.startswith(magic)), ".csv")
+    first = stream.read(_ENOUGH)
+    text = ".tsv" if b"\t" in first.partition(b"\n")[0] else ".csv"
+    suffix = next((of for magic, of in _SUFFIXES.items() if first.startswith(magic)), text)
     with tempfile.TemporaryDirectory(prefix="pluggable-mlp-") as folder:
         path = Path(folder, f"standard input{suffix}")
         with path.open("wb") as file:

@@ -212,7 +212,7 @@ def _categories(name: str, column: Column, values: Array) -> Iterator[Array]:
         different = sorted(set(values[unseen].tolist()))
         shown = ", ".join(map(repr, different[:5])) + (", …" if len(different) > 5 else "")
         _tell(name, f"column {column.name!r} holds {shown}, which training never saw, in "
-              f"{unseen.sum()} rows: they count as none of its categories")  # fmt: skip
+              f"{_rows(unseen)}: they count as none of its categories")  # fmt: skip
     _tell_missing(name, column, missing, "they count as none of its categories")
     for index in range(len(column.categories)):
         yield (found == index).astype(np.float64)
@@ -222,8 +222,14 @@ def _categories(name: str, column: Column, values: Array) -> Iterator[Array]:
 
 def _tell_missing(name: str, column: Column, missing: Array, meaning: str) -> None:
     if missing.any() and not column.indicator:
-        _tell(name, f"column {column.name!r} lacks {missing.sum()} values, where training lacked "
-              f"none: {meaning}")  # fmt: skip
+        where = f"column {column.name!r} lacks values in {_rows(missing)}"
+        _tell(name, f"{where}, where training lacked none: {meaning}")
+
+
+def _rows(flags: Array) -> str:
+    """Return how many rows are flagged, (n,), as "1 row" or "2 rows"."""
+    count = int(flags.sum())
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _tell(name: str, doubt: str) -> None:

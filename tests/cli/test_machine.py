@@ -22,12 +22,20 @@ def told(monkeypatch, tmp_path):
     return notes
 
 
-def test_kernels_that_know_less_than_the_processor(told):
+def test_kernels_that_know_less_than_the_processor(told, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     plain = ["NumPy's BLAS: openblas 0.3, kernels for Haswell, 2 threads"]
     assert told("avx2", architecture="Haswell") == plain
-    slow = [f"{plain[0]}; the processor has AVX-512: try OPENBLAS_CORETYPE=SkylakeX"]
+    slow = [f"{plain[0]}; the processor has avx512f: try OPENBLAS_CORETYPE=SkylakeX"]
     assert told("avx2 avx512f", architecture="Haswell") == slow
-    assert "AVX-512" not in told("avx512f", architecture="SkylakeX")[0]
+    assert "avx512f" not in told("avx512f", architecture="SkylakeX")[0]
+    assert told("avx2", architecture="Nehalem")[0].endswith(
+        "the processor has avx2: try OPENBLAS_CORETYPE=Haswell"
+    )
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert told("avx2 avx512f", architecture="Haswell")[0].endswith(
+        "the processor has avx512f: unset OPENBLAS_CORETYPE, or set it to SkylakeX"
+    )
 
 
 def test_threads_fewer_than_processors(told):

@@ -289,6 +289,13 @@ def test_standard_input_is_called_so(told, train, tmp_path, monkeypatch):
         assert "/" not in outcome.err.replace("n/a", "")
 
 
+def test_tabs_from_standard_input(told, train, tmp_path, monkeypatch):
+    path = write(tmp_path / "table.tsv", numbers(), delimiter="\t")
+    run = train(path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    assert answers(told("predict", run, "-")) == answers(told("predict", run, path))
+
+
 @pytest.mark.parametrize("pack", ["npz", "npy"])
 def test_arrays_of_objects_name_the_remedy(told, tmp_path, pack):
     y = np.asarray(["a", "b"] * 35, dtype=object)

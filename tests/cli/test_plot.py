@@ -1,6 +1,8 @@
 """`plot` and `report`: figures that show what the run reached, and one page that holds all."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -126,6 +128,62 @@ def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path
         *map(str, runs),
     ):
         assert words in text
+
+
+BROWSER = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), "")
+LOOK = """<script>addEventListener("load", () => {
+const found = {
+  images: [...document.images].map((image) => [image.alt, image.naturalWidth, image.width]),
+  requests: performance.getEntriesByType("resource").map((one) => one.name),
+  wide: document.documentElement.scrollWidth > innerWidth,
+  heads: [...document.querySelectorAll("h2")].map((head) => head.innerText)
+};
+console.log("FOUND" + JSON.stringify(found) + "END");
+});</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BROWSER, reason="there is no Chromium here")
+@pytest.mark.parametrize("width", [1280, 480])
+def test_a_browser_shows_the_report(command, folders, tmp_path, width):
+    """Without a network; a script beside the page says what the browser made of it."""
+    runs = [folders / name for name in FIGURES]
+    command("report", *runs, "--output", tmp_path / "report.html")
+    page = tmp_path / "looked-at.html"
+    page.write_text((tmp_path / "report.html").read_text().replace("</body>", f"{LOOK}</body>"))
+    program = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+               "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr",
+               f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},6000",
+               f"--screenshot={tmp_path / 'page.png'}", page.as_uri()]  # fmt: skip
+    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=120)
+    said = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+    assert len(said) == 1, said  # no error, no warning
+    found = json.loads(re.search('"FOUND(.*)END"', said[0])[1])
+    names = ["comparison", *(figure for name in FIGURES for figure in FIGURES[name])]
+    assert [name for name, *_ in found["images"]] == names
+    assert all(wide > 200 and shown > 200 for _, wide, shown in found["images"])
+    assert not [name for name in found["requests"] if not name.startswith("data:")]
+    assert not found["wide"]
+    assert found["heads"] == ["Comparison", *map(str, runs)]
+    from matplotlib.image import imread
+
+    picture = imread(tmp_path / "page.png")[..., :3]
+    assert picture.shape[1] == width
+    colored = (picture.max(axis=2) - picture.min(axis=2)) > 0.2
+    assert 0.005 < colored.mean() < 0.5
+
+
+def test_a_comparison_names_each_setting_once(command, folders, tmp_path):
+    runs = [folders / "images", tmp_path / "deep"]
+    command("train", "--quiet", "--epochs", 2, "--hidden", "9,8", "--output", runs[1])
+    command("report", *runs, "--output", tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    compared = text[text.index("Comparison") : text.index("<img")]
+    rows = [re.findall(r">([^<>\n]+)<", row) for row in compared.split("<tr>")[2:]]
+    names = [row[0] for row in rows]
+    assert len(names) == len(set(names))
+    assert ["epochs", "3", "2"] in rows
+    assert ["hidden", "9", "9, 8"] in rows
 
 
 def test_what_a_run_is_called_is_text(command, folders, tmp_path):

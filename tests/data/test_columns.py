@@ -56,7 +56,7 @@ def test_unseen_categories_are_zero_with_one_warning():
 def test_values_missing_only_in_later_rows_warn():
     columns = Columns.fit("example", TABLE)
     heights = np.array([NAN, 2.0, 3.0, 4.0, 5.0, 6.5])
-    with pytest.warns(DataWarning, match=r"column 'height' lacks 1 values, .* count as 3.5"):
+    with pytest.warns(DataWarning, match=r"column 'height' lacks values in 1 row, .* count as 3.5"):
         made = columns.apply("file", Frame(TABLE.names, (AGES, heights, CITIES)))
     assert made[0, 2] == 3.5
 
