@@ -114,4 +114,19 @@ class CupyBackend(ArrayLibrary):
                 "it takes an NVIDIA GPU and a driver at least as new as CuPy's CUDA "
                 "(nvidia-smi shows both); or choose another backend, such as numpy",
             )
+        _need_libraries()
         return tuple(f"cuda:{index}" for index in range(count))
+
+
+def _need_libraries() -> None:
+    """Raise BackendUnavailable if CuPy, whose wheels bring none, does not find CUDA's libraries."""
+    try:
+        cupy.cuda.nvrtc.getVersion()
+        _ = cupy.cuda.cublas  # which loads it
+    except (ImportError, RuntimeError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BackendUnavailable(
+            CupyBackend.name,
+            f"CuPy {cupy.__version__} does not find CUDA's libraries: {first}",
+            "python -m pip install 'cupy-cuda13x[ctk]', or cupy-cuda12x[ctk]",
+        ) from None

@@ -44,9 +44,22 @@ def test_a_driver_without_a_gpu_raises(monkeypatch):
         get_backend("cupy")
 
 
+def test_a_gpu_without_the_libraries_of_cuda_is_listed_with_the_remedy(monkeypatch):
+    def absent():
+        raise RuntimeError("Failure finding libnvrtc.so.13")
+
+    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", lambda: 1)
+    monkeypatch.setattr(cupy.cuda.nvrtc, "getVersion", absent)
+    (status,) = [status for status in available_backends() if status.name == "cupy"]
+    assert not status.available
+    assert "does not find CUDA's libraries: Failure finding " in status.reason
+    assert "cupy-cuda13x[ctk]" in status.remedy
+
+
 @pytest.mark.parametrize("spec", ["cupy:2", "cupy:cuda:2"])
 def test_a_device_out_of_range_says_how_many_there_are(monkeypatch, spec):
     monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", lambda: 2)
+    monkeypatch.setattr("pluggable_mlp.backends.cupy._need_libraries", lambda: None)
     with pytest.raises(BackendUnavailable, match="no CUDA device 2: this machine has 2") as caught:
         get_backend(spec)
     assert caught.value.remedy == "choose one of cuda:0, cuda:1"
@@ -77,6 +90,7 @@ def test_its_device_is_current_wherever_cupy_allocates(monkeypatch):
 
     backends = "pluggable_mlp.backends.cupy"
     monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", lambda: 2)
+    monkeypatch.setattr("pluggable_mlp.backends.cupy._need_libraries", lambda: None)
     monkeypatch.setattr(cupy.cuda, "Device", Device)
     monkeypatch.setattr(cupy, "asarray", lambda host: (current[0], host.tolist()))
     monkeypatch.setattr(cupy, "asnumpy", lambda array: (current[0], array))

@@ -175,7 +175,11 @@ def libraries() -> dict[str, ModuleType]:
         CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}),
     )
     device = module("cupy.cuda.device", Device=Device)
-    cuda = module("cupy.cuda", Device=Device, device=device, runtime=runtime)
+    nvrtc = module("cupy.cuda.nvrtc", getVersion=lambda: (13, 0))
+    cublas = module("cupy.cuda.cublas")
+    cuda = module(
+        "cupy.cuda", Device=Device, device=device, runtime=runtime, nvrtc=nvrtc, cublas=cublas
+    )
     functions = (asarray, array, where, take, take_along_axis, matmul, concatenate, stack, unique)
     cupy = module(
         "cupy",
