@@ -168,6 +168,12 @@ def test_tests_and_scripts_that_are_named_exist(page):
         assert not name or f"def {name}(" in (ROOT / file).read_text("utf-8"), f"{file}::{name}"
 
 
+def test_every_public_name_is_on_the_page_of_names():
+    names = TEXTS["docs/README.md"].split("## Public names")[1]
+    public = {*pluggable_mlp.__all__, *pluggable_mlp._ESTIMATORS}
+    assert set(re.findall(r"`(\w+)`", names)) - {"pluggable_mlp"} == public
+
+
 @EVERY_PAGE
 def test_python_examples_run(page):
     """The blocks that are written by hand, one after the other: a page's belong together."""

@@ -272,7 +272,9 @@ class MLP:
     def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:
         """Return the parameters that have a gradient, and the buffers, which have none.
 
-        Both have a dict for each dict of the parameters, which may be empty.
+        Both have a dict for each dict of the parameters, which may be empty.  `initialize`, saved
+        files and predictions have both in one tree, because a network that predicts needs both;
+        training has them apart, because buffers are never among gradients.
         """
         trained, buffers = [], []
         for names, layer in zip(self.buffers, parameters, strict=True):
