@@ -37,9 +37,10 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         The array API namespace of the library's arrays.
     **functions
         Some of `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`, `sign(x)`,
-        `take(x, indices, axis=axis)`, `zero_below(x, threshold)`, `zero_where(mask, x)` and
-        `check_process()`.  They give what the functions of this file promise, `erf` within 8
-        units in the last place.
+        `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
+        `zero_below(x, threshold)`, `zero_where(mask, x)` and `check_process()`.  They give what
+        the functions of this file and of the standard promise, `erf` within 8 units in the last
+        place.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
 

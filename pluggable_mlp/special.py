@@ -39,11 +39,12 @@ def matmul(xp: Namespace, a: Array, b: Array) -> Array:
     return a * b if a.shape[-1] == 1 else xp.matmul(a, b)
 
 
-def sum(xp: Namespace, x: Array, axis: int) -> Array:
+def sum(xp: Namespace, x: Array, axis: int, *, keepdims: bool = False) -> Array:
     """Return the sum of x (…, m, n) along an axis."""
     if axis in _ONLY_ELEMENT and x.shape[axis] == 1:
-        return x[_ONLY_ELEMENT[axis]]
-    return xp.sum(x, axis=axis)
+        return x if keepdims else x[_ONLY_ELEMENT[axis]]
+    total: Array = (own(xp, "sum") or xp.sum)(x, axis=axis, keepdims=keepdims)
+    return total
 
 
 def mean(xp: Namespace, x: Array, axis: int) -> Array:

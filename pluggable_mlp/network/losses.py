@@ -193,8 +193,8 @@ class SoftmaxCrossEntropy:
         t = self._smoothed(one_hot(xp, targets, z))
         s = z - xp.max(z, axis=-1, keepdims=True)
         exponentials = xp.exp(s)
-        total = xp.sum(exponentials, axis=-1, keepdims=True)
-        losses = xp.log(total[..., 0]) - xp.sum(s * t, axis=-1)
+        total = special.sum(xp, exponentials, -1, keepdims=True)
+        losses = xp.log(total[..., 0]) - special.sum(xp, s * t, -1)
         loss, share = _weighted_average(xp, losses, sample_weight)
         return loss, _scaled(xp, exponentials * (1.0 / total) - t, share)
 
