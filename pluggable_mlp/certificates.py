@@ -71,6 +71,9 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
     text = read_file(path, "the certificate.json that train --output writes")
     try:
         content = json.loads(text)
+        if "estimator" in content:
+            kind = content["estimator"]
+            raise ValueError(f"it is of an estimator's fit: use {kind}.verify(certificate, X, y)")
         if content["format"] == _WITHOUT_STEPS:
             epochs = [{"epoch": n, **of} for n, of in enumerate(content["epochs"], 1)]
             content |= {"epochs": epochs, "record_every": 1, "tensors": [], "records": {}}

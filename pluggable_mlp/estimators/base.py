@@ -1,16 +1,18 @@
 """What the classifier and the regressor share: from data to fitted parameters, and to outputs."""
 
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.estimators.certificate import certify
+from pluggable_mlp.estimators.certificate import certify, refuse_differences, repeated
 from pluggable_mlp.estimators.exchange import Exchange
 from pluggable_mlp.estimators.inputs import (
     check_same_place,
@@ -34,6 +36,7 @@ from pluggable_mlp.estimators.solving import (
     forget_records,
     solve_by_epochs,
     solve_by_lbfgs,
+    warn_of_lost_numbers,
 )
 from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
@@ -130,9 +133,53 @@ class BaseMLP(Exchange, ABC):
                 solve_by_epochs(self, job, incremental)
         self._refuse_divergence(home)
         if self.arithmetic == "reproducible":
-            data = [each for each in (X, targets, weights) if each is not None]
-            self.certificate_ = certify(self, data, job.place, self._parameters(network))
+            parameters = self._parameters(network)
+            warn_of_lost_numbers(job, parameters)
+            if first:
+                data = [each for each in (X, targets, weights) if each is not None]
+                self.certificate_ = certify(self, data, job.place, parameters)
         return self
+
+    @classmethod
+    def verify(
+        cls,
+        certificate: dict[str, Any],
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        backend: str | None = None,
+        device: str | None = None,
+    ) -> Self:
+        """Fit again, and raise unless the certificate of the new fit is equal, `made_on` aside.
+
+        It ends at the first iteration that differs.
+
+        Parameters
+        ----------
+        certificate : dict
+            The `certificate_` of a fit, maybe from JSON.
+        X, y, sample_weight
+            The data of that fit, arrays of any library.
+        backend, device : str, optional
+            Where to train, as for the constructor.
+
+        Returns
+        -------
+        estimator
+            The one that was fitted.
+
+        Raises
+        ------
+        ValueError
+            If it differs, saying in what first; or if the fit cannot be repeated, as its
+            parameters had a function of your own, or a random_state other than an int.
+        """
+        again: Self = repeated(cls, certificate)
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            again.set_params(backend=backend, device=device).fit(X, y, sample_weight)
+        refuse_differences(certificate, again.certificate_)
+        return again.set_params(callbacks=None)
 
     def _weights(self, X: Any, targets: Array, sample_weight: Array | None) -> Array | None:
         """Return how much each example counts, (examples,), or None."""
@@ -158,9 +205,10 @@ class BaseMLP(Exchange, ABC):
             place = get_backend(name if self.device is None else f"{name}:{self.device}")
         there: list[Any] = [None if each is None else moved(each, place) for each in data]
         xp = namespace_for(self.arithmetic, place, there[0])
-        X, targets, weights = (None if each is None else _wrapped(xp, each) for each in there[:3])
-        examples = Examples(X, targets, there[0].dtype, None, weights)
-        return Job(xp, network, examples, there[3], place, home)
+        dtype = there[0].dtype
+        X, targets, weights, given = (None if of is None else _wrapped(xp, of) for of in there)
+        examples = Examples(X, targets, dtype, None, weights)
+        return Job(xp, network, examples, given, place, home)
 
     def _keep(self, parameters: Parameters) -> None:
         """Set the attributes that hold parameters."""

@@ -1,8 +1,9 @@
 """The certificate of a fit: what was computed of what, for another machine to be held to it.
 
-It holds SHA-256 hashes of the data and of the fitted parameters, the estimator's parameters and the
-loss of every iteration, each as a C99 hexadecimal number.  A fit with the same data and parameters
-has an equal certificate wherever `arithmetic="reproducible"` computes; only `made_on` differs.
+It is a dict that JSON can hold, with SHA-256 hashes of the data and of the fitted parameters, the
+estimator's parameters, the count of iterations and the loss of each (of lbfgs that of the last), a
+C99 hexadecimal number.  A fit with the same data and parameters has an equal one wherever
+`arithmetic="reproducible"` computes; only `made_on` differs.
 """
 
 import hashlib
@@ -11,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.estimators.inputs import on_host, place_of
-from pluggable_mlp.estimators.saving import saved_parameters
+from pluggable_mlp.estimators.saving import decoded, encoded, parameters_to_save
 from pluggable_mlp.training.checkpoints import parameters_sha256
 from pluggable_mlp.training.trees import Tree
 
-__all__ = ["certify"]
+__all__ = ["certify", "refuse_differences", "repeated"]
 
 FORMAT = 1
 _OF_THE_MACHINE = ("backend", "device", "verbose", "progress_bar")
+_OWN = "of_your_own"
 
 
 def certify(estimator: Any, data: list[Any], place: Any, parameters: Tree) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def certify(estimator: Any, data: list[Any], place: Any, parameters: Tree) -> di
     parameters : list of dict of arrays
         The fitted ones, of the library of the data.
     """
-    settings = saved_parameters(estimator)
+    settings = {name: _named(name, of) for name, of in parameters_to_save(estimator).items()}
     versions = ", ".join(f"{name} {number}" for name, number in place.versions().items())
     digest = hashlib.sha256()
     for array in on_host(data):
@@ -43,9 +45,76 @@ def certify(estimator: Any, data: list[Any], place: Any, parameters: Tree) -> di
     losses = getattr(estimator, "loss_curve_", [estimator.loss_])  # L-BFGS has the last alone
     return {
         "format": FORMAT,
+        "estimator": type(estimator).__name__,
         "made_on": f"{place.name} ({place.device}), {versions}",
         "parameters": {name: settings[name] for name in settings if name not in _OF_THE_MACHINE},
         "data_sha256": digest.hexdigest(),
+        "iterations": estimator.n_iter_,
         "losses": [float(loss).hex() for loss in losses],
         "parameters_sha256": parameters_sha256(parameters, place_of(data[0])),
     }
+
+
+def _named(name: str, value: Any) -> Any:
+    """Return a parameter as JSON, or the name of what JSON cannot hold."""
+    try:
+        return encoded(name, value)
+    except ValueError:
+        return {_OWN: getattr(value, "__qualname__", type(value).__qualname__)}
+
+
+def repeated(kind: Any, certificate: dict[str, Any]) -> Any:
+    """Return an estimator whose fit repeats that of a certificate, up to the first difference.
+
+    Raises
+    ------
+    ValueError
+        If the certificate is none of this kind of estimator, or its fit cannot be repeated.
+    """
+    expected = kind.__name__, FORMAT, True
+    try:
+        parameters = certificate["parameters"]
+        iterations, losses = certificate["iterations"], certificate["losses"]
+        whole = len(losses) in (1, iterations)
+        found = certificate["estimator"], certificate["format"], whole
+    except (KeyError, TypeError):
+        found = None
+    if found != expected:
+        raise ValueError(
+            f"certificate is {str(certificate)[:80]}, expected the certificate_ of a "
+            f"{kind.__name__}"
+        )
+    if parameters["random_state"] is None:
+        raise ValueError("the fit had no int as random_state: its random numbers are not known")
+    for name, value in parameters.items():
+        if isinstance(value, dict) and _OWN in value:
+            raise ValueError(
+                f"the fit's {name} was {value[_OWN]!r}, of which a certificate has but the name: "
+                "fit with it, and compare the certificates"
+            )
+
+    def ended(model: Any) -> bool:
+        n = model.n_iter_
+        return n >= iterations or (len(losses) > 1 and losses[n - 1] != float(model.loss_).hex())
+
+    return kind(**{name: decoded(value) for name, value in parameters.items()}).set_params(
+        callbacks=ended
+    )
+
+
+def refuse_differences(certified: dict[str, Any], computed: dict[str, Any]) -> None:
+    """Raise a ValueError that names the first difference of two certificates."""
+    if certified["data_sha256"] != computed["data_sha256"]:
+        raise ValueError(
+            f"X, y or sample_weight are not those of the certificate: their SHA-256 is "
+            f"{computed['data_sha256']}, the certified one {certified['data_sha256']}"
+        )
+    last = computed["iterations"]
+    for name in ("losses", "iterations", "parameters_sha256"):
+        ours, theirs = computed[name], certified[name]
+        if name == "losses":
+            ours, theirs = ours[-1], theirs[len(ours) - 1]
+        if ours != theirs:
+            raise ValueError(
+                f"{name} differ at iteration {last}: certified {theirs}, computed {ours}"
+            )

@@ -25,7 +25,7 @@ from pluggable_mlp.storage import damaged, read_file, write_file
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = ["read_estimator", "saved_parameters", "write_estimator"]
+__all__ = ["decoded", "encoded", "parameters_to_save", "read_estimator", "write_estimator"]
 
 FORMAT = 1
 _ATTRIBUTES = (
@@ -51,7 +51,9 @@ def write_estimator(estimator: Any, path: Path) -> None:
     content = {
         "format": FORMAT,
         "estimator": type(estimator).__name__,
-        "parameters": saved_parameters(estimator),
+        "parameters": {
+            name: encoded(name, of) for name, of in parameters_to_save(estimator).items()
+        },
         "attributes": {
             name: getattr(estimator, name) for name in _ATTRIBUTES if hasattr(estimator, name)
         },
@@ -91,7 +93,7 @@ def read_estimator(kind: Any, path: Path, backend: str) -> Any:
             f"{FORMAT}"
         )
     with damaged(path):
-        estimator = kind(**{k: _decoded(value) for k, value in content["parameters"].items()})
+        estimator = kind(**{k: decoded(value) for k, value in content["parameters"].items()})
         vars(estimator).update(content["attributes"])
         for name, (dtype, labels) in content["labels"].items():
             setattr(estimator, name, np.asarray(labels, dtype=dtype))
@@ -110,46 +112,47 @@ def read_estimator(kind: Any, path: Path, backend: str) -> Any:
     return estimator
 
 
-def saved_parameters(estimator: Any) -> dict[str, Any]:
-    """Return an estimator's parameters as JSON knows them; callbacks are left out.
+def parameters_to_save(estimator: Any) -> dict[str, Any]:
+    """Return an estimator's parameters, without callbacks and a `RandomState`."""
+    parameters = {**estimator.get_params(), "callbacks": None}
+    if not isinstance(parameters["random_state"], Integral):
+        parameters["random_state"] = None
+    return parameters
+
+
+def encoded(name: str, value: Any) -> Any:
+    """Return a parameter as JSON: a component as its class's name with its own parameters.
 
     Raises
     ------
     ValueError
-        If one is a function or an object of your own.
+        If it is a function or an object of your own.
     """
-    parameters = {**estimator.get_params(), "callbacks": None}
-    if not isinstance(parameters["random_state"], Integral):
-        parameters["random_state"] = None
-    return {name: _encoded(name, value) for name, value in parameters.items()}
-
-
-def _encoded(name: str, value: Any) -> Any:
-    """Return a parameter as JSON: a component as its class's name with its own parameters."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list):
-        return [_encoded(name, each) for each in value]
+        return [encoded(name, each) for each in value]
     if isinstance(value, tuple | np.ndarray):
-        return {"tuple": [_encoded(name, each) for each in value]}
+        return {"tuple": [encoded(name, each) for each in value]}
     if isinstance(value, dict):
-        return {"dict": [_encoded(name, list(pair)) for pair in value.items()]}
+        return {"dict": [encoded(name, list(pair)) for pair in value.items()]}
     if type(value) not in _COMPONENTS.values():
         raise ValueError(f"{name} is {value!r}, which a file cannot hold; name a component instead")
-    own = {key: _encoded(name, each) for key, each in parameters_of(value).items()}
+    own = {key: encoded(name, each) for key, each in parameters_of(value).items()}
     return {"component": type(value).__name__, "parameters": own}
 
 
-def _decoded(value: Any) -> Any:
+def decoded(value: Any) -> Any:
+    """Return what `encoded` made JSON of."""
     if isinstance(value, list):
-        return [_decoded(each) for each in value]
+        return [decoded(each) for each in value]
     if not isinstance(value, dict):
         return value
     if "tuple" in value:
-        return tuple(map(_decoded, value["tuple"]))
+        return tuple(map(decoded, value["tuple"]))
     if "dict" in value:
-        return dict(map(_decoded, value["dict"]))
+        return dict(map(decoded, value["dict"]))
     kind = choose(_COMPONENTS, value["component"], "component")
-    return kind(**{key: _decoded(each) for key, each in value["parameters"].items()})
+    return kind(**{key: decoded(each) for key, each in value["parameters"].items()})

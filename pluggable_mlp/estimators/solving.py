@@ -23,10 +23,11 @@ from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.batch_steps import check_optimizer
 from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.lost_numbers import LostNumbers
 from pluggable_mlp.training.optimizer_contract import Slots
 from pluggable_mlp.training.trees import map_arrays
 
-__all__ = ["Job", "forget_records", "solve_by_epochs", "solve_by_lbfgs"]
+__all__ = ["Job", "forget_records", "solve_by_epochs", "solve_by_lbfgs", "warn_of_lost_numbers"]
 
 _RECORDS: dict[str, Any] = {
     "loss_curve_": [],
@@ -72,6 +73,13 @@ class Job:
         )
         chosen = replace(examples, inputs=inputs, targets=targets, sample_weight=weight)
         return replace(self, examples=chosen, given_weight=given_weight)
+
+
+def warn_of_lost_numbers(job: Job, parameters: Parameters) -> None:
+    """Warn where reproducible products take many numbers of the data or weights for 0."""
+    lost = LostNumbers(job.xp, job.examples)
+    counts = lost.counts(_on(job.place, parameters))
+    lost.tell({name: int(unwrapped(count)) for name, count in counts.items()})
 
 
 def solve_by_lbfgs(estimator: Any, job: Job) -> None:

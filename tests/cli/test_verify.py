@@ -252,6 +252,14 @@ def test_edited_settings_and_other_data_are_refused(command, certificate, tmp_pa
     assert "name the right ones with --data" in outcome.err
 
 
+def test_certificates_of_estimators_are_sent_to_them(command, tmp_path):
+    path = tmp_path / "certificate.json"
+    path.write_text('{"format": 1, "estimator": "MLPClassifier"}')
+    outcome = command("verify", path)
+    assert outcome.code == 2
+    assert "use MLPClassifier.verify(certificate, X, y)" in outcome.err
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 2}', "null", 100_000 * "["])
 def test_invalid_certificates_are_refused(command, tmp_path, text):
     path = tmp_path / "certificate.json"

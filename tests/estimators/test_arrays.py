@@ -227,26 +227,6 @@ def test_the_same_bits_on_two_libraries():
         assert first.tobytes() == second.tobytes()
     assert models[0].loss_curve_ == models[1].loss_curve_
     assert models[0].predict_proba(X).tobytes() == models[1].predict_proba(X).tobytes()
-    certificates = [dict(model.certificate_) for model in models]
-    places = [certificate.pop("made_on") for certificate in certificates]
-    assert [place.split(" ")[0] for place in places] == ["numpy", "torch"]
-    assert certificates[0] == certificates[1]
-    assert certificates[0]["losses"] == [loss.hex() for loss in models[0].loss_curve_]
-
-
-def test_a_certificate_is_of_the_data_and_of_the_parameters():
-    X, y = make_classification(30, 4, random_state=0)
-    settings = {"hidden_layer_sizes": (4,), "random_state": 0, "max_iter": 2}
-    certificates = [
-        MLPClassifier(**settings | other, arithmetic="reproducible").fit(inputs, y).certificate_
-        for inputs, other in ((X, {}), (X + 1e-9, {}), (X, {"alpha": 0.01}))
-    ]
-    for name, equal in (("data_sha256", [1, 0, 1]), ("parameters", [1, 1, 0])):
-        assert [certificates[0][name] == each[name] for each in certificates] == equal
-    assert len({certificate["parameters_sha256"] for certificate in certificates}) == 3
-    assert not hasattr(MLPClassifier(**settings).fit(X, y), "certificate_")
-    again = MLPClassifier(**settings, arithmetic="reproducible").fit(X, y)
-    assert not hasattr(again.set_params(arithmetic="native").fit(X, y), "certificate_")
 
 
 def test_errors_name_the_backend():

@@ -1,0 +1,113 @@
+"""Certificates of fits: what they hold, and fits that are held to them."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+
+from pluggable_mlp import HuberLoss, MLPClassifier, MLPRegressor, PrecisionWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = make_classification(30, 4, random_state=0)
+SETTINGS = {
+    "hidden_layer_sizes": (4,),
+    "random_state": 0,
+    "max_iter": 4,
+    "arithmetic": "reproducible",
+}
+
+
+def test_two_libraries_have_the_same_but_for_where_it_was_made():
+    pytest.importorskip("torch")
+    models = [MLPClassifier(**SETTINGS, backend=name).fit(X, Y) for name in ("numpy", "torch")]
+    certificates = [dict(model.certificate_) for model in models]
+    places = [certificate.pop("made_on") for certificate in certificates]
+    assert [place.split(" ")[0] for place in places] == ["numpy", "torch"]
+    assert certificates[0] == certificates[1]
+    assert certificates[0]["losses"] == [loss.hex() for loss in models[0].loss_curve_]
+    assert certificates[0]["iterations"] == 4
+
+
+def test_a_certificate_is_of_the_data_and_of_the_parameters():
+    certificates = [
+        MLPClassifier(**SETTINGS | other).fit(inputs, Y).certificate_
+        for inputs, other in ((X, {}), (X + 1e-9, {}), (X, {"alpha": 0.01}))
+    ]
+    for name, equal in (("data_sha256", [1, 0, 1]), ("parameters", [1, 1, 0])):
+        assert [certificates[0][name] == each[name] for each in certificates] == equal
+    assert len({certificate["parameters_sha256"] for certificate in certificates}) == 3
+    again = MLPClassifier(**SETTINGS).fit(X, Y)
+    assert not hasattr(again.set_params(arithmetic="native").fit(X, Y), "certificate_")
+
+
+def test_only_a_fit_from_fresh_weights_has_one():
+    model = MLPClassifier(**SETTINGS, warm_start=True).fit(X, Y)
+    assert hasattr(model, "certificate_")
+    assert not hasattr(model.partial_fit(X, Y), "certificate_")
+    assert not hasattr(model.fit(X, Y), "certificate_")
+
+
+CASES = [
+    MLPClassifier(class_weight={0: 2.0}, callbacks=lambda model: model.n_iter_ == 2),
+    MLPClassifier(solver="lbfgs"),
+    MLPClassifier(early_stopping=True, batch_size=8, dropout=0.1),
+    MLPRegressor(HuberLoss(0.5), activation=["gelu"], solver="sgd"),
+]
+
+
+@pytest.mark.parametrize("estimator", CASES, ids=repr)
+def test_a_fit_is_held_to_its_certificate_elsewhere(estimator):
+    pytest.importorskip("torch")
+    model = estimator.set_params(**SETTINGS).fit(X, Y, np.arange(1.0, 31.0))
+    certificate = json.loads(json.dumps(model.certificate_))
+    again = type(model).verify(certificate, X, Y, np.arange(1.0, 31.0), backend="torch")
+    assert again.certificate_["made_on"].startswith("torch")
+    assert again.coefs_[0].tobytes() == model.coefs_[0].tobytes()
+    assert again.callbacks is None
+    with pytest.raises(ValueError, match="X, y or sample_weight are not those of the certificate"):
+        type(model).verify(certificate, X + 1.0, Y, np.arange(1.0, 31.0))
+
+
+def test_the_first_difference_is_told_and_ends_the_fit():
+    certificate = MLPClassifier(**SETTINGS).fit(X, Y).certificate_
+    losses = certificate["losses"]
+    wrong = certificate | {"losses": [losses[0], "0x1p-1", *losses[2:]]}
+    with pytest.raises(ValueError, match="losses differ at iteration 2: certified 0x1p-1, compute"):
+        MLPClassifier.verify(wrong, X, Y)
+    wrong = certificate | {"parameters_sha256": "0" * 64}
+    with pytest.raises(ValueError, match="parameters_sha256 differ at iteration 4: certified 0000"):
+        MLPClassifier.verify(wrong, X, Y)
+    wrong = certificate | {"parameters": certificate["parameters"] | {"max_iter": 3}}
+    with pytest.raises(
+        ValueError, match="iterations differ at iteration 3: certified 4, computed 3"
+    ):
+        MLPClassifier.verify(wrong, X, Y)
+
+
+def test_what_cannot_be_repeated_is_refused():
+    def relu(xp, x):
+        return xp.maximum(x, 0.0), lambda dy: xp.where(x > 0.0, dy, 0.0)
+
+    own = MLPClassifier(**SETTINGS, activation=relu).fit(X, Y).certificate_
+    assert own["parameters"]["activation"]["of_your_own"].endswith("relu")
+    with pytest.raises(ValueError, match=r"the fit's activation was '.*relu', of which a certific"):
+        MLPClassifier.verify(own, X, Y)
+    unknown = MLPClassifier(**SETTINGS | {"random_state": None}).fit(X, Y).certificate_
+    with pytest.raises(ValueError, match="no int as random_state"):
+        MLPClassifier.verify(unknown, X, Y)
+    for other in (
+        own | {"estimator": "MLPRegressor"},
+        own | {"losses": []},
+        {},
+        "certificate.json",
+    ):
+        with pytest.raises(ValueError, match="expected the certificate_ of a MLPClassifier"):
+            MLPClassifier.verify(other, X, Y)
+
+
+def test_numbers_that_reproducible_products_lose_are_told():
+    wide = X * np.asarray([1.0, 1e12, 1.0, 1.0])
+    with pytest.warns(PrecisionWarning, match="numbers of inputs"):
+        MLPClassifier(**SETTINGS).fit(wide.astype("float32"), Y)
