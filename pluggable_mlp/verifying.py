@@ -22,7 +22,7 @@ from pluggable_mlp.training.checkpoints import (
     parameters_sha256,
     tensor_hashes,
 )
-from pluggable_mlp.training.loop import DivergenceError
+from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.trees import merge
 
 __all__ = ["Difference", "check_data", "check_files", "go_on_from_step", "verify_epochs"]

@@ -2,8 +2,9 @@
 
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.loop import DivergenceError, Epoch
+from pluggable_mlp.training.loop import Epoch
 from pluggable_mlp.training.lost_numbers import PrecisionWarning
 from pluggable_mlp.training.muon import Muon
 from pluggable_mlp.training.optimizer_contract import Optimizer

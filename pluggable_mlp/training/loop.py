@@ -14,9 +14,11 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batch_steps import check_optimizer, compiled
+from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.blind_steps import blind_outputs, is_queued, outputs
 from pluggable_mlp.training.chunks import make_chunk, steps_at_once
 from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.divergence import DivergenceError, Origin, lost_loss
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.lost_numbers import LostNumbers
 from pluggable_mlp.training.metrics import (
@@ -30,30 +32,7 @@ from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.trees import map_arrays, map_nested
 from pluggable_mlp.training.visits import AnyExamples, blocks_in_order, visits
 
-__all__ = ["DivergenceError", "Epoch", "Position", "Recording", "evaluate", "training_epochs"]
-
-
-class DivergenceError(ArithmeticError):
-    """Training has diverged: the loss of an epoch, or a parameter after it, is not finite.
-
-    Attributes
-    ----------
-    epoch : int
-        The first epoch of which this is true; what the ones before reached is not touched.
-    reached : Training or None
-        From `train`: the parameters and the history before that epoch.
-    """
-
-    def __init__(self, epoch: int, found: str) -> None:
-        super().__init__(epoch, found)
-        self.epoch, self.found = epoch, found
-        self.reached: Any = None
-
-    def __str__(self) -> str:
-        return (
-            f"training diverged in epoch {self.epoch}: {self.found}; try a smaller learning rate, "
-            "gradients clipped by clip_norm, or inputs scaled to about -1 to 1"
-        )
+__all__ = ["Epoch", "Position", "Recording", "evaluate", "training_epochs"]
 
 
 class Position(NamedTuple):
@@ -172,42 +151,42 @@ def training_epochs(
     )
     lost = LostNumbers(xp, examples)
     stack = compiled(xp.stack, backend, xp) or xp.stack
-    count, size = len(examples), examples.block_size
-    blocks = visits(
+    visit = partial(
+        visits,
         examples,
         backend=backend,
         seed=seed,
-        shuffle=shuffle and batch_size < count,  # a single batch of all examples needs no order
-        first=(begun.epoch, begun.start // size),
-        epochs=epochs,
+        shuffle=shuffle and batch_size < len(examples),  # a single batch needs no order
     )
+    first = begun.epoch, begun.start // examples.block_size
+    blocks = visit(first=first, epochs=epochs)
     losses: list[Loss] = [*begun.losses]
     for epoch in range(begun.epoch, epochs + 1):
         begin = time.perf_counter()
-        first, recorded = (begun.start, begun.recorded) if epoch == begun.epoch else (0, NOTHING)
-        record = LossRecord(xp, stack, backend, recorded)
+        record = LossRecord(xp, stack, backend, begun.recorded)
         current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
-        for offset in range(first - first % size, count, size):
-            block = next(blocks)
-            places = range(max(first - offset, 0), len(block), batch_size)
+        take = partial(take_steps, current)
+        again = partial(_before, xp, visit, take, LossRecord(xp, stack, backend), steps)
+        count = -(-len(examples) // batch_size)
+        origin = Origin(xp, mlp, seed, count, partial(again, begun, examples, batch_size))
+        for offset, block, places in _places(blocks, begun.start, examples, batch_size):
             for starts in _chunks(places, steps, state.t, recording):
-                state = take_steps(current, state, block, starts, record, on_batch or _nothing)
+                state = take(state, block, starts, record, on_batch or _nothing)
                 if recording and state.t % recording.every == 0:
                     recording.note(unwrapped(state))
+                    _mean_loss(epoch, record, origin)
                 if on_position:
                     end = offset + min(starts[-1] + batch_size, len(block))
                     on_position(partial(_position, state, epoch, end, losses, record))
-        train_loss = record.mean()
-        if not is_finite(train_loss):
-            raise DivergenceError(epoch, f"its loss is {train_loss}{_from_step(record)}")
+        train_loss = _mean_loss(epoch, record, origin)
         trained = unwrapped(_named_as(parameters, state.inference_parameters))
-        _look_at(epoch, trained, lost, backend)
+        _look_at(epoch, trained, lost, backend, origin)
         backend.synchronize()
         seconds = time.perf_counter() - begin
         losses.append(train_loss if monitor is None else monitor(trained))
         native = unwrapped(state)
-        after = Position(native, epoch + 1, losses=tuple(losses))
-        yield Epoch(epoch, trained, native, train_loss, seconds, after)
+        begun = Position(native, epoch + 1, losses=tuple(losses))
+        yield Epoch(epoch, trained, native, train_loss, seconds, begun)
 
 
 def _position(
@@ -228,18 +207,74 @@ def _chunks(places: range, steps: int, t: int, recording: Recording | None) -> I
         places, t = places[size:], t + size
 
 
+def _places(
+    blocks: Iterator[Examples], start: int, examples: AnyExamples, batch_size: int
+) -> Iterator[tuple[int, Examples, range]]:
+    """Yield the blocks of an epoch from a place on: (offset, block, where its batches begin)."""
+    size = examples.block_size
+    for offset in range(start - start % size, len(examples), size):
+        block = next(blocks)
+        yield offset, block, range(max(start - offset, 0), len(block), batch_size)
+
+
+def _before(
+    xp: Namespace,
+    visit: Callable[..., Iterator[Examples]],
+    take: Callable[..., TrainState],
+    record: LossRecord,
+    steps: int,
+    begun: Position,
+    examples: AnyExamples,
+    batch_size: int,
+    step: int,
+) -> tuple[TrainState, Batch] | None:
+    """Return the state before a step of an epoch, its steps taken again, and the step's batch.
+
+    Steps are counted from 0; None for one before the place where training went on in the epoch.
+    """
+    left = step - len(begun.recorded[0])
+    if left < 0:
+        return None
+    state = map_nested(partial(xp.asarray, copy=True), begun.state)
+    first = begun.epoch, begun.start // examples.block_size
+    blocks = visit(first=first, epochs=begun.epoch)
+    for _, block, places in _places(blocks, begun.start, examples, batch_size):
+        for starts in _chunks(places[:left], steps, state.t, None):
+            state = take(state, block, starts, record, _nothing)
+        if left < len(places):
+            return state, block.batch(xp, places[left], batch_size)
+        left -= len(places)
+    return None
+
+
+def _mean_loss(epoch: int, record: LossRecord, origin: Origin) -> Loss:
+    """Return the mean of the losses so far: waits for the device.
+
+    Raises
+    ------
+    DivergenceError
+        If one is not finite: naming the first.
+    """
+    mean = record.mean()
+    if not is_finite(mean):
+        losses, _ = record.read()
+        step = lost_loss(losses)
+        since = (
+            ""
+            if step is None
+            else f" from step {step + 1} of {origin.steps} on{origin.of_loss(step)}"
+        )
+        raise DivergenceError(epoch, f"its loss is {mean}{since}")
+    return mean
+
+
 def _nothing(count: int) -> None:
     """Ignore how many examples a step took."""
 
 
-def _from_step(record: LossRecord) -> str:
-    """Return in words at which step of the epoch a loss is not finite first; empty for none."""
-    losses, _ = record.read()
-    step = next((step for step, loss in enumerate(losses, 1) if not is_finite(loss)), None)
-    return "" if step is None else f" from step {step} of {len(losses)} on"
-
-
-def _look_at(epoch: int, parameters: Parameters, lost: LostNumbers, backend: Any) -> None:
+def _look_at(
+    epoch: int, parameters: Parameters, lost: LostNumbers, backend: Any, origin: Origin
+) -> None:
     """Refuse divergence, and warn of lost numbers: waits for the device once.
 
     Raises
@@ -249,16 +284,17 @@ def _look_at(epoch: int, parameters: Parameters, lost: LostNumbers, backend: Any
     """
     xp = backend.xp
     finite = {
-        f"parameters[{index}][{name!r}]": xp.all(xp.isfinite(array))
+        (index, name): xp.all(xp.isfinite(array))
         for index, layer in enumerate(parameters)
         for name, array in layer.items()
     }
     counts = lost.counts(parameters)
     flags = [xp.astype(flag, xp.int64) for flag in (*finite.values(), *counts.values())]
     numbers = iter(backend.to_numpy(xp.stack(flags)).tolist())
-    for name in finite:
+    for index, name in finite:
         if not next(numbers):
-            raise DivergenceError(epoch, f"{name} holds NaN or infinity after it")
+            found = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
+            raise DivergenceError(epoch, f"{found}{origin.of_last_step(index, name)}")
     lost.tell(dict(zip(counts, numbers, strict=True)))
 
 

@@ -10,8 +10,9 @@ from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.registry import as_count, as_flag, as_seed
 from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.examples import examples_in_blocks
-from pluggable_mlp.training.loop import DivergenceError, Epoch, training_epochs
+from pluggable_mlp.training.loop import Epoch, training_epochs
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.records import Loss
 from pluggable_mlp.training.visits import AnyExamples, blocks_in_order, in_whole_batches

@@ -1,0 +1,146 @@
+"""Training that diverges: the error, and where what is not finite began.
+
+The loop sees it when it reads losses or parameters.  The state before the step in question is then
+computed again, and that step taken layer by layer, whatever compiled it before.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.network.layers import Activate, Rng
+from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.training.batches import Batch
+from pluggable_mlp.training.records import Loss, is_finite
+from pluggable_mlp.training.step import TrainState
+from pluggable_mlp.training.trees import Tree, merge
+
+__all__ = ["DivergenceError", "Origin", "lost_loss"]
+
+StateAndBatch: TypeAlias = Callable[[int], tuple[TrainState, Batch] | None]
+"""(step of the epoch, from 0) -> the state before it, and its batch; None before what is known."""
+
+
+class DivergenceError(ArithmeticError):
+    """Training has diverged: a loss in an epoch, or a parameter after it, is not finite.
+
+    Attributes
+    ----------
+    epoch : int
+        The first epoch of which this is true; what the ones before reached is not touched.
+    found : str
+        What is not finite, from which step on, and in which layer it began.
+    reached : Training or None
+        From `train`: the parameters and the history before that epoch.
+    """
+
+    def __init__(self, epoch: int, found: str) -> None:
+        super().__init__(epoch, found)
+        self.epoch, self.found = epoch, found
+        self.reached: Any = None
+
+    def __str__(self) -> str:
+        return (
+            f"training diverged in epoch {self.epoch}: {self.found}; try a smaller learning rate, "
+            "gradients clipped by clip_norm, or inputs scaled to about -1 to 1"
+        )
+
+
+def lost_loss(losses: Sequence[Loss]) -> int | None:
+    """Return the place of the first loss that is not finite; None for none."""
+    return next((place for place, loss in enumerate(losses) if not is_finite(loss)), None)
+
+
+class Origin:
+    """Finds the layer in which what is not finite began.
+
+    Parameters
+    ----------
+    xp : namespace
+        Of the training.
+    mlp : MLP
+    seed : int
+        Of dropout.
+    steps : int
+        How many the epoch has.
+    before : callable
+        Returns the state before a step of the epoch, counted from 0, and the step's batch.
+    """
+
+    def __init__(
+        self, xp: Namespace, mlp: MLP, seed: int, steps: int, before: StateAndBatch
+    ) -> None:
+        self._xp, self._mlp, self._seed, self.steps, self._before = xp, mlp, seed, steps, before
+
+    def of_loss(self, step: int) -> str:
+        """Return in words where the loss of a step ceased to be finite; empty where unknown."""
+        known = self._before(step)
+        if known is None:
+            return ""
+        state, batch = known
+        spoilt = self._spoilt(state.parameters)
+        if spoilt is not None:
+            return self._of_parameter(step - 1, *spoilt)
+        x, _, _ = batch
+        if not self._finite(x):
+            return ", whose inputs hold NaN or infinity"
+        place = self._first_output(merge(state.parameters, state.buffers), x, state.t)
+        if place is not None:
+            return f", where {place} is the first that is not finite"
+        loss, _ = self._loss_and_gradients(state, batch)
+        if self._finite(loss):  # other bits than those of the compiled step
+            return ""
+        return ", where the outputs of all layers are finite, their loss is not"
+
+    def of_last_step(self, layer: int, name: str) -> str:
+        """Return in words how the epoch's last step spoilt a parameter; empty where unknown."""
+        return self._of_parameter(self.steps - 1, layer, name)
+
+    def _of_parameter(self, step: int, layer: int, name: str) -> str:
+        known = self._before(step)
+        if known is None or self._spoilt(known[0].parameters):
+            return ""
+        state, batch = known
+        if name not in state.parameters[layer]:  # a running statistic has no gradient
+            return ""
+        _, gradients = self._loss_and_gradients(state, batch)
+        spoilt = self._spoilt(gradients[::-1])
+        if spoilt is None:
+            return (
+                f": step {step + 1} made {name} of layer {layer} infinite or NaN, with gradients "
+                "that are finite"
+            )
+        last = len(gradients) - 1 - spoilt[0]
+        return f": in step {step + 1} the gradient of {spoilt[1]} of layer {last} is not finite"
+
+    def _loss_and_gradients(self, state: TrainState, batch: Batch) -> tuple[Array, Tree]:
+        return self._mlp.loss_gradients_and_buffers(
+            self._xp, state.parameters, state.buffers, *batch, Rng(self._seed, state.t)
+        )[:2]
+
+    def _first_output(self, parameters: Parameters, x: Array, t: int) -> str | None:
+        """Return which layer's output is not finite first."""
+        remaining = enumerate(parameters)
+        index = 0
+        for layer in self._mlp.layers:
+            own: Any = {}
+            if layer.shapes():
+                index, own = next(remaining)
+            x, _ = layer.forward(self._xp, own, x, Rng(self._seed, t))
+            if not self._finite(x):
+                if own:
+                    return f"the output of layer {index} ({type(layer).__name__})"
+                kind = "activation" if isinstance(layer, Activate) else "dropout"
+                return f"the output of the {kind} after layer {index}"
+        return None
+
+    def _spoilt(self, tree: Tree) -> tuple[int, str] | None:
+        """Return the place and the name of the first array that is not finite."""
+        for index, arrays in enumerate(tree):
+            for name, array in sorted(arrays.items()):
+                if not self._finite(array):
+                    return index, name
+        return None
+
+    def _finite(self, array: Array) -> bool:
+        return bool(self._xp.all(self._xp.isfinite(array)))

@@ -1,0 +1,137 @@
+"""Where training diverges: the error names the step and the layer in which it began.
+
+Step 67 of 70 is at fault, in the second chunk of the backends that take 64 steps at once.
+"""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, train
+from pluggable_mlp.training.examples import make_examples
+from pluggable_mlp.training.loop import Recording, training_epochs
+
+STEPS, FAULT = 70, 66
+HUGE = 3e38
+NUMPY = get_backend("numpy")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*(overflow|invalid value).*:RuntimeWarning")
+
+
+def faulty(value, ordinary=1.0):
+    """A number for each step, another for the one at fault."""
+    numbers = np.full((STEPS, 1), ordinary, dtype="float32")
+    numbers[FAULT] = value
+    return numbers
+
+
+def message(backend, mlp, weights, x, y, **settings):
+    """What is said of training with batches of one example, in their order."""
+    start = [
+        {"W": backend.asarray([[w]], dtype="float32"), "b": backend.asarray([0.0], dtype="float32")}
+        for w in weights
+    ]
+    given = {"optimizer": SGD(0.0), "batch_size": 1, "epochs": 1, "shuffle": False} | settings
+    with pytest.raises(DivergenceError) as error:
+        train(mlp, x, y, backend=backend, parameters=start, **given)
+    return error.value.found
+
+
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+@pytest.mark.parametrize(
+    ("weights", "place"),
+    [
+        ((1.0, 10.0, 0.1), "the output of layer 1 (Dense)"),
+        ((10.0, 1.0, 0.1), "the output of layer 0 (Dense)"),
+        ((1.0, 1.0, 0.1), None),
+    ],
+)
+def test_the_layer_whose_output_is_not_finite(backend, arithmetic, weights, place):
+    mlp = MLP([1, 1, 1, 1], activation="identity", loss="squared_error")
+    found = message(backend, mlp, weights, faulty(HUGE), faulty(1.0), arithmetic=arithmetic)
+    loss, _, since = found.partition(" from step ")
+    assert loss in ("its loss is nan", "its loss is inf")
+    where = "the outputs of all layers are finite, their loss is not"
+    if place is not None:
+        where = f"{place} is the first that is not finite"
+    assert since == f"67 of 70 on, where {where}"
+
+
+def test_the_step_of_a_later_block():
+    mlp = MLP([1, 1], loss="squared_error")
+    settings = {"arithmetic": "native", "block_size": 16}
+    found = message(NUMPY, mlp, (10.0,), faulty(HUGE), faulty(1.0), **settings)
+    assert found.endswith(
+        "from step 67 of 70 on, where the output of layer 0 (Dense) is the first that is not finite"
+    )
+
+
+def test_an_activation_is_named_after_its_layer():
+    square = (lambda xp, x: x * x, lambda xp, x: 2 * x)
+    mlp = MLP([1, 1, 1], activation=square, loss="absolute_error")
+    found = message(NUMPY, mlp, (1.0, 0.0), faulty(1e20), faulty(1.0))
+    assert found.endswith("where the output of the activation after layer 0 is the first that is n"
+                          "ot finite")  # fmt: skip
+
+
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_the_gradient_that_is_not_finite(backend, arithmetic):
+    """The loss 5e37 is finite, its gradient 1e19 * 1e25 is not; the next loss tells."""
+    mlp = MLP([1, 1], loss="squared_error")
+    settings = {"optimizer": SGD(0.1), "arithmetic": arithmetic}
+    found = message(backend, mlp, (0.0,), faulty(1e25, 0.0), faulty(1e19, 0.0), **settings)
+    assert found == (
+        "its loss is nan from step 68 of 70 on: in step 67 the gradient of W of layer 0 is not "
+        "finite"
+    )
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_the_step_that_is_too_long(epochs):
+    """The last of the first epoch, or one within it."""
+    mlp = MLP([1, 1], loss="squared_error")
+    x = np.asarray([[16.0], [-16.0]], dtype="float32")
+    settings = {"optimizer": SGD(HUGE), "batch_size": 2, "epochs": epochs}
+    found = message(NUMPY, mlp, (1.0,), x, x / 2, **settings)
+    assert found == (
+        "parameters[0]['W'] holds NaN or infinity after it: step 1 made W of layer 0 infinite or "
+        "NaN, with gradients that are finite"
+    )
+    found = message(NUMPY, mlp, (1.0,), x, x / 2, **settings | {"batch_size": 1})
+    assert found == (
+        "its loss is nan from step 2 of 2 on: step 1 made W of layer 0 infinite or NaN, with "
+        "gradients that are finite"
+    )
+
+
+def test_parameters_that_were_given_so_are_not_explained():
+    found = message(NUMPY, MLP([1, 1]), (np.inf,), faulty(1.0), np.zeros(STEPS, "int64"))
+    assert found == "its loss is nan from step 1 of 70 on"
+
+
+def epochs_from(start=None, **hooks):
+    """Training whose step 67 is at fault, on NumPy."""
+
+    mlp = MLP([1, 1], loss="squared_error")
+    examples = make_examples(mlp, faulty(HUGE), faulty(1.0), backend=NUMPY, dtype="float32")
+    parameters = [{"W": np.full((1, 1), 10.0, "float32"), "b": np.zeros(1, "float32")}]
+    return training_epochs(
+        mlp, parameters, examples, backend=NUMPY, optimizer=SGD(0.0), arithmetic="native",
+        epochs=1, batch_size=1, seed=0, shuffle=False, start=start, **hooks,
+    )  # fmt: skip
+
+
+def test_training_ends_where_a_record_shows_it():
+    """Not at the end of a long epoch."""
+    steps = []
+    with pytest.raises(DivergenceError, match="step 67 of 70 on, where the output of layer 0"):
+        next(epochs_from(on_batch=steps.append, recording=Recording(17, lambda state: None)))
+    assert len(steps) == 68  # a multiple of 17
+
+
+@pytest.mark.parametrize("done", [40, 66])
+def test_an_epoch_that_was_gone_on_with(done):
+    positions = []
+    with pytest.raises(DivergenceError):
+        next(epochs_from(on_position=lambda position: positions.append(position())))
+    with pytest.raises(DivergenceError, match="step 67 of 70 on, where the output of layer 0"):
+        next(epochs_from(start=positions[done - 1]))
