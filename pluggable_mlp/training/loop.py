@@ -124,10 +124,10 @@ def training_epochs(
 
     `on_batch(count)` is called with the count of examples after a step, or some; `on_position` with
     a function that returns where training is, from which `start` goes on; to call that, before the
-    next step, waits for the device.  `recording` says what is told of states within
-    epochs.  `monitor` returns the loss that a schedule follows, for the parameters after an epoch;
-    by default it is the training loss.  The other arguments are those of `pluggable_mlp.train`,
-    already checked.
+    next step, waits for the device, and the next step may write over the state.  `recording` says
+    what is told of states within epochs.  `monitor` returns the loss that a schedule follows, for
+    the parameters after an epoch; by default it is the training loss.  The other arguments are
+    those of `pluggable_mlp.train`, already checked.
 
     Raises
     ------

@@ -9,6 +9,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, train
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.loop import Recording, training_epochs
+from pluggable_mlp.training.trees import map_nested
 
 STEPS, FAULT = 70, 66
 HUGE = 3e38
@@ -132,6 +133,6 @@ def test_training_ends_where_a_record_shows_it():
 def test_an_epoch_that_was_gone_on_with(done):
     positions = []
     with pytest.raises(DivergenceError):
-        next(epochs_from(on_position=lambda position: positions.append(position())))
+        next(epochs_from(on_position=lambda at: positions.append(map_nested(np.copy, at()))))
     with pytest.raises(DivergenceError, match="step 67 of 70 on, where the output of layer 0"):
         next(epochs_from(start=positions[done - 1]))

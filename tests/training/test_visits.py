@@ -13,6 +13,7 @@ from pluggable_mlp.stored import StoredArray
 from pluggable_mlp.training import visits as module
 from pluggable_mlp.training.examples import examples_in_blocks
 from pluggable_mlp.training.loop import evaluate, training_epochs
+from pluggable_mlp.training.trees import map_nested
 from pluggable_mlp.training.visits import blocks_in_order, visits
 
 NUMPY = get_backend("numpy")
@@ -189,7 +190,11 @@ def test_reproducible_training_in_blocks_has_the_same_bits(backend):
 def test_training_in_blocks_goes_on_from_any_step_with_the_same_bits(arithmetic):
     positions = []
     examples, settings = small(NUMPY, arithmetic, 16), {"arithmetic": arithmetic}
-    whole = bits(NUMPY, run(NUMPY, examples, keep=lambda at: positions.append(at()), **settings))
+
+    def keep(at):  # the next steps may write over the state
+        positions.append(map_nested(np.copy, at()))
+
+    whole = bits(NUMPY, run(NUMPY, examples, keep=keep, **settings))
     assert len(positions) == 2 * 13
     for position in positions:
         on = bits(NUMPY, run(NUMPY, examples, start=position, **settings))
