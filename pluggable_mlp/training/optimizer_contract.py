@@ -5,6 +5,7 @@ structured like the parameters, are part of the `TrainState`, and its coefficien
 are a function of t, the count of previous updates.  Formulas belong in `optimizers.py`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,16 +13,12 @@ from functools import partial
 from typing import Any, ClassVar, Self, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.registry import as_number
 from pluggable_mlp.training.rules import Apply, Coefficients, Rule, each_array
-from pluggable_mlp.training.schedules import (
-    LearningRate,
-    Schedule,
-    as_learning_rate,
-    scheduled_rate,
-)
+from pluggable_mlp.training.schedules import LearningRate, Schedule
 from pluggable_mlp.training.trees import Tree, leaves, map_weights, with_leaves, zeros_like
 
-__all__ = ["Coefficients", "GradientDescent", "Optimizer", "Slots"]
+__all__ = ["Coefficients", "GradientDescent", "Optimizer", "Slots", "scheduled_rate"]
 
 Slots: TypeAlias = dict[str, Tree]
 
@@ -87,7 +84,7 @@ class GradientDescent(Optimizer):
     """Whether the rule does the same to each element, whatever array it is an element of."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "learning_rate", as_learning_rate(self.learning_rate))
+        object.__setattr__(self, "learning_rate", _as_learning_rate(self.learning_rate))
 
     @property
     def follows_losses(self) -> bool:
@@ -157,3 +154,38 @@ class GradientDescent(Optimizer):
             slot: with_leaves(parameters, arrays)
             for slot, arrays in zip(self.slots, moved, strict=True)
         }
+
+
+def _as_learning_rate(learning_rate: LearningRate) -> LearningRate:
+    """Return a finite number of at least 0 as a Python float, and a function of t unchanged.
+
+    Raises
+    ------
+    ValueError
+        The message names the argument, its value and what was expected.
+    """
+    if callable(learning_rate) and not isinstance(learning_rate, type):
+        return learning_rate
+    return as_number("learning_rate", learning_rate, at_least=0.0)
+
+
+def scheduled_rate(learning_rate: LearningRate, t: int) -> float:
+    """Return the learning rate of the update that follows t others.
+
+    Raises
+    ------
+    ValueError
+        If a function of t returns anything but a finite number of at least 0.
+    """
+    if not callable(learning_rate):
+        return learning_rate
+    returned: Any = learning_rate(t)
+    try:  # numpy.float64 would make arrays of float32 ones of float64
+        rate = float(returned)
+    except (TypeError, ValueError):
+        rate = math.nan
+    if not 0.0 <= rate < math.inf:
+        raise ValueError(
+            f"learning_rate returned {returned!r} for t={t}, expected a finite number of at least 0"
+        )
+    return rate

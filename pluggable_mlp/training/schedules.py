@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 from pluggable_mlp.registry import (
     as_count,
-    as_number,
     choose,
     keep_count,
     keep_number,
@@ -33,9 +32,7 @@ __all__ = [
     "Schedule",
     "Step",
     "WarmUp",
-    "as_learning_rate",
     "make_schedule",
-    "scheduled_rate",
 ]
 
 
@@ -58,41 +55,6 @@ class Schedule:
 
 
 LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
-
-
-def as_learning_rate(learning_rate: LearningRate) -> LearningRate:
-    """Return a finite number of at least 0 as a Python float, and a function of t unchanged.
-
-    Raises
-    ------
-    ValueError
-        The message names the argument, its value and what was expected.
-    """
-    if callable(learning_rate) and not isinstance(learning_rate, type):
-        return learning_rate
-    return as_number("learning_rate", learning_rate, at_least=0.0)
-
-
-def scheduled_rate(learning_rate: LearningRate, t: int) -> float:
-    """Return the learning rate of the update that follows t others.
-
-    Raises
-    ------
-    ValueError
-        If a function of t returns anything but a finite number of at least 0.
-    """
-    if not callable(learning_rate):
-        return learning_rate
-    returned: Any = learning_rate(t)
-    try:  # numpy.float64 would make arrays of float32 ones of float64
-        rate = float(returned)
-    except (TypeError, ValueError):
-        rate = math.nan
-    if not 0.0 <= rate < math.inf:
-        raise ValueError(
-            f"learning_rate returned {returned!r} for t={t}, expected a finite number of at least 0"
-        )
-    return rate
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pluggable_mlp.training.optimizer_contract import scheduled_rate
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.schedules import (
     SCHEDULES,
@@ -18,7 +19,6 @@ from pluggable_mlp.training.schedules import (
     Step,
     WarmUp,
     make_schedule,
-    scheduled_rate,
 )
 
 # Those of torch.optim and scikit-learn, as record_schedules.py wrote them.
