@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import shutil
 import warnings
 from pathlib import Path
 
@@ -322,39 +321,6 @@ def test_wrong_inputs_are_refused(command, run, tmp_path):
         assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("victim", ["config.json", "model.safetensors"])
-@pytest.mark.parametrize("damage", ["missing", "truncated", "other"])
-def test_a_damaged_run_is_named(command, run, tmp_path, victim, damage):
-    folder = shutil.copytree(run, tmp_path / "run")
-    path = folder / victim
-    if damage == "missing":
-        path.unlink()
-    elif damage == "truncated":
-        path.write_bytes(path.read_bytes()[:50])
-    else:
-        path.write_text('{"settings": {}}')
-    outcome = command("evaluate", folder)
-    assert outcome.code == 2
-    assert victim in outcome.err
-    assert ("is missing" in outcome.err) == (damage == "missing")
-    assert "Traceback" not in outcome.err
-
-
-@pytest.mark.parametrize("scale", ["absent", "1", 0.0, -0.5, float("nan"), True])
-def test_a_wrong_scale_is_named(command, run, tmp_path, scale):
-    folder = shutil.copytree(run, tmp_path / "run")
-    config = json.loads((folder / "config.json").read_text())
-    config["scale"] = scale
-    if scale == "absent":
-        del config["scale"]
-    (folder / "config.json").write_text(json.dumps(config))
-    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
-    outcome = command("predict", folder, tmp_path / "x.npy")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert "config.json is damaged" in outcome.err
-    assert "scale" in outcome.err
-
-
 def test_integers_for_a_network_of_floats_are_refused(command, tmp_path):
     data, _ = save(tmp_path, "float64", "npz")
     folder = trained(tmp_path / "run", data=str(data), hidden=(), epochs=1)
@@ -363,20 +329,6 @@ def test_integers_for_a_network_of_floats_are_refused(command, tmp_path):
     assert (outcome.code, outcome.out) == (2, "")
     assert "x.npy: holds integers of 8 bits, but the inputs run from 0 to 16" in outcome.err
     assert "training saw 0 to 1; prepare them as the training inputs were" in outcome.err
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("data", 5), ("activation", 5), ("optimizer", None), ("norm", 5), ("epochs", True)],
-)
-def test_a_setting_of_another_kind_is_named(command, run, tmp_path, name, value):
-    folder = shutil.copytree(run, tmp_path / "run")
-    config = json.loads((folder / "config.json").read_text())
-    config["settings"][name] = value
-    (folder / "config.json").write_text(json.dumps(config))
-    outcome = command("evaluate", folder)
-    assert outcome.code == 2
-    assert f"{name} is {value!r}, expected" in outcome.err
 
 
 def test_wrong_inputs_leave_an_old_file_of_predictions_alone(command, run, tmp_path):
