@@ -33,7 +33,9 @@ bin=$scratch/plain/bin
 
 step "the whole suite, every CPU backend required"
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
-"$bin/pytest" -m "" -n auto
+# A file's tests stay together: they share what JAX compiled.  The README's command and the oldest
+# versions run with the threads of BLAS; here each process has one.
+OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 "$bin/pytest" -m "" -n auto --dist loadfile
 
 step "a dry run of what a machine with a GPU is asked: the processor in its place"
 for part in bits tests others benchmark; do
@@ -57,7 +59,7 @@ step "the suite on the oldest versions"
 if "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
     "$python" -m venv "$scratch/oldest"
     "$scratch/oldest/bin/python" -m pip install --quiet -r ci/oldest.txt -e '.[test]' pytest-xdist
-    "$scratch/oldest/bin/pytest" -n auto
+    "$scratch/oldest/bin/pytest" -n auto --dist loadfile
 else
     echo "left to Python 3.11, the oldest: not all of them exist for others"
 fi

@@ -86,6 +86,11 @@ def _fail_if_required(label: str, why: BackendUnavailable) -> None:
             pytest.fail(f"{variable} requires it, but {why}", pytrace=False)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by their number: packed ones hold the time, and xdist's workers must agree."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave the twins to the slow suite, but where the backends themselves are tested or named."""

@@ -3,6 +3,7 @@
 Each test runs the suite's own fixture in a child process in which JAX cannot be imported.
 """
 
+import gzip
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.conftest import pytest_make_parametrize_id
 from tests.plug_ins import write_plug_in
 
 ROOT = Path(__file__).parents[1]
@@ -105,3 +107,10 @@ def test_a_plug_in_that_is_not_installed_stops_the_suite():
     done = run(None, **{PLUG_INS: "abacus:beads"})
     assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout + done.stderr
     assert f"{PLUG_INS} names abacus:beads: expected some of numpy, cupy" in done.stderr
+
+
+def test_what_is_packed_has_the_same_name_at_any_time():
+    """Else xdist's processes, which collect the tests at different times, would disagree."""
+    early, late = (gzip.compress(b"x", mtime=time) for time in (1, 2))
+    assert early != late
+    assert pytest_make_parametrize_id(early) == pytest_make_parametrize_id(late) == "21 bytes"

@@ -87,3 +87,8 @@ def examples_on(place, has, dtype, xp=None):
     labels = moved(rng.integers(0, 2, size=COUNT))
     weights = None if weights is None else moved(weights)
     return Examples(moved(x), labels, getattr(place.xp, dtype), scale, weights)
+
+
+def rate(step):
+    """Another one at every step."""
+    return 0.1 / (1 + step)

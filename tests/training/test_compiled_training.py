@@ -18,6 +18,7 @@ from tests.training.compilers import (
     Wrapped,
     compiler_of,
     examples_on,
+    rate,
 )
 
 NUMPY = get_backend("numpy")
@@ -54,11 +55,6 @@ def contents(backend, epoch):
     trees = [epoch.parameters, parameters, buffers, *remembered]
     arrays = [layer[name] for tree in trees for layer in tree for name in sorted(layer)]
     return t, epoch.train_loss, [backend.to_numpy(array).tobytes() for array in arrays]
-
-
-def rate(step):
-    """Another one at every step."""
-    return 0.1 / (1 + step)
 
 
 def test_a_training_compiles_once_for_each_size_of_a_batch(compiler):
@@ -157,50 +153,3 @@ def test_what_is_compiled_is_written_in_the_standard(spec, shuffle, has):
     # Three epochs, of three steps and of one; each stacks its losses, and weights if it has any.
     stacks = 2 if has == "weights" else 1
     assert noting.calls == 3 * (3 + stacks) + 3 * (1 + stacks)
-
-
-@pytest.mark.parametrize("has", ["", "order weights", "pixels"])
-@pytest.mark.parametrize(
-    ("norm", "optimizer"),
-    [  # before batch normalization a bias has no gradient but rounding, which Adam would scale up
-        ("batch", SGD(0.5)),
-        ("layer", make_optimizer("adam", learning_rate=rate, average=0.9)),
-    ],
-)
-def test_many_steps_in_one_call_are_those_taken_one_by_one(has, norm, optimizer):
-    """Losses, parameters, buffers and slots in float64, but for the roundings of a compiler.
-
-    Dropout's masks and the rate depend on t; two whole batches and a smaller one per epoch.
-    """
-    pytest.importorskip("jax")
-    backend = get_backend("jax")
-    assert hasattr(backend, "compile_loop")
-    trained = []
-    for place in (backend, Uncompiled(backend)):
-        mlp = MLP([3, 8, 2], norm=norm, dropout=0.25)
-        start = mlp.initialize(seed=0, backend=place, dtype="float64")
-        first, *_, last = training_epochs(
-            mlp,
-            start,
-            examples_on(place, has, "float64"),
-            backend=place,
-            optimizer=optimizer,
-            arithmetic="native",
-            epochs=3,
-            seed=SEED,
-            batch_size=BATCH,
-            shuffle="order" in has,
-        )
-        slots = last.state.slots
-        trees = [last.parameters, last.state.buffers, *(slots[name] for name in sorted(slots))]
-        arrays = [of[name] for tree in trees for of in tree for name in sorted(of)]
-        trained.append([last.train_loss, arrays])
-        assert last.state.t == 9
-        for tree in (start, first.parameters, first.state.parameters):  # not used up
-            assert np.isfinite(place.to_numpy(tree[0]["W"])).all()
-    (loss, arrays), (expected_loss, expected) = trained
-    assert loss == pytest.approx(expected_loss, rel=1e-13)
-    for array, right in zip(arrays, expected, strict=True):
-        np.testing.assert_allclose(
-            backend.to_numpy(array), backend.to_numpy(right), rtol=1e-11, atol=1e-13
-        )
