@@ -12,8 +12,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-import array_api_compat.numpy as numpy_namespace
 import numpy as np
+from array_api_compat import array_namespace
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Activate, Backward, Layer, Rng
@@ -110,7 +110,7 @@ def units_of_step(
     for name, stand_in in (("layers", layers), ("objective", objective)):
         object.__setattr__(witness, name, stand_in)
     with np.errstate(all="ignore"):  # of values that the comparison will show
-        gradients = _gradients(numpy_namespace, witness, state, batch, seed)
+        gradients = _gradients(array_namespace(batch[0]), witness, state, batch, seed)
     rng = Rng(seed, state.t)
     units = [
         Unit(_layer(layer.layer, label, layer.with_dx, rng), layer.given)
