@@ -173,7 +173,7 @@ def answers_on_test_part(
     """
     own = _own_data(run, data)
     parts = [*_answers(run, own.test.inputs, own.scale or 1.0, backend)]
-    return np.concatenate(parts), own.test.targets
+    return np.concatenate(parts), run.schema.in_own_units(own.test.targets)
 
 
 def _answers(run: SavedRun, inputs: Array, scale: float, backend: Any) -> Iterator[Array]:
@@ -185,7 +185,8 @@ def _answers(run: SavedRun, inputs: Array, scale: float, backend: Any) -> Iterat
 
     def answers_of(part: Array) -> Array:
         x = unwrapped(xp.astype(xp.asarray(backend.asarray(part * scale)), dtype, copy=False))
-        return backend.to_numpy(of_task(run.parameters, x, arithmetic=settings.arithmetic))
+        answers = backend.to_numpy(of_task(run.parameters, x, arithmetic=settings.arithmetic))
+        return run.schema.in_own_units(answers)
 
     starts = range(0, inputs.shape[0], _EXAMPLES_AT_ONCE)
     return (answers_of(inputs[start : start + _EXAMPLES_AT_ONCE, :]) for start in starts)

@@ -221,6 +221,7 @@ class Run:
             self._validation,
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
+            units=self.schema.target_units,
         )
         return self._validated["loss"]
 
@@ -235,6 +236,7 @@ class Run:
                     self._test,
                     backend=self.backend,
                     arithmetic=self.settings.arithmetic,
+                    units=self.schema.target_units,
                 ),
             )
         return self._tested[1]

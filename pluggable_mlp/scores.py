@@ -6,7 +6,8 @@ is said in `training/loop.py`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -25,17 +26,24 @@ _EXAMPLES_AT_ONCE = 1000
 
 
 def measure(
-    mlp: MLP, parameters: Parameters, examples: AnyExamples, *, backend: Any, arithmetic: str
+    mlp: MLP,
+    parameters: Parameters,
+    examples: AnyExamples,
+    *,
+    backend: Any,
+    arithmetic: str,
+    units: Sequence[float] | None = None,
 ) -> dict[str, float]:
     """Return what `evaluate` does, and: of classes macro_f1; of labels hamming_loss and macro_f1,
     beside accuracy, of which all labels must be right; of numbers root_mean_squared_error.
     """
-    measured = evaluate(mlp, parameters, examples, backend=backend, arithmetic=arithmetic)
+    own: dict[str, Any] = {"backend": backend, "arithmetic": arithmetic}
+    measured = evaluate(mlp, parameters, examples, units=units, **own)
     kind = mlp.objective.targets
     scores: Callable[[Array, Array], dict[str, float]] = {
         "classes": _of_classes,
         "labels": _of_labels,
-    }.get(kind, _of_numbers)
+    }.get(kind, partial(_of_numbers, units=units))
     return measured | scores(*_predicted(mlp, parameters, examples, backend, arithmetic))
 
 
@@ -73,9 +81,13 @@ def _of_labels(said: Array, targets: Array) -> dict[str, float]:
     return {"hamming_loss": int((yes != truth).sum()) / yes.size, "macro_f1": f1}
 
 
-def _of_numbers(said: Array, targets: Array) -> dict[str, float]:
+def _of_numbers(
+    said: Array, targets: Array, units: Sequence[float] | None = None
+) -> dict[str, float]:
     """Return the scores of numbers (n, outputs) for such, or for (n,) of a single output."""
     errors = said.astype(np.float64) - targets.reshape(said.shape)
+    if units is not None:
+        errors = errors * np.asarray(units)
     means = [math.fsum((column * column).tolist()) / len(column) for column in errors.T]
     return {"root_mean_squared_error": math.fsum(map(math.sqrt, means)) / len(means)}
 

@@ -32,7 +32,8 @@ __all__ = ["Settings"]
 
 _TEXTS = {"data": str, "activation": str, "optimizer": str}
 _TEXTS_OR_NONE = dict.fromkeys(
-    ("task", "target", "scaling", "loss", "norm", "schedule", "class_weight"), str | None
+    ("task", "target", "scaling", "target_scaling", "loss", "norm", "schedule", "class_weight"),
+    str | None,
 )
 _WHOLE_NUMBERS = {"batch_size": 1, "epochs": 1, "seed": 0, "warmup": 0}
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
@@ -67,6 +68,7 @@ class Settings:
     task: str | None = None
     target: str | None = None
     scaling: str | None = None
+    target_scaling: str | None = None
     validation: float | None = None
     hidden: tuple[int, ...] = (100,)
     activation: str = "sigmoid"
@@ -130,15 +132,16 @@ class Settings:
             "task": self._task(),
             "scaling": self.scaling,
             "validation": self.validation,
+            "target_scaling": self._target_scaling(),
         }
 
     def for_dataset(self, dataset: "Dataset") -> "Settings":
-        """Return the settings with what was left to the data: task, target, scaling, loss.
+        """Return the settings with what was left to the data: task, target, scalings, loss.
 
         Raises
         ------
         ValueError
-            If early stopping has no validation part to watch.
+            If early stopping has no validation part to watch, or there are no targets to scale.
         """
         if self.early_stopping is not None and not self.validates(dataset):
             raise ValueError(
@@ -146,11 +149,18 @@ class Settings:
                 "watch; keep one with --validation 0.1"
             )
         scaling = dataset.preparation.scaling if dataset.preparation else None
+        of_targets = dataset.target_scaling
+        if of_targets is None and self.target_scaling not in (None, "none"):
+            raise ValueError(
+                f"target_scaling is {self.target_scaling!r}, but the targets are classes or "
+                "labels; leave it out"
+            )
         return replace(
             self,
             task=dataset.task,
             target=self.target or (dataset.target_names or (None,))[0],
             scaling="none" if scaling is None else scaling.kind,
+            target_scaling="none" if of_targets is None else of_targets.kind,
             validation=self.validation if self.validates(dataset) else 0.0,
             loss=self.loss or _LOSS_OF_TASK[dataset.task],
         )
@@ -165,6 +175,17 @@ class Settings:
             return self.task
         name, _ = parse_component(self.loss, "loss")
         return _TASK_OF_TARGETS[choose(LOSSES, name, "loss").targets]
+
+    def _target_scaling(self) -> str:
+        """Return how numbers to predict are scaled; counts, as of `poisson`, must stay counts."""
+        name, _ = parse_component(self.loss or "squared_error", "loss")
+        counts = choose(LOSSES, name, "loss").targets == "counts"
+        if counts and self.target_scaling not in (None, "none"):
+            raise ValueError(
+                f"target_scaling is {self.target_scaling!r}, but the loss {name} takes counts; "
+                "leave it out"
+            )
+        return self.target_scaling or ("none" if counts else "standard")
 
     def _make_loss(self) -> Any:
         """Return the loss, by default the task's own; ValueError if it is of another task."""

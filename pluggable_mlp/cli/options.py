@@ -34,6 +34,9 @@ _HELP = {
     "by commas. By default the last.",
     "scaling": "Scaling of the features, fitted on the training part: standard, minmax, robust or "
     "none; by default standard for tables with texts or missing values, otherwise none.",
+    "target_scaling": "Scaling of the numbers to predict of a regression, in which the loss is "
+    "computed: standard, minmax, robust or none; by default standard, for the loss poisson none. "
+    "Predictions and errors are in the original units.",
     "validation": "Share of the training part that is held out for validation; by default the "
     "validation part of the data, if there is one.",
     "hidden": "Widths of the hidden layers, such as 256,128; '' for none.",

@@ -48,6 +48,7 @@ def evaluate(
         examples,
         backend=place,
         arithmetic=saved.settings.arithmetic,
+        units=saved.schema.target_units,
     )
     typer.echo(to_json({"examples": len(examples), **measured}))
 

@@ -21,6 +21,7 @@ from pluggable_mlp.arrays import Array
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
+    from pluggable_mlp.data.scaling import Scaling
 
 __all__ = [
     "LARGEST_EXACT",
@@ -148,6 +149,8 @@ class Dataset:
         What the source calls the columns of the targets, where it is a table.
     preparation : Preparation, optional
         What was made of the inputs that the source holds, beyond `scale`.
+    target_scaling : Scaling, optional
+        How numbers to predict were scaled.
 
     Raises
     ------
@@ -162,6 +165,7 @@ class Dataset:
     multilabel: bool = False
     target_names: tuple[str, ...] | None = None
     preparation: "Preparation | None" = None
+    target_scaling: "Scaling | None" = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", {k: Split(*pair) for k, pair in self.splits.items()})

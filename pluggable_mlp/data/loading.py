@@ -31,6 +31,7 @@ def load_dataset(
     target: str | None = None,
     scaling: str | None = None,
     validation: float | None = None,
+    target_scaling: str | None = None,
 ) -> Dataset:
     """Load a data set by its name or its path.
 
@@ -57,6 +58,9 @@ def load_dataset(
     validation : float, optional
         The share of the training examples that is kept for validation; by default none, but what
         the data have as such.
+    target_scaling : {"standard", "minmax", "robust", "none"}, optional
+        How the numbers to predict of a regression are scaled; by default not at all.  The command
+        line scales them by default.
 
     Returns
     -------
@@ -67,7 +71,8 @@ def load_dataset(
     DataError
         If there are no such data, or they cannot be used; names the file and the fault.
     """
-    return build_dataset(load_source(spec, target), seed, task, scaling, validation)
+    source = load_source(spec, target)
+    return build_dataset(source, seed, task, scaling, validation, target_scaling)
 
 
 def load_source(

@@ -22,7 +22,8 @@ from pluggable_mlp.data.dataset import (
     as_floats,
 )
 from pluggable_mlp.data.division import choose_test_examples, choose_validation_examples
-from pluggable_mlp.data.preparation import Preparation, fit_columns, scaled
+from pluggable_mlp.data.preparation import NO_SCALING, Preparation, fit_columns, scaled
+from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.targets import (
     Task,
     as_targets,
@@ -47,6 +48,7 @@ def build_dataset(
     task: str | None = "classification",
     scaling: str | None = None,
     validation: float | None = None,
+    target_scaling: str | None = None,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
@@ -80,6 +82,8 @@ def build_dataset(
     validation : float or None
         The share of the training examples that is kept for validation; 0 or None: none, but what
         the source has.
+    target_scaling : {"standard", "minmax", "robust", "none"} or None
+        How numbers to predict are scaled, for the task "regression"; None: not at all.
 
     Raises
     ------
@@ -110,6 +114,9 @@ def build_dataset(
             part: class_indices(name, part, labels, class_labels)
             for part, labels in targets.items()
         }
+    of_targets = None
+    if task == "regression":
+        targets, of_targets = _scaled_targets(name, target_scaling, targets)
     splits = {part: Split(inputs[part], targets[part]) for part in splits}
     were_pixels = fitted is not None and arrays["train"].dtype == np.uint8
     return Dataset(
@@ -122,7 +129,17 @@ def build_dataset(
         preparation=Preparation(
             columns, source.pixel_scale if were_pixels else None, fitted, source.feature_names
         ),
+        target_scaling=of_targets,
     )
+
+
+def _scaled_targets(
+    name: str, kind: str | None, targets: dict[str, Array]
+) -> tuple[dict[str, Array], Scaling | None]:
+    """Return the numbers to predict of all splits, scaled as was asked for, and how."""
+    rows = {part: values.reshape(len(values), -1) for part, values in targets.items()}
+    values, fitted = scaled(name, kind or NO_SCALING, rows, None, 1.0)
+    return {part: values[part].reshape(of.shape) for part, of in targets.items()}, fitted
 
 
 def matched(name: str, part: str, split: Split, task: Task = "classification") -> Split:

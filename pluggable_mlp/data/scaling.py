@@ -1,7 +1,8 @@
-"""Scaling of inputs: fitted on the training part, kept with the model, applied to every later file.
+"""Scaling of inputs, and of numbers to predict, as fitted on the training part.
 
-All of it is computed in float64 on the host, in operations whose results IEEE 754 fixes and in an
-order that is fixed: the same bits on every machine.
+It is kept with the model, and applied to every later file.  All of it is computed in float64 on
+the host, in operations whose results IEEE 754 fixes and in an order that is fixed: the same bits on
+every machine.
 
 Shapes: values (n, features), offsets and divisors (features,).
 """
@@ -53,6 +54,10 @@ class Scaling:
     def apply(self, values: Array) -> Array:
         """Return (values - offset) / divisor, feature by feature, as float64 (n, features)."""
         return (values.astype(np.float64) - np.asarray(self.offsets)) / np.asarray(self.divisors)
+
+    def undo(self, values: Array) -> Array:
+        """Return values * divisor + offset, column by column, as float64 (n, columns)."""
+        return values.astype(np.float64) * np.asarray(self.divisors) + np.asarray(self.offsets)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Scaling":

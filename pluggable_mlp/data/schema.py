@@ -17,6 +17,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, Dataset, DataWarning
 from pluggable_mlp.data.preparation import Preparation, as_values
 from pluggable_mlp.data.preprocessing import as_bytes, as_inputs
+from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.targets import Task, as_task, class_indices
 
 __all__ = ["Schema"]
@@ -44,6 +45,8 @@ class Schema:
         The name of each output of any other task; of a classification, the table's name for it.
     preparation : Preparation
         What training made of its inputs before the network saw them.
+    target_scaling : Scaling or None
+        What it made of numbers to predict.
 
     Raises
     ------
@@ -58,6 +61,7 @@ class Schema:
     task: Task = "classification"
     target_names: tuple[str, ...] | None = None
     preparation: Preparation = field(default_factory=Preparation)
+    target_scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
         if type(self.features) is not int or self.features < 1:
@@ -110,6 +114,7 @@ class Schema:
             dataset.task,
             names,
             preparation,
+            dataset.target_scaling,
         )
 
     @classmethod
@@ -121,6 +126,7 @@ class Schema:
         KeyError, TypeError, ValueError
             If a value is missing or wrong.
         """
+        of_targets = values["target_scaling"]
         return cls(
             values["features"],
             values["scale"],
@@ -129,10 +135,12 @@ class Schema:
             values["task"],
             _tuple_or_none(values["target_names"]),
             Preparation.from_dict(values),
+            None if of_targets is None else Scaling.from_dict(of_targets),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as JSON knows it."""
+        of_targets = None if self.target_scaling is None else self.target_scaling.to_dict()
         return {
             "features": self.features,
             "scale": self.scale,
@@ -140,6 +148,7 @@ class Schema:
             "class_labels": _list_or_none(self.class_labels),
             "task": self.task,
             "target_names": _list_or_none(self.target_names),
+            "target_scaling": of_targets,
             **self.preparation.to_dict(),
         }
 
@@ -152,6 +161,11 @@ class Schema:
         if self.class_labels is None and self.target_names is not None:
             shown = ", ".join(self.target_names[:6]) + (", …" if self.outputs > 6 else "")
             lines.append(f"{self.task}: {shown}")
+            if self.target_scaling is not None:
+                lines.append(
+                    f"{self.target_scaling.kind} scaling of the targets: the loss is of scaled "
+                    "ones, predictions and errors are in their own units"
+                )
         elif columns is not None:
             shown = ", ".join(map(str, (self.class_labels or ())[:6]))
             lines.append(
@@ -229,7 +243,20 @@ class Schema:
         if outputs != self.outputs:
             fault = f"its targets have {outputs} columns, the network answers with {self.outputs}"
             raise DataError(name, fault, f"give {', '.join(self.target_names or ())}")
-        return targets
+        if self.target_scaling is None:
+            return targets
+        return self.target_scaling.apply(targets.reshape(len(targets), -1)).reshape(targets.shape)
+
+    def in_own_units(self, numbers: Array) -> Array:
+        """Return targets, or what the network answers, (n,) or (n, outputs), before scaling."""
+        if self.target_scaling is None:
+            return numbers
+        return self.target_scaling.undo(numbers.reshape(len(numbers), -1)).reshape(numbers.shape)
+
+    @property
+    def target_units(self) -> tuple[float, ...] | None:
+        """What one unit of each scaled output is worth; None where none is scaled."""
+        return None if self.target_scaling is None else self.target_scaling.divisors
 
     def _compare_range(self, name: str, inputs: Array) -> None:
         """Tell of inputs that are further out than the training inputs' range is wide."""

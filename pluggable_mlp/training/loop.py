@@ -5,7 +5,7 @@ once when it ends.  Which array library, which rounding, which optimizer: the lo
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.network.targets import rows
 from pluggable_mlp.training.batch_steps import check_optimizer, compiled
 from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.blind_steps import blind_outputs, is_queued, outputs
@@ -311,11 +312,13 @@ def evaluate(
     backend: Any,
     arithmetic: str,
     batch_size: int = 1000,
+    units: Sequence[float] | None = None,
 ) -> dict[str, float]:
     """Return the loss over all examples and what else tells how good the network is, as floats.
 
     "loss", and "accuracy" where the loss knows classes or labels (all labels of an example must
-    be right), else "r2" and "mean_absolute_error".  Nothing is changed.
+    be right), else "r2" and "mean_absolute_error", the latter in `units` of the outputs, by default
+    1.  Nothing is changed.
     """
     xp = namespace_of(arithmetic, backend)
     known = map_arrays(xp.asarray, parameters)
@@ -333,16 +336,24 @@ def evaluate(
             logits.append(z)
     z = xp.concat(logits, axis=-2)
     known_targets = targets[0] if len(targets) == 1 else xp.concat(targets)
-    return {"loss": record.mean(), **_quality(xp, mlp, z, known_targets)}
+    if units is None:
+        return {"loss": record.mean(), **_quality(xp, mlp, z, known_targets)}
+    dtype = "float32" if z.dtype == xp.float32 else "float64"
+    unit = xp.asarray(backend.asarray(list(units), dtype=dtype))
+    return {"loss": record.mean(), **_quality(xp, mlp, z, known_targets, unit)}
 
 
-def _quality(xp: Namespace, mlp: MLP, z: Array, targets: Array) -> dict[str, float]:
-    """Return the metrics of outputs z (examples, outputs)."""
+def _quality(
+    xp: Namespace, mlp: MLP, z: Array, targets: Array, unit: Array | None = None
+) -> dict[str, float]:
+    """Return the metrics of outputs z (examples, outputs), errors in units of each (outputs,)."""
     count = {"classes": correct_predictions, "labels": correct_labels}.get(mlp.objective.targets)
     if count:
         return {"accuracy": int(count(xp, z, targets)) / z.shape[0]}
     predictions = mlp.objective.predict(xp, z)
-    return {
-        "r2": float(r2(xp, predictions, targets)),
-        "mean_absolute_error": float(mean_absolute_error(xp, predictions, targets)),
-    }
+    quality = float(r2(xp, predictions, targets))
+    if unit is not None:
+        targets = rows(xp, targets, predictions) * unit
+        predictions = predictions * unit
+    error = float(mean_absolute_error(xp, predictions, targets))
+    return {"r2": quality, "mean_absolute_error": error}

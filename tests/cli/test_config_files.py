@@ -11,6 +11,7 @@ OPTIONS = """
 data = "digits"
 task = "classification"
 scaling = "minmax"
+target-scaling = "none"
 validation = 0.25
 hidden = [12, 7]
 activation = ["tanh", "leaky_relu:slope=0.25"]
@@ -38,7 +39,7 @@ json = true
 """
 EXPECTED = {
     "data": "digits", "task": "classification", "target": None, "scaling": "minmax",
-    "validation": 0.25,
+    "target_scaling": "none", "validation": 0.25,
     "hidden": [12, 7], "activation": "tanh,leaky_relu:slope=0.25", "dropout": 0.125,
     "norm": "layer", "loss": "softmax_cross_entropy", "label_smoothing": 0.25,
     "class_weight": "balanced", "optimizer": "adamw:beta1=0.8", "learning_rate": 0.01,

@@ -41,7 +41,7 @@ PLAIN: dict[str, Any] = {
     "hidden": (12,), "activation": "sigmoid", "dropout": 0.0, "norm": None, "smoothing": 0.0,
     "optimizer": SGD(0.1), "batch_size": 16, "epochs": 3, "dtype": "float32",
     "arithmetic": "native", "seed": 0, "class_weight": None, "data": 0,
-    "loss": None, "outputs": CLASSES, "minmax": False,
+    "loss": None, "outputs": CLASSES, "minmax": False, "standardized": False,
 }  # fmt: skip
 
 
@@ -62,7 +62,8 @@ CASES: dict[str, dict[str, Any]] = {
     "--dropout 0.5": {"dropout": 0.5},
     "--norm layer": {"norm": LayerNorm()},
     "--norm batch:momentum=0.5": {"norm": BatchNorm(momentum=0.5)},
-    "--task regression": {"loss": SquaredError(), "outputs": 1},
+    "--task regression": {"loss": SquaredError(), "outputs": 1, "standardized": True},
+    "--task regression --target-scaling none": {"loss": SquaredError(), "outputs": 1},
     "--loss poisson --learning-rate 0.02": {
         "loss": PoissonLoss(),
         "outputs": 1,
@@ -146,6 +147,8 @@ def by_hand(**changes: Any) -> tuple[str, list[float]]:
     inputs, labels = data(values["data"])
     if values["minmax"]:
         inputs = (inputs - inputs.min(axis=0)) / np.ptp(inputs, axis=0)
+    if values["standardized"]:
+        labels = (labels - labels.mean()) / labels.std()
     result = train(
         mlp,
         inputs,

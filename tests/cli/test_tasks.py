@@ -6,6 +6,7 @@ The oracles are scikit-learn's metrics of what `predict` wrote.
 import csv
 import io
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -174,3 +175,88 @@ def test_compare_takes_every_task(command, tmp_path):
             "numpy,array_api_strict",
         )
         assert command("compare", *given).code == 0
+
+
+def houses(folder):
+    """A table of prices, from 100,000 on, that follow from the area."""
+    area = np.random.default_rng(2).uniform(40, 200, 210).round()
+    lines = ["area,price", *(f"{a:.0f},{100_000 + 3000 * a:.0f}" for a in area)]
+    (folder / "houses.csv").write_text("\n".join(lines))
+    (folder / "areas.csv").write_text("area\n" + "\n".join(f"{a:.0f}" for a in area))
+    return folder / "houses.csv", 100_000 + 3000 * area
+
+
+@pytest.mark.parametrize("options", [[], ["--loss", "huber"], ["--target-scaling", "robust"]])
+def test_numbers_of_any_size_are_learned_and_given_back(command, tmp_path, options):
+    path, prices = houses(tmp_path)
+    run = tmp_path / "run"
+    given = ("--scaling", "standard", "--validation", 0.1, "--epochs", 60, "--activation", "tanh")
+    outcome = command("train", "--data", path, *given, *options, "--output", run)
+    assert outcome.code == 0, outcome.err
+    kind = options[1] if "robust" in options else "standard"
+    assert f"{kind} scaling of the targets: the loss is of scaled ones" in outcome.out
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["test_r2"] > 0.9
+    said = command("predict", run, tmp_path / "areas.csv").out.split()[1:]
+    errors = np.abs(np.asarray(said, float) - prices)
+    assert errors.mean() < 30_000
+    measured = told(command, "evaluate", run, "--data", path)
+    assert measured["mean_absolute_error"] == pytest.approx(errors.mean(), rel=1e-4)
+    squares = np.sqrt((errors**2).mean())
+    assert measured["root_mean_squared_error"] == pytest.approx(squares, rel=1e-4)
+    again = json.loads(command("evaluate", run).out)
+    assert again["mean_absolute_error"] == summary["test_mean_absolute_error"]
+    assert command("verify", run).code == 0
+
+
+def told(command, *arguments):
+    """Return what a command prints as JSON; it may warn, which the suite takes for an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return json.loads(command(*arguments).out)
+
+
+def test_each_output_has_its_own_unit(command, tmp_path):
+    x = np.random.default_rng(1).normal(size=(210, 2))
+    np.savez(tmp_path / "data.npz", X=x, y=x * [1000, 0.001] + [5000, 7])
+    given = ("train", "--data", tmp_path / "data.npz", "--epochs", 40, "--quiet")
+    for backend in ("numpy", "array_api_strict"):
+        run = tmp_path / backend
+        options = ("--arithmetic", "reproducible", "--backend", backend)
+        assert command(*given, *options, "--validation", 0.1, "--output", run).code == 0
+    np.save(tmp_path / "x.npy", x)
+    command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "p.npy")
+    errors = np.abs(np.load(tmp_path / "p.npy") - (x * [1000, 0.001] + [5000, 7]))
+    assert errors[:, 1].mean() < 0.001
+    assert 1 < errors[:, 0].mean() < 1000
+    measured = told(command, "evaluate", run, "--data", tmp_path / "data.npz")
+    assert measured["mean_absolute_error"] == pytest.approx(errors.mean(), rel=1e-4)
+    roots = np.sqrt((errors**2).mean(axis=0)).mean()
+    assert measured["root_mean_squared_error"] == pytest.approx(roots, rel=1e-4)
+    lines = [(tmp_path / b / "metrics.jsonl").read_text() for b in ("numpy", "array_api_strict")]
+    one, other = ([json.loads(line) for line in text.splitlines()] for text in lines)
+    assert [line | {"seconds": 0} for line in one] == [line | {"seconds": 0} for line in other]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("codes", ["--target-scaling", "standard"], "but the targets are classes or labels"),
+        ("numbers", ["--target-scaling", "standard", "--loss", "poisson"], "takes counts"),
+        ("numbers", ["--target-scaling", "standrad"], "did you mean 'standard'"),
+    ],
+)
+def test_scalings_of_targets_that_do_not_fit(command, tmp_path, name, options, words):
+    np.savez(tmp_path / "data.npz", X=INPUTS, y=TARGETS[name])
+    outcome = command("train", "--data", tmp_path / "data.npz", *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert words in outcome.err
+
+
+def test_counts_stay_counts(command, tmp_path):
+    counts = np.random.default_rng(0).poisson(5, len(INPUTS))
+    np.savez(tmp_path / "data.npz", X=INPUTS, y=counts)
+    run = tmp_path / "run"
+    given = ("--data", tmp_path / "data.npz", "--loss", "poisson", "--epochs", 1)
+    assert "scaling of the targets" not in command("train", *given, "--output", run).out
+    assert json.loads((run / "config.json").read_text())["target_scaling"] is None
