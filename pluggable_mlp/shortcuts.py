@@ -8,7 +8,7 @@ functions below call that, or else what every namespace has.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -16,6 +16,7 @@ from pluggable_mlp.arrays import Array, Namespace
 __all__ = [
     "check_process",
     "clip",
+    "compiled",
     "largest",
     "offer",
     "own",
@@ -36,17 +37,19 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
     xp
         The array API namespace of the library's arrays.
     **functions
-        Some of `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`, `sign(x)`,
-        `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
-        `zero_below(x, threshold)`, `zero_where(mask, x)` and `check_process()`.  They give what
-        the functions of this file and of the standard promise, `erf` within 8 units in the last
-        place.
+        Some of `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`, `matmul(a, b)` (of arrays
+        of one dtype), `sign(x)`, `softmax(x)`, `sum(x, axis=axis, keepdims=keepdims)`,
+        `take(x, indices, axis=axis)`, `zero_below(x, threshold)`, `zero_where(mask, x)`,
+        `compiled(function)` and `check_process()`.  They give what the functions of this file, of
+        `special.py` and of the standard promise, `erf` within 8 units in the last place.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
+    own.cache_clear()
 
 
-def own(xp: Namespace, name: str) -> Callable[..., Any] | None:
-    """Return the library's own function of that name, or None."""
+@lru_cache  # every step asks several times
+def own(xp: Namespace, name: str) -> Any:
+    """Return the function of that name that a backend offers, or the namespace's, or None."""
     return _offered.get((xp, name)) or getattr(xp, name, None)
 
 
@@ -62,6 +65,19 @@ def check_process(xp: Namespace) -> None:
     """
     if check := _offered.get((xp, "check_process")):
         check()
+
+
+def compiled(xp: Namespace, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a pure function of arrays compiled, on libraries that compile whatever they run.
+
+    They compile each operation for each shape: the whole of a function takes them less time than
+    its operations one after the other, for the first batch of a shape, too.
+    """
+    return _offered.get((xp, "compiled"), _as_it_is)(function)
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
 
 
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:

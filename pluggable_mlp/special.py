@@ -11,7 +11,7 @@ from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
 from pluggable_mlp.namespaces.reproducible import error_function
 from pluggable_mlp.shortcuts import own
 
-__all__ = ["affine", "erf", "matmul", "mean", "rsqrt", "sigmoid", "softplus", "sum"]
+__all__ = ["affine", "erf", "matmul", "mean", "rsqrt", "sigmoid", "softmax", "softplus", "sum"]
 
 # exp(87) is finite in float32 and exp(708) in float64; beyond, 1 + exp(-x) would overflow.
 _LARGEST_EXPONENT_FLOAT32 = 87.0
@@ -27,7 +27,7 @@ def affine(xp: Namespace, x: Array, W: Array, b: Array) -> Array:
     if function is not None:
         return function(x, W, b)
     if by_columns(x.shape[-2], W.shape[-1]):
-        y = transpose(xp.matmul(transpose(W), transpose(x)))
+        y = transpose(own(xp, "matmul")(transpose(W), transpose(x)))
     else:
         y = matmul(xp, x, W)
     y += b if b.ndim == 1 else xp.expand_dims(b, axis=-2)
@@ -36,7 +36,7 @@ def affine(xp: Namespace, x: Array, W: Array, b: Array) -> Array:
 
 def matmul(xp: Namespace, a: Array, b: Array) -> Array:
     """Return a b for a (…, m, k) and b (…, k, n): by broadcasting, without BLAS, for k = 1."""
-    return a * b if a.shape[-1] == 1 else xp.matmul(a, b)
+    return a * b if a.shape[-1] == 1 else own(xp, "matmul")(a, b)
 
 
 def sum(xp: Namespace, x: Array, axis: int, *, keepdims: bool = False) -> Array:
@@ -64,6 +64,15 @@ def sigmoid(xp: Namespace, x: Array) -> Array:
     y = xp.exp(xp.minimum(-x, largest))
     y += 1.0
     return 1.0 / y
+
+
+def softmax(xp: Namespace, x: Array) -> Array:
+    """Return exp(x) / sum(exp(x)) over the last axis, of the shape of x, without overflow."""
+    function = own(xp, "softmax")
+    if function is not None:
+        return function(x)
+    exponentials = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
+    return exponentials * (1.0 / sum(xp, exponentials, -1, keepdims=True))
 
 
 def softplus(xp: Namespace, x: Array) -> Array:

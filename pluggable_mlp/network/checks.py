@@ -111,15 +111,14 @@ def check_buffers(mlp: "MLP", parameters: "Parameters", buffers: "Parameters") -
         )
 
 
-def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> Namespace:
-    """Return the common namespace of x (…, batch, in) and the parameters, or raise.
+def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> None:
+    """Raise if x (…, batch, in) does not fit parameters that were checked.
 
     Raises
     ------
     ValueError, TypeError
-        As `check_parameters`, and if x does not fit them in library, device, dtype or shape.
+        If it differs from them in library, device, dtype or shape.
     """
-    xp = check_parameters(mlp, parameters)
     W = parameters[0]["W"]
     common_namespace(x=x, parameters=W)
     if x.dtype != W.dtype:
@@ -135,7 +134,6 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> Namespace:
         raise ValueError(
             f"x has shape {x.shape}, expected no leading axes or the parameters' {networks}"
         )
-    return xp
 
 
 def check_targets(

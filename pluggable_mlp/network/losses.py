@@ -31,7 +31,6 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "SquaredError",
     "average_of_elements",
-    "softmax",
     "softmax_cross_entropy",
 ]
 
@@ -145,12 +144,6 @@ def average_of_elements(
     return loss, _scaled(xp, derivatives, share * (1.0 / outputs))
 
 
-def softmax(xp: Namespace, z: Array) -> Array:
-    """Return exp(z) / sum(exp(z)) over the last axis, for z (…, batch, classes)."""
-    exponentials = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
-    return exponentials * (1.0 / xp.sum(exponentials, axis=-1, keepdims=True))
-
-
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy:
     """The mean of -log softmax(z)[target]: one class of several.
@@ -204,7 +197,7 @@ class SoftmaxCrossEntropy:
 
     def predict_proba(self, xp: Namespace, z: Array) -> Array:
         """Return the probability of each class, both (…, batch, classes)."""
-        return softmax(xp, z)
+        return special.softmax(xp, z)
 
     def _smoothed(self, t: Array) -> Array:
         if self.label_smoothing == 0.0:

@@ -20,11 +20,13 @@ from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
     check_buffers,
     check_inputs,
+    check_parameters,
     check_rng,
     check_sample_weight,
     check_sizes,
     check_targets,
 )
+from pluggable_mlp.network.inference import Inference
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
@@ -87,6 +89,7 @@ class MLP:
     norm: str | Normalization | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
+    _inference: Inference = field(init=False, repr=False, compare=False, default_factory=Inference)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", check_sizes(self.sizes))
@@ -166,8 +169,7 @@ class MLP:
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        xp, parameters, x = self._checked(parameters, x, arithmetic)
-        return unwrapped(self.forward(xp, parameters, x)[0])
+        return self._inferred("logits", parameters, x, arithmetic)
 
     def predict(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
         """Return predictions for x (…, batch, in), as determined by the loss.
@@ -183,8 +185,7 @@ class MLP:
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        xp, parameters, x = self._checked(parameters, x, arithmetic)
-        return unwrapped(self.objective.predict(xp, self.forward(xp, parameters, x)[0]))
+        return self._inferred("predict", parameters, x, arithmetic)
 
     def predict_proba(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
@@ -205,11 +206,9 @@ class MLP:
         ValueError
             If the loss is not for classification.
         """
-        link = getattr(self.objective, "predict_proba", None)
-        if link is None:
+        if not hasattr(self.objective, "predict_proba"):
             raise ValueError(f"loss is {self.loss!r}, which has no probabilities; use predict")
-        xp, parameters, x = self._checked(parameters, x, arithmetic)
-        return unwrapped(link(xp, self.forward(xp, parameters, x)[0]))
+        return self._inferred("predict_proba", parameters, x, arithmetic)
 
     def loss_and_gradients(
         self,
@@ -302,11 +301,29 @@ class MLP:
             sample_weight = xp.asarray(sample_weight)
         return xp, known, (own_x, targets, sample_weight)
 
+    def _inferred(self, of: str, parameters: Parameters, x: Array, arithmetic: str) -> Array:
+        """Return the logits, or what the objective's method of that name makes of them."""
+        xp, known, own_x = self._checked(parameters, x, arithmetic)
+
+        def outputs(parameters: Parameters, x: Array) -> Array:
+            z = self.forward(xp, parameters, x)[0]
+            return z if of == "logits" else getattr(self.objective, of)(xp, z)
+
+        return unwrapped(self._inference.function(of, xp, outputs)(known, own_x))
+
     def _checked(
         self, parameters: Parameters, x: Array, arithmetic: str
     ) -> tuple[Namespace, Parameters, Array]:
         """Return the namespace of the arithmetic, with the arguments as its arrays."""
-        xp = arithmetic_namespace(arithmetic, check_inputs(self, parameters, x))
+        native = self._inference.namespace_of(parameters)
+        fitted = native is not None
+        if native is None:
+            native = check_parameters(self, parameters)
+            self._inference.remember(parameters, native)
+        check_inputs(self, parameters, x)
+        xp = arithmetic_namespace(arithmetic, native)
+        if fitted and xp is native:
+            return xp, parameters, x
         known = [{name: xp.asarray(array) for name, array in of.items()} for of in parameters]
         return xp, known, xp.asarray(x)
 

@@ -45,7 +45,7 @@ def test_branching_on_values_runs_uncompiled_with_a_warning(look):
 
     compiled = CompiledFunction(looking, (0,))
     x = jax.numpy.asarray([1.0, 2.0])
-    with pytest.warns(UserWarning, match="JAX cannot compile the training step") as caught:
+    with pytest.warns(UserWarning, match="JAX cannot compile the network") as caught:
         first = compiled(x, 1.0)
     assert len(caught) == 1
     assert (first.tolist(), compiled(x, 2.0).tolist()) == ([2.0, 3.0], [3.0, 4.0])  # and x is there

@@ -6,7 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from pluggable_mlp.network.losses import softmax, softmax_cross_entropy
+from pluggable_mlp.network.losses import softmax_cross_entropy
+from pluggable_mlp.special import softmax
 from tests.network import reference
 from tests.network.differences import central_differences, on_grid
 

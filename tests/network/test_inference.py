@@ -1,0 +1,104 @@
+"""What a network keeps between predictions: seen in time and in memory, never in a result."""
+
+import copy
+import gc
+import pickle
+import weakref
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, get_backend
+
+NUMPY = get_backend("numpy")
+X = np.linspace(-1.0, 1.0, 12, dtype="float32").reshape(4, 3)
+
+
+def test_parameters_that_fit_are_checked_once(monkeypatch):
+    mlp = MLP([3, 4, 2])
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    expected = mlp.logits(parameters, X)
+
+    def fail(*arguments):
+        raise AssertionError("checked again")
+
+    monkeypatch.setattr("pluggable_mlp.network.mlp.check_parameters", fail)
+    np.testing.assert_array_equal(mlp.logits(parameters, X), expected)
+    same_arrays = [dict(layer) for layer in parameters]
+    np.testing.assert_array_equal(mlp.logits(same_arrays, X), expected)
+
+
+def swapped(parameters):
+    return [{"W": of["b"], "b": of["W"]} for of in parameters]
+
+
+def renamed(parameters):
+    return [{"V": of["W"], "b": of["b"]} for of in parameters]
+
+
+def shortened(parameters):
+    return parameters[:1]
+
+
+def of_another_dtype(parameters):
+    return [parameters[0], {name: array.astype("float64") for name, array in parameters[1].items()}]
+
+
+@pytest.mark.parametrize("change", [swapped, renamed, shortened, of_another_dtype])
+def test_other_parameters_are_checked(change):
+    mlp = MLP([3, 4, 2])
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    mlp.logits(parameters, X)
+    with pytest.raises(ValueError, match="parameters"):
+        mlp.logits(change(parameters), X)
+    with pytest.raises(TypeError, match="parameters is a NoneType"):
+        mlp.logits(None, X)
+
+
+def test_x_is_checked_each_time():
+    mlp = MLP([3, 4, 2])
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    mlp.logits(parameters, X)
+    with pytest.raises(ValueError, match="x has shape"):
+        mlp.logits(parameters, X.T)
+    with pytest.raises(ValueError, match="x is float64"):
+        mlp.logits(parameters, X.astype("float64"))
+
+
+def test_weights_are_not_kept_alive():
+    mlp = MLP([3, 4, 2])
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    mlp.logits(parameters, X)
+    weights = weakref.ref(parameters[0]["W"])
+    del parameters
+    gc.collect()
+    assert weights() is None
+
+
+@pytest.mark.parametrize("library", ["numpy", "jax"])
+def test_a_network_that_has_predicted_can_be_copied(library):
+    backend = get_backend(library)
+    mlp = MLP([3, 4, 2])
+    parameters, x = mlp.initialize(seed=0, backend=backend), backend.asarray(X)
+    expected = backend.to_numpy(mlp.predict(parameters, x))
+    for other in (copy.deepcopy(mlp), pickle.loads(pickle.dumps(mlp))):
+        assert other == mlp
+        np.testing.assert_array_equal(backend.to_numpy(other.predict(parameters, x)), expected)
+
+
+def test_jax_compiles_a_prediction_once_for_each_shape():
+    backend = get_backend("jax")
+    shapes = []
+
+    def activation(xp, x):
+        shapes.append(x.shape)
+        return xp.tanh(x)
+
+    mlp = MLP([3, 4, 2], activation=(activation, lambda xp, x: 1.0 - xp.tanh(x) ** 2))
+    parameters = mlp.initialize(seed=0, backend=backend)
+    for count in (4, 4, 2, 4):
+        first = mlp.predict_proba(parameters, backend.asarray(X[:count]))
+    assert shapes == [(4, 4), (2, 4)]
+    changed = [{name: array * 2 for name, array in of.items()} for of in parameters]
+    assert not backend.xp.all(first == mlp.predict_proba(changed, backend.asarray(X)))
+    assert shapes == [(4, 4), (2, 4)]
