@@ -14,11 +14,12 @@ from pluggable_mlp.data.dataset import Source, told_already
 from pluggable_mlp.data.loading import load_inputs, load_source
 from pluggable_mlp.data.preprocessing import build_dataset, matched
 from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
 from pluggable_mlp.data.table_files import TABLES
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.runs import SavedRun
-from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.examples import make_examples
+from pluggable_mlp.training.examples import examples_in_blocks
+from pluggable_mlp.training.visits import AnyExamples
 
 __all__ = [
     "answers_on_test_part",
@@ -31,7 +32,7 @@ __all__ = [
 _EXAMPLES_AT_ONCE = 1000
 
 
-def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples:
+def measured_examples(run: SavedRun, data: str | None, backend: Any) -> AnyExamples:
     """Return the examples that tell how good a saved run is, on the backend.
 
     Parameters
@@ -54,10 +55,11 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> Examples
     else:
         inputs, targets = _other_examples(run, _source_like(run, data))
         scale = run.schema.scale_of(inputs)
-    return make_examples(
+    return examples_in_blocks(
         run.mlp,
         inputs,
         targets,
+        run.settings.block_size or block_of(inputs) or None,
         backend=backend,
         dtype=run.settings.dtype,
         scale=scale,
@@ -70,7 +72,8 @@ def _source_like(run: SavedRun, data: str) -> Source:
     schema = run.schema
     texts = isinstance((schema.class_labels or (0,))[0], str)
     is_table = data.lower().endswith(TABLES)
-    return load_source(data, run.settings.target if is_table else None, schema.preparation, texts)
+    target = run.settings.target if is_table else None
+    return left_in_files(load_source(data, target, schema.preparation, texts), None)
 
 
 def _other_examples(run: SavedRun, source: Source) -> tuple[Array, Array]:
@@ -152,7 +155,7 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
     """
     settings = run.settings
     schema = run.schema
-    examples = load_inputs(path, schema.preparation, schema.target_names or ())
+    examples = left_in_file(load_inputs(path, schema.preparation, schema.target_names or ()))
     inputs = schema.inputs(str(path), examples, settings.dtype)
     scale = run.schema.scale_of(inputs) or 1.0
     return (_row(run.schema, row) for part in _answers(run, inputs, scale, backend) for row in part)
@@ -189,7 +192,7 @@ def _answers(run: SavedRun, inputs: Array, scale: float, backend: Any) -> Iterat
         return run.schema.in_own_units(answers)
 
     starts = range(0, inputs.shape[0], _EXAMPLES_AT_ONCE)
-    return (answers_of(inputs[start : start + _EXAMPLES_AT_ONCE, :]) for start in starts)
+    return (answers_of(inputs[start : start + _EXAMPLES_AT_ONCE]) for start in starts)
 
 
 def _row(schema: Schema, answers: Array) -> list[Any]:

@@ -29,10 +29,11 @@ from pluggable_mlp.training.checkpoints import (
     tensor_hashes,
     tensor_names,
 )
-from pluggable_mlp.training.examples import make_examples
+from pluggable_mlp.training.examples import examples_in_blocks
 from pluggable_mlp.training.loop import Position, Recording, evaluate, training_epochs
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.trees import map_nested, merge
+from pluggable_mlp.training.visits import in_whole_batches
 
 __all__ = ["Run", "SavedRun", "load_run", "versions"]
 
@@ -83,13 +84,16 @@ class Run:
             "scale": data.scale,
             "arithmetic": settings.arithmetic,
         }
-        self._train = make_examples(
-            self.mlp, *data.train, class_weight=settings.class_weight, **own
+        size = None
+        if settings.block_size:
+            size = in_whole_batches(settings.block_size, settings.batch_size)
+        self._train = examples_in_blocks(
+            self.mlp, *data.train, size, class_weight=settings.class_weight, **own
         )
-        self._test = make_examples(self.mlp, *data.test, **own)
+        self._test = examples_in_blocks(self.mlp, *data.test, size, **own)
         self._validation: Any = None
         if settings.validates(data):
-            self._validation = make_examples(self.mlp, *data.splits["validation"], **own)
+            self._validation = examples_in_blocks(self.mlp, *data.splits["validation"], size, **own)
         self._validated: dict[str, float] = {}
         self._stopping = None
         if settings.early_stopping is not None:

@@ -24,6 +24,7 @@ from pluggable_mlp.registry import (
 )
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.schedules import make_schedule
+from pluggable_mlp.training.visits import in_whole_batches
 
 if TYPE_CHECKING:
     from pluggable_mlp.data import Dataset
@@ -48,6 +49,10 @@ _TASK_OF_TARGETS = {
     "numbers": "regression",
     "counts": "regression",
 }
+
+
+_BEFORE_THERE_WERE = {"block_size": 0}
+"""Settings that older runs lack, with what they did."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class Settings:
     schedule: str | None = None
     warmup: int = 0
     batch_size: int = 16
+    block_size: int | None = None
     epochs: int = 30
     early_stopping: int | None = None
     dtype: str = "float32"
@@ -104,6 +110,10 @@ class Settings:
                 )
         if self.validation is not None:
             as_number("validation", self.validation, at_least=0.0, below=1.0)
+        if self.block_size:
+            in_whole_batches(self.block_size, self.batch_size)
+        elif self.block_size is not None:
+            as_count("block_size", self.block_size, at_least=0)
         if self.early_stopping is not None:
             as_count("early_stopping", self.early_stopping, at_least=1)
         if self.class_weight not in (None, "balanced"):
@@ -133,10 +143,11 @@ class Settings:
             "scaling": self.scaling,
             "validation": self.validation,
             "target_scaling": self._target_scaling(),
+            "block_size": self.block_size,
         }
 
     def for_dataset(self, dataset: "Dataset") -> "Settings":
-        """Return the settings with what was left to the data: task, target, scalings, loss.
+        """Return the settings with what was left to the data: task, scalings, loss, blocks, ….
 
         Raises
         ------
@@ -163,7 +174,17 @@ class Settings:
             target_scaling="none" if of_targets is None else of_targets.kind,
             validation=self.validation if self.validates(dataset) else 0.0,
             loss=self.loss or _LOSS_OF_TASK[dataset.task],
+            block_size=self._blocks_of(dataset),
         )
+
+    def _blocks_of(self, dataset: "Dataset") -> int:
+        """Return the size of a block that is given, or that of data in files, else 0."""
+        if self.block_size is not None:
+            return self.block_size
+        from pluggable_mlp.data.streaming import block_of
+
+        size = block_of(dataset.train.inputs)
+        return max(size, self.batch_size) if size else 0
 
     def validates(self, dataset: "Dataset") -> bool:
         """Return whether the data have a validation part that is used."""
@@ -272,6 +293,7 @@ class Settings:
         ValueError
             If one is missing, unknown or out of range.
         """
+        values = _BEFORE_THERE_WERE | values
         expected = {field.name for field in fields(cls)}
         if set(values) != expected:
             wrong = sorted(set(values) ^ expected)

@@ -7,6 +7,7 @@ Shapes: an array is (n, …), rows of it are (m, …).
 
 import mmap
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,14 +59,18 @@ class StoredArray:
     def __len__(self) -> int:
         return self._stored[2][0] if self._chosen is None else len(self._chosen)
 
-    def __getitem__(self, rows: slice) -> Array:
-        """Return rows (m, …), in memory.
+    def __getitem__(self, rows: Any) -> Any:
+        """Return a slice of rows (m, …), in memory; or those of which a flag (n,) is true, stored.
 
         Raises
         ------
         OSError
             If they cannot be read, or are no longer there.
         """
+        if not isinstance(rows, slice):
+            places = np.flatnonzero(rows)
+            own = places if self._chosen is None else self._chosen[places]
+            return StoredArray(*self._stored, own, self._prepare)
         start, stop, _ = rows.indices(len(self))
         if self._chosen is None:
             found = self._read(start, stop)
@@ -73,11 +78,19 @@ class StoredArray:
             found = self._among(self._chosen[start:stop])
         return found if self._prepare is None else self._prepare(found)
 
-    def select(self, chosen: npt.NDArray[np.bool_]) -> "StoredArray":
-        """Return the rows of which a flag (n,) is true."""
-        places = np.flatnonzero(chosen)
-        own = places if self._chosen is None else self._chosen[places]
-        return StoredArray(*self._stored, own, self._prepare)
+    def min(self) -> Any:
+        """Return the smallest of all values; NaN where one is."""
+        return self._range[0]
+
+    def max(self) -> Any:
+        """Return the largest of all values; NaN where one is."""
+        return self._range[1]
+
+    @cached_property
+    def _range(self) -> tuple[Any, Any]:
+        ends = [(piece.min(), piece.max()) for piece in pieces(self)]
+        low, high = np.asarray(ends).T
+        return low.min(), high.max()
 
     def map(self, function: Prepare) -> "StoredArray":
         """Return what a function makes of rows, each by itself, when they are read."""
@@ -143,8 +156,15 @@ def gather(values: Rows, ranges: Iterable[tuple[int, int]]) -> Array:
     values : Rows
     ranges : iterable of (start, stop)
     """
-    parts = [np.asarray(values[start:stop]) for start, stop in ranges]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    (start, stop), *others = ranges = list(ranges)
+    if not others:
+        return np.asarray(values[start:stop])
+    found = np.empty((sum(stop - start for start, stop in ranges), *values.shape[1:]), values.dtype)
+    done = 0
+    for start, stop in ranges:
+        found[done : done + stop - start] = values[start:stop]
+        done += stop - start
+    return found
 
 
 def pieces(values: Rows) -> Iterator[Array]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
-@with_settings(without=("epochs",), batch_size=128)
+@with_settings(without=("epochs", "block_size"), batch_size=128)
 def compare(
     *,
     backends: Annotated[
@@ -46,7 +46,7 @@ def _compared(settings: Settings, backends: list[str], steps: int) -> "Report":
     from pluggable_mlp.consistency import compare as compare_backends
 
     places = [get_backend(spec.strip()) for spec in backends]
-    dataset = settings.load_dataset()
+    dataset = replace(settings, block_size=0).load_dataset()
     examples = dataset.train.inputs.shape[0]
     # A schedule ends with the epoch of the last step.
     steps_per_epoch = -(-examples // settings.batch_size)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.stored import StoredArray, pieces
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -128,7 +129,8 @@ class Dataset:
     ----------
     splits : mapping of str to Split
         "train" and "test", and more where the source has them, such as "validation", which
-        training leaves alone.  All have the same features, dtypes and outputs.
+        training leaves alone.  All have the same features, dtypes and outputs.  Inputs may be a
+        `StoredArray`, read a block at a time.
 
         Inputs are uint8 where `scale` is given: the values are `inputs * scale`, exactly.
         Otherwise they are float32 or float64, all finite.
@@ -180,7 +182,8 @@ class Dataset:
         if self.scale is not None and math.frexp(self.scale)[0] != 0.5:
             raise DataError(self.name, f"scale is {self.scale}", "give a power of two")
         for part, (inputs, targets) in self.splits.items():
-            if not (isinstance(inputs, np.ndarray) and isinstance(targets, np.ndarray)):
+            known_inputs = isinstance(inputs, np.ndarray | StoredArray)
+            if not (known_inputs and isinstance(targets, np.ndarray)):
                 kinds = f"{type(inputs).__name__} and {type(targets).__name__}"
                 raise DataError(self.name, f"the {part} split is {kinds}", "give NumPy arrays")
             self._check_inputs(part, inputs)
@@ -305,7 +308,8 @@ class Dataset:
             for name, values in named.items():
                 digest.update(f"{part}_{name} {values.dtype.name} {values.shape}\n".encode())
                 little = values.dtype.newbyteorder("<")
-                digest.update(np.ascontiguousarray(values, dtype=little).data)
+                for piece in pieces(values):
+                    digest.update(np.ascontiguousarray(piece, dtype=little).data)
         classes = None if known is None else len(known)
         digest.update(f"scale {self.scale} classes {classes}\n".encode())
         if texts:
@@ -325,15 +329,19 @@ def check_finite(name: str, part: str, kind: str, values: Array) -> None:
     """
     # Both reach the smallest or the largest: no array of flags is needed.
     if values.dtype.kind == "f" and not np.isfinite([values.min(), values.max()]).all():
-        row, *column = np.argwhere(~np.isfinite(values))[0].tolist()
-        word = "feature" if kind == "inputs" else "output"
-        where = f"{word} {column[0]} of example {row}" if column else f"example {row}"
-        fault = f"{where} of the {part} {kind} is {values[row, *column]} (counted from 0)"
-        raise DataError(name, fault, "remove or fill such values first")
+        before = 0
+        for piece in pieces(values):
+            for row, *column in np.argwhere(~np.isfinite(piece))[:1].tolist():
+                word = "feature" if kind == "inputs" else "output"
+                where = f"{word} {column[0]} of " if column else ""
+                where += f"example {before + row} of the {part} {kind}"
+                fault = f"{where} is {piece[row, *column]} (counted from 0)"
+                raise DataError(name, fault, "remove or fill such values first")
+            before += len(piece)
 
 
 def as_floats(name: str, part: str, kind: str, values: Array) -> Array:
-    """Convert numbers to float32 or float64, exactly.
+    """Convert numbers to float32 or float64, exactly; that they are finite is another check.
 
     Parameters
     ----------
@@ -343,7 +351,7 @@ def as_floats(name: str, part: str, kind: str, values: Array) -> Array:
     Raises
     ------
     DataError
-        If they are not such numbers, or not finite.
+        If they are not such numbers.
     """
     letter, size = values.dtype.kind, values.dtype.itemsize
     if letter in "iu" and size > 4:
@@ -360,6 +368,4 @@ def as_floats(name: str, part: str, kind: str, values: Array) -> Array:
     else:
         fault = f"the {part} {kind} are of dtype {values.dtype}"
         raise DataError(name, fault, "give float32 or float64, or integers; pixels as uint8")
-    converted = np.require(values, dtype, ["C", "W"])
-    check_finite(name, part, kind, converted)
-    return converted
+    return np.require(values, dtype, ["C", "W"])

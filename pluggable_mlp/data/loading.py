@@ -32,6 +32,7 @@ def load_dataset(
     scaling: str | None = None,
     validation: float | None = None,
     target_scaling: str | None = None,
+    block_size: int | None = 0,
 ) -> Dataset:
     """Load a data set by its name or its path.
 
@@ -61,6 +62,10 @@ def load_dataset(
     target_scaling : {"standard", "minmax", "robust", "none"}, optional
         How the numbers to predict of a regression are scaled; by default not at all.  The command
         line scales them by default.
+    block_size : int or None, default 0
+        Whether the inputs of .npy files stay there, read a block at a time for
+        `train(…, block_size=…)`: 0, no; more, yes; None, if they take more than a quarter of the
+        machine's memory.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def load_dataset(
         If there are no such data, or they cannot be used; names the file and the fault.
     """
     source = load_source(spec, target)
-    return build_dataset(source, seed, task, scaling, validation, target_scaling)
+    return build_dataset(source, seed, task, scaling, validation, target_scaling, block_size)
 
 
 def load_source(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.data.frames import Frame
 from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
 from pluggable_mlp.registry import choose
+from pluggable_mlp.stored import mapped
 
 __all__ = ["NO_SCALING", "Preparation", "as_values", "fit_columns", "scaled"]
 
@@ -120,10 +122,10 @@ def scaled(
     choose({**SCALINGS, NO_SCALING: None}, kind, "scaling")
     if kind == NO_SCALING:
         return inputs, None
-    values = {part: as_values(array, unit) for part, array in inputs.items()}
+    values = {part: mapped(array, partial(as_values, unit=unit)) for part, array in inputs.items()}
     numeric = None if columns is None else columns.numeric
     scaling = fit_scaling(name, kind, values["train"], numeric)
-    return {part: scaling.apply(array) for part, array in values.items()}, scaling
+    return {part: mapped(array, scaling.apply) for part, array in values.items()}, scaling
 
 
 def as_values(inputs: Array, unit: float | None) -> Array:

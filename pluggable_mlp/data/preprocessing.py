@@ -8,6 +8,8 @@ Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,)
 """
 
 import warnings
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +22,12 @@ from pluggable_mlp.data.dataset import (
     Source,
     Split,
     as_floats,
+    check_finite,
 )
 from pluggable_mlp.data.division import choose_test_examples, choose_validation_examples
 from pluggable_mlp.data.preparation import NO_SCALING, Preparation, fit_columns, scaled
 from pluggable_mlp.data.scaling import Scaling
+from pluggable_mlp.data.streaming import left_in_files
 from pluggable_mlp.data.targets import (
     Task,
     as_targets,
@@ -32,6 +36,7 @@ from pluggable_mlp.data.targets import (
     classes_of,
     find_task,
 )
+from pluggable_mlp.stored import StoredArray, mapped, pieces
 
 __all__ = ["as_bytes", "as_inputs", "build_dataset", "matched"]
 
@@ -49,6 +54,7 @@ def build_dataset(
     scaling: str | None = None,
     validation: float | None = None,
     target_scaling: str | None = None,
+    block_size: int | None = 0,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
@@ -84,6 +90,9 @@ def build_dataset(
         the source has.
     target_scaling : {"standard", "minmax", "robust", "none"} or None
         How numbers to predict are scaled, for the task "regression"; None: not at all.
+    block_size : int or None
+        Whether inputs of .npy files stay there, to be read a block at a time: 0, no; more, yes;
+        None, if they take more than a quarter of the memory.
 
     Raises
     ------
@@ -92,6 +101,7 @@ def build_dataset(
     ValueError
         If the task is another.
     """
+    source = left_in_files(source, block_size)
     name = source.name
     task = find_task(source.splits["train"].targets) if task is None else as_task(task)
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
@@ -196,6 +206,13 @@ def as_inputs(name: str, part: str, values: Array) -> Array:
     if values.ndim < 2 or 0 in values.shape:
         fault = f"the {part} inputs have shape {values.shape}"
         raise DataError(name, fault, "give examples along the first axis, features along the rest")
+    inputs = mapped(values, partial(_flattened, name, part))
+    check_finite(name, part, "inputs", inputs)
+    return inputs
+
+
+def _flattened(name: str, part: str, values: Array) -> Array:
+    """Return inputs (m, ...) as (m, features) of uint8, float32 or float64."""
     values = values.reshape(values.shape[0], -1)
     if values.dtype == np.uint8:  # writeable, for PyTorch warns of memory that is not
         return np.require(values, requirements=["C", "W"])
@@ -216,6 +233,10 @@ def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
         return values
     if values.dtype.kind != "f" or values.ndim == 0:
         return None
+    if isinstance(values, StoredArray):
+        as_own: Any = partial(as_bytes, unit=unit)
+        stored = all(as_own(piece) is not None for piece in pieces(values))
+        return values.map(as_own) if stored else None
     found = np.empty(values.shape, dtype=np.uint8)
     for start in range(0, len(values), BLOCK):
         block = values[start : start + BLOCK]

@@ -10,6 +10,8 @@ Shapes: values (n, features), offsets and divisors (features,).
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.registry import choose
+from pluggable_mlp.stored import StoredArray, pieces
 
 __all__ = ["SCALINGS", "Scaling", "fit_scaling"]
 
@@ -82,7 +85,7 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
         Of the data, for errors.
     kind : str
         A name of `SCALINGS`.
-    values : array of float64, shape (n, features)
+    values : array or StoredArray of float64, shape (n, features)
     features : array of bool, shape (features,), optional
         Those that are scaled; by default all.
 
@@ -91,10 +94,14 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
     DataError
         If they spread beyond what float64 holds.
     """
+    if kind == "robust" and isinstance(values, StoredArray):
+        fault = "is read in blocks, and robust scaling sorts all examples"
+        raise DataError(name, fault, "use --scaling standard or minmax, or --block-size 0")
     with np.errstate(over="ignore", invalid="ignore"):
         offsets, divisors = choose(SCALINGS, kind, "scaling")(values)
     if not (np.isfinite(offsets).all() and np.isfinite(divisors).all()):
-        fault = f"holds {np.abs(values).max():g}, whose {kind} scaling is beyond float64"
+        largest = max(-values.min(), values.max())
+        fault = f"holds {largest:g}, whose {kind} scaling is beyond float64"
         raise DataError(name, fault, "scale it down first")
     divisors = np.where(divisors > 0, divisors, 1.0)
     if features is not None:
@@ -105,16 +112,17 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
 def _standard(values: Array) -> tuple[Array, Array]:
     """Return the mean and the standard deviation: sqrt(sum (x - mean)² / n)."""
     count = values.shape[0]
-    mean = _sums(values) / count
-    centred = values - mean
-    variance = _sums(centred * centred) / count
+    mean = reduce(add, map(_sums, pieces(values))) / count
+    centred = (piece - mean for piece in pieces(values))
+    variance = reduce(add, (_sums(each * each) for each in centred)) / count
     return mean, np.asarray([math.sqrt(v) if v < math.inf else v for v in variance.tolist()])
 
 
 def _minmax(values: Array) -> tuple[Array, Array]:
     """Return the minimum and the range: the training part goes from 0 to 1."""
-    low = values.min(axis=0)
-    return low, values.max(axis=0) - low
+    low = reduce(np.minimum, (piece.min(axis=0) for piece in pieces(values)))
+    high = reduce(np.maximum, (piece.max(axis=0) for piece in pieces(values)))
+    return low, high - low
 
 
 def _robust(values: Array) -> tuple[Array, Array]:

@@ -9,6 +9,8 @@ Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,)
 import math
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from pluggable_mlp.data.preparation import Preparation, as_values
 from pluggable_mlp.data.preprocessing import as_bytes, as_inputs
 from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.targets import Task, as_task, class_indices
+from pluggable_mlp.stored import mapped
 
 __all__ = ["Schema"]
 
@@ -214,16 +217,17 @@ class Schema:
             if pixels is not None and (inputs.dtype == np.uint8 or pixels.max() > 1):
                 inputs = pixels
             elif inputs.min() >= 0 and LARGEST_VALUE < inputs.max() <= 255:  # some between two
-                inputs = inputs * self.scale
+                inputs = mapped(inputs, partial(mul, self.scale))
         if self.preparation.scaling is not None:
-            values = as_values(inputs, self.scale if self.scale_of(inputs) else None)
-            inputs = self.preparation.scaling.apply(values)
+            unit = self.scale if self.scale_of(inputs) else None
+            values = mapped(inputs, partial(as_values, unit=unit))
+            inputs = mapped(values, self.preparation.scaling.apply)
         self._compare_range(name, inputs)
         largest = max(-float(inputs.min()), float(inputs.max()))
         if largest > float(np.finfo(dtype).max):
             raise DataError(name, f"holds {largest:g}, which is beyond {dtype}", "scale it down")
         is_value = self.scale is None and inputs.dtype == np.uint8
-        return inputs.astype(np.float64) if is_value else inputs
+        return mapped(inputs, partial(as_values, unit=None)) if is_value else inputs
 
     def scale_of(self, inputs: Array) -> float | None:
         """Return what inputs made by `inputs` are yet to be multiplied by; None for values."""

@@ -9,7 +9,13 @@ from typing import Literal
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, DataWarning, as_floats
+from pluggable_mlp.data.dataset import (
+    LARGEST_EXACT,
+    DataError,
+    DataWarning,
+    as_floats,
+    check_finite,
+)
 from pluggable_mlp.registry import choose
 
 __all__ = [
@@ -91,6 +97,7 @@ def as_targets(name: str, part: str, values: Array, task: Task) -> Array:
     if values.dtype.kind == "U":
         values = _as_numbers(name, part, values)
     numbers = as_floats(name, part, "targets", values)
+    check_finite(name, part, "targets", numbers)
     if task == "regression":
         return numbers
     wrong = numbers[(numbers != 0) & (numbers != 1)]

@@ -102,7 +102,7 @@ def train(
         Inputs may then be larger than memory: a memory map, as of `numpy.load(…, mmap_mode="r")`,
         or what has a shape, a dtype and slices of rows, as a data set of h5py.  The next block is
         read while one is used.  The order is another one than without blocks, the same on all
-        backends: see `docs/streaming.md`.
+        backends: see `docs/data.md`.
 
     Raises
     ------

@@ -1,0 +1,177 @@
+"""Training, evaluation and prediction on .npy files that are read a block at a time."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.data import streaming
+
+COUNT, FEATURES = 420, 5
+TRAIN = ("--hidden", "6", "--batch-size", "8", "--epochs", "3", "--arithmetic", "reproducible")
+BLOCKS = (*TRAIN, "--block-size", "64")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with X.npy and y.npy, sorted by class."""
+    rng = np.random.default_rng(0)
+    y = np.arange(COUNT) // (COUNT // 3)
+    X = (rng.normal(size=(COUNT, FEATURES)) + y[:, np.newaxis]).astype("float32")
+    (tmp_path / "set").mkdir()
+    np.save(tmp_path / "set" / "X.npy", X)
+    np.save(tmp_path / "set" / "y.npy", y)
+    return tmp_path / "set"
+
+
+def trained(command, data, output, *more):
+    result = command("train", "--data", data, "--output", output, *more)
+    assert result.code == 0, result.err
+    return tuple(
+        json.loads((output / name).read_text()) for name in ("config.json", "summary.json")
+    )
+
+
+def test_blocks_are_the_same_data_in_another_order(command, folder, tmp_path):
+    config, summary = trained(command, folder, tmp_path / "blocks", *BLOCKS)
+    whole, other = trained(command, folder, tmp_path / "whole", *TRAIN)
+    assert config["settings"]["block_size"] == 64
+    assert whole["settings"]["block_size"] == 0
+    assert config["data_sha256"] == whole["data_sha256"]
+    assert config["input_range"] == whole["input_range"]
+    assert summary["parameters_sha256"] != other["parameters_sha256"]
+    assert summary["test_accuracy"] > 0.5  # of three classes, though sorted by class
+
+
+@pytest.mark.parametrize("options", [(), ("--validation", "0.2", "--scaling", "standard")])
+def test_a_run_in_blocks_is_verified_on_another_backend(command, folder, tmp_path, options):
+    pytest.importorskip("torch")
+    trained(command, folder, tmp_path / "run", *BLOCKS, *options)
+    result = command("verify", tmp_path / "run", "--backend", "torch")
+    assert result.code == 0, result.out
+    assert "same bits" in result.out
+
+
+def test_a_resumed_run_goes_on_in_the_same_order(command, folder, tmp_path):
+    """Of checkpoints within an epoch: tests/training/test_visits.py."""
+    trained(command, folder, tmp_path / "run", *BLOCKS[:-2], "--epochs", "2", *BLOCKS[-2:])
+    assert command("train", "--resume", tmp_path / "run", "--epochs", "3").code == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    whole = trained(command, folder, tmp_path / "whole", *BLOCKS)[1]
+    assert summary["parameters_sha256"] == whole["parameters_sha256"]
+
+
+def test_a_set_of_one_block_is_trained_as_in_memory(command, folder, tmp_path):
+    found = [
+        trained(command, folder, tmp_path / str(size), *TRAIN, "--block-size", size)[1]
+        for size in (0, 400, 10_000)
+    ]
+    assert len({summary["parameters_sha256"] for summary in found}) == 1
+
+
+def test_large_files_are_read_in_blocks_by_themselves(command, folder, tmp_path, monkeypatch):
+    """And so are they evaluated and predicted; other blocks give the same answers."""
+    inputs = np.load(folder / "X.npy")
+    whole = trained(command, folder, tmp_path / "whole", *TRAIN)[1]
+    rows = predicted(command, tmp_path / "whole", folder / "X.npy")
+    measured = command("evaluate", tmp_path / "whole").out
+    monkeypatch.setattr(streaming, "host_memory", lambda: inputs.nbytes)
+    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 70 * FEATURES * 4)
+    config, summary = trained(command, folder, tmp_path / "blocks", *TRAIN)
+    assert config["settings"]["block_size"] == 70
+    assert summary["parameters_sha256"] != whole["parameters_sha256"]
+    assert predicted(command, tmp_path / "whole", folder / "X.npy") == rows
+    other = tmp_path / "other"
+    other.mkdir()
+    np.save(other / "X.npy", inputs[::-1].copy())
+    np.save(other / "y.npy", np.load(folder / "y.npy")[::-1].copy())
+    result = command("evaluate", tmp_path / "whole", "--data", other)
+    assert result.code == 0, result.err
+    again = json.loads(result.out)
+    assert again["examples"] == COUNT
+    assert json.loads(measured)["examples"] == COUNT // 7
+
+
+def predicted(command, run, path):
+    result = command("predict", run, path)
+    assert result.code == 0, result.err
+    return list(csv.reader(io.StringIO(result.out)))
+
+
+@pytest.mark.parametrize(
+    ("options", "messages"),
+    [
+        (["--block-size", "4"], ["block_size is 4", "at least a batch, 8"]),
+        (["--block-size", "-1"], ["block_size is -1"]),
+        (["--block-size", "64", "--scaling", "robust"], ["robust scaling", "--block-size 0"]),
+    ],
+)
+def test_what_blocks_cannot_do_is_refused(command, folder, options, messages):
+    result = command("train", "--data", folder, *TRAIN, *options)
+    assert result.code == 2
+    assert all(message in result.err for message in messages)
+
+
+def test_a_number_that_is_not_finite_is_found_in_its_place(command, folder, monkeypatch):
+    X = np.load(folder / "X.npy")
+    X[-1, 3] = np.nan
+    np.save(folder / "X.npy", X)
+    monkeypatch.setattr("pluggable_mlp.stored._BYTES_AT_ONCE", 16 * FEATURES * 4)
+    told = [
+        command("train", "--data", folder, *TRAIN, "--block-size", size).err for size in (0, 64)
+    ]
+    assert told[0] == told[1]
+    assert "feature 3 of example" in told[0]
+
+
+def test_a_file_that_becomes_shorter_is_told(command, folder, tmp_path):
+    run = tmp_path / "run"
+    trained(command, folder, run, *BLOCKS)
+    np.save(folder / "X.npy", np.load(folder / "X.npy")[:-10])
+    result = command("train", "--resume", run, "--epochs", "4")
+    assert result.code == 2
+    assert "Traceback" not in result.err
+
+
+PEAK = """
+import sys
+from pluggable_mlp.cli import main
+try:
+    main()
+finally:
+    status = open("/proc/self/status").read()
+    print("peak", status.split("VmHWM:")[1].split()[0], file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux says the peak memory")
+def test_memory_is_bounded(tmp_path):
+    """A file of 300 MB: in blocks training takes at most half as much, else more than that."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    rng, count = np.random.default_rng(0), 300_000
+    X = np.lib.format.open_memmap(folder / "X.npy", "w+", np.float32, (count, 250))
+    for start in range(0, count, 10_000):
+        X[start : start + 10_000] = rng.random((10_000, 250), dtype=np.float32)
+    X.flush()
+    np.save(folder / "y.npy", np.arange(count) % 2)
+
+    def peak(data, *more):
+        settings = ["--hidden", "4", "--batch-size", "1000", "--epochs", "1", *more]
+        run = subprocess.run(
+            [sys.executable, "-c", PEAK, "train", "--data", str(data), *settings],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(run.stderr.split("peak ")[1].split()[0]) * 1024
+
+    base = peak("digits")
+    assert peak(folder, "--block-size", "10000", "--validation", "0.1") < base + 150e6
+    assert peak(folder) > base + 300e6
