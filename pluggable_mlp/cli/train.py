@@ -149,7 +149,7 @@ def _follow(
 
     ends = () if folder is None else (folder.record, folder.keep_epoch)
     try:
-        with training_progress(total, None, report.quiet) as steps:
+        with training_progress(total, None, not report.wants_bar) as steps:
             steps(run.examples_done)
             for line in run.epochs(steps, keep):
                 steps.show(report.words(line))
@@ -186,6 +186,11 @@ class _Report:
 
     def __init__(self, run: "Run", quiet: bool, as_json: bool) -> None:
         self._run, self.quiet, self._as_json = run, quiet, as_json
+
+    @property
+    def wants_bar(self) -> bool:
+        """Whether a bar may be shown: JSON on the same terminal would be torn by it."""
+        return not (self.quiet or (self._as_json and sys.stdout.isatty()))
 
     def begin(self) -> None:
         """Print what is made of the data."""

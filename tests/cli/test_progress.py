@@ -1,5 +1,6 @@
 """The progress bar, as a terminal shows it."""
 
+import json
 import os
 import pty
 import re
@@ -56,3 +57,9 @@ def test_lines_go_to_a_pipe_beside_the_bar():
 def test_quiet_shows_no_bar():
     _, text = shown(*TRAIN, "--quiet", stdout=True)
     assert text.startswith("test accuracy")
+
+
+def test_json_on_a_terminal_is_not_torn_by_a_bar():
+    _, text = shown(*TRAIN, "--json", stdout=True)
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line.get("epoch") for line in lines] == [*range(1, 16), None]
