@@ -56,6 +56,11 @@ class BaseMLP(Exchange, ABC):
     _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
     _numeric_targets = True
 
+    def _take_parameters(self, given: dict[str, Any]) -> None:
+        """Set the attributes of the constructor's parameters, from its local names."""
+        for name in self._get_param_names():
+            setattr(self, name, given[name])
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model to data.

@@ -74,6 +74,7 @@ class Descent:
             slots, t = remembered
             slots = {name: map_arrays(xp.asarray, tree) for name, tree in slots.items()}
             self._state = self._state._replace(slots=slots, t=t)
+        self._owned = False  # whether nobody else knows the arrays of the state
         self._losses: list[float] = []
         self._xp, self._optimizer, self._rate = xp, optimizer, rate
         self._backend, self._examples, self._batch_size = backend, examples, batch_size
@@ -85,11 +86,13 @@ class Descent:
     @property
     def parameters(self) -> Parameters:
         """The parameters so far, as arrays of the library."""
+        self._owned = False
         return unwrapped(self._state.inference_parameters)
 
     @property
     def remembered(self) -> tuple[Slots, int]:
         """The slots of the optimizer, as arrays of the library, and the count of its updates."""
+        self._owned = False
         return unwrapped(self._state.slots), self._state.t
 
     def epoch(self, order: Any) -> float:
@@ -101,12 +104,16 @@ class Descent:
             The examples by their places; None takes them as they come.
         """
         count, size = len(self._examples), self._batch_size
-        order = None if order is None else self._backend.asarray(order)
-        ordered = replace(self._examples, order=order)
+        examples = self._examples
+        if order is not None:
+            examples = replace(examples, order=self._backend.asarray(order))
         optimizer = self._optimizer.after(self._losses)
         record = LossRecord(self._xp, self._stack, self._backend)
         for start in range(0, count, size):
-            loss, _, self._state = self._take_step(optimizer, self._state, ordered, start)
+            loss, _, self._state = self._take_step(
+                optimizer, self._state, examples, start, self._owned
+            )
+            self._owned = True
             record.add(loss, min(size, count - start))
         # The only loss of an epoch is read at once: small data feel what a record costs.
         mean = float(unwrapped(loss)) if size >= count else record.mean()

@@ -97,38 +97,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         device: str | None = None,
         arithmetic: str = "native",
     ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.norm = norm
-        self.clip_norm = clip_norm
-        self.callbacks = callbacks
-        self.progress_bar = progress_bar
-        self.backend = backend
-        self.device = device
-        self.arithmetic = arithmetic
+        self._take_parameters(locals())
 
     @available_if(BaseMLP._takes_steps)
     @_fit_context(prefer_skip_nested_validation=True)

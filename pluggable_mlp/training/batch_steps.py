@@ -21,8 +21,8 @@ from pluggable_mlp.training.trees import Tree
 
 __all__ = ["BatchStep", "check_optimizer", "compiled", "gathered_step", "make_batch_step"]
 
-BatchStep = Callable[[Any, TrainState, Examples, int], tuple[Array, Array | None, TrainState]]
-"""(optimizer, state, examples, start) -> (loss, weight, state)"""
+BatchStep = Callable[..., tuple[Array, Array | None, TrainState]]
+"""(optimizer, state, examples, start, owned=None) -> (loss, weight, state)"""
 
 Function = Callable[..., Any]
 
@@ -81,12 +81,13 @@ def make_batch_step(
     batch_size: int,
     seed: int,
 ) -> BatchStep:
-    """Return the function (optimizer, state, examples, start) -> (loss, weight, state).
+    """Return the function (optimizer, state, examples, start, owned) -> (loss, weight, state).
 
     It takes the step on the examples from `start` on, which have the dtype and the scale of those
-    given here.  The optimizer is the one given here, with the learning rate of its epoch.  The
-    loss, 0-d, is the batch's before the step; the weight, 0-d, is the sum of its examples' weights,
-    None where they have none.
+    given here.  The optimizer is the one given here, with the learning rate of its epoch.  Where
+    the state is `owned`, known to nobody else, it may be written over; by default all are but the
+    one that an epoch begins with.  The loss, 0-d, is the batch's before the step; the weight, 0-d,
+    is the sum of its examples' weights, None where they have none.
     """
     if isinstance(optimizer, LBFGS):
         return _lbfgs_step(xp, mlp)
@@ -101,16 +102,21 @@ def make_batch_step(
     apply = each_array if applier is None else applier()
 
     def take(
-        optimizer: Optimizer, state: TrainState, examples: Examples, start: int
+        optimizer: Optimizer,
+        state: TrainState,
+        examples: Examples,
+        start: int,
+        owned: bool | None = None,
     ) -> tuple[Array, Array | None, TrainState]:
+        owned = start > 0 if owned is None else owned
         coefficients = optimizer.coefficients_at(state.t)
         take_gathered = compiled_for(min(batch_size, len(examples) - start))
         if take_gathered is None:
             batch = examples.batch(xp, start, batch_size)
-            given = state if start or apply is each_array else _owned(xp, state)
+            given = state if owned or apply is each_array else _owned(xp, state)
             loss, state = step(xp, mlp, optimizer, given, batch, coefficients, seed, apply)
             return loss, _total(xp, batch[2]), state
-        given = state if start else _owned(xp, state)  # the states that follow are used up
+        given = state if owned else _owned(xp, state)
         # Arguments, not a part of the function: a compiler would copy them into its code.
         data = examples.arrays
         loss, weight, after = take_gathered(given[:-1], state.t, coefficients, data, start)
@@ -120,7 +126,7 @@ def make_batch_step(
 
 
 def _owned(xp: Namespace, state: TrainState) -> TrainState:
-    """Return a copy of the state: what an epoch begins with is known outside of it."""
+    """Return a copy of the state, to be written over."""
     return map_state(partial(xp.asarray, copy=True), state)
 
 

@@ -124,6 +124,22 @@ def test_callbacks_see_the_model_and_may_stop_it(solver):
         MLPClassifier(callbacks=[callback, 3]).fit(X, Y)
 
 
+@pytest.mark.parametrize("batch_size", [40, 150])
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_later_steps_do_not_write_over_what_a_callback_kept(library, batch_size):
+    xp = pytest.importorskip("jax.numpy" if library == "jax" else library)
+    kept = []
+
+    def callback(model):
+        kept.append((model.coefs_[0], np.asarray(model.coefs_[0]).copy()))
+
+    model = MLPClassifier((4,), max_iter=4, batch_size=batch_size, callbacks=callback)
+    model.fit(xp.asarray(X), xp.asarray(Y)).partial_fit(xp.asarray(X), xp.asarray(Y))
+    assert len(kept) == 5
+    for array, copied in kept:
+        np.testing.assert_array_equal(np.asarray(array), copied)
+
+
 def test_the_held_out_part_has_a_curve_of_losses():
     model = MLPClassifier(early_stopping=True, random_state=0, max_iter=20).fit(X, Y)
     assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_
