@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+CONTENT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT = CONTENT["project"]
 
 
 def versions(lines, operator):
@@ -31,3 +32,10 @@ def test_an_extra_asks_for_the_same_version_everywhere():
     lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     lines = {line for lines in lists for line in lines}
     assert len({line.partition(">=")[0] for line in lines}) == len(lines)
+
+
+def test_every_package_is_in_the_wheel():
+    """An editable install has all of them, listed or not."""
+    folders = {path.parent for path in (ROOT / "pluggable_mlp").rglob("__init__.py")}
+    found = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert {*CONTENT["tool"]["setuptools"]["packages"]} == {*found, "pluggable_mlp.backends"}

@@ -342,29 +342,6 @@ def test_one_epoch_is_one(command, tmp_path):
     assert "same bits: 1 epoch on numpy" in command("verify", tmp_path / "run").out
 
 
-def test_the_data_of_a_run_may_be_elsewhere(command, tmp_path, monkeypatch):
-    digits = load_dataset("digits").train
-    np.savez(tmp_path / "data.npz", X=digits.inputs[:140] / 16, y=digits.targets[:140])
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path)
-    given = ("--data", "data.npz", "--epochs", 1, "--hidden", 8)
-    assert command("train", *given, "--output", "run").code == 0
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    given = ("../run", "--data", "../data.npz")
-    for arguments in (("plot", "../run"), ("evaluate", "../run"), ("train", "--resume", "../run")):
-        outcome = command(*arguments)
-        assert outcome.code == 2
-        assert f"data.npz: there is no such file; check the path, which begins in {os.getcwd()}, " \
-            "or say with --data where they are" in outcome.err  # fmt: skip
-    assert command("plot", *given).code == 0
-    outcome = command("report", *given)
-    assert outcome.code == 0
-    assert "Without the figures" not in outcome.err
-    outcome = command("train", "--epochs", 2, "--resume", *given)
-    assert outcome.code == 0, outcome.err
-    assert content(tmp_path / "run", "config.json")["settings"]["data"] == "../data.npz"
-
-
 def test_a_schedule_that_ends_with_the_epochs_is_not_prolonged(command, tmp_path):
     given = ("train", "--quiet", "--hidden", 8, "--epochs", 1, "--schedule", "cosine")
     command(*given, "--output", tmp_path / "run")

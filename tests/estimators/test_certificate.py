@@ -49,15 +49,15 @@ def test_only_a_fit_from_fresh_weights_has_one():
     assert not hasattr(model.fit(X, Y), "certificate_")
 
 
-CASES = [
-    MLPClassifier(class_weight={0: 2.0}, callbacks=lambda model: model.n_iter_ == 2),
-    MLPClassifier(solver="lbfgs"),
-    MLPClassifier(early_stopping=True, batch_size=8, dropout=0.1),
-    MLPRegressor(HuberLoss(0.5), activation=["gelu"], solver="sgd"),
-]
+CASES = {
+    "callback": MLPClassifier(class_weight={0: 2.0}, callbacks=lambda model: model.n_iter_ == 2),
+    "lbfgs": MLPClassifier(solver="lbfgs"),
+    "early stopping": MLPClassifier(early_stopping=True, batch_size=8, dropout=0.1),
+    "regression": MLPRegressor(HuberLoss(0.5), activation=["gelu"], solver="sgd"),
+}
 
 
-@pytest.mark.parametrize("estimator", CASES, ids=repr)
+@pytest.mark.parametrize("estimator", CASES.values(), ids=CASES)
 def test_a_fit_is_held_to_its_certificate_elsewhere(estimator):
     pytest.importorskip("torch")
     model = estimator.set_params(**SETTINGS).fit(X, Y, np.arange(1.0, 31.0))

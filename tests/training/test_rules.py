@@ -84,6 +84,7 @@ def test_what_training_owns_is_written_over():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_fused_adam_of_pytorch_is_within_the_bound(dtype):
+    pytest.importorskip("torch")
     torch = get_backend("torch")
     optimizer = make_optimizer("adam")
     columns = arrays_of(SHAPES["small and large"], 4, dtype)
@@ -102,6 +103,7 @@ def test_the_fused_adam_of_pytorch_is_within_the_bound(dtype):
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 @pytest.mark.parametrize("name", ["adam", "muon", "sgd"])
 def test_training_applies_the_backends_rule_and_keeps_what_it_was_given(library, name, monkeypatch):
+    pytest.importorskip(library)
     backend = get_backend(library)
     applied = []
 
