@@ -137,7 +137,7 @@ __version__ = "0.1.0"
 # They need scikit-learn, an extra; in `__all__` they would be imported by `import *`.
 _ESTIMATORS = ("MLPClassifier", "MLPRegressor")
 
-_HOMES = ("backends", "namespaces", "data", "network", "training", "consistency")
+_HOMES = ("backends", "namespaces", "network", "training", "data", "consistency")
 
 
 def __getattr__(name: str) -> object:
