@@ -152,7 +152,7 @@ class RunFolder:
             If that fails; the checkpoints before are as they were.
         """
         if now or time.monotonic() - self._checked >= self._seconds:
-            self._make_checkpoint(position())
+            self._try_checkpoint(position())
 
     def keep_epoch(self) -> None:
         """Make a checkpoint after an epoch, unless the last one is less than a second old.
@@ -163,22 +163,25 @@ class RunFolder:
             As `keep`.
         """
         if time.monotonic() - self._checked >= SHORTEST_SECONDS and self._run.position:
-            self._make_checkpoint(self._run.position)
+            self._try_checkpoint(self._run.position)
 
-    def _make_checkpoint(self, position: Position) -> None:
-        self._checked = time.monotonic()
+    def _try_checkpoint(self, position: Position) -> None:
         try:
-            self._hold(again=self._recorded is None)
-            if self._recorded is None:
-                self._append()
-            self._sync_metrics()
-            folder, content = self._path / FOLDER, self._run.checkpoint(position)
-            if save_checkpoint(folder, position.state.t, content, self._run.backend):
-                self._has_checkpoint = True
+            self._make_checkpoint(position)
         except OSError as error:
             raise OSError(
                 f"--output {self._path}: no checkpoint can be written: {_why(error)}"
             ) from None
+
+    def _make_checkpoint(self, position: Position) -> None:
+        self._checked = time.monotonic()
+        self._hold(again=self._recorded is None)
+        if self._recorded is None:
+            self._append()
+        self._sync_metrics()
+        folder, content = self._path / FOLDER, self._run.checkpoint(position)
+        if save_checkpoint(folder, position.state.t, content, self._run.backend):
+            self._has_checkpoint = True
 
     def _sync_metrics(self) -> None:
         """Have the lines of the epochs on the disk before a checkpoint counts on them."""
@@ -186,11 +189,14 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def _append(self) -> None:
-        """Write the lines that `metrics.jsonl` lacks."""
-        history = self._run.history
-        mode = "wb" if self._recorded is None else "ab"
-        with (self._path / "metrics.jsonl").open(mode) as file:
-            file.writelines(json_lines(line) for line in history[self._recorded or 0 :])
+        """Write the lines that `metrics.jsonl` lacks: all, whole or not, after one failed."""
+        history, path = self._run.history, self._path / "metrics.jsonl"
+        lines = b"".join(json_lines(line) for line in history[self._recorded or 0 :])
+        if self._recorded is None:
+            write_file(path, lines)  # checkpoints count on the lines that are there
+        else:
+            with path.open("ab") as file:
+                file.write(lines)
         self._recorded = len(history)
 
     def _claim(self) -> None:
@@ -226,9 +232,9 @@ class RunFolder:
             self._config.truncate()
             self._config.flush()
             os.fsync(self._config.fileno())
-        (self._path / "summary.json").unlink(missing_ok=True)
         lines = b"".join(json_lines(line) for line in self._run.history)
         write_file(self._path / "metrics.jsonl", lines)
+        (self._path / "summary.json").unlink(missing_ok=True)
         self._recorded = len(self._run.history)
 
     def _holds(self) -> bool:
@@ -260,7 +266,10 @@ class RunFolder:
         write_certificate(self._run, self._path / "certificate.json")
 
     def _save_elsewhere(self, fault: Exception) -> "NotSavedError":
-        """Save the run in the temporary folder, and return an error that says so."""
+        """Save the run in the temporary folder, and return an error that says so.
+
+        Checkpoints that it made before stay where they are.
+        """
         told = f"--output {self._path} cannot be written: {_why(fault)}"
         try:
             other = RunFolder(Path(tempfile.mkdtemp(prefix="pluggable-mlp-")), self._run)
@@ -268,8 +277,11 @@ class RunFolder:
                 other._save()
         except (OSError, ValueError) as another:
             return NotSavedError(f"{told}; nor can a temporary folder: {_why(another)}")
+        told += f"; the run is saved in {other._path} instead"
+        if self._has_checkpoint and self._holds():
+            return NotSavedError(f"{told}, and --resume {self._path} has its last checkpoint")
         self._remove()
-        return NotSavedError(f"{told}; the run is saved in {other._path} instead")
+        return NotSavedError(told)
 
     def _remove(self) -> None:
         """Remove what this run wrote, as far as that can be done."""

@@ -130,6 +130,30 @@ def test_a_temporarily_full_disk_loses_nothing(command, tmp_path):
 
 
 @posix
+def test_lines_of_the_metrics_are_not_lost_while_they_are_written_again(tmp_path):
+    """A checkpoint counts on them."""
+    run = Run(Settings(epochs=2, hidden=()), get_backend("numpy"))
+    folder, path = RunFolder(tmp_path / "run", run), tmp_path / "run" / "metrics.jsonl"
+    with folder:
+        for _ in run.epochs(on_batch=lambda count: None):
+            if len(run.history) == 1:
+                folder.record()
+                written = path.read_bytes()
+                continue
+            path.unlink()
+            path.symlink_to("/dev/full")
+            with pytest.raises(OSError, match="No space left"):
+                folder.record()
+            path.unlink()
+            path.write_bytes(written)
+            path.with_name("metrics.jsonl.part").symlink_to("/dev/full")
+            with pytest.raises(OSError, match="No space left"):
+                folder.record()
+            assert path.read_bytes() == written
+    assert [line["epoch"] for line in lines(tmp_path / "run")] == [1, 2]
+
+
+@posix
 def test_a_disk_without_room_for_the_model_saves_the_run_elsewhere(command, tmp_path):
     folder, other = tmp_path / "run", tmp_path / "temporary"
     other.mkdir()
@@ -142,10 +166,11 @@ def test_a_disk_without_room_for_the_model_saves_the_run_elsewhere(command, tmp_
     (saved,) = other.iterdir()
     assert (
         f"Error: --output {folder} cannot be written: No space left on device; the run is saved "
-        f"in {saved} instead\n"
+        f"in {saved} instead, and --resume {folder} has its last checkpoint\n"
     ) in err
     assert_complete(saved, command)
-    assert not folder.exists()
+    assert command("train", "--resume", folder, "--epochs", len(lines(saved))).code == 0
+    assert_complete(folder, command)
 
 
 def test_a_model_that_cannot_be_saved_is_reported_with_all_that_is_known(
@@ -188,11 +213,11 @@ def test_an_unsaved_run_reports_what_ended_the_training(command, tmp_path, monke
     outcome = command("train", "--hidden", 8, "--output", folder)
     assert outcome.code == 3
     ended, kept = outcome.err.splitlines()
-    (saved,) = tmp_path.iterdir()
+    (saved,) = set(tmp_path.iterdir()) - {folder}
     assert ended.startswith("Error: out of memory: no room")
     assert kept == (
         f"Error: --output {folder} cannot be written: No space left on device; the run is saved in "
-        f"{saved} instead"
+        f"{saved} instead, and --resume {folder} has its last checkpoint"
     )
     assert_complete(saved, command)
 

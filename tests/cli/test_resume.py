@@ -44,7 +44,7 @@ def told(folder):
     return (
         [{k: v for k, v in line.items() if k != "seconds"} for line in lines],
         {k: v for k, v in summary.items() if k not in ELSEWHERE},
-        content(folder, "certificate.json")["epochs"],
+        [content(folder, "certificate.json")[name] for name in ("epochs", "records")],
         (folder / "model.safetensors").read_bytes(),
     )  # fmt: skip
 
