@@ -19,6 +19,7 @@ from pluggable_mlp.storage import (
     json_sha256,
     read_file,
     read_json,
+    sync_folder,
     write_file,
     write_json,
 )
@@ -70,6 +71,7 @@ def save_checkpoint(folder: Path, number: int, content: dict[str, Any], backend:
         return False
     data = save(tensors)
     folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
     body = {
         "format": FORMAT,
         "tensors_sha256": hashlib.sha256(data).hexdigest(),

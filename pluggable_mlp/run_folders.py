@@ -16,7 +16,7 @@ from typing import BinaryIO
 from pluggable_mlp.certificates import write_certificate
 from pluggable_mlp.checkpoints import FOLDER, save_checkpoint
 from pluggable_mlp.runs import Run
-from pluggable_mlp.storage import json_lines, write_file
+from pluggable_mlp.storage import json_lines, sync_folder, write_file
 from pluggable_mlp.training.loop import Position
 
 __all__ = ["NotSavedError", "RunFolder", "refuse_used_folder"]
@@ -214,6 +214,8 @@ class RunFolder:
         try:
             self._config.write(json_lines(self._run.config, indent=2))
             self._config.flush()
+            os.fsync(self._config.fileno())
+            sync_folder(self._path)
         except OSError:
             self._remove()
             raise

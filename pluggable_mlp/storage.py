@@ -9,7 +9,7 @@ import math
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = [
     "json_sha256",
     "read_file",
     "read_json",
+    "sync_folder",
     "to_json",
     "write_file",
     "write_json",
@@ -27,6 +28,8 @@ __all__ = [
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole: it is beside its place until all of it is on the disk.
+
+    Its name is on the disk, too, when this returns.
 
     Raises
     ------
@@ -40,9 +43,20 @@ def write_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+        sync_folder(path.parent)
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder on the disk, where the system can do that."""
+    with suppress(OSError):  # Windows opens no folders, some file systems do not flush them
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_file(path: Path, expected: str) -> bytes:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 
 import pytest
 
@@ -18,6 +19,20 @@ def test_a_disk_that_is_full_leaves_the_old_file(tmp_path):
         write_file(tmp_path / "a", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX")
+def test_a_file_is_flushed_before_it_has_its_name_and_its_folder_after(tmp_path, monkeypatch):
+    flushed, honest = [], os.fsync
+
+    def fsync(descriptor):
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        flushed.append((folder, [path.name for path in tmp_path.iterdir()]))
+        honest(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_file(tmp_path / "a", b"new")
+    assert flushed == [(False, ["a.part"]), (True, ["a"])]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")

@@ -15,7 +15,7 @@ from pluggable_mlp.checkpoints import FOLDER, load_checkpoint, save_checkpoint
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.training.components import OPTIMIZERS
+from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from tests.cli.children import running
 from tests.cli.conftest import ended
 
@@ -142,6 +142,16 @@ def test_every_optimizer_goes_on_from_any_step(tmp_path, optimizer):
     assert len(saved) > 3
     for place, history in saved:
         assert end_of(settings, backend, place, history) == reached(run)
+
+
+def test_averaged_parameters_go_on_from_any_step(tmp_path, monkeypatch):
+    """No option of the command line: a transform of the optimizer."""
+    averaged = make_optimizer("adam", average=0.9, weight_decay=0.1, clip_norm=1.0)
+    monkeypatch.setattr(Settings, "make_optimizer", lambda self, examples: averaged)
+    settings, numpy = Settings(hidden=(12,), batch_size=256, epochs=2), get_backend("numpy")
+    run = Run(settings, numpy)
+    for place, history in positions_of(run, tmp_path, every=3):
+        assert end_of(settings, numpy, place, history) == reached(run)
 
 
 def test_every_backend_goes_on_with_its_own_bits(backend, tmp_path):
