@@ -10,7 +10,6 @@ Shapes: as in `batches.py`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, TypeVar
@@ -171,6 +170,8 @@ def _ranges(count: int, size: int, block: int, seed: int, epoch: int | None) -> 
 
 def _read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:
     """Yield read(place) of each place, the next one read while the caller uses one."""
+    from concurrent.futures import ThreadPoolExecutor  # few need it, and it imports `logging`
+
     with ThreadPoolExecutor(1, "reader") as reader:
         coming = None
         for place in places:
