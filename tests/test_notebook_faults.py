@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD
-from pluggable_mlp.network.losses import softmax, softmax_cross_entropy
+from pluggable_mlp.network.losses import softmax_cross_entropy
 from pluggable_mlp.network.targets import one_hot
-from pluggable_mlp.special import sigmoid
+from pluggable_mlp.special import sigmoid, softmax
 from tests.network import reference
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "notebook.py"
