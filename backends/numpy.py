@@ -23,7 +23,7 @@ def _zero_where(mask: Any, x: Any) -> Any:
 
 
 # `np.sum` ends there, too, after several functions in Python: half of its time for small arrays.
-offer(array_api_compat.numpy, sum=np.add.reduce, zero_where=_zero_where)
+offer(array_api_compat.numpy, matmul=np.matmul, sum=np.add.reduce, zero_where=_zero_where)
 
 # glibc gives large blocks back to the system when they are freed, and every temporary then pays
 # for fresh pages, up to a millisecond a megabyte.  It stops that for blocks of up to the largest
