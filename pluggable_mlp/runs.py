@@ -31,6 +31,7 @@ from pluggable_mlp.training.checkpoints import (
 )
 from pluggable_mlp.training.examples import examples_in_blocks
 from pluggable_mlp.training.loop import Position, Recording, evaluate, training_epochs
+from pluggable_mlp.training.micro_batches import in_micro_batches
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.trees import map_nested, merge
 from pluggable_mlp.training.visits import in_whole_batches
@@ -140,7 +141,7 @@ class Run:
         if self.is_done:
             return
         for epoch in training_epochs(
-            self.mlp,
+            in_micro_batches(self.mlp, self.settings.micro_batch),
             self.parameters,
             self._train,
             backend=self.backend,

@@ -51,7 +51,7 @@ _TASK_OF_TARGETS = {
 }
 
 
-_BEFORE_THERE_WERE = {"block_size": 0}
+_BEFORE_THERE_WERE = {"block_size": 0, "micro_batch": None}
 """Settings that older runs lack, with what they did."""
 
 
@@ -89,6 +89,7 @@ class Settings:
     schedule: str | None = None
     warmup: int = 0
     batch_size: int = 16
+    micro_batch: int | None = None
     block_size: int | None = None
     epochs: int = 30
     early_stopping: int | None = None
@@ -114,6 +115,8 @@ class Settings:
             in_whole_batches(self.block_size, self.batch_size)
         elif self.block_size is not None:
             as_count("block_size", self.block_size, at_least=0)
+        if self.micro_batch is not None:
+            as_count("micro_batch", self.micro_batch, at_least=1)
         if self.early_stopping is not None:
             as_count("early_stopping", self.early_stopping, at_least=1)
         if self.class_weight not in (None, "balanced"):

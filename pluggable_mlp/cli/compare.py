@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
-@with_settings(without=("epochs", "block_size"), batch_size=128)
+@with_settings(without=("epochs", "block_size", "micro_batch"), batch_size=128)
 def compare(
     *,
     backends: Annotated[

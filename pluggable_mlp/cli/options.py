@@ -59,6 +59,8 @@ _HELP = {
     f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}.",
     "warmup": "Number of updates of linear warm-up before the schedule.",
     "batch_size": "Number of examples per update.",
+    "micro_batch": "Number of examples of a batch that are computed at once, for batches that do "
+    "not fit into the memory; by default all.",
     "block_size": "Number of examples in memory at once, the rest stays in .npy files; 0 for all. "
     "By default all, unless the files take more than a quarter of the memory.",
     "epochs": "Number of passes over the training examples.",

@@ -54,10 +54,13 @@ class Rng:
         The seed of the run, from 0 to 2**64 - 1.
     t : int
         The count of previous updates, from 0 to 2**64 - 1.
+    first : int, default 0
+        Which row of the batch is the first: what is computed is a micro-batch of it.
     """
 
     seed: int
     t: int
+    first: int = 0
 
 
 Mode = Rng | None
@@ -213,6 +216,7 @@ class Dropout(_WithoutParameters):
             stream=self.stream,
             step=rng.t,
             device=device_of(x),
+            first=rng.first * features,
         )
         kept = xp.astype(xp.reshape(numbers, (batch, features)) >= self._dropped, x.dtype)
         return kept * (_RESOLUTION / (_RESOLUTION - self._dropped))

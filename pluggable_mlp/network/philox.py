@@ -25,7 +25,7 @@ Word = Any  # an int64 array, or a Python integer
 
 
 def random_numbers(
-    xp: Namespace, count: int, *, seed: int, stream: int, step: int, device: Any
+    xp: Namespace, count: int, *, seed: int, stream: int, step: int, device: Any, first: int = 0
 ) -> Array:
     """Return `count` numbers of 16 random bits, int64 (count,), addressed by (seed, stream, step).
 
@@ -45,12 +45,15 @@ def random_numbers(
         From 0 to 2^32 - 1: which layer draws.
     device
         Where the numbers will be.
+    first : int, default 0
+        How many numbers at this address are left out before.
     """
-    blocks = xp.arange((count + 7) // 8, dtype=xp.int64, device=device)
+    begin, left_out = divmod(first, 8)
+    blocks = xp.arange(begin, (first + count + 7) // 8, dtype=xp.int64, device=device)
     counter = (blocks, stream, step & _MASK_32, step >> 32)
     words = philox(counter, (seed & _MASK_32, seed >> 32))
     halves = [half for word in words for half in (word & _MASK_16, word >> 16)]
-    return xp.reshape(xp.stack(halves, axis=-1), (-1,))[:count]
+    return xp.reshape(xp.stack(halves, axis=-1), (-1,))[left_out : left_out + count]
 
 
 def philox(counter: tuple[Word, Word, Word, Word], key: tuple[int, int]) -> list[Word]:

@@ -13,6 +13,7 @@ from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.examples import examples_in_blocks
 from pluggable_mlp.training.loop import Epoch, training_epochs
+from pluggable_mlp.training.micro_batches import in_micro_batches
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.records import Loss
 from pluggable_mlp.training.visits import AnyExamples, blocks_in_order, in_whole_batches
@@ -58,6 +59,7 @@ def train(
     class_weight: Any = None,
     callbacks: Sequence[Callback] = (),
     block_size: int | None = None,
+    micro_batch: int | None = None,
 ) -> Training:
     """Train a network on examples with targets.
 
@@ -103,6 +105,11 @@ def train(
         or what has a shape, a dtype and slices of rows, as a data set of h5py.  The next block is
         read while one is used.  The order is another one than without blocks, the same on all
         backends: see `docs/data.md`.
+    micro_batch : int, optional
+        How many examples of a batch are computed at once, for batches that do not fit into the
+        memory; by default all.  The sum of their gradients is that of the whole batch but for
+        rounding, dropout and sample_weight included.  Batch normalization uses the statistics of
+        each micro-batch.
 
     Raises
     ------
@@ -117,6 +124,8 @@ def train(
     shuffle = as_flag("shuffle", shuffle)
     epochs = as_count("epochs", epochs, at_least=1)
     batch_size = as_count("batch_size", batch_size, at_least=1)
+    if micro_batch is not None:
+        micro_batch = as_count("micro_batch", micro_batch, at_least=1)
     seed = as_seed(seed)
     examples = examples_in_blocks(
         mlp,
@@ -135,7 +144,7 @@ def train(
     else:
         _check_start(mlp, parameters, examples)
     run = training_epochs(
-        mlp,
+        in_micro_batches(mlp, micro_batch),
         parameters,
         examples,
         backend=backend,

@@ -28,6 +28,7 @@ schedule = "cosine"
 warmup = 2
 batch-size = 256
 epochs = 1
+micro-batch = 100
 block-size = 512
 early-stopping = 4
 dtype = "float64"
@@ -45,7 +46,8 @@ EXPECTED = {
     "norm": "layer", "loss": "softmax_cross_entropy", "label_smoothing": 0.25,
     "class_weight": "balanced", "optimizer": "adamw:beta1=0.8", "learning_rate": 0.01,
     "weight_decay": 0.125, "clip_norm": 5.0, "schedule": "cosine", "warmup": 2,
-    "batch_size": 256, "block_size": 512, "epochs": 1, "early_stopping": 4, "dtype": "float64",
+    "batch_size": 256, "micro_batch": 100, "block_size": 512, "epochs": 1,
+    "early_stopping": 4, "dtype": "float64",
     "arithmetic": "native", "seed": 3,
 }  # fmt: skip
 

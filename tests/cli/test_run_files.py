@@ -68,6 +68,7 @@ def test_every_field_of_the_config(run):
             "schedule": "cosine",
             "warmup": 2,
             "batch_size": 256,
+            "micro_batch": None,
             "block_size": 0,
             "epochs": 2,
             "early_stopping": None,

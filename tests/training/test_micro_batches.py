@@ -1,0 +1,128 @@
+"""A batch in parts: its loss and its gradient, less memory, the same bits everywhere."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, get_backend, train
+from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.network.philox import random_numbers
+from pluggable_mlp.training.components import make_optimizer
+from pluggable_mlp.training.micro_batches import in_micro_batches
+
+NUMPY = get_backend("numpy")
+COUNT = 23  # in parts of 5 the last is smaller
+LOSSES = {
+    "softmax_cross_entropy": np.arange(COUNT) % 3,
+    "squared_error": np.random.default_rng(1).normal(size=(COUNT, 3)),
+}
+
+
+def gradients_of(backend, mlp, targets, sample_weight, scale=None):
+    given = np.random.default_rng(0).normal(size=(COUNT, 4)), targets, sample_weight
+    batch = [None if x is None else backend.asarray(x) for x in given]
+    start = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    loss, gradients, _ = mlp.loss_gradients_and_buffers(
+        backend.xp, *mlp.split(start), *batch, Rng(3, 5), scale
+    )
+    arrays = [backend.to_numpy(layer[name]) for layer in gradients for name in sorted(layer)]
+    return [float(loss), *arrays]
+
+
+def assert_close(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss_and_gradient_are_those_of_the_whole_batch(backend, loss, weighted):
+    """With dropout; and a micro-batch whose weights are all 0 adds nothing."""
+    weights = np.random.default_rng(2).uniform(0.5, 2.0, COUNT) if weighted else None
+    if weighted:
+        weights[5:10] = 0.0
+    mlp = MLP([4, 9, 3], loss=loss, dropout=0.5)
+    whole = gradients_of(backend, mlp, LOSSES[loss], weights)
+    for size in (5, COUNT, 100):
+        parts = in_micro_batches(mlp, size)
+        assert_close(gradients_of(backend, parts, LOSSES[loss], weights), whole)
+    scaled = gradients_of(backend, in_micro_batches(mlp, 5), LOSSES[loss], weights, scale=-0.5)
+    assert_close(scaled, [whole[0], *(-0.5 * gradient for gradient in whole[1:])])
+
+
+@pytest.mark.parametrize("first", [0, 1, 8, 13])
+def test_random_numbers_may_begin_later(backend, first):
+    address = {"seed": 1, "stream": 2, "step": 3, "device": None}
+    every = random_numbers(NUMPY.xp, 40, **address)
+    found = random_numbers(NUMPY.xp, 20, first=first, **address)
+    assert found.tolist() == every[first : first + 20].tolist()
+
+
+def test_batch_normalization_measures_each_micro_batch():
+    """The last running mean is by hand: momentum of each micro-batch, one after the other."""
+    mlp = MLP([2, 3, 2], norm="batch")
+    x, y = np.random.default_rng(0).normal(size=(6, 2)), np.arange(6) % 2
+    start = mlp.initialize(seed=0, backend=NUMPY, dtype="float64")
+    trained, buffers = mlp.split(start)
+    parts = in_micro_batches(mlp, 3)
+    *_, found = parts.loss_gradients_and_buffers(NUMPY.xp, trained, buffers, x, y, None, Rng(0, 0))
+    for rows in (slice(0, 3), slice(3, 6)):
+        *_, buffers = mlp.loss_gradients_and_buffers(
+            NUMPY.xp, trained, buffers, x[rows], y[rows], None, Rng(0, 0)
+        )
+    assert str(found) == str(buffers)
+
+
+def trained(backend, **settings):
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(60, 4)).astype("float32"), np.arange(60) % 3
+    found = train(
+        MLP([4, 6, 3], dropout=0.25),
+        x,
+        y,
+        backend=backend,
+        optimizer=make_optimizer("sgd", momentum=0.9),
+        epochs=2,
+        batch_size=COUNT,
+        sample_weight=rng.uniform(0.5, 1.0, 60).astype("float32"),
+        **settings,
+    )
+    arrays = [backend.to_numpy(layer[k]) for layer in found.parameters for k in sorted(layer)]
+    return [*found.history, *(array.tolist() for array in arrays)]
+
+
+@pytest.mark.parametrize("spec", ["torch", pytest.param("jax", marks=pytest.mark.slow)])
+def test_reproducible_micro_batches_have_the_same_bits(spec):
+    pytest.importorskip(spec)
+    settings = {"arithmetic": "reproducible", "micro_batch": 5}
+    assert trained(get_backend(spec), **settings) == trained(NUMPY, **settings)
+
+
+@pytest.mark.parametrize("spec", ["numpy", "torch", pytest.param("jax", marks=pytest.mark.slow)])
+def test_training_is_that_of_whole_batches_but_for_rounding(spec):
+    backend = get_backend(spec) if spec == "numpy" or pytest.importorskip(spec) else None
+    whole, parts = trained(backend), trained(backend, micro_batch=5)
+    for one, other in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert parts != whole
+
+
+def test_it_takes_less_memory():
+    mlp = MLP([4, 500, 2])
+    x, y = np.zeros((4000, 4), "float32"), np.arange(4000) % 2
+
+    def peak(micro_batch):
+        tracemalloc.start()
+        train(mlp, x, y, backend=NUMPY, batch_size=4000, epochs=1, micro_batch=micro_batch)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(100)  # what is made once
+    assert peak(100) < peak(None) / 8
+
+
+def test_a_wrong_size_is_refused():
+    with pytest.raises(ValueError, match="micro_batch is 0, expected"):
+        trained(NUMPY, micro_batch=0)
