@@ -88,7 +88,7 @@ class Epoch:
         What the next epoch begins with.
     train_loss : float, or list of float
         The mean loss of the epoch's examples, each taken before its own step; where parameters
-        have leading axes, lists of their shape, a epoch for each network.
+        have leading axes, lists of their shape, a number for each network.
     seconds : float
         Wall-clock time of the epoch.
     position : Position

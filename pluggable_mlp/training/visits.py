@@ -11,7 +11,9 @@ Shapes: as in `batches.py`.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
+from threading import Thread
 from typing import Any, TypeVar
 
 from pluggable_mlp.arrays import Array
@@ -168,16 +170,42 @@ def _ranges(count: int, size: int, block: int, seed: int, epoch: int | None) -> 
             yield run + low - start, run + high - start
 
 
+class _Reading(Thread):
+    """read(place), begun at once on a thread of its own.
+
+    Without an executor, nothing is to be shut down: where an iterator of blocks is abandoned, the
+    garbage collector may run in any thread, inside any lock, and must wait for none.
+    """
+
+    def __init__(self, read: Callable[[Place], Block], place: Place) -> None:
+        super().__init__(name="reader")
+        self._found: Any = None
+        self._error: BaseException | None = None
+        self._read = partial(read, place)
+        self.start()
+
+    def run(self) -> None:
+        """Read, and keep what was found, or the error."""
+        try:
+            self._found = self._read()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> Any:
+        """Wait, and return what was found, or raise the error."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+
 def _read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:
     """Yield read(place) of each place, the next one read while the caller uses one."""
-    from concurrent.futures import ThreadPoolExecutor  # few need it, and it imports `logging`
-
-    with ThreadPoolExecutor(1, "reader") as reader:
-        coming = None
-        for place in places:
-            following = reader.submit(read, place)
-            if coming is not None:
-                yield coming.result()
-            coming = following
+    coming = None
+    for place in places:
+        following = _Reading(read, place)
         if coming is not None:
             yield coming.result()
+        coming = following
+    if coming is not None:
+        yield coming.result()

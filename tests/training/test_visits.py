@@ -122,9 +122,35 @@ def test_the_next_block_is_read_while_one_is_used():
         time.sleep(0.001)
     assert [start for _, start in read] == [0, 80]
     assert all("reader" in thread for thread, _ in read)
-    before = threading.active_count()
-    blocks.close()
-    assert threading.active_count() == before - 1
+
+
+def test_an_abandoned_visit_waits_for_no_read():
+    """The garbage collector may close it in any thread, which may hold a lock that others want."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    def read(place):
+        if place:
+            reading.set()
+            assert go_on.wait(60)
+        return place
+
+    blocks = module._read_ahead(read, range(3))
+    assert next(blocks) == 0
+    assert reading.wait(10)
+    closing = threading.Thread(target=blocks.close)
+    closing.start()
+    closing.join(10)
+    waits = closing.is_alive()
+    go_on.set()
+    assert not waits
+
+
+def test_an_error_of_a_reader_reaches_the_caller():
+    def read(place):
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(module._read_ahead(read, range(3)))
 
 
 def run(backend, examples, arithmetic="native", start=None, keep=None, **settings):
