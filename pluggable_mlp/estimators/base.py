@@ -57,9 +57,13 @@ class BaseMLP(Exchange, ABC):
     _numeric_targets = True
 
     def _take_parameters(self, given: dict[str, Any]) -> None:
-        """Set the attributes of the constructor's parameters, from its local names."""
-        for name in self._get_param_names():
-            setattr(self, name, given[name])
+        """Set the attributes of the constructor's parameters, from its local names.
+
+        A subclass may have parameters of its own, more or fewer: `_get_param_names` knows those.
+        """
+        for name, value in given.items():
+            if name != "self":
+                setattr(self, name, value)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

@@ -73,7 +73,7 @@ def repeated(kind: Any, certificate: dict[str, Any]) -> Any:
     """
     expected = kind.__name__, FORMAT, True
     try:
-        parameters = certificate["parameters"]
+        parameters = dict(certificate["parameters"])
         iterations, losses = certificate["iterations"], certificate["losses"]
         whole = len(losses) in (1, iterations)
         found = certificate["estimator"], certificate["format"], whole
@@ -84,7 +84,15 @@ def repeated(kind: Any, certificate: dict[str, Any]) -> Any:
             f"certificate is {str(certificate)[:80]}, expected the certificate_ of a "
             f"{kind.__name__}"
         )
-    if parameters["random_state"] is None:
+    own = set(kind._get_param_names()).difference(_OF_THE_MACHINE)
+    faults = {"unknown": set(parameters) - own, "missing": own - set(parameters)}
+    told = [f"{fault} are {', '.join(sorted(of))}" for fault, of in faults.items() if of]
+    if told:
+        raise ValueError(
+            f"the certificate's parameters are not those of this {kind.__name__}: "
+            f"{'; '.join(told)}; verify with the version that it was made with"
+        )
+    if parameters.get("random_state") is None:
         raise ValueError("the fit had no int as random_state: its random numbers are not known")
     for name, value in parameters.items():
         if isinstance(value, dict) and _OWN in value:

@@ -114,10 +114,11 @@ def read_estimator(kind: Any, path: Path, backend: str) -> Any:
 
 def parameters_to_save(estimator: Any) -> dict[str, Any]:
     """Return an estimator's parameters, without callbacks and a `RandomState`."""
-    parameters = {**estimator.get_params(), "callbacks": None}
-    if not isinstance(parameters["random_state"], Integral):
-        parameters["random_state"] = None
-    return parameters
+    parameters: dict[str, Any] = estimator.get_params()
+    left_out = {"callbacks"}
+    if not isinstance(parameters.get("random_state"), Integral):
+        left_out.add("random_state")
+    return {name: None if name in left_out else value for name, value in parameters.items()}
 
 
 def encoded(name: str, value: Any) -> Any:

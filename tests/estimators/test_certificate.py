@@ -107,6 +107,17 @@ def test_what_cannot_be_repeated_is_refused():
             MLPClassifier.verify(other, X, Y)
 
 
+def test_parameters_of_another_version_are_named():
+    certificate = MLPClassifier(**SETTINGS).fit(X, Y).certificate_
+    parameters = certificate["parameters"] | {"future": 1}
+    del parameters["random_state"]
+    with pytest.raises(ValueError, match="unknown are future; missing are random_state; verify"):
+        MLPClassifier.verify(certificate | {"parameters": parameters}, X, Y)
+    parameters["random_state"] = 0
+    with pytest.raises(ValueError, match="of this MLPClassifier: unknown are future; verify"):
+        MLPClassifier.verify(certificate | {"parameters": parameters}, X, Y)
+
+
 def test_numbers_that_reproducible_products_lose_are_told():
     wide = X * np.asarray([1.0, 1e12, 1.0, 1.0])
     with pytest.warns(PrecisionWarning, match="numbers of inputs"):

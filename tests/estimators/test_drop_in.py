@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
+from sklearn.base import clone
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -145,3 +146,34 @@ def test_learning_rates_follow_their_rules():
     adaptive.fit(X, y)
     assert adaptive.n_iter_ < 3000
     assert adaptive._rate.value < 1e-6
+
+
+class FewerClassifier(MLPClassifier):
+    def __init__(self, hidden_layer_sizes=(5,)):
+        super().__init__(hidden_layer_sizes, max_iter=5, arithmetic="reproducible")
+
+
+class MoreRegressor(MLPRegressor):
+    def __init__(self, width=4, *, random_state=None):
+        super().__init__(hidden_layer_sizes=(width,), max_iter=5, random_state=random_state)
+        self.width = width
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "width"),
+    [
+        (FewerClassifier, {"hidden_layer_sizes": (3,)}, 3),
+        (MoreRegressor, {"width": 6, "random_state": 1}, 6),
+    ],
+)
+def test_a_subclass_may_have_parameters_of_its_own(kind, parameters, width, tmp_path):
+    model = kind(**parameters)
+    assert model.get_params() == parameters
+    X, y = load_iris(return_X_y=True)
+    fitted = clone(model).fit(X, y)
+    assert fitted.coefs_[0].shape == (4, width)
+    assert fitted.n_iter_ == 5
+    fitted.save(tmp_path / "model")
+    again = kind.load(tmp_path / "model")
+    assert again.get_params() == parameters
+    np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
