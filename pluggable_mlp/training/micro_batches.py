@@ -3,7 +3,7 @@
 Shapes: x (batch, in), targets (batch,) or (batch, outputs), sample_weight (batch,).
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -11,12 +11,12 @@ from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.trees import map_arrays
 
-__all__ = ["MicroBatchedMLP", "in_micro_batches"]
+__all__ = ["in_micro_batches"]
 
 
 @dataclass(frozen=True)
-class MicroBatchedMLP(MLP):
-    """A multilayer perceptron that takes the gradient of a batch from one micro-batch at a time.
+class _InMicroBatches:
+    """A network that takes the gradient of a batch from one micro-batch at a time.
 
     The loss of a batch is the mean of those of its micro-batches, weighted by their examples, or
     by the sums of their sample_weight; so is its gradient.  Dropout drops what it drops of the
@@ -24,11 +24,17 @@ class MicroBatchedMLP(MLP):
 
     Parameters
     ----------
+    mlp : MLP
+        What computes each micro-batch, and does all else; maybe of a subclass.
     micro_batch : int
-        How many examples are computed at once; the other parameters are those of `MLP`.
+        How many examples are computed at once.
     """
 
-    micro_batch: int = 1
+    mlp: MLP
+    micro_batch: int
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.mlp, name)
 
     def loss_gradients_and_buffers(
         self,
@@ -41,8 +47,8 @@ class MicroBatchedMLP(MLP):
         rng: Rng | None = None,
         gradient_scale: float | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
-        """Return what that of `MLP` does, of all micro-batches together."""
-        count, of_all = x.shape[0], super().loss_gradients_and_buffers
+        """Return what that of the network does, of all micro-batches together."""
+        count = x.shape[0]
         whole: Any = count
         if sample_weight is not None:
             total = xp.sum(sample_weight)
@@ -54,7 +60,7 @@ class MicroBatchedMLP(MLP):
             own = None if sample_weight is None else sample_weight[rows]
             size: Any = rows.stop - start if own is None else xp.sum(own)
             share = size * (1.0 / whole)
-            part, of_part, buffers = of_all(
+            part, of_part, buffers = self.mlp.loss_gradients_and_buffers(
                 xp,
                 parameters,
                 buffers,
@@ -78,5 +84,6 @@ def in_micro_batches(mlp: MLP, micro_batch: int | None) -> MLP:
     """Return the network that takes its gradients so; itself where that is None."""
     if micro_batch is None:
         return mlp
-    own = {field.name: getattr(mlp, field.name) for field in fields(MLP) if field.init}
-    return MicroBatchedMLP(**own, micro_batch=micro_batch)
+    parts: Any = _InMicroBatches(mlp, micro_batch)
+    network: MLP = parts
+    return network

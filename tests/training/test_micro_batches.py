@@ -1,11 +1,12 @@
 """A batch in parts: its loss and its gradient, less memory, the same bits everywhere."""
 
 import tracemalloc
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend, train
+from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.philox import random_numbers
 from pluggable_mlp.training.components import make_optimizer
@@ -126,3 +127,28 @@ def test_it_takes_less_memory():
 def test_a_wrong_size_is_refused():
     with pytest.raises(ValueError, match="micro_batch is 0, expected"):
         trained(NUMPY, micro_batch=0)
+
+
+@dataclass(frozen=True)
+class Doubled(MLP):
+    factor: float = 1.0
+
+    def loss_gradients_and_buffers(self, *batch):
+        loss, gradients, buffers = super().loss_gradients_and_buffers(*batch)
+        doubled = [{name: self.factor * of for name, of in layer.items()} for layer in gradients]
+        return loss * self.factor, doubled, buffers
+
+
+def test_a_subclass_computes_each_micro_batch():
+    """Twice the loss: twice the gradients, and training by them."""
+    sizes, targets = [4, 9, 3], LOSSES["softmax_cross_entropy"]
+    plain = gradients_of(NUMPY, MLP(sizes), targets, None)
+    doubled = in_micro_batches(Doubled(sizes, factor=2.0), 5)
+    assert_close(gradients_of(NUMPY, doubled, targets, None), [2.0 * each for each in plain])
+    x = np.random.default_rng(0).normal(size=(COUNT, 4))
+    settings = {"backend": NUMPY, "batch_size": COUNT, "epochs": 1, "micro_batch": 5}
+    once = train(Doubled(sizes, factor=2.0), x, targets, **settings, optimizer=SGD(0.1))
+    other = train(MLP(sizes), x, targets, **settings, optimizer=SGD(0.2))
+    np.testing.assert_allclose(once.history, np.multiply(2.0, other.history), rtol=1e-6)
+    for mine, theirs in zip(once.parameters, other.parameters, strict=True):
+        np.testing.assert_allclose(mine["W"], theirs["W"], rtol=1e-5)
