@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Rows", "StoredArray", "as_rows", "gather", "mapped", "pieces"]
+__all__ = ["Rows", "StoredArray", "as_rows", "blocks", "gather", "mapped"]
 
 Array = npt.NDArray[Any]
 Prepare = Callable[[Array], Array]
@@ -88,7 +88,7 @@ class StoredArray:
 
     @cached_property
     def _range(self) -> tuple[Any, Any]:
-        ends = [(piece.min(), piece.max()) for piece in pieces(self)]
+        ends = [(block.min(), block.max()) for block in blocks(self)]
         low, high = np.asarray(ends).T
         return low.min(), high.max()
 
@@ -167,7 +167,7 @@ def gather(values: Rows, ranges: Iterable[tuple[int, int]]) -> Array:
     return found
 
 
-def pieces(values: Rows) -> Iterator[Array]:
+def blocks(values: Rows) -> Iterator[Array]:
     """Yield an array as it is, or rows of a `StoredArray`, some at a time."""
     if not isinstance(values, StoredArray):
         yield values

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.stored import StoredArray, pieces
+from pluggable_mlp.stored import StoredArray, blocks
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -308,8 +308,8 @@ class Dataset:
             for name, values in named.items():
                 digest.update(f"{part}_{name} {values.dtype.name} {values.shape}\n".encode())
                 little = values.dtype.newbyteorder("<")
-                for piece in pieces(values):
-                    digest.update(np.ascontiguousarray(piece, dtype=little).data)
+                for block in blocks(values):
+                    digest.update(np.ascontiguousarray(block, dtype=little).data)
         classes = None if known is None else len(known)
         digest.update(f"scale {self.scale} classes {classes}\n".encode())
         if texts:
@@ -330,14 +330,14 @@ def check_finite(name: str, part: str, kind: str, values: Array) -> None:
     # Both reach the smallest or the largest: no array of flags is needed.
     if values.dtype.kind == "f" and not np.isfinite([values.min(), values.max()]).all():
         before = 0
-        for piece in pieces(values):
-            for row, *column in np.argwhere(~np.isfinite(piece))[:1].tolist():
+        for block in blocks(values):
+            for row, *column in np.argwhere(~np.isfinite(block))[:1].tolist():
                 word = "feature" if kind == "inputs" else "output"
                 where = f"{word} {column[0]} of " if column else ""
                 where += f"example {before + row} of the {part} {kind}"
-                fault = f"{where} is {piece[row, *column]} (counted from 0)"
+                fault = f"{where} is {block[row, *column]} (counted from 0)"
                 raise DataError(name, fault, "remove or fill such values first")
-            before += len(piece)
+            before += len(block)
 
 
 def as_floats(name: str, part: str, kind: str, values: Array) -> Array:

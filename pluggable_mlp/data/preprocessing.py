@@ -36,7 +36,7 @@ from pluggable_mlp.data.targets import (
     classes_of,
     find_task,
 )
-from pluggable_mlp.stored import StoredArray, mapped, pieces
+from pluggable_mlp.stored import StoredArray, blocks, mapped
 
 __all__ = ["as_bytes", "as_inputs", "build_dataset", "matched"]
 
@@ -235,7 +235,7 @@ def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
         return None
     if isinstance(values, StoredArray):
         as_own: Any = partial(as_bytes, unit=unit)
-        stored = all(as_own(piece) is not None for piece in pieces(values))
+        stored = all(as_own(block) is not None for block in blocks(values))
         return values.map(as_own) if stored else None
     found = np.empty(values.shape, dtype=np.uint8)
     for start in range(0, len(values), BLOCK):

@@ -19,7 +19,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.registry import choose
-from pluggable_mlp.stored import StoredArray, pieces
+from pluggable_mlp.stored import StoredArray, blocks
 
 __all__ = ["SCALINGS", "Scaling", "fit_scaling"]
 
@@ -112,16 +112,16 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
 def _standard(values: Array) -> tuple[Array, Array]:
     """Return the mean and the standard deviation: sqrt(sum (x - mean)² / n)."""
     count = values.shape[0]
-    mean = reduce(add, map(_sums, pieces(values))) / count
-    centred = (piece - mean for piece in pieces(values))
+    mean = reduce(add, map(_sums, blocks(values))) / count
+    centred = (block - mean for block in blocks(values))
     variance = reduce(add, (_sums(each * each) for each in centred)) / count
     return mean, np.asarray([math.sqrt(v) if v < math.inf else v for v in variance.tolist()])
 
 
 def _minmax(values: Array) -> tuple[Array, Array]:
     """Return the minimum and the range: the training part goes from 0 to 1."""
-    low = reduce(np.minimum, (piece.min(axis=0) for piece in pieces(values)))
-    high = reduce(np.maximum, (piece.max(axis=0) for piece in pieces(values)))
+    low = reduce(np.minimum, (block.min(axis=0) for block in blocks(values)))
+    high = reduce(np.maximum, (block.max(axis=0) for block in blocks(values)))
     return low, high - low
 
 
