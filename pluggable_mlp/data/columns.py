@@ -19,6 +19,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, DataWarning
 from pluggable_mlp.data.frames import Frame
+from pluggable_mlp.data.targets import BOOLEANS
 
 __all__ = ["Column", "Columns"]
 
@@ -178,7 +179,9 @@ def _fitted(name: str, values: Array) -> Column:
         middle = present[(present.size - 1) // 2 : present.size // 2 + 1]
         median = float(middle[0] + (middle[-1] - middle[0]) / 2)
         return Column(name, NUMBER, fill=median, indicator=present.size < values.size)
-    counts = Counter(value for value in values.tolist() if value is not None)
+    texts = [value for value in values.tolist() if value is not None]
+    lower = [text.lower() for text in texts]
+    counts = Counter(lower if _are_booleans(lower) else texts)
     total = sum(counts.values())
     if not counts:
         return Column(name, LEFT_OUT, note="it has no values")
@@ -205,8 +208,11 @@ def _numbers(name: str, column: Column, values: Array) -> Iterator[Array]:
 def _categories(name: str, column: Column, values: Array) -> Iterator[Array]:
     """Yield the features of a column of texts, each (n,)."""
     place = {category: index for index, category in enumerate(column.categories)}
-    found = np.asarray([place.get(value, -1) for value in values.tolist()])
-    missing = np.asarray([value is None for value in values.tolist()])
+    texts = values.tolist()
+    missing = np.asarray([text is None for text in texts])
+    if _are_booleans(column.categories):
+        texts = [text and text.lower() for text in texts]
+    found = np.asarray([place.get(text, -1) for text in texts])
     unseen = (found < 0) & ~missing
     if unseen.any():
         different = sorted(set(values[unseen].tolist()))
@@ -218,6 +224,11 @@ def _categories(name: str, column: Column, values: Array) -> Iterator[Array]:
         yield (found == index).astype(np.float64)
     if column.indicator:
         yield missing.astype(np.float64)
+
+
+def _are_booleans(texts: Sequence[str]) -> bool:
+    """Return whether texts are booleans in lower case, as those of Parquet are."""
+    return set(texts) <= set(BOOLEANS)
 
 
 def _tell_missing(name: str, column: Column, missing: Array, meaning: str) -> None:

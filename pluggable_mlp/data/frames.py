@@ -16,7 +16,7 @@ from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY, open_bounded
 from pluggable_mlp.data.headers import MISSING, is_number
 from pluggable_mlp.data.tables import TextTable, filled_rows, has_codes
-from pluggable_mlp.data.targets import BOOLEANS, find_task
+from pluggable_mlp.data.targets import find_task
 
 __all__ = ["Frame", "PolarsMissingError", "RawTable", "read_parquet", "read_text_frame"]
 
@@ -150,7 +150,7 @@ class RawTable:
         Raises
         ------
         DataError
-            If a column holds a text among numbers, or is of another kind: dates, lists.
+            If a column holds a text among numbers or infinity, or is of another kind: dates, lists.
         """
         columns = (
             self._column(place, name in texts) for place, name in zip(places, names, strict=True)
@@ -191,21 +191,31 @@ class RawTable:
         """Return a column as numbers where all that are not missing are such, else as texts."""
         column = self.columns[place]
         if column.dtype.is_numeric() and not as_text:
-            return _numbers(column.cast(_polars().Float64))
+            return self._finite(place, column.cast(_polars().Float64))
         texts = _without_missing(self._as_texts(place))
         if as_text:
-            return _objects(_alike(texts))
+            return _objects(texts)
         numbers = self._as_numbers(texts)
         count = texts.len() - texts.null_count()
         right = texts.len() - numbers.null_count()
         if right == count:
-            return _numbers(numbers)
+            return self._finite(place, numbers)
         if right >= MOSTLY * count:
             row = int((numbers.is_null() & texts.is_not_null()).arg_true()[0])
             fault = f"column {self.name(place)!r} holds {texts[row]!r} in row {row + 1}"
             remedy = "correct it, or leave the field empty if it is missing"
             raise DataError(self.path, f"{fault}, else numbers", remedy)
-        return _objects(_alike(texts))
+        return _objects(texts)
+
+    def _finite(self, place: int, column: Any) -> Array:
+        """Return a series of floats, NaN where one is missing; DataError for infinity."""
+        numbers: Array = column.fill_null(float("nan")).to_numpy()
+        infinite = np.flatnonzero(np.isinf(numbers))
+        if infinite.size:
+            row = infinite[0]
+            fault = f"column {self.name(place)!r} holds {numbers[row]} in row {row + 1}"
+            raise DataError(self.path, fault, "remove or fill such values first")
+        return numbers
 
     def _as_texts(self, place: int) -> Any:
         """Return a column as texts without blanks around them; DataError for dates, lists."""
@@ -258,11 +268,9 @@ def read_text_frame(path: str, text: TextTable) -> RawTable:
         ) from None
     if table[:, -1].null_count():  # of an empty field, a line without fields, or a short one
         table = table.filter(filled_rows(path, data, text.delimiter, table.width))
-    if text.names is not None:
-        if len(text.names) != table.width:
-            fault = f"its header has {len(text.names)} names, its rows have {table.width} fields"
-            raise DataError(path, fault, "give each column one name")
-        _refuse_repeated(path, text.names)
+    if text.names is not None and len(text.names) != table.width:
+        fault = f"its header has {len(text.names)} names, its rows have {table.width} fields"
+        raise DataError(path, fault, "give each column one name")
     return RawTable(path, text.names, tuple(table), text.delimiter == ";")
 
 
@@ -290,24 +298,8 @@ def _without_missing(texts: Any) -> Any:
     return texts.set(missing.fill_null(True), None)
 
 
-def _alike(texts: Any) -> Any:
-    """Return a series of texts; booleans in lower case, as Parquet has them."""
-    lower = texts.str.to_lowercase()
-    return lower if lower.is_in(list(BOOLEANS)).all() else texts
-
-
-def _numbers(column: Any) -> Array:
-    return column.fill_null(float("nan")).to_numpy()
-
-
 def _objects(column: Any) -> Array:
     return np.asarray(column.to_list(), dtype=object)
-
-
-def _refuse_repeated(path: str, names: Sequence[str]) -> None:
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        raise DataError(path, f"two columns are named {repeated[0]!r}", "name each column once")
 
 
 def _first_line(error: Exception) -> str:

@@ -8,12 +8,14 @@ Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,)
 """
 
 import warnings
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.columns import Columns
 from pluggable_mlp.data.dataset import (
     PIXEL_SCALE,
     DataError,
@@ -110,8 +112,7 @@ def build_dataset(
         splits |= _divided(splits["train"], chosen, "test")
     if validation:
         splits |= _validation(name, splits, seed, task, validation)
-    arrays, columns = fit_columns(name, {part: given.inputs for part, given in splits.items()})
-    arrays = {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}
+    arrays, columns = _as_arrays(source, splits)
     inputs, fitted = scaled(name, scaling, arrays, columns, source.pixel_scale)
     scale = None
     if fitted is None and columns is None:
@@ -141,6 +142,20 @@ def build_dataset(
         ),
         target_scaling=of_targets,
     )
+
+
+def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Array], Columns | None]:
+    """Return the inputs of all splits as arrays, and what became of the columns of a table.
+
+    Errors count examples as the source does, before it was divided.
+    """
+    name = source.name
+    arrays, columns = fit_columns(name, {part: given.inputs for part, given in splits.items()})
+    with suppress(DataError):
+        return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
+    if columns is None:
+        arrays = {part: given.inputs for part, given in source.splits.items()}
+    return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
 
 
 def _scaled_targets(

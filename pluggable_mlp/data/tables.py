@@ -8,6 +8,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import NamedTuple
@@ -146,7 +147,7 @@ def read_text(path: str) -> TextTable:
     Raises
     ------
     DataError
-        If it is not UTF-8, or its first line may be names or numbers.
+        If it is not UTF-8, its first line may be names or numbers, or a name occurs twice there.
     """
     with open_bounded(path) as file:
         data = file.read_rest()
@@ -159,6 +160,7 @@ def read_text(path: str) -> TextTable:
     others = ([_plain(field, delimiter) for field in other] for _, _, other in lines)
     if line > 0 and has_header(path, line, plain, others):
         names = (fields[0].removeprefix("#").lstrip(), *fields[1:])  # numpy.savetxt writes "# a"
+        _refuse_repeated(path, names)
         return TextTable(data, delimiter, names, end, len(fields))
     return TextTable(data, delimiter, None, 0, len(fields))
 
@@ -192,6 +194,12 @@ def read_number_table(path: str, text: TextTable) -> NumberTable:
         fault = f"its header has {len(text.names)} names, its lines have {table.shape[1]} fields"
         raise DataError(path, fault, "give each column one name")
     return NumberTable(text.names, table, text)
+
+
+def _refuse_repeated(path: str, names: tuple[str, ...]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise DataError(path, f"two columns are named {repeated[0]!r}", "name each column once")
 
 
 def _delimiter(path: str, data: bytes) -> str:

@@ -226,6 +226,29 @@ def test_booleans_are_alike_in_every_format(told, train, tmp_path):
             assert "never saw" not in outcome.err
 
 
+def test_a_file_of_booleans_alone_is_read_as_training_read_them(told, train, tmp_path):
+    texts = [("True", "False", "Maybe")[k % 3] for k in range(COUNT)]
+    table = {"s": texts, "a": numbers()["a"], "y": [int(text == "False") for text in texts]}
+    run = train(write(tmp_path / "table.csv", table), "--epochs", 60, "--learning-rate", 0.5)
+    for rows in (["False"], ["False", "Maybe"], ["True"]):
+        path = write(tmp_path / "new.csv", {"s": rows, "a": [0.1] * len(rows)})
+        outcome = told("predict", run, path)
+        assert "never saw" not in outcome.err
+        assert answers(outcome) == [str(int(row == "False")) for row in rows]
+
+
+def test_infinity_in_parquet_is_named_by_its_row(told, train, tmp_path):
+    table = numbers()
+    polars.DataFrame(table).write_parquet(tmp_path / "table.parquet")
+    run = train(tmp_path / "table.parquet")
+    table["b"][57] = -float("inf")
+    path = tmp_path / "infinite.parquet"
+    polars.DataFrame(table).write_parquet(path)
+    for outcome in (told("train", "--data", path), told("predict", run, path)):
+        assert outcome.code == 2
+        assert "infinite.parquet: column 'b' holds -inf in row 58; remove or fill" in outcome.err
+
+
 @pytest.mark.parametrize("kind", [polars.Categorical, polars.Enum(["n", "y", "z"])])
 def test_parquets_kinds_of_texts(told, train, tmp_path, kind):
     table = numbers()

@@ -87,6 +87,27 @@ def test_unusable_columns_are_left_out():
         Columns.fit("example", frame.select(["names", "empty"]))
 
 
+@pytest.mark.parametrize(
+    ("seen", "later", "places"),
+    [
+        (["False", "Maybe", "True"], ["False"], [0]),
+        (["False", "Maybe", "True"], ["True", "False"], [2, 0]),
+        (["False", "True"], ["true", None, "False"], [1, -1, 0]),
+        (["false", "true"], ["True", "FALSE"], [1, 0]),
+        (["False", "True", "true"], ["true", "True"], [1, 1]),
+    ],
+)
+def test_booleans_are_alike_where_training_saw_no_other_texts(seen, later, places):
+    columns = Columns.fit("example", Frame(("s",), (np.array(seen * 10, dtype=object),)))
+    rows = Frame(("s",), (np.array(later, dtype=object),))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "file: .* never saw")
+        warnings.filterwarnings("ignore", "file: column 's' lacks values")
+        made = columns.apply("file", rows)
+    expected = [[float(k == place) for k in range(len(columns.features))] for place in places]
+    assert made.tolist() == expected
+
+
 def test_it_survives_json():
     columns = Columns.fit("example", TABLE)
     assert Columns.from_dict(columns.to_dict()) == columns

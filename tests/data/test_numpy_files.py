@@ -118,7 +118,7 @@ NAN = np.where(np.arange(42).reshape(14, 3) == 7, np.nan, X)
         (npz(X=X[:5], y=Y), "shape (5, 3), the labels (14,)"),
         (npz(X=X[:6], y=Y[:6]), "holds 6 examples; give at least 7"),
         (npz(X=X[:0], y=Y[:0]), "the train labels have shape (0,)"),
-        (npz(X=X[:, 0], y=Y), "shape (12,)"),
+        (npz(X=X[:, 0], y=Y), "shape (14,)"),
         (npz(X=X, y=Y + 0.5), "not a whole number"),
         (npz(X=X, y=np.eye(3)[Y]), "for one-hot rows, y.argmax(axis=1)"),
         (npz(X=X, y=np.zeros(14)), "two classes"),

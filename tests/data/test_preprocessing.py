@@ -272,3 +272,17 @@ def test_too_few_examples_are_refused(labels, fault):
     with pytest.raises(DataError, match=f"example: {fault}"):
         choose_test_examples("example", np.asarray(labels), 0)
     assert choose_test_examples("example", np.asarray([0, 1] * 4)[:7], 0).sum() == 1
+
+
+@pytest.mark.parametrize("block_size", [0, 7])
+@pytest.mark.parametrize("validation", [None, 0.2])
+def test_what_is_not_finite_is_named_by_its_place_in_the_source(tmp_path, block_size, validation):
+    X, y = np.zeros((300, 3)), np.arange(300) % 2
+    np.save(tmp_path / "X.npy", X)
+    for row in (200, 201, 202, 203, 299):  # wherever the division puts it
+        stored = np.load(tmp_path / "X.npy", mmap_mode="r+")
+        stored[:] = X
+        stored[row, 2] = np.nan
+        fault = f"feature 2 of example {row} of the train inputs is nan"
+        with pytest.raises(DataError, match=fault):
+            build_dataset(source((stored, y)), validation=validation, block_size=block_size)

@@ -113,6 +113,13 @@ def test_errors_count_rows_and_columns_as_editors_do(read, text, fault, remedy):
     assert remedy in caught.value.args[2]
 
 
+@pytest.mark.parametrize("header", ["a,a,y", "a,b,a", '# a,b," a "'])
+def test_names_that_repeat_are_refused(read, header):
+    text = f"{header}\n" + "1,2,0\n3,4,1\n" * 7
+    with pytest.raises(DataError, match=r"csv: two columns are named 'a'; name each column once"):
+        read(text.encode())
+
+
 def test_a_csv_bomb_is_cut_off(read, peak_memory):
     bomb = gzip.compress(b"0,1\n" * 2**22, mtime=0) * 64
 
