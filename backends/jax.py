@@ -1,6 +1,5 @@
 """JAX, on the processor, a GPU or a TPU; operation by operation, or compiled where asked."""
 
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -15,6 +14,7 @@ from jax.scipy import special
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
+from .jax_compile import CompiledFunction, jitted
 from .jax_exact import exact, is_exact_here
 from .jax_loop import looped, one_by_one
 from .memory import in_words, with_free_memory
@@ -139,21 +139,21 @@ class JaxBackend(ArrayLibrary):
 
     def compile(
         self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
-    ) -> "CompiledFunction":
+    ) -> CompiledFunction:
         """See `Compiler.compile`: XLA makes one call of many, each of some microseconds."""
         return CompiledFunction(function, used_up)
 
-    def compile_loop(self, function: Callable[..., Any]) -> "CompiledFunction":
+    def compile_loop(self, function: Callable[..., Any]) -> CompiledFunction:
         """See `LoopCompiler.compile_loop`: `jax.lax.fori_loop`, compiled once for all counts."""
         return CompiledFunction(
             partial(one_by_one, function),
             (0,),
-            lambda _, used_up: _jit(partial(looped, function), used_up),
+            lambda _, used_up: jitted(partial(looped, function), used_up),
         )
 
     def compile_exactly(
         self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
-    ) -> "CompiledFunction | None":
+    ) -> CompiledFunction | None:
         """See `ExactCompiler.compile_exactly`; None, after a warning, where bits change."""
         return CompiledFunction(function, used_up, exact) if is_exact_here() else None
 
@@ -189,62 +189,6 @@ class JaxBackend(ArrayLibrary):
 def _text(device: Any) -> str:
     """Return the text of a JAX device that `JaxBackend` takes: "cpu:0"."""
     return f"{device.platform}:{device.id}"
-
-
-# What a function raises that looks at values, which it has not while it is compiled; and `exact`
-# of loops that round.
-_CANNOT_COMPILE = (
-    NotImplementedError,
-    jax.errors.ConcretizationTypeError,
-    jax.errors.NonConcreteBooleanIndexError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-)
-
-
-def _jit(function: Callable[..., Any], used_up: tuple[int, ...]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = jax.jit(function, donate_argnums=used_up)
-    return compiled
-
-
-class CompiledFunction:
-    """A function under `jax.jit`; one that branches on values runs as it is, after a warning.
-
-    None of the library does, but an activation or a loss of a user's may.
-
-    Parameters
-    ----------
-    function : callable
-        As `Compiler.compile` wants it.
-    used_up : tuple of int
-        The places of the arguments whose memory may be written over.
-    compiler : callable
-        Compiles such a function with arguments in those places: by default, `jax.jit`.
-    """
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        used_up: tuple[int, ...],
-        compiler: Callable[..., Callable[..., Any]] = _jit,
-    ) -> None:
-        self._function = function
-        self._run = compiler(function, used_up)
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Return what the function returns."""
-        try:
-            return self._run(*arguments)
-        except _CANNOT_COMPILE as error:  # before anything ran: no memory was written over
-            if self._run is self._function:
-                raise
-            self._run = self._function
-            warnings.warn(
-                "JAX cannot compile the network and goes on operation by operation: "
-                f"{str(error).splitlines()[0]}",
-                stacklevel=1,  # one place for the loop and for single steps: it is shown once
-            )
-            return self._run(*arguments)
 
 
 def _compiled(function: Callable[..., Any]) -> CompiledFunction:

@@ -10,7 +10,7 @@ from pluggable_mlp.backends import get_backend
 
 jax = pytest.importorskip("jax")
 
-from pluggable_mlp.backends.jax import CompiledFunction  # noqa: E402 (only if it is there)
+from pluggable_mlp.backends.jax_compile import CompiledFunction  # noqa: E402 (only if it is there)
 
 
 def test_a_function_is_traced_once_and_its_numbers_are_arguments():

@@ -221,5 +221,7 @@ def test_every_option_of_train_has_a_case():
         "--resume",
         "--log",
         "--checkpoint-minutes",
+        "--micro-batch",
+        "--block-size",
     }  # files of their own
     assert options - tried == {"--backend", "--output", "--quiet", "--help"} & options | elsewhere

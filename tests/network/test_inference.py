@@ -77,6 +77,7 @@ def test_weights_are_not_kept_alive():
 
 @pytest.mark.parametrize("library", ["numpy", "jax"])
 def test_a_network_that_has_predicted_can_be_copied(library):
+    pytest.importorskip(library)
     backend = get_backend(library)
     mlp = MLP([3, 4, 2])
     parameters, x = mlp.initialize(seed=0, backend=backend), backend.asarray(X)
@@ -87,6 +88,7 @@ def test_a_network_that_has_predicted_can_be_copied(library):
 
 
 def test_jax_compiles_a_prediction_once_for_each_shape():
+    pytest.importorskip("jax")
     backend = get_backend("jax")
     shapes = []
 

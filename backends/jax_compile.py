@@ -1,0 +1,65 @@
+"""Functions under `jax.jit`, and what becomes of those that cannot be compiled."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+__all__ = ["CompiledFunction", "jitted"]
+
+# What a function raises that looks at values, which it has not while it is compiled; and `exact`
+# of loops that round.
+_CANNOT_COMPILE = (
+    NotImplementedError,
+    jax.errors.ConcretizationTypeError,
+    jax.errors.NonConcreteBooleanIndexError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+def jitted(function: Callable[..., Any], used_up: tuple[int, ...]) -> Callable[..., Any]:
+    """Return `jax.jit` of a function, the memory of some arguments given up."""
+    compiled: Callable[..., Any] = jax.jit(function, donate_argnums=used_up)
+    return compiled
+
+
+class CompiledFunction:
+    """A function under `jax.jit`; one that branches on values runs as it is, after a warning.
+
+    None of the library does, but an activation or a loss of a user's may.
+
+    Parameters
+    ----------
+    function : callable
+        As `Compiler.compile` wants it.
+    used_up : tuple of int
+        The places of the arguments whose memory may be written over.
+    compiler : callable
+        Compiles such a function with arguments in those places: by default, `jax.jit`.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        used_up: tuple[int, ...],
+        compiler: Callable[..., Callable[..., Any]] = jitted,
+    ) -> None:
+        self._function = function
+        self._run = compiler(function, used_up)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return what the function returns."""
+        try:
+            return self._run(*arguments)
+        except _CANNOT_COMPILE as error:  # before anything ran: no memory was written over
+            if self._run is self._function:
+                raise
+            self._run = self._function
+            warnings.warn(
+                "JAX cannot compile the network and goes on operation by operation: "
+                f"{str(error).splitlines()[0]}",
+                stacklevel=1,  # one place for the loop and for single steps: it is shown once
+            )
+            return self._run(*arguments)
