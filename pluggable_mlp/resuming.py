@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pluggable_mlp.backends import get_backend
 from pluggable_mlp.checkpoints import FOLDER, CheckpointWarning, load_checkpoint
 from pluggable_mlp.data.dataset import DataError, told_already
 from pluggable_mlp.registry import parse_component
-from pluggable_mlp.runs import Run
+from pluggable_mlp.runs import Run, read_summary
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, read_json
 from pluggable_mlp.training.schedules import SCHEDULES
@@ -36,13 +36,15 @@ def resumed_run(
     Raises
     ------
     ValueError
-        If the folder is not that of a run, its data have changed, a setting is another, or the run
-        has ended and its checkpoints are gone.
+        If the folder is not that of a run, its data have changed, a setting is another, given or in
+        `config.json`, or the run has ended and its checkpoints are gone.
     """
     config = read_json(folder / "config.json", "a folder that train --output wrote")
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         data_sha256 = config["data_sha256"]
+    if (folder / "summary.json").exists():
+        read_summary(folder, config)
     given = dict(given or {})
     epochs, data = given.pop("epochs", None), given.pop("data", settings.data)
     _refuse_others(folder, settings, given)
@@ -52,6 +54,8 @@ def resumed_run(
     )
     if checkpoint is None:
         _tell_beginning(folder, more=(epochs or settings.epochs) > len(history))
+    else:
+        _refuse_edited(folder / "config.json", settings, checkpoint["settings"])
     done = 0 if checkpoint is None else checkpoint["epochs"]
     if epochs is not None:
         settings = _with_epochs(settings, epochs, done)
@@ -77,6 +81,19 @@ def _refuse_others(folder: Path, settings: Settings, given: Mapping[str, Any]) -
             raise ValueError(
                 f"--{name.replace('_', '-')} is {_written(value)}, but the run in {folder} has "
                 f"{_written(own)}; leave it out, or train a new run"
+            )
+
+
+def _refuse_edited(path: Path, settings: Settings, before: dict[str, Any]) -> None:
+    """Raise ValueError where a setting is not that of a checkpoint, which may have fewer epochs."""
+    free = {"data"} if _schedule_to_the_end(settings) else {"data", "epochs"}
+    trained = asdict(Settings.from_dict(before))
+    for name, value in asdict(settings).items():
+        if name not in free and value != trained[name]:
+            raise ValueError(
+                f"{path} is not what the run was trained with: {name} is {_written(value)}, a "
+                f"checkpoint of it has {_written(trained[name])}; undo what was edited, or train "
+                "again"
             )
 
 
@@ -112,11 +129,18 @@ def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:
     """Return the settings with another number of epochs; refuse what would change those done."""
     if epochs < done:
         raise ValueError(f"epochs is {epochs}, but the run has {done} already")
-    if settings.schedule is not None and epochs != settings.epochs:
-        name, _ = parse_component(settings.schedule, "schedule")
-        if "total_steps" in getattr(SCHEDULES[name], "__dataclass_fields__", {}):
-            raise ValueError(
-                f"epochs is {epochs}, but the schedule {name} ends with the epochs of the run, "
-                f"{settings.epochs} when it began; leave --epochs out"
-            )
+    name = _schedule_to_the_end(settings)
+    if name is not None and epochs != settings.epochs:
+        raise ValueError(
+            f"epochs is {epochs}, but the schedule {name} ends with the epochs of the run, "
+            f"{settings.epochs} when it began; leave --epochs out"
+        )
     return replace(settings, epochs=epochs)
+
+
+def _schedule_to_the_end(settings: Settings) -> str | None:
+    """Return the name of the schedule if it ends with the epochs of the run."""
+    if settings.schedule is None:
+        return None
+    name, _ = parse_component(settings.schedule, "schedule")
+    return name if "total_steps" in getattr(SCHEDULES[name], "__dataclass_fields__", {}) else None

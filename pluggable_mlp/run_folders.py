@@ -227,6 +227,8 @@ class RunFolder:
         if not _lock(self._config):
             self._config.close()
             raise FileExistsError("another process trains there")
+        (self._path / "summary.json").unlink(missing_ok=True)
+        sync_folder(self._path)  # first: it has the hash of config.json
         content = json_lines(self._run.config, indent=2)
         if self._config.read() != content:  # more epochs
             self._config.seek(0)
@@ -236,7 +238,6 @@ class RunFolder:
             os.fsync(self._config.fileno())
         lines = b"".join(json_lines(line) for line in self._run.history)
         write_file(self._path / "metrics.jsonl", lines)
-        (self._path / "summary.json").unlink(missing_ok=True)
         self._recorded = len(self._run.history)
 
     def _holds(self) -> bool:

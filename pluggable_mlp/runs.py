@@ -36,7 +36,7 @@ from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.trees import map_nested, merge
 from pluggable_mlp.training.visits import in_whole_batches
 
-__all__ = ["Run", "SavedRun", "load_run", "versions"]
+__all__ = ["Run", "SavedRun", "load_run", "read_summary", "versions"]
 
 
 RECORDS = 128
@@ -44,6 +44,8 @@ RECORDS = 128
 
 RECORDED_DIGITS = 600_000
 """At most so many digits of hashes, of all records together."""
+
+_FOLDER = "a folder that train --output wrote"
 
 
 class Run:
@@ -200,6 +202,7 @@ class Run:
             "parameters": self.parameters if self.kept_epoch else None,
             "records": self.records,
             "backend": f"{self.backend.name}:{self.backend.device}",
+            "settings": self.settings.to_dict(),
         }
 
     def go_on_from(self, checkpoint: dict[str, Any], history: list[dict[str, Any]]) -> None:
@@ -349,21 +352,34 @@ def load_run(folder: Path, backend: Any) -> SavedRun:
     ValueError
         If a file is missing or damaged, or the parameters do not fit the settings.
     """
-    expected = "a folder that train --output wrote"
-    config = read_json(folder / "config.json", expected)
+    config = read_json(folder / "config.json", _FOLDER)
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         schema = Schema.from_dict(config)
         mlp = settings.make_mlp(schema.features, schema.outputs)
-        found = json_sha256(config)
-    summary = read_json(folder / "summary.json", f"{expected}, when the run ended")
+    summary = read_summary(folder, config)
     with damaged(folder / "summary.json"):
-        of_config, of_parameters = summary["config_sha256"], summary["parameters_sha256"]
-    if of_config != found:
+        sha256 = summary["parameters_sha256"]
+    parameters = load_parameters(folder / "model.safetensors", backend, sha256)
+    check_parameters(mlp, parameters)
+    return SavedRun(config, settings, schema, mlp, parameters)
+
+
+def read_summary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the summary in the folder of a run.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or damaged, or has the hash of another `config.json` than this one.
+    """
+    path = folder / "summary.json"
+    summary: dict[str, Any] = read_json(path, f"{_FOLDER}, when the run ended")
+    with damaged(path):
+        of_config = summary["config_sha256"]
+    if of_config != json_sha256(config):
         raise ValueError(
             f"{folder / 'config.json'} is not what the run was trained with: summary.json has "
             f"another SHA-256 of it, {of_config}; undo what was edited, or train again"
         )
-    parameters = load_parameters(folder / "model.safetensors", backend, of_parameters)
-    check_parameters(mlp, parameters)
-    return SavedRun(config, settings, schema, mlp, parameters)
+    return summary

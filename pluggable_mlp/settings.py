@@ -51,7 +51,11 @@ _TASK_OF_TARGETS = {
 }
 
 
-_BEFORE_THERE_WERE = {"block_size": 0, "micro_batch": None}
+_BEFORE_THERE_WERE: dict[str, Any] = {
+    "target_scaling": "none",
+    "block_size": 0,
+    "micro_batch": None,
+}
 """Settings that older runs lack, with what they did."""
 
 

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ def compare(
     backends: Annotated[
         str, typer.Option(help="Two or more, separated by commas; the first is the reference.")
     ],
-    settings: Settings,
+    settings: dict[str, Any],
     steps: Annotated[int, typer.Option(help="Number of training steps.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -35,7 +35,7 @@ def compare(
     """
     from pluggable_mlp.consistency import format_report
 
-    report = _compared(settings, backends.split(","), steps)
+    report = _compared(Settings(**settings), backends.split(","), steps)
     typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else format_report(report))
     raise typer.Exit(0 if report.passes else 1)
 

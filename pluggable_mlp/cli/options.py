@@ -86,9 +86,10 @@ RunArgument = Annotated[Path, typer.Argument(help="Folder written by train --out
 def with_settings(
     *, without: tuple[str, ...] = (), **defaults: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each of the `Settings`, and pass it the settings made of them.
+    """Give a command an option for each of the `Settings`, and pass it their values in a dict.
 
-    The options replace the parameter `settings` of the command.
+    The options replace the parameter `settings` of the command, which is to make the `Settings`:
+    the values are not yet checked.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def with_settings(
         @wraps(command)
         def run(**given: Any) -> None:
             values = {option.name: given.pop(option.name) for option in options}
-            command(settings=Settings(**values | {"hidden": widths(values["hidden"])}), **given)
+            command(settings=values | {"hidden": widths(values["hidden"])}, **given)
 
         own = inspect.signature(command).parameters.values()
         shown = [options if one.name == "settings" else [one] for one in own]

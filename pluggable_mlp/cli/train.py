@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +30,7 @@ def train(
     context: typer.Context,
     *,
     backend: BackendOption = "numpy",
-    settings: Settings,
+    settings: dict[str, Any],
     output: Annotated[
         Path | None,
         typer.Option(help="New folder for the model, its metrics and settings.", parser=path),
@@ -77,7 +76,7 @@ def train(
     else:
         if output is not None:
             refuse_used_folder(output, overwrite)
-        run = Run(settings, get_backend(backend))
+        run = Run(Settings(**settings), get_backend(backend))
     report = _Report(run, quiet, as_json)
     report.begin()
     with ending_when_asked() as request:
@@ -94,7 +93,7 @@ def train(
     raise typer.Exit(request.code or 0)
 
 
-def _resumed(context: typer.Context, folder: Path, backend: str, settings: Settings) -> "Run":
+def _resumed(context: typer.Context, folder: Path, backend: str, settings: dict[str, Any]) -> "Run":
     """Return the run to go on with; ValueError where a setting differs from its own."""
     from pluggable_mlp.resuming import resumed_run
 
@@ -108,11 +107,10 @@ def _resumed(context: typer.Context, folder: Path, backend: str, settings: Setti
         raise ValueError("--resume goes on with a run, --overwrite replaces it; leave one out")
     if output is not None and output.resolve() != folder.resolve():
         raise ValueError(f"--resume goes on in {folder}; leave out --output {output}")
-    own = {field.name: getattr(settings, field.name) for field in fields(Settings)}
     run = resumed_run(
         folder,
         backend if "backend" in given else None,
-        {name: value for name, value in own.items() if name in given},
+        {name: value for name, value in settings.items() if name in given},
     )
     if run.is_done:
         tell(_why_done(run))

@@ -129,7 +129,7 @@ class Schema:
         KeyError, TypeError, ValueError
             If a value is missing or wrong.
         """
-        of_targets = values["target_scaling"]
+        of_targets = values.get("target_scaling")  # older runs lack it, and scaled none
         return cls(
             values["features"],
             values["scale"],

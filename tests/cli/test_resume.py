@@ -15,6 +15,7 @@ from pluggable_mlp.checkpoints import FOLDER, load_checkpoint, save_checkpoint
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
+from pluggable_mlp.storage import write_file
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from tests.cli.children import running
 from tests.cli.conftest import ended
@@ -303,6 +304,78 @@ def test_options_that_are_the_runs_may_be_given_again(command, stopped, tmp_path
     outcome = command("train", "--resume", stopped, "--config", file, "--epochs", 5)
     assert outcome.code == 2
     assert "--seed is 7, but the run in" in outcome.err
+
+
+def test_options_given_again_are_not_held_against_defaults(command, tmp_path):
+    """Each of these is refused beside the default of another."""
+    given = ("--block-size", 8, "--activation", "relu,gelu")
+    others = ("--batch-size", 4, "--hidden", "6,5", "--epochs", 1)
+    command("train", "--quiet", *given, *others, "--output", tmp_path / "run")
+    outcome = command("train", "--quiet", "--resume", tmp_path / "run", *given, "--epochs", 2)
+    assert outcome.code == 0, outcome.err
+    outcome = command("train", "--resume", tmp_path / "run", "--batch-size", 16)
+    assert outcome.code == 2
+    assert "--batch-size is 16, but the run in" in outcome.err
+
+
+def edit_settings(folder, **changed):
+    config = content(folder, "config.json")
+    config["settings"] |= changed
+    (folder / "config.json").write_text(json.dumps(config, indent=2))
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize(("name", "value"), [("learning_rate", 0.2), ("validation", 0.5)])
+def test_settings_that_were_edited_are_refused(command, stopped, killed, name, value):
+    """A run that was killed has no summary: its checkpoints know what it was trained with."""
+    if killed:
+        (stopped / "summary.json").unlink()
+    edit_settings(stopped, **{name: value})
+    before = told_files(stopped)
+    outcome = command("train", "--resume", stopped, "--epochs", 4)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "config.json is not what the run was trained with" in outcome.err
+    assert (f"{name} is {value}, a checkpoint of it has 0." in outcome.err) == killed
+    assert told_files(stopped) == before
+
+
+def told_files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "exponential"])
+def test_more_epochs_are_in_a_config_only_where_they_change_nothing(command, tmp_path, schedule):
+    """A run that was prolonged and then killed has a checkpoint of fewer epochs to go."""
+    run = tmp_path / "run"
+    command("train", "--hidden", 8, "--epochs", 1, "--schedule", schedule, "--output", run)
+    (run / "summary.json").unlink()
+    edit_settings(run, epochs=2)
+    outcome = command("train", "--quiet", "--resume", run)
+    if schedule == "cosine":
+        assert outcome.code == 2
+        assert "epochs is 2, a checkpoint of it has 1" in outcome.err
+    else:
+        assert outcome.code == 0, outcome.err
+        assert command("verify", run).code == 0
+
+
+def test_a_run_killed_while_it_is_prolonged_goes_on(command, stopped, tmp_path, monkeypatch):
+    """The summary, which has the hash of config.json, is removed before that has more epochs."""
+    killed = tmp_path / "killed"
+
+    def write(path, lines):
+        """What comes after config.json is written."""
+        if not killed.exists():
+            shutil.copytree(stopped, killed)
+        write_file(path, lines)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pluggable_mlp.run_folders.write_file", write)
+        command("train", "--resume", stopped, "--epochs", 4)
+    assert content(killed, "config.json")["settings"]["epochs"] == 4
+    outcome = command("train", "--quiet", "--resume", killed)
+    assert outcome.code == 0, outcome.err
+    assert told(killed) == told(tmp_path / "whole")
 
 
 def test_a_run_that_is_done_says_so(command, stopped, tmp_path):
