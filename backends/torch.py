@@ -32,7 +32,15 @@ def _softmax(x: Any) -> Any:
 
 
 # array-api-compat's matmul promotes first, which takes three times as long as a small product.
-offer(array_api_compat.torch, matmul=torch.matmul, softmax=_softmax, take=_take)
+offer(
+    array_api_compat.torch,
+    erf=torch.erf,
+    matmul=torch.matmul,
+    rsqrt=torch.rsqrt,
+    sigmoid=torch.sigmoid,
+    softmax=_softmax,
+    take=_take,
+)
 
 
 class TorchBackend(ArrayLibrary):
@@ -137,7 +145,8 @@ def _apply_rule(rule: Any, *columns: Sequence[Any]) -> Sequence[Sequence[Any]]:
     if rule.kernel != "adam" or not columns[0]:
         results = [rule.function(*arrays) for arrays in zip(*columns, strict=True)]
         return [*zip(*results, strict=True)] or columns[:-1]
-    w, g, m, v = map(list, columns)
+    # It walks through memory: an element's place there must be the same in all four.
+    w, g, m, v = ([array.contiguous() for array in column] for column in columns)
     # The kernel of `torch.optim.Adam(fused=True)`, which takes the corrections of the bias from
     # the count of updates; they are in the rule's rate and epsilon, and at infinity they are 1.
     counts = [torch.tensor(math.inf, device=w[0].device)] * len(w)

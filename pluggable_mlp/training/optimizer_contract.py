@@ -81,7 +81,11 @@ class GradientDescent(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ()
     """The names of what the rule remembers of each array, zeros at first."""
     elementwise: ClassVar[bool] = False
-    """Whether the rule does the same to each element, whatever array it is an element of."""
+    """Whether the rule does the same to each element, whatever array it is an element of.
+
+    Said by the class that defines the rule: for a subclass's own rule it is false, unless the
+    subclass says so again.
+    """
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", _as_learning_rate(self.learning_rate))
@@ -129,7 +133,8 @@ class GradientDescent(Optimizer):
     def kernel(self, c: Coefficients) -> tuple[str, Coefficients]:
         """Return a name and numbers of the rule, for libraries that have it as one operation.
 
-        The names are those of `backends.contract.RuleApplier`; "" for all other rules.
+        The names are those of `backends.contract.RuleApplier`; "" for all other rules.  It is asked
+        of the class that defines the rule, and of its subclasses without a rule of their own.
         """
         return "", c
 
@@ -147,13 +152,24 @@ class GradientDescent(Optimizer):
         if decay is not None:
             start = map_weights(lambda W: W * decay, parameters)
         trees = (start, gradients, *(slots[slot] for slot in self.slots))
-        rule = Rule(partial(self.rule, xp, c), *self.kernel(c))
-        chosen = apply if self.elementwise else each_array
+        name, numbers = self.kernel(c) if self._is_of_the_rule("kernel") else ("", c)
+        rule = Rule(partial(self.rule, xp, c), name, numbers)
+        alike = self.elementwise and self._is_of_the_rule("elementwise")
+        chosen = apply if alike else each_array
         updated, *moved = chosen(rule, *(leaves(tree, like=parameters) for tree in trees))
         return with_leaves(parameters, updated), {
             slot: with_leaves(parameters, arrays)
             for slot, arrays in zip(self.slots, moved, strict=True)
         }
+
+    def _is_of_the_rule(self, name: str) -> bool:
+        """Return whether a member describes the rule: a subclass's own rule may be another one."""
+        for kind in type(self).__mro__:
+            if name in vars(kind):
+                return True
+            if "rule" in vars(kind):
+                return False
+        return False
 
 
 def _as_learning_rate(learning_rate: LearningRate) -> LearningRate:

@@ -68,7 +68,8 @@ class SGD(GradientDescent):
 
     def gradient_scale(self, c: Coefficients) -> float | None:
         """Return -learning_rate without momentum, else None."""
-        return None if self.momentum else -c["rate"]
+        scaled = not self.momentum and self._is_of_the_rule("gradient_scale")
+        return -c["rate"] if scaled else None
 
     def rule(
         self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array

@@ -1,11 +1,12 @@
 """A backend that applies rules itself: to other arrays at once, over memory that training owns."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend, train
+from pluggable_mlp import MLP, SGD, Adam, get_backend, train
 from pluggable_mlp.backends.numpy_rules import RuleInParts
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.training.components import make_optimizer
@@ -98,6 +99,77 @@ def test_the_fused_adam_of_pytorch_is_within_the_bound(dtype):
         for column, own, bound in zip(expected, found, bounds, strict=True):
             for array, other, limit in zip(column, own, bound, strict=True):
                 assert part_of_bound(array, torch.to_numpy(other), limit) <= 1.0
+
+
+@pytest.mark.parametrize("by_columns", range(4), ids=["w", "g", "m", "v"])
+def test_the_fused_adam_of_pytorch_pairs_elements_however_they_lie(by_columns):
+    pytest.importorskip("torch")
+    torch, optimizer = get_backend("torch"), make_optimizer("adam")
+    columns = arrays_of([(5, 3)], 4, "float64")
+    given = [[torch.asarray(array.copy())] for (array,) in columns]
+    given[by_columns] = [given[by_columns][0].mT.contiguous().mT]
+    found = torch.rule_applier()(rule_of(optimizer, 0, torch.xp), *given)
+    for (array,), (own,) in zip(each_array(rule_of(optimizer, 0), *columns), found, strict=True):
+        np.testing.assert_allclose(torch.to_numpy(own), array, rtol=1e-14)
+
+
+def trained(backend, optimizer, *, batch_size=3, by_columns=False):
+    """The parameters after an epoch of six examples in float64."""
+    mlp = MLP([4, 5, 2])
+    start = mlp.initialize(seed=1, backend=NUMPY, dtype="float64")
+    moved = [{name: backend.asarray(array) for name, array in of.items()} for of in start]
+    if by_columns:
+        for of in moved:
+            of["W"] = backend.asarray(backend.to_numpy(of["W"]).T.copy()).T
+    x = np.random.default_rng(0).random((6, 4))
+    settings = {"epochs": 1, "batch_size": batch_size, "dtype": "float64", "optimizer": optimizer}
+    result = train(mlp, x, [0, 1] * 3, parameters=moved, backend=backend, **settings)
+    return [backend.to_numpy(array) for of in result.parameters for array in of.values()]
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "lion"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_parameters_by_columns_train_as_those_by_rows(library, name):
+    """As `torch.nn.Linear.weight.T`."""
+    pytest.importorskip(library)
+    optimizer = make_optimizer(name, learning_rate=0.01)
+    expected = trained(NUMPY, optimizer)
+    for array, own in zip(
+        expected, trained(get_backend(library), optimizer, by_columns=True), strict=True
+    ):
+        np.testing.assert_allclose(own, array, rtol=1e-6)
+
+
+@dataclass(frozen=True)
+class Forgetful(Adam):
+    """An Adam by name, of which each update makes zeros."""
+
+    def rule(self, xp, c, w, g, *slots):
+        return (w * 0.0, *slots)
+
+
+@dataclass(frozen=True)
+class Normalized(SGD):
+    """Steps along g / |g|, with the norm of each array."""
+
+    def rule(self, xp, c, w, g, *slots):
+        return (w - g / xp.sqrt(xp.sum(g * g)) * c["rate"], *slots)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "array_api_strict"])
+@pytest.mark.parametrize(
+    "optimizer", [Forgetful(), Normalized(0.1, momentum=0.9), Normalized(0.1)], ids=repr
+)
+def test_a_subclass_is_taken_at_its_own_rule(optimizer, library):
+    pytest.importorskip(library)
+    start = MLP([4, 5, 2]).initialize(seed=1, backend=NUMPY, dtype="float64")
+    arrays = [array for of in start for array in of.values()]
+    moved = trained(get_backend(library), optimizer, batch_size=6)
+    for before, after in zip(arrays, moved, strict=True):
+        if isinstance(optimizer, Forgetful):
+            assert not after.any()
+        else:
+            assert abs(np.linalg.norm(after - before) - 0.1) < 1e-9
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
