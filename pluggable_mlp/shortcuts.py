@@ -26,6 +26,8 @@ __all__ = [
     "zero_where",
 ]
 
+_STANDARD = ("matmul", "sum")
+
 _offered: dict[tuple[Namespace, str], Callable[..., Any]] = {}
 
 
@@ -38,10 +40,11 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         The array API namespace of the library's arrays.
     **functions
         Some of `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`, `matmul(a, b)` (of arrays
-        of one dtype), `sign(x)`, `softmax(x)`, `sum(x, axis=axis, keepdims=keepdims)`,
-        `take(x, indices, axis=axis)`, `zero_below(x, threshold)`, `zero_where(mask, x)`,
-        `compiled(function)` and `check_process()`.  They give what the functions of this file, of
-        `special.py` and of the standard promise, `erf` within 8 units in the last place.
+        of one dtype), `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
+        `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
+        `zero_below(x, threshold)`, `zero_where(mask, x)`, `compiled(function)` and
+        `check_process()`.  They give what the functions of this file, of `special.py` and of the
+        standard promise, `erf` within 8 units in the last place.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
     own.cache_clear()
@@ -49,8 +52,14 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
 
 @lru_cache  # every step asks several times
 def own(xp: Namespace, name: str) -> Any:
-    """Return the function of that name that a backend offers, or the namespace's, or None."""
-    return _offered.get((xp, name)) or getattr(xp, name, None)
+    """Return the function of that name that a backend offers, or the namespace's, or None.
+
+    Beyond the standard, a library's function of the same name may do something else, as
+    `torch.softmax`, which asks for an axis: only this project's namespaces, which list such names
+    in `beyond_standard`, are asked for those.
+    """
+    known = name in _STANDARD or name in getattr(xp, "beyond_standard", ())
+    return _offered.get((xp, name)) or (getattr(xp, name) if known else None)
 
 
 def check_process(xp: Namespace) -> None:

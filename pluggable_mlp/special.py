@@ -1,7 +1,8 @@
 """Functions that the array API standard lacks, or that benefit from a special case.
 
-If the namespace has a function of that name, it is used: the reproducible namespace rounds each
-once, and a library's own is a single kernel on a GPU.  The portable implementations use functions
+If a backend offers a function of that name, or the namespace is one of this project that has it, it
+is used: the reproducible namespace rounds each once, and a library's own is a single kernel on a
+GPU.  The portable implementations use functions
 of the standard and are stable for every finite input.
 """
 

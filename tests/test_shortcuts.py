@@ -87,6 +87,12 @@ def test_jax_has_an_error_function_of_its_own():
     assert own(get_backend("jax:cpu").xp, "erf") is special.erf
 
 
+@pytest.mark.parametrize("name", ["erf", "rsqrt", "sigmoid"])
+def test_pytorch_has_functions_of_its_own(name):
+    torch = pytest.importorskip("torch")
+    assert own(get_backend("torch").xp, name) is getattr(torch, name)
+
+
 def test_take_is_one_operation_of_pytorch():
     torch = pytest.importorskip("torch")
     from torch.utils._python_dispatch import TorchDispatchMode

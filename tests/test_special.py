@@ -1,6 +1,8 @@
 """The functions that the standard lacks: against mpmath, on every backend, in both arithmetics."""
 
 import math
+import subprocess
+import sys
 
 import mpmath
 import numpy as np
@@ -90,12 +92,41 @@ def test_affine_of_integers_is_exact(backend, arithmetic, networks, batch, outpu
 
 def test_a_namespace_of_its_own_is_asked_first():
     class Own:
+        beyond_standard = ("affine", "erf", "rsqrt", "sigmoid", "softplus")
+
         def __getattr__(self, name):
             return lambda *_: f"own {name}"
 
     for name in ("sigmoid", "softplus", "erf", "rsqrt"):
         assert getattr(special, name)(Own(), None) == f"own {name}"
     assert special.affine(Own(), None, None, None) == "own affine"
+
+
+def test_functions_of_a_library_that_only_share_a_name_are_not_called(monkeypatch):
+    xp = get_backend("numpy").xp
+    x = np.asarray([[1.0, 2.0]])
+    names = ("sigmoid", "softmax", "softplus", "erf", "rsqrt")
+    expected = [getattr(special, name)(xp, x) for name in names]
+    affine = special.affine(xp, x, x.T, x[0, :1])
+    special.own.cache_clear()
+    for name in (*names, "affine"):
+        monkeypatch.setattr(xp, name, lambda *_: pytest.fail("it was called"), raising=False)
+    for name, array in zip(names, expected, strict=True):
+        np.testing.assert_array_equal(getattr(special, name)(xp, x), array)
+    np.testing.assert_array_equal(special.affine(xp, x, x.T, x[0, :1]), affine)
+
+
+def test_tensors_have_probabilities_where_no_backend_was_asked_for():
+    pytest.importorskip("torch")
+    code = """
+import torch
+from pluggable_mlp import MLP
+weights = [{"W": torch.eye(2), "b": torch.zeros(2)}]
+print(MLP([2, 2]).predict_proba(weights, torch.asarray([[0.0, 0.0], [9.0, 9.0]])).tolist())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["[[0.5,", "0.5],", "[0.5,", "0.5]]"]
 
 
 def test_an_outer_product_does_not_use_matmul(monkeypatch):

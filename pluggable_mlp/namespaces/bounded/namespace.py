@@ -85,6 +85,7 @@ class BoundedNamespace:
         probability `precision.improbability`.
     """
 
+    beyond_standard = ("erf",)
     float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
     int64, uint8 = np.dtype(np.int64), np.dtype(np.uint8)
     # Of integers and bools only: they have no errors.

@@ -71,7 +71,11 @@ class ReproducibleNamespace:
         Of a dtype: "float32" or "float64", and "" for integers and booleans.
     rules : Rules
         How products, sums and elementary functions of those are computed.
+    beyond_standard : tuple of str
+        The functions of `special.py` that have a rule.
     """
+
+    beyond_standard = ("affine", "erf", "rsqrt", "sigmoid", "softplus")
 
     def __init__(
         self, xp: Any, run_all: RunAll | None = one_by_one, flags: Flags | None = None
