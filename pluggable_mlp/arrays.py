@@ -24,6 +24,7 @@ __all__ = [
     "has_values",
     "library_of",
     "transpose",
+    "without_graph",
 ]
 
 _FEW_COLUMNS, _MANY_ROWS = 32, 64
@@ -124,3 +125,8 @@ def library_of(xp: Namespace) -> str:
     """Return the name of the library behind a namespace, such as "torch", wrapped or not."""
     name: str = xp.__name__
     return name.removeprefix("array_api_compat.").split(".")[0]
+
+
+def without_graph(array: Array) -> Array:
+    """Return an array that PyTorch will not differentiate: its graph would grow with every step."""
+    return array.detach() if getattr(array, "requires_grad", False) else array

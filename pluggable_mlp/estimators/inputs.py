@@ -15,7 +15,7 @@ from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data as _validate_data
 
-from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, Namespace, dtype_name, without_graph
 from pluggable_mlp.backends import backend_of, get_backend
 from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
 from pluggable_mlp.namespaces import namespace_of
@@ -126,7 +126,7 @@ def check_targets(estimator: Any, X: Any, y: Any, *, numeric: bool) -> Any:
             "y is None."
         )
     if on_device(y):
-        xp, y = array_namespace(y), _without_graph(y)
+        xp, y = array_namespace(y), without_graph(y)
         if xp.isdtype(y.dtype, "complex floating"):
             raise ValueError("Complex data not supported: y")
         if xp.isdtype(y.dtype, "real floating"):
@@ -179,7 +179,7 @@ def check_sample_weight(X: Any, sample_weight: Any, backend: Any) -> Array | Non
         )
     if sample_weight.shape[0] != X.shape[0]:
         raise ValueError(f"sample_weight.shape == {sample_weight.shape}, expected {(X.shape[0],)}!")
-    weights = backend.asarray(moved(_without_graph(sample_weight), backend), dtype=dtype)
+    weights = backend.asarray(moved(without_graph(sample_weight), backend), dtype=dtype)
     _refuse_infinities(backend.xp, weights, "sample_weight")
     if bool(backend.xp.all(weights == 0)):
         raise ValueError("Sample weights must contain at least one non-zero number.")
@@ -210,7 +210,7 @@ def check_same_place(estimator: Any, X: Any, fitted: Array, method: str) -> None
 def _check_on_device(X: Array, name: str) -> Array:
     """Return an array (examples, features) of another library as finite floats."""
     xp = array_namespace(X)
-    X = _without_graph(X)
+    X = without_graph(X)
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. Reshape your "
@@ -230,11 +230,6 @@ def _check_on_device(X: Array, name: str) -> Array:
         X = xp.astype(X, kinds.get("float64", xp.float32))
     _refuse_infinities(xp, X, "X")
     return X
-
-
-def _without_graph(array: Array) -> Array:
-    """Return an array that PyTorch will not differentiate: its graph would grow with every step."""
-    return array.detach() if getattr(array, "requires_grad", False) else array
 
 
 def _refuse_infinities(xp: Namespace, array: Array, name: str) -> None:

@@ -6,7 +6,7 @@ Shapes: inputs (examples, in), targets (examples,) or (examples, outputs), sampl
 
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace, common_namespace, device_of
+from pluggable_mlp.arrays import Array, Namespace, common_namespace, device_of, without_graph
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP
@@ -151,7 +151,7 @@ def _check_inputs(mlp: MLP, xp: Namespace, moved: Array, dtype: str, scale: floa
 
 def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:
     """Return an array of the namespace: floats of the dtype, or integers unchanged."""
-    x = xp.asarray(moved)
+    x = xp.asarray(without_graph(moved))
     if not xp.isdtype(x.dtype, "real floating"):
         return x
     return xp.astype(x, getattr(xp, dtype), copy=False)

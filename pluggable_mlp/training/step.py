@@ -7,7 +7,7 @@ custom loops through `first_state` and `training_step`.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, without_graph
 from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import Rng
@@ -97,7 +97,8 @@ def initial_state(
     xp: Namespace, mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer
 ) -> TrainState:
     """Return the state before the first step, with arrays of the namespace."""
-    trained, buffers = mlp.split(map_arrays(xp.asarray, parameters))
+    own = map_arrays(lambda array: xp.asarray(without_graph(array)), parameters)
+    trained, buffers = mlp.split(own)
     slots = Memory() if isinstance(optimizer, LBFGS) else optimizer.initial_slots(trained)
     return TrainState(trained, buffers, slots, 0)
 

@@ -292,3 +292,25 @@ def test_likely_slips_are_named(changed, error, words):
     } | changed
     with pytest.raises(error, match=words):
         train(**arguments)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "lbfgs"])
+def test_tensors_that_require_gradients_leave_no_graph(optimizer):
+    torch = pytest.importorskip("torch")
+    parameters = MLP_342.initialize(seed=0, backend=get_backend("torch"))
+    for array in (of[name] for of in parameters for name in of):
+        array.requires_grad_()
+    inputs = torch.asarray(PIXELS / 256, dtype=torch.float32).requires_grad_()
+    weights = torch.ones(8).requires_grad_()
+    result = train(
+        MLP_342,
+        inputs,
+        LABELS,
+        sample_weight=weights,
+        backend=get_backend("torch"),
+        parameters=parameters,
+        optimizer=make_optimizer(optimizer),
+        epochs=2,
+    )
+    assert not any(array.requires_grad for of in result.parameters for array in of.values())
+    assert all(array.requires_grad for of in parameters for array in of.values())
