@@ -11,6 +11,7 @@ top=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 python=${PYTHON:-python3}
+unset PYTHONDONTWRITEBYTECODE  # hundreds of processes that the tests start would compile all anew
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
 step "a clean copy"
