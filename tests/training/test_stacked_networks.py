@@ -90,9 +90,13 @@ def check_each_alone(backend, case, arithmetic):
     for index, layer in enumerate(together.parameters):
         for key, array in layer.items():
             parts = flat(backend, array, 2 if key == "W" else 1)
+            # The gradient of a bias before batch normalization is 0 but for roundings, some 1e-17;
+            # Muon's Adam divides them by its epsilon, 1e-8.  The running mean follows the bias.
+            free = "batch" in case and (index, key) in ((0, "b"), (1, "running_mean"))
+            bound = tolerance * 1e5 if free else tolerance
             for part, one in zip(parts, alone, strict=True):
                 own = backend.to_numpy(one.parameters[index][key])
-                np.testing.assert_allclose(part, own, rtol=0.0, atol=tolerance)
+                np.testing.assert_allclose(part, own, rtol=0.0, atol=bound)
 
 
 def test_pixels_train_a_stack_as_their_values_do():
