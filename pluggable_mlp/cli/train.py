@@ -184,11 +184,13 @@ class _Report:
 
     def __init__(self, run: "Run", quiet: bool, as_json: bool) -> None:
         self._run, self.quiet, self._as_json = run, quiet, as_json
+        # Asked before there is a bar: Rich then stands in for stdout, and up to 14 says no.
+        self._on_terminal = sys.stdout.isatty()
 
     @property
     def wants_bar(self) -> bool:
         """Whether a bar may be shown: JSON on the same terminal would be torn by it."""
-        return not (self.quiet or (self._as_json and sys.stdout.isatty()))
+        return not (self.quiet or (self._as_json and self._on_terminal))
 
     def begin(self) -> None:
         """Print what is made of the data."""
@@ -202,7 +204,7 @@ class _Report:
             return
         if self._as_json:
             typer.echo(to_json(line))
-        elif not (bar and sys.stdout.isatty()):
+        elif not (bar and self._on_terminal):
             typer.echo(f"{self.words(line)}  {line['seconds']:.2f} s")
 
     def words(self, line: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import (
 
 from pluggable_mlp import MLPClassifier, MLPRegressor, get_backend
 from pluggable_mlp.backends import BackendUnavailable, backend_of
+from tests.estimators.gpus import skip_without_gpu
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -32,22 +33,12 @@ ESTIMATORS = [
 EVERY_ESTIMATOR = pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
 
 
-def skip_without(*namespaces):
-    """scikit-learn's harness takes a CuPy that finds no GPU for one that does."""
-    for namespace in namespaces:
-        if namespace == "cupy":
-            try:
-                get_backend("cupy")
-            except BackendUnavailable as why:
-                pytest.skip(str(why))
-
-
 @EVERY_ESTIMATOR
 @pytest.mark.parametrize(
     ("namespace", "device", "dtype"), list(yield_namespace_device_dtype_combinations()), ids=str
 )
 def test_values_are_those_of_numpy(estimator, namespace, device, dtype):
-    skip_without(namespace)
+    skip_without_gpu(namespace, device)
     check_array_api_input_and_values(
         type(estimator).__name__, estimator, namespace, device, dtype or "float64"
     )
@@ -64,7 +55,8 @@ MIXED = [
 @EVERY_ESTIMATOR
 @pytest.mark.parametrize(("y", "X"), MIXED, ids=str)
 def test_targets_follow_the_inputs(estimator, y, X):
-    skip_without(y.xp, X.xp)
+    for place in (y, X):
+        skip_without_gpu(place.xp, place.device)
     check_array_api_mixed_inputs(type(estimator).__name__, estimator, X, y, check_values=True)
 
 

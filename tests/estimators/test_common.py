@@ -1,10 +1,11 @@
 """scikit-learn's own checks of estimators, in several configurations; which fail, and why."""
 
 import pytest
+from sklearn.utils._array_api import NamespaceAndDevice
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pluggable_mlp import MLPClassifier, MLPRegressor
-from pluggable_mlp.backends import BackendUnavailable, get_backend
+from tests.estimators.gpus import skip_without_gpu
 
 DEFAULTS = [MLPClassifier(max_iter=50), MLPRegressor(max_iter=50)]
 CONFIGURATIONS = [
@@ -41,11 +42,11 @@ def expected_to_fail(estimator):
 
 
 def run(estimator, check):
-    if check.keywords.get("array_namespace") == "cupy":
-        try:
-            get_backend("cupy")
-        except BackendUnavailable as why:  # it can be imported without a GPU
-            pytest.skip(str(why))
+    given = check.keywords
+    skip_without_gpu(given.get("array_namespace"), given.get("device_name"))
+    for place in given.values():
+        if isinstance(place, NamespaceAndDevice):
+            skip_without_gpu(place.xp, place.device)
     check(estimator)
 
 
