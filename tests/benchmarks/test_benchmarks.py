@@ -164,6 +164,7 @@ def test_a_shuffled_epoch_visits_every_example_once():
     assert sorted(map(bytes, np.concatenate(seen))) == sorted(map(bytes, expected))
 
 
+@pytest.mark.slow
 def test_processes_answer_and_failures_are_reported():
     with field_of("numpy", ["limit", "loop"]) as field:
         field.prepare(JOBS[0])

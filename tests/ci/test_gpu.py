@@ -74,6 +74,7 @@ def test_a_python_that_is_not_there_is_a_verdict(tmp_path):
     assert "No such file" in report.steps[0]["output"][-1]
 
 
+@pytest.mark.slow
 def test_no_step_starts_after_the_deadline_and_none_runs_beyond_it(tmp_path):
     report = gpu.Report("part", False, tmp_path)
     report.deadline = time.monotonic() + 2
@@ -84,6 +85,7 @@ def test_no_step_starts_after_the_deadline_and_none_runs_beyond_it(tmp_path):
     assert "no time" in (tmp_path / "part.json").read_text()
 
 
+@pytest.mark.slow
 def test_processes_of_a_step_end_with_it(tmp_path):
     alive = tmp_path / "alive"
     writes = f"import time, pathlib; time.sleep(2); pathlib.Path({str(alive)!r}).touch()"

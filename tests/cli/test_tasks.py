@@ -216,6 +216,7 @@ def told(command, *arguments):
         return json.loads(command(*arguments).out)
 
 
+@pytest.mark.slow
 def test_each_output_has_its_own_unit(command, tmp_path):
     x = np.random.default_rng(1).normal(size=(210, 2))
     np.savez(tmp_path / "data.npz", X=x, y=x * [1000, 0.001] + [5000, 7])
