@@ -165,7 +165,7 @@ class RawTable:
         place : int
             From 0.
         as_text : bool, optional
-            Whether they are texts; by default where they are classes that are no numbers, or codes
+            Whether they are texts; by default where they are classes that are not numbers, or codes
             as `has_codes` knows them.
 
         Raises

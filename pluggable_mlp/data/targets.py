@@ -108,7 +108,7 @@ def as_targets(name: str, part: str, values: Array, task: Task) -> Array:
 
 
 def _as_numbers(name: str, part: str, texts: Array) -> Array:
-    """Return texts (n,), such as 01, as floats; DataError where one is no number."""
+    """Return texts (n,), such as 01, as floats; DataError where one is not a number."""
     try:
         return texts.astype(np.float64)
     except ValueError as error:

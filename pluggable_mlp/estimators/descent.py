@@ -74,7 +74,7 @@ class Descent:
             slots, t = remembered
             slots = {name: map_arrays(xp.asarray, tree) for name, tree in slots.items()}
             self._state = self._state._replace(slots=slots, t=t)
-        self._owned = False  # whether nobody else knows the arrays of the state
+        self._owned = False  # whether no caller holds the arrays of the state
         self._losses: list[float] = []
         self._xp, self._optimizer, self._rate = xp, optimizer, rate
         self._backend, self._examples, self._batch_size = backend, examples, batch_size

@@ -85,7 +85,7 @@ def make_batch_step(
 
     It takes the step on the examples from `start` on, which have the dtype and the scale of those
     given here.  The optimizer is the one given here, with the learning rate of its epoch.  Where
-    the state is `owned`, known to nobody else, it may be written over; by default all are but the
+    the state is `owned`, held by no caller, it may be written over; by default all are but the
     one that an epoch begins with.  The loss, 0-d, is the batch's before the step; the weight, 0-d,
     is the sum of its examples' weights, None where they have none.
     """

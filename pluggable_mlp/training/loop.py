@@ -143,24 +143,16 @@ def training_epochs(
     xp = namespace_of(arithmetic, backend)
     check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
     begun = Position(initial_state(xp, mlp, parameters, optimizer)) if start is None else start
-    state = begun.state
-    if start is not None:  # compiled steps may write over their state: this one is the caller's
-        state = map_nested(partial(xp.asarray, copy=True), state)
+    state = begun.state if start is None else _copied(xp, start.state)
     steps = steps_at_once(xp, backend, optimizer)
     take_steps = make_chunk(
         xp, mlp, optimizer, examples.kind, backend=backend, batch_size=batch_size, seed=seed
     )
     lost = LostNumbers(xp, examples)
     stack = compiled(xp.stack, backend, xp) or xp.stack
-    visit = partial(
-        visits,
-        examples,
-        backend=backend,
-        seed=seed,
-        shuffle=shuffle and batch_size < len(examples),  # a single batch needs no order
-    )
-    first = begun.epoch, begun.start // examples.block_size
-    blocks = visit(first=first, epochs=epochs)
+    shuffle = shuffle and batch_size < len(examples)  # a single batch needs no order
+    visit = partial(visits, examples, backend=backend, seed=seed, shuffle=shuffle)
+    blocks = visit(first=(begun.epoch, begun.start // examples.block_size), epochs=epochs)
     losses: list[Loss] = [*begun.losses]
     for epoch in range(begun.epoch, epochs + 1):
         begin = time.perf_counter()
@@ -188,6 +180,12 @@ def training_epochs(
         native = unwrapped(state)
         begun = Position(native, epoch + 1, losses=tuple(losses))
         yield Epoch(epoch, trained, native, train_loss, seconds, begun)
+
+
+def _copied(xp: Namespace, state: TrainState) -> TrainState:
+    """Return a copy of the caller's state, which steps may write over."""
+    copy: TrainState = map_nested(partial(xp.asarray, copy=True), state)
+    return copy
 
 
 def _position(
@@ -236,7 +234,7 @@ def _before(
     left = step - len(begun.recorded[0])
     if left < 0:
         return None
-    state = map_nested(partial(xp.asarray, copy=True), begun.state)
+    state = _copied(xp, begun.state)
     first = begun.epoch, begun.start // examples.block_size
     blocks = visit(first=first, epochs=begun.epoch)
     for _, block, places in _places(blocks, begun.start, examples, batch_size):
