@@ -33,7 +33,7 @@ _HELP = {
     "target": "Column of a table to predict, by name or by position from 1; several are separated "
     "by commas. By default the last.",
     "scaling": "Scaling of the features, fitted on the training part: standard, minmax, robust or "
-    "none; by default standard for tables with texts or missing values, otherwise none.",
+    "none; by default standard for tables, unless they hold 8-bit pixels, otherwise none.",
     "target_scaling": "Scaling of the numbers to predict of a regression, in which the loss is "
     "computed: standard, minmax, robust or none; by default standard, for the loss poisson none. "
     "Predictions and errors are in the original units.",
@@ -52,7 +52,7 @@ _HELP = {
     "optimizer": "Optimizer, with parameters after a colon, such as "
     "sgd:momentum=0.9,nesterov=true: "
     f"{listed(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}.",
-    "learning_rate": "Learning rate; by default that of the optimizer.",
+    "learning_rate": "Learning rate; by default that of the optimizer (sgd: 0.1, regression 0.01).",
     "weight_decay": "Weight decay: decoupled if the optimizer supports it, otherwise L2.",
     "clip_norm": "Maximum norm of all gradients together.",
     "schedule": "Schedule of the learning rate: "

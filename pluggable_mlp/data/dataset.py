@@ -112,6 +112,8 @@ class Source:
         The value of one unit of a pixel, a power of two.
     target_names, feature_names : tuple of str, optional
         Those of the columns of a table.
+    is_table : bool, default False
+        Whether it is a table, whose columns have each a unit of its own.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Source:
     pixel_scale: float = PIXEL_SCALE
     target_names: tuple[str, ...] | None = None
     feature_names: tuple[str, ...] | None = None
+    is_table: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,8 +54,8 @@ def load_dataset(
         The column of a table to predict, by its name or its place, counted from 1; several are
         separated by commas.  By default the last.
     scaling : {"standard", "minmax", "robust", "none"}, optional
-        How features are scaled, as fitted on the training part; by default "standard" for tables
-        with texts or missing values, else "none".
+        How features are scaled, as fitted on the training part; by default "standard" for tables,
+        unless they hold 8-bit pixels, else "none".
     validation : float, optional
         The share of the training examples that is kept for validation; by default none, but what
         the data have as such.

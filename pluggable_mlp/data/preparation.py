@@ -100,7 +100,7 @@ def fit_columns(name: str, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], C
 
 
 def scaled(
-    name: str, kind: str | None, inputs: dict[str, Array], columns: Columns | None, unit: float
+    name: str, kind: str, inputs: dict[str, Array], columns: Columns | None, unit: float
 ) -> tuple[dict[str, Array], Scaling | None]:
     """Return the inputs of all splits, scaled as was asked for, and how.
 
@@ -108,17 +108,14 @@ def scaled(
     ----------
     name : str
         Of the data, for errors.
-    kind : str or None
-        A name of `SCALINGS`, or "none"; None: "standard" for a table of columns of several kinds,
-        else "none".
+    kind : str
+        A name of `SCALINGS`, or "none".
     inputs : dict of arrays (n, features)
     columns : Columns or None
         Of a table: what it makes of categories is not scaled.
     unit : float
         The value of one unit of uint8 inputs.
     """
-    if kind is None:
-        kind = NO_SCALING if columns is None else "standard"
     choose({**SCALINGS, NO_SCALING: None}, kind, "scaling")
     if kind == NO_SCALING:
         return inputs, None

@@ -85,7 +85,7 @@ def build_dataset(
         Whether targets are class labels (n,), labels (n, outputs) of 0 and 1, or numbers, (n,) or
         (n, outputs); None: what `find_task` says of those for training.
     scaling : {"standard", "minmax", "robust", "none"} or None
-        How features are scaled; None: "standard" for tables with texts or missing values, else
+        How features are scaled; None: "standard" for tables, unless they hold pixels alone, else
         "none".
     validation : float or None
         The share of the training examples that is kept for validation; 0 or None: none, but what
@@ -113,10 +113,11 @@ def build_dataset(
     if validation:
         splits |= _validation(name, splits, seed, task, validation)
     arrays, columns = _as_arrays(source, splits)
-    inputs, fitted = scaled(name, scaling, arrays, columns, source.pixel_scale)
+    kind = _usual_scaling(source, arrays, columns) if scaling is None else scaling
+    inputs, fitted = scaled(name, kind, arrays, columns, source.pixel_scale)
     scale = None
     if fitted is None and columns is None:
-        inputs, scale = _pixels(source, inputs)
+        inputs, scale = _pixels(source, inputs, asked=scaling is not None)
     targets = {part: given.targets for part, given in splits.items()}
     class_labels = None
     if task == "classification":
@@ -156,6 +157,13 @@ def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Arra
     if columns is None:
         arrays = {part: given.inputs for part, given in source.splits.items()}
     return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
+
+
+def _usual_scaling(source: Source, arrays: dict[str, Array], columns: Columns | None) -> str:
+    """Return how features are scaled where no one says so: those of tables, but not pixels."""
+    if not source.is_table or (columns is None and _as_pixels(arrays) is not None):
+        return NO_SCALING
+    return "standard"
 
 
 def _scaled_targets(
@@ -264,10 +272,14 @@ def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
     return found
 
 
-def _pixels(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array], float | None]:
-    """Return all splits as pixels with their scale, or as they are without one."""
+def _pixels(
+    source: Source, inputs: dict[str, Array], asked: bool
+) -> tuple[dict[str, Array], float | None]:
+    """Return all splits as pixels with their scale, or as they are without one.
+
+    A warning tells of pixels that may be none, and of large numbers if it was not asked for them.
+    """
     train = inputs["train"]
-    pixels = {part: as_bytes(values) for part, values in inputs.items()}
     if train.dtype == np.uint8:
         if train.max() * source.pixel_scale < EIGHT_BITS * PIXEL_SCALE:
             _tell(
@@ -276,9 +288,11 @@ def _pixels(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array],
                 f"to {train.max()} alone; if they are not pixels, or of fewer bits, save floats",
             )
         # A split that holds no pixels stays, and `Dataset` refuses it.
-        return inputs | {k: v for k, v in pixels.items() if v is not None}, source.pixel_scale
+        own = {part: as_bytes(values) for part, values in inputs.items()}
+        return inputs | {k: v for k, v in own.items() if v is not None}, source.pixel_scale
     low, high = float(train.min()), float(train.max())
-    if high >= EIGHT_BITS and all(values is not None for values in pixels.values()):
+    pixels = _as_pixels(inputs)
+    if pixels is not None:
         _tell(
             source,
             f"whole numbers from {low:g} to {high:g} are taken for 8-bit pixels, worth "
@@ -286,13 +300,21 @@ def _pixels(source: Source, inputs: dict[str, Array]) -> tuple[dict[str, Array],
             "--scaling standard",
         )
         return pixels, source.pixel_scale
-    if max(-low, high) >= EIGHT_BITS:
+    if max(-low, high) >= EIGHT_BITS and not asked:
         _tell(
             source,
             f"the inputs run from {low:g} to {high:g}, and training works best on numbers near 0; "
             "--scaling standard (in Python, scaling='standard') makes them so",
         )
     return inputs, None
+
+
+def _as_pixels(inputs: dict[str, Array]) -> dict[str, Array] | None:
+    """Return all splits as uint8, if they hold whole numbers of 8 bits; None if one does not."""
+    if not EIGHT_BITS <= inputs["train"].max() <= 255:
+        return None
+    pixels = {part: as_bytes(values) for part, values in inputs.items()}
+    return None if any(values is None for values in pixels.values()) else pixels
 
 
 def _part(scale: float) -> str:

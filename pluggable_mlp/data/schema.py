@@ -169,7 +169,7 @@ class Schema:
                     f"{self.target_scaling.kind} scaling of the targets: the loss is of scaled "
                     "ones, predictions and errors are in their own units"
                 )
-        elif columns is not None:
+        elif lines:
             shown = ", ".join(map(str, (self.class_labels or ())[:6]))
             lines.append(
                 f"{self.task} of {self.outputs} classes: {shown}{', …' if self.outputs > 6 else ''}"
@@ -270,7 +270,10 @@ class Schema:
         width = most - least
         if least - width <= low and high <= most + width:
             return
-        fault = f"the inputs run from {low:g} to {high:g}, training saw {least:g} to {most:g}"
+        scaled = "scaled as in training, " if self.preparation.scaling else ""
+        fault = (
+            f"{scaled}the inputs run from {low:g} to {high:g}, training saw {least:g} to {most:g}"
+        )
         remedy = "prepare them as the training inputs were"
         if inputs.dtype == np.uint8 and self.scale is None:
             raise DataError(name, f"holds integers of 8 bits, but {fault}", remedy)

@@ -4,6 +4,7 @@ Of the inputs of .npy files, those can that are in C order.  Targets are held in
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,7 @@ def left_in_files(source: Source, block_size: int | None) -> Source:
     splits = {
         part: given._replace(inputs=_in_file(given.inputs)) for part, given in source.splits.items()
     }
-    return Source(
-        source.name, splits, source.pixel_scale, source.target_names, source.feature_names
-    )
+    return replace(source, splits=splits)
 
 
 def left_in_file(values: Any) -> Any:

@@ -67,6 +67,7 @@ def read_table(
         {"train": Split(_inputs(table, known, places), _targets(path, targets))},
         target_names=tuple(name for name, _ in targets),
         feature_names=None if table.names is None else tuple(map(table.name, places)),
+        is_table=True,
     )
 
 

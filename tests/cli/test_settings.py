@@ -62,8 +62,17 @@ CASES: dict[str, dict[str, Any]] = {
     "--dropout 0.5": {"dropout": 0.5},
     "--norm layer": {"norm": LayerNorm()},
     "--norm batch:momentum=0.5": {"norm": BatchNorm(momentum=0.5)},
-    "--task regression": {"loss": SquaredError(), "outputs": 1, "standardized": True},
-    "--task regression --target-scaling none": {"loss": SquaredError(), "outputs": 1},
+    "--task regression": {
+        "loss": SquaredError(),
+        "outputs": 1,
+        "standardized": True,
+        "optimizer": SGD(0.01),
+    },
+    "--task regression --target-scaling none": {
+        "loss": SquaredError(),
+        "outputs": 1,
+        "optimizer": SGD(0.01),
+    },
     "--loss poisson --learning-rate 0.02": {
         "loss": PoissonLoss(),
         "outputs": 1,

@@ -142,10 +142,10 @@ def test_several_targets_are_labels_or_numbers(command, trained, tmp_path):
     }  # fmt: skip
     path = write(tmp_path / "table.csv", table)
     outcome, run = trained(path, "--target", "red,green", folder="labels")
-    assert outcome.out.startswith("multilabel: red, green\n")
+    assert outcome.out.startswith("4 features, standard scaling\nmultilabel: red, green\n")
     assert list(rows(command("predict", run, path))[0]) == ["red", "green", "pred", "pgreen"]
     outcome, run = trained(path, "--target", "difference,sum", folder="numbers")
-    assert outcome.out.startswith("regression: difference, sum\n")
+    assert outcome.out.startswith("4 features, standard scaling\nregression: difference, sum\n")
     assert list(rows(command("predict", run, path))[0]) == ["difference", "sum"]
 
 
@@ -155,7 +155,7 @@ def test_plain_numbers_are_found_by_their_names(command, trained, tmp_path):
     table = {"class": (x[:, 0] > 0).astype(int), "a": x[:, 0], "b": x[:, 1]}
     path = write(tmp_path / "table.csv", table)
     outcome, run = trained(path, "--target", "class")
-    assert outcome.out.startswith("epoch")
+    assert outcome.out.startswith("2 features, standard scaling\nclassification of 2 classes: 0, 1")
     assert content(run, "config.json")["columns"] is None
     other = write(tmp_path / "other.csv", {"b": table["b"], "x": table["a"] * 9, "a": table["a"]})
     np.save(tmp_path / "X.npy", x)

@@ -201,7 +201,9 @@ def test_inputs_far_outside_the_range_of_training_warn(command, table_run, tmp_p
     outcome = told(command, "predict", table_run, tmp_path / "x.csv")
     assert outcome.code == 0
     assert len(outcome.out.splitlines()) == 2
-    assert outcome.err.startswith(f"Warning: {tmp_path / 'x.csv'}: the inputs run from 0 to 100.5,")
+    start = f"Warning: {tmp_path / 'x.csv'}: scaled as in training, the inputs run from -1."
+    assert outcome.err.startswith(start)
+    assert "training saw -1.05144 to 1.75496" in outcome.err
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,0 +1,132 @@
+"""Tables of plain numbers are standardized, unless they are pixels or `--scaling` says not."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import polars
+import pytest
+
+COUNT = 350
+
+
+def houses(path):
+    """Areas, distances and years in their own units, and prices that follow from them."""
+    generator = np.random.default_rng(7)
+    area, metres = generator.uniform(20, 300, COUNT), generator.uniform(100, 30_000, COUNT)
+    year = generator.integers(1900, 2025, COUNT).astype(float)
+    price = 4000 * area - 8 * metres + 900 * (year - 1900) + 300_000
+    table = {"area": area, "metres": metres, "year": year, "price": price.round()}
+    frame = polars.DataFrame(table)
+    frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(
+        path, separator="\t" if path.suffix == ".tsv" else ","
+    )
+    return path
+
+
+def content(run, name):
+    return json.loads((run / name).read_text())
+
+
+def train(command, run, data, *options):
+    outcome = command("train", "--data", data, "--output", run, *options)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_every_format_of_a_table_is_standardized(command, tmp_path, suffix):
+    """With everything left to its default; scikit-learn's statistics are the oracle."""
+    scaler = pytest.importorskip("sklearn.preprocessing").StandardScaler()
+    data, run = houses(tmp_path / f"houses{suffix}"), tmp_path / "run"
+    outcome = train(command, run, data)
+    assert outcome.err == ""
+    assert outcome.out.startswith(
+        "3 features, standard scaling\nregression: price\nstandard scaling of the targets: "
+    )
+    assert content(run, "summary.json")["test_r2"] > 0.9
+    config = content(run, "config.json")
+    assert config["settings"]["scaling"] == config["scaling"]["kind"] == "standard"
+    assert config["columns"] is None
+    from pluggable_mlp import load_dataset
+
+    raw = load_dataset(data, task="regression", scaling="none")
+    scaler.fit(raw.train.inputs)
+    np.testing.assert_allclose(config["scaling"]["offsets"], scaler.mean_, rtol=1e-12)
+    np.testing.assert_allclose(config["scaling"]["divisors"], scaler.scale_, rtol=1e-12)
+
+
+def test_what_follows_a_run_scales_as_it_did(command, tmp_path):
+    data, run = houses(tmp_path / "houses.csv"), tmp_path / "run"
+    train(command, run, data, "--arithmetic", "reproducible", "--hidden", 8)
+    trained = content(run, "summary.json")
+    assert json.loads(command("evaluate", run).out)["r2"] == trained["test_r2"]
+    assert command("verify", run / "certificate.json", "--data", data).code == 0
+    outcome = command("predict", run, data)
+    assert outcome.code == 0, outcome.err
+    answers = [float(row["prediction"]) for row in csv.DictReader(io.StringIO(outcome.out))]
+    prices = polars.read_csv(data)["price"].to_numpy()
+    assert np.corrcoef(answers, prices)[0, 1] > 0.9
+    assert np.mean(np.abs(answers - prices)) < prices.std() / 3
+    assert command("train", "--resume", run, "--epochs", 32).code == 0
+    train(command, tmp_path / "whole", data, "--arithmetic", "reproducible", "--hidden", 8,
+          "--epochs", 32)  # fmt: skip
+    whole = content(tmp_path / "whole", "summary.json")
+    assert content(run, "summary.json")["parameters_sha256"] == whole["parameters_sha256"]
+
+
+def test_none_leaves_a_table_as_it_is(command, tmp_path):
+    data, run = houses(tmp_path / "houses.csv"), tmp_path / "run"
+    outcome = train(command, run, data, "--scaling", "none", "--learning-rate", 1e-12)
+    assert outcome.out.startswith("regression: price\n")
+    config = content(run, "config.json")
+    assert config["settings"]["scaling"] == "none"
+    assert config["scaling"] is None
+    assert config["input_range"][1] > 10_000
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+@pytest.mark.parametrize(
+    ("largest", "name", "scaling"),
+    [
+        (255, "table.csv", "none"),
+        (255, "table.parquet", "none"),
+        (127, "table.csv", "standard"),
+        (256, "table.csv", "standard"),
+        (255, "arrays.npz", "none"),
+        (256, "arrays.npz", "none"),
+    ],
+)
+def test_pixels_and_arrays_are_not_standardized(command, tmp_path, largest, name, scaling):
+    pixels = np.random.default_rng(0).integers(0, largest + 1, (70, 4))
+    pixels[::2, 0], pixels[1::2, 0] = 0, largest
+    labels = np.arange(70) % 2
+    path = tmp_path / name
+    if path.suffix == ".npz":
+        np.savez(path, X=pixels.astype(float), y=labels)
+    else:
+        frame = polars.DataFrame({**dict(zip("abcd", pixels.T, strict=True)), "y": labels})
+        frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
+    train(command, tmp_path / "run", path)
+    config = content(tmp_path / "run", "config.json")
+    assert config["settings"]["scaling"] == scaling
+    assert config["scale"] == (1 / 256 if largest == 255 else None)
+
+
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [
+        ([], 0.01),
+        (["--optimizer", "sgd:learning_rate=0.02"], 0.02),
+        (["--schedule", "cosine"], 0.01),
+        (["--optimizer", "adam"], 0.001),
+        (["--target", "2", "--task", "classification"], 0.1),
+    ],
+)
+def test_sgd_takes_smaller_steps_of_a_regression(command, tmp_path, options, rate):
+    data = tmp_path / "table.csv"
+    x = np.linspace(-1, 1, 70)
+    polars.DataFrame({"x": x, "sign": (x > 0).astype(int), "y": x**2}).write_csv(data)
+    train(command, tmp_path / "run", data, "--epochs", 1, *options)
+    assert content(tmp_path / "run", "config.json")["settings"]["learning_rate"] == rate
