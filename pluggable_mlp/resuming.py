@@ -55,7 +55,7 @@ def resumed_run(
     if checkpoint is None:
         _tell_beginning(folder, more=(epochs or settings.epochs) > len(history))
     else:
-        _refuse_edited(folder / "config.json", settings, checkpoint["settings"])
+        _refuse_edited(folder / "config.json", settings, data_sha256, checkpoint)
     done = 0 if checkpoint is None else checkpoint["epochs"]
     if epochs is not None:
         settings = _with_epochs(settings, epochs, done)
@@ -84,11 +84,17 @@ def _refuse_others(folder: Path, settings: Settings, given: Mapping[str, Any]) -
             )
 
 
-def _refuse_edited(path: Path, settings: Settings, before: dict[str, Any]) -> None:
-    """Raise ValueError where a setting is not that of a checkpoint, which may have fewer epochs."""
+def _refuse_edited(
+    path: Path, settings: Settings, data_sha256: str, checkpoint: dict[str, Any]
+) -> None:
+    """Raise ValueError where a checkpoint has another setting, or other data; fewer epochs may be.
+
+    Older checkpoints do not know their data.
+    """
     free = {"data"} if _schedule_to_the_end(settings) else {"data", "epochs"}
-    trained = asdict(Settings.from_dict(before))
-    for name, value in asdict(settings).items():
+    trained = asdict(Settings.from_dict(checkpoint["settings"]))
+    trained["data_sha256"] = checkpoint.get("data_sha256", data_sha256)
+    for name, value in (asdict(settings) | {"data_sha256": data_sha256}).items():
         if name not in free and value != trained[name]:
             raise ValueError(
                 f"{path} is not what the run was trained with: {name} is {_written(value)}, a "

@@ -203,6 +203,7 @@ class Run:
             "records": self.records,
             "backend": f"{self.backend.name}:{self.backend.device}",
             "settings": self.settings.to_dict(),
+            "data_sha256": self.data_sha256,
         }
 
     def go_on_from(self, checkpoint: dict[str, Any], history: list[dict[str, Any]]) -> None:

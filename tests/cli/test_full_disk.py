@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.cli.children import running
+from tests.cli.saved_runs import told
 from tests.cli.test_output import lines
-from tests.cli.test_resume import told
 
 GIVEN = ("--epochs", 8, "--hidden", 40, "--optimizer", "adam", "--checkpoint-minutes", 0)
 

@@ -1,8 +1,7 @@
-"""`train --resume`: a run that was killed at any moment ends with the bits of one that was not."""
+"""`train --resume`: what goes on, what does not fit, and what is damaged."""
 
 import json
 import os
-import random
 import shutil
 import time
 import warnings
@@ -13,154 +12,10 @@ import pytest
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.checkpoints import FOLDER, load_checkpoint, save_checkpoint
 from pluggable_mlp.data import load_dataset
-from pluggable_mlp.runs import Run
-from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import write_file
-from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from tests.cli.children import running
 from tests.cli.conftest import ended
-
-MANY = {
-    "hidden": "40,20", "activation": "relu", "norm": "batch", "dropout": 0.2, "optimizer": "adam",
-    "schedule": "plateau:patience=0,threshold=0.5", "validation": 0.2, "early-stopping": 4,
-    "class-weight": "balanced", "epochs": 4, "batch-size": 64,
-}  # fmt: skip
-
-
-ELSEWHERE = ("seconds", "examples_per_second", "versions", "backend", "device")
-
-
-def options(**changed):
-    return [f"--{name}={value}" for name, value in (MANY | changed).items()]
-
-
-def content(folder, name):
-    return json.loads((folder / name).read_text())
-
-
-def told(folder):
-    """What a run says, without its times: all bits of it."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    summary = content(folder, "summary.json")
-    return (
-        [{k: v for k, v in line.items() if k != "seconds"} for line in lines],
-        {k: v for k, v in summary.items() if k not in ELSEWHERE},
-        [content(folder, "certificate.json")[name] for name in ("epochs", "records")],
-        (folder / "model.safetensors").read_bytes(),
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    with running("train", *options(), "--output", folder) as child:
-        assert child.wait(timeout=60) == 0, child.stderr.read()
-    return folder
-
-
-def kill_until_done(folder, seed, most=100):
-    """Train, and kill at a random moment after each first new checkpoint; return how often."""
-    chance = random.Random(seed)
-    arguments = [*options(), "--output", folder, "--checkpoint-minutes", 0]
-    for kills in range(most):
-        before = checkpoints(folder)
-        with running("train", *arguments) as child:
-            while child.poll() is None and checkpoints(folder) <= before:
-                time.sleep(0.002)
-            time.sleep(chance.uniform(0, 0.3))
-            if child.poll() is not None:
-                assert child.returncode == 0, child.stderr.read()
-                return kills
-            child.kill()
-        arguments = ["--resume", folder, "--checkpoint-minutes", 0]
-    with running("train", *arguments) as child:
-        assert child.wait(timeout=60) == 0, child.stderr.read()
-    return most
-
-
-def checkpoints(folder):
-    return {path.name for path in (folder / FOLDER).glob("*.json")}
-
-
-def test_a_run_killed_at_random_ends_with_the_same_bits(undisturbed, tmp_path):
-    """With a checkpoint after every step."""
-    assert kill_until_done(tmp_path / "run", seed=1, most=2) == 2
-    assert told(tmp_path / "run") == told(undisturbed)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
-def test_killed_at_many_more_moments(undisturbed, tmp_path, seed):
-    kill_until_done(tmp_path / "run", seed)
-    assert told(tmp_path / "run") == told(undisturbed)
-
-
-def positions_of(run, folder, every):
-    """Train to the end, saving every so many steps; return where."""
-    count, saved = 0, []
-
-    def keep(position):
-        nonlocal count
-        count += 1
-        if count % every == 0:
-            place = folder / str(count)
-            place.mkdir(parents=True)
-            history = json.loads(json.dumps(run.history))
-            at = position()
-            assert save_checkpoint(place, at.state.t, run.checkpoint(at), run.backend)
-            saved.append((place, history))
-
-    for _ in run.epochs(lambda count: None, keep):
-        pass
-    return saved
-
-
-def end_of(settings, backend, place, history):
-    """Go on from a checkpoint to the end; return all hashes and losses."""
-    run = Run(settings, backend)
-    run.go_on_from(load_checkpoint(place, lambda content: True), history)
-    for _ in run.epochs(lambda count: None):
-        pass
-    return reached(run)
-
-
-def reached(run):
-    lines = [{k: v for k, v in line.items() if k != "seconds"} for line in run.history]
-    return lines, run.kept_epoch, run.test_measures()
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_every_optimizer_goes_on_from_any_step(tmp_path, optimizer):
-    large = optimizer == "lbfgs"
-    settings = Settings(
-        hidden=(12,), norm=None if large else "batch", dropout=0.0 if large else 0.25,
-        optimizer=optimizer, batch_size=2000 if large else 256, epochs=4, seed=3,
-        clip_norm=None if large else 1.0,
-    )  # fmt: skip
-    backend = get_backend("numpy")
-    run = Run(settings, backend)
-    saved = positions_of(run, tmp_path, every=1 if large else 4)
-    assert len(saved) > 3
-    for place, history in saved:
-        assert end_of(settings, backend, place, history) == reached(run)
-
-
-def test_averaged_parameters_go_on_from_any_step(tmp_path, monkeypatch):
-    """No option of the command line: a transform of the optimizer."""
-    averaged = make_optimizer("adam", average=0.9, weight_decay=0.1, clip_norm=1.0)
-    monkeypatch.setattr(Settings, "make_optimizer", lambda self, examples: averaged)
-    settings, numpy = Settings(hidden=(12,), batch_size=256, epochs=2), get_backend("numpy")
-    run = Run(settings, numpy)
-    for place, history in positions_of(run, tmp_path, every=3):
-        assert end_of(settings, numpy, place, history) == reached(run)
-
-
-def test_every_backend_goes_on_with_its_own_bits(backend, tmp_path):
-    settings = Settings(hidden=(12,), optimizer="adam", batch_size=256, epochs=2, norm="batch")
-    run = Run(settings, backend)
-    saved = positions_of(run, tmp_path, every=5)
-    for place, history in saved:
-        assert end_of(settings, backend, place, history) == reached(run)
+from tests.cli.saved_runs import content, told
 
 
 @pytest.mark.parametrize("other", ["torch", "array_api_strict:device1"])
@@ -444,8 +299,15 @@ def test_data_that_changed_are_refused(command, tmp_path):
         )
         np.savez(tmp_path / "data.npz", **given | {"y": given["y"][::-1]})
         outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
+        assert outcome.code == 2
+        assert "holds other data than the run was trained on" in outcome.err
+        config = content(tmp_path / "run", "config.json")
+        config["data_sha256"] = load_dataset(tmp_path / "data.npz").sha256()
+        (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+        (tmp_path / "run" / "summary.json").unlink()  # as where the run was killed
+        outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
     assert outcome.code == 2
-    assert "holds other data than the run was trained on" in outcome.err
+    assert f"data_sha256 is '{config['data_sha256']}', a checkpoint of it has " in outcome.err
 
 
 def test_what_is_no_run_is_named(command, tmp_path):

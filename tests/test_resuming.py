@@ -1,0 +1,79 @@
+"""A run that goes on from a checkpoint of any step ends as one that was never disturbed."""
+
+import json
+
+import pytest
+
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.checkpoints import load_checkpoint, save_checkpoint
+from pluggable_mlp.runs import Run
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+
+
+def positions_of(run, folder, every):
+    """Train to the end, saving every so many steps; return where."""
+    count, saved = 0, []
+
+    def keep(position):
+        nonlocal count
+        count += 1
+        if count % every == 0:
+            place = folder / str(count)
+            place.mkdir(parents=True)
+            history = json.loads(json.dumps(run.history))
+            at = position()
+            assert save_checkpoint(place, at.state.t, run.checkpoint(at), run.backend)
+            saved.append((place, history))
+
+    for _ in run.epochs(lambda count: None, keep):
+        pass
+    return saved
+
+
+def end_of(settings, backend, place, history):
+    """Go on from a checkpoint to the end; return all hashes and losses."""
+    run = Run(settings, backend)
+    run.go_on_from(load_checkpoint(place, lambda content: True), history)
+    for _ in run.epochs(lambda count: None):
+        pass
+    return reached(run)
+
+
+def reached(run):
+    lines = [{k: v for k, v in line.items() if k != "seconds"} for line in run.history]
+    return lines, run.kept_epoch, run.test_measures()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_goes_on_from_any_step(tmp_path, optimizer):
+    large = optimizer == "lbfgs"
+    settings = Settings(
+        hidden=(12,), norm=None if large else "batch", dropout=0.0 if large else 0.25,
+        optimizer=optimizer, batch_size=2000 if large else 256, epochs=4, seed=3,
+        clip_norm=None if large else 1.0,
+    )  # fmt: skip
+    backend = get_backend("numpy")
+    run = Run(settings, backend)
+    saved = positions_of(run, tmp_path, every=1 if large else 4)
+    assert len(saved) > 3
+    for place, history in saved:
+        assert end_of(settings, backend, place, history) == reached(run)
+
+
+def test_averaged_parameters_go_on_from_any_step(tmp_path, monkeypatch):
+    """No option of the command line: a transform of the optimizer."""
+    averaged = make_optimizer("adam", average=0.9, weight_decay=0.1, clip_norm=1.0)
+    monkeypatch.setattr(Settings, "make_optimizer", lambda self, examples: averaged)
+    settings, numpy = Settings(hidden=(12,), batch_size=256, epochs=2), get_backend("numpy")
+    run = Run(settings, numpy)
+    for place, history in positions_of(run, tmp_path, every=3):
+        assert end_of(settings, numpy, place, history) == reached(run)
+
+
+def test_every_backend_goes_on_with_its_own_bits(backend, tmp_path):
+    settings = Settings(hidden=(12,), optimizer="adam", batch_size=256, epochs=2, norm="batch")
+    run = Run(settings, backend)
+    saved = positions_of(run, tmp_path, every=5)
+    for place, history in saved:
+        assert end_of(settings, backend, place, history) == reached(run)
