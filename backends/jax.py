@@ -77,11 +77,17 @@ def _zero_below(x: Any, threshold: float) -> Any:
     return jnp.where(jnp.abs(x) < threshold, 0.0, x)  # three calls, not five
 
 
+def _queued(x: Any) -> bool:
+    del x
+    return True
+
+
 offer(
     jnp,
     check_process=require_settings,
     erf=special.erf,
     largest=_largest,
+    queued=_queued,
     zero_below=_zero_below,
 )
 

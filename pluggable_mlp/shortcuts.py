@@ -20,6 +20,7 @@ __all__ = [
     "largest",
     "offer",
     "own",
+    "queued",
     "sign",
     "take",
     "zero_below",
@@ -40,8 +41,8 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         The array API namespace of the library's arrays.
     **functions
         Some of `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`, `matmul(a, b)` (of arrays
-        of one dtype), `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
-        `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
+        of one dtype), `queued(x)`, `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`,
+        `softplus(x)`, `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
         `zero_below(x, threshold)`, `zero_where(mask, x)`, `compiled(function)` and
         `check_process()`.  They give what the functions of this file, of `special.py` and of the
         standard promise, `erf` within 8 units in the last place.
@@ -87,6 +88,12 @@ def compiled(xp: Namespace, function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     faster: Callable[..., Any] = compile_function(function)
     return faster
+
+
+def queued(xp: Namespace, x: Array) -> bool:
+    """Return whether operations on the device of `x` (any shape) are queued, as `Queued` says."""
+    function = _offered.get((xp, "queued"))
+    return function is not None and function(x)
 
 
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:

@@ -7,20 +7,25 @@ network, the losses and the optimizers run.
 from collections.abc import Callable
 from typing import Any
 
-from pluggable_mlp.arrays import Namespace
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import ReproducibleArray, reproducible, to_native
 from pluggable_mlp.namespaces.reproducible.array import unwrapped
+from pluggable_mlp.namespaces.reproducible.attempts import computed, is_queued, read
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 from pluggable_mlp.registry import choose
-from pluggable_mlp.shortcuts import check_process
+from pluggable_mlp.shortcuts import check_process, queued
 
 __all__ = [
     "ARITHMETICS",
     "ArithmeticUnavailable",
     "ReproducibleArray",
     "arithmetic_namespace",
+    "computed",
+    "is_queued",
+    "namespace_at",
     "namespace_of",
+    "read",
     "reproducible",
     "to_native",
     "unwrapped",
@@ -64,6 +69,11 @@ def arithmetic_namespace(
         If the library has no float64, and the arithmetic asks for it.
     """
     return choose(ARITHMETICS, name, "arithmetic")(xp, run_all)
+
+
+def namespace_at(name: str, xp: Namespace, x: Array) -> Namespace:
+    """Return `arithmetic_namespace` for arrays of `xp` on the device of x, and its queue."""
+    return arithmetic_namespace(name, xp, None if queued(xp, x) else one_by_one)
 
 
 def namespace_of(name: str, backend: Any) -> Namespace:

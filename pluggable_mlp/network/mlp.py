@@ -11,11 +11,11 @@ training step calls, do not.
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
+from pluggable_mlp.namespaces import computed, is_queued, namespace_at, unwrapped
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
     check_buffers,
@@ -264,7 +264,7 @@ class MLP:
             parameters, x, targets, sample_weight, arithmetic
         )
         found: tuple[Any, ...] = unwrapped(
-            self.loss_gradients_and_buffers(xp, *self.split(parameters), *batch, rng)
+            computed(xp, self.loss_gradients_and_buffers, *self.split(parameters), *batch, rng)
         )
         return found[:2] if buffers is None else found
 
@@ -305,11 +305,13 @@ class MLP:
         """Return the logits, or what the objective's method of that name makes of them."""
         xp, known, own_x = self._checked(parameters, x, arithmetic)
 
-        def outputs(parameters: Parameters, x: Array) -> Array:
+        def outputs(xp: Namespace, parameters: Parameters, x: Array) -> Array:
             z = self.forward(xp, parameters, x)[0]
             return z if of == "logits" else getattr(self.objective, of)(xp, z)
 
-        return unwrapped(self._inference.function(of, xp, outputs)(known, own_x))
+        if is_queued(xp):
+            return unwrapped(computed(xp, outputs, known, own_x))
+        return unwrapped(self._inference.function(of, xp, partial(outputs, xp))(known, own_x))
 
     def _checked(
         self, parameters: Parameters, x: Array, arithmetic: str
@@ -321,7 +323,7 @@ class MLP:
             native = check_parameters(self, parameters)
             self._inference.remember(parameters, native)
         check_inputs(self, parameters, x)
-        xp = arithmetic_namespace(arithmetic, native)
+        xp = namespace_at(arithmetic, native, x)
         if fitted and xp is native:
             return xp, parameters, x
         known = [{name: xp.asarray(array) for name, array in of.items()} for of in parameters]

@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces import read
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import AnyOptimizer
@@ -154,8 +155,9 @@ def _lbfgs_step(xp: Namespace, mlp: MLP) -> BatchStep:
     ) -> tuple[Array, Array | None, TrainState]:
         batch = examples.batch(xp, start, len(examples))
 
-        def loss_and_gradients(parameters: Tree) -> tuple[Array, Tree]:
-            return mlp.loss_gradients_and_buffers(xp, parameters, state.buffers, *batch)[:2]
+        def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
+            given = parameters, state.buffers, *batch
+            return read(xp, mlp.loss_gradients_and_buffers, *given)[:2]
 
         before, parameters, memory = optimizer.minimize_step(
             xp, loss_and_gradients, state.parameters, state.slots

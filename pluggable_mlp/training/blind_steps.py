@@ -22,7 +22,7 @@ from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
 from pluggable_mlp.training.step import TrainState, map_state, step
 from pluggable_mlp.training.trees import Tree, map_arrays
 
-__all__ = ["BlindSteps", "blind_outputs", "is_queued", "outputs"]
+__all__ = ["BlindSteps", "blind_outputs", "outputs"]
 
 Outputs = tuple[Array, Array | None, Array]
 
@@ -31,11 +31,6 @@ _recent_lock = Lock()
 
 Function = Callable[..., Any]
 BatchOf = Callable[[Examples, Any, Any], Batch]
-
-
-def is_queued(xp: Namespace, backend: Any) -> bool:
-    """Return whether looks at values are to be avoided: a reproducible namespace, on a queue."""
-    return getattr(backend, "queued", False) and isinstance(xp, ReproducibleNamespace)
 
 
 class BlindSteps:

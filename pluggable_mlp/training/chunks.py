@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
+from pluggable_mlp.namespaces import is_queued
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.batch_steps import gathered_step, make_batch_step
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.blind_steps import BlindSteps, is_queued
+from pluggable_mlp.training.blind_steps import BlindSteps
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer_contract import Optimizer
@@ -34,7 +35,7 @@ def steps_at_once(xp: Namespace, backend: Any, optimizer: AnyOptimizer) -> int:
     """Return how many steps a chunk has at most: one where each is taken by itself."""
     if isinstance(optimizer, LBFGS):
         return 1
-    return STEPS_PER_CHUNK if is_queued(xp, backend) or _loops(xp, backend) else 1
+    return STEPS_PER_CHUNK if is_queued(xp) or _loops(xp, backend) else 1
 
 
 def _loops(xp: Namespace, backend: Any) -> bool:
@@ -80,7 +81,7 @@ def make_chunk(
         return take_all
     if _loops(xp, backend):
         return _looped(xp, mlp, optimizer, examples, take_all, **settings)
-    if is_queued(xp, backend):
+    if is_queued(xp):
         return _blind(BlindSteps(xp, mlp, optimizer, examples, **settings), take_all)
     return take_all
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces import read
 from pluggable_mlp.registry import keep_count
 from pluggable_mlp.training.trees import Tree, map_arrays
 
 __all__ = ["LBFGS", "LossAndGradients", "Memory", "Point", "strong_wolfe"]
 
-LossAndGradients = Callable[[Tree], tuple[Array, Tree]]
+LossAndGradients = Callable[[Tree], tuple[Array | float, Tree]]
 
 # A pair whose step and change of gradient are nearly orthogonal says nothing of the curvature.
 _SMALLEST_COSINE = 1e-10
@@ -101,8 +102,8 @@ class LBFGS:
         Parameters
         ----------
         loss_and_gradients : callable
-            Of parameters: returns the loss over all examples, 0-d, and its gradients.  The same
-            function at every step.
+            Of parameters: returns the loss over all examples, 0-d or a float, and its gradients.
+            The same function at every step.
         parameters : list of dict of arrays
             W (in, out), b (out,): leading axes would be other networks, with other steps.
         memory : Memory
@@ -138,6 +139,15 @@ class LBFGS:
         return (found if found and found.loss < here.loss else None), direction
 
 
+def _dot(xp: Namespace, a: Tree, b: Tree) -> tuple[Array]:
+    """Return the inner product of two trees, 0-d."""
+    total: Array = 0.0
+    for of_a, of_b in zip(a, b, strict=True):
+        for name, array in of_a.items():
+            total = total + xp.sum(array * of_b[name])
+    return (total,)
+
+
 class _Line:
     """The loss, its gradients and inner products of trees, in one namespace."""
 
@@ -146,11 +156,8 @@ class _Line:
 
     def dot(self, a: Tree, b: Tree) -> float:
         """Return the inner product of two trees: waits for the device."""
-        total: Array = 0.0
-        for of_a, of_b in zip(a, b, strict=True):
-            for name, array in of_a.items():
-                total = total + self._xp.sum(array * of_b[name])
-        return float(total)
+        number: float = read(self._xp, _dot, a, b)[0]
+        return number
 
     def add(self, a: Tree, b: Tree, factor: float) -> Tree:
         """Return a + factor * b."""

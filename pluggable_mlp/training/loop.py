@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import namespace_of, unwrapped
+from pluggable_mlp.namespaces import is_queued, namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import rows
 from pluggable_mlp.training.batch_steps import check_optimizer, compiled
 from pluggable_mlp.training.batches import Batch, Examples
-from pluggable_mlp.training.blind_steps import blind_outputs, is_queued, outputs
+from pluggable_mlp.training.blind_steps import blind_outputs, outputs
 from pluggable_mlp.training.chunks import make_chunk, steps_at_once
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError, Origin, lost_loss
@@ -326,7 +326,7 @@ def evaluate(
     settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size}
     for block in blocks_in_order(examples):
         targets.append(block.targets)
-        found = is_queued(xp, backend) and blind_outputs(xp, mlp, known, block, **settings)
+        found = is_queued(xp) and blind_outputs(xp, mlp, known, block, **settings)
         for loss, weight, z in found or (
             outputs(xp, mlp, known, batch) for batch in block.batches(xp, batch_size)
         ):

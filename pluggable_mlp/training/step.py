@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, without_graph
-from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
+from pluggable_mlp.namespaces import arithmetic_namespace, computed, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP, Parameters
@@ -216,8 +216,9 @@ def training_step(
     xp, _, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
     coefficients = optimizer.coefficients_at(state.t)
     known = map_state(xp.asarray, state)
-    loss, after = step(xp, mlp, optimizer, known, batch, coefficients, as_seed(seed))
-    return unwrapped(loss), unwrapped(after)
+    given = mlp, optimizer, known, batch, coefficients, as_seed(seed)
+    found: tuple[Array, TrainState] = unwrapped(computed(xp, step, *given))
+    return found
 
 
 def _check_state(state: Any, optimizer: Optimizer) -> None:

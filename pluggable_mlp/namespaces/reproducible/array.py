@@ -24,7 +24,16 @@ from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
 from pluggable_mlp.namespaces.reproducible.number import Number
 from pluggable_mlp.namespaces.reproducible.rounding import keep_nan
 
-__all__ = ["ANY", "LATTICE", "PRODUCTS", "ReproducibleArray", "native_of", "to_native", "unwrapped"]
+__all__ = [
+    "ANY",
+    "LATTICE",
+    "PRODUCTS",
+    "ReproducibleArray",
+    "map_wrapped",
+    "native_of",
+    "to_native",
+    "unwrapped",
+]
 
 ANY, LATTICE, PRODUCTS = 0, 1, 2
 
@@ -92,6 +101,10 @@ class ReproducibleArray:
         if self._array is None and self.fixed_point is not None:
             self._array = self.fixed_point.values
         return self._array
+
+    def in_namespace(self, namespace: Any) -> "ReproducibleArray":
+        """Return the array in another namespace over the same library."""
+        return ReproducibleArray(self._array, namespace, self.grain, self.fixed_point, self._kind)
 
     def _known(self) -> Any:
         """Return what has a shape and a dtype without computing any value."""
@@ -234,22 +247,23 @@ class ReproducibleArray:
 
 def native_of(value: Any) -> Any:
     """Return a structure of tuples, lists and dicts with the library's arrays for the wrapped."""
-    return _mapped(lambda x: x.native, value)
+    return map_wrapped(lambda x: x.native, value)
 
 
 def unwrapped(value: Any) -> Any:
     """Return `native_of` with one NaN: what leaves the namespace, see `to_native`."""
-    return _mapped(to_native, value)
+    return map_wrapped(to_native, value)
 
 
-def _mapped(function: Callable[["ReproducibleArray"], Any], value: Any) -> Any:
+def map_wrapped(function: Callable[["ReproducibleArray"], Any], value: Any) -> Any:
+    """Return a structure with function(x) for each array x of a reproducible namespace."""
     if isinstance(value, ReproducibleArray):
         return function(value)
     if isinstance(value, tuple | list):
-        items = [_mapped(function, item) for item in value]
+        items = [map_wrapped(function, item) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, dict):
-        return {name: _mapped(function, item) for name, item in value.items()}
+        return {name: map_wrapped(function, item) for name, item in value.items()}
     return value
 
 

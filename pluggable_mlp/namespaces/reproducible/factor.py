@@ -14,7 +14,7 @@ from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, split
 from pluggable_mlp.shortcuts import largest
 
-__all__ = ["FIXED_POINT_BITS", "FixedPoint", "Operand", "cut", "fixed_point"]
+__all__ = ["FIXED_POINT_BITS", "FixedPoint", "Operand", "cut", "fixed_point", "traced"]
 
 FIXED_POINT_BITS = 8
 
@@ -190,7 +190,7 @@ class Operand:
         smallest = xp.min(xp.where(self.largest == 0.0, 1.0, self.largest))
         smallest = xp.where(bounded, smallest, 0.0)
         if not has_values(smallest):
-            raise _traced()
+            raise traced()
         smallest = float(smallest)
         self.moderate = smallest >= lowest
         self.finest = smallest * _FINEST[name]
@@ -223,7 +223,7 @@ class Operand:
         self.stacked = arrays, grids
 
 
-def _traced() -> ArithmeticUnavailable:
+def traced() -> ArithmeticUnavailable:
     """Return the error of an operand whose values JAX does not give."""
     return ArithmeticUnavailable(
         "reproducible",

@@ -69,6 +69,8 @@ class ReproducibleNamespace:
         Of the arrays within.
     kinds : mapping
         Of a dtype: "float32" or "float64", and "" for integers and booleans.
+    queued : bool
+        Whether looks at values are expensive: nothing is cut into parts.
     rules : Rules
         How products, sums and elementary functions of those are computed.
     beyond_standard : tuple of str
@@ -84,6 +86,7 @@ class ReproducibleNamespace:
         self.kinds = _kinds(xp)
         self.rules = Rules(xp, run_all, flags)
         self.__name__ = f"reproducible({library_of(xp)})"
+        self.queued = run_all is None
         self._run_all = run_all
         self._flags = flags
 

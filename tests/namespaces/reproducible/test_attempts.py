@@ -1,0 +1,138 @@
+"""One look at a value in a whole computation, and the bits of computations that look."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, first_state, get_backend, train, training_step
+from pluggable_mlp.namespaces import computed, namespace_of, read, unwrapped
+from pluggable_mlp.scores import measure
+from pluggable_mlp.training.examples import make_examples
+from pluggable_mlp.training.lbfgs import LBFGS
+from tests.simulated_cupy import SimulatedCupyBackend, counting
+
+NUMPY, CUPY = get_backend("numpy"), SimulatedCupyBackend()
+NETWORK = MLP([5, 4, 3])
+
+
+def examples(factor=1.0, dtype="float64"):
+    """Return 12 examples, the magnitudes of one of them extreme."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(12, 5)).astype(dtype)
+    x[7] *= factor
+    return x, rng.integers(0, 3, 12)
+
+
+def inferred(method):
+    def function(backend, parameters, x, y, arithmetic):
+        del backend, y
+        return getattr(NETWORK, method)(parameters, x, arithmetic=arithmetic)
+
+    return function
+
+
+def gradients(backend, parameters, x, y, arithmetic):
+    del backend
+    return NETWORK.loss_and_gradients(parameters, x, y, arithmetic=arithmetic)
+
+
+def stepped(backend, parameters, x, y, arithmetic):
+    del backend
+    state = first_state(NETWORK, SGD(), parameters, arithmetic=arithmetic)
+    return training_step(NETWORK, SGD(), state, x, y, arithmetic=arithmetic)
+
+
+def minimized(backend, parameters, x, y, arithmetic):
+    result = train(
+        NETWORK,
+        backend.to_numpy(x),
+        backend.to_numpy(y),
+        backend=backend,
+        parameters=parameters,
+        dtype=backend.to_numpy(x).dtype.name,
+        optimizer=LBFGS(),
+        epochs=2,
+        batch_size=12,
+        arithmetic=arithmetic,
+    )
+    return result.parameters
+
+
+def scored(backend, parameters, x, y, arithmetic):
+    given = {"backend": backend, "arithmetic": arithmetic}
+    dtype = backend.to_numpy(x).dtype.name
+    own = make_examples(NETWORK, *map(backend.to_numpy, (x, y)), dtype=dtype, **given)
+    return backend.asarray([*measure(NETWORK, parameters, own, **given).values()])
+
+
+COMPUTATIONS = {
+    **{method: inferred(method) for method in ("logits", "predict", "predict_proba")},
+    "loss_and_gradients": gradients,
+    "training_step": stepped,
+    "lbfgs": minimized,
+    "scores": scored,
+}
+# Beside those of the native arithmetic.
+WAITS = dict.fromkeys(COMPUTATIONS, 1) | {"lbfgs": 0, "scores": 2}
+
+
+def arrays_in(value):
+    if isinstance(value, dict):
+        value = [value[name] for name in sorted(value)]
+    if isinstance(value, list | tuple):
+        return [array for item in value for array in arrays_in(item)]
+    return [] if isinstance(value, int) else [value]
+
+
+def bits(name, backend, factor=1.0, dtype="float64", arithmetic="reproducible"):
+    x, y = map(backend.asarray, examples(factor, dtype))
+    parameters = NETWORK.initialize(seed=0, backend=backend, dtype=dtype)
+    with np.errstate(all="ignore"):
+        found = COMPUTATIONS[name](backend, parameters, x, y, arithmetic)
+    return [backend.to_numpy(array).tobytes() for array in arrays_in(found)]
+
+
+def waits(name, dtype, arithmetic):
+    with counting() as counts:
+        bits(name, CUPY, dtype=dtype, arithmetic=arithmetic)
+    # What is downloaded to be compared.
+    return sum(n for line, n in counts.waits.items() if "test_attempts" not in line)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [*COMPUTATIONS])
+def test_a_computation_waits_once(name, dtype):
+    waits(name, dtype, "reproducible")  # tries the device's products
+    counts = [waits(name, dtype, arithmetic) for arithmetic in ("native", "reproducible")]
+    assert counts[1] - counts[0] == WAITS[name]
+
+
+@pytest.mark.parametrize("factor", [2.0**-600, 2.0**500, np.inf])
+@pytest.mark.parametrize("name", [*COMPUTATIONS])
+def test_extreme_data_are_computed_again(name, factor):
+    if name in ("lbfgs", "scores") and factor == np.inf:
+        factor = 2.0**1000  # data sets with infinity are refused
+    assert bits(name, CUPY, factor) == bits(name, NUMPY, factor)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*COMPUTATIONS])
+def test_extreme_data_on_every_backend(backend, name):
+    assert bits(name, backend, 2.0**500) == bits(name, NUMPY, 2.0**500)
+
+
+@pytest.mark.parametrize(("factor", "calls"), [(1.0, 1), (2.0**-600, 2)])
+@pytest.mark.parametrize("how", [computed, read])
+def test_only_what_was_wrong_is_computed_again(how, factor, calls):
+    xp = namespace_of("reproducible", CUPY)
+    x = xp.asarray(CUPY.asarray(examples(factor)[0]))
+    seen = []
+
+    def function(xp, trees):
+        seen.append(xp)
+        return xp.sum(trees["x"][0] @ trees["x"][0].mT), trees["other"]
+
+    first, other = how(xp, function, {"x": [x], "other": None})
+    assert float(first) == float(unwrapped(function(xp, {"x": [x], "other": None})[0]))
+    assert other is None
+    assert len(seen) == calls + 1
+    assert seen[0] is not xp
