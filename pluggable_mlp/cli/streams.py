@@ -5,6 +5,7 @@ error are ignored.
 """
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ TYPE_CHECKING = False  # `typing` takes long to import, and Ctrl-C is not answer
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["CLOSED_PIPE", "counted", "finish", "guarded_streams", "tell"]
+__all__ = ["CLOSED_PIPE", "counted", "finish", "goes_to_pipe", "guarded_streams", "tell"]
 
 CLOSED_PIPE = 128 + 13
 """The exit code if the reader of the output pipe is gone, as with `| head`: 128 + SIGPIPE."""
@@ -38,6 +39,11 @@ def guarded_streams() -> Iterator[None]:
 def tell(text: str) -> None:
     """Write a line to standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+def goes_to_pipe() -> bool:
+    """Return whether standard output is a pipe, whose reader may show it on a terminal."""
+    return stat.S_ISFIFO(os.fstat(1).st_mode)
 
 
 def counted(count: int, word: str) -> str:

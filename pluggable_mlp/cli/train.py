@@ -12,7 +12,7 @@ from pluggable_mlp.cli.config_files import ConfigOption
 from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_asked
 from pluggable_mlp.cli.options import BackendOption, path, with_settings
 from pluggable_mlp.cli.progress import training_progress
-from pluggable_mlp.cli.streams import counted, tell
+from pluggable_mlp.cli.streams import counted, goes_to_pipe, tell
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import to_json
@@ -189,8 +189,8 @@ class _Report:
 
     @property
     def wants_bar(self) -> bool:
-        """Whether a bar may be shown: JSON on the same terminal would be torn by it."""
-        return not (self.quiet or (self._as_json and self._on_terminal))
+        """Whether a bar may be shown: it would tear JSON or a pipe's end on the same terminal."""
+        return not (self.quiet or (self._as_json and self._on_terminal) or goes_to_pipe())
 
     def begin(self) -> None:
         """Print what is made of the data."""

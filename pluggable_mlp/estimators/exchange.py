@@ -80,9 +80,9 @@ class Exchange(BaseEstimator):
         estimator
             It predicts what the model predicts, to rounding.
         """
-        theirs = getattr(sklearn.neural_network, cls.__name__)
+        theirs = _kind_of_sklearn(cls)
         if not isinstance(model, theirs):
-            raise TypeError(f"model is {model!r}, expected scikit-learn's {cls.__name__}")
+            raise TypeError(f"model is {model!r}, expected scikit-learn's {theirs.__name__}")
         check_is_fitted(model)
         made: Any = cls(**model.get_params())
         vars(made).update(_copied(model))
@@ -110,7 +110,7 @@ class Exchange(BaseEstimator):
             If a parameter is one that scikit-learn's does not have; the message names it.
         """
         check_is_fitted(self)
-        kind = getattr(sklearn.neural_network, type(self).__name__)
+        kind = _kind_of_sklearn(type(self))
         defaults, known = type(self)().get_params(), kind().get_params()
         moving = ("backend", "device", "arithmetic", "callbacks", "progress_bar", "class_weight")
         parameters = self.get_params()
@@ -188,6 +188,12 @@ class Exchange(BaseEstimator):
         """Return the network of the fitted parameters."""
         loss, outputs = self._loss()
         return make_network(self, self.n_features_in_, outputs, loss)
+
+
+def _kind_of_sklearn(kind: type[Exchange]) -> Any:
+    """Return scikit-learn's class of the same name as an estimator's, or as one it derives from."""
+    names = [of.__name__ for of in kind.__mro__ if issubclass(of, Exchange)]
+    return next(of for of in map(sklearn.neural_network.__dict__.get, names) if of is not None)
 
 
 def _copied(model: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pluggable_mlp.estimators.inputs import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
-from pluggable_mlp.registry import choose, parameters_of
+from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
 from pluggable_mlp.storage import damaged, read_file, write_file
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
@@ -155,5 +155,7 @@ def decoded(value: Any) -> Any:
         return tuple(map(decoded, value["tuple"]))
     if "dict" in value:
         return dict(map(decoded, value["dict"]))
-    kind = choose(_COMPONENTS, value["component"], "component")
-    return kind(**{key: decoded(each) for key, each in value["parameters"].items()})
+    name = value["component"]
+    kind, own = choose(_COMPONENTS, name, "component"), value["parameters"]
+    refuse_unknown(name, own, parameters_of(kind))
+    return kind(**{key: decoded(each) for key, each in own.items()})

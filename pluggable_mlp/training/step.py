@@ -213,6 +213,7 @@ def training_step(
     optimizer = as_single_steps(optimizer)
     _check_state(state, optimizer)
     parameters = merge(state.parameters, state.buffers)
+    x, targets, sample_weight = map(without_graph, (x, targets, sample_weight))
     xp, _, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
     coefficients = optimizer.coefficients_at(state.t)
     known = map_state(xp.asarray, state)

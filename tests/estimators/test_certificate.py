@@ -116,6 +116,10 @@ def test_parameters_of_another_version_are_named():
     parameters["random_state"] = 0
     with pytest.raises(ValueError, match="of this MLPClassifier: unknown are future; verify"):
         MLPClassifier.verify(certificate | {"parameters": parameters}, X, Y)
+    nested = {"component": "LeakyReLU", "parameters": {"slope": 0.1, "slop": 0.2}}
+    parameters = certificate["parameters"] | {"activation": nested}
+    with pytest.raises(ValueError, match="LeakyReLU takes no slop; it takes slope; did you"):
+        MLPClassifier.verify(certificate | {"parameters": parameters}, X, Y)
 
 
 def test_numbers_that_reproducible_products_lose_are_told():

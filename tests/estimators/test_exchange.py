@@ -74,6 +74,19 @@ def test_a_model_of_scikit_learn_becomes_ours():
         MLPRegressor.from_sklearn(known)
 
 
+def test_classes_derived_from_ours_have_their_parents_counterpart():
+    class Shared(MLPClassifier):
+        pass
+
+    known = fitted(Shared(), IRIS).to_sklearn()
+    assert type(known) is theirs.MLPClassifier
+    back = Shared.from_sklearn(known)
+    assert type(back) is Shared
+    assert_predicts_the_same(known, back, IRIS[0])
+    with pytest.raises(TypeError, match="expected scikit-learn's MLPClassifier"):
+        Shared.from_sklearn(theirs.MLPRegressor().fit(*IRIS))
+
+
 def test_what_scikit_learn_lacks_is_refused():
     model = fitted(MLPClassifier(norm="layer"), IRIS)
     with pytest.raises(ValueError, match="norm is 'layer', which scikit-learn's does not have"):

@@ -89,6 +89,19 @@ def test_it_runs_on_every_library(backend):
     np.testing.assert_allclose(backend.to_numpy(probabilities).sum(axis=-1), 1.0, rtol=1e-15)
 
 
+def test_inputs_that_require_gradients_leave_no_graph():
+    torch = pytest.importorskip("torch")
+    backend, mlp = get_backend("torch"), MLP([3, 8, 1], loss="squared_error")
+    start = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    x, y, weights = (
+        torch.tensor(of, dtype=torch.float64, requires_grad=True) for of in (X, X[:, :1], WEIGHTS)
+    )
+    state = first_state(mlp, SGD(0.5), start)
+    loss, after = training_step(mlp, SGD(0.5), state, x, y, sample_weight=weights)
+    assert not loss.requires_grad
+    assert not any(array.requires_grad for of in after.parameters for array in of.values())
+
+
 def test_a_state_does_not_change():
     """A step may be taken again from the same state: the same bits."""
     state = first_state(FULL, SGD(0.5), FULL.initialize(seed=0, backend=NUMPY, dtype="float64"))
