@@ -57,6 +57,7 @@ _BEFORE_THERE_WERE: dict[str, Any] = {
     "target_scaling": "none",
     "block_size": 0,
     "micro_batch": None,
+    "input_dropout": 0.0,
 }
 """Settings that older runs lack, with what they did."""
 
@@ -84,6 +85,7 @@ class Settings:
     hidden: tuple[int, ...] = (100,)
     activation: str = "sigmoid"
     dropout: float = 0.0
+    input_dropout: float = 0.0
     norm: str | None = None
     loss: str | None = None
     label_smoothing: float = 0.0
@@ -256,6 +258,7 @@ class Settings:
             activation=made[0] if len(made) == 1 else made,
             loss=self._make_loss(),
             dropout=self.dropout,
+            input_dropout=self.input_dropout,
             norm=norm,
         )
 

@@ -43,6 +43,7 @@ _HELP = {
     "activation": "Activation of the hidden layers, one for all or one per layer, such as "
     f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}.",
     "dropout": "Probability of dropping an output of a hidden layer.",
+    "input_dropout": "Probability of dropping an input.",
     "norm": f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.",
     "loss": f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default "
     "softmax_cross_entropy for classification, sigmoid_cross_entropy for multilabel, squared_error "

@@ -86,6 +86,8 @@ class MLPClassifier(ClassifierMixin, Labelled):
         As elsewhere in scikit-learn: {label: weight}; of multilabel targets a list of dicts.
     dropout : float, default 0.0
         The probability with which training drops an output of a hidden layer.
+    input_dropout : float, default 0.0
+        The probability with which training drops an input.
     norm : {"layer", "batch"}, LayerNorm, BatchNorm or None, default None
         A normalization before each activation.
     clip_norm : float or None, default None
@@ -176,6 +178,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         loss: Any = "log_loss",
         class_weight: Any = None,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
         norm: Any = None,
         clip_norm: float | None = None,
         callbacks: Any = None,

@@ -64,6 +64,7 @@ CONSTRAINTS: dict[str, Any] = {
     ],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
     "dropout": [Interval(Real, 0, 1, closed="left")],
+    "input_dropout": [Interval(Real, 0, 1, closed="left")],
     "norm": [StrOptions(set(NORMALIZATIONS)), LayerNorm, BatchNorm, None],
     "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     "callbacks": [list, tuple, callable, None],
@@ -136,6 +137,7 @@ def make_network(estimator: Any, inputs: int, outputs: int, loss: Loss) -> Penal
         activation=_own_name(activation),
         loss=loss,
         dropout=estimator.dropout,
+        input_dropout=estimator.input_dropout,
         norm=estimator.norm,
         alpha=float(estimator.alpha),
     )

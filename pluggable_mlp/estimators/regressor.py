@@ -89,6 +89,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
         norm: Any = None,
         clip_norm: float | None = None,
         callbacks: Any = None,

@@ -29,6 +29,7 @@ __all__ = [
     "Mode",
     "Rng",
     "Shapes",
+    "dropout_rate",
 ]
 
 _RESOLUTION = 2**16  # of the random numbers of dropout, and so of its rate
@@ -156,6 +157,14 @@ class Activate(_WithoutParameters):
         return y, backward
 
 
+def dropout_rate(name: str, value: Any) -> float:
+    """Return the rate of a `Dropout`; the ValueError of one out of its range has this name."""
+    rate = as_number(name, value, at_least=0.0, below=1.0)
+    if round(rate * _RESOLUTION) == _RESOLUTION:
+        raise ValueError(f"{name} is {rate}, expected a probability farther from 1")
+    return rate
+
+
 @dataclass(frozen=True)
 class Dropout(_WithoutParameters):
     """Set each input to 0 with probability p in training, and divide the others by 1 - p.
@@ -173,7 +182,8 @@ class Dropout(_WithoutParameters):
     rate : float
         p, at least 0 and less than 1, rounded to the nearest multiple of 2^-16.
     stream : int, default 0
-        The index of this dropout layer in the network, so that each has its own masks.
+        Its own in the network, so that each layer has its own masks: the index of the hidden
+        layer whose outputs are dropped, or `Dropout.OF_INPUTS`.
 
     Raises
     ------
@@ -181,13 +191,14 @@ class Dropout(_WithoutParameters):
         If the rate is out of its range.
     """
 
+    OF_INPUTS: ClassVar[int] = 2**32 - 1
+    """The stream of the dropout of a network's inputs."""
+
     rate: float
     stream: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rate", as_number("dropout", self.rate, at_least=0.0, below=1.0))
-        if self._dropped == _RESOLUTION:
-            raise ValueError(f"dropout is {self.rate}, expected a probability farther from 1")
+        object.__setattr__(self, "rate", dropout_rate("dropout", self.rate))
 
     @property
     def _dropped(self) -> int:

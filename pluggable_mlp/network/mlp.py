@@ -28,7 +28,7 @@ from pluggable_mlp.network.checks import (
 )
 from pluggable_mlp.network.inference import Inference
 from pluggable_mlp.network.initializers import INITIALIZERS
-from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng
+from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, dropout_rate
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
 from pluggable_mlp.registry import choose
@@ -43,7 +43,7 @@ class MLP:
     """A multilayer perceptron, which describes the network but does not hold its parameters.
 
     A hidden layer consists of a dense layer and, if given, normalization, activation and dropout,
-    in this order; the last layer is only dense.
+    in this order; the last layer is only dense.  Dropout of the inputs comes before them all.
 
     Parameters
     ----------
@@ -61,6 +61,8 @@ class MLP:
         glorot_uniform, glorot_normal, he_uniform, he_normal or standard_normal.
     dropout : float, default 0.0
         The probability with which training drops an output of a hidden layer.
+    input_dropout : float, default 0.0
+        The probability with which training drops an input.
     norm : str, LayerNorm or BatchNorm, optional
         layer, batch, or an object such as `BatchNorm(momentum=0.01)`.
 
@@ -86,6 +88,7 @@ class MLP:
     loss: str | Loss = "softmax_cross_entropy"
     initializer: str = "glorot_uniform"
     dropout: float = 0.0
+    input_dropout: float = 0.0
     norm: str | Normalization | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
@@ -112,7 +115,8 @@ class MLP:
         if norm is not None and not isinstance(norm, Normalization):
             raise TypeError(f"norm is {norm!r}, expected None, a name, LayerNorm() or BatchNorm()")
         dropout = Dropout(self.dropout)
-        layers: list[Layer] = []
+        of_inputs = dropout_rate("input_dropout", self.input_dropout)
+        layers: list[Layer] = [Dropout(of_inputs, Dropout.OF_INPUTS)] if of_inputs > 0.0 else []
         for stream, (activation, width) in enumerate(
             zip(activations, self.sizes[1:-1], strict=True)
         ):
@@ -351,9 +355,10 @@ class MLP:
 
         def backward_through_all(dy: Array) -> Parameters:
             gradients = []
+            first = [has_parameters for _, has_parameters in backwards].index(True)
             for index in reversed(range(len(backwards))):
                 backward, has_parameters = backwards[index]
-                dy, of_layer = backward(dy, with_dx=index > 0)
+                dy, of_layer = backward(dy, with_dx=index > first)
                 if has_parameters:
                     gradients.append(of_layer)
             return gradients[::-1]

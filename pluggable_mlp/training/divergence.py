@@ -121,7 +121,7 @@ class Origin:
     def _first_output(self, parameters: Parameters, x: Array, t: int) -> str | None:
         """Return which layer's output is not finite first."""
         remaining = enumerate(parameters)
-        index = 0
+        index = -1  # that of the inputs
         for layer in self._mlp.layers:
             own: Any = {}
             if layer.shapes():
@@ -131,6 +131,8 @@ class Origin:
                 if own:
                     return f"the output of layer {index} ({type(layer).__name__})"
                 kind = "activation" if isinstance(layer, Activate) else "dropout"
+                if index < 0:
+                    return "the output of the dropout of the inputs"
                 return f"the output of the {kind} after layer {index}"
         return None
 

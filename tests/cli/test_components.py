@@ -96,6 +96,7 @@ def test_lbfgs_takes_all_examples_at_once(command):
         (["--activation", "relu:slope=1"], ["takes no slope"]),
         (["--activation", "relu,tanh"], ["list of 2, expected 1, one for each hidden layer"]),
         (["--dropout", "1.5"], ["dropout is 1.5"]),
+        (["--input-dropout", "1.5"], ["input_dropout is 1.5"]),
         (["--label-smoothing", "2"], ["label_smoothing is 2.0"]),
         (["--clip-norm", "-1"], ["clip_norm is -1"]),
         (["--class-weight", "unfair"], ["class_weight is 'unfair'", "balanced"]),

@@ -16,6 +16,7 @@ validation = 0.25
 hidden = [12, 7]
 activation = ["tanh", "leaky_relu:slope=0.25"]
 dropout = 0.125
+input-dropout = 0.0625
 norm = "layer"
 loss = "softmax_cross_entropy"
 label-smoothing = 0.25
@@ -43,8 +44,9 @@ EXPECTED = {
     "data": "digits", "task": "classification", "target": None, "scaling": "minmax",
     "target_scaling": "none", "validation": 0.25,
     "hidden": [12, 7], "activation": "tanh,leaky_relu:slope=0.25", "dropout": 0.125,
-    "norm": "layer", "loss": "softmax_cross_entropy", "label_smoothing": 0.25,
-    "class_weight": "balanced", "optimizer": "adamw:beta1=0.8", "learning_rate": 0.01,
+    "input_dropout": 0.0625, "norm": "layer", "loss": "softmax_cross_entropy",
+    "label_smoothing": 0.25, "class_weight": "balanced",
+    "optimizer": "adamw:beta1=0.8", "learning_rate": 0.01,
     "weight_decay": 0.125, "clip_norm": 5.0, "schedule": "cosine", "warmup": 2,
     "batch_size": 256, "micro_batch": 100, "block_size": 512, "epochs": 1,
     "early_stopping": 4, "dtype": "float64",

@@ -20,7 +20,8 @@ LOSSES_AND_LABELS = {
 def test_networks_of_all_layers_agree(loss, norm, arithmetic):
     pytest.importorskip("torch")
     rng = np.random.default_rng(0)
-    mlp = MLP([5, 6, 4, 3], activation=["gelu", "elu"], loss=loss, norm=norm, dropout=0.25)
+    dropout = {"dropout": 0.25, "input_dropout": 0.125}
+    mlp = MLP([5, 6, 4, 3], activation=["gelu", "elu"], loss=loss, norm=norm, **dropout)
     report = compare(
         [get_backend(name) for name in BACKENDS],
         mlp,
@@ -39,4 +40,6 @@ def test_networks_of_all_layers_agree(loss, norm, arithmetic):
     if arithmetic == "native":
         # What training does: dropout divides by 1 - p, the batch is measured.
         assert by_layer["dropout 1 y"].smallest_fault > 0.0
+        assert by_layer["dropout 2 dx"].smallest_fault > 0.0
+        assert "dropout 1 dx" not in by_layer  # of the inputs, which have no gradient
         assert ("layer 2 running_variance" in by_layer) == (norm == "batch")

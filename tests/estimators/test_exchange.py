@@ -99,13 +99,14 @@ def test_what_scikit_learn_lacks_is_refused():
 @pytest.mark.parametrize("norm", [None, "layer", "batch"])
 def test_torch(activation, norm):
     torch = pytest.importorskip("torch")
-    model = fitted(MLPClassifier((8, 6), activation, norm=norm, dropout=0.1), IRIS, max_iter=5)
+    estimator = MLPClassifier((8, 6), activation, norm=norm, dropout=0.1, input_dropout=0.2)
+    model = fitted(estimator, IRIS, max_iter=5)
     network = model.to_torch()
     with torch.no_grad():
         logits = network(torch.asarray(IRIS[0]))
     np.testing.assert_allclose(torch.softmax(logits, 1), model.predict_proba(IRIS[0]), rtol=1e-9)
-    counts = {type(module).__name__ for module in network}
-    assert {"Linear", "Dropout"} <= counts
+    assert [module.p for module in network if type(module).__name__ == "Dropout"] == [0.2, 0.1, 0.1]
+    assert sum(type(module).__name__ == "Linear" for module in network) == 3
 
 
 def test_torch_takes_no_function_of_your_own():

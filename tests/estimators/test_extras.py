@@ -96,14 +96,23 @@ def test_normalization(norm):
     assert np.abs(model.predict_proba(X) - before).max() > 0.0
 
 
-def test_dropout_belongs_to_training_and_to_the_seed():
-    settings = {"dropout": 0.5, "max_iter": 5}
+@pytest.mark.parametrize("name", ["dropout", "input_dropout"])
+def test_dropout_belongs_to_training_and_to_the_seed(name):
+    settings = {name: 0.5, "max_iter": 5}
     model = MLPClassifier(**settings, random_state=0).fit(X, Y)
     np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(X))
     again = MLPClassifier(**settings, random_state=0).fit(X, Y)
     np.testing.assert_array_equal(again.coefs_[0], model.coefs_[0])
     without = MLPClassifier(max_iter=5, random_state=0).fit(X, Y)
     assert np.any(without.coefs_[0] != model.coefs_[0])
+
+
+def test_the_masks_of_the_inputs_are_those_of_the_seed():
+    """A dropout below 2**-17 drops nothing; it takes the same seed from the random numbers."""
+    settings = {"input_dropout": 0.5, "max_iter": 3, "random_state": 0}
+    model = MLPClassifier(**settings).fit(X, Y)
+    same = MLPClassifier(**settings, dropout=1e-9).fit(X, Y)
+    np.testing.assert_array_equal(same.coefs_[0], model.coefs_[0])
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
@@ -207,7 +216,9 @@ except ImportError as error:
     assert "need scikit-learn, which is not installed; install it with: pip install" in run.stdout
 
 
-@pytest.mark.parametrize("parameters", [{"dropout": 0.1}, {"norm": "batch"}], ids=str)
+@pytest.mark.parametrize(
+    "parameters", [{"dropout": 0.1}, {"input_dropout": 0.1}, {"norm": "batch"}], ids=str
+)
 def test_lbfgs_refuses_what_changes_its_loss(parameters):
     with pytest.raises(ValueError, match="lbfgs needs the same loss"):
         MLPClassifier(solver="lbfgs", **parameters).fit(X, Y)

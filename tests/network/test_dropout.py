@@ -90,9 +90,10 @@ def test_networks_along_leading_axes_share_the_mask(backend):
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan"), 1 - 2.0**-20])
-def test_a_rate_out_of_range(rate):
-    with pytest.raises(ValueError, match=rf"dropout is {rate}, expected a"):
-        MLP([2, 3, 2], dropout=rate)
+@pytest.mark.parametrize("name", ["dropout", "input_dropout"])
+def test_a_rate_out_of_range(name, rate):
+    with pytest.raises(ValueError, match=rf"^{name} is {rate}, expected a"):
+        MLP([2, 3, 2], **{name: rate})
 
 
 def test_a_network_has_a_mask_for_each_hidden_layer():
@@ -100,3 +101,25 @@ def test_a_network_has_a_mask_for_each_hidden_layer():
     streams = [layer.stream for layer in layers if isinstance(layer, Dropout)]
     assert streams == [0, 1]
     assert not any(isinstance(layer, Dropout) for layer in MLP([2, 3, 2]).layers)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_inputs_are_dropped_before_the_first_layer(backend, arithmetic):
+    """By the mask of a stream of their own; what is left is the network without dropout."""
+    mlp = MLP([8, 3, 2], input_dropout=0.25)
+    parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    x, labels = np.arange(1.0, 17.0).reshape(2, 8), backend.asarray([0, 1])
+    blocks = [philox((block, 2**32 - 1, 5, 0), (3, 0)) for block in (0, 1)]
+    halves = [half for block in blocks for word in block for half in (word % 2**16, word // 2**16)]
+    kept = (np.asarray(halves) >= 2**14).reshape(2, 8)
+    assert 0 < kept.sum() < 16
+    dropped = x * np.where(kept, 4 / 3, 0.0)
+
+    def of(network, x, rng):
+        given = parameters, backend.asarray(x), labels
+        loss, gradients = network.loss_and_gradients(*given, rng=rng, arithmetic=arithmetic)
+        return float(loss), [backend.to_numpy(layer["W"]).tolist() for layer in gradients]
+
+    plain = MLP([8, 3, 2])
+    assert of(mlp, x, RNG) == of(plain, dropped, RNG) != of(plain, x, RNG)
+    assert of(mlp, x, None) == of(plain, x, None)

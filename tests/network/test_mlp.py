@@ -278,6 +278,21 @@ def test_a_step_of_training_has_its_own_loss():
     assert loss(Rng(0, 0)) == first
 
 
+@pytest.mark.parametrize("input_dropout", [0.0, 0.5])
+def test_no_gradient_of_the_inputs_is_computed(monkeypatch, input_dropout):
+    """It would be one more product of matrices, and a third of the first layer's work."""
+    mlp, products = MLP([4, 3, 2], input_dropout=input_dropout), []
+    matmul = special.matmul
+    counted = lambda xp, a, b: products.append((a.shape, b.shape)) or matmul(xp, a, b)  # noqa: E731
+    monkeypatch.setattr(special, "matmul", counted)
+    backend = get_backend("numpy")
+    x, labels = backend.asarray(np.ones((5, 4), dtype="float32")), np.arange(5) % 2
+    mlp.loss_and_gradients(mlp.initialize(seed=0, backend=backend), x, labels, rng=Rng(0, 0))
+    forward, backward = products[:2], products[2:]
+    assert forward == [((5, 4), (4, 3)), ((5, 3), (3, 2))]
+    assert backward == [((5, 2), (2, 3)), ((3, 5), (5, 2)), ((4, 5), (5, 3))]
+
+
 def test_two_descriptions_of_one_network_are_equal():
     assert MLP([3, 2]) == MLP((3, 2))
     assert MLP([3, 2]) != MLP([3, 2], activation="tanh")

@@ -74,6 +74,13 @@ def test_an_activation_is_named_after_its_layer():
                           "ot finite")  # fmt: skip
 
 
+def test_the_dropout_of_the_inputs_is_named():
+    """Of an input of 3e38, twice itself is infinite."""
+    mlp = MLP([1, 1], loss="absolute_error", input_dropout=0.5)
+    found = message(NUMPY, mlp, (0.0,), np.full((70, 1), 3e38), faulty(1.0))
+    assert found.endswith("the output of the dropout of the inputs is the first that is not finite")
+
+
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 def test_the_gradient_that_is_not_finite(backend, arithmetic):
     """The loss 5e37 is finite, its gradient 1e19 * 1e25 is not; the next loss tells."""

@@ -88,7 +88,8 @@ def test_runs_have_the_same_bits(backend, norm, dtype, arithmetic):
     x, labels = rng.normal(size=(24, 4)), rng.integers(0, 4, size=24)
 
     def sha(place):
-        mlp = MLP([4, 4, 4, 4], activation=["gelu", "silu"], norm=norm, dropout=0.25)
+        network = {"norm": norm, "dropout": 0.25, "input_dropout": 0.125}
+        mlp = MLP([4, 4, 4, 4], activation=["gelu", "silu"], **network)
         result = train(
             mlp,
             x,
