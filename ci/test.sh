@@ -9,13 +9,53 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+trap 'wait; rm -rf "$scratch"' EXIT
 python=${PYTHON:-python3}
 unset PYTHONDONTWRITEBYTECODE  # hundreds of processes that the tests start would compile all anew
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
-step "a clean copy"
-git -C "$top" archive --format=tar HEAD | (mkdir "$scratch/checkout" && tar -x -C "$scratch/checkout")
+environment() { # its name, and what to install
+    "$python" -m venv "$scratch/$1"
+    "$scratch/$1/bin/python" -m pip install --quiet "${@:2}"
+}
+
+step "a clean copy, and a second one for what runs beside the README's commands"
+mkdir "$scratch/checkout"
+git -C "$top" archive --format=tar HEAD | tar -x -C "$scratch/checkout"
+cp -r "$scratch/checkout" "$scratch/beside"
+bin=$scratch/developer/bin
+is_oldest=$("$python" -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
+
+# The README's test command takes one processor; here is what another one can do meanwhile.
+beside() {
+    cd "$scratch/beside"
+    step "beside: an environment with torch, jax and cupy"
+    environment developer '.[dev,torch,jax,cupy-cuda13]'
+
+    step "beside: lint and format"
+    "$bin/ruff" check .
+    "$bin/ruff" format --check .
+
+    step "beside: imports are declared and dependencies used: of the library, then of the rest"
+    "$bin/deptry" pluggable_mlp backends
+    "$bin/deptry" --ignore DEP002,DEP004 --exclude venv tests benchmarks examples docs ci
+
+    step "beside: import layers and types, over a regular install: the editable one has a hook"
+    "$bin/python" -m pip install --quiet --no-deps --target "$scratch/regular" .
+    cd "$scratch/regular"
+    PYTHONPATH=. "$bin/lint-imports" --config "$scratch/beside/pyproject.toml"
+    "$bin/mypy" --config-file "$scratch/beside/pyproject.toml" -p pluggable_mlp
+    cd "$scratch/beside"
+
+    step "beside: sdist and wheel"
+    "$bin/python" -m build --outdir "$scratch/dist" . >/dev/null
+
+    step "beside: an environment with the oldest versions"
+    if [ -n "$is_oldest" ]; then
+        environment oldest -r ci/oldest.txt '.[test]' pytest-xdist
+    fi
+}
+(beside) >"$scratch/beside.log" 2>&1 &
 cd "$scratch/checkout"
 
 step "the README's test command"
@@ -28,12 +68,12 @@ command=$("$python" ci/readme_command.py train)
 echo "$command"
 (PATH="$scratch/plain/bin:$PATH"; eval "$command")
 
-step "torch, jax and cupy"
-bin=$scratch/plain/bin
-"$bin/python" -m pip install --quiet -e '.[dev,torch,jax,cupy-cuda13]'
+wait $! || { cat "$scratch/beside.log"; exit 1; }
+cat "$scratch/beside.log"
 
 step "the whole suite, every CPU backend required"
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
+"$bin/python" -m pip install --quiet --no-deps -e .
 # A file's tests stay together: they share what JAX compiled.  The README's command and the oldest
 # versions run with the threads of BLAS; here each process has one.
 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 "$bin/pytest" -m "" -n auto --dist loadfile
@@ -43,32 +83,18 @@ for part in bits tests others benchmark; do
     OUT="$scratch/gpu" PYTHON="$bin/python" bash ci/gpu.sh --dry "$part"
 done
 
-step "lint and format"
-"$bin/ruff" check .
-"$bin/ruff" format --check .
-
-step "imports are declared and dependencies used: of the library, then of what stands around it"
-"$bin/deptry" pluggable_mlp backends
-"$bin/deptry" --ignore DEP002,DEP004 --exclude venv tests benchmarks examples docs ci
-
-step "import layers and types, over a regular install: the editable one maps backends/ by a hook"
-"$bin/python" -m pip install --quiet --no-deps --target "$scratch/regular" .
-(cd "$scratch/regular" && PYTHONPATH=. "$bin/lint-imports" --config "$scratch/checkout/pyproject.toml")
-(cd "$scratch/regular" && "$bin/mypy" --config-file "$scratch/checkout/pyproject.toml" -p pluggable_mlp)
-
 step "the suite on the oldest versions"
-if "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
-    "$python" -m venv "$scratch/oldest"
-    "$scratch/oldest/bin/python" -m pip install --quiet -r ci/oldest.txt -e '.[test]' pytest-xdist
-    "$scratch/oldest/bin/pytest" -n auto --dist loadfile
+if [ -n "$is_oldest" ]; then
+    "$scratch/oldest/bin/python" -m pip install --quiet --no-deps -e .
+    # Of JAX, which compiles for most of the time, what asks for its functions and its compiler.
+    "$scratch/oldest/bin/pytest" -n auto --dist loadfile \
+        -k "not jax or backends or recorded_runs or special or test_mlp"
 else
     echo "left to Python 3.11, the oldest: not all of them exist for others"
 fi
 
-step "sdist and wheel, and the wheel alone outside the checkout"
-"$bin/python" -m build --outdir "$scratch/dist" . >/dev/null
-"$python" -m venv "$scratch/wheel"
-"$scratch/wheel/bin/python" -m pip install --quiet "$scratch"/dist/*.whl
+step "the wheel alone outside the checkout"
+environment wheel "$scratch"/dist/*.whl
 "$scratch/wheel/bin/python" -m pip check
 mkdir "$scratch/elsewhere"
 cd "$scratch/elsewhere"

@@ -6,7 +6,8 @@ be here then.
 """
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 
 # scikit-learn's checks on arrays of other libraries ask for it, before SciPy is imported.
@@ -84,6 +85,14 @@ def _fail_if_required(label: str, why: BackendUnavailable) -> None:
     for variable in (VARIABLE, PLUG_INS):
         if label in named_in(variable):
             pytest.fail(f"{variable} requires it, but {why}", pytrace=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_in_jax() -> Iterator[None]:
+    """Free what JAX compiled for a file: the others have other shapes, and it took gigabytes."""
+    yield
+    if jax := sys.modules.get("jax"):
+        jax.clear_caches()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -1,6 +1,6 @@
 """The fixture `backend` itself: an absent backend is missed, said, and never hidden.
 
-Each test runs the suite's own fixture in a child process in which JAX cannot be imported.
+Most tests run it in a child process in which JAX cannot be imported.
 """
 
 import gzip
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.conftest import pytest_make_parametrize_id
+from tests.conftest import pytest_configure, pytest_make_parametrize_id
 from tests.plug_ins import write_plug_in
 
 ROOT = Path(__file__).parents[1]
@@ -61,10 +61,11 @@ def test_an_absent_backend_that_is_required_fails():
 
 
 @pytest.mark.parametrize("typo", ["jacks", "numpy,tensorflow"])
-def test_a_required_name_that_no_backend_has_stops_the_suite(typo):
-    done = run(typo)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout + done.stderr
-    assert f"{VARIABLE} names {typo.split(',')[-1]}: expected some of" in done.stderr
+def test_a_required_name_that_no_backend_has_stops_the_suite(typo, monkeypatch):
+    monkeypatch.setenv(VARIABLE, typo)
+    message = f"{VARIABLE} names {typo.split(',')[-1]}: expected some of"
+    with pytest.raises(pytest.UsageError, match=message):
+        pytest_configure()
 
 
 def test_hypothesis_is_deterministic_and_without_deadline():
@@ -103,10 +104,11 @@ def test_a_plug_in_is_tested_where_it_is_named(tmp_path):
     assert f"{PLUG_INS} requires it, but backend abacus is not available" in done.stdout
 
 
-def test_a_plug_in_that_is_not_installed_stops_the_suite():
-    done = run(None, **{PLUG_INS: "abacus:beads"})
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout + done.stderr
-    assert f"{PLUG_INS} names abacus:beads: expected some of numpy, cupy" in done.stderr
+def test_a_plug_in_that_is_not_installed_stops_the_suite(monkeypatch):
+    monkeypatch.setenv(PLUG_INS, "abacus:beads")
+    message = f"{PLUG_INS} names abacus:beads: expected some of numpy, cupy"
+    with pytest.raises(pytest.UsageError, match=message):
+        pytest_configure()
 
 
 def test_what_is_packed_has_the_same_name_at_any_time():

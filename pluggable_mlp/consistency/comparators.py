@@ -23,10 +23,11 @@ from pluggable_mlp.consistency.report import (
     Report,
 )
 from pluggable_mlp.consistency.runs import BackendRun
-from pluggable_mlp.consistency.units import Unit, map_nested, units_of_step, whole_step
+from pluggable_mlp.consistency.units import Unit, units_of_step, whole_step
 from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
 from pluggable_mlp.training.batches import Batch
 from pluggable_mlp.training.step import map_state
+from pluggable_mlp.training.trees import map_nested
 
 __all__ = ["BitComparator", "BoundComparator", "Comparator"]
 

@@ -21,9 +21,9 @@ from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.batches import Batch
 from pluggable_mlp.training.optimizer_contract import Optimizer
 from pluggable_mlp.training.step import TrainState, step
-from pluggable_mlp.training.trees import Tree, merge
+from pluggable_mlp.training.trees import Tree, map_nested, merge
 
-__all__ = ["Unit", "map_nested", "named", "step_tensors", "units_of_step", "whole_step"]
+__all__ = ["Unit", "named", "step_tensors", "units_of_step", "whole_step"]
 
 Tensors = dict[str, Array]
 
@@ -58,15 +58,6 @@ class Unit:
 
 def _widened(array: Array) -> Array:
     return array.astype(np.float64) if np.isdtype(array.dtype, "real floating") else array
-
-
-def map_nested(function: Callable[[Array], Array], nested: Any) -> Any:
-    """Return the nested dicts, lists and tuples with function(array) for each array in them."""
-    if isinstance(nested, dict):
-        return {name: map_nested(function, of) for name, of in nested.items()}
-    if isinstance(nested, list | tuple):
-        return type(nested)(map_nested(function, of) for of in nested)
-    return None if nested is None else function(nested)
 
 
 def step_tensors(

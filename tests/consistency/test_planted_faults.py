@@ -23,11 +23,10 @@ from tests.consistency.planted import (
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 DROPOUT = pytest.mark.parametrize("dropout", [0.0, 0.25])
 SMALL = "64-100-10 sigmoid"
-QUICK = [SMALL, "64-24x4-10 relu"]
 ALL_NETWORKS = pytest.mark.parametrize(
     "network",
     [
-        pytest.param(network, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        pytest.param(network, id=name, marks=[] if name == SMALL else pytest.mark.slow)
         for name, network in NETWORKS.items()
     ],
 )
@@ -52,31 +51,16 @@ def test_every_fault_is_seen(network: Network, dtype: str) -> None:
     assert {tensor for _, tensor in wrong} <= zeros
 
 
-@pytest.mark.parametrize("network", [NETWORKS[name] for name in QUICK], ids=QUICK)
-@DTYPES
-@DROPOUT
-def test_no_backend_is_accused(
-    network: Network, dtype: str, dropout: float, backend: Backend
-) -> None:
-    assert_none_is_accused(network, dtype, dropout, [backend])
-
-
-@pytest.mark.slow
 @ALL_NETWORKS
 @DTYPES
 @DROPOUT
-def test_no_backend_is_accused_on_any_network(
+def test_no_backend_is_accused(
     network: Network, dtype: str, dropout: float, all_backends: list[Backend]
 ) -> None:
     """The bounds, which take most of the time, are computed once for all of them."""
-    assert_none_is_accused(network, dtype, dropout, all_backends)
-
-
-def assert_none_is_accused(
-    network: Network, dtype: str, dropout: float, backends: list[Backend]
-) -> None:
-    mlp = network.mlp(dropout)
-    report = compare([NUMPY, *backends], mlp, **network.data(), dtype=dtype, steps=3)
+    report = compare(
+        [NUMPY, *all_backends], network.mlp(dropout), **network.data(), dtype=dtype, steps=3
+    )
     assert not beyond(report)
     assert 0.0 < report.improbability < 1e-6
 
@@ -106,14 +90,16 @@ RULES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", RULES)
-def test_every_optimizers_rule_is_compared(name: str, dtype: str, backend: Backend) -> None:
+def test_every_optimizers_rule_is_compared(
+    name: str, dtype: str, all_backends: list[Backend]
+) -> None:
     """From common gradients: no backend is accused, and parameters wrong by 0.01 % are seen."""
     optimizer = make_optimizer(name.partition(",")[0], **RULES[name])
     assert isinstance(optimizer, Optimizer)
     network = NETWORKS[SMALL]
     wrong = OtherBackend("wrong", spoil=lambda tensor, array: array * 1.0001)
     report = compare(
-        [NUMPY, backend, wrong],
+        [NUMPY, *all_backends, wrong],
         network.mlp(),
         **network.data(),
         dtype=dtype,
