@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 
 # scikit-learn's checks on arrays of other libraries ask for it, before SciPy is imported.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -87,11 +88,17 @@ def _fail_if_required(label: str, why: BackendUnavailable) -> None:
             pytest.fail(f"{variable} requires it, but {why}", pytrace=False)
 
 
+files_with_jax = count(1)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def nothing_left_in_jax() -> Iterator[None]:
-    """Free what JAX compiled for a file: the others have other shapes, and it took gigabytes."""
+def little_left_in_jax() -> Iterator[None]:
+    """Free what JAX compiled, after every fifth file: in the whole suite it takes gigabytes.
+
+    After each, the suite would take longer: files have some shapes in common.
+    """
     yield
-    if jax := sys.modules.get("jax"):
+    if (jax := sys.modules.get("jax")) and next(files_with_jax) % 5 == 0:
         jax.clear_caches()
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,18 @@ def test_a_limit_on_memory_is_an_error_of_one_line():
     assert err.count("\n") == 1
 
 
+@pytest.fixture
+def glass(tmp_path, monkeypatch):
+    """Install a backend "glass" of this source; an installed one is seen in test_third_party.py."""
+
+    def install(source):
+        write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=source)
+        monkeypatch.syspath_prepend(tmp_path)
+
+    yield install
+    sys.modules.pop("glass", None)
+
+
 FAULTY = """
 from pluggable_mlp.backends.numpy import NumpyBackend
 
@@ -114,23 +127,18 @@ class GlassBackend(NumpyBackend):
         ("assert False", 3, "Error: unexpected AssertionError (glass.py, line 8, in asarray): "),
     ],
 )
-def test_an_error_of_a_plug_in_is_one_line_that_says_where(tmp_path, fault, code, words):
-    source = FAULTY.replace("FAULT", fault)
-    environment = write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=source)
-    with running("train", "--backend", "glass", env=environment) as child:
-        out, err = child.communicate(timeout=60)
-    assert (child.returncode, out) == (code, "")
-    assert err.startswith(words)
-    assert err.count("\n") == 1
+def test_an_error_of_a_plug_in_is_one_line_that_says_where(command, glass, fault, code, words):
+    glass(FAULTY.replace("FAULT", fault))
+    outcome = command("train", "--backend", "glass")
+    assert (outcome.code, outcome.out) == (code, "")
+    assert only_line(outcome).startswith(words)
 
 
 @pytest.mark.parametrize(
     "fault", ["raise OSError('libglass.so: cannot open shared object file')", "1 / 0", "import x_y"]
 )
-def test_a_library_that_cannot_be_imported_ends_with_3(tmp_path, fault):
-    environment = write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=fault)
-    with running("train", "--backend", "glass", env=environment) as child:
-        out, err = child.communicate(timeout=60)
-    assert (child.returncode, out) == (3, "")
-    assert err.startswith("Error: backend glass is not available: it ")
-    assert err.count("\n") == 1
+def test_a_library_that_cannot_be_imported_ends_with_3(command, glass, fault):
+    glass(fault)
+    outcome = command("train", "--backend", "glass")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert only_line(outcome).startswith("Error: backend glass is not available: it ")

@@ -33,6 +33,7 @@ def test_a_torch_embedding_with_a_classifier_as_its_head(capsys):
     assert float(said.split()[-1]) > 0.85
 
 
+@pytest.mark.slow
 def test_grid_search(capsys):
     said = run("grid_search.py", capsys)
     assert len(re.findall(r"accuracy 0\.[89]\d\d", said)) == 3
