@@ -4,7 +4,7 @@ Each backend has its own module, which is imported only when that backend is req
 this package does not import an array library.  Other packages add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
 has the members of `Backend` and, optionally, those of `TaskRunner`, `Queued`, `Compiler`,
-`ExactCompiler`, `LoopCompiler`, `RuleApplier` and `MemoryReporter`.
+`ExactCompiler`, `LoopCompiler`, `Recorder`, `RuleApplier` and `MemoryReporter`.
 """
 
 import os
@@ -29,6 +29,7 @@ from .contract import (
     LoopCompiler,
     MemoryReporter,
     Queued,
+    Recorder,
     RuleApplier,
     TaskRunner,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "LoopCompiler",
     "MemoryReporter",
     "Queued",
+    "Recorder",
     "RuleApplier",
     "TaskRunner",
     "available_backends",

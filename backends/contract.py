@@ -17,6 +17,7 @@ __all__ = [
     "LoopCompiler",
     "MemoryReporter",
     "Queued",
+    "Recorder",
     "RuleApplier",
     "TaskRunner",
 ]
@@ -238,6 +239,30 @@ class Compiler(Protocol):
             To be called many times, with different numbers and with arrays of the same shapes and
             dtypes; the first call includes compilation.  None if compiling does not help on this
             device.
+        """
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """Optional interface of a backend: note a function's operations once, and repeat them.
+
+    It is meant for libraries whose operations take no more time than the Python code between them.
+    """
+
+    def record(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a faster function with the same results to the last bit.
+
+        Parameters
+        ----------
+        function : callable
+            As for `Compiler.compile`; it may also ask for the parts of arrays that begin and end at
+            its numbers.  It is called with what stands for its arrays and numbers; if that does not
+            serve it, it runs as it is.
+
+        Returns
+        -------
+        callable
+            To be called many times, with different numbers and with arrays of any shapes.
         """
 
 

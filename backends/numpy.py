@@ -1,5 +1,6 @@
 """The NumPy backend, on the host."""
 
+from collections.abc import Callable
 from typing import Any
 
 import array_api_compat.numpy
@@ -7,6 +8,7 @@ import numpy as np
 
 from pluggable_mlp.shortcuts import offer
 
+from .numpy_replay import Recorded
 from .numpy_rules import RuleInParts
 from .threads import run_all
 from .transfer import ArrayLibrary
@@ -22,8 +24,20 @@ def _zero_where(mask: Any, x: Any) -> Any:
     return kept
 
 
-# `np.sum` ends there, too, after several functions in Python: half of its time for small arrays.
-offer(array_api_compat.numpy, matmul=np.matmul, sum=np.add.reduce, zero_where=_zero_where)
+def _mean(x: Any, *, axis: int) -> Any:
+    return np.add.reduce(x, axis=axis) / x.shape[axis]
+
+
+# `np.sum` and `np.mean` end there, too, after several functions in Python: half of their time for
+# small arrays.
+offer(
+    array_api_compat.numpy,
+    clip=np.clip,
+    matmul=np.matmul,
+    mean=_mean,
+    sum=np.add.reduce,
+    zero_where=_zero_where,
+)
 
 # glibc gives large blocks back to the system when they are freed, and every temporary then pays
 # for fresh pages, up to a millisecond a megabyte.  It stops that for blocks of up to the largest
@@ -53,6 +67,10 @@ class NumpyBackend(ArrayLibrary):
 
     def synchronize(self) -> None:
         """Return at once: NumPy computes before it returns."""
+
+    def record(self, function: Callable[..., Any]) -> Recorded:
+        """See `Recorder.record`."""
+        return Recorded(function)
 
     def rule_applier(self) -> RuleInParts:
         """See `RuleApplier.rule_applier`."""

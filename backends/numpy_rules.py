@@ -7,6 +7,7 @@ memory what does not fit a cache.  Neither the joining nor the parts change a bi
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -30,34 +31,39 @@ class RuleInParts:
     """
 
     def __init__(self) -> None:
+        self._columns: list[list[Any]] = []
         self._joined: list[Any] = []
-        self._views: list[list[Any]] = []
+        self._small: list[int] = []
+        self._others: list[int] = []
 
-    def __call__(self, rule: Any, *columns: Sequence[Any]) -> list[list[Any]]:
+    def __call__(
+        self, rule: Any, parameters: Sequence[Any], gradients: Sequence[Any], *slots: Sequence[Any]
+    ) -> list[list[Any]]:
         """Return [parameters, *slots] after the rule, in the memory of those given."""
+        if not _are_the_same((parameters, *slots), self._columns):
+            self._join_small(parameters, *slots)
         update = _in_place(rule)
-        small = [place for place, w in enumerate(columns[0]) if w.nbytes < _PART]
-        if len(small) < 2:
-            small = []
-        for place in range(len(columns[0])):
-            if place not in small:
-                _part_by_part(update, *(column[place] for column in columns))
-        updated = [list(column) for column in (columns[0], *columns[2:])]
-        if small:
-            self._update_small(update, [[of[place] for place in small] for of in columns])
-            for column, views in zip(updated, self._views, strict=True):
-                for place, view in zip(small, views, strict=True):
-                    column[place] = view
-        return updated
+        for place in self._others:
+            arrays = parameters[place], gradients[place], *(slot[place] for slot in slots)
+            _part_by_part(update, *arrays)
+        if self._small:
+            w, *joined_slots = self._joined
+            _part_by_part(update, w, _join(gradients, self._small), *joined_slots)
+        return [*self._columns]
 
-    def _update_small(self, update: Update, columns: Columns) -> None:
-        """Apply the rule to arrays as if they were one, and keep the views of the results."""
-        owned = [columns[0], *columns[2:]]
-        if not _are_the_same(owned, self._views):
-            self._joined = [_join(column) for column in owned]
-            self._views = [_views(joined, columns[0]) for joined in self._joined]
-        w, *slots = self._joined
-        _part_by_part(update, w, _join(columns[1]), *slots)
+    def _join_small(self, *columns: Sequence[Any]) -> None:
+        """Join the small arrays of each column, and keep the columns with views in their place."""
+        like = columns[0]
+        small = [place for place, w in enumerate(like) if w.nbytes < _PART]
+        self._small = small if len(small) > 1 else []
+        self._others = [place for place in range(len(like)) if place not in self._small]
+        self._columns = [[*column] for column in columns]
+        self._joined = [_join(column, self._small) for column in columns if self._small]
+        ends = [*accumulate(like[place].size for place in self._small)]
+        for joined, column in zip(self._joined, self._columns, strict=False):
+            for place, end in zip(self._small, ends, strict=True):
+                shape, size = like[place].shape, like[place].size
+                column[place] = joined[end - size : end].reshape(shape)
 
 
 def _in_place(rule: Any) -> Update:
@@ -101,22 +107,12 @@ def _part_by_part(update: Update, w: Any, *others: Any) -> None:
         update(*arrays)
 
 
-def _join(arrays: Sequence[Any]) -> Any:
-    return np.concatenate([array.reshape(-1) for array in arrays])
-
-
-def _views(joined: Any, like: Sequence[Any]) -> list[Any]:
-    """Return the parts of a joined array, in the shapes of those that it was made of."""
-    ends = accumulate(array.size for array in like)
-    return [
-        joined[end - array.size : end].reshape(array.shape)
-        for end, array in zip(ends, like, strict=True)
-    ]
+def _join(arrays: Sequence[Any], places: Sequence[int]) -> Any:
+    return np.concatenate([arrays[place] for place in places], axis=None)
 
 
 def _are_the_same(some: Columns, others: Columns) -> bool:
     return len(some) == len(others) and all(
-        one is other
-        for column, other_column in zip(some, others, strict=True)
-        for one, other in zip(column, other_column, strict=True)
+        len(one) == len(other) and all(map(is_, one, other))
+        for one, other in zip(some, others, strict=True)
     )

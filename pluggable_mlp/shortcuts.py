@@ -27,7 +27,7 @@ __all__ = [
     "zero_where",
 ]
 
-_STANDARD = ("matmul", "sum")
+_STANDARD = ("matmul", "mean", "sum")
 
 _offered: dict[tuple[Namespace, str], Callable[..., Any]] = {}
 
@@ -41,11 +41,11 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         The array API namespace of the library's arrays.
     **functions
         Some of `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`, `matmul(a, b)` (of arrays
-        of one dtype), `queued(x)`, `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`,
-        `softplus(x)`, `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
-        `zero_below(x, threshold)`, `zero_where(mask, x)`, `compiled(function)` and
-        `check_process()`.  They give what the functions of this file, of `special.py` and of the
-        standard promise, `erf` within 8 units in the last place.
+        of one dtype), `mean(x, axis=axis)`, `queued(x)`, `rsqrt(x)`, `sigmoid(x)`, `sign(x)`,
+        `softmax(x)`, `softplus(x)`, `sum(x, axis=axis, keepdims=keepdims)`,
+        `take(x, indices, axis=axis)`, `zero_below(x, threshold)`, `zero_where(mask, x)`,
+        `compiled(function)` and `check_process()`.  They give what the functions of this file, of
+        `special.py` and of the standard promise, `erf` within 8 units in the last place.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
     own.cache_clear()

@@ -44,7 +44,7 @@ def sum(xp: Namespace, x: Array, axis: int, *, keepdims: bool = False) -> Array:
     """Return the sum of x (…, m, n) along an axis."""
     if axis in _ONLY_ELEMENT and x.shape[axis] == 1:
         return x if keepdims else x[_ONLY_ELEMENT[axis]]
-    total: Array = (own(xp, "sum") or xp.sum)(x, axis=axis, keepdims=keepdims)
+    total: Array = own(xp, "sum")(x, axis=axis, keepdims=keepdims)
     return total
 
 
@@ -52,7 +52,8 @@ def mean(xp: Namespace, x: Array, axis: int) -> Array:
     """Return the mean of x (…, m, n) along an axis."""
     if axis in _ONLY_ELEMENT and x.shape[axis] == 1:
         return x[_ONLY_ELEMENT[axis]]
-    return xp.mean(x, axis=axis)
+    average: Array = own(xp, "mean")(x, axis=axis)
+    return average
 
 
 def sigmoid(xp: Namespace, x: Array) -> Array:

@@ -11,13 +11,14 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import read
+from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
 from pluggable_mlp.training.rules import each_array
-from pluggable_mlp.training.step import TrainState, map_state, step
+from pluggable_mlp.training.step import TrainState, differentiate, map_state, step, update
 from pluggable_mlp.training.trees import Tree
 
 __all__ = ["BatchStep", "check_optimizer", "compiled", "gathered_step", "make_batch_step"]
@@ -99,8 +100,14 @@ def make_batch_step(
         take_gathered = gathered_step(xp, mlp, optimizer, kind, seed, size)
         return compiled(take_gathered, backend, xp, used_up=(0,))
 
-    applier = getattr(backend, "rule_applier", None) if xp is backend.xp else None
-    apply = each_array if applier is None else applier()
+    own: Any = backend if xp is backend.xp else None
+    apply = own.rule_applier() if hasattr(own, "rule_applier") else each_array
+
+    @cache
+    def differentiate_for(size: int) -> Function:
+        function = _differentiate_batch(xp, mlp, kind, seed, size)
+        recorded: Function = own.record(function) if hasattr(own, "record") else function
+        return recorded
 
     def take(
         optimizer: Optimizer,
@@ -111,15 +118,18 @@ def make_batch_step(
     ) -> tuple[Array, Array | None, TrainState]:
         owned = start > 0 if owned is None else owned
         coefficients = optimizer.coefficients_at(state.t)
-        take_gathered = compiled_for(min(batch_size, len(examples) - start))
-        if take_gathered is None:
-            batch = examples.batch(xp, start, batch_size)
-            given = state if owned or apply is each_array else _owned(xp, state)
-            loss, state = step(xp, mlp, optimizer, given, batch, coefficients, seed, apply)
-            return loss, _total(xp, batch[2]), state
-        given = state if owned else _owned(xp, state)
         # Arguments, not a part of the function: a compiler would copy them into its code.
-        data = examples.arrays
+        data, size = examples.arrays, min(batch_size, len(examples) - start)
+        take_gathered = compiled_for(size)
+        if take_gathered is None:
+            given = state if owned or apply is each_array else _owned(xp, state)
+            scale = optimizer.gradient_scale(coefficients)
+            loss, weight, descent, buffers = differentiate_for(size)(
+                given.parameters, given.buffers, given.t, scale, data, start
+            )
+            after = update(xp, optimizer, given, coefficients, scale, descent, buffers, apply)
+            return loss, weight, after
+        given = state if owned else _owned(xp, state)
         loss, weight, after = take_gathered(given[:-1], state.t, coefficients, data, start)
         return loss, weight, TrainState._make([*after, state.t + 1])
 
@@ -145,6 +155,21 @@ def gathered_step(
         return loss, _total(xp, batch[2]), after[:-1]
 
     return take
+
+
+def _differentiate_batch(
+    xp: Namespace, mlp: MLP, examples: Examples, seed: int, size: int
+) -> Function:
+    """Return `differentiate` for a batch of that size, as a pure function of arrays and numbers."""
+
+    def differentiate_batch(
+        parameters: Tree, buffers: Tree, t: int, scale: float | None, data: Any, start: int
+    ) -> tuple[Array, Array | None, Tree, Tree]:
+        batch = examples.with_arrays(data).between(xp, start, start + size)
+        found = differentiate(xp, mlp, parameters, buffers, batch, Rng(seed, t), scale)
+        return found[0], _total(xp, batch[2]), *found[1:]
+
+    return differentiate_batch
 
 
 def _lbfgs_step(xp: Namespace, mlp: MLP) -> BatchStep:

@@ -79,7 +79,10 @@ class Examples:
 
     def batch(self, xp: Namespace, start: int, size: int) -> Batch:
         """Return the one of `batches` that begins at `start`."""
-        stop = min(start + size, len(self))
+        return self.between(xp, start, min(start + size, len(self)))
+
+    def between(self, xp: Namespace, start: int, stop: int) -> Batch:
+        """Return the examples from `start` to before `stop`."""
         if self.order is None:
             return self._batch(xp, itemgetter((slice(start, stop), ...)))
         return self._taken(xp, self.order[start:stop])

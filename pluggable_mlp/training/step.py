@@ -24,11 +24,13 @@ from pluggable_mlp.training.trees import Tree, map_arrays, merge
 __all__ = [
     "TrainState",
     "as_single_steps",
+    "differentiate",
     "first_state",
     "initial_state",
     "map_state",
     "step",
     "training_step",
+    "update",
 ]
 
 
@@ -76,16 +78,50 @@ def step(
     optimizer's rule: another than the default may write over the arrays of the state.
     """
     scale = optimizer.gradient_scale(coefficients)
-    loss, gradients, buffers = mlp.loss_gradients_and_buffers(
-        xp, state.parameters, state.buffers, *batch, Rng(seed, state.t), scale
+    loss, descent, buffers = differentiate(
+        xp, mlp, state.parameters, state.buffers, batch, Rng(seed, state.t), scale
     )
-    if scale is None:
-        parameters, slots = optimizer.update(
-            xp, coefficients, state.parameters, gradients, state.slots, apply
-        )
-    else:  # the gradients are the update
-        parameters, slots = map_arrays(_add, state.parameters, gradients), state.slots
-    return loss, TrainState(parameters, buffers, slots, state.t + 1)
+    after = update(xp, optimizer, state, coefficients, scale, descent, buffers, apply)
+    return loss, after
+
+
+def differentiate(
+    xp: Namespace,
+    mlp: MLP,
+    parameters: Tree,
+    buffers: Tree,
+    batch: Batch,
+    rng: Rng,
+    scale: float | None,
+) -> tuple[Array, Tree, Tree]:
+    """Return the loss, the gradients and the new buffers: the part of a step before the update.
+
+    Where the optimizer has a `gradient_scale`, the gradients times it are the update, and the new
+    parameters are returned in their place.
+    """
+    loss, gradients, moved = mlp.loss_gradients_and_buffers(
+        xp, parameters, buffers, *batch, rng, scale
+    )
+    return loss, gradients if scale is None else map_arrays(_add, parameters, gradients), moved
+
+
+def update(
+    xp: Namespace,
+    optimizer: Optimizer,
+    state: TrainState,
+    coefficients: Coefficients,
+    scale: float | None,
+    descent: Tree,
+    buffers: Tree,
+    apply: Apply,
+) -> TrainState:
+    """Return the state after a step, from what `differentiate` found: the rest of the step."""
+    if scale is not None:
+        return TrainState(descent, buffers, state.slots, state.t + 1)
+    parameters, slots = optimizer.update(
+        xp, coefficients, state.parameters, descent, state.slots, apply
+    )
+    return TrainState(parameters, buffers, slots, state.t + 1)
 
 
 def _add(w: Array, g: Array) -> Array:

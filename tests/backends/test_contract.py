@@ -15,6 +15,7 @@ from pluggable_mlp.backends import (
     LoopCompiler,
     MemoryReporter,
     Queued,
+    Recorder,
     RuleApplier,
     TaskRunner,
 )
@@ -28,6 +29,7 @@ OPTIONAL = {
     "compile_loop": LoopCompiler,
     "out_of_memory": MemoryReporter,
     "queued": Queued,
+    "record": Recorder,
     "rule_applier": RuleApplier,
 }
 MODULES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
@@ -42,7 +44,9 @@ def shape_of(method):
 def test_the_contract_is_exactly_this():
     members = "asarray device devices name synchronize to_numpy versions xp"
     assert sorted(MEMBERS) == members.split()
-    optional = "compile compile_exactly compile_loop out_of_memory queued rule_applier run_all"
+    optional = (
+        "compile compile_exactly compile_loop out_of_memory queued record rule_applier run_all"
+    )
     assert sorted(OPTIONAL) == optional.split()
 
 

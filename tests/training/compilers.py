@@ -10,13 +10,13 @@ COUNT, BATCH, SEED = 16, 6, 5  # batches of 6, 6 and 4
 
 
 class Wrapped:
-    """All that another backend offers, but for its compiler."""
+    """All that another backend offers, but for its compiler and what it records."""
 
     def __init__(self, backend):
         self._backend = backend
 
     def __getattr__(self, name):
-        if name in ("_backend", "compile", "compile_loop"):
+        if name in ("_backend", "compile", "compile_loop", "record"):
             raise AttributeError(name)
         return getattr(self._backend, name)
 

@@ -1,0 +1,389 @@
+"""Functions that NumPy records: the same bits, what a recording depends on, and what has none."""
+
+import threading
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, ClipByGlobalNorm, HuberLoss, LeakyReLU, get_backend, train
+from pluggable_mlp.backends import numpy_replay
+from pluggable_mlp.backends.numpy_replay import Recorded
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.losses import LOSSES
+from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.schedules import Cosine
+from tests.training.compilers import Uncompiled
+
+NUMPY = get_backend("numpy")
+XP = NUMPY.xp
+GRADIENTS = [name for name, kind in OPTIMIZERS.items() if kind is not LBFGS]
+
+NETWORKS = {
+    **{name: {"activation": name} for name in ACTIVATIONS},
+    "pair of functions": {"activation": (lambda xp, x: x * x, lambda xp, x: x + x)},
+    "one per layer": {"activation": ["tanh", LeakyReLU(0.2)]},
+    "dropout": {"dropout": 0.3},
+    "norm layer": {"norm": "layer"},
+    "norm batch and dropout": {"norm": "batch", "dropout": 0.5},
+    **{f"loss {name}": {"loss": name} for name in LOSSES},
+    "function": {"loss": lambda xp, z, t, w: (xp.mean(xp.abs(z - t)), z - t)},
+    "huber": {"loss": HuberLoss(delta=0.1)},
+}
+OPTIMIZERS_OF_TESTS = {
+    **{name: make_optimizer(name) for name in GRADIENTS},
+    "momentum": make_optimizer("sgd", momentum=0.9, nesterov=True),
+    "clipped": ClipByGlobalNorm(make_optimizer("sgd"), 0.1),
+    "penalties": make_optimizer("adam", weight_decay=0.1, l1=0.01),
+    "average": make_optimizer("sgd", average=0.9),
+    "schedule": make_optimizer("sgd", learning_rate=Cosine(0.1, total_steps=20)),
+}
+TRAININGS = {
+    "weights": {"sample_weight": np.linspace(0.0, 2.0, 70)},
+    "no order": {"shuffle": False},
+    "one batch": {"batch_size": 70},
+    "batches of one": {"batch_size": 1, "epochs": 1},
+    "micro-batches": {"micro_batch": 7},
+    "blocks": {"block_size": 40},
+    "float64": {"dtype": "float64"},
+    "pixels": {"scale": 1 / 256},
+}
+
+
+@pytest.fixture(autouse=True)
+def early(monkeypatch):
+    """Recordings at the second call, as trainings of the tests are short."""
+    monkeypatch.setattr(numpy_replay, "_CALLS_BEFORE", 1)
+
+
+@pytest.fixture
+def programs(monkeypatch):
+    """The results of recordings, as they are made."""
+    made, program = [], numpy_replay._program
+
+    def noted(*arguments):
+        made.append(program(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(numpy_replay, "_program", noted)
+    return made
+
+
+def trained(backend, network, **settings):
+    """All numbers of a training, as bytes; batches of 20, 20, 20 and 10, or as the settings say."""
+    dtype = settings.setdefault("dtype", "float32")
+    rng = np.random.default_rng(0)
+    mlp = MLP([5, 8, 6, 3], **network)
+    x = rng.normal(size=(70, 5)).astype(dtype)
+    if "scale" in settings:
+        x = rng.integers(0, 256, size=(70, 5)).astype(np.uint8)
+    if "sample_weight" in settings:
+        settings = {**settings, "sample_weight": settings["sample_weight"].astype(dtype)}
+    rows = rng.integers(0, 2, size=(70, 3))
+    targets = rng.integers(0, 3, size=70) if mlp.objective.targets == "classes" else rows
+    given = {"batch_size": 20, "epochs": 3, "seed": 4, "backend": backend, **settings}
+    result = train(mlp, x, targets, **given)
+    return result.history, [of[name].tobytes() for of in result.parameters for name in of]
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_a_network_trains_to_the_same_bits(network, programs):
+    expected = trained(Uncompiled(NUMPY), network)
+    assert not programs
+    assert trained(NUMPY, network) == expected
+    assert len(programs) == 2
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS_OF_TESTS.values(), ids=OPTIMIZERS_OF_TESTS)
+def test_an_optimizer_gives_the_same_bits(optimizer, programs):
+    expected = trained(Uncompiled(NUMPY), {}, optimizer=optimizer)
+    assert trained(NUMPY, {}, optimizer=optimizer) == expected
+    assert len(programs) == 2
+
+
+@pytest.mark.parametrize("settings", TRAININGS.values(), ids=TRAININGS)
+def test_a_training_gives_the_same_bits(settings, programs):
+    network = {"dropout": 0.2}
+    expected = trained(Uncompiled(NUMPY), network, **settings)
+    assert trained(NUMPY, network, **settings) == expected
+    assert programs
+
+
+def test_no_recording_where_bits_are_promised(programs):
+    trained(NUMPY, {}, arithmetic="reproducible", epochs=1)
+    assert not programs
+
+
+def counted(function):
+    """The function recorded, and how often it ran as Python code."""
+    runs = []
+
+    def counting(*arguments):
+        runs.append(len(runs))
+        return function(*arguments)
+
+    return Recorded(counting), runs
+
+
+def test_it_is_recorded_at_the_second_call_and_then_repeated():
+    recorded, runs = counted(lambda tree, n: [{"y": tree["x"] * n, "none": None}, (tree["x"] + 1,)])
+    for n in range(1, 6):
+        x = np.arange(3.0) + n
+        found, (other,) = recorded({"x": x, "nothing": None}, 0.5 * n)
+        assert found["none"] is None
+        np.testing.assert_array_equal(found["y"], x * (0.5 * n))
+        np.testing.assert_array_equal(other, x + 1)
+    assert len(runs) == 3  # the first call, the second, and its recording
+
+
+def test_few_calls_are_not_recorded(monkeypatch):
+    """As each recording takes as long as many."""
+    monkeypatch.setattr(numpy_replay, "_CALLS_BEFORE", 3)
+    recorded, runs = counted(lambda x: x + 1.0)
+    for count in (1, 2, 3, 5, 5, 5):  # the fifth of them with its recording
+        recorded(np.ones(2))
+        assert len(runs) == count
+
+
+def test_numbers_are_arguments_also_where_small_integers_are_the_same_object():
+    recorded, runs = counted(lambda x, n: x + ((n & 255) + (n >> 8) * 3 - (5 - n) ** 2 // 2))
+    x = np.zeros(2)
+    for n in (1, 2, 3, 300, 70_000):
+        value = (n & 255) + (n >> 8) * 3 - (5 - n) ** 2 // 2
+        assert recorded(x, n).tolist() == [value, value]
+    assert len(runs) == 3
+
+
+def test_operators_and_indices_are_those_of_numpy():
+    def everything(x, y, k, start):
+        z = x**2 + 2**x - y**0.5 / 3.0 + (-x) // 2.0 + abs(y) % 0.7
+        z += x
+        z -= 1.0
+        z *= y
+        z /= x
+        whole = ((k << 2) | 3) ^ (k >> 1) & 5
+        whole ^= 1
+        where = XP.where((x > y) | (x <= 0.5) & ~(x == y), x, y) @ y.T
+        rows = XP.take(x, k, axis=0)[..., 0] - x[start : start + 3, 1]
+        parts = XP.stack([x[0, ...], y[1]]), XP.concat([x, y]), XP.reshape(y, (-1,))
+        sums = XP.sum(x), XP.max(y, axis=0, keepdims=True), XP.mean(x, axis=1), XP.min(y)
+        return z, whole, where, rows, parts, sums, XP.astype(k, XP.float32), x != y
+
+    rng = np.random.default_rng(0)
+    recorded, runs = counted(everything)
+    for start in (0, 1, 2, 3):
+        given = *rng.uniform(0.1, 2.0, (2, 6, 6)), rng.integers(0, 6, 3), start
+        given[1][0] = given[0][0]
+        found, expected = recorded(*given), everything(*given)
+        for one, other in zip(flat(found), flat(expected), strict=True):
+            assert (type(one), one.dtype, one.strides) == (type(other), other.dtype, other.strides)
+            np.testing.assert_array_equal(one, other)
+    assert len(runs) == 3
+
+
+def flat(tree):
+    return [x for of in tree for x in flat(of)] if isinstance(tree, tuple) else [tree]
+
+
+def test_what_a_call_returned_stays():
+    recorded = Recorded(lambda x, s: (x * s, (x + s) * 2.0, x.T, x))
+    x = np.arange(6.0).reshape(2, 3)
+    kept = [(recorded(x, float(s)), s) for s in range(5)]
+    for (one, other, transposed, itself), s in kept:
+        np.testing.assert_array_equal(one, x * s)
+        np.testing.assert_array_equal(other, (x + s) * 2.0)
+        assert np.shares_memory(transposed, x)
+        assert itself is x
+    np.testing.assert_array_equal(x, np.arange(6.0).reshape(2, 3))
+
+
+def test_a_view_of_what_is_written_over_is_read_before():
+    def function(x):
+        y = x + 1.0
+        row, squares = y[0], y * y
+        y += row * squares[1]
+        return squares + row, y.mT * 2.0
+
+    recorded, runs = counted(function)
+    for n in range(4):
+        x = np.arange(9.0).reshape(3, 3) + n
+        for found, expected in zip(recorded(x), function(x), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert len(runs) == 3
+
+
+def test_memory_is_written_over_and_given_back():
+    """A chain of large arrays needs two at a time, as it does in Python or with fewer."""
+
+    def chain(x):
+        for _ in range(6):
+            x = 1.0 / (1.0 + np.exp(-x))
+        return x * 2.0
+
+    recorded = Recorded(chain)
+    x = np.ones(2**18)
+    recorded(x), recorded(x)
+    tracemalloc.start()
+    recorded(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.1 * x.nbytes
+
+
+def test_other_shapes_strides_and_dtypes_have_recordings_of_their_own(programs):
+    recorded, runs = counted(lambda x: XP.sum(x * 2.0, axis=0))
+    rows = np.random.default_rng(0).normal(size=(4, 3))
+    kinds = [rows, rows[:2], rows.T.copy().T, rows[::2], *map(rows.astype, ("float32", "int64"))]
+    for x in [kind for kind in kinds for _ in range(3)]:
+        np.testing.assert_array_equal(recorded(x), np.sum(x * 2.0, axis=0))
+    assert len(programs) == len(kinds)
+    runs.clear()
+    for x in kinds:
+        recorded(x)
+    assert not runs
+
+
+def test_shapes_that_never_return_are_not_recorded_and_few_are_kept(programs):
+    recorded = Recorded(lambda x: x + 1.0)
+    for size in range(1, 30):
+        recorded(np.ones(size))
+    assert not programs
+    for size in range(1, 30):
+        recorded(np.ones(size)), recorded(np.ones(size))
+    assert len(recorded._programs) == numpy_replay._MOST_PROGRAMS
+
+
+def test_an_argument_that_was_none_is_no_array():
+    recorded = Recorded(lambda x, weight: x if weight is None else x * weight)
+    x = np.ones(2)
+    for _ in range(3):
+        assert recorded(x, None).tolist() == [1, 1]
+    assert recorded(x, x * 3).tolist() == [3, 3]
+
+
+class Changing:
+    """A function that gives something else at each call."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, x):
+        self.count += 1
+        return x * self.count
+
+
+def own_constant(x):
+    own = np.ones(3)
+    y = x * own
+    own += 1.0
+    return y + own
+
+
+def changed_by_stand_in(x):
+    own = np.ones(3)
+    own += x
+    return own
+
+
+NOT_RECORDED = {
+    "bool": lambda x: x * 2.0 if x[0] > 0 else x,
+    "float": lambda x: x * float(x[1]),
+    "int": lambda x: x[: int(x[1])],
+    "index": lambda x: [x, -x][x[1].astype(int) % 2],
+    "mask": lambda x: x[x > 1.0],
+    "iteration": lambda x: sum(x) + x,
+    "length": lambda x: x * len(x),
+    "conversion": lambda x: np.asarray(x) * 2.0,
+    "list": lambda x: x * x.tolist()[0],
+    "shape by values": np.unique,
+    "several results": lambda x: np.split(x, 3)[0],
+    "out": lambda x: np.clip(x, 0.0, 1.0, out=np.empty(3)),
+    "accumulation": np.add.accumulate,
+    "a setting": lambda x: np.add(x, 1.0, where=np.asarray([True] * 3), out=x * 2.0),
+    "an array of its own": changed_by_stand_in,
+    "random numbers": lambda x: x + np.random.default_rng().normal(size=3),
+    "another result each time": Changing(),
+}
+
+
+@pytest.mark.parametrize("function", NOT_RECORDED.values(), ids=NOT_RECORDED)
+def test_what_cannot_be_recorded_runs_as_it_is(function):
+    recorded, runs = counted(function)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for n in range(1, 6):
+            x = np.asarray([n, n + 1.0, 3.0])
+            before = x.copy()
+            found = recorded(x)
+            assert not isinstance(found, numpy_replay.StandIn)
+            np.testing.assert_array_equal(x, before)
+    assert len(runs) in (7, 6)
+    assert not recorded._programs
+
+
+def test_a_custom_activation_that_looks_at_values_trains_as_before():
+    def looking(xp, x):
+        return x * 2.0 if float(xp.max(x)) > 0.0 else x
+
+    network = {"activation": (looking, lambda xp, x: xp.ones_like(x))}
+    assert trained(NUMPY, network) == trained(Uncompiled(NUMPY), network)
+
+
+def test_an_array_of_the_function_is_recorded_as_it_was():
+    recorded, runs = counted(own_constant)
+    for n in range(5):
+        assert recorded(np.full(3, n + 0.0)).tolist() == [n + 2.0] * 3
+    assert len(runs) == 3
+
+
+def test_an_argument_that_is_changed_is_changed_once():
+    def change(x):
+        x += 1.0
+        return x * 2.0
+
+    recorded, x = Recorded(change), np.zeros(2)
+    for n in range(1, 5):
+        assert recorded(x).tolist() == [2.0 * n] * 2
+
+
+def test_subclasses_of_arrays_keep_their_operators():
+    class Matrix(np.ndarray):
+        def __mul__(self, other):
+            return np.matmul(self, other)
+
+    recorded = Recorded(lambda x: x * x)
+    x = np.asarray([[1.0, 2.0], [3.0, 4.0]]).view(Matrix)
+    for _ in range(4):
+        np.testing.assert_array_equal(np.asarray(recorded(x)), np.asarray(x) @ np.asarray(x))
+
+
+def test_an_error_of_the_function_is_the_functions():
+    recorded = Recorded(lambda x: x @ np.ones((7, 2)))
+    for _ in range(3):
+        with pytest.raises(ValueError, match="matmul"):
+            recorded(np.ones((3, 3)))
+
+
+def test_threads_share_no_array():
+    def chain(x, n):
+        for _ in range(20):
+            x = (x + n) * 0.5
+        return x
+
+    recorded = Recorded(chain)
+    recorded(np.ones(5000), 1.0), recorded(np.ones(5000), 1.0)
+    wrong = []
+
+    def work(n):
+        x = np.full(5000, n)
+        expected = chain(x, n)
+        wrong.extend(n for _ in range(200) if not np.array_equal(recorded(x, n), expected))
+
+    threads = [threading.Thread(target=work, args=(float(n),)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
