@@ -54,6 +54,16 @@ def test_infinity_and_nan(backend, arithmetic):
         np.testing.assert_allclose(got, expected, atol=1e-300, rtol=0.0, err_msg=name)
 
 
+def test_affine_of_integers_is_exact_in_every_shape(backend):
+    rng = np.random.default_rng(0)
+    few_columns, networks = ((200, 4), (4, 2)), ((200, 4), (6, 4, 2))
+    for shapes in (((3, 4), (4, 5)), few_columns, networks, ((6, 3, 4), (6, 4, 5))):
+        x, W = (rng.integers(-9, 10, shape).astype("float32") for shape in shapes)
+        b = rng.integers(-9, 10, (*W.shape[:-2], W.shape[-1])).astype("float32")
+        got = special.affine(backend.xp, *map(backend.asarray, (x, W, b)))
+        np.testing.assert_array_equal(backend.to_numpy(got), x @ W + b[..., None, :])
+
+
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
 def test_matmul_of_integers_is_exact_whatever_the_inner_length(backend, arithmetic, k):
