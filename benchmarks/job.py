@@ -13,10 +13,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ADAM", "CLASSES", "SCALE", "Job", "Work"]
+__all__ = ["ADAM", "CLASSES", "HEADLINES", "SCALE", "Job", "Work"]
 
 SCALE = 1 / 256
 CLASSES = 10
+# (network, batch) of the short table, plain SGD.
+HEADLINES = (
+    ("784-100-10", 128),
+    ("784-100-10", 1024),
+    ("784-1024-10", 256),
+    ("784-100-10", 1),
+)
 LEARNING_RATES = {"sgd": 0.1, "adam": 0.001}
 # A tiny epsilon: scikit-learn adds it before the correction of the bias, the others after it, and
 # at 1e-8 that alone is seen in the losses of wide layers.
@@ -56,6 +63,11 @@ class Job:
     def network(self) -> str:
         """The sizes as text: 784-100-10."""
         return "-".join(map(str, self.sizes))
+
+    @property
+    def in_headline(self) -> bool:
+        """Whether the short table shows it."""
+        return self.optimizer == "sgd" and (self.network, self.batch) in HEADLINES
 
     @property
     def learning_rate(self) -> float:

@@ -23,7 +23,6 @@ __all__ = ["Field", "field_of", "quartiles", "ratio", "say", "tolerance"]
 
 TRIAL_STEPS = 5
 LEAST_SAMPLES, MOST_SAMPLES = 5, 15
-LONG_SAMPLE, LEAST_LONG_SAMPLES = 0.5, 3  # of samples that take so many seconds, fewer will do
 
 
 @dataclass
@@ -42,13 +41,14 @@ class Field:
     workers: dict[str, Worker]
     failures: dict[str, str] = field(default_factory=dict)
 
-    def prepare(self, job: Job) -> None:
-        """Give a job to all that it suits."""
+    def prepare(self, job: Job, others: bool = True) -> None:
+        """Give a job to all that it suits, or only to those that are compared."""
         self.failures = {}
         self.running = [
             name
             for name, entry in self.entries.items()
             if entry.suits(job.sizes, job.batch, job.optimizer)
+            and (others or entry.kind != "other")
         ]
         self.ask_all("prepare", job)
 
@@ -83,18 +83,14 @@ class Field:
         return {"reference": expected, **losses}
 
     def sample(self, method: str, seconds: float) -> dict[str, list[Any]]:
-        """Return samples of each, taken in turn, within about so many seconds.
-
-        A sample is a number of seconds, or begins with one.
-        """
+        """Return samples of each, taken in turn: within about so many seconds, at least five."""
         samples: dict[str, list[Any]] = {name: [] for name in self.running}
         end = time.perf_counter() + seconds
-        while waiting := [n for n in self.running if _wants_more(samples[n], end)]:
-            for name in waiting:
-                try:
-                    samples[name].append(self.workers[name].ask(method))
-                except WorkerFailed as failure:
-                    self.drop(name, str(failure))
+        for turn in range(MOST_SAMPLES):
+            if turn >= LEAST_SAMPLES and time.perf_counter() >= end:
+                break
+            for name, sample in self.ask_all(method).items():
+                samples[name].append(sample)
         return {name: samples[name] for name in self.running}
 
 
@@ -131,15 +127,6 @@ def _reference(job: Job) -> tuple[list[float], Any]:
     loop.start(shuffle=False, steps=TRIAL_STEPS)
     losses = [loop.epoch(), loop.epoch()]
     return losses, loop.probabilities(job.batch)
-
-
-def _wants_more(samples: list[Any], end: float) -> bool:
-    seconds = [s if isinstance(s, float) else s[0] for s in samples]
-    long = bool(seconds) and min(seconds) >= LONG_SAMPLE
-    least = LEAST_LONG_SAMPLES if long else LEAST_SAMPLES
-    if len(samples) < least:
-        return True
-    return len(samples) < MOST_SAMPLES and time.perf_counter() < end
 
 
 def quartiles(samples: list[float]) -> tuple[float, float, float, float]:

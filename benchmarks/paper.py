@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.tables import HEADLINES, markdown, number
+from benchmarks.job import HEADLINES
+from benchmarks.text import markdown, number
 
 __all__ = ["products_table", "roofline_table", "scaling_table"]
 

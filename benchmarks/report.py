@@ -10,12 +10,13 @@ from typing import Any
 
 from benchmarks.paper import products_table, roofline_table, scaling_table
 from benchmarks.plot import plot_steps
+from benchmarks.ratios import estimators_sentence, ratios_table, summary_table
 from benchmarks.tables import TABLES, headline
 
 __all__ = ["folder_of", "named_tables", "read_results", "recorded_tables", "write_report"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PLOT = "Time of a step over the time of its matrix products"
+PLOT = "Time of a training step over that of the fastest by hand, for each library"
 
 
 def folder_of(backend: str, quick: bool = False) -> Path:
@@ -41,12 +42,17 @@ def named_tables(backend: str, results: dict[str, dict[str, Any]]) -> dict[str, 
         if part in tables:
             measured_on = describe(results[part]["machine"])
             tables[name] = f"{tables[part]}\n\nMeasured on {measured_on}"
+    if "estimators" in results:
+        tables["estimators-sentence"] = estimators_sentence(results["estimators"])
+    if {"steps", "inference", "fit"} & set(results):
+        tables["ratios"] = ratios_table(backend, results)
+        tables["summary"] = summary_table(backend, results)
     steps = results.get("steps")
     if steps:
-        tables["headline"] = headline(backend, steps, results.get("fit"))
-        tables["machine"] = describe(steps["machine"])
         folder = folder_of(backend).relative_to(RESULTS.parent.parent).as_posix()
         tables["plot"] = f"![{PLOT}](../{folder}/benchmark.svg)"  # from a page in docs/
+        tables["headline"] = headline(backend, steps, results.get("fit"))
+        tables["machine"] = describe(steps["machine"])
     if "scaling" in results:
         tables["scaling"] = scaling_table(results["scaling"])
     if "roofline" in results:
@@ -98,6 +104,8 @@ def write_report(backend: str, folder: Path) -> str:
         parts += ["## In short", tables["headline"]]
         plot_steps(backend, results["steps"], folder / "benchmark.svg")
         parts += [f"![{PLOT}](benchmark.svg)"]
+    if "ratios" in tables:
+        parts += ["## Against code written by hand", tables["summary"], tables["ratios"]]
     for name, (title, _) in TABLES.items():
         if name in tables:
             parts += [f"## {title}", tables[name], f"On: {describe(results[name]['machine'])}"]

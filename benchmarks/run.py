@@ -2,9 +2,9 @@
 
     python -m pip install -e '.[bench]' && python benchmarks/run.py
 
-The results go to benchmarks/results/, a JSON file a part, with the tables and the plot made of
-them (`report.py` puts them into the documents).  What is measured stands in `parts/`, who competes
-in `contenders/`.
+The results go to benchmarks/results/, a JSON file a part, written when the part is done, with the
+tables and the plot made of them (`docs/include.py` puts them into the documents).  What is measured
+stands in `parts/`, who competes in `contenders/`.
 """
 
 import argparse
@@ -38,7 +38,14 @@ def main() -> None:
         default="numpy",
         help="numpy: this processor; cupy: an NVIDIA GPU, against PyTorch's CUDA",
     )
-    parser.add_argument("--only", choices=list(PARTS), help="this part alone")
+    parser.add_argument(
+        "--only", choices=list(PARTS), nargs="+", metavar="PART", help=f"of {', '.join(PARTS)}"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="about how long all of it may take; every cell has five samples at least",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="a small grid; results go to results/quick/"
     )
@@ -46,10 +53,19 @@ def main() -> None:
     folder = folder_of(options.backend, options.quick)
     folder.mkdir(parents=True, exist_ok=True)
     everything = [name for name in PARTS if options.backend == "numpy" or name not in OF_THE_HOST]
-    for name in [options.only] if options.only else everything:
+    names = [name for name in PARTS if name in (options.only or everything)]
+    wanted = {
+        name: PARTS[name].quick_seconds if options.quick else PARTS[name].seconds for name in names
+    }
+    end = time.perf_counter() + 60.0 * options.minutes if options.minutes else None
+    for name in names:
         begin = time.perf_counter()
+        seconds = wanted[name]
+        if end is not None:
+            left = sum(wanted[each] for each in names[names.index(name) :])
+            seconds *= (end - begin) / left
         machine = describe_machine(options.backend)
-        result = PARTS[name](options.backend, options.quick)
+        result = PARTS[name].measure(options.backend, options.quick, seconds)
         _write(folder / f"{FILES.get(name, name)}.json", {**result, "machine": machine})
         say(f"{name}: {time.perf_counter() - begin:.0f} s")
     print(write_report(options.backend, folder))

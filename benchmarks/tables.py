@@ -8,40 +8,21 @@ import statistics
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS, Entry
+from benchmarks.job import HEADLINES
 from benchmarks.measure import quartiles, ratio
+from benchmarks.ratios import OPTIMIZERS, best_against_best
+from benchmarks.text import markdown, number
 
-__all__ = ["TABLES", "best_peer", "headline", "markdown"]
+__all__ = ["TABLES", "headline"]
 
-HEADLINES = (
-    ("784-100-10", 128),
-    ("784-100-10", 1024),
-    ("784-1024-10", 256),
-    ("784-100-10", 1),
-)
+ESTIMATORS = {"ours": "ours", "ours-torch": "ours on torch", "ours-jax": "ours on jax"}
 _UINT8 = "ours-uint8"
-
-
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """Return a table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def entries_of(backend: str, samples: list[dict[str, Any]]) -> dict[str, Entry]:
     """Return the contenders that have samples, in their order."""
     present = {name for each in samples for name in each}
     return {name: entry for name, entry in CONTENDERS[backend].items() if name in present}
-
-
-def best_peer(backend: str, samples: dict[str, list[float]]) -> str:
-    """Return the name of the fastest peer; "" if there is none."""
-    peers = [name for name in samples if CONTENDERS[backend][name].kind == "peer"]
-    return min(peers, key=lambda name: statistics.median(samples[name]), default="")
-
-
-def number(value: float) -> str:
-    """Return a number with three digits."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def grid_table(backend: str, cells: list[dict[str, Any]], key: str) -> str:
@@ -54,7 +35,7 @@ def grid_table(backend: str, cells: list[dict[str, Any]], key: str) -> str:
         row = [cell["network"], str(cell["batch"])]
         row += [_timed(samples, name, cell["failed"]) for name in entries]
         rows.append([*row, _against_best(backend, samples), _spread(samples)])
-    return markdown([*header, "best peer / ours", "spread"], rows)
+    return markdown([*header, "fastest of ours / fastest peer", "spread"], rows)
 
 
 def _timed(samples: dict[str, list[float]], name: str, failed: dict[str, str]) -> str:
@@ -65,11 +46,11 @@ def _timed(samples: dict[str, list[float]], name: str, failed: dict[str, str]) -
 
 
 def _against_best(backend: str, samples: dict[str, list[float]]) -> str:
-    name = best_peer(backend, samples)
-    if not name or "ours" not in samples:
+    best = best_against_best(backend, samples)
+    if best is None:
         return ""
-    times = ratio(samples[name], samples["ours"])
-    return f"{times:.2f} ({CONTENDERS[backend][name].label})"
+    ours, theirs = (CONTENDERS[backend][name].label for name in (best.ours, best.theirs))
+    return f"{best.ratio:.2f} ({ours} / {theirs})"
 
 
 def _spread(samples: dict[str, list[float]]) -> str:
@@ -84,10 +65,9 @@ def _spread(samples: dict[str, list[float]]) -> str:
 def steps_table(backend: str, result: dict[str, Any]) -> str:
     """Return a table for each optimizer."""
     tables = []
-    for optimizer in ("sgd", "adam"):
+    for optimizer, name in OPTIMIZERS.items():
         cells = [cell for cell in result["cells"] if cell["optimizer"] == optimizer]
         if cells:
-            name = {"sgd": "SGD", "adam": "Adam"}[optimizer]
             tables += [f"{name}, microseconds a step:", grid_table(backend, cells, _A_STEP)]
     return "\n\n".join(tables)
 
@@ -114,7 +94,7 @@ def fit_table(backend: str, result: dict[str, Any]) -> str:
             learnt = name != "limit"
             rows.append(
                 [
-                    f"{case['network']}, {case['batch']}, {case['optimizer']}",
+                    f"{case['network']}, {case['batch']}, {case['optimizer']}, {case['data']}",
                     entry.label,
                     f"{median:.4g}",
                     f"{low:.4g}; {lower:.4g} to {upper:.4g}",
@@ -124,9 +104,9 @@ def fit_table(backend: str, result: dict[str, Any]) -> str:
                     f"{case['first_seconds'][name]:.3g}",
                 ]
             )
-    header = ["network, batch, optimizer", "", "seconds", "least; quartiles", "/ limit"]
+    header = ["network, batch, optimizer, data", "", "seconds", "least; quartiles", "/ limit"]
     header += ["training loss", "test accuracy", "first time, with compiling"]
-    return f"Data: {result['data']}.\n\n" + markdown(header, rows)
+    return markdown(header, rows)
 
 
 def accuracy_table(backend: str, result: dict[str, Any]) -> str:
@@ -181,15 +161,13 @@ def startup_table(backend: str, result: dict[str, Any]) -> str:
 def estimators_table(backend: str, result: dict[str, Any]) -> str:
     """Return mean scores and median times of a fit, ours and scikit-learn's, for each case."""
     del backend
-    header = [
-        "data", "examples x features", "score", "scikit-learn's", "its standard error",
-        "fit, s", "scikit-learn's, s", "its time / ours",
-    ]  # fmt: skip
+    names = [name for name in ESTIMATORS if any(name in case["scores"] for case in result["cases"])]
+    header = ["data", "examples x features", "score", "scikit-learn's", "its standard error"]
+    header += ["scikit-learn's fit, s", *(f"its time / {ESTIMATORS[name]}" for name in names)]
     rows = []
     for case in result["cases"]:
         scores, seconds = case["scores"], case["seconds"]
         error = statistics.pstdev(scores["theirs"]) / max(len(scores["theirs"]) - 1, 1) ** 0.5
-        times = [of / to for of, to in zip(seconds["theirs"], seconds["ours"], strict=True)]
         rows.append(
             [
                 case["data"],
@@ -197,9 +175,8 @@ def estimators_table(backend: str, result: dict[str, Any]) -> str:
                 f"{statistics.mean(scores['ours']):.4f}",
                 f"{statistics.mean(scores['theirs']):.4f}",
                 f"{error:.4f}",
-                number(statistics.median(seconds["ours"])),
                 number(statistics.median(seconds["theirs"])),
-                f"{statistics.median(times):.2f}",
+                *(f"{ratio(seconds['theirs'], seconds[name]):.2f}" for name in names),
             ]
         )
     return markdown(header, rows)
@@ -223,9 +200,9 @@ def reproducible_table(backend: str, result: dict[str, Any]) -> str:
 
 
 def headline(backend: str, steps: dict[str, Any], fit: dict[str, Any] | None = None) -> str:
-    """Return the README's table: plain SGD, as multiples of the limit and against the best peer."""
+    """Return plain SGD in a few cells, as multiples of the limit and best against best."""
     header = ["batch, network", "products alone", "bare NumPy loop", "pluggable-mlp"]
-    header += ["from uint8 pixels", "whole fit", "fastest peer, step by step", "its time / ours"]
+    header += ["from uint8 pixels", "whole fit", "fastest of ours", "fastest peer", "ours / theirs"]
     cases = (fit or {}).get("cases", [])
     fits = {(c["network"], c["batch"], c["optimizer"]): c["seconds"] for c in cases}
     rows = []
@@ -243,7 +220,8 @@ def _headline_row(backend: str, cell: dict[str, Any], whole: dict[str, list[floa
     def multiple(name: str, of: dict[str, list[float]]) -> str:
         return f"{ratio(of[name], of['limit']):.2f}" if name in of else ""
 
-    peer = best_peer(backend, samples)
+    best = best_against_best(backend, samples)
+    labels = [CONTENDERS[backend][name].label for name in (best.ours, best.theirs)] if best else []
     return [
         f"{cell['batch']}, {cell['network']}",
         f"{number(1e6 * statistics.median(samples['limit']))} µs",
@@ -251,8 +229,8 @@ def _headline_row(backend: str, cell: dict[str, Any], whole: dict[str, list[floa
         multiple("ours", samples),
         multiple(_UINT8, samples),
         multiple("ours", whole),
-        CONTENDERS[backend][peer].label if peer else "",
-        f"{ratio(samples[peer], samples['ours']):.2f}" if peer and "ours" in samples else "",
+        *(labels or ("", "")),
+        f"{best.ratio:.2f}" if best else "",
     ]
 
 

@@ -57,7 +57,10 @@ class Entry:
     path : str
         module:class
     kind : {"limit", "ours", "peer", "other"}
-        Ratios are taken to the limit and to the best peer.
+        Ratios are taken to the limit, and of ours to the peers.  The others are only shown, and of
+        the grid's cells only in those of the short table.
+    library : {"numpy", "torch", "jax", "cupy", ""}
+        Whose arrays ours computes on, or which a peer written by hand computes with.
     options : dict
         What its constructor is given beside the work.
     """
@@ -65,6 +68,7 @@ class Entry:
     label: str
     path: str
     kind: str
+    library: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
     def suits(self, sizes: tuple[int, ...], batch: int, optimizer: str) -> bool:
@@ -80,31 +84,33 @@ _LIMIT, _JAX = f"{_HERE}.limit:Limit", f"{_HERE}.jax_jit:JaxJit"
 
 CONTENDERS: dict[str, dict[str, Entry]] = {
     "numpy": {
-        "limit": Entry("matrix products alone", _LIMIT, "limit", {"library": "numpy"}),
-        "ours": Entry("pluggable-mlp", _OURS, "ours", {"backend": "numpy"}),
+        "limit": Entry("matrix products alone", _LIMIT, "limit", "", {"library": "numpy"}),
+        "ours": Entry("pluggable-mlp", _OURS, "ours", "numpy", {"backend": "numpy"}),
         "ours-uint8": Entry(
-            "pluggable-mlp, uint8 pixels", _OURS, "ours", {"backend": "numpy", "pixels": True}
+            "pluggable-mlp, uint8 pixels", _OURS, "other", "", {"backend": "numpy", "pixels": True}
         ),
-        "ours-torch": Entry("pluggable-mlp on torch", _OURS, "ours", {"backend": "torch"}),
-        "ours-jax": Entry("pluggable-mlp on jax", _OURS, "ours", {"backend": "jax"}),
-        "torch": Entry("PyTorch eager", _TORCH, "peer"),
-        "torch-compiled": Entry("PyTorch compiled", _TORCH, "peer", {"compiled": True}),
-        "jax": Entry("JAX jit", _JAX, "peer"),
-        "jax-scan": Entry("JAX jit, whole epoch", _JAX, "other", {"whole_epoch": True}),
-        "scikit-learn": Entry("scikit-learn", f"{_HERE}.scikit_learn:ScikitLearn", "peer"),
-        "loop": Entry("bare NumPy loop", f"{_HERE}.numpy_loop:NumpyLoop", "other"),
-        "notebook": Entry("notebook's loop, float64", f"{_HERE}.notebook:Notebook", "peer"),
+        "ours-torch": Entry("pluggable-mlp on torch", _OURS, "ours", "torch", {"backend": "torch"}),
+        "ours-jax": Entry("pluggable-mlp on jax", _OURS, "ours", "jax", {"backend": "jax"}),
+        "torch": Entry("PyTorch eager", _TORCH, "peer", "torch"),
+        "torch-compiled": Entry("PyTorch compiled", _TORCH, "peer", "torch", {"compiled": True}),
+        "jax": Entry("JAX jit", _JAX, "peer", "jax"),
+        "jax-scan": Entry("JAX jit, whole epoch", _JAX, "peer", "jax", {"whole_epoch": True}),
+        "scikit-learn": Entry("scikit-learn", f"{_HERE}.scikit_learn:ScikitLearn", "other"),
+        "loop": Entry("bare NumPy loop", f"{_HERE}.numpy_loop:NumpyLoop", "peer", "numpy"),
+        "notebook": Entry("notebook's loop, float64", f"{_HERE}.notebook:Notebook", "other"),
     },
     "cupy": {
-        "limit": Entry("matrix products alone", _LIMIT, "limit", {"library": "cupy"}),
-        "ours": Entry("pluggable-mlp on cupy", _OURS, "ours", {"backend": "cupy"}),
+        "limit": Entry("matrix products alone", _LIMIT, "limit", "", {"library": "cupy"}),
+        "ours": Entry("pluggable-mlp on cupy", _OURS, "ours", "cupy", {"backend": "cupy"}),
         "ours-uint8": Entry(
-            "pluggable-mlp on cupy, uint8", _OURS, "ours", {"backend": "cupy", "pixels": True}
+            "pluggable-mlp on cupy, uint8", _OURS, "other", "", {"backend": "cupy", "pixels": True}
         ),
-        "ours-torch": Entry("pluggable-mlp on torch", _OURS, "ours", {"backend": "torch:cuda"}),
-        "torch": Entry("PyTorch eager", _TORCH, "peer", {"device": "cuda"}),
+        "ours-torch": Entry(
+            "pluggable-mlp on torch", _OURS, "ours", "torch", {"backend": "torch:cuda"}
+        ),
+        "torch": Entry("PyTorch eager", _TORCH, "peer", "torch", {"device": "cuda"}),
         "torch-compiled": Entry(
-            "PyTorch compiled", _TORCH, "peer", {"device": "cuda", "compiled": True}
+            "PyTorch compiled", _TORCH, "peer", "torch", {"device": "cuda", "compiled": True}
         ),
     },
 }

@@ -1,7 +1,11 @@
-"""What is measured, a part a file: each has `measure(backend, quick)` and returns its JSON.
+"""What is measured, a part a file: each has `measure(backend, quick, seconds)`, returns its JSON.
 
 How it is measured belongs in `measure.py`, how it is shown in `tables.py`.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.parts import (
     accuracy,
@@ -16,18 +20,37 @@ from benchmarks.parts import (
     steps,
 )
 
-__all__ = ["PARTS"]
+__all__ = ["PARTS", "Part"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the benchmark.
+
+    Attributes
+    ----------
+    measure : callable
+        Takes the backend's name, whether the run is quick, and about how many seconds it may take.
+    seconds, quick_seconds : float
+        Enough for the least number of samples, and for some more of quick ones; of parts whose work
+        is fixed, what they take.
+    """
+
+    measure: Callable[[str, bool, float], dict[str, Any]]
+    seconds: float
+    quick_seconds: float
+
 
 PARTS = {
-    "steps": steps.measure,
-    "inference": inference.measure,
-    "fit": fit.measure,
-    "accuracy": accuracy.measure,
-    "estimators": estimators.measure,
-    "memory": memory.measure,
-    "startup": startup.measure,
-    "reproducible": reproducible.measure,
-    "scaling": scaling.measure,
-    "roofline": roofline.measure,
+    "steps": Part(steps.measure, 900.0, 8.0),
+    "inference": Part(inference.measure, 260.0, 4.0),
+    "fit": Part(fit.measure, 290.0, 4.0),
+    "reproducible": Part(reproducible.measure, 150.0, 6.0),
+    "estimators": Part(estimators.measure, 270.0, 10.0),
+    "accuracy": Part(accuracy.measure, 130.0, 20.0),
+    "memory": Part(memory.measure, 40.0, 20.0),
+    "startup": Part(startup.measure, 40.0, 10.0),
+    "scaling": Part(scaling.measure, 90.0, 4.0),
+    "roofline": Part(roofline.measure, 10.0, 5.0),
 }
-"""From the name on the command line to the function."""
+"""By their names on the command line, in the order of a run."""

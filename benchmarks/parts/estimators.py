@@ -1,8 +1,9 @@
 """The estimators beside scikit-learn's: the same data, settings and seeds, by turns.
 
 Each has a process of its own: ours makes the C library keep memory, which would help theirs, too.
-Each seed splits the data anew and is that of both models.  They have scikit-learn's defaults, but
-for the number of epochs on Fashion-MNIST.
+Each seed splits the data anew and is that of all models.  They have scikit-learn's defaults, but
+for the number of epochs on Fashion-MNIST, of which a part is used.  Ours are given the same NumPy
+arrays on every backend.
 """
 
 import time
@@ -11,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from multiprocessing import get_context
 from typing import Any
 
@@ -26,29 +28,38 @@ from pluggable_mlp import load_dataset
 __all__ = ["measure"]
 
 SEEDS = 5
-MODULES = {"ours": "pluggable_mlp", "theirs": "sklearn.neural_network"}
+_OURS = "pluggable_mlp"
+CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "theirs": ("sklearn.neural_network", {}),
+    "ours": (_OURS, {}),
+    "ours-torch": (_OURS, {"backend": "torch"}),
+    "ours-jax": (_OURS, {"backend": "jax"}),
+}
 CLASSIFIER, REGRESSOR = "MLPClassifier", "MLPRegressor"
+_IMAGES = 20000  # of which three in four are for training
 
 
-def measure(backend: str, quick: bool) -> dict[str, Any]:
-    """Return {"cases": [{data, examples, features, scores, seconds}]}, by "ours" and "theirs"."""
-    del backend
+def measure(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+    """Return {"cases": [{data, examples, features, scores, seconds}]}, by the contenders' names."""
+    del backend, seconds  # the work is fixed
     names = [case[0] for case in _cases(quick)]
     spawn = get_context("spawn")
     with ExitStack() as stack:
         workers = {
-            name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for name in MODULES
+            name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn))
+            for name, (_, settings) in CONTENDERS.items()
+            if find_spec(settings.get("backend", "numpy"))
         }
         return {"cases": [_measure(workers, data, quick) for data in names]}
 
 
 def _measure(workers: dict[str, Any], data: str, quick: bool) -> dict[str, Any]:
     say(f"estimators: {data}")
-    scores: dict[str, list[float]] = {name: [] for name in MODULES}
-    seconds: dict[str, list[float]] = {name: [] for name in MODULES}
+    scores: dict[str, list[float]] = {name: [] for name in workers}
+    seconds: dict[str, list[float]] = {name: [] for name in workers}
     for seed in range(-1, 1 if quick else SEEDS):  # the first warms up, and does not count
         for name, worker in workers.items():
-            taken, score, shape = worker.submit(fit, MODULES[name], data, seed, quick).result()
+            taken, score, shape = worker.submit(fit, name, data, seed, quick).result()
             if seed >= 0:
                 seconds[name].append(taken)
                 scores[name].append(score)
@@ -61,13 +72,14 @@ def _measure(workers: dict[str, Any], data: str, quick: bool) -> dict[str, Any]:
     }
 
 
-def fit(module: str, data: str, seed: int, quick: bool) -> tuple[float, float, tuple[int, int]]:
+def fit(name: str, data: str, seed: int, quick: bool) -> tuple[float, float, tuple[int, int]]:
     """Return the seconds of a fit, its score, and the shape of its inputs."""
     (case,) = [case for case in _cases(quick) if case[0] == data]
     _, estimator, X, y, parameters = case
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=max(seed, 0))
+    module, settings = CONTENDERS[name]
     kind = getattr(import_module(module), estimator)
-    model = kind(random_state=max(seed, 0), **parameters)
+    model = kind(random_state=max(seed, 0), **parameters, **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it has not converged
         begin = time.perf_counter()
@@ -92,11 +104,11 @@ def _cases(quick: bool) -> list[tuple[str, str, Any, Any, dict[str, Any]]]:
         return cases[:1]
     if images() == "fashion-mnist":
         split = load_dataset("fashion-mnist").train
-        pixels = split.inputs / 256
+        pixels, labels = split.inputs[:_IMAGES] / 256, split.targets[:_IMAGES]
         short = {"max_iter": 5}
         cases += [
-            ("Fashion-MNIST", CLASSIFIER, pixels, split.targets, short),
-            ("Fashion-MNIST, float32", CLASSIFIER, pixels.astype("float32"), split.targets, short),
+            ("Fashion-MNIST", CLASSIFIER, pixels, labels, short),
+            ("Fashion-MNIST, float32", CLASSIFIER, pixels.astype("float32"), labels, short),
         ]
     return cases
 

@@ -14,12 +14,13 @@ QUICK = [
     Job((784, 100, 10), 128),
     Job((784, 100, 10), 1024),
     Job((784, 1024, 10), 256),
+    Job((784, 1024, 10), 32, "adam"),
     Job((784, 100, 10), 1),
     Job((64, 64, 64, 64, 10), 1, "adam"),
 ]
 
 _SECONDS_OF_PRODUCTS = 0.05  # a sample is as many steps as the limit takes in this time
-_MOST_STEPS, _MOST_EXAMPLES = 300, 16384
+_MOST_STEPS, _MOST_EXAMPLES = 1024, 16384  # many steps: an epoch has costs of its own
 
 
 def cells(optimizers: tuple[str, ...] = OPTIMIZERS, quick: bool = False) -> Iterator[Job]:

@@ -4,21 +4,22 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from benchmarks.contenders import CONTENDERS
 from benchmarks.job import Job
 from benchmarks.measure import TRIAL_STEPS, Field, field_of, say
 from benchmarks.parts.grid import cells, sized
 
 __all__ = ["measure"]
 
-SECONDS, QUICK_SECONDS = 150.0, 4.0
+_SAME = "jax-scan"  # predicts as "jax" does
 
 
-def measure(backend: str, quick: bool) -> dict[str, Any]:
+def measure(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
     """Return {"cells": [{network, batch, batches, contenders, …}]}."""
     jobs = list(cells(("sgd",), quick))
     measured = []
-    with field_of(backend) as field:
-        end = time.perf_counter() + (QUICK_SECONDS if quick else SECONDS)
+    with field_of(backend, [name for name in CONTENDERS[backend] if name != _SAME]) as field:
+        end = time.perf_counter() + seconds
         for place, job in enumerate(jobs):
             share = (end - time.perf_counter()) / (len(jobs) - place)
             measured.append(_measure_cell(field, job, share))
@@ -30,7 +31,7 @@ def _measure_cell(field: Field, job: Job, seconds: float) -> dict[str, Any]:
     begin = time.perf_counter()
     batches = sized(field, job)
     job = replace(job, examples=TRIAL_STEPS * job.batch, test_examples=batches * job.batch)
-    field.prepare(job)
+    field.prepare(job, others=job.in_headline)
     field.prove_same_work(job)
     left = max(0.0, seconds - (time.perf_counter() - begin))
     samples = field.sample("time_prediction", left)

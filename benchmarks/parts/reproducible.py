@@ -17,7 +17,6 @@ from benchmarks.workers import Worker, WorkerFailed, settle
 __all__ = ["Case", "measure"]
 
 BACKENDS = {"numpy": ("numpy", "torch", "jax"), "cupy": ("cupy", "torch:cuda")}
-SECONDS, QUICK_SECONDS = 240.0, 6.0
 _STEPS = 8
 
 
@@ -98,10 +97,10 @@ class Prices:
             tracemalloc.stop()
 
 
-def measure(backend: str, quick: bool) -> dict[str, Any]:
+def measure(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
     """Return {"cases": [{backend, batch, network, dtype, data, native_ms, …}]}."""
     cases, backends = CASES[-1:] if quick else CASES, BACKENDS[backend]
-    share = (QUICK_SECONDS if quick else SECONDS) / (len(cases) * len(backends))
+    share = seconds / (len(cases) * len(backends))
     measured = []
     for name in backends:
         with Worker(Prices, name) as worker:

@@ -17,7 +17,6 @@ from benchmarks.measure import field_of, quartiles, say
 
 __all__ = ["SERIES", "measure", "multiplications", "slope"]
 
-SECONDS, QUICK_SECONDS = 90.0, 4.0
 _POINTS = 4  # so many make a slope
 _EXAMPLES = 2048
 
@@ -55,10 +54,10 @@ SERIES = (
 )
 
 
-def measure(backend: str, quick: bool) -> dict[str, Any]:
+def measure(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
     """Return {"series": [{name, values, seconds, median, slopes …}]}."""
     series = SERIES[3:4] if quick else SERIES
-    end = time.perf_counter() + (QUICK_SECONDS if quick else SECONDS)
+    end = time.perf_counter() + seconds
     measured = []
     with field_of(backend, ["ours"]) as field:
         for place, each in enumerate(series):

@@ -13,16 +13,15 @@ from benchmarks.parts.grid import cells, sized
 
 __all__ = ["measure"]
 
-SECONDS, QUICK_SECONDS = 540.0, 8.0
 _TEST_EXAMPLES = 64  # for the proof of the same work
 
 
-def measure(backend: str, quick: bool) -> dict[str, Any]:
+def measure(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
     """Return {"cells": [{network, batch, optimizer, steps, contenders, …}], …}."""
     jobs = list(cells(quick=quick))
     measured = []
     with field_of(backend) as field:
-        end = time.perf_counter() + (QUICK_SECONDS if quick else SECONDS)
+        end = time.perf_counter() + seconds
         for place, job in enumerate(jobs):
             share = (end - time.perf_counter()) / (len(jobs) - place)
             measured.append(_measure_cell(field, job, share))
@@ -37,7 +36,7 @@ def _measure_cell(field: Field, job: Job, seconds: float) -> dict[str, Any]:
     # Predictions are part of the proof: in the job's batches, so that nothing compiles twice.
     test_examples = job.batch * max(1, _TEST_EXAMPLES // job.batch)
     job = replace(job, examples=steps * job.batch, test_examples=test_examples)
-    field.prepare(job)
+    field.prepare(job, others=job.in_headline)
     losses = field.prove_same_work(job)
     field.ask_all("start")
     left = max(0.0, seconds - (time.perf_counter() - begin))

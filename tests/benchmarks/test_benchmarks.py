@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import measure, paper, report, tables
+from benchmarks import measure, paper, plot, ratios, report, run, tables
 from benchmarks.contenders import CONTENDERS, make_contender
 from benchmarks.contenders.numpy_loop import NumpyLoop
 from benchmarks.job import Job, Work
 from benchmarks.measure import TRIAL_STEPS, Field, field_of, tolerance
-from benchmarks.parts import estimators, scaling
+from benchmarks.parts import Part, estimators, scaling
 from benchmarks.workers import Worker, WorkerFailed
 from pluggable_mlp.randomness import permutation
 
@@ -212,7 +212,7 @@ def test_the_steps_table_says_what_the_samples_say():
     found = dict(zip(cells_of(header), cells_of(row), strict=True))
     assert found["matrix products alone"] == "100"
     assert found["pluggable-mlp"] == "200 (2.00)"
-    assert found["best peer / ours"] == "2.50 (PyTorch eager)"  # the bare loop is not a peer
+    assert found["fastest of ours / fastest peer"] == "1.33 (pluggable-mlp / bare NumPy loop)"
     assert found["spread"] == "20%"  # PyTorch: 4.5 to 5.5 around 5
 
 
@@ -222,8 +222,128 @@ def test_the_headline_says_what_the_samples_say():
     assert found["products alone"] == "100 µs"
     assert found["pluggable-mlp"] == "2.00"
     assert found["bare NumPy loop"] == "1.50"
-    assert found["fastest peer, step by step"] == "PyTorch eager"
-    assert found["its time / ours"] == "2.50"
+    assert found["fastest of ours"] == "pluggable-mlp"
+    assert found["fastest peer"] == "bare NumPy loop"
+    assert found["ours / theirs"] == "1.33"
+
+
+# JAX's loop over the epoch and PyTorch compiled are the faster ways there; NumPy has one way.
+LIBRARIES_CELL = CELL | {
+    "seconds_per_step": SAMPLES
+    | {
+        "ours-torch": [3e-4, 2e-4, 5e-4],
+        "ours-jax": [0.5e-4, 0.5e-4, 0.5e-4],
+        "torch-compiled": [4e-4, 2e-4, 4e-4],
+        "jax-scan": [0.4e-4, 0.5e-4, 0.4e-4],
+        "scikit-learn": [0.1e-4, 0.1e-4, 0.1e-4],  # shown, not compared
+    }
+}
+
+
+def test_each_library_is_compared_with_the_faster_way_by_hand():
+    samples = LIBRARIES_CELL["seconds_per_step"]
+    found = {name: ratios.by_hand("numpy", samples, name) for name in ("numpy", "torch", "jax")}
+    assert found["numpy"] == ratios.Comparison("ours", "loop", pytest.approx(2.0 / 1.5))
+    assert found["torch"] == ratios.Comparison("ours-torch", "torch-compiled", 1.0)  # of pairs
+    assert found["jax"] == ratios.Comparison("ours-jax", "jax-scan", 1.25)
+    assert ratios.by_hand("numpy", samples, "cupy") is None
+    assert ratios.best_against_best("numpy", samples) == found["jax"]
+
+
+def test_the_short_table_says_median_least_and_largest():
+    cells = [LIBRARIES_CELL, CELL | {"seconds_per_step": SAMPLES | {"ours": [3e-4, 3e-4, 3e-4]}}]
+    fits = [{**CELL, "optimizer": "adam", "data": "random", "seconds": SAMPLES}]
+    text = ratios.summary_table("numpy", {"steps": {"cells": cells}, "fit": {"cases": fits}})
+    rows = {cells_of(line)[0]: cells_of(line)[1:] for line in text.splitlines()}
+    assert rows["ours / by hand"] == ["steps, SGD", "whole fit, Adam"]
+    assert rows["NumPy"] == ["1.67 (1.33 to 2.00)", "1.33 (1.33 to 1.33)"]
+    assert rows["JAX"] == ["1.25 (1.25 to 1.25)", ""]
+    assert list(rows)[-1] == "fastest of ours, of all peers"
+    assert rows["fastest of ours, of all peers"][0] == "1.62 (1.25 to 2.00)"
+
+
+def test_the_long_table_names_whom_each_ratio_is_of():
+    text = ratios.ratios_table("numpy", {"inference": {"cells": [
+        CELL | {"seconds_per_batch": LIBRARIES_CELL["seconds_per_step"]}
+    ]}})  # fmt: skip
+    header, _, row = text.splitlines()
+    found = dict(zip(cells_of(header), cells_of(row), strict=True))
+    assert found[""] == "predictions"
+    assert found["PyTorch"] == "1.00 (PyTorch compiled)"
+    assert found["fastest of ours, of all peers"] == (
+        "1.25 (pluggable-mlp on jax / JAX jit, whole epoch)"
+    )
+
+
+def test_estimators_are_compared_on_numpy_and_on_the_fastest_backend():
+    seconds = {"theirs": [3.0, 3.0], "ours": [2.0, 2.0], "ours-jax": [1.0, 1.0]}
+    slower = {"theirs": [1.0, 1.0], "ours": [1.0, 1.0], "ours-jax": [2.0, 2.0]}
+    case = {
+        "data": "iris",
+        "examples": 112,
+        "features": 4,
+        "scores": {key: [0.9] for key in seconds},
+    }
+    result = {"cases": [case | {"seconds": seconds}, case | {"seconds": slower}]}
+    told = ratios.estimators_sentence(result)
+    assert "1.25 (1.00 to 1.50) times as long as ours on NumPy" in told
+    assert "2.00 (1.00 to 3.00) times as long as ours on the fastest backend" in told
+    row = cells_of(tables.TABLES["estimators"][1]("numpy", result).splitlines()[2])
+    assert row[5:] == ["3", "1.50", "3.00"]
+
+
+def test_the_chart_has_a_line_for_each_library_ours_and_by_hand(tmp_path, monkeypatch):
+    matplotlib = pytest.importorskip("matplotlib")
+    monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")  # text stays text
+    drawn = tmp_path / "chart.svg"
+    plot.plot_steps("numpy", {"cells": [LIBRARIES_CELL]}, drawn)
+    text = drawn.read_text()
+    for name in ("NumPy", "PyTorch", "JAX"):
+        assert f"pluggable-mlp on {name}" in text
+        assert f"{name} by hand" in text
+    assert "784-100-10, SGD" in text
+    plot.plot_steps("numpy", {"cells": [CELL]}, drawn)
+    assert "pluggable-mlp on JAX" not in drawn.read_text()
+
+
+def test_others_are_measured_in_the_cells_of_the_short_table_alone():
+    entries = {name: CONTENDERS["numpy"][name] for name in ("loop", "scikit-learn", "notebook")}
+    field = Field(entries, {name: InThisProcess(lambda work: None) for name in entries})
+    field.prepare(Job((784, 100, 10), 128), others=True)
+    assert field.running == ["loop", "scikit-learn"]
+    field.prepare(Job((784, 100, 10), 128), others=False)
+    assert field.running == ["loop"]
+    assert Job((784, 100, 10), 128).in_headline
+    assert not Job((784, 100, 10), 128, "adam").in_headline
+    assert not Job((784, 100, 10), 32).in_headline
+
+
+def test_a_run_shares_its_minutes_and_writes_each_part_when_it_is_done(tmp_path, monkeypatch):
+    given, written = {}, {}
+
+    def part(name, seconds):
+        def measured(backend, quick, seconds):
+            given[name] = (backend, quick, seconds)
+            written[name] = sorted(path.stem for path in tmp_path.glob("*.json"))
+            return {"cells": []}
+
+        return Part(measured, seconds, 1.0)
+
+    monkeypatch.setattr(run, "PARTS", {name: part(name, s) for name, s in WANTED.items()})
+    monkeypatch.setattr(run, "folder_of", lambda *_: tmp_path)
+    monkeypatch.setattr(run, "describe_machine", lambda _: MACHINE)
+    monkeypatch.setattr(run, "write_report", lambda *_: "the report")
+    monkeypatch.setattr("sys.argv", ["run.py", "--only", "fit", "steps", "--minutes", "2"])
+    run.main()
+    assert given["steps"] == ("numpy", False, pytest.approx(90.0, rel=0.01))
+    assert given["fit"] == ("numpy", False, pytest.approx(120.0, rel=0.01))  # what steps left
+    assert written == {"steps": [], "fit": ["steps"]}
+    monkeypatch.setattr("sys.argv", ["run.py", "--quick"])
+    run.main()
+    assert given["roofline"] == ("numpy", True, 1.0)
+
+
+WANTED = {"steps": 30.0, "fit": 10.0, "roofline": 5.0}
 
 
 def test_a_report_is_written_of_whatever_was_measured(tmp_path):
@@ -260,7 +380,8 @@ def test_recorded_tables_are_of_both_backends(tmp_path, monkeypatch):
 
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 KNOWN = {
-    *tables.TABLES, "headline", "machine", "plot", "price", "quality", "scaling", "machine-speed",
+    *tables.TABLES, "headline", "machine", "plot", "price", "ratios", "summary",
+    "estimators-sentence", "quality", "scaling", "machine-speed",
     "products", "roofline", "avx512-headline", "avx512-machine", "avx512-price",
 }  # fmt: skip
 
@@ -308,8 +429,11 @@ def test_ours_shuffles_as_the_library_says():
 
 @pytest.mark.slow
 def test_estimators_have_the_same_data_and_seeds():
-    result = estimators.measure("numpy", quick=True)
+    result = estimators.measure("numpy", quick=True, seconds=0.0)
     (case,) = result["cases"]
     assert case["scores"]["ours"] == case["scores"]["theirs"]
+    assert set(case["scores"]) == {
+        "ours", "theirs", *(f"ours-{name}" for name in ("torch", "jax") if find_spec(name))
+    }  # fmt: skip
     table = tables.TABLES["estimators"][1]("numpy", result)
     assert "| iris | 112 x 4 |" in table
