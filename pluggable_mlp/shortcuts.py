@@ -44,8 +44,9 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`, `queued(x)`, `rsqrt(x)`,
         `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
         `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
-        `zero_below(x, threshold)`, `zero_where(mask, x)`, `compiled(function)` and `check_process()`.  They give what the functions of this file, of
-        `special.py` and of the standard promise, `erf` within 8 units in the last place.
+        `zero_below(x, threshold)`, `zero_where(mask, x)`, `compiled(function)` and
+        `check_process()`.  They give what the functions of this file, of `special.py` and of the
+        standard promise, `erf` within 8 units in the last place.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
     own.cache_clear()
