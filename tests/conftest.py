@@ -93,12 +93,12 @@ files_with_jax = count(1)
 
 @pytest.fixture(scope="module", autouse=True)
 def little_left_in_jax() -> Iterator[None]:
-    """Free what JAX compiled, after every fifth file: in the whole suite it takes gigabytes.
+    """Free what JAX compiled, after every tenth file: of the whole suite it takes gigabytes.
 
     After each, the suite would take longer: files have some shapes in common.
     """
     yield
-    if (jax := sys.modules.get("jax")) and next(files_with_jax) % 5 == 0:
+    if (jax := sys.modules.get("jax")) and next(files_with_jax) % 10 == 0:
         jax.clear_caches()
 
 

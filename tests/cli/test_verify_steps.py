@@ -119,6 +119,28 @@ def test_a_checkpoint_of_another_run_is_refused(command, run, tmp_path):
     assert "is not of the certified run; verify without --from" in outcome.err
 
 
+def test_a_record_is_of_all_tensors_after_every_so_many_steps():
+    """Running statistics, too; the device is waited for at no other step."""
+    settings = Settings(epochs=3, hidden=(12,), batch_size=16, norm="batch")
+    run = Run(settings, get_backend("numpy"))
+    for _ in run.epochs(lambda count: None):
+        pass
+    assert sorted(run.records) == [*range(4, 292, 4)]
+    names = runs.tensor_names(run.parameters)
+    assert {"0.W", "1.gamma", "1.running_mean", "1.running_variance"} <= set(names)
+    assert {len(hashes) for hashes in run.records.values()} == {16 * len(names)}
+
+
+def test_edited_metrics_before_a_checkpoint_are_refused(command, run):
+    """Early stopping goes on from them.  Parameters are kept of the last of these epochs alone."""
+    first, rest = (run / "metrics.jsonl").read_text().split("\n", 1)
+    edited_line = json.dumps(json.loads(first) | {"train_loss": 0.5})
+    (run / "metrics.jsonl").write_text(f"{edited_line}\n{rest}")
+    outcome = command("verify", run, "--from", 194)
+    assert outcome.code == 2
+    assert "or metrics.jsonl before it, is not of the certified run" in outcome.err
+
+
 def test_a_checkpoint_that_was_exchanged_differs(command, run, tmp_path):
     """Its state after 194 steps is not certified, that after the next recorded step is."""
     command("train", *SETTINGS, "--seed", 1, "--output", tmp_path / "other")
