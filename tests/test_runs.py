@@ -36,10 +36,11 @@ OTHERS = tuple(name for name in OPTIMIZERS if name not in QUICK)
 def cases():
     """Every backend and arithmetic, once with the quick optimizers and once with the others.
 
-    JAX compiles each step or operation before its first use: it takes minutes.
+    JAX compiles each step or operation before its first use: it takes minutes.  The other device of
+    array-api-strict stands for both in the default suite.
     """
     for label, arithmetic, optimizers in product(MAKERS, ARITHMETICS, (QUICK, OTHERS)):
-        long = optimizers is OTHERS or label.startswith("jax")
+        long = optimizers is OTHERS or label.startswith("jax") or label == "array_api_strict"
         yield pytest.param(
             label,
             arithmetic,

@@ -96,10 +96,16 @@ def _needs_openblas() -> None:
         pytest.skip(f"the kernels named here are OpenBLAS's for x86-64, NumPy has {blas()}")
 
 
-@pytest.mark.parametrize(("kernel", "threads"), RUNS)
+ENDS = RUNS[:1] + RUNS[-1:]  # the oldest kernel and the newest, for the default suite
+
+
+@pytest.mark.parametrize(
+    ("kernel", "threads"),
+    [run if run in ENDS else pytest.param(*run, marks=pytest.mark.slow) for run in RUNS],
+)
 def test_every_kernel_and_number_of_threads_gives_the_same_bits(kernel, threads):
     assert hashes(kernel, threads)[0] == hashes(*RUNS[0])[0]
 
 
 def test_native_products_differ_between_kernels():
-    assert len({hashes(*run)[1] for run in RUNS}) > 1
+    assert len({hashes(*run)[1] for run in ENDS}) > 1
