@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -104,3 +105,52 @@ def test_jax_compiles_a_prediction_once_for_each_shape():
     changed = [{name: array * 2 for name, array in of.items()} for of in parameters]
     assert not backend.xp.all(first == mlp.predict_proba(changed, backend.asarray(X)))
     assert shapes == [(4, 4), (2, 4)]
+
+
+def test_numpy_records_a_prediction_once_for_each_shape(monkeypatch):
+    monkeypatch.setattr("pluggable_mlp.backends.numpy_replay._CALLS_BEFORE", 1)
+    shapes = []
+
+    def activation(xp, x):
+        shapes.append(x.shape)
+        return xp.tanh(x)
+
+    mlp = MLP([3, 4, 2], activation=(activation, lambda xp, x: 1.0 - xp.tanh(x) ** 2), norm="batch")
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    for other in (
+        parameters,
+        [{name: array * 2 for name, array in of.items()} for of in parameters],
+    ):
+        expected = MLP([3, 4, 2], activation="tanh", norm="batch").predict_proba(other, X)
+        for count in (4, 4, 2, 2, 4, 2):
+            found = mlp.predict_proba(other, X[:count])
+            np.testing.assert_array_equal(found, expected[:count])
+    assert shapes == [(4, 4)] * 3 + [(2, 4)] * 3
+
+
+def test_threads_may_predict_with_one_network():
+    mlp = MLP([3, 4, 2])
+    parameters = [mlp.initialize(seed=seed, backend=NUMPY) for seed in range(4)]
+    expected = [mlp.logits(of, X) for of in parameters]
+
+    def same(place):
+        return all((mlp.logits(parameters[place], X) == expected[place]).all() for _ in range(200))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(same, range(4)))
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_x_of_another_library_is_refused(library):
+    pytest.importorskip(library)
+    mlp, backend = MLP([3, 4, 2]), get_backend(library)
+    parameters = mlp.initialize(seed=0, backend=backend)
+    with pytest.raises(TypeError, match="x is an array of array_api_strict"):
+        mlp.predict(parameters, get_backend("array_api_strict").asarray(X))
+
+
+def test_x_on_another_device_is_refused():
+    mlp, elsewhere = MLP([3, 4, 2]), get_backend("array_api_strict:device1")
+    parameters = mlp.initialize(seed=0, backend=get_backend("array_api_strict"))
+    with pytest.raises(ValueError, match="x is on device .*device1"):
+        mlp.predict(parameters, elsewhere.asarray(X))
