@@ -93,6 +93,15 @@ def test_the_gradient_that_is_not_finite(backend, arithmetic):
     )
 
 
+@pytest.mark.parametrize(("x", "weights"), [(HUGE, (1e-13, 1e-7)), (1e25, (1.0, 1e-7))])
+def test_the_gradient_of_the_last_such_layer_is_named(x, weights):
+    """They go from the last layer to the first: some 1e25 * -1e19; then x * -1e12, HUGE or not."""
+    mlp = MLP([1, 1, 1], activation="identity", loss="squared_error")
+    x, y = faulty(x, 0.0), faulty(1e19, 0.0)
+    found = message(NUMPY, mlp, weights, x, y, optimizer=SGD(0.1))
+    assert found.endswith("in step 67 the gradient of W of layer 1 is not finite")
+
+
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_the_step_that_is_too_long(epochs):
     """The last of the first epoch, or one within it."""
