@@ -88,6 +88,8 @@ SCALED = [[0.0, 1.0], [0.25, 0.5]]
 def test_pixels_are_pixels_whatever_their_dtype_and_axes(dtype):
     assert values_of(PIXELS, np.array(WHOLE, dtype)) == SCALED
     assert values_of(PIXELS, np.array(WHOLE, dtype).reshape(2, 1, 2)) == SCALED
+    # As bytes, of which the reproducible products and their bits are made.
+    assert PIXELS.inputs("file", np.array(WHOLE, dtype), "float64").dtype == np.uint8
 
 
 @pytest.mark.parametrize("array", [np.array(SCALED), np.eye(2), np.zeros((1, 2)), np.eye(2) > 0])
