@@ -58,6 +58,7 @@ _BEFORE_THERE_WERE: dict[str, Any] = {
     "block_size": 0,
     "micro_batch": None,
     "input_dropout": 0.0,
+    "input_noise": 0.0,
 }
 """Settings that older runs lack, with what they did."""
 
@@ -86,6 +87,7 @@ class Settings:
     activation: str = "sigmoid"
     dropout: float = 0.0
     input_dropout: float = 0.0
+    input_noise: float = 0.0
     norm: str | None = None
     loss: str | None = None
     label_smoothing: float = 0.0
@@ -259,6 +261,7 @@ class Settings:
             loss=self._make_loss(),
             dropout=self.dropout,
             input_dropout=self.input_dropout,
+            input_noise=self.input_noise,
             norm=norm,
         )
 

@@ -114,7 +114,7 @@ def test_an_optional_parameter_without_its_word_is_noticed():
 # What `pluggable-mlp train --help` shows in square brackets, and what its texts say of the rest.
 TRAIN = {
     "data": "digits", "hidden": "100", "activation": "sigmoid", "dropout": 0.0,
-    "input_dropout": 0.0, "norm": None,
+    "input_dropout": 0.0, "input_noise": 0.0, "norm": None,
     "label_smoothing": 0.0, "class_weight": None, "optimizer": "sgd", "learning_rate": None,
     "weight_decay": None, "clip_norm": None, "schedule": None, "warmup": 0, "batch_size": 16,
     "epochs": 30, "dtype": "float32", "arithmetic": "native", "seed": 0, "backend": "numpy",

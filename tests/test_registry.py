@@ -202,7 +202,7 @@ def everywhere(number):
     }
     networks = {
         "dropout": MLP([3, 4, 2], dropout=number(0.25), norm=BatchNorm(number(0.5), number(0.25))),
-        "input_dropout": MLP([3, 4, 2], input_dropout=number(0.25)),
+        "inputs": MLP([3, 4, 2], input_dropout=number(0.25), input_noise=number(0.5)),
         "slopes": MLP([3, 4, 4, 2], activation=[LeakyReLU(number(0.25)), ELU(number(0.5))]),
         "smoothing": MLP([3, 2], loss=SoftmaxCrossEntropy(number(0.125))),
         "huber": MLP([3, 2], loss=HuberLoss(number(0.5))),

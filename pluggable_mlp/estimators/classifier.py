@@ -88,6 +88,8 @@ class MLPClassifier(ClassifierMixin, Labelled):
         The probability with which training drops an output of a hidden layer.
     input_dropout : float, default 0.0
         The probability with which training drops an input.
+    input_noise : float, default 0.0
+        The standard deviation of the random numbers that training adds to the inputs.
     norm : {"layer", "batch"}, LayerNorm, BatchNorm or None, default None
         A normalization before each activation.
     clip_norm : float or None, default None
@@ -179,6 +181,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         class_weight: Any = None,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
+        input_noise: float = 0.0,
         norm: Any = None,
         clip_norm: float | None = None,
         callbacks: Any = None,

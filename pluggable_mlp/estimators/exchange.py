@@ -20,7 +20,7 @@ from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import make_network
 from pluggable_mlp.estimators.saving import read_estimator, write_estimator
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, LeakyReLU, gelu_tanh
-from pluggable_mlp.network.layers import Activate, Dense, Dropout
+from pluggable_mlp.network.layers import Activate, Dense, Dropout, Noise
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.storage import write_file
 from pluggable_mlp.training.trees import map_arrays
@@ -214,6 +214,8 @@ def _torch_module(nn: Any, layer: Any, parameters: dict[str, Any]) -> Any:
     """Return the module that computes what a layer does, with its parameters."""
     if isinstance(layer, Dropout):
         return nn.Dropout(layer.rate)
+    if isinstance(layer, Noise):  # PyTorch has no such module, and in evaluation it is nothing
+        return nn.Identity()
     if isinstance(layer, Activate):
         return _torch_activation(nn, layer.function)
     if isinstance(layer, Dense):

@@ -65,6 +65,7 @@ CONSTRAINTS: dict[str, Any] = {
     "max_fun": [Interval(Integral, 1, None, closed="left")],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "input_noise": [Interval(Real, 0, None, closed="left")],
     "norm": [StrOptions(set(NORMALIZATIONS)), LayerNorm, BatchNorm, None],
     "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     "callbacks": [list, tuple, callable, None],
@@ -138,6 +139,7 @@ def make_network(estimator: Any, inputs: int, outputs: int, loss: Loss) -> Penal
         loss=loss,
         dropout=estimator.dropout,
         input_dropout=estimator.input_dropout,
+        input_noise=estimator.input_noise,
         norm=estimator.norm,
         alpha=float(estimator.alpha),
     )

@@ -90,6 +90,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         max_fun: int = 15000,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
+        input_noise: float = 0.0,
         norm: Any = None,
         clip_norm: float | None = None,
         callbacks: Any = None,

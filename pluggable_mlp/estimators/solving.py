@@ -325,7 +325,7 @@ def _batch_size(asked: Any, count: int) -> int:
 
 
 def _seed_of_dropout(estimator: Any) -> int:
-    drops = max(estimator.dropout, estimator.input_dropout) > 0.0
+    drops = max(estimator.dropout, estimator.input_dropout, estimator.input_noise) > 0.0
     return int(estimator._random_state.randint(2**31)) if drops else 0
 
 

@@ -6,6 +6,7 @@ of the array that it belongs to.  After `y, backward = layer.forward(xp, paramet
 returned, never stored.  The normalizations are in a file of their own.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -27,12 +28,13 @@ __all__ = [
     "Gradients",
     "Layer",
     "Mode",
+    "Noise",
     "Rng",
     "Shapes",
-    "dropout_rate",
+    "layers_of_inputs",
 ]
 
-_RESOLUTION = 2**16  # of the random numbers of dropout, and so of its rate
+_RESOLUTION = 2**16  # of the random numbers, and so of dropout's rate
 
 Arrays = dict[str, Array]
 Gradients = tuple[Array, Arrays]
@@ -157,7 +159,22 @@ class Activate(_WithoutParameters):
         return y, backward
 
 
-def dropout_rate(name: str, value: Any) -> float:
+def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
+    """Return numbers of 16 random bits, int64 (batch, features), for x (…, batch, features)."""
+    batch, features = x.shape[-2:]
+    numbers = random_numbers(
+        xp,
+        batch * features,
+        seed=rng.seed,
+        stream=stream,
+        step=rng.t,
+        device=device_of(x),
+        first=rng.first * features,
+    )
+    return xp.reshape(numbers, (batch, features))
+
+
+def _rate(name: str, value: Any) -> float:
     """Return the rate of a `Dropout`; the ValueError of one out of its range has this name."""
     rate = as_number(name, value, at_least=0.0, below=1.0)
     if round(rate * _RESOLUTION) == _RESOLUTION:
@@ -183,7 +200,7 @@ class Dropout(_WithoutParameters):
         p, at least 0 and less than 1, rounded to the nearest multiple of 2^-16.
     stream : int, default 0
         Its own in the network, so that each layer has its own masks: the index of the hidden
-        layer whose outputs are dropped, or `Dropout.OF_INPUTS`.
+        layer whose outputs are dropped, or 2^32 - 1 for the inputs of the network.
 
     Raises
     ------
@@ -191,14 +208,11 @@ class Dropout(_WithoutParameters):
         If the rate is out of its range.
     """
 
-    OF_INPUTS: ClassVar[int] = 2**32 - 1
-    """The stream of the dropout of a network's inputs."""
-
     rate: float
     stream: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rate", dropout_rate("dropout", self.rate))
+        object.__setattr__(self, "rate", _rate("dropout", self.rate))
 
     @property
     def _dropped(self) -> int:
@@ -219,15 +233,59 @@ class Dropout(_WithoutParameters):
 
     def _factors(self, xp: Namespace, x: Array, rng: Rng) -> Array:
         """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
-        batch, features = x.shape[-2:]
-        numbers = random_numbers(
-            xp,
-            batch * features,
-            seed=rng.seed,
-            stream=self.stream,
-            step=rng.t,
-            device=device_of(x),
-            first=rng.first * features,
-        )
-        kept = xp.astype(xp.reshape(numbers, (batch, features)) >= self._dropped, x.dtype)
+        kept = xp.astype(_numbers(xp, x, rng, self.stream) >= self._dropped, x.dtype)
         return kept * (_RESOLUTION / (_RESOLUTION - self._dropped))
+
+
+@dataclass(frozen=True)
+class Noise(_WithoutParameters):
+    """Add random numbers of mean 0 and standard deviation s in training.
+
+    Bishop, "Training with noise is equivalent to Tikhonov regularization" (Neural Computation 7,
+    1995): to second order in s only the variance matters.  The numbers are therefore uniform, which
+    takes one product where normal ones take a logarithm, a root and a cosine, and sums of many, as
+    in the layer that follows, are nearly normal.  With m a number of 16 random bits,
+
+        y = x + s 3^(1/2) (2 m + 1 - 2^16) / 2^16    dx = dy
+
+    The numbers depend only on (seed, stream, step) and the place, as those of `Dropout`.
+
+    Parameters
+    ----------
+    deviation : float
+        s, at least 0.
+    stream : int, default 2^32 - 2
+        Its own in the network.
+
+    Raises
+    ------
+    ValueError
+        If the deviation is negative or not finite.
+    """
+
+    deviation: float
+    stream: int = 2**32 - 2
+
+    def __post_init__(self) -> None:
+        deviation = as_number("input_noise", self.deviation, at_least=0.0)
+        object.__setattr__(self, "deviation", deviation)
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return x with the numbers added in training, and x in evaluation."""
+        del parameters
+        if rng is not None:
+            odd = _numbers(xp, x, rng, self.stream) * 2 - (_RESOLUTION - 1)
+            x = x + xp.astype(odd, x.dtype) * (self.deviation * math.sqrt(3.0) / _RESOLUTION)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            return (dy if with_dx else None), {}
+
+        return x, backward
+
+
+def layers_of_inputs(noise: float, dropout: float) -> list[Layer]:
+    """Return what comes before the first dense layer: noise, then dropout, where they are not 0."""
+    noisy = Noise(noise)
+    dropping = Dropout(_rate("input_dropout", dropout), stream=2**32 - 1)
+    layers: list[Layer] = [noisy] if noisy.deviation > 0.0 else []
+    return [*layers, dropping] if dropping.rate > 0.0 else layers

@@ -28,7 +28,7 @@ from pluggable_mlp.network.checks import (
 )
 from pluggable_mlp.network.inference import Inference
 from pluggable_mlp.network.initializers import INITIALIZERS
-from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, dropout_rate
+from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, layers_of_inputs
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
 from pluggable_mlp.registry import choose
@@ -43,7 +43,8 @@ class MLP:
     """A multilayer perceptron, which describes the network but does not hold its parameters.
 
     A hidden layer consists of a dense layer and, if given, normalization, activation and dropout,
-    in this order; the last layer is only dense.  Dropout of the inputs comes before them all.
+    in this order; the last layer is only dense.  Before the first come noise and dropout of the
+    inputs.
 
     Parameters
     ----------
@@ -63,6 +64,8 @@ class MLP:
         The probability with which training drops an output of a hidden layer.
     input_dropout : float, default 0.0
         The probability with which training drops an input.
+    input_noise : float, default 0.0
+        The standard deviation of the random numbers that training adds to the inputs.
     norm : str, LayerNorm or BatchNorm, optional
         layer, batch, or an object such as `BatchNorm(momentum=0.01)`.
 
@@ -89,6 +92,7 @@ class MLP:
     initializer: str = "glorot_uniform"
     dropout: float = 0.0
     input_dropout: float = 0.0
+    input_noise: float = 0.0
     norm: str | Normalization | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
@@ -115,8 +119,7 @@ class MLP:
         if norm is not None and not isinstance(norm, Normalization):
             raise TypeError(f"norm is {norm!r}, expected None, a name, LayerNorm() or BatchNorm()")
         dropout = Dropout(self.dropout)
-        of_inputs = dropout_rate("input_dropout", self.input_dropout)
-        layers: list[Layer] = [Dropout(of_inputs, Dropout.OF_INPUTS)] if of_inputs > 0.0 else []
+        layers = layers_of_inputs(self.input_noise, self.input_dropout)
         for stream, (activation, width) in enumerate(
             zip(activations, self.sizes[1:-1], strict=True)
         ):

@@ -54,9 +54,9 @@ def check_optimizer(
             f"batch_size is {batch_size}, expected at least the {count} examples: "
             "lbfgs takes them all at once"
         )
-    if max(mlp.dropout, mlp.input_dropout) > 0.0 or any(mlp.buffers):
+    if max(mlp.dropout, mlp.input_dropout, mlp.input_noise) > 0.0 or any(mlp.buffers):
         raise ValueError(
-            "lbfgs needs the same loss at every look: use no dropout and no norm batch"
+            "lbfgs needs the same loss at every look: use no dropout, noise or norm batch"
         )
 
 

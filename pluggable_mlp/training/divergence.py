@@ -130,9 +130,9 @@ class Origin:
             if not self._finite(x):
                 if own:
                     return f"the output of layer {index} ({type(layer).__name__})"
-                kind = "activation" if isinstance(layer, Activate) else "dropout"
+                kind = "activation" if isinstance(layer, Activate) else type(layer).__name__.lower()
                 if index < 0:
-                    return "the output of the dropout of the inputs"
+                    return f"the output of the {kind} of the inputs"
                 return f"the output of the {kind} after layer {index}"
         return None
 

@@ -26,15 +26,15 @@ def sgd_with(schedule, **parameters):
 
 
 def by_hand(
-    sizes, *, data="digits", activation="sigmoid", dropout=0.0, input_dropout=0.0, norm=None,
-    loss="softmax_cross_entropy", seed=0, **settings,
+    sizes, *, data="digits", activation="sigmoid", dropout=0.0, input_dropout=0.0, input_noise=0.0,
+    norm=None, loss="softmax_cross_entropy", seed=0, **settings,
 ):  # fmt: skip
     """The report of the comparison of these components, as a dictionary that was JSON."""
     dataset = load_dataset(data, seed)
-    dropouts = {"dropout": dropout, "input_dropout": input_dropout}
+    random = {"dropout": dropout, "input_dropout": input_dropout, "input_noise": input_noise}
     report = compare(
         [get_backend("numpy"), get_backend("numpy")],
-        MLP(sizes, activation=activation, **dropouts, norm=norm, loss=loss),
+        MLP(sizes, activation=activation, **random, norm=norm, loss=loss),
         dataset.train.inputs,
         dataset.train.targets,
         scale=dataset.scale,
@@ -140,6 +140,7 @@ OPTIONS = {
     "--activation": ("leaky_relu:slope=0.2", {"activation": (leaky, leaky_slope)}),
     "--dropout": (0.5, {"dropout": 0.5}),
     "--input-dropout": (0.5, {"input_dropout": 0.5}),
+    "--input-noise": (0.5, {"input_noise": 0.5}),
     "--norm": ("layer", {"norm": "layer"}),
     "--label-smoothing": (0.25, {"loss": SoftmaxCrossEntropy(label_smoothing=0.25)}),
     "--class-weight": ("balanced", {"class_weight": "balanced"}),

@@ -97,6 +97,7 @@ def test_lbfgs_takes_all_examples_at_once(command):
         (["--activation", "relu,tanh"], ["list of 2, expected 1, one for each hidden layer"]),
         (["--dropout", "1.5"], ["dropout is 1.5"]),
         (["--input-dropout", "1.5"], ["input_dropout is 1.5"]),
+        (["--input-noise", "-1"], ["input_noise is -1"]),
         (["--label-smoothing", "2"], ["label_smoothing is 2.0"]),
         (["--clip-norm", "-1"], ["clip_norm is -1"]),
         (["--class-weight", "unfair"], ["class_weight is 'unfair'", "balanced"]),

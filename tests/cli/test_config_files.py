@@ -17,6 +17,7 @@ hidden = [12, 7]
 activation = ["tanh", "leaky_relu:slope=0.25"]
 dropout = 0.125
 input-dropout = 0.0625
+input-noise = 0.75
 norm = "layer"
 loss = "softmax_cross_entropy"
 label-smoothing = 0.25
@@ -44,7 +45,7 @@ EXPECTED = {
     "data": "digits", "task": "classification", "target": None, "scaling": "minmax",
     "target_scaling": "none", "validation": 0.25,
     "hidden": [12, 7], "activation": "tanh,leaky_relu:slope=0.25", "dropout": 0.125,
-    "input_dropout": 0.0625, "norm": "layer", "loss": "softmax_cross_entropy",
+    "input_dropout": 0.0625, "input_noise": 0.75, "norm": "layer", "loss": "softmax_cross_entropy",
     "label_smoothing": 0.25, "class_weight": "balanced",
     "optimizer": "adamw:beta1=0.8", "learning_rate": 0.01,
     "weight_decay": 0.125, "clip_norm": 5.0, "schedule": "cosine", "warmup": 2,

@@ -34,8 +34,8 @@ def run(tmp_path_factory):
     settings = Settings(
         hidden=(12,), optimizer="adamw:beta1=0.8", activation="tanh", batch_size=256, epochs=2,
         dtype="float64", arithmetic="reproducible", seed=3, clip_norm=5.0, schedule="cosine",
-        warmup=2, dropout=0.125, input_dropout=0.0625, norm="layer", label_smoothing=0.25,
-        class_weight="balanced",
+        warmup=2, dropout=0.125, input_dropout=0.0625, input_noise=0.75, norm="layer",
+        label_smoothing=0.25, class_weight="balanced",
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("runs") / "run"
     run = Run(settings, get_backend("array_api_strict:device1"))
@@ -59,6 +59,7 @@ def test_every_field_of_the_config(run):
             "activation": "tanh",
             "dropout": 0.125,
             "input_dropout": 0.0625,
+            "input_noise": 0.75,
             "norm": "layer",
             "loss": "softmax_cross_entropy",
             "label_smoothing": 0.25,

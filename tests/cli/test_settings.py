@@ -38,8 +38,8 @@ EXAMPLES, FEATURES, CLASSES = 203, 8, 3
 STEPS = 3 * math.ceil(EXAMPLES / 16)  # of three epochs in batches of 16, the last of each smaller
 
 PLAIN: dict[str, Any] = {
-    "hidden": (12,), "activation": "sigmoid", "dropout": 0.0, "input_dropout": 0.0, "norm": None,
-    "smoothing": 0.0,
+    "hidden": (12,), "activation": "sigmoid", "dropout": 0.0, "input_dropout": 0.0,
+    "input_noise": 0.0, "norm": None, "smoothing": 0.0,
     "optimizer": SGD(0.1), "batch_size": 16, "epochs": 3, "dtype": "float32",
     "arithmetic": "native", "seed": 0, "class_weight": None, "data": 0,
     "loss": None, "outputs": CLASSES, "minmax": False, "standardized": False,
@@ -62,6 +62,7 @@ CASES: dict[str, dict[str, Any]] = {
     "--activation relu": {"activation": relu},
     "--dropout 0.5": {"dropout": 0.5},
     "--input-dropout 0.5": {"input_dropout": 0.5},
+    "--input-noise 0.5": {"input_noise": 0.5},
     "--norm layer": {"norm": LayerNorm()},
     "--norm batch:momentum=0.5": {"norm": BatchNorm(momentum=0.5)},
     "--task regression": {
@@ -153,6 +154,7 @@ def by_hand(**changes: Any) -> tuple[str, list[float]]:
         loss=values["loss"] or SoftmaxCrossEntropy(label_smoothing=values["smoothing"]),
         dropout=values["dropout"],
         input_dropout=values["input_dropout"],
+        input_noise=values["input_noise"],
         norm=values["norm"],
     )
     names = ["optimizer", "batch_size", "epochs", "dtype", "arithmetic", "seed", "class_weight"]

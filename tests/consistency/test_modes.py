@@ -20,8 +20,9 @@ LOSSES_AND_LABELS = {
 def test_networks_of_all_layers_agree(loss, norm, arithmetic):
     pytest.importorskip("torch")
     rng = np.random.default_rng(0)
-    dropout = {"dropout": 0.25, "input_dropout": 0.125}
-    mlp = MLP([5, 6, 4, 3], activation=["gelu", "elu"], loss=loss, norm=norm, **dropout)
+    of_inputs = {"input_dropout": 0.125, "input_noise": 0.5}
+    network = {"activation": ["gelu", "elu"], "norm": norm, "dropout": 0.25, **of_inputs}
+    mlp = MLP([5, 6, 4, 3], loss=loss, **network)
     report = compare(
         [get_backend(name) for name in BACKENDS],
         mlp,
@@ -39,6 +40,7 @@ def test_networks_of_all_layers_agree(loss, norm, arithmetic):
     by_layer = {one.tensor: one for one in report.agreements if one.check == "layer by layer"}
     if arithmetic == "native":
         # What training does: dropout divides by 1 - p, the batch is measured.
+        assert by_layer["noise 1 y"].smallest_fault > 0.0
         assert by_layer["dropout 1 y"].smallest_fault > 0.0
         assert by_layer["dropout 2 dx"].smallest_fault > 0.0
         assert "dropout 1 dx" not in by_layer  # of the inputs, which have no gradient

@@ -99,7 +99,8 @@ def test_what_scikit_learn_lacks_is_refused():
 @pytest.mark.parametrize("norm", [None, "layer", "batch"])
 def test_torch(activation, norm):
     torch = pytest.importorskip("torch")
-    estimator = MLPClassifier((8, 6), activation, norm=norm, dropout=0.1, input_dropout=0.2)
+    of_inputs = {"input_dropout": 0.2, "input_noise": 0.3}
+    estimator = MLPClassifier((8, 6), activation, norm=norm, dropout=0.1, **of_inputs)
     model = fitted(estimator, IRIS, max_iter=5)
     network = model.to_torch()
     with torch.no_grad():

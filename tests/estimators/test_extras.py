@@ -96,7 +96,7 @@ def test_normalization(norm):
     assert np.abs(model.predict_proba(X) - before).max() > 0.0
 
 
-@pytest.mark.parametrize("name", ["dropout", "input_dropout"])
+@pytest.mark.parametrize("name", ["dropout", "input_dropout", "input_noise"])
 def test_dropout_belongs_to_training_and_to_the_seed(name):
     settings = {name: 0.5, "max_iter": 5}
     model = MLPClassifier(**settings, random_state=0).fit(X, Y)
@@ -107,9 +107,10 @@ def test_dropout_belongs_to_training_and_to_the_seed(name):
     assert np.any(without.coefs_[0] != model.coefs_[0])
 
 
-def test_the_masks_of_the_inputs_are_those_of_the_seed():
+@pytest.mark.parametrize("name", ["input_dropout", "input_noise"])
+def test_what_changes_the_inputs_is_that_of_the_seed(name):
     """A dropout below 2**-17 drops nothing; it takes the same seed from the random numbers."""
-    settings = {"input_dropout": 0.5, "max_iter": 3, "random_state": 0}
+    settings = {name: 0.5, "max_iter": 3, "random_state": 0}
     model = MLPClassifier(**settings).fit(X, Y)
     same = MLPClassifier(**settings, dropout=1e-9).fit(X, Y)
     np.testing.assert_array_equal(same.coefs_[0], model.coefs_[0])
@@ -217,7 +218,9 @@ except ImportError as error:
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"dropout": 0.1}, {"input_dropout": 0.1}, {"norm": "batch"}], ids=str
+    "parameters",
+    [{"dropout": 0.1}, {"input_dropout": 0.1}, {"input_noise": 0.1}, {"norm": "batch"}],
+    ids=str,
 )
 def test_lbfgs_refuses_what_changes_its_loss(parameters):
     with pytest.raises(ValueError, match="lbfgs needs the same loss"):

@@ -15,8 +15,9 @@ WEIGHTS = np.asarray([1.0, 0.5, 2.0, 1.5, 1.0])
 
 
 def network(norm):
-    dropout = {"dropout": 0.25, "input_dropout": 0.125}
-    mlp = MLP([3, 6, 4, 3], activation=["tanh", "softplus"], norm=norm, **dropout)
+    of_inputs = {"input_dropout": 0.125, "input_noise": 0.5}
+    activation = ["tanh", "softplus"]
+    mlp = MLP([3, 6, 4, 3], activation=activation, norm=norm, dropout=0.25, **of_inputs)
     rng = np.random.default_rng(0)
     parameters = [
         {name: on_grid(array + 0.3 * rng.normal(size=array.shape)) for name, array in layer.items()}
@@ -31,8 +32,7 @@ def test_the_order_of_a_hidden_layer():
     assert MLP([2, 3, 2], norm=BatchNorm(momentum=0.5)).layers[1].momentum == 0.5
     assert MLP([2, 3, 2], norm=BatchNorm(momentum=0.5)).layers[1].features == 3
     assert MLP([2, 2], norm="batch", dropout=0.5).layers == (Dense(2, 2),)
-    dropout = Dropout(0.25, Dropout.OF_INPUTS)
-    assert MLP([2, 2], input_dropout=0.25).layers == (dropout, Dense(2, 2))
+    assert MLP([2, 2], input_dropout=0.25).layers == (Dropout(0.25, 2**32 - 1), Dense(2, 2))
 
 
 @pytest.mark.parametrize("step", [RNG, None], ids=["training", "evaluation"])

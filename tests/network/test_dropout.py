@@ -1,13 +1,13 @@
-"""Dropout: what it drops, how often, and that evaluation does not change."""
+"""Dropout and noise: what they drop and add, how often, and that evaluation does not change."""
 
 import math
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP
+from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.layers import Dropout, Rng
+from pluggable_mlp.network.layers import Dropout, Noise, Rng
 from pluggable_mlp.network.philox import philox
 from tests.network.bounded import InArithmetic
 
@@ -123,3 +123,36 @@ def test_inputs_are_dropped_before_the_first_layer(backend, arithmetic):
     plain = MLP([8, 3, 2])
     assert of(mlp, x, RNG) == of(plain, dropped, RNG) != of(plain, x, RNG)
     assert of(mlp, x, None) == of(plain, x, None)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_the_noise_is_that_of_its_address(backend, arithmetic):
+    """The 2^16 numbers are evenly spaced within ± s 3^(1/2), whose standard deviation is s."""
+    x, dy = np.full((3, 5), 2.0), np.arange(15.0).reshape(3, 5)
+    layer = Noise(0.3, stream=9)
+    y, dx = run(backend, layer, x, dy, arithmetic=arithmetic)
+    expected = 0.3 * math.sqrt(3.0) * ((halves_at_the_address()[:15] + 0.5) / 2**15 - 1.0)
+    np.testing.assert_allclose(y - x, expected.reshape(3, 5), rtol=0, atol=1e-15)
+    assert dx.tolist() == dy.tolist()
+    y, dx = run(backend, layer, x, dy, rng=None)
+    assert (y.tolist(), dx.tolist()) == (x.tolist(), dy.tolist())
+
+
+def test_the_mean_and_the_deviation_of_the_noise():
+    """Within 5 standard deviations; of uniform numbers, the variance's is s² (0.8 / n)^(1/2)."""
+    n = 400 * 500
+    y, _ = run(get_backend("numpy"), Noise(2.0), np.zeros((400, 500)), np.zeros((400, 500)))
+    assert abs(y.mean()) <= 5 * 2.0 / math.sqrt(n)
+    assert abs(y.var() - 4.0) <= 5 * 4.0 * math.sqrt(0.8 / n)
+
+
+def test_noise_comes_before_dropout_with_numbers_of_its_own():
+    layers = MLP([2, 2], input_noise=0.5, input_dropout=0.25).layers
+    assert layers[:2] == (Noise(0.5, 2**32 - 2), Dropout(0.25, 2**32 - 1))
+    assert len(layers) == 3
+
+
+@pytest.mark.parametrize("deviation", [-0.1, float("nan"), float("inf"), "much"])
+def test_a_deviation_out_of_range(deviation):
+    with pytest.raises(ValueError, match=rf"^input_noise is {deviation!r}, expected a finite"):
+        MLP([2, 3, 2], input_noise=deviation)

@@ -278,10 +278,10 @@ def test_a_step_of_training_has_its_own_loss():
     assert loss(Rng(0, 0)) == first
 
 
-@pytest.mark.parametrize("input_dropout", [0.0, 0.5])
-def test_no_gradient_of_the_inputs_is_computed(monkeypatch, input_dropout):
+@pytest.mark.parametrize("of_inputs", [{}, {"input_noise": 0.5, "input_dropout": 0.5}])
+def test_no_gradient_of_the_inputs_is_computed(monkeypatch, of_inputs):
     """It would be one more product of matrices, and a third of the first layer's work."""
-    mlp, products = MLP([4, 3, 2], input_dropout=input_dropout), []
+    mlp, products = MLP([4, 3, 2], **of_inputs), []
     matmul = special.matmul
     counted = lambda xp, a, b: products.append((a.shape, b.shape)) or matmul(xp, a, b)  # noqa: E731
     monkeypatch.setattr(special, "matmul", counted)

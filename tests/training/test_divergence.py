@@ -74,11 +74,15 @@ def test_an_activation_is_named_after_its_layer():
                           "ot finite")  # fmt: skip
 
 
-def test_the_dropout_of_the_inputs_is_named():
-    """Of an input of 3e38, twice itself is infinite."""
-    mlp = MLP([1, 1], loss="absolute_error", input_dropout=0.5)
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [("dropout", {"input_dropout": 0.5}), ("noise", {"input_noise": 3e38})],
+)
+def test_what_changes_the_inputs_is_named(kind, settings):
+    """Of an input of 3e38, twice itself is infinite, and so is its sum with another."""
+    mlp = MLP([1, 1], loss="absolute_error", **settings)
     found = message(NUMPY, mlp, (0.0,), np.full((70, 1), 3e38), faulty(1.0))
-    assert found.endswith("the output of the dropout of the inputs is the first that is not finite")
+    assert found.endswith(f"the output of the {kind} of the inputs is the first that is not finite")
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])

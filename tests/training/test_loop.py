@@ -156,10 +156,11 @@ def test_an_epochs_loss_is_summed_without_rounding():
 @pytest.mark.parametrize(
     ("network", "batch_size", "message"),
     [
-        ({"norm": "batch"}, 10, "use no dropout and no norm batch"),
-        ({"norm": BatchNorm(momentum=0.0)}, 10, "use no dropout and no norm batch"),
-        ({"dropout": 0.25}, 10, "use no dropout and no norm batch"),
-        ({"input_dropout": 0.25}, 10, "use no dropout and no norm batch"),
+        ({"norm": "batch"}, 10, "use no dropout, noise or norm batch"),
+        ({"norm": BatchNorm(momentum=0.0)}, 10, "use no dropout, noise or norm batch"),
+        ({"dropout": 0.25}, 10, "use no dropout, noise or norm batch"),
+        ({"input_dropout": 0.25}, 10, "use no dropout, noise or norm batch"),
+        ({"input_noise": 0.25}, 10, "use no dropout, noise or norm batch"),
         ({}, 9, "batch_size is 9, expected at least the 10 examples"),
     ],
 )

@@ -43,7 +43,8 @@ def test_loss_and_gradient_are_those_of_the_whole_batch(backend, loss, weighted)
     weights = np.random.default_rng(2).uniform(0.5, 2.0, COUNT) if weighted else None
     if weighted:
         weights[5:10] = 0.0
-    mlp = MLP([4, 9, 3], loss=loss, dropout=0.5, input_dropout=0.25)
+    of_inputs = {"input_dropout": 0.25, "input_noise": 0.5}
+    mlp = MLP([4, 9, 3], loss=loss, dropout=0.5, **of_inputs)
     whole = gradients_of(backend, mlp, LOSSES[loss], weights)
     for size in (5, COUNT, 100):
         parts = in_micro_batches(mlp, size)

@@ -89,6 +89,7 @@ def test_runs_have_the_same_bits(backend, norm, dtype, arithmetic):
 
     def sha(place):
         network = {"norm": norm, "dropout": 0.25, "input_dropout": 0.125}
+        network["input_noise"] = 0.5
         mlp = MLP([4, 4, 4, 4], activation=["gelu", "silu"], **network)
         result = train(
             mlp,
