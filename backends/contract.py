@@ -273,24 +273,26 @@ class LoopCompiler(Protocol):
     It is meant for libraries where a call costs more than a small step.
     """
 
-    def compile_loop(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def compile_loop(self, function: Callable[..., Any], most: int) -> Callable[..., Any]:
         """Return a function (carry, rows, shared, count) -> (carry, results).
 
-        It calls function(carry, row, shared) -> (carry, result) for each of the first `count` rows,
-        one after the other, and returns the last carry with the results, stacked.
+        It calls function(carry, index, row, shared) -> (carry, result) for index = 0, 1, … below
+        `count`, one after the other, and returns the last carry with the results, stacked.
 
         Parameters
         ----------
         function : callable
             As for `Compiler.compile`; what it returns for carry has the shapes and dtypes of what
             it is given.  The arrays of the first carry are used up.
+        most : int
+            The largest count.
 
         Returns
         -------
         callable
-            `rows` are lists, tuples and dicts of arrays (length, …), of the same length in every
-            call, at least `count`; the results are of shape (length, …), and those from `count` on
-            mean nothing.
+            `rows` is a dict of lists of `count` Python floats; `row` has one of each, a 0-d array
+            of float64.  The results are of shape (n, …), n at least `count`; those from
+            `count` on mean nothing.
         """
 
 

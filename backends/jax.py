@@ -14,9 +14,9 @@ from jax.scipy import special
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
-from .jax_compile import CompiledFunction, jitted
+from .jax_compile import CompiledFunction
 from .jax_exact import exact, is_exact_here
-from .jax_loop import looped, one_by_one
+from .jax_loop import compiled_loop
 from .memory import in_words, with_free_memory
 from .transfer import ArrayLibrary
 
@@ -88,6 +88,7 @@ offer(
     erf=special.erf,
     largest=_largest,
     queued=_queued,
+    take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
     zero_below=_zero_below,
 )
 
@@ -149,13 +150,9 @@ class JaxBackend(ArrayLibrary):
         """See `Compiler.compile`: XLA makes one call of many, each of some microseconds."""
         return CompiledFunction(function, used_up)
 
-    def compile_loop(self, function: Callable[..., Any]) -> CompiledFunction:
+    def compile_loop(self, function: Callable[..., Any], most: int) -> Callable[..., Any]:
         """See `LoopCompiler.compile_loop`: `jax.lax.fori_loop`, compiled once for all counts."""
-        return CompiledFunction(
-            partial(one_by_one, function),
-            (0,),
-            lambda _, used_up: jitted(partial(looped, function), used_up),
-        )
+        return compiled_loop(function, most)
 
     def compile_exactly(
         self, function: Callable[..., Any], used_up: tuple[int, ...] = ()

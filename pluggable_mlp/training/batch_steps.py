@@ -9,19 +9,28 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
+from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import read
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.kept import made_once
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
 from pluggable_mlp.training.rules import each_array
-from pluggable_mlp.training.step import TrainState, differentiate, map_state, step, update
-from pluggable_mlp.training.trees import Tree
+from pluggable_mlp.training.step import TrainState, differentiate, step, update
+from pluggable_mlp.training.trees import Tree, map_nested
 
-__all__ = ["BatchStep", "check_optimizer", "compiled", "gathered_step", "make_batch_step"]
+__all__ = [
+    "BatchStep",
+    "check_optimizer",
+    "compiled",
+    "gathered_step",
+    "make_batch_step",
+    "own_copy",
+]
 
 BatchStep = Callable[..., tuple[Array, Array | None, TrainState]]
 """(optimizer, state, examples, start, owned=None) -> (loss, weight, state)"""
@@ -97,8 +106,10 @@ def make_batch_step(
 
     @cache
     def compiled_for(size: int) -> Function | None:
-        take_gathered = gathered_step(xp, mlp, optimizer, kind, seed, size)
-        return compiled(take_gathered, backend, xp, used_up=(0,))
+        made_of = (xp, mlp, optimizer, kind, seed, size)
+        take_gathered = gathered_step(*made_of)
+        make = partial(compiled, take_gathered, backend, xp, used_up=(0,))
+        return made_once((compiled, *made_of, type(backend), backend.device), make)
 
     own: Any = backend if xp is backend.xp else None
     apply = own.rule_applier() if hasattr(own, "rule_applier") else each_array
@@ -122,23 +133,28 @@ def make_batch_step(
         data, size = examples.arrays, min(batch_size, len(examples) - start)
         take_gathered = compiled_for(size)
         if take_gathered is None:
-            given = state if owned or apply is each_array else _owned(xp, state)
+            given = state if owned or apply is each_array else own_copy(xp, state)
             scale = optimizer.gradient_scale(coefficients)
             loss, weight, descent, buffers = differentiate_for(size)(
                 given.parameters, given.buffers, given.t, scale, data, start
             )
             after = update(xp, optimizer, given, coefficients, scale, descent, buffers, apply)
             return loss, weight, after
-        given = state if owned else _owned(xp, state)
+        given = state if owned else own_copy(xp, state)
         loss, weight, after = take_gathered(given[:-1], state.t, coefficients, data, start)
         return loss, weight, TrainState._make([*after, state.t + 1])
 
     return take
 
 
-def _owned(xp: Namespace, state: TrainState) -> TrainState:
+def own_copy(xp: Namespace, state: TrainState) -> TrainState:
     """Return a copy of the state, to be written over."""
-    return map_state(partial(xp.asarray, copy=True), state)
+    return TrainState._make([*_copier(xp)(state[:-1]), state.t])
+
+
+@cache
+def _copier(xp: Namespace) -> Function:
+    return shortcuts.compiled(xp, partial(map_nested, partial(xp.asarray, copy=True)))
 
 
 def gathered_step(
@@ -151,7 +167,7 @@ def gathered_step(
     ) -> tuple[Array, Array | None, Any]:
         batch = examples.with_arrays(data).gathered(xp, start, size)
         state = TrainState._make([*arrays, t])
-        loss, after = step(xp, mlp, optimizer, state, batch, coefficients, seed)
+        loss, after = step(xp, mlp, optimizer, state, batch, coefficients, seed, fused=True)
         return loss, _total(xp, batch[2]), after[:-1]
 
     return take

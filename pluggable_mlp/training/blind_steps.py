@@ -7,10 +7,8 @@ read at the end of the chunk.  Where it is raised, the chunk is taken again, fro
 it, by a namespace that looks.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from threading import Lock
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -18,6 +16,7 @@ from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.batches import Batch, Examples
+from pluggable_mlp.training.kept import made_once
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
 from pluggable_mlp.training.step import TrainState, map_state, step
 from pluggable_mlp.training.trees import Tree, map_arrays
@@ -25,9 +24,6 @@ from pluggable_mlp.training.trees import Tree, map_arrays
 __all__ = ["BlindSteps", "blind_outputs", "outputs"]
 
 Outputs = tuple[Array, Array | None, Array]
-
-_recent: deque[tuple[Any, Any]] = deque(maxlen=32)  # compiled steps, by what they were made of
-_recent_lock = Lock()
 
 Function = Callable[..., Any]
 BatchOf = Callable[[Examples, Any, Any], Batch]
@@ -68,7 +64,7 @@ class BlindSteps:
             return self._single
         made_of = (*self._made.args, size, type(self._backend), self._backend.device)
         make = partial(self._compile, self._made(partial(_gathered, size)), (0,))
-        return _made_once(made_of, make) or self._single
+        return made_once(made_of, make) or self._single
 
     def __call__(
         self,
@@ -99,17 +95,6 @@ class BlindSteps:
             taken.append((wrap(loss), size, None if weight is None else wrap(weight)))
             on_step(size)
         return taken, map_state(wrap, after), not bool(wrong)
-
-
-def _made_once(made_of: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-    """Return what was made of equal things before; or make it, which takes seconds."""
-    with _recent_lock:
-        for known, made in _recent:
-            if known == made_of:
-                return made
-        made = make()
-        _recent.append((made_of, made))
-        return made
 
 
 def outputs(xp: Namespace, mlp: MLP, parameters: Tree, batch: Batch) -> Outputs:
@@ -172,7 +157,7 @@ def blind_outputs(
     take = partial(_blind_outputs, base, mlp, examples.kind)
     if hasattr(backend, "compile_exactly"):
         made_of = (outputs, *take.args, type(backend), backend.device)
-        take = _made_once(made_of, partial(backend.compile_exactly, take)) or take
+        take = made_once(made_of, partial(backend.compile_exactly, take)) or take
     wrong = backend.asarray(False, dtype="bool")
     data = native_of(examples.arrays)
     trees = native_of(parameters)

@@ -3,23 +3,25 @@
 A step of its own is in `batch_steps.py`; which chunks an epoch has is decided in the loop.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
+from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.namespaces import is_queued
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.batch_steps import gathered_step, make_batch_step
+from pluggable_mlp.training.batch_steps import gathered_step, make_batch_step, own_copy
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.blind_steps import BlindSteps
 from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.kept import made_once
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer_contract import Optimizer
 from pluggable_mlp.training.records import LossRecord
-from pluggable_mlp.training.step import TrainState, map_state
+from pluggable_mlp.training.step import TrainState
 
-__all__ = ["Chunk", "make_chunk", "steps_at_once"]
+__all__ = ["Chunk", "Pace", "first_pace", "make_chunk"]
 
 Chunk = Callable[
     [Any, TrainState, Examples, Sequence[int], LossRecord, Callable[[int], None]], TrainState
@@ -27,15 +29,50 @@ Chunk = Callable[
 """(optimizer, state, examples, starts, record, on_step) -> state"""
 
 STEPS_PER_CHUNK = 64
-"""At most: after so many the display hears of them, and it is read whether reproducible steps that
-did not look were right."""
+"""At most, where steps do not look: after so many it is read whether they were right."""
+
+STEPS_PER_CALL = 4096
+"""At most, in a loop, which is compiled once for all counts of steps."""
+
+SECONDS_PER_CALL = 0.05
+"""Of a call of many steps, about: after it the display hears of them."""
 
 
-def steps_at_once(xp: Namespace, backend: Any, optimizer: AnyOptimizer) -> int:
-    """Return how many steps a chunk has at most: one where each is taken by itself."""
-    if isinstance(optimizer, LBFGS):
-        return 1
-    return STEPS_PER_CHUNK if is_queued(xp) or _loops(xp, backend) else 1
+class Pace:
+    """How many steps a chunk has at most.
+
+    Parameters
+    ----------
+    steps : int
+        At first.
+    most : int
+        Later, where steps are quick.
+    """
+
+    def __init__(self, steps: int, most: int) -> None:
+        self.steps, self._most = steps, most
+
+    def note(self, count: int, seconds: float) -> None:
+        """Let the next chunk take about `SECONDS_PER_CALL`, where one took so long.
+
+        A chunk of fewer steps than were allowed says little: most of it may be the call.
+        """
+        if count == self.steps:
+            fitting = int(count * SECONDS_PER_CALL / seconds)
+            self.steps = max(1, min(fitting, 8 * count, self._most))
+
+
+def first_pace(xp: Namespace, backend: Any, optimizer: AnyOptimizer) -> Pace:
+    """Return how many steps a chunk has at first: one where each is taken by itself.
+
+    One, too, where many are taken in a call: the first includes compilation.
+    """
+    if not isinstance(optimizer, LBFGS):
+        if _loops(xp, backend):
+            return Pace(1, STEPS_PER_CALL)
+        if is_queued(xp):
+            return Pace(STEPS_PER_CHUNK, STEPS_PER_CHUNK)
+    return Pace(1, 1)
 
 
 def _loops(xp: Namespace, backend: Any) -> bool:
@@ -49,13 +86,14 @@ def make_chunk(
     optimizer: AnyOptimizer,
     examples: Examples,
     *,
+    pace: Pace,
     backend: Any,
     batch_size: int,
     seed: int,
 ) -> Chunk:
     """Return the function (optimizer, state, examples, starts, record, on_step) -> state.
 
-    It takes the steps that `make_batch_step` gives, at most `STEPS_PER_CHUNK`, one after the other,
+    It takes the steps that `make_batch_step` gives, at most `pace.steps`, one after the other,
     notes their losses in the record, and calls `on_step` with the count of examples after each, or
     after some at once; the other arguments are those of `make_batch_step`.
     """
@@ -80,7 +118,7 @@ def make_chunk(
     if isinstance(optimizer, LBFGS):
         return take_all
     if _loops(xp, backend):
-        return _looped(xp, mlp, optimizer, examples, take_all, **settings)
+        return _looped(xp, mlp, optimizer, examples, take_all, pace, **settings)
     if is_queued(xp):
         return _blind(BlindSteps(xp, mlp, optimizer, examples, **settings), take_all)
     return take_all
@@ -113,21 +151,27 @@ def _looped(
     optimizer: Optimizer,
     examples: Examples,
     take_all: Chunk,
+    pace: Pace,
     *,
     backend: Any,
     batch_size: int,
     seed: int,
 ) -> Chunk:
     """Return the function that takes the whole batches of a chunk in one call of the backend."""
-    kind = examples.kind
-    take = gathered_step(xp, mlp, optimizer, kind, seed, batch_size)
+    made_of = (xp, mlp, optimizer, examples.kind, seed, batch_size)
+    take = gathered_step(*made_of)
 
-    def one_step(arrays: Any, row: Any, data: Any) -> tuple[Any, Any]:
-        start, t, coefficients = row
-        loss, weight, arrays = take(arrays, t, coefficients, data, start)
+    def one_step(arrays: Any, index: Any, row: Any, shared: Any) -> tuple[Any, Any]:
+        start, t, data = shared
+        # A float would be of the arrays' dtype beside them: so are the coefficients.
+        coefficients = {name: xp.astype(row[name], examples.dtype) for name in row}
+        loss, weight, arrays = take(
+            arrays, t + index, coefficients, data, start + index * batch_size
+        )
         return arrays, (loss, weight)
 
-    loop = backend.compile_loop(one_step)
+    make = partial(backend.compile_loop, one_step, STEPS_PER_CALL)
+    loop = made_once(("loop", *made_of, type(backend), backend.device), make)
 
     def take_chunk(
         optimizer: Optimizer,
@@ -137,34 +181,17 @@ def _looped(
         record: LossRecord,
         on_step: Callable[[int], None],
     ) -> TrainState:
-        whole = [start for start in starts if start + batch_size <= len(examples)]
-        if whole:
-            rows = _rows(optimizer, state.t, whole, examples.dtype, backend)
-            given = map_state(partial(xp.asarray, copy=True), state) if not whole[0] else state
-            after, (losses, weights) = loop(given[:-1], rows, examples.arrays, len(whole))
-            taken = [
-                each if each is None else each[: len(whole), ...] for each in (losses, weights)
-            ]
-            record.add_stack(taken[0], [batch_size] * len(whole), taken[1])
-            state = TrainState._make([*after, state.t + len(whole)])
-            on_step(batch_size * len(whole))
-        return take_all(optimizer, state, examples, starts[len(whole) :], record, on_step)
+        count = len(starts) - (starts[-1] + batch_size > len(examples))  # the last may be smaller
+        if count:
+            begin = time.perf_counter()
+            rows = optimizer.coefficients_of(range(state.t, state.t + count))
+            given = state if starts[0] else own_copy(xp, state)
+            shared = starts[0], state.t, examples.arrays
+            after, (losses, weights) = loop(given[:-1], rows, shared, count)
+            record.add_stack(losses, [batch_size] * count, weights)
+            state = TrainState._make([*after, state.t + count])
+            pace.note(count, time.perf_counter() - begin)
+            on_step(batch_size * count)
+        return take_all(optimizer, state, examples, starts[count:], record, on_step)
 
     return take_chunk
-
-
-def _rows(optimizer: Optimizer, t: int, starts: Sequence[int], dtype: DType, backend: Any) -> Any:
-    """Return the starts, the counts t and the coefficients of steps as arrays of one length.
-
-    A float would be of the arrays' dtype beside them: so are the coefficients.
-    """
-    counts = range(t, t + len(starts))
-    coefficients = [optimizer.coefficients_at(count) for count in counts]
-
-    def column(numbers: Sequence[float], dtype: str) -> Array:
-        return backend.asarray([*numbers, *[0] * (STEPS_PER_CHUNK - len(starts))], dtype=dtype)
-
-    columns = {
-        name: column([c[name] for c in coefficients], dtype_name(dtype)) for name in coefficients[0]
-    }
-    return column(starts, "int64"), column(counts, "int64"), columns

@@ -6,6 +6,8 @@ uses only operations whose results IEEE 754 or the decimal arithmetic specificat
 
 import math
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
+from itertools import accumulate
 
 __all__ = ["cos_pi", "half_wave", "integer_power", "real_power"]
 
@@ -69,13 +71,25 @@ def integer_power(base: float, exponent: int) -> float:
     Each rounding error propagates through the remaining squarings, so that the relative error is
     less than exponent * 2^-52.
     """
-    result = 1.0
-    while exponent:
+    low, squares = _powers(base)  # most products are those of the step before
+    result, exponent = low[exponent % len(low)], exponent // len(low)
+    for square in squares:
+        if not exponent:
+            break
         if exponent % 2:
-            result *= base
-        base *= base
+            result *= square
         exponent //= 2
     return result
+
+
+@lru_cache(maxsize=32)
+def _powers(base: float) -> tuple[list[float], list[float]]:
+    """Return base to the powers from 0 to 255, and base to 256, 512, 1024, … by squaring."""
+    low, square = [1.0], base
+    for _ in range(8):
+        low += [power * square for power in low]
+        square *= square
+    return low, list(accumulate(range(63), lambda power, _: power * power, initial=square))
 
 
 def real_power(base: float, exponent: float) -> float:

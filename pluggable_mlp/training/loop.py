@@ -7,9 +7,10 @@ once when it ends.  Which array library, which rounding, which optimizer: the lo
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
+from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import is_queued, namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
@@ -17,7 +18,7 @@ from pluggable_mlp.network.targets import rows
 from pluggable_mlp.training.batch_steps import check_optimizer, compiled
 from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.blind_steps import blind_outputs, outputs
-from pluggable_mlp.training.chunks import make_chunk, steps_at_once
+from pluggable_mlp.training.chunks import Pace, first_pace, make_chunk
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError, Origin, lost_loss
 from pluggable_mlp.training.lbfgs import LBFGS
@@ -144,10 +145,9 @@ def training_epochs(
     check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
     begun = Position(initial_state(xp, mlp, parameters, optimizer)) if start is None else start
     state = begun.state if start is None else _copied(xp, start.state)
-    steps = steps_at_once(xp, backend, optimizer)
-    take_steps = make_chunk(
-        xp, mlp, optimizer, examples.kind, backend=backend, batch_size=batch_size, seed=seed
-    )
+    pace = first_pace(xp, backend, optimizer)
+    settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size, "seed": seed}
+    take_steps = make_chunk(xp, mlp, optimizer, examples.kind, pace=pace, **settings)
     lost = LostNumbers(xp, examples)
     stack = compiled(xp.stack, backend, xp) or xp.stack
     shuffle = shuffle and batch_size < len(examples)  # a single batch needs no order
@@ -159,11 +159,11 @@ def training_epochs(
         record = LossRecord(xp, stack, backend, begun.recorded)
         current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
         take = partial(take_steps, current)
-        again = partial(_before, xp, visit, take, LossRecord(xp, stack, backend), steps)
+        again = partial(_before, xp, visit, take, LossRecord(xp, stack, backend), pace)
         count = -(-len(examples) // batch_size)
         origin = Origin(xp, mlp, seed, count, partial(again, begun, examples, batch_size))
         for offset, block, places in _places(blocks, begun.start, examples, batch_size):
-            for starts in _chunks(places, steps, state.t, recording):
+            for starts in _chunks(places, pace, state.t, recording):
                 state = take(state, block, starts, record, on_batch or _nothing)
                 if recording and state.t % recording.every == 0:
                     recording.note(unwrapped(state))
@@ -195,13 +195,15 @@ def _position(
     return Position(unwrapped(state), epoch, start, tuple(losses), record.read())
 
 
-def _chunks(places: range, steps: int, t: int, recording: Recording | None) -> Iterator[range]:
-    """Yield where the batches of an epoch begin, at most so many steps at a time.
+def _chunks(places: range, pace: Pace, t: int, recording: Recording | None) -> Iterator[range]:
+    """Yield where the batches of an epoch begin, at most `pace.steps` at a time.
 
     `t` steps were taken before; each that is to be recorded is the last of its chunk.
     """
     while places:
-        size = min(steps, recording.every - t % recording.every) if recording else steps
+        size = pace.steps
+        if recording:
+            size = min(size, recording.every - t % recording.every)
         yield places[:size]
         places, t = places[size:], t + size
 
@@ -221,7 +223,7 @@ def _before(
     visit: Callable[..., Iterator[Examples]],
     take: Callable[..., TrainState],
     record: LossRecord,
-    steps: int,
+    pace: Pace,
     begun: Position,
     examples: AnyExamples,
     batch_size: int,
@@ -238,7 +240,7 @@ def _before(
     first = begun.epoch, begun.start // examples.block_size
     blocks = visit(first=first, epochs=begun.epoch)
     for _, block, places in _places(blocks, begun.start, examples, batch_size):
-        for starts in _chunks(places[:left], steps, state.t, None):
+        for starts in _chunks(places[:left], pace, state.t, None):
             state = take(state, block, starts, record, _nothing)
         if left < len(places):
             return state, block.batch(xp, places[left], batch_size)
@@ -282,19 +284,27 @@ def _look_at(
         Where a parameter after an epoch is NaN or infinite: naming which.
     """
     xp = backend.xp
-    finite = {
-        (index, name): xp.all(xp.isfinite(array))
-        for index, layer in enumerate(parameters)
-        for name, array in layer.items()
-    }
+    places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
     counts = lost.counts(parameters)
-    flags = [xp.astype(flag, xp.int64) for flag in (*finite.values(), *counts.values())]
-    numbers = iter(backend.to_numpy(xp.stack(flags)).tolist())
-    for index, name in finite:
+    found = _finite(xp)([layer[name] for layer in parameters for name in layer])
+    if counts:
+        found = xp.concat([found, xp.stack([xp.astype(n, xp.int64) for n in counts.values()])])
+    numbers = iter(backend.to_numpy(found).tolist())
+    for index, name in places:
         if not next(numbers):
             found = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
             raise DivergenceError(epoch, f"{found}{origin.of_last_step(index, name)}")
     lost.tell(dict(zip(counts, numbers, strict=True)))
+
+
+@cache
+def _finite(xp: Namespace) -> Callable[[list[Array]], Array]:
+    """Return the function that tells which arrays are finite: 1 for each that is, as int64."""
+
+    def finite(arrays: list[Array]) -> Array:
+        return xp.stack([xp.astype(xp.all(xp.isfinite(array)), xp.int64) for array in arrays])
+
+    return shortcuts.compiled(xp, finite)
 
 
 def _named_as(first: Parameters, tree: Parameters) -> Parameters:

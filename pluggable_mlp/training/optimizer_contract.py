@@ -44,6 +44,11 @@ class Optimizer(ABC):
     def coefficients_at(self, t: int) -> Coefficients:
         """Return the numbers of the update that follows t others."""
 
+    def coefficients_of(self, counts: range) -> dict[str, list[float]]:
+        """Return `coefficients_at` of each of at least one count, by name."""
+        each = [self.coefficients_at(t) for t in counts]
+        return {name: [c[name] for c in each] for name in each[0]}
+
     def gradient_scale(self, c: Coefficients) -> float | None:
         """Return s if the update is w + s g without slots, otherwise None.
 
@@ -106,6 +111,18 @@ class GradientDescent(Optimizer):
     def coefficients_at(self, t: int) -> Coefficients:
         """Return `coefficients` with the learning rate of the update that follows t others."""
         return self.coefficients(t, scheduled_rate(self.learning_rate, t))
+
+    def coefficients_of(self, counts: range) -> dict[str, list[float]]:
+        """Return `coefficients_at` of each count, by name: at once where t changes nothing."""
+        kind = type(self)
+        same = (
+            kind.coefficients is GradientDescent.coefficients
+            and kind.coefficients_at is GradientDescent.coefficients_at
+            and not callable(self.learning_rate)
+        )
+        if not same:
+            return super().coefficients_of(counts)
+        return {name: [c] * len(counts) for name, c in self.coefficients_at(counts[0]).items()}
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return the coefficients of the rule for the update that follows t others.

@@ -50,12 +50,15 @@ class LossRecord:
             self._weights.add(weight)
 
     def add_stack(self, losses: Array, counts: list[int], weights: Array | None = None) -> None:
-        """Note the losses (batches, …) of several batches, and their total weights (batches,)."""
-        self._losses.add_stack(losses)
+        """Note the losses (batches, …) of several batches, and their total weights (batches,).
+
+        They may hold more than there are counts; the rest means nothing.  Waits for the device.
+        """
+        self._losses.add_stack(losses, len(counts))
         if weights is None:
             self._counts += counts
         else:
-            self._weights.add_stack(weights)
+            self._weights.add_stack(weights, len(counts))
 
     def mean(self) -> Loss:
         """Return the mean over all examples, of each network: waits for the device."""
@@ -74,6 +77,7 @@ class _Kept:
         self._xp, self._stack, self._backend = xp, stack, backend
         self._recent: list[Array] = []
         self._stacks: list[Array] = []
+        self._numbers: list[Any] = []  # what was read, which came before
 
     def add(self, array: Array) -> None:
         """Keep an array."""
@@ -81,21 +85,23 @@ class _Kept:
         if len(self._recent) == _LOSSES_A_STACK:
             self._stack_recent()
 
-    def add_stack(self, stack: Array) -> None:
-        """Keep the arrays of a stack."""
-        if self._recent:
-            self._stack_recent()
-        self._stacks.append(stack)
+    def add_stack(self, stack: Array, count: int) -> None:
+        """Read the first arrays of a stack: waits for the device."""
+        self.read()
+        self._numbers += self._on_host(stack)[:count].tolist()
 
     def read(self) -> list[Any]:
         """Return all of them as numbers or lists of numbers: waits for the device, once."""
         if self._recent:
             self._stack_recent()
-        if not self._stacks:
-            return []
-        whole = self._stacks[0] if len(self._stacks) == 1 else self._xp.concat(self._stacks)
-        numbers: list[Any] = self._backend.to_numpy(unwrapped(whole)).tolist()
-        return numbers
+        if self._stacks:
+            whole = self._stacks[0] if len(self._stacks) == 1 else self._xp.concat(self._stacks)
+            self._numbers += self._on_host(whole).tolist()
+            self._stacks = []
+        return self._numbers
+
+    def _on_host(self, array: Array) -> Any:
+        return self._backend.to_numpy(unwrapped(array))
 
     def _stack_recent(self) -> None:
         self._stacks.append(self._stack(self._recent))

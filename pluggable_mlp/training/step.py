@@ -69,15 +69,19 @@ def step(
     coefficients: Coefficients,
     seed: int,
     apply: Apply = each_array,
+    *,
+    fused: bool = False,
 ) -> tuple[Array, TrainState]:
     """Return the loss (…) of the batch before the step, and the state after it.
 
     It is pure and does not check its arguments.  It consists of array operations without branches
     on values, so that a backend can compile it.  `coefficients` are
     `optimizer.coefficients_at(state.t)`; the seed is that of dropout.  `apply` applies the
-    optimizer's rule: another than the default may write over the arrays of the state.
+    optimizer's rule: another than the default may write over the arrays of the state.  Where
+    operations are `fused`, the optimizer's scale is not moved into the backward pass, since a pass
+    over the parameters costs the same with it.
     """
-    scale = optimizer.gradient_scale(coefficients)
+    scale = None if fused else optimizer.gradient_scale(coefficients)
     loss, descent, buffers = differentiate(
         xp, mlp, state.parameters, state.buffers, batch, Rng(seed, state.t), scale
     )

@@ -108,20 +108,25 @@ def test_a_compiled_loop_gives_what_the_function_gives_one_by_one(backend):
     if not isinstance(backend, LoopCompiler):
         pytest.skip(f"{backend.name} offers no compile_loop")
 
-    def function(carry, row, shared):
+    xp = backend.xp
+
+    def function(carry, index, row, shared):
         (power,), (x, nothing) = carry, shared
         assert nothing is None
-        return (power * x,), {"sum": backend.xp.sum(power) + row["n"]}
+        assert row["n"].dtype == xp.float64
+        return (power * x,), {"sum": xp.sum(power) + row["n"], "index": index + row["n"]}
 
-    loop = backend.compile_loop(function)
-    rows = {"n": backend.asarray([1.0, 2.0, 3.0, 4.0], dtype="float64")}
+    loop = backend.compile_loop(function, 4)
     x = backend.asarray([2.0, 3.0], dtype="float64")
     for count in (1, 3, 4):
         first = (backend.asarray([1.0, 1.0], dtype="float64"),)
+        rows = {"n": [n + 0.5 for n in range(count)]}
         (power,), results = loop(first, rows, (x, None), count)
         assert backend.to_numpy(power).tolist() == [2.0**count, 3.0**count]
-        expected = [2.0**n + 3.0**n + n + 1 for n in range(count)]
+        expected = [2.0**n + 3.0**n + n + 0.5 for n in range(count)]
         assert backend.to_numpy(results["sum"]).tolist()[:count] == expected
+        indices = [2 * n + 0.5 for n in range(count)]
+        assert backend.to_numpy(results["index"]).tolist()[:count] == indices
 
 
 def test_text_of_a_backend(backend):

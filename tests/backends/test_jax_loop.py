@@ -4,24 +4,31 @@ import pytest
 
 jax = pytest.importorskip("jax")
 
-from pluggable_mlp.backends.jax_loop import looped, one_by_one  # noqa: E402 (only if it is there)
+from pluggable_mlp.backends.jax_loop import compiled_loop  # noqa: E402 (only if it is there)
 
-ROWS = ({"n": jax.numpy.arange(4.0)}, jax.numpy.arange(4))
+ROWS = [0.0, 1.0, 2.0, 3.0]
 
 
-def recurrence(carry, row, shared):
+def recurrence(carry, index, row, shared):
     """Return 2 carry + n, and what it was with the index."""
-    numbers, index = row
     x, nothing = carry["x"], shared[1]
     assert nothing is None
-    return {"x": shared[0] * x + numbers["n"]}, [x, (index, nothing)]
+    return {"x": shared[0] * x + row["n"]}, [x, (index + 0 * row["n"], nothing)]
 
 
-@pytest.mark.parametrize("loop", [looped, jax.jit(looped, static_argnums=0), one_by_one])
+def looking(carry, index, row, shared):
+    """The same, of a function that cannot be compiled."""
+    assert bool(carry["x"][0] > 0.0)
+    return recurrence(carry, index, row, shared)
+
+
+@pytest.mark.parametrize("function", [recurrence, looking])
 @pytest.mark.parametrize("count", [1, 3, 4])
-def test_rows_are_taken_one_after_the_other(loop, count):
+@pytest.mark.filterwarnings("ignore:JAX cannot compile")
+def test_rows_are_taken_one_after_the_other(function, count):
     start = {"x": jax.numpy.asarray([1.0, 10.0])}
-    carry, (before, (index, nothing)) = loop(recurrence, start, ROWS, (2.0, None), count)
+    loop = compiled_loop(function, 4)
+    carry, (before, (index, nothing)) = loop(start, {"n": ROWS[:count]}, (2.0, None), count)
     expected = [[1.0, 10.0], [2.0, 20.0], [5.0, 41.0], [12.0, 84.0], [27.0, 171.0]]  # by hand
     assert carry["x"].tolist() == expected[count]
     assert before[:count].tolist() == expected[:count]
@@ -32,13 +39,14 @@ def test_rows_are_taken_one_after_the_other(loop, count):
 def test_a_loop_is_traced_once_for_all_counts():
     traced = []
 
-    def noting(carry, row, shared):
+    def noting(carry, index, row, shared):
         traced.append(row)
-        return carry + row, carry
+        return carry + row["n"], carry
 
-    compiled = jax.jit(looped, static_argnums=0)
-    row = jax.numpy.ones(4)
-    assert [float(compiled(noting, 0.0, row, None, count)[0]) for count in (1, 2, 4)] == [1, 2, 4]
-    once = len(traced)
-    compiled(noting, 0.0, row, None, 3)
+    loop = compiled_loop(noting, 4)
+    counts, once = (1, 2, 4, 3), None
+    for count in counts:
+        start = jax.numpy.asarray(0.0)
+        assert float(loop(start, {"n": [1.0] * count}, None, count)[0]) == count
+        once = once or len(traced)
     assert len(traced) == once <= 3

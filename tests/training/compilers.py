@@ -25,6 +25,13 @@ class Uncompiled(Wrapped):
     """A backend that runs every operation by itself."""
 
 
+class SingleSteps(Wrapped):
+    """A backend that compiles steps, but takes one at a time."""
+
+    def compile(self, function, used_up=()):
+        return self._backend.compile(function, used_up)
+
+
 class TracedTorch(Wrapped):
     """PyTorch with the compiler that it has on a GPU, but for the code generator, which is slow."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, train
-from pluggable_mlp.training import blind_steps, chunks, loop
+from pluggable_mlp.training import blind_steps, chunks, kept, loop
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.optimizers import Adam
 from tests.simulated_cupy import SimulatedCupyBackend, counting
@@ -248,7 +248,7 @@ def test_equal_trainings_share_what_was_compiled():
 
 def test_what_several_threads_ask_for_is_made_once(monkeypatch):
     """Compiling takes seconds: who asks meanwhile waits for it."""
-    monkeypatch.setattr(blind_steps, "_recent", deque(maxlen=2))
+    monkeypatch.setattr(kept, "_recent", deque(maxlen=2))
     made = []
 
     def make():
@@ -257,6 +257,6 @@ def test_what_several_threads_ask_for_is_made_once(monkeypatch):
         return made[-1]
 
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda key: blind_steps._made_once((key,), make), [1] * 8))
+        found = list(pool.map(lambda key: kept.made_once((key,), make), [1] * 8))
     assert set(found) == {made[0]}
     assert len(made) == 1

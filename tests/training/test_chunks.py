@@ -5,7 +5,7 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend
 from pluggable_mlp.namespaces import namespace_of
-from pluggable_mlp.training.chunks import STEPS_PER_CHUNK, steps_at_once
+from pluggable_mlp.training.chunks import STEPS_PER_CALL, STEPS_PER_CHUNK, Pace, first_pace
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import training_epochs
@@ -18,15 +18,14 @@ NUMPY = get_backend("numpy")
 class Looping(Uncompiled):
     """NumPy, with a loop of Python's as the call that takes many steps."""
 
-    def compile_loop(self, function):
+    def compile_loop(self, function, most):
         def loop(carry, rows, shared, count):
-            starts, counts, columns = rows
             found = []
             for i in range(count):
-                row = {name: column[i, ...] for name, column in columns.items()}
-                carry, result = function(carry, (starts[i, ...], counts[i, ...], row), shared)
+                row = {name: np.asarray(column[i]) for name, column in rows.items()}
+                carry, result = function(carry, i, row, shared)
                 found.append(result)
-            meaningless = np.full(len(starts) - count, np.nan)
+            meaningless = np.full(most - count, np.nan)
             return carry, [
                 None if each[0] is None else np.concat([np.stack(each), meaningless])
                 for each in zip(*found, strict=True)
@@ -51,11 +50,12 @@ def looping(spec):
         ("layer", make_optimizer("adam", learning_rate=rate, average=0.9)),
     ],
 )
-def test_many_steps_in_one_call_are_those_taken_one_by_one(spec, has, norm, optimizer):
+def test_many_steps_in_one_call_are_those_taken_one_by_one(spec, has, norm, optimizer, monkeypatch):
     """Losses, parameters, buffers and slots in float64, but for roundings.
 
     Dropout's masks and the rate depend on t; two whole batches and a smaller one per epoch.
     """
+    monkeypatch.setattr("pluggable_mlp.training.chunks.SECONDS_PER_CALL", 1e9)
     backend = looping(spec)
     assert hasattr(backend, "compile_loop")
     trained = []
@@ -93,11 +93,71 @@ def test_a_chunk_has_many_steps_only_where_they_are_taken_together():
     """In one call of the backend, or without a look at values on a queue; those of L-BFGS never."""
     cupy = SimulatedCupyBackend()
 
-    def at_most(backend, arithmetic="native", optimizer=None):
-        return steps_at_once(namespace_of(arithmetic, backend), backend, optimizer or SGD())
+    def at_first(backend, arithmetic="native", optimizer=None):
+        return first_pace(namespace_of(arithmetic, backend), backend, optimizer or SGD())
+
+    def at_most(*arguments):
+        pace = at_first(*arguments)
+        for _ in range(9):
+            pace.note(pace.steps, 1e-9)
+        return pace.steps
 
     assert at_most(NUMPY) == at_most(NUMPY, "reproducible") == at_most(cupy) == 1
-    assert at_most(Looping(NUMPY)) == at_most(cupy, "reproducible") == STEPS_PER_CHUNK
+    assert at_first(cupy, "reproducible").steps == at_most(cupy, "reproducible") == STEPS_PER_CHUNK
+    assert at_first(Looping(NUMPY)).steps == 1
+    assert at_most(Looping(NUMPY)) == STEPS_PER_CALL
     assert at_most(Looping(NUMPY), "reproducible") == 1
-    assert at_most(Looping(NUMPY), optimizer=LBFGS()) == 1
+    assert at_most(Looping(NUMPY), "native", LBFGS()) == 1
     assert at_most(cupy, "reproducible", LBFGS()) == 1
+
+
+def test_a_call_takes_about_a_twentieth_of_a_second():
+    """Whatever a step takes: callbacks, the display and checkpoints come between calls."""
+    pace, steps = Pace(1, 4096), []
+    for seconds_per_step in [0.5, *[1e-4] * 5, *[0.02] * 2, 1.0, 1.0]:  # compiling, then steps
+        pace.note(pace.steps, pace.steps * seconds_per_step)
+        steps.append(pace.steps)
+    assert steps == [1, 8, 64, 500, 500, 500, 2, 2, 1, 1]
+    pace = Pace(512, 4096)
+    pace.note(100, 1.0)  # fewer than were allowed, as at the end of an epoch: most may be the call
+    assert pace.steps == 512
+
+
+def test_quick_steps_are_taken_together_and_callbacks_hear_of_each_call(monkeypatch):
+    """64 batches: 1, 1 as the first call compiles, then 8 times as many each, within a second."""
+    monkeypatch.setattr("pluggable_mlp.training.chunks.SECONDS_PER_CALL", 1e9)
+    backend, heard = Looping(NUMPY), []
+    mlp = MLP([3, 2])
+    (_,) = training_epochs(
+        mlp,
+        mlp.initialize(seed=0, backend=backend, dtype="float64"),
+        examples_on(backend, "", "float64"),
+        backend=backend,
+        optimizer=SGD(0.5),
+        arithmetic="native",
+        epochs=1,
+        seed=SEED,
+        batch_size=1,
+        shuffle=False,
+        on_batch=heard.append,
+    )
+    assert heard == [1, 8, 7]
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.5), SGD(rate), make_optimizer("adam", average=0.9)])
+def test_coefficients_of_many_steps_are_those_of_each(optimizer):
+    counts = range(3, 9)
+    each = [optimizer.coefficients_at(t) for t in counts]
+    expected = {name: [c[name] for c in each] for name in each[0]}
+    assert optimizer.coefficients_of(counts) == expected
+
+
+class Halving(SGD):
+    """Its coefficients depend on t, though its rate does not."""
+
+    def coefficients(self, t, rate):
+        return {"rate": rate / 2**t}
+
+
+def test_a_subclass_has_its_own_coefficients():
+    assert Halving(1.0).coefficients_of(range(3)) == {"rate": [1.0, 0.5, 0.25]}

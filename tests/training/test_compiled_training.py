@@ -1,10 +1,13 @@
 """Whole trainings with a compiler: how often it compiles, what it leaves alone, where it is off."""
 
+from collections import deque
+
 import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
+from pluggable_mlp.training import kept
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import training_epochs
@@ -14,6 +17,7 @@ from tests.training.compilers import (
     COUNT,
     SEED,
     Noting,
+    SingleSteps,
     Uncompiled,
     Wrapped,
     compiler_of,
@@ -22,6 +26,11 @@ from tests.training.compilers import (
 )
 
 NUMPY = get_backend("numpy")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept(monkeypatch):
+    monkeypatch.setattr(kept, "_recent", deque(maxlen=32))
 
 
 @pytest.fixture
@@ -62,6 +71,36 @@ def test_a_training_compiles_once_for_each_size_of_a_batch(compiler):
     epochs(compiler, Adam(learning_rate=rate))
     # Steps on 6 and on 4 examples, 2 and 1 of them in each epoch; and what stacks their 3 losses.
     assert (compiler.given, compiler.runs, compiler.calls) == (3, 3, 9 + 3)
+
+
+@pytest.mark.parametrize("compiles", [lambda backend: backend, SingleSteps])
+def test_what_is_compiled_is_kept_for_the_next_training(compiles):
+    """In a loop of steps, and step by step."""
+    pytest.importorskip("jax")
+    traced = []
+
+    def function(xp, x):
+        traced.append(x)
+        return xp.tanh(x)
+
+    def derivative(xp, x):
+        return 1.0 - xp.tanh(x) ** 2
+
+    def train_again(rate=0.1):
+        backend = compiles(get_backend("jax"))
+        mlp = MLP([3, 4, 2], activation=(function, derivative))
+        start = mlp.initialize(seed=0, backend=backend, dtype="float64")
+        data = examples_on(backend, "", "float64")
+        settings = {"batch_size": BATCH, "arithmetic": "native", "seed": SEED, "epochs": 2}
+        (*_, last) = training_epochs(
+            mlp, start, data, backend=backend, optimizer=SGD(rate), **settings
+        )
+        return last.train_loss
+
+    first, once = train_again(), len(traced)
+    assert train_again() == first
+    assert len(traced) == once > 0
+    assert train_again(rate=0.2) != first
 
 
 def test_losses_are_stacked_by_one_compiled_function(compiler, monkeypatch):
