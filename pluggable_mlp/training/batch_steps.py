@@ -109,7 +109,8 @@ def make_batch_step(
         made_of = (xp, mlp, optimizer, kind, seed, size)
         take_gathered = gathered_step(*made_of)
         make = partial(compiled, take_gathered, backend, xp, used_up=(0,))
-        return made_once((compiled, *made_of, type(backend), backend.device), make)
+        made: Function | None = made_once((compiled, *made_of, type(backend), backend.device), make)
+        return made
 
     own: Any = backend if xp is backend.xp else None
     apply = own.rule_applier() if hasattr(own, "rule_applier") else each_array
