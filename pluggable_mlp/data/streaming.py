@@ -4,6 +4,7 @@ Of the inputs of .npy files, those can that are in C order.  Targets are held in
 """
 
 import math
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends.memory import host_memory
-from pluggable_mlp.data.dataset import Source
+from pluggable_mlp.data.dataset import DataWarning, Source
 from pluggable_mlp.stored import StoredArray, as_rows
 
 __all__ = ["block_of", "left_in_file", "left_in_files"]
@@ -60,4 +61,15 @@ def _are_large(*inputs: Any) -> bool:
 
 
 def _in_file(values: Any) -> Any:
-    return as_rows(values) if isinstance(values, np.memmap) else values
+    """Return inputs that stay in their file, if they can; a warning tells of the wrong order."""
+    if not isinstance(values, np.memmap):
+        return values
+    rows = as_rows(values)
+    if not isinstance(rows, StoredArray) and not values.flags.c_contiguous:
+        warnings.warn(
+            f"{values.filename} is in Fortran order, of which no rows can be read alone: all of "
+            "it is held in memory; to read it in blocks, save numpy.ascontiguousarray(X)",
+            DataWarning,
+            stacklevel=3,
+        )
+    return rows

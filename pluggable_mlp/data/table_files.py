@@ -111,7 +111,7 @@ def _opened(path: str, known: Preparation) -> NumberTable | RawTable:
         try:
             return read_text_frame(path, text)
         except PolarsMissingError as missing:
-            raise error.or_else(f"for texts and missing values {missing.args[2]}") from None
+            raise error.or_else(f"install what reads texts and gaps: {missing.args[2]}") from None
 
 
 def _features(

@@ -73,7 +73,7 @@ def test_killed_at_many_more_moments(undisturbed, tmp_path, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 def test_killed_while_files_are_read_in_blocks(tmp_path, arithmetic):
-    """Nine blocks of two batches, of which the checkpoints are in the midst, three times."""
+    """Blocks of two batches each; checkpoints within an epoch and within a block."""
     digits, files = load_dataset("digits"), tmp_path / "set"
     files.mkdir()
     for name, values in (("X", digits.train.inputs / 16), ("y", digits.train.targets)):
@@ -83,5 +83,5 @@ def test_killed_while_files_are_read_in_blocks(tmp_path, arithmetic):
     assert content(whole, "config.json")["settings"]["block_size"] == 128
     for seed in range(3):
         run = tmp_path / str(seed)
-        assert kill_until_done(run, given, seed) > 0
+        assert kill_until_done(run, given, seed, most=10) > 0
         assert told(run) == told(whole)

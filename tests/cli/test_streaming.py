@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -115,6 +116,43 @@ def test_what_blocks_cannot_do_is_refused(command, folder, options, messages):
     result = command("train", "--data", folder, *TRAIN, *options)
     assert result.code == 2
     assert all(message in result.err for message in messages)
+
+
+def test_what_is_in_fortran_order_is_held_in_memory(command, folder, tmp_path):
+    """A warning says so; the run visits the same blocks of the same rows."""
+    found = trained(command, folder, tmp_path / "rows", *BLOCKS)[1]["parameters_sha256"]
+    np.save(folder / "X.npy", np.asfortranarray(np.load(folder / "X.npy")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        told = command("train", "--data", folder, "--output", tmp_path / "columns", *BLOCKS).err
+    assert "X.npy is in Fortran order, of which no rows can be read alone" in told
+    summary = json.loads((tmp_path / "columns" / "summary.json").read_text())
+    assert summary["parameters_sha256"] == found
+
+
+def test_numbers_to_predict_are_scaled_in_blocks_as_in_memory(command, folder, tmp_path):
+    """The same statistics, measures in the targets' own units; another order of examples."""
+    X = np.load(folder / "X.npy").astype(float)
+    np.save(folder / "y.npy", 4e5 + 1e5 * X.sum(axis=1))
+    given = (*TRAIN, "--task", "regression", "--epochs", 20, "--learning-rate", 0.05)
+    blocks, in_blocks = trained(command, folder, tmp_path / "run", *given, "--block-size", 64)
+    whole, in_memory = trained(command, folder, tmp_path / "whole", *given)
+    assert blocks["target_scaling"] == whole["target_scaling"]
+    assert blocks["target_scaling"]["kind"] == "standard"
+    assert in_blocks["parameters_sha256"] != in_memory["parameters_sha256"]
+    assert in_blocks["test_r2"] > 0.9
+    assert in_blocks["test_mean_absolute_error"] > 100
+    measured = json.loads(command("evaluate", tmp_path / "run").out)
+    assert measured["mean_absolute_error"] == in_blocks["test_mean_absolute_error"]
+    answers = [
+        float(row["prediction"])
+        for row in csv.DictReader(
+            io.StringIO(command("predict", tmp_path / "run", folder / "X.npy").out)
+        )
+    ]
+    errors = np.abs(np.asarray(answers) - np.load(folder / "y.npy"))
+    assert errors.mean() < 1e5
+    assert command("verify", tmp_path / "run").code == 0
 
 
 def test_a_number_that_is_not_finite_is_found_in_its_place(command, folder, monkeypatch):

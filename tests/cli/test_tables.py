@@ -310,5 +310,6 @@ def test_without_polars_the_extra_is_named(tmp_path):
     assert done.returncode == 2
     assert "line 2, column 1 is empty" in done.stderr
     assert (
-        "for texts and missing values python -m pip install 'pluggable-mlp[tables]'" in done.stderr
+        "or install what reads texts and gaps: python -m pip install 'pluggable-mlp[tables]'"
+        in done.stderr
     )
