@@ -20,6 +20,7 @@ __all__ = ["figures_of", "history_of", "learning_curves", "need_matplotlib"]
 Figure = Any
 MOST_IMAGES = 64
 MOST_CLASSES_NUMBERED = 20
+MOST_FEATURES_NAMED = 30
 
 
 def history_of(folder: Path) -> list[dict[str, Any]]:
@@ -52,7 +53,9 @@ def figures_of(
         figures["confusion-matrix"] = _confusion_matrix(answers, targets, run.schema.class_labels)
     elif run.schema.task == "regression":
         figures["residuals"] = _residuals(answers, targets, run.schema.target_names or ())
-    figures["first-layer"] = _first_layer(backend.to_numpy(run.parameters[0]["W"]))
+    weights, preparation = backend.to_numpy(run.parameters[0]["W"]), run.schema.preparation
+    names = preparation.feature_names if preparation.columns is None else None
+    figures["first-layer"] = _first_layer(weights, names or ())
     return figures
 
 
@@ -128,8 +131,11 @@ def _residuals(answers: Array, targets: Array, names: Sequence[str]) -> Figure:
     return figure
 
 
-def _first_layer(weights: Array) -> Figure:
-    """Return W (features, units): an image for each unit where the features are a square."""
+def _first_layer(weights: Array, names: Sequence[str]) -> Figure:
+    """Return W (features, units): an image for each unit where the features are a square.
+
+    Names are those of the features, where they have any.
+    """
     features, units = weights.shape
     side = math.isqrt(features)
     limit = float(np.abs(weights).max()) or 1.0
@@ -141,6 +147,8 @@ def _first_layer(weights: Array) -> Figure:
         axis.set(xlabel="feature", ylabel="unit", title="first layer's weights")
         for each in (axis.xaxis, axis.yaxis):
             each.get_major_locator().set_params(integer=True)
+        if 0 < len(names) <= MOST_FEATURES_NAMED:
+            axis.set_xticks(range(len(names)), names, rotation=90 if _are_long(names) else 0)
         return figure
     shown = min(units, MOST_IMAGES)
     columns = min(16, shown)

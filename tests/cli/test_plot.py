@@ -110,6 +110,15 @@ def test_the_first_layer_is_shown_as_images(folders):
         assert (np.asarray(image) == run.parameters[0]["W"][:, unit].reshape(8, 8)).all()
 
 
+def test_the_features_of_a_table_are_named(command, tmp_path):
+    rows = "\n".join(f"{k / 7},{k % 5},{k % 2}" for k in range(70))
+    (tmp_path / "table.csv").write_text(f"area,year,class\n{rows}\n")
+    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1)
+    assert command("train", *given, "--output", tmp_path / "run").code == 0
+    ticks = shown(tmp_path, "run")["first-layer"].axes[0].get_xticklabels()
+    assert [tick.get_text() for tick in ticks] == ["area", "year"]
+
+
 def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path):
     page = tmp_path / "all.html"
     runs = [folders / name for name in FIGURES]
