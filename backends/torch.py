@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from pluggable_mlp.arrays import by_columns
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
@@ -39,8 +38,6 @@ def _queued(x: Any) -> bool:
 def _affine(x: Any, W: Any, b: Any) -> Any:
     if x.ndim > 2 or W.ndim > 2:
         return torch.matmul(x, W).add_(b if b.ndim == 1 else b.unsqueeze(-2))
-    if by_columns(x.shape[0], W.shape[1]):
-        return torch.addmm(b.unsqueeze(1), W.T, x.T).T
     return torch.addmm(b, x, W)
 
 

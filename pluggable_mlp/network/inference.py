@@ -14,13 +14,14 @@ __all__ = ["Inference"]
 
 
 class Inference:
-    """The parameters that were last found to fit, and the functions that were compiled.
+    """The parameters and the kind of x that were last found to fit, and the compiled functions.
 
     A copy of it, also one that was pickled, is empty.
     """
 
     def __init__(self) -> None:
         self._fitting: tuple[Any, Namespace] = ((), None)
+        self._kind_of_x: tuple[Any, ...] = ()
         self._functions: dict[tuple[str, Namespace], Callable[..., Array]] = {}
 
     def __reduce__(self) -> tuple[type["Inference"], tuple[()]]:
@@ -31,7 +32,15 @@ class Inference:
         arrays = [
             (name, weakref.ref(array)) for layer in parameters for name, array in layer.items()
         ]
-        self._fitting = (arrays, xp)
+        self._fitting, self._kind_of_x = (arrays, xp), ()
+
+    def remember_x(self, x: Array) -> None:
+        """Note that x fits these parameters."""
+        self._kind_of_x = _kind(x)
+
+    def takes(self, x: Any) -> bool:
+        """Return whether x is of the class, dtype, shape and device that fitted last."""
+        return _kind(x) == self._kind_of_x
 
     def namespace_of(self, parameters: Any) -> Namespace | None:
         """Return the namespace of parameters if they are those, by identity, that fitted last."""
@@ -54,3 +63,8 @@ class Inference:
         if (name, xp) not in self._functions:
             self._functions[name, xp] = compiled(xp, function)
         return self._functions[name, xp]
+
+
+def _kind(x: Any) -> tuple[Any, ...]:
+    """Return all that the checks of x look at."""
+    return type(x), *(getattr(x, name, None) for name in ("dtype", "shape", "device"))

@@ -329,7 +329,9 @@ class MLP:
         if native is None:
             native = check_parameters(self, parameters)
             self._inference.remember(parameters, native)
-        check_inputs(self, parameters, x)
+        if not self._inference.takes(x):
+            check_inputs(self, parameters, x)
+            self._inference.remember_x(x)
         xp = namespace_at(arithmetic, native, x)
         if fitted and xp is native:
             return xp, parameters, x

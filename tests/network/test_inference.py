@@ -56,14 +56,42 @@ def test_other_parameters_are_checked(change):
         mlp.logits(None, X)
 
 
-def test_x_is_checked_each_time():
+def test_x_of_another_shape_dtype_or_library_is_checked():
+    mlp = MLP([3, 4, 2])
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    for _ in range(2):  # what was refused is refused again
+        mlp.logits(parameters, X)
+        with pytest.raises(ValueError, match="x has shape"):
+            mlp.logits(parameters, X.T)
+        with pytest.raises(ValueError, match="x is float64"):
+            mlp.logits(parameters, X.astype("float64"))
+        with pytest.raises(TypeError, match="memoryview, not an array"):
+            mlp.logits(parameters, memoryview(X))
+    mlp.logits(parameters, X)
+    with pytest.raises(ValueError, match="x is float32"):  # other parameters take another x
+        mlp.logits(mlp.initialize(seed=0, backend=NUMPY, dtype="float64"), X)
+
+
+def test_x_on_another_device_is_checked():
+    strict = pytest.importorskip("array_api_strict")
+    backend = get_backend("array_api_strict:device1")
+    mlp = MLP([3, 4, 2])
+    parameters = mlp.initialize(seed=0, backend=backend)
+    mlp.logits(parameters, backend.asarray(X))
+    with pytest.raises(ValueError, match="is on device"):
+        mlp.logits(parameters, strict.asarray(X, device=strict.Device("CPU_DEVICE")))
+
+
+def test_x_like_the_last_is_not_checked_again(monkeypatch):
     mlp = MLP([3, 4, 2])
     parameters = mlp.initialize(seed=0, backend=NUMPY)
     mlp.logits(parameters, X)
-    with pytest.raises(ValueError, match="x has shape"):
-        mlp.logits(parameters, X.T)
-    with pytest.raises(ValueError, match="x is float64"):
-        mlp.logits(parameters, X.astype("float64"))
+    checked = []
+    monkeypatch.setattr("pluggable_mlp.network.mlp.check_inputs", lambda *x: checked.append(x))
+    mlp.logits(parameters, X + 1.0)
+    assert checked == []
+    mlp.logits([{**layer} for layer in swapped(swapped(parameters))], X[:2])
+    assert len(checked) == 1
 
 
 def test_weights_are_not_kept_alive():
