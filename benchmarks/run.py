@@ -67,8 +67,9 @@ def main() -> None:
         machine = describe_machine(options.backend)
         result = PARTS[name].measure(options.backend, options.quick, seconds)
         _write(folder / f"{FILES.get(name, name)}.json", {**result, "machine": machine})
+        report = write_report(options.backend, folder)
         say(f"{name}: {time.perf_counter() - begin:.0f} s")
-    print(write_report(options.backend, folder))
+    print(report)
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:

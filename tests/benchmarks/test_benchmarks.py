@@ -332,12 +332,14 @@ def test_a_run_shares_its_minutes_and_writes_each_part_when_it_is_done(tmp_path,
     monkeypatch.setattr(run, "PARTS", {name: part(name, s) for name, s in WANTED.items()})
     monkeypatch.setattr(run, "folder_of", lambda *_: tmp_path)
     monkeypatch.setattr(run, "describe_machine", lambda _: MACHINE)
-    monkeypatch.setattr(run, "write_report", lambda *_: "the report")
+    reports = []
+    monkeypatch.setattr(run, "write_report", lambda *_: reports.append(sorted(given)))
     monkeypatch.setattr("sys.argv", ["run.py", "--only", "fit", "steps", "--minutes", "2"])
     run.main()
     assert given["steps"] == ("numpy", False, pytest.approx(90.0, rel=0.01))
     assert given["fit"] == ("numpy", False, pytest.approx(120.0, rel=0.01))  # what steps left
     assert written == {"steps": [], "fit": ["steps"]}
+    assert reports == [["steps"], ["fit", "steps"]]  # after each part: a run may be broken off
     monkeypatch.setattr("sys.argv", ["run.py", "--quick"])
     run.main()
     assert given["roofline"] == ("numpy", True, 1.0)
