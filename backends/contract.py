@@ -167,7 +167,10 @@ class TaskRunner(Protocol):
     """
 
     def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Return [function(item) for item in items]; the calls are independent of each other."""
+        """Return [function(item) for item in items]; the calls are independent of each other.
+
+        An attribute `at_once` of it says how many run at once, so that there are as many tasks.
+        """
 
 
 @runtime_checkable

@@ -58,7 +58,15 @@ class _Threads:
         self._others: list[_Thread] = []
         self._blas: ThreadpoolController | None = None
 
-    def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    @property
+    def at_once(self) -> int:
+        """How many tasks run at once: the number of BLAS threads."""
+        if self._blas is None:
+            self._blas = ThreadpoolController().select(user_api="blas")
+        libraries = self._blas.lib_controllers  # `info` would ask for more
+        return max((library.num_threads or 1 for library in libraries), default=1)
+
+    def __call__(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items], several at once.
 
         If a task raises, the error is raised when all are done.  While tasks run, all other calls,
@@ -68,10 +76,8 @@ class _Threads:
         if not self._in_use.acquire(blocking=False):
             return [function(item) for item in items]
         try:
-            if self._blas is None:
-                self._blas = ThreadpoolController().select(user_api="blas")
-            libraries = self._blas.lib_controllers  # `info` would ask for more
-            count = max((library.num_threads or 1 for library in libraries), default=1)
+            count = self.at_once
+            assert self._blas is not None  # it was found in order to count
             with self._blas.limit(limits=1, user_api="blas"):
                 if count < 2 or len(items) < 2:
                     return [function(item) for item in items]
@@ -119,4 +125,4 @@ def _next_of(places: deque[int]) -> int | None:
         return None
 
 
-run_all = _Threads().run_all
+run_all = _Threads()

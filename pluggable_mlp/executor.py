@@ -7,17 +7,25 @@ in a cache, and so that a backend can run several at once.
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-__all__ = ["RunAll", "one_by_one"]
+__all__ = ["RunAll", "at_once", "one_by_one"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class RunAll(Protocol):
-    """Runs independent tasks, in any order or concurrently."""
+    """Runs independent tasks, in any order or concurrently.
+
+    It may have an attribute `at_once`, the number of tasks that it runs at once.
+    """
 
     def __call__(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items]."""
+
+
+def at_once(run_all: RunAll) -> int:
+    """Return how many tasks it runs at once, where it says so; else 1."""
+    return getattr(run_all, "at_once", 1)
 
 
 def one_by_one(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -35,6 +35,7 @@ def test_the_results_stand_in_the_order_of_the_items(count):
 
 
 def test_two_tasks_run_at_once():
+    assert run_all.at_once == 2
     both = threading.Barrier(2, timeout=SOON)
 
     def meet(_):

@@ -172,10 +172,7 @@ def _parts(
         def part(ends: Ends) -> Array:
             return _tile(left, Operand(xp, cut(b, -1, *ends), -2, flags), cut(bias, -1, *ends))
 
-    parts = run_tiles(
-        run_all, part, length, across, k, axis=axis, name=name, fixed_point=any(fixed)
-    )
-    return parts, axis
+    return run_tiles(run_all, part, length, across, k, axis=axis), axis
 
 
 def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = False) -> Operand:

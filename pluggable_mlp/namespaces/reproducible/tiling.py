@@ -11,19 +11,17 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.executor import RunAll, one_by_one
+from pluggable_mlp.executor import RunAll, at_once, one_by_one
 
 __all__ = ["Ends", "in_blocks", "run_tiles"]
 
 Ends: TypeAlias = tuple[int, int]
 
-TILE = {"float32": 25_000, "float64": 50_000}
+TILE = 200_000
 SHORTEST_TILE = {-2: 48, -1: 80}
-"""A larger output is cut into tiles of about TILE elements, but not of fewer rows (-2) or columns
-(-1) than this: kernels are slow on narrow ones.  Larger tiles are a little faster and take more
-memory."""
-FIXED_TILE = 100_000
-"""The same where one operand is fixed point: its single slice leaves fewer temporaries."""
+"""A product is cut into as many tiles as run at once, and so that a tile of the output, and of the
+operand that is cut, has at most about TILE elements; but not into tiles of fewer rows (-2) or
+columns (-1) than this: kernels are slow on narrow ones."""
 
 SMALL = 2**22
 """A product of fewer multiplications is a single task: handing out tiles would take longer."""
@@ -44,8 +42,6 @@ def run_tiles(
     inner: int,
     *,
     axis: int,
-    name: str,
-    fixed_point: bool,
 ) -> list[Array]:
     """Return the parts of a product in their order.
 
@@ -59,10 +55,6 @@ def run_tiles(
         Of the side that is cut, of the other side of the output, and of the sum.
     axis
         Which side is cut: rows (-2) or columns (-1).
-    name
-        "float32" or "float64", the type of the output.
-    fixed_point
-        Whether one of the operands is fixed point.
     """
     if run_all is None:
         return [part((0, length))]
@@ -70,8 +62,8 @@ def run_tiles(
     if length * across * inner < SMALL:
         [parts] = run_all(partial(one_by_one, part), [few])
         return parts
-    tile = FIXED_TILE if fixed_point else TILE[name]
-    tiles = _tiles(length, length * max(inner, across) // tile, SHORTEST_TILE[axis])
+    count = max(length * max(inner, across) // TILE, at_once(run_all))
+    tiles = _tiles(length, count, SHORTEST_TILE[axis])
     if len(tiles) == 1:  # too narrow to be handed out: the library has threads of its own
         return one_by_one(part, few)
     return run_all(part, tiles)

@@ -221,7 +221,7 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     a, b, bias = (matrix(random, *s, dtype) for s in ((300, 50), (50, 200), (1, 200)))
     long_bias = matrix(random, 1, 300, dtype)[0]
     whole = affine(xp, a, b, bias[0]), affine(xp, b.T, a.T, long_bias)
-    monkeypatch.setattr(tiling, "TILE", {dtype: 500})
+    monkeypatch.setattr(tiling, "TILE", 500)
     monkeypatch.setattr(tiling, "SHORTEST_TILE", {-2: 7, -1: 7})
     monkeypatch.setattr(tiling, "SMALL", 1)
     calls = []
@@ -279,6 +279,24 @@ def test_one_large_tile_is_left_to_the_librarys_own_threads(k, asked):
     a, b = np.ones((90, k), dtype="float32"), np.ones((k, 90), dtype="float32")
     assert (matmul(xp, a, b, run_all) == k).all()
     assert given == asked
+
+
+@pytest.mark.parametrize(("many", "tiles"), [(None, 2), (4, 4), (100, 6)])
+def test_there_are_as_many_tiles_as_run_at_once(many, tiles):
+    """But no narrow ones, and none that are larger than the caches."""
+    given = []
+
+    class Runner:
+        def __call__(self, function, items):
+            given.append(len(items))
+            return [function(item) for item in items]
+
+    run_all = Runner()
+    if many is not None:
+        run_all.at_once = many
+    a, b = np.ones((20, 800), dtype="float32"), np.ones((800, 520), dtype="float32")
+    assert (matmul(xp, a, b, run_all) == 800).all()
+    assert given == [tiles]
 
 
 def test_an_outer_product_is_rounded_correctly():
