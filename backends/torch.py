@@ -27,14 +27,6 @@ def _take(x: Any, indices: Any, *, axis: int) -> Any:
     return torch.index_select(x, axis, indices)  # array-api-compat looks for negative indices first
 
 
-def _softmax(x: Any) -> Any:
-    return torch.softmax(x, -1)
-
-
-def _queued(x: Any) -> bool:
-    return bool(x.device.type != "cpu")
-
-
 def _affine(x: Any, W: Any, b: Any) -> Any:
     if x.ndim > 2 or W.ndim > 2:
         return torch.matmul(x, W).add_(b if b.ndim == 1 else b.unsqueeze(-2))
@@ -47,10 +39,10 @@ offer(
     affine=_affine,
     erf=torch.erf,
     matmul=torch.matmul,
-    queued=_queued,
+    queued=lambda x: bool(x.device.type != "cpu"),
     rsqrt=torch.rsqrt,
     sigmoid=torch.sigmoid,
-    softmax=_softmax,
+    softmax=lambda x: torch.softmax(x, -1),
     take=_take,
 )
 
