@@ -106,6 +106,8 @@ def make_batch_step(
 
     @cache
     def compiled_for(size: int) -> Function | None:
+        if not hasattr(backend, "compile"):
+            return None
         made_of = (xp, mlp, optimizer, kind, seed, size)
         take_gathered = gathered_step(*made_of)
         make = partial(compiled, take_gathered, backend, xp, used_up=(0,))
