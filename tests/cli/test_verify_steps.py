@@ -19,12 +19,14 @@ from pluggable_mlp.backends.numpy import NumpyBackend
 class GlassBackend(NumpyBackend):
     name = "glass"
 
-    def compile(self, function, used_up=()):
-        def faulty(*arguments):
-            results = function(*arguments)
-            if len(arguments) > 1 and arguments[1] == {FAULTY_STEP - 1}:  # t
-                parameters = results[2][0]
-                parameters[1]["b"].view("uint32")[3] ^= 1
+    def record(self, function):
+        recorded = super().record(function)
+
+        def faulty(parameters, buffers, t, *others):
+            results = recorded(parameters, buffers, t, *others)
+            if t == {FAULTY_STEP - 1}:
+                after = results[2]
+                after[1]["b"].view("uint32")[3] ^= 1
             return results
         return faulty
 """
