@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -53,6 +54,8 @@ _SETTINGS: tuple[tuple[str, Callable[[Any], bool], Any, str], ...] = (
     ),
 )
 
+_settings_of = attrgetter(*(name for name, *_ in _SETTINGS))
+
 
 def require_settings() -> None:
     """Raise unless all settings fit, in this process and where this is called.
@@ -62,8 +65,12 @@ def require_settings() -> None:
     BackendUnavailable
         What is set, to what, and how to set it.
     """
-    for name, fits, fitting, reason in _SETTINGS:
-        setting = getattr(jax.config, name)
+    _require_fitting(_settings_of(jax.config))
+
+
+@lru_cache  # asked before each prediction: to read the settings takes a third of the time
+def _require_fitting(settings: tuple[Any, ...]) -> None:
+    for (name, fits, fitting, reason), setting in zip(_SETTINGS, settings, strict=True):
         value = getattr(setting, "value", setting)  # some are members of an Enum
         if not fits(value):
             raise BackendUnavailable(

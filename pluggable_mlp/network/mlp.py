@@ -26,12 +26,13 @@ from pluggable_mlp.network.checks import (
     check_sizes,
     check_targets,
 )
-from pluggable_mlp.network.inference import Inference
+from pluggable_mlp.network.inference import Fitting, Inference
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, layers_of_inputs
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
 from pluggable_mlp.registry import choose
+from pluggable_mlp.shortcuts import compiled
 
 __all__ = ["MLP", "Parameters"]
 
@@ -135,6 +136,11 @@ class MLP:
     def buffers(self) -> tuple[tuple[str, ...], ...]:
         """The names of the buffers (running mean and variance) in each dict of the parameters."""
         return tuple(layer.buffers for layer in self.layers if layer.shapes())
+
+    @cached_property
+    def _layers_with_parameters(self) -> tuple[tuple[Layer, bool], ...]:
+        """The layers, and whether each has parameters: asked in every forward pass."""
+        return tuple((layer, bool(layer.shapes())) for layer in self.layers)
 
     def initialize(self, *, seed: int, backend: Any, dtype: str = "float32") -> Parameters:
         """Return initial parameters on the backend; a seed gives the same bits everywhere.
@@ -310,30 +316,34 @@ class MLP:
 
     def _inferred(self, of: str, parameters: Parameters, x: Array, arithmetic: str) -> Array:
         """Return the logits, or what the objective's method of that name makes of them."""
-        xp, known, own_x = self._checked(parameters, x, arithmetic)
-
-        def outputs(xp: Namespace, parameters: Parameters, x: Array) -> Array:
-            z = self.forward(xp, parameters, x)[0]
-            return z if of == "logits" else getattr(self.objective, of)(xp, z)
-
+        xp, parameters, x = self._checked(parameters, x, arithmetic)
         if is_queued(xp):
-            return unwrapped(computed(xp, outputs, known, own_x))
-        return unwrapped(self._inference.function(of, xp, partial(outputs, xp))(known, own_x))
+            outputs = partial(self._outputs, of)
+            return unwrapped(computed(xp, outputs, parameters, x))
+        functions = self._inference.functions
+        if (of, xp) not in functions:
+            functions[of, xp] = compiled(xp, partial(self._outputs, of, xp))
+        return unwrapped(functions[of, xp](parameters, x))
+
+    def _outputs(self, of: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
+        """Return what `_inferred` does, unchecked."""
+        z = self.forward(xp, parameters, x)[0]
+        return z if of == "logits" else getattr(self.objective, of)(xp, z)
 
     def _checked(
         self, parameters: Parameters, x: Array, arithmetic: str
     ) -> tuple[Namespace, Parameters, Array]:
         """Return the namespace of the arithmetic, with the arguments as its arrays."""
-        native = self._inference.namespace_of(parameters)
-        fitted = native is not None
-        if native is None:
-            native = check_parameters(self, parameters)
-            self._inference.remember(parameters, native)
-        if not self._inference.takes(x):
+        fitting = self._inference.fitting
+        fitted = fitting is not None and fitting.holds(parameters)
+        if fitting is None or not fitted:
+            fitting = Fitting(parameters, check_parameters(self, parameters))
+            self._inference.fitting = fitting
+        if not fitting.takes(x):
             check_inputs(self, parameters, x)
-            self._inference.remember_x(x)
-        xp = namespace_at(arithmetic, native, x)
-        if fitted and xp is native:
+            fitting.remember_x(x)
+        xp = namespace_at(arithmetic, fitting.xp, x)
+        if fitted and xp is fitting.xp:
             return xp, parameters, x
         known = [{name: xp.asarray(array) for name, array in of.items()} for of in parameters]
         return xp, known, xp.asarray(x)
@@ -353,10 +363,10 @@ class MLP:
         """
         remaining = iter(parameters)
         backwards = []
-        for layer in self.layers:
-            own = next(remaining) if layer.shapes() else {}
+        for layer, has_parameters in self._layers_with_parameters:
+            own = next(remaining) if has_parameters else {}
             x, backward = layer.forward(xp, own, x, rng)
-            backwards.append((backward, bool(own)))
+            backwards.append((backward, has_parameters))
 
         def backward_through_all(dy: Array) -> Parameters:
             gradients = []

@@ -56,6 +56,34 @@ def test_other_parameters_are_checked(change):
         mlp.logits(None, X)
 
 
+def test_layers_that_are_divided_otherwise_are_checked():
+    mlp = MLP([3, 4, 2], norm="layer")
+    first, *others = mlp.initialize(seed=0, backend=NUMPY)
+    mlp.logits([first, *others], X)
+    between, last = others
+    with pytest.raises(ValueError, match="parameters"):
+        mlp.logits([{**first, **between}, last], X)
+    name = next(iter(between))
+    moved = [{**first, name: between[name]}, {k: v for k, v in between.items() if k != name}, last]
+    with pytest.raises(ValueError, match="parameters"):
+        mlp.logits(moved, X)
+
+
+def test_an_array_at_the_address_of_one_that_is_gone_is_checked():
+    mlp = MLP([3, 4, 2])
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    mlp.logits(parameters, X)
+    address = id(parameters[0]["b"])
+    parameters[0]["b"] = None
+    others = []
+    while not others or id(others[-1]) != address:
+        others.append(np.zeros(5, "float32"))
+        assert len(others) < 10_000
+    parameters[0]["b"] = others[-1]
+    with pytest.raises(ValueError, match=r"parameters\[0\]\['b'\] has shape"):
+        mlp.logits(parameters, X)
+
+
 def test_x_of_another_shape_dtype_or_library_is_checked():
     mlp = MLP([3, 4, 2])
     parameters = mlp.initialize(seed=0, backend=NUMPY)
