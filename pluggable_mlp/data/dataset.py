@@ -297,9 +297,21 @@ class Dataset:
         Hashed are, for the splits train, test and then the others by name, the inputs and then
         the targets: a name (train_inputs; train_labels for classes, train_targets for numbers),
         the dtype and the shape as text, and the little-endian bytes in C order, classes by their
-        labels, or from 0 where these are texts; at last the scale and the number of classes, and
-        texts as JSON.
+        labels, or from 0 where these are texts; then the scale and the number of classes, and texts
+        as JSON; at last, where columns or numbers were prepared, how, as JSON: the same prepared
+        numbers come of other ones, too.
         """
+        return self._hashes()[-1]
+
+    def has_sha256(self, recorded: str) -> bool:
+        """Return whether a recorded SHA-256 is that of these data.
+
+        It may be of an older form, which leaves out how they were prepared.
+        """
+        return recorded in self._hashes()
+
+    def _hashes(self) -> tuple[str, str]:
+        """Return the SHA-256 without the preparation, and the one with it."""
         digest = hashlib.sha256()
         known = self.class_labels
         texts = known is not None and isinstance(known[0], str)
@@ -317,7 +329,16 @@ class Dataset:
         digest.update(f"scale {self.scale} classes {classes}\n".encode())
         if texts:
             digest.update(json.dumps(known).encode())
-        return digest.hexdigest()
+        of_arrays = digest.hexdigest()
+        prepared = {
+            "columns": self.preparation and self.preparation.columns,
+            "scaling": self.preparation and self.preparation.scaling,
+            "target_scaling": self.target_scaling,
+        }
+        made = {name: each.to_dict() for name, each in prepared.items() if each is not None}
+        if made:
+            digest.update(json.dumps(made, sort_keys=True).encode())
+        return of_arrays, digest.hexdigest()
 
 
 def check_finite(name: str, part: str, kind: str, values: Array) -> None:

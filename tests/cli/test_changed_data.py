@@ -1,0 +1,97 @@
+"""Data that are others, but become the same numbers: prepared, they are told from the run's own."""
+
+import json
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import polars
+import pytest
+
+from pluggable_mlp.data import Dataset
+
+TRAIN = ("--task", "regression", "--epochs", 1, "--hidden", 2, "--batch-size", 64)
+COUNT = 70
+
+
+def table():
+    area = np.random.default_rng(3).uniform(20, 300, COUNT).round(2)
+    return {
+        "area": area,
+        "floors": np.full(COUNT, 2.5),
+        "city": np.resize(["Bern", "Oslo", "Rome"], COUNT),
+        "price": 4000 * area + 300_000,
+    }
+
+
+def write(path, **columns):
+    polars.DataFrame(table() | columns).write_csv(path)
+    return path
+
+
+@pytest.fixture
+def trained(command, tmp_path):
+    """A run that ended, beside its data."""
+    data = write(tmp_path / "houses.csv")
+    given = ("--arithmetic", "reproducible", "--output", tmp_path / "run")
+    outcome = command("train", "--data", data, *TRAIN, *given)
+    assert outcome.code == 0, outcome.err
+    return tmp_path
+
+
+CHANGES = {
+    "factor": {"area": 2 * table()["area"]},
+    "constant": {"floors": np.full(COUNT, 3.5)},
+    "category": {"city": np.resize(["Bern", "Paris", "Rome"], COUNT)},
+    "target": {"price": 2 * table()["price"]},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_no_command_takes_them_for_the_same(command, trained, change):
+    data, run = write(trained / "houses.csv", **change), trained / "run"
+    before = (run / "config.json").read_bytes()
+    for arguments, words in [
+        (("verify", run / "certificate.json"), f"the data {data} have the SHA-256"),
+        (("verify", run), f"the data {data} have the SHA-256"),
+        (("evaluate", run), f"{data}: holds other data than the run was trained on"),
+        (("train", "--resume", run, "--epochs", 2), f"{data}: holds other data than the run was"),
+    ]:
+        outcome = command(*arguments)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert words in outcome.err
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_they_are_not_called_examples_of_training(command, trained):
+    other = write(trained / "other.csv", **CHANGES["factor"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        changed = command("evaluate", trained / "run", "--data", other)
+        own = command("evaluate", trained / "run", "--data", trained / "houses.csv")
+    assert "was trained on most of these examples" not in changed.err
+    assert "was trained on most of these examples" in own.err
+
+
+def test_a_run_with_the_older_hash_is_still_known(command, tmp_path, monkeypatch):
+    """It left out how the data were prepared."""
+    new = Dataset.sha256
+
+    def older(dataset):
+        return new(replace(dataset, preparation=None, target_scaling=None))
+
+    data, run = write(tmp_path / "houses.csv"), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Dataset, "sha256", older)
+        assert command("train", "--data", data, *TRAIN, "--output", run).code == 0
+    recorded = json.loads((run / "config.json").read_text())["data_sha256"]
+    for arguments in [
+        ("verify", run),
+        ("evaluate", run),
+        ("train", "--resume", run, "--epochs", 2),
+        ("verify", run),
+        ("train", "--resume", run, "--epochs", 3),
+    ]:
+        outcome = command(*arguments)
+        assert outcome.code == 0, outcome.err
+    assert json.loads((run / "config.json").read_text())["data_sha256"] == recorded
