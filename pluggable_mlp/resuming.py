@@ -67,7 +67,7 @@ def resumed_run(
         raise error.or_else("say with --data where they are") from None
     if not run.is_on(data_sha256):
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
-        raise DataError(settings.data, fault, "put them back to go on with the run")
+        raise DataError(data, fault, "put them back to go on with the run")
     run.data_sha256 = data_sha256
     if checkpoint is not None:
         run.go_on_from(checkpoint, history[:done])

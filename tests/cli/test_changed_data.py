@@ -95,3 +95,11 @@ def test_a_run_with_the_older_hash_is_still_known(command, tmp_path, monkeypatch
         outcome = command(*arguments)
         assert outcome.code == 0, outcome.err
     assert json.loads((run / "config.json").read_text())["data_sha256"] == recorded
+
+
+def test_the_file_that_was_given_is_named(command, trained):
+    other = write(trained / "other.csv", **CHANGES["target"])
+    outcome = command("train", "--resume", trained / "run", "--epochs", 2, "--data", other)
+    assert outcome.code == 2
+    assert f"{other}: holds other data than the run was trained on" in outcome.err
+    assert "houses.csv" not in outcome.err
