@@ -106,19 +106,23 @@ def ratios_table(backend: str, results: dict[str, dict[str, Any]]) -> str:
 
 def estimators_sentence(result: dict[str, Any]) -> str:
     """Return how much faster than scikit-learn's the estimators are: the median over the data."""
-    numpy, best = [], []
+    numpy, best, others = [], [], set()
     for case in result["cases"]:
         seconds = case["seconds"]
         ours = min(
             (name for name in seconds if name != "theirs"),
             key=lambda name: statistics.median(seconds[name]),
         )
+        others |= set(seconds) - {"theirs", "ours"}
         numpy.append(ratio(seconds["theirs"], seconds["ours"]))
         best.append(ratio(seconds["theirs"], seconds[ours]))
+    on_the_fastest = (
+        f", and {_range(best)} times as long as ours on the fastest backend" if others else ""
+    )
     return (
         f"`fit` of the estimators, at equal settings on {len(numpy)} data sets: scikit-learn takes "
-        f"{_range(numpy)} times as long as ours on NumPy, and {_range(best)} times as long as "
-        "ours on the fastest backend (median; least to largest)."
+        f"{_range(numpy)} times as long as ours on NumPy{on_the_fastest} "
+        "(median; least to largest)."
     )
 
 

@@ -43,15 +43,21 @@ def named_tables(backend: str, results: dict[str, dict[str, Any]]) -> dict[str, 
             measured_on = describe(results[part]["machine"])
             tables[name] = f"{tables[part]}\n\nMeasured on {measured_on}"
     if "estimators" in results:
-        tables["estimators-sentence"] = estimators_sentence(results["estimators"])
+        measured_on = describe(results["estimators"]["machine"])
+        sentence = estimators_sentence(results["estimators"])
+        tables["estimators-sentence"] = f"{sentence}\n\nMeasured on {measured_on}"
     if {"steps", "inference", "fit"} & set(results):
-        tables["ratios"] = ratios_table(backend, results)
-        tables["summary"] = summary_table(backend, results)
+        measured_on = _machines(results, "steps", "inference", "fit")
+        tables["ratios"] = f"{ratios_table(backend, results)}\n\n{measured_on}"
+        tables["summary"] = f"{summary_table(backend, results)}\n\n{measured_on}"
     steps = results.get("steps")
     if steps:
         folder = folder_of(backend).relative_to(RESULTS.parent.parent).as_posix()
         tables["plot"] = f"![{PLOT}](../{folder}/benchmark.svg)"  # from a page in docs/
-        tables["headline"] = headline(backend, steps, results.get("fit"))
+        fit = results.get("fit")
+        if fit and _setting(fit["machine"]) != _setting(steps["machine"]):
+            fit = None  # one table, one machine
+        tables["headline"] = headline(backend, steps, fit)
         tables["machine"] = describe(steps["machine"])
     if "scaling" in results:
         tables["scaling"] = scaling_table(results["scaling"])
@@ -63,15 +69,35 @@ def named_tables(backend: str, results: dict[str, dict[str, Any]]) -> dict[str, 
     return tables
 
 
+def _machines(results: dict[str, dict[str, Any]], *parts: str) -> str:
+    """Return on which machine each of these parts was measured; once, where it is the same."""
+    measured: dict[str, dict[str, str]] = {}
+    for part in parts:
+        machine = results.get(part, {}).get("machine")
+        if machine:
+            measured.setdefault(_setting(machine), {})[part] = _moment(machine)
+    return "\n\n".join(
+        f"Measured on {setting}" + "; ".join(f"{part}: {at}" for part, at in moments.items()) + "."
+        for setting, moments in measured.items()
+    )
+
+
 def describe(machine: dict[str, Any]) -> str:
     """Return a sentence on the machine of a result."""
+    return f"{_setting(machine)}{_moment(machine)}."
+
+
+def _moment(machine: dict[str, Any]) -> str:
+    return f"{machine['date'][:10]}, load before {machine['load_before']}"
+
+
+def _setting(machine: dict[str, Any]) -> str:
+    """Return what does not change between the parts of a run, up to the moment."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     gpu = f", {machine['gpu']}" if machine.get("gpu") else ""
     return (
         f"{machine['processor']}{gpu}, {machine['threads']} threads for each contender, "
         f"{machine['system']}, Python {machine['python']}, {versions}; {_blas(machine)}"
-        f"{machine['date'][:10]}, "
-        f"load before {machine['load_before']}."
     )
 
 

@@ -2,9 +2,9 @@
 
     python -m pip install -e '.[bench]' && python benchmarks/run.py
 
-The results go to benchmarks/results/, a JSON file a part, written when the part is done, with the
-tables and the plot made of them (`docs/include.py` puts them into the documents).  What is measured
-stands in `parts/`, who competes in `contenders/`.
+The results go to benchmarks/results/, one JSON file for each part, written when the part is done,
+with the tables and the plot made of them (`docs/include.py` puts them into the documents).  What is
+measured stands in `parts/`, who competes in `contenders/`.
 """
 
 import argparse
@@ -44,7 +44,8 @@ def main() -> None:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="about how long all of it may take; every cell has five samples at least",
+        help="about how long steps, inference, fit, reproducible and scaling may take beside the "
+        "others, whose work is fixed; every cell has five samples at least",
     )
     parser.add_argument(
         "--quick", action="store_true", help="a small grid; results go to results/quick/"

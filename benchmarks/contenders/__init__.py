@@ -1,6 +1,6 @@
 """Who competes: the contenders by their names, and what each of them must offer.
 
-One contender a file; each imports its library when it is made, none here.  Processes and clocks
+Each has a file of its own and imports its library when it is made, none here.  Processes and clocks
 belong in `workers.py`.
 """
 
@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any
+
+import numpy as np
 
 from benchmarks.job import Work
 
@@ -33,8 +35,16 @@ class Contender(ABC):
         """
 
     @abstractmethod
+    def cut(self, batch: int) -> list[Any]:
+        """Return the test inputs in batches, on the device: nothing is left to be computed."""
+
+    @abstractmethod
+    def predict(self, batches: list[Any]) -> list[Any]:
+        """Return the class probabilities of each batch (batch, classes) as NumPy arrays."""
+
     def probabilities(self, batch: int) -> Any:
         """Return the class probabilities (test examples, classes), NumPy, batch by batch."""
+        return np.concatenate(self.predict(self.cut(batch)))
 
     def fit(self) -> tuple[float, float]:
         """Return the training loss and the test accuracy of one epoch, as a user would get them."""

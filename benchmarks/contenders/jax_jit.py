@@ -121,10 +121,12 @@ class JaxJit(Contender):
         jax.block_until_ready(self._parameters)
         return loss
 
-    def probabilities(self, batch: int) -> Any:
+    def cut(self, batch: int) -> list[Any]:
         x = self._test_inputs
-        parts = [
-            compiled_probabilities_of(self._parameters, x[begin : begin + batch])
-            for begin in range(0, len(x), batch)
-        ]
-        return np.concatenate([np.asarray(part) for part in parts])
+        batches = [x[begin : begin + batch] for begin in range(0, len(x), batch)]
+        jax.block_until_ready(batches)
+        return batches
+
+    def predict(self, batches: list[Any]) -> list[Any]:
+        parts = [compiled_probabilities_of(self._parameters, x) for x in batches]
+        return [np.asarray(part) for part in parts]

@@ -39,9 +39,11 @@ class NumpyLoop(Contender):
 
     def _step(self, x: Any, t: Any) -> Any:
         """Take a step on x (batch, in), t (batch, classes), and return the loss before it."""
-        hidden, probabilities, logarithms = self._forward(x)
-        loss = -(t * logarithms).sum() / len(x)
-        d = probabilities
+        hidden, z = self._forward(x)
+        d = np.exp(z)
+        total = d.sum(axis=1, keepdims=True)
+        loss = (np.log(total).sum() - np.vdot(t, z)) / len(x)
+        d /= total
         d -= t
         d /= len(x)
         gradients_W, gradients_b = [], []
@@ -52,23 +54,27 @@ class NumpyLoop(Contender):
             if layer:
                 d = d @ self._Ws[layer].T
                 d *= y
-                d *= 1.0 - y
+                np.subtract(1.0, y, out=y)
+                d *= y
         gradients = gradients_W[::-1] + gradients_b[::-1]
         self._update(gradients)
         return loss
 
-    def _forward(self, x: Any) -> tuple[list[Any], Any, Any]:
+    def _forward(self, x: Any) -> tuple[list[Any], Any]:
+        """Return the inputs of each layer, and the logits less the largest of each row."""
         hidden = [x]
         for W, b in zip(self._Ws[:-1], self._bs[:-1], strict=True):
             z = hidden[-1] @ W
             z += b
-            hidden.append(1.0 / (1.0 + np.exp(-z)))
+            np.negative(z, out=z)
+            np.exp(z, out=z)
+            z += 1.0
+            np.reciprocal(z, out=z)
+            hidden.append(z)
         z = hidden[-1] @ self._Ws[-1]
         z += self._bs[-1]
         z -= z.max(axis=1, keepdims=True)
-        exponentials = np.exp(z)
-        total = exponentials.sum(axis=1, keepdims=True)
-        return hidden, exponentials / total, z - np.log(total)
+        return hidden, z
 
     def _update(self, gradients: list[Any]) -> None:
         self._updates += 1
@@ -84,9 +90,10 @@ class NumpyLoop(Contender):
         beta1, beta2, epsilon = ADAM.values()
         root = (1.0 - beta2**self._updates) ** 0.5
         m *= beta1
-        m += (1.0 - beta1) * g
+        g *= 1.0 - beta1
+        m += g
         g *= g
-        g *= 1.0 - beta2
+        g *= (1.0 - beta2) / (1.0 - beta1) ** 2
         v *= beta2
         v += g
         np.sqrt(v, out=g)
@@ -95,10 +102,18 @@ class NumpyLoop(Contender):
         g *= self.work.job.learning_rate * root / (1.0 - beta1**self._updates)
         w -= g
 
-    def probabilities(self, batch: int) -> Any:
+    def cut(self, batch: int) -> list[Any]:
         x = self._test_inputs
-        parts = [self._forward(x[i : i + batch])[1] for i in range(0, len(x), batch)]
-        return np.concatenate(parts)
+        return [x[begin : begin + batch] for begin in range(0, len(x), batch)]
+
+    def predict(self, batches: list[Any]) -> list[Any]:
+        parts = []
+        for x in batches:
+            _, z = self._forward(x)
+            np.exp(z, out=z)
+            z /= z.sum(axis=1, keepdims=True)
+            parts.append(z)
+        return parts
 
 
 def one_hot(labels: Any, classes: int, dtype: str) -> Any:

@@ -98,12 +98,16 @@ class Ours(Contender):
         self._parameters = result.parameters
         return result.history[-1], self.accuracy()
 
-    def probabilities(self, batch: int) -> Any:
+    def cut(self, batch: int) -> list[Any]:
+        x = self._test_inputs
+        batches = [x[begin : begin + batch, ...] for begin in range(0, x.shape[0], batch)]
+        self._backend.synchronize()  # JAX slices while Python goes on
+        return batches
+
+    def predict(self, batches: list[Any]) -> list[Any]:
         xp, parts = self._backend.xp, []
         dtype = getattr(xp, self.work.job.dtype)
-        for begin in range(0, self._test_inputs.shape[0], batch):
-            x = self._test_inputs[begin : begin + batch, ...]
-            if self._scale:
-                x = xp.astype(x, dtype) * self._scale
+        for each in batches:
+            x = xp.astype(each, dtype) * self._scale if self._scale else each
             parts.append(self._mlp.predict_proba(self._parameters, x, arithmetic=self._arithmetic))
-        return self._backend.to_numpy(xp.concat(parts, axis=0))
+        return [self._backend.to_numpy(part) for part in parts]

@@ -97,11 +97,10 @@ class PyTorch(Contender):
             total += loss.detach()
         return float(total) * batch / self._count
 
-    def probabilities(self, batch: int) -> Any:
-        x = self._test_inputs
-        with torch.no_grad():
-            parts = [
-                self._probabilities(self._parameters, x[begin : begin + batch])
-                for begin in range(0, len(x), batch)
-            ]
-            return torch.cat(parts).cpu().numpy()
+    def cut(self, batch: int) -> list[Any]:
+        return list(self._test_inputs.split(batch))
+
+    def predict(self, batches: list[Any]) -> list[Any]:
+        with torch.inference_mode():
+            parts = [self._probabilities(self._parameters, x) for x in batches]
+            return [part.cpu().numpy() for part in parts]

@@ -52,8 +52,9 @@ class ScikitLearn(Contender):
         )
         return float(self._classifier.loss_)
 
-    def probabilities(self, batch: int) -> Any:
+    def cut(self, batch: int) -> list[Any]:
         x = self._test_inputs
-        return np.concatenate(
-            [self._classifier.predict_proba(x[i : i + batch]) for i in range(0, len(x), batch)]
-        )
+        return [x[begin : begin + batch] for begin in range(0, len(x), batch)]
+
+    def predict(self, batches: list[Any]) -> list[Any]:
+        return [self._classifier.predict_proba(x) for x in batches]

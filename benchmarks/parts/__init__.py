@@ -1,4 +1,4 @@
-"""What is measured, a part a file: each has `measure(backend, quick, seconds)`, returns its JSON.
+"""What is measured: each part's `measure(backend, quick, seconds)` returns its JSON.
 
 How it is measured belongs in `measure.py`, how it is shown in `tables.py`.
 """

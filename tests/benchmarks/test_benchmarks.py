@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import measure, paper, plot, ratios, report, run, tables
+from benchmarks import measure, paper, plot, ratios, report, run, tables, workers
 from benchmarks.contenders import CONTENDERS, make_contender
 from benchmarks.contenders.numpy_loop import NumpyLoop
 from benchmarks.job import Job, Work
 from benchmarks.measure import TRIAL_STEPS, Field, field_of, tolerance
 from benchmarks.parts import Part, estimators, scaling
+from benchmarks.parts import images as images_module
 from benchmarks.workers import Worker, WorkerFailed
 from pluggable_mlp.randomness import permutation
 
@@ -290,6 +291,56 @@ def test_estimators_are_compared_on_numpy_and_on_the_fastest_backend():
     assert "2.00 (1.00 to 3.00) times as long as ours on the fastest backend" in told
     row = cells_of(tables.TABLES["estimators"][1]("numpy", result).splitlines()[2])
     assert row[5:] == ["3", "1.50", "3.00"]
+
+
+def test_estimators_measured_on_numpy_alone_are_not_said_to_be_on_another_backend():
+    case = {"seconds": {"theirs": [3.0, 3.0], "ours": [2.0, 2.0]}}
+    told = ratios.estimators_sentence({"cases": [case]})
+    assert "1.50 (1.50 to 1.50) times as long as ours on NumPy (median" in told
+    assert "backend" not in told
+
+
+def test_each_part_in_a_table_is_said_to_be_of_its_machine():
+    other = MACHINE | {"processor": "another processor"}
+    inference = {"cells": [CELL | {"seconds_per_batch": SAMPLES}], "machine": MACHINE}
+    results = {"steps": STEPS, "inference": inference, "fit": {"cases": [], "machine": other}}
+    found = report.named_tables("numpy", results)
+    for name in ("summary", "ratios"):
+        first, second = found[name].splitlines()[-3::2]
+        assert first.startswith("Measured on a processor,")
+        assert "steps: 2030-01-01" in first
+        assert "inference: 2030-01-01" in first
+        assert second.startswith("Measured on another processor,")
+        assert "fit: 2030-01-01" in second
+
+
+def test_batches_are_cut_before_the_clock_starts(monkeypatch):
+    events = []
+
+    class Watched(NumpyLoop):
+        def cut(self, batch):
+            events.append("cut")
+            return super().cut(batch)
+
+        def predict(self, batches):
+            events.append("predict")
+            return super().predict(batches)
+
+    server = workers.Server(CONTENDERS["numpy"]["loop"])
+    monkeypatch.setattr(workers, "make_contender", lambda _, work: Watched(work))
+    clock = iter([1.0, 3.0])
+    monkeypatch.setattr(workers.time, "perf_counter", lambda: events.append("clock") or next(clock))
+    server.prepare(JOBS[0])
+    server._contender.start(shuffle=False)
+    assert server.time_prediction() == 2.0
+    assert events == ["cut", "clock", "predict", "clock"]
+
+
+def test_images_that_are_absent_are_named_and_not_downloaded(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(tmp_path))
+    monkeypatch.setattr(images_module, "cache_folder", lambda: str(tmp_path))
+    assert images_module.images() == "random"
+    assert "Fashion-MNIST is not at hand" in capsys.readouterr().err
 
 
 def test_the_chart_has_a_line_for_each_library_ours_and_by_hand(tmp_path, monkeypatch):
