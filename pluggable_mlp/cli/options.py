@@ -33,7 +33,8 @@ _HELP = {
     "target": "Column of a table to predict, by name or by position from 1; several are separated "
     "by commas. By default the last.",
     "scaling": "Scaling of the features, fitted on the training part: standard, minmax, robust or "
-    "none; by default standard for tables, unless they hold 8-bit pixels, otherwise none.",
+    "none; by default standard for tables, unless they hold images of 8-bit "
+    "pixels, otherwise none.",
     "target_scaling": "Scaling of the numbers to predict of a regression, in which the loss is "
     "computed: standard, minmax, robust or none; by default standard, for the loss poisson none. "
     "Predictions and errors are in the original units.",

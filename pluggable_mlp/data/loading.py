@@ -55,7 +55,7 @@ def load_dataset(
         separated by commas.  By default the last.
     scaling : {"standard", "minmax", "robust", "none"}, optional
         How features are scaled, as fitted on the training part; by default "standard" for tables,
-        unless they hold 8-bit pixels, else "none".
+        unless they hold the 8-bit pixels of square images, else "none".
     validation : float, optional
         The share of the training examples that is kept for validation; by default none, but what
         the data have as such.

@@ -7,6 +7,7 @@ the rules that a `Dataset` keeps belong in `dataset.py`, what a saved run asks o
 Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
 
+import math
 import warnings
 from contextlib import suppress
 from functools import partial
@@ -85,8 +86,8 @@ def build_dataset(
         Whether targets are class labels (n,), labels (n, outputs) of 0 and 1, or numbers, (n,) or
         (n, outputs); None: what `find_task` says of those for training.
     scaling : {"standard", "minmax", "robust", "none"} or None
-        How features are scaled; None: "standard" for tables, unless they hold pixels alone, else
-        "none".
+        How features are scaled; None: "standard" for tables, unless they hold the pixels of
+        square images alone, else "none".
     validation : float or None
         The share of the training examples that is kept for validation; 0 or None: none, but what
         the source has.
@@ -160,10 +161,17 @@ def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Arra
 
 
 def _usual_scaling(source: Source, arrays: dict[str, Array], columns: Columns | None) -> str:
-    """Return how features are scaled where no one says so: those of tables, but not pixels."""
-    if not source.is_table or (columns is None and _as_pixels(arrays) is not None):
+    """Return how features are scaled where no one says so: those of tables, but not of images."""
+    may_be_images = columns is None and _may_be_image(arrays["train"].shape[1])
+    if not source.is_table or (may_be_images and _as_pixels(arrays) is not None):
         return NO_SCALING
     return "standard"
+
+
+def _may_be_image(features: int) -> bool:
+    """Return whether features may be a square image from 8 x 8 on, gray or of three colors."""
+    squares = (channels * math.isqrt(features // channels) ** 2 for channels in (1, 3))
+    return features >= 64 and features in squares
 
 
 def _scaled_targets(

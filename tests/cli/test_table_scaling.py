@@ -88,30 +88,38 @@ def test_none_leaves_a_table_as_it_is(command, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
 @pytest.mark.parametrize(
-    ("largest", "name", "scaling"),
+    ("features", "largest", "name", "scaling"),
     [
-        (255, "table.csv", "none"),
-        (255, "table.parquet", "none"),
-        (127, "table.csv", "standard"),
-        (256, "table.csv", "standard"),
-        (255, "arrays.npz", "none"),
-        (256, "arrays.npz", "none"),
+        (64, 255, "table.csv", "none"),
+        (64, 255, "table.parquet", "none"),
+        (75, 255, "table.csv", "none"),  # 5 x 5, three colors
+        (64, 127, "table.csv", "standard"),
+        (64, 256, "table.csv", "standard"),
+        (3, 255, "table.csv", "standard"),
+        (49, 255, "table.csv", "standard"),
+        (65, 255, "table.csv", "standard"),
+        (4, 255, "arrays.npz", "none"),
+        (4, 256, "arrays.npz", "none"),
     ],
 )
-def test_pixels_and_arrays_are_not_standardized(command, tmp_path, largest, name, scaling):
-    pixels = np.random.default_rng(0).integers(0, largest + 1, (70, 4))
+def test_images_and_arrays_are_not_standardized(
+    command, tmp_path, features, largest, name, scaling
+):
+    pixels = np.random.default_rng(0).integers(0, largest + 1, (70, features))
     pixels[::2, 0], pixels[1::2, 0] = 0, largest
     labels = np.arange(70) % 2
     path = tmp_path / name
     if path.suffix == ".npz":
         np.savez(path, X=pixels.astype(float), y=labels)
     else:
-        frame = polars.DataFrame({**dict(zip("abcd", pixels.T, strict=True)), "y": labels})
+        columns = {f"pixel{k}": column for k, column in enumerate(pixels.T)}
+        frame = polars.DataFrame({**columns, "y": labels})
         frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
     train(command, tmp_path / "run", path)
     config = content(tmp_path / "run", "config.json")
     assert config["settings"]["scaling"] == scaling
-    assert config["scale"] == (1 / 256 if largest == 255 else None)
+    are_pixels = largest == 255 and scaling == "none"
+    assert config["scale"] == (1 / 256 if are_pixels else None)
 
 
 @pytest.mark.parametrize(
