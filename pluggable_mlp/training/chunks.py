@@ -55,9 +55,9 @@ class Pace:
     def note(self, count: int, seconds: float) -> None:
         """Let the next chunk take about `SECONDS_PER_CALL`, where one took so long.
 
-        A chunk of fewer steps than were allowed says little: most of it may be the call.
+        A quick chunk of fewer steps than were allowed says little: most of it may be the call.
         """
-        if count == self.steps:
+        if count == self.steps or seconds > SECONDS_PER_CALL:
             fitting = int(count * SECONDS_PER_CALL / seconds)
             self.steps = max(1, min(fitting, 8 * count, self._most))
 

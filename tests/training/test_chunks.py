@@ -118,9 +118,14 @@ def test_a_call_takes_about_a_twentieth_of_a_second():
         pace.note(pace.steps, pace.steps * seconds_per_step)
         steps.append(pace.steps)
     assert steps == [1, 8, 64, 500, 500, 500, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(0.01, 512), (1.0, 5)])
+def test_fewer_steps_than_were_allowed_lower_the_pace_alone(seconds, steps):
+    """As at the end of an epoch: most of a quick call may be the call itself."""
     pace = Pace(512, 4096)
-    pace.note(100, 1.0)  # fewer than were allowed, as at the end of an epoch: most may be the call
-    assert pace.steps == 512
+    pace.note(100, seconds)
+    assert pace.steps == steps
 
 
 def test_quick_steps_are_taken_together_and_callbacks_hear_of_each_call(monkeypatch):
