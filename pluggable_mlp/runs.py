@@ -178,7 +178,7 @@ class Run:
                 return
 
     def _record(self, on_record: Callable[[int], None] | None, state: TrainState) -> None:
-        """Record the hashes of the parameters and running statistics of a state."""
+        """Record the hashes of the parameters and buffers of a state."""
         tensors = merge(state.parameters, state.buffers)
         self.records[state.t] = tensor_hashes(tensors, self.backend)
         if on_record:

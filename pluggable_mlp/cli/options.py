@@ -45,7 +45,8 @@ _HELP = {
     f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}.",
     "dropout": "Probability of dropping an output of a hidden layer.",
     "input_dropout": "Probability of dropping an input.",
-    "input_noise": "Standard deviation of the random numbers that training adds to the inputs.",
+    "input_noise": "Standard deviation of the uniform noise that training adds to the prepared "
+    "inputs: pixels divided by 256, columns standardized.",
     "norm": f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.",
     "loss": f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default "
     "softmax_cross_entropy for classification, sigmoid_cross_entropy for multilabel, squared_error "

@@ -72,7 +72,7 @@ def compare(
     steps : int, default 20
         How many batches, at least 1; past the end of the examples another epoch begins.
     seed : int, default 0
-        Of the initial parameters, the shuffles and dropout.
+        Of the initial parameters, the shuffles, dropout and noise.
 
     Returns
     -------

@@ -38,7 +38,7 @@ class BackendRun:
     parameters : list of dict of arrays
         The initial parameters, on the backend.
     seed : int
-        Seed of the shuffles and of dropout.
+        Seed of the shuffles, dropout and noise.
     """
 
     def __init__(

@@ -57,7 +57,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
     shuffle : bool, default True
         Take the examples in a new order in each epoch.
     random_state : int, RandomState or None, default None
-        Of the initial weights, the held-out part, the shuffles and dropout.
+        Of the initial weights, the held-out part, the shuffles, dropout and noise.
     tol : float, default 0.0001
         The improvement of the loss, or of the score of the held-out part, that an epoch must bring;
         of lbfgs the largest derivative at which it ends.
@@ -89,7 +89,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
     input_dropout : float, default 0.0
         The probability with which training drops an input.
     input_noise : float, default 0.0
-        The standard deviation of the random numbers that training adds to the inputs.
+        The standard deviation, in the unit of X, of the uniform noise that training adds to X.
     norm : {"layer", "batch"}, LayerNorm, BatchNorm or None, default None
         A normalization before each activation.
     clip_norm : float or None, default None

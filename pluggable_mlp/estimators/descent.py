@@ -52,7 +52,7 @@ class Descent:
     backend : Backend
     batch_size : int
     seed : int
-        Of dropout.
+        Of dropout and noise.
     """
 
     def __init__(

@@ -66,7 +66,8 @@ class MLP:
     input_dropout : float, default 0.0
         The probability with which training drops an input.
     input_noise : float, default 0.0
-        The standard deviation of the random numbers that training adds to the inputs.
+        The standard deviation of the uniform noise that training adds to the inputs, in the unit
+        of x as the network gets it: pixels divided by 256, columns standardized.
     norm : str, LayerNorm or BatchNorm, optional
         layer, batch, or an object such as `BatchNorm(momentum=0.01)`.
 

@@ -48,7 +48,7 @@ def check_optimizer(
     ValueError
         If one learning rate or one line search would have to follow the losses of several
         networks; or if the optimizer is L-BFGS and the batches are smaller than the data, or the
-        network has dropout or batch normalization.
+        network has dropout, noise or batch normalization.
     """
     networks = parameters[0]["W"].shape[:-2]
     if networks and (isinstance(optimizer, LBFGS) or optimizer.follows_losses):
@@ -63,9 +63,14 @@ def check_optimizer(
             f"batch_size is {batch_size}, expected at least the {count} examples: "
             "lbfgs takes them all at once"
         )
-    if max(mlp.dropout, mlp.input_dropout, mlp.input_noise) > 0.0 or any(mlp.buffers):
+    changing = [name for name in ("dropout", "input_dropout", "input_noise") if getattr(mlp, name)]
+    if any(mlp.buffers):
+        changing.append("norm")
+    if changing:
+        name = changing[0]
         raise ValueError(
-            "lbfgs needs the same loss at every look: use no dropout, noise or norm batch"
+            f"{name} is {getattr(mlp, name)!r}, and lbfgs needs the same loss at every evaluation: "
+            f"leave {name} out, or choose another optimizer"
         )
 
 

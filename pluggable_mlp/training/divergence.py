@@ -40,9 +40,12 @@ class DivergenceError(ArithmeticError):
         self.reached: Any = None
 
     def __str__(self) -> str:
+        advice = "a smaller learning rate, gradients clipped by clip_norm"
+        if "output of the noise" in self.found:  # it comes before all parameters
+            advice = "a smaller input_noise"
         return (
-            f"training diverged in epoch {self.epoch}: {self.found}; try a smaller learning rate, "
-            "gradients clipped by clip_norm, or inputs scaled to about -1 to 1"
+            f"training diverged in epoch {self.epoch}: {self.found}; try {advice}, or inputs "
+            "scaled to about -1 to 1"
         )
 
 
@@ -60,7 +63,7 @@ class Origin:
         Of the training.
     mlp : MLP
     seed : int
-        Of dropout.
+        Of dropout and noise.
     steps : int
         How many the epoch has.
     before : callable
@@ -101,7 +104,7 @@ class Origin:
         if known is None or self._spoilt(known[0].parameters):
             return ""
         state, batch = known
-        if name not in state.parameters[layer]:  # a running statistic has no gradient
+        if name not in state.parameters[layer]:  # a buffer has no gradient
             return ""
         _, gradients = self._loss_and_gradients(state, batch)
         spoilt = self._spoilt(gradients[::-1])

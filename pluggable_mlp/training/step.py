@@ -76,8 +76,8 @@ def step(
 
     It is pure and does not check its arguments.  It consists of array operations without branches
     on values, so that a backend can compile it.  `coefficients` are
-    `optimizer.coefficients_at(state.t)`; the seed is that of dropout.  `apply` applies the
-    optimizer's rule: another than the default may write over the arrays of the state.  Where
+    `optimizer.coefficients_at(state.t)`; the seed is that of dropout and noise.  `apply` applies
+    the optimizer's rule: another than the default may write over the arrays of the state.  Where
     operations are `fused`, the optimizer's scale is not moved into the backward pass, since a pass
     over the parameters costs the same with it.
     """
@@ -235,7 +235,7 @@ def training_step(
     sample_weight : array (…, batch), optional
         As for `MLP.loss_and_gradients`.
     seed : int, default 0
-        Seed of dropout, from 0 to 2**64 - 1.
+        Seed of dropout and noise, from 0 to 2**64 - 1.
     arithmetic : {"native", "reproducible"}, default "native"
         As for `first_state`.
 

@@ -87,7 +87,7 @@ def train(
     arithmetic : {"native", "reproducible"}, default "native"
         How operations round.
     seed : int, default 0
-        Seed of the initial parameters, the shuffles and dropout, from 0 to 2**64 - 1.
+        Seed of the initial parameters, shuffles, dropout and noise, from 0 to 2**64 - 1.
     shuffle : bool, default True
         Whether to visit the examples in a new order in each epoch.
     scale : float, optional

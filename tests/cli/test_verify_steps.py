@@ -122,7 +122,7 @@ def test_a_checkpoint_of_another_run_is_refused(command, run, tmp_path):
 
 
 def test_a_record_is_of_all_tensors_after_every_so_many_steps():
-    """Running statistics, too; the device is waited for at no other step."""
+    """Buffers, too; the device is waited for at no other step."""
     settings = Settings(epochs=3, hidden=(12,), batch_size=16, norm="batch")
     run = Run(settings, get_backend("numpy"))
     for _ in run.epochs(lambda count: None):

@@ -1,5 +1,5 @@
 """Networks, and backends with one fault each: NumPy, but for a function of its namespace, or for
-a gradient, a running statistic or a parameter on its way out of a layer or of the optimizer.
+a gradient, a buffer or a parameter on its way out of a layer or of the optimizer.
 
 A fault is in one dtype alone, as faults of libraries mostly are: the comparison cannot rely on
 the other one.

@@ -223,7 +223,9 @@ except ImportError as error:
     ids=str,
 )
 def test_lbfgs_refuses_what_changes_its_loss(parameters):
-    with pytest.raises(ValueError, match="lbfgs needs the same loss"):
+    ((name, value),) = parameters.items()
+    message = f"{name} is {value!r}, and lbfgs needs the same loss at every evaluation"
+    with pytest.raises(ValueError, match=message):
         MLPClassifier(solver="lbfgs", **parameters).fit(X, Y)
 
 

@@ -34,6 +34,11 @@ def message(backend, mlp, weights, x, y, **settings):
     given = {"optimizer": SGD(0.0), "batch_size": 1, "epochs": 1, "shuffle": False} | settings
     with pytest.raises(DivergenceError) as error:
         train(mlp, x, y, backend=backend, parameters=start, **given)
+    remedy = "input_noise" if mlp.input_noise else "learning rate, gradients clipped by clip_norm"
+    assert str(error.value) == (
+        f"training diverged in epoch {error.value.epoch}: {error.value.found}; try a smaller "
+        f"{remedy}, or inputs scaled to about -1 to 1"
+    )
     return error.value.found
 
 
