@@ -182,8 +182,8 @@ class Schema:
         Where training saw pixels, whole numbers from 0 to 255 are pixels, too, whatever their
         dtype: they become uint8, to be multiplied by the scale.  (Floats that are all 0 or 1 may
         be black and white, already scaled: they are taken as they are.)  Fractions among them, as
-        of averaged images, are pixels, too.  All other numbers are values.  A warning lists those
-        far outside the range that training saw.
+        of averaged images, are pixels, too; numbers that no pixel has are refused beside them.  All
+        other numbers are values.  A warning lists those far outside the range that training saw.
 
         Parameters
         ----------
@@ -213,11 +213,7 @@ class Schema:
             remedy = "leave the labels out" if one_more else "give those that it was trained on"
             raise DataError(name, fault, remedy)
         if self.scale is not None:
-            pixels = as_bytes(inputs)
-            if pixels is not None and (inputs.dtype == np.uint8 or pixels.max() > 1):
-                inputs = pixels
-            elif inputs.min() >= 0 and LARGEST_VALUE < inputs.max() <= 255:  # some between two
-                inputs = mapped(inputs, partial(mul, self.scale))
+            inputs = _as_pixels(name, inputs, self.scale)
         if self.preparation.scaling is not None:
             unit = self.scale if self.scale_of(inputs) else None
             values = mapped(inputs, partial(as_values, unit=unit))
@@ -278,6 +274,20 @@ class Schema:
         if inputs.dtype == np.uint8 and self.scale is None:
             raise DataError(name, f"holds integers of 8 bits, but {fault}", remedy)
         warnings.warn(f"{name}: {fault}; {remedy}", DataWarning, stacklevel=3)
+
+
+def _as_pixels(name: str, inputs: Array, scale: float) -> Array:
+    """Return inputs where training saw pixels: uint8 pixels, or values (n, features)."""
+    pixels = as_bytes(inputs)
+    if pixels is not None and (inputs.dtype == np.uint8 or pixels.max() > 1):
+        return pixels
+    low, high = float(inputs.min()), float(inputs.max())
+    if high <= LARGEST_VALUE:
+        return inputs
+    if low < 0 or high > 255:
+        fault = f"holds numbers from {low:g} to {high:g}, where training saw 8-bit pixels"
+        raise DataError(name, fault, f"give numbers from 0 to 255, or all times {scale:g}")
+    return mapped(inputs, partial(mul, scale))  # some between two pixels
 
 
 def _tuple_or_none(values: Any) -> Any:
