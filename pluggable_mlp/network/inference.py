@@ -37,7 +37,8 @@ class Inference:
 class Fitting:
     """Parameters that fit a network, recognized by identity, and the kind of x that fits them.
 
-    It does not keep the arrays alive.
+    It does not keep the arrays alive.  Arrays of another class than the namespace's own, such as
+    `np.matrix`, it never recognizes: they are made such arrays at each call.
 
     Parameters
     ----------
@@ -51,7 +52,9 @@ class Fitting:
         self.xp = xp
         self._names = [*map(tuple, parameters)]
         arrays = [*_arrays(parameters)]
-        self._ids = ids = [*map(id, arrays)]  # of living arrays: without one, there are none
+        own = all(type(xp.asarray(array)) is type(array) for array in arrays)
+        # Of living arrays: without one, there are none.
+        self._ids = ids = [*map(id, arrays)] if own else []
         self._references = [weakref.ref(array, lambda _: ids.clear()) for array in arrays]
         self._kind_of_x: tuple[Any, ...] | None = None
 
@@ -63,9 +66,12 @@ class Fitting:
             return False
         return ids == self._ids and [*map(tuple, parameters)] == self._names
 
-    def remember_x(self, x: Array) -> None:
-        """Note that x fits these parameters."""
-        self._kind_of_x = _kind(x)
+    def remember_x(self, x: Array) -> Array:
+        """Note that x fits these parameters, and return it as an array of the namespace."""
+        own = self.xp.asarray(x)
+        if type(own) is type(x):
+            self._kind_of_x = _kind(x)
+        return own
 
     def takes(self, x: Any) -> bool:
         """Return whether x is of the class, dtype, shape and device that fitted last."""

@@ -342,7 +342,7 @@ class MLP:
             self._inference.fitting = fitting
         if not fitting.takes(x):
             check_inputs(self, parameters, x)
-            fitting.remember_x(x)
+            x = fitting.remember_x(x)
         xp = namespace_at(arithmetic, fitting.xp, x)
         if fitted and xp is fitting.xp:
             return xp, parameters, x

@@ -122,6 +122,35 @@ def test_x_like_the_last_is_not_checked_again(monkeypatch):
     assert len(checked) == 1
 
 
+class Labelled(np.ndarray):
+    """As `np.matrix`, which warns of itself, or arrays with units: operations give its class."""
+
+
+def labelled(array):
+    return array.view(Labelled)
+
+
+def masked(array):
+    return np.ma.masked_array(array, mask=array > 0.0)
+
+
+@pytest.mark.parametrize("subclass", [labelled, masked])
+@pytest.mark.parametrize("of", ["x", "parameters"])
+def test_subclasses_of_arrays_predict_as_arrays_at_each_call(subclass, of):
+    mlp = MLP([3, 4, 2])
+    plain = mlp.initialize(seed=0, backend=NUMPY)
+    expected = mlp.logits(plain, X)
+    parameters, x = plain, X
+    if of == "x":
+        x = subclass(X)
+    else:
+        parameters = [{**layer, "W": subclass(layer["W"])} for layer in plain]
+    for _ in range(3):
+        found = mlp.logits(parameters, x)
+        assert type(found) is np.ndarray
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_weights_are_not_kept_alive():
     mlp = MLP([3, 4, 2])
     parameters = mlp.initialize(seed=0, backend=NUMPY)
