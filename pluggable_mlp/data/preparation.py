@@ -100,7 +100,12 @@ def fit_columns(name: str, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], C
 
 
 def scaled(
-    name: str, kind: str, inputs: dict[str, Array], columns: Columns | None, unit: float
+    name: str,
+    kind: str,
+    inputs: dict[str, Array],
+    columns: Columns | None = None,
+    unit: float = 1.0,
+    what: str = "scaling",
 ) -> tuple[dict[str, Array], Scaling | None]:
     """Return the inputs of all splits, scaled as was asked for, and how.
 
@@ -111,12 +116,14 @@ def scaled(
     kind : str
         A name of `SCALINGS`, or "none".
     inputs : dict of arrays (n, features)
-    columns : Columns or None
+    columns : Columns, optional
         Of a table: what it makes of categories is not scaled.
-    unit : float
+    unit : float, default 1
         The value of one unit of uint8 inputs.
+    what : str, default "scaling"
+        What the kind is called where it was asked for, for errors.
     """
-    choose({**SCALINGS, NO_SCALING: None}, kind, "scaling")
+    choose({**SCALINGS, NO_SCALING: None}, kind, what)
     if kind == NO_SCALING:
         return inputs, None
     values = {part: mapped(array, partial(as_values, unit=unit)) for part, array in inputs.items()}

@@ -179,7 +179,7 @@ def _scaled_targets(
 ) -> tuple[dict[str, Array], Scaling | None]:
     """Return the numbers to predict of all splits, scaled as was asked for, and how."""
     rows = {part: values.reshape(len(values), -1) for part, values in targets.items()}
-    values, fitted = scaled(name, kind or NO_SCALING, rows, None, 1.0)
+    values, fitted = scaled(name, kind or NO_SCALING, rows, what="target_scaling")
     return {part: values[part].reshape(of.shape) for part, of in targets.items()}, fitted
 
 

@@ -244,7 +244,8 @@ def test_each_output_has_its_own_unit(command, tmp_path):
     [
         ("codes", ["--target-scaling", "standard"], "but the targets are classes or labels"),
         ("numbers", ["--target-scaling", "standard", "--loss", "poisson"], "takes counts"),
-        ("numbers", ["--target-scaling", "standrad"], "did you mean 'standard'"),
+        ("numbers", ["--target-scaling", "standrad"], "target_scaling is 'standrad', expected"),
+        ("numbers", ["--scaling", "standrad"], "did you mean 'standard'"),
     ],
 )
 def test_scalings_of_targets_that_do_not_fit(command, tmp_path, name, options, words):
