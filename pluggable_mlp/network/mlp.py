@@ -139,9 +139,12 @@ class MLP:
         return tuple(layer.buffers for layer in self.layers if layer.shapes())
 
     @cached_property
-    def _layers_with_parameters(self) -> tuple[tuple[Layer, bool], ...]:
-        """The layers, and whether each has parameters: asked in every forward pass."""
-        return tuple((layer, bool(layer.shapes())) for layer in self.layers)
+    def _have_parameters(self) -> tuple[bool, ...]:
+        """Whether each layer has parameters: asked in every forward pass.
+
+        It is apart from the layers, which may be replaced in a copy.
+        """
+        return tuple(bool(layer.shapes()) for layer in self.layers)
 
     def initialize(self, *, seed: int, backend: Any, dtype: str = "float32") -> Parameters:
         """Return initial parameters on the backend; a seed gives the same bits everywhere.
@@ -364,7 +367,7 @@ class MLP:
         """
         remaining = iter(parameters)
         backwards = []
-        for layer, has_parameters in self._layers_with_parameters:
+        for layer, has_parameters in zip(self.layers, self._have_parameters, strict=True):
             own = next(remaining) if has_parameters else {}
             x, backward = layer.forward(xp, own, x, rng)
             backwards.append((backward, has_parameters))
