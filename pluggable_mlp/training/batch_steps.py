@@ -20,7 +20,7 @@ from pluggable_mlp.training.kept import made_once
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
 from pluggable_mlp.training.rules import each_array
-from pluggable_mlp.training.step import TrainState, differentiate, step, update
+from pluggable_mlp.training.step import Differentiated, TrainState, differentiate, step, update
 from pluggable_mlp.training.trees import Tree, map_nested
 
 __all__ = [
@@ -143,11 +143,11 @@ def make_batch_step(
         if take_gathered is None:
             given = state if owned or apply is each_array else own_copy(xp, state)
             scale = optimizer.gradient_scale(coefficients)
-            loss, weight, descent, buffers = differentiate_for(size)(
+            weight, *parts = differentiate_for(size)(
                 given.parameters, given.buffers, given.t, scale, data, start
             )
-            after = update(xp, optimizer, given, coefficients, scale, descent, buffers, apply)
-            return loss, weight, after
+            found = Differentiated(*parts)
+            return found.loss, weight, update(xp, optimizer, given, coefficients, found, apply)
         given = state if owned else own_copy(xp, state)
         loss, weight, after = take_gathered(given[:-1], state.t, coefficients, data, start)
         return loss, weight, TrainState._make([*after, state.t + 1])
@@ -184,14 +184,17 @@ def gathered_step(
 def _differentiate_batch(
     xp: Namespace, mlp: MLP, examples: Examples, seed: int, size: int
 ) -> Function:
-    """Return `differentiate` for a batch of that size, as a pure function of arrays and numbers."""
+    """Return `differentiate` for a batch of that size, as a pure function of arrays and numbers.
+
+    Its result, a plain tuple as backends want it, is the batch's weight and what was found.
+    """
 
     def differentiate_batch(
         parameters: Tree, buffers: Tree, t: int, scale: float | None, data: Any, start: int
-    ) -> tuple[Array, Array | None, Tree, Tree]:
+    ) -> tuple[Any, ...]:
         batch = examples.with_arrays(data).between(xp, start, start + size)
         found = differentiate(xp, mlp, parameters, buffers, batch, Rng(seed, t), scale)
-        return found[0], _total(xp, batch[2]), *found[1:]
+        return _total(xp, batch[2]), *found
 
     return differentiate_batch
 

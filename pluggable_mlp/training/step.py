@@ -22,6 +22,7 @@ from pluggable_mlp.training.transforms import averaged_parameters
 from pluggable_mlp.training.trees import Tree, map_arrays, merge
 
 __all__ = [
+    "Differentiated",
     "TrainState",
     "as_single_steps",
     "differentiate",
@@ -82,11 +83,31 @@ def step(
     over the parameters costs the same with it.
     """
     scale = None if fused else optimizer.gradient_scale(coefficients)
-    loss, descent, buffers = differentiate(
+    found = differentiate(
         xp, mlp, state.parameters, state.buffers, batch, Rng(seed, state.t), scale
     )
-    after = update(xp, optimizer, state, coefficients, scale, descent, buffers, apply)
-    return loss, after
+    return found.loss, update(xp, optimizer, state, coefficients, found, apply)
+
+
+class Differentiated(NamedTuple):
+    """What is found in a step before the update.
+
+    Attributes
+    ----------
+    loss : array (…)
+        Of the batch.
+    buffers : list of dict of arrays
+        After the batch.
+    gradients : list of dict of arrays
+        Of the shapes of the parameters; empty where `parameters` are known.
+    parameters : list of dict of arrays, or None
+        Those after the step, where the gradients times a number are the whole update.
+    """
+
+    loss: Array
+    buffers: Tree
+    gradients: Tree
+    parameters: Tree | None
 
 
 def differentiate(
@@ -97,16 +118,18 @@ def differentiate(
     batch: Batch,
     rng: Rng,
     scale: float | None,
-) -> tuple[Array, Tree, Tree]:
-    """Return the loss, the gradients and the new buffers: the part of a step before the update.
+) -> Differentiated:
+    """Return the loss, the buffers, and the gradients or the new parameters.
 
-    Where the optimizer has a `gradient_scale`, the gradients times it are the update, and the new
-    parameters are returned in their place.
+    The batch is x (…, batch, in) with its targets and weights; `scale` is the optimizer's
+    `gradient_scale`: the gradients times it are the update, if it is not None, and are added here.
     """
     loss, gradients, moved = mlp.loss_gradients_and_buffers(
         xp, parameters, buffers, *batch, rng, scale
     )
-    return loss, gradients if scale is None else map_arrays(_add, parameters, gradients), moved
+    if scale is None:
+        return Differentiated(loss, moved, gradients, None)
+    return Differentiated(loss, moved, [], map_arrays(_add, parameters, gradients))
 
 
 def update(
@@ -114,18 +137,19 @@ def update(
     optimizer: Optimizer,
     state: TrainState,
     coefficients: Coefficients,
-    scale: float | None,
-    descent: Tree,
-    buffers: Tree,
+    found: Differentiated,
     apply: Apply,
 ) -> TrainState:
-    """Return the state after a step, from what `differentiate` found: the rest of the step."""
-    if scale is not None:
-        return TrainState(descent, buffers, state.slots, state.t + 1)
-    parameters, slots = optimizer.update(
-        xp, coefficients, state.parameters, descent, state.slots, apply
-    )
-    return TrainState(parameters, buffers, slots, state.t + 1)
+    """Return the state after a step, from what `differentiate` found: the rest of the step.
+
+    Its arrays have the shapes of those of the state before.
+    """
+    parameters, slots = found.parameters, state.slots
+    if parameters is None:
+        parameters, slots = optimizer.update(
+            xp, coefficients, state.parameters, found.gradients, slots, apply
+        )
+    return TrainState(parameters, found.buffers, slots, state.t + 1)
 
 
 def _add(w: Array, g: Array) -> Array:
