@@ -83,10 +83,10 @@ def _adam(numbers: dict[str, float], w: Any, g: Any, m: Any, v: Any) -> None:
     m *= numbers["beta1"]
     new = g * (1.0 - numbers["beta1"])
     m += new
-    np.multiply(g, g, out=g)
-    g *= 1.0 - numbers["beta2"]
+    np.multiply(g, g, out=new)  # not over g, which may be a view of what a loss returned
+    new *= 1.0 - numbers["beta2"]
     v *= numbers["beta2"]
-    v += g
+    v += new
     np.sqrt(v, out=new)
     new += numbers["epsilon"]
     np.divide(1.0, new, out=new)

@@ -83,6 +83,20 @@ def test_what_training_owns_is_written_over():
     assert own_v is v[0]
 
 
+def test_what_a_loss_returned_is_not_written_over():
+    """In a batch of one, the gradient of a bias is a view of dz, here the targets."""
+
+    def linear(xp, z, targets, sample_weight=None):
+        return xp.sum(xp.sum(z * targets, axis=-1), axis=-1), targets
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4, 400)), rng.normal(size=(4, 100))
+    before = y.copy()
+    settings = {"batch_size": 1, "shuffle": False, "dtype": "float64", "epochs": 1}
+    train(MLP([400, 100], loss=linear), x, y, backend=NUMPY, optimizer=Adam(0.01), **settings)
+    np.testing.assert_array_equal(y, before)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_fused_adam_of_pytorch_is_within_the_bound(dtype):
     pytest.importorskip("torch")
