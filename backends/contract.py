@@ -241,7 +241,8 @@ class Compiler(Protocol):
         callable or None
             To be called many times, with different numbers and with arrays of the same shapes and
             dtypes; the first call includes compilation.  None if compiling does not help on this
-            device.
+            device.  An attribute `fell_back` of it may say that it runs uncompiled after all, so
+            that no other training is given it.
         """
 
 

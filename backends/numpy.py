@@ -33,9 +33,9 @@ def _mean(x: Any, *, axis: int) -> Any:
 offer(
     array_api_compat.numpy,
     clip=np.clip,
-    compiled=Recorded,
     matmul=np.matmul,
     mean=_mean,
+    recorded=Recorded,
     sum=np.add.reduce,
     zero_where=_zero_where,
 )

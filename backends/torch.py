@@ -190,16 +190,21 @@ class CompiledFunction:
         As `Compiler.compile` wants it.
     compiler : str
         The backend of `torch.compile`; "inductor" needs Triton on a GPU, a C++ compiler otherwise.
+
+    Attributes
+    ----------
+    fell_back : bool
+        Whether it runs as it is.
     """
 
     def __init__(self, function: Callable[..., Any], compiler: str = "inductor") -> None:
         self._function, self._compiler = function, compiler
         self._compiled: Callable[..., Any] | None = None
-        self._failed = False
+        self.fell_back = False
 
     def __call__(self, *arguments: Any) -> Any:
         """Return what the function returns."""
-        if self._failed:
+        if self.fell_back:
             return self._function(*arguments)
         # A Python number would be a constant, and each new one compiled anew.
         arrays = _with_arrays(arguments)
@@ -208,7 +213,7 @@ class CompiledFunction:
         try:
             return self._first_call(arrays)
         except Exception as error:  # whatever the compiler and its tools may raise
-            self._failed = True
+            self.fell_back = True
             reason = " ".join(str(error).partition("\n\n")[0].splitlines())
             warnings.warn(
                 f"PyTorch {torch.__version__} cannot compile here and goes on "

@@ -44,9 +44,9 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`, `queued(x)`, `rsqrt(x)`,
         `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
         `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
-        `zero_below(x, threshold)`, `zero_where(mask, x)`, `compiled(function)` and
-        `check_process()`.  They give what the functions of this file, of `special.py` and of the
-        standard promise, `erf` within 8 units in the last place.
+        `zero_below(x, threshold)`, `zero_where(mask, x)`, `compiled(function)`,
+        `recorded(function)` and `check_process()`.  They give what the functions of this file, of
+        `special.py` and of the standard promise, `erf` within 8 units in the last place.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
     own.cache_clear()
@@ -78,14 +78,17 @@ def check_process(xp: Namespace) -> None:
         check()
 
 
-def compiled(xp: Namespace, function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(
+    xp: Namespace, function: Callable[..., Any], *, ours: bool = True
+) -> Callable[..., Any]:
     """Return a pure function of arrays compiled, on libraries that compile whatever they run.
 
     They compile each operation for each shape: the whole of a function takes them less time than
-    its operations one after the other, for the first batch of a shape, too.
+    its operations one after the other, for the first batch of a shape, too.  On libraries that
+    record, the function is recorded if it is all `ours`.
     """
-    compile_function = _offered.get((xp, "compiled"))
-    if compile_function is None:
+    compile_function = _offered.get((xp, "compiled")) or (ours and _offered.get((xp, "recorded")))
+    if not compile_function:
         return function
     faster: Callable[..., Any] = compile_function(function)
     return faster

@@ -31,6 +31,7 @@ from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, layers_of_inputs
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
+from pluggable_mlp.provenance import is_ours
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import compiled
 
@@ -102,6 +103,8 @@ class MLP:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", check_sizes(self.sizes))
+        if isinstance(self.activation, list):  # the caller may change its own
+            object.__setattr__(self, "activation", [*self.activation])
         objective = self.loss
         if isinstance(objective, str):
             objective = choose(LOSSES, objective, "loss")
@@ -326,7 +329,8 @@ class MLP:
             return unwrapped(computed(xp, outputs, parameters, x))
         functions = self._inference.functions
         if (of, xp) not in functions:
-            functions[of, xp] = compiled(xp, partial(self._outputs, of, xp))
+            outputs = partial(self._outputs, of, xp)
+            functions[of, xp] = compiled(xp, outputs, ours=is_ours(self))
         return unwrapped(functions[of, xp](parameters, x))
 
     def _outputs(self, of: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:

@@ -14,6 +14,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import read
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.provenance import is_ours
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.kept import made_once
@@ -111,12 +112,12 @@ def make_batch_step(
 
     @cache
     def compiled_for(size: int) -> Function | None:
-        if not hasattr(backend, "compile"):
+        if xp is not backend.xp or not hasattr(backend, "compile"):
             return None
-        made_of = (xp, mlp, optimizer, kind, seed, size)
-        take_gathered = gathered_step(*made_of)
+        take_gathered = gathered_step(xp, mlp, optimizer, kind, seed, size)
         make = partial(compiled, take_gathered, backend, xp, used_up=(0,))
-        made: Function | None = made_once((compiled, *made_of, type(backend), backend.device), make)
+        settings = ("step", xp, kind, seed, size, type(backend), backend.device)
+        made: Function | None = made_once((mlp, optimizer), settings, make)
         return made
 
     own: Any = backend if xp is backend.xp else None
@@ -125,7 +126,9 @@ def make_batch_step(
     @cache
     def differentiate_for(size: int) -> Function:
         function = _differentiate_batch(xp, mlp, kind, seed, size)
-        recorded: Function = own.record(function) if hasattr(own, "record") else function
+        if not (hasattr(own, "record") and is_ours(mlp)):
+            return function
+        recorded: Function = own.record(function)
         return recorded
 
     def take(

@@ -62,9 +62,10 @@ class BlindSteps:
         """Return the step on a batch of that size, compiled where the backend does that."""
         if self._compile is None:
             return self._single
-        made_of = (*self._made.args, size, type(self._backend), self._backend.device)
+        base, mlp, optimizer, kind, seed = self._made.args
+        settings = ("step", base, kind, seed, size, type(self._backend), self._backend.device)
         make = partial(self._compile, self._made(partial(_gathered, size)), (0,))
-        return made_once(made_of, make) or self._single
+        return made_once((mlp, optimizer), settings, make) or self._single
 
     def __call__(
         self,
@@ -156,8 +157,8 @@ def blind_outputs(
     """Return `outputs` of each batch, computed without looking; None where that was not right."""
     take = partial(_blind_outputs, base, mlp, examples.kind)
     if hasattr(backend, "compile_exactly"):
-        made_of = (outputs, *take.args, type(backend), backend.device)
-        take = made_once(made_of, partial(backend.compile_exactly, take)) or take
+        settings = ("outputs", base, examples.kind, type(backend), backend.device)
+        take = made_once((mlp,), settings, partial(backend.compile_exactly, take)) or take
     wrong = backend.asarray(False, dtype="bool")
     data = native_of(examples.arrays)
     trees = native_of(parameters)

@@ -162,8 +162,7 @@ def _looped(
     seed: int,
 ) -> Chunk:
     """Return the function that takes the whole batches of a chunk in one call of the backend."""
-    made_of = (xp, mlp, optimizer, examples.kind, seed, batch_size)
-    take = gathered_step(*made_of)
+    take = gathered_step(xp, mlp, optimizer, examples.kind, seed, batch_size)
 
     def one_step(arrays: Any, index: Any, row: Any, shared: Any) -> tuple[Any, Any]:
         start, t, data = shared
@@ -175,7 +174,8 @@ def _looped(
         return arrays, (loss, weight)
 
     make = partial(backend.compile_loop, one_step, STEPS_PER_CALL)
-    loop = made_once(("loop", *made_of, type(backend), backend.device), make)
+    made_of = ("loop", xp, examples.kind, seed, batch_size, type(backend), backend.device)
+    loop = made_once((mlp, optimizer), made_of, make)
 
     def take_chunk(
         optimizer: Optimizer,

@@ -23,13 +23,11 @@ GRADIENTS = [name for name, kind in OPTIMIZERS.items() if kind is not LBFGS]
 
 NETWORKS = {
     **{name: {"activation": name} for name in ACTIVATIONS},
-    "pair of functions": {"activation": (lambda xp, x: x * x, lambda xp, x: x + x)},
     "one per layer": {"activation": ["tanh", LeakyReLU(0.2)]},
     "dropout": {"dropout": 0.3},
     "norm layer": {"norm": "layer"},
     "norm batch and dropout": {"norm": "batch", "dropout": 0.5},
     **{f"loss {name}": {"loss": name} for name in LOSSES},
-    "function": {"loss": lambda xp, z, t, w: (xp.mean(xp.abs(z - t)), z - t)},
     "huber": {"loss": HuberLoss(delta=0.1)},
 }
 OPTIMIZERS_OF_TESTS = {
@@ -357,14 +355,6 @@ def test_what_could_not_be_recorded_is_not_tried_again():
     for size in (2, 2, 3, 3, 3):
         recorded(np.ones(size))
     assert len(runs) == 5 + 1
-
-
-def test_a_custom_activation_that_looks_at_values_trains_as_before():
-    def looking(xp, x):
-        return x * 2.0 if float(xp.max(x)) > 0.0 else x
-
-    network = {"activation": (looking, lambda xp, x: xp.ones_like(x))}
-    assert trained(NUMPY, network) == trained(Uncompiled(NUMPY), network)
 
 
 def test_an_array_of_the_function_is_recorded_as_it_was():

@@ -257,6 +257,6 @@ def test_what_several_threads_ask_for_is_made_once(monkeypatch):
         return made[-1]
 
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda key: kept.made_once((key,), make), [1] * 8))
+        found = list(pool.map(lambda key: kept.made_once((), (key,), make), [1] * 8))
     assert set(found) == {made[0]}
     assert len(made) == 1

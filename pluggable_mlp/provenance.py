@@ -1,0 +1,47 @@
+"""Whether a component consists only of what this package defines.
+
+What it does is then determined by its fields: it may be noted or compiled once and repeated.  A
+function or an object of a user's may change, draw random numbers, or do something on the side.
+"""
+
+import sys
+from dataclasses import fields, is_dataclass
+from types import FunctionType
+from typing import Any
+
+__all__ = ["is_ours"]
+
+_PACKAGE = __name__.partition(".")[0]
+_PLAIN = (type(None), bool, int, float, str)
+
+
+def is_ours(component: Any) -> bool:
+    """Return whether it, and all in it, are of functions and classes of this package.
+
+    Parameters
+    ----------
+    component
+        A network, an optimizer or a part of these: a function, an object, a number, a text, None,
+        or a list or tuple of these.  Of an object, the fields that make it equal to others count.
+    """
+    kind = type(component)
+    if kind in _PLAIN:
+        return True
+    if kind in (list, tuple):
+        return all(map(is_ours, component))
+    if kind is FunctionType:
+        return _is_in_package(component)
+    if not (_is_in_package(kind) and is_dataclass(component)):
+        return False
+    return all(is_ours(getattr(component, of.name)) for of in fields(component) if of.compare)
+
+
+def _is_in_package(definition: Any) -> bool:
+    """Return whether a module of the package has the function or class by this name.
+
+    What is made within a function has no such name; a wrapper may have that of what it wraps.
+    """
+    module = definition.__module__
+    return module.partition(".")[0] == _PACKAGE and definition is getattr(
+        sys.modules.get(module), definition.__qualname__, None
+    )

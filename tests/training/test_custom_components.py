@@ -1,0 +1,199 @@
+"""Components of a user's may change, draw numbers and look at values: none is taken as it was.
+
+Where steps are recorded, they run operation by operation; compiled, they are so in each training.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, average_of_elements, get_backend, train
+from pluggable_mlp.backends import numpy_replay
+from tests.training.compilers import Uncompiled
+
+NUMPY = get_backend("numpy")
+STEPS = 8
+
+
+@pytest.fixture(autouse=True)
+def recorded_early(monkeypatch):
+    monkeypatch.setattr(numpy_replay, "_CALLS_BEFORE", 1)
+
+
+@pytest.fixture(params=["numpy", "jax"])
+def fast(request):
+    """A backend that records, and one that compiles."""
+    pytest.importorskip(request.param)
+    return get_backend(request.param)
+
+
+def history(backend, mlp, epochs=1, **settings):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4 * STEPS, 5)), rng.normal(size=(4 * STEPS, 2))
+    settings = {"optimizer": SGD(0.01), "batch_size": 4, "dtype": "float32", **settings}
+    return train(mlp, x, y, backend=backend, epochs=epochs, **settings).history
+
+
+def network(kind=MLP, **settings):
+    return kind([5, 4, 2], **{"activation": "tanh", "loss": "squared_error", **settings})
+
+
+@dataclass
+class Scaled:
+    """A loss that keeps its parts, and has a number that may change."""
+
+    k: float = 1.0
+
+    def __post_init__(self):
+        self.parts = []
+
+    def __call__(self, xp, z, t, w=None):
+        d = z - t
+        loss, dz = average_of_elements(xp, d * d * self.k, 2 * d * self.k, w)
+        self.parts.append(loss)
+        return loss, dz
+
+
+def test_a_loss_that_changed_between_trainings(fast):
+    loss = Scaled()
+    first = history(fast, network(loss=loss))
+    loss.k = 5.0
+    second = history(fast, network(loss=loss))
+    assert second[0] > 4.0 * first[0]
+    assert second == history(fast, network(loss=Scaled(5.0)))
+
+
+def test_a_global_variable_that_changed_between_trainings(fast):
+    factor = 1.0
+
+    def loss(xp, z, t, w=None):
+        d = z - t
+        return average_of_elements(xp, d * d * factor, 2 * d * factor, w)
+
+    first = history(fast, network(loss=loss))
+    factor = 5.0
+    assert history(fast, network(loss=loss))[0] > 4.0 * first[0]
+
+
+class WithFactor(MLP):
+    """A subclass with a number of its own, which its equality does not know."""
+
+    def with_factor(self, factor):
+        object.__setattr__(self, "factor", factor)
+        return self
+
+    def loss_gradients_and_buffers(self, *arguments):
+        loss, gradients, buffers = super().loss_gradients_and_buffers(*arguments)
+        scaled = [{name: of[name] * self.factor for name in of} for of in gradients]
+        return loss * self.factor, scaled, buffers
+
+
+def test_a_subclass_of_the_network_with_a_number_of_its_own(fast):
+    first, second = (history(fast, network(WithFactor).with_factor(k)) for k in (1.0, 5.0))
+    assert second[0] > 4.0 * first[0]
+
+
+@dataclass(frozen=True)
+class Weighted:
+    outputs: Any
+
+    def __call__(self, xp, z, t, w=None):
+        d = z - t
+        return average_of_elements(xp, d * d * self.outputs, 2 * d * self.outputs, w)
+
+
+@pytest.mark.parametrize("library", ["numpy", "jax", "torch"])
+def test_a_loss_with_an_array_made_anew_for_each_training(library):
+    """Two such cannot be compared: the result would be an array."""
+    pytest.importorskip(library)
+    backend = get_backend(library)
+    once, again = (
+        history(backend, network(loss=Weighted(backend.asarray([1.0, 2.0], dtype="float32"))))
+        for _ in range(2)
+    )
+    assert once == again
+
+
+def test_each_training_that_is_not_compiled_warns():
+    pytest.importorskip("jax")
+    backend = get_backend("jax")
+
+    def looking(xp, x):
+        y = xp.tanh(x) if float(x[0, 0]) < 100.0 else x
+        return y, lambda dy: dy * (1.0 - y * y)
+
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="cannot compile the network"):
+            history(backend, network(activation=looking))
+
+
+def test_a_loss_that_changes_while_it_trains():
+    loss, expected = Scaled(), Scaled()
+
+    def annealed(loss):
+        def halve(epoch):
+            loss.k *= 0.5
+
+        return halve
+
+    found = history(NUMPY, network(loss=loss), 4, callbacks=[annealed(loss)])
+    plain = Uncompiled(NUMPY)
+    assert found == history(plain, network(loss=expected), 4, callbacks=[annealed(expected)])
+    assert loss.parts == expected.parts
+    assert len(loss.parts) == 4 * STEPS
+
+
+def test_an_activation_that_draws_random_numbers():
+    def skipped_at_random(seed):
+        rng = np.random.default_rng(seed)
+
+        def activation(xp, x):
+            if rng.random() < 0.2:
+                return x, lambda dy: dy
+            y = xp.tanh(x)
+            return y, lambda dy: dy * (1.0 - y * y)
+
+        return network(activation=activation)
+
+    for seed in range(4):
+        expected = history(Uncompiled(NUMPY), skipped_at_random(seed), 3)
+        assert history(NUMPY, skipped_at_random(seed), 3) == expected
+
+
+def saturating(xp, x):
+    with np.errstate(over="ignore"):
+        y = 1.0 / (1.0 + xp.exp(-x * 1e4))
+    return y, lambda dy: dy * y * (1.0 - y)
+
+
+def test_an_activation_that_ignores_overflow():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history(NUMPY, network(activation=saturating), 3)
+
+
+def test_predictions_of_an_activation_that_changes_and_ignores_overflow():
+    scale = 1.0
+
+    def activation(xp, x):
+        return saturating(xp, x * scale)
+
+    mlp = network(activation=activation)
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = [mlp.predict(parameters, x) for _ in range(4)][-1]
+        scale = -1.0
+        assert not (mlp.predict(parameters, x) == before).all()
+
+
+def test_a_list_of_activations_that_its_owner_changes_is_the_networks_own():
+    activations = ["tanh"]
+    mlp = MLP([5, 4, 2], activation=activations)
+    activations[0] = "relu"
+    assert mlp.activation == ["tanh"]
+    assert mlp != MLP([5, 4, 2], activation=activations)
