@@ -11,9 +11,9 @@ import pytest
 COUNT = 350
 
 
-def houses(path):
+def houses(path, seed=7):
     """Areas, distances and years in their own units, and prices that follow from them."""
-    generator = np.random.default_rng(7)
+    generator = np.random.default_rng(seed)
     area, metres = generator.uniform(20, 300, COUNT), generator.uniform(100, 30_000, COUNT)
     year = generator.integers(1900, 2025, COUNT).astype(float)
     price = 4000 * area - 8 * metres + 900 * (year - 1900) + 300_000
@@ -138,3 +138,55 @@ def test_sgd_takes_smaller_steps_of_a_regression(command, tmp_path, options, rat
     polars.DataFrame({"x": x, "sign": (x > 0).astype(int), "y": x**2}).write_csv(data)
     train(command, tmp_path / "run", data, "--epochs", 1, *options)
     assert content(tmp_path / "run", "config.json")["settings"]["learning_rate"] == rate
+
+
+def test_a_constant_column_is_zero(command, tmp_path):
+    data = houses(tmp_path / "houses.csv")
+    polars.read_csv(data).insert_column(1, polars.Series("floors", [3] * COUNT)).write_csv(data)
+    train(command, tmp_path / "run", data, "--epochs", 1)
+    scaling = content(tmp_path / "run", "config.json")["scaling"]
+    assert (scaling["offsets"][1], scaling["divisors"][1]) == (3.0, 1.0)
+
+
+def test_texts_and_gaps_are_not_standardized_but_the_numbers_are(command, tmp_path):
+    data, run = houses(tmp_path / "houses.csv"), tmp_path / "run"
+    table = polars.read_csv(data)
+    gaps = [None if row % 5 == 0 else year for row, year in enumerate(table["year"])]
+    city = polars.Series("city", ["Bern" if row % 3 else "Oslo" for row in range(COUNT)])
+    table = table.with_columns(polars.Series("year", gaps)).insert_column(0, city)
+    table.write_csv(data)
+    train(command, run, data, "--optimizer", "adam:learning_rate=0.01", "--epochs", 12)
+    assert content(run, "summary.json")["test_r2"] > 0.8
+    scaling = content(run, "config.json")["scaling"]
+    offsets, divisors = np.array(scaling["offsets"]), np.array(scaling["divisors"])
+    numbers = np.array([False, False, True, True, True, False])  # two cities; year, and its gaps
+    assert (offsets[~numbers] == 0.0).all()
+    assert (divisors[~numbers] == 1.0).all()
+    filled = table.with_columns(polars.col("year").fill_null(polars.col("year").median()))
+    whole = filled.select("area", "metres", "year").to_numpy()
+    np.testing.assert_allclose(offsets[numbers], whole.mean(axis=0), rtol=0.05)
+    np.testing.assert_allclose(divisors[numbers], whole.std(axis=0), rtol=0.05)
+
+
+def test_labels_of_a_table_are_learned_from_standardized_columns(command, tmp_path):
+    data, run = houses(tmp_path / "houses.csv"), tmp_path / "run"
+    table = polars.read_csv(data)
+    dear, far = (table[name] > table[name].median() for name in ("price", "metres"))
+    table = table.with_columns(price=dear.cast(int), far=far.cast(int))
+    table.write_csv(data)
+    labels = ("--task", "multilabel", "--target", "price,far", "--optimizer", "adam")
+    train(command, run, data, *labels, "--learning-rate", 0.01, "--epochs", 12)
+    assert content(run, "config.json")["settings"]["scaling"] == "standard"
+    assert content(run, "summary.json")["test_hamming_loss"] < 0.1
+
+
+def test_other_data_are_scaled_as_those_of_the_run(command, tmp_path):
+    """Half of the houses, the smaller ones: with their own mean they would be worth more."""
+    data, run = houses(tmp_path / "houses.csv"), tmp_path / "run"
+    train(command, run, data, "--optimizer", "adam:learning_rate=0.01", "--epochs", 12)
+    small = houses(tmp_path / "small.csv", seed=8)
+    table = polars.read_csv(small).filter(polars.col("area") < 160)
+    table.select(reversed(table.columns)).write_csv(small)  # found by their names
+    outcome = command("evaluate", run, "--data", small)
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["r2"] > 0.9
