@@ -180,7 +180,7 @@ class Epochs:
             None if state is None else _slots_on(job.place, state),
             backend=job.place,
             batch_size=self._size,
-            seed=_seed_of_dropout(estimator),
+            seed=_seed_of_steps(estimator),
         )
 
     def take(self) -> None:
@@ -324,9 +324,10 @@ def _batch_size(asked: Any, count: int) -> int:
     return int(min(asked, count))
 
 
-def _seed_of_dropout(estimator: Any) -> int:
-    drops = max(estimator.dropout, estimator.input_dropout, estimator.input_noise) > 0.0
-    return int(estimator._random_state.randint(2**31)) if drops else 0
+def _seed_of_steps(estimator: Any) -> int:
+    """Return the seed of dropout and noise; draw none where there is neither, as scikit-learn."""
+    draws = max(estimator.dropout, estimator.input_dropout, estimator.input_noise) > 0.0
+    return int(estimator._random_state.randint(2**31)) if draws else 0
 
 
 def _steps(estimator: Any, learning_rate: str) -> bool:

@@ -242,7 +242,7 @@ def training_step(
 ) -> tuple[Array, TrainState]:
     """Return the loss of a batch, and the state after a step on it.
 
-    Dropout draws the numbers of this step and seed; batch normalization uses the mean and
+    Dropout and noise draw the numbers of this step and seed; batch normalization uses the mean and
     variance of the batch and updates the buffers.  `train` takes the same steps for the same
     batches.
 
