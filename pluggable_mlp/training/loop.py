@@ -152,7 +152,7 @@ def training_epochs(
     stack = compiled(xp.stack, backend, xp) or xp.stack
     shuffle = shuffle and batch_size < len(examples)  # a single batch needs no order
     visit = partial(visits, examples, backend=backend, seed=seed, shuffle=shuffle)
-    blocks = visit(first=(begun.epoch, begun.start // examples.block_size), epochs=epochs)
+    blocks = visit(first=(begun.epoch, begun.start), epochs=epochs)
     losses: list[Loss] = [*begun.losses]
     for epoch in range(begun.epoch, epochs + 1):
         begin = time.perf_counter()
@@ -237,8 +237,7 @@ def _before(
     if left < 0:
         return None
     state = _copied(xp, begun.state)
-    first = begun.epoch, begun.start // examples.block_size
-    blocks = visit(first=first, epochs=begun.epoch)
+    blocks = visit(first=(begun.epoch, begun.start), epochs=begun.epoch)
     for _, block, places in _places(blocks, begun.start, examples, batch_size):
         for starts in _chunks(places[:left], pace, state.t, None):
             state = take(state, block, starts, record, _nothing)
@@ -292,8 +291,8 @@ def _look_at(
     numbers = iter(backend.to_numpy(found).tolist())
     for index, name in places:
         if not next(numbers):
-            found = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
-            raise DivergenceError(epoch, f"{found}{origin.of_last_step(index, name)}")
+            lost_one = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
+            raise DivergenceError(epoch, f"{lost_one}{origin.of_last_step(index, name)}")
     lost.tell(dict(zip(counts, numbers, strict=True)))
 
 

@@ -123,7 +123,8 @@ def visits(
     shuffle : bool
         Whether each epoch has a new order.
     first : tuple of two int
-        The epoch, counted from 1, and the block in it, counted from 0, to begin with.
+        The epoch, counted from 1, and how many of its examples are done: the block of the next
+        is the first.
     epochs : int
         How many there are.
     """
@@ -132,7 +133,7 @@ def visits(
     places = (
         (epoch, block)
         for epoch in range(first[0], epochs + 1)
-        for block in range(first[1] if epoch == first[0] else 0, blocks)
+        for block in range(first[1] // size if epoch == first[0] else 0, blocks)
     )
 
     def read(place: tuple[int, int]) -> tuple[Any, Any]:

@@ -80,10 +80,12 @@ def test_without_shuffling_they_come_in_order(backend):
     assert [*chain(*blocks)] == [*range(COUNT)] * 2
 
 
-def test_a_visit_goes_on_at_any_block():
+@pytest.mark.parametrize("done", [0, BATCH])
+def test_a_visit_goes_on_at_any_block(done):
+    """With the whole block in which the next example is."""
     every = order_of(NUMPY, streamed(NUMPY), epochs=3)
     for place in range(12):
-        first = (1 + place // 4, place % 4)
+        first = (1 + place // 4, place % 4 * BLOCK + done)
         assert order_of(NUMPY, streamed(NUMPY), epochs=3, first=first) == every[place:]
 
 
