@@ -5,7 +5,6 @@
 be here then.
 """
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -116,11 +115,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         named = any("backend" in mark.args[0] for mark in item.iter_markers("parametrize"))
         if params.get("backend") in TWINS and not named and "tests/backends/" not in item.nodeid:
             item.add_marker(pytest.mark.slow)
-
-
-def pytest_collection_finish() -> None:
-    """Spare the tests themselves, thousands of objects, the searches for garbage to come."""
-    gc.freeze()
 
 
 def pytest_configure() -> None:
