@@ -53,9 +53,9 @@ def figures_of(
         figures["confusion-matrix"] = _confusion_matrix(answers, targets, run.schema.class_labels)
     elif run.schema.task == "regression":
         figures["residuals"] = _residuals(answers, targets, run.schema.target_names or ())
-    weights, preparation = backend.to_numpy(run.parameters[0]["W"]), run.schema.preparation
-    names = preparation.feature_names if preparation.columns is None else None
-    figures["first-layer"] = _first_layer(weights, names or ())
+    weights, schema = backend.to_numpy(run.parameters[0]["W"]), run.schema
+    names = schema.preparation.names_of_features
+    figures["first-layer"] = _first_layer(weights, names, are_pixels=schema.scale is not None)
     return figures
 
 
@@ -131,16 +131,16 @@ def _residuals(answers: Array, targets: Array, names: Sequence[str]) -> Figure:
     return figure
 
 
-def _first_layer(weights: Array, names: Sequence[str]) -> Figure:
+def _first_layer(weights: Array, names: Sequence[str], are_pixels: bool) -> Figure:
     """Return W (features, units): an image for each unit where the features are a square.
 
-    Names are those of the features, where they have any.
+    Names are those of the features, where they have any; only pixels make images then.
     """
     features, units = weights.shape
     side = math.isqrt(features)
     limit = float(np.abs(weights).max()) or 1.0
     colors = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
-    if side * side != features or side < 4:
+    if side * side != features or side < 4 or (names and not are_pixels):
         figure = _figure(6.4, 4.8)
         axis = figure.subplots()
         figure.colorbar(axis.imshow(weights.T, aspect="auto", **colors))

@@ -52,6 +52,11 @@ class Preparation:
         """Those that became features."""
         return self.feature_names or () if self.columns is None else tuple(self.columns.names)
 
+    @property
+    def names_of_features(self) -> tuple[str, ...]:
+        """The names of the features; empty where they have none."""
+        return self.feature_names or () if self.columns is None else tuple(self.columns.features)
+
     def as_array(self, name: str, inputs: Any) -> Array:
         """Return what becomes of the columns of a Frame; arrays are returned as they are.
 

@@ -119,6 +119,34 @@ def test_the_features_of_a_table_are_named(command, tmp_path):
     assert [tick.get_text() for tick in ticks] == ["area", "year"]
 
 
+@pytest.mark.parametrize("last", ["number", "category"])
+def test_a_square_count_of_named_features_makes_no_images(command, tmp_path, last):
+    """Sixteen: a category of two values becomes two."""
+    names = [f"c{k}" for k in range(16 if last == "number" else 14)]
+    columns = [[f"{(k * n) % 11}" for n in range(1, len(names) + 1)] for k in range(70)]
+    if last == "category":
+        names, columns = [*names, "d"], [[*row, "ab"[k % 2]] for k, row in enumerate(columns)]
+    rows = "\n".join(",".join([*row, str(k % 2)]) for k, row in enumerate(columns))
+    (tmp_path / "table.csv").write_text(",".join([*names, "class"]) + f"\n{rows}\n")
+    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1)
+    assert command("train", *given, "--output", tmp_path / "run").code == 0
+    axis = shown(tmp_path, "run")["first-layer"].axes[0]
+    ticks = [tick.get_text() for tick in axis.get_xticklabels()]
+    assert ticks == (names if last == "number" else [*names[:-1], "d=a", "d=b"])
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+def test_named_pixels_make_images(command, tmp_path):
+    digits = load_dataset("digits").train
+    rows = np.column_stack([digits.inputs[:140].astype(int) * 15, digits.targets[:140]])
+    names = ",".join([*(f"pixel{k}" for k in range(64)), "label"])
+    np.savetxt(tmp_path / "table.csv", rows, "%d", ",", header=names, comments="")
+    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1)
+    assert command("train", *given, "--output", tmp_path / "run").code == 0
+    images = [axis for axis in shown(tmp_path, "run")["first-layer"].axes if axis.images]
+    assert len(images) == 4
+
+
 def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path):
     page = tmp_path / "all.html"
     runs = [folders / name for name in FIGURES]
