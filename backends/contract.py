@@ -259,9 +259,9 @@ class Recorder(Protocol):
         Parameters
         ----------
         function : callable
-            As for `Compiler.compile`; it may also ask for the parts of arrays that begin and end at
-            its numbers.  It is called with what stands for its arrays and numbers; if that does not
-            serve it, it runs as it is.
+            As for `Compiler.compile`; it may also ask for parts of arrays, of a fixed length, that
+            begin at its numbers.  It is called with what stands for its arrays and numbers; if that
+            does not serve it, it runs as it is.
 
         Returns
         -------

@@ -19,6 +19,7 @@ __all__ = [
     "leaves",
     "like",
     "map_tree",
+    "noted_errors",
 ]
 
 _BINARY = {
@@ -190,6 +191,7 @@ class Tape:
 
     def note(self, function: Any, *args: Any, **settings: Any) -> StandIn:
         """Call a function that changes nothing, and return a stand-in for its result."""
+        _check_errors()
         value = function(*map_tree(_value, args), **map_tree(_value, settings))
         if not isinstance(value, np.ndarray | np.generic | int | float):
             raise NotRecordedError
@@ -210,6 +212,7 @@ class Tape:
         """Call a ufunc that writes over an array, and return the array's stand-in."""
         if not isinstance(target, StandIn) or self.owners[target.index] < self.given:
             raise NotRecordedError  # an argument, or an array that may be noted as it was
+        _check_errors()
         ufunc(*map_tree(_value, inputs), out=target.value)
         operands = [*_stand_ins(inputs), target]
         self._add(ufunc, inputs, {"out": target}, target, operands, new=False)
@@ -262,10 +265,25 @@ def as_place(leaf: Any) -> Any:
 
 
 def like(value: Any) -> Any:
-    """Return what an array must have in common with one that takes its place; None for a number."""
+    """Return what an array must have in common with one that takes its place; a number's type."""
     if isinstance(value, np.ndarray):
         return value.shape, value.strides, value.dtype
-    return None
+    return type(value)
+
+
+def noted_errors() -> np.errstate:
+    """Return a context that ignores errors of floating point, as no function's own context does."""
+    return np.errstate(all="call", call=_ignore)
+
+
+def _ignore(*_: Any) -> None:
+    pass
+
+
+def _check_errors() -> None:
+    """Refuse an operation within `np.errstate`, which would not be noted with it."""
+    if set(np.geterr().values()) != {"call"}:
+        raise NotRecordedError
 
 
 def _value(leaf: Any) -> Any:

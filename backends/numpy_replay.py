@@ -7,15 +7,30 @@ that nothing needs any more is written over by a result of its shape, dtype and 
 array belongs to one call: threads share none, and what a call has returned stays as it is.
 """
 
+import linecache
 import operator
+import weakref
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
+from itertools import count
+from threading import Lock
 from types import EllipsisType
 from typing import Any
 
 import numpy as np
 
-from .numpy_recording import Operation, Place, StandIn, Tape, as_place, leaves, like, map_tree
+from .numpy_recording import (
+    NotRecordedError,
+    Operation,
+    Place,
+    StandIn,
+    Tape,
+    as_place,
+    leaves,
+    like,
+    map_tree,
+    noted_errors,
+)
 
 __all__ = ["Recorded"]
 
@@ -23,6 +38,7 @@ _CALLS_BEFORE = 32
 """With the same shapes in a row: a recording takes as long as some thirty calls."""
 _MOST_PROGRAMS = 8
 """Of a function: each is for arguments of certain shapes."""
+_numbers = count()  # of recordings
 
 
 class Recorded:
@@ -44,23 +60,29 @@ class Recorded:
         self._last: Any = None
         self._count = 0
         self._failed = False
+        self._lock = Lock()
 
     def __call__(self, *arguments: Any) -> Any:
         """Return what the function returns."""
-        for program in self._programs:
-            result = program(*arguments)
-            if result is not NotImplemented:
-                return result
-        if not self._failed:
-            likes = map_tree(like, arguments)
-            self._count = self._count + 1 if likes == self._last else 0
-            self._last = likes
-            if self._count == _CALLS_BEFORE and self._record(arguments):
-                return self._programs[0](*arguments)
-        return self._function(*arguments)
+        result = _repeated(self._programs, arguments)
+        # While one thread counts and records, the others do not wait.
+        if result is NotImplemented and not self._failed and self._lock.acquire(blocking=False):
+            try:
+                made = self._recorded(arguments)
+            finally:
+                self._lock.release()
+            result = _repeated(made, arguments)
+        return self._function(*arguments) if result is NotImplemented else result
 
-    def _record(self, arguments: Any) -> bool:
-        """Record the function if that serves it, and return whether it did."""
+    def _recorded(self, arguments: Any) -> list[Callable[..., Any]]:
+        """Return what is recorded now: if the function was called often enough, and it serves."""
+        if not all(type(leaf) is np.ndarray or _is_number(leaf) for leaf in leaves(arguments)):
+            return []
+        likes = map_tree(like, arguments)
+        self._count = self._count + 1 if likes == self._last else 0
+        self._last = likes
+        if self._count != _CALLS_BEFORE:
+            return []
         try:
             with np.errstate(all="ignore"):
                 program = _program(self._function, arguments)
@@ -69,15 +91,33 @@ class Recorded:
                 self._failed = _digest(program(*arguments)) != expected
         except Exception:  # whatever code of others makes of stand-ins
             self._failed = True
-        if not self._failed:
-            self._programs = [program, *self._programs][:_MOST_PROGRAMS]
-        return not self._failed
+        if self._failed:
+            return []
+        self._programs = [program, *self._programs][:_MOST_PROGRAMS]
+        return [program]
+
+
+def _repeated(programs: list[Callable[..., Any]], arguments: Any) -> Any:
+    """Return what the first program for such arguments returns; NotImplemented if there is none."""
+    for program in programs:
+        try:
+            result = program(*arguments)
+        except Exception:  # the function raises it where it is, with what led to it
+            return NotImplemented
+        if result is not NotImplemented:
+            return result
+    return NotImplemented
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, np.generic | int | float)
 
 
 def _digest(result: Any) -> bytes:
     """Return a hash of all bits of a result."""
     found = blake2b()
     for leaf in leaves(result):
+        found.update(repr((type(leaf), like(leaf))).encode())
         found.update(np.ascontiguousarray(leaf))
     return found.digest()
 
@@ -86,12 +126,29 @@ def _program(function: Callable[..., Any], arguments: Any) -> Callable[..., Any]
     """Return what the function does with such arguments; with others it is NotImplemented."""
     tape = Tape()
     given = map_tree(tape.argument, arguments)
-    result = function(*given)
+    with noted_errors():
+        result = function(*given)
+    if any(isinstance(leaf, np.ndarray) for leaf in leaves(result)):
+        raise NotRecordedError  # an array of the function's own, which callers would share
     writer = _Writer(tape, result)
     lines = [*writer.guard(given), *writer.body(), writer.end(result)]
-    source = "def program(*given):\n" + "".join(f"    {line}\n" for line in lines)
-    exec(compile(source, "<recorded>", "exec"), writer.names)
-    program: Callable[..., Any] = writer.names["program"]
+    return _compiled(lines, writer.names)
+
+
+def _compiled(lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
+    """Return the function of *given that consists of these lines.
+
+    A loop over the operations would take as long for each as Python does now for the code between
+    them: only code without one is faster, and so it has to be written and executed.
+    """
+    source = ["def program(*given):\n", *(f"    {line}\n" for line in lines)]
+    text, name = "".join(source), f"<recorded {next(_numbers)}>"
+    names["__name__"] = __name__
+    exec(compile(text, name, "exec"), names)
+    program: Callable[..., Any] = names["program"]
+    # What warnings show.
+    linecache.cache[name] = len(text), None, source, name
+    weakref.finalize(program, linecache.cache.pop, name, None)
     return program
 
 
@@ -127,10 +184,13 @@ class _Writer:
         for leaf, path in _paths(given, "given"):
             if leaf is None:
                 conditions.append(f"{path} is not None")
-            elif isinstance(leaf, int):
-                conditions.append(f"len({path}) != {leaf}")
+            elif isinstance(leaf, tuple):
+                kind, length = leaf
+                conditions.append(f"type({path}) is not {self._text(kind)}")
+                conditions.append(f"len({path}) != {length}")
             else:
                 names.append(f"v{leaf.index} = {path}")
+                conditions.append(f"type(v{leaf.index}) is not {self._text(type(leaf.value))}")
                 if isinstance(leaf.value, np.ndarray):
                     for name in ("shape", "strides", "dtype"):
                         expected = self._text(getattr(leaf.value, name))
@@ -219,9 +279,9 @@ class _Writer:
 
 
 def _paths(tree: Any, path: str) -> Iterator[tuple[Any, str]]:
-    """Yield the leaves of nested dicts, lists and tuples and the lengths of these, and where."""
+    """Yield the leaves of nested dicts, lists and tuples, the types and lengths of these: where."""
     if isinstance(tree, dict | list | tuple):
-        yield len(tree), path
+        yield (type(tree), len(tree)), path
         for key, of in tree.items() if isinstance(tree, dict) else enumerate(tree):
             yield from _paths(of, f"{path}[{key!r}]")
     elif tree is None or isinstance(tree, StandIn):

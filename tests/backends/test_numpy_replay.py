@@ -1,5 +1,7 @@
 """Functions that NumPy records: the same bits, what a recording depends on, and what has none."""
 
+import gc
+import linecache
 import threading
 import tracemalloc
 import warnings
@@ -301,6 +303,11 @@ class Changing:
         return x * self.count
 
 
+def ignoring_overflow(x):
+    with np.errstate(over="ignore"):
+        return np.exp(x * 1e4)
+
+
 def own_constant(x):
     own = np.ones(3)
     y = x * own
@@ -332,6 +339,8 @@ NOT_RECORDED = {
     "an array of its own": changed_by_stand_in,
     "random numbers": lambda x: x + np.random.default_rng().normal(size=3),
     "another result each time": Changing(),
+    "an array of its own as a result": lambda x: (x * 2.0, np.ones(3))[1] * 1.0,
+    "handling of errors": ignoring_overflow,
 }
 
 
@@ -385,11 +394,81 @@ def test_subclasses_of_arrays_keep_their_operators():
         np.testing.assert_array_equal(np.asarray(recorded(x)), np.asarray(x) @ np.asarray(x))
 
 
+def test_an_argument_of_another_type_is_not_taken_for_what_was_recorded():
+    class Matrix(np.ndarray):
+        def __mul__(self, other):
+            return np.matmul(self, other)
+
+    recorded, runs = counted(lambda x, n: x if n is None else x * x + n)
+    x = np.asarray([[1.0, 2.0], [3.0, 4.0]])
+    recorded(x.view(Matrix), 2.0), recorded(x.view(Matrix), 2.0)
+    for _ in range(3):
+        np.testing.assert_array_equal(recorded(x, 2.0), x * x + 2.0)
+    assert len(runs) == 2 + 3
+    np.testing.assert_array_equal(recorded(x, None), x)
+    assert recorded(x.astype("float32"), np.float64(2.0)).dtype == "float64"
+    assert recorded(3.0, 2.0) == 11.0
+    found = recorded(x.view(Matrix), 2.0)
+    np.testing.assert_array_equal(np.asarray(found), x @ x + 2.0)
+    assert len(runs) == 5 + 4
+
+
+def test_a_type_of_number_has_its_own_recording():
+    recorded = Recorded(lambda x, n: x * n)
+    x = np.ones(2, dtype="float32")
+    for n in (2.0, 2.0, 2.0, np.float64(2.0), np.float32(2.0), 2, 2.0):
+        assert recorded(x, n).dtype == (x * n).dtype
+
+
+def overflowing(x):
+    return np.exp(x * 1000.0)
+
+
+def test_an_error_of_a_recording_names_the_line_of_the_function():
+    recorded = Recorded(overflowing)
+    for _ in range(3):
+        recorded(np.zeros(3))
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError) as raised:
+        recorded(np.ones(3))
+    assert raised.traceback[-1].name == "overflowing"
+    assert raised.value.__context__ is None
+
+
+def test_a_warning_of_a_recording_has_a_line():
+    recorded = Recorded(overflowing)
+    for _ in range(3):
+        recorded(np.zeros(3))
+    with pytest.warns(RuntimeWarning, match="overflow") as warned:
+        recorded(np.ones(3))
+    shown = warned[0]
+    assert linecache.getline(shown.filename, shown.lineno).strip().startswith("v")
+    del recorded
+    gc.collect()
+    assert shown.filename not in linecache.cache
+
+
 def test_an_error_of_the_function_is_the_functions():
     recorded = Recorded(lambda x: x @ np.ones((7, 2)))
     for _ in range(3):
         with pytest.raises(ValueError, match="matmul"):
             recorded(np.ones((3, 3)))
+
+
+def test_others_do_not_wait_for_a_recording_nor_take_part_in_it():
+    found = []
+
+    def function(x):
+        if isinstance(x, numpy_replay.StandIn):
+            other = threading.Thread(target=lambda: found.append(recorded(np.ones(3))))
+            other.start()
+            other.join(timeout=10.0)
+        return x * 2.0
+
+    recorded = Recorded(function)
+    for _ in range(3):
+        assert recorded(np.ones(2)).tolist() == [2.0, 2.0]
+    assert [of.tolist() for of in found] == [[2.0] * 3]
+    assert len(recorded._programs) == 1
 
 
 def test_threads_share_no_array():
