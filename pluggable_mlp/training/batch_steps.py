@@ -109,6 +109,7 @@ def make_batch_step(
     if isinstance(optimizer, LBFGS):
         return _lbfgs_step(xp, mlp)
     kind = examples.kind
+    take_uncompiled = _uncompiled_step(xp, mlp, kind, backend, seed)
 
     @cache
     def compiled_for(size: int) -> Function | None:
@@ -119,17 +120,6 @@ def make_batch_step(
         settings = ("step", xp, kind, seed, size, type(backend), backend.device)
         made: Function | None = made_once((mlp, optimizer), settings, make)
         return made
-
-    own: Any = backend if xp is backend.xp else None
-    apply = own.rule_applier() if hasattr(own, "rule_applier") else each_array
-
-    @cache
-    def differentiate_for(size: int) -> Function:
-        function = _differentiate_batch(xp, mlp, kind, seed, size)
-        if not (hasattr(own, "record") and is_ours(mlp)):
-            return function
-        recorded: Function = own.record(function)
-        return recorded
 
     def take(
         optimizer: Optimizer,
@@ -144,13 +134,7 @@ def make_batch_step(
         data, size = examples.arrays, min(batch_size, len(examples) - start)
         take_gathered = compiled_for(size)
         if take_gathered is None:
-            given = state if owned or apply is each_array else own_copy(xp, state)
-            scale = optimizer.gradient_scale(coefficients)
-            weight, *parts = differentiate_for(size)(
-                given.parameters, given.buffers, given.t, scale, data, start
-            )
-            found = Differentiated(*parts)
-            return found.loss, weight, update(xp, optimizer, given, coefficients, found, apply)
+            return take_uncompiled(optimizer, state, coefficients, data, start, size, owned)
         given = state if owned else own_copy(xp, state)
         loss, weight, after = take_gathered(given[:-1], state.t, coefficients, data, start)
         return loss, weight, TrainState._make([*after, state.t + 1])
@@ -180,6 +164,41 @@ def gathered_step(
         state = TrainState._make([*arrays, t])
         loss, after = step(xp, mlp, optimizer, state, batch, coefficients, seed, fused=True)
         return loss, _total(xp, batch[2]), after[:-1]
+
+    return take
+
+
+def _uncompiled_step(
+    xp: Namespace, mlp: MLP, kind: Examples, backend: Any, seed: int
+) -> Callable[..., tuple[Array, Array | None, TrainState]]:
+    """Return the step on a batch of any size, recorded where the backend can."""
+    own: Any = backend if xp is backend.xp else None
+    apply = own.rule_applier() if hasattr(own, "rule_applier") else each_array
+
+    @cache
+    def differentiate_for(size: int) -> Function:
+        function = _differentiate_batch(xp, mlp, kind, seed, size)
+        if not (hasattr(own, "record") and is_ours(mlp)):
+            return function
+        recorded: Function = own.record(function)
+        return recorded
+
+    def take(
+        optimizer: Optimizer,
+        state: TrainState,
+        coefficients: Coefficients,
+        data: Any,
+        start: int,
+        size: int,
+        owned: bool,
+    ) -> tuple[Array, Array | None, TrainState]:
+        given = state if owned or apply is each_array else own_copy(xp, state)
+        scale = optimizer.gradient_scale(coefficients)
+        weight, *parts = differentiate_for(size)(
+            given.parameters, given.buffers, given.t, scale, data, start
+        )
+        found = Differentiated(*parts)
+        return found.loss, weight, update(xp, optimizer, given, coefficients, found, apply)
 
     return take
 
