@@ -25,6 +25,8 @@ GET_A_NEW_COPY = "get a new copy of the file"
 
 def missing_file(path: str) -> DataError:
     """Return the error for a path without a file; of a relative one it says where it begins."""
+    if os.path.isdir(path):
+        return DataError(path, "is a folder", "give a file")
     where = "" if os.path.isabs(path) else f", which begins in {os.getcwd()}"
     return DataError(path, "there is no such file", f"check the path{where}")
 

@@ -46,6 +46,8 @@ __all__ = ["as_bytes", "as_inputs", "build_dataset", "matched"]
 EIGHT_BITS = 128
 """From here on a whole number up to 255 needs all eight bits of a pixel."""
 
+STANDARDIZE = "--scaling standard (in Python, scaling='standard')"
+
 BLOCK = 4096
 """So many rows are looked at together, which keeps temporary arrays small."""
 
@@ -285,7 +287,7 @@ def _pixels(
 ) -> tuple[dict[str, Array], float | None]:
     """Return all splits as pixels with their scale, or as they are without one.
 
-    A warning tells of pixels that may be none, and of large numbers if it was not asked for them.
+    A warning tells of pixels that may be none, and of large numbers, if it was not asked for them.
     """
     train = inputs["train"]
     if train.dtype == np.uint8:
@@ -301,18 +303,18 @@ def _pixels(
     low, high = float(train.min()), float(train.max())
     pixels = _as_pixels(inputs)
     if pixels is not None:
-        _tell(
-            source,
-            f"whole numbers from {low:g} to {high:g} are taken for 8-bit pixels, worth "
-            f"{_part(source.pixel_scale)} of their number; if they are not, "
-            "--scaling standard",
-        )
+        if not asked:
+            _tell(
+                source,
+                f"whole numbers from {low:g} to {high:g} are taken for 8-bit pixels, worth "
+                f"{_part(source.pixel_scale)} of their number; if they are not, {STANDARDIZE}",
+            )
         return pixels, source.pixel_scale
     if max(-low, high) >= EIGHT_BITS and not asked:
         _tell(
             source,
             f"the inputs run from {low:g} to {high:g}, and training works best on numbers near 0; "
-            "--scaling standard (in Python, scaling='standard') makes them so",
+            f"{STANDARDIZE} makes them so",
         )
     return inputs, None
 

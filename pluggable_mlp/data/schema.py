@@ -160,7 +160,8 @@ class Schema:
         columns, scaling = self.preparation.columns, self.preparation.scaling
         lines = [] if columns is None else columns.describe()
         if scaling is not None:
-            lines.append(f"{self.features} features, {scaling.kind} scaling")
+            plural = "" if self.features == 1 else "s"
+            lines.append(f"{self.features} feature{plural}, {scaling.kind} scaling")
         if self.class_labels is None and self.target_names is not None:
             shown = ", ".join(self.target_names[:6]) + (", …" if self.outputs > 6 else "")
             lines.append(f"{self.task}: {shown}")
@@ -206,9 +207,8 @@ class Schema:
         """
         inputs = as_inputs(name, "new", self.preparation.as_array(name, values))
         if inputs.shape[1] != self.features:
-            fault = (
-                f"its examples have {inputs.shape[1]} features, the network takes {self.features}"
-            )
+            own = "1 feature" if inputs.shape[1] == 1 else f"{inputs.shape[1]} features"
+            fault = f"its examples have {own}, the network takes {self.features}"
             one_more = inputs.shape[1] == self.features + 1
             remedy = "leave the labels out" if one_more else "give those that it was trained on"
             raise DataError(name, fault, remedy)
@@ -221,7 +221,10 @@ class Schema:
         self._compare_range(name, inputs)
         largest = max(-float(inputs.min()), float(inputs.max()))
         if largest > float(np.finfo(dtype).max):
-            raise DataError(name, f"holds {largest:g}, which is beyond {dtype}", "scale it down")
+            way = ", scaled as in training," if self.preparation.scaling else ","
+            raise DataError(
+                name, f"holds {largest:g}{way} which is beyond {dtype}", "scale it down"
+            )
         is_value = self.scale is None and inputs.dtype == np.uint8
         return mapped(inputs, partial(as_values, unit=None)) if is_value else inputs
 

@@ -183,6 +183,8 @@ def classes_of(name: str, labels: Array) -> tuple[int, ...] | tuple[str, ...]:
         remedy = (
             "a classifier needs examples of two classes or more; labels are y, or the last column"
         )
+        if labels.dtype.kind == "i":
+            remedy += f"; {REGRESSION}"
         raise DataError(name, fault, remedy)
     if labels.dtype.kind == "i" and _are_measurements(occurring.size, labels.size):
         fault = f"has {occurring.size} different labels for {labels.size} training examples"

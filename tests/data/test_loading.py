@@ -193,3 +193,8 @@ def test_a_header_that_promises_more_than_the_file_holds_allocates_nothing(tmp_p
     assert len(path.read_bytes()) == len(honest)
     assert b"99999999" in path.read_bytes()
     assert peak_memory(read) < 10**6
+
+
+def test_a_folder_is_not_called_missing(tmp_path):
+    with pytest.raises(DataError, match="is a folder; give a file"):
+        load_inputs(tmp_path)

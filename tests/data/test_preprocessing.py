@@ -76,7 +76,8 @@ WHOLE = np.array([[0, 3], [128, 255], [7, 9]])
 @pytest.mark.parametrize("dtype", ["int64", "uint16", ">i4", "float16", "float32", "float64"])
 def test_pixels_are_scaled_alike_whatever_their_dtype(dtype):
     pixels = build(WHOLE.astype("uint8"))
-    with pytest.warns(DataWarning, match="whole numbers from 0 to 255 are taken for 8-bit"):
+    told = r"whole numbers from 0 to 255 are taken for 8-bit .* \(in Python, scaling='standard'\)"
+    with pytest.warns(DataWarning, match=told):
         found = build(WHOLE.astype(dtype))
     assert found.train.inputs.dtype == np.uint8
     assert found.scale == 1 / 256
@@ -117,6 +118,11 @@ def test_bytes_that_are_small_for_pixels_warn(largest):
     bright, dark = (pixels + 128, LABELS), (pixels, LABELS)
     assert build_dataset(source(bright, test=dark)).scale == 1 / 256
     assert build_dataset(replace(source(dark, test=dark), pixel_scale=1.0)).scale == 1.0
+
+
+def test_who_asks_for_no_scaling_is_not_told_of_pixels():
+    given = source((WHOLE, LABELS), test=(WHOLE, LABELS))
+    assert build_dataset(given, scaling="none").scale == 1 / 256
 
 
 def test_all_parts_are_pixels_or_none():

@@ -46,7 +46,8 @@ def test_labels_of_other_dtypes_become_int64(labels):
         (np.array([b"a", b"b", b"b"]), "dtype |S1"),
         (
             np.array([4, 4, 4]),
-            "all training labels are 4; a classifier needs",
+            "all training labels are 4; a classifier needs examples of two classes or more; labels "
+            "are y, or the last column; to predict measurements, train with --task regression",
         ),
     ],
 )

@@ -145,7 +145,7 @@ def test_bytes_far_outside_the_range_of_training_are_refused():
     [
         (np.zeros((2, 3)), "have 3 features, the network takes 2; leave the labels out"),
         (np.zeros((2, 4)), "have 4 features, the network takes 2; give those"),
-        (np.zeros((2, 1)), "have 1 features, the network takes 2; give those"),
+        (np.zeros((2, 1)), "have 1 feature, the network takes 2; give those"),
         (np.zeros(2), r"the new inputs have shape \(2,\)"),
         (np.zeros((0, 2)), r"the new inputs have shape \(0, 2\)"),
         (np.zeros((1, 2), complex), "are of dtype complex128"),
