@@ -15,7 +15,6 @@ __all__ = [
     "Place",
     "StandIn",
     "Tape",
-    "as_place",
     "leaves",
     "like",
     "map_tree",
@@ -175,6 +174,7 @@ class Tape:
         self.owners: list[int] = []
         self.likes: list[Any] = []
         self.given = 0
+        self._copies: dict[int, tuple[Any, Any]] = {}
 
     def argument(self, value: Any) -> StandIn:
         """Return a stand-in for an argument."""
@@ -227,9 +227,21 @@ class Tape:
         operands: list[StandIn],
         new: bool,
     ) -> None:
-        places = map_tree(as_place, args), map_tree(as_place, settings)
+        places = map_tree(self.place, args), map_tree(self.place, settings)
         indices = [operand.index for operand in operands]
         self.operations.append(Operation(function, *places, result.index, new, indices))
+
+    def place(self, leaf: Any) -> Any:
+        """Return the place of a stand-in; of an array a copy: the function may change its own."""
+        if isinstance(leaf, StandIn):
+            return Place(leaf.index)
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        _, copy = self._copies.get(id(leaf), (None, None))
+        if copy is None or copy.tobytes() != leaf.tobytes():  # the first, or it was changed since
+            copy = leaf.copy(order="K")
+            self._copies[id(leaf)] = leaf, copy  # while it lives, its id is its own
+        return copy
 
     def owners_of(self, tree: Any) -> set[int]:
         """Return the owners of the stand-ins' memory."""
@@ -255,13 +267,6 @@ def leaves(tree: Any) -> list[Any]:
     found: list[Any] = []
     map_tree(found.append, tree)
     return found
-
-
-def as_place(leaf: Any) -> Any:
-    """Return the place of a stand-in; of an array a copy, as the function may change its own."""
-    if isinstance(leaf, StandIn):
-        return Place(leaf.index)
-    return leaf.copy(order="K") if isinstance(leaf, np.ndarray) else leaf
 
 
 def like(value: Any) -> Any:

@@ -25,7 +25,6 @@ from .numpy_recording import (
     Place,
     StandIn,
     Tape,
-    as_place,
     leaves,
     like,
     map_tree,
@@ -222,7 +221,7 @@ class _Writer:
 
     def end(self, result: Any) -> str:
         """Return the last line."""
-        return f"return {self._text(map_tree(as_place, result))}"
+        return f"return {self._text(map_tree(self._tape.place, result))}"
 
     def _call(self, operation: Operation, done: list[int]) -> str:
         """Return the operation; what is done with afterwards may be written over."""

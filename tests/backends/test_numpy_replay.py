@@ -341,6 +341,9 @@ NOT_RECORDED = {
     "another result each time": Changing(),
     "an array of its own as a result": lambda x: (x * 2.0, np.ones(3))[1] * 1.0,
     "handling of errors": ignoring_overflow,
+    "another dtype of the same bits": lambda x: (
+        x * 0.0 if isinstance(x, np.ndarray) else (x * 0.0).astype("int64")
+    ),
 }
 
 
@@ -373,6 +376,18 @@ def test_an_array_of_the_function_is_recorded_as_it_was():
     assert len(runs) == 3
 
 
+def test_an_array_of_the_function_is_copied_once():
+    own = np.ones((256, 1024))
+    recorded = Recorded(lambda x: x * own + own * x - own / x)
+    tracemalloc.start()
+    for _ in range(3):
+        recorded(2.0)
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(recorded._programs) == 1
+    assert kept < 1.5 * own.nbytes
+
+
 def test_an_argument_that_is_changed_is_changed_once():
     def change(x):
         x += 1.0
@@ -402,7 +417,7 @@ def test_an_argument_of_another_type_is_not_taken_for_what_was_recorded():
     recorded, runs = counted(lambda x, n: x if n is None else x * x + n)
     x = np.asarray([[1.0, 2.0], [3.0, 4.0]])
     recorded(x.view(Matrix), 2.0), recorded(x.view(Matrix), 2.0)
-    for _ in range(3):
+    for _ in range(5):
         np.testing.assert_array_equal(recorded(x, 2.0), x * x + 2.0)
     assert len(runs) == 2 + 3
     np.testing.assert_array_equal(recorded(x, None), x)
