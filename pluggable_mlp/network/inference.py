@@ -6,9 +6,14 @@ Checks and calls of single operations cost more than a small network itself.
 import weakref
 from collections.abc import Callable
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
+from pluggable_mlp.namespaces import namespace_at
+from pluggable_mlp.network.checks import check_inputs, check_parameters
+
+if TYPE_CHECKING:
+    from pluggable_mlp.network.mlp import MLP, Parameters
 
 __all__ = ["Fitting", "Inference"]
 
@@ -21,7 +26,7 @@ class Inference:
     Attributes
     ----------
     fitting : Fitting or None
-        Replaced as a whole: threads may share a network.
+        Of the last arguments; replaced as a whole: threads may share a network.
     functions : dict
         Of (parameters, x), by what they return and the namespace.
     """
@@ -32,6 +37,30 @@ class Inference:
 
     def __reduce__(self) -> tuple[type["Inference"], tuple[()]]:
         return Inference, ()
+
+    def checked(
+        self, mlp: "MLP", parameters: "Parameters", x: Array, arithmetic: str
+    ) -> "tuple[Namespace, Parameters, Array]":
+        """Return the namespace of the arithmetic, with the arguments as its arrays.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the parameters or x do not fit the network or each other.
+        """
+        fitting = self.fitting
+        fitted = fitting is not None and fitting.holds(parameters)
+        if fitting is None or not fitted:
+            fitting = Fitting(parameters, check_parameters(mlp, parameters))
+            self.fitting = fitting
+        if not fitting.takes(x):
+            check_inputs(mlp, parameters, x)
+            x = fitting.remember_x(x)
+        xp = namespace_at(arithmetic, fitting.xp, x)
+        if fitted and xp is fitting.xp:
+            return xp, parameters, x
+        known = [{name: xp.asarray(array) for name, array in of.items()} for of in parameters]
+        return xp, known, xp.asarray(x)
 
 
 class Fitting:

@@ -15,18 +15,16 @@ from functools import cached_property, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import computed, is_queued, namespace_at, unwrapped
+from pluggable_mlp.namespaces import computed, is_queued, unwrapped
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
     check_buffers,
-    check_inputs,
-    check_parameters,
     check_rng,
     check_sample_weight,
     check_sizes,
     check_targets,
 )
-from pluggable_mlp.network.inference import Fitting, Inference
+from pluggable_mlp.network.inference import Inference
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, layers_of_inputs
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
@@ -313,7 +311,7 @@ class MLP:
 
         The arguments and the errors are those of `loss_and_gradients`.
         """
-        xp, known, own_x = self._checked(parameters, x, arithmetic)
+        xp, known, own_x = self._inference.checked(self, parameters, x, arithmetic)
         networks = parameters[0]["W"].shape[:-2]
         targets = xp.asarray(check_targets(self, x, targets, networks=networks))
         if sample_weight is not None:
@@ -323,7 +321,7 @@ class MLP:
 
     def _inferred(self, of: str, parameters: Parameters, x: Array, arithmetic: str) -> Array:
         """Return the logits, or what the objective's method of that name makes of them."""
-        xp, parameters, x = self._checked(parameters, x, arithmetic)
+        xp, parameters, x = self._inference.checked(self, parameters, x, arithmetic)
         if is_queued(xp):
             outputs = partial(self._outputs, of)
             return unwrapped(computed(xp, outputs, parameters, x))
@@ -337,24 +335,6 @@ class MLP:
         """Return what `_inferred` does, unchecked."""
         z = self.forward(xp, parameters, x)[0]
         return z if of == "logits" else getattr(self.objective, of)(xp, z)
-
-    def _checked(
-        self, parameters: Parameters, x: Array, arithmetic: str
-    ) -> tuple[Namespace, Parameters, Array]:
-        """Return the namespace of the arithmetic, with the arguments as its arrays."""
-        fitting = self._inference.fitting
-        fitted = fitting is not None and fitting.holds(parameters)
-        if fitting is None or not fitted:
-            fitting = Fitting(parameters, check_parameters(self, parameters))
-            self._inference.fitting = fitting
-        if not fitting.takes(x):
-            check_inputs(self, parameters, x)
-            x = fitting.remember_x(x)
-        xp = namespace_at(arithmetic, fitting.xp, x)
-        if fitted and xp is fitting.xp:
-            return xp, parameters, x
-        known = [{name: xp.asarray(array) for name, array in of.items()} for of in parameters]
-        return xp, known, xp.asarray(x)
 
     def forward(
         self,

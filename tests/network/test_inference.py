@@ -23,7 +23,7 @@ def test_parameters_that_fit_are_checked_once(monkeypatch):
     def fail(*arguments):
         raise AssertionError("checked again")
 
-    monkeypatch.setattr("pluggable_mlp.network.mlp.check_parameters", fail)
+    monkeypatch.setattr("pluggable_mlp.network.inference.check_parameters", fail)
     np.testing.assert_array_equal(mlp.logits(parameters, X), expected)
     same_arrays = [dict(layer) for layer in parameters]
     np.testing.assert_array_equal(mlp.logits(same_arrays, X), expected)
@@ -115,7 +115,9 @@ def test_x_like_the_last_is_not_checked_again(monkeypatch):
     parameters = mlp.initialize(seed=0, backend=NUMPY)
     mlp.logits(parameters, X)
     checked = []
-    monkeypatch.setattr("pluggable_mlp.network.mlp.check_inputs", lambda *x: checked.append(x))
+    monkeypatch.setattr(
+        "pluggable_mlp.network.inference.check_inputs", lambda *x: checked.append(x)
+    )
     mlp.logits(parameters, X + 1.0)
     assert checked == []
     mlp.logits([{**layer} for layer in swapped(swapped(parameters))], X[:2])
