@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pluggable_mlp import SGD
+from pluggable_mlp import MLP, SGD
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency import Report, compare
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
@@ -61,13 +61,8 @@ def test_every_fault_is_seen(network: Network, dtype: str) -> None:
 def test_no_backend_is_accused(
     network: Network, dtype: str, dropout: float, all_backends: list[Backend]
 ) -> None:
-    """The bounds, which take most of the time, are computed once for all of them.
-
-    Dropout changes what a layer is given, not what it does: one network is enough without.
-    """
-    report = compare(
-        [NUMPY, *all_backends], network.mlp(dropout), **network.data(), dtype=dtype, steps=3
-    )
+    """Dropout changes what a layer is given, not what it does: one network is enough without."""
+    report = compare_all(all_backends, network.mlp(dropout), **network.data(), dtype=dtype, steps=3)
     assert not beyond(report)
     assert 0.0 < report.improbability < 1e-6
 
@@ -105,8 +100,8 @@ def test_every_optimizers_rule_is_compared(
     assert isinstance(optimizer, Optimizer)
     network = NETWORKS[SMALL]
     wrong = OtherBackend("wrong", spoil=lambda tensor, array: array * 1.0001)
-    report = compare(
-        [NUMPY, *all_backends, wrong],
+    report = compare_all(
+        [*all_backends, wrong],
         network.mlp(),
         **network.data(),
         dtype=dtype,
@@ -121,8 +116,42 @@ def test_every_optimizers_rule_is_compared(
     assert remembered <= {one.tensor for one in report.agreements}
 
 
+def test_every_backend_that_raises_is_named() -> None:
+    def refuse(tensor: str, array: Any) -> Any:
+        raise ArithmeticError(tensor)
+
+    network = NETWORKS[SMALL]
+    backends = [
+        OtherBackend("first", spoil=refuse),
+        OtherBackend("right", spoil=lambda tensor, array: array),
+        OtherBackend("last", spoil=refuse),
+    ]
+    settings = {"optimizer": WatchedRule(SGD()), "steps": 1}
+    with pytest.raises(ExceptionGroup) as raised:
+        compare_all(backends, network.mlp(), **network.data(), **settings)
+    assert [error.__notes__ for error in raised.value.exceptions] == [["first:cpu"], ["last:cpu"]]
+
+
 def test_all_optimizers_are_in_the_table() -> None:
     assert {name.partition(",")[0] for name in RULES} == OPTIMIZERS.keys() - {"lbfgs"}
+
+
+def compare_all(backends: list[Any], mlp: MLP, **given: Any) -> Report:
+    """Compare NumPy with all at once: the bounds, which take most of the time, are computed once.
+
+    Where that fails, each is compared alone, and all that fail are named.
+    """
+    try:
+        return compare([NUMPY, *backends], mlp, **given)
+    except Exception as together:
+        errors = []
+        for backend in backends:
+            try:
+                compare([NUMPY, backend], mlp, **given)
+            except Exception as error:
+                error.add_note(f"{backend.name}:{backend.device}")
+                errors.append(error)
+        raise ExceptionGroup("backends fail", errors or [together]) from None
 
 
 def beyond(report: Report) -> set[tuple[str, str]]:
