@@ -64,7 +64,7 @@ OF_A_USER = {
 }
 
 
-@pytest.mark.parametrize("component", OWN, ids=str)
+@pytest.mark.parametrize("component", OWN, ids=lambda one: getattr(one, "__name__", repr(one)))
 def test_all_of_this_package_is_its_own(component):
     assert is_ours(component)
 
