@@ -25,7 +25,7 @@ class GlassBackend(NumpyBackend):
         def faulty(parameters, buffers, t, *others):
             results = recorded(parameters, buffers, t, *others)
             if t == {FAULTY_STEP - 1}:
-                after = results[2]
+                after = results[4]
                 after[1]["b"].view("uint32")[3] ^= 1
             return results
         return faulty

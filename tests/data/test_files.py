@@ -98,6 +98,8 @@ def test_a_wrong_checksum_is_a_fault(tmp_path):
 def test_pipes_and_devices_are_not_opened(tmp_path):
     pipe = str(tmp_path / "pipe")
     os.mkfifo(pipe)
-    for path in (pipe, os.devnull, str(tmp_path), str(tmp_path / "absent"), "a\0b"):
+    for path in (pipe, os.devnull, str(tmp_path / "absent"), "a\0b"):
         with pytest.raises(DataError, match="no such file"), open_bounded(path):
             pass
+    with pytest.raises(DataError, match="is a folder; give a file"), open_bounded(str(tmp_path)):
+        pass
