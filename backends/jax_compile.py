@@ -28,7 +28,7 @@ def jitted(function: Callable[..., Any], used_up: tuple[int, ...]) -> Callable[.
 class CompiledFunction:
     """A function under `jax.jit`; one that branches on values runs as it is, after a warning.
 
-    None of the library does, but an activation or a loss of a user's may.
+    None of the library does, but a user-defined activation or loss may.
 
     Parameters
     ----------

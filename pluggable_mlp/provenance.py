@@ -1,7 +1,7 @@
 """Whether a component consists only of what this package defines.
 
 What it does is then determined by its fields: it may be noted or compiled once and repeated.  A
-function or an object of a user's may change, draw random numbers, or do something on the side.
+user-defined function or object may change, draw random numbers, or have other side effects.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What counts as this package's: nothing of a user's, however deep in it."""
+"""What counts as this package's: nothing that holds a user-defined part, however deep."""
 
 import functools
 from dataclasses import dataclass

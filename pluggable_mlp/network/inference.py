@@ -91,7 +91,7 @@ class Fitting:
         """Return whether parameters are those, by identity."""
         try:
             ids = [*map(id, _arrays(parameters))]
-        except TypeError:  # no list of dicts
+        except TypeError:  # not a list of dicts
             return False
         return ids == self._ids and [*map(tuple, parameters)] == self._names
 

@@ -75,17 +75,16 @@ def check_optimizer(
         )
 
 
-def compiled(
-    function: Function, backend: Any, xp: Namespace, used_up: tuple[int, ...] = ()
-) -> Function | None:
-    """Return the function compiled; None where it is to run operation by operation.
-
-    The arguments are those of `backends.contract.Compiler`.
-    """
-    if xp is not backend.xp or not hasattr(backend, "compile"):
+def compiled(function: Function, backend: Any, xp: Namespace) -> Function | None:
+    """Return the function compiled; None where it is to run operation by operation."""
+    if not _compiles(xp, backend):
         return None
-    faster: Function | None = backend.compile(function, used_up)
+    faster: Function | None = backend.compile(function, ())
     return faster
+
+
+def _compiles(xp: Namespace, backend: Any) -> bool:
+    return xp is backend.xp and hasattr(backend, "compile")
 
 
 def make_batch_step(
@@ -113,10 +112,10 @@ def make_batch_step(
 
     @cache
     def compiled_for(size: int) -> Function | None:
-        if xp is not backend.xp or not hasattr(backend, "compile"):
+        if not _compiles(xp, backend):
             return None
         take_gathered = gathered_step(xp, mlp, optimizer, kind, seed, size)
-        make = partial(compiled, take_gathered, backend, xp, used_up=(0,))
+        make = partial(backend.compile, take_gathered, (0,))
         settings = ("step", xp, kind, seed, size, type(backend), backend.device)
         made: Function | None = made_once((mlp, optimizer), settings, make)
         return made

@@ -1,4 +1,4 @@
-"""Components of a user's may change, draw numbers and look at values: none is taken as it was.
+"""User-defined components may change, draw numbers and look at values: none is taken as it was.
 
 Where steps are recorded, they run operation by operation; compiled, they are so in each training.
 """
