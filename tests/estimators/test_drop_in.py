@@ -120,11 +120,17 @@ def test_partial_fit_gives_their_model():
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 @pytest.mark.parametrize("data", [CANCER, IRIS], ids=["cancer", "iris"])
 def test_lbfgs_reaches_their_loss(kind, data):
-    """By another line search: not the same steps, and as low a minimum."""
+    """By another line search: not the same steps, and as low a minimum, where theirs stays.
+
+    There are several, and the last bit of a product may decide between them.
+    """
     settings = {"solver": "lbfgs", "activation": "tanh", "alpha": 0.1, "max_iter": 1000}
     ours = kind(**settings, hidden_layer_sizes=(20,), random_state=0).fit(*data)
     known = getattr(theirs, kind.__name__)(**settings, hidden_layer_sizes=(20,), random_state=0)
-    assert ours.loss_ == pytest.approx(known.fit(*data).loss_, rel=0.02)
+    assert ours.loss_ <= 1.02 * known.fit(*data).loss_
+    assert ours.to_sklearn().set_params(warm_start=True).fit(*data).loss_ == pytest.approx(
+        ours.loss_, rel=0.02
+    )
 
 
 def test_lbfgs_ends_where_theirs_gains_nothing():
