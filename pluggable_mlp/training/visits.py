@@ -26,6 +26,9 @@ __all__ = ["AnyExamples", "Streamed", "blocks_in_order", "in_whole_batches", "vi
 
 _RUNS_PER_BLOCK = 32
 
+_FEW = 4096
+"""Examples on the device, whose order takes no longer to draw than a thread to start."""
+
 Place = TypeVar("Place")
 Block = TypeVar("Block")
 Range = tuple[int, int]
@@ -145,8 +148,9 @@ def visits(
         number = epoch * blocks + block
         return found, permutation(seed, "blocks", number, rows) if shuffle else None
 
+    at_once = isinstance(examples, Examples) and not (shuffle and count > _FEW)
     # Only the host's part is done ahead: some libraries know the device by the thread.
-    for found, drawn in _read_ahead(read, places):
+    for found, drawn in map(read, places) if at_once else _read_ahead(read, places):
         order = None if drawn is None else backend.asarray(drawn)
         if isinstance(examples, Examples):
             yield replace(examples, order=order)

@@ -11,7 +11,7 @@ from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.stored import StoredArray
 from pluggable_mlp.training import visits as module
-from pluggable_mlp.training.examples import examples_in_blocks
+from pluggable_mlp.training.examples import examples_in_blocks, make_examples
 from pluggable_mlp.training.loop import evaluate, training_epochs
 from pluggable_mlp.training.trees import map_nested
 from pluggable_mlp.training.visits import blocks_in_order, visits
@@ -124,6 +124,23 @@ def test_the_next_block_is_read_while_one_is_used():
         time.sleep(0.001)
     assert [start for _, start in read] == [0, 80]
     assert all("reader" in thread for thread, _ in read)
+
+
+@pytest.mark.parametrize("count", [7, 4096, 4097])
+def test_only_a_large_set_starts_a_thread_to_draw_its_order(monkeypatch, count):
+    started = []
+
+    class Noted(module._Reading):
+        def __init__(self, read, place):
+            started.append(place)
+            super().__init__(read, place)
+
+    monkeypatch.setattr(module, "_Reading", Noted)
+    examples = make_examples(MLP_OF_NUMBERS, *numbered(count), backend=NUMPY, dtype="float64")
+    found = order_of(NUMPY, examples, epochs=2)
+    orders = [permutation(3, "shuffle", epoch, count).tolist() for epoch in (1, 2)]
+    assert found == orders
+    assert len(started) == (2 if count > 4096 else 0)
 
 
 def test_an_abandoned_visit_waits_for_no_read():
