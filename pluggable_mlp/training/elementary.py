@@ -71,15 +71,31 @@ def integer_power(base: float, exponent: int) -> float:
     Each rounding error propagates through the remaining squarings, so that the relative error is
     less than exponent * 2^-52.
     """
-    low, squares = _powers(base)  # most products are those of the step before
-    result, exponent = low[exponent % len(low)], exponent // len(low)
-    for square in squares:
-        if not exponent:
-            break
-        if exponent % 2:
-            result *= square
-        exponent //= 2
+    low, _ = _powers(base)  # most products are those of the step before
+    result = low[exponent % len(low)]
+    for factor in _factors(base, exponent // len(low)):
+        result *= factor
     return result
+
+
+def integer_powers(base: float, exponents: range) -> list[float]:
+    """Return `integer_power` for each of the exponents, which follow each other."""
+    low, _ = _powers(base)
+    powers: list[float] = []
+    while len(powers) < len(exponents):
+        high, first = divmod(exponents[len(powers)], len(low))
+        some = low[first : first + len(exponents) - len(powers)]
+        for factor in _factors(base, high):
+            some = [power * factor for power in some]
+        powers += some
+    return powers
+
+
+@lru_cache
+def _factors(base: float, high: int) -> list[float]:
+    """Return the squares in `_powers` whose product is base to 256 high."""
+    _, squares = _powers(base)
+    return [square for place, square in enumerate(squares) if high >> place & 1]
 
 
 @lru_cache(maxsize=32)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, get_backend
+from pluggable_mlp import MLP, SGD, Adam, get_backend
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.training.chunks import STEPS_PER_CALL, STEPS_PER_CHUNK, Pace, first_pace
 from pluggable_mlp.training.components import make_optimizer
@@ -149,9 +149,19 @@ def test_quick_steps_are_taken_together_and_callbacks_hear_of_each_call(monkeypa
     assert heard == [1, 8, 7]
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.5), SGD(rate), make_optimizer("adam", average=0.9)])
-def test_coefficients_of_many_steps_are_those_of_each(optimizer):
-    counts = range(3, 9)
+@pytest.mark.parametrize("counts", [range(3, 9), range(250, 2000)])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(0.5),
+        SGD(rate),
+        Adam(),
+        Adam(rate, beta1=0.0),
+        make_optimizer("adamw"),
+        make_optimizer("adam", average=0.9),
+    ],
+)
+def test_coefficients_of_many_steps_are_those_of_each(optimizer, counts):
     each = [optimizer.coefficients_at(t) for t in counts]
     expected = {name: [c[name] for c in each] for name in each[0]}
     assert optimizer.coefficients_of(counts) == expected
@@ -164,5 +174,13 @@ class Halving(SGD):
         return {"rate": rate / 2**t}
 
 
+class Late(Adam):
+    def coefficients_at(self, t):
+        return super().coefficients_at(t + 1)
+
+
 def test_a_subclass_has_its_own_coefficients():
+    assert (
+        Late().coefficients_of(range(2))["rate"][0] == Adam().coefficients_of(range(2))["rate"][1]
+    )
     assert Halving(1.0).coefficients_of(range(3)) == {"rate": [1.0, 0.5, 0.25]}
