@@ -94,6 +94,7 @@ offer(
     check_process=require_settings,
     erf=special.erf,
     largest=_largest,
+    matmul_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
     queued=_queued,
     take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
     zero_below=_zero_below,

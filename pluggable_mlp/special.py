@@ -12,7 +12,18 @@ from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
 from pluggable_mlp.namespaces.reproducible import error_function
 from pluggable_mlp.shortcuts import own
 
-__all__ = ["affine", "erf", "matmul", "mean", "rsqrt", "sigmoid", "softmax", "softplus", "sum"]
+__all__ = [
+    "affine",
+    "erf",
+    "matmul",
+    "matmul_transposed",
+    "mean",
+    "rsqrt",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "sum",
+]
 
 # exp(87) is finite in float32 and exp(708) in float64; beyond, 1 + exp(-x) would overflow.
 _LARGEST_EXPONENT_FLOAT32 = 87.0
@@ -38,6 +49,12 @@ def affine(xp: Namespace, x: Array, W: Array, b: Array) -> Array:
 def matmul(xp: Namespace, a: Array, b: Array) -> Array:
     """Return a b for a (…, m, k) and b (…, k, n): by broadcasting, without BLAS, for k = 1."""
     return a * b if a.shape[-1] == 1 else own(xp, "matmul")(a, b)
+
+
+def matmul_transposed(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return a bᵀ for a (…, m, k) and b (…, n, k)."""
+    function = own(xp, "matmul_transposed")
+    return matmul(xp, a, transpose(b)) if function is None else function(a, b)
 
 
 def sum(xp: Namespace, x: Array, axis: int, *, keepdims: bool = False) -> Array:

@@ -74,6 +74,18 @@ def test_matmul_of_integers_is_exact_whatever_the_inner_length(backend, arithmet
     np.testing.assert_array_equal(library.to_numpy(got), a @ b)
 
 
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("networks", [(), (2,)])
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+def test_matmul_transposed_of_integers_is_exact(backend, arithmetic, networks, k):
+    library = InArithmetic(arithmetic, backend)
+    rng = np.random.default_rng(k)
+    shapes = (*networks, 4, k), (*networks, 5, k)
+    a, b = (rng.integers(-9, 10, size=shape).astype("float32") for shape in shapes)
+    got = special.matmul_transposed(library.xp, library.asarray(a), library.asarray(b))
+    np.testing.assert_array_equal(library.to_numpy(got), a @ b.mT)
+
+
 @pytest.mark.parametrize("shape", [(5, 1), (1, 5), (2, 1, 3), (1, 1), (3, 4)])
 @pytest.mark.parametrize("axis", [-1, -2])
 @pytest.mark.parametrize("arithmetic", list(ARITHMETICS))

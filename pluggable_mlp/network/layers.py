@@ -120,7 +120,7 @@ class Dense:
         W = parameters["W"]
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
-            dx = special.matmul(xp, dy, transpose(W)) if with_dx else None
+            dx = special.matmul_transposed(xp, dy, W) if with_dx else None
             dW = special.matmul(xp, transpose(x), dy)
             return dx, {"W": dW, "b": special.sum(xp, dy, axis=-2)}
 
