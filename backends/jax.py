@@ -15,7 +15,7 @@ from jax.scipy import special
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
-from .jax_compile import CompiledFunction
+from .jax_compile import CompiledFunction, RecognizingFunction
 from .jax_exact import exact, is_exact_here
 from .jax_loop import compiled_loop
 from .memory import in_words, with_free_memory
@@ -202,8 +202,12 @@ def _text(device: Any) -> str:
     return f"{device.platform}:{device.id}"
 
 
-def _compiled(function: Callable[..., Any]) -> CompiledFunction:
-    return CompiledFunction(function, ())
+def _compiled(function: Callable[..., Any]) -> RecognizingFunction:
+    def checked(*arguments: Any) -> Any:
+        require_settings()  # whenever it is traced: JAX does so anew where one of them is another
+        return function(*arguments)
+
+    return RecognizingFunction(checked)
 
 
 offer(jnp, compiled=_compiled)

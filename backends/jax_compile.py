@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
-__all__ = ["CompiledFunction", "jitted"]
+from .recorded import RecordedFunction
+
+__all__ = ["CompiledFunction", "RecognizingFunction", "jitted"]
 
 # What a function raises that looks at values, which it has not while it is compiled; and `exact`
 # of loops that round.
@@ -38,6 +41,11 @@ class CompiledFunction:
         The places of the arguments whose memory may be written over.
     compiler : callable
         Compiles such a function with arguments in those places: by default, `jax.jit`.
+
+    Attributes
+    ----------
+    run : callable
+        What is called: the compiled function, or the function as it is.
     """
 
     def __init__(
@@ -47,19 +55,48 @@ class CompiledFunction:
         compiler: Callable[..., Callable[..., Any]] = jitted,
     ) -> None:
         self._function = function
-        self._run = compiler(function, used_up)
+        self.run = compiler(function, used_up)
 
     def __call__(self, *arguments: Any) -> Any:
         """Return what the function returns."""
         try:
-            return self._run(*arguments)
+            return self.run(*arguments)
         except _CANNOT_COMPILE as error:  # before anything ran: no memory was written over
-            if self._run is self._function:
+            if self.run is self._function:
                 raise
-            self._run = self._function
+            self.run = self._function
             warnings.warn(
                 "JAX cannot compile the network and goes on operation by operation: "
                 f"{str(error).splitlines()[0]}",
                 stacklevel=1,  # one place for the loop and for single steps: it is shown once
             )
-            return self._run(*arguments)
+            return self.run(*arguments)
+
+
+class RecognizingFunction(RecordedFunction):
+    """A function under `jax.jit` that recognizes arguments of kinds that it has had.
+
+    Parameters
+    ----------
+    function : callable
+        As `Compiler.compile` wants it; of arrays alone.
+    """
+
+    kind = ("aval", "sharding")
+    calls_before = 1
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(CompiledFunction(function, ()))
+
+    def noted(self, function: Any, arguments: Any) -> tuple[list[str], Any]:
+        """See `RecordedFunction.noted`: the compiled function is one operation."""
+        del arguments
+        return ["return run(*given)"], {"run": function.run}
+
+    def is_array(self, leaf: Any) -> bool:
+        """See `RecordedFunction.is_array`: what is traced is none."""
+        return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
+
+    def host(self, array: Any) -> Any:
+        """See `RecordedFunction.host`."""
+        return np.asarray(array)

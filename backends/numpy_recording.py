@@ -4,10 +4,11 @@ How the notes are repeated is in `numpy_replay.py`.
 """
 
 import operator
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from .recorded import leaves, map_tree
 
 __all__ = [
     "NotRecordedError",
@@ -15,9 +16,7 @@ __all__ = [
     "Place",
     "StandIn",
     "Tape",
-    "leaves",
     "like",
-    "map_tree",
     "noted_errors",
 ]
 
@@ -227,6 +226,8 @@ class Tape:
         operands: list[StandIn],
         new: bool,
     ) -> None:
+        if isinstance(function, np.ufunc):
+            args = _with_arrays(args)
         places = map_tree(self.place, args), map_tree(self.place, settings)
         indices = [operand.index for operand in operands]
         self.operations.append(Operation(function, *places, result.index, new, indices))
@@ -248,32 +249,9 @@ class Tape:
         return {self.owners[of.index] for of in _stand_ins(tree)}
 
 
-def map_tree(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Return nested dicts, lists, tuples and slices with function(leaf) for each leaf but None."""
-    kind = type(tree)
-    if kind is dict:
-        return {name: map_tree(function, of) for name, of in tree.items()}
-    if kind is list:
-        return [map_tree(function, of) for of in tree]
-    if kind is tuple:
-        return tuple([map_tree(function, of) for of in tree])
-    if kind is slice:
-        return slice(*[map_tree(function, of) for of in (tree.start, tree.stop, tree.step)])
-    return None if tree is None else function(tree)
-
-
-def leaves(tree: Any) -> list[Any]:
-    """Return the leaves of a tree but None, in order."""
-    found: list[Any] = []
-    map_tree(found.append, tree)
-    return found
-
-
-def like(value: Any) -> Any:
-    """Return what an array must have in common with one that takes its place; a number's type."""
-    if isinstance(value, np.ndarray):
-        return value.shape, value.strides, value.dtype
-    return type(value)
+def like(array: Any) -> Any:
+    """Return what an array must have in common with one that takes its place."""
+    return array.shape, array.strides, array.dtype
 
 
 def noted_errors() -> np.errstate:
@@ -297,6 +275,14 @@ def _value(leaf: Any) -> Any:
 
 def _stand_ins(tree: Any) -> list[StandIn]:
     return [leaf for leaf in leaves(tree) if isinstance(leaf, StandIn)]
+
+
+def _with_arrays(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a ufunc's operands with 0-d arrays for numbers, which NumPy converts at each call."""
+    dtypes = {value.dtype for value in map(_value, args) if isinstance(value, np.ndarray)}
+    if len(dtypes) != 1 or (dtype := dtypes.pop()).kind != "f":
+        return args
+    return tuple(np.asarray(of, dtype) if type(of) in (float, int) else of for of in args)
 
 
 def _share(one: Any, other: Any) -> bool:

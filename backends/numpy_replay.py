@@ -1,154 +1,48 @@
-"""Functions of NumPy arrays, recorded once and repeated without the Python code between operations.
+"""How a function of NumPy arrays is recorded.
 
-A small operation takes less time than the code that leads to it.  So a function is run once on
-stand-ins that note every operation (`numpy_recording.py`), and from then on these run as they were
-noted: the same ones on the same operands in the same order, which gives the same bits.  An array
-that nothing needs any more is written over by a result of its shape, dtype and strides.  Every
-array belongs to one call: threads share none, and what a call has returned stays as it is.
+It is run once on stand-ins that note every operation (`numpy_recording.py`); from then on these run
+as they were noted (`recorded.py`).  An array that nothing needs any more is written over by a
+result of its shape, dtype and strides.  Every array belongs to one call: threads share none, and
+what a call has returned stays as it is.
 """
 
-import linecache
 import operator
-import weakref
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
-from itertools import count
-from threading import Lock
 from types import EllipsisType
 from typing import Any
 
 import numpy as np
 
-from .numpy_recording import (
-    NotRecordedError,
-    Operation,
-    Place,
-    StandIn,
-    Tape,
-    leaves,
-    like,
-    map_tree,
-    noted_errors,
-)
+from .numpy_recording import NotRecordedError, Operation, Place, Tape, noted_errors
+from .recorded import RecordedFunction, leaves, map_tree
 
 __all__ = ["Recorded"]
 
-_CALLS_BEFORE = 32
-"""With the same shapes in a row: a recording takes as long as some thirty calls."""
-_MOST_PROGRAMS = 8
-"""Of a function: each is for arguments of certain shapes."""
-_numbers = count()  # of recordings
 
+class Recorded(RecordedFunction):
+    """See `RecordedFunction`."""
 
-class Recorded:
-    """A pure function of arrays and numbers, with the same results to the last bit.
+    kind = ("shape", "strides", "dtype")
+    calls_before = 32
 
-    What it does with arguments of certain shapes, dtypes and strides is recorded after some calls
-    with such, and compared: a function that looks at values, or returns something else for the same
-    arguments, runs as it is.
+    def noted(self, function: Callable[..., Any], arguments: Any) -> tuple[list[str], Any]:
+        """See `RecordedFunction.noted`."""
+        tape = Tape()
+        given = map_tree(tape.argument, arguments)
+        with noted_errors():
+            result = function(*given)
+        if any(isinstance(leaf, np.ndarray) for leaf in leaves(result)):
+            raise NotRecordedError  # an array of the function's own, which callers would share
+        writer = _Writer(tape, result)
+        return [*writer.body(), writer.end(result)], writer.names
 
-    Parameters
-    ----------
-    function : callable
-        As `Recorder.record` wants it.
-    """
+    def is_array(self, leaf: Any) -> bool:
+        """See `RecordedFunction.is_array`."""
+        return type(leaf) is np.ndarray
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        self._programs: list[Callable[..., Any]] = []
-        self._last: Any = None
-        self._count = 0
-        self._failed = False
-        self._lock = Lock()
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Return what the function returns."""
-        result = _repeated(self._programs, arguments)
-        # While one thread counts and records, the others do not wait.
-        if result is NotImplemented and not self._failed and self._lock.acquire(blocking=False):
-            try:
-                made = self._recorded(arguments)
-            finally:
-                self._lock.release()
-            result = _repeated(made, arguments)
-        return self._function(*arguments) if result is NotImplemented else result
-
-    def _recorded(self, arguments: Any) -> list[Callable[..., Any]]:
-        """Return what is recorded now: if the function was called often enough, and it serves."""
-        if not all(type(leaf) is np.ndarray or _is_number(leaf) for leaf in leaves(arguments)):
-            return []
-        likes = map_tree(like, arguments)
-        self._count = self._count + 1 if likes == self._last else 0
-        self._last = likes
-        if self._count != _CALLS_BEFORE:
-            return []
-        try:
-            with np.errstate(all="ignore"):
-                program = _program(self._function, arguments)
-                # No two results are in memory at once.
-                expected = _digest(self._function(*arguments))
-                self._failed = _digest(program(*arguments)) != expected
-        except Exception:  # whatever code of others makes of stand-ins
-            self._failed = True
-        if self._failed:
-            return []
-        self._programs = [program, *self._programs][:_MOST_PROGRAMS]
-        return [program]
-
-
-def _repeated(programs: list[Callable[..., Any]], arguments: Any) -> Any:
-    """Return what the first program for such arguments returns; NotImplemented if there is none."""
-    for program in programs:
-        try:
-            result = program(*arguments)
-        except Exception:  # the function raises it where it is, with what led to it
-            return NotImplemented
-        if result is not NotImplemented:
-            return result
-    return NotImplemented
-
-
-def _is_number(leaf: Any) -> bool:
-    return isinstance(leaf, np.generic | int | float)
-
-
-def _digest(result: Any) -> bytes:
-    """Return a hash of all bits of a result."""
-    found = blake2b()
-    for leaf in leaves(result):
-        found.update(repr((type(leaf), like(leaf))).encode())
-        found.update(np.ascontiguousarray(leaf))
-    return found.digest()
-
-
-def _program(function: Callable[..., Any], arguments: Any) -> Callable[..., Any]:
-    """Return what the function does with such arguments; with others it is NotImplemented."""
-    tape = Tape()
-    given = map_tree(tape.argument, arguments)
-    with noted_errors():
-        result = function(*given)
-    if any(isinstance(leaf, np.ndarray) for leaf in leaves(result)):
-        raise NotRecordedError  # an array of the function's own, which callers would share
-    writer = _Writer(tape, result)
-    lines = [*writer.guard(given), *writer.body(), writer.end(result)]
-    return _compiled(lines, writer.names)
-
-
-def _compiled(lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
-    """Return the function of *given that consists of these lines.
-
-    A loop over the operations would take as long for each as Python does now for the code between
-    them: only code without one is faster, and so it has to be written and executed.
-    """
-    source = ["def program(*given):\n", *(f"    {line}\n" for line in lines)]
-    text, name = "".join(source), f"<recorded {next(_numbers)}>"
-    names["__name__"] = __name__
-    exec(compile(text, name, "exec"), names)
-    program: Callable[..., Any] = names["program"]
-    # What warnings show.
-    linecache.cache[name] = len(text), None, source, name
-    weakref.finalize(program, linecache.cache.pop, name, None)
-    return program
+    def host(self, array: Any) -> Any:
+        """See `RecordedFunction.host`."""
+        return array
 
 
 def _needed(tape: Tape, result: Any) -> list[Operation]:
@@ -176,28 +70,6 @@ class _Writer:
         self._kept = tape.owners_of(result)
         self._constants: dict[int, str] = {}
         self.names: dict[str, Any] = {}
-
-    def guard(self, given: Any) -> Iterator[str]:
-        """Yield the lines that name the arguments, and turn away those of another kind."""
-        conditions, names = [], []
-        for leaf, path in _paths(given, "given"):
-            if leaf is None:
-                conditions.append(f"{path} is not None")
-            elif isinstance(leaf, tuple):
-                kind, length = leaf
-                conditions.append(f"type({path}) is not {self._text(kind)}")
-                conditions.append(f"len({path}) != {length}")
-            else:
-                names.append(f"v{leaf.index} = {path}")
-                conditions.append(f"type(v{leaf.index}) is not {self._text(type(leaf.value))}")
-                if isinstance(leaf.value, np.ndarray):
-                    for name in ("shape", "strides", "dtype"):
-                        expected = self._text(getattr(leaf.value, name))
-                        conditions.append(f"v{leaf.index}.{name} != {expected}")
-        yield "try:"
-        yield from (f"    {line}" for line in names)
-        yield f"    if {' or '.join(conditions)}: return NotImplemented"
-        yield "except (AttributeError, IndexError, KeyError, TypeError): return NotImplemented"
 
     def body(self) -> Iterator[str]:
         """Yield a line for each operation, and one that forgets what no later one needs."""
@@ -275,13 +147,3 @@ class _Writer:
         name = self._constants.setdefault(id(value), f"c{len(self._constants)}")
         self.names[name] = value  # which is kept, and so is its id
         return name
-
-
-def _paths(tree: Any, path: str) -> Iterator[tuple[Any, str]]:
-    """Yield the leaves of nested dicts, lists and tuples, the types and lengths of these: where."""
-    if isinstance(tree, dict | list | tuple):
-        yield (type(tree), len(tree)), path
-        for key, of in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            yield from _paths(of, f"{path}[{key!r}]")
-    elif tree is None or isinstance(tree, StandIn):
-        yield tree, path

@@ -5,7 +5,7 @@ memory what does not fit a cache.  Neither the joining nor the parts change a bi
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from operator import is_
 from typing import Any
@@ -80,19 +80,32 @@ def _in_place(rule: Any) -> Update:
 
 def _adam(numbers: dict[str, float], w: Any, g: Any, m: Any, v: Any) -> None:
     """Do what Adam's rule does, each operation as it stands there, with one new array."""
-    m *= numbers["beta1"]
-    new = g * (1.0 - numbers["beta1"])
+
+    def number(value: float) -> Any:
+        return _as_array(value, w.dtype)
+
+    m *= number(numbers["beta1"])
+    new = g * number(1.0 - numbers["beta1"])
     m += new
     np.multiply(g, g, out=new)  # not over g, which may be a view of what a loss returned
-    new *= 1.0 - numbers["beta2"]
-    v *= numbers["beta2"]
+    new *= number(1.0 - numbers["beta2"])
+    v *= number(numbers["beta2"])
     v += new
     np.sqrt(v, out=new)
-    new += numbers["epsilon"]
-    np.divide(1.0, new, out=new)
+    new += number(numbers["epsilon"])
+    np.reciprocal(new, out=new)
     new *= m
-    new *= -numbers["rate"]
+    new *= number(-numbers["rate"])
     w += new
+
+
+@lru_cache(maxsize=64)
+def _as_array(number: float, dtype: Any) -> Any:
+    """Return a number as a 0-d array: NumPy makes one of it at each operation, which takes longer.
+
+    It is for reading.
+    """
+    return np.asarray(number, dtype)
 
 
 def _part_by_part(update: Update, w: Any, *others: Any) -> None:

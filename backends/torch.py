@@ -1,19 +1,19 @@
 """PyTorch, on the processor or on any device that this build of it drives."""
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import array_api_compat.torch
 import numpy as np
 import torch
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .memory import with_free_memory
+from .torch_compile import CompiledFunction
+from .torch_replay import Recorded
 from .transfer import ArrayLibrary
 
 __all__ = ["TorchBackend"]
@@ -40,6 +40,7 @@ offer(
     erf=torch.erf,
     matmul=torch.matmul,
     queued=lambda x: bool(x.device.type != "cpu"),
+    recorded=Recorded,
     rsqrt=torch.rsqrt,
     sigmoid=torch.sigmoid,
     softmax=lambda x: torch.softmax(x, -1),
@@ -111,7 +112,7 @@ class TorchBackend(ArrayLibrary):
 
     def compile(
         self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
-    ) -> "CompiledFunction | None":
+    ) -> CompiledFunction | None:
         """See `Compiler.compile`; None on the processor.
 
         There it saves some 80 microseconds a step and takes 5 seconds or more to start.
@@ -175,75 +176,3 @@ def _apply_rule(rule: Any, *columns: Sequence[Any]) -> Sequence[Sequence[Any]]:
 def _first_sentence(error: Exception) -> str:
     """Return what PyTorch said, without the pages that it adds."""
     return str(error).splitlines()[0].split(". ")[0]
-
-
-class CompiledFunction:
-    """A function that is compiled at its first call; where that fails, it runs as it is.
-
-    `torch.compile` of the function itself would read its Python code, and gives up at the first
-    line of array-api-compat that asks for a common dtype.  So the operations are noted first, as
-    they run.
-
-    Parameters
-    ----------
-    function : callable
-        As `Compiler.compile` wants it.
-    compiler : str
-        The backend of `torch.compile`; "inductor" needs Triton on a GPU, a C++ compiler otherwise.
-
-    Attributes
-    ----------
-    fell_back : bool
-        Whether it runs as it is.
-    """
-
-    def __init__(self, function: Callable[..., Any], compiler: str = "inductor") -> None:
-        self._function, self._compiler = function, compiler
-        self._compiled: Callable[..., Any] | None = None
-        self.fell_back = False
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Return what the function returns."""
-        if self.fell_back:
-            return self._function(*arguments)
-        # A Python number would be a constant, and each new one compiled anew.
-        arrays = _with_arrays(arguments)
-        if self._compiled is not None:
-            return self._compiled(*arrays)
-        try:
-            return self._first_call(arrays)
-        except Exception as error:  # whatever the compiler and its tools may raise
-            self.fell_back = True
-            reason = " ".join(str(error).partition("\n\n")[0].splitlines())
-            warnings.warn(
-                f"PyTorch {torch.__version__} cannot compile here and goes on "
-                f"operation by operation: {type(error).__name__}: {reason}",
-                stacklevel=2,
-            )
-            return self._function(*arguments)
-
-    def _first_call(self, arrays: tuple[Any, ...]) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice, such as to round products to TF32
-            traced = make_fx(self._function)(*arrays)
-            compiled: Callable[..., Any] = torch.compile(
-                traced, backend=self._compiler, fullgraph=True, dynamic=False
-            )
-            result = compiled(*arrays)
-        self._compiled = compiled
-        return result
-
-
-def _with_arrays(tree: Any) -> Any:
-    """Return the tree with 0-d tensors for its numbers.
-
-    They stay on the host: a kernel is given their values, and nothing waits for a copy.  0-d, they
-    take no part in the promotion of dtypes.
-    """
-    if isinstance(tree, dict):
-        return {name: _with_arrays(branch) for name, branch in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(map(_with_arrays, tree))
-    if isinstance(tree, int | float):
-        return torch.tensor(tree, dtype=torch.float64 if isinstance(tree, float) else torch.int64)
-    return tree

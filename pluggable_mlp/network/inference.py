@@ -29,11 +29,15 @@ class Inference:
         Of the last arguments; replaced as a whole: threads may share a network.
     functions : dict
         Of (parameters, x), by what they return and the namespace.
+    repeated : dict
+        What they return for arguments of kinds that they had, which were checked; NotImplemented
+        for others.  By what they return, the arithmetic and the class of x.
     """
 
     def __init__(self) -> None:
         self.fitting: Fitting | None = None
         self.functions: dict[tuple[str, Namespace], Callable[..., Array]] = {}
+        self.repeated: dict[tuple[str, str, type], Callable[..., Array]] = {}
 
     def __reduce__(self) -> tuple[type["Inference"], tuple[()]]:
         return Inference, ()

@@ -321,15 +321,22 @@ class MLP:
 
     def _inferred(self, of: str, parameters: Parameters, x: Array, arithmetic: str) -> Array:
         """Return the logits, or what the objective's method of that name makes of them."""
-        xp, parameters, x = self._inference.checked(self, parameters, x, arithmetic)
+        repeated = self._inference.repeated.get((of, arithmetic, type(x)))
+        if repeated is not None:
+            found = repeated(parameters, x)
+            if found is not NotImplemented:
+                return found
+        xp, known, own_x = self._inference.checked(self, parameters, x, arithmetic)
         if is_queued(xp):
-            outputs = partial(self._outputs, of)
-            return unwrapped(computed(xp, outputs, parameters, x))
+            return unwrapped(computed(xp, partial(self._outputs, of), known, own_x))
         functions = self._inference.functions
         if (of, xp) not in functions:
             outputs = partial(self._outputs, of, xp)
             functions[of, xp] = compiled(xp, outputs, ours=is_ours(self))
-        return unwrapped(functions[of, xp](parameters, x))
+        function = functions[of, xp]
+        if hasattr(function, "repeated"):
+            self._inference.repeated[of, arithmetic, type(own_x)] = function.repeated
+        return unwrapped(function(known, own_x))
 
     def _outputs(self, of: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
         """Return what `_inferred` does, unchecked."""

@@ -94,6 +94,51 @@ def test_functions_without_a_backend_check_the_settings(name):
     FUNCTIONS[name](mlp, state, x, y)
 
 
+@pytest.mark.parametrize(("name", "value", "message"), REFUSED)
+def test_a_prediction_like_the_last_checks_the_settings(name, value, message):
+    backend, mlp, before = get_backend("jax"), MLP([3, 2]), getattr(jax.config, name)
+    parameters, x = mlp.initialize(seed=0, backend=backend), backend.asarray(np.ones((2, 3), "f4"))
+    expected = [mlp.logits(parameters, x).tolist() for _ in range(4)]
+    try:
+        jax.config.update(name, value)
+        with pytest.raises(BackendUnavailable, match=message):
+            mlp.logits(parameters, x)
+    finally:
+        jax.config.update(name, before)
+    assert [mlp.logits(parameters, x).tolist() for _ in range(4)] == expected
+
+
+TWO_DEVICES = """
+import jax
+from pluggable_mlp import MLP, get_backend
+
+one, two = get_backend("jax:cpu:0"), get_backend("jax:cpu:1")
+mlp = MLP([3, 2])
+parameters = mlp.initialize(seed=0, backend=one)
+x = [[1.0, 2.0, 3.0]]
+for _ in range(4):
+    expected = mlp.logits(parameters, one.asarray(x, dtype="float32"))
+try:
+    mlp.logits(parameters, two.asarray(x, dtype="float32"))
+except ValueError as error:
+    print(error)
+elsewhere = mlp.initialize(seed=0, backend=two)
+found = [mlp.logits(elsewhere, two.asarray(x, dtype="float32")) for _ in range(4)][-1]
+print(*(jax.devices().index(of.device) for of in (expected, found)))
+assert found.tolist() == expected.tolist()
+"""
+
+
+def test_a_prediction_like_the_last_checks_the_device():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    code = [sys.executable, "-c", TWO_DEVICES]
+    said = subprocess.check_output(code, env={**clean, **flags}, text=True, timeout=120)
+    refused, after = said.splitlines()
+    assert "x is on device" in refused
+    assert after == "0 1"
+
+
 def test_without_64_bits_the_reproducible_arithmetic_is_refused_where_no_backend_was_made():
     code = "import jax.numpy as jnp; from pluggable_mlp import reproducible; reproducible(jnp)"
     clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, ClipByGlobalNorm, HuberLoss, LeakyReLU, get_backend, train
-from pluggable_mlp.backends import numpy_replay
+from pluggable_mlp.backends import recorded as recorded_functions
+from pluggable_mlp.backends.numpy_recording import StandIn
 from pluggable_mlp.backends.numpy_replay import Recorded
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
@@ -55,21 +56,21 @@ TRAININGS = {
 @pytest.fixture(autouse=True)
 def early(monkeypatch):
     """Recordings at the second call, as trainings of the tests are short."""
-    monkeypatch.setattr(numpy_replay, "_CALLS_BEFORE", 1)
+    monkeypatch.setattr(Recorded, "calls_before", 1)
 
 
 @pytest.fixture
 def programs(monkeypatch):
     """The results of recordings, as they are made; not those of what looks at an epoch's end."""
-    made, program = [], numpy_replay._program
+    made, noted = [], Recorded.noted
 
-    def noted(function, arguments):
-        found = program(function, arguments)
+    def also(self, function, arguments):
+        found = noted(self, function, arguments)
         if getattr(function, "__name__", "") != "finite":
             made.append(found)
         return found
 
-    monkeypatch.setattr(numpy_replay, "_program", noted)
+    monkeypatch.setattr(Recorded, "noted", also)
     return made
 
 
@@ -142,7 +143,7 @@ def test_it_is_recorded_at_the_second_call_and_then_repeated():
 
 def test_few_calls_are_not_recorded(monkeypatch):
     """As each recording takes as long as many."""
-    monkeypatch.setattr(numpy_replay, "_CALLS_BEFORE", 3)
+    monkeypatch.setattr(Recorded, "calls_before", 3)
     recorded, runs = counted(lambda x: x + 1.0)
     for count in (1, 2, 3, 5, 5, 5):  # the fifth of them with its recording
         recorded(np.ones(2))
@@ -273,7 +274,7 @@ def test_shapes_that_never_return_are_not_recorded_and_few_are_kept(programs):
     assert not programs
     for size in range(1, 30):
         recorded(np.ones(size)), recorded(np.ones(size))
-    assert len(recorded._programs) == numpy_replay._MOST_PROGRAMS
+    assert len(recorded._programs) == recorded_functions._MOST_PROGRAMS
 
 
 def test_an_argument_that_was_none_is_no_array():
@@ -356,7 +357,7 @@ def test_what_cannot_be_recorded_runs_as_it_is(function):
             x = np.asarray([n, n + 1.0, 3.0])
             before = x.copy()
             found = recorded(x)
-            assert not isinstance(found, numpy_replay.StandIn)
+            assert not isinstance(found, StandIn)
             np.testing.assert_array_equal(x, before)
     assert len(runs) in (7, 6)
     assert not recorded._programs
@@ -473,7 +474,7 @@ def test_others_do_not_wait_for_a_recording_nor_take_part_in_it():
     found = []
 
     def function(x):
-        if isinstance(x, numpy_replay.StandIn):
+        if isinstance(x, StandIn):
             other = threading.Thread(target=lambda: found.append(recorded(np.ones(3))))
             other.start()
             other.join(timeout=10.0)

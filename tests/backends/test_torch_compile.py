@@ -13,7 +13,7 @@ from pluggable_mlp.backends import get_backend
 
 torch = pytest.importorskip("torch")
 
-from pluggable_mlp.backends.torch import CompiledFunction  # noqa: E402 (only if it is there)
+from pluggable_mlp.backends.torch_compile import CompiledFunction  # noqa: E402 (only if it is there)
 
 
 def counted(function):

@@ -195,7 +195,7 @@ def test_jax_compiles_a_prediction_once_for_each_shape():
 
 
 def test_numpy_records_a_prediction_once_for_each_shape(monkeypatch):
-    monkeypatch.setattr("pluggable_mlp.backends.numpy_replay._CALLS_BEFORE", 1)
+    monkeypatch.setattr("pluggable_mlp.backends.numpy_replay.Recorded.calls_before", 1)
     shapes, forward = [], MLP.forward
 
     def noting(mlp, xp, parameters, x):
@@ -214,6 +214,52 @@ def test_numpy_records_a_prediction_once_for_each_shape(monkeypatch):
             found = mlp.logits(other, X[:count])
             np.testing.assert_array_equal(found, expected[:count])
     assert shapes == [(4, 3)] * 3 + [(2, 3)] * 3
+
+
+RECORDED = {
+    "numpy": "numpy_replay.Recorded",
+    "torch": "torch_replay.Recorded",
+    "jax": "jax_compile.RecognizingFunction",
+}
+
+
+@pytest.mark.parametrize("library", RECORDED)
+def test_predictions_like_the_last_skip_the_checks_and_others_have_them(library, monkeypatch):
+    pytest.importorskip(library)
+    backend, strict = get_backend(library), get_backend("array_api_strict")
+    monkeypatch.setattr(f"pluggable_mlp.backends.{RECORDED[library]}.calls_before", 1)
+    mlp, x = MLP([3, 4, 2]), backend.asarray(X)
+    parameters = mlp.initialize(seed=0, backend=backend)
+    expected = [backend.to_numpy(mlp.logits(parameters, x)) for _ in range(3)][-1]
+    inference = type(mlp._inference)
+    checked, counts = inference.checked, []
+
+    def counting(*arguments):
+        counts.append(1)
+        return checked(*arguments)
+
+    monkeypatch.setattr(inference, "checked", counting)
+    others = mlp.initialize(seed=0, backend=backend)
+    np.testing.assert_array_equal(backend.to_numpy(mlp.logits(others, x)), expected)
+    assert not counts
+    for wrong, error, message in (
+        (swapped(parameters), ValueError, "parameters"),
+        (renamed(parameters), ValueError, "parameters"),
+        (shortened(parameters), ValueError, "parameters"),
+        (mlp.initialize(seed=0, backend=strict), TypeError, "array_api_strict"),
+        (None, TypeError, "parameters is a NoneType"),
+    ):
+        with pytest.raises(error, match=message):
+            mlp.logits(wrong, x)
+    for wrong, error, message in (
+        (backend.asarray(X.T), ValueError, "x has shape"),
+        (backend.asarray(X.astype("float64")), ValueError, r"x is (torch\.)?float64"),
+        (strict.asarray(X), TypeError, "array_api_strict"),
+        (X.tolist(), TypeError, "x is a builtins.list"),
+    ):
+        with pytest.raises(error, match=message):
+            mlp.logits(parameters, wrong)
+    assert len(counts) == 9
 
 
 def test_threads_may_predict_with_one_network():

@@ -36,7 +36,7 @@ class TracedTorch(Wrapped):
     """PyTorch with the compiler that it has on a GPU, but for the code generator, which is slow."""
 
     def compile(self, function, used_up=()):
-        from pluggable_mlp.backends.torch import CompiledFunction
+        from pluggable_mlp.backends.torch_compile import CompiledFunction
 
         return CompiledFunction(function, "aot_eager")
 

@@ -20,7 +20,7 @@ STEPS = 8
 
 @pytest.fixture(autouse=True)
 def recorded_early(monkeypatch):
-    monkeypatch.setattr(numpy_replay, "_CALLS_BEFORE", 1)
+    monkeypatch.setattr(numpy_replay.Recorded, "calls_before", 1)
 
 
 @pytest.fixture(params=["numpy", "jax"])

@@ -1,0 +1,82 @@
+"""Functions under `torch.compile`, and what becomes of those that cannot be compiled."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+
+__all__ = ["CompiledFunction"]
+
+
+class CompiledFunction:
+    """A function that is compiled at its first call; where that fails, it runs as it is.
+
+    `torch.compile` of the function itself would read its Python code, and gives up at the first
+    line of array-api-compat that asks for a common dtype.  So the operations are noted first, as
+    they run.
+
+    Parameters
+    ----------
+    function : callable
+        As `Compiler.compile` wants it.
+    compiler : str
+        The backend of `torch.compile`; "inductor" needs Triton on a GPU, a C++ compiler otherwise.
+
+    Attributes
+    ----------
+    fell_back : bool
+        Whether it runs as it is.
+    """
+
+    def __init__(self, function: Callable[..., Any], compiler: str = "inductor") -> None:
+        self._function, self._compiler = function, compiler
+        self._compiled: Callable[..., Any] | None = None
+        self.fell_back = False
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return what the function returns."""
+        if self.fell_back:
+            return self._function(*arguments)
+        # A Python number would be a constant, and each new one compiled anew.
+        arrays = _with_arrays(arguments)
+        if self._compiled is not None:
+            return self._compiled(*arrays)
+        try:
+            return self._first_call(arrays)
+        except Exception as error:  # whatever the compiler and its tools may raise
+            self.fell_back = True
+            reason = " ".join(str(error).partition("\n\n")[0].splitlines())
+            warnings.warn(
+                f"PyTorch {torch.__version__} cannot compile here and goes on "
+                f"operation by operation: {type(error).__name__}: {reason}",
+                stacklevel=2,
+            )
+            return self._function(*arguments)
+
+    def _first_call(self, arrays: tuple[Any, ...]) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice, such as to round products to TF32
+            traced = make_fx(self._function)(*arrays)
+            compiled: Callable[..., Any] = torch.compile(
+                traced, backend=self._compiler, fullgraph=True, dynamic=False
+            )
+            result = compiled(*arrays)
+        self._compiled = compiled
+        return result
+
+
+def _with_arrays(tree: Any) -> Any:
+    """Return the tree with 0-d tensors for its numbers.
+
+    They stay on the host: a kernel is given their values, and nothing waits for a copy.  0-d, they
+    take no part in the promotion of dtypes.
+    """
+    if isinstance(tree, dict):
+        return {name: _with_arrays(branch) for name, branch in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(map(_with_arrays, tree))
+    if isinstance(tree, int | float):
+        return torch.tensor(tree, dtype=torch.float64 if isinstance(tree, float) else torch.int64)
+    return tree

@@ -1,0 +1,140 @@
+"""How a function of PyTorch tensors is recorded.
+
+The operations are noted below automatic differentiation, where PyTorch's own composites and what
+array-api-compat does before them have become single operations; they run as they were noted
+(`recorded.py`).
+"""
+
+from collections.abc import Callable
+from types import BuiltinFunctionType
+from typing import Any
+
+import torch
+from torch.fx import Graph, GraphModule
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .recorded import RecordedFunction, leaves, map_tree
+
+__all__ = ["Recorded"]
+
+_READS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default)
+
+
+class NotRecordedError(Exception):
+    """A function asks for values, takes numbers, or does what is not noted."""
+
+
+class Recorded(RecordedFunction):
+    """See `RecordedFunction`; of functions of tensors alone."""
+
+    kind = ("shape", "stride()", "dtype", "device", "requires_grad")
+    calls_before = 100
+
+    def noted(self, function: Callable[..., Any], arguments: Any) -> tuple[list[str], Any]:
+        """See `RecordedFunction.noted`."""
+        given = leaves(arguments)
+        apart = len({*map(id, given)}) == len(given)  # one tensor may stand for several now
+        if not (apart and all(map(self.is_array, given))):
+            raise NotRecordedError
+        if torch.is_autocast_enabled(given[0].device.type):
+            raise NotRecordedError
+        notes = _Notes(given)
+        with notes:
+            result = function(*arguments)
+        notes.graph.output(map_tree(notes.node_of, result))
+        forward = GraphModule({}, notes.graph).forward
+        arrays = [f"v{index}" for index in range(len(given))]
+        # Within `torch.autocast`, functions round otherwise than the operations that they call.
+        return [
+            "if autocast(device): return NotImplemented",
+            f"return forward({', '.join([*arrays, *notes.constants])})",
+        ], {
+            **notes.constants,
+            "autocast": torch.is_autocast_enabled,
+            "device": given[0].device.type,
+            "forward": forward,
+        }
+
+    def is_array(self, leaf: Any) -> bool:
+        """See `RecordedFunction.is_array`."""
+        return type(leaf) is torch.Tensor
+
+    def host(self, array: Any) -> Any:
+        """See `RecordedFunction.host`."""
+        return array.detach().cpu().numpy()
+
+
+class _Notes(TorchDispatchMode):
+    """Notes every operation as a node of a graph.
+
+    Attributes
+    ----------
+    graph : torch.fx.Graph
+    constants : dict
+        Tensors of the function's own, by the names of the graph's last arguments.
+    """
+
+    def __init__(self, given: list[Any]) -> None:
+        super().__init__()
+        self.graph = Graph()
+        self.constants: dict[str, Any] = {}
+        self._nodes = {
+            id(tensor): self.graph.placeholder(f"v{i}") for i, tensor in enumerate(given)
+        }
+        self._last_argument = [*self._nodes.values()][-1]
+        self._alive = [*given]  # while they live, their ids are their own
+        # What no operation may write over, as each call has the same.
+        self._others = {_memory(tensor) for tensor in given}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: else PyTorch imports its compiler at the first operation, for seconds."""
+        return False
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Note an operation, and run it."""
+        del types
+        settings = kwargs or {}
+        operands = map_tree(self._operand, args), map_tree(self._operand, settings)
+        if function in _READS or (function._schema.is_mutable and _memory(args[0]) in self._others):
+            raise NotRecordedError
+        result = function(*args, **settings)
+        node = self.graph.call_function(_plain(function), *operands)
+        if not isinstance(result, torch.Tensor):
+            raise NotRecordedError
+        self._nodes[id(result)] = node
+        self._alive.append(result)
+        return result
+
+    def _operand(self, leaf: Any) -> Any:
+        """Return the node of a tensor; of the function's own a copy: it may change its own."""
+        if not isinstance(leaf, torch.Tensor):
+            return leaf
+        if id(leaf) not in self._nodes:
+            name = f"c{len(self.constants)}"
+            self.constants[name] = leaf.clone()
+            self._others.add(_memory(leaf))
+            with self.graph.inserting_after(self._last_argument):
+                self._last_argument = self.graph.placeholder(name)
+            return self._last_argument
+        return self._nodes[id(leaf)]
+
+    def node_of(self, leaf: Any) -> Any:
+        """Return the node of a tensor that was given or noted."""
+        if id(leaf) not in self._nodes:
+            raise NotRecordedError  # the function's own, which callers would share
+        return self._nodes[id(leaf)]
+
+
+def _memory(tensor: Any) -> int:
+    address: int = tensor.untyped_storage().data_ptr()
+    return address
+
+
+def _plain(operation: Any) -> Any:
+    """Return PyTorch's function of that name, which is called in half the time, if it has one."""
+    name = operation._schema.name.partition("::")[2]
+    function = getattr(torch, name, None)
+    return function if isinstance(function, BuiltinFunctionType) else operation

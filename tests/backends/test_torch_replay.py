@@ -1,0 +1,279 @@
+"""Functions that PyTorch records: the same bits, what a recording depends on, and what has none."""
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, HuberLoss, get_backend
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.losses import LOSSES
+
+torch = pytest.importorskip("torch")
+torch_replay = pytest.importorskip("pluggable_mlp.backends.torch_replay")
+Recorded = torch_replay.Recorded
+
+TORCH = get_backend("torch")
+NETWORKS = {
+    **{name: {"activation": name} for name in ACTIVATIONS},
+    "norm layer": {"norm": "layer"},
+    "norm batch and dropout": {"norm": "batch", "dropout": 0.5},
+    **{f"loss {name}": {"loss": name} for name in LOSSES},
+    "huber": {"loss": HuberLoss(delta=0.1)},
+}
+
+
+@pytest.fixture(autouse=True)
+def early(monkeypatch):
+    """Recordings at the second call."""
+    monkeypatch.setattr(Recorded, "calls_before", 1)
+
+
+def counted(function):
+    """The function recorded, and how often it ran as Python code."""
+    runs = []
+
+    def counting(*arguments):
+        runs.append(len(runs))
+        return function(*arguments)
+
+    return Recorded(counting), runs
+
+
+def numbers(*shape, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape).astype("float32"))
+
+
+@pytest.mark.parametrize("of", ["logits", "predict"])
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_a_prediction_has_the_same_bits(network, of, monkeypatch):
+    mlp = MLP([5, 8, 6, 3], **network)
+    parameters, others = (mlp.initialize(seed=seed, backend=TORCH) for seed in (1, 2))
+    x = numbers(7, 5)
+    expected = [getattr(mlp, of)(each, x) for each in (parameters, others)]
+    getattr(mlp, of)(parameters, x)
+
+    def fail(*arguments):
+        raise AssertionError("not repeated")
+
+    monkeypatch.setattr(MLP, "forward", fail)
+    for each, one in zip((parameters, others), expected, strict=True):
+        found = getattr(mlp, of)(each, x.clone())
+        assert (type(found), found.dtype, found.stride()) == (type(one), one.dtype, one.stride())
+        assert torch.equal(found, one)
+
+
+def test_it_is_recorded_at_the_second_call_and_then_repeated():
+    recorded, runs = counted(lambda tree: [{"y": tree["x"] * 2, "none": None}, (tree["x"] + 1,)])
+    for n in range(1, 6):
+        x = numbers(3, seed=n)
+        found, (other,) = recorded({"x": x, "nothing": None})
+        assert found["none"] is None
+        assert torch.equal(found["y"], x * 2)
+        assert torch.equal(other, x + 1)
+    assert len(runs) == 3  # the first call, the second, and its recording
+
+
+def test_other_kinds_have_recordings_of_their_own():
+    recorded, runs = counted(lambda x: (x * 2.0).sum(0) + x.mean())
+    rows = numbers(4, 3)
+    kinds = [rows, rows[:2], rows.T.contiguous().T, rows[::2], rows.double()]
+    for x in [kind for kind in kinds for _ in range(3)]:
+        assert torch.equal(recorded(x), (x * 2.0).sum(0) + x.mean())
+    assert len(recorded._programs) == len(kinds)
+    runs.clear()
+    for x in kinds:
+        recorded(x)
+    assert not runs
+
+
+@pytest.mark.filterwarnings("ignore:torch.asarray")  # once, of what that does with such
+def test_a_prediction_of_what_is_differentiated_is_as_before():
+    mlp, x = MLP([5, 8, 3]), numbers(4, 5)
+    parameters = mlp.initialize(seed=0, backend=TORCH)
+    of_x = x.clone().requires_grad_()
+    expected = mlp.logits(parameters, of_x)
+    for _ in range(3):
+        assert not mlp.logits(parameters, x).requires_grad
+    for _ in range(3):
+        found = mlp.logits(parameters, of_x)
+        assert torch.equal(found, expected)
+        assert found.requires_grad == expected.requires_grad
+
+
+def test_a_prediction_within_autocast_is_not_that_of_a_recording():
+    mlp = MLP([5, 8, 3])
+    parameters, x = mlp.initialize(seed=0, backend=TORCH), numbers(4, 5)
+    expected = mlp.predict_proba(parameters, x)
+    with torch.autocast("cpu"):
+        rounded = MLP([5, 8, 3]).predict_proba(parameters, x)
+        assert not torch.equal(rounded, expected)
+    for _ in range(3):
+        assert torch.equal(mlp.predict_proba(parameters, x), expected)
+        with torch.autocast("cpu"):
+            assert torch.equal(mlp.predict_proba(parameters, x), rounded)
+
+
+def test_nothing_is_recorded_within_autocast():
+    recorded = Recorded(lambda x: x @ x)
+    x = numbers(8, 8)
+    with torch.autocast("cpu"):
+        for _ in range(3):
+            assert recorded(x).dtype == torch.bfloat16
+    for _ in range(3):
+        assert torch.equal(recorded(x), x @ x)
+
+
+def looks(x):
+    return x * 2.0 if x[0] > 0 else x
+
+
+def changed(x):
+    x += 1.0
+    return x * 2.0
+
+
+def changed_view(x):
+    x[1:].mul_(2.0)
+    return x + 1.0
+
+
+OUTSIDE = torch.ones(3)
+NOT_RECORDED = {
+    "bool": looks,
+    "float": lambda x: x * float(x[1]),
+    "index": lambda x: x[: int(x[1])],
+    "equality": lambda x: x * 2.0 if torch.equal(x, x * 1.0) else x,
+    "several results": lambda x: x.split(1)[0] * 2.0,
+    "an array of its own": lambda x: (x, OUTSIDE)[1],
+}
+
+
+@pytest.mark.parametrize("function", NOT_RECORDED.values(), ids=NOT_RECORDED)
+def test_what_cannot_be_recorded_runs_as_it_is(function):
+    recorded, _ = counted(function)
+    for n in range(1, 6):
+        x = torch.tensor([n, n + 1.0, 3.0])
+        before = x.clone()
+        found = recorded(x)
+        assert torch.equal(found, function(x))
+        assert torch.equal(x, before)
+    assert not recorded._programs
+
+
+@pytest.mark.parametrize("function", [changed, changed_view])
+def test_an_argument_that_is_changed_is_changed_once(function):
+    recorded, x, expected = Recorded(function), numbers(3), numbers(3)
+    for _ in range(4):
+        assert torch.equal(recorded(x), function(expected))
+        assert torch.equal(x, expected)
+
+
+def test_an_array_of_its_own_may_be_changed():
+    def function(x):
+        y = x + 1.0
+        row = y[0]
+        y *= 2.0
+        return y - row
+
+    recorded, runs = counted(function)
+    for n in range(4):
+        x = numbers(3, 3, seed=n)
+        assert torch.equal(recorded(x), function(x))
+    assert len(runs) == 3
+
+
+def test_an_array_of_the_function_is_recorded():
+    recorded, runs = counted(lambda x: x * torch.tensor([1.0, 2.0, 3.0]))
+    for n in range(4):
+        x = numbers(3, seed=n)
+        assert torch.equal(recorded(x), x * torch.tensor([1.0, 2.0, 3.0]))
+    assert len(runs) == 3
+
+
+def test_an_array_of_the_function_that_is_changed_is_not_recorded():
+    def function(x):
+        own = torch.tensor([1.0, 2.0, 3.0])
+        y = x * own
+        own += 1.0
+        return y + own
+
+    recorded = Recorded(function)
+    for n in range(4):
+        x = numbers(3, seed=n)
+        assert torch.equal(recorded(x), function(x))
+    assert not recorded._programs
+
+
+def test_a_function_of_numbers_runs_as_it_is():
+    recorded = Recorded(lambda x, n: x * n)
+    x = numbers(3)
+    for n in (2.0, 2.0, 2.0, 3.0):
+        assert torch.equal(recorded(x, n), x * n)
+    assert not recorded._programs
+
+
+def test_arguments_that_are_one_tensor_need_not_be_later():
+    recorded = Recorded(lambda x, y: x * 2.0 + y)
+    x, y = numbers(3), numbers(3, seed=1)
+    for _ in range(3):
+        assert torch.equal(recorded(x, x), x * 2.0 + x)
+    assert torch.equal(recorded(x, y), x * 2.0 + y)
+
+
+def test_random_numbers_are_drawn_at_each_call():
+    recorded = Recorded(lambda x: x + torch.rand(3))
+    drawn = [recorded(numbers(3)) for _ in range(4)]
+    assert not any(torch.equal(one, drawn[0]) for one in drawn[1:])
+
+
+def test_a_subclass_runs_as_it_is():
+    recorded = Recorded(lambda x: x * 2.0)
+    x = torch.nn.Parameter(numbers(3))
+    for _ in range(4):
+        assert recorded(x).grad_fn is not None
+    assert not recorded._programs
+
+
+def test_threads_share_no_array():
+    def chain(x):
+        for _ in range(20):
+            x = (x + 1.0) * 0.5
+        return x
+
+    recorded = Recorded(chain)
+    recorded(numbers(5000)), recorded(numbers(5000))
+    wrong = []
+
+    def work(seed):
+        x = numbers(5000, seed=seed)
+        wrong.extend(n for n in range(50) if not torch.equal(recorded(x), chain(x)))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_recording_does_not_import_the_compiler():
+    """It takes PyTorch seconds, in the midst of predictions."""
+    program = (
+        "import sys\n"
+        "from pluggable_mlp import MLP, get_backend\n"
+        "backend = get_backend('torch')\n"
+        "mlp = MLP([3, 4, 2])\n"
+        "parameters = mlp.initialize(seed=0, backend=backend)\n"
+        "x = backend.asarray([[0.0, 1.0, 2.0]], dtype='float32')\n"
+        "for _ in range(200): mlp.predict(parameters, x)\n"
+        "(function,) = mlp._inference.functions.values()\n"
+        "assert function._programs\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "")
