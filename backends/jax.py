@@ -18,7 +18,7 @@ from .contract import BackendUnavailable
 from .jax_compile import CompiledFunction, RecognizingFunction
 from .jax_exact import exact, is_exact_here
 from .jax_loop import compiled_loop
-from .memory import in_words, with_free_memory
+from .memory import in_words, keep_freed_blocks, with_free_memory
 from .transfer import ArrayLibrary
 
 __all__ = ["JaxBackend"]
@@ -94,7 +94,7 @@ offer(
     check_process=require_settings,
     erf=special.erf,
     largest=_largest,
-    matmul_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
+    times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
     queued=_queued,
     take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
     zero_below=_zero_below,
@@ -141,6 +141,8 @@ class JaxBackend(ArrayLibrary):
             raise BackendUnavailable(self.name, reason, remedy)
         self._device = found[int(index or 0)]
         self.device = _text(self._device)
+        if self._device.platform == "cpu":
+            keep_freed_blocks()
 
     def _upload(self, host: Any) -> Any:
         return jax.device_put(host, self._device)

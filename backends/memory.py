@@ -1,4 +1,4 @@
-"""The memory of the host, for error messages of libraries that do not report it.
+"""The memory of the host: freed blocks kept, and error messages of libraries without a report.
 
 The memory of other devices is reported by their backends.
 """
@@ -7,10 +7,29 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["host_memory", "in_words", "refuse_beyond_memory", "with_free_memory"]
+__all__ = [
+    "host_memory",
+    "in_words",
+    "keep_freed_blocks",
+    "refuse_beyond_memory",
+    "with_free_memory",
+]
 
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 _LINUX = Path("/proc/meminfo")
+
+
+# glibc gives large blocks back to the system when they are freed, and every temporary then pays
+# for fresh pages, up to a millisecond a megabyte.  It stops that for blocks of up to the largest
+# that it has seen freed, at most 32 MiB (mallopt(3), "dynamic mmap threshold").
+_LARGEST_KEPT = 2**25 - 2**17
+
+
+def keep_freed_blocks() -> None:
+    """Make the C library keep what is freed for the next array, where it is glibc."""
+    import numpy as np
+
+    np.empty(_LARGEST_KEPT, dtype=np.uint8)  # freed at once, its pages never touched
 
 
 def host_memory() -> int | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pluggable_mlp.shortcuts import offer
 
+from .memory import keep_freed_blocks
 from .numpy_replay import Recorded
 from .numpy_rules import RuleInParts
 from .threads import run_all
@@ -40,11 +41,6 @@ offer(
     zero_where=_zero_where,
 )
 
-# glibc gives large blocks back to the system when they are freed, and every temporary then pays
-# for fresh pages, up to a millisecond a megabyte.  It stops that for blocks of up to the largest
-# that it has seen freed, at most 32 MiB (mallopt(3), "dynamic mmap threshold").
-_LARGEST_KEPT = 2**25 - 2**17
-
 
 class NumpyBackend(ArrayLibrary):
     """NumPy arrays, which are host data already, so that `asarray` and `to_numpy` do not copy."""
@@ -58,7 +54,7 @@ class NumpyBackend(ArrayLibrary):
         if device not in (None, "cpu"):
             raise ValueError(f"device is {device!r}: NumPy has one device, 'cpu'")
         self.device = "cpu"
-        np.empty(_LARGEST_KEPT, dtype=np.uint8)  # freed at once, its pages never touched
+        keep_freed_blocks()
 
     def _upload(self, host: Any) -> Any:
         return host

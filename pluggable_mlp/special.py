@@ -16,13 +16,14 @@ __all__ = [
     "affine",
     "erf",
     "matmul",
-    "matmul_transposed",
     "mean",
     "rsqrt",
     "sigmoid",
     "softmax",
     "softplus",
     "sum",
+    "times_transposed",
+    "transposed_times",
 ]
 
 # exp(87) is finite in float32 and exp(708) in float64; beyond, 1 + exp(-x) would overflow.
@@ -51,10 +52,18 @@ def matmul(xp: Namespace, a: Array, b: Array) -> Array:
     return a * b if a.shape[-1] == 1 else own(xp, "matmul")(a, b)
 
 
-def matmul_transposed(xp: Namespace, a: Array, b: Array) -> Array:
+def times_transposed(xp: Namespace, a: Array, b: Array) -> Array:
     """Return a bᵀ for a (…, m, k) and b (…, n, k)."""
-    function = own(xp, "matmul_transposed")
+    function = own(xp, "times_transposed")
     return matmul(xp, a, transpose(b)) if function is None else function(a, b)
+
+
+def transposed_times(xp: Namespace, a: Array, b: Array) -> Array:
+    """Return aᵀ b for a (…, k, m) and b (…, k, n)."""
+    function = own(xp, "transposed_times")
+    if function is None or a.shape[-2] == 1:
+        return matmul(xp, transpose(a), b)
+    return function(a, b)
 
 
 def sum(xp: Namespace, x: Array, axis: int, *, keepdims: bool = False) -> Array:

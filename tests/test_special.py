@@ -77,13 +77,26 @@ def test_matmul_of_integers_is_exact_whatever_the_inner_length(backend, arithmet
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("networks", [(), (2,)])
 @pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
-def test_matmul_transposed_of_integers_is_exact(backend, arithmetic, networks, k):
+def test_times_transposed_of_integers_is_exact(backend, arithmetic, networks, k):
     library = InArithmetic(arithmetic, backend)
     rng = np.random.default_rng(k)
     shapes = (*networks, 4, k), (*networks, 5, k)
     a, b = (rng.integers(-9, 10, size=shape).astype("float32") for shape in shapes)
-    got = special.matmul_transposed(library.xp, library.asarray(a), library.asarray(b))
+    got = special.times_transposed(library.xp, library.asarray(a), library.asarray(b))
     np.testing.assert_array_equal(library.to_numpy(got), a @ b.mT)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("m", [4, 70])  # from 64 on, PyTorch computes the transpose
+@pytest.mark.parametrize("networks", [(), (2,)])
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+def test_transposed_times_of_integers_is_exact(backend, arithmetic, networks, m, k):
+    library = InArithmetic(arithmetic, backend)
+    rng = np.random.default_rng(k)
+    shapes = (*networks, k, m), (*networks, k, 5)
+    a, b = (rng.integers(-9, 10, size=shape).astype("float32") for shape in shapes)
+    got = special.transposed_times(library.xp, library.asarray(a), library.asarray(b))
+    np.testing.assert_array_equal(library.to_numpy(got), a.mT @ b)
 
 
 @pytest.mark.parametrize("shape", [(5, 1), (1, 5), (2, 1, 3), (1, 1), (3, 4)])

@@ -20,7 +20,7 @@ QUICK = [
 ]
 
 _SECONDS_OF_PRODUCTS = 0.05  # a sample is as many steps as the limit takes in this time
-_MOST_STEPS, _MOST_EXAMPLES = 1024, 16384  # many steps: an epoch has costs of its own
+_MOST_STEPS, _MOST_EXAMPLES = 4096, 16384  # many steps: an epoch has costs of its own
 
 
 def cells(optimizers: tuple[str, ...] = OPTIMIZERS, quick: bool = False) -> Iterator[Job]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from pluggable_mlp import special
-from pluggable_mlp.arrays import Array, Namespace, device_of, transpose
+from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.network.activations import Activation
 from pluggable_mlp.network.philox import random_numbers
 from pluggable_mlp.registry import as_number
@@ -120,8 +120,8 @@ class Dense:
         W = parameters["W"]
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
-            dx = special.matmul_transposed(xp, dy, W) if with_dx else None
-            dW = special.matmul(xp, transpose(x), dy)
+            dx = special.times_transposed(xp, dy, W) if with_dx else None
+            dW = special.transposed_times(xp, x, dy)
             return dx, {"W": dW, "b": special.sum(xp, dy, axis=-2)}
 
         return special.affine(xp, x, W, parameters["b"]), backward

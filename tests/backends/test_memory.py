@@ -1,6 +1,9 @@
 """Out of memory, in the words of every library, and what this machine has."""
 
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -91,3 +94,27 @@ def test_a_container_has_what_it_is_allowed(monkeypatch, tmp_path):
 )
 def test_numbers_of_bytes_in_words(size, words):
     assert memory.in_words(size) == words
+
+
+PAGES = """
+import resource
+from pluggable_mlp import get_backend
+
+backend = get_backend({library!r})
+x = backend.xp.ones((1024, 1024), dtype=backend.xp.float32)
+for call in range(50):
+    if call == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    y = backend.xp.exp(backend.xp.exp(-x))
+    backend.synchronize()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is of glibc")
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_temporaries_do_not_pay_for_fresh_pages(library):
+    """Two of 1024 pages each, forty times."""
+    pytest.importorskip(library)
+    code = [sys.executable, "-c", PAGES.format(library=library)]
+    assert int(subprocess.check_output(code, text=True)) < 4096
