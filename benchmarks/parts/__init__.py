@@ -42,8 +42,8 @@ class Part:
 
 
 PARTS = {
-    "steps": Part(steps.measure, 900.0, 8.0),
-    "inference": Part(inference.measure, 260.0, 4.0),
+    "steps": Part(steps.measure, 1300.0, 8.0),
+    "inference": Part(inference.measure, 400.0, 4.0),
     "fit": Part(fit.measure, 290.0, 4.0),
     "reproducible": Part(reproducible.measure, 150.0, 6.0),
     "estimators": Part(estimators.measure, 270.0, 10.0),

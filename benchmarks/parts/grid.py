@@ -19,8 +19,9 @@ QUICK = [
     Job((64, 64, 64, 64, 10), 1, "adam"),
 ]
 
-_SECONDS_OF_PRODUCTS = 0.05  # a sample is as many steps as the limit takes in this time
-_MOST_STEPS, _MOST_EXAMPLES = 4096, 16384  # many steps: an epoch has costs of its own
+_SECONDS_OF_PRODUCTS = 0.1  # a sample is as many steps as the limit takes in this time
+_MOST_STEPS = 4096  # many steps: an epoch has costs of its own
+_MOST_INPUTS = 2**24  # numbers, which each contender has in its memory
 
 
 def cells(optimizers: tuple[str, ...] = OPTIMIZERS, quick: bool = False) -> Iterator[Job]:
@@ -41,5 +42,6 @@ def sized(field: Field, job: Job) -> int:
     limit.ask("prepare", Job(job.sizes, job.batch, examples=steps * job.batch))
     limit.ask("start")
     seconds = min(limit.ask("time_epoch") for _ in range(3)) / steps
-    wanted = min(int(_SECONDS_OF_PRODUCTS / seconds), _MOST_STEPS, _MOST_EXAMPLES // job.batch)
+    most = min(_MOST_STEPS, _MOST_INPUTS // (job.sizes[0] * job.batch))
+    wanted = min(int(_SECONDS_OF_PRODUCTS / seconds), most)
     return max(wanted, TRIAL_STEPS)
