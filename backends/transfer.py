@@ -33,6 +33,7 @@ class ArrayLibrary:
     xp: Namespace
     device: str
     _device: Any
+    _known: frozenset[type] = frozenset()  # classes of arrays that are of this library
 
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
         """See `Backend.asarray`."""
@@ -59,6 +60,8 @@ class ArrayLibrary:
 
     def _require_own(self, array: Array, argument: str) -> None:
         """Raise unless the array is of this library and on this device."""
+        if type(array) in self._known and array.device == self._device:
+            return
         if not array_api_compat.is_array_api_obj(array):
             kind = type(array)
             raise TypeError(
@@ -78,6 +81,8 @@ class ArrayLibrary:
                 f"{argument} is an array of {library} on {place}, and {here}: "
                 f"bring it there with array_api_compat.to_device"
             )
+        if hasattr(array, "device"):
+            self._known |= {type(array)}
 
 
 def host_array(data: Any, dtype: str | None = None) -> Any:
