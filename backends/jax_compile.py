@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
 from .recorded import RecordedFunction
 
@@ -88,15 +87,17 @@ class RecognizingFunction(RecordedFunction):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(CompiledFunction(function, ()))
 
-    def noted(self, function: Any, arguments: Any) -> tuple[list[str], Any]:
+    def noted(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:
         """See `RecordedFunction.noted`: the compiled function is one operation."""
         del arguments
-        return ["return run(*given)"], {"run": function.run}
+        compiled: Any = self.function
+        return ["return run(*given)"], {"run": compiled.run}
+
+    def agrees(self, program: Callable[..., Any], arguments: Any) -> bool:
+        """See `RecordedFunction.agrees`: it is the function."""
+        del program, arguments
+        return True
 
     def is_array(self, leaf: Any) -> bool:
         """See `RecordedFunction.is_array`: what is traced is none."""
         return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
-
-    def host(self, array: Any) -> Any:
-        """See `RecordedFunction.host`."""
-        return np.asarray(array)

@@ -27,7 +27,7 @@ _LARGEST_KEPT = 2**25 - 2**17
 
 def keep_freed_blocks() -> None:
     """Make the C library keep what is freed for the next array, where it is glibc."""
-    import numpy as np
+    import numpy as np  # here: to import the backends imports no array library
 
     np.empty(_LARGEST_KEPT, dtype=np.uint8)  # freed at once, its pages never touched
 

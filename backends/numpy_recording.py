@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .recorded import leaves, map_tree
+from .recorded import NotRecordedError, leaves, map_tree
 
 __all__ = [
-    "NotRecordedError",
     "Operation",
     "Place",
     "StandIn",
@@ -44,10 +43,6 @@ _FUNCTIONS = {
 # What some come to after checks in Python.
 _REDUCTIONS = {np.max: np.maximum.reduce, np.min: np.minimum.reduce, np.sum: np.add.reduce}
 _METHODS = {np.take: np.ndarray.take}
-
-
-class NotRecordedError(Exception):
-    """A function asks for values, or does what is not noted."""
 
 
 class Place(NamedTuple):
@@ -226,8 +221,8 @@ class Tape:
         operands: list[StandIn],
         new: bool,
     ) -> None:
-        if isinstance(function, np.ufunc):
-            args = _with_arrays(args)
+        if isinstance(function, np.ufunc) and settings.keys() <= {"out"}:
+            args = _with_arrays(function, args)
         places = map_tree(self.place, args), map_tree(self.place, settings)
         indices = [operand.index for operand in operands]
         self.operations.append(Operation(function, *places, result.index, new, indices))
@@ -277,12 +272,22 @@ def _stand_ins(tree: Any) -> list[StandIn]:
     return [leaf for leaf in leaves(tree) if isinstance(leaf, StandIn)]
 
 
-def _with_arrays(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a ufunc's operands with 0-d arrays for numbers, which NumPy converts at each call."""
-    dtypes = {value.dtype for value in map(_value, args) if isinstance(value, np.ndarray)}
-    if len(dtypes) != 1 or (dtype := dtypes.pop()).kind != "f":
+def _with_arrays(ufunc: np.ufunc, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return operands with 0-d arrays for numbers, which NumPy makes of them at each call.
+
+    Where all others are arrays of one floating dtype, of which numbers take the dtype.
+    """
+    others = [_value(of) for of in args if type(of) not in (float, int)]
+    dtypes = {of.dtype if isinstance(of, np.ndarray) else None for of in others}
+    dtype = dtypes.pop() if len(dtypes) == 1 else None
+    if dtype is None or dtype.kind != "f" or not _has_loop(ufunc, dtype):
         return args
     return tuple(np.asarray(of, dtype) if type(of) in (float, int) else of for of in args)
+
+
+def _has_loop(ufunc: np.ufunc, dtype: Any) -> bool:
+    """Return whether a ufunc computes with operands that are all of this dtype."""
+    return any(types.startswith(f"{dtype.char * ufunc.nin}->") for types in ufunc.types)
 
 
 def _share(one: Any, other: Any) -> bool:

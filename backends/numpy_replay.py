@@ -7,14 +7,14 @@ what a call has returned stays as it is.
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import EllipsisType
 from typing import Any
 
 import numpy as np
 
-from .numpy_recording import NotRecordedError, Operation, Place, Tape, noted_errors
-from .recorded import RecordedFunction, leaves, map_tree
+from .numpy_recording import Operation, Place, Tape, noted_errors
+from .recorded import NotRecordedError, RecordedFunction, leaves, map_tree
 
 __all__ = ["Recorded"]
 
@@ -25,12 +25,12 @@ class Recorded(RecordedFunction):
     kind = ("shape", "strides", "dtype")
     calls_before = 32
 
-    def noted(self, function: Callable[..., Any], arguments: Any) -> tuple[list[str], Any]:
+    def noted(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:
         """See `RecordedFunction.noted`."""
         tape = Tape()
         given = map_tree(tape.argument, arguments)
         with noted_errors():
-            result = function(*given)
+            result = self.function(*given)
         if any(isinstance(leaf, np.ndarray) for leaf in leaves(result)):
             raise NotRecordedError  # an array of the function's own, which callers would share
         writer = _Writer(tape, result)

@@ -95,8 +95,8 @@ def _adam(numbers: dict[str, float], w: Any, g: Any, m: Any, v: Any) -> None:
     new += number(numbers["epsilon"])
     np.reciprocal(new, out=new)
     new *= m
-    new *= number(-numbers["rate"])
-    w += new
+    new *= number(numbers["rate"])
+    w -= new
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,7 @@
 A small operation takes less time than the code that leads to it.  So what a function does with
 arguments of certain shapes is noted once, and from then on the same operations run on the same
 operands in the same order, which gives the same bits.  How a library's operations are noted is in
-`numpy_replay.py` and `torch_replay.py`.
+`numpy_replay.py` and `torch_replay.py`; in `jax_compile.py`, a compiled function is the only one.
 """
 
 import linecache
@@ -16,19 +16,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["RecordedFunction", "leaves", "map_tree"]
+__all__ = ["NotRecordedError", "RecordedFunction", "leaves", "map_tree"]
 
 _MOST_PROGRAMS = 8
 """Of a function: each is for arguments of certain shapes."""
 _numbers = count()  # of recordings
+_CONTAINERS = (dict, list, tuple)
+
+
+class NotRecordedError(Exception):
+    """A function asks for values, or does what is not noted."""
 
 
 class RecordedFunction:
     """A pure function of arrays and numbers, with the same results to the last bit.
 
     What it does with arguments of certain kinds is recorded after some calls with such, and
-    compared: a function that looks at values, or returns something else for the same arguments,
-    runs as it is.
+    compared: a function that is seen to look at values, or that returns something else for the
+    same arguments, runs as it is.
 
     Parameters
     ----------
@@ -47,15 +52,15 @@ class RecordedFunction:
     calls_before: ClassVar[int]
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
+        self.function = function
         self._programs: list[Callable[..., Any]] = []
         self._last: Any = None
         self._count = 0
         self._failed = False
         self._lock = Lock()
 
-    def noted(self, function: Callable[..., Any], arguments: Any) -> tuple[list[str], Any]:
-        """Return what the function does, as lines of Python, and a dict of their constants.
+    def noted(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:
+        """Return what the function does, as lines of Python, and their constants.
 
         v0, v1, … are the arrays and numbers among the arguments, in order.
         """
@@ -79,7 +84,7 @@ class RecordedFunction:
             finally:
                 self._lock.release()
             result = _repeated(made, arguments)
-        return self._function(*arguments) if result is NotImplemented else result
+        return self.function(*arguments) if result is NotImplemented else result
 
     def repeated(self, *arguments: Any) -> Any:
         """Return what the function returns; NotImplemented if none like these are recorded."""
@@ -97,15 +102,18 @@ class RecordedFunction:
         try:
             with np.errstate(all="ignore"):
                 program = self._program(arguments)
-                # No two results are in memory at once.
-                expected = self._digest(self._function(*arguments))
-                self._failed = self._digest(program(*arguments)) != expected
+                self._failed = not self.agrees(program, arguments)
         except Exception:  # whatever code of others makes of a recording
             self._failed = True
         if self._failed:
             return []
         self._programs = [program, *self._programs][:_MOST_PROGRAMS]
         return [program]
+
+    def agrees(self, program: Callable[..., Any], arguments: Any) -> bool:
+        """Return whether a recording gives all bits that the function gives."""
+        expected = self._digest(self.function(*arguments))  # no two results are in memory at once
+        return self._digest(program(*arguments)) == expected
 
     def _kind_of(self, leaf: Any) -> tuple[Any, ...]:
         """Return the kind of an array or a number."""
@@ -123,7 +131,7 @@ class RecordedFunction:
 
     def _program(self, arguments: Any) -> Callable[..., Any]:
         """Return what the function does with such arguments; with others it is NotImplemented."""
-        body, names = self.noted(self._function, arguments)
+        body, names = self.noted(arguments)
         return _compiled([*self._guard(arguments, names), *body], names)
 
     def _guard(self, arguments: Any, names: dict[str, Any]) -> Iterator[str]:
@@ -138,7 +146,7 @@ class RecordedFunction:
         for leaf, path in _paths(arguments, "given"):
             if leaf is None:
                 conditions.append(f"{path} is not None")
-            elif isinstance(leaf, dict | list | tuple):
+            elif type(leaf) in _CONTAINERS:
                 conditions.append(f"type({path}) is not {type(leaf).__name__}")
                 conditions.append(f"len({path}) != {len(leaf)}")
             else:
@@ -149,9 +157,11 @@ class RecordedFunction:
                     other += [
                         f"{place}.{name} != {named(_attribute(leaf, name))}" for name in self.kind
                     ]
+                if self.is_array(leaf) and path.count("[") > 1:
                     # Parameters mostly are those of the recording: this tells it sooner.
                     same = named(weakref.ref(leaf))
-                    other = [f"({same}() is not {place} and ({' or '.join(other)}))"]
+                    differs = f"{same}() is not {place} and ({' or '.join(other)})"
+                    other = [f"({place} is None or {differs})"]  # as a dead reference gives None
                 conditions += other
         yield "try:"
         yield from (f"    {line}" for line in assignments)
@@ -200,8 +210,8 @@ def _compiled(lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
 def _paths(tree: Any, path: str) -> Iterator[tuple[Any, str]]:
     """Yield what is in nested dicts, lists and tuples, these among it, and where it is."""
     yield tree, path
-    if isinstance(tree, dict | list | tuple):
-        for key, of in tree.items() if isinstance(tree, dict) else enumerate(tree):
+    if type(tree) in _CONTAINERS:
+        for key, of in tree.items() if type(tree) is dict else enumerate(tree):
             yield from _paths(of, f"{path}[{key!r}]")
 
 

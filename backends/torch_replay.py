@@ -2,26 +2,23 @@
 
 The operations are noted below automatic differentiation, where PyTorch's own composites and what
 array-api-compat does before them have become single operations; they run as they were noted
-(`recorded.py`).
+(`recorded.py`).  What leaves PyTorch without an operation, as by `numpy()` and `tolist()`, is not
+seen: such values would be constants.
 """
 
-from collections.abc import Callable
 from types import BuiltinFunctionType
 from typing import Any
 
 import torch
-from torch.fx import Graph, GraphModule
+from torch.fx import Graph
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .recorded import RecordedFunction, leaves, map_tree
+from .recorded import NotRecordedError, RecordedFunction, leaves, map_tree
 
 __all__ = ["Recorded"]
 
-_READS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default)
-
-
-class NotRecordedError(Exception):
-    """A function asks for values, takes numbers, or does what is not noted."""
+_READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+"""What is said of operations whose results are numbers, or have shapes that values determine."""
 
 
 class Recorded(RecordedFunction):
@@ -30,7 +27,7 @@ class Recorded(RecordedFunction):
     kind = ("shape", "stride()", "dtype", "device", "requires_grad")
     calls_before = 100
 
-    def noted(self, function: Callable[..., Any], arguments: Any) -> tuple[list[str], Any]:
+    def noted(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:
         """See `RecordedFunction.noted`."""
         given = leaves(arguments)
         apart = len({*map(id, given)}) == len(given)  # one tensor may stand for several now
@@ -40,24 +37,26 @@ class Recorded(RecordedFunction):
             raise NotRecordedError
         notes = _Notes(given)
         with notes:
-            result = function(*arguments)
+            result = self.function(*arguments)
         notes.graph.output(map_tree(notes.node_of, result))
-        forward = GraphModule({}, notes.graph).forward
+        code = notes.graph.python_code("self")
+        exec(code.src, code.globals)  # a `GraphModule` would keep its text for good
         arrays = [f"v{index}" for index in range(len(given))]
         # Within `torch.autocast`, functions round otherwise than the operations that they call.
         return [
             "if autocast(device): return NotImplemented",
-            f"return forward({', '.join([*arrays, *notes.constants])})",
+            f"return forward(None, {', '.join([*arrays, *notes.constants])})",
         ], {
             **notes.constants,
             "autocast": torch.is_autocast_enabled,
             "device": given[0].device.type,
-            "forward": forward,
+            "forward": code.globals["forward"],
         }
 
     def is_array(self, leaf: Any) -> bool:
         """See `RecordedFunction.is_array`."""
-        return type(leaf) is torch.Tensor
+        plain = type(leaf) is torch.Tensor and leaf.layout is torch.strided
+        return plain and not torch._C._functorch.is_functorch_wrapped_tensor(leaf)
 
     def host(self, array: Any) -> Any:
         """See `RecordedFunction.host`."""
@@ -98,7 +97,8 @@ class _Notes(TorchDispatchMode):
         del types
         settings = kwargs or {}
         operands = map_tree(self._operand, args), map_tree(self._operand, settings)
-        if function in _READS or (function._schema.is_mutable and _memory(args[0]) in self._others):
+        written = map(_memory, _written(function, args, settings))
+        if _READING & {*function.tags} or self._others.intersection(written):
             raise NotRecordedError
         result = function(*args, **settings)
         node = self.graph.call_function(_plain(function), *operands)
@@ -131,6 +131,18 @@ class _Notes(TorchDispatchMode):
 def _memory(tensor: Any) -> int:
     address: int = tensor.untyped_storage().data_ptr()
     return address
+
+
+def _written(operation: Any, args: Any, settings: Any) -> list[Any]:
+    """Return the tensors that an operation writes over."""
+    arguments = operation._schema.arguments
+    given = {argument.name: of for argument, of in zip(arguments, args, strict=False)} | settings
+    of_written = [
+        given.get(argument.name)
+        for argument in arguments
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+    return leaves(of_written)
 
 
 def _plain(operation: Any) -> Any:

@@ -42,14 +42,17 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
     **functions
         Some of `affine(x, W, b)`, `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`,
         `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`, `queued(x)`, `rsqrt(x)`,
-        `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`, `sum(x, axis=axis,
-        keepdims=keepdims)`, `take(x, indices, axis=axis)`, `times_transposed(a, b)`,
-        `transposed_times(a, b)`, `zero_below(x, threshold)`, `zero_where(mask, x)`,
-        `compiled(function)`,
-        `recorded(function)` and `check_process()`.  They give what the functions of this file, of
-        `special.py` and of the standard promise, `erf` within 8 units in the last place.  What
-        `compiled` and `recorded` return may have a method `repeated(*arguments)`: the same, but
-        NotImplemented unless arguments of these shapes, dtypes and devices were given before.
+        `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
+        `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
+        `times_transposed(a, b)`, `transposed_times(a, b)`, `zero_below(x, threshold)`,
+        `zero_where(mask, x)`, `compiled(function)`, `recorded(function)` and `check_process()`.
+        They give what the functions of this file, of `special.py` and of the standard promise,
+        `erf` within 8 units in the last place.
+
+        What `compiled` and `recorded` return may have a method `repeated(*arguments)`: the same,
+        but NotImplemented unless such arguments were given before, in nested lists and dicts of
+        these lengths and names, arrays of these classes, shapes, dtypes and devices, and with the
+        settings that `check_process` looks at.  Its arguments are not checked otherwise.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
     own.cache_clear()

@@ -5,12 +5,15 @@ Checks and calls of single operations cost more than a small network itself.
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.namespaces import namespace_at
+from pluggable_mlp.namespaces import computed, is_queued, namespace_at, unwrapped
 from pluggable_mlp.network.checks import check_inputs, check_parameters
+from pluggable_mlp.provenance import is_ours
+from pluggable_mlp.shortcuts import compiled
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP, Parameters
@@ -38,6 +41,33 @@ class Inference:
         self.fitting: Fitting | None = None
         self.functions: dict[tuple[str, Namespace], Callable[..., Array]] = {}
         self.repeated: dict[tuple[str, str, type], Callable[..., Array]] = {}
+
+    def outputs(
+        self, mlp: "MLP", of: str, parameters: "Parameters", x: Array, arithmetic: str
+    ) -> Array:
+        """Return `mlp.outputs`, checked.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `checked`.
+        """
+        try:
+            repeated = self.repeated.get((of, arithmetic, type(x)))
+        except TypeError:  # what cannot be hashed is no name of an arithmetic
+            repeated = None
+        found = NotImplemented if repeated is None else repeated(parameters, x)
+        if found is not NotImplemented:
+            return found
+        xp, known, own_x = self.checked(mlp, parameters, x, arithmetic)
+        if is_queued(xp):
+            return unwrapped(computed(xp, partial(mlp.outputs, of), known, own_x))
+        if (of, xp) not in self.functions:
+            function = partial(mlp.outputs, of, xp)
+            self.functions[of, xp] = compiled(xp, function, ours=is_ours(mlp))
+        if repeats := getattr(self.functions[of, xp], "repeated", None):
+            self.repeated[of, arithmetic, type(own_x)] = repeats
+        return unwrapped(self.functions[of, xp](known, own_x))
 
     def __reduce__(self) -> tuple[type["Inference"], tuple[()]]:
         return Inference, ()

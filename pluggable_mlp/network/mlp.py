@@ -4,18 +4,18 @@ Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs)
 sample_weight (…, batch);
 parameters are a list with one dict of arrays per layer that has any, [{"W": (…, in, out),
 "b": (…, out)}, …]; gradients have the same structure.  Leading axes are independent networks.
-The public methods check their arguments; `forward` and `loss_gradients_and_buffers`, which the
-training step calls, do not.
+The public methods check their arguments; `outputs`, `forward` and `loss_gradients_and_buffers`,
+which predictions and the training step call, do not.
 """
 
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import computed, is_queued, unwrapped
+from pluggable_mlp.namespaces import computed, unwrapped
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
     check_buffers,
@@ -29,9 +29,7 @@ from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, layers_of_inputs
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
-from pluggable_mlp.provenance import is_ours
 from pluggable_mlp.registry import choose
-from pluggable_mlp.shortcuts import compiled
 
 __all__ = ["MLP", "Parameters"]
 
@@ -187,7 +185,7 @@ class MLP:
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        return self._inferred("logits", parameters, x, arithmetic)
+        return self._inference.outputs(self, "logits", parameters, x, arithmetic)
 
     def predict(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
         """Return predictions for x (…, batch, in), as determined by the loss.
@@ -203,7 +201,7 @@ class MLP:
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        return self._inferred("predict", parameters, x, arithmetic)
+        return self._inference.outputs(self, "predict", parameters, x, arithmetic)
 
     def predict_proba(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
@@ -226,7 +224,7 @@ class MLP:
         """
         if not hasattr(self.objective, "predict_proba"):
             raise ValueError(f"loss is {self.loss!r}, which has no probabilities; use predict")
-        return self._inferred("predict_proba", parameters, x, arithmetic)
+        return self._inference.outputs(self, "predict_proba", parameters, x, arithmetic)
 
     def loss_and_gradients(
         self,
@@ -319,27 +317,8 @@ class MLP:
             sample_weight = xp.asarray(sample_weight)
         return xp, known, (own_x, targets, sample_weight)
 
-    def _inferred(self, of: str, parameters: Parameters, x: Array, arithmetic: str) -> Array:
-        """Return the logits, or what the objective's method of that name makes of them."""
-        repeated = self._inference.repeated.get((of, arithmetic, type(x)))
-        if repeated is not None:
-            found = repeated(parameters, x)
-            if found is not NotImplemented:
-                return found
-        xp, known, own_x = self._inference.checked(self, parameters, x, arithmetic)
-        if is_queued(xp):
-            return unwrapped(computed(xp, partial(self._outputs, of), known, own_x))
-        functions = self._inference.functions
-        if (of, xp) not in functions:
-            outputs = partial(self._outputs, of, xp)
-            functions[of, xp] = compiled(xp, outputs, ours=is_ours(self))
-        function = functions[of, xp]
-        if hasattr(function, "repeated"):
-            self._inference.repeated[of, arithmetic, type(own_x)] = function.repeated
-        return unwrapped(function(known, own_x))
-
-    def _outputs(self, of: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
-        """Return what `_inferred` does, unchecked."""
+    def outputs(self, of: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
+        """Return the "logits", or what the objective's method of that name makes of them."""
         z = self.forward(xp, parameters, x)[0]
         return z if of == "logits" else getattr(self.objective, of)(xp, z)
 

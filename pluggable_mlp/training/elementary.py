@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from itertools import accumulate
 
-__all__ = ["cos_pi", "half_wave", "integer_power", "real_power"]
+__all__ = ["cos_pi", "half_wave", "integer_power", "integer_powers", "real_power"]
 
 # fdlibm k_cos.c and k_sin.c (Sun Microsystems, 1993), on [-pi/4, pi/4]:
 # cos x = 1 - z/2 + z^2 C(z) and sin x = x + x z S(z) with z = x^2, highest coefficient first.

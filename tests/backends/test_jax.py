@@ -108,6 +108,22 @@ def test_a_prediction_like_the_last_checks_the_settings(name, value, message):
     assert [mlp.logits(parameters, x).tolist() for _ in range(4)] == expected
 
 
+def test_a_prediction_like_the_last_may_be_traced():
+    backend, mlp = get_backend("jax"), MLP([3, 4, 2])
+    parameters, x = mlp.initialize(seed=0, backend=backend), backend.asarray(np.ones((2, 3), "f4"))
+    expected = mlp.logits(parameters, x)
+    for _ in range(3):
+        assert jax.jit(lambda x: mlp.logits(parameters, x))(x).tolist() == expected.tolist()
+        assert jax.jit(lambda y: mlp.logits(parameters, x) * y)(1.0).tolist() == expected.tolist()
+        many = jax.vmap(lambda x: mlp.logits(parameters, x))(jax.numpy.stack([x, x]))
+        np.testing.assert_allclose(many[1], expected, rtol=1e-6)
+        by_x = jax.grad(lambda x: mlp.logits(parameters, x).sum())(x)
+        assert by_x.shape == x.shape
+        assert mlp.logits(parameters, x).tolist() == expected.tolist()
+    (function,) = mlp._inference.functions.values()
+    assert function._programs
+
+
 TWO_DEVICES = """
 import jax
 from pluggable_mlp import MLP, get_backend

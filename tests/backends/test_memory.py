@@ -114,7 +114,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is of glibc")
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
 def test_temporaries_do_not_pay_for_fresh_pages(library):
-    """Two of 1024 pages each, forty times."""
+    """Two of 1024 pages each, forty times; a few more where a thread begins."""
     pytest.importorskip(library)
     code = [sys.executable, "-c", PAGES.format(library=library)]
-    assert int(subprocess.check_output(code, text=True)) < 4096
+    given_back = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=131072"}  # by this setting, always
+    most = int(subprocess.check_output(code, text=True, env={**os.environ, **given_back}))
+    if most < 40 * 1024:
+        pytest.skip("the system gives memory in huge pages")
+    assert int(subprocess.check_output(code, text=True)) < most / 8

@@ -64,9 +64,9 @@ def programs(monkeypatch):
     """The results of recordings, as they are made; not those of what looks at an epoch's end."""
     made, noted = [], Recorded.noted
 
-    def also(self, function, arguments):
-        found = noted(self, function, arguments)
-        if getattr(function, "__name__", "") != "finite":
+    def also(self, arguments):
+        found = noted(self, arguments)
+        if getattr(self.function, "__name__", "") != "finite":
             made.append(found)
         return found
 
@@ -275,6 +275,53 @@ def test_shapes_that_never_return_are_not_recorded_and_few_are_kept(programs):
     for size in range(1, 30):
         recorded(np.ones(size)), recorded(np.ones(size))
     assert len(recorded._programs) == recorded_functions._MOST_PROGRAMS
+
+
+def with_numbers(x, k):
+    y = x * 0.1 + 1e-50 - 3 / x + 7 // x
+    y -= 0.7
+    return np.minimum(y, 0.3), y > 0.1, k * 0.1, k + 3, k > 2.5, np.float_power(x, 0.1), x**0.3
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_numbers_beside_arrays_are_rounded_as_numpy_does(dtype):
+    recorded, runs = counted(with_numbers)
+    k = np.arange(3)
+    for n in range(4):
+        x = (np.linspace(0.1, 2.0, 5) + n).astype(dtype)
+        for found, expected in zip(recorded(x, k), with_numbers(x, k), strict=True):
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found, expected)
+    assert len(runs) == 3
+
+
+def test_numbers_of_operations_with_settings_stay_numbers():
+    recorded = Recorded(lambda x: np.multiply(x, 0.1, dtype="float64"))
+    for number in (0.0, 0.0, 0.0, 1.0):
+        x = np.full(3, number, "float32")
+        np.testing.assert_array_equal(recorded(x), x.astype("float64") * 0.1)
+
+
+def test_nothing_is_taken_for_an_array_that_is_gone():
+    recorded = Recorded(lambda tree: tree[0] if tree[1] is None else tree[0] * tree[1])
+    x, y = np.ones(2), np.full(2, 3.0)
+    for _ in range(3):
+        assert recorded([x, y]).tolist() == [3, 3]
+    del y
+    assert recorded([x, None]).tolist() == [1, 1]
+
+
+def test_an_argument_that_changed_its_dtype_is_seen():
+    recorded, x = Recorded(lambda x: x * 2), np.ones(2, dtype="float32")
+    for _ in range(3):
+        recorded(x)
+    x = x.copy()
+    for _ in range(3):
+        recorded(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        x.dtype = "int32"
+    assert recorded(x).dtype == "int32"
 
 
 def test_an_argument_that_was_none_is_no_array():

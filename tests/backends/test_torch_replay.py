@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 
 torch = pytest.importorskip("torch")
-torch_replay = pytest.importorskip("pluggable_mlp.backends.torch_replay")
-Recorded = torch_replay.Recorded
+
+from pluggable_mlp.backends.torch_replay import Recorded  # noqa: E402 (only if it is there)
 
 TORCH = get_backend("torch")
 NETWORKS = {
@@ -89,18 +90,89 @@ def test_other_kinds_have_recordings_of_their_own():
     assert not runs
 
 
+def repeated(mlp, parameters, x):
+    """The prediction, which is recorded."""
+    for _ in range(4):
+        found = mlp.logits(parameters, x)
+    (function,) = mlp._inference.functions.values()
+    assert function._programs
+    return found
+
+
 @pytest.mark.filterwarnings("ignore:torch.asarray")  # once, of what that does with such
-def test_a_prediction_of_what_is_differentiated_is_as_before():
-    mlp, x = MLP([5, 8, 3]), numbers(4, 5)
+@pytest.mark.parametrize("of", ["x", "parameters"])
+def test_a_prediction_of_what_is_differentiated_is_as_before(of):
+    x, mlp = numbers(4, 5), MLP([5, 8, 3])
     parameters = mlp.initialize(seed=0, backend=TORCH)
-    of_x = x.clone().requires_grad_()
-    expected = mlp.logits(parameters, of_x)
-    for _ in range(3):
-        assert not mlp.logits(parameters, x).requires_grad
-    for _ in range(3):
-        found = mlp.logits(parameters, of_x)
+    expected = repeated(mlp, parameters, x)
+    assert not expected.requires_grad
+    given = [x] if of == "x" else [array for layer in parameters for array in layer.values()]
+    for array in given:
+        array.requires_grad_()
+    before = MLP([5, 8, 3]).logits(parameters, x)
+    for _ in range(4):
+        found = mlp.logits(parameters, x)
         assert torch.equal(found, expected)
-        assert found.requires_grad == expected.requires_grad
+        assert found.requires_grad == before.requires_grad
+    if found.requires_grad:
+        gradients = [torch.autograd.grad(y.sum(), given) for y in (found, before)]
+        assert all(map(torch.equal, *gradients))
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_predictions_within_a_mode_and_without_are_the_same(mode):
+    x, mlp = numbers(70, 5), MLP([5, 8, 3])
+    parameters = mlp.initialize(seed=0, backend=TORCH)
+    with mode():
+        within = repeated(mlp, parameters, x)
+        other = MLP([5, 8, 3])
+        assert torch.equal(repeated(other, parameters, x), within)
+    assert torch.equal(mlp.logits(parameters, x), within)
+    assert torch.equal(repeated(MLP([5, 8, 3]), parameters, x), within)
+    with pytest.raises(TypeError, match="None"):
+        mlp.logits([{**layer, "b": None} for layer in parameters], x)
+
+
+def test_a_recording_of_gone_parameters_is_not_that_of_none():
+    x, mlp = numbers(70, 5), MLP([5, 3])
+    ((W, b),) = (layer.values() for layer in mlp.initialize(seed=0, backend=TORCH))
+    with torch.inference_mode():
+        repeated(mlp, [{"W": W, "b": b}], x)
+        del b
+        with pytest.raises(TypeError, match="None"):
+            mlp.logits([{"W": W, "b": None}], x)
+
+
+def test_functions_of_predictions_are_as_before():
+    x, mlp = numbers(6, 4, 5), MLP([5, 8, 3])
+    parameters = mlp.initialize(seed=0, backend=TORCH)
+    of_one = partial(mlp.logits, parameters)
+    expected = torch.stack([of_one(one) for one in x])
+    for _ in range(3):
+        torch.testing.assert_close(torch.vmap(of_one)(x), expected)
+    gradient = torch.func.grad(lambda one: of_one(one).sum())(x[0])
+    repeated(mlp, parameters, x[0])
+    torch.testing.assert_close(torch.vmap(of_one)(x), expected)
+    torch.testing.assert_close(torch.func.grad(lambda one: of_one(one).sum())(x[0]), gradient)
+
+
+def test_a_sparse_tensor_is_not_recorded():
+    recorded = Recorded(lambda x: x * 2.0)
+    for _ in range(4):
+        assert torch.equal(recorded(numbers(3).to_sparse()).to_dense(), numbers(3) * 2.0)
+    assert not recorded._programs
+
+
+def test_an_argument_that_an_operation_is_told_to_write_over_is_not_recorded():
+    def function(x):
+        y = x + 1.0
+        torch.add(y, y, out=x)
+        return y
+
+    recorded, x, expected = Recorded(function), numbers(3), numbers(3)
+    for _ in range(4):
+        assert torch.equal(recorded(x), function(expected))
+        assert torch.equal(x, expected)
 
 
 def test_a_prediction_within_autocast_is_not_that_of_a_recording():
@@ -145,6 +217,7 @@ NOT_RECORDED = {
     "bool": looks,
     "float": lambda x: x * float(x[1]),
     "index": lambda x: x[: int(x[1])],
+    "shape by values": lambda x: x[x > 1.5].sum() / x[x > 1.5].shape[0],
     "equality": lambda x: x * 2.0 if torch.equal(x, x * 1.0) else x,
     "several results": lambda x: x.split(1)[0] * 2.0,
     "an array of its own": lambda x: (x, OUTSIDE)[1],

@@ -13,6 +13,11 @@ from pluggable_mlp import MLP, get_backend
 
 NUMPY = get_backend("numpy")
 X = np.linspace(-1.0, 1.0, 12, dtype="float32").reshape(4, 3)
+RECORDED = {
+    "numpy": "numpy_replay.Recorded",
+    "torch": "torch_replay.Recorded",
+    "jax": "jax_compile.RecognizingFunction",
+}
 
 
 def test_parameters_that_fit_are_checked_once(monkeypatch):
@@ -153,17 +158,28 @@ def test_subclasses_of_arrays_predict_as_arrays_at_each_call(subclass, of):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_weights_are_not_kept_alive():
-    mlp = MLP([3, 4, 2])
-    parameters = mlp.initialize(seed=0, backend=NUMPY)
-    mlp.logits(parameters, X)
-    weights = weakref.ref(parameters[0]["W"])
-    del parameters
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_no_argument_is_kept_alive(library, monkeypatch):
+    pytest.importorskip(library)
+    backend = get_backend(library)
+    monkeypatch.setattr(f"pluggable_mlp.backends.{RECORDED[library]}.calls_before", 1)
+    mlp, x = MLP([3, 4, 2]), backend.asarray(X + 1.0)
+    parameters = mlp.initialize(seed=0, backend=backend)
+    for _ in range(3):
+        mlp.logits(parameters, x)
+    given = weakref.ref(parameters[0]["W"]), weakref.ref(x)
+    del parameters, x
     gc.collect()
-    assert weights() is None
+    assert [of() for of in given] == [None, None]
 
 
-@pytest.mark.parametrize("library", ["numpy", "jax"])
+def test_an_arithmetic_that_is_no_text_is_refused():
+    mlp = MLP([3, 4, 2])
+    with pytest.raises(ValueError, match="arithmetic is"):
+        mlp.logits(mlp.initialize(seed=0, backend=NUMPY), X, arithmetic=["native"])
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
 def test_a_network_that_has_predicted_can_be_copied(library):
     pytest.importorskip(library)
     backend = get_backend(library)
@@ -214,13 +230,6 @@ def test_numpy_records_a_prediction_once_for_each_shape(monkeypatch):
             found = mlp.logits(other, X[:count])
             np.testing.assert_array_equal(found, expected[:count])
     assert shapes == [(4, 3)] * 3 + [(2, 3)] * 3
-
-
-RECORDED = {
-    "numpy": "numpy_replay.Recorded",
-    "torch": "torch_replay.Recorded",
-    "jax": "jax_compile.RecognizingFunction",
-}
 
 
 @pytest.mark.parametrize("library", RECORDED)
