@@ -1,5 +1,8 @@
 """JAX's compiler: one compilation, memory that is used up, and functions that look at values."""
 
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -77,3 +80,24 @@ def test_an_activation_that_branches_on_values_trains_as_it_did():
     assert [str(each.message)[:18] for each in caught] == ["JAX cannot compile"]
     relu = train(MLP([2, 3, 2], activation="relu"), x, labels, **settings)
     assert own.history == pytest.approx(relu.history, rel=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arithmetic", "compiled"), [("native", "jit_looped"), ("reproducible", "jit_guarded")]
+)
+def test_another_process_finds_what_was_compiled(tmp_path, arithmetic, compiled):
+    kept = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "kept"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    command = f"train --backend jax --data digits --epochs 2 --arithmetic {arithmetic} --quiet"
+    code = [sys.executable, "-m", "pluggable_mlp", *command.split()]
+
+    def found():
+        subprocess.run(code, env={**os.environ, **kept}, cwd=tmp_path, check=True)
+        return {file.name for file in (tmp_path / "kept").iterdir() if file.name.endswith("-cache")}
+
+    first = found()
+    assert any(name.startswith(compiled) for name in first), first
+    assert found() == first
