@@ -15,10 +15,11 @@ from benchmarks.contenders import Contender, Entry, make_contender
 from benchmarks.job import Job, Work
 from benchmarks.machine import thread_pools
 
-__all__ = ["Server", "Worker", "WorkerFailed", "peak_memory", "settle"]
+__all__ = ["SETTLING", "Server", "Worker", "WorkerFailed", "peak_memory", "settle"]
 
 _PATIENCE = 600.0  # seconds that an answer may take; compiling takes the longest
-_SETTLING = 0.15
+SETTLING = 0.15
+"""Seconds: the idle threads of a BLAS keep spinning for a tenth of one."""
 
 
 class WorkerFailed(RuntimeError):  # noqa: N818 (reported as a result, not as an error)
@@ -66,14 +67,14 @@ class Server:
     def time_prediction(self) -> float:
         """Return the seconds that the predictions of all the job's batches take, cut beforehand."""
         batches = self._contender.cut(self._contender.work.job.batch)
-        time.sleep(_SETTLING)
+        time.sleep(SETTLING)
         begin = time.perf_counter()
         self._contender.predict(batches)
         return time.perf_counter() - begin
 
     def time_fit(self) -> tuple[float, float, float]:
         """Return the seconds of a whole fit of one epoch, its loss and its accuracy."""
-        time.sleep(_SETTLING)
+        time.sleep(SETTLING)
         begin = time.perf_counter()
         loss, accuracy = self._contender.fit()
         return time.perf_counter() - begin, loss, accuracy
@@ -83,7 +84,7 @@ class Server:
 
         Counted are training and, after each epoch, the look at the test examples.
         """
-        time.sleep(_SETTLING)
+        time.sleep(SETTLING)
         begin, epochs, reached = time.perf_counter(), 0, 0.0
         self._contender.start(shuffle=True)
         while epochs < most_epochs and reached < accuracy:
@@ -161,7 +162,7 @@ def settle(contender: Contender) -> None:
     on a processor that this one needs; and after the rest its own threads must first be spread
     over the processors again, which takes some 50 ms.
     """
-    time.sleep(_SETTLING)
+    time.sleep(SETTLING)
     contender.epoch()
 
 

@@ -1,6 +1,7 @@
 """The estimators beside scikit-learn's: the same data, settings and seeds, by turns.
 
-Each has a process of its own: ours makes the C library keep memory, which would help theirs, too.
+Each has a process of its own: ours makes the C library keep memory, which would help theirs, too;
+before each fit, the threads of the one before come to rest.
 Each seed splits the data anew and is that of all models.  They have scikit-learn's defaults, but
 for the number of epochs on Fashion-MNIST, of which a part is used.  Ours are given the same NumPy
 arrays on every backend.
@@ -23,6 +24,7 @@ from sklearn.preprocessing import scale
 
 from benchmarks.measure import say
 from benchmarks.parts.images import images
+from benchmarks.workers import SETTLING
 from pluggable_mlp import load_dataset
 
 __all__ = ["measure"]
@@ -82,6 +84,7 @@ def fit(name: str, data: str, seed: int, quick: bool) -> tuple[float, float, tup
     model = kind(random_state=max(seed, 0), **parameters, **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it has not converged
+        time.sleep(SETTLING)
         begin = time.perf_counter()
         model.fit(X_train, y_train)
         end = time.perf_counter()
