@@ -81,7 +81,7 @@ class RecognizingFunction(RecordedFunction):
         As `Compiler.compile` wants it; of arrays alone.
     """
 
-    kind = ("aval", "sharding")
+    kind = ("aval",)  # shape and dtype; JAX itself refuses arrays of different devices
     calls_before = 1
 
     def __init__(self, function: Callable[..., Any]) -> None:
