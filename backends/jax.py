@@ -94,9 +94,9 @@ offer(
     check_process=require_settings,
     erf=special.erf,
     largest=_largest,
-    times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
     queued=_queued,
     take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
+    times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
     zero_below=_zero_below,
 )
 

@@ -81,7 +81,7 @@ class RecognizingFunction(RecordedFunction):
         As `Compiler.compile` wants it; of arrays alone.
     """
 
-    kind = ("aval",)  # shape and dtype; JAX itself refuses arrays of different devices
+    kind = ("aval", "sharding")  # JAX itself moves arrays that are not committed to a device
     calls_before = 1
 
     def __init__(self, function: Callable[..., Any]) -> None:

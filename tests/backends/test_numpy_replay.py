@@ -5,6 +5,7 @@ import linecache
 import threading
 import tracemalloc
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.schedules import Cosine
+from tests.backends import counting
 from tests.training.compilers import Uncompiled
 
 NUMPY = get_backend("numpy")
@@ -119,15 +121,7 @@ def test_no_recording_where_bits_are_promised(programs):
     assert not programs
 
 
-def counted(function):
-    """The function recorded, and how often it ran as Python code."""
-    runs = []
-
-    def counting(*arguments):
-        runs.append(len(runs))
-        return function(*arguments)
-
-    return Recorded(counting), runs
+counted = partial(counting.counted, Recorded)
 
 
 def test_it_is_recorded_at_the_second_call_and_then_repeated():

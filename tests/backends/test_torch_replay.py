@@ -11,6 +11,7 @@ import pytest
 from pluggable_mlp import MLP, HuberLoss, get_backend
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
+from tests.backends import counting
 
 torch = pytest.importorskip("torch")
 
@@ -32,15 +33,7 @@ def early(monkeypatch):
     monkeypatch.setattr(Recorded, "calls_before", 1)
 
 
-def counted(function):
-    """The function recorded, and how often it ran as Python code."""
-    runs = []
-
-    def counting(*arguments):
-        runs.append(len(runs))
-        return function(*arguments)
-
-    return Recorded(counting), runs
+counted = partial(counting.counted, Recorded)
 
 
 def numbers(*shape, seed=0):
