@@ -3,8 +3,8 @@
 Each backend has its own module, which is imported only when that backend is requested; importing
 this package does not import an array library.  Other packages add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
-has the members of `Backend` and, optionally, those of `TaskRunner`, `Queued`, `Compiler`,
-`ExactCompiler`, `LoopCompiler`, `Recorder`, `RuleApplier` and `MemoryReporter`.
+has the members of `Backend` and, optionally, those of `TaskRunner`, `Queued`, `Compiler`
+and `MemoryReporter`.
 """
 
 import os
@@ -25,12 +25,8 @@ from .contract import (
     Backend,
     BackendUnavailable,
     Compiler,
-    ExactCompiler,
-    LoopCompiler,
     MemoryReporter,
     Queued,
-    Recorder,
-    RuleApplier,
     TaskRunner,
 )
 from .memory import with_free_memory
@@ -43,12 +39,8 @@ __all__ = [
     "BackendStatus",
     "BackendUnavailable",
     "Compiler",
-    "ExactCompiler",
-    "LoopCompiler",
     "MemoryReporter",
     "Queued",
-    "Recorder",
-    "RuleApplier",
     "TaskRunner",
     "available_backends",
     "backend_of",

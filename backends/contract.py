@@ -13,12 +13,8 @@ __all__ = [
     "Backend",
     "BackendUnavailable",
     "Compiler",
-    "ExactCompiler",
-    "LoopCompiler",
     "MemoryReporter",
     "Queued",
-    "Recorder",
-    "RuleApplier",
     "TaskRunner",
 ]
 
@@ -174,31 +170,6 @@ class TaskRunner(Protocol):
 
 
 @runtime_checkable
-class RuleApplier(Protocol):
-    """Optional interface of a backend: apply an optimizer's rule to all parameters at once.
-
-    It is meant for libraries that have the rule as one operation, or that are quicker with other
-    sizes than those of the parameters.  Without it, the rule is applied to each array.
-    """
-
-    def rule_applier(self) -> Callable[..., Sequence[Sequence[Array]]]:
-        """Return a function (rule, parameters, gradients, *slots) -> (parameters, *slots).
-
-        It is called for each update of one training, with sequences of arrays; those of an update
-        are what it returned for the one before, or others.  It may write over all of them.
-
-        `rule.function` is (w, g, *slots) -> (w, *slots), for arrays of any shape: it does the same
-        to each element.  The results are the same up to rounding.  `rule.kernel` says what it
-        computes, and `rule.numbers` with which Python floats:
-
-        - "adam", with slots m and v and the numbers rate, epsilon, beta1 and beta2: m becomes
-          beta1 m + (1 - beta1) g, v becomes beta2 v + (1 - beta2) g^2, and w becomes
-          w - rate m / (sqrt(v) + epsilon);
-        - "": something else.
-        """
-
-
-@runtime_checkable
 class Queued(Protocol):
     """Optional interface of a backend: its operations are put into a queue.
 
@@ -214,15 +185,20 @@ class Queued(Protocol):
 
 @runtime_checkable
 class Compiler(Protocol):
-    """Optional interface of a backend: compile functions.
+    """Optional interface of a backend: many operations in one call.
 
-    Without it, or if it returns None, functions run uncompiled.
+    Without it, or if it returns None, functions run operation by operation.
     """
 
     def compile(
-        self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
+        self,
+        function: Callable[..., Any],
+        used_up: tuple[int, ...] = (),
+        *,
+        exact: bool = False,
+        most: int = 1,
     ) -> Callable[..., Any] | None:
-        """Return a faster function with the same results up to rounding.
+        """Return a faster function with the same results, by default up to rounding.
 
         Parameters
         ----------
@@ -231,90 +207,31 @@ class Compiler(Protocol):
             and lists, tuples and dicts of these.  It returns arrays, None, and lists, tuples and
             dicts of these.  It may branch on shapes and dtypes, but not on numbers or on values of
             arrays: it may be called with 0-d arrays in place of the numbers, and with arrays that
-            do not have values or a device yet.
+            do not have values or a device yet.  `pluggable_mlp.provenance.is_builtin_call` tells
+            whether it consists of this package's code alone; code of users may have side effects.
         used_up : tuple of int
             The positions of arguments whose arrays the caller no longer needs; each array occurs
             once.  Their memory may be overwritten.
+        exact : bool
+            Whether the bits must be those of the operations one by one: each sum, product, quotient
+            and conversion is rounded as by itself; only the sign and payload of NaN may differ.
+        most : int
+            The largest count of calls that are combined into one.  Above 1, the function is
+            (carry, index, row, shared) -> (carry, result), where carry keeps its shapes and dtypes
+            and each first carry is used up; the returned function is
+            (carry, rows, shared, count) -> (carry, results).  It calls the function for index = 0,
+            1, … below `count`, at most `most`.  `rows` is a dict of lists of `count` Python floats;
+            `row` has one of each, a 0-d array of float64.  The results are stacked along a first
+            axis of length at least `count`; those from `count` on are undefined.
 
         Returns
         -------
         callable or None
             To be called many times, with different numbers and with arrays of the same shapes and
             dtypes; the first call includes compilation.  None if compiling does not help on this
-            device.  An attribute `fell_back` of it may say that it runs uncompiled after all, so
-            that no other training is given it.
-        """
-
-
-@runtime_checkable
-class Recorder(Protocol):
-    """Optional interface of a backend: note a function's operations once, and repeat them.
-
-    It is meant for libraries whose operations take no more time than the Python code between them.
-    """
-
-    def record(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a faster function with the same results to the last bit.
-
-        Parameters
-        ----------
-        function : callable
-            As for `Compiler.compile`; it may also ask for parts of arrays, of a fixed length, that
-            begin at its numbers.  It is called with what stands for its arrays and numbers; if that
-            does not serve it, it runs as it is.
-
-        Returns
-        -------
-        callable
-            To be called many times, with different numbers and with arrays of any shapes.
-        """
-
-
-@runtime_checkable
-class LoopCompiler(Protocol):
-    """Optional interface of a backend: take many steps in one call.
-
-    It is meant for libraries where a call costs more than a small step.
-    """
-
-    def compile_loop(self, function: Callable[..., Any], most: int) -> Callable[..., Any]:
-        """Return a function (carry, rows, shared, count) -> (carry, results).
-
-        It calls function(carry, index, row, shared) -> (carry, result) for index = 0, 1, … below
-        `count`, one after the other, and returns the last carry with the results, stacked.
-
-        Parameters
-        ----------
-        function : callable
-            As for `Compiler.compile`; what it returns for carry has the shapes and dtypes of what
-            it is given.  The arrays of the first carry are used up.
-        most : int
-            The largest count.
-
-        Returns
-        -------
-        callable
-            `rows` is a dict of lists of `count` Python floats; `row` has one of each, a 0-d array
-            of float64.  The results are of shape (n, …), n at least `count`; those from
-            `count` on mean nothing.
-        """
-
-
-@runtime_checkable
-class ExactCompiler(Protocol):
-    """Optional interface of a backend: compile functions without changing a bit.
-
-    It is meant for arithmetic that determines every rounding.
-    """
-
-    def compile_exactly(
-        self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
-    ) -> Callable[..., Any] | None:
-        """Return a compiled function, as `Compiler.compile`, with the bits of its operations.
-
-        Each sum, product, quotient and conversion is rounded as by itself; only the sign and
-        payload of NaN may differ.  None if compiling does not help on this device, or if a trial in
-        this process gave other bits.
+            device, if exact results are not to be had (a trial in this process may decide), or if
+            calls cannot be combined.  An attribute `fell_back` of it may be true where it runs
+            uncompiled after all, so that it is not used again.
         """
 
 

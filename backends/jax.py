@@ -16,7 +16,7 @@ from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .jax_compile import CompiledFunction, RecognizingFunction
-from .jax_exact import exact, is_exact_here
+from .jax_exact import exact_jit, is_exact_on
 from .jax_loop import compiled_loop
 from .memory import in_words, keep_freed_blocks, with_free_memory
 from .transfer import ArrayLibrary
@@ -95,6 +95,7 @@ offer(
     erf=special.erf,
     largest=_largest,
     queued=_queued,
+    rows_from=jax.lax.dynamic_slice_in_dim,  # where the start is traced, too
     take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
     times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
     zero_below=_zero_below,
@@ -155,20 +156,22 @@ class JaxBackend(ArrayLibrary):
         jax.block_until_ready(jax.live_arrays(self._device.platform))
 
     def compile(
-        self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
-    ) -> CompiledFunction:
-        """See `Compiler.compile`: XLA makes one call of many, each of some microseconds."""
-        return CompiledFunction(function, used_up)
+        self,
+        function: Callable[..., Any],
+        used_up: tuple[int, ...] = (),
+        *,
+        exact: bool = False,
+        most: int = 1,
+    ) -> Callable[..., Any] | None:
+        """See `Compiler.compile`: XLA makes one call of many, each of some microseconds.
 
-    def compile_loop(self, function: Callable[..., Any], most: int) -> Callable[..., Any]:
-        """See `LoopCompiler.compile_loop`: `jax.lax.fori_loop`, compiled once for all counts."""
-        return compiled_loop(function, most)
-
-    def compile_exactly(
-        self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
-    ) -> CompiledFunction | None:
-        """See `ExactCompiler.compile_exactly`; None, after a warning, where bits change."""
-        return CompiledFunction(function, used_up, exact) if is_exact_here() else None
+        Loops are `jax.lax.fori_loop`, compiled once for all counts.  None, after a warning, where
+        a trial on this device shows that exact compilation changes bits.
+        """
+        if exact:
+            possible = most == 1 and is_exact_on(self._device)
+            return CompiledFunction(function, used_up, exact_jit) if possible else None
+        return CompiledFunction(function, used_up) if most == 1 else compiled_loop(function, most)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""
@@ -204,7 +207,11 @@ def _text(device: Any) -> str:
     return f"{device.platform}:{device.id}"
 
 
-def _compiled(function: Callable[..., Any]) -> RecognizingFunction:
+def _compiled(function: Callable[..., Any], *, exact: bool = False) -> Callable[..., Any] | None:
+    if exact:
+        possible = is_exact_on(jnp.zeros(()).device)
+        return CompiledFunction(function, (), exact_jit) if possible else None
+
     def checked(*arguments: Any) -> Any:
         require_settings()  # whenever it is traced: JAX does so anew where one of them is another
         return function(*arguments)
@@ -212,4 +219,4 @@ def _compiled(function: Callable[..., Any]) -> RecognizingFunction:
     return RecognizingFunction(checked)
 
 
-offer(jnp, compiled=_compiled)
+offer(jnp, compile=_compiled)

@@ -1,4 +1,4 @@
-"""JAX's loops behind `LoopCompiler.compile_loop`."""
+"""JAX's loops behind `Compiler.compile`, where calls are combined."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ __all__ = ["compiled_loop", "looped", "one_by_one"]
 
 
 def compiled_loop(function: Callable[..., Any], most: int) -> Callable[..., Any]:
-    """Return what `LoopCompiler.compile_loop` says: one `jax.lax.fori_loop` for all counts."""
+    """Return combined calls, as `Compiler.compile` says: one `jax.lax.fori_loop` for all counts."""
     run = CompiledFunction(
         partial(one_by_one, function),
         (0,),

@@ -9,8 +9,9 @@ import numpy as np
 from pluggable_mlp.shortcuts import offer
 
 from .memory import keep_freed_blocks
-from .numpy_replay import Recorded
-from .numpy_rules import RuleInParts
+from .numpy_recording import StandIn
+from .numpy_replay import recorded
+from .numpy_update import Updater
 from .threads import run_all
 from .transfer import ArrayLibrary
 
@@ -25,6 +26,13 @@ def _zero_where(mask: Any, x: Any) -> Any:
     return kept
 
 
+def _take(x: Any, indices: Any, *, axis: int) -> Any:
+    for of in (x, indices):  # for indices alone, NumPy asks no other class
+        if isinstance(of, StandIn):
+            return of.tape.note(np.ndarray.take, x, indices, axis=axis)
+    return np.take(x, indices, axis=axis)
+
+
 def _mean(x: Any, *, axis: int) -> Any:
     return np.add.reduce(x, axis=axis) / x.shape[axis]
 
@@ -36,8 +44,10 @@ offer(
     clip=np.clip,
     matmul=np.matmul,
     mean=_mean,
-    recorded=Recorded,
+    compile=recorded,
     sum=np.add.reduce,
+    take=_take,
+    updater=lambda _: Updater(),
     zero_where=_zero_where,
 )
 
@@ -65,13 +75,17 @@ class NumpyBackend(ArrayLibrary):
     def synchronize(self) -> None:
         """Return at once: NumPy computes before it returns."""
 
-    def record(self, function: Callable[..., Any]) -> Recorded:
-        """See `Recorder.record`."""
-        return Recorded(function)
-
-    def rule_applier(self) -> RuleInParts:
-        """See `RuleApplier.rule_applier`."""
-        return RuleInParts()
+    def compile(
+        self,
+        function: Callable[..., Any],
+        used_up: tuple[int, ...] = (),
+        *,
+        exact: bool = False,
+        most: int = 1,
+    ) -> Callable[..., Any] | None:
+        """See `Compiler.compile`: the operations are recorded, with all their bits."""
+        del used_up
+        return None if most > 1 else recorded(function, exact=exact)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""

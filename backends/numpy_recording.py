@@ -6,6 +6,7 @@ How the notes are repeated is in `numpy_replay.py`.
 import operator
 from typing import Any, NamedTuple
 
+import array_api_compat.numpy
 import numpy as np
 
 from .recorded import NotRecordedError, leaves, map_tree
@@ -37,7 +38,8 @@ _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": 
 _FUNCTIONS = {
     np.all, np.any, np.argmax, np.argmin, np.broadcast_to, np.clip, np.concatenate, np.expand_dims,
     np.full_like, np.matrix_transpose, np.max, np.mean, np.min, np.moveaxis, np.ones_like, np.prod,
-    np.reshape, np.squeeze, np.stack, np.std, np.sum, np.take, np.take_along_axis, np.transpose,
+    np.reshape, np.round, np.squeeze, np.stack, np.std, np.sum, np.swapaxes, np.take,
+    np.take_along_axis, np.transpose,
     np.var, np.where, np.zeros_like,
 }  # fmt: skip
 # What some come to after checks in Python.
@@ -62,7 +64,7 @@ class StandIn:
 
     def __getattr__(self, name: str) -> Any:
         if name in ("shape", "dtype", "ndim", "size", "nbytes", "itemsize"):
-            return getattr(self.value, name)
+            return getattr(np.asarray(self.value), name)  # numbers have them, too
         if name in ("T", "mT"):
             return self.tape.note(operator.attrgetter(name), self)
         raise AttributeError(name)
@@ -77,6 +79,9 @@ class StandIn:
         if not copy and self.value.dtype == dtype:
             return self
         return self.tape.note(operator.methodcaller("astype", dtype), self)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return array_api_compat.numpy
 
     def __array_ufunc__(
         self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **settings: Any

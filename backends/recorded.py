@@ -38,7 +38,7 @@ class RecordedFunction:
     Parameters
     ----------
     function : callable
-        As `Recorder.record` wants it.
+        As for `Compiler.compile`.
 
     Attributes
     ----------

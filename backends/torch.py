@@ -10,11 +10,12 @@ import torch
 
 from pluggable_mlp.arrays import by_columns
 from pluggable_mlp.shortcuts import offer
+from pluggable_mlp.training.optimizer import each_array
 
 from .contract import BackendUnavailable
 from .memory import keep_freed_blocks, with_free_memory
 from .torch_compile import CompiledFunction
-from .torch_replay import Recorded
+from .torch_replay import recorded
 from .transfer import ArrayLibrary
 
 __all__ = ["TorchBackend"]
@@ -26,6 +27,13 @@ _OUT_OF_MEMORY = ("can't allocate memory", "STATUS_ALLOC_FAILED", "CUDA error: o
 
 def _take(x: Any, indices: Any, *, axis: int) -> Any:
     return torch.index_select(x, axis, indices)  # array-api-compat looks for negative indices first
+
+
+def _rows_from(x: Any, start: Any, size: int) -> Any:
+    if not isinstance(start, torch.Tensor):
+        return x[start : start + size]
+    # A slice would read the start.
+    return torch.index_select(x, 0, start + torch.arange(size, device=x.device))
 
 
 # On the processor, products with few columns take up to four times as long as their transposes.
@@ -50,12 +58,14 @@ offer(
     erf=torch.erf,
     matmul=torch.matmul,
     queued=lambda x: bool(x.device.type != "cpu"),
-    recorded=Recorded,
+    compile=recorded,
+    rows_from=_rows_from,
     rsqrt=torch.rsqrt,
     sigmoid=torch.sigmoid,
     softmax=lambda x: torch.softmax(x, -1),
     take=_take,
     transposed_times=_transposed_times,
+    updater=lambda w: _update if w.is_cpu else None,  # elsewhere, whole steps are compiled
 )
 
 
@@ -124,18 +134,24 @@ class TorchBackend(ArrayLibrary):
             torch.accelerator.synchronize(self._device)
 
     def compile(
-        self, function: Callable[..., Any], used_up: tuple[int, ...] = ()
-    ) -> CompiledFunction | None:
-        """See `Compiler.compile`; None on the processor.
+        self,
+        function: Callable[..., Any],
+        used_up: tuple[int, ...] = (),
+        *,
+        exact: bool = False,
+        most: int = 1,
+    ) -> Callable[..., Any] | None:
+        """See `Compiler.compile`; on the processor, operations are recorded.
 
-        There it saves some 80 microseconds a step and takes 5 seconds or more to start.
+        There `torch.compile` saves some 80 microseconds a step and takes 5 seconds or more to
+        start.
         """
         del used_up
-        return None if self._device.type == "cpu" else CompiledFunction(function)
-
-    def rule_applier(self) -> Callable[..., Any]:
-        """See `RuleApplier.rule_applier`: PyTorch's fused Adam, which writes in place."""
-        return _apply_rule
+        if most > 1:
+            return None
+        if self._device.type == "cpu":
+            return recorded(function, exact=exact)
+        return None if exact else CompiledFunction(function)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""
@@ -158,13 +174,15 @@ class TorchBackend(ArrayLibrary):
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
 
-def _apply_rule(rule: Any, *columns: Sequence[Any]) -> Sequence[Sequence[Any]]:
-    """Return [parameters, *slots] after the rule."""
+def _update(rule: Any, *columns: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """See `shortcuts.offer`, updater: PyTorch's fused Adam, which writes in place."""
     if rule.kernel != "adam" or not columns[0]:
-        results = [rule.function(*arrays) for arrays in zip(*columns, strict=True)]
-        return [*zip(*results, strict=True)] or columns[:-1]
+        return each_array(rule, *columns)
     # It walks through memory: an element's place there must be the same in all four.
     w, g, m, v = ([array.contiguous() for array in column] for column in columns)
+    for array, decay in zip(w, rule.decay, strict=True):
+        if decay is not None:
+            array.mul_(decay)
     # The kernel of `torch.optim.Adam(fused=True)`, which takes the corrections of the bias from
     # the count of updates; they are in the rule's rate and epsilon, and at infinity they are 1.
     counts = [torch.tensor(math.inf, device=w[0].device)] * len(w)

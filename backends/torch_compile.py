@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from .recorded import map_tree
+from .torch_replay import as_tensor
+
 __all__ = ["CompiledFunction"]
 
 
@@ -40,7 +43,7 @@ class CompiledFunction:
         if self.fell_back:
             return self._function(*arguments)
         # A Python number would be a constant, and each new one compiled anew.
-        arrays = _with_arrays(arguments)
+        arrays = map_tree(as_tensor, arguments)
         if self._compiled is not None:
             return self._compiled(*arrays)
         try:
@@ -65,18 +68,3 @@ class CompiledFunction:
             result = compiled(*arrays)
         self._compiled = compiled
         return result
-
-
-def _with_arrays(tree: Any) -> Any:
-    """Return the tree with 0-d tensors for its numbers.
-
-    They stay on the host: a kernel is given their values, and nothing waits for a copy.  0-d, they
-    take no part in the promotion of dtypes.
-    """
-    if isinstance(tree, dict):
-        return {name: _with_arrays(branch) for name, branch in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(map(_with_arrays, tree))
-    if isinstance(tree, int | float):
-        return torch.tensor(tree, dtype=torch.float64 if isinstance(tree, float) else torch.int64)
-    return tree

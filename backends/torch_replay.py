@@ -6,6 +6,7 @@ array-api-compat does before them have become single operations; they run as the
 seen: such values would be constants.
 """
 
+from collections.abc import Callable
 from types import BuiltinFunctionType
 from typing import Any
 
@@ -13,25 +14,29 @@ import torch
 from torch.fx import Graph
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pluggable_mlp.provenance import is_builtin_call
+
 from .recorded import NotRecordedError, RecordedFunction, leaves, map_tree
 
-__all__ = ["Recorded"]
+__all__ = ["Recorded", "as_tensor", "recorded"]
 
 _READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 """What is said of operations whose results are numbers, or have shapes that values determine."""
 
 
 class Recorded(RecordedFunction):
-    """See `RecordedFunction`; of functions of tensors alone."""
+    """See `RecordedFunction`."""
 
     kind = ("shape", "stride()", "dtype", "device", "requires_grad")
     calls_before = 100
 
     def noted(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:
         """See `RecordedFunction.noted`."""
+        originals = leaves(arguments)
+        arguments = map_tree(as_tensor, arguments)
         given = leaves(arguments)
-        apart = len({*map(id, given)}) == len(given)  # one tensor may stand for several now
-        if not (apart and all(map(self.is_array, given))):
+        # One tensor may stand for several now.
+        if len({*map(id, given)}) < len(given) or not all(map(self.is_array, given)):
             raise NotRecordedError
         notes = _Notes(given)
         with notes:
@@ -39,13 +44,17 @@ class Recorded(RecordedFunction):
         notes.graph.output(map_tree(notes.node_of, result))
         code = notes.graph.python_code("self")
         exec(code.src, code.globals)  # a `GraphModule` would keep its text for good
-        arrays = [f"v{index}" for index in range(len(given))]
+        inputs = [
+            f"tensor(v{index})" if isinstance(leaf, int | float) else f"v{index}"
+            for index, leaf in enumerate(originals)
+        ]
         # Within `torch.autocast`, functions round otherwise than the operations that they call.
         return [
             "if autocast(device): return NotImplemented",
-            f"return forward(None, {', '.join([*arrays, *notes.constants])})",
+            f"return forward(None, {', '.join([*inputs, *notes.constants])})",
         ], {
             **notes.constants,
+            "tensor": as_tensor,
             "autocast": torch.is_autocast_enabled,
             "device": given[0].device.type,
             "forward": code.globals["forward"],
@@ -59,6 +68,25 @@ class Recorded(RecordedFunction):
     def host(self, array: Any) -> Any:
         """See `RecordedFunction.host`."""
         return array.detach().cpu().numpy()
+
+
+def recorded(function: Callable[..., Any], *, exact: bool = False) -> Recorded | None:
+    """Return the recorded function; None for code of users, which may have side effects.
+
+    Whether `exact` or not: the bits are those of the operations.
+    """
+    del exact
+    return Recorded(function) if is_builtin_call(function) else None
+
+
+def as_tensor(leaf: Any) -> Any:
+    """Return a number as a 0-d tensor, which takes no part in the promotion of dtypes.
+
+    It stays on the host: a kernel is given its value, and nothing waits for a copy.
+    """
+    if isinstance(leaf, int | float):
+        return torch.tensor(leaf, dtype=torch.float64 if isinstance(leaf, float) else torch.int64)
+    return leaf
 
 
 class _Notes(TorchDispatchMode):

@@ -106,8 +106,8 @@ def by_columns(rows: int | None, columns: int) -> bool:
 
 
 def dtype_name(dtype: DType) -> str:
-    """Return "float32" for a dtype that prints as a class, and else what it prints."""
-    return str(getattr(dtype, "__name__", dtype))
+    """Return a dtype's name in the standard, such as "float32", on every library."""
+    return str(getattr(dtype, "__name__", dtype)).rpartition(".")[2]
 
 
 def transpose(x: Any) -> Any:

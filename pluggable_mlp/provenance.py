@@ -1,21 +1,22 @@
 """Whether a component consists only of what this package defines.
 
-What it does is then determined by its fields: it may be noted or compiled once and repeated.  A
+What it does is then determined by its fields: it may be recorded or compiled once and repeated.  A
 user-defined function or object may change, draw random numbers, or have other side effects.
 """
 
 import sys
 from dataclasses import fields, is_dataclass
+from functools import partial
 from types import FunctionType
 from typing import Any
 
-__all__ = ["is_ours"]
+__all__ = ["is_builtin", "is_builtin_call", "is_builtin_class"]
 
 _PACKAGE = __name__.partition(".")[0]
 _PLAIN = (type(None), bool, int, float, str)
 
 
-def is_ours(component: Any) -> bool:
+def is_builtin(component: Any) -> bool:
     """Return whether it, and all in it, are of functions and classes of this package.
 
     Parameters
@@ -28,15 +29,28 @@ def is_ours(component: Any) -> bool:
     if kind in _PLAIN:
         return True
     if kind in (list, tuple):
-        return all(map(is_ours, component))
+        return all(map(is_builtin, component))
     if kind is FunctionType:
-        return _is_in_package(component)
-    if not (_is_in_package(kind) and is_dataclass(component)):
+        return is_builtin_class(component)
+    if not (is_builtin_class(kind) and is_dataclass(component)):
         return False
-    return all(is_ours(getattr(component, of.name)) for of in fields(component) if of.compare)
+    return all(is_builtin(getattr(component, of.name)) for of in fields(component) if of.compare)
 
 
-def _is_in_package(definition: Any) -> bool:
+def is_builtin_call(function: Any) -> bool:
+    """Return whether a function of the package has all arguments but arrays, all of the package.
+
+    It is a `functools.partial`: its first argument is a namespace, the others are components.
+    """
+    return (
+        isinstance(function, partial)
+        and not function.keywords
+        and is_builtin(function.func)
+        and all(map(is_builtin, function.args[1:]))
+    )
+
+
+def is_builtin_class(definition: Any) -> bool:
     """Return whether a module of the package has the function or class by this name.
 
     What is made within a function has no such name; a wrapper may have that of what it wraps.

@@ -31,7 +31,6 @@ from pluggable_mlp.training.checkpoints import (
 )
 from pluggable_mlp.training.examples import examples_in_blocks
 from pluggable_mlp.training.loop import Position, Recording, evaluate, training_epochs
-from pluggable_mlp.training.micro_batches import in_micro_batches
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.trees import map_nested, merge
 from pluggable_mlp.training.visits import in_whole_batches
@@ -147,7 +146,7 @@ class Run:
         if self.is_done:
             return
         for epoch in training_epochs(
-            in_micro_batches(self.mlp, self.settings.micro_batch),
+            self.mlp,
             self.parameters,
             self._train,
             backend=self.backend,
@@ -161,6 +160,7 @@ class Run:
             on_position=on_position,
             recording=Recording(self.record_every, partial(self._record, on_record)),
             monitor=None if self._validation is None else self._validate,
+            micro_batch=self.settings.micro_batch,
         ):
             line = {
                 "epoch": epoch.epoch,

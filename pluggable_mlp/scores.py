@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import computed, namespace_of, unwrapped
+from pluggable_mlp.namespaces import namespace_of, run, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.loop import evaluate
 from pluggable_mlp.training.trees import map_arrays
@@ -51,19 +51,19 @@ def _predicted(
     mlp: MLP, parameters: Parameters, examples: AnyExamples, backend: Any, arithmetic: str
 ) -> tuple[Array, Array]:
     """Return what is predicted, and the targets, both on the host."""
-
-    def predict(xp: Namespace, parameters: Parameters, x: Array) -> Array:
-        return mlp.objective.predict(xp, mlp.forward(xp, parameters, x)[0])
-
     xp = namespace_of(arithmetic, backend)
     known = map_arrays(xp.asarray, parameters)
     parts = []
     batches = (block.batches(xp, _EXAMPLES_AT_ONCE) for block in blocks_in_order(examples))
     for x, targets, _ in chain.from_iterable(batches):
-        said = computed(xp, predict, known, x)
+        said = run(xp, _prediction, (mlp,), known, x)
         parts.append([backend.to_numpy(unwrapped(array)) for array in (said, targets)])
     said, targets = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return said, targets
+
+
+def _prediction(xp: Namespace, mlp: MLP, parameters: Parameters, x: Array) -> Array:
+    return mlp.objective.predict(xp, mlp.forward(xp, parameters, x)[0])
 
 
 def _of_classes(said: Array, targets: Array) -> dict[str, float]:

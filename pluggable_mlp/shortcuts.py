@@ -21,6 +21,7 @@ __all__ = [
     "offer",
     "own",
     "queued",
+    "rows_from",
     "sign",
     "take",
     "zero_below",
@@ -45,14 +46,23 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
         `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
         `times_transposed(a, b)`, `transposed_times(a, b)`, `zero_below(x, threshold)`,
-        `zero_where(mask, x)`, `compiled(function)`, `recorded(function)` and `check_process()`.
+        `zero_where(mask, x)`, `rows_from(x, start, size)`, `compile(function, exact=exact)`,
+        `updater(w)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place.
 
-        What `compiled` and `recorded` return may have a method `repeated(*arguments)`: the same,
+        `compile` is `Compiler.compile` of `backends/contract.py` for arrays on any device.  What it
+        returns may have a method `repeated(*arguments)`: the same,
         but NotImplemented unless such arguments were given before, in nested lists and dicts of
         these lengths and names, arrays of these classes, shapes, dtypes and devices, and with the
         settings that `check_process` looks at.  Its arguments are not checked otherwise.
+
+        `updater` returns, for parameters on the device of `w`, a function (rule, parameters,
+        gradients, *slots) -> (parameters, *slots), all of them sequences of arrays, for the updates
+        of one training, or None.  It may write over all that it is given.  `rule`, a `Rule` of
+        `training/optimizer.py`, says what becomes of each array.  It is meant for libraries that
+        have an optimizer as one operation, or that are quicker with other sizes than those of the
+        parameters.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
     own.cache_clear()
@@ -85,19 +95,20 @@ def check_process(xp: Namespace) -> None:
 
 
 def compiled(
-    xp: Namespace, function: Callable[..., Any], *, ours: bool = True
-) -> Callable[..., Any]:
-    """Return a pure function of arrays compiled, on libraries that compile whatever they run.
-
-    They compile each operation for each shape: the whole of a function takes them less time than
-    its operations one after the other, for the first batch of a shape, too.  On libraries that
-    record, the function is recorded if it is all `ours`.
-    """
-    compile_function = _offered.get((xp, "compiled")) or (ours and _offered.get((xp, "recorded")))
-    if not compile_function:
-        return function
-    faster: Callable[..., Any] = compile_function(function)
+    xp: Namespace, function: Callable[..., Any], *, exact: bool = False
+) -> Callable[..., Any] | None:
+    """Return a pure function of arrays compiled, as `Compiler.compile`; None where it is not."""
+    compile_function = _offered.get((xp, "compile"))
+    if compile_function is None:
+        return None
+    faster: Callable[..., Any] | None = compile_function(function, exact=exact)
     return faster
+
+
+def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:
+    """Return `size` rows of `x` (n, …) from `start` on, at most n - size: a number or 0-d array."""
+    function = _offered.get((xp, "rows_from"))
+    return x[start : start + size, ...] if function is None else function(x, start, size)
 
 
 def queued(xp: Namespace, x: Array) -> bool:

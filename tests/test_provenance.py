@@ -11,9 +11,8 @@ from pluggable_mlp.estimators.objective import PenalizedMLP, ScaledLoss
 from pluggable_mlp.network.activations import ACTIVATIONS, Elementwise, tanh
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, LayerNorm
-from pluggable_mlp.provenance import is_ours
+from pluggable_mlp.provenance import is_builtin
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
-from pluggable_mlp.training.micro_batches import in_micro_batches
 from pluggable_mlp.training.schedules import Cosine, WarmUp
 
 OWN = [
@@ -25,7 +24,6 @@ OWN = [
     ClipByGlobalNorm(make_optimizer("adam", learning_rate=WarmUp(Cosine(0.1, 20), 5)), 0.1),
     MLP([3, 4, 4, 2], activation=["tanh", LeakyReLU(0.2)], norm="batch", dropout=0.1),
     PenalizedMLP([3, 4, 2], loss=ScaledLoss(HuberLoss(), 0.5), norm=LayerNorm(), alpha=0.1),
-    in_micro_batches(MLP([3, 2]), 4),
 ]
 
 
@@ -56,7 +54,6 @@ OF_A_USER = {
     "loss of a network": MLP([3, 2], loss=Loss()),
     "loss within a loss": PenalizedMLP([3, 2], loss=ScaledLoss(FunctionLoss(Loss()), 0.5)),
     "subclass of MLP": Subclass([3, 2]),
-    "parts of a subclass": in_micro_batches(Subclass([3, 2]), 4),
     "optimizer": type("Own", (SGD,), {})(),
     "schedule": ClipByGlobalNorm(SGD(lambda t: 0.1), 0.1),
     "array": ScaledLoss(HuberLoss(), np.ones(2)),
@@ -66,9 +63,9 @@ OF_A_USER = {
 
 @pytest.mark.parametrize("component", OWN, ids=lambda one: getattr(one, "__name__", repr(one)))
 def test_all_of_this_package_is_its_own(component):
-    assert is_ours(component)
+    assert is_builtin(component)
 
 
 @pytest.mark.parametrize("component", OF_A_USER.values(), ids=OF_A_USER)
 def test_what_holds_something_of_a_user_is_not(component):
-    assert not is_ours(component)
+    assert not is_builtin(component)

@@ -15,7 +15,7 @@ from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.batches import Batch, Examples
-from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.step import initial_state
 
 __all__ = ["BackendRun"]

@@ -19,7 +19,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Activate, Backward, Layer, Rng
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.batches import Batch
-from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.step import TrainState, step
 from pluggable_mlp.training.trees import Tree, map_nested, merge
 

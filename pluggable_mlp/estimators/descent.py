@@ -17,12 +17,12 @@ from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.training.batch_steps import compiled, make_batch_step
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.optimizer_contract import Optimizer, Slots
-from pluggable_mlp.training.records import LossRecord
-from pluggable_mlp.training.step import TrainState, initial_state
+from pluggable_mlp.training.losses import LossRecord
+from pluggable_mlp.training.optimizer import Optimizer, Slots
+from pluggable_mlp.training.step import initial_state
+from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.trees import Tree, map_arrays
 
 __all__ = ["Descent", "Minimum", "lowered", "minimize", "shuffled"]
@@ -69,31 +69,26 @@ class Descent:
         batch_size: int,
         seed: int,
     ) -> None:
-        self._state: TrainState = initial_state(xp, network, parameters, optimizer)
+        state = initial_state(xp, network, parameters, optimizer)
         if remembered is not None:
             slots, t = remembered
             slots = {name: map_arrays(xp.asarray, tree) for name, tree in slots.items()}
-            self._state = self._state._replace(slots=slots, t=t)
-        self._owned = False  # whether no caller holds the arrays of the state
+            state = state._replace(slots=slots, t=t)
         self._losses: list[float] = []
         self._xp, self._optimizer, self._rate = xp, optimizer, rate
         self._backend, self._examples, self._batch_size = backend, examples, batch_size
-        self._take_step = make_batch_step(
-            xp, network, optimizer, examples, backend=backend, batch_size=batch_size, seed=seed
-        )
-        self._stack = compiled(xp.stack, backend, xp) or xp.stack
+        settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size, "seed": seed}
+        self._steps = Steps(xp, network, optimizer, examples.kind, state, **settings)
 
     @property
     def parameters(self) -> Parameters:
         """The parameters so far, as arrays of the library."""
-        self._owned = False
-        return unwrapped(self._state.inference_parameters)
+        return unwrapped(self._steps.state.inference_parameters)
 
     @property
     def remembered(self) -> tuple[Slots, int]:
         """The slots of the optimizer, as arrays of the library, and the count of its updates."""
-        self._owned = False
-        return unwrapped(self._state.slots), self._state.t
+        return unwrapped(self._steps.state.slots), self._steps.t
 
     def epoch(self, order: Any) -> float:
         """Take an epoch's steps, and return the mean of their losses.
@@ -108,15 +103,14 @@ class Descent:
         if order is not None:
             examples = replace(examples, order=self._backend.asarray(order))
         optimizer = self._optimizer.after(self._losses)
-        record = LossRecord(self._xp, self._stack, self._backend)
-        for start in range(0, count, size):
-            loss, _, self._state = self._take_step(
-                optimizer, self._state, examples, start, self._owned
-            )
-            self._owned = True
-            record.add(loss, min(size, count - start))
-        # The only loss of an epoch is read at once: small data feel what a record costs.
-        mean = float(unwrapped(loss)) if size >= count else record.mean()
+        # As in scikit-learn, examples count alike here, whatever their weights.
+        record = LossRecord(self._xp, self._backend, by_weight=False)
+        starts = range(0, count, size)
+        while starts:
+            together = self._steps.at_once
+            self._steps.take(optimizer, examples, starts[:together], record)
+            starts = starts[together:]
+        mean = record.mean()
         self._losses.append(mean)
         return mean
 
@@ -126,11 +120,11 @@ class Descent:
         In scikit-learn the rate is a factor of what momentum remembers, in ours it is not: so the
         velocity is divided by as much as the rate is multiplied.
         """
-        slots = self._state.slots
-        if "velocity" in slots and value != self._rate.value:
+        state = self._steps.state
+        if "velocity" in state.slots and value != self._rate.value:
             ratio = self._rate.value / value
-            velocity = map_arrays(lambda v: v * ratio, slots["velocity"])
-            self._state = self._state._replace(slots={**slots, "velocity": velocity})
+            velocity = map_arrays(lambda v: v * ratio, state.slots["velocity"])
+            self._steps.state = state._replace(slots={**state.slots, "velocity": velocity})
         self._rate.value = value
 
 

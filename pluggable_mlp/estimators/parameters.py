@@ -20,7 +20,7 @@ from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer
 from pluggable_mlp.training.optimizers import SGD, Adam
 
 __all__ = [

@@ -21,10 +21,10 @@ from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import SteppedRate, callbacks_of, make_solver
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.training.batch_steps import check_optimizer
 from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.lost_numbers import LostNumbers
-from pluggable_mlp.training.optimizer_contract import Slots
+from pluggable_mlp.training.loop import check_optimizer
+from pluggable_mlp.training.optimizer import Slots
+from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["Job", "forget_records", "solve_by_epochs", "solve_by_lbfgs", "warn_of_lost_numbers"]

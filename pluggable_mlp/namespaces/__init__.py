@@ -11,8 +11,8 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import ReproducibleArray, reproducible, to_native
 from pluggable_mlp.namespaces.reproducible.array import unwrapped
-from pluggable_mlp.namespaces.reproducible.attempts import computed, is_queued, read
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
+from pluggable_mlp.namespaces.speculation import attempt, run, run_to_float, speculates
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import check_process, queued
 
@@ -21,12 +21,13 @@ __all__ = [
     "ArithmeticUnavailable",
     "ReproducibleArray",
     "arithmetic_namespace",
-    "computed",
-    "is_queued",
+    "attempt",
     "namespace_at",
     "namespace_of",
-    "read",
     "reproducible",
+    "run",
+    "run_to_float",
+    "speculates",
     "to_native",
     "unwrapped",
 ]

@@ -10,9 +10,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.namespaces import computed, is_queued, namespace_at, unwrapped
+from pluggable_mlp.namespaces import namespace_at, run, speculates, unwrapped
 from pluggable_mlp.network.checks import check_inputs, check_parameters
-from pluggable_mlp.provenance import is_ours
 from pluggable_mlp.shortcuts import compiled
 
 if TYPE_CHECKING:
@@ -60,11 +59,11 @@ class Inference:
         if found is not NotImplemented:
             return found
         xp, known, own_x = self.checked(mlp, parameters, x, arithmetic)
-        if is_queued(xp):
-            return unwrapped(computed(xp, partial(mlp.outputs, of), known, own_x))
+        if speculates(xp):
+            return unwrapped(run(xp, _outputs, (mlp, of), known, own_x))
         if (of, xp) not in self.functions:
-            function = partial(mlp.outputs, of, xp)
-            self.functions[of, xp] = compiled(xp, function, ours=is_ours(mlp))
+            function = partial(_outputs, xp, mlp, of)
+            self.functions[of, xp] = compiled(xp, function) or function
         if repeats := getattr(self.functions[of, xp], "repeated", None):
             self.repeated[of, arithmetic, type(own_x)] = repeats
         return unwrapped(self.functions[of, xp](known, own_x))
@@ -142,6 +141,10 @@ class Fitting:
             return _kind(x) == self._kind_of_x
         except AttributeError:  # not an array
             return False
+
+
+def _outputs(xp: Namespace, mlp: "MLP", of: str, parameters: "Parameters", x: Array) -> Array:
+    return mlp.outputs(of, xp, parameters, x)
 
 
 def _arrays(parameters: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.network.activations import Activation
-from pluggable_mlp.network.philox import random_numbers
+from pluggable_mlp.network.philox import Seed, random_numbers
 from pluggable_mlp.registry import as_number
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Mode",
     "Noise",
     "Rng",
+    "Seed",
     "Shapes",
     "layers_of_inputs",
 ]
@@ -53,15 +54,15 @@ class Rng:
 
     Parameters
     ----------
-    seed : int
-        The seed of the run, from 0 to 2**64 - 1.
+    seed : int or pair of int
+        The seed of the run, from 0 to 2**64 - 1, or its lower and upper 32 bits.
     t : int
         The count of previous updates, from 0 to 2**64 - 1.
     first : int, default 0
         Which row of the batch is the first: what is computed is a micro-batch of it.
     """
 
-    seed: int
+    seed: Seed
     t: int
     first: int = 0
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import computed, unwrapped
+from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
     check_buffers,
@@ -29,6 +29,7 @@ from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, layers_of_inputs
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
+from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.registry import choose
 
 __all__ = ["MLP", "Parameters"]
@@ -279,8 +280,16 @@ class MLP:
         xp, parameters, batch = self.checked_batch(
             parameters, x, targets, sample_weight, arithmetic
         )
+        at = None if rng is None else (rng.t, as_words(rng.seed))
         found: tuple[Any, ...] = unwrapped(
-            computed(xp, self.loss_gradients_and_buffers, *self.split(parameters), *batch, rng)
+            run(
+                xp,
+                _loss_gradients_and_buffers,
+                (self, 0 if rng is None else rng.first),
+                *self.split(parameters),
+                *batch,
+                numbers=(at,),
+            )
         )
         return found[:2] if buffers is None else found
 
@@ -379,6 +388,23 @@ class MLP:
             for own, layer in zip(buffers, gradients, strict=True)
         ]
         return loss, gradients, moved
+
+
+def _loss_gradients_and_buffers(
+    xp: Namespace,
+    mlp: MLP,
+    first: int,
+    at: tuple[int, Seed] | None,
+    parameters: Parameters,
+    buffers: Parameters,
+    x: Array,
+    targets: Array,
+    sample_weight: Array | None,
+) -> tuple[Array, Parameters, Parameters]:
+    """Call that of `MLP`; `at` is t and the seed of a training step."""
+    rng = None if at is None else Rng(at[1], at[0], first)
+    given = parameters, buffers, x, targets, sample_weight
+    return mlp.loss_gradients_and_buffers(xp, *given, rng)
 
 
 def _together(parameters: Parameters, buffers: Parameters) -> Parameters:

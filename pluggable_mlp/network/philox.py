@@ -13,7 +13,7 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = ["philox", "random_numbers"]
+__all__ = ["Seed", "as_words", "philox", "random_numbers"]
 
 # The multipliers and the steps of the key (the golden ratio, sqrt(3) - 1) of the paper.
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -22,10 +22,16 @@ _ROUNDS = 10
 _MASK_16, _MASK_32 = 0xFFFF, 0xFFFFFFFF
 
 Word = Any  # an int64 array, or a Python integer
+Seed = int | tuple[Word, Word]
+
+
+def as_words(seed: Seed) -> tuple[Word, Word]:
+    """Return the lower and the upper 32 bits of a seed."""
+    return seed if isinstance(seed, tuple) else (seed & _MASK_32, seed >> 32)
 
 
 def random_numbers(
-    xp: Namespace, count: int, *, seed: int, stream: int, step: int, device: Any, first: int = 0
+    xp: Namespace, count: int, *, seed: Seed, stream: int, step: int, device: Any, first: int = 0
 ) -> Array:
     """Return `count` numbers of 16 random bits, int64 (count,), addressed by (seed, stream, step).
 
@@ -39,7 +45,9 @@ def random_numbers(
         The namespace.
     count : int
         Up to 2^35.
-    seed, step : int
+    seed : int or pair of words
+        From 0 to 2^64 - 1, or its lower and upper 32 bits.
+    step : int
         From 0 to 2^64 - 1.
     stream : int
         From 0 to 2^32 - 1: which layer draws.
@@ -51,20 +59,20 @@ def random_numbers(
     begin, left_out = divmod(first, 8)
     blocks = xp.arange(begin, (first + count + 7) // 8, dtype=xp.int64, device=device)
     counter = (blocks, stream, step & _MASK_32, step >> 32)
-    words = philox(counter, (seed & _MASK_32, seed >> 32))
+    words = philox(counter, as_words(seed))
     halves = [half for word in words for half in (word & _MASK_16, word >> 16)]
     return xp.reshape(xp.stack(halves, axis=-1), (-1,))[left_out : left_out + count]
 
 
-def philox(counter: tuple[Word, Word, Word, Word], key: tuple[int, int]) -> list[Word]:
+def philox(counter: tuple[Word, Word, Word, Word], key: tuple[Word, Word]) -> list[Word]:
     """Return the four words at a counter.
 
     Parameters
     ----------
     counter : four words
         int64 arrays of one shape, or Python integers, each from 0 to 2^32 - 1.
-    key : two int
-        From 0 to 2^32 - 1.
+    key : two words
+        Integers or 0-d arrays, from 0 to 2^32 - 1.
 
     Returns
     -------

@@ -5,10 +5,10 @@ from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import Epoch
-from pluggable_mlp.training.lost_numbers import PrecisionWarning
 from pluggable_mlp.training.muon import Muon
-from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
+from pluggable_mlp.training.precision_warning import PrecisionWarning
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 from pluggable_mlp.training.step import TrainState, first_state, training_step
 from pluggable_mlp.training.train import Training, train

@@ -5,13 +5,12 @@ Shapes: inputs (examples, in), integers with a scale or floats; targets (example
 batch for examples.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import Any
 
-from pluggable_mlp.arrays import Array, DType, Namespace, device_of
-from pluggable_mlp.shortcuts import take
+from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.shortcuts import rows_from, take
 
 __all__ = ["Batch", "Examples"]
 
@@ -79,34 +78,32 @@ class Examples:
 
     def batch(self, xp: Namespace, start: int, size: int) -> Batch:
         """Return the one of `batches` that begins at `start`."""
-        return self.between(xp, start, min(start + size, len(self)))
+        return self.batch_of(xp, start, min(size, len(self) - start))
 
-    def between(self, xp: Namespace, start: int, stop: int) -> Batch:
-        """Return the examples from `start` to before `stop`."""
-        if self.order is None:
-            return self._batch(xp, itemgetter((slice(start, stop), ...)))
-        return self._taken(xp, self.order[start:stop])
+    def batch_of(self, xp: Namespace, start: int | Array, size: int) -> Batch:
+        """Return the batch of exactly `size` examples that begins at `start`, a number or 0-d."""
+        return self.floats_of(xp, self.rows_of(xp, start, size))
 
-    def gathered(self, xp: Namespace, start: Any, size: int) -> Batch:
-        """Return the batch of exactly `size` examples that begins at `start`, a 0-d array or int.
+    def rows_of(self, xp: Namespace, start: int | Array, size: int) -> Batch:
+        """Return the rows of a batch as they are, with integers."""
+        arrays = self.inputs, self.targets, self.sample_weight
+        if self.order is not None:
+            places = rows_from(xp, self.order, start, size)
+            x, targets, sample_weight = (
+                None if of is None else take(xp, of, places) for of in arrays
+            )
+        elif size == len(self):  # a compiler would copy the whole data set
+            return arrays
+        else:
+            x, targets, sample_weight = (
+                None if of is None else rows_from(xp, of, start, size) for of in arrays
+            )
+        return x, targets, sample_weight
 
-        For compiled functions: in the standard, slices cannot begin at an array.
-        """
-        if self.order is None and size == len(self):  # gathered, the whole data set would be copied
-            return self._floats(xp, self.inputs), self.targets, self.sample_weight
-        places = start + xp.arange(size, dtype=xp.int64, device=device_of(self.targets))
-        return self._taken(xp, places if self.order is None else take(xp, self.order, places))
-
-    def _taken(self, xp: Namespace, places: Array) -> Batch:
-        return self._batch(xp, lambda array: take(xp, array, places))
-
-    def _batch(self, xp: Namespace, choose: Callable[[Array], Array]) -> Batch:
-        sample_weight = None if self.sample_weight is None else choose(self.sample_weight)
-        return self._floats(xp, choose(self.inputs)), choose(self.targets), sample_weight
-
-    def _floats(self, xp: Namespace, x: Array) -> Array:
-        if self.scale is None:
-            return x
-        x = xp.astype(x, self.dtype)
-        x *= self.scale
-        return x
+    def floats_of(self, xp: Namespace, rows: Batch) -> Batch:
+        """Return a batch of such rows: integers become floats."""
+        x, targets, sample_weight = rows
+        if self.scale is not None:
+            x = xp.astype(x, self.dtype)
+            x *= self.scale
+        return x, targets, sample_weight

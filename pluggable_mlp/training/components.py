@@ -1,16 +1,18 @@
 """The optimizers and transforms by name, and their composition."""
 
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeAlias
 
+from pluggable_mlp.provenance import is_builtin_class
 from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.muon import Muon
-from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
 from pluggable_mlp.training.transforms import L1, L2, AverageParameters, ClipByGlobalNorm
 
-__all__ = ["OPTIMIZERS", "TRANSFORMS", "AnyOptimizer", "make_optimizer"]
+__all__ = ["OPTIMIZERS", "TRANSFORMS", "AnyOptimizer", "make_optimizer", "without_rate"]
 
 AnyOptimizer: TypeAlias = Optimizer | LBFGS
 
@@ -63,3 +65,21 @@ def make_optimizer(name: str, **parameters: Any) -> AnyOptimizer:
             made = transform(made, parameters[key])
     optimizer: AnyOptimizer = made
     return optimizer
+
+
+def without_rate(optimizer: AnyOptimizer) -> AnyOptimizer:
+    """Return the optimizer with learning rate 0: a step takes the rate from its coefficients.
+
+    So what is compiled for one rate or schedule serves all.  User-defined optimizers stay as they
+    are.
+    """
+    if not (is_dataclass(optimizer) and is_builtin_class(type(optimizer))):
+        return optimizer
+    changed: dict[str, Any] = {}
+    for field in fields(optimizer):
+        value = getattr(optimizer, field.name)
+        if field.name == "learning_rate":
+            changed[field.name] = 0.0
+        elif isinstance(value, Optimizer):
+            changed[field.name] = without_rate(value)
+    return replace(optimizer, **changed)

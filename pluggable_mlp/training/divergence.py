@@ -11,7 +11,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Activate, Rng
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Batch
-from pluggable_mlp.training.records import Loss, is_finite
+from pluggable_mlp.training.losses import Loss, is_finite
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.trees import Tree, merge
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import read
+from pluggable_mlp.namespaces import run_to_float
 from pluggable_mlp.registry import keep_count
 from pluggable_mlp.training.trees import Tree, map_arrays
 
@@ -156,7 +156,7 @@ class _Line:
 
     def dot(self, a: Tree, b: Tree) -> float:
         """Return the inner product of two trees: waits for the device."""
-        number: float = read(self._xp, _dot, a, b)[0]
+        number: float = run_to_float(self._xp, _dot, (), a, b)[0]
         return number
 
     def add(self, a: Tree, b: Tree, factor: float) -> Tree:

@@ -11,27 +11,25 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from pluggable_mlp import shortcuts
-from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import is_queued, namespace_of, unwrapped
+from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.namespaces import attempt, namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import rows
-from pluggable_mlp.training.batch_steps import check_optimizer, compiled
 from pluggable_mlp.training.batches import Batch, Examples
-from pluggable_mlp.training.blind_steps import blind_outputs, outputs
-from pluggable_mlp.training.chunks import Pace, first_pace, make_chunk
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError, Origin, lost_loss
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.lost_numbers import LostNumbers
+from pluggable_mlp.training.losses import NOTHING, Loss, LossRecord, Recorded, is_finite
 from pluggable_mlp.training.metrics import (
     correct_labels,
     correct_predictions,
     mean_absolute_error,
     r2,
 )
-from pluggable_mlp.training.records import NOTHING, Loss, LossRecord, Recorded, is_finite
+from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState, initial_state
-from pluggable_mlp.training.trees import map_arrays, map_nested
+from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.trees import map_arrays, map_nested, named_like
 from pluggable_mlp.training.visits import AnyExamples, blocks_in_order, visits
 
 __all__ = ["Epoch", "Position", "Recording", "evaluate", "training_epochs"]
@@ -121,6 +119,7 @@ def training_epochs(
     on_position: Callable[[Callable[[], Position]], None] | None = None,
     recording: Recording | None = None,
     monitor: Callable[[Parameters], float] | None = None,
+    micro_batch: int | None = None,
 ) -> Iterator[Epoch]:
     """Train, and yield after every epoch, so that the caller may stop, save or measure.
 
@@ -144,36 +143,39 @@ def training_epochs(
     xp = namespace_of(arithmetic, backend)
     check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
     begun = Position(initial_state(xp, mlp, parameters, optimizer)) if start is None else start
-    state = begun.state if start is None else _copied(xp, start.state)
-    pace = first_pace(xp, backend, optimizer)
     settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size, "seed": seed}
-    take_steps = make_chunk(xp, mlp, optimizer, examples.kind, pace=pace, **settings)
+    settings["micro_batch"] = micro_batch
+    make_steps = partial(_steps, xp, mlp, optimizer, examples.kind, settings)
+    steps = make_steps(begun.state)
     lost = LostNumbers(xp, examples)
-    stack = compiled(xp.stack, backend, xp) or xp.stack
     shuffle = shuffle and batch_size < len(examples)  # a single batch needs no order
     visit = partial(visits, examples, backend=backend, seed=seed, shuffle=shuffle)
     blocks = visit(first=(begun.epoch, begun.start), epochs=epochs)
     losses: list[Loss] = [*begun.losses]
     for epoch in range(begun.epoch, epochs + 1):
         begin = time.perf_counter()
-        record = LossRecord(xp, stack, backend, begun.recorded)
+        record = LossRecord(xp, backend, begun.recorded)
         current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
-        take = partial(take_steps, current)
-        again = partial(_before, xp, visit, take, LossRecord(xp, stack, backend), pace)
+        again = partial(_before, xp, visit, make_steps, current, LossRecord(xp, backend))
         count = -(-len(examples) // batch_size)
         origin = Origin(xp, mlp, seed, count, partial(again, begun, examples, batch_size))
         for offset, block, places in _places(blocks, begun.start, examples, batch_size):
-            for starts in _chunks(places, pace, state.t, recording):
-                state = take(state, block, starts, record, on_batch or _nothing)
-                if recording and state.t % recording.every == 0:
-                    recording.note(unwrapped(state))
+            for starts in _calls(places, steps, recording):
+                steps.take(current, block, starts, record)
+                end = min(starts[-1] + batch_size, len(block))
+                if on_batch:
+                    on_batch(end - starts[0])
+                if steps.diverged:
+                    _mean_loss(epoch, record, origin)
+                if recording and steps.t % recording.every == 0:
+                    recording.note(unwrapped(steps.state))
                     _mean_loss(epoch, record, origin)
                 if on_position:
-                    end = offset + min(starts[-1] + batch_size, len(block))
-                    on_position(partial(_position, state, epoch, end, losses, record))
+                    on_position(partial(_position, steps, epoch, offset + end, losses, record))
         train_loss = _mean_loss(epoch, record, origin)
-        trained = unwrapped(_named_as(parameters, state.inference_parameters))
-        _look_at(epoch, trained, lost, backend, origin)
+        state = steps.state
+        trained = unwrapped(named_like(parameters, state.inference_parameters))
+        _check_finite(epoch, trained, lost, backend, origin)
         backend.synchronize()
         seconds = time.perf_counter() - begin
         losses.append(train_loss if monitor is None else monitor(trained))
@@ -182,30 +184,73 @@ def training_epochs(
         yield Epoch(epoch, trained, native, train_loss, seconds, begun)
 
 
-def _copied(xp: Namespace, state: TrainState) -> TrainState:
-    """Return a copy of the caller's state, which steps may write over."""
-    copy: TrainState = map_nested(partial(xp.asarray, copy=True), state)
-    return copy
+def check_optimizer(
+    mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, count: int, batch_size: int
+) -> None:
+    """Refuse what an optimizer cannot do with these networks, data and batches.
+
+    Raises
+    ------
+    ValueError
+        If one learning rate or one line search would have to follow the losses of several
+        networks; or if the optimizer is L-BFGS and the batches are smaller than the data, or the
+        network has dropout, noise or batch normalization.
+    """
+    networks = parameters[0]["W"].shape[:-2]
+    if networks and (isinstance(optimizer, LBFGS) or optimizer.follows_losses):
+        raise ValueError(
+            f"parameters have leading axes {networks}, networks with a loss each: lbfgs and the "
+            "schedule plateau follow one loss; train each network alone"
+        )
+    if not isinstance(optimizer, LBFGS):
+        return
+    if batch_size < count:
+        raise ValueError(
+            f"batch_size is {batch_size}, expected at least the {count} examples: "
+            "lbfgs takes them all at once"
+        )
+    changing = [name for name in ("dropout", "input_dropout", "input_noise") if getattr(mlp, name)]
+    if any(mlp.buffers):
+        changing.append("norm")
+    if changing:
+        name = changing[0]
+        raise ValueError(
+            f"{name} is {getattr(mlp, name)!r}, and lbfgs needs the same loss at every evaluation: "
+            f"leave {name} out, or choose another optimizer"
+        )
+
+
+def _steps(
+    xp: Namespace,
+    mlp: MLP,
+    optimizer: AnyOptimizer,
+    kind: Examples,
+    settings: dict[str, Any],
+    state: TrainState,
+) -> Steps:
+    """Return the steps of a training from a state, which they leave as it is."""
+    own: TrainState = map_nested(xp.asarray, state)
+    return Steps(xp, mlp, optimizer, kind, own, **settings)
 
 
 def _position(
-    state: TrainState, epoch: int, start: int, losses: list[Loss], record: LossRecord
+    steps: Steps, epoch: int, start: int, losses: list[Loss], record: LossRecord
 ) -> Position:
-    """Return where training is after a step, before the next one: waits for the device."""
-    return Position(unwrapped(state), epoch, start, tuple(losses), record.read())
+    """Return where training is, before the next step: waits for the device."""
+    return Position(unwrapped(steps.state), epoch, start, tuple(losses), record.read())
 
 
-def _chunks(places: range, pace: Pace, t: int, recording: Recording | None) -> Iterator[range]:
-    """Yield where the batches of an epoch begin, at most `pace.steps` at a time.
+def _calls(places: range, steps: Steps, recording: Recording | None) -> Iterator[range]:
+    """Yield where the batches of an epoch begin, as many at a time as are best taken together.
 
-    `t` steps were taken before; each that is to be recorded is the last of its chunk.
+    A step that is to be recorded is the last of its call.
     """
     while places:
-        size = pace.steps
+        size = steps.at_once
         if recording:
-            size = min(size, recording.every - t % recording.every)
+            size = min(size, recording.every - steps.t % recording.every)
         yield places[:size]
-        places, t = places[size:], t + size
+        places = places[size:]
 
 
 def _places(
@@ -221,9 +266,9 @@ def _places(
 def _before(
     xp: Namespace,
     visit: Callable[..., Iterator[Examples]],
-    take: Callable[..., TrainState],
+    make_steps: Callable[[TrainState], Steps],
+    optimizer: AnyOptimizer,
     record: LossRecord,
-    pace: Pace,
     begun: Position,
     examples: AnyExamples,
     batch_size: int,
@@ -236,13 +281,13 @@ def _before(
     left = step - len(begun.recorded[0])
     if left < 0:
         return None
-    state = _copied(xp, begun.state)
+    steps = make_steps(begun.state)
     blocks = visit(first=(begun.epoch, begun.start), epochs=begun.epoch)
     for _, block, places in _places(blocks, begun.start, examples, batch_size):
-        for starts in _chunks(places[:left], pace, state.t, None):
-            state = take(state, block, starts, record, _nothing)
+        for starts in _calls(places[:left], steps, None):
+            steps.take(optimizer, block, starts, record)
         if left < len(places):
-            return state, block.batch(xp, places[left], batch_size)
+            return steps.state, block.batch(xp, places[left], batch_size)
         left -= len(places)
     return None
 
@@ -268,11 +313,7 @@ def _mean_loss(epoch: int, record: LossRecord, origin: Origin) -> Loss:
     return mean
 
 
-def _nothing(count: int) -> None:
-    """Ignore how many examples a step took."""
-
-
-def _look_at(
+def _check_finite(
     epoch: int, parameters: Parameters, lost: LostNumbers, backend: Any, origin: Origin
 ) -> None:
     """Refuse divergence, and warn of lost numbers: waits for the device once.
@@ -299,16 +340,12 @@ def _look_at(
 @cache
 def _finite(xp: Namespace) -> Callable[[list[Array]], Array]:
     """Return the function that tells which arrays are finite: 1 for each that is, as int64."""
-
-    def finite(arrays: list[Array]) -> Array:
-        return xp.stack([xp.astype(xp.all(xp.isfinite(array)), xp.int64) for array in arrays])
-
-    return shortcuts.compiled(xp, finite)
+    function = partial(_are_finite, xp)
+    return shortcuts.compiled(xp, function) or function
 
 
-def _named_as(first: Parameters, tree: Parameters) -> Parameters:
-    """Return the tree with the names of each dict in the order of the first: JAX sorts them."""
-    return [{name: of[name] for name in like} for like, of in zip(first, tree, strict=True)]
+def _are_finite(xp: Namespace, arrays: list[Array]) -> Array:
+    return xp.stack([xp.astype(xp.all(xp.isfinite(array)), xp.int64) for array in arrays])
 
 
 def evaluate(
@@ -329,16 +366,12 @@ def evaluate(
     """
     xp = namespace_of(arithmetic, backend)
     known = map_arrays(xp.asarray, parameters)
-    record = LossRecord(xp, xp.stack, backend)
+    record = LossRecord(xp, backend)
     logits: list[Array] = []
     targets: list[Array] = []
-    settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size}
     for block in blocks_in_order(examples):
         targets.append(block.targets)
-        found = is_queued(xp) and blind_outputs(xp, mlp, known, block, **settings)
-        for loss, weight, z in found or (
-            outputs(xp, mlp, known, batch) for batch in block.batches(xp, batch_size)
-        ):
+        for loss, weight, z in _outputs(xp, mlp, known, block, batch_size):
             record.add(loss, z.shape[-2], weight)
             logits.append(z)
     z = xp.concat(logits, axis=-2)
@@ -348,6 +381,35 @@ def evaluate(
     dtype = "float32" if z.dtype == xp.float32 else "float64"
     unit = xp.asarray(backend.asarray(list(units), dtype=dtype))
     return {"loss": record.mean(), **_quality(xp, mlp, z, known_targets, unit)}
+
+
+def _outputs(
+    xp: Namespace, mlp: MLP, parameters: Parameters, block: Examples, batch_size: int
+) -> list[tuple[Array, Array | None, Array]]:
+    """Return the loss, the total weight and the outputs (batch, out) of each batch."""
+    components = mlp, dtype_name(block.dtype), block.scale
+    batches = [
+        block.rows_of(xp, start, min(batch_size, len(block) - start))
+        for start in range(0, len(block), batch_size)
+    ]
+    found, valid = [], None
+    for batch in batches:
+        outputs, is_valid = attempt(xp, _outputs_of_rows, components, parameters, batch)
+        found.append(outputs)
+        valid = is_valid if valid is None else valid & is_valid
+    if valid is None or bool(valid):
+        return found
+    return [_outputs_of_rows(xp, *components, parameters, batch) for batch in batches]
+
+
+def _outputs_of_rows(
+    xp: Namespace, mlp: MLP, dtype: str, scale: float | None, parameters: Parameters, rows: Batch
+) -> tuple[Array, Array | None, Array]:
+    kind = Examples(None, None, getattr(xp, dtype), scale)
+    x, targets, sample_weight = kind.floats_of(xp, rows)
+    z, _ = mlp.forward(xp, parameters, x)
+    loss, _ = mlp.objective(xp, z, targets, sample_weight)
+    return loss, None if sample_weight is None else xp.sum(sample_weight), z
 
 
 def _quality(

@@ -7,9 +7,14 @@ from typing import ClassVar
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.registry import keep_number
-from pluggable_mlp.training.optimizer_contract import Coefficients, GradientDescent, Slots
+from pluggable_mlp.training.optimizer import (
+    Coefficients,
+    GradientDescent,
+    Slots,
+    Update,
+    each_array,
+)
 from pluggable_mlp.training.optimizers import AdamW, moving_average
-from pluggable_mlp.training.rules import Apply, each_array
 from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.trees import Tree, merge, split
 
@@ -113,7 +118,7 @@ class Muon(GradientDescent):
         parameters: Tree,
         gradients: Tree,
         slots: Slots,
-        apply: Apply = each_array,
+        apply: Update = each_array,
     ) -> tuple[Tree, Slots]:
         """Return the update of the hidden matrices by the rule, and of the others by AdamW."""
         (hidden, others), (dW, d_others) = _divide(parameters), _divide(gradients)

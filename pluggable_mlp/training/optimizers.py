@@ -14,9 +14,10 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import as_flag, keep_number
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.elementary import integer_power, integer_powers
-from pluggable_mlp.training.optimizer_contract import (
+from pluggable_mlp.training.optimizer import (
     Coefficients,
     GradientDescent,
+    elementwise,
     scheduled_rate,
 )
 from pluggable_mlp.training.schedules import LearningRate
@@ -56,7 +57,6 @@ class SGD(GradientDescent):
     learning_rate: LearningRate = 0.1
     momentum: float = 0.0
     nesterov: bool = False
-    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,9 +72,10 @@ class SGD(GradientDescent):
 
     def gradient_scale(self, c: Coefficients) -> float | None:
         """Return -learning_rate without momentum, else None."""
-        scaled = not self.momentum and self._is_of_the_rule("gradient_scale")
-        return -c["rate"] if scaled else None
+        is_own_rule = type(self).rule is SGD.rule  # a subclass may have another one
+        return -c["rate"] if is_own_rule and not self.momentum else None
 
+    @elementwise()
     def rule(
         self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
     ) -> tuple[Array, ...]:
@@ -115,12 +116,12 @@ class Adagrad(GradientDescent):
     learning_rate: LearningRate = 0.01
     epsilon: float = 1e-10
     slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
-    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         keep_number(self, "epsilon", at_least=_SMALLEST_EPSILON)
 
+    @elementwise()
     def rule(
         self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
     ) -> tuple[Array, ...]:
@@ -160,13 +161,13 @@ class RMSprop(GradientDescent):
     rho: float = 0.9
     epsilon: float = 1e-8
     slots: ClassVar[tuple[str, ...]] = ("mean_square",)
-    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         keep_number(self, "rho", at_least=0.0, below=1.0)
         keep_number(self, "epsilon", at_least=_SMALLEST_EPSILON)
 
+    @elementwise()
     def rule(
         self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
     ) -> tuple[Array, ...]:
@@ -212,7 +213,6 @@ class Adam(GradientDescent):
     beta2: float = 0.999
     epsilon: float = 1e-8
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
-    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -238,10 +238,11 @@ class Adam(GradientDescent):
         corrected = [rate * root / (1.0 - power) for rate, root, power in parts]
         return {"rate": corrected, "epsilon": [self.epsilon * root for root in roots]}
 
-    def kernel(self, c: Coefficients) -> tuple[str, Coefficients]:
-        """Return "adam", with the coefficients and the decays of its means."""
-        return "adam", {**c, "beta1": self.beta1, "beta2": self.beta2}
+    def kernel_numbers(self, c: Coefficients) -> Coefficients:
+        """Return the coefficients and the decays of the means."""
+        return {**c, "beta1": self.beta1, "beta2": self.beta2}
 
+    @elementwise(kernel="adam")
     def rule(
         self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
     ) -> tuple[Array, ...]:
@@ -319,7 +320,6 @@ class Lion(GradientDescent):
     beta2: float = 0.99
     weight_decay: float = 0.0
     slots: ClassVar[tuple[str, ...]] = ("mean",)
-    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -332,6 +332,7 @@ class Lion(GradientDescent):
         decay = {"decay": 1.0 - rate * self.weight_decay} if self.weight_decay else {}
         return {**super().coefficients(t, rate), **decay}
 
+    @elementwise()
     def rule(
         self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
     ) -> tuple[Array, ...]:

@@ -5,21 +5,22 @@ custom loops through `first_state` and `training_step`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, without_graph
-from pluggable_mlp.namespaces import arithmetic_namespace, computed, unwrapped
+from pluggable_mlp.namespaces import arithmetic_namespace, run, unwrapped
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.network.layers import Rng, Seed
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.registry import as_seed
 from pluggable_mlp.training.batches import Batch
-from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
-from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer
-from pluggable_mlp.training.rules import Apply, each_array
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, each_array
 from pluggable_mlp.training.transforms import averaged_parameters
-from pluggable_mlp.training.trees import Tree, map_arrays, merge
+from pluggable_mlp.training.trees import Tree, map_arrays, merge, named_like
 
 __all__ = [
     "Differentiated",
@@ -31,7 +32,7 @@ __all__ = [
     "map_state",
     "step",
     "training_step",
-    "update",
+    "updated",
 ]
 
 
@@ -68,29 +69,30 @@ def step(
     state: TrainState,
     batch: Batch,
     coefficients: Coefficients,
-    seed: int,
-    apply: Apply = each_array,
+    seed: Seed,
+    micro_batch: int | None = None,
     *,
+    update: Update = each_array,
     fused: bool = False,
 ) -> tuple[Array, TrainState]:
     """Return the loss (…) of the batch before the step, and the state after it.
 
     It is pure and does not check its arguments.  It consists of array operations without branches
     on values, so that a backend can compile it.  `coefficients` are
-    `optimizer.coefficients_at(state.t)`; the seed is that of dropout and noise.  `apply` applies
+    `optimizer.coefficients_at(state.t)`; the seed is that of dropout and noise.  `update` applies
     the optimizer's rule: another than the default may write over the arrays of the state.  Where
     operations are `fused`, the optimizer's scale is not moved into the backward pass, since a pass
     over the parameters costs the same with it.
     """
     scale = None if fused else optimizer.gradient_scale(coefficients)
     found = differentiate(
-        xp, mlp, state.parameters, state.buffers, batch, Rng(seed, state.t), scale
+        xp, mlp, state.parameters, state.buffers, batch, Rng(seed, state.t), scale, micro_batch
     )
-    return found.loss, update(xp, optimizer, state, coefficients, found, apply)
+    return found.loss, updated(xp, optimizer, state, coefficients, found, update)
 
 
 class Differentiated(NamedTuple):
-    """What is found in a step before the update.
+    """The results of a step before the update.
 
     Attributes
     ----------
@@ -118,27 +120,78 @@ def differentiate(
     batch: Batch,
     rng: Rng,
     scale: float | None,
+    micro_batch: int | None = None,
 ) -> Differentiated:
     """Return the loss, the buffers, and the gradients or the new parameters.
 
-    The batch is x (…, batch, in) with its targets and weights; `scale` is the optimizer's
-    `gradient_scale`: the gradients times it are the update, if it is not None, and are added here.
+    The batch is x (…, batch, in) with its targets and weights, of which `micro_batch` examples are
+    computed at once; `scale` is the optimizer's `gradient_scale`: the gradients times it are the
+    update, if it is not None, and are added here.
     """
-    loss, gradients, moved = mlp.loss_gradients_and_buffers(
-        xp, parameters, buffers, *batch, rng, scale
-    )
+    if micro_batch is None:
+        loss, gradients, moved = mlp.loss_gradients_and_buffers(
+            xp, parameters, buffers, *batch, rng, scale
+        )
+    else:
+        loss, gradients, moved = _in_micro_batches(
+            xp, mlp, parameters, buffers, batch, rng, scale, micro_batch
+        )
     if scale is None:
         return Differentiated(loss, moved, gradients, None)
     return Differentiated(loss, moved, [], map_arrays(_add, parameters, gradients))
 
 
-def update(
+def _in_micro_batches(
+    xp: Namespace,
+    mlp: MLP,
+    parameters: Tree,
+    buffers: Tree,
+    batch: Batch,
+    rng: Rng,
+    scale: float | None,
+    micro_batch: int,
+) -> tuple[Array, Tree, Tree]:
+    """Return what `MLP.loss_gradients_and_buffers` does, from some examples at a time.
+
+    The loss of a batch is the mean of those of its micro-batches, weighted by their examples, or
+    by the sums of their sample_weight; so is its gradient.  Dropout drops what it drops of the
+    whole batch.  Batch normalization measures each micro-batch by itself.
+    """
+    x, targets, sample_weight = batch
+    count = x.shape[0]
+    whole: Any = count
+    if sample_weight is not None:
+        total = xp.sum(sample_weight)
+        whole = xp.where(total > 0.0, total, 1.0)
+    loss: Any = None
+    gradients: Tree = []
+    for start in range(0, count, micro_batch):
+        rows = slice(start, min(start + micro_batch, count))
+        weights = None if sample_weight is None else sample_weight[rows]
+        size: Any = rows.stop - start if weights is None else xp.sum(weights)
+        share = size * (1.0 / whole)
+        part, of_part, buffers = mlp.loss_gradients_and_buffers(
+            xp,
+            parameters,
+            buffers,
+            x[rows, ...],
+            targets[rows, ...],
+            weights,
+            replace(rng, first=start),
+            share if scale is None else share * scale,
+        )
+        loss = part * share if loss is None else loss + part * share
+        gradients = map_arrays(_add, of_part, gradients) if gradients else of_part
+    return loss, gradients, buffers
+
+
+def updated(
     xp: Namespace,
     optimizer: Optimizer,
     state: TrainState,
     coefficients: Coefficients,
     found: Differentiated,
-    apply: Apply,
+    update: Update,
 ) -> TrainState:
     """Return the state after a step, from what `differentiate` found: the rest of the step.
 
@@ -147,14 +200,14 @@ def update(
     parameters, slots = found.parameters, state.slots
     if parameters is None:
         parameters, slots = optimizer.update(
-            xp, coefficients, state.parameters, found.gradients, slots, apply
+            xp, coefficients, state.parameters, found.gradients, slots, update
         )
     return TrainState(parameters, found.buffers, slots, state.t + 1)
 
 
-def _add(w: Array, g: Array) -> Array:
-    g += w  # the gradient was made for this step: writing over it is quicker than new memory
-    return g
+def _add(x: Array, total: Array) -> Array:
+    total += x  # made for this step: writing over it is quicker than new memory
+    return total
 
 
 def initial_state(
@@ -281,9 +334,28 @@ def training_step(
     xp, _, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
     coefficients = optimizer.coefficients_at(state.t)
     known = map_state(xp.asarray, state)
-    given = mlp, optimizer, known, batch, coefficients, as_seed(seed)
-    found: tuple[Array, TrainState] = unwrapped(computed(xp, step, *given))
-    return found
+    numbers = (state.t, as_words(as_seed(seed))), coefficients
+    components = mlp, without_rate(optimizer)
+    loss, after = unwrapped(
+        run(xp, _step_of_arrays, components, tuple(known[:-1]), batch, numbers=numbers)
+    )
+    return loss, TrainState._make([*named_like(state[:-1], after), state.t + 1])
+
+
+def _step_of_arrays(
+    xp: Namespace,
+    mlp: MLP,
+    optimizer: Optimizer,
+    at: tuple[int, Seed],
+    coefficients: Coefficients,
+    arrays: tuple[Tree, Tree, Any],
+    batch: Batch,
+) -> tuple[Array, tuple[Tree, Tree, Any]]:
+    """Return the loss and the arrays of the state after a step."""
+    t, seed = at
+    state = TrainState(*arrays, t)
+    loss, after = step(xp, mlp, optimizer, state, batch, coefficients, seed)
+    return loss, tuple(after[:-1])
 
 
 def _check_state(state: Any, optimizer: Optimizer) -> None:

@@ -13,9 +13,8 @@ from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.examples import examples_in_blocks
 from pluggable_mlp.training.loop import Epoch, training_epochs
-from pluggable_mlp.training.micro_batches import in_micro_batches
+from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.optimizers import SGD
-from pluggable_mlp.training.records import Loss
 from pluggable_mlp.training.visits import AnyExamples, blocks_in_order, in_whole_batches
 
 __all__ = ["Callback", "Training", "train"]
@@ -144,7 +143,7 @@ def train(
     else:
         _check_start(mlp, parameters, examples)
     run = training_epochs(
-        in_micro_batches(mlp, micro_batch),
+        mlp,
         parameters,
         examples,
         backend=backend,
@@ -154,6 +153,7 @@ def train(
         batch_size=batch_size,
         seed=seed,
         shuffle=shuffle,
+        micro_batch=micro_batch,
     )
     return _trained(run, parameters, callbacks)
 

@@ -13,8 +13,13 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import keep_number
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.elementary import integer_power
-from pluggable_mlp.training.optimizer_contract import Coefficients, Optimizer, Slots
-from pluggable_mlp.training.rules import Apply, each_array
+from pluggable_mlp.training.optimizer import (
+    Coefficients,
+    Optimizer,
+    Slots,
+    Update,
+    each_array,
+)
 from pluggable_mlp.training.trees import Tree, core_axes, map_arrays, map_weights
 
 __all__ = ["L1", "L2", "AverageParameters", "ClipByGlobalNorm", "Transform", "averaged_parameters"]
@@ -70,7 +75,7 @@ class GradientTransform(Transform):
         parameters: Tree,
         gradients: Tree,
         slots: Slots,
-        apply: Apply = each_array,
+        apply: Update = each_array,
     ) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update with the changed gradients."""
         gradients = self.change(xp, gradients, parameters)
@@ -229,7 +234,7 @@ class AverageParameters(Transform):
         parameters: Tree,
         gradients: Tree,
         slots: Slots,
-        apply: Apply = each_array,
+        apply: Update = each_array,
     ) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update, and the average after it."""
         parameters, own = self.optimizer.update(xp, c, parameters, gradients, slots, apply)

@@ -20,6 +20,7 @@ __all__ = [
     "map_nested",
     "map_weights",
     "merge",
+    "named_like",
     "split",
     "with_leaves",
     "zeros_like",
@@ -79,6 +80,15 @@ def map_nested(function: Callable[[Array], Array], value: Any) -> Any:
         items = [map_nested(function, one) for one in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     return function(value) if hasattr(value, "dtype") else value
+
+
+def named_like(like: Any, value: Any) -> Any:
+    """Return nested lists, tuples and dicts with names in the order of `like`: JAX sorts them."""
+    if isinstance(like, dict):
+        return {name: named_like(of, value[name]) for name, of in like.items()}
+    if isinstance(like, tuple | list):
+        return [named_like(*pair) for pair in zip(like, value, strict=True)]
+    return value
 
 
 def zeros_like(tree: Tree) -> Tree:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pluggable_mlp import MLP
 from pluggable_mlp.backends.numpy import NumpyBackend
-from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.transforms import Transform
 
 __all__ = [

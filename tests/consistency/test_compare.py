@@ -14,7 +14,7 @@ from pluggable_mlp.consistency import compare, format_report
 from pluggable_mlp.consistency.units import named
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.optimizer import Optimizer
 from tests.consistency.libraries import NUMPY
 from tests.consistency.planted import OtherBackend, Replaced, WatchedRule, right_backends
 

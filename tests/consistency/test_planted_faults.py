@@ -8,7 +8,7 @@ from pluggable_mlp import MLP, SGD
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency import Report, compare
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
-from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.optimizer import Optimizer
 from tests.consistency.libraries import NUMPY
 from tests.consistency.planted import (
     NETWORKS,

@@ -10,13 +10,13 @@ COUNT, BATCH, SEED = 16, 6, 5  # batches of 6, 6 and 4
 
 
 class Wrapped:
-    """All that another backend offers, but for its compiler and what it records."""
+    """All that another backend offers, but for its compiler."""
 
     def __init__(self, backend):
         self._backend = backend
 
     def __getattr__(self, name):
-        if name in ("_backend", "compile", "compile_loop", "record"):
+        if name in ("_backend", "compile"):
             raise AttributeError(name)
         return getattr(self._backend, name)
 
@@ -28,21 +28,45 @@ class Uncompiled(Wrapped):
 class SingleSteps(Wrapped):
     """A backend that compiles steps, but takes one at a time."""
 
-    def compile(self, function, used_up=()):
-        return self._backend.compile(function, used_up)
+    def compile(self, function, used_up=(), *, exact=False, most=1):
+        if most > 1 or not hasattr(self._backend, "compile"):
+            return None
+        return self._backend.compile(function, used_up, exact=exact)
 
 
 class TracedTorch(Wrapped):
     """PyTorch with the compiler that it has on a GPU, but for the code generator, which is slow."""
 
-    def compile(self, function, used_up=()):
+    def compile(self, function, used_up=(), *, exact=False, most=1):
         from pluggable_mlp.backends.torch_compile import CompiledFunction
 
-        return CompiledFunction(function, "aot_eager")
+        return None if exact or most > 1 else CompiledFunction(function, "aot_eager")
 
 
-class Noting(Wrapped):
-    """It notes how often functions were given to its compiler, run as Python code, and called.
+class Looping(Wrapped):
+    """Of any library, a loop in Python as the call that takes many steps."""
+
+    def compile(self, function, used_up=(), *, exact=False, most=1):
+        if exact or most == 1:
+            return None
+
+        def loop(carry, rows, shared, count):
+            found = []
+            for i in range(count):
+                row = {name: np.asarray(column[i]) for name, column in rows.items()}
+                carry, result = function(carry, i, row, shared)
+                found.append(result)
+            undefined = np.full(most - count, np.nan)
+            return carry, [
+                None if each[0] is None else np.concat([np.stack(each), undefined])
+                for each in zip(*found, strict=True)
+            ]
+
+        return loop
+
+
+class Counting(Wrapped):
+    """It counts how often functions were given to its compiler, run as Python code, and called.
 
     Python code runs once a compilation.  A backend without a compiler runs it at each call.
     """
@@ -51,16 +75,18 @@ class Noting(Wrapped):
         super().__init__(backend)
         self.given, self.runs, self.calls = 0, 0, 0
 
-    def compile(self, function, used_up=()):
-        self.given += 1
-
+    def compile(self, function, used_up=(), *, exact=False, most=1):
         def run(*arguments):
             self.runs += 1
             return function(*arguments)
 
-        compiled = self._backend.compile(run, used_up) if hasattr(self._backend, "compile") else run
+        if hasattr(self._backend, "compile"):
+            compiled = self._backend.compile(run, used_up, exact=exact, most=most)
+        else:
+            compiled = None if exact or most > 1 else run
         if compiled is None:
             return None
+        self.given += 1
 
         def called(*arguments):
             self.calls += 1
@@ -70,10 +96,10 @@ class Noting(Wrapped):
 
 
 def compiler_of(library):
-    """A backend that compiles, noted; PyTorch's on the processor, but for its code generator."""
+    """A backend that compiles, counted; PyTorch's on the processor, but for its code generator."""
     pytest.importorskip(library)
     backend = get_backend(library)
-    return Noting(TracedTorch(backend) if library == "torch" else backend)
+    return Counting(TracedTorch(backend) if library == "torch" else backend)
 
 
 def examples_on(place, has, dtype, xp=None):

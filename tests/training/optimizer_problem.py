@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.training.optimizer_contract import Optimizer
+from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.transforms import averaged_parameters
 
 RECORDED = json.loads(Path(__file__).with_name("trajectories.json").read_text(encoding="utf-8"))

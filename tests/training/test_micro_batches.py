@@ -10,7 +10,7 @@ from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.philox import random_numbers
 from pluggable_mlp.training.components import make_optimizer
-from pluggable_mlp.training.micro_batches import in_micro_batches
+from pluggable_mlp.training.step import differentiate
 
 NUMPY = get_backend("numpy")
 COUNT = 23  # in parts of 5 the last is smaller
@@ -20,12 +20,12 @@ LOSSES = {
 }
 
 
-def gradients_of(backend, mlp, targets, sample_weight, scale=None):
+def gradients_of(backend, mlp, targets, sample_weight, micro_batch=None):
     given = np.random.default_rng(0).normal(size=(COUNT, 4)), targets, sample_weight
     batch = [None if x is None else backend.asarray(x) for x in given]
     start = mlp.initialize(seed=0, backend=backend, dtype="float64")
-    loss, gradients, _ = mlp.loss_gradients_and_buffers(
-        backend.xp, *mlp.split(start), *batch, Rng(3, 5), scale
+    loss, _, gradients, _ = differentiate(
+        backend.xp, mlp, *mlp.split(start), tuple(batch), Rng(3, 5), None, micro_batch
     )
     arrays = [backend.to_numpy(layer[name]) for layer in gradients for name in sorted(layer)]
     return [float(loss), *arrays]
@@ -47,10 +47,7 @@ def test_loss_and_gradient_are_those_of_the_whole_batch(backend, loss, weighted)
     mlp = MLP([4, 9, 3], loss=loss, dropout=0.5, **of_inputs)
     whole = gradients_of(backend, mlp, LOSSES[loss], weights)
     for size in (5, COUNT, 100):
-        parts = in_micro_batches(mlp, size)
-        assert_close(gradients_of(backend, parts, LOSSES[loss], weights), whole)
-    scaled = gradients_of(backend, in_micro_batches(mlp, 5), LOSSES[loss], weights, scale=-0.5)
-    assert_close(scaled, [whole[0], *(-0.5 * gradient for gradient in whole[1:])])
+        assert_close(gradients_of(backend, mlp, LOSSES[loss], weights, size), whole)
 
 
 @pytest.mark.parametrize("first", [0, 1, 8, 13])
@@ -67,8 +64,7 @@ def test_batch_normalization_measures_each_micro_batch():
     x, y = np.random.default_rng(0).normal(size=(6, 2)), np.arange(6) % 2
     start = mlp.initialize(seed=0, backend=NUMPY, dtype="float64")
     trained, buffers = mlp.split(start)
-    parts = in_micro_batches(mlp, 3)
-    *_, found = parts.loss_gradients_and_buffers(NUMPY.xp, trained, buffers, x, y, None, Rng(0, 0))
+    found = differentiate(NUMPY.xp, mlp, trained, buffers, (x, y, None), Rng(0, 0), None, 3).buffers
     for rows in (slice(0, 3), slice(3, 6)):
         *_, buffers = mlp.loss_gradients_and_buffers(
             NUMPY.xp, trained, buffers, x[rows], y[rows], None, Rng(0, 0)
@@ -144,8 +140,8 @@ def test_a_subclass_computes_each_micro_batch():
     """Twice the loss: twice the gradients, and training by them."""
     sizes, targets = [4, 9, 3], LOSSES["softmax_cross_entropy"]
     plain = gradients_of(NUMPY, MLP(sizes), targets, None)
-    doubled = in_micro_batches(Doubled(sizes, factor=2.0), 5)
-    assert_close(gradients_of(NUMPY, doubled, targets, None), [2.0 * each for each in plain])
+    doubled = Doubled(sizes, factor=2.0)
+    assert_close(gradients_of(NUMPY, doubled, targets, None, 5), [2.0 * each for each in plain])
     x = np.random.default_rng(0).normal(size=(COUNT, 4))
     settings = {"backend": NUMPY, "batch_size": COUNT, "epochs": 1, "micro_batch": 5}
     once = train(Doubled(sizes, factor=2.0), x, targets, **settings, optimizer=SGD(0.1))

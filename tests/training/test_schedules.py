@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pluggable_mlp.training.optimizer_contract import scheduled_rate
+from pluggable_mlp.training.optimizer import scheduled_rate
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.schedules import (
     SCHEDULES,

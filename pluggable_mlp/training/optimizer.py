@@ -7,20 +7,86 @@ are a function of t, the count of previous updates.  Formulas belong in `optimiz
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import as_number
-from pluggable_mlp.training.rules import Apply, Coefficients, Rule, each_array
 from pluggable_mlp.training.schedules import LearningRate, Schedule
-from pluggable_mlp.training.trees import Tree, leaves, map_weights, with_leaves, zeros_like
+from pluggable_mlp.training.trees import Tree, is_weight, leaves, with_leaves, zeros_like
 
-__all__ = ["Coefficients", "GradientDescent", "Optimizer", "Slots", "scheduled_rate"]
+__all__ = [
+    "Coefficients",
+    "GradientDescent",
+    "Optimizer",
+    "Rule",
+    "Slots",
+    "Update",
+    "each_array",
+    "elementwise",
+    "scheduled_rate",
+]
 
 Slots: TypeAlias = dict[str, Tree]
+Coefficients: TypeAlias = dict[str, float]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Rule(NamedTuple):
+    """An optimizer's rule at one update, which an `Update` applies.
+
+    Attributes
+    ----------
+    function : callable
+        (w, g, *slots) -> (w, *slots), of arrays of one shape.
+    kernel : str
+        Its name, where libraries have it as one operation, else "".  "adam", with slots m and v and
+        the numbers rate, epsilon, beta1 and beta2: m becomes beta1 m + (1 - beta1) g, v becomes
+        beta2 v + (1 - beta2) g^2, and w becomes w - rate m / (sqrt(v) + epsilon).
+    numbers : dict of float
+        What such an operation takes.
+    decay : sequence of float or None
+        For each array, the number by which it is multiplied first, if any.
+    """
+
+    function: Callable[..., tuple[Array, ...]]
+    kernel: str
+    numbers: Coefficients
+    decay: Sequence[float | None]
+
+
+Update: TypeAlias = Callable[..., Sequence[Sequence[Array]]]
+"""(rule, parameters, gradients, *slots) -> (parameters, *slots), each a sequence of arrays."""
+
+
+def each_array(
+    rule: Rule, parameters: Sequence[Array], *others: Sequence[Array]
+) -> Sequence[Sequence[Array]]:
+    """Apply a rule array by array: pure, and on every library."""
+    decayed = [
+        w if decay is None else w * decay for w, decay in zip(parameters, rule.decay, strict=True)
+    ]
+    results = [rule.function(*arrays) for arrays in zip(decayed, *others, strict=True)]
+    return [*zip(*results, strict=True)] or [()] * len(others)
+
+
+def elementwise(kernel: str = "") -> Callable[[Function], Function]:
+    """Mark a rule that does the same to each element, whatever array it is an element of.
+
+    Parameters
+    ----------
+    kernel : str, default ""
+        Its name in `Rule`, if libraries have it as one operation.
+    """
+
+    def mark(rule: Function) -> Function:
+        rule.kernel = kernel  # type: ignore[attr-defined]
+        return rule
+
+    return mark
 
 
 class Optimizer(ABC):
@@ -70,7 +136,7 @@ class Optimizer(ABC):
         parameters: Tree,
         gradients: Tree,
         slots: Slots,
-        apply: Apply = each_array,
+        apply: Update = each_array,
     ) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update with coefficients c.
 
@@ -85,12 +151,6 @@ class GradientDescent(Optimizer):
     learning_rate: LearningRate
     slots: ClassVar[tuple[str, ...]] = ()
     """The names of what the rule remembers of each array, zeros at first."""
-    elementwise: ClassVar[bool] = False
-    """Whether the rule does the same to each element, whatever array it is an element of.
-
-    Said by the class that defines the rule: for a subclass's own rule it is false, unless the
-    subclass says so again.
-    """
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", _as_learning_rate(self.learning_rate))
@@ -140,20 +200,18 @@ class GradientDescent(Optimizer):
     ) -> tuple[Array, ...]:
         """Return (w, *slots) after the update of one parameter w by its gradient g.
 
-        All arrays have the shape of w.  The rule must not change its arguments.
+        All arrays have the shape of w.  The rule must not change its arguments.  One that does the
+        same to each element is marked by `elementwise`, so that it may be applied to many arrays
+        at once.
         """
 
     def initial_slots(self, parameters: Tree) -> Slots:
         """Return zeros for each slot."""
         return {slot: zeros_like(parameters) for slot in self.slots}
 
-    def kernel(self, c: Coefficients) -> tuple[str, Coefficients]:
-        """Return a name and numbers of the rule, for libraries that have it as one operation.
-
-        The names are those of `backends.contract.RuleApplier`; "" for all other rules.  It is asked
-        of the class that defines the rule, and of its subclasses without a rule of their own.
-        """
-        return "", c
+    def kernel_numbers(self, c: Coefficients) -> Coefficients:
+        """Return the numbers of the rule's kernel, if it has one."""
+        return c
 
     def update(
         self,
@@ -162,31 +220,20 @@ class GradientDescent(Optimizer):
         parameters: Tree,
         gradients: Tree,
         slots: Slots,
-        apply: Apply = each_array,
+        apply: Update = each_array,
     ) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after applying the rule to each array."""
-        start, decay = parameters, c.get("decay")
-        if decay is not None:
-            start = map_weights(lambda W: W * decay, parameters)
-        trees = (start, gradients, *(slots[slot] for slot in self.slots))
-        name, numbers = self.kernel(c) if self._is_of_the_rule("kernel") else ("", c)
-        rule = Rule(partial(self.rule, xp, c), name, numbers)
-        alike = self.elementwise and self._is_of_the_rule("elementwise")
-        chosen = apply if alike else each_array
+        decay = c.get("decay")
+        decays = [decay if is_weight(name) else None for of in parameters for name in of]
+        kernel = getattr(type(self).rule, "kernel", None)  # of the rule itself: see `elementwise`
+        rule = Rule(partial(self.rule, xp, c), kernel or "", self.kernel_numbers(c), decays)
+        chosen = each_array if kernel is None else apply
+        trees = (parameters, gradients, *(slots[slot] for slot in self.slots))
         updated, *moved = chosen(rule, *(leaves(tree, like=parameters) for tree in trees))
         return with_leaves(parameters, updated), {
             slot: with_leaves(parameters, arrays)
             for slot, arrays in zip(self.slots, moved, strict=True)
         }
-
-    def _is_of_the_rule(self, name: str) -> bool:
-        """Return whether a member describes the rule: a subclass's own rule may be another one."""
-        for kind in type(self).__mro__:
-            if name in vars(kind):
-                return True
-            if "rule" in vars(kind):
-                return False
-        return False
 
 
 def _as_learning_rate(learning_rate: LearningRate) -> LearningRate:

@@ -6,9 +6,11 @@ business.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import unwrapped
 
 __all__ = ["NOTHING", "Loss", "LossRecord", "Recorded", "is_finite"]
@@ -30,10 +32,11 @@ class LossRecord:
     """Losses of consecutive batches, kept on the device until they are read."""
 
     def __init__(
-        self, xp: Namespace, stack: Stack, backend: Any, before: Recorded = NOTHING
+        self, xp: Namespace, backend: Any, before: Recorded = NOTHING, *, by_weight: bool = True
     ) -> None:
-        """Begin with what was recorded before."""
-        self._before = before
+        """Begin with what was recorded before; a mean is `by_weight`, if there are weights."""
+        self._before, self._by_weight = before, by_weight
+        stack = _stack_function(xp, backend)
         self._losses = _Kept(xp, stack, backend)
         self._weights = _Kept(xp, stack, backend)
         self._counts: list[int] = []
@@ -44,7 +47,7 @@ class LossRecord:
         Either all batches of a record have a weight, or none.
         """
         self._losses.add(loss)
-        if weight is None:
+        if weight is None or not self._by_weight:
             self._counts.append(count)
         else:
             self._weights.add(weight)
@@ -55,10 +58,14 @@ class LossRecord:
         They may hold more than there are counts; the rest means nothing.  Waits for the device.
         """
         self._losses.add_stack(losses, len(counts))
-        if weights is None:
+        if weights is None or not self._by_weight:
             self._counts += counts
         else:
             self._weights.add_stack(weights, len(counts))
+
+    def ends_with_nan(self) -> bool:
+        """Return whether the last loss, of any network, is NaN: waits for the device."""
+        return self._losses.ends_with_nan()
 
     def mean(self) -> Loss:
         """Return the mean over all examples, of each network: waits for the device."""
@@ -90,8 +97,15 @@ class _Kept:
         self.read()
         self._numbers += self._on_host(stack)[:count].tolist()
 
+    def ends_with_nan(self) -> bool:
+        """Return whether the last array holds NaN."""
+        last = self._recent[-1] if self._recent else self._stacks[-1][-1, ...]
+        return bool(self._xp.any(self._xp.isnan(last)))
+
     def read(self) -> list[Any]:
         """Return all of them as numbers or lists of numbers: waits for the device, once."""
+        if len(self._recent) == 1 and not self._stacks:  # small data feel what a stack costs
+            self._numbers.append(self._on_host(self._recent.pop()).tolist())
         if self._recent:
             self._stack_recent()
         if self._stacks:
@@ -106,6 +120,19 @@ class _Kept:
     def _stack_recent(self) -> None:
         self._stacks.append(self._stack(self._recent))
         self._recent = []
+
+
+def _stack_function(xp: Namespace, backend: Any) -> Stack:
+    """Return the function that stacks losses: one call where the library compiles."""
+    function: Stack = xp.stack
+    if xp is backend.xp and getattr(backend, "queued", False) and hasattr(backend, "compile"):
+        owner = type(backend), backend.device
+        function = compiled_once(backend.compile, owner, partial(_stacked, xp)) or function
+    return function
+
+
+def _stacked(xp: Namespace, arrays: list[Array]) -> Array:
+    return xp.stack(arrays)
 
 
 def is_finite(loss: Loss) -> bool:

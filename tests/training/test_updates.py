@@ -1,4 +1,4 @@
-"""A backend that applies rules itself: to other arrays at once, over memory that training owns."""
+"""Updaters of libraries: to other arrays at once, over memory that training owns."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -6,11 +6,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, Adam, get_backend, train
-from pluggable_mlp.backends.numpy_rules import RuleInParts
+from pluggable_mlp import MLP, SGD, Adam, get_backend, shortcuts, train
+from pluggable_mlp.backends import numpy_update
+from pluggable_mlp.backends.numpy_update import Updater
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.training.components import make_optimizer
-from pluggable_mlp.training.rules import Rule, each_array
+from pluggable_mlp.training.optimizer import Rule, each_array
 from tests.consistency.libraries import BoundedLibrary
 
 NUMPY = get_backend("numpy")
@@ -35,9 +36,12 @@ def arrays_of(shapes, count, dtype):
     return [[rng.uniform(0.5, 1.0, shape).astype(dtype) for shape in shapes] for _ in range(count)]
 
 
-def rule_of(optimizer, t, xp=NUMPY.xp):
+def rule_of(optimizer, t, count, xp=NUMPY.xp):
+    """The rule at update t of `count` arrays, of which every second one decays."""
     c = optimizer.coefficients_at(t)
-    return Rule(partial(optimizer.rule, xp, c), *optimizer.kernel(c))
+    decays = [c.get("decay") if place % 2 == 0 else None for place in range(count)]
+    numbers = optimizer.kernel_numbers(c)
+    return Rule(partial(optimizer.rule, xp, c), optimizer.rule.kernel, numbers, decays)
 
 
 def copies(columns):
@@ -51,9 +55,9 @@ def test_in_parts_no_bit_differs(name, dtype, shapes):
     optimizer = make_optimizer(name, **OPTIMIZERS[name])
     w, g, *slots = arrays_of(shapes, 2 + len(optimizer.slots), dtype)
     expected, found = copies([w, *slots]), copies([w, *slots])
-    in_parts = RuleInParts()
+    in_parts = Updater()
     for t in range(3):
-        rule = rule_of(optimizer, t)
+        rule = rule_of(optimizer, t, len(shapes))
         if t == 2:  # others than those it returned
             found = [[array + 1.0 for array in column] for column in found]
             expected = [[array + 1.0 for array in column] for column in expected]
@@ -68,8 +72,8 @@ def test_in_parts_no_bit_differs(name, dtype, shapes):
 def test_a_matrix_by_columns_is_updated_as_it_lies():
     optimizer = make_optimizer("adam")
     columns = [[np.asfortranarray(array)] for (array,) in arrays_of([(300, 450)], 4, "float64")]
-    expected = each_array(rule_of(optimizer, 0), *columns)
-    found = RuleInParts()(rule_of(optimizer, 0), *copies(columns))
+    expected = each_array(rule_of(optimizer, 0, 1), *columns)
+    found = Updater()(rule_of(optimizer, 0, 1), *copies(columns))
     for (array,), (own,) in zip(expected, found, strict=True):
         np.testing.assert_array_equal(own, array)
 
@@ -77,7 +81,7 @@ def test_a_matrix_by_columns_is_updated_as_it_lies():
 def test_what_training_owns_is_written_over():
     """Two thirds of the time of Adam on a wide layer are memory that it need not take."""
     w, g, m, v = arrays_of([(300, 450)], 4, "float32")
-    (own_w,), (own_m,), (own_v,) = RuleInParts()(rule_of(make_optimizer("adam"), 0), w, g, m, v)
+    (own_w,), (own_m,), (own_v,) = Updater()(rule_of(make_optimizer("adam"), 0, 1), w, g, m, v)
     assert own_w is w[0]
     assert own_m is m[0]
     assert own_v is v[0]
@@ -97,21 +101,24 @@ def test_what_a_loss_returned_is_not_written_over():
     np.testing.assert_array_equal(y, before)
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_fused_adam_of_pytorch_is_within_the_bound(dtype):
+def test_the_fused_adam_of_pytorch_is_within_the_bound(name, dtype):
     pytest.importorskip("torch")
     torch = get_backend("torch")
-    optimizer = make_optimizer("adam")
+    optimizer = make_optimizer(name)
     columns = arrays_of(SHAPES["small and large"], 4, dtype)
     bounded = BoundedLibrary(dtype)
     for t in (0, 1, 1000):
         given = [[torch.asarray(array.copy()) for array in column] for column in columns]
-        found = torch.rule_applier()(rule_of(optimizer, t, torch.xp), *given)
-        expected = each_array(rule_of(optimizer, t), *columns)
+        found = shortcuts.own(torch.xp, "updater")(given[0][0])(
+            rule_of(optimizer, t, 4, torch.xp), *given
+        )
+        expected = each_array(rule_of(optimizer, t, 4), *columns)
         known = [[bounded.asarray(array) for array in column] for column in columns]
-        bounds = each_array(rule_of(optimizer, t, bounded.xp), *known)
-        for column, own, bound in zip(expected, found, bounds, strict=True):
-            for array, other, limit in zip(column, own, bound, strict=True):
+        bounds = each_array(rule_of(optimizer, t, 4, bounded.xp), *known)
+        for column, mine, bound in zip(expected, found, bounds, strict=True):
+            for array, other, limit in zip(column, mine, bound, strict=True):
                 assert part_of_bound(array, torch.to_numpy(other), limit) <= 1.0
 
 
@@ -122,9 +129,12 @@ def test_the_fused_adam_of_pytorch_pairs_elements_however_they_lie(by_columns):
     columns = arrays_of([(5, 3)], 4, "float64")
     given = [[torch.asarray(array.copy())] for (array,) in columns]
     given[by_columns] = [given[by_columns][0].mT.contiguous().mT]
-    found = torch.rule_applier()(rule_of(optimizer, 0, torch.xp), *given)
-    for (array,), (own,) in zip(each_array(rule_of(optimizer, 0), *columns), found, strict=True):
-        np.testing.assert_allclose(torch.to_numpy(own), array, rtol=1e-14)
+    found = shortcuts.own(torch.xp, "updater")(given[0][0])(
+        rule_of(optimizer, 0, 1, torch.xp), *given
+    )
+    expected = each_array(rule_of(optimizer, 0, 1), *columns)
+    for (array,), (mine,) in zip(expected, found, strict=True):
+        np.testing.assert_allclose(torch.to_numpy(mine), array, rtol=1e-14)
 
 
 def trained(backend, optimizer, *, batch_size=3, by_columns=False):
@@ -186,19 +196,33 @@ def test_a_subclass_is_taken_at_its_own_rule(optimizer, library):
             assert abs(np.linalg.norm(after - before) - 0.1) < 1e-9
 
 
+def test_weight_decay_joins_small_arrays_once(monkeypatch):
+    """Decayed in place, they stay the views that the updater knows."""
+    joins = []
+    join = numpy_update._join
+    monkeypatch.setattr(numpy_update, "_join", lambda *given: joins.append(given) or join(*given))
+    trained(NUMPY, make_optimizer("adamw", learning_rate=0.01), batch_size=1)
+    # w and two slots once, and the gradients of six steps.
+    assert len(joins) == 3 + 6
+
+
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 @pytest.mark.parametrize("name", ["adam", "muon", "sgd"])
-def test_training_applies_the_backends_rule_and_keeps_what_it_was_given(library, name, monkeypatch):
+def test_training_applies_the_backends_rule_and_keeps_what_it_was_given(
+    library, name, monkeypatch, request
+):
     pytest.importorskip(library)
     backend = get_backend(library)
     applied = []
 
-    def rule_applier(self):
-        apply = kind(self)
-        return lambda rule, *columns: applied.append(rule.kernel) or apply(rule, *columns)
+    def updater(w):
+        update = original(w)
+        return lambda rule, *columns: applied.append(rule.kernel) or update(rule, *columns)
 
-    kind = type(backend).rule_applier
-    monkeypatch.setattr(type(backend), "rule_applier", rule_applier)
+    original = shortcuts.own(backend.xp, "updater")
+    monkeypatch.setitem(shortcuts._offered, (backend.xp, "updater"), updater)
+    shortcuts.own.cache_clear()
+    request.addfinalizer(shortcuts.own.cache_clear)
     mlp = MLP([4, 3, 2])
     seen = []
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["RuleInParts"]
+__all__ = ["Updater"]
 
 _PART = 2**17
 """Bytes of a part, and more than a small array has: Adam's five fit a second-level cache."""
@@ -23,8 +23,8 @@ Update = Callable[..., None]
 Columns = Sequence[Sequence[Any]]
 
 
-class RuleInParts:
-    """See `RuleApplier.rule_applier`: of one training, as it remembers what it has joined.
+class Updater:
+    """See `shortcuts.offer`: of one training, as it remembers what it has joined.
 
     The small arrays that it returns are views of one array for the parameters, and of one for each
     slot; when they are given again, they need not be joined again.
@@ -42,13 +42,15 @@ class RuleInParts:
         """Return [parameters, *slots] after the rule, in the memory of those given."""
         if not _are_the_same((parameters, *slots), self._columns):
             self._join_small(parameters, *slots)
-        update = _in_place(rule)
         for place in self._others:
             arrays = parameters[place], gradients[place], *(slot[place] for slot in slots)
-            _part_by_part(update, *arrays)
+            _part_by_part(_in_place(rule, rule.decay[place]), *arrays)
         if self._small:
+            for place in self._small:
+                if (decay := rule.decay[place]) is not None:
+                    self._columns[0][place] *= decay
             w, *joined_slots = self._joined
-            _part_by_part(update, w, _join(gradients, self._small), *joined_slots)
+            _part_by_part(_in_place(rule, None), w, _join(gradients, self._small), *joined_slots)
         return [*self._columns]
 
     def _join_small(self, *columns: Sequence[Any]) -> None:
@@ -66,12 +68,16 @@ class RuleInParts:
                 column[place] = joined[end - size : end].reshape(shape)
 
 
-def _in_place(rule: Any) -> Update:
+def _in_place(rule: Any, decay: float | None) -> Update:
     """Return the rule as a function that writes its results over w and the slots."""
-    if rule.kernel == "adam":
-        return partial(_adam, rule.numbers)
+    adam = partial(_adam, rule.numbers) if rule.kernel == "adam" else None
 
     def write_over(w: Any, g: Any, *slots: Any) -> None:
+        if decay is not None:
+            w *= decay
+        if adam is not None:
+            adam(w, g, *slots)
+            return
         for array, result in zip((w, *slots), rule.function(w, g, *slots), strict=True):
             array[...] = result
 

@@ -1,0 +1,160 @@
+"""Speculation: compute as if the fast path were right, and check a flag on the device later.
+
+A reproducible namespace that looks at values waits for the device, and what looks at values can be
+neither compiled nor recorded.  A speculating one (`ReproducibleNamespace.without_looking`) takes
+the fast path everywhere and keeps a flag on the device: whether that was valid.  Where it was not,
+the whole is computed again by the namespace that looks.  Both give the same bits: see
+`reproducible/flags.py`.  Training speculates over many steps: `training/steps.py`.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pluggable_mlp.arrays import Array, Namespace, has_values
+from pluggable_mlp.compile_cache import compiled_once
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, map_wrapped, native_of
+from pluggable_mlp.namespaces.reproducible.factor import traced
+from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
+from pluggable_mlp.namespaces.reproducible.number import Number
+from pluggable_mlp.shortcuts import compiled
+
+__all__ = ["as_numbers", "attempt", "run", "run_to_float", "speculates", "wrapped"]
+
+Function = Callable[..., Any]
+
+
+def speculates(xp: Namespace) -> bool:
+    """Return whether looks at values are to be avoided: a reproducible namespace, on a queue."""
+    return isinstance(xp, ReproducibleNamespace) and xp.queued
+
+
+def run(
+    xp: Namespace,
+    function: Function,
+    components: tuple[Any, ...],
+    *trees: Any,
+    numbers: tuple[Any, ...] = (),
+) -> Any:
+    """Return function(xp, *components, *numbers, *trees), pure; on a queue it waits once.
+
+    Parameters
+    ----------
+    xp
+        Any namespace: only a reproducible one on a queue speculates.
+    function : callable
+        Returns an array, or a tuple that begins with one.  A function of a module, so that it is
+        compiled where the library compiles exactly.
+    components : tuple
+        What a compiled function is made for: networks, optimizers, names.
+    *trees
+        Tuples, lists and dicts with arrays of `xp`.
+    numbers : tuple
+        Python numbers, or tuples and dicts of numbers, which may be others at each call.
+
+    Raises
+    ------
+    ArithmeticUnavailable
+        If JAX traces the arrays, so that they have no values.
+    """
+    found, valid = attempt(xp, function, components, *trees, numbers=numbers)
+    return found if valid is None or bool(valid) else function(xp, *components, *numbers, *trees)
+
+
+def run_to_float(
+    xp: Namespace, function: Function, components: tuple[Any, ...], *trees: Any
+) -> tuple[Any, ...]:
+    """Return `run` of a function that returns a tuple, its first item, 0-d, as a float.
+
+    The number and whether it is valid are one wait.
+    """
+    (first, *rest), valid = attempt(xp, function, components, *trees)
+    if valid is not None:
+        number = float(xp.library.where(valid, first.native, float("nan")))
+        if not math.isnan(number):
+            return (number, *rest)
+        first, *rest = function(xp, *components, *trees)
+    return (float(first), *rest)
+
+
+def attempt(
+    xp: Namespace,
+    function: Function,
+    components: tuple[Any, ...],
+    *trees: Any,
+    numbers: tuple[Any, ...] = (),
+) -> tuple[Any, Array | None]:
+    """Return what `run` returns, and whether that is valid, 0-d: None where nothing speculates."""
+    if not speculates(xp):
+        return function(xp, *components, *numbers, *trees), None
+    given = map_wrapped(_with_values, trees)
+    exact = None if _has_fixed_point(trees) else _compiled(xp, function, components)
+    if exact is not None:
+        found, valid = exact(numbers, *native_of(given))
+        return wrapped(xp, found), valid
+    speculating = xp.without_looking()
+    given = map_wrapped(lambda x: x.in_namespace(speculating), given)
+    found = function(speculating, *components, *numbers, *given)
+    valid = ~speculating.must_look(_first(found).native)
+    return map_wrapped(lambda x: x.in_namespace(xp), found), valid
+
+
+def wrapped(xp: ReproducibleNamespace, tree: Any) -> Any:
+    """Return nested lists, tuples and dicts with the library's arrays as those of `xp`."""
+    if isinstance(tree, dict):
+        return {name: wrapped(xp, one) for name, one in tree.items()}
+    if isinstance(tree, list | tuple):
+        items = [wrapped(xp, one) for one in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return None if tree is None else xp.wrap(tree)
+
+
+def as_numbers(xp: ReproducibleNamespace, tree: Any) -> Any:
+    """Return nested numbers; what a compiler puts in their places behaves like them in `xp`."""
+    if isinstance(tree, dict):
+        return {name: as_numbers(xp, one) for name, one in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(as_numbers(xp, one) for one in tree)
+    if tree is None or isinstance(tree, int | float | Number | ReproducibleArray):
+        return tree
+    return xp.wrap(tree) if xp.library.isdtype(tree.dtype, "integral") else xp.number(tree)
+
+
+def _compiled(
+    xp: ReproducibleNamespace, function: Function, components: tuple[Any, ...]
+) -> Function | None:
+    """Return the speculation as an exactly compiled function of native arrays, or None."""
+    call = partial(_speculation, xp, function, components)
+    return compiled_once(partial(compiled, xp.library), xp.library.__name__, call, exact=True)
+
+
+def _speculation(
+    base: ReproducibleNamespace,
+    function: Function,
+    components: tuple[Any, ...],
+    numbers: tuple[Any, ...],
+    *trees: Any,
+) -> tuple[Any, Array]:
+    """Return a speculation's results and whether they are valid, of the library's arrays."""
+    xp = base.without_looking()
+    found = function(xp, *components, *as_numbers(xp, numbers), *wrapped(xp, trees))
+    return native_of(found), ~xp.must_look(_first(found).native)
+
+
+def _first(result: Any) -> ReproducibleArray:
+    return result if isinstance(result, ReproducibleArray) else result[0]
+
+
+def _has_fixed_point(trees: Any) -> bool:
+    """Return whether an array has a mark that determines bits, and would be lost."""
+    found = []
+    map_wrapped(lambda x: found.append(x.fixed_point is not None), trees)
+    return any(found)
+
+
+def _with_values(x: ReproducibleArray) -> ReproducibleArray:
+    """Return the array; refuse one that JAX traces: of its gradients, flags may have values."""
+    if not has_values(x.native if x.fixed_point is None else x.fixed_point.integers):
+        raise traced()
+    return x

@@ -1,0 +1,469 @@
+"""`Steps` takes all training steps and owns the state.
+
+There are three ways: a loop in Python, a compiled function (of one step or of many), and L-BFGS,
+which asks for the loss as a function.  All but the last are `step` of `step.py`.  Under the
+reproducible arithmetic, steps speculate where looking at a value is expensive or prevents
+compilation: see `namespaces/speculation.py`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.compile_cache import compiled_once
+from pluggable_mlp.namespaces import run_to_float, speculates
+from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
+from pluggable_mlp.namespaces.reproducible.array import native_of
+from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
+from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.philox import Seed, as_words
+from pluggable_mlp.shortcuts import compiled, own
+from pluggable_mlp.training.batches import Batch, Examples
+from pluggable_mlp.training.components import AnyOptimizer, without_rate
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.losses import LossRecord
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer, each_array
+from pluggable_mlp.training.step import Differentiated, TrainState, differentiate, step, updated
+from pluggable_mlp.training.trees import Tree, map_nested
+
+__all__ = ["Steps"]
+
+STEPS_BETWEEN_LOOKS = 64
+"""Of a speculation: after so many it is checked whether they were valid."""
+
+STEPS_PER_CALL = 4096
+"""At most, in a loop, which is compiled once for all counts of steps.
+
+With 1 here XLA compiles no loop, and Muon's native bits on JAX are others; those with 8, 64 and
+4096 agree.
+"""
+
+SECONDS_PER_CALL = 0.05
+"""Target duration of one call of many steps.  The display is updated between calls."""
+
+Function = Callable[..., Any]
+Arrays = tuple[Tree, Tree, Any]
+"""Parameters, buffers and slots of a state."""
+At = tuple[int, Seed]
+"""The count t of a step, and the seed as two words."""
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What a step computes, whatever the batch: of this a function is compiled."""
+
+    mlp: MLP
+    optimizer: AnyOptimizer
+    dtype: str
+    scale: float | None
+    micro_batch: int | None
+
+    def examples(self, xp: Namespace, arrays: Any) -> Examples:
+        """Return examples of these arrays."""
+        kind = Examples(None, None, getattr(xp, self.dtype), self.scale)
+        return kind.with_arrays(arrays)
+
+
+class Steps:
+    """Takes the steps of one training.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the training.
+    mlp : MLP
+    optimizer : Optimizer or LBFGS
+    kind : Examples
+        Without arrays: the dtype and the scale of the examples.
+    state : TrainState
+        Of arrays of `xp`; it is not changed.
+    backend : Backend
+    batch_size, seed : int
+    micro_batch : int, optional
+        How many examples of a batch are computed at once; by default all.
+
+    Attributes
+    ----------
+    at_once : int
+        How many steps `take` had best be given: one, or as many as are taken together.
+    diverged : bool
+        Whether a loss that was looked at is NaN: the rest of the epoch is of no interest.
+    """
+
+    def __init__(
+        self,
+        xp: Namespace,
+        mlp: MLP,
+        optimizer: AnyOptimizer,
+        kind: Examples,
+        state: TrainState,
+        *,
+        backend: Any,
+        batch_size: int,
+        seed: int,
+        micro_batch: int | None = None,
+    ) -> None:
+        self._xp, self._backend, self._batch_size = xp, backend, batch_size
+        self._state, self._is_owned = state, False
+        self._seed = as_words(seed)
+        self._model = _Model(
+            mlp, without_rate(optimizer), dtype_name(kind.dtype), kind.scale, micro_batch
+        )
+        self._is_native = xp is backend.xp
+        updater = own(xp, "updater") if self._is_native else None
+        w = state.parameters[0]["W"]
+        self._update = (None if updater is None else updater(w)) or each_array
+        self._whole_step = cache(self._whole_step_of)
+        self._exact_step = cache(self._exact_step_of)
+        self._differentiate = cache(self._differentiate_of)
+        self.at_once, self._most = 1, 1
+        self.diverged = False
+        self._take = self._way(optimizer)
+
+    @property
+    def t(self) -> int:
+        """How many updates there were."""
+        return self._state.t
+
+    @property
+    def state(self) -> TrainState:
+        """The state after the steps so far, which later ones leave as it is."""
+        self._is_owned = False
+        return self._state
+
+    @state.setter
+    def state(self, state: TrainState) -> None:
+        self._state, self._is_owned = state, False
+
+    def take(
+        self,
+        optimizer: AnyOptimizer,
+        examples: Examples,
+        starts: Sequence[int],
+        losses: LossRecord,
+    ) -> None:
+        """Take a step on each of the batches that begin at `starts`, and record their losses.
+
+        The examples have the dtype and scale of `kind`.  The optimizer is the one given at first,
+        with the learning rate of its epoch.
+        """
+        self._take(optimizer, examples, starts, losses)
+
+    def _way(self, optimizer: AnyOptimizer) -> Callable[..., None]:
+        if isinstance(optimizer, LBFGS):
+            return self._take_by_lbfgs
+        if self._is_native and self._update is each_array:
+            function = partial(_step_of_loop, self._xp, self._model, self._batch_size)
+            self._loop = self._compiled(function, most=STEPS_PER_CALL)
+            if self._loop is not None:
+                self._most = STEPS_PER_CALL  # at first one: the call includes compilation
+                return self._take_in_calls
+        if self._speculates():
+            self.at_once = self._most = STEPS_BETWEEN_LOOKS
+            return self._take_speculating
+        return self._take_each
+
+    def _compiled(self, function: partial[Any], *used_up: int, **settings: Any) -> Function | None:
+        compile_function = getattr(self._backend, "compile", None)
+        if compile_function is None:
+            return None
+        owner = type(self._backend), self._backend.device
+        return compiled_once(compile_function, owner, function, *used_up, **settings)
+
+    def _own(self) -> TrainState:
+        """Return the state, which no caller holds, to be written over."""
+        if not self._is_owned:
+            self._state = TrainState._make([*_copier(self._xp)(self._state[:-1]), self._state.t])
+            self._is_owned = True
+        return self._state
+
+    # A loop in Python
+
+    def _take_each(
+        self, optimizer: Optimizer, examples: Examples, starts: Sequence[int], losses: LossRecord
+    ) -> None:
+        for start in starts:
+            size = min(self._batch_size, len(examples) - start)
+            take = self._take_one if self._whole_step(size) is None else self._take_compiled
+            coefficients = optimizer.coefficients_at(self._state.t)
+            loss, weight = take(optimizer, coefficients, examples, start, size)
+            losses.add(loss, size, weight)
+
+    def _take_one(
+        self,
+        optimizer: Optimizer,
+        coefficients: Coefficients,
+        examples: Examples,
+        start: int,
+        size: int,
+    ) -> tuple[Array, Array | None]:
+        """Take a step that is not compiled as a whole; return its loss and weight."""
+        state = self._state if self._update is each_array else self._own()
+        weight, *parts = self._differentiate(size)(
+            state.parameters,
+            state.buffers,
+            (state.t, self._seed),
+            optimizer.gradient_scale(coefficients),
+            examples.arrays,
+            start,
+        )
+        found = Differentiated(*parts)
+        self._state = updated(self._xp, optimizer, state, coefficients, found, self._update)
+        return found.loss, weight
+
+    def _differentiate_of(self, size: int) -> Function:
+        function = partial(_differentiate_batch, self._xp, self._model, size)
+        return (self._compiled(function) if self._is_native else None) or function
+
+    # A compiled step
+
+    def _take_compiled(
+        self,
+        optimizer: Optimizer,
+        coefficients: Coefficients,
+        examples: Examples,
+        start: int,
+        size: int,
+    ) -> tuple[Array, Array | None]:
+        del optimizer
+        take = self._whole_step(size)
+        assert take is not None
+        *arrays, t = self._own()
+        given = tuple(arrays), (t, self._seed), coefficients, examples.arrays, start
+        loss, weight, after = take(*given)
+        self._state = TrainState._make([*after, t + 1])
+        return loss, weight
+
+    def _whole_step_of(self, size: int) -> Function | None:
+        """Return the step compiled; None also where the library has an updater of its own."""
+        if not self._is_native or self._update is not each_array:
+            return None
+        return self._compiled(partial(_whole_step, self._xp, self._model, size), 0)
+
+    # Many steps in one call
+
+    def _take_in_calls(
+        self, optimizer: Optimizer, examples: Examples, starts: Sequence[int], losses: LossRecord
+    ) -> None:
+        """Take the whole batches in one call of the backend, and a smaller one by itself."""
+        count = len(starts) - (starts[-1] + self._batch_size > len(examples))
+        if count:
+            begin = time.perf_counter()
+            *arrays, t = self._own()
+            rows = optimizer.coefficients_of(range(t, t + count))
+            shared = starts[0], (t, self._seed), examples.arrays
+            assert self._loop is not None
+            after, (found, weights) = self._loop(tuple(arrays), rows, shared, count)
+            self._state = TrainState._make([*after, t + count])
+            losses.add_stack(found, [self._batch_size] * count, weights)
+            self._adapt(count, time.perf_counter() - begin)
+        self._take_each(optimizer, examples, starts[count:], losses)
+
+    def _adapt(self, count: int, seconds: float) -> None:
+        """Let the next call take about `SECONDS_PER_CALL`, after one that took so long.
+
+        A quick call of fewer steps than were allowed says little: most of it may be the call.
+        """
+        if count == self.at_once or seconds > SECONDS_PER_CALL:
+            fitting = int(count * SECONDS_PER_CALL / seconds)
+            self.at_once = max(1, min(fitting, 8 * count, self._most))
+
+    # Speculation
+
+    def _speculates(self) -> bool:
+        """Return whether steps speculate: on a queue, or compiled without changing a bit."""
+        if not isinstance(self._xp, ReproducibleNamespace):
+            return False
+        return speculates(self._xp) or self._exact_step(self._batch_size) is not None
+
+    def _exact_step_of(self, size: int) -> Function | None:
+        function = partial(_speculating_step, self._xp, self._model, size)
+        return self._compiled(function, 0, exact=True)
+
+    def _take_speculating(
+        self, optimizer: Optimizer, examples: Examples, starts: Sequence[int], losses: LossRecord
+    ) -> None:
+        """Take steps without looking at a value, and again where that was not valid."""
+        xp, before = self._xp, self._state
+        copied = partial(xp.library.asarray, copy=True)  # compiled steps use theirs up
+        arrays = map_nested(copied, native_of(before[:-1]))
+        valid = self._backend.asarray(True, dtype="bool")
+        data, t = native_of(examples.arrays), before.t
+        taken = []
+        for start in starts:
+            size = min(self._batch_size, len(examples) - start)
+            take = self._exact_step(size)
+            if take is None:
+                take = partial(_speculating_step, xp, self._model, size)
+            given = arrays, (t, self._seed), optimizer.coefficients_at(t), data, start, valid
+            loss, weight, arrays, valid = take(*given)
+            taken.append((xp.wrap(loss), size, None if weight is None else xp.wrap(weight)))
+            t += 1
+        if bool(valid):
+            self._state = TrainState._make([*wrapped(xp, arrays), t])
+            for loss, size, weight in taken:
+                losses.add(loss, size, weight)
+        else:
+            self._take_each(optimizer, examples, starts, losses)
+            self.diverged = losses.ends_with_nan()
+
+    # L-BFGS
+
+    def _take_by_lbfgs(
+        self, optimizer: LBFGS, examples: Examples, starts: Sequence[int], losses: LossRecord
+    ) -> None:
+        """Take an iteration of L-BFGS on all examples."""
+        del starts  # one batch
+        xp, (parameters, buffers, slots, t) = self._xp, self._state
+        batch = examples.batch(xp, 0, len(examples))
+
+        def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
+            given = parameters, buffers, *batch
+            loss, gradients = run_to_float(xp, _loss_and_gradients, (self._model.mlp,), *given)
+            return loss, gradients
+
+        before, parameters, memory = optimizer.minimize_step(
+            xp, loss_and_gradients, parameters, slots
+        )
+        W = parameters[0]["W"]
+        loss = xp.asarray(before, dtype=W.dtype, device=W.device)
+        self._state = TrainState(parameters, buffers, memory, t + 1)
+        losses.add(loss, len(examples), _total(xp, batch[2]))
+
+
+@cache
+def _copier(xp: Namespace) -> Function:
+    """Return a function that copies all arrays in nested lists, tuples and dicts."""
+    return compiled(xp, partial(_copies, xp)) or partial(_copies, xp)
+
+
+def _copies(xp: Namespace, trees: Any) -> Any:
+    return map_nested(partial(xp.asarray, copy=True), trees)
+
+
+def _total(xp: Namespace, sample_weight: Array | None) -> Array | None:
+    return None if sample_weight is None else xp.sum(sample_weight)
+
+
+def _loss_and_gradients(
+    xp: Namespace, mlp: MLP, parameters: Tree, buffers: Tree, *batch: Any
+) -> tuple[Array, Tree]:
+    """Return the loss and the gradients for L-BFGS, for a network that draws no numbers."""
+    return mlp.loss_gradients_and_buffers(xp, parameters, buffers, *batch)[:2]
+
+
+def _step(
+    xp: Namespace,
+    model: _Model,
+    state: TrainState,
+    batch: Batch,
+    coefficients: Coefficients,
+    seed: Seed,
+    *,
+    fused: bool = False,
+) -> tuple[Array, TrainState]:
+    assert isinstance(model.optimizer, Optimizer)
+    return step(
+        xp,
+        model.mlp,
+        model.optimizer,
+        state,
+        batch,
+        coefficients,
+        seed,
+        model.micro_batch,
+        fused=fused,
+    )
+
+
+# What backends compile: functions of this module with a namespace, components and settings.
+
+
+def _whole_step(
+    xp: Namespace,
+    model: _Model,
+    size: int,
+    arrays: Arrays,
+    at: At,
+    coefficients: Coefficients,
+    data: Any,
+    start: int,
+) -> tuple[Array, Array | None, Arrays]:
+    """Return the loss, the weight and the arrays of the state after a step."""
+    batch = model.examples(xp, data).batch_of(xp, start, size)
+    t, seed = at
+    state = TrainState._make([*arrays, t])
+    loss, after = _step(xp, model, state, batch, coefficients, seed, fused=True)
+    return loss, _total(xp, batch[2]), after[:-1]
+
+
+def _step_of_loop(
+    xp: Namespace,
+    model: _Model,
+    size: int,
+    arrays: Arrays,
+    index: Any,
+    row: Any,
+    shared: tuple[int, At, Any],
+) -> tuple[Arrays, tuple[Array, Array | None]]:
+    """Return the arrays of the state after a step of a loop, and its loss and weight."""
+    start, (t, seed), data = shared
+    # A float would be of the arrays' dtype beside them: so are the coefficients.
+    coefficients = {name: xp.astype(row[name], getattr(xp, model.dtype)) for name in row}
+    at, place = (t + index, seed), start + index * size
+    loss, weight, arrays = _whole_step(xp, model, size, arrays, at, coefficients, data, place)
+    return arrays, (loss, weight)
+
+
+def _differentiate_batch(
+    xp: Namespace,
+    model: _Model,
+    size: int,
+    parameters: Tree,
+    buffers: Tree,
+    at: At,
+    gradient_scale: float | None,
+    data: Any,
+    start: int,
+) -> tuple[Any, ...]:
+    """Return the weight of a batch and the results of `differentiate`."""
+    batch = model.examples(xp, data).batch_of(xp, start, size)
+    t, seed = at
+    found = differentiate(
+        xp,
+        model.mlp,
+        parameters,
+        buffers,
+        batch,
+        Rng(seed, t),
+        gradient_scale,
+        model.micro_batch,
+    )
+    return _total(xp, batch[2]), *found
+
+
+def _speculating_step(
+    base: ReproducibleNamespace,
+    model: _Model,
+    size: int,
+    arrays: Arrays,
+    at: At,
+    coefficients: Coefficients,
+    data: Any,
+    start: int,
+    valid: Array,
+) -> tuple[Array, Array | None, Arrays, Array]:
+    """Return what `_whole_step` does, of the library's arrays, and whether all is valid so far."""
+    xp = base.without_looking()
+    examples = model.examples(xp, data)
+    batch = examples.floats_of(xp, wrapped(xp, examples.rows_of(base.library, start, size)))
+    t, seed = as_numbers(xp, at)
+    state = TrainState._make([*wrapped(xp, arrays), t])
+    loss, after = _step(xp, model, state, batch, as_numbers(xp, coefficients), seed)
+    weight = _total(xp, batch[2])
+    results = native_of((loss, weight, after[:-1]))
+    return (*results, valid & ~xp.must_look(results[0]))
