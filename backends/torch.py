@@ -10,7 +10,6 @@ import torch
 
 from pluggable_mlp.arrays import by_columns
 from pluggable_mlp.shortcuts import offer
-from pluggable_mlp.training.optimizer import each_array
 
 from .contract import BackendUnavailable
 from .memory import keep_freed_blocks, with_free_memory
@@ -177,7 +176,8 @@ class TorchBackend(ArrayLibrary):
 def _update(rule: Any, *columns: Sequence[Any]) -> Sequence[Sequence[Any]]:
     """See `shortcuts.offer`, updater: PyTorch's fused Adam, which writes in place."""
     if rule.kernel != "adam" or not columns[0]:
-        return each_array(rule, *columns)
+        found: Sequence[Sequence[Any]] = rule.each_array(*columns)
+        return found
     # It walks through memory: an element's place there must be the same in all four.
     w, g, m, v = ([array.contiguous() for array in column] for column in columns)
     for array, decay in zip(w, rule.decay, strict=True):

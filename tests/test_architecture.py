@@ -59,6 +59,7 @@ def network_imports(source: str) -> list[str]:
     allowed = (
         "pluggable_mlp.arrays.",
         "pluggable_mlp.shortcuts.",
+        "pluggable_mlp.provenance.",
         "pluggable_mlp.registry.",
         "pluggable_mlp.backends.",
     )

@@ -1,7 +1,7 @@
 """Speculation: compute as if the fast path were right, and check a flag on the device later.
 
 A reproducible namespace that looks at values waits for the device, and what looks at values can be
-neither compiled nor recorded.  A speculating one (`ReproducibleNamespace.without_looking`) takes
+neither compiled nor recorded.  A speculating one (`ReproducibleNamespace.speculating`) takes
 the fast path everywhere and keeps a flag on the device: whether that was valid.  Where it was not,
 the whole is computed again by the namespace that looks.  Both give the same bits: see
 `reproducible/flags.py`.  Training speculates over many steps: `training/steps.py`.
@@ -93,10 +93,10 @@ def attempt(
     if exact is not None:
         found, valid = exact(numbers, *native_of(given))
         return wrapped(xp, found), valid
-    speculating = xp.without_looking()
+    speculating = xp.speculating()
     given = map_wrapped(lambda x: x.in_namespace(speculating), given)
     found = function(speculating, *components, *numbers, *given)
-    valid = ~speculating.must_look(_first(found).native)
+    valid = speculating.all_valid(_first(found).native)
     return map_wrapped(lambda x: x.in_namespace(xp), found), valid
 
 
@@ -137,9 +137,9 @@ def _speculation(
     *trees: Any,
 ) -> tuple[Any, Array]:
     """Return a speculation's results and whether they are valid, of the library's arrays."""
-    xp = base.without_looking()
+    xp = base.speculating()
     found = function(xp, *components, *as_numbers(xp, numbers), *wrapped(xp, trees))
-    return native_of(found), ~xp.must_look(_first(found).native)
+    return native_of(found), xp.all_valid(_first(found).native)
 
 
 def _first(result: Any) -> ReproducibleArray:

@@ -84,9 +84,8 @@ def philox(counter: tuple[Word, Word, Word, Word], key: tuple[Word, Word]) -> li
     for _ in range(_ROUNDS):
         high_a, low_a = _product(a, _MULTIPLIERS[0])
         high_c, low_c = _product(c, _MULTIPLIERS[1])
-        high_a ^= second
-        high_c ^= first
-        a, b, c, d = high_c ^ b, low_c, high_a ^ d, low_a
+        # The key may be traced where the counter is not: not in place.
+        a, b, c, d = high_c ^ first ^ b, low_c, high_a ^ second ^ d, low_a
         first = (first + _KEY_STEPS[0]) & _MASK_32
         second = (second + _KEY_STEPS[1]) & _MASK_32
     return [a, b, c, d]

@@ -57,20 +57,22 @@ class Rule(NamedTuple):
     numbers: Coefficients
     decay: Sequence[float | None]
 
+    def each_array(
+        self, parameters: Sequence[Array], *others: Sequence[Array]
+    ) -> Sequence[Sequence[Array]]:
+        """Return (parameters, *slots) after the rule, array by array: pure, on every library."""
+        decayed = [
+            w if decay is None else w * decay
+            for w, decay in zip(parameters, self.decay, strict=True)
+        ]
+        results = [self.function(*arrays) for arrays in zip(decayed, *others, strict=True)]
+        return [*zip(*results, strict=True)] or [()] * len(others)
+
 
 Update: TypeAlias = Callable[..., Sequence[Sequence[Array]]]
 """(rule, parameters, gradients, *slots) -> (parameters, *slots), each a sequence of arrays."""
 
-
-def each_array(
-    rule: Rule, parameters: Sequence[Array], *others: Sequence[Array]
-) -> Sequence[Sequence[Array]]:
-    """Apply a rule array by array: pure, and on every library."""
-    decayed = [
-        w if decay is None else w * decay for w, decay in zip(parameters, rule.decay, strict=True)
-    ]
-    results = [rule.function(*arrays) for arrays in zip(decayed, *others, strict=True)]
-    return [*zip(*results, strict=True)] or [()] * len(others)
+each_array: Update = Rule.each_array
 
 
 def elementwise(kernel: str = "") -> Callable[[Function], Function]:

@@ -292,6 +292,7 @@ class Steps:
         copied = partial(xp.library.asarray, copy=True)  # compiled steps use theirs up
         arrays = map_nested(copied, native_of(before[:-1]))
         valid = self._backend.asarray(True, dtype="bool")
+        valid = valid & valid  # on NumPy a scalar, as steps return: a recording asks for one kind
         data, t = native_of(examples.arrays), before.t
         taken = []
         for start in starts:
@@ -458,7 +459,7 @@ def _speculating_step(
     valid: Array,
 ) -> tuple[Array, Array | None, Arrays, Array]:
     """Return what `_whole_step` does, of the library's arrays, and whether all is valid so far."""
-    xp = base.without_looking()
+    xp = base.speculating()
     examples = model.examples(xp, data)
     batch = examples.floats_of(xp, wrapped(xp, examples.rows_of(base.library, start, size)))
     t, seed = as_numbers(xp, at)
@@ -466,4 +467,4 @@ def _speculating_step(
     loss, after = _step(xp, model, state, batch, as_numbers(xp, coefficients), seed)
     weight = _total(xp, batch[2])
     results = native_of((loss, weight, after[:-1]))
-    return (*results, valid & ~xp.must_look(results[0]))
+    return (*results, valid & xp.all_valid(results[0]))

@@ -273,12 +273,22 @@ def test_an_array_of_the_function_that_is_changed_is_not_recorded():
     assert not recorded._programs
 
 
-def test_a_function_of_numbers_runs_as_it_is():
-    recorded = Recorded(lambda x, n: x * n)
+def test_numbers_are_no_constants_of_a_recording():
+    recorded = Recorded(lambda x, n, m: (x * (0.1 * n - 1.0), (x > m).to(torch.int64) + m))
     x = numbers(3)
-    for n in (2.0, 2.0, 2.0, 3.0):
-        assert torch.equal(recorded(x, n), x * n)
-    assert not recorded._programs
+    for n, m in [(2.0, 1), (0.3, 0), (0.7, 2), (0.1, -1)]:
+        found = recorded(x, n, m)
+        expected = x * (0.1 * n - 1.0), (x > m).to(torch.int64) + m
+        assert all(map(torch.equal, found, expected))
+        assert [one.dtype for one in found] == [torch.float32, torch.int64]
+    assert recorded._programs
+
+
+def test_a_function_that_looks_at_its_numbers_runs_as_it_is():
+    recorded = Recorded(lambda x, n: x * n if n > 1.0 else x)
+    x = numbers(3)
+    for n in (2.0, 2.0, 0.5, 0.5):
+        assert torch.equal(recorded(x, n), x * n if n > 1.0 else x)
 
 
 def test_arguments_that_are_one_tensor_need_not_be_later():

@@ -60,7 +60,7 @@ class Recorder:
 def visited(backend, **changes):
     """The labels of each batch, where every example has its own.
 
-    A compiled step has no labels to look at: `test_batch_steps.py` compares its batches.
+    A compiled step has no labels to look at: `test_steps.py` compares its batches.
     """
     backend = Uncompiled(backend)
     recorder = Recorder(backend)

@@ -1,4 +1,4 @@
-"""Was the fast path right?  Answers that stay on the device, where reading one would wait for it.
+"""Validity flags of speculative operations, kept on the device to avoid synchronization.
 
 A namespace that is given flags looks at no value: its products and sums take the fast path, and
 note here, in 0-d booleans, where that was right.  It is right, and gives the bits of the careful
@@ -11,7 +11,7 @@ import math
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
 
-__all__ = ["Flags", "note_finite", "note_range", "raised"]
+__all__ = ["Flags", "all_valid", "note_finite", "note_range"]
 
 Flags = list[Array]
 """0-d booleans of one device, each True where the fast path was right."""
@@ -34,11 +34,11 @@ def note_range(xp: Namespace, flags: Flags, largest: Array, lowest: float, highe
     flags.append(xp.all(moderate | (largest == 0.0)))
 
 
-def raised(xp: Namespace, flags: Flags, like: Array) -> Array:
-    """Return whether the fast path was wrong anywhere, 0-d, on the device of an array."""
+def all_valid(xp: Namespace, flags: Flags, like: Array) -> Array:
+    """Return whether the fast path was valid everywhere, 0-d, on the device of an array."""
     if not flags:
-        return xp.zeros((), dtype=xp.bool, device=device_of(like))
-    right = flags[0]
+        return xp.ones((), dtype=xp.bool, device=device_of(like))
+    valid = flags[0]
     for flag in flags[1:]:
-        right = right & flag
-    return ~right
+        valid = valid & flag
+    return valid

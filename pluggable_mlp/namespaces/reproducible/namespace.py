@@ -14,7 +14,7 @@ from pluggable_mlp.arrays import Array, DType, dtype_name, library_of
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
-from pluggable_mlp.namespaces.reproducible.flags import Flags, raised
+from pluggable_mlp.namespaces.reproducible.flags import Flags, all_valid
 from pluggable_mlp.namespaces.reproducible.number import Number
 from pluggable_mlp.namespaces.reproducible.operands import as_scalar, grain_of, pair
 from pluggable_mlp.namespaces.reproducible.rules import Rules
@@ -90,21 +90,21 @@ class ReproducibleNamespace:
         self._run_all = run_all
         self._flags = flags
 
-    def without_looking(self) -> "ReproducibleNamespace":
-        """Return a new namespace whose functions look at no value: `must_look` tells of them all.
+    def speculating(self) -> "ReproducibleNamespace":
+        """Return a new namespace whose functions look at no value, as if fast paths were valid.
 
         It is for one computation, as a training step, and may be made within a function that a
-        library compiles.  Its arrays are its own: `wrap` those of the library.
+        library compiles.  Its arrays are its own: `wrap` those of the library.  `all_valid` tells
+        whether its results are right.
         """
         return ReproducibleNamespace(self.library, self._run_all, [])
 
-    def must_look(self, like: Array) -> Array:
-        """Return whether something computed without looking is wrong: 0-d, on the device of `like`.
+    def all_valid(self, like: Array) -> Array:
+        """Return whether all that was computed speculatively is valid: 0-d, on `like`'s device.
 
-        Where it is true, the whole is to be computed again by a namespace that looks; where it is
-        false, that would give the same bits.
+        It then has the bits of a namespace that looks; otherwise, such a one has to compute it.
         """
-        return raised(self.library, self._flags or [], like)
+        return all_valid(self.library, self._flags or [], like)
 
     def wrap(self, array: Array) -> ReproducibleArray:
         """Return a library's array that came out of a reproducible namespace, as it is."""

@@ -123,7 +123,7 @@ def test_they_are_read_with_the_flags_of_an_epoch():
             settings = {"backend": SimulatedCupyBackend(), "arithmetic": arithmetic, "epochs": 2}
             train(MLP(SIZES), inputs, np.arange(COUNT) % 3, **settings)
         # Whether products are exact is asked once in a process, by whichever test is the first.
-        looks = ("factor.py:", "blind_steps.py:", "exactness.py:")
+        looks = ("factor.py:", "steps.py:", "exactness.py:")
         return {line: n for line, n in counts.waits.items() if not line.startswith(looks)}
 
     assert waits("reproducible") == waits("native")
