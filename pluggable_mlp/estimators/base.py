@@ -2,6 +2,8 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -45,9 +47,24 @@ from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.trees import map_arrays
 
-__all__ = ["BaseMLP"]
+__all__ = ["BaseMLP", "unchanged_by_failure"]
 
 _LINKS = {"classes": "softmax", "labels": "logistic", "numbers": "identity", "counts": "exp"}
+
+
+@contextmanager
+def unchanged_by_failure(estimator: Any) -> Iterator[None]:
+    """Set the attributes of an estimator to what they were before, if fitting fails.
+
+    A fit sets them as it goes, for callbacks, but changes none in place.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 class BaseMLP(Exchange, ABC):
@@ -83,7 +100,8 @@ class BaseMLP(Exchange, ABC):
         -------
         self
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        with unchanged_by_failure(self):
+            return self._fit(X, y, sample_weight, incremental=False)
 
     def _takes_steps(self) -> bool:
         """Return whether the solver takes steps from batches, or raise."""

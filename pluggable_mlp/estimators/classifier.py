@@ -10,12 +10,8 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.estimators.inputs import (
-    check_targets,
-    moved,
-    on_device,
-    place_of,
-)
+from pluggable_mlp.estimators.base import unchanged_by_failure
+from pluggable_mlp.estimators.inputs import check_targets, moved, on_device, place_of
 from pluggable_mlp.estimators.labelled import Labelled
 from pluggable_mlp.estimators.labels import accuracy
 from pluggable_mlp.estimators.parameters import CONSTRAINTS
@@ -208,8 +204,9 @@ class MLPClassifier(ClassifierMixin, Labelled):
         -------
         self
         """
-        self._learn_classes(y, classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        with unchanged_by_failure(self):
+            self._learn_classes(y, classes)
+            return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
         """Return the predicted labels: (examples,), or an indicator (examples, labels).

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.estimators.base import BaseMLP
+from pluggable_mlp.estimators.base import BaseMLP, unchanged_by_failure
 from pluggable_mlp.estimators.inputs import check_targets, moved, on_device, place_of
 from pluggable_mlp.estimators.objective import ScaledLoss
 from pluggable_mlp.estimators.parameters import CONSTRAINTS
@@ -115,7 +115,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        with unchanged_by_failure(self):
+            return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
         """Return the predicted numbers, (examples,) or (examples, outputs).

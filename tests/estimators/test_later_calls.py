@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 
 from pluggable_mlp import MLPClassifier, MLPRegressor
 
@@ -83,3 +84,62 @@ def test_parameters_of_another_network_than_the_fitted_one_are_refused(other, me
     (name,) = other
     with pytest.raises(ValueError, match=f"{name}=.* describe another network than the fitted"):
         getattr(model, method)(*(X, Y)[: 1 + (method == "partial_fit")])
+
+
+def raising(model):
+    raise RuntimeError("a callback of the user's")
+
+
+HUGE = X * 2e307
+SGD = {"solver": "sgd", "batch_size": 10}
+OTHER = np.asarray(["north", "south"])[Y % 2]
+FAILURES = {
+    "other classes, all weights zero": lambda model: model.fit(X, OTHER, np.zeros(150)),
+    "other classes, divergence": lambda model: model.fit(HUGE, OTHER),
+    "fewer features, a callback": lambda model: model.set_params(callbacks=raising).fit(
+        X[:, 1:], Y
+    ),
+    "lbfgs, a callback": lambda model: model.set_params(
+        solver="lbfgs", alpha=1.0, callbacks=raising
+    ).fit(X, OTHER),
+    "lbfgs, dropout": lambda model: model.set_params(solver="lbfgs", dropout=0.5).fit(X, OTHER),
+    "warm start, a callback": lambda model: model.set_params(
+        warm_start=True, callbacks=raising
+    ).fit(X, Y),
+    "one step more, divergence": lambda model: model.partial_fit(HUGE, Y),
+    "one step more, a callback": lambda model: model.set_params(callbacks=raising).partial_fit(
+        X, Y
+    ),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("learning_rate", ["constant", "invscaling"])
+def test_a_fit_that_fails_leaves_the_one_before(failure, learning_rate):
+    """Its predictions, attributes and records, and how it trains on."""
+    settings = {"learning_rate": learning_rate, "random_state": 0, "max_iter": 3, **SGD}
+    models = [MLPClassifier((8,), **settings).fit(X, Y) for _ in range(2)]
+    before = models[0].get_params()
+    with pytest.raises((ValueError, RuntimeError)):
+        FAILURES[failure](models[0])
+    for model in models:
+        model.set_params(**before)
+    for _ in range(2):
+        found, expected = ({k: v for k, v in vars(m).items() if k.endswith("_")} for m in models)
+        np.testing.assert_equal(found, expected)
+        np.testing.assert_array_equal(*(model.predict_proba(X) for model in models))
+        for model in models:
+            model.partial_fit(X, Y)
+
+
+@pytest.mark.parametrize("failure", [HUGE, X[:, :0]], ids=["divergence", "no features"])
+def test_a_first_fit_that_fails_leaves_none(failure):
+    model = MLPClassifier((8,), max_iter=3, **SGD)
+    with pytest.raises(ValueError, match="non-finite|0 feature"):
+        model.fit(failure, Y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    with pytest.raises(ValueError, match="non-finite|0 feature"):
+        model.partial_fit(failure, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        model.partial_fit(X, Y)
