@@ -5,7 +5,7 @@ Names and bounds are scikit-learn's; ours come beside them.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
@@ -76,16 +76,18 @@ CONSTRAINTS: dict[str, Any] = {
 }
 
 
+@dataclass
 class SteppedRate:
     """A learning rate that is changed between epochs.
+
+    All are equal: a compiled step takes the rate as an argument, and serves any of them.
 
     Parameters
     ----------
     value : float
     """
 
-    def __init__(self, value: float) -> None:
-        self.value = float(value)
+    value: float = field(compare=False)
 
     def __call__(self, t: int) -> float:
         """Return the rate of any update of this epoch."""
