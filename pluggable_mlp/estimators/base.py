@@ -31,7 +31,6 @@ from pluggable_mlp.estimators.parameters import (
     callbacks_of,
     initial_parameters,
     is_lbfgs,
-    make_network,
 )
 from pluggable_mlp.estimators.solving import (
     Job,
@@ -144,10 +143,8 @@ class BaseMLP(Exchange, ABC):
         targets = self._encoded(y, home, X, incremental)
         sample_weight = check_sample_weight(X, sample_weight, home)
         weights = self._weights(X, targets, sample_weight)
-        loss, self.n_outputs_ = self._loss()
         self._random_state = check_random_state(self.random_state)
-        self.out_activation_ = _LINKS[loss.targets]
-        network = make_network(self, X.shape[1], self.n_outputs_, loss)
+        network = self._describe()
         if first:
             self._initialize(network, home, type_name(home.xp, X))
         else:
@@ -208,6 +205,13 @@ class BaseMLP(Exchange, ABC):
         refuse_differences(certificate, again.certificate_)
         return again.set_params(callbacks=None)
 
+    def _describe(self) -> PenalizedMLP:
+        """Return the network for the features and targets, and set the attributes of its form."""
+        network = self._fitted_network()
+        self.n_layers_, self.n_outputs_ = len(network.sizes), network.sizes[-1]
+        self.out_activation_ = _LINKS[network.objective.targets]
+        return network
+
     def _weights(self, X: Any, targets: Array, sample_weight: Array | None) -> Array | None:
         """Return how much each example counts, (examples,), or None."""
         del X, targets
@@ -216,7 +220,6 @@ class BaseMLP(Exchange, ABC):
     def _initialize(self, network: PenalizedMLP, home: Any, dtype: str) -> None:
         """Set the attributes of a model before its first step."""
         self.n_iter_ = self.t_ = 0
-        self.n_layers_ = len(network.sizes)
         start = initial_parameters(network, self._random_state, self.activation, dtype)
         self._keep([{name: home.asarray(a) for name, a in of.items()} for of in start])
         forget_records(self)

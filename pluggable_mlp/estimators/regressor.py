@@ -163,6 +163,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _loss(self) -> tuple[Any, int]:
         outputs, loss = self._outputs_of_y, self.loss
         if not isinstance(loss, str):
+            if loss.targets == "classes":
+                raise ValueError(f"loss is {loss!r}, which is not a loss of numbers")
             return loss, outputs
         # scikit-learn sums over the outputs, and halves squares.
         factors = {"squared_error": 0.5 * outputs, "poisson": 1.0 * outputs}
