@@ -112,6 +112,9 @@ class MLP:
         choose(INITIALIZERS, self.initializer, "initializer")
         object.__setattr__(self, "layers", tuple(self._layers()))
 
+    def __getstate__(self) -> dict[str, Any]:  # of copies and pickles: each predicts by itself
+        return {**vars(self), "_inference": Inference()}
+
     def _layers(self) -> list[Layer]:
         activations = activations_of_layers(self.activation, len(self.sizes) - 2)
         norm = self.norm
