@@ -1,5 +1,7 @@
 """What a second call finds of the first: other solvers, libraries, records and parameters."""
 
+import copy
+
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
@@ -63,6 +65,23 @@ def test_training_goes_on_in_the_library_of_the_new_arrays(backend):
     np.testing.assert_allclose(backend.to_numpy(found), models[0].predict_proba(X), rtol=1e-7)
     models[1].partial_fit(X, Y)  # and back
     assert models[1].predict(X).shape == (150,)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_later_steps_write_over_no_arrays_of_before(backend, solver):
+    """Which a shallow copy shares: it predicts as before, and trains on as the original does."""
+    if backend.name == "simulated_cupy":
+        pytest.skip("its arrays are of no library that backend_of knows")
+    X_, y = backend.asarray(X), backend.asarray(Y)
+    model = MLPClassifier((8,), solver=solver, batch_size=50, max_iter=2, random_state=0).fit(X_, y)
+    before = backend.to_numpy(model.predict_proba(X_)).copy()
+    shared = copy.copy(model)
+    model.partial_fit(X_, y)
+    assert (len(shared.loss_curve_), len(model.loss_curve_)) == (2, 3)
+    np.testing.assert_array_equal(backend.to_numpy(shared.predict_proba(X_)), before)
+    after = backend.to_numpy(model.predict_proba(X_))
+    shared.partial_fit(X_, y)
+    np.testing.assert_array_equal(backend.to_numpy(shared.predict_proba(X_)), after)
 
 
 def test_a_model_of_scikit_learn_that_stopped_early_trains_on():
