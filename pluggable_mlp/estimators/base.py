@@ -2,17 +2,19 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, dtype_name
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.estimators.certificate import certify, refuse_differences, repeated
 from pluggable_mlp.estimators.exchange import Exchange
@@ -46,9 +48,23 @@ from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.trees import map_arrays
 
-__all__ = ["BaseMLP", "unchanged_by_failure"]
+__all__ = ["BaseMLP", "checks_parameters", "takes_steps", "unchanged_by_failure"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 _LINKS = {"classes": "softmax", "labels": "logistic", "numbers": "identity", "counts": "exp"}
+
+
+def checks_parameters(method: Method) -> Method:
+    """Let scikit-learn check an estimator's parameters before a method runs; keep its type."""
+    checked: Method = _fit_context(prefer_skip_nested_validation=True)(method)
+    return checked
+
+
+def takes_steps(method: Method) -> Method:
+    """Offer a method where the solver takes steps from batches; keep its type."""
+    offered: Method = available_if(lambda estimator: estimator._takes_steps())(method)
+    return offered
 
 
 @contextmanager
@@ -69,6 +85,24 @@ def unchanged_by_failure(estimator: Any) -> Iterator[None]:
 class BaseMLP(Exchange, ABC):
     """A multilayer perceptron with scikit-learn's parameters, attributes and methods."""
 
+    coefs_: list[LibraryArray]
+    intercepts_: list[LibraryArray]
+    norms_: LibraryArrays
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_validation_score_: float | None
+    certificate_: dict[str, Any]
+    n_iter_: int
+    t_: int
+    n_layers_: int
+    n_outputs_: int
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    out_activation_: str
+
     _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
     _numeric_targets = True
 
@@ -81,7 +115,7 @@ class BaseMLP(Exchange, ABC):
             if name != "self":
                 setattr(self, name, value)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model to data.
 

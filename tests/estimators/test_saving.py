@@ -189,3 +189,14 @@ def test_other_parameters_and_formats_are_refused(saved):
     path.write_bytes(written({**description, "format": 3}, arrays))
     with pytest.raises(ValueError, match="of format 3, expected a MLPRegressor of format 1"):
         MLPRegressor.load(path)
+
+
+@pytest.mark.parametrize("model", ["classifier"])
+@pytest.mark.parametrize("classes", [["b", "c", "a"], ["a", "a", "b"], ["a", "b"], []], ids=str)
+def test_classes_that_no_fit_gives_are_refused(saved, classes):
+    _, path, _ = saved
+    description, arrays = content_of(path.read_bytes())
+    description["labels"]["classes_"][1] = classes
+    path.write_bytes(written(description, arrays))
+    with pytest.raises(ValueError, match="classes_ are not in ascending order|classes are not"):
+        MLPClassifier.load(path)
