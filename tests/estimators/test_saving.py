@@ -13,13 +13,13 @@ from sklearn.datasets import load_iris, make_regression
 
 from pluggable_mlp import BatchNorm, LeakyReLU, MLPClassifier, MLPRegressor, make_schedule
 
-pandas = pytest.importorskip("pandas")
+polars = pytest.importorskip("polars")
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 X, Y = load_iris(return_X_y=True)
 NAMES = np.asarray(["setosa", "versicolor", "virginica"])[Y]
-FRAME = pandas.DataFrame(X, columns=["a", "b", "c", "d"])
+FRAME = polars.DataFrame(dict(zip("abcd", X.T, strict=True)))
 NUMBERS = make_regression(60, 4, n_targets=2, random_state=0)
 
 MODELS = {
