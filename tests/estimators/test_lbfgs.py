@@ -65,3 +65,17 @@ def test_a_step_that_gains_nothing_is_followed_by_one_of_steepest_descent():
                 cosines.append(-g @ step / np.linalg.norm(g) / np.linalg.norm(step))
     assert len(cosines) > 3
     assert min(cosines) > 0.99
+
+
+@pytest.mark.xfail(
+    strict=True, reason="steepest descent that gains nothing goes on to max_iter (issue 20)"
+)
+def test_it_ends_where_steepest_descent_gains_nothing_either():
+    """As the second of two iterations in a row whose decrease is within SciPy's `ftol`."""
+    losses = []
+    settings = {"alpha": 0.1, "tol": 1e-8, "max_iter": 200, "random_state": 2}
+    model = MLPClassifier((5,), solver="lbfgs", **settings)
+    model.set_params(callbacks=lambda m: losses.append(m.loss_)).fit(X, Y)
+    gains = -np.diff(losses)
+    small = gains <= SMALLEST_DECREASE * np.maximum(1.0, losses[:-1])
+    assert np.flatnonzero(small[:-1] & small[1:]).tolist() in ([], [len(small) - 2])
