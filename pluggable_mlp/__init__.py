@@ -39,6 +39,12 @@ if TYPE_CHECKING:
         SquaredError,
         average_of_elements,
     )
+    from pluggable_mlp.plotting import (
+        plot_confusion_matrix,
+        plot_losses,
+        plot_residuals,
+        plot_weights,
+    )
     from pluggable_mlp.training import (
         L1,
         L2,
@@ -126,6 +132,10 @@ __all__ = [
     "load_dataset",
     "make_optimizer",
     "make_schedule",
+    "plot_confusion_matrix",
+    "plot_losses",
+    "plot_residuals",
+    "plot_weights",
     "reproducible",
     "to_native",
     "train",
@@ -137,11 +147,11 @@ __version__ = "0.1.0"
 # They need scikit-learn, an extra; in `__all__` they would be imported by `import *`.
 _ESTIMATORS = ("MLPClassifier", "MLPRegressor")
 
-_HOMES = ("backends", "namespaces", "network", "training", "data", "consistency")
+_HOMES = ("backends", "namespaces", "network", "training", "data", "consistency", "plotting")
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from the subpackage that exports it."""
+    """Import a public name from the module that exports it."""
     if name in __all__ or name in _ESTIMATORS:
         from importlib import import_module
 

@@ -12,6 +12,12 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.plotting import (
+    label_epochs,
+    plot_confusion_matrix,
+    plot_residuals,
+    plot_weights,
+)
 from pluggable_mlp.predictions import answers_on_test_part
 from pluggable_mlp.runs import SavedRun
 
@@ -19,8 +25,6 @@ __all__ = ["figures_of", "history_of", "learning_curves", "need_matplotlib"]
 
 Figure = Any
 MOST_IMAGES = 64
-MOST_CLASSES_NUMBERED = 20
-MOST_FEATURES_NAMED = 30
 
 
 def history_of(folder: Path) -> list[dict[str, Any]]:
@@ -77,9 +81,7 @@ def learning_curves(histories: Mapping[str, Sequence[dict[str, Any]]]) -> Figure
             if key in lines[0]:
                 axis.plot(epochs, [line[key] for line in lines], color=f"C{number}", label=name)
     for axis, title in zip(axes, ["loss", *shown], strict=True):
-        axis.set(xlabel="epoch", ylabel=title.replace("_", " "))
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.grid(alpha=0.3)
+        label_epochs(axis, title.replace("_", " "))
     axes[0].set_yscale("log" if _all_positive(histories) else "linear")
     axes[0].legend(fontsize="small")
     return figure
@@ -93,41 +95,22 @@ def _all_positive(histories: Mapping[str, Sequence[dict[str, Any]]]) -> bool:
 
 
 def _confusion_matrix(answers: Array, targets: Array, labels: Sequence[Any]) -> Figure:
-    """Return how often each class (down) was taken for each other (across)."""
-    count = len(labels)
-    matrix = np.zeros((count, count), dtype=np.int64)
-    np.add.at(matrix, (targets, answers.argmax(axis=1)), 1)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    """Return the confusion matrix of the test part."""
     figure = _figure(6.4, 5.6)
-    axis = figure.subplots()
-    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, label="share of the class")
-    if count <= MOST_CLASSES_NUMBERED:
-        axis.set_xticks(range(count), labels, rotation=90 if _are_long(labels) else 0)
-        axis.set_yticks(range(count), labels)
-        for row, column in np.argwhere(matrix).tolist():
-            color = "white" if shares[row, column] > 0.5 else "black"
-            text = str(matrix[row, column])
-            axis.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
-    axis.set(xlabel="predicted", ylabel="class", title="test part")
+    names = np.asarray(labels, dtype=object)
+    predicted = names[answers.argmax(axis=1)]
+    axis = plot_confusion_matrix(names[targets], predicted, labels=labels, ax=figure.subplots())
+    axis.set_title("test part")
     return figure
 
 
-def _are_long(labels: Sequence[Any]) -> bool:
-    return max(len(str(label)) for label in labels) > 3
-
-
 def _residuals(answers: Array, targets: Array, names: Sequence[str]) -> Figure:
-    """Return prediction - target over the prediction, for each output."""
+    """Return the residuals of the test part, for each output."""
     answers, truth = answers.reshape(len(answers), -1), targets.reshape(len(targets), -1)
     figure = _figure(5.0 * len(names), 4.2)
-    for axis, name, y, t in zip(
-        figure.subplots(1, len(names), squeeze=False)[0], names, answers.T, truth.T, strict=True
-    ):
-        axis.scatter(y, y - t, s=8, alpha=0.6)
-        axis.axhline(0.0, color="black", linewidth=0.8)
-        axis.set(xlabel=f"predicted {name}", ylabel="predicted - true", title="test part")
-        axis.grid(alpha=0.3)
+    axes = figure.subplots(1, len(names), squeeze=False)[0]
+    for axis, name, y, t in zip(axes, names, answers.T, truth.T, strict=True):
+        plot_residuals(t, y, name=name, ax=axis).set_title("test part")
     return figure
 
 
@@ -138,18 +121,13 @@ def _first_layer(weights: Array, names: Sequence[str], are_pixels: bool) -> Figu
     """
     features, units = weights.shape
     side = math.isqrt(features)
-    limit = float(np.abs(weights).max()) or 1.0
-    colors = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
     if side * side != features or side < 4 or (names and not are_pixels):
         figure = _figure(6.4, 4.8)
-        axis = figure.subplots()
-        figure.colorbar(axis.imshow(weights.T, aspect="auto", **colors))
-        axis.set(xlabel="feature", ylabel="unit", title="first layer's weights")
-        for each in (axis.xaxis, axis.yaxis):
-            each.get_major_locator().set_params(integer=True)
-        if 0 < len(names) <= MOST_FEATURES_NAMED:
-            axis.set_xticks(range(len(names)), names, rotation=90 if _are_long(names) else 0)
+        axis = plot_weights(weights, feature_names=names, ax=figure.subplots())
+        axis.set_title("first layer's weights")
         return figure
+    limit = float(np.abs(weights).max()) or 1.0
+    colors = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
     shown = min(units, MOST_IMAGES)
     columns = min(16, shown)
     rows = -(-shown // columns)

@@ -144,5 +144,5 @@ def damaged(path: Path) -> Iterator[None]:
         yield
     except KeyError as error:
         raise ValueError(f"{path} is damaged: it lacks {error}") from None
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None

@@ -2,15 +2,19 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, dtype_name
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.estimators.certificate import certify, refuse_differences, repeated
 from pluggable_mlp.estimators.exchange import Exchange
@@ -29,7 +33,6 @@ from pluggable_mlp.estimators.parameters import (
     callbacks_of,
     initial_parameters,
     is_lbfgs,
-    make_network,
 )
 from pluggable_mlp.estimators.solving import (
     Job,
@@ -45,13 +48,60 @@ from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.trees import map_arrays
 
-__all__ = ["BaseMLP"]
+__all__ = ["BaseMLP", "checks_parameters", "takes_steps", "unchanged_by_failure"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 _LINKS = {"classes": "softmax", "labels": "logistic", "numbers": "identity", "counts": "exp"}
 
 
+def checks_parameters(method: Method) -> Method:
+    """Let scikit-learn check an estimator's parameters before a method runs; keep its type."""
+    checked: Method = _fit_context(prefer_skip_nested_validation=True)(method)
+    return checked
+
+
+def takes_steps(method: Method) -> Method:
+    """Offer a method where the solver takes steps from batches; keep its type."""
+    offered: Method = available_if(lambda estimator: estimator._takes_steps())(method)
+    return offered
+
+
+@contextmanager
+def unchanged_by_failure(estimator: Any) -> Iterator[None]:
+    """Set the attributes of an estimator to what they were before, if fitting fails.
+
+    A fit sets them as it goes, for callbacks, but changes none in place.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
 class BaseMLP(Exchange, ABC):
     """A multilayer perceptron with scikit-learn's parameters, attributes and methods."""
+
+    coefs_: list[LibraryArray]
+    intercepts_: list[LibraryArray]
+    norms_: LibraryArrays
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_validation_score_: float | None
+    certificate_: dict[str, Any]
+    n_iter_: int
+    t_: int
+    n_layers_: int
+    n_outputs_: int
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    out_activation_: str
 
     _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
     _numeric_targets = True
@@ -65,7 +115,7 @@ class BaseMLP(Exchange, ABC):
             if name != "self":
                 setattr(self, name, value)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model to data.
 
@@ -83,7 +133,8 @@ class BaseMLP(Exchange, ABC):
         -------
         self
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        with unchanged_by_failure(self):
+            return self._fit(X, y, sample_weight, incremental=False)
 
     def _takes_steps(self) -> bool:
         """Return whether the solver takes steps from batches, or raise."""
@@ -126,10 +177,8 @@ class BaseMLP(Exchange, ABC):
         targets = self._encoded(y, home, X, incremental)
         sample_weight = check_sample_weight(X, sample_weight, home)
         weights = self._weights(X, targets, sample_weight)
-        loss, self.n_outputs_ = self._loss()
         self._random_state = check_random_state(self.random_state)
-        self.out_activation_ = _LINKS[loss.targets]
-        network = make_network(self, X.shape[1], self.n_outputs_, loss)
+        network = self._describe()
         if first:
             self._initialize(network, home, type_name(home.xp, X))
         else:
@@ -190,6 +239,13 @@ class BaseMLP(Exchange, ABC):
         refuse_differences(certificate, again.certificate_)
         return again.set_params(callbacks=None)
 
+    def _describe(self) -> PenalizedMLP:
+        """Return the network for the features and targets, and set the attributes of its form."""
+        network = self._fitted_network()
+        self.n_layers_, self.n_outputs_ = len(network.sizes), network.sizes[-1]
+        self.out_activation_ = _LINKS[network.objective.targets]
+        return network
+
     def _weights(self, X: Any, targets: Array, sample_weight: Array | None) -> Array | None:
         """Return how much each example counts, (examples,), or None."""
         del X, targets
@@ -198,7 +254,6 @@ class BaseMLP(Exchange, ABC):
     def _initialize(self, network: PenalizedMLP, home: Any, dtype: str) -> None:
         """Set the attributes of a model before its first step."""
         self.n_iter_ = self.t_ = 0
-        self.n_layers_ = len(network.sizes)
         start = initial_parameters(network, self._random_state, self.activation, dtype)
         self._keep([{name: home.asarray(a) for name, a in of.items()} for of in start])
         forget_records(self)

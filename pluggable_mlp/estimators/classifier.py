@@ -1,25 +1,32 @@
 """The classifier: labels of any kind become what a loss takes, and its outputs labels again."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from array_api_compat import array_namespace
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import HasMethods, StrOptions
-from sklearn.utils.metaestimators import available_if
 
-from pluggable_mlp.arrays import Array
-from pluggable_mlp.estimators.inputs import (
-    check_targets,
-    moved,
-    on_device,
-    place_of,
-)
+from pluggable_mlp.arrays import LibraryArray
+from pluggable_mlp.estimators.base import checks_parameters, takes_steps, unchanged_by_failure
+from pluggable_mlp.estimators.inputs import check_targets, moved, on_device, place_of
 from pluggable_mlp.estimators.labelled import Labelled
 from pluggable_mlp.estimators.labels import accuracy
-from pluggable_mlp.estimators.parameters import CONSTRAINTS
+from pluggable_mlp.estimators.parameters import (
+    CONSTRAINTS,
+    Activation,
+    Callback,
+    ClassWeight,
+    RandomState,
+    Rate,
+    Solver,
+    Widths,
+)
 from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.normalization import Normalization
 
 __all__ = ["MLPClassifier"]
 
@@ -153,20 +160,20 @@ class MLPClassifier(ClassifierMixin, Labelled):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        hidden_layer_sizes: Widths = (100,),
+        activation: Activation | Sequence[Activation] = "relu",
         *,
-        solver: Any = "adam",
+        solver: Solver = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: Any = "constant",
+        batch_size: int | str = "auto",
+        learning_rate: Rate = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: RandomState = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -177,14 +184,14 @@ class MLPClassifier(ClassifierMixin, Labelled):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        loss: Any = "log_loss",
-        class_weight: Any = None,
+        loss: str | Loss = "log_loss",
+        class_weight: ClassWeight = None,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         input_noise: float = 0.0,
-        norm: Any = None,
+        norm: str | Normalization | None = None,
         clip_norm: float | None = None,
-        callbacks: Any = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         progress_bar: bool = False,
         backend: str | None = None,
         device: str | None = None,
@@ -192,8 +199,8 @@ class MLPClassifier(ClassifierMixin, Labelled):
     ) -> None:
         self._take_parameters(locals())
 
-    @available_if(Labelled._takes_steps)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @takes_steps
+    @checks_parameters
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Take one epoch over the data, from where the last call left off.
 
@@ -208,10 +215,11 @@ class MLPClassifier(ClassifierMixin, Labelled):
         -------
         self
         """
-        self._learn_classes(y, classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        with unchanged_by_failure(self):
+            self._learn_classes(y, classes)
+            return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any) -> LibraryArray:
         """Return the predicted labels: (examples,), or an indicator (examples, labels).
 
         Parameters
@@ -222,7 +230,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         xp, network, z = self._outputs(X, "predict")
         return self._named(unwrapped(network.objective.predict(xp, z)))
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any) -> LibraryArray:
         """Return the probability of each class, (examples, classes), in the order of `classes_`.
 
         Parameters
@@ -232,7 +240,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         """
         return self._probabilities(X, "predict_proba")
 
-    def predict_log_proba(self, X: Any) -> Array:
+    def predict_log_proba(self, X: Any) -> LibraryArray:
         """Return the logarithm of `predict_proba`, (examples, classes).
 
         Parameters

@@ -5,8 +5,9 @@ is recorded from our forward pass, whose array-API code runs on ndonnx's arrays.
 """
 
 import math
+from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import sklearn.neural_network
@@ -25,6 +26,9 @@ from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.storage import write_file
 from pluggable_mlp.training.trees import map_arrays
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["Exchange"]
 
 _ATTRIBUTES = (
@@ -37,7 +41,7 @@ _ATTRIBUTES = (
 class Exchange(BaseEstimator):
     """What every estimator can become, and be made of."""
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one safetensors file, with all else as JSON in it.
 
         Callbacks, a `RandomState` and the optimizer's memory are left out.
@@ -55,7 +59,7 @@ class Exchange(BaseEstimator):
         write_estimator(self, Path(path))
 
     @classmethod
-    def load(cls, path: Any, *, backend: str = "numpy") -> Self:
+    def load(cls, path: str | PathLike[str], *, backend: str = "numpy") -> Self:
         """Return what `save` wrote.
 
         Parameters
@@ -129,7 +133,7 @@ class Exchange(BaseEstimator):
             made._label_binarizer = LabelBinarizer().fit(examples)
         return made
 
-    def to_torch(self) -> Any:
+    def to_torch(self) -> "torch.nn.Sequential":
         """Return a `torch.nn.Sequential` on the processor, in evaluation mode, with copied weights.
 
         Its outputs are those before the link: of a classifier logits, whose softmax (of two classes
@@ -151,7 +155,7 @@ class Exchange(BaseEstimator):
         ]
         return torch.nn.Sequential(*modules).eval()
 
-    def to_onnx(self, path: Any) -> None:
+    def to_onnx(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to an ONNX file, float32, for batches of any size.
 
         Its input is "X" (N, features).  Of a classifier the outputs are "label", as `predict`

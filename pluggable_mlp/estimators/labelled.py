@@ -9,7 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, LibraryArray, Namespace
 from pluggable_mlp.estimators.base import BaseMLP
 from pluggable_mlp.estimators.inputs import moved, on_device, on_host, place_of
 from pluggable_mlp.estimators.labels import (
@@ -31,6 +31,8 @@ __all__ = ["Labelled"]
 
 class Labelled(BaseMLP):
     """An estimator whose targets are labels."""
+
+    classes_: LibraryArray
 
     _numeric_targets = False
 

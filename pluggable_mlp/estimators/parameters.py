@@ -4,12 +4,13 @@ Names and bounds are scikit-learn's; ours come beside them.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from pluggable_mlp.estimators.objective import PenalizedMLP
@@ -22,10 +23,18 @@ from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, make_optim
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer
 from pluggable_mlp.training.optimizers import SGD, Adam
+from pluggable_mlp.training.schedules import Schedule
 
 __all__ = [
     "CONSTRAINTS",
+    "Activation",
+    "Callback",
+    "ClassWeight",
+    "RandomState",
+    "Rate",
+    "Solver",
     "SteppedRate",
+    "Widths",
     "callbacks_of",
     "hidden_widths",
     "initial_parameters",
@@ -33,6 +42,14 @@ __all__ = [
     "make_network",
     "make_solver",
 ]
+
+Widths: TypeAlias = int | Sequence[int] | NDArray[Any]
+Activation: TypeAlias = str | Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]]
+Solver: TypeAlias = str | Optimizer | LBFGS
+Rate: TypeAlias = str | Schedule | Callable[[int], float]
+RandomState: TypeAlias = int | np.random.RandomState | None
+Callback: TypeAlias = Callable[[Any], Any]
+ClassWeight: TypeAlias = Mapping[Any, float] | Sequence[Mapping[Any, float]] | str | None
 
 _LOGISTIC = "logistic"  # scikit-learn's name for the sigmoid
 
@@ -76,16 +93,18 @@ CONSTRAINTS: dict[str, Any] = {
 }
 
 
+@dataclass
 class SteppedRate:
     """A learning rate that is changed between epochs.
+
+    All are equal: a compiled step takes the rate as an argument, and serves any of them.
 
     Parameters
     ----------
     value : float
     """
 
-    def __init__(self, value: float) -> None:
-        self.value = float(value)
+    value: float = field(compare=False)
 
     def __call__(self, t: int) -> float:
         """Return the rate of any update of this epoch."""

@@ -1,20 +1,34 @@
 """The regressor: numbers, one or several for each example."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from array_api_compat import array_namespace
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import HasMethods, StrOptions
-from sklearn.utils.metaestimators import available_if
 
-from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.estimators.base import BaseMLP
+from pluggable_mlp.arrays import Array, LibraryArray, Namespace
+from pluggable_mlp.estimators.base import (
+    BaseMLP,
+    checks_parameters,
+    takes_steps,
+    unchanged_by_failure,
+)
 from pluggable_mlp.estimators.inputs import check_targets, moved, on_device, place_of
 from pluggable_mlp.estimators.objective import ScaledLoss
-from pluggable_mlp.estimators.parameters import CONSTRAINTS
+from pluggable_mlp.estimators.parameters import (
+    CONSTRAINTS,
+    Activation,
+    Callback,
+    RandomState,
+    Rate,
+    Solver,
+    Widths,
+)
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.losses import LOSSES, Loss
+from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.training.metrics import r2
 
 __all__ = ["MLPRegressor"]
@@ -63,21 +77,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def __init__(
         self,
-        loss: Any = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        loss: str | Loss = "squared_error",
+        hidden_layer_sizes: Widths = (100,),
+        activation: Activation | Sequence[Activation] = "relu",
         *,
-        solver: Any = "adam",
+        solver: Solver = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: Any = "constant",
+        batch_size: int | str = "auto",
+        learning_rate: Rate = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: RandomState = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -91,9 +105,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         input_noise: float = 0.0,
-        norm: Any = None,
+        norm: str | Normalization | None = None,
         clip_norm: float | None = None,
-        callbacks: Any = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         progress_bar: bool = False,
         backend: str | None = None,
         device: str | None = None,
@@ -101,8 +115,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ) -> None:
         self._take_parameters(locals())
 
-    @available_if(BaseMLP._takes_steps)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @takes_steps
+    @checks_parameters
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Take one epoch over the data, from where the last call left off.
 
@@ -115,9 +129,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        with unchanged_by_failure(self):
+            return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any) -> LibraryArray:
         """Return the predicted numbers, (examples,) or (examples, outputs).
 
         Parameters
@@ -162,6 +177,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _loss(self) -> tuple[Any, int]:
         outputs, loss = self._outputs_of_y, self.loss
         if not isinstance(loss, str):
+            if loss.targets == "classes":
+                raise ValueError(f"loss is {loss!r}, which is not a loss of numbers")
             return loss, outputs
         # scikit-learn sums over the outputs, and halves squares.
         factors = {"squared_error": 0.5 * outputs, "poisson": 1.0 * outputs}

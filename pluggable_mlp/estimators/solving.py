@@ -125,8 +125,10 @@ def solve_by_epochs(estimator: Any, job: Job, incremental: bool) -> None:
     held = None
     if estimator.early_stopping:
         job, held = _split(estimator, job)
-    if not incremental or not _remembers(estimator):
-        estimator._rate = SteppedRate(estimator.learning_rate_init)
+    goes_on = incremental and _remembers(estimator)
+    rate = estimator._rate.value if goes_on else float(estimator.learning_rate_init)
+    estimator._rate = SteppedRate(rate)
+    if not goes_on:
         estimator._optimizer_state = None
     epochs = Epochs(estimator, job, held)
     try:
@@ -274,10 +276,9 @@ def forget_records(estimator: Any) -> None:
 
 
 def _make_records(estimator: Any) -> None:
-    """Set what the epochs add to, where an earlier fit left none of this kind."""
+    """Set what the epochs add to: copies of what an earlier fit left, or empty ones."""
     for name, first in _RECORDS.items():
-        if not hasattr(estimator, name):
-            setattr(estimator, name, copy(first))
+        setattr(estimator, name, copy(getattr(estimator, name, first)))
     if not estimator.early_stopping:
         if estimator.best_loss_ is None:
             estimator.best_loss_ = np.inf

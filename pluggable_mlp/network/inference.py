@@ -23,8 +23,6 @@ __all__ = ["Fitting", "Inference"]
 class Inference:
     """What was last found to fit, and the compiled functions.
 
-    A copy of it, also one that was pickled, is empty.
-
     Attributes
     ----------
     fitting : Fitting or None
@@ -67,9 +65,6 @@ class Inference:
         if repeats := getattr(self.functions[of, xp], "repeated", None):
             self.repeated[of, arithmetic, type(own_x)] = repeats
         return unwrapped(self.functions[of, xp](known, own_x))
-
-    def __reduce__(self) -> tuple[type["Inference"], tuple[()]]:
-        return Inference, ()
 
     def checked(
         self, mlp: "MLP", parameters: "Parameters", x: Array, arithmetic: str

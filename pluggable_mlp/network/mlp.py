@@ -12,9 +12,9 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.checks import (
@@ -113,6 +113,9 @@ class MLP:
         choose(INITIALIZERS, self.initializer, "initializer")
         object.__setattr__(self, "layers", tuple(self._layers()))
 
+    def __getstate__(self) -> dict[str, Any]:  # of copies and pickles: each predicts by itself
+        return {**vars(self), "_inference": Inference()}
+
     def _layers(self) -> list[Layer]:
         activations = activations_of_layers(self.activation, len(self.sizes) - 2)
         norm = self.norm
@@ -146,7 +149,7 @@ class MLP:
         """
         return tuple(bool(layer.shapes()) for layer in self.layers)
 
-    def initialize(self, *, seed: int, backend: Any, dtype: str = "float32") -> Parameters:
+    def initialize(self, *, seed: int, backend: Any, dtype: str = "float32") -> LibraryArrays:
         """Return initial parameters on the backend; a seed gives the same bits everywhere.
 
         Parameters
@@ -176,7 +179,9 @@ class MLP:
             for layer in drawn
         ]
 
-    def logits(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
+    def logits(
+        self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
+    ) -> LibraryArray:
         """Return the outputs before any softmax, (…, batch, outputs), for x (…, batch, in).
 
         Parameters
@@ -186,9 +191,12 @@ class MLP:
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        return self._inference.outputs(self, "logits", parameters, x, arithmetic)
+        z: LibraryArray = self._inference.outputs(self, "logits", parameters, x, arithmetic)
+        return z
 
-    def predict(self, parameters: Parameters, x: Array, *, arithmetic: str = "native") -> Array:
+    def predict(
+        self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
+    ) -> LibraryArray:
         """Return predictions for x (…, batch, in), as determined by the loss.
 
         These are class indices (…, batch) for softmax_cross_entropy, otherwise (…, batch, outputs):
@@ -202,11 +210,12 @@ class MLP:
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        return self._inference.outputs(self, "predict", parameters, x, arithmetic)
+        y: LibraryArray = self._inference.outputs(self, "predict", parameters, x, arithmetic)
+        return y
 
     def predict_proba(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
-    ) -> Array:
+    ) -> LibraryArray:
         """Return probabilities (…, batch, outputs) for x (…, batch, in).
 
         These are of each class for softmax_cross_entropy, and of label 1 for sigmoid_cross_entropy.
@@ -225,7 +234,34 @@ class MLP:
         """
         if not hasattr(self.objective, "predict_proba"):
             raise ValueError(f"loss is {self.loss!r}, which has no probabilities; use predict")
-        return self._inference.outputs(self, "predict_proba", parameters, x, arithmetic)
+        p: LibraryArray = self._inference.outputs(self, "predict_proba", parameters, x, arithmetic)
+        return p
+
+    @overload
+    def loss_and_gradients(
+        self,
+        parameters: Parameters,
+        x: Array,
+        targets: Array,
+        *,
+        sample_weight: Array | None = None,
+        buffers: None = None,
+        rng: Rng | None = None,
+        arithmetic: str = "native",
+    ) -> tuple[LibraryArray, LibraryArrays]: ...
+
+    @overload
+    def loss_and_gradients(
+        self,
+        parameters: Parameters,
+        x: Array,
+        targets: Array,
+        *,
+        sample_weight: Array | None = None,
+        buffers: Parameters,
+        rng: Rng | None = None,
+        arithmetic: str = "native",
+    ) -> tuple[LibraryArray, LibraryArrays, LibraryArrays]: ...
 
     def loss_and_gradients(
         self,

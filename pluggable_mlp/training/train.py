@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pluggable_mlp.arrays import Array, common_namespace, dtype_name
+from pluggable_mlp.arrays import Array, LibraryArrays, common_namespace, dtype_name
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
@@ -35,7 +35,7 @@ class Training:
         parameters, if there are any.
     """
 
-    parameters: Parameters
+    parameters: LibraryArrays
     history: list[Loss]
 
 

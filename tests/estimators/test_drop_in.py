@@ -117,6 +117,43 @@ def test_partial_fit_gives_their_model():
     assert models[0].t_ == models[1].t_ == 220
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_a_warm_start_takes_the_weights_and_no_memory_of_the_optimizer(solver):
+    settings = {"random_state": 0, "solver": solver, "max_iter": 5, "warm_start": True}
+    models = [MLPClassifier(**settings), theirs.MLPClassifier(**settings)]
+    for model in models:
+        model.fit(*IRIS).fit(*IRIS)
+    np.testing.assert_allclose(models[0].coefs_[0], models[1].coefs_[0], rtol=1e-6, atol=1e-9)
+    assert models[0].loss_curve_ == pytest.approx(models[1].loss_curve_, rel=1e-9)
+
+
+def test_the_best_loss_is_the_least_of_all_epochs():
+    settings = {"random_state": 0, "solver": "sgd", "learning_rate_init": 0.2, "max_iter": 20}
+    models = [MLPClassifier(**settings).fit(*IRIS), theirs.MLPClassifier(**settings).fit(*IRIS)]
+    model, known = models
+    assert max(model.loss_curve_) > model.loss_curve_[0] > model.loss_ > min(model.loss_curve_)
+    assert model.best_loss_ == min(model.loss_curve_)
+    assert model.best_loss_ == pytest.approx(known.best_loss_, rel=1e-6)
+    for each in models:
+        assert each.set_params(early_stopping=True).fit(*IRIS).best_loss_ is None
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_scores_count_weights_of_examples(outputs):
+    """One of weight 3 counts as three; R² as its definition says."""
+    X, y = make_regression(40, 5, n_targets=outputs, noise=30.0, random_state=0)
+    model = MLPRegressor(max_iter=200, learning_rate_init=0.1, random_state=0).fit(X, y)
+    repeated = np.repeat(np.arange(40), WEIGHTS[:40].astype(int))
+    t, predicted = y[repeated], model.predict(X[repeated])
+    squares = ((t - predicted) ** 2).sum(axis=0), ((t - t.mean(axis=0)) ** 2).sum(axis=0)
+    score = model.score(X, y, sample_weight=WEIGHTS[:40])
+    assert score == pytest.approx(np.mean(1.0 - squares[0] / squares[1]), rel=1e-9)
+    assert abs(score - model.score(X, y)) > 1e-6
+    classifier = MLPClassifier(max_iter=5, random_state=0).fit(*IRIS)
+    right = classifier.predict(IRIS[0]) == IRIS[1]
+    assert classifier.score(*IRIS, WEIGHTS) == pytest.approx(WEIGHTS[right].sum() / WEIGHTS.sum())
+
+
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 @pytest.mark.parametrize("data", [CANCER, IRIS], ids=["cancer", "iris"])
 def test_lbfgs_reaches_their_loss(kind, data):

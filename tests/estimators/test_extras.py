@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import warnings
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -196,6 +198,20 @@ def test_grid_search_in_a_pipeline():
     grid = {"mlpclassifier__hidden_layer_sizes": [(5,), (20,)]}
     search = GridSearchCV(pipeline, grid, cv=2).fit(X, Y)
     assert search.best_params_["mlpclassifier__hidden_layer_sizes"] == (20,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["loky", "threading"])
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_jobs_give_the_scores_of_one_process(parallel, arithmetic):
+    estimator = MLPClassifier(max_iter=10, random_state=0, arithmetic=arithmetic)
+    grid = {"hidden_layer_sizes": [(5,), (20,)], "learning_rate_init": [0.001, 0.1]}
+    expected = GridSearchCV(estimator, grid, cv=2).fit(X, Y)
+    with joblib.parallel_config(parallel), warnings.catch_warnings(action="ignore"):
+        search = GridSearchCV(estimator, grid, cv=2, n_jobs=2).fit(X, Y)
+    found, scores = search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(found, scores)
+    np.testing.assert_array_equal(search.predict_proba(X), expected.predict_proba(X))
 
 
 def test_without_scikit_learn_the_error_has_the_remedy_and_the_rest_works():

@@ -1,9 +1,12 @@
 """What a second call finds of the first: other solvers, libraries, records and parameters."""
 
+import copy
+
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 
 from pluggable_mlp import MLPClassifier, MLPRegressor
 
@@ -64,6 +67,23 @@ def test_training_goes_on_in_the_library_of_the_new_arrays(backend):
     assert models[1].predict(X).shape == (150,)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_later_steps_write_over_no_arrays_of_before(backend, solver):
+    """Which a shallow copy shares: it predicts as before, and trains on as the original does."""
+    if backend.name == "simulated_cupy":
+        pytest.skip("its arrays are of no library that backend_of knows")
+    X_, y = backend.asarray(X), backend.asarray(Y)
+    model = MLPClassifier((8,), solver=solver, batch_size=50, max_iter=2, random_state=0).fit(X_, y)
+    before = backend.to_numpy(model.predict_proba(X_)).copy()
+    shared = copy.copy(model)
+    model.partial_fit(X_, y)
+    assert (len(shared.loss_curve_), len(model.loss_curve_)) == (2, 3)
+    np.testing.assert_array_equal(backend.to_numpy(shared.predict_proba(X_)), before)
+    after = backend.to_numpy(model.predict_proba(X_))
+    shared.partial_fit(X_, y)
+    np.testing.assert_array_equal(backend.to_numpy(shared.predict_proba(X_)), after)
+
+
 def test_a_model_of_scikit_learn_that_stopped_early_trains_on():
     known = theirs.MLPClassifier(max_iter=4, early_stopping=True, warm_start=True).fit(X, Y)
     model = MLPClassifier.from_sklearn(known).fit(X, Y)
@@ -83,3 +103,62 @@ def test_parameters_of_another_network_than_the_fitted_one_are_refused(other, me
     (name,) = other
     with pytest.raises(ValueError, match=f"{name}=.* describe another network than the fitted"):
         getattr(model, method)(*(X, Y)[: 1 + (method == "partial_fit")])
+
+
+def raising(model):
+    raise RuntimeError("a callback of the user's")
+
+
+HUGE = X * 2e307
+SGD = {"solver": "sgd", "batch_size": 10}
+OTHER = np.asarray(["north", "south"])[Y % 2]
+FAILURES = {
+    "other classes, all weights zero": lambda model: model.fit(X, OTHER, np.zeros(150)),
+    "other classes, divergence": lambda model: model.fit(HUGE, OTHER),
+    "fewer features, a callback": lambda model: model.set_params(callbacks=raising).fit(
+        X[:, 1:], Y
+    ),
+    "lbfgs, a callback": lambda model: model.set_params(
+        solver="lbfgs", alpha=1.0, callbacks=raising
+    ).fit(X, OTHER),
+    "lbfgs, dropout": lambda model: model.set_params(solver="lbfgs", dropout=0.5).fit(X, OTHER),
+    "warm start, a callback": lambda model: model.set_params(
+        warm_start=True, callbacks=raising
+    ).fit(X, Y),
+    "one step more, divergence": lambda model: model.partial_fit(HUGE, Y),
+    "one step more, a callback": lambda model: model.set_params(callbacks=raising).partial_fit(
+        X, Y
+    ),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("learning_rate", ["constant", "invscaling"])
+def test_a_fit_that_fails_leaves_the_one_before(failure, learning_rate):
+    """Its predictions, attributes and records, and how it trains on."""
+    settings = {"learning_rate": learning_rate, "random_state": 0, "max_iter": 3, **SGD}
+    models = [MLPClassifier((8,), **settings).fit(X, Y) for _ in range(2)]
+    before = models[0].get_params()
+    with pytest.raises((ValueError, RuntimeError)):
+        FAILURES[failure](models[0])
+    for model in models:
+        model.set_params(**before)
+    for _ in range(2):
+        found, expected = ({k: v for k, v in vars(m).items() if k.endswith("_")} for m in models)
+        np.testing.assert_equal(found, expected)
+        np.testing.assert_array_equal(*(model.predict_proba(X) for model in models))
+        for model in models:
+            model.partial_fit(X, Y)
+
+
+@pytest.mark.parametrize("failure", [HUGE, X[:, :0]], ids=["divergence", "no features"])
+def test_a_first_fit_that_fails_leaves_none(failure):
+    model = MLPClassifier((8,), max_iter=3, **SGD)
+    with pytest.raises(ValueError, match="non-finite|0 feature"):
+        model.fit(failure, Y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    with pytest.raises(ValueError, match="non-finite|0 feature"):
+        model.partial_fit(failure, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        model.partial_fit(X, Y)

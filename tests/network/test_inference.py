@@ -186,9 +186,32 @@ def test_a_network_that_has_predicted_can_be_copied(library):
     mlp = MLP([3, 4, 2])
     parameters, x = mlp.initialize(seed=0, backend=backend), backend.asarray(X)
     expected = backend.to_numpy(mlp.predict(parameters, x))
-    for other in (copy.deepcopy(mlp), pickle.loads(pickle.dumps(mlp))):
+    for other in (copy.copy(mlp), copy.deepcopy(mlp), pickle.loads(pickle.dumps(mlp))):
         assert other == mlp
         np.testing.assert_array_equal(backend.to_numpy(other.predict(parameters, x)), expected)
+
+
+class Scaled(MLP):
+    """A network that its user may change."""
+
+    factor = 1.0
+
+    def forward(self, xp, parameters, x, rng=None):
+        z, backward = super().forward(xp, parameters, x, rng)
+        return z * self.factor, backward
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_a_copy_predicts_by_itself(library):
+    """Not by what was compiled for the original."""
+    pytest.importorskip(library)
+    backend = get_backend(library)
+    mlp = Scaled([3, 4, 2])
+    parameters, x = mlp.initialize(seed=0, backend=backend), backend.asarray(X)
+    expected = 2.0 * backend.to_numpy(mlp.logits(parameters, x))
+    other = copy.copy(mlp)
+    object.__setattr__(other, "factor", 2.0)
+    np.testing.assert_allclose(backend.to_numpy(other.logits(parameters, x)), expected, rtol=1e-6)
 
 
 def test_jax_compiles_a_prediction_once_for_each_shape():

@@ -1,0 +1,202 @@
+"""Files of estimators: one that has changed is refused, and so is one that describes no model."""
+
+import copy
+import hashlib
+import json
+import struct
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+from sklearn.datasets import load_iris, make_regression
+
+from pluggable_mlp import BatchNorm, LeakyReLU, MLPClassifier, MLPRegressor, make_schedule
+
+polars = pytest.importorskip("polars")
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_iris(return_X_y=True)
+NAMES = np.asarray(["setosa", "versicolor", "virginica"])[Y]
+FRAME = polars.DataFrame(dict(zip("abcd", X.T, strict=True)))
+NUMBERS = make_regression(60, 4, n_targets=2, random_state=0)
+
+MODELS = {
+    "classifier": lambda: MLPClassifier(
+        (5, 3),
+        [LeakyReLU(0.1), "tanh"],
+        norm=BatchNorm(),
+        early_stopping=True,
+        class_weight={"setosa": 2.0},
+        learning_rate=make_schedule("cosine", 0.01, total_steps=30),
+        random_state=0,
+        max_iter=3,
+    ).fit(FRAME, NAMES),
+    "several labels": lambda: MLPClassifier((4,), max_iter=2).fit(X, np.eye(3, dtype=int)[Y]),
+    "regressor": lambda: MLPRegressor("huber", (4,), max_iter=2, random_state=0).fit(*NUMBERS),
+}
+EVERY_MODEL = pytest.mark.parametrize("model", MODELS)
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    """A fitted model, where it is saved, and its inputs."""
+    path = tmp_path / "model.safetensors"
+    fitted = MODELS[model]()
+    fitted.save(path)
+    return fitted, path, FRAME if model == "classifier" else NUMBERS[0]
+
+
+def content_of(data):
+    """Return the header, the description in it, and the arrays."""
+    (length,) = struct.unpack("<Q", data[:8])
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    return json.loads(metadata["pluggable_mlp"]), load(data)
+
+
+def written(description, arrays):
+    """Return a file of these with their hash, as docs/estimators.md describes it."""
+    text = json.dumps(description)
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return save(arrays, metadata={"pluggable_mlp": text, "sha256": digest.hexdigest()})
+
+
+@pytest.mark.parametrize("model", ["classifier"])
+def test_a_change_of_any_byte_is_seen(saved):
+    model, path, inputs = saved
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 400)):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match="damaged"):
+            MLPClassifier.load(path)
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(MLPClassifier.load(path).predict(inputs), model.predict(inputs))
+
+
+@EVERY_MODEL
+def test_the_hash_is_what_the_documentation_says(saved):
+    model, path, inputs = saved
+    description, arrays = content_of(path.read_bytes())
+    path.write_bytes(written(description, arrays))
+    loaded = type(model).load(path)
+    assert loaded.get_params() == model.get_params()
+    np.testing.assert_array_equal(loaded.predict(inputs), model.predict(inputs))
+    names = getattr(model, "feature_names_in_", None)
+    np.testing.assert_array_equal(getattr(loaded, "feature_names_in_", None), names)
+
+
+@pytest.mark.parametrize("model", ["classifier"])
+def test_names_of_features_hold_after_loading(saved):
+    _, path, _ = saved
+    loaded = MLPClassifier.load(path)
+    assert loaded.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    with pytest.raises(ValueError, match="feature names"):
+        loaded.predict(FRAME[["d", "c", "b", "a"]])
+
+
+def places_of(value, where=()):
+    """Yield the keys that lead to each value within a description."""
+    yield where
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from places_of(value[key], (*where, key))
+
+
+ODD = [None, True, -1, 0, 3, 2**70, 1e308, float("nan"), "text", "", [], [1], [[]], {}, {"a": 1}]
+
+
+def changed(description, where, value):
+    if not where:
+        return value
+    description = copy.deepcopy(description)
+    inner = description
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = value
+    return description
+
+
+@contextmanager
+def refused_by_name(path):
+    """Let errors pass that name the file; those of `predict` do not."""
+    try:
+        yield
+    except ValueError as error:
+        if str(path) not in str(error):
+            raise
+
+
+@EVERY_MODEL
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_a_description_with_another_value_is_refused_or_predicts(saved):
+    """Whatever value it is that is another, in a file whose hash is right."""
+    model, path, inputs = saved
+    inputs = np.asarray(inputs)
+    expected = model.predict(inputs).shape
+    description, arrays = content_of(path.read_bytes())
+    for where in places_of(description):
+        for value in ODD:
+            path.write_bytes(written(changed(description, where, value), arrays))
+            with refused_by_name(path):
+                assert type(model).load(path).predict(inputs).shape == expected
+
+
+@EVERY_MODEL
+def test_other_arrays_than_those_of_the_network_are_refused(saved):
+    model, path, _ = saved
+    description, arrays = content_of(path.read_bytes())
+    name = next(iter(arrays))
+    for other in (
+        {},
+        {**arrays, "more": arrays[name]},
+        {**arrays, name: arrays[name][:-1]},
+        {**arrays, name: arrays[name].astype(np.int64)},
+        {**arrays, name: arrays[name].astype(np.float32)},
+    ):
+        path.write_bytes(written(description, other))
+        with pytest.raises(ValueError, match="damaged"):
+            type(model).load(path)
+
+
+@pytest.mark.parametrize("model", ["regressor"])
+@pytest.mark.parametrize("name", ["predict", "coefs_", "__class__", "certificate_", "_rate"])
+def test_other_attributes_are_refused(saved, name):
+    _, path, _ = saved
+    description, arrays = content_of(path.read_bytes())
+    description["attributes"][name] = "text"
+    path.write_bytes(written(description, arrays))
+    with pytest.raises(ValueError, match=f"takes no {name}"):
+        MLPRegressor.load(path)
+
+
+@pytest.mark.parametrize("model", ["regressor"])
+def test_other_parameters_and_formats_are_refused(saved):
+    _, path, _ = saved
+    description, arrays = content_of(path.read_bytes())
+    path.write_bytes(written(changed(description, ("parameters", "momentun"), 0.5), arrays))
+    with pytest.raises(ValueError, match="takes no momentun.*did you mean 'momentum'"):
+        MLPRegressor.load(path)
+    loss = {"component": "SoftmaxCrossEntropy", "parameters": {"label_smoothing": 0.1}}
+    path.write_bytes(written(changed(description, ("parameters", "loss"), loss), arrays))
+    with pytest.raises(ValueError, match="SoftmaxCrossEntropy.* is not a loss of numbers"):
+        MLPRegressor.load(path)
+    path.write_bytes(written({**description, "format": 3}, arrays))
+    with pytest.raises(ValueError, match="of format 3, expected a MLPRegressor of format 1"):
+        MLPRegressor.load(path)
+
+
+@pytest.mark.parametrize("model", ["classifier"])
+@pytest.mark.parametrize("classes", [["b", "c", "a"], ["a", "a", "b"], ["a", "b"], []], ids=str)
+def test_classes_that_no_fit_gives_are_refused(saved, classes):
+    _, path, _ = saved
+    description, arrays = content_of(path.read_bytes())
+    description["labels"]["classes_"][1] = classes
+    path.write_bytes(written(description, arrays))
+    with pytest.raises(ValueError, match="classes_ are not in ascending order|classes are not"):
+        MLPClassifier.load(path)
