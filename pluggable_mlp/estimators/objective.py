@@ -4,6 +4,7 @@ Shapes: z, dz (…, batch, outputs), W (…, in, out), sample_weight (…, batch
 of `network/losses.py`, and only their scale is another here.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,19 @@ class PenalizedMLP(MLP):
 
     alpha: float = 0.0
 
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """alpha, unless it is 0."""
+        return () if self.alpha == 0.0 else (self.alpha,)
+
+    def with_numbers(self, numbers: tuple[Any, ...]) -> "PenalizedMLP":
+        """Return the network with another alpha, if it has one."""
+        if not numbers:
+            return self
+        other = copy(self)
+        object.__setattr__(other, "alpha", numbers[0])
+        return other
+
     def loss_gradients_and_buffers(
         self,
         xp: Namespace,
@@ -84,7 +98,7 @@ class PenalizedMLP(MLP):
         loss, gradients, moved = super().loss_gradients_and_buffers(
             xp, parameters, buffers, x, targets, sample_weight, rng, gradient_scale
         )
-        if self.alpha == 0.0:
+        if isinstance(self.alpha, float) and self.alpha == 0.0:  # a traced one is not
             return loss, gradients, moved
         if sample_weight is None:
             factor: Any = self.alpha / x.shape[-2]

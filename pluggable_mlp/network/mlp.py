@@ -342,6 +342,16 @@ class MLP:
             buffers.append({name: layer[name] for name in names})
         return trained, buffers
 
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The hyperparameters that a compiled step takes as arguments: none of this class."""
+        return ()
+
+    def with_numbers(self, numbers: tuple[Any, ...]) -> "MLP":
+        """Return the network with other `numbers`, maybe traced ones."""
+        del numbers
+        return self
+
     def checked_batch(
         self,
         parameters: Parameters,

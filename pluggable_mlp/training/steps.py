@@ -48,8 +48,8 @@ SECONDS_PER_CALL = 0.05
 Function = Callable[..., Any]
 Arrays = tuple[Tree, Tree, Any]
 """Parameters, buffers and slots of a state."""
-At = tuple[int, Seed]
-"""The count t of a step, and the seed as two words."""
+At = tuple[int, Seed, tuple[float, ...]]
+"""The count t of a step, the seed as two words, and the numbers of the network."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,11 @@ class Steps:
     ) -> None:
         self._xp, self._backend, self._batch_size = xp, backend, batch_size
         self._state, self._is_owned = state, False
-        self._seed = as_words(seed)
-        self._model = _Model(
-            mlp, without_rate(optimizer), dtype_name(kind.dtype), kind.scale, micro_batch
-        )
+        self._fixed = as_words(seed), mlp.numbers
+        general = mlp.with_numbers((1.0,) * len(mlp.numbers))
+        settings = dtype_name(kind.dtype), kind.scale, micro_batch
+        self._model = _Model(general, without_rate(optimizer), *settings)
+        self._mlp = mlp
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
         w = state.parameters[0]["W"]
@@ -206,7 +207,7 @@ class Steps:
         weight, *parts = self._differentiate(size)(
             state.parameters,
             state.buffers,
-            (state.t, self._seed),
+            (state.t, *self._fixed),
             optimizer.gradient_scale(coefficients),
             examples.arrays,
             start,
@@ -233,7 +234,7 @@ class Steps:
         take = self._whole_step(size)
         assert take is not None
         *arrays, t = self._own()
-        given = tuple(arrays), (t, self._seed), coefficients, examples.arrays, start
+        given = tuple(arrays), (t, *self._fixed), coefficients, examples.arrays, start
         loss, weight, after = take(*given)
         self._state = TrainState._make([*after, t + 1])
         return loss, weight
@@ -255,7 +256,7 @@ class Steps:
             begin = time.perf_counter()
             *arrays, t = self._own()
             rows = optimizer.coefficients_of(range(t, t + count))
-            shared = starts[0], (t, self._seed), examples.arrays
+            shared = starts[0], (t, *self._fixed), examples.arrays
             assert self._loop is not None
             after, (found, weights) = self._loop(tuple(arrays), rows, shared, count)
             self._state = TrainState._make([*after, t + count])
@@ -300,7 +301,7 @@ class Steps:
             take = self._exact_step(size)
             if take is None:
                 take = partial(_speculating_step, xp, self._model, size)
-            given = arrays, (t, self._seed), optimizer.coefficients_at(t), data, start, valid
+            given = arrays, (t, *self._fixed), optimizer.coefficients_at(t), data, start, valid
             loss, weight, arrays, valid = take(*given)
             taken.append((xp.wrap(loss), size, None if weight is None else xp.wrap(weight)))
             t += 1
@@ -324,7 +325,7 @@ class Steps:
 
         def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
             given = parameters, buffers, *batch
-            loss, gradients = run_to_float(xp, _loss_and_gradients, (self._model.mlp,), *given)
+            loss, gradients = run_to_float(xp, _loss_and_gradients, (self._mlp,), *given)
             return loss, gradients
 
         before, parameters, memory = optimizer.minimize_step(
@@ -360,19 +361,21 @@ def _loss_and_gradients(
 def _step(
     xp: Namespace,
     model: _Model,
-    state: TrainState,
+    arrays: Arrays,
+    at: At,
     batch: Batch,
     coefficients: Coefficients,
-    seed: Seed,
     *,
     fused: bool = False,
 ) -> tuple[Array, TrainState]:
+    """Call `step` of `step.py`."""
     assert isinstance(model.optimizer, Optimizer)
+    t, seed, numbers = at
     return step(
         xp,
-        model.mlp,
+        model.mlp.with_numbers(numbers),
         model.optimizer,
-        state,
+        TrainState._make([*arrays, t]),
         batch,
         coefficients,
         seed,
@@ -396,9 +399,7 @@ def _whole_step(
 ) -> tuple[Array, Array | None, Arrays]:
     """Return the loss, the weight and the arrays of the state after a step."""
     batch = model.examples(xp, data).batch_of(xp, start, size)
-    t, seed = at
-    state = TrainState._make([*arrays, t])
-    loss, after = _step(xp, model, state, batch, coefficients, seed, fused=True)
+    loss, after = _step(xp, model, arrays, at, batch, coefficients, fused=True)
     return loss, _total(xp, batch[2]), after[:-1]
 
 
@@ -412,10 +413,10 @@ def _step_of_loop(
     shared: tuple[int, At, Any],
 ) -> tuple[Arrays, tuple[Array, Array | None]]:
     """Return the arrays of the state after a step of a loop, and its loss and weight."""
-    start, (t, seed), data = shared
+    start, (t, *fixed), data = shared
     # A float would be of the arrays' dtype beside them: so are the coefficients.
     coefficients = {name: xp.astype(row[name], getattr(xp, model.dtype)) for name in row}
-    at, place = (t + index, seed), start + index * size
+    at, place = (t + index, *fixed), start + index * size
     loss, weight, arrays = _whole_step(xp, model, size, arrays, at, coefficients, data, place)
     return arrays, (loss, weight)
 
@@ -433,10 +434,10 @@ def _differentiate_batch(
 ) -> tuple[Any, ...]:
     """Return the weight of a batch and the results of `differentiate`."""
     batch = model.examples(xp, data).batch_of(xp, start, size)
-    t, seed = at
+    t, seed, numbers = at
     found = differentiate(
         xp,
-        model.mlp,
+        model.mlp.with_numbers(numbers),
         parameters,
         buffers,
         batch,
@@ -462,9 +463,8 @@ def _speculating_step(
     xp = base.speculating()
     examples = model.examples(xp, data)
     batch = examples.floats_of(xp, wrapped(xp, examples.rows_of(base.library, start, size)))
-    t, seed = as_numbers(xp, at)
-    state = TrainState._make([*wrapped(xp, arrays), t])
-    loss, after = _step(xp, model, state, batch, as_numbers(xp, coefficients), seed)
+    numbers = as_numbers(xp, (at, coefficients))
+    loss, after = _step(xp, model, wrapped(xp, arrays), numbers[0], batch, numbers[1])
     weight = _total(xp, batch[2])
     results = native_of((loss, weight, after[:-1]))
     return (*results, valid & xp.all_valid(results[0]))

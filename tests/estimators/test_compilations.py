@@ -52,22 +52,8 @@ def test_equal_fits_compile_once():
         ({"solver": "sgd"}, "learning_rate_init", [1e-4, 1e-3, 1e-2]),
         ({"solver": "adam"}, "learning_rate_init", [1e-4, 1e-3, 1e-2]),
         ({"solver": "sgd", "learning_rate": "invscaling"}, "power_t", [0.1, 0.5]),
-        pytest.param(
-            {},
-            "alpha",
-            [1e-4, 1e-2],
-            marks=pytest.mark.xfail(
-                strict=True, reason="alpha is a constant of the compiled step (issue 20)"
-            ),
-        ),
-        pytest.param(
-            {"dropout": 0.1},
-            "random_state",
-            [0, 1],
-            marks=pytest.mark.xfail(
-                strict=True, reason="the seed is a constant of the compiled step (issue 20)"
-            ),
-        ),
+        ({}, "alpha", [1e-4, 1e-2]),
+        ({"dropout": 0.1}, "random_state", [0, 1]),
     ],
     ids=str,
 )

@@ -53,6 +53,7 @@ class Number:
     __add__, __radd__ = _operators(lambda a, b: a + b)
     __sub__, __rsub__ = _operators(lambda a, b: a - b)
     __mul__, __rmul__ = _operators(lambda a, b: a * b)
+    __truediv__, __rtruediv__ = _operators(lambda a, b: a / b)
 
     def __neg__(self) -> "Number":
         return Number(self.xp, -self.value)
