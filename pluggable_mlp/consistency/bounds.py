@@ -24,8 +24,8 @@ def part_of_bound(a: Array, b: Array, bounded: Bounded) -> float:
     """Return the largest |a - b| / bound over the elements of two NumPy arrays of one shape.
 
     It is at most 1 if both are within their bounds.  Elements with an infinite bound are not
-    checked: even NaN or infinity may be right there (see `sharpness`).  Elsewhere NaN or infinity in
-    only one of the arrays, and everywhere a different shape or dtype, give infinity.
+    checked: even NaN or infinity may be right there (see `sharpness`).  Elsewhere NaN or infinity
+    in only one of the arrays, and everywhere a different shape or dtype, give infinity.
     """
     if not _comparable(a, b):
         return math.inf
@@ -92,7 +92,8 @@ def difference_in_ulps(reference: Array, other: Array) -> float:
     largest = float(np.max(sizes)) or 1.0
     typical = largest * float(np.sqrt(np.mean((sizes / largest) ** 2)))
     finite = np.where(np.isfinite(reference), np.abs(reference), 0.0)
-    unit = np.spacing(np.maximum(finite, typical).astype(reference.dtype))
+    below_largest = np.nextafter(np.finfo(reference.dtype).max, 0)  # has the same ulp, within range
+    unit = np.spacing(np.clip(finite, typical, below_largest).astype(reference.dtype))
     return float(np.max(difference / unit.astype(np.float64)))
 
 

@@ -254,6 +254,4 @@ class BoundComparator:
 
 def _bounds(unit: Unit, namespace: BoundedNamespace) -> Bounds:
     """Return the results of the unit with the bounds of their errors."""
-    # A bound that overflows is infinite.
-    with np.errstate(all="ignore"):
-        return unit.run(namespace, namespace.asarray)
+    return unit.run(namespace, namespace.asarray)

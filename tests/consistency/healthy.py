@@ -41,7 +41,7 @@ def healthy(seed: int) -> dict[str, Any]:
 
     hidden = int(rng.integers(0, 3))
     loss = one_of(LOSSES)
-    sizes = widths(hidden + 1) + [int(rng.integers(2, 6))]
+    sizes = [*widths(hidden + 1), int(rng.integers(2, 6))]
     examples = int(rng.integers(1, 41))
     mlp = MLP(
         sizes,

@@ -5,6 +5,6 @@
 """
 
 from pluggable_mlp.namespaces.bounded.array import Bounded, Precision, exact
-from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace, NoBound
+from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace, NoBoundError
 
-__all__ = ["Bounded", "BoundedNamespace", "NoBound", "Precision", "exact"]
+__all__ = ["Bounded", "BoundedNamespace", "NoBoundError", "Precision", "exact"]

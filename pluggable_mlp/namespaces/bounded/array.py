@@ -17,7 +17,7 @@ only to first order, and of its own rounding:
     x + y    e_x + e_y                               + u |x + y|
     x y      e_x |ŷ| + |x̂| e_y                       + u |x̂ ŷ|
     x / y    (e_x + |x / y| e_y) / (|y| - 2 e_y)     + 4 u |x̂ / ŷ|    (2 ulps, see `elementwise`)
-    x ** n   n e_x |x̂|^(n-1)                         + gamma_max(n-1, 8) |x̂|^n     (products, or 4 ulps)
+    x ** n   n e_x |x̂|^(n-1)                         + gamma_n |x̂|^n      (or 4 ulps if n < 9)
 
 with u the unit roundoff.  In addition, any result may lose what is smaller than the smallest normal
 number, so a quotient is lost whose divisor has such a reciprocal.  Where |x̂|, or what is added up
@@ -249,7 +249,9 @@ class Bounded:
         if other == 0:
             return Bounded(value, np.zeros(self.shape), self.precision)
         inherited = np.where(self.error == 0.0, 0.0, other * self.error * size ** (other - 1))
-        return self._rounded(value, inherited, size**other, max(int(other) - 1, _ROUNDINGS_OF_POWER))
+        return self._rounded(
+            value, inherited, size**other, max(int(other) - 1, _ROUNDINGS_OF_POWER)
+        )
 
     def _real_power(self, exponent: "Bounded") -> "Bounded":
         """Return x^y for x > 0; nothing is known where x may be below.
@@ -260,9 +262,7 @@ class Bounded:
         """
         x, y = self, exponent
         sides = [(x.value + a * x.error, y.value + b * y.error) for a in _REACH for b in _REACH]
-        power, slope = (
-            np.maximum.reduce([a ** (b - one) for a, b in sides]) for one in (0.0, 1.0)
-        )
+        power, slope = (np.maximum.reduce([a ** (b - one) for a, b in sides]) for one in (0.0, 1.0))
         logarithm = np.maximum.reduce([np.abs(np.log(a)) for a, _ in sides])
         inherited = np.where(x.error == 0.0, 0.0, y.magnitude * slope * x.error)
         inherited = inherited + np.where(y.error == 0.0, 0.0, power * logarithm * y.error)

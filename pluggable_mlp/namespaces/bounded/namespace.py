@@ -24,7 +24,7 @@ from pluggable_mlp.namespaces.bounded.array import Bounded, Comparison, Precisio
 from pluggable_mlp.namespaces.bounded.elementwise import ELEMENTWISE, OPERATORS
 from pluggable_mlp.namespaces.bounded.statistical import STATISTICAL
 
-__all__ = ["BoundedNamespace", "NoBound"]
+__all__ = ["BoundedNamespace", "NoBoundError"]
 
 # fmt: off
 _REARRANGING = (
@@ -35,7 +35,7 @@ _REARRANGING = (
 _OF_ONE_VALUE = ("full", "full_like", "ones", "ones_like", "zeros", "zeros_like")
 
 
-class NoBound(AttributeError, ValueError):
+class NoBoundError(AttributeError, ValueError):
     """A formula calls a function on whose rounding errors no bound is known."""
 
 
@@ -81,7 +81,7 @@ class BoundedNamespace:
             return partial(_rearranged, getattr(np, name))
         if name in _OF_ONE_VALUE:
             return partial(self._of_one_value, name)
-        raise NoBound(
+        raise NoBoundError(
             f"no error bound is known for xp.{name}, so backends cannot be compared by their "
             "rounding: write the formula with functions that docs/compare.md lists, or compare "
             "bits, with arithmetic 'reproducible'"
@@ -102,14 +102,14 @@ class BoundedNamespace:
             return self.where(x, 1.0, 0.0)
         if isinstance(x, Bounded | Comparison):
             if not floating:
-                raise NoBound(f"no error bound is known for a conversion of floats to {dtype}")
+                raise NoBoundError(f"no error bound is known for a conversion of floats to {dtype}")
             return x
         return self.asarray(x.astype(dtype, copy=copy))
 
     def argmax(self, x: Any, **settings: Any) -> Array:
         """Return the places of the largest elements, of integers and booleans."""
         if isinstance(x, Bounded):
-            raise NoBound("no error bound is known for xp.argmax of floats")
+            raise NoBoundError("no error bound is known for xp.argmax of floats")
         return np.argmax(x, **settings)
 
     def concat(self, arrays: Sequence[Any], *, axis: int | None = 0) -> Any:

@@ -158,8 +158,9 @@ def _diff(
     joined = ns.concat(parts, axis=axis)
     for _ in range(n):
         length = joined.shape[axis]
-        first, last = (ns.take(joined, np.arange(start, length - 1 + start), axis=axis)
-                       for start in (0, 1))
+        first, last = (
+            ns.take(joined, np.arange(start, length - 1 + start), axis=axis) for start in (0, 1)
+        )
         joined = last - first
     return joined
 
