@@ -131,17 +131,17 @@ def _var(
 
     Welford's updates take the deviations d of each element from the mean of those before it.  With
     S the sum of squares about the mean of all, sum d^2 (k - 1) / k = S over the elements k = 1, 2,
-    …: so sum d^2 <= 2 S for k > 1, and sum |d| <= sqrt(2 n S).  An error of the means of up to
-    g_n mean |x| moves each d, which is there twice: by 2 g_n mean |x| sqrt(2 n S) in all.
+    …: so sum d^2 <= 2 S for k > 1, and sum |d| <= sqrt(2 n S).  No mean is larger than max |x|, so
+    n updates move it by up to E = g_n max |x|, and with it each d, which is there twice: in all by
+    2 E sqrt(2 n S) + n E^2.
     """
     x = exact(x, ns.precision)
     n = _terms(x, axis)
     mean = _mean(ns, x, axis=axis, keepdims=True)
     deviations = x - mean
     squares = _sum(ns, deviations * deviations, axis=axis, keepdims=keepdims)
-    size = np.mean(x.magnitude, axis=axis, keepdims=keepdims)
-    moved = 2.0 * ns.precision.growth(n) * size * np.sqrt(2.0 * n * squares.magnitude)
-    moved = np.where(np.asarray(size) > 0.0, moved, 0.0)
+    shift = ns.precision.growth(n) * np.max(x.magnitude, axis=axis, keepdims=keepdims)
+    moved = 2.0 * shift * np.sqrt(2.0 * n * squares.magnitude) + n * shift**2
     return Bounded(squares.value, squares.error + moved, ns.precision) / (n - float(correction))
 
 
