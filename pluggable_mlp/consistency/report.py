@@ -257,11 +257,10 @@ def _unchecked(report: Report) -> list[str]:
             shares[one.tensor] = max(one.unchecked_part, shares.get(one.tensor, 0.0))
         parts = [f"{share:.2%} of {name}" for name, share in shares.items() if share > 0.0]
         if parts:
-            named = f" ({', '.join(parts)})" if len(parts) <= _NAMED else ""
-            lines.append(
-                f"{check}: {len(parts)} of {len(shares)} tensors not checked in all places and "
-                f"steps{named}: {sum(shares.values()) / len(shares):.2%} in all"
-            )
+            counted = f"parts of {len(parts)} of {len(shares)} tensors"
+            named = ", ".join(parts) if len(parts) <= _NAMED else counted
+            total = sum(shares.values()) / len(shares)
+            lines.append(f"{check}: not checked: {named}; {total:.2%} of all tensors")
     if lines:
         lines.append("not checked: rounding could take numbers out of the range of their dtype")
     return lines

@@ -206,9 +206,9 @@ def test_what_was_not_checked_is_named_and_counted() -> None:
     lines = format_report(report).splitlines()
     first, *others = (line for line in lines if "not checked" in line)
     assert [first, *others] == [
-        "whole step, float32: 2 of 3 tensors not checked in all places and steps (50.00% of dz, "
-        "100.00% of layer 1 W): 50.00% in all",
-        "whole step, float64: 5 of 5 tensors not checked in all places and steps: 100.00% in all",
+        "whole step, float32: not checked: 50.00% of dz, 100.00% of layer 1 W; 50.00% of all "
+        "tensors",
+        "whole step, float64: not checked: parts of 5 of 5 tensors; 100.00% of all tensors",
         "not checked: rounding could take numbers out of the range of their dtype",
     ]
 
