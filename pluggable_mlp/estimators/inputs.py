@@ -136,7 +136,9 @@ def check_targets(estimator: Any, X: Any, y: Any, *, numeric: bool) -> Any:
         column = y.ndim == 2 and y.shape[1] == 1
         y = xp.reshape(y, (-1,)) if column else y
         if y.ndim not in (1, 2):
-            raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
+            raise ValueError(
+                f"y should be a 1d array, got an array of shape {tuple(y.shape)} instead."
+            )
     else:
         y = check_array(
             y,
@@ -178,7 +180,9 @@ def check_sample_weight(X: Any, sample_weight: Any, backend: Any) -> Array | Non
             f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D array."
         )
     if sample_weight.shape[0] != X.shape[0]:
-        raise ValueError(f"sample_weight.shape == {sample_weight.shape}, expected {(X.shape[0],)}!")
+        raise ValueError(
+            f"sample_weight.shape == {tuple(sample_weight.shape)}, expected {(X.shape[0],)}!"
+        )
     weights = backend.asarray(moved(without_graph(sample_weight), backend), dtype=dtype)
     _refuse_infinities(backend.xp, weights, "sample_weight")
     if bool(backend.xp.all(weights == 0)):
@@ -213,9 +217,9 @@ def _check_on_device(X: Array, name: str) -> Array:
     X = without_graph(X)
     if X.ndim != 2:
         raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. Reshape your "
-            "data either using array.reshape(-1, 1) if your data has a single feature or "
-            "array.reshape(1, -1) if it contains a single sample."
+            f"Expected 2D array, got {X.ndim}D array instead: X has shape {tuple(X.shape)}. "
+            "Reshape your data either using array.reshape(-1, 1) if your data has a single "
+            "feature or array.reshape(1, -1) if it contains a single sample."
         )
     for axis, what in enumerate(("sample(s)", "feature(s)")):
         if X.shape[axis] < 1:

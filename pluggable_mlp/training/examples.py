@@ -146,7 +146,9 @@ def _check_inputs(mlp: MLP, xp: Namespace, moved: Array, dtype: str, scale: floa
                 f"inputs hold NaN, infinity or numbers beyond {dtype}; scale or drop them"
             )
     if moved.ndim != 2 or moved.shape[1] != mlp.sizes[0] or moved.shape[0] < 1:
-        raise ValueError(f"inputs has shape {moved.shape}, expected (examples, {mlp.sizes[0]})")
+        raise ValueError(
+            f"inputs has shape {tuple(moved.shape)}, expected (examples, {mlp.sizes[0]})"
+        )
 
 
 def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:
