@@ -31,6 +31,7 @@ def test_they_give_what_numpy_gives(backend, dtype):
         np.testing.assert_array_equal(backend.to_numpy(ours), theirs, strict=True)
 
 
+@pytest.mark.simulated_cupy
 @pytest.mark.parametrize(
     "function",
     [

@@ -324,6 +324,7 @@ def cut(x, bits):
     return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent)
 
 
+@pytest.mark.simulated_cupy
 def test_precision_sees_tf32(monkeypatch):
     passed, result = gpu_measure.precision(CUPY, small=True)
     assert passed
@@ -334,6 +335,7 @@ def test_precision_sees_tf32(monkeypatch):
     assert 1e-4 < result["relative_error"] < 1e-3
 
 
+@pytest.mark.simulated_cupy
 @pytest.mark.slow
 def test_exactness_reports_inexact_products_and_their_refusal(monkeypatch):
     assert gpu_measure.exactness(CUPY, small=True) == (True, {"inexact": [], "refused": ""})
@@ -348,6 +350,7 @@ def test_exactness_reports_inexact_products_and_their_refusal(monkeypatch):
     assert not passed
 
 
+@pytest.mark.simulated_cupy
 def test_microseconds_and_the_machine_are_reported():
     passed, costs = gpu_measure.microseconds(CUPY, small=True)
     assert passed
