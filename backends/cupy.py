@@ -32,6 +32,7 @@ offer(
     erf=special.erf,
     queued=_queued,
     sign=cupy.sign,
+    vecdot=cupy.vdot,  # that of array-api-compat is a product of matrices, with a copy
     zero_below=_zero_below,
 )
 

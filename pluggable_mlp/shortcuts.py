@@ -23,6 +23,7 @@ __all__ = [
     "queued",
     "sign",
     "take",
+    "vecdot",
     "zero_below",
     "zero_where",
 ]
@@ -44,7 +45,8 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`, `queued(x)`, `rsqrt(x)`,
         `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
         `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
-        `times_transposed(a, b)`, `transposed_times(a, b)`, `zero_below(x, threshold)`,
+        `times_transposed(a, b)`, `transposed_times(a, b)`, `vecdot(x, y)`,
+        `zero_below(x, threshold)`,
         `zero_where(mask, x)`, `compiled(function)`, `recorded(function)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place.
@@ -143,3 +145,8 @@ def zero_where(xp: Namespace, mask: Array, x: Array) -> Array:
 def take(xp: Namespace, x: Array, indices: Array) -> Array:
     """Return the rows of `x` (n, …) at the indices (m,), which are at least 0 and less than n."""
     return (_offered.get((xp, "take")) or xp.take)(x, indices, axis=0)
+
+
+def vecdot(xp: Namespace, x: Array, y: Array) -> Array:
+    """Return the sum of x y, for `x` and `y` (n,)."""
+    return (_offered.get((xp, "vecdot")) or xp.vecdot)(x, y)

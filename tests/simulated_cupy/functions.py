@@ -128,6 +128,12 @@ def matmul(a: ndarray, b: ndarray) -> ndarray:
         return ndarray(np.array(np.matmul(operand(a), operand(b)), order="C"))
 
 
+def vdot(a: ndarray, b: ndarray) -> ndarray:
+    """Multiply and sum, as `tensordot_core` in `_core/_routines_linalg.pyx` does with CUB."""
+    launch("vdot", 2)
+    return ndarray(np.asarray(np.vdot(operand(a), operand(b))))
+
+
 def concatenate(arrays: Any, axis: int = 0) -> ndarray:
     """Join arrays: a copy for each, or one kernel that is given their pointers."""
     arrays = list(arrays)
@@ -217,14 +223,14 @@ def _cuda() -> dict[str, ModuleType]:
     runtime = module(
         "cupy.cuda.runtime",
         getDeviceCount=lambda: DEVICES,
-        runtimeGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 13020,
         driverGetVersion=lambda: 13000,
         memGetInfo=lambda: (2**33, 2**34),
         CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}),
     )
     device = module("cupy.cuda.device", Device=Device, get_cublas_handle=lambda: 1)
     nvrtc = module("cupy.cuda.nvrtc", getVersion=lambda: (13, 0))
-    cublas = module("cupy.cuda.cublas", getVersion=lambda _: 130000)
+    cublas = module("cupy.cuda.cublas", getVersion=lambda _: 130100)
     parts = {"device": device, "runtime": runtime, "nvrtc": nvrtc, "cublas": cublas}
     cuda = module("cupy.cuda", Device=Device, **parts)
     return {made.__name__: made for made in (cuda, *parts.values())}
@@ -237,7 +243,7 @@ def libraries() -> dict[str, ModuleType]:
     fft = module("cupy.fft", __getattr__=_not_yet, __all__=[])
     functions = (
         *(asarray, array, where, take, take_along_axis, matmul, concatenate, stack, unique),
-        *(broadcast_arrays, count_nonzero, searchsorted),
+        *(broadcast_arrays, count_nonzero, searchsorted, vdot),
     )
     members = {
         "ndarray": ndarray,
