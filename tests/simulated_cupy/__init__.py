@@ -41,7 +41,7 @@ import pluggable_mlp.backends
 from tests.simulated_cupy.arrays import counting, current, ndarray
 from tests.simulated_cupy.functions import libraries
 
-__all__ = ["SimulatedCupyBackend", "counting", "installed", "ndarray", "xp"]
+__all__ = ["SimulatedCupyBackend", "counting", "cupy", "current", "installed", "ndarray", "xp"]
 
 PARENTS = (array_api_compat, pluggable_mlp.backends)  # of packages, with an attribute cupy
 OVER_CUPY = ("cupy", "cupyx", *(f"{parent.__name__}.cupy" for parent in PARENTS))
@@ -81,5 +81,6 @@ def _is_over_cupy(name: str) -> bool:
 
 with installed():
     import array_api_compat.cupy as xp
+    import cupy
 
     from pluggable_mlp.backends.cupy import CupyBackend as SimulatedCupyBackend

@@ -245,8 +245,8 @@ class ndarray:  # noqa: N801 (its name in CuPy)
         operand(self)[operand(key) if isinstance(key, ndarray) else key] = operand(value)
 
     def set(self, host: Any) -> None:
-        """Copy host data that is of one piece, not through pinned memory."""
-        assert host.flags.c_contiguous
+        """Copy host data, not through pinned memory."""
+        assert self.memory.flags.forc
         assert (host.dtype, host.shape) == (self.dtype, self.shape)
         launch("upload")
         self.memory[...] = host
