@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import AbstractContextManager
 from typing import Any
 
 import array_api_compat.cupy
@@ -26,11 +27,17 @@ def _queued(x: Any) -> bool:
     return True
 
 
+def _on_device_of(x: Any) -> AbstractContextManager[Any]:
+    device: AbstractContextManager[Any] = cupy.cuda.Device(x.device.id)
+    return device
+
+
 # One kernel each, and NaN stays: `_clip` in cupy/_core/_routines_math.pyx, `sign` in _math/misc.py.
 offer(
     array_api_compat.cupy,
     clip=cupy.clip,
     erf=special.erf,
+    on_device_of=_on_device_of,
     queued=_queued,
     sign=cupy.sign,
     vecdot=cupy.vdot,  # that of array-api-compat is a product of matrices, with a copy
@@ -48,7 +55,8 @@ class CupyBackend(ArrayLibrary):
     another one, elementwise operations fail or warn, and matrix products fail inside CUDA
     (cupy issue 1389).  Therefore creating a backend, and each `asarray`, makes its device the
     current one of the calling thread and does not restore the previous one.  Callers that use two
-    CuPy devices in one thread must finish on one before they upload to the other.
+    CuPy devices in one thread must finish on one before they upload to the other.  Networks and
+    estimators that are given arrays compute where these are, and restore the caller's device.
     """
 
     name = "cupy"

@@ -8,8 +8,11 @@ functions below call that, or else what every namespace has.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
 from typing import Any
+
+from array_api_compat import array_namespace
 
 from pluggable_mlp.arrays import Array, Namespace
 
@@ -19,6 +22,7 @@ __all__ = [
     "compiled",
     "largest",
     "offer",
+    "on_device_of",
     "own",
     "queued",
     "sign",
@@ -47,7 +51,8 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
         `times_transposed(a, b)`, `transposed_times(a, b)`, `vecdot(x, y)`,
         `zero_below(x, threshold)`,
-        `zero_where(mask, x)`, `compiled(function)`, `recorded(function)` and `check_process()`.
+        `zero_where(mask, x)`, `on_device_of(x)`, `compiled(function)`, `recorded(function)` and
+        `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place.
 
@@ -106,6 +111,19 @@ def queued(xp: Namespace, x: Array) -> bool:
     """Return whether operations on the device of `x` (any shape) are queued, as `Queued` says."""
     function = _offered.get((xp, "queued"))
     return function is not None and function(x)
+
+
+def on_device_of(x: Any) -> AbstractContextManager[Any]:
+    """Return a context in which operations run on the device of `x`.
+
+    It is for libraries that compute on a current device, wherever the arrays are; afterwards the
+    previous one is current again.  For other libraries, or if `x` is not an array, it does nothing.
+    """
+    try:
+        enter = _offered.get((array_namespace(x), "on_device_of"))
+    except TypeError:
+        return nullcontext()
+    return nullcontext() if enter is None else enter(x)
 
 
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:

@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.estimators.inputs import (
     check_targets,
+    computed_at_X,
     moved,
     on_device,
     place_of,
@@ -194,6 +195,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
 
     @available_if(Labelled._takes_steps)
     @_fit_context(prefer_skip_nested_validation=True)
+    @computed_at_X
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Take one epoch over the data, from where the last call left off.
 
@@ -211,6 +213,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         self._learn_classes(y, classes)
         return self._fit(X, y, sample_weight, incremental=True)
 
+    @computed_at_X
     def predict(self, X: Any) -> Array:
         """Return the predicted labels: (examples,), or an indicator (examples, labels).
 
@@ -222,6 +225,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         xp, network, z = self._outputs(X, "predict")
         return self._named(unwrapped(network.objective.predict(xp, z)))
 
+    @computed_at_X
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, (examples, classes), in the order of `classes_`.
 
@@ -232,6 +236,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         """
         return self._probabilities(X, "predict_proba")
 
+    @computed_at_X
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of `predict_proba`, (examples, classes).
 
@@ -244,6 +249,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         with np.errstate(divide="ignore"):
             return array_namespace(probabilities).log(probabilities)
 
+    @computed_at_X
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of `predict(X)`: the share of examples all of whose labels are right.
 

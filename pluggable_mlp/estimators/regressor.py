@@ -10,7 +10,13 @@ from sklearn.utils.metaestimators import available_if
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.estimators.base import BaseMLP
-from pluggable_mlp.estimators.inputs import check_targets, moved, on_device, place_of
+from pluggable_mlp.estimators.inputs import (
+    check_targets,
+    computed_at_X,
+    moved,
+    on_device,
+    place_of,
+)
 from pluggable_mlp.estimators.objective import ScaledLoss
 from pluggable_mlp.estimators.parameters import CONSTRAINTS
 from pluggable_mlp.namespaces import unwrapped
@@ -103,6 +109,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @available_if(BaseMLP._takes_steps)
     @_fit_context(prefer_skip_nested_validation=True)
+    @computed_at_X
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Take one epoch over the data, from where the last call left off.
 
@@ -117,6 +124,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
+    @computed_at_X
     def predict(self, X: Any) -> Array:
         """Return the predicted numbers, (examples,) or (examples, outputs).
 
@@ -129,6 +137,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         predicted = unwrapped(network.objective.predict(xp, z))
         return predicted[:, 0] if self.n_outputs_ == 1 else predicted
 
+    @computed_at_X
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R² of `predict(X)`, the mean over the outputs.
 
