@@ -65,6 +65,9 @@ def test_a_saved_run_measures_the_same_in_another_process(
     backend, arithmetic, optimizers, tmp_path
 ):
     spec = f"{backend.name}:{backend.device}"
+    simulated = isinstance(backend, SimulatedCupyBackend)
+    if simulated and arithmetic == "native":
+        pytest.skip("it rounds as NumPy, which is tested beside it")
     try:
         get_backend(spec)
     except (BackendUnavailable, ValueError):
@@ -83,7 +86,7 @@ def test_a_saved_run_measures_the_same_in_another_process(
             (_,) = run.epochs(on_batch=lambda count: None)
         measured = run.test_measures()
         reached.append((measured["loss"], measured["accuracy"]))
-    program = (ON_SIMULATED_CUPY if isinstance(backend, SimulatedCupyBackend) else "") + EVALUATE
+    program = (ON_SIMULATED_CUPY if simulated else "") + EVALUATE
     done = subprocess.run(
         [sys.executable, "-c", program, spec, *(str(tmp_path / name) for name in optimizers)],
         cwd=ROOT, capture_output=True, text=True, check=True,
