@@ -13,7 +13,7 @@ from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.namespaces import computed, is_queued, namespace_at, unwrapped
 from pluggable_mlp.network.checks import check_inputs, check_parameters
 from pluggable_mlp.provenance import is_ours
-from pluggable_mlp.shortcuts import compiled
+from pluggable_mlp.shortcuts import compiled, on_device_of
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP, Parameters
@@ -57,6 +57,13 @@ class Inference:
         found = NotImplemented if repeated is None else repeated(parameters, x)
         if found is not NotImplemented:
             return found
+        with on_device_of(x):
+            return self._checked_outputs(mlp, of, parameters, x, arithmetic)
+
+    def _checked_outputs(
+        self, mlp: "MLP", of: str, parameters: "Parameters", x: Array, arithmetic: str
+    ) -> Array:
+        """Return `mlp.outputs` for arguments of another kind than before."""
         xp, known, own_x = self.checked(mlp, parameters, x, arithmetic)
         if is_queued(xp):
             return unwrapped(computed(xp, partial(mlp.outputs, of), known, own_x))

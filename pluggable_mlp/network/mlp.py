@@ -30,6 +30,7 @@ from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, l
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
 from pluggable_mlp.registry import choose
+from pluggable_mlp.shortcuts import on_device_of
 
 __all__ = ["MLP", "Parameters"]
 
@@ -312,12 +313,13 @@ class MLP:
         if buffers is not None:
             check_buffers(self, parameters, buffers)
             parameters = _together(parameters, buffers)
-        xp, parameters, batch = self.checked_batch(
-            parameters, x, targets, sample_weight, arithmetic
-        )
-        found: tuple[Any, ...] = unwrapped(
-            computed(xp, self.loss_gradients_and_buffers, *self.split(parameters), *batch, rng)
-        )
+        with on_device_of(x):
+            xp, parameters, batch = self.checked_batch(
+                parameters, x, targets, sample_weight, arithmetic
+            )
+            found: tuple[Any, ...] = unwrapped(
+                computed(xp, self.loss_gradients_and_buffers, *self.split(parameters), *batch, rng)
+            )
         return found[:2] if buffers is None else found
 
     def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:

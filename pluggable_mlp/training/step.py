@@ -13,6 +13,7 @@ from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.registry import as_seed
+from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.batches import Batch
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
@@ -224,8 +225,10 @@ def first_state(
         If the optimizer cannot take single steps, or the parameters do not fit the network.
     """
     optimizer = as_single_steps(optimizer)
-    xp = arithmetic_namespace(arithmetic, check_parameters(mlp, parameters))
-    state: TrainState = unwrapped(initial_state(xp, mlp, parameters, optimizer))
+    own = check_parameters(mlp, parameters)
+    with on_device_of(parameters[0]["W"]):
+        xp = arithmetic_namespace(arithmetic, own)
+        state: TrainState = unwrapped(initial_state(xp, mlp, parameters, optimizer))
     return state
 
 
@@ -278,11 +281,12 @@ def training_step(
     _check_state(state, optimizer)
     parameters = merge(state.parameters, state.buffers)
     x, targets, sample_weight = map(without_graph, (x, targets, sample_weight))
-    xp, _, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
-    coefficients = optimizer.coefficients_at(state.t)
-    known = map_state(xp.asarray, state)
-    given = mlp, optimizer, known, batch, coefficients, as_seed(seed)
-    found: tuple[Array, TrainState] = unwrapped(computed(xp, step, *given))
+    with on_device_of(x):
+        xp, _, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
+        coefficients = optimizer.coefficients_at(state.t)
+        known = map_state(xp.asarray, state)
+        given = mlp, optimizer, known, batch, coefficients, as_seed(seed)
+        found: tuple[Array, TrainState] = unwrapped(computed(xp, step, *given))
     return found
 
 

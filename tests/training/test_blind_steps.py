@@ -159,6 +159,7 @@ def test_evaluation_of_extreme_data(backend):
     assert evaluated(backend, EXTREMES["both"]) == evaluated(NUMPY, EXTREMES["both"])
 
 
+@pytest.mark.simulated_cupy
 def test_an_evaluation_that_was_wrong_is_done_again():
     cupy = SimulatedCupyBackend()
     assert evaluated(cupy, 2.0**1000) == evaluated(NUMPY, 2.0**1000)  # its grid overflows
@@ -172,6 +173,7 @@ def waits(steps):
     return counts.waits
 
 
+@pytest.mark.simulated_cupy
 def test_the_device_is_waited_for_once_a_chunk():
     waits(1)  # tries the device's products
     one, three = waits(CHUNK), waits(3 * CHUNK)

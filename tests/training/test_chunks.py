@@ -89,6 +89,7 @@ def test_many_steps_in_one_call_are_those_taken_one_by_one(spec, has, norm, opti
         )
 
 
+@pytest.mark.simulated_cupy
 def test_a_chunk_has_many_steps_only_where_they_are_taken_together():
     """In one call of the backend, or without a look at values on a queue; those of L-BFGS never."""
     cupy = SimulatedCupyBackend()
