@@ -1,6 +1,8 @@
 """The CuPy backend, for NVIDIA GPUs; it can be imported without a GPU."""
 
+import os
 import re
+from contextlib import AbstractContextManager
 from typing import Any
 
 import array_api_compat.cupy
@@ -25,17 +27,25 @@ def _queued(x: Any) -> bool:
     return True
 
 
+def _on_device_of(x: Any) -> AbstractContextManager[Any]:
+    device: AbstractContextManager[Any] = cupy.cuda.Device(x.device.id)
+    return device
+
+
 # One kernel each, and NaN stays: `_clip` in cupy/_core/_routines_math.pyx, `sign` in _math/misc.py.
 offer(
     array_api_compat.cupy,
     clip=cupy.clip,
     erf=special.erf,
+    on_device_of=_on_device_of,
     queued=_queued,
     sign=cupy.sign,
+    vecdot=cupy.vdot,  # that of array-api-compat is a product of matrices, with a copy
     zero_below=_zero_below,
 )
 
 _OUT_OF_MEMORY = "out.of.memory|alloc_failed"
+_MOST_STAGED = 2**26  # bytes
 
 
 class CupyBackend(ArrayLibrary):
@@ -45,7 +55,8 @@ class CupyBackend(ArrayLibrary):
     another one, elementwise operations fail or warn, and matrix products fail inside CUDA
     (cupy issue 1389).  Therefore creating a backend, and each `asarray`, makes its device the
     current one of the calling thread and does not restore the previous one.  Callers that use two
-    CuPy devices in one thread must finish on one before they upload to the other.
+    CuPy devices in one thread must finish on one before they upload to the other.  Networks and
+    estimators that are given arrays compute where these are, and restore the caller's device.
     """
 
     name = "cupy"
@@ -65,7 +76,14 @@ class CupyBackend(ArrayLibrary):
             )
         self.device = devices[index]
         self._device = cupy.cuda.Device(index)
-        self._device.use()
+        try:
+            self._device.use()  # which makes CUDA's context, and takes memory
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            raise BackendUnavailable(
+                self.name,
+                f"{self.device} cannot be used: CUDA says {error}",
+                "it may be full, or in exclusive mode and in use: nvidia-smi shows both",
+            ) from None
 
     def asarray(self, data: Any, dtype: str | None = None) -> Any:
         """Make an array as `Backend.asarray` says, and this device the thread's current one."""
@@ -73,7 +91,14 @@ class CupyBackend(ArrayLibrary):
         return super().asarray(data, dtype)
 
     def _upload(self, host: Any) -> Any:
-        return cupy.asarray(host)
+        # `cupy.asarray` copies by way of pinned memory: it does not wait, but takes a power of two
+        # of bytes, which are never given back.
+        if host.nbytes <= _MOST_STAGED:
+            return cupy.asarray(host)
+        by_columns = host.flags.f_contiguous and not host.flags.c_contiguous
+        array = cupy.empty(host.shape, host.dtype, order="F" if by_columns else "C")
+        array.set(host)
+        return array
 
     def _download(self, array: Any) -> Any:
         with self._device:  # gathers what is not contiguous in a kernel first
@@ -84,11 +109,22 @@ class CupyBackend(ArrayLibrary):
         self._device.synchronize()
 
     def versions(self) -> dict[str, str]:
-        """Return CuPy's version, and those of the CUDA runtime and of the driver's CUDA."""
+        """Return the versions of CuPy and CUDA.
+
+        The runtime is the one within CuPy; NVRTC, which compiles its kernels, and cuBLAS are those
+        that are installed.
+        """
         runtime = cupy.cuda.runtime
         numbers = {"cuda": runtime.runtimeGetVersion(), "cuda driver": runtime.driverGetVersion()}
         cuda = {name: f"{n // 1000}.{n % 1000 // 10}" for name, n in numbers.items()}
-        return {"cupy": cupy.__version__, **cuda}
+        with self._device:
+            n = cupy.cuda.cublas.getVersion(cupy.cuda.device.get_cublas_handle())
+        return {
+            "cupy": cupy.__version__,
+            **cuda,
+            "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
+            "cublas": f"{n // 10000}.{n % 10000 // 100}.{n % 100}",
+        }
 
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:
@@ -108,6 +144,7 @@ class CupyBackend(ArrayLibrary):
     @classmethod
     def devices(cls) -> tuple[str, ...]:
         """See `Backend.devices`."""
+        _refuse_shared_memory()
         try:
             count = cupy.cuda.runtime.getDeviceCount()
             reason = "CUDA finds no GPU"
@@ -122,6 +159,20 @@ class CupyBackend(ArrayLibrary):
             )
         _need_libraries()
         return tuple(f"cuda:{index}" for index in range(count))
+
+
+def _refuse_shared_memory() -> None:
+    """Raise BackendUnavailable if arrays are the host's memory: who changes it would change both.
+
+    As `_try_skip_h2d_copy` and `get` in cupy/_core/core.pyx do.
+    """
+    value = os.environ.get("CUPY_ENABLE_UMP", "0")
+    if value != "0":
+        raise BackendUnavailable(
+            CupyBackend.name,
+            f"CUPY_ENABLE_UMP={value} makes arrays of CuPy share their memory with the host's",
+            "unset it before Python starts",
+        )
 
 
 def _need_libraries() -> None:

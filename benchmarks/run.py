@@ -50,8 +50,9 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="a small grid; results go to results/quick/"
     )
+    parser.add_argument("--output", type=Path, help="another folder for the results")
     options = parser.parse_args()
-    folder = folder_of(options.backend, options.quick)
+    folder = options.output or folder_of(options.backend, options.quick)
     folder.mkdir(parents=True, exist_ok=True)
     everything = [name for name in PARTS if options.backend == "numpy" or name not in OF_THE_HOST]
     names = [name for name in PARTS if name in (options.only or everything)]

@@ -7,9 +7,11 @@ imported: whatever is missing or broken is what a step finds out.
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,9 +28,10 @@ EMULATION = {"CUBLAS_EMULATE_DOUBLE_PRECISION": "1", "CUBLAS_EMULATION_STRATEGY"
 ON_CPU = {"JAX_PLATFORMS": "cpu"}  # several processes of JAX would share the card with CuPy's
 PYTEST = [
     *("-m", "pytest", "-q", "-rfE", "--tb=short", "-p", "no:benchmark", "-p", "no:cacheprovider"),
+    "--continue-on-collection-errors",  # a file that cannot be imported hides no other
     *("-W", "default"),  # what newer versions than CI's deprecate is not the device's fault
 ]
-BENCHMARKS = ("steps", "reproducible", "inference", "fit", "roofline")
+BENCHMARKS = ("steps", "reproducible", "inference", "fit", "roofline")  # the most telling first
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,13 @@ class Plan:
         Take the processor and small sizes.
     scratch : Path
         A folder that is gone afterwards.
+    files : Path
+        A folder for what steps print and write, which comes back packed.
     """
 
     dry: bool
     scratch: Path
+    files: Path
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -173,13 +179,17 @@ def shares(plan: Plan, name: str, selection: str, count: int, **environment: str
 
 
 def tests(plan: Plan) -> Groups:
-    """The suite on CuPy, and then, in the time that is left, all that is not for a GPU."""
+    """The suite on CuPy."""
     cupy = plan.devices[0]
-    rest = "not jax:gpu and not torch:cuda and not (cupy and not simulated_cupy)"
-    return [
-        shares(plan, "cupy", cupy.selection, 8, **requirement(cupy), **ON_CPU),
-        shares(plan, "rest", rest, 14, **ON_CPU),
-    ]
+    return [shares(plan, "cupy", cupy.selection, 8, **requirement(cupy), **ON_CPU)]
+
+
+def benchmark(plan: Plan) -> Groups:
+    """The parts of the benchmark, on a small grid, one after the other while there is time."""
+    run = ["benchmarks/run.py", "--quick", "--backend", "numpy" if plan.dry else "cupy"]
+    run += ["--output", str(plan.files), "--only"]
+    names = BENCHMARKS[-1:] if plan.dry else BENCHMARKS
+    return [[Step(name, [*run, name], seconds=SECONDS)] for name in names]
 
 
 def others(plan: Plan) -> Groups:
@@ -191,22 +201,21 @@ def others(plan: Plan) -> Groups:
     ]
 
 
-def benchmark(plan: Plan) -> Groups:
-    """The parts of the benchmark, on a small grid, the most telling first."""
-    run = ["benchmarks/run.py", "--quick", "--backend", "numpy" if plan.dry else "cupy", "--only"]
-    return [[Step(name, [*run, name])] for name in (BENCHMARKS[-1:] if plan.dry else BENCHMARKS)]
-
-
-PARTS = {part.__name__: part for part in (bits, tests, others, benchmark)}
+PARTS = {part.__name__: part for part in (bits, tests, benchmark, others)}
 
 
 class Report:
-    """What the steps of a part said so far, in a file that is up to date after each group."""
+    """What the steps of a part said so far, in two files that are up to date after each group.
 
-    def __init__(self, part: str, dry: bool, out: Path) -> None:
+    There are no more, of plain names: from a machine that is lent, few files may come back.
+    """
+
+    def __init__(self, part: str, dry: bool, out: Path, files: Path) -> None:
         self.part, self.dry = part, dry
-        self.path, self.logs = out / f"{part}.json", out / part
-        self.logs.mkdir(parents=True, exist_ok=True)
+        self.path, self.archive = out / f"{part}.json", out / f"{part}.tar.gz"
+        self.files = files
+        for folder in (out, files):
+            folder.mkdir(parents=True, exist_ok=True)
         self.deadline = time.monotonic() + SECONDS
         self.machine: Any = None
         self.steps: list[dict[str, Any]] = []
@@ -217,7 +226,7 @@ class Report:
         return all(step["verdict"] == "passed" for step in self.steps)
 
     def add(self, verdicts: list[dict[str, Any]]) -> None:
-        """Note the verdicts of a group, print them, and write the file."""
+        """Note the verdicts of a group, print them, and write both files."""
         self.steps += verdicts
         for step in verdicts:
             print(f"{step['verdict']:9} {step['seconds']:6.1f} s  {step['name']}", flush=True)
@@ -226,12 +235,14 @@ class Report:
         told = ("part", "dry", "passed", "machine", "steps")
         contents = {name: getattr(self, name) for name in told}
         self.path.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+        with tarfile.open(self.archive, "w:gz") as archive:
+            archive.add(self.files, arcname=self.part)
 
 
 def judged(python: str, folder: Path, deadline: float, step: Step) -> dict[str, Any]:
     """Run a step, and return its verdict with the end of what it printed."""
     begin = time.monotonic()
-    log = folder / f"{step.name.replace(' ', '_')}.txt"
+    log = folder / f"{re.sub(r'[^a-zA-Z0-9.-]+', '_', step.name)}.txt"
     verdict = finished(python, step, min(step.seconds, deadline - begin), log)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     failures = [line for line in lines[:-20] if line.startswith(("FAILED ", "ERROR "))]
@@ -309,22 +320,27 @@ def installation(wheels: str | None) -> Groups:
 
 def run_steps(report: Report, python: str, groups: Groups) -> None:
     """Run groups of steps one after the other, in the time that the report has."""
-    run = partial(judged, python, report.logs, report.deadline)
+    run = partial(judged, python, report.files, report.deadline)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for group in groups:
             report.add(list(pool.map(run, group)))
 
 
-def run_part(part: str, dry: bool, out: Path) -> bool:
-    """Run the steps of a part; return whether all passed."""
-    report = Report(part, dry, out)
+def chosen(groups: Groups, names: Sequence[str]) -> Groups:
+    """Return the steps of these names, or all where there are none."""
+    return [[step for step in group if not names or step.name in names] for group in groups]
+
+
+def run_part(part: str, names: Sequence[str], dry: bool, out: Path) -> bool:
+    """Run the steps of a part, or some of them; return whether all passed."""
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        create, python, install = preparation(scratch)
+        plan = Plan(dry, Path(folder), Path(folder) / "files")
+        report = Report(part, dry, out, plan.files)
+        create, python, install = preparation(plan.scratch)
         run_steps(report, sys.executable, [[create]])
         run_steps(report, python, install)
         report.machine = report.steps[-1]["result"]
-        run_steps(report, python, PARTS[part](Plan(dry, scratch)))
+        run_steps(report, python, chosen(PARTS[part](plan), names))
     print("all passed:" if report.passed else "not all passed:", report.path, flush=True)
     return report.passed
 
@@ -333,10 +349,17 @@ def main() -> None:
     """Run the part that is asked for."""
     parser = argparse.ArgumentParser(prog="ci/gpu.sh")
     parser.add_argument("part", choices=PARTS)
+    parser.add_argument(
+        "steps", nargs="*", metavar="STEP", help="some of its steps, by their names"
+    )
     parser.add_argument("--dry", action="store_true", help="on the processor, with small sizes")
     options = parser.parse_args()
+    plan = Plan(options.dry, Path(), Path())
+    known = [step.name for group in PARTS[options.part](plan) for step in group]
+    if strange := set(options.steps) - set(known):
+        parser.error(f"{options.part} has no step {', '.join(strange)}: choose of {known}")
     out = Path(os.environ.get("OUT") or ROOT / "benchmarks" / "results" / "gpu").resolve()
-    sys.exit(0 if run_part(options.part, options.dry, out) else 1)
+    sys.exit(0 if run_part(options.part, options.steps, options.dry, out) else 1)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
     python ci/gpu_environment.py FOLDER
 
 They are seen by a .pth file: where that interpreter is of a virtual environment itself,
---system-site-packages would see past it.
+--system-site-packages would see past it.  CUDA's libraries from pip, which lie in the folder
+`nvidia` of the packages, are linked: CuPy looks for them in the folder of its own environment alone
+(`cuda/pathfinder/_utils/find_sub_dirs.py`).
 """
 
 import site
@@ -24,6 +26,10 @@ def make_environment(folder: Path) -> None:
     seen = [*site.getsitepackages(), site.getusersitepackages()]
     calls = "; ".join(f"site.addsitedir({each!r})" for each in seen)
     (packages / "parent.pth").write_text(f"import site; {calls}\n", encoding="utf-8")
+    for libraries in (Path(each) / "nvidia" for each in seen):
+        if libraries.is_dir():
+            (packages / "nvidia").symlink_to(libraries)
+            break
 
 
 if __name__ == "__main__":

@@ -8,8 +8,11 @@ functions below call that, or else what every namespace has.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
 from typing import Any
+
+from array_api_compat import array_namespace
 
 from pluggable_mlp.arrays import Array, Namespace
 
@@ -19,11 +22,13 @@ __all__ = [
     "compiled",
     "largest",
     "offer",
+    "on_device_of",
     "own",
     "queued",
     "rows_from",
     "sign",
     "take",
+    "vecdot",
     "zero_below",
     "zero_where",
 ]
@@ -45,9 +50,9 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`, `queued(x)`, `rsqrt(x)`,
         `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
         `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
-        `times_transposed(a, b)`, `transposed_times(a, b)`, `zero_below(x, threshold)`,
-        `zero_where(mask, x)`, `rows_from(x, start, size)`, `compile(function, exact=exact)`,
-        `updater(w)` and `check_process()`.
+        `times_transposed(a, b)`, `transposed_times(a, b)`, `vecdot(x, y)`,
+        `zero_below(x, threshold)`, `zero_where(mask, x)`, `rows_from(x, start, size)`,
+        `on_device_of(x)`, `compile(function, exact=exact)`, `updater(w)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place.
 
@@ -117,6 +122,19 @@ def queued(xp: Namespace, x: Array) -> bool:
     return function is not None and function(x)
 
 
+def on_device_of(x: Any) -> AbstractContextManager[Any]:
+    """Return a context in which operations run on the device of `x`.
+
+    It is for libraries that compute on a current device, wherever the arrays are; afterwards the
+    previous one is current again.  For other libraries, or if `x` is not an array, it does nothing.
+    """
+    try:
+        enter = _offered.get((array_namespace(x), "on_device_of"))
+    except TypeError:
+        return nullcontext()
+    return nullcontext() if enter is None else enter(x)
+
+
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:
     """Return `x` (floats, any shape) no smaller than `low` and no larger than `high`; NaN stays."""
     return (_offered.get((xp, "clip")) or xp.clip)(x, low, high)
@@ -154,3 +172,8 @@ def zero_where(xp: Namespace, mask: Array, x: Array) -> Array:
 def take(xp: Namespace, x: Array, indices: Array) -> Array:
     """Return the rows of `x` (n, …) at the indices (m,), which are at least 0 and less than n."""
     return (_offered.get((xp, "take")) or xp.take)(x, indices, axis=0)
+
+
+def vecdot(xp: Namespace, x: Array, y: Array) -> Array:
+    """Return the sum of x y, for `x` and `y` (n,)."""
+    return (_offered.get((xp, "vecdot")) or xp.vecdot)(x, y)

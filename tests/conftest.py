@@ -7,7 +7,8 @@ be here then.
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from functools import partial
 from itertools import count
 
@@ -19,7 +20,7 @@ from hypothesis import settings
 
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
 from tests.readonly_numpy import ReadonlyNumpyBackend
-from tests.simulated_cupy import SimulatedCupyBackend
+from tests.simulated_cupy import SimulatedCupyBackend, installed
 
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
 PLUG_INS = "PLUGGABLE_MLP_TEST_BACKENDS"
@@ -74,8 +75,13 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 @pytest.fixture(scope="session")
 def all_backends() -> list[Backend]:
-    """All backends that are here, for slow tests that share what does not depend on them."""
+    """All backends that are here, for slow tests that share what does not depend on them.
+
+    Of CuPy there is one, the simulated one where it is in the place of the other.
+    """
     found = {label: make(label) for label in MAKERS}
+    if isinstance(found["cupy"], Backend):
+        del found["simulated_cupy"]
     for label, backend in found.items():
         if isinstance(backend, BackendUnavailable):
             _fail_if_required(label, backend)
@@ -107,11 +113,27 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return f"{len(val)} bytes" if isinstance(val, bytes) else None
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Put the simulated CuPy in the place of CuPy for the tests that run on it."""
+    on_it = item.get_closest_marker("simulated_cupy") or (
+        "all_backends" in getattr(item, "fixturenames", ())
+        and isinstance(make("cupy"), BackendUnavailable)
+    )
+    with installed() if on_it else nullcontext():
+        return (yield)
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the twins to the slow suite, but where the backends themselves are tested or named."""
+    """Leave the twins to the slow suite, but where the backends themselves are tested or named.
+
+    And mark the tests on the simulated CuPy, for which it must be in its place.
+    """
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
+        if params.get("backend") == "simulated_cupy":
+            item.add_marker(pytest.mark.simulated_cupy)
         named = any("backend" in mark.args[0] for mark in item.iter_markers("parametrize"))
         if params.get("backend") in TWINS and not named and "tests/backends/" not in item.nodeid:
             item.add_marker(pytest.mark.slow)

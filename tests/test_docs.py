@@ -21,6 +21,7 @@ from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.cli.commands import app
 from pluggable_mlp.cli.options import widths
 from pluggable_mlp.data.mnist import PUBLISHED
+from pluggable_mlp.namespaces.bounded import BoundedNamespace
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
@@ -282,3 +283,14 @@ def test_the_readme_names_every_file_of_a_run(tmp_path):
     subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True)
     files = {file.name for file in (tmp_path / "run").iterdir()}
     assert set(re.findall(r"`(\w+\.\w+)`", said)) == files - {"checkpoints"}
+
+
+def test_the_page_on_compare_lists_the_functions_that_have_a_bound():
+    strict = pytest.importorskip("array_api_strict")
+    page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    table = page.partition("**Functions** with a bound")[2].partition("Any other function")[0]
+    xp = BoundedNamespace("float32")
+    of_numbers = {"arange", "argmax", "e", "finfo", "inf", "isdtype", "nan", "pi"}
+    has = {name for name in dir(strict) if not name.startswith("_") and hasattr(xp, name)}
+    dtypes = {"float32", "float64", "int64", "uint8"}
+    assert set(re.findall(r"`(\w+)`", table)) - {"erf"} == has - dtypes - of_numbers

@@ -8,7 +8,7 @@ import pytest
 
 from pluggable_mlp import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
-from pluggable_mlp.shortcuts import clip, largest, offer, own, sign, take, zero_below
+from pluggable_mlp.shortcuts import clip, largest, offer, own, sign, take, vecdot, zero_below
 from pluggable_mlp.special import erf
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 
@@ -27,10 +27,12 @@ def test_they_give_what_numpy_gives(backend, dtype):
         (sign(xp, x), np.sign(host)),
         (picked, rows[places]),
         (zero_below(xp, x, 0.5), np.where(np.abs(host) < 0.5, 0.0, host)),
+        (vecdot(xp, x[1:4], x[4:7]), np.vecdot(host[1:4], host[4:7])),
     ):
         np.testing.assert_array_equal(backend.to_numpy(ours), theirs, strict=True)
 
 
+@pytest.mark.simulated_cupy
 @pytest.mark.parametrize(
     "function",
     [
@@ -50,6 +52,15 @@ def test_on_cupy_each_is_one_kernel_and_waits_for_nothing(function):
     assert not counts.waits
 
 
+@pytest.mark.simulated_cupy
+def test_on_cupy_a_scalar_product_is_no_product_of_matrices():
+    cupy = SimulatedCupyBackend()
+    x = cupy.asarray(np.ones(100))
+    with counting() as counts:
+        vecdot(cupy.xp, x, x)
+    assert counts.launches == {"vdot": 2}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_largest_is_nan_where_any_is(backend, dtype):
     """In so many elements that a maximum of JAX's own loses it."""
@@ -67,7 +78,13 @@ def test_cupy_has_them():
 
     import pluggable_mlp.backends.cupy  # noqa: F401 (it offers them)
 
-    for name, function in {"clip": cupy.clip, "sign": cupy.sign, "erf": special.erf}.items():
+    functions = {
+        "clip": cupy.clip,
+        "erf": special.erf,
+        "sign": cupy.sign,
+        "vecdot": cupy.vdot,
+    }
+    for name, function in functions.items():
         assert own(xp, name) is function
 
 

@@ -1,13 +1,18 @@
 """The simulated CuPy has each of the manners that its docstring names."""
 
 import inspect
+import sys
+import threading
 
 import array_api_compat
 import numpy as np
 import pytest
 
 from pluggable_mlp.arrays import common_namespace
-from tests.simulated_cupy import SimulatedCupyBackend, counting, ndarray, xp
+from pluggable_mlp.backends import backend_of, get_backend
+from tests.simulated_cupy import SimulatedCupyBackend, counting, installed, ndarray, xp
+
+pytestmark = pytest.mark.simulated_cupy
 
 CUPY = SimulatedCupyBackend()
 DENORMAL = np.float32(2.0**-130)
@@ -86,9 +91,6 @@ def bits_of(x):
     return CUPY.to_numpy(x).view(np.uint32).tolist()
 
 
-TINY = array([DENORMAL, -DENORMAL, 2.0**-126, 1.0])
-
-
 @pytest.mark.parametrize(
     ("operation", "flushes"),
     [
@@ -113,8 +115,9 @@ def test_only_operations_flush_denormal_numbers(operation, flushes):
 
 
 def test_zeros_keep_the_sign_of_what_was_flushed_and_float64_is_kept():
-    assert bits_of(TINY * 1.0) == [0, 1 << 31, 1 << 23, 0x3F800000]
-    assert CUPY.to_numpy(TINY > 0.0).tolist() == [False, False, True, True]
+    tiny = array([DENORMAL, -DENORMAL, 2.0**-126, 1.0])
+    assert bits_of(tiny * 1.0) == [0, 1 << 31, 1 << 23, 0x3F800000]
+    assert CUPY.to_numpy(tiny > 0.0).tolist() == [False, False, True, True]
     assert CUPY.to_numpy(array([2.0**-1060], "float64") * 1.0).tolist() == [2.0**-1060]
 
 
@@ -161,8 +164,109 @@ def test_clip_and_sign_are_those_of_array_api_compat():
     assert list(counts.waits.values()) == [1]
 
 
-def test_its_namespace_is_found_from_its_arrays():
-    assert common_namespace(x=TINY) is array_api_compat.array_namespace(TINY) is CUPY.xp is xp
+def test_its_namespace_is_found_from_the_type_of_its_arrays():
+    x = array([1.0])
+    assert not hasattr(x, "__array_namespace__")
+    assert common_namespace(x=x) is array_api_compat.array_namespace(x) is CUPY.xp is xp
+    assert xp.__name__ == "array_api_compat.cupy"
+
+
+def test_it_is_cupy_only_where_it_is_in_place():
+    assert type(get_backend("cupy")) is type(backend_of(array([1.0]))) is SimulatedCupyBackend
+    with installed():  # again, which changes nothing
+        assert type(get_backend("cupy")) is SimulatedCupyBackend
+    x = array([1.0])
+    simulated = {name: sys.modules.pop(name) for name in ["cupy"]}
+    try:
+        with pytest.raises(RuntimeError, match="mark the test simulated_cupy"):
+            _ = x + 1.0
+    finally:
+        sys.modules.update(simulated)
+
+
+def test_unique_values_are_an_array_and_with_counts_two():
+    values = xp.unique_values(array([2.0, 1.0, 2.0]))
+    assert values.get().tolist() == [1.0, 2.0]
+    assert [found.get().tolist() for found in xp.unique_counts(array([2.0, 1.0, 2.0]))] == [
+        [1.0, 2.0],
+        [1, 2],
+    ]
+
+
+def test_broadcasting_gives_views_and_counting_and_searching_wait_for_nothing():
+    x = array([[1.0, 0.0, 2.0]])
+    with counting() as counts:
+        rows, wide = xp.broadcast_arrays(x, array([[1.0], [2.0]]))
+        number = xp.count_nonzero(x, axis=1)
+        places = xp.searchsorted(array([1.0, 2.0, 3.0]), array([2.5]), side="left")
+    assert rows.shape == wide.shape == (2, 3)
+    assert not counts.waits
+    assert (number.get().tolist(), places.get().tolist()) == ([2], [2])
+
+
+def test_dlpack_gives_its_values_to_the_host_that_asks_for_them():
+    x = array([1.0, 2.0])
+    assert np.from_dlpack(x, device="cpu").tolist() == [1.0, 2.0]
+    with pytest.raises(BufferError):
+        np.from_dlpack(x)
+
+
+def on_the_second(data):
+    second = get_backend("cupy:1")
+    x = second.asarray(data)
+    CUPY.asarray(0.0)  # the first is current again
+    return x
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        lambda x: x + 1.0,
+        lambda x: -x,
+        xp.sum,
+        lambda x: xp.matmul(x, x),
+        lambda x: x @ x,
+        lambda x: xp.take(x, x, axis=0),
+        lambda x: xp.concat([x, x]),
+        lambda x: xp.where(x > 0, x, 0.0),
+        lambda x: xp.astype(x, xp.int8),
+        lambda x: x.__setitem__(0, 1.0),
+        xp.unique_values,
+    ],
+)
+def test_kernels_refuse_arrays_of_another_device_than_the_current_one(kernel):
+    x = on_the_second([[1.0]])
+    with pytest.raises(ValueError, match="array device = 1 while current = 0"):
+        kernel(x)
+    with x.device:
+        kernel(xp.astype(x, xp.int64))
+
+
+def test_views_and_reads_are_on_the_device_of_their_array():
+    x = on_the_second([[1.0, 2.0]])
+    for view in (x.T, x.mT, x[0], xp.reshape(x, (2, 1)), xp.expand_dims(x, axis=0)):
+        assert view.device.id == 1
+    assert float(x[0, 0]) == 1.0
+    assert x.device != CUPY.asarray([1.0]).device
+
+
+def test_each_thread_has_a_current_device():
+    get_backend("cupy:1")
+    devices = []
+    thread = threading.Thread(target=lambda: devices.append(xp.zeros(1).device.id))
+    thread.start()
+    thread.join()
+    assert devices == [0]
+    assert xp.zeros(1).device.id == 1
+
+
+def test_host_data_go_through_pinned_memory_of_the_next_power_of_two():
+    with counting() as counts:
+        xp.asarray(np.zeros(1000, "uint8"))
+    assert counts.pinned == 1024
+    with counting() as counts:
+        xp.empty((1000,), dtype=xp.uint8).set(np.zeros(1000, "uint8"))
+    assert counts.pinned == 0
 
 
 def test_arrays_in_place_keep_dtype_and_memory():

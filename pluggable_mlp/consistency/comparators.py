@@ -182,7 +182,10 @@ class BoundComparator:
 
     def complete(self, report: Report) -> Report:
         """See `Comparator.complete`."""
-        found = tuple(self._found.values())
+        found = tuple(
+            replace(one, unchecked_part=one.unchecked_part / report.steps)
+            for one in self._found.values()
+        )
         return replace(report, agreements=found, improbability=self._improbability)
 
     def _compare_batches(
@@ -215,7 +218,7 @@ class BoundComparator:
                 part_of_worst = (
                     part_of_bound(*pair, check.worst_case()[tensor]) if part > 1.0 else None
                 )
-            smallest_fault, blind_part = sharpness(*pair, bounded, check.before.get(tensor, 0.0))
+            seen = sharpness(*pair, bounded, check.before.get(tensor, 0.0))
             self._add(
                 Agreement(
                     check=check.name,
@@ -226,25 +229,29 @@ class BoundComparator:
                     part_of_bound=part,
                     part_of_worst_case=part_of_worst,
                     step=check.step,
-                    smallest_fault=smallest_fault,
-                    blind_part=blind_part,
+                    **seen._asdict(),
                 )
             )
 
     def _add(self, new: Agreement) -> None:
-        """Keep the worst step, the most ulps of any, and the sharpness of the sharpest step."""
+        """Keep the worst step, the most ulps of any, and the sharpness of the sharpest step.
+
+        What is unchecked in each is added up.
+        """
         key = new.check, new.dtype, new.tensor, new.backend
-        old = self._found.get(key, new)
+        if key not in self._found:
+            self._found[key] = new
+            return
+        old = self._found[key]
         self._found[key] = replace(
             max(old, new, key=lambda one: one.part_of_bound),
             ulps=max(old.ulps, new.ulps),
             smallest_fault=min(old.smallest_fault, new.smallest_fault),
             blind_part=min(old.blind_part, new.blind_part),
+            unchecked_part=old.unchecked_part + new.unchecked_part,
         )
 
 
 def _bounds(unit: Unit, namespace: BoundedNamespace) -> Bounds:
     """Return the results of the unit with the bounds of their errors."""
-    # A bound that overflows is infinite.
-    with np.errstate(all="ignore"):
-        return unit.run(namespace, namespace.asarray)
+    return unit.run(namespace, namespace.asarray)

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.comparators import BitComparator, BoundComparator, Comparator
@@ -107,8 +109,9 @@ def compare(
         runs.append(BackendRun(name, backend, xp, mlp, rule, examples, parameters, seed))
     comparator: Comparator = BoundComparator(dtype) if arithmetic == "native" else BitComparator()
     streams = [run.batches(batch_size) for run in runs]
-    for t in range(1, steps + 1):
-        comparator.step(t, runs, [next(stream) for stream in streams])
+    with np.errstate(all="ignore"):  # of values that the report will show, and infinite bounds
+        for t in range(1, steps + 1):
+            comparator.step(t, runs, [next(stream) for stream in streams])
     names = tuple(run.name for run in runs)
     report = Report(names, dtype, arithmetic, batch_size, steps, len(inputs), seed)
     return comparator.complete(report)

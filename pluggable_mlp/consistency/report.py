@@ -47,6 +47,9 @@ class Agreement:
         The step, from 1, with this part of the bound.
     smallest_fault, blind_part : float
         How sharp the check was, see `Sharpness`: in the step that would have shown most.
+    unchecked_part : float
+        The share of the elements, over all steps, that could not be checked: rounding may take them
+        out of the range of the dtype.
     """
 
     check: str
@@ -59,6 +62,7 @@ class Agreement:
     step: int
     smallest_fault: float
     blind_part: float
+    unchecked_part: float
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,11 @@ class Report:
     def passes(self) -> bool:
         """Whether all is within its bound, or the same bits."""
         return not self.differences and all(one.part_of_bound <= 1.0 for one in self.agreements)
+
+    @property
+    def unchecked(self) -> tuple[Agreement, ...]:
+        """Those agreements of which some element, in some step, could not be checked."""
+        return tuple(one for one in self.agreements if one.unchecked_part > 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as dictionaries, lists, strings and finite numbers: None if infinite."""
@@ -197,6 +206,7 @@ def _verdict(report: Report) -> list[str]:
     )
     if report.dtype != "float64" and (narrow := _without_float64(report)):
         sharpness.append(f"{WHOLE_STEP}, float64: not on {', '.join(narrow)}, for want of float64")
+    sharpness += _unchecked(report)
     if any(one.blind_part >= 0.5 for one in report.agreements):
         sharpness.append("blind: rounding could explain faults as large as the values themselves")
     beyond = [
@@ -236,6 +246,24 @@ def _sharpness(check: str, found: list[Agreement]) -> str:
             named = ", ".join(names) if len(names) <= _NAMED else f"{counted} tensors"
             parts.append(f"blind to {extent}{named}")
     return f"{check}: {'; '.join(parts)}"
+
+
+def _unchecked(report: Report) -> list[str]:
+    """Return which tensors of which check were not checked, and how much of all tensors that is."""
+    lines = []
+    for check, found in _checks(report):
+        shares: dict[str, float] = {}
+        for one in found:
+            shares[one.tensor] = max(one.unchecked_part, shares.get(one.tensor, 0.0))
+        parts = [f"{share:.2%} of {name}" for name, share in shares.items() if share > 0.0]
+        if parts:
+            counted = f"parts of {len(parts)} of {len(shares)} tensors"
+            named = ", ".join(parts) if len(parts) <= _NAMED else counted
+            total = sum(shares.values()) / len(shares)
+            lines.append(f"{check}: not checked: {named}; {total:.2%} of all tensors")
+    if lines:
+        lines.append("not checked: rounding could take numbers out of the range of their dtype")
+    return lines
 
 
 def _doubt(one: Agreement) -> str:

@@ -100,8 +100,7 @@ def units_of_step(
     objective = _WitnessedLoss(mlp.objective)
     for name, stand_in in (("layers", layers), ("objective", objective)):
         object.__setattr__(witness, name, stand_in)
-    with np.errstate(all="ignore"):  # of values that the comparison will show
-        gradients = _gradients(array_namespace(batch[0]), witness, state, batch, seed)
+    gradients = _gradients(array_namespace(batch[0]), witness, state, batch, seed)
     rng = Rng(seed, state.t)
     units = [
         Unit(_layer(layer.layer, label, layer.with_dx, rng), layer.given)

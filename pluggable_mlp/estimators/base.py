@@ -23,6 +23,7 @@ from pluggable_mlp.estimators.inputs import (
     check_sample_weight,
     check_targets,
     check_X,
+    computed_at_X,
     moved,
     namespace_for,
     place_of,
@@ -45,6 +46,7 @@ from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.trees import map_arrays
 
@@ -116,6 +118,7 @@ class BaseMLP(Exchange, ABC):
                 setattr(self, name, value)
 
     @checks_parameters
+    @computed_at_X
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model to data.
 
@@ -183,19 +186,22 @@ class BaseMLP(Exchange, ABC):
             self._initialize(network, home, type_name(home.xp, X))
         else:
             self._keep(map_arrays(lambda w: moved(w, home), self._parameters(network)))
-        job = self._job(network, home, (X, targets, weights, sample_weight))
-        with np.errstate(all="ignore"):  # what is not finite is told below
-            if is_lbfgs(self.solver):
-                solve_by_lbfgs(self, job)
-            else:
-                solve_by_epochs(self, job, incremental)
+        place, there = self._placed(home, (X, targets, weights, sample_weight))
+        with on_device_of(there[0]):
+            job = self._job(network, home, place, there)
+            with np.errstate(all="ignore"):  # what is not finite is told below
+                if is_lbfgs(self.solver):
+                    solve_by_lbfgs(self, job)
+                else:
+                    solve_by_epochs(self, job, incremental)
         self._refuse_divergence(home)
         if self.arithmetic == "reproducible":
             parameters = self._parameters(network)
-            warn_of_lost_numbers(job, parameters)
+            with on_device_of(there[0]):
+                warn_of_lost_numbers(job, parameters)
             if first:
-                data = [each for each in (X, targets, weights) if each is not None]
-                self.certificate_ = certify(self, data, job.place, parameters)
+                known = [each for each in (X, targets, weights) if each is not None]
+                self.certificate_ = certify(self, known, place, parameters)
         return self
 
     @classmethod
@@ -258,16 +264,20 @@ class BaseMLP(Exchange, ABC):
         self._keep([{name: home.asarray(a) for name, a in of.items()} for of in start])
         forget_records(self)
 
-    def _job(self, network: PenalizedMLP, home: Any, data: tuple[Any, ...]) -> Job:
-        """Return all that a solver needs, moved to where it is to train.
-
-        The data are X, targets, weights and sample_weight.
-        """
+    def _placed(self, home: Any, data: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+        """Return the backend on which to train, and the data there."""
         place = home
         if self.backend is not None or self.device is not None:
             name = self.backend or home.name
-            place = get_backend(name if self.device is None else f"{name}:{self.device}")
-        there: list[Any] = [None if each is None else moved(each, place) for each in data]
+            with on_device_of(data[0]):  # to make a backend may change the current device
+                place = get_backend(name if self.device is None else f"{name}:{self.device}")
+        return place, [None if each is None else moved(each, place) for each in data]
+
+    def _job(self, network: PenalizedMLP, home: Any, place: Any, there: list[Any]) -> Job:
+        """Return all that a solver needs.
+
+        The data are X, targets, weights and sample_weight, already where it is to train.
+        """
         xp = namespace_for(self.arithmetic, place, there[0])
         dtype = there[0].dtype
         X, targets, weights, given = (None if of is None else _wrapped(xp, of) for of in there)

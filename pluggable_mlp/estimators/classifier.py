@@ -11,7 +11,13 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from pluggable_mlp.arrays import LibraryArray
 from pluggable_mlp.estimators.base import checks_parameters, takes_steps, unchanged_by_failure
-from pluggable_mlp.estimators.inputs import check_targets, moved, on_device, place_of
+from pluggable_mlp.estimators.inputs import (
+    check_targets,
+    computed_at_X,
+    moved,
+    on_device,
+    place_of,
+)
 from pluggable_mlp.estimators.labelled import Labelled
 from pluggable_mlp.estimators.labels import accuracy
 from pluggable_mlp.estimators.parameters import (
@@ -201,6 +207,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
 
     @takes_steps
     @checks_parameters
+    @computed_at_X
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Take one epoch over the data, from where the last call left off.
 
@@ -219,6 +226,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
             self._learn_classes(y, classes)
             return self._fit(X, y, sample_weight, incremental=True)
 
+    @computed_at_X
     def predict(self, X: Any) -> LibraryArray:
         """Return the predicted labels: (examples,), or an indicator (examples, labels).
 
@@ -230,6 +238,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         xp, network, z = self._outputs(X, "predict")
         return self._named(unwrapped(network.objective.predict(xp, z)))
 
+    @computed_at_X
     def predict_proba(self, X: Any) -> LibraryArray:
         """Return the probability of each class, (examples, classes), in the order of `classes_`.
 
@@ -240,6 +249,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         """
         return self._probabilities(X, "predict_proba")
 
+    @computed_at_X
     def predict_log_proba(self, X: Any) -> LibraryArray:
         """Return the logarithm of `predict_proba`, (examples, classes).
 
@@ -252,6 +262,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         with np.errstate(divide="ignore"):
             return array_namespace(probabilities).log(probabilities)
 
+    @computed_at_X
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of `predict(X)`: the share of examples all of whose labels are right.
 

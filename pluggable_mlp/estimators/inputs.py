@@ -6,8 +6,10 @@ scikit-learn is told to dispatch.  Shapes: X (examples, features), y (examples,)
 (examples, outputs), sample_weight (examples,).
 """
 
+from collections.abc import Callable
+from functools import wraps
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
@@ -20,12 +22,14 @@ from pluggable_mlp.backends import backend_of, get_backend
 from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
+from pluggable_mlp.shortcuts import on_device_of
 
 __all__ = [
     "check_X",
     "check_same_place",
     "check_sample_weight",
     "check_targets",
+    "computed_at_X",
     "moved",
     "namespace_for",
     "on_device",
@@ -35,6 +39,19 @@ __all__ = [
 
 _FLOATS = (np.float64, np.float32)
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def computed_at_X(method: Method) -> Method:
+    """Let a method (self, X, …) compute on the device of X: see `on_device_of`."""
+
+    @wraps(method)
+    def there(self: Any, X: Any, *arguments: Any, **named: Any) -> Any:
+        with on_device_of(X):
+            return method(self, X, *arguments, **named)
+
+    return cast(Method, there)
+
 
 def on_device(data: Any) -> bool:
     """Return whether data are an array of another library than NumPy."""
@@ -43,7 +60,10 @@ def on_device(data: Any) -> bool:
 
 def place_of(data: Any) -> Any:
     """Return the backend of the data: their library on their device, NumPy for all of the host."""
-    return backend_of(data) if on_device(data) else get_backend("numpy")
+    if not on_device(data):
+        return get_backend("numpy")
+    with on_device_of(data):  # to make a backend may change the current device
+        return backend_of(data)
 
 
 def moved(data: Any, backend: Any) -> Array:
@@ -51,9 +71,11 @@ def moved(data: Any, backend: Any) -> Array:
     if isinstance(data, SparseRows):
         return SparseRows(data.matrix, backend if on_device(backend.asarray([0.0])) else None)
     if on_device(data):
-        its_own = backend_of(data)
-        same = (its_own.name, its_own.device) == (backend.name, backend.device)
-        return data if same else backend.asarray(its_own.to_numpy(data))
+        its_own = place_of(data)
+        if (its_own.name, its_own.device) == (backend.name, backend.device):
+            return data
+        with on_device_of(data):  # to move an array may change it, too
+            return backend.asarray(its_own.to_numpy(data))
     return backend.asarray(np.asarray(data))
 
 
@@ -136,7 +158,9 @@ def check_targets(estimator: Any, X: Any, y: Any, *, numeric: bool) -> Any:
         column = y.ndim == 2 and y.shape[1] == 1
         y = xp.reshape(y, (-1,)) if column else y
         if y.ndim not in (1, 2):
-            raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
+            raise ValueError(
+                f"y should be a 1d array, got an array of shape {tuple(y.shape)} instead."
+            )
     else:
         y = check_array(
             y,
@@ -178,7 +202,9 @@ def check_sample_weight(X: Any, sample_weight: Any, backend: Any) -> Array | Non
             f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D array."
         )
     if sample_weight.shape[0] != X.shape[0]:
-        raise ValueError(f"sample_weight.shape == {sample_weight.shape}, expected {(X.shape[0],)}!")
+        raise ValueError(
+            f"sample_weight.shape == {tuple(sample_weight.shape)}, expected {(X.shape[0],)}!"
+        )
     weights = backend.asarray(moved(without_graph(sample_weight), backend), dtype=dtype)
     _refuse_infinities(backend.xp, weights, "sample_weight")
     if bool(backend.xp.all(weights == 0)):
@@ -213,9 +239,9 @@ def _check_on_device(X: Array, name: str) -> Array:
     X = without_graph(X)
     if X.ndim != 2:
         raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. Reshape your "
-            "data either using array.reshape(-1, 1) if your data has a single feature or "
-            "array.reshape(1, -1) if it contains a single sample."
+            f"Expected 2D array, got {X.ndim}D array instead: X has shape {tuple(X.shape)}. "
+            "Reshape your data either using array.reshape(-1, 1) if your data has a single "
+            "feature or array.reshape(1, -1) if it contains a single sample."
         )
     for axis, what in enumerate(("sample(s)", "feature(s)")):
         if X.shape[axis] < 1:

@@ -12,6 +12,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.shortcuts import vecdot
 
 __all__ = ["PenalizedMLP", "ScaledLoss"]
 
@@ -111,7 +112,7 @@ class PenalizedMLP(MLP):
             if "W" in of_layer:
                 W = of_layer["W"]
                 flat = xp.reshape(W, (-1,))
-                squares = squares + xp.vecdot(flat, flat)
+                squares = squares + vecdot(xp, flat, flat)
                 total_gradient = W * of_gradients
                 total_gradient += gradient["W"]
                 gradient["W"] = total_gradient

@@ -15,7 +15,13 @@ from pluggable_mlp.estimators.base import (
     takes_steps,
     unchanged_by_failure,
 )
-from pluggable_mlp.estimators.inputs import check_targets, moved, on_device, place_of
+from pluggable_mlp.estimators.inputs import (
+    check_targets,
+    computed_at_X,
+    moved,
+    on_device,
+    place_of,
+)
 from pluggable_mlp.estimators.objective import ScaledLoss
 from pluggable_mlp.estimators.parameters import (
     CONSTRAINTS,
@@ -117,6 +123,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @takes_steps
     @checks_parameters
+    @computed_at_X
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Take one epoch over the data, from where the last call left off.
 
@@ -132,6 +139,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         with unchanged_by_failure(self):
             return self._fit(X, y, sample_weight, incremental=True)
 
+    @computed_at_X
     def predict(self, X: Any) -> LibraryArray:
         """Return the predicted numbers, (examples,) or (examples, outputs).
 
@@ -144,6 +152,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         predicted = unwrapped(network.objective.predict(xp, z))
         return predicted[:, 0] if self.n_outputs_ == 1 else predicted
 
+    @computed_at_X
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R² of `predict(X)`, the mean over the outputs.
 

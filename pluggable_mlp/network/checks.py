@@ -91,11 +91,11 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
     networks = parameters[0]["W"].shape[:-2]
     for name, (array, shape) in named.items():
         if array.shape[-len(shape) :] != shape:
-            raise ValueError(f"{name} has shape {array.shape}, expected (…, {shape})")
+            raise ValueError(f"{name} has shape {tuple(array.shape)}, expected (…, {shape})")
         if array.shape[: -len(shape)] != networks:
             raise ValueError(
-                f"{name} has shape {array.shape}, expected {(*networks, *shape)}: the leading "
-                "axes of the first parameter, one network for each place"
+                f"{name} has shape {tuple(array.shape)}, expected {(*networks, *shape)}: the "
+                "leading axes of the first parameter, one network for each place"
             )
         if array.dtype != dtype:
             raise ValueError(f"{name} is {array.dtype}, but the first parameter is {dtype}")
@@ -136,12 +136,13 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> None:
         )
     if x.ndim < 2 or x.shape[-1] != mlp.sizes[0] or x.shape[-2] < 1:
         raise ValueError(
-            f"x has shape {x.shape}, expected (batch, {mlp.sizes[0]}) with a batch of at least 1"
+            f"x has shape {tuple(x.shape)}, expected (batch, {mlp.sizes[0]}) with a batch of "
+            "at least 1"
         )
     leading, networks = x.shape[:-2], W.shape[:-2]
     if leading and networks and leading != networks:
         raise ValueError(
-            f"x has shape {x.shape}, expected no leading axes or the parameters' {networks}"
+            f"x has shape {tuple(x.shape)}, expected no leading axes or the parameters' {networks}"
         )
 
 
@@ -240,7 +241,7 @@ def check_sample_weight(
     dtype = x.dtype if dtype is None else dtype
     if sample_weight.dtype != dtype or sample_weight.shape[-1:] != (x.shape[-2],):
         raise ValueError(
-            f"{name} is {sample_weight.dtype} of shape {sample_weight.shape}, expected "
+            f"{name} is {sample_weight.dtype} of shape {tuple(sample_weight.shape)}, expected "
             f"{dtype_name(dtype)} of shape ({x.shape[-2]},), one for each example"
         )
     _check_shape(f"{name} has", sample_weight, x, networks, (x.shape[-2],))

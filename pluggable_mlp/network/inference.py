@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.namespaces import namespace_at, run, speculates, unwrapped
 from pluggable_mlp.network.checks import check_inputs, check_parameters
-from pluggable_mlp.shortcuts import compiled
+from pluggable_mlp.shortcuts import compiled, on_device_of
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP, Parameters
@@ -56,6 +56,13 @@ class Inference:
         found = NotImplemented if repeated is None else repeated(parameters, x)
         if found is not NotImplemented:
             return found
+        with on_device_of(x):
+            return self._checked_outputs(mlp, of, parameters, x, arithmetic)
+
+    def _checked_outputs(
+        self, mlp: "MLP", of: str, parameters: "Parameters", x: Array, arithmetic: str
+    ) -> Array:
+        """Return `mlp.outputs` for arguments of another kind than before."""
         xp, known, own_x = self.checked(mlp, parameters, x, arithmetic)
         if speculates(xp):
             return unwrapped(run(xp, _outputs, (mlp, of), known, own_x))

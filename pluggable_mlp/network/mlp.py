@@ -31,6 +31,7 @@ from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.registry import choose
+from pluggable_mlp.shortcuts import on_device_of
 
 __all__ = ["MLP", "Parameters"]
 
@@ -313,20 +314,21 @@ class MLP:
         if buffers is not None:
             check_buffers(self, parameters, buffers)
             parameters = _together(parameters, buffers)
-        xp, parameters, batch = self.checked_batch(
-            parameters, x, targets, sample_weight, arithmetic
-        )
-        at = None if rng is None else (rng.t, as_words(rng.seed))
-        found: tuple[Any, ...] = unwrapped(
-            run(
-                xp,
-                _loss_gradients_and_buffers,
-                (self, 0 if rng is None else rng.first),
-                *self.split(parameters),
-                *batch,
-                numbers=(at,),
+        with on_device_of(x):
+            xp, parameters, batch = self.checked_batch(
+                parameters, x, targets, sample_weight, arithmetic
             )
-        )
+            at = None if rng is None else (rng.t, as_words(rng.seed))
+            found: tuple[Any, ...] = unwrapped(
+                run(
+                    xp,
+                    _loss_gradients_and_buffers,
+                    (self, 0 if rng is None else rng.first),
+                    *self.split(parameters),
+                    *batch,
+                    numbers=(at,),
+                )
+            )
         return found[:2] if buffers is None else found
 
     def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:

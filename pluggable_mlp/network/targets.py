@@ -94,8 +94,9 @@ def as_kind(
     ):
         shorter = f" or ({batch},)" if outputs == 1 else ""
         raise ValueError(
-            f"targets are {targets.dtype} of shape {targets.shape}, expected {dtype_name(dtype)} "
-            f"or integers of shape (batch, outputs) = ({batch}, {outputs}){shorter}"
+            f"targets are {targets.dtype} of shape {tuple(targets.shape)}, expected "
+            f"{dtype_name(dtype)} or integers of shape (batch, outputs) = ({batch}, {outputs})"
+            f"{shorter}"
         )
     _check_range(xp, kind, xp.astype(targets, dtype, copy=False))
     return targets
@@ -133,12 +134,14 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
             )
     if not whole:
         raise ValueError(
-            f"targets are {targets.dtype} of shape {targets.shape}, expected integers (batch,) = "
-            f"({batch},), or rows (batch, classes) = ({batch}, {classes}) of {dtype_name(dtype)} "
-            "or integers"
+            f"targets are {targets.dtype} of shape {tuple(targets.shape)}, expected integers "
+            f"(batch,) = ({batch},), or rows (batch, classes) = ({batch}, {classes}) of "
+            f"{dtype_name(dtype)} or integers"
         )
     if targets.shape[-1:] != (batch,):
-        raise ValueError(f"targets have shape {targets.shape}, expected ({batch},) as x has rows")
+        raise ValueError(
+            f"targets have shape {tuple(targets.shape)}, expected ({batch},) as x has rows"
+        )
     if xp.isdtype(targets.dtype, "bool"):
         targets = xp.astype(targets, xp.int64)
     low, high = xp.min(targets), xp.max(targets)

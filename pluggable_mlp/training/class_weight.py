@@ -4,7 +4,7 @@ Shapes: targets are (examples,) or rows (examples, outputs); weights are (exampl
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace
@@ -57,9 +57,9 @@ def class_weights_of_examples(
         )
     columns = xp.reshape(targets, (targets.shape[0], outputs))
     columns = xp.astype(xp.astype(columns, dtype) >= 0.5, xp.int64)
-    if class_weight == "balanced" or outputs == 1:
+    if isinstance(class_weight, str) or outputs == 1:
         class_weight = [class_weight] * outputs
-    if not isinstance(class_weight, Sequence) or len(class_weight) != outputs:
+    if not _is_list(class_weight) or len(class_weight) != outputs:
         raise ValueError(
             f"class_weight is {class_weight!r}, expected 'balanced' or a list of {outputs}, the "
             "weights of no and yes for each label"
@@ -69,6 +69,11 @@ def class_weights_of_examples(
         factors = _looked_up(xp, columns[:, output], 2, of_label, dtype)
         weights = weights * factors
     return weights
+
+
+def _is_list(x: Any) -> bool:
+    """Return whether x is a list or the like, such as an array."""
+    return isinstance(x, Collection) and not isinstance(x, Mapping)
 
 
 def _looked_up(

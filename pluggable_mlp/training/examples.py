@@ -18,6 +18,8 @@ from pluggable_mlp.training.visits import AnyExamples, Streamed
 
 __all__ = ["examples_in_blocks", "make_examples"]
 
+_BYTES_AT_ONCE = 2**28  # of inputs that are checked: memory of the device
+
 
 def make_examples(
     mlp: MLP,
@@ -128,6 +130,9 @@ def _checked_targets(
 
 def _check_inputs(mlp: MLP, xp: Namespace, moved: Array, dtype: str, scale: float | None) -> None:
     """Refuse inputs that are neither uint8 with a scale nor finite floats, or of another shape."""
+    if moved.ndim != 2 or moved.shape[1] != mlp.sizes[0] or moved.shape[0] < 1:
+        shape = tuple(moved.shape)
+        raise ValueError(f"inputs has shape {shape}, expected (examples, {mlp.sizes[0]})")
     if scale is not None:
         if moved.dtype != xp.uint8:
             raise ValueError(
@@ -140,13 +145,24 @@ def _check_inputs(mlp: MLP, xp: Namespace, moved: Array, dtype: str, scale: floa
         )
     else:
         largest = min(float(xp.finfo(kind).max) for kind in (moved.dtype, getattr(xp, dtype)))
-        own = common_namespace(inputs=moved)
-        if not bool(own.all(own.abs(moved) <= largest)):  # NaN fails it, too
+        if not _all_within(moved, largest):
             raise ValueError(
                 f"inputs hold NaN, infinity or numbers beyond {dtype}; scale or drop them"
             )
-    if moved.ndim != 2 or moved.shape[1] != mlp.sizes[0] or moved.shape[0] < 1:
-        raise ValueError(f"inputs has shape {moved.shape}, expected (examples, {mlp.sizes[0]})")
+
+
+def _all_within(x: Array, largest: float) -> bool:
+    """Return whether all elements of x (n, …) are finite and no larger, part by part."""
+    xp = common_namespace(inputs=x)
+    n, rows = x.shape[0], max(1, _BYTES_AT_ONCE // (x.shape[1] * xp.finfo(x.dtype).bits // 8))
+
+    def within(part: Array) -> Array:
+        return xp.all(xp.abs(part) <= largest)  # NaN fails it, too
+
+    if n <= rows:
+        return bool(within(x))
+    starts = range(0, n, rows)
+    return bool(xp.all(xp.stack([within(x[at : min(at + rows, n), :]) for at in starts])))
 
 
 def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:

@@ -15,6 +15,7 @@ from pluggable_mlp.network.layers import Rng, Seed
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.registry import as_seed
+from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.batches import Batch
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
@@ -277,8 +278,10 @@ def first_state(
         If the optimizer cannot take single steps, or the parameters do not fit the network.
     """
     optimizer = as_single_steps(optimizer)
-    xp = arithmetic_namespace(arithmetic, check_parameters(mlp, parameters))
-    state: TrainState = unwrapped(initial_state(xp, mlp, parameters, optimizer))
+    own = check_parameters(mlp, parameters)
+    with on_device_of(parameters[0]["W"]):
+        xp = arithmetic_namespace(arithmetic, own)
+        state: TrainState = unwrapped(initial_state(xp, mlp, parameters, optimizer))
     return state
 
 
@@ -331,14 +334,15 @@ def training_step(
     _check_state(state, optimizer)
     parameters = merge(state.parameters, state.buffers)
     x, targets, sample_weight = map(without_graph, (x, targets, sample_weight))
-    xp, _, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
-    coefficients = optimizer.coefficients_at(state.t)
-    known = map_state(xp.asarray, state)
-    numbers = (state.t, as_words(as_seed(seed))), coefficients
-    components = mlp, without_rate(optimizer)
-    loss, after = unwrapped(
-        run(xp, _step_of_arrays, components, tuple(known[:-1]), batch, numbers=numbers)
-    )
+    with on_device_of(x):
+        xp, _, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
+        coefficients = optimizer.coefficients_at(state.t)
+        known = map_state(xp.asarray, state)
+        numbers = (state.t, as_words(as_seed(seed))), coefficients
+        components = mlp, without_rate(optimizer)
+        loss, after = unwrapped(
+            run(xp, _step_of_arrays, components, tuple(known[:-1]), batch, numbers=numbers)
+        )
     return loss, TrainState._make([*named_like(state[:-1], after), state.t + 1])
 
 

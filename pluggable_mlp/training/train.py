@@ -15,7 +15,7 @@ from pluggable_mlp.training.examples import examples_in_blocks
 from pluggable_mlp.training.loop import Epoch, training_epochs
 from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.optimizers import SGD
-from pluggable_mlp.training.visits import AnyExamples, blocks_in_order, in_whole_batches
+from pluggable_mlp.training.visits import AnyExamples, Streamed, in_whole_batches
 
 __all__ = ["Callback", "Training", "train"]
 
@@ -211,7 +211,9 @@ def _check_start(mlp: MLP, parameters: Parameters, examples: AnyExamples) -> Non
     """Refuse parameters that the examples cannot train."""
     check_parameters(mlp, parameters)
     W = parameters[0]["W"]
-    some = next(blocks_in_order(examples))
+    some = (
+        examples.on_device(examples.read([(0, 1)])) if isinstance(examples, Streamed) else examples
+    )
     common_namespace(parameters=W, inputs=unwrapped(some.inputs[:1, ...]))
     if W.dtype != some.dtype:
         raise ValueError(

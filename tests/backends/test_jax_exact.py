@@ -88,6 +88,23 @@ def test_products_and_sums_keep_their_bits(dtype):
     assert [np.asarray(x).tobytes() for x in found] == [x.tobytes() for x in expected]
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda a, b: jax.numpy.square(a) + b,  # one rounding, or two
+        lambda a, b: jax.numpy.sum(jax.numpy.sum(a.reshape(8, 8, 96), axis=1), axis=0),  # one sum
+    ],
+    ids=["square", "sums of sums"],
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_squares_and_sums_are_those_of_single_operations(formula, dtype):
+    arrays = np.random.default_rng(0).normal(size=(2, 64, 96)).astype(dtype)
+    a, b = map(JAX.asarray, arrays)
+    expected = np.asarray(formula(a, b))
+    assert np.asarray(exact_jit(formula)(a, b)).tobytes() == expected.tobytes()
+    assert np.asarray(jax.jit(formula)(a, b)).tobytes() != expected.tobytes()
+
+
 def test_trees_numbers_and_what_is_used_up():
     def function(tree, number, nothing):
         return {"y": (tree["x"] * number + 0.1, nothing)}

@@ -70,6 +70,23 @@ def test_it_is_recorded_at_the_second_call_and_then_repeated():
     assert len(runs) == 3  # the first call, the second, and its recording
 
 
+def test_constants_are_those_of_the_moment():
+    """A function may fill a buffer of its own, use it, and fill it with something else."""
+    buffer = np.zeros(3, dtype="float32")
+
+    def with_buffer(x):
+        buffer[:] = 2.0
+        y = x * torch.from_numpy(buffer)
+        buffer[:] = 5.0
+        return y
+
+    recorded, runs = counted(with_buffer)
+    for n in range(1, 6):
+        x = numbers(3, seed=n)
+        assert torch.equal(recorded(x), x * 2.0)
+    assert len(runs) == 3
+
+
 def test_other_kinds_have_recordings_of_their_own():
     recorded, runs = counted(lambda x: (x * 2.0).sum(0) + x.mean())
     rows = numbers(4, 3)

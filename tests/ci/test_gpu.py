@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import time
 import venv
 from pathlib import Path
@@ -20,7 +21,7 @@ from pluggable_mlp.namespaces.reproducible import exactness
 from tests.simulated_cupy import SimulatedCupyBackend, ndarray, xp
 
 ROOT = Path(__file__).parents[2]
-PLANS = [gpu.Plan(dry, Path("scratch")) for dry in (True, False)]
+PLANS = [gpu.Plan(dry, Path("scratch"), Path("files")) for dry in (True, False)]
 HANGS = (
     "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {!r}]); time.sleep(60)"
 )
@@ -28,6 +29,10 @@ HANGS = (
 
 def step(name, code, **settings):
     return gpu.Step(name, ["-c", code], **settings)
+
+
+def report_in(folder, dry=False):
+    return gpu.Report("part", dry, folder / "out", folder / "files")
 
 
 def test_other_steps_run_after_any_failure(tmp_path):
@@ -41,9 +46,9 @@ def test_other_steps_run_after_any_failure(tmp_path):
         ],
         [step("works again", "print('FAILED a test'); [print(n) for n in range(30)]")],
     ]
-    report = gpu.Report("part", False, tmp_path)
+    report = report_in(tmp_path)
     gpu.run_steps(report, sys.executable, groups)
-    written = json.loads((tmp_path / "part.json").read_text())
+    written = json.loads((tmp_path / "out" / "part.json").read_text())
     verdicts = {step["name"]: step["verdict"] for step in written["steps"]}
     assert verdicts == {
         "works": "passed",
@@ -58,17 +63,34 @@ def test_other_steps_run_after_any_failure(tmp_path):
     assert by_name["works"]["result"] == {"found": 1}
     assert by_name["fails"]["output"] == ["said"]
     assert by_name["works again"]["output"] == ["FAILED a test", *map(str, range(10, 30))]
-    assert (tmp_path / "part" / "works_again.txt").read_text().startswith("FAILED a test\n0\n1\n")
+    with tarfile.open(tmp_path / "out" / "part.tar.gz") as archive:
+        said = archive.extractfile("part/works_again.txt").read()
+    assert said.startswith(b"FAILED a test\n0\n1\n")
+
+
+def test_two_files_of_plain_names_come_back_and_hold_everything(tmp_path):
+    """From a machine that is lent come at most 8, and none of another name."""
+    report = report_in(tmp_path)
+    write = f"from pathlib import Path; Path({str(tmp_path / 'files')!r}, 'found.json').touch()"
+    names = ["share 1 of 2, cupy", "share 2 of 2, cupy", "exact A=1 B=eager", "writes"]
+    gpu.run_steps(report, sys.executable, [[step(name, write) for name in names]])
+    came = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert came == ["part.json", "part.tar.gz"]
+    with tarfile.open(tmp_path / "out" / "part.tar.gz") as archive:
+        inside = [name.removeprefix("part/") for name in archive.getnames() if name != "part"]
+    assert len(set(inside)) == len(names) + 1
+    assert "found.json" in inside
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in inside)
 
 
 def test_all_passed_is_said_where_all_did(tmp_path):
-    report = gpu.Report("part", True, tmp_path)
+    report = report_in(tmp_path, dry=True)
     gpu.run_steps(report, sys.executable, [[step("works", "")]])
-    assert json.loads((tmp_path / "part.json").read_text())["passed"]
+    assert json.loads(report.path.read_text())["passed"]
 
 
 def test_a_python_that_is_not_there_is_a_verdict(tmp_path):
-    report = gpu.Report("part", False, tmp_path)
+    report = report_in(tmp_path)
     gpu.run_steps(report, str(tmp_path / "python"), [[step("starts", "")]])
     assert report.steps[0]["verdict"] == "failed"
     assert "No such file" in report.steps[0]["output"][-1]
@@ -76,20 +98,20 @@ def test_a_python_that_is_not_there_is_a_verdict(tmp_path):
 
 @pytest.mark.slow
 def test_no_step_starts_after_the_deadline_and_none_runs_beyond_it(tmp_path):
-    report = gpu.Report("part", False, tmp_path)
+    report = report_in(tmp_path)
     report.deadline = time.monotonic() + 2
     begin = time.monotonic()
     gpu.run_steps(report, sys.executable, [[step("long", "import time; time.sleep(60)")]] * 2)
     assert [step["verdict"] for step in report.steps] == ["too long", "no time"]
     assert time.monotonic() - begin < 30
-    assert "no time" in (tmp_path / "part.json").read_text()
+    assert "no time" in report.path.read_text()
 
 
 @pytest.mark.slow
 def test_processes_of_a_step_end_with_it(tmp_path):
     alive = tmp_path / "alive"
     writes = f"import time, pathlib; time.sleep(2); pathlib.Path({str(alive)!r}).touch()"
-    report = gpu.Report("part", False, tmp_path)
+    report = report_in(tmp_path)
     gpu.run_steps(report, sys.executable, [[step("hangs", HANGS.format(writes), seconds=1)]])
     time.sleep(2)
     assert not alive.exists()
@@ -124,6 +146,36 @@ def test_bits_ask_every_device_for_everything():
     assert sum("tests/test_recorded_runs.py" in arguments for arguments in real) == 3
 
 
+@pytest.mark.parametrize("part", gpu.PARTS)
+def test_each_call_has_time_for_its_steps(part):
+    """Ten minutes, of which the environment takes some; one part of the benchmark may take all."""
+    assert gpu.SECONDS < 600
+    groups = gpu.PARTS[part](PLANS[1])
+    assert all(step.seconds <= gpu.SECONDS for group in groups for step in group)
+    if part == "benchmark":
+        assert {step.seconds for group in groups for step in group} == {gpu.SECONDS}
+
+
+def test_results_of_the_benchmark_come_back():
+    assert all(
+        "--output files --only" in arguments for arguments in arguments_of("benchmark", PLANS[1])
+    )
+
+
+def test_steps_can_be_chosen_by_their_names():
+    groups = gpu.chosen(gpu.benchmark(PLANS[1]), ["fit", "inference"])
+    assert [step.name for group in groups for step in group] == ["inference", "fit"]
+    every = gpu.benchmark(PLANS[1])
+    assert gpu.chosen(every, []) == every
+
+
+def test_a_step_that_is_not_there_is_refused():
+    command = [sys.executable, "ci/gpu.py", "benchmark", "speed"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "benchmark has no step speed: choose of ['steps', " in done.stderr
+
+
 def collected(*arguments, **environment):
     done = subprocess.run(
         [sys.executable, *gpu.PYTEST, "--collect-only", *arguments],
@@ -152,8 +204,7 @@ def test_each_device_gets_its_own_tests():
 
 @pytest.mark.slow
 def test_shares_are_all_of_the_tests_and_no_test_is_in_two():
-    plan = gpu.Plan(False, Path("scratch"))
-    steps = gpu.shares(plan, "few", "not cupy", 3)
+    steps = gpu.shares(PLANS[1], "few", "not cupy", 3)
     parts = [
         collected(*SOME, *step.arguments[len(gpu.PYTEST) :], **step.environment) for step in steps
     ]
@@ -179,6 +230,72 @@ def test_the_environment_sees_packages_and_pip_of_this_one(monkeypatch, tmp_path
     new = [str(tmp_path / "new" / "bin" / "python"), "-c", code]
     said = subprocess.run(new, capture_output=True, text=True, check=True).stdout
     assert said.split() == [str(tmp_path / "new"), np.__version__]
+
+
+@pytest.mark.slow
+def test_cuda_s_libraries_of_the_parent_are_found(tmp_path):
+    """By CuPy's finder, which looks into the folder of the running environment alone."""
+    pathfinder = pytest.importorskip("cuda.pathfinder")
+    parent, new = tmp_path / "parent", tmp_path / "new"
+    venv.create(parent, symlinks=True)
+    (packages,) = parent.glob("lib/python*/site-packages")
+    (packages / "pathfinder.pth").write_text(str(Path(pathfinder.__file__).parents[2]))
+    header = packages / "nvidia" / "cu13" / "include" / "nvrtc.h"
+    header.parent.mkdir(parents=True)
+    header.touch()
+    code = "from cuda.pathfinder import find_nvidia_header_directory as find; print(find('nvrtc'))"
+    make = [parent / "bin" / "python", ROOT / "ci" / "gpu_environment.py", new]
+    subprocess.run(make, check=True)
+    for python in (parent, new):
+        find = [python / "bin" / "python", "-c", code]
+        said = subprocess.run(find, capture_output=True, text=True, check=True).stdout
+        assert Path(said.strip()).resolve() == header.parent.resolve()
+
+
+# What the suite can do without, and a machine with a GPU need not have.
+NOT_THERE = ("ndonnx", "onnx", "onnxruntime", "pandas", "polars", "tensorboardX", "torch", "jax")
+
+
+WITHOUT_THEM = """
+import sys
+import pytest
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        absent = name.split(".")[0] in sys.argv[1].split()
+        return None if absent else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+sys.exit(pytest.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+def test_all_files_of_tests_can_be_read_where_optional_packages_are_absent():
+    command = [sys.executable, "-c", WITHOUT_THEM, " ".join(NOT_THERE)]
+    command += ["--collect-only", "-q", "-p", "no:cacheprovider", "tests"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "could not import 'polars'" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("required", [False, True])
+def test_an_absent_package_is_a_failure_where_each_is_required(required, tmp_path):
+    (tmp_path / "test_top.py").write_text(
+        "import pytest\npytest.importorskip('no_such')\ndef test_top(): ...\n"
+    )
+    (tmp_path / "test_within.py").write_text(
+        "import pytest\ndef test_within(): pytest.importorskip('no_such', reason='not here')\n"
+    )
+    asked = ["-p", "ci.every_package"] if required else []
+    command = [sys.executable, "-m", "pytest", "-q", *asked, "-p", "no:cacheprovider", tmp_path]
+    command += ["--continue-on-collection-errors", "--rootdir", tmp_path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ("1 failed, 1 error" if required else "2 skipped") in done.stdout
 
 
 def test_wheels_that_travel_are_installed_and_nothing_is_looked_for_elsewhere(tmp_path):
@@ -207,6 +324,7 @@ def cut(x, bits):
     return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent)
 
 
+@pytest.mark.simulated_cupy
 def test_precision_sees_tf32(monkeypatch):
     passed, result = gpu_measure.precision(CUPY, small=True)
     assert passed
@@ -217,6 +335,7 @@ def test_precision_sees_tf32(monkeypatch):
     assert 1e-4 < result["relative_error"] < 1e-3
 
 
+@pytest.mark.simulated_cupy
 @pytest.mark.slow
 def test_exactness_reports_inexact_products_and_their_refusal(monkeypatch):
     assert gpu_measure.exactness(CUPY, small=True) == (True, {"inexact": [], "refused": ""})
@@ -231,6 +350,7 @@ def test_exactness_reports_inexact_products_and_their_refusal(monkeypatch):
     assert not passed
 
 
+@pytest.mark.simulated_cupy
 def test_microseconds_and_the_machine_are_reported():
     passed, costs = gpu_measure.microseconds(CUPY, small=True)
     assert passed

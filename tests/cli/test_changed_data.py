@@ -5,10 +5,11 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-import polars
 import pytest
 
 from pluggable_mlp.data import Dataset
+
+polars = pytest.importorskip("polars")
 
 TRAIN = ("--task", "regression", "--epochs", 1, "--hidden", 2, "--batch-size", 64)
 COUNT = 70

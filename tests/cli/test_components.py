@@ -90,6 +90,7 @@ def test_lbfgs_takes_all_examples_at_once(command):
         (["--schedule", "step"], ["needs every"]),
         (["--schedule", "cosine:every=3"], ["takes no every"]),
         (["--schedule", "cosine:total_steps=3"], ["without total_steps, which follows from other"]),
+        (["--schedule", "cosine:warmup=5"], ["'cosine:warmup=5'", "without warmup, which follows"]),
         (["--schedule", "constant:learning_rate=3"], ["without learning_rate"]),
         (["--norm", "batch:eps=1"], ["takes no eps", "did you mean 'epsilon'"]),
         (["--norm", "group"], ["norm is 'group'", "layer, batch"]),

@@ -7,8 +7,9 @@ import sys
 import warnings
 
 import numpy as np
-import polars
 import pytest
+
+polars = pytest.importorskip("polars")
 
 TRAIN = ("--epochs", 3, "--hidden", 4, "--learning-rate", 0.05)
 COUNT = 70

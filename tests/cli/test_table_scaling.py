@@ -5,8 +5,9 @@ import io
 import json
 
 import numpy as np
-import polars
 import pytest
+
+polars = pytest.importorskip("polars")
 
 COUNT = 350
 

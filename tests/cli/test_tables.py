@@ -9,8 +9,9 @@ import sys
 import warnings
 
 import numpy as np
-import polars
 import pytest
+
+polars = pytest.importorskip("polars")
 
 TRAIN = ("--epochs", 5, "--hidden", 8, "--learning-rate", 0.05)
 COUNT = 210

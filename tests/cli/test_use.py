@@ -245,6 +245,22 @@ def test_another_backend_is_used_and_agrees(command, run, tmp_path, monkeypatch)
             assert json.loads(there)["accuracy"] == json.loads(here)["accuracy"]
 
 
+def test_endings_may_be_in_capitals(command, run, tmp_path):
+    """Of what is read and of what is written, as Windows has them."""
+    data = load_dataset("digits")
+    inputs = data.test.inputs[:5]
+    np.save(tmp_path / "x.npy", inputs)
+    (tmp_path / "X.NPY").write_bytes((tmp_path / "x.npy").read_bytes())
+    plain, capitals = tmp_path / "p.npy", tmp_path / "P.NPY"
+    for source, target in (("x.npy", plain), ("X.NPY", capitals)):
+        assert command("predict", run, tmp_path / source, "--output", target).code == 0
+    assert capitals.read_bytes() == plain.read_bytes()
+    np.savez(tmp_path / "d.npz", X=data.train.inputs / 16.0, y=data.train.targets)
+    (tmp_path / "D.NPZ").write_bytes((tmp_path / "d.npz").read_bytes())
+    found = [load_dataset(tmp_path / name).sha256() for name in ("d.npz", "D.NPZ")]
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("ending", ["npy", "npz", "csv", "idx"])
 def test_predict_reads_every_format_and_is_as_right_as_evaluate(command, run, tmp_path, ending):
     digits = load_dataset("digits")

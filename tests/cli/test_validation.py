@@ -1,6 +1,8 @@
 """The validation part: watched while training, kept apart from training and testing."""
 
+import hashlib
 import json
+import math
 
 import numpy as np
 import pytest
@@ -77,6 +79,79 @@ def test_what_is_kept_for_validation_trains_nothing(command, tmp_path):
     assert hashes[0] == hashes[1]
     assert all("validation_loss" in line for line in history(tmp_path / "run"))
     assert not any("validation_loss" in line for line in history(tmp_path / "rest"))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_words_that_draw_it_are_those_of_philox(command, tmp_path, seed, share):
+    """NumPy's Philox with the key (seed, 3): the least word is first, class after class."""
+    whole, parts = (load_dataset("digits", validation=of, seed=seed) for of in (None, share))
+    labels = whole.train.targets.tolist()
+    words = np.random.Philox(key=[seed, 3], counter=[0, 0, 0, 0]).random_raw(len(labels)).tolist()
+    order = sorted(range(len(labels)), key=lambda place: (labels[place], words[place]))
+    drawn = sorted(
+        order[n] for n in range(len(order)) if math.floor((n + 1) * share) > math.floor(n * share)
+    )
+    kept = sorted({*range(len(labels))} - {*drawn})
+    for name, places in (("validation", drawn), ("train", kept)):
+        assert parts.splits[name].inputs.tolist() == whole.train.inputs[places].tolist()
+        assert parts.splits[name].targets.tolist() == whole.train.targets[places].tolist()
+    assert hashlib.sha256(json.dumps(drawn).encode()).hexdigest() == DRAWN[seed, share]
+
+
+# SHA-256 of the places of the drawn examples as JSON, by the lines above.
+DRAWN = {
+    (0, 0.1): "74ccaf3450323fdf5404060fc5d4d30b8889ec96d67698a879f849b5c2244f15",
+    (0, 0.25): "60368aaffc4dbf06a0804b8711c4f8009e72f51fdc87f4ccf6c917f46a0e88ca",
+    (7, 0.1): "1e189a557bcc1995fd79a46372926c14f83f2ed3c173b312ecebcad3c99b1111",
+    (7, 0.25): "5f81ba0fe929e082f77b0869088b9627f8fdbeb4eed6e4df60cc9a774f0ec7aa",
+}
+
+
+GENERATOR = np.random.default_rng(2)
+X, X_VALIDATION = GENERATOR.normal(size=(2, 140, 3))
+TARGETS = {
+    "classes": lambda x: (x @ [1.0, -2.0, 0.5] > 3.0).astype(int),  # few are
+    "numbers": lambda x: 5000.0 + 1000.0 * (x @ [1.0, -2.0, 0.5]) + 300.0 * x[:, 0] ** 2,
+}
+
+
+@pytest.fixture
+def validated(command, tmp_path):
+    """Train; return the last epoch's measures, and the predictions of the validation part."""
+
+    def run(kind, *options):
+        y, y_validation = (TARGETS[kind](x) for x in (X, X_VALIDATION))
+        arrays = {"X": X, "y": y, "X_test": X[:20], "y_test": y[:20]}
+        np.savez(tmp_path / "d.npz", **arrays, X_validation=X_VALIDATION, y_validation=y_validation)
+        np.save(tmp_path / "x.npy", X_VALIDATION)
+        given = ("--epochs", 5, "--hidden", 4, "--learning-rate", 0.1, *options)
+        outcome = command("train", "--data", tmp_path / "d.npz", *given, "--output", tmp_path / "r")
+        assert outcome.code == 0, outcome.err
+        predicted = command("predict", tmp_path / "r", tmp_path / "x.npy").out.splitlines()
+        rows = [[float(text) for text in line.split(",")] for line in predicted[1:]]
+        return history(tmp_path / "r")[-1], np.asarray(rows), y_validation
+
+    return run
+
+
+def test_class_weights_are_for_training_alone(validated):
+    measured, predicted, labels = validated("classes", "--class-weight", "balanced")
+    losses = -np.log(predicted[np.arange(140), 1 + labels])
+    weights = 1.0 / np.bincount(labels)[labels]
+    assert measured["validation_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert abs(np.average(losses, weights=weights) / np.mean(losses) - 1.0) > 0.1
+
+
+def test_errors_are_in_the_units_of_the_targets(validated):
+    measured, predicted, numbers = validated("numbers")
+    errors = predicted[:, 0] - numbers
+    assert measured["validation_mean_absolute_error"] == pytest.approx(
+        np.mean(np.abs(errors)), rel=1e-4
+    )
+    r2 = 1.0 - np.sum(errors**2) / np.sum((numbers - np.mean(numbers)) ** 2)
+    assert measured["validation_r2"] == pytest.approx(r2, rel=1e-4)
+    assert measured["validation_mean_absolute_error"] > 10.0
 
 
 @pytest.fixture

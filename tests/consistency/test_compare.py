@@ -344,6 +344,7 @@ def test_report_as_json() -> None:
         "part_of_worst_case": None,
         "step": 1,
         "blind_part": 0.0,
+        "unchecked_part": 0.0,
     }
 
 

@@ -49,8 +49,9 @@ def test_difference_in_ulps(reference: Any, other: Any, ulps: float) -> None:
         (1.0, 1.5, math.inf, 0.0),  # nothing is known: no disagreement, but a blind check
         (1.0, 1.5, math.nan, 0.0),
         (math.nan, 1.0, 1.0, math.inf),
-        (math.nan, 1.0, math.inf, math.inf),
-        (1.0, math.inf, math.nan, math.inf),
+        (1.0, math.inf, 1.0, math.inf),
+        (math.nan, 1.0, math.inf, 0.0),  # one may overflow and the other not
+        (1.0, math.inf, math.nan, 0.0),
         (math.nan, math.nan, 1.0, 0.0),
     ],
 )
@@ -61,35 +62,47 @@ def test_part_of_bound(a: float, b: float, error: float, part: float) -> None:
     assert got == pytest.approx(part, rel=1e-5)
 
 
-def test_another_shape_or_dtype_is_a_disagreement() -> None:
-    bounded = Bounded(np.ones(3), np.ones(3), Precision(np.dtype("float32")))
-    a = np.ones(3, dtype=np.float32)
+@pytest.mark.parametrize("known", [True, False])
+def test_another_shape_or_dtype_is_a_disagreement(known: bool) -> None:
+    a, precision = np.ones(3, dtype=np.float32), Precision(np.dtype("float32"))
+    error = [1.0, 1.0, 1.0] if known else [math.inf] * 3
+    bounded = Bounded(np.ones(3), np.asarray(error), precision)
     for other in (np.ones(3), np.ones((1, 3), dtype=np.float32), np.float32(1.0)):
         assert part_of_bound(a, other, bounded) == difference_in_ulps(a, other) == math.inf
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "before", "error", "smallest_fault", "blind_part"),
+    ("a", "b", "before", "error", "smallest_fault", "blind_part", "unchecked_part"),
     [
-        ([1.0], [1.0], 0.0, [0.25], 0.5, 0.0),  # two of them may differ by 0.5
-        ([1.0], [1.25], 0.0, [0.25], 0.75, 0.0),  # they do already, perhaps the other way
-        ([1.0], [9.0], 0.0, [0.25], 1.0, 1.0),  # beyond the bound: how far does not matter
-        ([1.0, 4.0], [1.0, 4.0], 0.0, [0.25, 0.25], 0.125, 0.0),
-        ([0.25, 4.0], [0.25, 4.0], 0.0, [0.25, 0.25], 0.125, 0.5),
-        ([4.0, 1.0], [4.0, 1.0], [3.0, 0.0], [0.25, 0.5], 0.5, 0.5),  # relative to the change
-        ([0.0, 1.0], [0.0, 1.0], 0.0, [0.0, 0.25], 0.5, 0.0),  # zeros have no relative faults
-        ([0.0, 0.0], [0.0, 0.0], 0.0, [0.0, 0.0], 0.0, 0.0),
-        ([0.0, 0.0], [0.0, 0.0], 0.0, [0.0, 0.25], math.inf, 1.0),
-        ([1.0], [1.0], 0.0, [math.inf], math.inf, 1.0),
-        ([math.nan], [math.nan], 0.0, [math.nan], math.inf, 1.0),
+        ([1.0], [1.0], 0.0, [0.25], 0.5, 0.0, 0.0),  # two of them may differ by 0.5
+        ([1.0], [1.25], 0.0, [0.25], 0.75, 0.0, 0.0),  # they do already, perhaps the other way
+        ([1.0], [9.0], 0.0, [0.25], 1.0, 1.0, 0.0),  # beyond the bound: how far does not matter
+        ([1.0, 4.0], [1.0, 4.0], 0.0, [0.25, 0.25], 0.125, 0.0, 0.0),
+        ([0.25, 4.0], [0.25, 4.0], 0.0, [0.25, 0.25], 0.125, 0.5, 0.0),
+        ([4.0, 1.0], [4.0, 1.0], [3.0, 0.0], [0.25, 0.5], 0.5, 0.5, 0.0),  # relative to the change
+        ([0.0, 1.0], [0.0, 1.0], 0.0, [0.0, 0.25], 0.5, 0.0, 0.0),  # zeros have no relative faults
+        ([0.0, 0.0], [0.0, 0.0], 0.0, [0.0, 0.0], 0.0, 0.0, 0.0),
+        ([0.0, 0.0], [0.0, 0.0], 0.0, [0.0, 0.25], math.inf, 1.0, 0.0),
+        ([1.0], [1.0], 0.0, [math.inf], math.inf, 1.0, 1.0),
+        ([math.nan], [math.nan], 0.0, [math.nan], math.inf, 1.0, 1.0),
+        ([math.inf], [math.inf], [math.inf], [math.nan], math.inf, 1.0, 1.0),
+        ([math.inf, 1.0], [1.0, 1.0], 0.0, [math.inf, 0.25], 0.5, 0.5, 0.5),
+        ([1.0, 0.0], [1.0, 0.0], 0.0, [0.25, math.inf], 0.5, 0.0, 0.5),
+        ([], [], 0.0, [], 0.0, 0.0, 0.0),
     ],
 )
 def test_sharpness(
-    a: Any, b: Any, before: Any, error: Any, smallest_fault: float, blind_part: float
+    a: Any,
+    b: Any,
+    before: Any,
+    error: Any,
+    smallest_fault: float,
+    blind_part: float,
+    unchecked_part: float,
 ) -> None:
     bounded = Bounded(np.asarray(a), np.asarray(error), Precision(np.dtype("float64")))
     got = sharpness(np.asarray(a), np.asarray(b), bounded, np.asarray(before))
-    assert got == pytest.approx((smallest_fault, blind_part), rel=1e-5)
+    assert got == pytest.approx((smallest_fault, blind_part, unchecked_part), rel=1e-5)
 
 
 def test_faults_are_seen_from_the_smallest_on() -> None:
@@ -107,7 +120,8 @@ def test_faults_are_seen_from_the_smallest_on() -> None:
 def agreement(
     tensor: str, backend: str, ulps: float, part: float, step: int = 1, **other: Any
 ) -> Any:
-    numbers = {"part_of_worst_case": part, "smallest_fault": 2e-6, "blind_part": 0.0, **other}
+    numbers = {"part_of_worst_case": part, "smallest_fault": 2e-6, "blind_part": 0.0}
+    numbers |= {"unchecked_part": 0.0, **other}
     return Agreement("whole step", "float32", tensor, backend, ulps, part, step=step, **numbers)
 
 
@@ -171,6 +185,32 @@ def test_many_blind_tensors_are_counted() -> None:
         in (format_report(report).splitlines())
     )
     assert report.passes
+
+
+def test_what_was_not_checked_is_named_and_counted() -> None:
+    nothing = {"smallest_fault": math.inf, "blind_part": 1.0, "unchecked_part": 1.0}
+    of_few = [
+        agreement("loss", "b", 0.0, 0.0),
+        agreement("dz", "b", 0.0, 0.0, unchecked_part=0.5),
+        agreement("layer 1 W", "b", math.inf, 0.0, **nothing),
+    ]
+    of_many = [
+        replace(agreement(f"layer {n} W", "b", 0.0, 0.0, **nothing), dtype="float64")
+        for n in range(5)
+    ]
+    checked = replace(of_few[0], check="layer by layer")
+    found = (checked, *of_few, *of_many)
+    report = Report(("a", "b"), "float32", "native", 1, 2, 1, 0, found)
+    assert report.passes
+    assert report.unchecked == (*of_few[1:], *of_many)
+    lines = format_report(report).splitlines()
+    first, *others = (line for line in lines if "not checked" in line)
+    assert [first, *others] == [
+        "whole step, float32: not checked: 50.00% of dz, 100.00% of layer 1 W; 50.00% of all "
+        "tensors",
+        "whole step, float64: not checked: parts of 5 of 5 tensors; 100.00% of all tensors",
+        "not checked: rounding could take numbers out of the range of their dtype",
+    ]
 
 
 def test_infinite_numbers_are_null_in_json() -> None:

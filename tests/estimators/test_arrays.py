@@ -1,4 +1,4 @@
-"""The estimators on arrays of every library: what comes in comes out, with the values of NumPy."""
+"""The estimators on arrays of every backend: what comes in comes out, with the values of NumPy."""
 
 import numpy as np
 import pytest
@@ -72,36 +72,27 @@ def close(result, expected, backend):
     np.testing.assert_allclose(backend.to_numpy(result), expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.fixture
-def library(backend):
-    """A backend whose arrays tell by themselves whose they are."""
-    if backend.name == "simulated_cupy":
-        pytest.skip("its arrays are of no library that backend_of knows")
-    return backend
-
-
 @pytest.mark.parametrize(("dtype", "classes"), [("float32", 2), ("float64", 3)])
-def test_classifier(library, dtype, classes):
+def test_classifier(backend, dtype, classes):
     """The global switch of scikit-learn is off."""
     X, y = make_classification(60, 6, n_informative=4, n_classes=classes, random_state=0)
     X, y = X.astype(dtype), y + 5
     settings = {"hidden_layer_sizes": (8, 4), "random_state": 0, "max_iter": 10}
     expected = MLPClassifier(**settings).fit(X, y)
-    model = MLPClassifier(**settings).fit(library.asarray(X), library.asarray(y))
-    inputs = library.asarray(X)
+    model = MLPClassifier(**settings).fit(backend.asarray(X), backend.asarray(y))
+    inputs = backend.asarray(X)
     for name in ("predict", "predict_proba", "predict_log_proba"):
-        close(getattr(model, name)(inputs), getattr(expected, name)(X), library)
+        close(getattr(model, name)(inputs), getattr(expected, name)(X), backend)
     for ours, theirs in zip(model.coefs_, expected.coefs_, strict=True):
-        close(ours, theirs, library)
-    close(model.classes_, [5, 6, 7][:classes], library)
+        close(ours, theirs, backend)
+    close(model.classes_, [5, 6, 7][:classes], backend)
     weight = np.arange(60.0)
-    score = model.score(inputs, library.asarray(y), library.asarray(weight))
+    score = model.score(inputs, backend.asarray(y), backend.asarray(weight))
     assert score == pytest.approx(expected.score(X, y, weight), abs=1e-6)
     assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-4)
 
 
-def test_booleans_are_labels(library):
-    backend = library
+def test_booleans_are_labels(backend):
     X = backend.asarray(np.arange(12.0).reshape(6, 2))
     y = backend.asarray(np.array([True, False, True, True, False, False]))
     model = MLPClassifier((4,), random_state=0, max_iter=2).fit(X, y)
@@ -110,50 +101,50 @@ def test_booleans_are_labels(library):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "int32", "float32"])
-def test_numbers_of_any_type_are_labels(library, dtype):
-    X = library.asarray(np.arange(12.0).reshape(6, 2))
-    y = library.asarray(np.asarray([7, 3, 7, 9, 3, 3]).astype(dtype))
+def test_numbers_of_any_type_are_labels(backend, dtype):
+    X = backend.asarray(np.arange(12.0).reshape(6, 2))
+    y = backend.asarray(np.asarray([7, 3, 7, 9, 3, 3]).astype(dtype))
     model = MLPClassifier((4,), random_state=0, max_iter=2).partial_fit(X, y, classes=[3, 7, 9])
-    assert set(library.to_numpy(model.predict(X)).tolist()) <= {3, 7, 9}
+    assert set(backend.to_numpy(model.predict(X)).tolist()) <= {3, 7, 9}
     model = MLPClassifier((4,), random_state=0, max_iter=2).fit(X, y)
-    assert library.to_numpy(model.classes_).tolist() == [3, 7, 9]
-    predicted = library.to_numpy(model.predict(X))
+    assert backend.to_numpy(model.classes_).tolist() == [3, 7, 9]
+    predicted = backend.to_numpy(model.predict(X))
     assert np.issubdtype(predicted.dtype, np.integer) == (dtype != "float32")
-    assert model.score(X, y) == np.mean(predicted == library.to_numpy(y))
+    assert model.score(X, y) == np.mean(predicted == backend.to_numpy(y))
 
 
-def test_multilabel_classifier(library):
+def test_multilabel_classifier(backend):
     X, y = make_multilabel_classification(40, 5, n_classes=3, random_state=0)
     settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 30}
     expected = MLPClassifier(**settings).fit(X, y)
-    inputs, targets = library.asarray(X), library.asarray(y)
+    inputs, targets = backend.asarray(X), backend.asarray(y)
     model = MLPClassifier(**settings).fit(inputs, targets)
-    close(model.predict(inputs), expected.predict(X), library)
-    close(model.predict_proba(inputs), expected.predict_proba(X), library)
+    close(model.predict(inputs), expected.predict(X), backend)
+    close(model.predict_proba(inputs), expected.predict_proba(X), backend)
     assert model.score(inputs, targets) == pytest.approx(expected.score(X, y))
 
 
-def test_regressor(library):
+def test_regressor(backend):
     X, y = make_regression(50, 4, n_targets=2, noise=1.0, random_state=0)
     y = y / y.std()
     settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 20, "solver": "sgd"}
     expected = MLPRegressor(**settings, learning_rate_init=0.01).fit(X, y)
-    inputs, targets = library.asarray(X), library.asarray(y)
+    inputs, targets = backend.asarray(X), backend.asarray(y)
     model = MLPRegressor(**settings, learning_rate_init=0.01).fit(inputs, targets)
-    close(model.predict(inputs), expected.predict(X), library)
+    close(model.predict(inputs), expected.predict(X), backend)
     weight = np.arange(50.0)
-    score = model.score(inputs, targets, library.asarray(weight))
+    score = model.score(inputs, targets, backend.asarray(weight))
     assert score == pytest.approx(expected.score(X, y, weight), abs=1e-6)
 
 
-def test_partial_fit_and_warm_start(library):
+def test_partial_fit_and_warm_start(backend):
     X, y = make_classification(60, 6, random_state=0)
-    inputs, targets = library.asarray(X), library.asarray(y)
+    inputs, targets = backend.asarray(X), backend.asarray(y)
     settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 2, "warm_start": True}
     models = [MLPClassifier(**settings), MLPClassifier(**settings)]
     for data, model in zip(((X, y), (inputs, targets)), models, strict=True):
         model.partial_fit(*data, classes=[0, 1]).partial_fit(*data).fit(*data)
-    close(models[1].predict_proba(inputs), models[0].predict_proba(X), library)
+    close(models[1].predict_proba(inputs), models[0].predict_proba(X), backend)
 
 
 def test_strings_and_arrays_of_another_library_are_labels():

@@ -135,6 +135,8 @@ def test_the_same_is_told_of_arrays_of_other_libraries(library):
         model.fit(inputs, labels, xp.zeros(150))
     with pytest.raises(ValueError, match="Input sample_weight contains NaN"):
         model.fit(inputs, labels, xp.asarray(np.where(Y == 2, np.nan, 1.0)))
+    with pytest.raises(ValueError, match="Input sample_weight contains infinity or a value too l"):
+        model.fit(inputs, labels, xp.asarray(np.where(Y == 2, np.inf, 1.0)))
     with pytest.raises(ValueError, match="Complex data not supported: y"):
         model.fit(inputs, xp.asarray(Y + 1j))
     with pytest.raises(ValueError, match=r"MLPClassifier.predict_proba\(\) must use the same name"):

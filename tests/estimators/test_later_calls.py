@@ -55,8 +55,6 @@ def test_a_fresh_lbfgs_fit_has_no_records_of_an_earlier_one():
 
 
 def test_training_goes_on_in_the_library_of_the_new_arrays(backend):
-    if backend.name == "simulated_cupy":
-        pytest.skip("its arrays are of no library that backend_of knows")
     models = [MLPClassifier((8,), random_state=0, max_iter=2, warm_start=True) for _ in "ab"]
     moved = backend.asarray(X), backend.asarray(Y)
     for later, model in zip(((X, Y), moved), models, strict=True):

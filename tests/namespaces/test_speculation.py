@@ -98,6 +98,7 @@ def waits(name, dtype, arithmetic):
     return sum(n for line, n in counts.waits.items() if "test_speculation" not in line)
 
 
+@pytest.mark.simulated_cupy
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", [*COMPUTATIONS])
 def test_a_computation_waits_once(name, dtype):
@@ -106,6 +107,7 @@ def test_a_computation_waits_once(name, dtype):
     assert counts[1] - counts[0] == WAITS[name]
 
 
+@pytest.mark.simulated_cupy
 @pytest.mark.parametrize("factor", [2.0**-600, 2.0**500, np.inf])
 @pytest.mark.parametrize("name", [*COMPUTATIONS])
 def test_extreme_data_are_computed_again(name, factor):
@@ -120,6 +122,7 @@ def test_extreme_data_on_every_backend(backend, name):
     assert bits(name, backend, 2.0**500) == bits(name, NUMPY, 2.0**500)
 
 
+@pytest.mark.simulated_cupy
 @pytest.mark.parametrize(("factor", "calls"), [(1.0, 1), (2.0**-600, 2)])
 @pytest.mark.parametrize("how", [run, run_to_float])
 def test_only_what_was_wrong_is_computed_again(how, factor, calls):

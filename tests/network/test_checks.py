@@ -1,13 +1,14 @@
 """The network's door: every wrong argument is an error that names it and what was expected."""
 
+import re
 from dataclasses import replace
 
 import array_api_strict as strict
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP
-from pluggable_mlp.network.checks import check_sizes, check_targets
+from pluggable_mlp import MLP, train
+from pluggable_mlp.network.checks import check_sample_weight, check_sizes, check_targets
 from pluggable_mlp.network.layers import Rng
 
 MLP_323 = MLP([3, 2, 4])
@@ -34,6 +35,34 @@ def with_layer(index, **changes):
 def test_sizes(sizes):
     with pytest.raises(ValueError, match=r"sizes is .*, expected at least two positive .*MLP\(\["):
         MLP(sizes)
+
+
+def test_every_library_is_told_the_same(backend):
+    """Shapes are tuples, whatever the library prints."""
+    start = MLP_323.initialize(seed=0, backend=backend, dtype="float64")
+    inputs, labels = backend.asarray(X), backend.asarray(LABELS)
+    narrow = [{**start[0], "b": backend.asarray(np.zeros(3))}, start[1]]
+    stacked = [{**start[0], "b": backend.asarray(np.zeros((7, 2)))}, start[1]]
+    weights = backend.asarray(np.ones(4))
+    calls = {
+        "x has shape (5, 2), expected": lambda: MLP_323.logits(start, inputs[:, :2]),
+        "parameters[0]['b'] has shape (3,), expected (…, (2,))": lambda: MLP_323.logits(
+            narrow, inputs
+        ),
+        "parameters[0]['b'] has shape (7, 2), expected (2,)": lambda: MLP_323.logits(
+            stacked, inputs
+        ),
+        "targets have shape (4,), expected (5,)": lambda: check_targets(
+            MLP_323, inputs, labels[:4]
+        ),
+        "of shape (4,), expected": lambda: check_sample_weight(inputs, weights),
+        "inputs has shape (5, 2), expected (examples, 3)": lambda: train(
+            MLP_323, inputs[:, :2], labels, backend=backend
+        ),
+    }
+    for words, call in calls.items():
+        with pytest.raises(ValueError, match=re.escape(words)):
+            call()
 
 
 def test_sizes_become_a_tuple():

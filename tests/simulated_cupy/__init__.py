@@ -18,72 +18,69 @@ source of CuPy 14.2:
 - results are C-contiguous whatever the operands are (`_kernel.pyx`,
   `_get_out_args_from_optionals`), those of `matmul`, too, which copies operands that are neither
   C- nor F-contiguous, and stacked ones that are not C-contiguous (`_core/_routines_linalg.pyx`);
-- `concatenate` is one copy per array, up to 8 of them (`_core/_routines_manipulation.pyx`).
+- `concatenate` is one copy per array, up to 8 of them (`_core/_routines_manipulation.pyx`);
+- there are two devices; the current one is of the thread, kernels run there, and refuse arrays of
+  the other one (`cuda/device.pyx`, `_kernel.pyx`);
+- host data goes to the device through pinned memory, but for what `set` copies
+  (`core.pyx`, `_send_object_to_gpu`).
 
 It does not imitate rounding: this rounds as NumPy does, unlike CuPy.
+
+Within `installed()`, which the marker `simulated_cupy` puts around a test, it is what `import cupy`
+gives: `get_backend("cupy")` and array-api-compat's look at types lead to it.
 """
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module, util
-from pathlib import Path
 from types import ModuleType
-from typing import Any
-from unittest import mock
 
 import array_api_compat
 
-from tests.simulated_cupy.arrays import counting, ndarray
-from tests.simulated_cupy.functions import libraries, module
+import pluggable_mlp.backends
+from tests.simulated_cupy.arrays import counting, current, ndarray
+from tests.simulated_cupy.functions import libraries
 
-__all__ = ["SimulatedCupyBackend", "counting", "ndarray", "xp"]
+__all__ = ["SimulatedCupyBackend", "counting", "cupy", "current", "installed", "ndarray", "xp"]
+
+PARENTS = (array_api_compat, pluggable_mlp.backends)  # of packages, with an attribute cupy
+OVER_CUPY = ("cupy", "cupyx", *(f"{parent.__name__}.cupy" for parent in PARENTS))
+_ours = libraries()  # and what is imported over them
 
 
 @contextmanager
-def _in_place(modules: dict[str, ModuleType]) -> Iterator[None]:
-    """Let these modules be imported under their names; what else is imported meanwhile stays."""
-    before = {name: sys.modules.get(name) for name in modules}
-    sys.modules.update(modules)
+def installed() -> Iterator[None]:
+    """Let the simulated CuPy be `cupy` meanwhile, with what is imported over it."""
+    if sys.modules.get("cupy") is _ours["cupy"]:
+        yield
+        return
+    theirs = _exchanged(_ours)
+    current.device = 0
     try:
         yield
     finally:
-        for name, module_before in before.items():
-            if module_before is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module_before
+        _ours.update(_exchanged(theirs))
 
 
-def _wrapper(cupy: dict[str, ModuleType]) -> ModuleType:
-    """Return array-api-compat's namespace for CuPy, its own source read over these modules."""
-    package = module("array_api_compat.simulated_cupy")
-    package.__path__ = [str(Path(array_api_compat.__file__).parent / "cupy")]
-    with _in_place(cupy | {package.__name__: package}):
-        aliases = import_module(f"{package.__name__}._aliases")
-    theirs = {name: getattr(aliases, name) for name in aliases.__all__}
-    return module("array_api_compat.cupy", **{**vars(cupy["cupy"]), **theirs})
+def _exchanged(modules: dict[str, ModuleType]) -> dict[str, ModuleType]:
+    """Put modules in the place of CuPy's and of those over it, and return the latter."""
+    before = {name: module for name, module in sys.modules.items() if _is_over_cupy(name)}
+    for name in before:
+        del sys.modules[name]
+    sys.modules.update(modules)
+    for parent in PARENTS:
+        vars(parent).pop("cupy", None)
+        if module := modules.get(f"{parent.__name__}.cupy"):
+            vars(parent)["cupy"] = module
+    return before
 
 
-def _backend(cupy: dict[str, ModuleType], xp: ModuleType) -> Any:
-    """Return the library's own backend for CuPy, its source read over these modules."""
-    name = "pluggable_mlp.backends.simulated_cupy"
-    source = util.find_spec("pluggable_mlp.backends.cupy").origin
-    spec = util.spec_from_file_location(name, source)
-    made = util.module_from_spec(spec)
-    with (
-        _in_place(cupy | {"array_api_compat.cupy": xp, name: made}),
-        mock.patch.object(array_api_compat, "cupy", xp, create=True),
-    ):
-        spec.loader.exec_module(made)
-    return made.CupyBackend
+def _is_over_cupy(name: str) -> bool:
+    return any(name == top or name.startswith(f"{top}.") for top in OVER_CUPY)
 
 
-_CUPY = libraries()
-xp = _wrapper(_CUPY)
+with installed():
+    import array_api_compat.cupy as xp
+    import cupy
 
-
-class SimulatedCupyBackend(_backend(_CUPY, xp)):
-    """`CupyBackend` of the library, on the simulated CuPy."""
-
-    name = "simulated_cupy"
+    from pluggable_mlp.backends.cupy import CupyBackend as SimulatedCupyBackend

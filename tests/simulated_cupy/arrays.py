@@ -1,14 +1,14 @@
-"""The arrays of the simulated CuPy, its device, and the count of what is asked of it."""
+"""The arrays of the simulated CuPy, its devices, and the count of what is asked of them."""
 
 import operator
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial, partialmethod
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,17 @@ __all__ = [
     "Counts",
     "Device",
     "counting",
+    "current",
     "elementwise",
     "flushed",
     "launch",
     "ndarray",
     "operand",
+    "pin",
     "wait",
 ]
+
+DEVICES = 2
 
 SMALLEST_NORMAL = np.float32(2.0**-126)
 LIBRARY = {Path(package.__file__).parent for package in (pluggable_mlp, pluggable_mlp.backends)}
@@ -39,10 +43,14 @@ SIGNS = {"neg", "pos", "abs", "invert"}
 
 @dataclass
 class Counts:
-    """Launches (kernels, copies to the device) by name; waits by the line that asked for them."""
+    """Launches (kernels, copies to the device) by name; waits by the line that asked for them.
+
+    And the bytes of pinned memory through which host data went.
+    """
 
     launches: Counter[str] = field(default_factory=Counter)
     waits: Counter[str] = field(default_factory=Counter)
+    pinned: int = 0
 
 
 _counts = [Counts()]
@@ -59,7 +67,15 @@ def counting() -> Iterator[Counts]:
 
 
 def launch(name: str, times: int = 1) -> None:
+    installed = sys.modules.get("cupy")
+    if getattr(installed, "ndarray", None) is not ndarray:
+        raise RuntimeError("the simulated CuPy is not in place: mark the test simulated_cupy")
     _counts[-1].launches[name] += times
+
+
+def pin(size: int) -> None:
+    """Count pinned memory, whose blocks are powers of two (`pinned_memory.pyx`)."""
+    _counts[-1].pinned += 1 << max(size - 1, 0).bit_length()
 
 
 def wait(name: str) -> None:
@@ -79,8 +95,17 @@ def flushed(a: Any) -> Any:
 
 
 def operand(x: Any) -> Any:
-    """Return what a kernel is given: the memory of an array, or a scalar."""
+    """Return what a kernel is given: the memory of an array on its device, or a scalar.
+
+    On another device a kernel fails, or is slow and warns, as the machine lets them be peers
+    (`_kernel.pyx`, `_check_peer_access`).
+    """
     if isinstance(x, ndarray):
+        if x.device != Device():
+            raise ValueError(
+                "Array device must be same as the current device: "
+                f"array device = {x.device.id} while current = {current.device}"
+            )
         return x.memory
     if isinstance(x, bool | int | float | complex | np.generic):
         return x
@@ -95,17 +120,30 @@ def elementwise(name: str, function: Any, *operands: Any, into: Any = None) -> "
         result = flushed(np.asarray(function(*hosts)))
     if into is None:
         return ndarray(np.array(result, order="C"))
-    np.copyto(into.memory, result, casting="same_kind")
+    np.copyto(operand(into), result, casting="same_kind")
     return into
 
 
+class Current(threading.local):
+    """The current device, of each thread its own."""
+
+    device = 0
+
+
+current = Current()
+
+
 class Device:
-    """A GPU, of which there is one; it cannot be hashed (`cuda/device.pyx`, `__richcmp__`)."""
+    """A GPU, of which there are two; it cannot be hashed (`cuda/device.pyx`, `__richcmp__`)."""
 
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, index: int | None = None) -> None:
-        self.id = index or 0
+        self.id = current.device if index is None else int(index)
+        self._before: list[int] = []
+
+    def __int__(self) -> int:
+        return self.id
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Device) and self.id == other.id
@@ -114,38 +152,47 @@ class Device:
         return f"<CUDA Device {self.id}>"
 
     def __enter__(self) -> "Device":
+        self._before.append(current.device)
+        self.use()
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        current.device = self._before.pop()
 
-    def use(self) -> None: ...
+    def use(self) -> None:
+        current.device = self.id
 
     def synchronize(self) -> None:
         wait("synchronize()")
 
 
 class ndarray:  # noqa: N801 (its name in CuPy)
-    """An array on the device; `memory` is for the files of this folder."""
+    """An array on the current device, or a view; `memory` is for the files of this folder."""
 
     __hash__ = None  # type: ignore[assignment]
     __array_ufunc__ = None  # NumPy's functions raise; its operators leave it to those here
-    device = Device()
 
-    def __init__(self, memory: Any) -> None:
+    def __init__(self, memory: Any, device: Device | None = None) -> None:
         self.memory = memory
+        self.device = device or Device()
 
     shape = property(lambda self: self.memory.shape)
     ndim = property(lambda self: self.memory.ndim)
     size = property(lambda self: self.memory.size)
     dtype = property(lambda self: self.memory.dtype)
     strides = property(lambda self: self.memory.strides)
-    T = property(lambda self: ndarray(self.memory.T))
-    mT = property(lambda self: ndarray(self.memory.mT))  # noqa: N815 (the standard's name)
+    nbytes = property(lambda self: self.memory.nbytes)
+    T = property(lambda self: self.view(self.memory.T))
+    mT = property(lambda self: self.view(self.memory.mT))  # noqa: N815 (the standard's name)
 
-    def __array_namespace__(self, api_version: str | None = None) -> ModuleType:
-        from tests.simulated_cupy import xp
+    def view(self, memory: Any) -> "ndarray":
+        """Return a part of this array's memory, on its device."""
+        return ndarray(memory, self.device)
 
-        return xp  # CuPy's arrays lack this: array-api-compat knows its wrapper by their type
+    def __dlpack__(self, *, dl_device: tuple[int, int] | None = None, **options: Any) -> Any:
+        if dl_device != (1, 0):
+            raise BufferError("this memory is on a GPU")
+        return self.get().__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return 2, self.device.id  # kDLCUDA
@@ -179,14 +226,14 @@ class ndarray:  # noqa: N801 (its name in CuPy)
     def __getitem__(self, key: Any) -> "ndarray":
         keys = key if isinstance(key, tuple) else (key,)
         if not any(isinstance(k, ndarray | np.ndarray) for k in keys):
-            return ndarray(self.memory[keys if Ellipsis in keys else (*keys, ...)])
+            return self.view(self.memory[keys if Ellipsis in keys else (*keys, ...)])
         (indices,) = keys
         if indices.dtype != np.bool_:
             launch("take")
-            return ndarray(np.take(self.memory, indices.memory, axis=0, mode="wrap"))
+            return ndarray(np.take(operand(self), operand(indices), axis=0, mode="wrap"))
         launch("mask", 4)
         wait("boolean mask")
-        return ndarray(self.memory[operand(indices)])
+        return ndarray(operand(self)[operand(indices)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(key, ndarray):
@@ -195,14 +242,21 @@ class ndarray:  # noqa: N801 (its name in CuPy)
             wait("boolean mask")
         else:
             launch("copy")
-        self.memory[operand(key) if isinstance(key, ndarray) else key] = operand(value)
+        operand(self)[operand(key) if isinstance(key, ndarray) else key] = operand(value)
+
+    def set(self, host: Any) -> None:
+        """Copy host data, not through pinned memory."""
+        assert self.memory.flags.forc
+        assert (host.dtype, host.shape) == (self.dtype, self.shape)
+        launch("upload")
+        self.memory[...] = host
 
     def astype(self, dtype: Any, order: str = "K", *, copy: bool = True) -> "ndarray":
         if self.dtype == dtype:
             return self.copy() if copy else self
         launch("astype")
         with np.errstate(all="ignore"):
-            return ndarray(flushed(flushed(self.memory).astype(dtype)))
+            return ndarray(flushed(flushed(operand(self)).astype(dtype)))
 
     def copy(self) -> "ndarray":
         launch("copy")
@@ -210,12 +264,13 @@ class ndarray:  # noqa: N801 (its name in CuPy)
 
     def clip(self, low: Any = None, high: Any = None) -> "ndarray":
         launch("clip")
-        x, kept = flushed(self.memory), self.memory
+        x, kept = flushed(operand(self)), operand(self)
         kept = kept if low is None else np.where(x < low, kept.dtype.type(low), kept)
         return ndarray(kept if high is None else np.where(x > high, kept.dtype.type(high), kept))
 
     def __matmul__(self, other: "ndarray") -> "ndarray":
-        return self.__array_namespace__().matmul(self, other)
+        product: ndarray = sys.modules["cupy"].matmul(self, other)
+        return product
 
 
 def _give_operators() -> None:

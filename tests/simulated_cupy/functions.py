@@ -1,14 +1,26 @@
 """The functions of the simulated CuPy, as its modules have them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from tests.simulated_cupy.arrays import Device, elementwise, flushed, launch, ndarray, operand, wait
+from tests.simulated_cupy.arrays import (
+    DEVICES,
+    Device,
+    elementwise,
+    flushed,
+    launch,
+    ndarray,
+    operand,
+    pin,
+    wait,
+)
 
 __all__ = ["libraries", "module"]
 
@@ -34,7 +46,7 @@ def _reduction(name: str) -> Callable[..., ndarray]:
     def reduce(a: ndarray, axis: Any = None, keepdims: bool = False) -> ndarray:
         launch(name)
         with np.errstate(all="ignore"):
-            result = function(flushed(a.memory), axis=axis, keepdims=keepdims)
+            result = function(flushed(operand(a)), axis=axis, keepdims=keepdims)
         return ndarray(np.array(flushed(np.asarray(result)), order="C"))
 
     return reduce
@@ -45,8 +57,9 @@ def _view(name: str) -> Callable[..., ndarray]:
 
     def view(a: ndarray, *arguments: Any, **keywords: Any) -> ndarray:
         memory = function(a.memory, *arguments, **keywords)
-        if not np.may_share_memory(memory, a.memory):
-            launch(f"copy ({name})")
+        if np.may_share_memory(memory, a.memory):
+            return a.view(memory)
+        launch(f"copy ({name})")
         return ndarray(memory)
 
     return view
@@ -57,7 +70,7 @@ def _order(name: str) -> Callable[..., ndarray]:
 
     def order(a: ndarray, *arguments: Any, **keywords: Any) -> ndarray:
         launch(name)
-        return ndarray(np.array(function(a.memory, *arguments, **keywords), order="C"))
+        return ndarray(np.array(function(operand(a), *arguments, **keywords), order="C"))
 
     return order
 
@@ -75,7 +88,10 @@ def asarray(data: Any, dtype: Any = None) -> ndarray:
     if isinstance(data, ndarray):
         return data if dtype is None else data.astype(dtype, copy=False)
     launch("upload")
-    return ndarray(np.array(data, dtype=dtype, order="K"))
+    host = np.array(data, dtype=dtype, order="K")
+    if host.ndim:
+        pin(host.nbytes)
+    return ndarray(host)
 
 
 def array(data: Any, dtype: Any = None, copy: bool = True) -> ndarray:
@@ -87,19 +103,19 @@ def array(data: Any, dtype: Any = None, copy: bool = True) -> ndarray:
 def where(condition: ndarray, a: Any, b: Any) -> ndarray:
     """Select: nothing is flushed."""
     launch("where")
-    return ndarray(np.where(condition.memory, operand(a), operand(b)))
+    return ndarray(np.where(operand(condition), operand(a), operand(b)))
 
 
 def take(a: ndarray, indices: Any, axis: int | None = None) -> ndarray:
     """Gather: indices wrap, nothing is flushed."""
     launch("take")
-    return ndarray(np.take(a.memory, operand(indices), axis=axis, mode="wrap"))
+    return ndarray(np.take(operand(a), operand(indices), axis=axis, mode="wrap"))
 
 
 def take_along_axis(a: ndarray, indices: ndarray, axis: int) -> ndarray:
     """Gather along an axis."""
     launch("take")
-    return ndarray(np.take_along_axis(a.memory, indices.memory % a.shape[axis], axis))
+    return ndarray(np.take_along_axis(operand(a), operand(indices) % a.shape[axis], axis))
 
 
 def matmul(a: ndarray, b: ndarray) -> ndarray:
@@ -109,31 +125,56 @@ def matmul(a: ndarray, b: ndarray) -> ndarray:
             launch("copy (matmul)")
     launch("matmul")
     with np.errstate(all="ignore"):
-        return ndarray(np.array(np.matmul(a.memory, b.memory), order="C"))
+        return ndarray(np.array(np.matmul(operand(a), operand(b)), order="C"))
+
+
+def vdot(a: ndarray, b: ndarray) -> ndarray:
+    """Multiply and sum, as `tensordot_core` in `_core/_routines_linalg.pyx` does with CUB."""
+    launch("vdot", 2)
+    return ndarray(np.asarray(np.vdot(operand(a), operand(b))))
 
 
 def concatenate(arrays: Any, axis: int = 0) -> ndarray:
     """Join arrays: a copy for each, or one kernel that is given their pointers."""
     arrays = list(arrays)
     launch("concatenate", len(arrays) if len(arrays) <= 8 else 2)
-    return ndarray(np.concatenate([a.memory for a in arrays], axis=axis))
+    return ndarray(np.concatenate([operand(a) for a in arrays], axis=axis))
 
 
 def stack(arrays: Any, axis: int = 0) -> ndarray:
     """Join arrays along a new axis."""
-    return concatenate([ndarray(np.expand_dims(a.memory, axis)) for a in arrays], axis=axis)
+    return concatenate([a.view(np.expand_dims(a.memory, axis)) for a in arrays], axis=axis)
 
 
 def unique(
     a: ndarray, *, return_counts: bool = False, equal_nan: bool = True, **_: bool
-) -> tuple[ndarray, ...]:
+) -> ndarray | tuple[ndarray, ...]:
     """Sort, compare, and pick by a mask; counts are differences of the places where it is set."""
     launch("unique", 12)
     wait("boolean mask")
     if return_counts:
         wait("nonzero()")
-    found = np.unique(a.memory, return_counts=return_counts, equal_nan=equal_nan)
-    return tuple(map(ndarray, found if isinstance(found, tuple) else (found,)))
+    found = np.unique(operand(a), return_counts=return_counts, equal_nan=equal_nan)
+    return tuple(map(ndarray, found)) if return_counts else ndarray(found)
+
+
+def broadcast_arrays(*arrays: ndarray) -> list[ndarray]:
+    """Return views of one shape."""
+    views = np.broadcast_arrays(*(a.memory for a in arrays))
+    return [a.view(view) for a, view in zip(arrays, views, strict=True)]
+
+
+def count_nonzero(a: ndarray, axis: Any = None) -> ndarray:
+    """Count on the device: the number stays there."""
+    launch("count_nonzero")
+    return ndarray(np.asarray(np.count_nonzero(operand(a), axis=axis)))
+
+
+def searchsorted(a: ndarray, v: ndarray, side: Any = "left", sorter: Any = None) -> ndarray:
+    """Search in one kernel."""
+    launch("searchsorted")
+    sorted_by = None if sorter is None else operand(sorter)
+    return ndarray(np.asarray(np.searchsorted(operand(a), operand(v), side, sorted_by)))
 
 
 def _erf(x: Any) -> Any:
@@ -161,39 +202,64 @@ def _attribute(name: str) -> Any:
 def module(name: str, **members: Any) -> ModuleType:
     """Return a module of this name with these members."""
     made = ModuleType(name)
-    made.__dict__.update(members | {"__name__": name})
+    made.__dict__.update(members | {"__name__": name, "__path__": []})
+    made.__spec__ = ModuleSpec(name, None, is_package=True)
     return made
+
+
+def _known() -> Iterator[str]:
+    """Give the names of NumPy's that the simulation knows by itself."""
+    for name in np.__all__:
+        with suppress(AttributeError):
+            if not isinstance(_attribute(name), ModuleType):
+                yield name
+
+
+def _not_yet(name: str) -> Any:
+    raise AttributeError(f"the simulated CuPy has no {name} yet")
+
+
+def _cuda() -> dict[str, ModuleType]:
+    runtime = module(
+        "cupy.cuda.runtime",
+        getDeviceCount=lambda: DEVICES,
+        runtimeGetVersion=lambda: 13020,
+        driverGetVersion=lambda: 13000,
+        memGetInfo=lambda: (2**33, 2**34),
+        CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}),
+    )
+    device = module("cupy.cuda.device", Device=Device, get_cublas_handle=lambda: 1)
+    nvrtc = module("cupy.cuda.nvrtc", getVersion=lambda: (13, 0))
+    cublas = module("cupy.cuda.cublas", getVersion=lambda _: 130100)
+    parts = {"device": device, "runtime": runtime, "nvrtc": nvrtc, "cublas": cublas}
+    cuda = module("cupy.cuda", Device=Device, **parts)
+    return {made.__name__: made for made in (cuda, *parts.values())}
 
 
 def libraries() -> dict[str, ModuleType]:
     """Return CuPy's modules by their names, as `sys.modules` has them."""
-    runtime = module(
-        "cupy.cuda.runtime",
-        getDeviceCount=lambda: 1,
-        runtimeGetVersion=lambda: 13000,
-        driverGetVersion=lambda: 13000,
-        CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}),
+    cuda = _cuda()
+    linalg = module("cupy.linalg", __getattr__=_not_yet, __all__=[], lstsq=None)
+    fft = module("cupy.fft", __getattr__=_not_yet, __all__=[])
+    functions = (
+        *(asarray, array, where, take, take_along_axis, matmul, concatenate, stack, unique),
+        *(broadcast_arrays, count_nonzero, searchsorted, vdot),
     )
-    device = module("cupy.cuda.device", Device=Device)
-    nvrtc = module("cupy.cuda.nvrtc", getVersion=lambda: (13, 0))
-    cublas = module("cupy.cuda.cublas")
-    cuda = module(
-        "cupy.cuda", Device=Device, device=device, runtime=runtime, nvrtc=nvrtc, cublas=cublas
-    )
-    functions = (asarray, array, where, take, take_along_axis, matmul, concatenate, stack, unique)
-    cupy = module(
-        "cupy",
-        __getattr__=_attribute,
-        __version__="14.2.0",
-        ndarray=ndarray,
-        cuda=cuda,
-        empty=lambda *arguments, **keywords: ndarray(np.empty(*arguments, **keywords)),
-        asnumpy=lambda a: a.get(),
-        round=partial(elementwise, "round", np.round),
-        clip=lambda a, low=None, high=None: a.clip(low, high),
+    members = {
+        "ndarray": ndarray,
+        "cuda": cuda["cupy.cuda"],
+        "linalg": linalg,
+        "fft": fft,
+        "empty": lambda *arguments, **keywords: ndarray(np.empty(*arguments, **keywords)),
+        "asnumpy": lambda a: a.get(),
+        "round": partial(elementwise, "round", np.round),
+        "clip": lambda a, low=None, high=None: a.clip(low, high),
         **{function.__name__: function for function in functions},
-    )
+    }
+    everything = [*members, *_known()]
+    own = {"__getattr__": _attribute, "__version__": "14.2.0", "__all__": everything}
+    cupy = module("cupy", **members, **own)
     special = module("cupyx.scipy.special", erf=partial(elementwise, "erf", _erf))
     scipy = module("cupyx.scipy", special=special)
-    made = (cupy, cuda, device, runtime, module("cupyx", scipy=scipy), scipy, special)
-    return {module.__name__: module for module in made}
+    made = (cupy, linalg, fft, module("cupyx", scipy=scipy), scipy, special)
+    return cuda | {module.__name__: module for module in made}

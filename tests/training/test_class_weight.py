@@ -47,6 +47,33 @@ def test_weights_of_several_labels_are_multiplied(backend, class_weight):
     np.testing.assert_allclose(ours, theirs, rtol=8 * 2.0**-53)
 
 
+def test_weights_in_an_array(backend):
+    """By hand: the weights of an example's labels are multiplied."""
+    given = {"classes": np.asarray([1.0, 2.0, 4.0]), "labels": np.asarray([[1.0, 5.0], [2.0, 3.0]])}
+    of_classes = weights_of(
+        backend, "softmax_cross_entropy", CLASSES, 3, class_weight=given["classes"]
+    )
+    assert of_classes.tolist() == [4.0, 1.0, 1.0, 4.0, 4.0, 4.0, 1.0, 4.0]
+    of_labels = weights_of(
+        backend, "sigmoid_cross_entropy", YES_OR_NO, 2, class_weight=given["labels"]
+    )
+    assert of_labels.tolist() == [3.0, 15.0, 3.0, 2.0, 3.0]
+    one = weights_of(
+        backend, "sigmoid_cross_entropy", YES_OR_NO[:, 0], 1, class_weight=given["labels"][0]
+    )
+    assert one.tolist() == [1.0, 5.0, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "class_weight", [np.ones((3, 2)), np.ones(2), {0: 1.0, 1: 2.0}, 3.0, "unfair"], ids=repr
+)
+def test_weights_of_several_labels_that_do_not_fit(class_weight):
+    with pytest.raises(ValueError, match=r"(?s)class_weight is .*, expected 'balanced'"):
+        weights_of(
+            get_backend("numpy"), "sigmoid_cross_entropy", YES_OR_NO, 2, class_weight=class_weight
+        )
+
+
 @pytest.mark.parametrize("axis", [False, True], ids=["(n,)", "(n, 1)"])
 def test_one_label(backend, axis):
     labels = YES_OR_NO[:, :1] if axis else YES_OR_NO[:, 0]

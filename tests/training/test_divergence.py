@@ -71,6 +71,28 @@ def test_the_step_of_a_later_block():
     )
 
 
+class Spoilt:
+    """Rows of a file that someone writes infinity into, once they have been checked."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype, self.ndim = array, array.shape, array.dtype, array.ndim
+        self.read = 0
+
+    def __getitem__(self, rows):
+        found = self.array[rows].copy()
+        if self.read >= len(self.array):
+            found[self.array[rows] == HUGE] = np.inf
+        self.read += len(found)
+        return found
+
+
+def test_inputs_that_became_infinite_are_named():
+    mlp = MLP([1, 1], loss="squared_error")
+    settings = {"arithmetic": "native", "block_size": 16}
+    found = message(NUMPY, mlp, (1e-39,), Spoilt(faulty(HUGE)), faulty(1.0), **settings)
+    assert found.endswith("from step 67 of 70 on, whose inputs hold NaN or infinity")
+
+
 def test_an_activation_is_named_after_its_layer():
     square = (lambda xp, x: x * x, lambda xp, x: 2 * x)
     mlp = MLP([1, 1, 1], activation=square, loss="absolute_error")

@@ -71,6 +71,7 @@ def cases() -> Any:
             yield pytest.param(hidden, arithmetic, case, most, waits, marks=marks)
 
 
+@pytest.mark.simulated_cupy
 @pytest.mark.parametrize(
     ("hidden", "arithmetic", "case", "most_launches", "most_waits"), list(cases())
 )

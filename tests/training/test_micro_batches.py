@@ -50,6 +50,21 @@ def test_loss_and_gradient_are_those_of_the_whole_batch(backend, loss, weighted)
         assert_close(gradients_of(backend, mlp, LOSSES[loss], weights, size), whole)
 
 
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_a_batch_whose_weights_are_all_0_moves_nothing(arithmetic):
+    """Of two batches the second: the parameters are those after the first."""
+    x, y = np.random.default_rng(0).normal(size=(10, 4)), np.arange(10) % 3
+    weights = np.asarray([1.0, 2.0, 3.0, 1.0, 0.5] + [0.0] * 5)
+    mlp = MLP([4, 3])
+    settings = {"backend": NUMPY, "batch_size": 5, "epochs": 1, "shuffle": False}
+    settings |= {"arithmetic": arithmetic, "micro_batch": 2, "optimizer": SGD(0.1)}
+    both = train(mlp, x, y, sample_weight=weights, **settings)
+    first = train(mlp, x[:5], y[:5], sample_weight=weights[:5], **settings)
+    assert both.history == first.history
+    for name in "Wb":
+        assert both.parameters[0][name].tolist() == first.parameters[0][name].tolist()
+
+
 @pytest.mark.parametrize("first", [0, 1, 8, 13])
 def test_random_numbers_may_begin_later(backend, first):
     address = {"seed": 1, "stream": 2, "step": 3, "device": None}

@@ -113,6 +113,7 @@ def test_a_few_are_not_told_of():
     assert message.startswith("3 of the 3,000 numbers of inputs (0.1%)")
 
 
+@pytest.mark.simulated_cupy
 def test_they_are_read_with_the_flags_of_an_epoch():
     """But for one look at the end of a chunk, the device is asked as often as under native."""
 

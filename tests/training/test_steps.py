@@ -143,7 +143,7 @@ WAYS = {
         "numpy",
         "torch",
         "array_api_strict",
-        "simulated_cupy",
+        pytest.param("simulated_cupy", marks=pytest.mark.simulated_cupy),
         pytest.param("jax", marks=pytest.mark.slow),
     ],
 )
@@ -437,6 +437,7 @@ def test_what_is_compiled_is_written_in_the_standard(shuffle, has):
 # How many steps are taken together.
 
 
+@pytest.mark.simulated_cupy
 def test_many_steps_are_taken_together_only_where_that_helps():
     """In one call of the backend, or between two looks; those of L-BFGS never."""
     cupy = SimulatedCupyBackend()
@@ -662,6 +663,7 @@ def test_divergence_is_told_as_by_steps_that_look(backend):
         assert message(backend) == message(Uncompiled(NUMPY))
 
 
+@pytest.mark.simulated_cupy
 @pytest.mark.usefixtures("short")
 def test_an_epoch_that_diverged_is_not_finished(repeated):
     """After NaN, every speculation would be taken again."""
@@ -701,11 +703,13 @@ def test_evaluation_of_extreme_data(backend):
     assert evaluated(backend, EXTREMES["both"]) == evaluated(NUMPY, EXTREMES["both"])
 
 
+@pytest.mark.simulated_cupy
 def test_an_evaluation_that_was_not_valid_is_done_again():
     cupy = SimulatedCupyBackend()
     assert evaluated(cupy, 2.0**1000) == evaluated(NUMPY, 2.0**1000)  # its grid overflows
 
 
+@pytest.mark.simulated_cupy
 @pytest.mark.usefixtures("short")
 def test_the_device_is_waited_for_once_a_speculation():
     def waits(steps):

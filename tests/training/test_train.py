@@ -1,6 +1,7 @@
 """The door of training: what it gives, what it takes, and what it refuses."""
 
 import math
+import tracemalloc
 
 import array_api_strict as strict
 import numpy as np
@@ -314,3 +315,18 @@ def test_tensors_that_require_gradients_leave_no_graph(optimizer):
     )
     assert not any(array.requires_grad for of in result.parameters for array in of.values())
     assert all(array.requires_grad for of in parameters for array in of.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [0, -1])
+def test_large_inputs_are_checked_in_little_memory(place):
+    """Windows of a megabyte are a gigabyte of inputs; half of it would not do for magnitudes."""
+    numbers = np.zeros(2**20 + 255, "float32")
+    numbers[place] = np.nan  # in the first row alone, or in the last
+    inputs = np.lib.stride_tricks.sliding_window_view(numbers, 256)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="inputs hold NaN"):
+        train(MLP([256, 2, 2]), inputs, np.zeros(2**20, "int64"), backend=get_backend("numpy"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < inputs.nbytes // 2

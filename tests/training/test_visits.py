@@ -295,6 +295,54 @@ def test_what_is_wrong_is_refused_before_training():
         train(mlp, x, y, block_size=BLOCK, **settings)
 
 
+class Counted:
+    """Rows that are read by slices, and how many were."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+        self.ndim, self.read = array.ndim, 0
+
+    def __getitem__(self, rows):
+        found = self.array[rows]
+        self.read += len(found)
+        return found
+
+
+def test_parameters_of_ones_own_are_checked_by_a_row():
+    """All is read once to be checked, and once in each epoch."""
+    x, y = numbered()[0], np.arange(COUNT) % 2
+    mlp, settings = MLP([2, 2]), {"backend": NUMPY, "batch_size": BATCH, "block_size": BLOCK}
+    own = mlp.initialize(seed=0, backend=NUMPY)
+    for parameters, more in ((None, 0), (own, 1)):
+        rows = Counted(x)
+        train(mlp, rows, y, parameters=parameters, epochs=2, **settings)
+        assert rows.read == 3 * COUNT + more
+    wide = mlp.initialize(seed=0, backend=NUMPY, dtype="float64")
+    with pytest.raises(ValueError, match="parameters are float64, but dtype is float32"):
+        train(mlp, Counted(x), y, parameters=wide, **settings)
+
+
+@pytest.mark.parametrize("block_size", [81, 83])
+def test_a_block_that_is_no_multiple_of_the_batch(block_size):
+    """Its batches are full, as those of 80: 75 in an epoch of 300, and the same bits."""
+    x, y = np.random.default_rng(0).normal(size=(COUNT, 2)), np.arange(COUNT) % 2
+    settings = {"backend": NUMPY, "batch_size": BATCH, "epochs": 2, "arithmetic": "reproducible"}
+    found, expected = (
+        train(MLP([2, 2]), x, y, block_size=size, **settings) for size in (block_size, BLOCK)
+    )
+    assert found.history == expected.history
+    assert found.parameters[0]["W"].tolist() == expected.parameters[0]["W"].tolist()
+
+
+def test_a_block_may_be_a_batch():
+    x, y = np.random.default_rng(0).normal(size=(COUNT, 2)), np.arange(COUNT) % 2
+    settings = {"backend": NUMPY, "batch_size": BATCH, "epochs": 1, "shuffle": False}
+    found = train(MLP([2, 2]), x, y, block_size=BATCH, **settings)
+    assert found.history == pytest.approx(train(MLP([2, 2]), x, y, **settings).history, rel=1e-6)
+    with pytest.raises(ValueError, match="block_size is 3, expected at least a batch, 4 examples"):
+        train(MLP([2, 2]), x, y, block_size=BATCH - 1, **settings)
+
+
 def test_a_block_is_rounded_down_to_whole_batches(monkeypatch):
     seen = []
     own = module.Streamed.on_device

@@ -8,6 +8,8 @@ from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.training.muon import Muon
 from tests.simulated_cupy import SimulatedCupyBackend, ndarray
 
+pytestmark = pytest.mark.simulated_cupy
+
 CUPY = SimulatedCupyBackend()
 
 

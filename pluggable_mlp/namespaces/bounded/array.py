@@ -16,10 +16,15 @@ only to first order, and of its own rounding:
 
     x + y    e_x + e_y                               + u |x + y|
     x y      e_x |ŷ| + |x̂| e_y                       + u |x̂ ŷ|
-    x / y    (e_x + |x / y| e_y) / (|y| - 2 e_y)     + 4 u |x̂ / ŷ|    (2 ulps, see `namespace`)
+    x / y    (e_x + |x / y| e_y) / (|y| - 2 e_y)     + 4 u |x̂ / ŷ|    (2 ulps, see `elementwise`)
+    x ** n   n e_x |x̂|^(n-1)                         + gamma_n |x̂|^n      (or 4 ulps if n < 9)
 
 with u the unit roundoff.  In addition, any result may lose what is smaller than the smallest normal
-number.  All computations are on the host, with NumPy.  The functions are in `namespace.py`.
+number, so a quotient is lost whose divisor has such a reciprocal.  Where |x̂|, or what is added up
+on the way to it, may be above the largest number of the dtype, e is infinite: one computation may
+overflow and another not, and infinity or NaN may be all that is left.  m itself does not overflow:
+float64 has room for it.  All computations are on the host, with NumPy.  The functions are in
+`namespace.py`.
 
 Sums of n terms t
 -----------------
@@ -56,6 +61,9 @@ __all__ = ["Bounded", "Comparison", "Precision", "exact"]
 # operation (k: inner lengths); this covers inner lengths times operations up to 2^33.
 _SLACK = 1.0 + 2.0**-20
 
+_REACH = (-2.0, 2.0)  # how many errors a computed value may be away from m
+_ROUNDINGS_OF_POWER = 8  # as many as 4 ulps, see `elementwise.py`
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -78,6 +86,16 @@ class Precision:
         return float(np.finfo(self.dtype).eps) / 2.0
 
     @property
+    def largest(self) -> float:
+        """The largest finite number of the dtype."""
+        return float(np.finfo(self.dtype).max)
+
+    @property
+    def smallest_normal(self) -> float:
+        """The smallest normal number: 2^-126 or 2^-1022."""
+        return float(np.finfo(self.dtype).smallest_normal)
+
+    @property
     def improbability(self) -> float:
         """The probability with which one sum exceeds its bound; 0 in the worst case."""
         return 2.0 * math.exp(-0.5 * self.deviations**2)
@@ -97,17 +115,46 @@ class Precision:
         """Return the error of results no larger than `magnitude`, of any shape.
 
         `roundings` n is the largest number of roundings of any of the terms.  A result below the
-        smallest normal number may become zero, and so may each intermediate result.
+        smallest normal number may become zero, and so may each intermediate result.  One above the
+        largest number may become infinite or NaN.
         """
-        lost = np.minimum(magnitude, float(np.finfo(self.dtype).smallest_normal))
-        return self.growth(roundings) * magnitude + 2.0 * (roundings + 1) * lost
+        error = self.growth(roundings) * magnitude
+        lost = 2.0 * (roundings + 1) * np.minimum(magnitude, self.smallest_normal)
+        # Not `>`: where nothing is known, the magnitude may be NaN.
+        return np.where(magnitude + error <= self.largest, error + lost, np.inf)
 
 
 class Comparison:
     """The outcome of a comparison, and where it is uncertain: two boolean arrays."""
 
+    __array_ufunc__ = None
+
     def __init__(self, holds: Array, doubtful: Array) -> None:
         self.holds, self.doubtful = holds, doubtful
+
+    @classmethod
+    def of(cls, x: Any) -> "Comparison":
+        """Return x, or a certain outcome of booleans of any shape."""
+        return x if isinstance(x, cls) else cls(np.asarray(x), np.False_)
+
+    def rearranged(self, rearrange: Callable[[Array], Array]) -> "Comparison":
+        """Return the outcome with its elements rearranged by a function."""
+        doubtful = np.broadcast_to(self.doubtful, self.holds.shape)
+        return Comparison(rearrange(self.holds), rearrange(doubtful))
+
+    def __invert__(self) -> "Comparison":
+        return Comparison(~self.holds, self.doubtful)
+
+    def __and__(self, other: Any) -> "Comparison":
+        y = Comparison.of(other)
+        possible = (self.holds | self.doubtful) & (y.holds | y.doubtful)
+        return Comparison(self.holds & y.holds, possible & (self.doubtful | y.doubtful))
+
+    def __or__(self, other: Any) -> "Comparison":
+        return ~(~self & ~Comparison.of(other))
+
+    __rand__ = __and__
+    __ror__ = __or__
 
 
 class Bounded:
@@ -189,7 +236,41 @@ class Bounded:
         smallest = np.maximum(np.abs(y.value) - 2.0 * y.error, 0.0)
         quotient = self.magnitude / smallest
         error = (self.error + quotient * y.error) / smallest
-        return self._rounded(self.value / y.value, error, quotient, 4)
+        # The reciprocal, by which a compiler may multiply, may be lost.
+        lost = np.where(y.magnitude * self.precision.smallest_normal > 1.0, quotient, 0.0)
+        return self._rounded(self.value / y.value, error + lost, quotient, 4)
+
+    def __pow__(self, other: Any) -> "Bounded":
+        if not (isinstance(other, int | float) and float(other).is_integer()):
+            return self._real_power(exact(other, self.precision))
+        if other < 0:
+            return 1.0 / self**-other
+        value, size = self.value**other, self.magnitude
+        if other == 0:
+            return Bounded(value, np.zeros(self.shape), self.precision)
+        inherited = np.where(self.error == 0.0, 0.0, other * self.error * size ** (other - 1))
+        return self._rounded(
+            value, inherited, size**other, max(int(other) - 1, _ROUNDINGS_OF_POWER)
+        )
+
+    def _real_power(self, exponent: "Bounded") -> "Bounded":
+        """Return x^y for x > 0; nothing is known where x may be below.
+
+        x^y and x^(y-1) are exponentials of what is linear in y and in log x, so they are largest in
+        a corner of the intervals of x and y, and the derivatives y x^(y-1) and x^y log x are no
+        larger than their factors are.
+        """
+        x, y = self, exponent
+        sides = [(x.value + a * x.error, y.value + b * y.error) for a in _REACH for b in _REACH]
+        power, slope = (np.maximum.reduce([a ** (b - one) for a, b in sides]) for one in (0.0, 1.0))
+        logarithm = np.maximum.reduce([np.abs(np.log(a)) for a, _ in sides])
+        inherited = np.where(x.error == 0.0, 0.0, y.magnitude * slope * x.error)
+        inherited = inherited + np.where(y.error == 0.0, 0.0, power * logarithm * y.error)
+        positive = x.value - 2.0 * x.error > 0.0
+        zero = (x.value == 0.0) & (x.error == 0.0) & (y.value - 2.0 * y.error > 0.0)
+        inherited = np.where(positive, inherited, np.where(zero, 0.0, np.inf))
+        value = x.value**y.value
+        return self._rounded(value, inherited, np.abs(value) + 2.0 * inherited, _ROUNDINGS_OF_POWER)
 
     def _rounded(
         self, value: Array, error: Array, magnitude: Array, roundings: int = 1
@@ -208,6 +289,17 @@ class Bounded:
 
     def __rtruediv__(self, other: Any) -> "Bounded":
         return exact(other, self.precision) / self
+
+    def __rpow__(self, other: Any) -> "Bounded":
+        return exact(other, self.precision)._real_power(self)
+
+    __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
+
+    def __eq__(self, other: Any) -> Comparison:  # type: ignore[override]
+        return self._compared(np.equal, other)
+
+    def __ne__(self, other: Any) -> Comparison:  # type: ignore[override]
+        return self._compared(np.not_equal, other)
 
     def __gt__(self, other: Any) -> Comparison:
         return self._compared(np.greater, other)
@@ -239,7 +331,7 @@ def exact(x: Any, precision: Precision) -> Bounded:
         return x
     value = np.asarray(x, dtype=np.float64)
     rounded = value.astype(precision.dtype)
-    denormal = np.abs(value) < np.finfo(precision.dtype).smallest_normal
+    denormal = np.abs(value) < precision.smallest_normal
     return Bounded(value, np.where(denormal, np.abs(value), np.abs(value - rounded)), precision)
 
 

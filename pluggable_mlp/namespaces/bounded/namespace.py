@@ -2,71 +2,45 @@
 
 The network, the losses and the optimizers are written against a namespace.  With this one, the
 same code gives each result with a bound on its rounding error, so that layers do not need an error
-analysis of their own.  It has the functions that the formulas call; a missing one raises an error,
-and is to be added with its rule.
+analysis of their own.  Products are here, other functions in `elementwise.py` and `statistical.py`;
+what only moves elements, moves their errors with them.
 
     matmul        E|Ŵ| + |x̂|E' + g_k |x̂||Ŵ| for factors with errors E, E' and inner length k
-    sum of n      the sum of the errors, + g_{n-1} times the sum of the magnitudes
-    mean          the sum, divided by n
-    max, abs      the (largest) error: these do not round
-    sign          0, or 2 where the sign is uncertain
-    where         the difference of the two values where the condition is uncertain
-    f(x)          the largest |f'| within e of x, times e, + a number of ulps, see `_FUNCTIONS`
+    affine        the same, + the error of b, + g_{k+1} |b̂|, and g_{k+1} for g_k: some libraries
+                  add the products to b one by one
 
 with g_n the growth that `Precision` gives to n roundings: the worst case, or a probable one.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array, DType
 from pluggable_mlp.namespaces.bounded.array import Bounded, Comparison, Precision, exact
+from pluggable_mlp.namespaces.bounded.elementwise import ELEMENTWISE, OPERATORS
+from pluggable_mlp.namespaces.bounded.statistical import STATISTICAL
 
-__all__ = ["BoundedNamespace"]
+__all__ = ["BoundedNamespace", "NoBoundError"]
+
+# fmt: off
+_REARRANGING = (
+    "broadcast_to", "expand_dims", "flip", "matrix_transpose", "moveaxis", "permute_dims", "repeat",
+    "reshape", "roll", "squeeze", "take", "take_along_axis", "tile", "tril", "triu",
+)
+# fmt: on
+_OF_ONE_VALUE = ("full", "full_like", "ones", "ones_like", "zeros", "zeros_like")
 
 
-class _Function(NamedTuple):
-    """An elementary function, the largest |f'| on [m - r, m + r], and its error in ulps."""
-
-    compute: Callable[[Array], Array]
-    slope: Callable[[Array, Array], Array]
-    ulps: float
-
-
-# The largest errors of the libraries' functions in ulps.  Documented: NumPy's SVML below 4; NumPy's
-# own float32 exp 2.52 and log 3.83; SLEEF "u10", which PyTorch uses, 1; MKL's VML "high
-# accuracy" 1; CUDA exp 2, log 1, log1p 1, tanh 2, erf 2, single-precision division 2 (CUDA C++
-# Programming Guide, "Mathematical Functions").  XLA does not document them; measured on the CPU:
-# exp 1.7, log 1.2, log1p 2.5, tanh 5.7, erf 4.4.
-# tests/namespaces/bounded/test_functions.py measures all of them.
-_FUNCTIONS = {
-    "exp": _Function(np.exp, lambda m, r: np.exp(m + r), 4.0),
-    "log": _Function(np.log, lambda m, r: 1.0 / np.maximum(m - r, 0.0), 4.0),
-    # Not for x < 0: XLA's log1p in float64 is off by more than 100 ulps around -0.41.
-    "log1p": _Function(np.log1p, lambda m, r: np.where(m < 0.0, np.inf, 1.0 / (1.0 + m - r)), 4.0),
-    "tanh": _Function(np.tanh, lambda m, r: np.cosh(np.maximum(np.abs(m) - r, 0.0)) ** -2.0, 8.0),
-    # Not in the standard: a library's own, or the portable one.
-    "erf": _Function(
-        np.vectorize(math.erf, otypes=[np.float64]),
-        lambda m, r: 2.0 / math.sqrt(math.pi) * np.exp(-(np.maximum(np.abs(m) - r, 0.0) ** 2)),
-        8.0,
-    ),
-    # PyTorch's is MKL's, which does not round correctly.  Next to 0, where the derivative is
-    # infinite, |sqrt(x) - sqrt(y)| <= sqrt(|x - y|) says more.
-    "sqrt": _Function(
-        np.sqrt,
-        lambda m, r: np.minimum(0.5 / np.sqrt(np.maximum(m - r, 0.0)), np.sqrt(2.0 / r)),
-        1.0,
-    ),
-}
+class NoBoundError(AttributeError, ValueError):
+    """A formula calls a function on whose rounding errors no bound is known."""
 
 
 class BoundedNamespace:
-    """The functions of the array API standard that the formulas call, on `Bounded` arrays.
+    """The functions of the array API standard that have a bound, on `Bounded` arrays.
 
     NumPy arrays and Python scalars are exact arguments.  The bounds are for the libraries' own
     namespaces.
@@ -85,125 +59,110 @@ class BoundedNamespace:
         probability `precision.improbability`.
     """
 
-    beyond_standard = ("erf",)
+    beyond_standard = ("affine", "erf")
     float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
     int64, uint8 = np.dtype(np.int64), np.dtype(np.uint8)
-    # Of integers and bools only: they have no errors.
-    isdtype, arange, argmax = staticmethod(np.isdtype), staticmethod(np.arange), np.argmax
-    reshape, stack = staticmethod(np.reshape), staticmethod(np.stack)
+    e, pi, inf, nan = math.e, math.pi, math.inf, math.nan
+    finfo, isdtype = np.finfo, staticmethod(np.isdtype)
+    arange = staticmethod(np.arange)  # of integers only
 
     def __init__(self, dtype: str, deviations: float = math.inf) -> None:
         self.precision = Precision(np.dtype(dtype), deviations)
         self.sums = 0
 
     def __getattr__(self, name: str) -> Any:
-        if name in _FUNCTIONS:
-            return partial(self._elementary, _FUNCTIONS[name])
-        raise AttributeError(f"no error bound is known for xp.{name}; add its rule to {__name__}")
+        if name in OPERATORS:
+            return OPERATORS[name]
+        if name in ELEMENTWISE:
+            return partial(ELEMENTWISE[name], self.precision)
+        if name in STATISTICAL:
+            return partial(STATISTICAL[name], self)
+        if name in _REARRANGING:
+            return partial(_rearranged, getattr(np, name))
+        if name in _OF_ONE_VALUE:
+            return partial(self._of_one_value, name)
+        raise NoBoundError(
+            f"no error bound is known for xp.{name}, so backends cannot be compared by their "
+            "rounding: write the formula with functions that docs/compare.md lists, or compare "
+            "bits, with arithmetic 'reproducible'"
+        )
 
-    def asarray(self, x: Any) -> Any:
+    def asarray(self, x: Any, *, dtype: DType = None, device: Any = None) -> Any:
         """Return an array of any shape or a scalar: floats as `Bounded`, integers unchanged."""
-        return self._exact(x) if np.isdtype(np.asarray(x).dtype, "real floating") else x
+        del device
+        if isinstance(x, Bounded):
+            return x
+        x = np.asarray(x) if dtype is None else np.asarray(x, dtype=dtype)
+        return self._exact(x) if np.isdtype(x.dtype, "real floating") else x
 
     def astype(self, x: Any, dtype: DType, *, copy: bool = True) -> Any:
-        """Return x in the dtype; the formulas convert only exact values and values of the dtype."""
-        if isinstance(x, Comparison):
+        """Return x in the dtype: floats stay in the one that is bounded."""
+        floating = np.isdtype(dtype, "real floating")
+        if isinstance(x, Comparison) and floating:
             return self.where(x, 1.0, 0.0)
-        return x if isinstance(x, Bounded) else x.astype(dtype, copy=copy)
+        if isinstance(x, Bounded | Comparison):
+            if not floating:
+                raise NoBoundError(f"no error bound is known for a conversion of floats to {dtype}")
+            return x
+        return self.asarray(x.astype(dtype, copy=copy))
 
-    def expand_dims(self, x: Any, *, axis: int) -> Any:
-        """Return x with a new axis of length one."""
-        return self._rearranged(x, partial(np.expand_dims, axis=axis))
+    def argmax(self, x: Any, **settings: Any) -> Array:
+        """Return the places of the largest elements, of integers and booleans."""
+        if isinstance(x, Bounded):
+            raise NoBoundError("no error bound is known for xp.argmax of floats")
+        return np.argmax(x, **settings)
 
-    def take(self, x: Any, indices: Array, *, axis: int) -> Any:
-        """Return the slices of x at the indices (n,) along an axis."""
-        return self._rearranged(x, partial(np.take, indices=indices, axis=axis))
+    def concat(self, arrays: Sequence[Any], *, axis: int | None = 0) -> Any:
+        """Return the arrays one behind the other along an axis."""
+        return self._joined(partial(np.concat, axis=axis), arrays)
 
-    def abs(self, x: Any) -> Any:
-        """Return |x|."""
-        return abs(x)
-
-    def sign(self, x: Any) -> Bounded:
-        """Return -1, 0 or 1."""
-        x = self._exact(x)
-        doubtful = (x < 0.0).doubtful
-        return self._bounded(np.sign(x.value), np.where(doubtful, 2.0, 0.0))
-
-    def max(self, x: Bounded, *, axis: int, keepdims: bool = False) -> Bounded:
-        """Return the maximum along an axis."""
-        return x.rearranged(partial(np.max, axis=axis, keepdims=keepdims))
-
-    def maximum(self, a: Any, b: Any) -> Bounded:
-        """Return the larger of each pair of elements; one that cannot be it adds no error."""
-        a, b = self._exact(a), self._exact(b)
-        decided = np.abs(a.value - b.value) > a.error + b.error
-        of_larger = np.where(a.value > b.value, a.error, b.error)
-        error = np.where(decided, of_larger, np.maximum(a.error, b.error))
-        return self._bounded(np.maximum(a.value, b.value), error)
-
-    def minimum(self, a: Any, b: Any) -> Bounded:
-        """Return the smaller of each pair of elements."""
-        return -self.maximum(-self._exact(a), -self._exact(b))
-
-    def where(self, condition: Any, a: Any, b: Any) -> Bounded:
-        """Return a where the condition holds and b elsewhere."""
-        a, b = self._exact(a), self._exact(b)
-        if not isinstance(condition, Comparison):
-            condition = Comparison(condition, np.False_)
-        error = np.where(condition.holds, a.error, b.error)
-        either = np.abs(a.value - b.value) + 2.0 * (a.error + b.error)
-        value = np.where(condition.holds, a.value, b.value)
-        return self._bounded(value, np.where(condition.doubtful, either, error))
+    def stack(self, arrays: Sequence[Any], *, axis: int = 0) -> Any:
+        """Return the arrays, of one shape, along a new axis."""
+        return self._joined(partial(np.stack, axis=axis), arrays)
 
     def matmul(self, a: Any, b: Any) -> Bounded:
         """Return the product of a (…, m, k) and b (…, k, n)."""
         a, b = self._exact(a), self._exact(b)
-        size, its_size = a.magnitude, b.magnitude
-        error = self.precision.rounding(size @ its_size, a.shape[-1])
-        for inherited, factor in ((a.error, its_size), (size, b.error)):
+        return self._product(a, b, a.magnitude @ b.magnitude, a.shape[-1])
+
+    def affine(self, x: Any, W: Any, b: Any) -> Bounded:
+        """Return x W + b for x (…, batch, in), W (…, in, out), b (…, out)."""
+        x, W, b = self._exact(x), self._exact(W), self._exact(b)
+        b = b if b.ndim == 1 else b[..., None, :]
+        terms = x.magnitude @ W.magnitude + b.magnitude
+        product = self._product(x, W, terms, x.shape[-1] + 1)
+        return Bounded(product.value + b.value, product.error + b.error, self.precision)
+
+    def _product(self, a: Bounded, b: Bounded, terms: Array, roundings: int) -> Bounded:
+        """Return the product of a and b; rounded so many times, with terms of that magnitude."""
+        error = self.precision.rounding(terms, roundings)
+        for inherited, factor in ((a.error, b.magnitude), (a.magnitude, b.error)):
             if inherited.any() and factor.any():  # parameters and pixels are exact
                 error = error + inherited @ factor
         self.sums += error.size
-        return self._bounded(a.value @ b.value, error)
+        return Bounded(a.value @ b.value, error, self.precision)
 
-    def sum(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Bounded:
-        """Return the sum along one axis, or over all elements."""
-        x = self._exact(x)
-        value, error, magnitude = (
-            np.asarray(np.sum(part, axis=axis, keepdims=keepdims))
-            for part in (x.value, x.error, x.magnitude)
-        )
-        self.sums += error.size
-        rounding = self.precision.rounding(magnitude, _terms(x, axis) - 1)
-        return self._bounded(value, error + rounding)
+    def _joined(self, join: Callable[..., Array], arrays: Sequence[Any]) -> Any:
+        if not any(isinstance(x, Bounded) for x in arrays):
+            return join(arrays)
+        given = [self._exact(x) for x in arrays]
+        value, error = join([x.value for x in given]), join([x.error for x in given])
+        return Bounded(value, error, self.precision)
 
-    def mean(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Bounded:
-        """Return the mean along one axis, or over all elements."""
-        return self.sum(x, axis=axis, keepdims=keepdims) / float(_terms(x, axis))
-
-    def _elementary(self, function: _Function, x: Any) -> Bounded:
-        x = self._exact(x)
-        reach = 2.0 * x.error
-        value = np.asarray(function.compute(x.value))
-        slope = function.slope(x.value, reach)
-        # An ulp is at most 2 u times the result.
-        ulps = 2.0 * function.ulps * self.precision.unit
-        # An exact argument passes no error on, however steep the function is there.
-        inherited = np.where(x.error == 0.0, 0.0, slope * x.error)
-        magnitude = np.abs(value) + 2.0 * inherited
-        lost = self.precision.rounding(magnitude, 0)
-        return self._bounded(value, inherited + ulps * magnitude + lost)
+    def _of_one_value(self, name: str, *given: Any, **settings: Any) -> Any:
+        """Return zeros, ones and the like, without an error; on the host, whatever the device."""
+        first, *others = (x.value if isinstance(x, Bounded) else x for x in given)
+        settings.pop("device", None)
+        return self.asarray(getattr(np, name)(first, *others, **settings))
 
     def _exact(self, x: Any) -> Bounded:
         return exact(x, self.precision)
 
-    def _rearranged(self, x: Any, rearrange: Callable[[Array], Array]) -> Any:
-        return x.rearranged(rearrange) if isinstance(x, Bounded) else rearrange(x)
 
-    def _bounded(self, value: Array, error: Array) -> Bounded:
-        return Bounded(value, error, self.precision)
+def _rearranged(function: Callable[..., Array], x: Any, *given: Any, **settings: Any) -> Any:
+    """Return x with its elements moved by a function."""
 
+    def rearrange(array: Array) -> Array:
+        return function(array, *given, **settings)
 
-def _terms(x: Any, axis: int | None) -> int:
-    """Return how many terms a sum along that axis has."""
-    return int(np.prod(x.shape)) if axis is None else int(x.shape[axis])
+    return x.rearranged(rearrange) if isinstance(x, Bounded | Comparison) else rearrange(x)

@@ -56,6 +56,13 @@ class Rule(NamedTuple):
     low: float
     high: float
     operands: int = 1
+    near: float = 0.25  # the part of its bound that some error comes to
+
+
+def variance(x: Any) -> Any:
+    """Return the mean of the squared deviations of each row, of exact numbers."""
+    mean = x.mean(-1)[:, None]
+    return ((x - mean) ** 2).mean(-1)
 
 
 RULES = {
@@ -105,6 +112,110 @@ RULES = {
         3,
         2,
     ),
+    "affine": Rule(
+        lambda xp, x, y, b: special.affine(
+            xp, xp.reshape(x, (20, 15)), xp.reshape(y, (15, 20)), b[:20]
+        ),
+        lambda x, y, b: x.reshape(20, 15) @ y.reshape(15, 20) + b[:20],
+        -3,
+        3,
+        3,
+    ),
+    "square": Rule(lambda xp, x: xp.square(x), lambda x: x * x, -3, 3),
+    "add": Rule(lambda xp, x, y: xp.add(x, y), lambda x, y: x + y, -3, 3, 2),
+    "subtract": Rule(lambda xp, x, y: xp.subtract(x, y), lambda x, y: x - y, -3, 3, 2),
+    "multiply": Rule(lambda xp, x, y: xp.multiply(x, y), lambda x, y: x * y, -3, 3, 2),
+    "divide": Rule(lambda xp, x, y: xp.divide(x, y), lambda x, y: x / y, 1, 3, 2),
+    "negative": Rule(lambda xp, x: xp.negative(x), lambda x: -x, -3, 3),
+    "reciprocal": Rule(lambda xp, x: xp.reciprocal(x), lambda x: 1 / x, 1, 3),
+    "expm1": Rule(lambda xp, x: xp.expm1(x), elementwise(mpmath.expm1), -20, 3),
+    "log2": Rule(lambda xp, x: xp.log2(x), elementwise(lambda x: mpmath.log(x, 2)), 0.5, 9),
+    "log10": Rule(lambda xp, x: xp.log10(x), elementwise(mpmath.log10), 0.5, 9),
+    "logaddexp": Rule(
+        lambda xp, x, y: xp.logaddexp(x, y),
+        elementwise(lambda x, y: mpmath.log(mpmath.exp(x) + mpmath.exp(y))),
+        -9,
+        9,
+        2,
+    ),
+    "x ** 3": Rule(lambda _, x: x**3, lambda x: x**3, -3, 3),
+    "x ** -2.0": Rule(lambda _, x: x**-2.0, lambda x: x**-2, 1, 3),
+    "x ** 0.75": Rule(lambda xp, x: xp.pow(x, 0.75), lambda x: x ** mpmath.mpf(0.75), 0.5, 9),
+    "x ** y": Rule(lambda xp, x, y: xp.pow(x, y), lambda x, y: x**y, 0.5, 3, 2),
+    "2 ** x": Rule(lambda _, x: 2.0**x, elementwise(lambda x: mpmath.mpf(2) ** x), -9, 9),
+    # Few are next to a step: see test_steps.
+    "floor": Rule(lambda xp, x: xp.floor(x), elementwise(mpmath.floor), -9, 9, near=-1),
+    "ceil": Rule(lambda xp, x: xp.ceil(x), elementwise(mpmath.ceil), -9, 9, near=-1),
+    "trunc": Rule(
+        lambda xp, x: xp.trunc(x), elementwise(lambda x: mpmath.mpf(int(x))), -9, 9, near=-1
+    ),
+    "round": Rule(lambda xp, x: xp.round(x), elementwise(mpmath.nint), -9, 9, near=-1),
+    "copysign": Rule(
+        lambda xp, x, y: xp.copysign(x, y),
+        elementwise(lambda x, y: abs(x) * (1 if y >= 0 else -1)),
+        -1e-2,
+        1e-2,
+        2,
+    ),
+    "clip": Rule(
+        lambda xp, x: xp.clip(x, -0.5, 2.0),
+        elementwise(lambda x: min(max(x, mpmath.mpf(-0.5)), mpmath.mpf(2))),
+        -3,
+        3,
+    ),
+    "min": Rule(
+        lambda xp, x: xp.min(xp.reshape(x, (20, 15)), axis=-1),
+        lambda x: x.reshape(20, 15).min(-1),
+        -3,
+        3,
+    ),
+    "prod": Rule(
+        lambda xp, x: xp.prod(xp.reshape(x, (20, 15)), axis=-1),
+        lambda x: x.reshape(20, 15).prod(-1),
+        -3,
+        3,
+    ),
+    "prod of columns": Rule(
+        lambda xp, x: xp.prod(xp.reshape(x, (3, 50, 2)), axis=(0, 2), keepdims=True),
+        lambda x: x.reshape(3, 50, 2).prod((0, 2), keepdims=True),
+        -3,
+        3,
+    ),
+    "cumulative_sum": Rule(
+        lambda xp, x: xp.cumulative_sum(xp.reshape(x, (15, 20)), axis=0),
+        lambda x: x.reshape(15, 20).cumsum(0),
+        -3,
+        3,
+    ),
+    # The errors of the elements nearly cancel in the sums of squares.
+    "var": Rule(
+        lambda xp, x: xp.var(xp.reshape(x, (60, 5)), axis=-1, correction=1.0),
+        lambda x: variance(x.reshape(60, 5)) * 5 / 4,
+        -3,
+        3,
+        near=0.05,
+    ),
+    "std": Rule(
+        lambda xp, x: xp.std(xp.reshape(x, (60, 5)), axis=-1, keepdims=True),
+        lambda x: elementwise(mpmath.sqrt)(variance(x.reshape(60, 5)))[:, None],
+        -3,
+        3,
+        near=0.05,
+    ),
+    "diff": Rule(lambda xp, x: xp.diff(x, n=2), lambda x: np.diff(x, n=2), -3, 3),
+    "diff, with ends": Rule(
+        lambda xp, x: xp.diff(x, prepend=x[:1], append=x[-2:]),
+        lambda x: np.diff(x, prepend=x[:1], append=x[-2:]),
+        -3,
+        3,
+    ),
+    "concat and tile": Rule(
+        lambda xp, x, y: xp.tile(xp.concat([x, y + y]), (2, 1)),
+        lambda x, y: np.tile(np.concat([x, y + y]), (2, 1)),
+        -3,
+        3,
+        2,
+    ),
     # What special.py composes: the bound follows from the lines themselves.
     "sigmoid": Rule(special.sigmoid, elementwise(lambda x: 1 / (1 + mpmath.exp(-x))), -9, 9),
     "softplus": Rule(
@@ -139,7 +250,7 @@ def test_rule_holds_and_is_not_generous(name: str, relative_error: float, dtype:
     # Where the operands' errors dominate those of rounding, some elements come near the bound:
     # as near as random signs do that are summed over up to 20 terms.
     if relative_error > (1e-4 if dtype == "float32" else 1e-10):
-        assert max(parts) > 0.25
+        assert max(parts) > rule.near
 
 
 class Reshaping(Bounded):
@@ -235,25 +346,6 @@ def test_powers_of_two_and_exact_zeros_cost_nothing() -> None:
     assert zero.error.max() == 0.0
 
 
-def test_a_comparison_in_doubt_takes_both_sides() -> None:
-    xp = BoundedNamespace("float32")
-    error = np.asarray([0.1, 0.1, 0.0, np.inf, np.nan])
-    x = Bounded(np.asarray([1.0, 0.15, 0.0, 1.0, 1.0]), error, xp.precision)
-    y = xp.where(x > 0.0, np.full(5, 7.0), 0.0)
-    # 1.0 +- 0.2 is positive and an exact 0 is not; 0.15 +- 0.2 may be either, as 1.0 where
-    # nothing is known of it.
-    assert y.value.tolist() == [7.0, 7.0, 0.0, 7.0, 7.0]
-    assert y.error.tolist() == [0.0, 7.0, 0.0, 7.0, 7.0]
-
-
-def test_a_sign_in_doubt_may_be_any() -> None:
-    xp = BoundedNamespace("float32")
-    error = np.asarray([0.1, 0.1, 0.0, np.inf, np.nan])
-    y = xp.sign(Bounded(np.asarray([-1.0, 0.15, 0.0, 1.0, 1.0]), error, xp.precision))
-    assert y.value.tolist() == [-1.0, 1.0, 0.0, 1.0, 1.0]
-    assert y.error.tolist() == [0.0, 2.0, 0.0, 2.0, 2.0]
-
-
 def test_denormal_numbers_may_be_zeros() -> None:
     xp = BoundedNamespace("float32")
     tiny = np.float32(2.0**-130)
@@ -273,3 +365,4 @@ def test_nothing_is_known_where_a_bound_overflows() -> None:
 def test_a_function_without_a_rule_says_so() -> None:
     with pytest.raises(AttributeError, match=r"no error bound is known for xp\.cosh"):
         BoundedNamespace("float32").cosh(0.0)
+    assert not hasattr(BoundedNamespace("float32"), "cosh")

@@ -11,6 +11,8 @@ from pluggable_mlp.namespaces.reproducible import exactness, products
 from pluggable_mlp.namespaces.reproducible.rules import Rules
 from tests.simulated_cupy import SimulatedCupyBackend, counting, ndarray, xp
 
+pytestmark = pytest.mark.simulated_cupy
+
 CUPY = SimulatedCupyBackend()
 
 

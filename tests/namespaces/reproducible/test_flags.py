@@ -114,6 +114,7 @@ def test_sums_of_float32_have_one_path(backend):
     assert careful.tobytes() == fast.tobytes()
 
 
+@pytest.mark.simulated_cupy
 def test_nothing_waits_for_the_device():
     cupy = SimulatedCupyBackend()
     base = reproducible(cupy.xp, None)

@@ -1,0 +1,144 @@
+"""Two devices of CuPy, on the simulated one: who computes where, and what is current afterwards."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, first_state, get_backend, train
+from pluggable_mlp import training_step as take_step
+from pluggable_mlp.estimators import MLPClassifier, MLPRegressor
+from tests.simulated_cupy import cupy, current
+
+pytestmark = pytest.mark.simulated_cupy
+
+ARITHMETICS = ("native", "reproducible")
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=(48, 5)).astype("float32")
+Y = GENERATOR.integers(0, 3, 48)
+NETWORK = MLP([5, 4, 3])
+
+
+def on_the_second(*arrays):
+    second = get_backend("cupy:1")
+    moved = [second.asarray(array) for array in arrays]
+    current.device = 0
+    return moved
+
+
+def on_host(value):
+    """The values of what a door returned; its arrays must be on the second device."""
+    if isinstance(value, dict):
+        return {name: on_host(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [on_host(each) for each in value]
+    if isinstance(value, cupy.ndarray):
+        assert value.device.id == 1
+        return value.get().tolist()
+    return value
+
+
+def after_a_step(network, parameters, x, y, **settings):
+    optimizer = SGD(0.1, momentum=0.9)
+    state = first_state(network, optimizer, parameters, **settings)
+    return take_step(network, optimizer, state, x, y, **settings)
+
+
+DOORS = {
+    "logits": lambda mlp, p, x, y, **s: mlp.logits(p, x, **s),
+    "predict": lambda mlp, p, x, y, **s: mlp.predict(p, x, **s),
+    "predict_proba": lambda mlp, p, x, y, **s: mlp.predict_proba(p, x, **s),
+    "loss_and_gradients": lambda mlp, p, x, y, **s: mlp.loss_and_gradients(p, x, y, **s),
+    "training_step": after_a_step,
+}
+
+
+def in_a_thread(function):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(function()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.parametrize("run", [lambda function: function(), in_a_thread], ids=["here", "thread"])
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("door", DOORS)
+def test_networks_compute_where_their_arrays_are(door, arithmetic, run):
+    start = NETWORK.initialize(seed=0, backend=get_backend("numpy"))
+    names = [[*layer] for layer in start]
+    arrays = [layer[name] for layer, of in zip(start, names, strict=True) for name in of]
+    expected = DOORS[door](NETWORK, start, X, Y, arithmetic=arithmetic)
+    x, y, *there = on_the_second(X, Y, *arrays)
+    there = iter(there)
+    parameters = [{name: next(there) for name in of} for of in names]
+    found = run(lambda: DOORS[door](NETWORK, parameters, x, y, arithmetic=arithmetic))
+    assert current.device == 0, "the caller's device is current again"
+    if arithmetic == "reproducible":
+        assert str(on_host(found)) == str(values(expected))
+    else:
+        on_host(found)
+
+
+def values(value):
+    if isinstance(value, dict):
+        return {name: values(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [values(each) for each in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+SETTINGS = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0, "batch_size": 16}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize(
+    ("kind", "methods"),
+    [
+        (MLPClassifier, ("predict", "predict_proba", "predict_log_proba")),
+        (MLPRegressor, ("predict",)),
+    ],
+)
+def test_estimators_compute_where_their_data_are(kind, methods, arithmetic):
+    x, y = on_the_second(X, Y)
+    model = kind(**SETTINGS, arithmetic=arithmetic)
+    known = kind(**SETTINGS, arithmetic=arithmetic).fit(X, Y)
+    for train_it in (model.fit, model.partial_fit):
+        train_it(x, y)
+        assert current.device == 0
+    known.partial_fit(X, Y)
+    assert model.coefs_[0].device.id == 1
+    for method in methods:
+        found = getattr(model, method)(X=x)
+        assert current.device == 0
+        np.testing.assert_allclose(on_host(found), getattr(known, method)(X), rtol=1e-4, atol=1e-5)
+    assert model.score(x, y) == pytest.approx(known.score(X, Y), abs=1e-5)
+    assert current.device == 0
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_estimators_train_on_another_device_than_that_of_their_data(solver, arithmetic):
+    x, y = (get_backend("cupy").asarray(array) for array in (X, Y))
+    settings = SETTINGS | {"solver": solver, "arithmetic": arithmetic}
+    seen = []
+    model = MLPClassifier(
+        **settings, device="1", callbacks=[lambda model: seen.append(model.predict(x))]
+    )
+    early = {} if solver == "lbfgs" else {"early_stopping": True}
+    model.set_params(**early, warm_start=True).fit(x, y).fit(x, y)
+    assert {w.device.id for w in (*model.coefs_, *seen)} == {0}
+    assert current.device == 0
+    known = MLPClassifier(**settings, **early, warm_start=True).fit(X, Y).fit(X, Y)
+    found = [w.get() for w in model.coefs_]
+    for w, expected in zip(found, known.coefs_, strict=True):
+        np.testing.assert_allclose(w, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_a_training_is_on_its_backends_device(arithmetic):
+    settings = {"epochs": 2, "batch_size": 16, "arithmetic": arithmetic}
+    done = train(NETWORK, X, Y, backend=get_backend("cupy:1"), **settings)
+    on_host(done.parameters)

@@ -1,0 +1,209 @@
+"""No right backend is accused, whatever the sizes of numbers, and what was not checked is told."""
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, compare, get_backend, make_optimizer
+from pluggable_mlp.consistency import Report, format_report
+from tests.consistency.healthy import healthy
+from tests.consistency.libraries import NUMPY
+from tests.consistency.planted import OtherBackend
+
+RNG = np.random.default_rng(4)
+X = RNG.normal(size=(24, 5))
+LABELS = RNG.integers(0, 3, size=24)
+
+
+def others(*names: str) -> list[Any]:
+    for name in names:
+        pytest.importorskip(name)
+    return [get_backend(name) for name in names]
+
+
+def accused(report: Report) -> list[Any]:
+    return [one for one in report.agreements if one.part_of_bound > 1.0]
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(10), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 60))]
+)
+def test_no_right_backend_is_accused(seed: int) -> None:
+    report = compare([NUMPY, *others("torch", "array_api_strict")], **healthy(seed))
+    assert not accused(report)
+    # Most is checked, and all that is not is told.
+    assert len(report.unchecked) < len(report.agreements)
+    told = "not checked" in format_report(report)
+    assert told == bool(report.unchecked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [9, 23, 35, 49])
+def test_jax_is_not_accused(seed: int) -> None:
+    assert not accused(compare([NUMPY, *others("jax")], **healthy(seed)))
+
+
+@pytest.mark.parametrize("norm", ["batch", None])
+@pytest.mark.parametrize("scale", [1e18, 1e-30])
+def test_numbers_at_the_ends_of_float32(scale: float, norm: str | None) -> None:
+    inputs, labels = scale * RNG.normal(size=(64, 20)), RNG.integers(0, 4, size=64)
+    settings = {"optimizer": make_optimizer("adam"), "batch_size": 32, "steps": 4}
+    mlp = MLP([20, 30, 20, 4], norm=norm)
+    report = compare([NUMPY, *others("torch")], mlp, inputs, labels, **settings)
+    assert not accused(report)
+
+
+def test_a_loss_that_overflows_on_one_side_is_not_checked() -> None:
+    """The sum of the losses is beyond float32; PyTorch says so, NumPy may add in another way."""
+    wide = OtherBackend(mean=lambda x, axis: np.mean(x, axis=axis, dtype="float64").astype(x.dtype))
+    targets = np.full(24, 2e38)
+    report = compare([NUMPY, wide], MLP([5, 1], loss="poisson"), X, targets, steps=1)
+    loss = {
+        (one.check, one.dtype): one.unchecked_part
+        for one in report.agreements
+        if one.tensor == "loss"
+    }
+    assert not accused(report)
+    assert loss["whole step", "float32"] == loss["layer by layer", "float32"] == 1.0
+    assert loss["whole step", "float64"] == 0.0
+    assert {one.tensor for one in report.unchecked} >= {"loss"}
+    assert re.search(r"layer by layer, float32: not checked: 100.00% of ", format_report(report))
+
+
+@pytest.mark.parametrize("unchecked", [False, True])
+def test_infinity_on_one_side_is_a_fault_where_numbers_are_in_range(unchecked: bool) -> None:
+    wrong = OtherBackend(mean=lambda x, axis: np.mean(x, axis=axis) + np.inf)
+    targets = np.full(24, 2e38 if unchecked else 2.0)
+    report = compare([NUMPY, wrong], MLP([5, 1], loss="poisson"), X, targets, steps=1)
+    found = {(one.tensor, one.dtype) for one in accused(report)}
+    assert (("loss", "float32") in found) == (not unchecked)
+    assert ("loss", "float64") in found
+
+
+@pytest.mark.parametrize("rows", [1, 24, 200])
+def test_a_bias_far_larger_than_the_products(rows: int) -> None:
+    """PyTorch adds the products to the bias one by one."""
+    inputs, targets = 1e-6 * RNG.normal(size=(rows, 30)), np.full((rows, 4), 1000.0)
+    optimizer = make_optimizer("sgd", learning_rate=0.5)
+    report = compare(
+        [NUMPY, *others("torch")],
+        MLP([30, 4], loss="squared_error"),
+        inputs,
+        targets,
+        optimizer=optimizer,
+        steps=8,
+    )
+    assert not accused(report)
+    (y,) = (one for one in report.agreements if one.tensor == "layer 1 y")
+    assert y.smallest_fault < 1e-4
+
+
+def test_weights_of_the_examples_are_compared() -> None:
+    """What weights do is bounded; other weights on one side are seen, in the batch and after it."""
+    weights = RNG.random(24) * 5.0
+
+    backends = [NUMPY, *others("torch", "array_api_strict")]
+    network = MLP([5, 4, 3]), X, LABELS
+    report = compare(backends, *network, sample_weight=weights, batch_size=10, steps=3)
+    assert not accused(report)
+    assert all(one.smallest_fault < 1e-2 for one in report.agreements)
+    assert "sample_weight" in {one.tensor for one in report.agreements}
+    weighted, plain, by_class = (
+        compare([NUMPY, NUMPY], *network, arithmetic="reproducible", steps=1, **given).hashes
+        for given in (
+            {"sample_weight": weights},
+            {},
+            {"sample_weight": np.ones(24), "class_weight": "balanced"},
+        )
+    )
+    assert len({hashes[0].sha256 for hashes in (weighted, plain, by_class)}) == 3
+
+    other = weights.copy()
+    other[7] *= 1.0 + 1e-3
+    wrong = compare([NUMPY, Swapped(weights, other)], *network, sample_weight=weights, steps=1)
+    assert {"sample_weight", "layer 1 dW"} <= {one.tensor for one in accused(wrong)}
+
+
+class Swapped(OtherBackend):
+    """NumPy, but for one array from the host another one comes in."""
+
+    def __init__(self, array: Any, other: Any) -> None:
+        super().__init__()
+        self._array, self._other = array, other
+
+    def asarray(self, data: Any, dtype: str | None = None) -> Any:
+        return super().asarray(self._other if data is self._array else data, dtype)
+
+
+# Activations in the functions that a reader may expect, each with its derivative.
+FORMULAS: dict[str, tuple[Any, Any]] = {
+    "clip": (
+        lambda xp, x: xp.clip(x, -1.0, 1.0),
+        lambda xp, x: xp.clip(1e9 * (1.0 - x * x), 0.0, 1.0),
+    ),
+    "square": (lambda xp, x: xp.square(x), lambda xp, x: xp.add(x, x)),
+    "pow": (lambda xp, x: x**3 * 0.1, lambda xp, x: xp.pow(x, 2) * 0.3),
+    "logaddexp": (
+        lambda xp, x: xp.logaddexp(x, xp.zeros_like(x)),
+        lambda xp, x: xp.reciprocal(1.0 + xp.exp(xp.negative(x))),
+    ),
+    "expm1": (
+        lambda xp, x: xp.where(x > 0.0, x, xp.expm1(xp.minimum(x, 0.0))),
+        lambda xp, x: xp.where(x > 0.0, 1.0, xp.exp(xp.minimum(x, 0.0))),
+    ),
+    "log2": (
+        lambda xp, x: xp.log2(1.0 + xp.abs(x)),
+        lambda xp, x: xp.divide(xp.sign(x) / math.log(2.0), 1.0 + xp.abs(x)),
+    ),
+    "copysign": (
+        lambda xp, x: xp.copysign(xp.sqrt(xp.abs(x) + 1.0) - 1.0, x),
+        lambda xp, x: 0.5 / xp.sqrt(xp.abs(x) + 1.0),
+    ),
+    "floor": (lambda xp, x: x - xp.floor(x), lambda xp, x: xp.ones_like(x)),
+    "round": (lambda xp, x: xp.round(x * 4.0) * 0.25, lambda xp, x: xp.ones_like(x)),
+    "var": (
+        lambda xp, x: x * xp.var(x, axis=-1, keepdims=True),
+        lambda xp, x: xp.var(x, axis=-1, keepdims=True) + 0.0 * x,
+    ),
+    "std": (
+        lambda xp, x: x / (1.0 + xp.std(x, axis=-1, keepdims=True)),
+        lambda xp, x: 1.0 / (1.0 + xp.std(x, axis=-1, keepdims=True)) + 0.0 * x,
+    ),
+    "min, prod": (
+        lambda xp, x: x - xp.min(x, axis=-1, keepdims=True),
+        lambda xp, x: 0.5 + 0.0 * x * xp.expand_dims(xp.prod(x, axis=-1), axis=-1),
+    ),
+    "cumulative_sum, diff": (
+        lambda xp, x: xp.cumulative_sum(x, axis=-1),
+        lambda xp, x: xp.diff(x, axis=-1, prepend=x[..., :1]),
+    ),
+    "concat, tile": (
+        lambda xp, x: xp.concat([x[..., 1:], x[..., :1]], axis=-1),
+        lambda xp, x: xp.tile(x[..., :1], (1, x.shape[-1])),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_formula_of_ones_own_is_compared(name: str) -> None:
+    mlp = MLP([5, 6, 3], activation=FORMULAS[name])
+    backends = [NUMPY, *others("torch", "array_api_strict")]
+    report = compare(backends, mlp, X, LABELS, steps=2, dtype="float64")
+    assert not accused(report)
+    checked = [
+        one.blind_part
+        for one in report.agreements
+        if (one.check, one.tensor) == ("layer by layer", "activation 1 y")
+    ]
+    assert max(checked) < 0.5
+    wrong = OtherBackend(add=lambda x, y: np.add(x, y) * (1.0 + 1e-9))
+    assert (name == "square") == bool(accused(compare([NUMPY, wrong], mlp, X, LABELS, steps=1)))
+
+
+def test_a_formula_without_a_bound_says_so() -> None:
+    mlp = MLP([5, 6, 3], activation=(lambda xp, x: xp.sin(x), lambda xp, x: xp.cos(x)))
+    with pytest.raises(ValueError, match=r"no error bound is known for xp\.sin.*docs/compare\.md"):
+        compare([NUMPY, NUMPY], mlp, X, LABELS, steps=1)
