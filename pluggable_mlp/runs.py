@@ -29,8 +29,9 @@ from pluggable_mlp.training.checkpoints import (
     tensor_hashes,
     tensor_names,
 )
+from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import examples_in_blocks
-from pluggable_mlp.training.loop import Position, Recording, evaluate, training_epochs
+from pluggable_mlp.training.loop import Position, Recording, training_epochs
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.trees import map_nested, merge
 from pluggable_mlp.training.visits import in_whole_batches

@@ -2,27 +2,23 @@
 
 Computed on the host from what is predicted, in integers and sums that are exact before their
 rounding: the same on every machine for the same predictions.  What is measured after every epoch
-is said in `training/loop.py`.
+is said in `training/evaluation.py`.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import namespace_of, run, unwrapped
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.training.loop import evaluate
-from pluggable_mlp.training.trees import map_arrays
-from pluggable_mlp.training.visits import AnyExamples, blocks_in_order
+from pluggable_mlp.training.evaluation import measures_of, outputs_of
+from pluggable_mlp.training.visits import AnyExamples
 
 __all__ = ["measure"]
-
-_EXAMPLES_AT_ONCE = 1000
 
 
 def measure(
@@ -37,33 +33,15 @@ def measure(
     """Return what `evaluate` does, and: of classes macro_f1; of labels hamming_loss and macro_f1,
     beside accuracy, of which all labels must be right; of numbers root_mean_squared_error.
     """
-    own: dict[str, Any] = {"backend": backend, "arithmetic": arithmetic}
-    measured = evaluate(mlp, parameters, examples, units=units, **own)
-    kind = mlp.objective.targets
+    outputs = outputs_of(mlp, parameters, examples, backend=backend, arithmetic=arithmetic)
+    measured = measures_of(mlp, outputs, backend, units)
+    predictions = mlp.objective.predict(outputs.xp, outputs.z)
+    said, targets = (backend.to_numpy(unwrapped(array)) for array in (predictions, outputs.targets))
     scores: Callable[[Array, Array], dict[str, float]] = {
         "classes": _of_classes,
         "labels": _of_labels,
-    }.get(kind, partial(_of_numbers, units=units))
-    return measured | scores(*_predicted(mlp, parameters, examples, backend, arithmetic))
-
-
-def _predicted(
-    mlp: MLP, parameters: Parameters, examples: AnyExamples, backend: Any, arithmetic: str
-) -> tuple[Array, Array]:
-    """Return what is predicted, and the targets, both on the host."""
-    xp = namespace_of(arithmetic, backend)
-    known = map_arrays(xp.asarray, parameters)
-    parts = []
-    batches = (block.batches(xp, _EXAMPLES_AT_ONCE) for block in blocks_in_order(examples))
-    for x, targets, _ in chain.from_iterable(batches):
-        said = run(xp, _prediction, (mlp,), known, x)
-        parts.append([backend.to_numpy(unwrapped(array)) for array in (said, targets)])
-    said, targets = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return said, targets
-
-
-def _prediction(xp: Namespace, mlp: MLP, parameters: Parameters, x: Array) -> Array:
-    return mlp.objective.predict(xp, mlp.forward(xp, parameters, x)[0])
+    }.get(mlp.objective.targets, partial(_of_numbers, units=units))
+    return measured | scores(said, targets)
 
 
 def _of_classes(said: Array, targets: Array) -> dict[str, float]:

@@ -5,34 +5,27 @@ once when it ends.  Which array library, which rounding, which optimizer: the lo
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, NamedTuple
 
 from pluggable_mlp import shortcuts
-from pluggable_mlp.arrays import Array, Namespace, dtype_name
-from pluggable_mlp.namespaces import attempt, namespace_of, unwrapped
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.network.targets import rows
 from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError, Origin, lost_loss
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import NOTHING, Loss, LossRecord, Recorded, is_finite
-from pluggable_mlp.training.metrics import (
-    correct_labels,
-    correct_predictions,
-    mean_absolute_error,
-    r2,
-)
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
-from pluggable_mlp.training.trees import map_arrays, map_nested, named_like
-from pluggable_mlp.training.visits import AnyExamples, blocks_in_order, visits
+from pluggable_mlp.training.trees import map_nested, named_like
+from pluggable_mlp.training.visits import AnyExamples, visits
 
-__all__ = ["Epoch", "Position", "Recording", "evaluate", "training_epochs"]
+__all__ = ["Epoch", "Position", "Recording", "training_epochs"]
 
 
 class Position(NamedTuple):
@@ -346,83 +339,3 @@ def _finite(xp: Namespace) -> Callable[[list[Array]], Array]:
 
 def _are_finite(xp: Namespace, arrays: list[Array]) -> Array:
     return xp.stack([xp.astype(xp.all(xp.isfinite(array)), xp.int64) for array in arrays])
-
-
-def evaluate(
-    mlp: MLP,
-    parameters: Parameters,
-    examples: AnyExamples,
-    *,
-    backend: Any,
-    arithmetic: str,
-    batch_size: int = 1000,
-    units: Sequence[float] | None = None,
-) -> dict[str, float]:
-    """Return the loss over all examples and what else tells how good the network is, as floats.
-
-    "loss", and "accuracy" where the loss knows classes or labels (all labels of an example must
-    be right), else "r2" and "mean_absolute_error", the latter in `units` of the outputs, by default
-    1.  Nothing is changed.
-    """
-    xp = namespace_of(arithmetic, backend)
-    known = map_arrays(xp.asarray, parameters)
-    record = LossRecord(xp, backend)
-    logits: list[Array] = []
-    targets: list[Array] = []
-    for block in blocks_in_order(examples):
-        targets.append(block.targets)
-        for loss, weight, z in _outputs(xp, mlp, known, block, batch_size):
-            record.add(loss, z.shape[-2], weight)
-            logits.append(z)
-    z = xp.concat(logits, axis=-2)
-    known_targets = targets[0] if len(targets) == 1 else xp.concat(targets)
-    if units is None:
-        return {"loss": record.mean(), **_quality(xp, mlp, z, known_targets)}
-    dtype = "float32" if z.dtype == xp.float32 else "float64"
-    unit = xp.asarray(backend.asarray(list(units), dtype=dtype))
-    return {"loss": record.mean(), **_quality(xp, mlp, z, known_targets, unit)}
-
-
-def _outputs(
-    xp: Namespace, mlp: MLP, parameters: Parameters, block: Examples, batch_size: int
-) -> list[tuple[Array, Array | None, Array]]:
-    """Return the loss, the total weight and the outputs (batch, out) of each batch."""
-    components = mlp, dtype_name(block.dtype), block.scale
-    batches = [
-        block.rows_of(xp, start, min(batch_size, len(block) - start))
-        for start in range(0, len(block), batch_size)
-    ]
-    found, valid = [], None
-    for batch in batches:
-        outputs, is_valid = attempt(xp, _outputs_of_rows, components, parameters, batch)
-        found.append(outputs)
-        valid = is_valid if valid is None else valid & is_valid
-    if valid is None or bool(valid):
-        return found
-    return [_outputs_of_rows(xp, *components, parameters, batch) for batch in batches]
-
-
-def _outputs_of_rows(
-    xp: Namespace, mlp: MLP, dtype: str, scale: float | None, parameters: Parameters, rows: Batch
-) -> tuple[Array, Array | None, Array]:
-    kind = Examples(None, None, getattr(xp, dtype), scale)
-    x, targets, sample_weight = kind.floats_of(xp, rows)
-    z, _ = mlp.forward(xp, parameters, x)
-    loss, _ = mlp.objective(xp, z, targets, sample_weight)
-    return loss, None if sample_weight is None else xp.sum(sample_weight), z
-
-
-def _quality(
-    xp: Namespace, mlp: MLP, z: Array, targets: Array, unit: Array | None = None
-) -> dict[str, float]:
-    """Return the metrics of outputs z (examples, outputs), errors in units of each (outputs,)."""
-    count = {"classes": correct_predictions, "labels": correct_labels}.get(mlp.objective.targets)
-    if count:
-        return {"accuracy": int(count(xp, z, targets)) / z.shape[0]}
-    predictions = mlp.objective.predict(xp, z)
-    quality = float(r2(xp, predictions, targets))
-    if unit is not None:
-        targets = rows(xp, targets, predictions) * unit
-        predictions = predictions * unit
-    error = float(mean_absolute_error(xp, predictions, targets))
-    return {"r2": quality, "mean_absolute_error": error}

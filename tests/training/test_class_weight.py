@@ -5,9 +5,9 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.network.losses import LOSSES
+from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.loop import evaluate
 
 CLASSES = np.asarray([2, 0, 0, 2, 2, 2, 0, 2])  # class 1 does not occur
 YES_OR_NO = np.asarray([[0, 1], [1, 1], [0, 1], [0, 0], [0, 1]])

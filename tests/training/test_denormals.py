@@ -7,8 +7,8 @@ from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.namespaces import reproducible, unwrapped
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.training.divergence import DivergenceError
+from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
-from pluggable_mlp.training.loop import evaluate
 from pluggable_mlp.training.metrics import correct_predictions
 
 # Most data here are of two columns that products take for 0, and that is told.

@@ -10,9 +10,10 @@ import pytest
 from pluggable_mlp import MLP, SGD, DivergenceError, Training, get_backend, randomness, train
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.normalization import BatchNorm
+from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.loop import evaluate, training_epochs
+from pluggable_mlp.training.loop import training_epochs
 from tests.network import reference
 from tests.training.compilers import Uncompiled
 

@@ -5,8 +5,8 @@ import pytest
 
 from pluggable_mlp import MLP
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
+from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
-from pluggable_mlp.training.loop import evaluate
 from pluggable_mlp.training.metrics import (
     correct_labels,
     correct_predictions,

@@ -20,9 +20,10 @@ from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import make_optimizer
+from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.loop import evaluate, training_epochs
+from pluggable_mlp.training.loop import training_epochs
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.step import initial_state, map_state, step
 from pluggable_mlp.training.steps import STEPS_BETWEEN_LOOKS, STEPS_PER_CALL, Steps

@@ -11,8 +11,9 @@ from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.stored import StoredArray
 from pluggable_mlp.training import visits as module
+from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import examples_in_blocks, make_examples
-from pluggable_mlp.training.loop import evaluate, training_epochs
+from pluggable_mlp.training.loop import training_epochs
 from pluggable_mlp.training.trees import map_nested
 from pluggable_mlp.training.visits import blocks_in_order, visits
 
