@@ -6,6 +6,8 @@ of the settings and the parameters); see `run_folders.py` for when each is writt
 printed or asked of a user belongs in the command line.
 """
 
+import hashlib
+import math
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.folders import settle
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.scores import measure
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, json_sha256, read_json, write_json
+from pluggable_mlp.storage import damaged, json_lines, json_sha256, read_json, write_json
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.checkpoints import (
     HASH_DIGITS,
@@ -103,6 +106,7 @@ class Run:
             self._stopping = EarlyStopping(settings.early_stopping)
         self._tested: tuple[int, dict[str, float]] = (0, {})
         self.history: list[dict[str, Any]] = []
+        self._lines = hashlib.sha256()
         self.kept_epoch = 0
         self.position: Position | None = None
         self.parameters = self.mlp.initialize(
@@ -169,13 +173,17 @@ class Run:
                 "seconds": epoch.seconds,
                 "parameters_sha256": parameters_sha256(epoch.parameters, self.backend),
             }
-            self.history.append(line)
+            self._add_line(line)
             if self._is_kept(line):
                 self.parameters, self.kept_epoch = epoch.parameters, epoch.epoch
             self.position = epoch.position
             yield line
             if self.is_done:
                 return
+
+    def _add_line(self, line: dict[str, Any]) -> None:
+        self.history.append(line)
+        self._lines.update(json_lines(line))
 
     def _record(self, on_record: Callable[[int], None] | None, state: TrainState) -> None:
         """Record the hashes of the parameters and buffers of a state."""
@@ -202,8 +210,10 @@ class Run:
         return {
             "position": position,
             "epochs": len(self.history),
+            "metrics_sha256": self._lines.hexdigest(),
             "kept_epoch": self.kept_epoch,
             "parameters": self.parameters if self.kept_epoch else None,
+            "record_every": self.record_every,
             "records": self.records,
             "backend": f"{self.backend.name}:{self.backend.device}",
             "settings": self.settings.to_dict(),
@@ -213,9 +223,11 @@ class Run:
     def go_on_from(self, checkpoint: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Take up the run where a checkpoint of it was made, on any backend."""
         moved = map_nested(self.backend.asarray, checkpoint)
-        self.history, self.kept_epoch = history, moved["kept_epoch"]
+        self.kept_epoch = moved["kept_epoch"]
         self.position, self.records = moved["position"], moved["records"]
+        self.record_every = max(self.record_every, moved["record_every"])  # powers of two
         for line in history:
+            self._add_line(line)
             self._is_kept(line)
         if self.kept_epoch:
             self.parameters = moved["parameters"]
@@ -257,6 +269,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Return what the run reached, with what and where."""
         seconds = sum(line["seconds"] for line in self.history)
+        examples = len(self.history) * self.training_examples
         kept = self.history[self.kept_epoch - 1]
         return {
             "backend": self.backend.name,
@@ -272,7 +285,7 @@ class Run:
             **{name: value for name, value in kept.items() if name.startswith("validation_")},
             **{f"test_{name}": value for name, value in self.test_measures().items()},
             "seconds": seconds,
-            "examples_per_second": len(self.history) * self.training_examples / seconds,
+            "examples_per_second": examples / seconds if seconds else math.inf,
             "config_sha256": json_sha256(self.config),
             "parameters_sha256": kept["parameters_sha256"],
         }
@@ -357,6 +370,7 @@ def load_run(folder: Path, backend: Any) -> SavedRun:
     ValueError
         If a file is missing or damaged, or the parameters do not fit the settings.
     """
+    settle(folder)
     config = read_json(folder / "config.json", _FOLDER)
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
