@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from pluggable_mlp.storage import read_file, sync_folder, to_json, write_file
+from pluggable_mlp.training.checkpoints import tensor_file
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
 from pluggable_mlp.training.step import TrainState
@@ -67,7 +68,7 @@ def save_checkpoint(folder: Path, number: int, content: dict[str, Any], backend:
     layout = {"format": FORMAT, "content": _packed(content, tensors, backend)}
     if not all(np.isfinite(array).all() for array in tensors.values()):
         return False
-    data = save(tensors, {"checkpoint": to_json(layout)})
+    data = tensor_file(tensors, {"checkpoint": to_json(layout)})
     folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)
     path = folder / f"{number:012d}-{hashlib.sha256(data).hexdigest()}.safetensors"
