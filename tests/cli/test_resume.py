@@ -6,6 +6,8 @@ import os
 import shutil
 import time
 import warnings
+from itertools import chain, repeat
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -350,3 +352,65 @@ def test_what_is_no_run_is_named(command, tmp_path):
     assert outcome.code == 2
     assert "config.json is missing; expected a folder that train --output wrote" in outcome.err
     shutil.rmtree(tmp_path)
+
+
+def test_a_run_goes_on_on_its_own_backend(command, tmp_path):
+    pytest.importorskip("array_api_strict")
+    given = ("--backend", "array_api_strict:device1", "--epochs", 1, "--hidden", 8)
+    command("train", *given, "--output", tmp_path / "run")
+    assert command("train", "--resume", tmp_path / "run", "--epochs", 2).code == 0
+    summary = content(tmp_path / "run", "summary.json")
+    assert (summary["backend"], summary["device"]) == ("array_api_strict", "device1")
+
+
+DIVERGING = ("--hidden", 8, "--learning-rate", 1e38)
+"""In the second step."""
+
+
+def test_a_run_that_goes_on_and_diverges_in_its_first_epoch_keeps_its_checkpoint(command, tmp_path):
+    run = tmp_path / "run"
+    outcome = command("train", *DIVERGING, "--checkpoint-minutes", 0, "--output", run)
+    assert "training diverged in epoch 1: its loss is nan from step 2" in outcome.err
+    before = told_files(run)
+    assert [path.name[:13] for path in before if path.parent.name == FOLDER] == ["000000000001-"]
+    outcome = command("train", "--resume", run)
+    assert outcome.code == 2
+    assert "training diverged in epoch 1" in outcome.err
+    assert told_files(run) == before
+
+
+@pytest.mark.parametrize(("minutes", "seconds", "is_due"), [(2, 119, False), (2, 121, True)])
+def test_the_minutes_between_checkpoints(command, tmp_path, monkeypatch, minutes, seconds, is_due):
+    """By a clock that stands still after the start, of a run that has nothing but a checkpoint."""
+    times = chain([0.0], repeat(float(seconds)))
+    clock = SimpleNamespace(monotonic=lambda: next(times))
+    monkeypatch.setattr("pluggable_mlp.run_folders.time", clock)
+    given = ("--checkpoint-minutes", minutes, "--output", tmp_path / "run")
+    assert command("train", *DIVERGING, *given).code == 2
+    assert (tmp_path / "run").exists() == is_due
+
+
+@pytest.mark.parametrize("torn", [0, 1])
+def test_lines_after_a_torn_one_are_not_used(command, stopped, tmp_path, torn):
+    """They are whole, but of other epochs than their place says."""
+    path = stopped / "metrics.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[torn] = lines[torn][:20] + b"\n"
+    path.write_bytes(b"".join(lines))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 4)
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.count("does not fit metrics.jsonl and is left aside") == 2
+    assert told(stopped) == told(tmp_path / "whole")
+
+
+def test_the_bar_of_a_run_that_goes_on_begins_where_it_was(command, stopped, monkeypatch):
+    from rich.progress import Progress
+
+    advanced = []
+    monkeypatch.setattr(Progress, "advance", lambda self, task, count: advanced.append(count))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # Rich takes the test's stream for a terminal
+    assert command("train", "--resume", stopped, "--epochs", 4).code == 0
+    assert advanced[0] == 3 * 1541
+    assert sum(advanced) == 4 * 1541

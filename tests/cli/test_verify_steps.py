@@ -1,10 +1,15 @@
 """`verify` names the first step, layer and tensor that differ, and repeats a part of a run."""
 
+import hashlib
 import json
+from contextlib import suppress
 
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save
 
 from pluggable_mlp import certificates, get_backend, runs
+from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
 from tests.cli.certificates import edited, sealed
@@ -186,3 +191,45 @@ def test_a_certificate_stays_below_1_mb(tmp_path, monkeypatch, epochs, hidden):
     numbers = [epoch["epoch"] for epoch in read["epochs"]]
     assert numbers[-2:] == [epochs - 1, epochs]
     assert numbers[:-2] == [*range(numbers[0], epochs - 1, numbers[0])]
+
+
+@pytest.mark.parametrize("step", [7, 8])
+def test_a_state_that_was_edited_is_found_where_it_is(command, tmp_path, step):
+    """At the checkpoint, whose state alone differs; after the last step nothing is repeated."""
+    run = tmp_path / "run"
+    given = ("--quiet", "--epochs", 2, "--hidden", 4, "--batch-size", 512)
+    command("train", *given, "--checkpoint-minutes", 0, "--output", run)
+    (path,) = (run / "checkpoints").glob(f"{step:012d}-*")
+    tensors = load_file(path)
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    tensors["0"][0, 0] += 1  # the first of the position's state
+    data = save(tensors, metadata)
+    path.unlink()
+    name = f"{step:012d}-{hashlib.sha256(data).hexdigest()}.safetensors"
+    (run / "checkpoints" / name).write_bytes(data)
+    outcome = command("verify", run, "--from", step)
+    assert outcome.code == 1, outcome.err
+    assert outcome.out.startswith(f"the run differs at step {step}, layer 0, tensor W: certified")
+
+
+class StoppedError(Exception):
+    """Ends training within an epoch."""
+
+
+def test_a_run_that_ends_within_an_epoch_is_certified_up_to_the_last_whole_one(command, tmp_path):
+    """Steps after it have records, but no part in the certificate."""
+    run = Run(Settings(epochs=3, hidden=(4,), batch_size=16), get_backend("numpy"))
+
+    def stop(position):
+        if run.records and max(run.records) >= 120:
+            raise StoppedError
+
+    with suppress(StoppedError), RunFolder(tmp_path / "run", run):
+        for _ in run.epochs(lambda count: None, stop):
+            pass
+    assert max(run.records) == 120
+    assert max(map(int, content(tmp_path / "run")["records"])) == 96
+    outcome = command("verify", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("same bits: 1 epoch of the 3 of the settings on numpy")
