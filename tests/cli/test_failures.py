@@ -103,6 +103,35 @@ class GlassBackend(NumpyBackend):
 """
 
 
+EXHAUSTED = """
+from pluggable_mlp.backends.numpy import NumpyBackend
+
+class GlassBackend(NumpyBackend):
+    name = "glass"
+    epochs = 0
+
+    def synchronize(self):
+        self.epochs += 1
+
+    def to_numpy(self, array):
+        if self.epochs == 2:
+            raise MemoryError("no room")
+        return super().to_numpy(array)
+"""
+
+
+def test_the_first_epoch_has_a_checkpoint_however_short(command, tmp_path, glass):
+    """From the second on, nothing comes from the device any more."""
+    glass(EXHAUSTED)
+    run = tmp_path / "run"
+    outcome = command("train", "--hidden", 8, "--epochs", 3, "--backend", "glass", "--output", run)
+    assert outcome.code == 3
+    assert outcome.err.startswith("Error: out of memory: no room")
+    outcome = command("train", "--quiet", "--resume", run, "--backend", "numpy")
+    assert (outcome.code, outcome.err) == (0, "")  # no word of a beginning
+    assert command("verify", run).code == 0
+
+
 @pytest.mark.skipif(not MEMINFO.exists(), reason="limits as Linux has them")
 def test_memory_taken_away_in_the_second_epoch_leaves_a_checkpoint(command, tmp_path):
     """The run cannot be saved: safetensors would end the process where it gets no memory."""
