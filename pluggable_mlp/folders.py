@@ -14,7 +14,6 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
-from types import TracebackType
 from typing import BinaryIO
 
 from pluggable_mlp.storage import sync_folder
@@ -86,17 +85,6 @@ class FolderLock:
         except FileExistsError:
             if not self._path.is_dir():
                 raise
-
-    def __enter__(self) -> "FolderLock":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
 
     @property
     def is_held(self) -> bool:
@@ -209,8 +197,11 @@ def settle(path: Path) -> None:
     if not ((path / REPLACEMENT).exists() or (path / RESULT).exists()):
         return
     try:
-        with FolderLock(path):
+        lock = FolderLock(path)
+        try:
             recover(path)
+        finally:
+            lock.release()
     except FileExistsError:
         return
     except OSError as error:

@@ -2,12 +2,10 @@
 
 A folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line per
 epoch), `model.safetensors` (the parameters) and `summary.json` (what was reached, and the hashes
-of the settings and the parameters); see `run_folders.py` for when each is written.  What is
-printed or asked of a user belongs in the command line.
+of the settings and the parameters); `run_folders.py` says when.  What is printed belongs in `cli`.
 """
 
 import hashlib
-import math
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,7 +38,6 @@ from pluggable_mlp.training.trees import map_nested, merge
 from pluggable_mlp.training.visits import in_whole_batches
 
 __all__ = ["Run", "SavedRun", "load_run", "read_summary", "versions"]
-
 
 RECORDS = 128
 """At most so many steps of a run are recorded."""
@@ -101,9 +98,8 @@ class Run:
         if settings.validates(data):
             self._validation = examples_in_blocks(self.mlp, *data.splits["validation"], size, **own)
         self._validated: dict[str, float] = {}
-        self._stopping = None
-        if settings.early_stopping is not None:
-            self._stopping = EarlyStopping(settings.early_stopping)
+        patience = settings.early_stopping
+        self._stopping = None if patience is None else EarlyStopping(patience)
         self._tested: tuple[int, dict[str, float]] = (0, {})
         self.history: list[dict[str, Any]] = []
         self._lines = hashlib.sha256()
@@ -285,7 +281,7 @@ class Run:
             **{name: value for name, value in kept.items() if name.startswith("validation_")},
             **{f"test_{name}": value for name, value in self.test_measures().items()},
             "seconds": seconds,
-            "examples_per_second": examples / seconds if seconds else math.inf,
+            "examples_per_second": examples / seconds if seconds else float("inf"),
             "config_sha256": json_sha256(self.config),
             "parameters_sha256": kept["parameters_sha256"],
         }

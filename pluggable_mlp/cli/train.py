@@ -74,7 +74,8 @@ def train(
     with ExitStack() as stack:
         lock = None
         if resume is not None:
-            lock = stack.enter_context(lock_run(resume))  # before anything is read
+            lock = lock_run(resume)  # before anything is read
+            stack.callback(lock.release)
             run, output = _resumed(context, resume, backend, settings), resume
         else:
             if output is not None:

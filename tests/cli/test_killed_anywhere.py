@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.cli.saved_runs import content, told
-from tests.cli.stepping import KILLED, Server
+from tests.cli.stepping import KILLED
 from tests.cli.test_output import FILES, names
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
@@ -18,13 +18,6 @@ OFTEN = ("--checkpoint-minutes", 0)
 
 A_FEW, FIRST = 23, 5
 """The default suite kills at one operation in so many, from the fifth on: the first write."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.getbasetemp())
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from tests.cli.saved_runs import content, told  # noqa: E402
-from tests.cli.stepping import Server  # noqa: E402
 from tests.cli.test_output import FILES, names  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
@@ -36,13 +35,6 @@ PAIRS = {
 }
 WITHOUT = ("new", "new and overwrite")
 """Where nothing is there before."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.getbasetemp())
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="module")
