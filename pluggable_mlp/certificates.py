@@ -14,16 +14,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pluggable_mlp.registry import as_count
 from pluggable_mlp.runs import Run, versions
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import json_sha256, read_file, write_json
 from pluggable_mlp.training.checkpoints import HASH_DIGITS, tensor_names
 
-__all__ = ["certified_epoch", "read_certificate", "write_certificate"]
+__all__ = ["certified_epoch", "read_certificate", "refuse_other_records", "write_certificate"]
 
 FORMAT = 3
-_WITHOUT_STEPS = 2
-"""An older format: of epochs alone, each of them, without a hash of itself."""
 
 EPOCHS = 1024
 """At most about so many epochs are certified: the file stays below 1 MB."""
@@ -32,6 +31,7 @@ EPOCHS = 1024
 def write_certificate(run: Run, path: Path) -> None:
     """Write the certificate of a run that has ended."""
     settings = run.settings.to_dict()
+    chosen = _numbers(len(run.history), run.kept_epoch)
     content = {
         "format": FORMAT,
         "made_on": _place(run),
@@ -39,7 +39,7 @@ def write_certificate(run: Run, path: Path) -> None:
         "settings_sha256": json_sha256(settings),
         "data_sha256": run.data_sha256,
         "initial_parameters_sha256": run.initial_parameters_sha256,
-        "epochs": [certified_epoch(line) for line in _chosen(run)],
+        "epochs": [certified_epoch(run.history[n - 1]) for n in chosen],
         "kept_epoch": run.kept_epoch,
         "test_loss": run.test_measures()["loss"].hex(),
         "final_parameters_sha256": run.history[run.kept_epoch - 1]["parameters_sha256"],
@@ -74,17 +74,13 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
         if "estimator" in content:
             kind = content["estimator"]
             raise ValueError(f"it is of an estimator's fit: use {kind}.verify(certificate, X, y)")
-        if content["format"] == _WITHOUT_STEPS:
-            epochs = [{"epoch": n, **of} for n, of in enumerate(content["epochs"], 1)]
-            content |= {"epochs": epochs, "record_every": 1, "tensors": [], "records": {}}
-        elif content["format"] != FORMAT:
+        if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
-        else:
-            _refuse_changed(content, content.pop("sha256"))
+        _refuse_changed(content, content.pop("sha256"))
         if json_sha256(content["settings"]) != content["settings_sha256"]:
             raise ValueError("its settings do not have the hash it states: it was edited")
         settings = Settings.from_dict(content["settings"])
-        _refuse_contradictions(content, settings.epochs)
+        _refuse_contradictions(content, settings)
         return content, settings
     except _ChangedError:
         raise ValueError(
@@ -104,12 +100,16 @@ def _refuse_changed(content: dict[str, Any], stated: Any) -> None:
         raise _ChangedError
 
 
-def _refuse_contradictions(content: dict[str, Any], most: int) -> None:
-    """Raise if a certificate contradicts itself or has more than `most` epochs."""
-    epochs = content["epochs"]
+def _refuse_contradictions(content: dict[str, Any], settings: Settings) -> None:
+    """Raise if a certificate contradicts itself or its settings."""
+    epochs, kept = content["epochs"], content["kept_epoch"]
     last = epochs[-1]["epoch"] if epochs else 0
-    if not 1 <= last <= most:
-        raise ValueError(f"it has {last} epochs, expected 1 to {most} by its settings")
+    if not 1 <= last <= settings.epochs:
+        raise ValueError(f"it has {last} epochs, expected 1 to {settings.epochs} by its settings")
+    if kept not in range(1, last + 1) or (settings.early_stopping is None and kept != last):
+        raise ValueError(f"kept_epoch is {kept!r}, of {last} epochs")
+    if [epoch["epoch"] for epoch in epochs] != _numbers(last, kept):
+        raise ValueError(f"its epochs are not those of a certificate of {last} epochs")
     for epoch in epochs:
         losses = set(epoch) - {"epoch", "validation_loss", "parameters_sha256"}
         if losses != {"train_loss"} or "parameters_sha256" not in epoch:
@@ -119,24 +119,39 @@ def _refuse_contradictions(content: dict[str, Any], most: int) -> None:
     float.fromhex(content["test_loss"])
     for name in ("made_on", "data_sha256", "initial_parameters_sha256"):
         str.encode(content[name])
-    kept = [epoch for epoch in epochs if epoch["epoch"] == content["kept_epoch"]]
-    if not kept:
-        raise ValueError(f"kept_epoch is {content['kept_epoch']!r}, expected one up to {last}")
-    if content["final_parameters_sha256"] != kept[0]["parameters_sha256"]:
+    (final,) = (of["parameters_sha256"] for of in epochs if of["epoch"] == kept)
+    if content["final_parameters_sha256"] != final:
         raise ValueError("final_parameters_sha256 is not that of the epoch that is kept")
+    every = as_count("record_every", content["record_every"], at_least=1)
     digits = HASH_DIGITS * len(content["tensors"])
     for t, hashes in content["records"].items():
-        if int(t) % content["record_every"] or len(hashes) != digits:
+        if int(t) % every or len(hashes) != digits:
             raise ValueError(f"the record after step {t} does not fit record_every and tensors")
 
 
-def _chosen(run: Run) -> list[dict[str, Any]]:
-    """Return the lines of the epochs that are certified: all, or every so many of very many."""
+def refuse_other_records(content: dict[str, Any], run: Run) -> None:
+    """Raise ValueError where a certificate has other records than a run of its settings.
+
+    A run that was to have more epochs may have fewer records.
+    """
+    every, end = content["record_every"], content["epochs"][-1]["epoch"] * run.steps_per_epoch
+    if (
+        every % run.record_every
+        or content["tensors"] != tensor_names(run.parameters)
+        or sorted(map(int, content["records"])) != [*range(every, end + 1, every)]
+    ):
+        raise ValueError(
+            f"the certificate has other records than a run of its settings, which are after each "
+            f"{run.record_every} steps up to {end}, of {', '.join(tensor_names(run.parameters))}"
+        )
+
+
+def _numbers(last: int, kept: int) -> list[int]:
+    """Return the numbers of the epochs that are certified: all, or every so many of very many."""
     every = 1
-    while len(run.history) > every * EPOCHS:
+    while last > every * EPOCHS:
         every *= 2
-    always = (run.kept_epoch, len(run.history))
-    return [line for line in run.history if line["epoch"] % every == 0 or line["epoch"] in always]
+    return sorted({*range(every, last + 1, every), kept, last})
 
 
 def _whole_epochs_records(run: Run) -> dict[str, str]:

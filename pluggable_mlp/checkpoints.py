@@ -1,28 +1,24 @@
-"""Checkpoints: all that a run needs to go on, in files that are whole or are not used.
+"""Checkpoints: all that a run needs to go on, each in a file that is whole or is not used.
 
-A checkpoint is two files in the run's folder `checkpoints`: arrays in `NUMBER.safetensors`, and all
-else in `NUMBER.json`, with the hashes of both.  The JSON is written last: a checkpoint without it,
-or with another hash, is left aside for the one before.  The last two are kept.
+`NUMBER-SHA256.safetensors`, in the run's folder `checkpoints`, holds the arrays, and all else as
+JSON in its metadata.  The rename makes it whole; a file whose bytes have another SHA-256 than its
+name is left aside for the one before.  The last two are kept.
 """
 
 import hashlib
+import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load, save
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
-from pluggable_mlp.storage import (
-    damaged,
-    json_sha256,
-    read_file,
-    read_json,
-    sync_folder,
-    write_file,
-    write_json,
-)
+from pluggable_mlp.storage import read_file, sync_folder, to_json, write_file
+from pluggable_mlp.training.checkpoints import tensor_file
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
 from pluggable_mlp.training.step import TrainState
@@ -37,9 +33,10 @@ __all__ = [
 ]
 
 FOLDER = "checkpoints"
-FORMAT = 2
+FORMAT = 3
 KEPT = 2
 
+_NAME = re.compile(r"(\d{12,})-([0-9a-f]{64})\.safetensors(\.part)?")
 _CLASSES: dict[str, Callable[..., Any]] = {of.__name__: of for of in (TrainState, Memory, Position)}
 
 
@@ -49,6 +46,8 @@ class CheckpointWarning(UserWarning):
 
 def save_checkpoint(folder: Path, number: int, content: dict[str, Any], backend: Any) -> bool:
     """Write a checkpoint, unless it holds numbers that are not finite; return if it was written.
+
+    Those of higher numbers are removed: they were left aside where the run went on from.
 
     Parameters
     ----------
@@ -66,21 +65,15 @@ def save_checkpoint(folder: Path, number: int, content: dict[str, Any], backend:
         If it cannot be written; the checkpoints before are as they were.
     """
     tensors: dict[str, Any] = {}
-    layout = _packed(content, tensors, backend)
+    layout = {"format": FORMAT, "content": _packed(content, tensors, backend)}
     if not all(np.isfinite(array).all() for array in tensors.values()):
         return False
-    data = save(tensors)
+    data = tensor_file(tensors, {"checkpoint": to_json(layout)})
     folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)
-    body = {
-        "format": FORMAT,
-        "tensors_sha256": hashlib.sha256(data).hexdigest(),
-        "content": layout,
-    }
-    path = _path(folder, number)
-    write_file(path.with_suffix(".safetensors"), data)
-    write_json(path, {**body, "sha256": json_sha256(body)})
-    _remove_old(folder)
+    path = folder / f"{number:012d}-{hashlib.sha256(data).hexdigest()}.safetensors"
+    write_file(path, data)
+    _remove_others(folder, number, path)
     return True
 
 
@@ -98,11 +91,11 @@ def load_checkpoint(
     usable : callable
         Says whether the content of a checkpoint fits what stands beside it.
     """
-    for path in sorted(folder.glob("*.json"), reverse=True):
+    for _, path in reversed(_checkpoints(folder)):
         try:
-            content: dict[str, Any] = _load(path)
-        except (ValueError, KeyError, TypeError) as error:
-            told = f"{path} is damaged and left aside: {error}"
+            content = _load(path)
+        except ValueError as error:
+            told = f"{error}; it is left aside"
         else:
             if usable(content):
                 return content
@@ -113,45 +106,51 @@ def load_checkpoint(
 
 def checkpoint_steps(folder: Path) -> list[int]:
     """Return the numbers of the checkpoints in a folder, ascending; they may be damaged."""
-    return sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
+    return [number for number, _ in _checkpoints(folder)]
 
 
 def read_checkpoint(folder: Path, number: int) -> dict[str, Any]:
-    """Return the content of one checkpoint, its arrays NumPy's.
+    """Return the content of one checkpoint, which is there, its arrays NumPy's.
 
     Raises
     ------
     ValueError
-        If it is missing or damaged.
+        If it is damaged.
     """
-    path = _path(folder, number)
-    with damaged(path):
-        content: dict[str, Any] = _load(path)
+    return _load(dict(_checkpoints(folder))[number])
+
+
+def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Return the number and the path of each checkpoint, ascending."""
+    found = ((_NAME.fullmatch(path.name), path) for path in sorted(folder.glob("*.safetensors")))
+    return sorted((int(name[1]), path) for name, path in found if name)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Return the content of a checkpoint; ValueError, which names it, where it is damaged."""
+    data = read_file(path, "a checkpoint")
+    name = _NAME.fullmatch(path.name)
+    if name is None or hashlib.sha256(data).hexdigest() != name[2]:
+        raise ValueError(f"{path} is damaged: its SHA-256 is another than its name says")
+    try:
+        (length,) = np.frombuffer(data[:8], "<u8").tolist()
+        layout = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["checkpoint"])
+        if layout["format"] != FORMAT:
+            raise ValueError(f"its format is {layout['format']!r}, expected {FORMAT}")
+        content: dict[str, Any] = _unpacked(layout["content"], load(data))
+        if not isinstance(content, dict):
+            raise TypeError(f"it holds {content!r}")
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise ValueError(f"{path} is damaged: {error!r}") from None
     return content
 
 
-def _path(folder: Path, number: int) -> Path:
-    return folder / f"{number:012d}.json"
-
-
-def _load(path: Path) -> Any:
-    body = read_json(path, "a checkpoint")
-    stated = body.pop("sha256")
-    if body["format"] != FORMAT:
-        raise ValueError(f"its format is {body['format']!r}, expected {FORMAT}")
-    if json_sha256(body) != stated:
-        raise ValueError("its SHA-256 is another than it states")
-    data = read_file(path.with_suffix(".safetensors"), "the arrays of a checkpoint")
-    if hashlib.sha256(data).hexdigest() != body["tensors_sha256"]:
-        raise ValueError("its arrays have another SHA-256")
-    return _unpacked(body["content"], load(data))
-
-
-def _remove_old(folder: Path) -> None:
-    """Remove all checkpoints but the last ones, and what was not finished before them."""
-    last = {path.stem for path in sorted(folder.glob("*.json"))[-KEPT:]}
+def _remove_others(folder: Path, number: int, newest: Path) -> None:
+    """Remove all checkpoints but the newest and those before it that are kept, and their parts."""
+    before = [path for of, path in _checkpoints(folder) if of < number]
+    last = [*before, newest][-KEPT:]
     for path in folder.iterdir():
-        if path.name.partition(".")[0] not in last:
+        if _NAME.fullmatch(path.name) and path not in last:
             path.unlink(missing_ok=True)
 
 

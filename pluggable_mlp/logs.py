@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +10,23 @@ from pluggable_mlp.registry import choose
 
 __all__ = ["LOGS", "check_log", "logging_epochs"]
 
-Log = Callable[[dict[str, Any]], None]
+Log = Callable[[Path, dict[str, Any]], None]
+"""(folder of the run, line of an epoch) -> None."""
 
 
 @contextmanager
-def logging_epochs(name: str | None, folder: Path) -> Iterator[Log]:
-    """Give what is told of the line of each epoch, and writes its numbers.
+def logging_epochs(name: str | None) -> Iterator[Log]:
+    """Give what writes the numbers of each epoch's line, to a sub-folder of the run's of that name.
 
     Parameters
     ----------
     name : str or None
         One of `LOGS`, checked by `check_log`; None: nothing is written.
-    folder : Path
-        Of the run; the log is in its sub-folder of that name.
     """
     if name is None:
-        yield lambda _: None
+        yield lambda *_: None
         return
-    with LOGS[name](folder / name) as log:
+    with LOGS[name](name) as log:
         yield log
 
 
@@ -44,17 +43,22 @@ def check_log(name: str) -> None:
 
 
 @contextmanager
-def _tensorboard(folder: Path) -> Iterator[Log]:
+def _tensorboard(name: str) -> Iterator[Log]:
     from tensorboardX import SummaryWriter
 
-    # A name of its own, or a run that is resumed within a second would write over the file.
-    with SummaryWriter(str(folder), filename_suffix=f".{time.time_ns()}") as writer:
+    with ExitStack() as stack:
+        writers: list[SummaryWriter] = []
 
-        def log(line: dict[str, Any]) -> None:
+        def log(folder: Path, line: dict[str, Any]) -> None:
+            if not writers:
+                # A name of its own, or a run resumed within a second would write over the file.
+                suffix = f".{time.time_ns()}"
+                writer = SummaryWriter(str(folder / name), filename_suffix=suffix)
+                writers.append(stack.enter_context(writer))
             for key, value in line.items():
                 if isinstance(value, float):
-                    writer.add_scalar(key.replace("_", "/", 1), value, line["epoch"])
-            writer.flush()
+                    writers[0].add_scalar(key.replace("_", "/", 1), value, line["epoch"])
+            writers[0].flush()
 
         yield log
 

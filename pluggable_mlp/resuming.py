@@ -1,8 +1,9 @@
 """Going on with a run from the last checkpoint in its folder."""
 
+import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from pluggable_mlp.data.dataset import DataError, told_already
 from pluggable_mlp.registry import parse_component
 from pluggable_mlp.runs import Run, read_summary
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, read_json
+from pluggable_mlp.storage import damaged, json_lines, read_json
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = ["read_history", "resumed_run"]
+__all__ = ["are_written_before", "read_history", "resumed_run"]
 
 
 def resumed_run(
@@ -27,6 +28,7 @@ def resumed_run(
     Parameters
     ----------
     folder : Path
+        Locked by this process: nothing else writes to it from here on.
     backend : str, optional
         By default the one that the checkpoint was made on.
     given : mapping, optional
@@ -37,24 +39,33 @@ def resumed_run(
     ------
     ValueError
         If the folder is not that of a run, its data have changed, a setting is another, given or in
-        `config.json`, or the run has ended and its checkpoints are gone.
+        `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint.
     """
     config = read_json(folder / "config.json", "a folder that train --output wrote")
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         data_sha256 = config["data_sha256"]
-    if (folder / "summary.json").exists():
+    ended = (folder / "summary.json").exists()
+    if ended:
         read_summary(folder, config)
     given = dict(given or {})
-    epochs, data = given.pop("epochs", None), given.pop("data", settings.data)
+    epochs, data = given.pop("epochs", None), given.pop("data", None)
     _refuse_others(folder, settings, given)
-    history = read_history(folder / "metrics.jsonl")
+    metrics = folder / "metrics.jsonl"
+    history = read_history(metrics)
     checkpoint = load_checkpoint(
         folder / FOLDER, usable=lambda content: content["epochs"] <= len(history)
     )
     if checkpoint is None:
         _tell_beginning(folder, more=(epochs or settings.epochs) > len(history))
     else:
+        if not are_written_before(history, checkpoint):
+            raise ValueError(
+                f"{metrics} is not what the run wrote: a checkpoint has another SHA-256 of the "
+                f"first {checkpoint['epochs']} lines; undo what was edited, or train again"
+            )
+        if ended:
+            settings = _prolonged(settings, checkpoint)
         _refuse_edited(folder / "config.json", settings, data_sha256, checkpoint)
     done = 0 if checkpoint is None else checkpoint["epochs"]
     if epochs is not None:
@@ -62,12 +73,12 @@ def resumed_run(
     spec = backend or (checkpoint["backend"] if checkpoint else "numpy")
     try:
         with told_already():
-            run = Run(replace(settings, data=data), get_backend(spec))
+            run = Run(replace(settings, data=data or settings.data), get_backend(spec))
     except DataError as error:
         raise error.or_else("say with --data where they are") from None
     if not run.is_on(data_sha256):
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
-        raise DataError(data, fault, "put them back to go on with the run")
+        raise DataError(run.settings.data, fault, "put them back to go on with the run")
     run.data_sha256 = data_sha256
     if checkpoint is not None:
         run.go_on_from(checkpoint, history[:done])
@@ -88,13 +99,10 @@ def _refuse_others(folder: Path, settings: Settings, given: Mapping[str, Any]) -
 def _refuse_edited(
     path: Path, settings: Settings, data_sha256: str, checkpoint: dict[str, Any]
 ) -> None:
-    """Raise ValueError where a checkpoint has another setting, or other data; fewer epochs may be.
-
-    Older checkpoints do not know their data.
-    """
+    """Raise ValueError where a checkpoint has another setting, but for fewer epochs."""
     free = {"data"} if _schedule_to_the_end(settings) else {"data", "epochs"}
     trained = asdict(Settings.from_dict(checkpoint["settings"]))
-    trained["data_sha256"] = checkpoint.get("data_sha256", data_sha256)
+    trained["data_sha256"] = checkpoint["data_sha256"]
     for name, value in (asdict(settings) | {"data_sha256": data_sha256}).items():
         if name not in free and value != trained[name]:
             raise ValueError(
@@ -102,6 +110,24 @@ def _refuse_edited(
                 f"checkpoint of it has {_written(trained[name])}; undo what was edited, or train "
                 "again"
             )
+
+
+def _prolonged(settings: Settings, checkpoint: dict[str, Any]) -> Settings:
+    """Return the settings of a run that had ended, was to have more epochs, and was killed.
+
+    The files of a run that has ended stay until it ends again.
+    """
+    later = Settings.from_dict(checkpoint["settings"])
+    if later.epochs <= settings.epochs or _schedule_to_the_end(settings):
+        return settings
+    return replace(settings, epochs=later.epochs, data=later.data)
+
+
+def are_written_before(history: Sequence[dict[str, Any]], checkpoint: dict[str, Any]) -> bool:
+    """Return whether the first lines of a history are those of the run before a checkpoint."""
+    lines = b"".join(json_lines(line) for line in history[: checkpoint["epochs"]])
+    written: str = checkpoint["metrics_sha256"]
+    return hashlib.sha256(lines).hexdigest() == written
 
 
 def _written(value: Any) -> str:

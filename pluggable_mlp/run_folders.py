@@ -1,48 +1,51 @@
 """The folder of a run, which belongs to one process and is written from the start of training.
 
-The contents of its files are defined in `runs.py` and `certificates.py`.
+The contents of its files are defined in `runs.py` and `certificates.py`; how several take their
+places as one, in `folders.py`.
 """
 
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from shutil import rmtree
 from types import TracebackType
-from typing import BinaryIO
 
 from pluggable_mlp.certificates import write_certificate
 from pluggable_mlp.checkpoints import FOLDER, save_checkpoint
+from pluggable_mlp.folders import (
+    LOCK,
+    REPLACEMENT,
+    RESULT,
+    FolderLock,
+    commit,
+    finish_moves,
+    recover,
+    remove,
+    stage,
+)
 from pluggable_mlp.runs import Run
-from pluggable_mlp.storage import json_lines, sync_folder, write_file
+from pluggable_mlp.storage import json_lines, write_file, write_json
 from pluggable_mlp.training.loop import Position
 
-__all__ = ["NotSavedError", "RunFolder", "refuse_used_folder"]
+__all__ = ["RunFolder", "lock_run", "refuse_used_folder"]
 
 SHORTEST_SECONDS = 1.0
 """Epochs that take less share a checkpoint."""
 
-_FILES = ("certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", "config.json")
-
-
-_FOLDERS = (FOLDER, "plots", "tensorboard")
-
-
-class NotSavedError(OSError):
-    """A run could not be saved in its folder; the message says where it is saved instead, if so.
-
-    Its `__cause__` is the error that ended the training, if one did.
-    """
+_CONFIG = "config.json"
+_FILES = ("certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", _CONFIG)
+_FOLDERS = (FOLDER, "plots", "tensorboard", REPLACEMENT, RESULT)
+_UNUSED = {LOCK, f"{_CONFIG}.part"}
+"""What a process leaves that is killed before there is a run."""
 
 
 class RunFolder:
     """What `train --output` writes: the settings first, each epoch's line, at the end the rest.
 
-    A context: whatever ends it, the whole epochs of the run are then saved; where they cannot be
-    saved there, that is a `NotSavedError`.  The folder of a run that has none is removed, so that
-    it is not in the way of the next.
+    A context: whatever ends it, the whole epochs of the run are then saved.  The folder of a run
+    that has none is removed, so that it is not in the way of the next.  A run that replaces another
+    is beside it until it has a line or a checkpoint.
 
     Parameters
     ----------
@@ -52,10 +55,15 @@ class RunFolder:
         Not yet trained.
     overwrite : bool, default False
         Replace the run that is there.
-    resume : bool, default False
-        Go on with the run that is there.
+    resume : FolderLock, optional
+        Go on with the run that is there; its `lock_run`.
     minutes : float, default 5
         How often a checkpoint is made within an epoch.
+
+    Attributes
+    ----------
+    place : Path
+        Where the files of the run are now.
 
     Raises
     ------
@@ -69,26 +77,19 @@ class RunFolder:
         path: Path,
         run: Run,
         overwrite: bool = False,
-        resume: bool = False,
+        resume: FolderLock | None = None,
         minutes: float = 5.0,
     ) -> None:
-        self._path, self._run = path, run
+        self._path, self._run, self.place = path, run, path
         self._seconds, self._checked = 60.0 * minutes, time.monotonic()
-        self._has_checkpoint = resume
-        self._made: bool
-        self._config: BinaryIO
-        self._recorded: int | None = 0  # lines of metrics.jsonl; None where writing them failed
-        self._replaced: Path | None = None
-        if not resume:
-            refuse_used_folder(path, overwrite)
+        self._is_saved = resume is not None  # so far that it may be gone on with
+        self._has_checkpoint = self._has_tried = run.position is not None
+        self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
+        self._lock = resume or _locked(path, lambda: refuse_used_folder(path, overwrite))
         try:
-            if overwrite:
-                self._replaced = _set_aside(path)
-            self._reopen() if resume else self._claim()
+            self._begin()
         except OSError as error:
-            self._put_back()
-            if isinstance(error, FileExistsError):
-                raise _used(path) from None
+            self._leave()
             raise _cannot_be_made(path, error) from None
 
     def __enter__(self) -> "RunFolder":
@@ -100,19 +101,25 @@ class RunFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not self._run.history:
-            if self._has_checkpoint:
-                self._config.close()
-            else:
-                self._remove()
-                self._put_back()
-            return
         try:
-            self._save()
-        except (OSError, ValueError) as fault:
-            raise self._save_elsewhere(fault) from error
+            if self._run.history:
+                self._save()
+        except Exception as fault:
+            told = self._not_saved(fault)
+            if error is not None:  # it decides the exit code
+                error.add_note(told)
+            elif isinstance(fault, OSError | ValueError):
+                raise OSError(told) from None
+            else:
+                fault.add_note(told)
+                raise
         finally:
-            self._config.close()
+            self._leave()
+
+    @property
+    def replaces(self) -> bool:
+        """Whether there is an old run, whose place this one has not taken yet."""
+        return self.place != self._path
 
     def record(self) -> None:
         """Append what is new in the run's history to `metrics.jsonl`.
@@ -120,49 +127,38 @@ class RunFolder:
         Raises
         ------
         OSError
-            If that fails, or the folder has vanished.  The next call then writes all lines, in a
-            new folder if need be.
+            If that fails.  The next call then writes all lines.
         """
         try:
-            self._hold(again=self._recorded is None)
+            self._hold()
             self._append()
-            if self._replaced is not None:
-                rmtree(self._replaced, ignore_errors=True)
-                self._replaced = None
+            self._take_place()
         except OSError as error:
             self._recorded = None
             raise OSError(f"--output {self._path} cannot be written: {_why(error)}") from None
 
-    def _put_back(self) -> None:
-        """Return the run that this one was to replace, where no epoch has taken its place."""
-        if self._replaced is None:
-            return
-        self._path.mkdir(parents=True, exist_ok=True)
-        for one in self._replaced.iterdir():
-            one.rename(self._path / one.name)
-        self._replaced.rmdir()
-        self._replaced = None
-
     def keep(self, position: Callable[[], Position], now: bool = False) -> None:
-        """Make a checkpoint within an epoch where one is due, or `now`.
+        """Make a checkpoint within an epoch where one is due, or `now`, unless an old run is there.
 
         Raises
         ------
         OSError
             If that fails; the checkpoints before are as they were.
         """
-        if now or time.monotonic() - self._checked >= self._seconds:
+        due = time.monotonic() - self._checked >= self._seconds
+        if due or (now and not self.replaces):
             self._try_checkpoint(position())
 
     def keep_epoch(self) -> None:
-        """Make a checkpoint after an epoch, unless the last one is less than a second old.
+        """Make a checkpoint after the first epoch, and each that ends a second after the last one.
 
         Raises
         ------
         OSError
             As `keep`.
         """
-        if time.monotonic() - self._checked >= SHORTEST_SECONDS and self._run.position:
+        due = time.monotonic() - self._checked >= SHORTEST_SECONDS
+        if self._run.position and (due or not self._has_tried):
             self._try_checkpoint(self._run.position)
 
     def _try_checkpoint(self, position: Position) -> None:
@@ -174,23 +170,24 @@ class RunFolder:
             ) from None
 
     def _make_checkpoint(self, position: Position) -> None:
-        self._checked = time.monotonic()
-        self._hold(again=self._recorded is None)
+        self._checked, self._has_tried = time.monotonic(), True
+        self._hold()
         if self._recorded is None:
             self._append()
         self._sync_metrics()
-        folder, content = self._path / FOLDER, self._run.checkpoint(position)
+        folder, content = self.place / FOLDER, self._run.checkpoint(position)
         if save_checkpoint(folder, position.state.t, content, self._run.backend):
-            self._has_checkpoint = True
+            self._take_place()
+            self._has_checkpoint = self._is_saved = True
 
     def _sync_metrics(self) -> None:
         """Have the lines of the epochs on the disk before a checkpoint counts on them."""
-        with suppress(FileNotFoundError), (self._path / "metrics.jsonl").open("rb") as file:
+        with suppress(FileNotFoundError), (self.place / "metrics.jsonl").open("rb") as file:
             os.fsync(file.fileno())
 
     def _append(self) -> None:
         """Write the lines that `metrics.jsonl` lacks: all, whole or not, after one failed."""
-        history, path = self._run.history, self._path / "metrics.jsonl"
+        history, path = self._run.history, self.place / "metrics.jsonl"
         lines = b"".join(json_lines(line) for line in history[self._recorded or 0 :])
         if self._recorded is None:
             write_file(path, lines)  # checkpoints count on the lines that are there
@@ -199,105 +196,110 @@ class RunFolder:
                 file.write(lines)
         self._recorded = len(history)
 
-    def _claim(self) -> None:
-        """Make the folder, and config.json in a way that only one process can.
-
-        The file stays open: so it can be told from any other that is found in its place.
-        """
-        self._made = not self._path.exists()
-        self._path.mkdir(parents=True, exist_ok=True)
-        try:
-            self._config = (self._path / "config.json").open("xb")
-        except FileExistsError:
-            raise FileExistsError("another run is there") from None
-        _lock(self._config)
-        try:
-            self._config.write(json_lines(self._run.config, indent=2))
-            self._config.flush()
-            os.fsync(self._config.fileno())
-            sync_folder(self._path)
-        except OSError:
-            self._remove()
-            raise
-
-    def _reopen(self) -> None:
-        """Take the folder of a run that ended; FileExistsError where another process has it."""
-        self._made = False
-        self._config = (self._path / "config.json").open("r+b")
-        if not _lock(self._config):
-            self._config.close()
-            raise FileExistsError("another process trains there")
-        (self._path / "summary.json").unlink(missing_ok=True)
-        sync_folder(self._path)  # first: it has the hash of config.json
-        content = json_lines(self._run.config, indent=2)
-        if self._config.read() != content:  # more epochs
-            self._config.seek(0)
-            self._config.write(content)
-            self._config.truncate()
-            self._config.flush()
-            os.fsync(self._config.fileno())
-        lines = b"".join(json_lines(line) for line in self._run.history)
-        write_file(self._path / "metrics.jsonl", lines)
-        self._recorded = len(self._run.history)
-
-    def _holds(self) -> bool:
-        """Return whether the folder is there and this run's."""
-        if self._config.closed:  # it could not be made again
-            return False
-        with suppress(OSError):
-            there = (self._path / "config.json").stat()
-            return os.path.samestat(there, os.fstat(self._config.fileno()))
-        return False
-
-    def _hold(self, again: bool) -> None:
-        """Raise OSError unless the folder is this run's; `again`: make it anew if it is missing."""
-        if self._holds():
+    def _begin(self) -> None:
+        """Write the settings, where the files of a run that has ended do not need the old ones."""
+        if self._is_saved:
+            if not (self._path / "summary.json").exists():
+                write_json(self._path / _CONFIG, self._run.config)
             return
-        if not again:
-            raise FileNotFoundError("it has vanished")
-        self._config.close()
-        self._claim()
-        self._recorded = None
+        if (self._path / _CONFIG).exists():
+            recover(self._path)
+            self.place = stage(self._path, REPLACEMENT)
+        write_json(self.place / _CONFIG, self._run.config)
+
+    def _hold(self) -> None:
+        """Raise OSError unless the folder is this run's."""
+        if not self._lock.is_held:
+            raise FileNotFoundError("it has vanished, or another process has taken it")
+        if self.place.name == REPLACEMENT:  # it could not be moved before
+            self._take_place()
+
+    def _take_place(self) -> None:
+        """Replace the old run, if there is one: this one has something to go on from."""
+        if not self.replaces:
+            return
+        if self.place.name != REPLACEMENT:
+            self.place = commit(self._path, REPLACEMENT)
+        finish_moves(self._path)
+        self.place = self._path
 
     def _save(self) -> None:
         """Write all that the folder lacks."""
-        self._hold(again=True)
+        self._hold()
         self._append()
+        self._take_place()
         if self._run.position is not None:
             self._make_checkpoint(self._run.position)
-        self._run.save(self._path)
-        write_certificate(self._run, self._path / "certificate.json")
-
-    def _save_elsewhere(self, fault: Exception) -> "NotSavedError":
-        """Save the run in the temporary folder, and return an error that says so.
-
-        Checkpoints that it made before stay where they are.
-        """
-        told = f"--output {self._path} cannot be written: {_why(fault)}"
+        staged = stage(self._path, RESULT)
         try:
-            other = RunFolder(Path(tempfile.mkdtemp(prefix="pluggable-mlp-")), self._run)
-            with other._config:
-                other._save()
-        except (OSError, ValueError) as another:
-            return NotSavedError(f"{told}; nor can a temporary folder: {_why(another)}")
-        told += f"; the run is saved in {other._path} instead"
-        if self._has_checkpoint and self._holds():
-            return NotSavedError(f"{told}, and --resume {self._path} has its last checkpoint")
-        self._remove()
-        return NotSavedError(told)
+            self._run.save(staged)
+            write_certificate(self._run, staged / "certificate.json")
+            write_json(staged / _CONFIG, self._run.config)
+            commit(self._path, RESULT)
+            finish_moves(self._path)
+        finally:
+            with suppress(OSError):
+                remove(staged)
 
-    def _remove(self) -> None:
-        """Remove what this run wrote, as far as that can be done."""
-        names = _FILES if self._holds() else ()
-        with suppress(OSError):  # what could not be written before
-            self._config.close()
+    def _not_saved(self, fault: Exception) -> str:
+        told = f"--output {self._path} cannot be written: {_why(fault)}"
+        if self._has_checkpoint and self._lock.is_held:
+            told += f"; --resume {self._path} goes on from its last checkpoint"
+        return told
+
+    def _leave(self) -> None:
+        """Give the folder up; remove what this run wrote where nothing can be made of it."""
         with suppress(OSError):
-            for name in names:
-                (self._path / name).unlink(missing_ok=True)
-            for name in _FOLDERS if names else ():
-                rmtree(self._path / name, ignore_errors=True)
-            if self._made:
+            if self._lock.is_held and self.replaces:
+                remove(self.place)
+            elif self._lock.is_held and not (self._is_saved or self._run.history):
+                for name in (*_FILES, FOLDER):
+                    remove(self._path / name)
+        self._lock.release()
+        if self._lock.made:
+            with suppress(OSError):  # it is not empty
                 self._path.rmdir()
+
+
+def lock_run(path: Path) -> FolderLock:
+    """Lock the folder of a run that is gone on with.
+
+    Raises
+    ------
+    ValueError
+        If there is no run, another process trains it, or the folder cannot be written.
+    """
+
+    def refuse_other() -> None:
+        if not (path / _CONFIG).is_file():
+            raise ValueError(
+                f"{path / _CONFIG} is missing; expected a folder that train --output wrote"
+            )
+
+    refuse_other()
+    lock = _locked(path, refuse_other)
+    try:
+        recover(path)
+    except OSError as error:
+        lock.release()
+        raise _cannot_be_made(path, error) from None
+    return lock
+
+
+def _locked(path: Path, check: Callable[[], None]) -> FolderLock:
+    """Lock a folder that passes a check; ValueError where another process has it."""
+    try:
+        lock = FolderLock(path)
+    except FileExistsError:
+        raise _used(path) from None
+    except OSError as error:
+        raise _cannot_be_made(path, error) from None
+    try:
+        check()
+    except BaseException:
+        lock.release()
+        raise
+    return lock
 
 
 def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
@@ -306,55 +308,21 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
     With `overwrite` the files of a run may be there, and no others.
     """
     try:
-        used = path.exists() and (not path.is_dir() or any(path.iterdir()))
-        names = sorted(one.name for one in path.iterdir()) if used and path.is_dir() else []
+        is_file = path.exists() and not path.is_dir()
+        names = sorted(one.name for one in path.iterdir()) if path.is_dir() else []
     except OSError as error:
         raise _cannot_be_made(path, error) from None
-    if not used:
+    if not (is_file or set(names) - _UNUSED):
         return
-    if not (overwrite and "config.json" in names):
+    if not (overwrite and _CONFIG in names):
         raise _used(path)
-    strange = [name for name in names if name.removesuffix(".part") not in (*_FILES, *_FOLDERS)]
+    known = (*_FILES, *_FOLDERS, LOCK)
+    strange = [name for name in names if name.removesuffix(".part") not in known]
     if strange:
         raise ValueError(
             f"--output {path} holds {strange[0]}, which train did not write; remove it, or name a "
             "new folder"
         )
-
-
-def _set_aside(path: Path) -> Path | None:
-    """Move the files of an old run to a folder beside it; return that, None if there is no run.
-
-    Raises
-    ------
-    OSError
-        If that fails; FileExistsError where another process trains the run.
-    """
-    config = path / "config.json"
-    if not config.exists():
-        return None
-    with config.open("rb") as held:
-        if not _lock(held):
-            raise FileExistsError("another process trains there")
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-replaced-", dir=path.absolute().parent))
-        for one in path.iterdir():
-            one.rename(aside / one.name)
-    return aside
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Take a file for this process, until it is closed; return False where another has it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows refuses to remove a file that is open elsewhere
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
 
 
 def _used(path: Path) -> ValueError:

@@ -2,10 +2,10 @@
 
 A folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line per
 epoch), `model.safetensors` (the parameters) and `summary.json` (what was reached, and the hashes
-of the settings and the parameters); see `run_folders.py` for when each is written.  What is
-printed or asked of a user belongs in the command line.
+of the settings and the parameters); `run_folders.py` says when.  What is printed belongs in `cli`.
 """
 
+import hashlib
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.folders import settle
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.scores import measure
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, json_sha256, read_json, write_json
+from pluggable_mlp.storage import damaged, json_lines, json_sha256, read_json, write_json
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.checkpoints import (
     HASH_DIGITS,
@@ -37,7 +38,6 @@ from pluggable_mlp.training.trees import map_nested, merge
 from pluggable_mlp.training.visits import in_whole_batches
 
 __all__ = ["Run", "SavedRun", "load_run", "read_summary", "versions"]
-
 
 RECORDS = 128
 """At most so many steps of a run are recorded."""
@@ -98,11 +98,11 @@ class Run:
         if settings.validates(data):
             self._validation = examples_in_blocks(self.mlp, *data.splits["validation"], size, **own)
         self._validated: dict[str, float] = {}
-        self._stopping = None
-        if settings.early_stopping is not None:
-            self._stopping = EarlyStopping(settings.early_stopping)
+        patience = settings.early_stopping
+        self._stopping = None if patience is None else EarlyStopping(patience)
         self._tested: tuple[int, dict[str, float]] = (0, {})
         self.history: list[dict[str, Any]] = []
+        self._lines = hashlib.sha256()
         self.kept_epoch = 0
         self.position: Position | None = None
         self.parameters = self.mlp.initialize(
@@ -170,13 +170,17 @@ class Run:
                 "seconds": epoch.seconds,
                 "parameters_sha256": parameters_sha256(epoch.parameters, self.backend),
             }
-            self.history.append(line)
+            self._add_line(line)
             if self._is_kept(line):
                 self.parameters, self.kept_epoch = epoch.parameters, epoch.epoch
             self.position = epoch.position
             yield line
             if self.is_done:
                 return
+
+    def _add_line(self, line: dict[str, Any]) -> None:
+        self.history.append(line)
+        self._lines.update(json_lines(line))
 
     def _record(self, on_record: Callable[[int], None] | None, state: TrainState) -> None:
         """Record the hashes of the parameters and buffers of a state."""
@@ -203,8 +207,10 @@ class Run:
         return {
             "position": position,
             "epochs": len(self.history),
+            "metrics_sha256": self._lines.hexdigest(),
             "kept_epoch": self.kept_epoch,
             "parameters": self.parameters if self.kept_epoch else None,
+            "record_every": self.record_every,
             "records": self.records,
             "backend": f"{self.backend.name}:{self.backend.device}",
             "settings": self.settings.to_dict(),
@@ -214,9 +220,11 @@ class Run:
     def go_on_from(self, checkpoint: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Take up the run where a checkpoint of it was made, on any backend."""
         moved = map_nested(self.backend.asarray, checkpoint)
-        self.history, self.kept_epoch = history, moved["kept_epoch"]
+        self.kept_epoch = moved["kept_epoch"]
         self.position, self.records = moved["position"], moved["records"]
+        self.record_every = max(self.record_every, moved["record_every"])  # powers of two
         for line in history:
+            self._add_line(line)
             self._is_kept(line)
         if self.kept_epoch:
             self.parameters = moved["parameters"]
@@ -258,6 +266,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Return what the run reached, with what and where."""
         seconds = sum(line["seconds"] for line in self.history)
+        examples = len(self.history) * self.training_examples
         kept = self.history[self.kept_epoch - 1]
         return {
             "backend": self.backend.name,
@@ -273,7 +282,7 @@ class Run:
             **{name: value for name, value in kept.items() if name.startswith("validation_")},
             **{f"test_{name}": value for name, value in self.test_measures().items()},
             "seconds": seconds,
-            "examples_per_second": len(self.history) * self.training_examples / seconds,
+            "examples_per_second": examples / seconds if seconds else float("inf"),
             "config_sha256": json_sha256(self.config),
             "parameters_sha256": kept["parameters_sha256"],
         }
@@ -358,6 +367,7 @@ def load_run(folder: Path, backend: Any) -> SavedRun:
     ValueError
         If a file is missing or damaged, or the parameters do not fit the settings.
     """
+    settle(folder)
     config = read_json(folder / "config.json", _FOLDER)
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])

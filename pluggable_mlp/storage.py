@@ -11,42 +11,57 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 __all__ = [
     "damaged",
     "json_lines",
     "json_sha256",
+    "part_of",
     "read_file",
     "read_json",
     "sync_folder",
     "to_json",
+    "whole_file",
     "write_file",
     "write_json",
 ]
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole: it is beside its place until all of it is on the disk.
+    """Write a file whole, as `whole_file` does."""
+    with whole_file(path) as file:
+        file.write(content)
 
-    Its name is on the disk, too, when this returns.
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write: it is beside its place until all of it is on the disk.
+
+    Its name is on the disk, too, in the end.
 
     Raises
     ------
     OSError
-        If it cannot be written; a file that was there before is as it was.
+        If it cannot be written; whatever is raised, a file that was there before is as it was.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = part_of(path)
     try:
         with part.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
         sync_folder(path.parent)
-    except OSError:
-        part.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise
+
+
+def part_of(path: Path) -> Path:
+    """Return where a file is until it is whole."""
+    return path.with_name(f"{path.name}.part")
 
 
 def sync_folder(path: Path) -> None:

@@ -6,6 +6,7 @@ Shapes: an array is (n, …), rows of it are (m, …).
 """
 
 import mmap
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ["Rows", "StoredArray", "as_rows", "blocks", "gather", "mapped"]
 
 Array = npt.NDArray[Any]
 Prepare = Callable[[Array], Array]
+Version = tuple[int, int, int, int]
 Rows = Any
 """A NumPy array, or what has its `shape`, `dtype` and slices of rows: `StoredArray`, h5py's."""
 
@@ -38,6 +40,8 @@ class StoredArray:
         The places of the rows that belong to it, increasing; by default all.
     prepare : callable, optional
         What is made of rows (m, …) that were read, each by itself.
+    version : tuple of int, optional
+        Which file it is, as `_version` says; by default the one that is there.
     """
 
     def __init__(
@@ -46,10 +50,12 @@ class StoredArray:
         dtype: np.dtype[Any],
         shape: tuple[int, ...],
         offset: int,
+        version: Version | None = None,
         chosen: npt.NDArray[np.int64] | None = None,
         prepare: Prepare | None = None,
     ) -> None:
-        self._stored = (path, dtype, shape, offset)
+        known = _version(os.stat(path)) if version is None else version
+        self._stored = (path, dtype, shape, offset, known)
         self._chosen, self._prepare = chosen, prepare
         first = self[:1]
         self.dtype = first.dtype
@@ -65,7 +71,7 @@ class StoredArray:
         Raises
         ------
         OSError
-            If they cannot be read, or are no longer there.
+            If they cannot be read, or the file has changed since the array was made.
         """
         if not isinstance(rows, slice):
             places = np.flatnonzero(rows)
@@ -100,7 +106,7 @@ class StoredArray:
 
     def _among(self, places: npt.NDArray[np.int64]) -> Array:
         """Return the rows at increasing places of the file: what is near is read together."""
-        _, dtype, shape, _ = self._stored
+        _, dtype, shape, *_ = self._stored
         found = np.empty((len(places), *shape[1:]), dtype)
         at_once = _rows_of(_BYTES_AT_ONCE, self._stored[2], dtype)
         done = 0
@@ -113,17 +119,27 @@ class StoredArray:
         return found
 
     def _read(self, start: int, stop: int) -> Array:
-        path, dtype, (_, *rest), offset = self._stored
+        path, dtype, (_, *rest), offset, version = self._stored
         width = int(np.prod(rest, dtype=np.int64))
-        found = np.fromfile(
-            path,
-            dtype,
-            count=(stop - start) * width,
-            offset=offset + start * width * dtype.itemsize,
-        )
-        if found.size < (stop - start) * width:
-            raise OSError(f"{path} has become shorter; put it back, and go on with --resume")
+        with open(path, "rb") as file:
+            found = np.fromfile(
+                file,
+                dtype,
+                count=(stop - start) * width,
+                offset=offset + start * width * dtype.itemsize,
+            )
+            now = _version(os.fstat(file.fileno()))
+        if now != version:
+            raise OSError(
+                f"{path} was replaced or written to while it was in use; put back what it held, "
+                "and train again, or go on from a checkpoint with --resume"
+            )
         return found.reshape(stop - start, *rest)
+
+
+def _version(of: os.stat_result) -> Version:
+    """Return what differs between a file and one that replaces it, or between its contents."""
+    return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns
 
 
 def _rows_of(size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

@@ -4,6 +4,8 @@ Compared are the hashes of the tensors after every so many steps, and after the 
 and the parameters.  A part of a run is repeated from a checkpoint of it.
 """
 
+import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -13,9 +15,9 @@ from typing import Any
 from pluggable_mlp.certificates import certified_epoch
 from pluggable_mlp.checkpoints import FOLDER, checkpoint_steps, read_checkpoint
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.resuming import read_history
+from pluggable_mlp.resuming import are_written_before, read_history
 from pluggable_mlp.runs import Run
-from pluggable_mlp.storage import json_sha256, read_json
+from pluggable_mlp.storage import damaged, json_sha256, read_json, to_json
 from pluggable_mlp.training.checkpoints import (
     HASH_DIGITS,
     load_parameters,
@@ -25,7 +27,23 @@ from pluggable_mlp.training.checkpoints import (
 from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.trees import merge
 
-__all__ = ["Difference", "check_data", "check_files", "go_on_from_step", "verify_epochs"]
+__all__ = [
+    "Difference",
+    "check_data",
+    "check_files",
+    "difference_of_measures",
+    "go_on_from_step",
+    "verify_epochs",
+]
+
+_OF_MACHINE = (
+    "seconds",
+    "examples_per_second",
+    "versions",
+    "backend",
+    "device",
+    "config_sha256",  # of a path of the data, too
+)
 
 
 @dataclass(frozen=True)
@@ -40,12 +58,15 @@ class Difference:
         As the certificate writes them; or why nothing was computed.
     known : str
         What is known of the steps around it; may be empty.
+    said : str
+        By which word the certified value is introduced: it may be written elsewhere.
     """
 
     place: str
     certified: str
     computed: str
     known: str = ""
+    said: str = "certified"
 
 
 def check_data(certificate: dict[str, Any], run: Run) -> None:
@@ -64,7 +85,9 @@ def check_data(certificate: dict[str, Any], run: Run) -> None:
 
 
 def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool) -> bool:
-    """Check config.json and the model in a folder; return whether there is a model.
+    """Check the files of a run against its certificate; return whether there is a model.
+
+    What the certificate does not state, such as an accuracy, is for `difference_of_measures`.
 
     Parameters
     ----------
@@ -73,7 +96,7 @@ def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool
         Of its settings, on its data.
     folder : Path
     whole : bool
-        Refuse a folder that lacks one of them.
+        Refuse a folder that lacks one of them; else the model and config.json alone are checked.
 
     Raises
     ------
@@ -81,20 +104,76 @@ def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool
         If a file cannot be read, was edited or is of another run.
     """
     config, model = folder / "config.json", folder / "model.safetensors"
+    if whole:
+        _check_metrics(certificate, folder / "metrics.jsonl")
+        _check_summary(certificate, folder / "summary.json")
     if whole or config.exists():
         of_certificate = ("settings", "data_sha256")  # the data may have moved, the hash be older
         certified = run.config | {name: certificate[name] for name in of_certificate}
-        older = {name: of for name, of in certified.items() if name != "target_scaling" or of}
-        found = json_sha256(read_json(config, "what train --output wrote"))
-        if found not in (json_sha256(certified), json_sha256(older)):
-            raise ValueError(
-                f"{config} is not what was certified; undo what was edited, or train again"
-            )
+        found = read_json(config, "what train --output wrote")
+        if json_sha256(found) != json_sha256(certified):
+            raise _edited(config)
     if not whole and not model.exists():
         return False
     sha256 = certificate["final_parameters_sha256"]
     check_parameters(run.mlp, load_parameters(model, run.backend, sha256))
     return True
+
+
+def _check_metrics(certificate: dict[str, Any], path: Path) -> None:
+    """Raise ValueError where a line of metrics.jsonl is not that of the certificate."""
+    lines = read_history(path)
+    if not path.exists():
+        raise ValueError(f"{path} is missing; expected what train --output wrote")
+    with damaged(path):
+        found = {line["epoch"]: certified_epoch(line) for line in lines}
+    if any(found.get(epoch["epoch"]) != epoch for epoch in certificate["epochs"]):
+        raise _edited(path)
+
+
+def _check_summary(certificate: dict[str, Any], path: Path) -> None:
+    """Raise ValueError where summary.json says something else than the certificate."""
+    summary = read_json(path, "what train --output wrote")
+    kept = certificate["kept_epoch"]
+    (of_kept,) = (epoch for epoch in certificate["epochs"] if epoch["epoch"] == kept)
+    certified = {
+        "epochs": certificate["epochs"][-1]["epoch"],
+        "kept_epoch": kept,
+        "train_loss": float.fromhex(of_kept["train_loss"]),
+        "test_loss": float.fromhex(certificate["test_loss"]),
+        "parameters_sha256": certificate["final_parameters_sha256"],
+    }
+    with damaged(path):
+        found = {name: summary[name] for name in certified}
+    if json_sha256(found) != json_sha256(certified):
+        raise _edited(path)
+
+
+def _edited(path: Path) -> ValueError:
+    return ValueError(f"{path} is not what was certified; undo what was edited, or train again")
+
+
+def difference_of_measures(run: Run, folder: Path) -> Difference | None:
+    """Return where metrics.jsonl or summary.json differ from a repeated run, None for nowhere.
+
+    Losses and hashes are the certificate's, and compared bit by bit; other measures are computed on
+    the host in float64, and compared to 1 in 10^6.  Times and the machine are not looked at.
+    """
+    summary, metrics = folder / "summary.json", folder / "metrics.jsonl"
+    pairs = zip(read_history(metrics), run.history, strict=False)  # it may have gone on since
+    written = [(f"{metrics}, epoch {own['epoch']}", line, own) for line, own in pairs]
+    written.append((f"{summary}", read_json(summary, "a summary"), run.summary()))
+    for place, found, computed in written:
+        for name, value in json.loads(to_json(computed)).items():
+            if name not in _OF_MACHINE and not _is_close(found.get(name), value):
+                written_one, own = f"{found.get(name)!r}", f"{value!r}"
+                return Difference(f"{place}, {name}", written_one, own, said="written")
+    return None
+
+
+def _is_close(found: Any, computed: Any) -> bool:
+    numbers = isinstance(found, float | int) and isinstance(computed, float)
+    return math.isclose(found, computed, rel_tol=1e-6) if numbers else bool(found == computed)
 
 
 def go_on_from_step(certificate: dict[str, Any], run: Run, folder: Path, step: int) -> None:
@@ -127,7 +206,9 @@ def go_on_from_step(certificate: dict[str, Any], run: Run, folder: Path, step: i
     history = read_history(folder / "metrics.jsonl")[: checkpoint["epochs"]]
     certified = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
     lines = [certified_epoch(line) for line in history]
-    wrong = any(certified.get(line["epoch"], line) != line for line in lines)
+    wrong = not are_written_before(history, checkpoint) or any(
+        certified.get(line["epoch"], line) != line for line in lines
+    )
     run.go_on_from(checkpoint, history)
     kept = history[run.kept_epoch - 1]["parameters_sha256"] if run.kept_epoch else None
     if (
@@ -178,6 +259,9 @@ def verify_epochs(
                 yield Difference(place, expected[wrong], found.get(wrong, "none"), records.known())
                 return
             yield None
+        if certificate["kept_epoch"] != run.kept_epoch:
+            yield Difference("kept_epoch", str(certificate["kept_epoch"]), str(run.kept_epoch))
+            return
         certified, computed = certificate["test_loss"], run.test_measures()["loss"].hex()
         if certified != computed:
             yield Difference(f"epoch {run.kept_epoch}, test_loss", certified, computed)

@@ -78,12 +78,12 @@ def described(error: Exception) -> tuple[int, str]:
     """
     from pluggable_mlp.backends import BackendUnavailable, out_of_memory
     from pluggable_mlp.namespaces import ArithmeticUnavailable
-    from pluggable_mlp.run_folders import NotSavedError
     from pluggable_mlp.training import DivergenceError
 
-    if isinstance(error, NotSavedError) and isinstance(error.__cause__, Exception):
-        code, words = described(error.__cause__)
-        return code, f"{words}\nError: {error}"
+    if notes := getattr(error, "__notes__", []):
+        del error.__notes__
+        code, words = described(error)
+        return code, "\nError: ".join([words, *notes])
     if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
         return 3, str(error)
     if exhausted := out_of_memory(error):

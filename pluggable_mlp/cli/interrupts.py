@@ -11,11 +11,16 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["Interrupted", "StopRequest", "ending_at_once", "ending_when_asked"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Interrupted", "StopRequest", "ending_at_once", "ending_when_asked", "removed_at_end"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = b"\x1b[?25h"  # progress bars hide it
 _STDERR = 2
+_unfinished: "list[Path]" = []
 
 
 class Interrupted(Exception):  # noqa: N818 (a request, not a failure)
@@ -55,6 +60,16 @@ def ending_at_once() -> Iterator[None]:
     """Return a context in which a signal ends the process immediately."""
     with _heard_by(_end):
         yield
+
+
+@contextmanager
+def removed_at_end(path: "Path") -> Iterator[None]:
+    """Return a context in which a file or folder is removed where a signal ends the process."""
+    _unfinished.append(path)
+    try:
+        yield
+    finally:
+        _unfinished.remove(path)
 
 
 @contextmanager
@@ -107,6 +122,12 @@ def _listen(reader: int, heard: list[signal.Signals], hear: Callable[[int], None
 
 
 def _end(number: int) -> None:
+    if _unfinished:
+        from pluggable_mlp.folders import remove  # imported before: a run is open
+
+        for path in _unfinished:
+            with suppress(OSError):
+                remove(path)
     if os.isatty(_STDERR):
         os.write(_STDERR, _SHOW_CURSOR)
     os._exit(128 + number)

@@ -9,6 +9,8 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import Any
 
+from pluggable_mlp.cli.interrupts import removed_at_end
+
 __all__ = ["saved_input"]
 
 _NAME = "standard input"
@@ -33,7 +35,8 @@ def saved_input(name: str | None) -> Iterator[str | None]:
     first = stream.read(_ENOUGH)
     text = ".tsv" if b"\t" in first.partition(b"\n")[0] else ".csv"
     suffix = next((of for magic, of in _SUFFIXES.items() if first.startswith(magic)), text)
-    with tempfile.TemporaryDirectory(prefix="pluggable-mlp-") as folder:
+    prefix = "pluggable-mlp-"
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, removed_at_end(Path(folder)):
         path = Path(folder, f"standard input{suffix}")
         with path.open("wb") as file:
             file.write(first)

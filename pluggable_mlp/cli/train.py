@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +63,7 @@ def train(
     del config  # its callback has read it
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.logs import check_log, logging_epochs
-    from pluggable_mlp.run_folders import RunFolder, refuse_used_folder
+    from pluggable_mlp.run_folders import RunFolder, lock_run, refuse_used_folder
     from pluggable_mlp.runs import Run
 
     as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
@@ -71,21 +71,24 @@ def train(
         check_log(log)
         if output is None and resume is None:
             raise ValueError(f"log is {log!r}, which is written to a run's folder; give --output")
-    if resume is not None:
-        run, output = _resumed(context, resume, backend, settings), resume
-    else:
-        if output is not None:
-            refuse_used_folder(output, overwrite)
-        run = Run(Settings(**settings), get_backend(backend))
-    report = _Report(run, quiet, as_json)
-    report.begin()
-    with ending_when_asked() as request:
+    with ExitStack() as stack:
+        lock = None
+        if resume is not None:
+            lock = lock_run(resume)  # before anything is read
+            stack.callback(lock.release)
+            run, output = _resumed(context, resume, backend, settings), resume
+        else:
+            if output is not None:
+                refuse_used_folder(output, overwrite)
+            run = Run(Settings(**settings), get_backend(backend))
+        report = _Report(run, quiet, as_json)
+        report.begin()
+        request = stack.enter_context(ending_when_asked())
         kept: AbstractContextManager[RunFolder | None] = nullcontext()
         if output is not None:
-            again = resume is not None
-            kept = RunFolder(output, run, overwrite, again, checkpoint_minutes)
+            kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
-            with kept as folder, logging_epochs(log, output or Path()) as logged:
+            with kept as folder, logging_epochs(log) as logged:
                 _follow(run, folder, request, report, logged)
         finally:  # when it is saved, or cannot be
             if run.history:
@@ -133,7 +136,7 @@ def _follow(
     folder: "RunFolder | None",
     request: StopRequest,
     report: "_Report",
-    log: "Callable[[dict[str, Any]], None]",
+    log: "Callable[[Path, dict[str, Any]], None]",
 ) -> None:
     """Run all epochs, or until the end is requested, with their lines and a progress bar."""
     total = run.settings.epochs * run.training_examples
@@ -151,14 +154,16 @@ def _follow(
             steps(run.examples_done)
             for line in run.epochs(steps, keep):
                 steps.show(report.words(line))
-                log(line)
                 for end in ends:
                     with _going_on(told):
                         end()
+                if folder is not None:
+                    log(folder.place, line)
                 with nullcontext() if folder is None else _going_on(told):
                     report.epoch(line, steps.visible)
     except Interrupted:
-        tell(f"interrupted after {counted(len(run.history), 'whole epoch')}")
+        stays = "; the old run stays" if folder is not None and folder.replaces else ""
+        tell(f"interrupted after {counted(len(run.history), 'whole epoch')}{stays}")
     except BrokenPipeError:
         pass  # the last line will meet it again, when the run is saved
 

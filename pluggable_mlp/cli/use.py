@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from pluggable_mlp.cli.interrupts import removed_at_end
 from pluggable_mlp.cli.options import RunArgument, path
 from pluggable_mlp.cli.standard_input import saved_input
 from pluggable_mlp.storage import to_json
@@ -93,7 +94,7 @@ def _write_table(output: Path | None, schema: "Schema", rows: Iterator[list[Any]
     """Write predictions as CSV, as they come."""
     from pluggable_mlp.predictions import prediction_header
 
-    with nullcontext(sys.stdout) if output is None else _opened(output) as file:
+    with nullcontext(sys.stdout) if output is None else _written_to(output) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(prediction_header(schema))
         table.writerows(rows)
@@ -113,10 +114,20 @@ def _save_array(output: Path, schema: "Schema", rows: Iterator[list[Any]]) -> No
 
 
 @contextmanager
-def _opened(output: Path) -> Iterator[TextIO]:
-    """Give a file of predictions, open."""
-    with _named(output), output.open("w", newline="", encoding="utf-8") as file:
-        yield file
+def _written_to(output: Path) -> Iterator[TextIO]:
+    """Give a file of predictions, open: a device or a pipe, or one that is whole in the end."""
+    from pluggable_mlp.storage import part_of, whole_file
+
+    in_place = output.exists() and not output.is_file()
+    with _named(output):
+        path = output.resolve()
+        opened = output.open("wb") if in_place else whole_file(path)
+        with removed_at_end(part_of(path)), opened as binary:
+            file = io.TextIOWrapper(binary, "utf-8", newline="")
+            try:
+                yield file
+            finally:
+                file.detach()
 
 
 @contextmanager

@@ -37,17 +37,25 @@ def verify(
 ) -> None:
     """Repeat the training of a certificate; exit 1 if a bit differs.
 
-    A model and a config.json beside the certificate are also checked.
+    Of a folder all files of the run are checked, beside a certificate its model and config.json.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.certificates import read_certificate
-    from pluggable_mlp.verifying import check_data, check_files, go_on_from_step
+    from pluggable_mlp.certificates import read_certificate, refuse_other_records
+    from pluggable_mlp.folders import settle
+    from pluggable_mlp.verifying import (
+        check_data,
+        check_files,
+        difference_of_measures,
+        go_on_from_step,
+    )
 
     file = run / "certificate.json" if run.is_dir() else run
+    settle(file.parent)
     certificate, settings = read_certificate(file)
     place = get_backend(backend)
     again = _repeated(settings, data, place)
     check_data(certificate, again)
+    refuse_other_records(certificate, again)
     has_model = check_files(certificate, again, file.parent, whole=run.is_dir())
     if settings.arithmetic == "native":
         tell(
@@ -57,16 +65,20 @@ def verify(
     if step is not None:
         go_on_from_step(certificate, again, file.parent, step)
     difference = _first_difference(certificate, again)
+    if difference is None and run.is_dir():
+        difference = difference_of_measures(again, run)
     here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
         known = f"; {difference.known}" if difference.known else ""
         typer.echo(
-            f"the run differs at {difference.place}: certified {difference.certified}, on {here} "
-            f"{difference.computed}{known}"
+            f"the run differs at {difference.place}: {difference.said} {difference.certified}, on "
+            f"{here} {difference.computed}{known}"
         )
         raise typer.Exit(1)
     count = len(again.history)
     part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
+    if not again.is_done:
+        part += f" of the {settings.epochs} of the settings"
     typer.echo(
         f"same bits: {part} on {here} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "

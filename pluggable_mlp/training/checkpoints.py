@@ -21,6 +21,7 @@ __all__ = [
     "load_parameters",
     "parameters_sha256",
     "save_parameters",
+    "tensor_file",
     "tensor_hashes",
     "tensor_names",
 ]
@@ -53,8 +54,21 @@ def save_parameters(path: Path, parameters: Tree, backend: Any, sha256: str) -> 
         for index, layer in enumerate(parameters)
         for name, array in layer.items()
     }
-    write_file(path, save(tensors))
+    write_file(path, tensor_file(tensors))
     load_parameters(path, backend, sha256)
+
+
+def tensor_file(tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> bytes:
+    """Return NumPy arrays by their names as the bytes of a safetensors file.
+
+    Raises
+    ------
+    MemoryError
+        If there is no room for it: safetensors would end the process, which has a run to save.
+    """
+    bytearray(2**20 + 3 * sum(array.nbytes for array in tensors.values()))
+    content: bytes = save(tensors, metadata)
+    return content
 
 
 def load_parameters(path: Path, backend: Any, sha256: str) -> Tree:

@@ -1,12 +1,13 @@
 """Running the command line as a user does: arguments in; exit code, output and errors out."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from pluggable_mlp.cli import main
+from tests.cli.stepping import Server
 
 
 @dataclass
@@ -29,6 +30,14 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(code, printed.out, printed.err)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run `pluggable-mlp` in children that stop at file operations."""
+    server = Server(tmp_path_factory.getbasetemp())
+    yield server
+    server.close()
 
 
 def ended(*arguments: object) -> int:

@@ -87,6 +87,68 @@ def test_a_limit_on_memory_is_an_error_of_one_line():
     assert err.count("\n") == 1
 
 
+SHRINKING = """
+import resource
+from pluggable_mlp.backends.numpy import NumpyBackend
+
+class GlassBackend(NumpyBackend):
+    name = "glass"
+    epochs = 0
+
+    def synchronize(self):
+        self.epochs += 1
+        if self.epochs == 2:
+            size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (size + 2**20, resource.RLIM_INFINITY))
+"""
+
+
+EXHAUSTED = """
+from pluggable_mlp.backends.numpy import NumpyBackend
+
+class GlassBackend(NumpyBackend):
+    name = "glass"
+    epochs = 0
+
+    def synchronize(self):
+        self.epochs += 1
+
+    def to_numpy(self, array):
+        if self.epochs == 2:
+            raise MemoryError("no room")
+        return super().to_numpy(array)
+"""
+
+
+def test_the_first_epoch_has_a_checkpoint_however_short(command, tmp_path, glass):
+    """From the second on, nothing comes from the device any more."""
+    glass(EXHAUSTED)
+    run = tmp_path / "run"
+    outcome = command("train", "--hidden", 8, "--epochs", 3, "--backend", "glass", "--output", run)
+    assert outcome.code == 3
+    assert outcome.err.startswith("Error: out of memory: no room")
+    outcome = command("train", "--quiet", "--resume", run, "--backend", "numpy")
+    assert (outcome.code, outcome.err) == (0, "")  # no word of a beginning
+    assert command("verify", run).code == 0
+
+
+@pytest.mark.skipif(not MEMINFO.exists(), reason="limits as Linux has them")
+def test_memory_taken_away_in_the_second_epoch_leaves_a_checkpoint(command, tmp_path):
+    """The run cannot be saved: safetensors would end the process where it gets no memory."""
+    environment = write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=SHRINKING)
+    environment["OPENBLAS_NUM_THREADS"] = "1"
+    run = tmp_path / "run"
+    given = ("--hidden", "1500,1500", "--epochs", 3, "--batch-size", 512)
+    with running("train", *given, "--backend", "glass", "--output", run, env=environment) as child:
+        _, err = child.communicate(timeout=100)
+    assert child.returncode == 3, err
+    assert err.startswith("Error: out of memory: ")
+    assert err.endswith(f"--resume {run} goes on from its last checkpoint\n")
+    outcome = command("train", "--quiet", "--resume", run, "--backend", "numpy")
+    assert (outcome.code, outcome.err) == (0, "")  # no word of a beginning
+    assert json.loads((run / "summary.json").read_text())["epochs"] == 3
+
+
 @pytest.fixture
 def glass(tmp_path, monkeypatch):
     """Install a backend "glass" of this source; an installed one is seen in test_third_party.py."""

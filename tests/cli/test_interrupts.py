@@ -113,6 +113,26 @@ def test_an_interrupted_run_saves_its_whole_epochs(tmp_path, sent):
     assert np.isfinite(load_file(folder / "model.safetensors")["0.W"]).all()
 
 
+def test_ctrl_c_within_an_epoch_keeps_its_steps(command, tmp_path):
+    """In the first one, and without a checkpoint before."""
+    run = tmp_path / "run"
+    given = ("--hidden", "800,800", "--batch-size", 16, "--epochs", 1)
+    with running("train", *given, "--output", run) as child:
+        while not (run / "config.json").exists():
+            assert child.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.2)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err.endswith("interrupted after 0 whole epochs\n")
+    (checkpoint,) = (run / "checkpoints").iterdir()
+    assert 0 < int(checkpoint.name.partition("-")[0]) < 97
+    outcome = command("train", "--quiet", "--resume", run)
+    assert (outcome.code, outcome.err) == (0, "")  # no word of a beginning
+    assert json.loads((run / "summary.json").read_text())["epochs"] == 1
+
+
 def test_an_interrupted_verification_ends_with_130(command, tmp_path):
     command("train", "--epochs", 2, "--output", tmp_path / "run")
     environment = compiling(tmp_path, seconds=1)

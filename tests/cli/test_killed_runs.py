@@ -54,7 +54,7 @@ def kill_until_done(folder, given, seed, most=100):
 
 
 def checkpoints(folder):
-    return {path.name for path in (folder / FOLDER).glob("*.json")}
+    return {path.name for path in (folder / FOLDER).glob("*.safetensors")}
 
 
 def test_a_run_killed_at_random_ends_with_the_same_bits(undisturbed, tmp_path):

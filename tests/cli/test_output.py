@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
 from tests.cli.children import running
+from tests.cli.small_disks import small_disk
 
 FILES = {
     "certificate.json", "checkpoints", "config.json", "metrics.jsonl", "model.safetensors",
@@ -55,7 +57,7 @@ def test_the_folder_is_written_from_the_start_and_taken(command, tmp_path):
     folder = tmp_path / "run"
     with running(*TRAIN, "--output", folder) as child:
         assert child.stdout.readline().startswith("epoch   1/")
-        assert names(folder) == {"config.json", "metrics.jsonl"}
+        assert names(folder) == {"checkpoints", "config.json", "lock", "metrics.jsonl"}
         assert json.loads((folder / "config.json").read_text())["settings"]["hidden"] == [8]
         assert lines(folder)[0]["epoch"] == 1
         second = command("train", "--quiet", "--epochs", 1, "--output", folder)
@@ -82,24 +84,26 @@ def test_of_two_that_come_at_once_one_gets_the_folder(tmp_path, monkeypatch):
 
 
 @posix
-def test_a_folder_that_vanishes_warns_and_is_made_again(command, tmp_path):
+def test_a_folder_that_vanishes_is_told_and_not_made_again(command, tmp_path):
     folder = tmp_path / "run"
     with running(*TRAIN, "--output", folder) as child:
         child.stdout.readline()
         shutil.rmtree(folder)
-        assert child.stderr.readline() == (
-            f"Warning: --output {folder} cannot be written: it has vanished; training goes on\n"
+        fault = (
+            f"--output {folder} cannot be written: it has vanished, or another process has taken it"
         )
-        code, _, err = stopped(child)
-    assert (code, err.count("Warning")) == (130, 0)
-    assert_complete(folder, command)
+        assert child.stderr.readline() == f"Warning: {fault}; training goes on\n"
+        code, out, err = stopped(child)
+    assert code == 2
+    assert out.splitlines()[-1].startswith("test accuracy")
+    assert err.endswith(f"Error: {fault}\n")
+    assert not folder.exists()
 
 
 @posix
-def test_the_folder_of_another_run_is_not_touched(command, tmp_path):
-    folder, other = tmp_path / "run", tmp_path / "temporary"
-    other.mkdir()
-    with running(*TRAIN, "--output", folder, env=os.environ | {"TMPDIR": str(other)}) as child:
+def test_the_folder_of_another_run_is_not_touched(tmp_path):
+    folder = tmp_path / "run"
+    with running(*TRAIN, "--output", folder) as child:
         child.stdout.readline()
         folder.rename(tmp_path / "old")
         folder.mkdir()
@@ -108,9 +112,7 @@ def test_the_folder_of_another_run_is_not_touched(command, tmp_path):
         code, out, err = stopped(child)
     assert code == 2
     assert out.splitlines()[-1].startswith("test accuracy")
-    (saved,) = other.iterdir()
-    assert f"another run is there; the run is saved in {saved} instead" in err
-    assert_complete(saved, command)
+    assert "another process has taken it" in err.splitlines()[-1]
     assert names(folder) == {"config.json"}
     assert (folder / "config.json").read_text() == "of another"
 
@@ -153,73 +155,81 @@ def test_lines_of_the_metrics_are_not_lost_while_they_are_written_again(tmp_path
     assert [line["epoch"] for line in lines(tmp_path / "run")] == [1, 2]
 
 
-@posix
-def test_a_disk_without_room_for_the_model_saves_the_run_elsewhere(command, tmp_path):
-    folder, other = tmp_path / "run", tmp_path / "temporary"
-    other.mkdir()
-    with running(*TRAIN, "--output", folder, env=os.environ | {"TMPDIR": str(other)}) as child:
-        child.stdout.readline()
-        (folder / "model.safetensors.part").symlink_to("/dev/full")
-        code, out, err = stopped(child)
-    assert code == 2
-    assert out.splitlines()[-1].startswith("test accuracy")
-    (saved,) = other.iterdir()
-    assert (
-        f"Error: --output {folder} cannot be written: No space left on device; the run is saved "
-        f"in {saved} instead, and --resume {folder} has its last checkpoint\n"
-    ) in err
-    assert_complete(saved, command)
-    assert command("train", "--resume", folder, "--epochs", len(lines(saved))).code == 0
-    assert_complete(folder, command)
-
-
-def test_a_model_that_cannot_be_saved_is_reported_with_all_that_is_known(
-    command, tmp_path, monkeypatch
-):
+def fail_to_save(monkeypatch, error):
+    """Have the model not be written."""
     from pluggable_mlp.training import checkpoints
 
-    def full(path, content):
-        raise OSError(28, "No space left on device", str(path))
+    def fail(path, content):
+        raise error
 
-    monkeypatch.setattr(checkpoints, "write_file", full)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    outcome = command("train", "--epochs", 2, "--output", tmp_path / "run")
+    monkeypatch.setattr(checkpoints, "write_file", fail)
+
+
+FULL = OSError(28, "No space left on device")
+
+
+def test_a_model_that_cannot_be_saved_leaves_the_last_checkpoint(command, tmp_path, monkeypatch):
+    """And the run is reported, and ends as one that was saved at once."""
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        fail_to_save(patch, FULL)
+        outcome = command("train", "--epochs", 2, "--hidden", 8, "--output", run)
     assert outcome.code == 2
     assert outcome.out.splitlines()[-1].startswith("test accuracy")
-    assert "cannot be written: No space left on device; nor can a temporary folder" in outcome.err
-    assert len(lines(tmp_path / "run")) == 2
+    assert outcome.err == (
+        f"Error: --output {run} cannot be written: No space left on device; --resume {run} goes on "
+        "from its last checkpoint\n"
+    )
+    assert names(run) == {"checkpoints", "config.json", "metrics.jsonl"}
+    assert command("train", "--resume", run).code == 0
+    assert_complete(run, command)
+    assert command("verify", run).code == 0
+
+
+def test_an_unforeseen_error_at_the_end_leaves_the_last_checkpoint(command, tmp_path, monkeypatch):
+    """Not of the disk: it keeps its exit code, and where to go on is said."""
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        fail_to_save(patch, ZeroDivisionError("float division by zero"))
+        outcome = command("train", "--epochs", 2, "--hidden", 8, "--output", run)
+    assert outcome.code == 3
+    first, second = outcome.err.splitlines()
+    assert first.startswith("Error: unexpected ZeroDivisionError (")
+    assert second.endswith(f"--resume {run} goes on from its last checkpoint")
+    assert command("train", "--resume", run).code == 0
+    assert_complete(run, command)
+
+
+def test_a_clock_that_stands_still_loses_no_run(command, tmp_path, monkeypatch):
+    """As of a virtual machine, or one so coarse that epochs take no time."""
+    monkeypatch.setattr("time.perf_counter", lambda: 1.0)
+    outcome = command("train", "--epochs", 2, "--hidden", 8, "--output", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    assert_complete(tmp_path / "run", command)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["seconds"], summary["examples_per_second"]) == (0.0, None)
 
 
 def test_an_unsaved_run_reports_what_ended_the_training(command, tmp_path, monkeypatch):
     """First, and it decides the exit code."""
     from pluggable_mlp.backends import numpy
-    from pluggable_mlp.training import checkpoints
 
-    folder, write = tmp_path / "run", checkpoints.write_file
-
-    def full(path, content):
-        if path.parent == folder:
-            raise OSError(28, "No space left on device", str(path))
-        write(path, content)
+    folder = tmp_path / "run"
 
     def exhausted(self):
         if (folder / "metrics.jsonl").exists():
             raise MemoryError("no room")
 
-    monkeypatch.setattr(checkpoints, "write_file", full)
+    fail_to_save(monkeypatch, FULL)
     monkeypatch.setattr(numpy.NumpyBackend, "synchronize", exhausted)  # once an epoch
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     outcome = command("train", "--hidden", 8, "--output", folder)
     assert outcome.code == 3
     ended, kept = outcome.err.splitlines()
-    (saved,) = set(tmp_path.iterdir()) - {folder}
     assert ended.startswith("Error: out of memory: no room")
     assert kept == (
-        f"Error: --output {folder} cannot be written: No space left on device; the run is saved in "
-        f"{saved} instead, and --resume {folder} has its last checkpoint"
+        f"Error: --output {folder} cannot be written: No space left on device; --resume {folder} "
+        "goes on from its last checkpoint"
     )
-    assert_complete(saved, command)
 
 
 @posix
@@ -353,3 +363,53 @@ def test_overwrite_keeps_the_old_run_until_an_epoch_replaces_it(command, tmp_pat
     assert command(*train, "--overwrite", "--seed", 1).code == 0
     assert (folder / "config.json").read_bytes() != before["config.json"]
     assert list(tmp_path.iterdir()) == [folder]  # nothing is left of the old one
+
+
+@posix
+def test_ctrl_c_in_the_first_epoch_leaves_the_old_run(command, tmp_path):
+    """And nothing else, and says so."""
+    folder = tmp_path / "run"
+    assert command("train", "--quiet", "--epochs", 1, "--output", folder).code == 0
+    before = {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+    given = ("--hidden", "3000,3000,3000", "--batch-size", 1, "--overwrite")
+    with running("train", *given, "--output", folder) as child:
+        while not (folder / "replacement.part" / "config.json").exists():
+            assert child.poll() is None
+            time.sleep(0.01)
+        code, _, err = stopped(child)
+    assert code == 130
+    assert "interrupted after 0 whole epochs; the old run stays\n" in err
+    assert {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()} == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@posix
+def test_a_run_behind_a_link_is_replaced_where_it_is(command, tmp_path):
+    """The link stays, and what it leads to."""
+    link, folder = tmp_path / "link", tmp_path / "disk" / "run"
+    folder.mkdir(parents=True)
+    link.symlink_to(folder)
+    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", link)
+    assert command(*train).code == 0
+    assert command(*train, "--overwrite", "--seed", 1).code == 0
+    assert link.is_symlink()
+    assert_complete(folder, command)
+    assert json.loads((folder / "config.json").read_text())["settings"]["seed"] == 1
+    assert names(tmp_path) == {"link", "disk"}
+    assert names(tmp_path / "disk") == {"run"}
+
+
+@posix
+def test_a_run_that_is_a_mounted_file_system_is_replaced(command, tmp_path):
+    """As a container's volume: it cannot be renamed, and nothing moves out of it."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with small_disk(folder) as (enter, seen):
+        for seed in (0, 1):
+            train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--seed", seed)
+            with running(*train, "--overwrite", "--output", folder, before=enter) as child:
+                _, err = child.communicate(timeout=60)
+            assert (child.returncode, err) == (0, "")
+        assert_complete(seen, command)
+        assert json.loads((seen / "config.json").read_text())["settings"]["seed"] == 1
+    assert list(tmp_path.iterdir()) == [folder]

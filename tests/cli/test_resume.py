@@ -1,18 +1,21 @@
 """`train --resume`: what goes on, what does not fit, and what is damaged."""
 
+import hashlib
 import json
 import os
 import shutil
 import time
 import warnings
+from itertools import chain, repeat
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.checkpoints import FOLDER, load_checkpoint, save_checkpoint
 from pluggable_mlp.data import load_dataset
-from pluggable_mlp.storage import write_file
 from tests.cli.children import running
 from tests.cli.conftest import ended
 from tests.cli.saved_runs import content, told
@@ -61,9 +64,11 @@ def three_and_four_epochs(tmp_path_factory):
         for epochs in (3, 4):
             given = ("train", "--hidden", 8, "--quiet", "--epochs", epochs)
             assert ended(*given, "--output", folder / str(epochs)) == 0
-    files = sorted(path.name for path in (folder / "3" / FOLDER).iterdir())
+    files = sorted((folder / "3" / FOLDER).iterdir())
     numbers = ("000000000194", "000000000291")  # of 97 steps per epoch
-    assert files == [f"{n}.{end}" for n in numbers for end in ("json", "safetensors")]
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    named = [f"{n}-{of}.safetensors" for n, of in zip(numbers, hashes, strict=True)]
+    assert [path.name for path in files] == named
     return folder
 
 
@@ -76,13 +81,12 @@ def stopped(three_and_four_epochs, tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
-@pytest.mark.parametrize("end", ["json", "safetensors"])
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "absent"])
 @pytest.mark.parametrize("both", [False, True])
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
-    command, stopped, tmp_path, end, damage, both
+    command, stopped, tmp_path, damage, both
 ):
-    for path in sorted((stopped / FOLDER).glob(f"*.{end}"))[0 if both else 1 :]:
+    for path in sorted((stopped / FOLDER).iterdir())[0 if both else 1 :]:
         data = bytearray(path.read_bytes())
         if damage == "flipped":
             data[-len(data) // 3] ^= 4
@@ -93,8 +97,8 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
         warnings.simplefilter("always")
         outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 4)
     assert outcome.code == 0, outcome.err
-    quiet = damage == "absent" and end == "json"
-    assert outcome.err.count("is damaged and left aside") == (0 if quiet else 1 + both)
+    named = outcome.err.count("is damaged: its SHA-256 is another than its name says; it is left")
+    assert named == (0 if damage == "absent" else 1 + both)
     assert told(stopped) == told(tmp_path / "whole")
 
 
@@ -108,6 +112,55 @@ def test_lines_that_are_lost_are_computed_again(command, stopped, tmp_path):
         outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 4)
     assert "does not fit metrics.jsonl and is left aside" in outcome.err
     assert told(stopped) == told(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("layout", ["5", '"a text"', "[]", "{}", '{"format": 3, "content": 5}'])
+def test_a_checkpoint_of_something_else_is_left_aside(command, stopped, tmp_path, layout):
+    """It is whole: its hash is that of its name."""
+    (path,) = (stopped / FOLDER).glob("000000000291-*")
+    path.unlink()
+    data = save({}, {"checkpoint": layout})
+    name = f"000000000291-{hashlib.sha256(data).hexdigest()}.safetensors"
+    (stopped / FOLDER / name).write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 4)
+    assert outcome.code == 0, outcome.err
+    assert f"{name} is damaged: " in outcome.err
+    assert told(stopped) == told(tmp_path / "whole")
+
+
+def test_after_damage_the_new_checkpoints_are_kept(command, stopped):
+    """Not those of higher numbers that were left aside; nor is a file of others removed."""
+    for path in (stopped / FOLDER).iterdir():
+        path.write_bytes(b"damaged")
+    (stopped / FOLDER / "notes.txt").write_text("mine")
+    (stopped / FOLDER / "other.json").write_text("mine, too")
+    (stopped / "summary.json").unlink()  # as where it was killed
+    given = ("--epochs", 1000, "--checkpoint-minutes", 0)
+    with running("train", "--resume", stopped, *given) as child:
+        assert child.stdout.readline().startswith("epoch   1/")
+        child.kill()
+        child.wait()
+    outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 10)
+    assert (outcome.code, outcome.err) == (0, "")  # no word of a beginning
+    assert command("verify", stopped).code == 0
+    names = {path.name for path in (stopped / FOLDER).iterdir()}
+    assert {"notes.txt", "other.json"} < names
+
+
+@pytest.mark.parametrize("line", [0, 1, 2])
+@pytest.mark.parametrize("name", ["train_loss", "seconds"])
+def test_metrics_that_were_edited_are_refused(command, stopped, line, name):
+    path = stopped / "metrics.jsonl"
+    lines = [json.loads(one) for one in path.read_text().splitlines()]
+    lines[line][name] /= 2
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    before = told_files(stopped)
+    outcome = command("train", "--resume", stopped, "--epochs", 4)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{path} is not what the run wrote" in outcome.err
+    assert told_files(stopped) == before
 
 
 def test_numbers_that_are_not_finite_are_no_checkpoint(tmp_path):
@@ -214,25 +267,6 @@ def test_more_epochs_are_in_a_config_only_where_they_change_nothing(command, tmp
         assert command("verify", run).code == 0
 
 
-def test_a_run_killed_while_it_is_prolonged_goes_on(command, stopped, tmp_path, monkeypatch):
-    """The summary, which has the hash of config.json, is removed before that has more epochs."""
-    killed = tmp_path / "killed"
-
-    def write(path, lines):
-        """What comes after config.json is written."""
-        if not killed.exists():
-            shutil.copytree(stopped, killed)
-        write_file(path, lines)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("pluggable_mlp.run_folders.write_file", write)
-        command("train", "--resume", stopped, "--epochs", 4)
-    assert content(killed, "config.json")["settings"]["epochs"] == 4
-    outcome = command("train", "--quiet", "--resume", killed)
-    assert outcome.code == 0, outcome.err
-    assert told(killed) == told(tmp_path / "whole")
-
-
 def test_a_run_that_is_done_says_so(command, stopped, tmp_path):
     outcome = command("train", "--resume", stopped)
     assert (outcome.code, outcome.err) == (
@@ -267,7 +301,10 @@ def test_a_run_without_checkpoints_does_not_begin_again_unasked(command, stopped
 
 
 def test_what_was_half_written_is_removed(command, stopped):
-    parts = [stopped / "model.safetensors.part", stopped / FOLDER / "000000000048.json.part"]
+    parts = [
+        stopped / "metrics.jsonl.part",
+        stopped / FOLDER / f"{48:012d}-{64 * '0'}.safetensors.part",
+    ]
     for part in parts:
         part.write_bytes(b"{")
     assert command("train", "--quiet", "--resume", stopped, "--epochs", 4).code == 0
@@ -315,3 +352,65 @@ def test_what_is_no_run_is_named(command, tmp_path):
     assert outcome.code == 2
     assert "config.json is missing; expected a folder that train --output wrote" in outcome.err
     shutil.rmtree(tmp_path)
+
+
+def test_a_run_goes_on_on_its_own_backend(command, tmp_path):
+    pytest.importorskip("array_api_strict")
+    given = ("--backend", "array_api_strict:device1", "--epochs", 1, "--hidden", 8)
+    command("train", *given, "--output", tmp_path / "run")
+    assert command("train", "--resume", tmp_path / "run", "--epochs", 2).code == 0
+    summary = content(tmp_path / "run", "summary.json")
+    assert (summary["backend"], summary["device"]) == ("array_api_strict", "device1")
+
+
+DIVERGING = ("--hidden", 8, "--learning-rate", 1e38)
+"""In the second step."""
+
+
+def test_a_run_that_goes_on_and_diverges_in_its_first_epoch_keeps_its_checkpoint(command, tmp_path):
+    run = tmp_path / "run"
+    outcome = command("train", *DIVERGING, "--checkpoint-minutes", 0, "--output", run)
+    assert "training diverged in epoch 1: its loss is nan from step 2" in outcome.err
+    before = told_files(run)
+    assert [path.name[:13] for path in before if path.parent.name == FOLDER] == ["000000000001-"]
+    outcome = command("train", "--resume", run)
+    assert outcome.code == 2
+    assert "training diverged in epoch 1" in outcome.err
+    assert told_files(run) == before
+
+
+@pytest.mark.parametrize(("minutes", "seconds", "is_due"), [(2, 119, False), (2, 121, True)])
+def test_the_minutes_between_checkpoints(command, tmp_path, monkeypatch, minutes, seconds, is_due):
+    """By a clock that stands still after the start, of a run that has nothing but a checkpoint."""
+    times = chain([0.0], repeat(float(seconds)))
+    clock = SimpleNamespace(monotonic=lambda: next(times))
+    monkeypatch.setattr("pluggable_mlp.run_folders.time", clock)
+    given = ("--checkpoint-minutes", minutes, "--output", tmp_path / "run")
+    assert command("train", *DIVERGING, *given).code == 2
+    assert (tmp_path / "run").exists() == is_due
+
+
+@pytest.mark.parametrize("torn", [0, 1])
+def test_lines_after_a_torn_one_are_not_used(command, stopped, tmp_path, torn):
+    """They are whole, but of other epochs than their place says."""
+    path = stopped / "metrics.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[torn] = lines[torn][:20] + b"\n"
+    path.write_bytes(b"".join(lines))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 4)
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.count("does not fit metrics.jsonl and is left aside") == 2
+    assert told(stopped) == told(tmp_path / "whole")
+
+
+def test_the_bar_of_a_run_that_goes_on_begins_where_it_was(command, stopped, monkeypatch):
+    from rich.progress import Progress
+
+    advanced = []
+    monkeypatch.setattr(Progress, "advance", lambda self, task, count: advanced.append(count))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # Rich takes the test's stream for a terminal
+    assert command("train", "--resume", stopped, "--epochs", 4).code == 0
+    assert advanced[0] == 3 * 1541
+    assert sum(advanced) == 4 * 1541

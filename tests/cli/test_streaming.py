@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import streaming
+from tests.cli.children import running
 
 COUNT, FEATURES = 420, 5
 TRAIN = ("--hidden", "6", "--batch-size", "8", "--epochs", "3", "--arithmetic", "reproducible")
@@ -174,6 +175,25 @@ def test_a_file_that_becomes_shorter_is_told(command, folder, tmp_path):
     result = command("train", "--resume", run, "--epochs", "4")
     assert result.code == 2
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("how", ["replaced", "written to"])
+def test_a_file_that_changes_during_training_ends_it(command, folder, tmp_path, how):
+    """What other rows would be trained on does not have the hash that the certificate states."""
+    run, other = tmp_path / "run", np.load(folder / "X.npy")[::-1].copy()
+    with running("train", "--data", folder, *BLOCKS, "--epochs", 10**6, "--output", run) as child:
+        assert child.stdout.readline().startswith("epoch   1/")
+        if how == "replaced":
+            np.save(tmp_path / "other.npy", other)
+            (tmp_path / "other.npy").replace(folder / "X.npy")
+        else:
+            np.save(folder / "X.npy", other)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 2
+    assert f"Error: {folder / 'X.npy'} was replaced or written to while it was in use" in err
+    assert "Traceback" not in err
+    np.save(folder / "X.npy", other[::-1])
+    assert command("verify", run).code == 0
 
 
 PEAK = """

@@ -3,19 +3,24 @@
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
+import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import namespaces
+from pluggable_mlp import MLP, namespaces
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run, load_run
 from pluggable_mlp.settings import Settings
+from tests.cli.children import running
 
 
 def trained(folder, **settings):
@@ -299,9 +304,10 @@ def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
     from pluggable_mlp.backends.numpy import NumpyBackend
 
     path, sizes, compute = tmp_path / "p.csv", [], NumpyBackend.to_numpy
+    part = tmp_path / "p.csv.part"
 
     def note(self, array):
-        sizes.append(path.stat().st_size if path.exists() else 0)
+        sizes.append(part.stat().st_size if part.exists() else 0)
         return compute(self, array)
 
     np.save(tmp_path / "x.npy", np.resize(load_dataset("digits").test.inputs, (2001, 64)))
@@ -397,3 +403,60 @@ def test_predictions_are_an_array_where_that_is_asked_for(command, run, table_ru
     outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "no" / "p.npy")
     assert outcome.code == 2
     assert "p.npy cannot be written: " in outcome.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_leaves_no_copy_of_standard_input(run, tmp_path):
+    """Nor half a file of predictions beside the old one."""
+    temporary, answers = tmp_path / "temporary", tmp_path / "answers.csv"
+    temporary.mkdir()
+    answers.write_text("old")
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    given = ("predict", run, "-", "--output", answers)
+    with running(*given, env=environment, stdin=subprocess.PIPE) as child:
+        child.stdin.write("0.5," * 1000)
+        child.stdin.flush()
+        child.stdin.write("0.5," * 100_000)
+        child.stdin.flush()
+        while not any(temporary.iterdir()):
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=30) == 130
+    assert not any(temporary.iterdir())
+    assert answers.read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"temporary", "answers.csv"}
+
+
+@pytest.mark.parametrize("name", ["answers.csv", "answers.npy"])
+def test_predictions_that_fail_leave_the_old_file(command, run, tmp_path, monkeypatch, name):
+    """In the middle of them, as where memory ends."""
+    np.save(tmp_path / "x.npy", np.zeros((3000, 64)))
+    (tmp_path / name).write_text("old")
+    own, calls = MLP.predict_proba, []
+
+    def exhausted(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise MemoryError("no room")
+        return own(*arguments, **options)
+
+    monkeypatch.setattr(MLP, "predict_proba", exhausted)
+    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name)
+    assert (outcome.code, len(calls)) == (3, 3)
+    assert (tmp_path / name).read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.npy", name}
+    monkeypatch.undo()
+    assert command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name).code == 0
+    assert (tmp_path / name).stat().st_size > 3000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and devices of POSIX")
+def test_predictions_are_written_where_a_link_leads_and_to_devices(command, run, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((3, 64)))
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "there" / "answers.csv")
+    for output in (tmp_path / "link.csv", "/dev/null"):
+        assert command("predict", run, tmp_path / "x.npy", "--output", output).code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len((tmp_path / "there" / "answers.csv").read_text().splitlines()) == 4

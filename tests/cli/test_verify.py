@@ -285,7 +285,17 @@ def test_a_missing_certificate(command, tmp_path):
         (lambda content: content["epochs"][0].pop("train_loss"), "an epoch holds"),
         (lambda content: content["epochs"][0].update(train_loss="0x1p99999"), "too large"),
         (lambda content: content.update(final_parameters_sha256="0" * 64), "of the epoch that"),
-        (lambda content: content.update(kept_epoch=3), "kept_epoch is 3, expected one up to 2"),
+        (lambda content: content.update(kept_epoch=3), "kept_epoch is 3, of 2 epochs"),
+        (lambda content: content.update(kept_epoch=1), "kept_epoch is 1, of 2 epochs"),
+        (lambda content: content.update(record_every=0), "record_every is 0, expected"),
+        (lambda content: content["epochs"].pop(0), "its epochs are not those of a certificate of"),
+        (
+            lambda content: content["epochs"].insert(0, content["epochs"][0]),
+            "its epochs are not those of a certificate of 2 epochs",
+        ),
+        (lambda content: content["records"].pop("4"), "has other records than a run of its"),
+        (lambda content: content.update(records={}), "has other records than a run of its"),
+        (lambda content: content.update(tensors=[], records={}), "has other records than a run"),
         (lambda content: content.pop("test_loss"), "is not a certificate"),
         (lambda content: content.update(format=1), "its format is 1, expected 3"),
         (lambda content: content.update(data_sha256=5), "is not a certificate"),
@@ -299,3 +309,90 @@ def test_a_certificate_that_contradicts_itself_is_refused(command, certificate, 
     outcome = command("verify", certificate)
     assert outcome.code == 2
     assert fault in outcome.err
+
+
+def test_a_certificate_with_more_records_than_its_run_is_refused(command, tmp_path):
+    """Each record waits for the losses of the epoch so far: their number would be squared."""
+    run = tmp_path / "run"
+    given = ("--quiet", "--epochs", 3, "--hidden", 4, "--batch-size", 16)
+    command("train", *given, "--output", run)
+    certificate = json.loads((run / "certificate.json").read_text())
+    assert certificate["record_every"] == 4
+
+    def edit(content):
+        (hashes,) = set(map(len, content["records"].values()))
+        content["record_every"] = 1
+        content["records"] = {str(t): "0" * hashes for t in range(1, 292)}
+
+    edited(run / "certificate.json", edit)
+    outcome = command("verify", run)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "has other records than a run of its settings, which are after each 4 steps" in (
+        outcome.err
+    )
+
+
+def test_a_run_that_was_to_be_longer_is_told(command, certificate):
+    """It is that of an interrupted run, bit by bit; the settings may say so by an edit."""
+    assert "same bits: 2 epochs on" in command("verify", certificate).out
+
+    def edit(content):
+        content["settings"]["epochs"] = 9
+        text = json.dumps(content["settings"], sort_keys=True, separators=(",", ":"))
+        content["settings_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+
+    edited(certificate, edit)
+    refused = command("verify", certificate.parent)
+    assert refused.code == 2
+    assert "config.json is not what was certified" in refused.err
+    alone = certificate.rename(certificate.parent.parent / "certificate.json")
+    outcome = command("verify", alone)
+    assert outcome.code == 0, outcome.err
+    assert "same bits: 2 epochs of the 9 of the settings on" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "code"),
+    [
+        ("summary.json", "test_loss", 2),
+        ("summary.json", "parameters_sha256", 2),
+        ("summary.json", "epochs", 2),
+        ("summary.json", "test_accuracy", 1),
+        ("summary.json", "seed", 1),
+        ("metrics.jsonl", "train_loss", 2),
+        ("metrics.jsonl", "parameters_sha256", 2),
+        ("metrics.jsonl", "validation_loss", 2),
+        ("metrics.jsonl", "validation_accuracy", 1),
+    ],
+)
+def test_an_edited_summary_or_line_is_found(command, tmp_path, file, name, code):
+    """By the certificate, or by the repetition where the certificate does not have it."""
+    run = tmp_path / "run"
+    command("train", *SETTINGS, "--validation", 0.2, "--output", run)
+    first, *rest = (
+        (run / file).read_text().split("\n") if file[-1] == "l" else [(run / file).read_text()]
+    )
+    content = json.loads(first)
+    value = content[name]
+    content[name] = (
+        "0" * 64 if isinstance(value, str) else value + (1 if name == "epochs" else 0.01)
+    )
+    (run / file).write_text("\n".join([json.dumps(content), *rest]))
+    outcome = command("verify", run)
+    assert outcome.code == code, outcome.out + outcome.err
+    if code == 2:
+        assert f"{run / file} is not what was certified" in outcome.err
+    else:
+        assert f"the run differs at {run / file}" in outcome.out
+        assert f"{name}: certified" not in outcome.out
+
+
+def test_a_line_of_the_metrics_that_is_missing_is_found(command, certificate):
+    path = certificate.parent / "metrics.jsonl"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    outcome = command("verify", certificate.parent)
+    assert outcome.code == 2
+    assert f"{path} is not what was certified" in outcome.err
+    path.unlink()
+    assert f"{path} is missing" in command("verify", certificate.parent).err
+    assert command("verify", certificate).code == 0

@@ -1,10 +1,15 @@
 """`verify` names the first step, layer and tensor that differ, and repeats a part of a run."""
 
+import hashlib
 import json
+from contextlib import suppress
 
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save
 
 from pluggable_mlp import certificates, get_backend, runs
+from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
 from tests.cli.certificates import edited, sealed
@@ -118,7 +123,8 @@ def test_the_steps_that_there_are_are_named(command, run, tmp_path):
 def test_a_checkpoint_of_another_run_is_refused(command, run, tmp_path):
     command("train", *SETTINGS, "--seed", 1, "--output", tmp_path / "other")
     (tmp_path / "other" / "metrics.jsonl").replace(run / "metrics.jsonl")
-    outcome = command("verify", run, "--from", 194)
+    certificate = run / "certificate.json"  # of the whole folder, each file is looked at before
+    outcome = command("verify", certificate, "--from", 194)
     assert outcome.code == 2
     assert "is not of the certified run; verify without --from" in outcome.err
 
@@ -140,7 +146,7 @@ def test_edited_metrics_before_a_checkpoint_are_refused(command, run):
     first, rest = (run / "metrics.jsonl").read_text().split("\n", 1)
     edited_line = json.dumps(json.loads(first) | {"train_loss": 0.5})
     (run / "metrics.jsonl").write_text(f"{edited_line}\n{rest}")
-    outcome = command("verify", run, "--from", 194)
+    outcome = command("verify", run / "certificate.json", "--from", 194)
     assert outcome.code == 2
     assert "or metrics.jsonl before it, is not of the certified run" in outcome.err
 
@@ -148,8 +154,10 @@ def test_edited_metrics_before_a_checkpoint_are_refused(command, run):
 def test_a_checkpoint_that_was_exchanged_differs(command, run, tmp_path):
     """Its state after 194 steps is not certified, that after the next recorded step is."""
     command("train", *SETTINGS, "--seed", 1, "--output", tmp_path / "other")
-    for path in (tmp_path / "other" / "checkpoints").glob("*194.*"):
-        path.replace(run / "checkpoints" / path.name)
+    (own,) = (run / "checkpoints").glob("*194-*")
+    own.unlink()
+    (other,) = (tmp_path / "other" / "checkpoints").glob("*194-*")
+    other.replace(run / "checkpoints" / other.name)
     outcome = command("verify", run, "--from", 194)
     assert outcome.code == 2
     assert "is not of the certified run" in outcome.err
@@ -164,25 +172,12 @@ def test_a_resumed_and_prolonged_run_has_the_records_of_a_long_one(command, run,
     assert [*content(run)["records"]] == [str(t) for t in range(8, 583, 8)]
 
 
-def test_a_certificate_without_steps_is_still_verified(command, run):
-    """As it was written before there were records."""
-    old = content(run)
-    for name in ("record_every", "tensors", "records", "sha256"):
-        del old[name]
-    old |= {"format": 2}
-    for epoch in old["epochs"]:
-        del epoch["epoch"]
-    (run / "certificate.json").write_text(json.dumps(old))
-    assert command("verify", run).code == 0
-    old["epochs"][1]["parameters_sha256"] = "0" * 64
-    (run / "certificate.json").write_text(json.dumps(old))
-    assert command("verify", run).out.startswith("the run differs at epoch 2, parameters_sha256")
-
-
 @pytest.mark.parametrize(("epochs", "hidden"), [(100_000, (4,)), (50, (4,) * 300)])
 def test_a_certificate_stays_below_1_mb(tmp_path, monkeypatch, epochs, hidden):
     """Of very many epochs, and of very many tensors."""
-    run = Run(Settings(epochs=epochs, hidden=hidden, norm="batch"), get_backend("numpy"))
+    early = {"early_stopping": 3, "validation": 0.1}
+    settings = Settings(epochs=epochs, hidden=hidden, norm="batch", **early)
+    run = Run(settings, get_backend("numpy"))
     line = {"train_loss": 1 / 3, "validation_loss": 1 / 3, "parameters_sha256": "0" * 64}
     run.history = [{"epoch": number, **line} for number in range(1, epochs + 1)]
     run.kept_epoch = epochs - 1
@@ -198,3 +193,45 @@ def test_a_certificate_stays_below_1_mb(tmp_path, monkeypatch, epochs, hidden):
     numbers = [epoch["epoch"] for epoch in read["epochs"]]
     assert numbers[-2:] == [epochs - 1, epochs]
     assert numbers[:-2] == [*range(numbers[0], epochs - 1, numbers[0])]
+
+
+@pytest.mark.parametrize("step", [7, 8])
+def test_a_state_that_was_edited_is_found_where_it_is(command, tmp_path, step):
+    """At the checkpoint, whose state alone differs; after the last step nothing is repeated."""
+    run = tmp_path / "run"
+    given = ("--quiet", "--epochs", 2, "--hidden", 4, "--batch-size", 512)
+    command("train", *given, "--checkpoint-minutes", 0, "--output", run)
+    (path,) = (run / "checkpoints").glob(f"{step:012d}-*")
+    tensors = load_file(path)
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    tensors["0"][0, 0] += 1  # the first of the position's state
+    data = save(tensors, metadata)
+    path.unlink()
+    name = f"{step:012d}-{hashlib.sha256(data).hexdigest()}.safetensors"
+    (run / "checkpoints" / name).write_bytes(data)
+    outcome = command("verify", run, "--from", step)
+    assert outcome.code == 1, outcome.err
+    assert outcome.out.startswith(f"the run differs at step {step}, layer 0, tensor W: certified")
+
+
+class StoppedError(Exception):
+    """Ends training within an epoch."""
+
+
+def test_a_run_that_ends_within_an_epoch_is_certified_up_to_the_last_whole_one(command, tmp_path):
+    """Steps after it have records, but no part in the certificate."""
+    run = Run(Settings(epochs=3, hidden=(4,), batch_size=16), get_backend("numpy"))
+
+    def stop(position):
+        if run.records and max(run.records) >= 120:
+            raise StoppedError
+
+    with suppress(StoppedError), RunFolder(tmp_path / "run", run):
+        for _ in run.epochs(lambda count: None, stop):
+            pass
+    assert max(run.records) == 120
+    assert max(map(int, content(tmp_path / "run")["records"])) == 96
+    outcome = command("verify", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("same bits: 1 epoch of the 3 of the settings on numpy")

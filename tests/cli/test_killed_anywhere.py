@@ -1,0 +1,127 @@
+"""Killed at any of its file operations, a run is there as it was or as it becomes, whole."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.cli.saved_runs import content, told
+from tests.cli.stepping import KILLED
+from tests.cli.test_output import FILES, names
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
+
+GIVEN = ("--quiet", "--hidden", 4, "--batch-size", 512, "--optimizer", "adam")
+OLD = ("train", *GIVEN, "--epochs", 2)
+NEW = ("train", *GIVEN, "--epochs", 2, "--seed", 1)
+OFTEN = ("--checkpoint-minutes", 0)
+
+A_FEW, FIRST = 23, 5
+"""The default suite kills at one operation in so many, from the fifth on: the first write."""
+
+
+@pytest.fixture(scope="module")
+def whole(server, tmp_path_factory):
+    """Runs that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    for name, given in (("old", OLD), ("new", NEW), ("long", (*OLD, "--epochs", 4))):
+        result = server.run(*given, "--output", folder / name)
+        assert result.code == 0, result
+    return folder
+
+
+def killed_at_all(server, tmp_path, make, command, every):
+    """Run a command on new folders, killed at one operation after the other; yield each folder."""
+    place = min(every, FIRST)
+    while True:
+        folder = tmp_path / str(place) / "run"
+        folder.parent.mkdir()
+        make(folder)
+        result = server.run(*command, folder, kill_at=place)
+        assert names(folder.parent) <= {"run"}
+        yield place, folder
+        if result.code != KILLED:
+            assert result.code == 0, result
+            return
+        shutil.rmtree(folder.parent)
+        place += every
+
+
+def every(step):
+    return pytest.mark.parametrize(
+        "step", [pytest.param(1, marks=pytest.mark.slow), step], ids=["all", "some"]
+    )
+
+
+def resumed(server, folder, *more):
+    """Go on with a run to its end; return what it says."""
+    result = server.run("train", "--quiet", "--resume", folder, *more)
+    assert result.code == 0, result
+    assert names(folder) == FILES
+    return told(folder)
+
+
+@every(A_FEW)
+def test_a_new_run(server, whole, tmp_path, step):
+    """It goes on, or nothing is in the way of another."""
+    command = (*NEW, *OFTEN, "--output")
+    for _, folder in killed_at_all(server, tmp_path, lambda folder: None, command, step):
+        if (folder / "config.json").exists():
+            assert resumed(server, folder) == told(whole / "new")
+        else:
+            result = server.run(*NEW, "--output", folder)
+            assert (result.code, names(folder)) == (0, FILES)
+
+
+@every(A_FEW)
+def test_a_run_that_replaces_another(server, whole, tmp_path, step):
+    """The old run is whole, or the new one is or goes on; nothing else is left in the end."""
+    command = (*NEW, *OFTEN, "--overwrite", "--output")
+    seen = set()
+
+    def make(folder):
+        shutil.copytree(whole / "old", folder)
+
+    for _, folder in killed_at_all(server, tmp_path, make, command, step):
+        evaluated = server.run("evaluate", folder)
+        seed = content(folder, "config.json")["settings"]["seed"]
+        seen.add((evaluated.code, seed))
+        if seed == 0:
+            assert told(folder) == told(whole / "old")
+            assert evaluated.code == server.run("verify", folder).code == 0
+            assert resumed(server, folder) == told(whole / "old")
+        else:
+            assert evaluated.code == 0 or "summary.json is missing" in evaluated.err
+            assert resumed(server, folder) == told(whole / "new")
+    assert seen == {(0, 0), (2, 1), (0, 1)}
+
+
+@every(A_FEW)
+def test_a_run_that_is_prolonged(server, whole, tmp_path, step):
+    """It can be used at any moment, and goes on."""
+    command = ("train", "--quiet", "--epochs", 4, *OFTEN, "--resume")
+
+    def make(folder):
+        shutil.copytree(whole / "old", folder)
+
+    seen = set()
+    for _, folder in killed_at_all(server, tmp_path, make, command, step):
+        evaluated, verified = server.run("evaluate", folder), server.run("verify", folder)
+        assert (evaluated.code, verified.code) == (0, 0), (evaluated, verified)
+        seen.add(content(folder, "summary.json")["epochs"])
+        assert resumed(server, folder, "--epochs", 4) == told(whole / "long")
+    assert seen == {2, 4}
+
+
+@every(A_FEW)
+def test_a_run_that_goes_on_after_a_kill(server, whole, tmp_path, step):
+    """And is killed again."""
+    half = tmp_path / "half"
+    assert server.run(*NEW, *OFTEN, "--output", half, kill_at=50).code == KILLED
+    command = ("train", "--quiet", *OFTEN, "--resume")
+
+    def make(folder):
+        shutil.copytree(half, folder)
+
+    for _, folder in killed_at_all(server, tmp_path, make, command, step):
+        assert resumed(server, folder) == told(whole / "new")

@@ -1,0 +1,111 @@
+"""Two commands on the folder of one run, that stop and go on at any file operation.
+
+One gets the folder and the other is refused, or they come one after the other: nothing is lost.
+"""
+
+import os
+import shutil
+
+import pytest
+
+hypothesis = pytest.importorskip("hypothesis")
+from hypothesis import HealthCheck, given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from tests.cli.saved_runs import content, told  # noqa: E402
+from tests.cli.test_output import FILES, names  # noqa: E402
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
+
+GIVEN = ("train", "--quiet", "--hidden", 4, "--batch-size", 512, "--epochs", 2)
+
+
+def train(seed, *more):
+    return (*GIVEN, "--seed", seed, *more, "--output")
+
+
+RESUME = ("train", "--quiet", "--epochs", 4, "--resume")
+SHORT = ("train", "--quiet", "--epochs", 3, "--resume")
+PAIRS = {
+    "new": (train(1), train(2)),
+    "overwrite": (train(1, "--overwrite"), train(2, "--overwrite")),
+    "resume": (RESUME, SHORT),
+    "resume and overwrite": (RESUME, train(1, "--overwrite")),
+    "new and overwrite": (train(1), train(2, "--overwrite")),
+}
+WITHOUT = ("new", "new and overwrite")
+"""Where nothing is there before."""
+
+
+@pytest.fixture(scope="module")
+def whole(server, tmp_path_factory):
+    """Runs that nothing disturbed, by their seed and their epochs."""
+    folder = tmp_path_factory.mktemp("whole")
+    for seed in range(3):
+        for epochs in (2, 3, 4) if seed == 0 else (2,):
+            run = folder / f"{seed}-{epochs}"
+            result = server.run(*GIVEN, "--epochs", epochs, "--seed", seed, "--output", run)
+            assert result.code == 0, result
+    return folder
+
+
+def assert_nothing_is_lost(server, whole, folder, pair, turns):
+    """Run a pair in turns; see that what each says it did is there."""
+    if pair not in WITHOUT:
+        shutil.copytree(whole / "0-2", folder)
+    else:
+        folder.parent.mkdir(exist_ok=True)
+    commands = [(*command, folder) for command in PAIRS[pair]]
+    results = server.run_two(*commands, turns)
+    codes = [result.code for result in results]
+    assert 0 in codes, results
+    for result in results:
+        refused = "already holds something" in result.err or "the run has" in result.err
+        assert result.code == 0 or (result.code == 2 and refused), results
+    assert names(folder.parent) == {folder.name}
+    assert names(folder) == FILES
+    seed = content(folder, "config.json")["settings"]["seed"]
+    epochs = content(folder, "summary.json")["epochs"]
+    assert told(folder) == told(whole / f"{seed}-{epochs}")
+    if pair == "resume":  # a longer run is never replaced by a shorter one
+        assert epochs == (4 if codes[0] == 0 else 3)
+    return codes
+
+
+def place_of(tmp_path_factory):
+    return tmp_path_factory.mktemp("two") / "run"
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("pause", [3, 8, pytest.param("all", marks=pytest.mark.slow)])
+def test_one_pauses_while_the_other_runs(server, whole, tmp_path_factory, pair, first, pause):
+    """From one of its operations on, until the other has ended."""
+    for at in range(80) if pause == "all" else [pause]:
+        turns = [first] * at + [1 - first] * 400
+        assert_nothing_is_lost(server, whole, place_of(tmp_path_factory), pair, turns)
+
+
+turns = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 20)), max_size=12).map(
+    lambda chunks: [turn for turn, count in chunks for _ in range(count)]
+)
+
+
+def check_turns(server, whole, tmp_path_factory, pair, turns):
+    assert_nothing_is_lost(server, whole, place_of(tmp_path_factory), pair, turns)
+
+
+kept = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+
+
+@settings(max_examples=5, derandomize=True, **kept)
+@given(pair=st.sampled_from(list(PAIRS)), turns=turns)
+def test_they_take_turns(server, whole, tmp_path_factory, pair, turns):
+    check_turns(server, whole, tmp_path_factory, pair, turns)
+
+
+@pytest.mark.slow
+@settings(max_examples=300, **kept)
+@given(pair=st.sampled_from(list(PAIRS)), turns=turns)
+def test_they_take_many_more_turns(server, whole, tmp_path_factory, pair, turns):
+    check_turns(server, whole, tmp_path_factory, pair, turns)
