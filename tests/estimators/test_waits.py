@@ -36,18 +36,7 @@ def waits_of_steps(run, arithmetic):
     return waits[2] - waits[1]
 
 
-@pytest.mark.parametrize(
-    "arithmetic",
-    [
-        "native",
-        pytest.param(
-            "reproducible",
-            marks=pytest.mark.xfail(
-                strict=True, reason="a reproducible step of fit waits at each product (issue 20)"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 def test_a_step_of_fit_waits_no_more_often_than_one_of_train(arithmetic):
     allowed = waits_of_steps(by_train, arithmetic)
     waits = waits_of_steps(by_fit, arithmetic)
