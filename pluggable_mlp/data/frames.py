@@ -16,7 +16,7 @@ from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY, open_bounded
 from pluggable_mlp.data.headers import MISSING, is_number
 from pluggable_mlp.data.tables import TextTable, filled_rows, has_codes
-from pluggable_mlp.data.targets import find_task
+from pluggable_mlp.data.targets import are_measurements
 
 __all__ = ["Frame", "PolarsMissingError", "RawTable", "read_parquet", "read_text_frame"]
 
@@ -182,7 +182,7 @@ class RawTable:
             return _objects(texts)
         present = texts.drop_nulls()
         numbers = self._as_numbers(present).drop_nulls().to_numpy()
-        are_classes = not numbers.size or find_task(numbers) == "classification"
+        are_classes = not are_measurements(numbers)
         if are_classes and (numbers.size < present.len() or has_codes(present.to_list())):
             return _objects(texts)
         return self._column(place)

@@ -26,7 +26,7 @@ READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
 def load_dataset(
     spec: str | os.PathLike[str],
     seed: int = 0,
-    task: str | None = "classification",
+    task: str | None = None,
     *,
     target: str | None = None,
     scaling: str | None = None,
@@ -47,9 +47,9 @@ def load_dataset(
         their end), or a table, `*.csv`, `*.tsv` (each perhaps with `.gz`) or `*.parquet`.
     seed : int, default 0
         Of the division into examples for training and for testing, where the data have none.
-    task : {"classification", "multilabel", "regression"} or None, default "classification"
-        Whether targets are class labels, rows of yes or no, or numbers to predict; None: what the
-        targets speak of.
+    task : {"classification", "multilabel", "regression"}, optional
+        Whether targets are class labels, rows of yes or no, or numbers to predict; by default
+        determined by the targets (see `find_task`).
     target : str, optional
         The column of a table to predict, by its name or its place, counted from 1; several are
         separated by commas.  By default the last.

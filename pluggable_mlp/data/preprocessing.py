@@ -108,7 +108,7 @@ def build_dataset(
     """
     source = left_in_files(source, block_size)
     name = source.name
-    task = find_task(source.splits["train"].targets) if task is None else as_task(task)
+    task = find_task(name, source.splits["train"].targets) if task is None else as_task(task)
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
     if "test" not in splits:
         chosen = choose_test_examples(name, _classes(splits, task), seed)

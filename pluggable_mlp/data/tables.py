@@ -19,7 +19,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, Source, Split
 from pluggable_mlp.data.files import open_bounded
 from pluggable_mlp.data.headers import MISSING, has_header, is_number
-from pluggable_mlp.data.targets import find_task
+from pluggable_mlp.data.targets import are_measurements
 
 __all__ = [
     "NotNumbersError",
@@ -83,9 +83,7 @@ class NumberTable(NamedTuple):
         if as_text or maybe:
             lines = _filled_lines("", self.text.data, self.text.delimiter)
             texts = [fields[place] for _, _, fields in islice(lines, bool(self.names), None)]
-            if as_text or (
-                find_task(self.values[:, place]) == "classification" and has_codes(texts)
-            ):
+            if as_text or (not are_measurements(self.values[:, place]) and has_codes(texts)):
                 return np.asarray(texts)
         return self.values[:, place]
 

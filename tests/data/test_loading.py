@@ -85,14 +85,15 @@ def test_a_file_is_read_from_end_to_end(tmp_path):
 def test_numbers_are_learned_from_a_table(tmp_path):
     path, x = tmp_path / "table.csv", np.linspace(-1, 1, 70)
     np.savetxt(path, np.stack([x, x**2, 3 * x - 1], axis=1), delimiter=",")
-    data = load_dataset(path, task="regression")
+    data = load_dataset(path)
+    assert data.sha256() == load_dataset(path, task="regression").sha256()
     assert (data.features, data.outputs, data.class_labels) == (2, 1, None)
     mlp = MLP([2, 8, 1], activation="tanh", loss="squared_error")
     backend = get_backend("numpy")
     result = train(mlp, *data.train, backend=backend, optimizer=SGD(0.1), epochs=30, batch_size=10)
     assert result.history[-1] < result.history[0] / 20
     with pytest.raises(DataError, match="is not a whole number; classes are .* task='regression'"):
-        load_dataset(path)
+        load_dataset(path, task="classification")
 
 
 def test_reading_imports_no_optional_library():
