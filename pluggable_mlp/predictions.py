@@ -15,7 +15,7 @@ from pluggable_mlp.data.loading import load_inputs, load_source
 from pluggable_mlp.data.preprocessing import build_dataset, matched
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
-from pluggable_mlp.data.table_files import TABLES
+from pluggable_mlp.data.table_files import is_table
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.runs import SavedRun
 from pluggable_mlp.training.examples import examples_in_blocks
@@ -71,8 +71,7 @@ def _source_like(run: SavedRun, data: str) -> Source:
     """Return other data, their columns as the run knows them."""
     schema = run.schema
     texts = isinstance((schema.class_labels or (0,))[0], str)
-    is_table = data.lower().endswith(TABLES)
-    target = run.settings.target if is_table else None
+    target = run.settings.target if is_table(data) else None
     return left_in_files(load_source(data, target, schema.preparation, texts), None)
 
 
@@ -87,7 +86,7 @@ def _other_examples(run: SavedRun, source: Source) -> tuple[Array, Array]:
             stacklevel=3,
         )
     inputs, targets = matched(source.name, "new", measured, run.schema.task)
-    inputs = run.schema.inputs(source.name, inputs, run.settings.dtype)
+    inputs = run.schema.inputs(source.name, inputs, run.settings.dtype, source.is_table)
     return inputs, run.schema.targets(source.name, targets)
 
 
@@ -156,7 +155,7 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
     settings = run.settings
     schema = run.schema
     examples = left_in_file(load_inputs(path, schema.preparation, schema.target_names or ()))
-    inputs = schema.inputs(str(path), examples, settings.dtype)
+    inputs = schema.inputs(str(path), examples, settings.dtype, is_table(str(path)))
     scale = run.schema.scale_of(inputs) or 1.0
     return (_row(run.schema, row) for part in _answers(run, inputs, scale, backend) for row in part)
 

@@ -13,7 +13,7 @@ from pluggable_mlp.data.mnist import PUBLISHED, load_named
 from pluggable_mlp.data.numpy_files import read_npy, read_npy_pairs, read_npz, read_npz_arrays
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.preprocessing import build_dataset
-from pluggable_mlp.data.table_files import TABLES, read_table, read_table_inputs
+from pluggable_mlp.data.table_files import TABLES, is_table, read_table, read_table_inputs
 
 __all__ = ["load_dataset", "load_inputs", "load_source"]
 
@@ -92,7 +92,7 @@ def load_source(
     """
     path = os.fspath(spec)
     lower = path.lower()
-    if lower.endswith(TABLES):
+    if is_table(path):
         return read_table(path, target, known, text_target)
     if target is not None:
         fault = "has no columns to choose the target from"
@@ -150,6 +150,6 @@ def load_inputs(
         return read_npy(name)
     if lower.endswith(".npz"):
         return read_npz_arrays(name, ["X"])["X"]
-    if lower.endswith(TABLES):
+    if is_table(name):
         return read_table_inputs(name, known or Preparation(), targets)
     return read_idx(name)

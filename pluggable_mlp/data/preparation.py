@@ -33,12 +33,16 @@ class Preparation:
     scaling : Scaling or None
     feature_names : tuple of str or None
         What the source calls the features; None where it does not.
+    whole_pixels : bool, default False
+        Whether the pixels came as whole numbers of another dtype than uint8: then later numbers of
+        any dtype are in their unit.
     """
 
     columns: Columns | None = None
     pixel_scale: float | None = None
     scaling: Scaling | None = None
     feature_names: tuple[str, ...] | None = None
+    whole_pixels: bool = False
 
     @property
     def every_name(self) -> tuple[str, ...] | None:
@@ -84,6 +88,7 @@ class Preparation:
             None,
             None if scaling is None else Scaling.from_dict(scaling),
             None if names is None else tuple(names),
+            values.get("whole_pixels", False),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,6 +98,7 @@ class Preparation:
             "columns": None if self.columns is None else self.columns.to_dict(),
             "scaling": None if self.scaling is None else self.scaling.to_dict(),
             "feature_names": None if names is None else list(names),
+            **({"whole_pixels": True} if self.whole_pixels else {}),
         }
 
 

@@ -134,6 +134,7 @@ def build_dataset(
         targets, of_targets = _scaled_targets(name, target_scaling, targets)
     splits = {part: Split(inputs[part], targets[part]) for part in splits}
     were_pixels = fitted is not None and arrays["train"].dtype == np.uint8
+    whole_pixels = scale is not None and arrays["train"].dtype != np.uint8
     return Dataset(
         splits,
         name,
@@ -142,7 +143,11 @@ def build_dataset(
         multilabel=task == "multilabel",
         target_names=source.target_names,
         preparation=Preparation(
-            columns, source.pixel_scale if were_pixels else None, fitted, source.feature_names
+            columns,
+            source.pixel_scale if were_pixels else None,
+            fitted,
+            source.feature_names,
+            whole_pixels,
         ),
         target_scaling=of_targets,
     )

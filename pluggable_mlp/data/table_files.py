@@ -21,9 +21,14 @@ from pluggable_mlp.data.frames import (
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.tables import NotNumbersError, NumberTable, read_number_table, read_text
 
-__all__ = ["TABLES", "read_table", "read_table_inputs"]
+__all__ = ["TABLES", "is_table", "read_table", "read_table_inputs"]
 
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+
+
+def is_table(path: str) -> bool:
+    """Return whether a path is that of a table, by its end."""
+    return path.lower().endswith(TABLES)
 
 
 def read_table(
