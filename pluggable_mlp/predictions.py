@@ -10,9 +10,8 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import DataError, Dataset, DataWarning
-from pluggable_mlp.data.dataset import Source, told_already
-from pluggable_mlp.data.loading import load_inputs, load_source
-from pluggable_mlp.data.preprocessing import build_dataset, matched
+from pluggable_mlp.data.dataset import Source, Split, told_already
+from pluggable_mlp.data.loading import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
 from pluggable_mlp.data.table_files import is_table
@@ -53,7 +52,8 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> AnyExamp
         own = _own_data(run)
         (inputs, targets), scale = own.test, own.scale
     else:
-        inputs, targets = _other_examples(run, _source_like(run, data))
+        source = load_source_like(run.schema, data, run.settings.target)
+        inputs, targets = _other_examples(run, left_in_files(source, None))
         scale = run.schema.scale_of(inputs)
     return examples_in_blocks(
         run.mlp,
@@ -67,33 +67,23 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> AnyExamp
     )
 
 
-def _source_like(run: SavedRun, data: str) -> Source:
-    """Return other data, their columns as the run knows them."""
-    schema = run.schema
-    texts = isinstance((schema.class_labels or (0,))[0], str)
-    target = run.settings.target if is_table(data) else None
-    return left_in_files(load_source(data, target, schema.preparation, texts), None)
-
-
-def _other_examples(run: SavedRun, source: Source) -> tuple[Array, Array]:
-    """Return the inputs and the targets of other data, as training would have had them."""
-    measured = source.splits.get("test", source.splits["train"])
+def _other_examples(run: SavedRun, source: Source) -> Split:
+    """Return the examples of other data, as training would have had them."""
     if "test" not in source.splits and _is_what_it_was_trained_on(run, source):
-        warnings.warn(
-            f"{source.name}: the run was trained on most of these examples; without --data, those "
-            "that were kept for testing are measured",
-            DataWarning,
-            stacklevel=3,
-        )
-    inputs, targets = matched(source.name, "new", measured, run.schema.task)
-    inputs = run.schema.inputs(source.name, inputs, run.settings.dtype, source.is_table)
-    return inputs, run.schema.targets(source.name, targets)
+        doubt = "the run was trained on all of these examples"
+        if run.settings.test_share:
+            doubt = (
+                "the run was trained on most of these examples; without --data, those that were "
+                "kept for testing are measured"
+            )
+        warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=3)
+    return examples_like(run.schema, source, run.settings.dtype)
 
 
 def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
     try:
         with told_already():
-            dataset = build_dataset(source, **run.settings.data_options())
+            dataset = dataset_of(source, **run.settings.data_options())
     except DataError:  # one class alone, too few examples: it was not
         return False
     return dataset.has_sha256(run.config["data_sha256"])

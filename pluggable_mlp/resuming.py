@@ -19,6 +19,10 @@ from pluggable_mlp.training.schedules import SCHEDULES
 __all__ = ["read_history", "resumed_run"]
 
 
+_WHERE = ("data", "test")
+"""Settings that say where something is: it may be elsewhere now."""
+
+
 def resumed_run(
     folder: Path, backend: str | None = None, given: Mapping[str, Any] | None = None
 ) -> Run:
@@ -30,8 +34,8 @@ def resumed_run(
     backend : str, optional
         By default the one that the checkpoint was made on.
     given : mapping, optional
-        Settings that are named again: `epochs`, of which there may be more, `data`, which may be
-        elsewhere, and others, which must be as they were.
+        Settings that are named again: `epochs`, of which there may be more, `data` and `test`,
+        which may be elsewhere, and others, which must be as they were.
 
     Raises
     ------
@@ -46,7 +50,8 @@ def resumed_run(
     if (folder / "summary.json").exists():
         read_summary(folder, config)
     given = dict(given or {})
-    epochs, data = given.pop("epochs", None), given.pop("data", settings.data)
+    epochs = given.pop("epochs", None)
+    moved = {name: given.pop(name, getattr(settings, name)) for name in _WHERE}
     _refuse_others(folder, settings, given)
     history = read_history(folder / "metrics.jsonl")
     checkpoint = load_checkpoint(
@@ -62,12 +67,12 @@ def resumed_run(
     spec = backend or (checkpoint["backend"] if checkpoint else "numpy")
     try:
         with told_already():
-            run = Run(replace(settings, data=data), get_backend(spec))
+            run = Run(replace(settings, **moved), get_backend(spec))
     except DataError as error:
-        raise error.or_else("say with --data where they are") from None
+        raise error.or_else("say with --data, --test where they are") from None
     if not run.is_on(data_sha256):
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
-        raise DataError(data, fault, "put them back to go on with the run")
+        raise DataError(moved["data"], fault, "put them back to go on with the run")
     run.data_sha256 = data_sha256
     if checkpoint is not None:
         run.go_on_from(checkpoint, history[:done])
@@ -92,7 +97,7 @@ def _refuse_edited(
 
     Older checkpoints do not know their data.
     """
-    free = {"data"} if _schedule_to_the_end(settings) else {"data", "epochs"}
+    free = {*_WHERE} if _schedule_to_the_end(settings) else {*_WHERE, "epochs"}
     trained = asdict(Settings.from_dict(checkpoint["settings"]))
     trained["data_sha256"] = checkpoint.get("data_sha256", data_sha256)
     for name, value in (asdict(settings) | {"data_sha256": data_sha256}).items():

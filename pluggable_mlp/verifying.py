@@ -178,7 +178,7 @@ def verify_epochs(
                 yield Difference(place, expected[wrong], found.get(wrong, "none"), records.known())
                 return
             yield None
-        certified, computed = certificate["test_loss"], run.test_measures()["loss"].hex()
+        certified, computed = certificate["test_loss"] or "none", run.test_loss or "none"
         if certified != computed:
             yield Difference(f"epoch {run.kept_epoch}, test_loss", certified, computed)
     except _DiffersError as error:

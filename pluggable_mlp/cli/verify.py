@@ -26,6 +26,9 @@ def verify(
     data: Annotated[
         str | None, typer.Option(help="Path of the same data; by default as in the certificate.")
     ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="Path of the same data for testing, where they were named.")
+    ] = None,
     step: Annotated[
         int | None,
         typer.Option(
@@ -46,7 +49,7 @@ def verify(
     file = run / "certificate.json" if run.is_dir() else run
     certificate, settings = read_certificate(file)
     place = get_backend(backend)
-    again = _repeated(settings, data, place)
+    again = _repeated(settings, data, test, place)
     check_data(certificate, again)
     has_model = check_files(certificate, again, file.parent, whole=run.is_dir())
     if settings.arithmetic == "native":
@@ -74,13 +77,12 @@ def verify(
     )
 
 
-def _repeated(settings: Settings, data: str | None, backend: Any) -> "Run":
-    """Return the run of a certificate, not yet trained, with the data named if they are."""
+def _repeated(settings: Settings, data: str | None, test: str | None, backend: Any) -> "Run":
+    """Return the run of a certificate, not yet trained, with the data where they are now."""
     from pluggable_mlp.data.dataset import DataError, told_already
     from pluggable_mlp.runs import Run
 
-    if data is not None:
-        settings = replace(settings, data=data)
+    settings = replace(settings, data=data or settings.data, test=test or settings.test)
     try:
         with told_already():
             return Run(settings, backend)

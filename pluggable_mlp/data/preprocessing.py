@@ -27,7 +27,11 @@ from pluggable_mlp.data.dataset import (
     as_floats,
     check_finite,
 )
-from pluggable_mlp.data.division import choose_test_examples, choose_validation_examples
+from pluggable_mlp.data.division import (
+    TEST_SHARE,
+    choose_test_examples,
+    choose_validation_examples,
+)
 from pluggable_mlp.data.preparation import NO_SCALING, Preparation, fit_columns, scaled
 from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.streaming import left_in_files
@@ -39,6 +43,7 @@ from pluggable_mlp.data.targets import (
     classes_of,
     find_task,
 )
+from pluggable_mlp.registry import as_number
 from pluggable_mlp.stored import StoredArray, blocks, mapped
 
 __all__ = ["as_bytes", "as_inputs", "build_dataset", "matched"]
@@ -60,6 +65,7 @@ def build_dataset(
     validation: float | None = None,
     target_scaling: str | None = None,
     block_size: int | None = 0,
+    test_share: float | None = None,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
@@ -98,6 +104,9 @@ def build_dataset(
     block_size : int or None
         Whether inputs of .npy files stay there, to be read a block at a time: 0, no; more, yes;
         None, if they take more than a quarter of the memory.
+    test_share : float or None
+        The share of the examples that is kept for testing, where the source has no split for it;
+        None: `TEST_SHARE`; 0: none.
 
     Raises
     ------
@@ -111,8 +120,10 @@ def build_dataset(
     task = find_task(name, source.splits["train"].targets) if task is None else as_task(task)
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
     if "test" not in splits:
-        chosen = choose_test_examples(name, _classes(splits, task), seed)
-        splits |= _divided(splits["train"], chosen, "test")
+        test_share = TEST_SHARE if test_share is None else test_share
+        splits |= _tested(name, splits, seed, task, test_share)
+    elif test_share is not None:
+        raise DataError(name, "has a test part of its own", "leave --test-share out")
     if validation:
         splits |= _validation(name, splits, seed, task, validation)
     arrays, columns = _as_arrays(source, splits)
@@ -150,6 +161,7 @@ def build_dataset(
             whole_pixels,
         ),
         target_scaling=of_targets,
+        test_share=test_share,
     )
 
 
@@ -211,6 +223,17 @@ def _classes(splits: dict[str, Split], task: Task) -> Array:
     """Return the classes of the training examples (n,); all 0 where there are none."""
     targets = splits["train"].targets
     return targets if task == "classification" else np.zeros(len(targets), np.int64)
+
+
+def _tested(
+    name: str, splits: dict[str, Split], seed: int, task: Task, share: float
+) -> dict[str, Split]:
+    """Return the training split without a share of it, and that for testing."""
+    as_number("test_share", share, at_least=0.0, below=1.0)
+    if not share:
+        return {}
+    chosen = choose_test_examples(name, _classes(splits, task), seed, share)
+    return _divided(splits["train"], chosen, "test")
 
 
 def _validation(

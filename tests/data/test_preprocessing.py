@@ -267,7 +267,7 @@ def test_training_sees_every_class(seed):
 @pytest.mark.parametrize(
     ("labels", "fault"),
     [
-        ([0, 1] * 3, "holds 6 examples; give at least 7 of these: one of 7 is kept for testing"),
+        ([0, 1] * 3, "holds 6 examples; give at least 7 of these: 0.143 are kept for testing"),
         (
             [0, 1, 2, 3, 4, 5, 5, 5],
             "holds 8 examples, 3 of them in classes of two or more; give at least 7 of these",
