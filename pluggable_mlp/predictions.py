@@ -107,12 +107,19 @@ def _own_data(run: SavedRun, data: str | None = None) -> Dataset:
 
 
 def prediction_header(schema: Schema) -> list[str]:
-    """Return the names of the columns of `predict_rows`."""
-    if schema.class_labels is not None:
-        return ["prediction", *(f"p{label}" for label in schema.class_labels)]
+    """Return the names of the columns of `predict_rows`, all different.
+
+    Probabilities have the name of their class or label after "p", or after "p_", "p__", … where
+    that is the name of another column.
+    """
     names = list(schema.target_names or ())
-    answers = ["prediction"] if len(names) == 1 else names
-    return answers if schema.task == "regression" else [*answers, *(f"p{name}" for name in names)]
+    answers = ["prediction"] if schema.class_labels is not None or len(names) == 1 else names
+    if schema.task == "regression":
+        return answers
+    prefix, of = "p", schema.class_labels or names
+    while not {f"{prefix}{name}" for name in of}.isdisjoint(answers):
+        prefix = f"{prefix}_"
+    return [*answers, *(f"{prefix}{name}" for name in of)]
 
 
 def predictions_alone(schema: Schema, rows: Iterator[list[Any]]) -> Array:

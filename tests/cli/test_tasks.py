@@ -121,6 +121,41 @@ def test_whole_numbers_are_classes(trained):
     assert trained("codes")[1]["task"] == "classification"
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a", "b"], ["a", "b", "pa", "pb"]),
+        (["a", "pa"], ["a", "pa", "p_a", "p_pa"]),
+        (["a", "pa", "p_a"], ["a", "pa", "p_a", "p__a", "p__pa", "p__p_a"]),
+        (["rediction"], ["prediction", "p_rediction"]),
+    ],
+)
+def test_columns_of_predictions_have_names_of_their_own(command, tmp_path, names, expected):
+    table = tmp_path / "table.csv"
+    labels = INPUTS[:, : len(names)] > 0
+    header = ",".join(["x", "z", *names])
+    rows = np.column_stack([INPUTS[:, :2], labels])
+    np.savetxt(table, rows, delimiter=",", header=header, comments="", fmt="%.17g")
+    options = ("--target", ",".join(names), "--task", "multilabel", "--output", tmp_path / "run")
+    assert command("train", "--data", table, *TRAIN, *options).code == 0
+    outcome = command("predict", tmp_path / "run", table)
+    assert outcome.code == 0, outcome.err
+    header, *rows = csv.reader(io.StringIO(outcome.out))
+    assert header == expected
+    found = np.array(rows, float)
+    assert (found[:, : len(names)] == (found[:, len(names) :] > 0.5)).all()
+
+
+def test_a_class_may_have_any_name(command, tmp_path):
+    labels = np.where(SUMS > 0, "rediction", "p_rediction")
+    np.savez(tmp_path / "data.npz", X=INPUTS, y=labels)
+    np.save(tmp_path / "X.npy", INPUTS)
+    folder = tmp_path / "run"
+    assert command("train", "--data", tmp_path / "data.npz", *TRAIN, "--output", folder).code == 0
+    outcome = command("predict", folder, tmp_path / "X.npy")
+    assert outcome.out.startswith("prediction,p_p_rediction,p_rediction\n")
+
+
 RIDERS = np.random.default_rng(0).geometric(1 / 150, 6000)  # of each hour of a year
 
 
