@@ -128,7 +128,7 @@ def scaled(
         A name of `SCALINGS`, or "none".
     inputs : dict of arrays (n, features)
     columns : Columns, optional
-        Of a table: what it makes of categories is not scaled.
+        Of a table, which made the inputs: they are scaled in place, categories not at all.
     unit : float, default 1
         The value of one unit of uint8 inputs.
     what : str, default "scaling"
@@ -137,9 +137,12 @@ def scaled(
     choose({**SCALINGS, NO_SCALING: None}, kind, what)
     if kind == NO_SCALING:
         return inputs, None
+    if columns is not None:
+        numeric = columns.numeric
+        scaling = fit_scaling(name, kind, inputs["train"][:, numeric], numeric)
+        return {part: scaling.apply_in_place(array) for part, array in inputs.items()}, scaling
     values = {part: mapped(array, partial(as_values, unit=unit)) for part, array in inputs.items()}
-    numeric = None if columns is None else columns.numeric
-    scaling = fit_scaling(name, kind, values["train"], numeric)
+    scaling = fit_scaling(name, kind, values["train"])
     return {part: mapped(array, scaling.apply) for part, array in values.items()}, scaling
 
 

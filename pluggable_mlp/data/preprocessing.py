@@ -127,6 +127,8 @@ def build_dataset(
     if validation:
         splits |= _validation(name, splits, seed, task, validation)
     arrays, columns = _as_arrays(source, splits)
+    if source.is_table:
+        _tell_constant(source, arrays["train"])
     kind = _usual_scaling(source, arrays, columns) if scaling is None else scaling
     inputs, fitted = scaled(name, kind, arrays, columns, source.pixel_scale)
     scale = None
@@ -177,6 +179,14 @@ def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Arra
     if columns is None:
         arrays = {part: given.inputs for part, given in source.splits.items()}
     return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
+
+
+def _tell_constant(source: Source, inputs: Array) -> None:
+    """Warn where all training inputs (n, features) are alike."""
+    starts = range(0, len(inputs), BLOCK)
+    if all((inputs[start : start + BLOCK] == inputs[0]).all() for start in starts):
+        doubt = "all training inputs are alike, and nothing can be learned from them; give features"
+        _tell(source, f"{doubt} that vary")
 
 
 def _usual_scaling(source: Source, arrays: dict[str, Array], columns: Columns | None) -> str:
