@@ -149,6 +149,8 @@ def read_text(path: str) -> TextTable:
     """
     with open_bounded(path) as file:
         data = file.read_rest()
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")  # the line ends of old Macs
     _check_encoding(path, data)
     tabs = path.lower().endswith((".tsv", ".tsv.gz"))
     delimiter = "\t" if tabs else _delimiter(path, data)

@@ -367,3 +367,18 @@ def test_that_a_text_is_missing_is_learned(told, train, tmp_path):
     outcome = told("predict", run, write(tmp_path / "new.csv", new))
     assert answers(outcome) == ["1", "0", "1"]
     assert "never saw" not in outcome.err
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\n"])
+@pytest.mark.parametrize("kind", ["numbers", "texts"])
+def test_any_line_ends(told, train, tmp_path, kind, end):
+    texts = [("red", "green", "")[k % 3] for k in range(COUNT)]
+    table = numbers() if kind == "numbers" else {"c": texts} | numbers()
+    plain = write(tmp_path / "plain.csv", table)
+    other = tmp_path / "other.csv"
+    other.write_bytes(plain.read_bytes().replace(b"\n", end))
+    run = train(plain)
+    again = train(other, folder="again")
+    hashes = [json.loads((one / "config.json").read_text())["data_sha256"] for one in (run, again)]
+    assert hashes[0] == hashes[1]
+    assert told("predict", run, other).out == told("predict", run, plain).out
