@@ -20,6 +20,9 @@ from pluggable_mlp.data.targets import are_measurements
 
 __all__ = ["Frame", "PolarsMissingError", "RawTable", "read_parquet", "read_text_frame"]
 
+FIRST_ROWS = 1000
+"""So many rows tell by what the fields of a table are divided."""
+
 MOSTLY = 0.9
 """A column of which so many values are numbers is one of numbers, and its texts are faults."""
 
@@ -134,6 +137,14 @@ class RawTable:
         """Return the name of a column: its place, counted from 1, where the file has none."""
         return str(place + 1) if self.names is None else self.names[place]
 
+    def has_other_delimiters(self, delimiter: str) -> bool:
+        """Return whether first fields may be several numbers, divided by another delimiter."""
+        others = "".join(other for other in ";\t| ," if other not in delimiter)
+        if delimiter == ";":  # then a comma is the decimal point
+            others = others.replace(",", "")
+        packed = rf"^\s*[-+]?[0-9.]+[{others}]\s*[-+]?[0-9.]"
+        return any(column.head(FIRST_ROWS).str.contains(packed).any() for column in self.columns)
+
     def frame(
         self, places: Sequence[int], names: Sequence[str], texts: Collection[str] = ()
     ) -> Frame:
@@ -183,7 +194,7 @@ class RawTable:
         present = texts.drop_nulls()
         numbers = self._as_numbers(present).drop_nulls().to_numpy()
         are_classes = not are_measurements(numbers)
-        if are_classes and (numbers.size < present.len() or has_codes(present.to_list())):
+        if are_classes and (numbers.size < present.len() or has_codes(present.unique().to_list())):
             return _objects(texts)
         return self._column(place)
 

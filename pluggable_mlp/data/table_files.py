@@ -19,7 +19,13 @@ from pluggable_mlp.data.frames import (
     read_text_frame,
 )
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.tables import NotNumbersError, NumberTable, read_number_table, read_text
+from pluggable_mlp.data.tables import (
+    NotNumbersError,
+    NumberTable,
+    first_fault,
+    read_text,
+    try_number_table,
+)
 
 __all__ = ["TABLES", "is_table", "read_table", "read_table_inputs"]
 
@@ -110,13 +116,25 @@ def _opened(path: str, known: Preparation) -> NumberTable | RawTable:
     text = read_text(path)
     if known.columns is not None:
         return read_text_frame(path, text)
+    found = try_number_table(path, text)
+    if not isinstance(found, str):
+        return found
     try:
-        return read_number_table(path, text)
-    except NotNumbersError as error:
-        try:
-            return read_text_frame(path, text)
-        except PolarsMissingError as missing:
-            raise error.or_else(f"install what reads texts and gaps: {missing.args[2]}") from None
+        table = read_text_frame(path, text)
+        if not (table.has_other_delimiters(text.delimiter) or text.data.count(b'"') % 2):
+            return table
+    except PolarsMissingError as missing:
+        fault = first_fault(path, text, found)
+        if isinstance(fault, NotNumbersError):
+            fault = fault.or_else(f"install what reads texts and gaps: {missing.args[2]}")
+        raise fault from None
+    except DataError as error:
+        fault = first_fault(path, text, found)  # by its line
+        raise (error if isinstance(fault, NotNumbersError) else fault) from None
+    fault = first_fault(path, text, found)
+    if not isinstance(fault, NotNumbersError):
+        raise fault
+    return table
 
 
 def _features(
