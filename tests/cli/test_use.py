@@ -364,6 +364,30 @@ def test_standard_input_is_a_file_like_any_other(command, run, tmp_path, piped, 
     assert_it_measures(command("evaluate", run, "--data", "-"), run, 256)
 
 
+def test_parquet_from_standard_input(command, table, table_run, tmp_path, piped):
+    polars = pytest.importorskip("polars")
+    rows = polars.read_csv(table.read_bytes().removeprefix(b"# "))
+    rows.write_parquet(tmp_path / "table.parquet")
+    expected = command("predict", table_run, table)
+    assert expected.code == 0
+    piped((tmp_path / "table.parquet").read_bytes())
+    assert command("predict", table_run, "-").out == expected.out
+    piped((tmp_path / "table.parquet").read_bytes())
+    measured = told(command, "evaluate", table_run, "--data", "-")
+    assert measured.out == told(command, "evaluate", table_run, "--data", table).out != ""
+
+
+def test_the_end_of_a_name_may_be_in_capitals(command, run, tmp_path):
+    with (tmp_path / "X.NPY").open("wb") as file:  # numpy.save would append .npy to a path
+        np.save(file, PIXELS)
+    outcome = command("predict", run, tmp_path / "X.NPY", "--output", tmp_path / "P.NPY")
+    assert outcome.code == 0, outcome.err
+    lines = command("predict", run, tmp_path / "X.NPY").out.splitlines()[1:]
+    assert np.load(tmp_path / "P.NPY").tolist() == [int(line.split(",")[0]) for line in lines]
+    (tmp_path / "T.CSV").write_text("\n".join(",".join(map(str, row)) for row in PIXELS.tolist()))
+    assert command("predict", run, tmp_path / "T.CSV").out.splitlines()[1:] == lines
+
+
 def test_what_is_wrong_with_standard_input_is_told(command, run, piped):
     piped(b"5,2\n3\n")
     outcome = command("predict", run, "-")
