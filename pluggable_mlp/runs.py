@@ -247,10 +247,7 @@ class Run:
         return measures["loss"].hex() if measures else None
 
     def test_measures(self) -> dict[str, float]:
-        """Return how good `parameters` are on the test part, which is not looked at before.
-
-        Nothing where there is none.
-        """
+        """Return how good `parameters` are on the test part, not looked at before; {} if none."""
         if self._test is None:
             return {}
         if self._tested[0] != self.kept_epoch:

@@ -219,3 +219,26 @@ def test_a_table_with_texts_takes_no_longer_from_csv_than_it_must(tmp_path):
 
     csv, parquet = (min(seconds(name) for _ in range(3)) for name in ("table.csv", "table.parquet"))
     assert csv < 3 * parquet
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "outputs"),
+    [("penguins", "classification", 3), ("letter", "classification", 26),
+     ("diamonds", "regression", 1)],
+)  # fmt: skip
+def test_the_task_of_published_tables(real_data, name, task, outputs):
+    path = real_data / "tables" / f"{name}.csv.gz"
+    data = load_dataset(path, scaling="standard")
+    assert (data.task, data.outputs) == (task, outputs)
+    with gzip.open(path) as file:
+        lines = sum(1 for _ in file)
+    assert len(data.train.targets) + len(data.test.targets) == lines - 1
+
+
+def test_a_published_table_with_its_own_test_table(real_data):
+    tables = {part: real_data / "tables" / f"adult-{part}.csv.gz" for part in ("train", "test")}
+    data = load_dataset(tables["train"], test=tables["test"])
+    for part, path in tables.items():
+        with gzip.open(path, "rt") as file:
+            labels = [line.rstrip("\n").rpartition(",")[2] for line in file][1:]
+        assert [data.class_labels[k] for k in data.splits[part].targets] == labels
