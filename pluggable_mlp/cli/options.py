@@ -27,7 +27,8 @@ BackendOption = Annotated[
 # What the help says of each setting; parameters that have an option of their own are left out.
 _HELP = {
     "data": "Data set: digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder "
-    "of IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet.",
+    "of IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet, "
+    ".feather.",
     "task": "Task: classification, multilabel or regression; by default determined by the loss or "
     "the targets.",
     "target": "Column of a table to predict, by name or by position from 1; several are separated "

@@ -1,4 +1,4 @@
-"""Tables whose columns are of different kinds: texts, numbers, missing values; Parquet.
+"""Tables whose columns are of different kinds: texts, numbers, missing values; Parquet, Feather.
 
 polars reads them (extra `tables`).  What is made of the columns belongs in `columns.py`.
 """
@@ -18,7 +18,7 @@ from pluggable_mlp.data.headers import MISSING, is_number
 from pluggable_mlp.data.tables import TextTable, filled_rows, has_codes
 from pluggable_mlp.data.targets import are_measurements
 
-__all__ = ["Frame", "PolarsMissingError", "RawTable", "read_parquet", "read_text_frame"]
+__all__ = ["Frame", "PolarsMissingError", "RawTable", "read_columns", "read_text_frame"]
 
 FIRST_ROWS = 1000
 """So many rows tell by what the fields of a table are divided."""
@@ -285,19 +285,20 @@ def read_text_frame(path: str, text: TextTable) -> RawTable:
     return RawTable(path, text.names, tuple(table), text.delimiter == ";")
 
 
-def read_parquet(path: str) -> RawTable:
-    """Read a table of any columns from a Parquet file.
+def read_columns(path: str) -> RawTable:
+    """Read a table of any columns from a Parquet or a Feather file (Arrow's IPC format).
 
     Raises
     ------
     DataError
         If it cannot be read.
     """
-    polars = _need_polars(path, "Parquet")
+    is_parquet = path.lower().endswith(".parquet")
+    polars = _need_polars(path, "Parquet" if is_parquet else "Feather")
     with open_bounded(path):
         pass  # a path without a file gives the error of the other readers
     try:
-        table = polars.read_parquet(path)
+        table = (polars.read_parquet if is_parquet else polars.read_ipc)(path)
     except (polars.exceptions.PolarsError, OSError) as error:
         raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
     return RawTable(path, tuple(table.columns), tuple(table))

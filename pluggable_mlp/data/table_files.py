@@ -15,7 +15,7 @@ from pluggable_mlp.data.frames import (
     Frame,
     PolarsMissingError,
     RawTable,
-    read_parquet,
+    read_columns,
     read_text_frame,
 )
 from pluggable_mlp.data.preparation import Preparation
@@ -29,7 +29,7 @@ from pluggable_mlp.data.tables import (
 
 __all__ = ["TABLES", "is_table", "read_table", "read_table_inputs"]
 
-TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather")
 
 
 def is_table(path: str) -> bool:
@@ -111,8 +111,8 @@ def read_table_inputs(
 
 def _opened(path: str, known: Preparation) -> NumberTable | RawTable:
     """Return a table: of numbers where it holds nothing else, and training knew no other."""
-    if path.lower().endswith(".parquet"):
-        return read_parquet(path)
+    if path.lower().endswith((".parquet", ".feather")):
+        return read_columns(path)
     text = read_text(path)
     if known.columns is not None:
         return read_text_frame(path, text)

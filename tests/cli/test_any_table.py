@@ -54,6 +54,8 @@ def write(path, table):
     """Write a table in the format of the path's end."""
     if path.suffix == ".parquet":
         polars.DataFrame(table).write_parquet(path)
+    elif path.suffix == ".feather":
+        polars.DataFrame(table).write_ipc(path)
     elif path.suffix == ".npy":
         np.save(path, np.array(list(table.values()), float).T)
     else:
@@ -97,9 +99,9 @@ def test_predictions_depend_on_their_row_alone(predicted, name, data):
     assert len(whole[name]) == COUNT
     chosen = data.draw(st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=5, unique=True))
     columns = data.draw(st.permutations(list(TABLES[name])))
-    form = data.draw(st.sampled_from(["csv", "tsv", "parquet"]))
+    form = data.draw(st.sampled_from(["csv", "tsv", "parquet", "feather"]))
     part = {column: [TABLES[name][column][row] for row in chosen] for column in columns}
-    if form == "parquet":  # which has a dtype for columns without any value, too
+    if form in ("parquet", "feather"):  # which has a dtype for columns without any value, too
         kinds = polars.DataFrame(TABLES[name]).schema
         part = polars.DataFrame(part, schema={column: kinds[column] for column in columns})
     assert run(name, f"part.{form}", part) == [whole[name][row] for row in chosen]

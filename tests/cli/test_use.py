@@ -364,17 +364,27 @@ def test_standard_input_is_a_file_like_any_other(command, run, tmp_path, piped, 
     assert_it_measures(command("evaluate", run, "--data", "-"), run, 256)
 
 
-def test_parquet_from_standard_input(command, table, table_run, tmp_path, piped):
+@pytest.mark.parametrize("ending", ["parquet", "feather"])
+def test_columns_from_standard_input(command, table, table_run, tmp_path, piped, ending):
     polars = pytest.importorskip("polars")
-    rows = polars.read_csv(table.read_bytes().removeprefix(b"# "))
-    rows.write_parquet(tmp_path / "table.parquet")
+    rows, path = polars.read_csv(table.read_bytes().removeprefix(b"# ")), tmp_path / "table"
+    (rows.write_parquet if ending == "parquet" else rows.write_ipc)(path)
     expected = command("predict", table_run, table)
     assert expected.code == 0
-    piped((tmp_path / "table.parquet").read_bytes())
+    piped(path.read_bytes())
     assert command("predict", table_run, "-").out == expected.out
-    piped((tmp_path / "table.parquet").read_bytes())
+    piped(path.read_bytes())
     measured = told(command, "evaluate", table_run, "--data", "-")
     assert measured.out == told(command, "evaluate", table_run, "--data", table).out != ""
+
+
+@pytest.mark.parametrize("content", [b"", b"ARROW1\0\0", b"FEA1 and more", b"a,b\n1,2\n"])
+def test_damaged_feather_is_refused(command, table_run, tmp_path, content):
+    pytest.importorskip("polars")
+    (tmp_path / "x.feather").write_bytes(content)
+    outcome = command("predict", table_run, tmp_path / "x.feather")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "x.feather: cannot be read" in outcome.err
 
 
 def test_the_end_of_a_name_may_be_in_capitals(command, run, tmp_path):
