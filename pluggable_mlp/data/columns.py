@@ -37,10 +37,17 @@ MOSTLY = 0.9
 FEW = 20
 """Up to so many different texts are categories, whatever they are."""
 
-_WRITTEN_NUMBER = re.compile(
-    r"[-+(]*\s*[$€£¥]?\s*[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*[$€£¥%)]?"
-)
-"""Numbers with a currency, a percent sign, or groups of thousands."""
+_FOR_PEOPLE = {
+    r"[-+(]*\s*[$€£¥]?\s*[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*[$€£¥%)]?": (
+        "a number as it is written for people",
+        "write 1234.5 without signs and groups of digits",
+    ),
+    r"(\d{4}([-/.])\d\d?\2\d\d?|\d\d?([-/.])\d\d?\3\d{4})([T ]\d\d?:\d\d.*)?": (
+        "a date",
+        "write what may matter of it as numbers: the year, the month, the days since a first one",
+    ),
+}
+"""Texts that mean numbers: their patterns, what they are, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ class Columns:
             If no column is left.
         """
         for column, values in zip(frame.names, frame.columns, strict=True):
-            _refuse_written_numbers(name, column, values)
+            _refuse_texts_for_people(name, column, values)
         made = cls(tuple(map(_fitted, frame.names, frame.columns)))
         if not made.features:
             notes = (f"{column.name!r}: {column.note}" for column in made.columns[:6])
@@ -212,17 +219,19 @@ def _fitted(name: str, values: Array) -> Column:
     return Column(name, CATEGORY, tuple(sorted(counts)), indicator=total < values.size)
 
 
-def _refuse_written_numbers(name: str, column: str, values: Array) -> None:
-    """Raise `DataError` where the texts of a column (n,) are numbers in a form for people."""
+def _refuse_texts_for_people(name: str, column: str, values: Array) -> None:
+    """Raise `DataError` where the texts of a column (n,) are numbers or dates for people."""
     if values.dtype.kind == "f":
         return
-    texts = Counter(text for text in values.tolist() if text is not None)
-    numbers = [text for text in texts if _WRITTEN_NUMBER.fullmatch(text)]
-    written = [text for text in numbers if not is_number(text)]
-    if len(texts) > FEW and written and len(numbers) >= MOSTLY * len(texts):
-        fault = f"column {column!r} holds {written[0]!r}, a number as it is written for people"
-        remedy = "write 1234.5 without signs and groups of digits, or remove the column"
-        raise DataError(name, fault, remedy)
+    texts = dict.fromkeys(text for text in values.tolist() if text is not None)
+    if len(texts) <= FEW:
+        return
+    for pattern, (what, remedy) in _FOR_PEOPLE.items():
+        found = [text for text in texts if re.fullmatch(pattern, text)]
+        written = [text for text in found if not is_number(text)]
+        if written and len(found) >= MOSTLY * len(texts):
+            fault = f"column {column!r} holds {written[0]!r}, {what}"
+            raise DataError(name, fault, f"{remedy}, or remove the column")
 
 
 def _numbers(name: str, column: Column, values: Array, made: Array) -> None:

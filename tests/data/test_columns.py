@@ -1,5 +1,6 @@
 """What becomes of a table's columns: scikit-learn's encoder and imputer are the oracle."""
 
+import datetime
 import re
 import warnings
 
@@ -123,11 +124,21 @@ def test_numbers_that_are_written_for_people_are_refused(form):
         Columns.fit("example", frame)
 
 
-@pytest.mark.parametrize("form", ["n{}", "{}-{}", "12.03.{}", "{}:30", "A {}", "{} km"])
+@pytest.mark.parametrize("form", ["n{}", "{}-{}", "{}:30", "A {}", "{} km", "{}-3/4"])
 def test_other_texts_are_texts(form):
     texts = np.array([form.format(2000 + k, k) for k in range(50)] * 3, dtype=object)
     columns = Columns.fit("example", Frame(("a", "price"), (np.arange(150.0), texts)))
     assert len(columns.columns[1].categories) == 50
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%dT%H:%M:%S+00:00"])
+def test_dates_are_refused(form):
+    start = datetime.datetime(2024, 2, 3, tzinfo=datetime.UTC)
+    days = [(start + datetime.timedelta(days=5 * k)).strftime(form) for k in range(40)]
+    frame = Frame(("a", "day"), (np.arange(80.0), np.array(days * 2, dtype=object)))
+    fault = f"column 'day' holds {days[0]!r}, a date; write what may matter of it as numbers: the"
+    with pytest.raises(DataError, match=re.escape(fault)):
+        Columns.fit("example", frame)
 
 
 def test_few_prices_are_categories():
