@@ -114,3 +114,15 @@ def test_numbers_of_a_table_are_the_same_in_an_array(predicted, name, rows):
     run, whole = predicted
     part = {column: [values[row] for row in rows] for column, values in TABLES[name].items()}
     assert run(name, "part.npy", part) == [whole[name][row] for row in rows]
+
+
+@pytest.mark.xfail(strict=True, reason="the first line may be taken for a header (issue 21)")
+def test_a_row_that_counts_is_a_row(tmp_path):
+    """Of a table without a header, as training's was."""
+    rows = [[k % 5, k % 3, k % 7, k % 2] for k in range(COUNT)]
+    lines = [",".join(map(str, row)) for row in rows]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    (tmp_path / "new.csv").write_text("0,1,2\n4,2,6\n")
+    done("train", "--data", tmp_path / "table.csv", "--epochs", 1, "--output", tmp_path / "run")
+    done("predict", tmp_path / "run", tmp_path / "new.csv", "--output", tmp_path / "p.csv")
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 2
