@@ -118,14 +118,7 @@ def build_dataset(
     source = left_in_files(source, block_size)
     name = source.name
     task = find_task(name, source.splits["train"].targets) if task is None else as_task(task)
-    splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
-    if "test" not in splits:
-        test_share = TEST_SHARE if test_share is None else test_share
-        splits |= _tested(name, splits, seed, task, test_share)
-    elif test_share is not None:
-        raise DataError(name, "has a test part of its own", "leave --test-share out")
-    if validation:
-        splits |= _validation(name, splits, seed, task, validation)
+    splits, test_share = _parts(source, seed, task, validation, test_share)
     arrays, columns = _as_arrays(source, splits)
     if source.is_table:
         _tell_constant(source, arrays["train"])
@@ -146,8 +139,7 @@ def build_dataset(
     if task == "regression":
         targets, of_targets = _scaled_targets(name, target_scaling, targets)
     splits = {part: Split(inputs[part], targets[part]) for part in splits}
-    were_pixels = fitted is not None and arrays["train"].dtype == np.uint8
-    whole_pixels = scale is not None and arrays["train"].dtype != np.uint8
+    bytes_given = arrays["train"].dtype == np.uint8
     return Dataset(
         splits,
         name,
@@ -157,14 +149,30 @@ def build_dataset(
         target_names=source.target_names,
         preparation=Preparation(
             columns,
-            source.pixel_scale if were_pixels else None,
+            source.pixel_scale if bytes_given and fitted is not None else None,
             fitted,
             source.feature_names,
-            whole_pixels,
+            whole_pixels=scale is not None and not bytes_given,
         ),
         target_scaling=of_targets,
         test_share=test_share,
     )
+
+
+def _parts(
+    source: Source, seed: int, task: Task, validation: float | None, test_share: float | None
+) -> tuple[dict[str, Split], float | None]:
+    """Return all splits, and the share that was drawn for testing; None where it was not."""
+    name = source.name
+    splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
+    if "test" not in splits:
+        test_share = TEST_SHARE if test_share is None else test_share
+        splits |= _tested(name, splits, seed, task, test_share)
+    elif test_share is not None:
+        raise DataError(name, "has a test part of its own", "leave --test-share out")
+    if validation:
+        splits |= _validation(name, splits, seed, task, validation)
+    return splits, test_share
 
 
 def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Array], Columns | None]:
