@@ -69,7 +69,7 @@ def resumed_run(
         with told_already():
             run = Run(replace(settings, **moved), get_backend(spec))
     except DataError as error:
-        raise error.or_else("say with --data, --test where they are") from None
+        raise error.or_else(settings.where_data_are) from None
     if not run.is_on(data_sha256):
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
         raise DataError(moved["data"], fault, "put them back to go on with the run")

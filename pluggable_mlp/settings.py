@@ -172,6 +172,12 @@ class Settings:
 
         return load_dataset(self.data, **self.data_options())
 
+    @property
+    def where_data_are(self) -> str:
+        """The remedy where the data are elsewhere now."""
+        options = "--data" if self.test is None else "--data and --test"
+        return f"say with {options} where they are"
+
     def data_options(self) -> dict[str, Any]:
         """Return what `load_dataset` is asked for."""
         return {

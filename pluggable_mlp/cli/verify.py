@@ -87,8 +87,8 @@ def _repeated(settings: Settings, data: str | None, test: str | None, backend: A
         with told_already():
             return Run(settings, backend)
     except DataError as error:
-        lost = error.or_else("say with --data where they are") if data is None else error
-        raise lost from None
+        is_named = data is not None and (settings.test is None or test is not None)
+        raise (error if is_named else error.or_else(settings.where_data_are)) from None
 
 
 def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | None":
