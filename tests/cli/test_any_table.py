@@ -7,12 +7,13 @@ import csv
 import warnings
 
 import numpy as np
-import polars
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cli.conftest import ended
+
+polars = pytest.importorskip("polars")
 
 COUNT = 84
 generator = np.random.default_rng(3)

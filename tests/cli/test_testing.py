@@ -8,6 +8,8 @@ import pytest
 
 from pluggable_mlp.data import DataError, load_dataset
 
+pytest.importorskip("polars")
+
 COUNT = 140
 GENERATOR = np.random.default_rng(8)
 NUMBERS = GENERATOR.normal(size=(COUNT, 2)).round(3)

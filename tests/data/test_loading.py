@@ -227,6 +227,7 @@ def test_a_table_with_texts_takes_no_longer_from_csv_than_it_must(tmp_path):
      ("diamonds", "regression", 1)],
 )  # fmt: skip
 def test_the_task_of_published_tables(real_data, name, task, outputs):
+    pytest.importorskip("polars")
     path = real_data / "tables" / f"{name}.csv.gz"
     data = load_dataset(path, scaling="standard")
     assert (data.task, data.outputs) == (task, outputs)
@@ -236,6 +237,7 @@ def test_the_task_of_published_tables(real_data, name, task, outputs):
 
 
 def test_a_published_table_with_its_own_test_table(real_data):
+    pytest.importorskip("polars")
     tables = {part: real_data / "tables" / f"adult-{part}.csv.gz" for part in ("train", "test")}
     data = load_dataset(tables["train"], test=tables["test"])
     for part, path in tables.items():

@@ -5,6 +5,8 @@ import pytest
 
 from pluggable_mlp.data import load_dataset
 
+pytest.importorskip("polars")
+
 ROWS, CATEGORIES = 7000, 900
 DENSE = ROWS * (CATEGORIES + 1) * 8
 """Bytes of all features in float64."""
