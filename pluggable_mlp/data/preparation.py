@@ -143,10 +143,10 @@ def scaled(
         return {part: scaling.apply_in_place(array) for part, array in inputs.items()}, scaling
     values = {part: mapped(array, partial(as_values, unit=unit)) for part, array in inputs.items()}
     scaling = fit_scaling(name, kind, values["train"])
-    return {part: mapped(array, scaling.apply) for part, array in values.items()}, scaling
+    return {part: mapped(array, scaling.apply_in_place) for part, array in values.items()}, scaling
 
 
 def as_values(inputs: Array, unit: float | None) -> Array:
-    """Return inputs as float64, 8-bit pixels times their unit."""
+    """Return a copy of inputs as float64, 8-bit pixels times their unit."""
     values = inputs.astype(np.float64)
     return values * unit if inputs.dtype == np.uint8 and unit is not None else values

@@ -226,7 +226,7 @@ class Schema:
         if self.preparation.scaling is not None:
             unit = self.scale if self.scale_of(inputs) else None
             values = mapped(inputs, partial(as_values, unit=unit))
-            inputs = mapped(values, self.preparation.scaling.apply)
+            inputs = mapped(values, self.preparation.scaling.apply_in_place)
         self._compare_range(name, inputs)
         largest = max(-float(inputs.min()), float(inputs.max()))
         if largest > float(np.finfo(dtype).max):

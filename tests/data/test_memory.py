@@ -25,6 +25,10 @@ def test_the_features_of_categories_are_made_once(table, peak_memory):
     assert peak_memory(lambda: load_dataset(table)) < 1.25 * DENSE
 
 
+def test_a_table_for_testing_takes_no_more_than_a_copy_of_its_features(table, peak_memory):
+    assert peak_memory(lambda: load_dataset(table, test=table)) < 3.25 * DENSE
+
+
 @pytest.mark.xfail(strict=True, reason="categories are codes until the batch (issue 21)")
 def test_categories_are_no_dense_matrix(table, peak_memory):
     assert peak_memory(lambda: load_dataset(table)) < DENSE / 4
