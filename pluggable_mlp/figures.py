@@ -35,7 +35,7 @@ def history_of(folder: Path) -> list[dict[str, Any]]:
 def figures_of(
     folder: Path, run: SavedRun, backend: Any, data: str | None = None
 ) -> dict[str, Figure]:
-    """Return the figures of a run by their names.
+    """Return the figures of a run by their names; none of the test part where there is none.
 
     Parameters
     ----------
@@ -52,12 +52,14 @@ def figures_of(
         If the data that it was trained on are not there any more, or have changed.
     """
     figures = {"learning-curves": learning_curves({folder.name: history_of(folder)})}
-    answers, targets = answers_on_test_part(run, backend, data)
-    if run.schema.class_labels is not None:
-        figures["confusion-matrix"] = _confusion_matrix(answers, targets, run.schema.class_labels)
-    elif run.schema.task == "regression":
-        figures["residuals"] = _residuals(answers, targets, run.schema.target_names or ())
-    weights, schema = backend.to_numpy(run.parameters[0]["W"]), run.schema
+    schema = run.schema
+    if run.settings.test_share != 0:
+        answers, targets = answers_on_test_part(run, backend, data)
+        if schema.class_labels is not None:
+            figures["confusion-matrix"] = _confusion_matrix(answers, targets, schema.class_labels)
+        elif schema.task == "regression":
+            figures["residuals"] = _residuals(answers, targets, schema.target_names or ())
+    weights = backend.to_numpy(run.parameters[0]["W"])
     names = schema.preparation.names_of_features
     figures["first-layer"] = _first_layer(weights, names, are_pixels=schema.scale is not None)
     return figures

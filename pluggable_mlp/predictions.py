@@ -10,12 +10,11 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import DataError, Dataset, DataWarning
-from pluggable_mlp.data.dataset import Source, told_already
-from pluggable_mlp.data.loading import load_inputs, load_source
-from pluggable_mlp.data.preprocessing import build_dataset, matched
+from pluggable_mlp.data.dataset import Source, Split, told_already
+from pluggable_mlp.data.loading import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
-from pluggable_mlp.data.table_files import TABLES
+from pluggable_mlp.data.table_files import is_table
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.runs import SavedRun
 from pluggable_mlp.training.examples import examples_in_blocks
@@ -53,7 +52,8 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> AnyExamp
         own = _own_data(run)
         (inputs, targets), scale = own.test, own.scale
     else:
-        inputs, targets = _other_examples(run, _source_like(run, data))
+        source = load_source_like(run.schema, data, run.settings.target)
+        inputs, targets = _other_examples(run, left_in_files(source, None))
         scale = run.schema.scale_of(inputs)
     return examples_in_blocks(
         run.mlp,
@@ -67,34 +67,23 @@ def measured_examples(run: SavedRun, data: str | None, backend: Any) -> AnyExamp
     )
 
 
-def _source_like(run: SavedRun, data: str) -> Source:
-    """Return other data, their columns as the run knows them."""
-    schema = run.schema
-    texts = isinstance((schema.class_labels or (0,))[0], str)
-    is_table = data.lower().endswith(TABLES)
-    target = run.settings.target if is_table else None
-    return left_in_files(load_source(data, target, schema.preparation, texts), None)
-
-
-def _other_examples(run: SavedRun, source: Source) -> tuple[Array, Array]:
-    """Return the inputs and the targets of other data, as training would have had them."""
-    measured = source.splits.get("test", source.splits["train"])
+def _other_examples(run: SavedRun, source: Source) -> Split:
+    """Return the examples of other data, as training would have had them."""
     if "test" not in source.splits and _is_what_it_was_trained_on(run, source):
-        warnings.warn(
-            f"{source.name}: the run was trained on most of these examples; without --data, those "
-            "that were kept for testing are measured",
-            DataWarning,
-            stacklevel=3,
-        )
-    inputs, targets = matched(source.name, "new", measured, run.schema.task)
-    inputs = run.schema.inputs(source.name, inputs, run.settings.dtype)
-    return inputs, run.schema.targets(source.name, targets)
+        doubt = "the run was trained on all of these examples"
+        if run.settings.test_share:
+            doubt = (
+                "the run was trained on most of these examples; without --data, those that were "
+                "kept for testing are measured"
+            )
+        warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=3)
+    return examples_like(run.schema, source, run.settings.dtype)
 
 
 def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
     try:
         with told_already():
-            dataset = build_dataset(source, **run.settings.data_options())
+            dataset = dataset_of(source, **run.settings.data_options())
     except DataError:  # one class alone, too few examples: it was not
         return False
     return dataset.has_sha256(run.config["data_sha256"])
@@ -118,12 +107,19 @@ def _own_data(run: SavedRun, data: str | None = None) -> Dataset:
 
 
 def prediction_header(schema: Schema) -> list[str]:
-    """Return the names of the columns of `predict_rows`."""
-    if schema.class_labels is not None:
-        return ["prediction", *(f"p{label}" for label in schema.class_labels)]
+    """Return the names of the columns of `predict_rows`, all different.
+
+    Probabilities have the name of their class or label after "p", or after "p_", "p__", … where
+    that is the name of another column.
+    """
     names = list(schema.target_names or ())
-    answers = ["prediction"] if len(names) == 1 else names
-    return answers if schema.task == "regression" else [*answers, *(f"p{name}" for name in names)]
+    answers = ["prediction"] if schema.class_labels is not None or len(names) == 1 else names
+    if schema.task == "regression":
+        return answers
+    prefix, of = "p", schema.class_labels or names
+    while not {f"{prefix}{name}" for name in of}.isdisjoint(answers):
+        prefix = f"{prefix}_"
+    return [*answers, *(f"{prefix}{name}" for name in of)]
 
 
 def predictions_alone(schema: Schema, rows: Iterator[list[Any]]) -> Array:
@@ -156,7 +152,7 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
     settings = run.settings
     schema = run.schema
     examples = left_in_file(load_inputs(path, schema.preparation, schema.target_names or ()))
-    inputs = schema.inputs(str(path), examples, settings.dtype)
+    inputs = schema.inputs(str(path), examples, settings.dtype, is_table(str(path)))
     scale = run.schema.scale_of(inputs) or 1.0
     return (_row(run.schema, row) for part in _answers(run, inputs, scale, backend) for row in part)
 

@@ -20,6 +20,10 @@ from pluggable_mlp.training.schedules import SCHEDULES
 __all__ = ["are_written_before", "read_history", "resumed_run"]
 
 
+_WHERE = ("data", "test")
+"""Settings that say where something is: it may be elsewhere now."""
+
+
 def resumed_run(
     folder: Path, backend: str | None = None, given: Mapping[str, Any] | None = None
 ) -> Run:
@@ -32,8 +36,8 @@ def resumed_run(
     backend : str, optional
         By default the one that the checkpoint was made on.
     given : mapping, optional
-        Settings that are named again: `epochs`, of which there may be more, `data`, which may be
-        elsewhere, and others, which must be as they were.
+        Settings that are named again: `epochs`, of which there may be more, `data` and `test`,
+        which may be elsewhere, and others, which must be as they were.
 
     Raises
     ------
@@ -49,7 +53,8 @@ def resumed_run(
     if ended:
         read_summary(folder, config)
     given = dict(given or {})
-    epochs, data = given.pop("epochs", None), given.pop("data", None)
+    epochs = given.pop("epochs", None)
+    moved = {name: given.pop(name, getattr(settings, name)) for name in _WHERE}
     _refuse_others(folder, settings, given)
     metrics = folder / "metrics.jsonl"
     history = read_history(metrics)
@@ -73,9 +78,9 @@ def resumed_run(
     spec = backend or (checkpoint["backend"] if checkpoint else "numpy")
     try:
         with told_already():
-            run = Run(replace(settings, data=data or settings.data), get_backend(spec))
+            run = Run(replace(settings, **moved), get_backend(spec))
     except DataError as error:
-        raise error.or_else("say with --data where they are") from None
+        raise error.or_else(settings.where_data_are) from None
     if not run.is_on(data_sha256):
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
         raise DataError(run.settings.data, fault, "put them back to go on with the run")
@@ -100,7 +105,7 @@ def _refuse_edited(
     path: Path, settings: Settings, data_sha256: str, checkpoint: dict[str, Any]
 ) -> None:
     """Raise ValueError where a checkpoint has another setting, but for fewer epochs."""
-    free = {"data"} if _schedule_to_the_end(settings) else {"data", "epochs"}
+    free = {*_WHERE} if _schedule_to_the_end(settings) else {*_WHERE, "epochs"}
     trained = asdict(Settings.from_dict(checkpoint["settings"]))
     trained["data_sha256"] = checkpoint["data_sha256"]
     for name, value in (asdict(settings) | {"data_sha256": data_sha256}).items():

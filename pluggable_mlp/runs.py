@@ -93,7 +93,9 @@ class Run:
         self._train = examples_in_blocks(
             self.mlp, *data.train, size, class_weight=settings.class_weight, **own
         )
-        self._test = examples_in_blocks(self.mlp, *data.test, size, **own)
+        self._test: Any = None
+        if "test" in data.splits:
+            self._test = examples_in_blocks(self.mlp, *data.test, size, **own)
         self._validation: Any = None
         if settings.validates(data):
             self._validation = examples_in_blocks(self.mlp, *data.splits["validation"], size, **own)
@@ -247,8 +249,16 @@ class Run:
         )
         return self._validated["loss"]
 
+    @property
+    def test_loss(self) -> str | None:
+        """The loss of the test part as hexadecimal digits; None where there is none."""
+        measures = self.test_measures()
+        return measures["loss"].hex() if measures else None
+
     def test_measures(self) -> dict[str, float]:
-        """Return how good `parameters` are on the test part, which is not looked at before."""
+        """Return how good `parameters` are on the test part, not looked at before; {} if none."""
+        if self._test is None:
+            return {}
         if self._tested[0] != self.kept_epoch:
             self._tested = (
                 self.kept_epoch,

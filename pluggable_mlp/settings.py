@@ -33,7 +33,17 @@ __all__ = ["Settings"]
 
 _TEXTS = {"data": str, "activation": str, "optimizer": str}
 _TEXTS_OR_NONE = dict.fromkeys(
-    ("task", "target", "scaling", "target_scaling", "loss", "norm", "schedule", "class_weight"),
+    (
+        "test",
+        "task",
+        "target",
+        "scaling",
+        "target_scaling",
+        "loss",
+        "norm",
+        "schedule",
+        "class_weight",
+    ),
     str | None,
 )
 _WHOLE_NUMBERS = {"batch_size": 1, "epochs": 1, "seed": 0, "warmup": 0}
@@ -55,6 +65,8 @@ _RATE_OF_REGRESSION = 0.01
 
 _BEFORE_THERE_WERE: dict[str, Any] = {
     "target_scaling": "none",
+    "test": None,
+    "test_share": None,
     "block_size": 0,
     "micro_batch": None,
     "input_dropout": 0.0,
@@ -82,6 +94,8 @@ class Settings:
     target: str | None = None
     scaling: str | None = None
     target_scaling: str | None = None
+    test: str | None = None
+    test_share: float | None = None
     validation: float | None = None
     hidden: tuple[int, ...] = (100,)
     activation: str = "sigmoid"
@@ -119,8 +133,7 @@ class Settings:
                 raise ValueError(
                     f"{name} is {value!r}, expected an integer of at least {least} and below 2**64"
                 )
-        if self.validation is not None:
-            as_number("validation", self.validation, at_least=0.0, below=1.0)
+        self._check_parts()
         if self.block_size:
             in_whole_batches(self.block_size, self.batch_size)
         elif self.block_size is not None:
@@ -136,6 +149,17 @@ class Settings:
         self.make_optimizer(examples=1_000_000 * self.batch_size)
         self.make_mlp(1, 2)
 
+    def _check_parts(self) -> None:
+        """Check what is kept for testing and for validation."""
+        for name in ("test_share", "validation"):
+            if getattr(self, name) is not None:
+                as_number(name, getattr(self, name), at_least=0.0, below=1.0)
+        if self.test is not None and self.test_share is not None:
+            raise ValueError(
+                f"test_share is {self.test_share}, but the examples for testing are those of "
+                f"{self.test}; leave one of them out"
+            )
+
     def load_dataset(self) -> "Dataset":
         """Return the data, for the task that is named, that of the loss, or that of the targets.
 
@@ -146,17 +170,26 @@ class Settings:
         """
         from pluggable_mlp.data import load_dataset
 
-        return load_dataset(self.data, target=self.target, **self.data_options())
+        return load_dataset(self.data, **self.data_options())
+
+    @property
+    def where_data_are(self) -> str:
+        """The remedy where the data are elsewhere now."""
+        options = "--data" if self.test is None else "--data and --test"
+        return f"say with {options} where they are"
 
     def data_options(self) -> dict[str, Any]:
-        """Return what `build_dataset` is asked for."""
+        """Return what `load_dataset` is asked for."""
         return {
+            "target": self.target,
+            "test": self.test,
             "seed": self.seed,
             "task": self._task(),
             "scaling": self.scaling,
             "validation": self.validation,
             "target_scaling": self._target_scaling(),
             "block_size": self.block_size,
+            "test_share": self.test_share,
         }
 
     def for_dataset(self, dataset: "Dataset") -> "Settings":
@@ -185,6 +218,7 @@ class Settings:
             target=self.target or (dataset.target_names or (None,))[0],
             scaling="none" if scaling is None else scaling.kind,
             target_scaling="none" if of_targets is None else of_targets.kind,
+            test_share=dataset.test_share,
             validation=self.validation if self.validates(dataset) else 0.0,
             loss=self.loss or _LOSS_OF_TASK[dataset.task],
             block_size=self._blocks_of(dataset),

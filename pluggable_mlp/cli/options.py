@@ -27,7 +27,8 @@ BackendOption = Annotated[
 # What the help says of each setting; parameters that have an option of their own are left out.
 _HELP = {
     "data": "Data set: digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder "
-    "of IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet.",
+    "of IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet, "
+    ".feather.",
     "task": "Task: classification, multilabel or regression; by default determined by the loss or "
     "the targets.",
     "target": "Column of a table to predict, by name or by position from 1; several are separated "
@@ -38,6 +39,10 @@ _HELP = {
     "target_scaling": "Scaling of the numbers to predict of a regression, in which the loss is "
     "computed: standard, minmax, robust or none; by default standard, for the loss poisson none. "
     "Predictions and errors are in the original units.",
+    "test": "Data for testing only, as for --data: their test part, or else all examples. By "
+    "default the test part of the data, or --test-share.",
+    "test_share": "Share of the data that is held out for testing; 0 to train on all examples. By "
+    "default one in seven, unless the data have a test part or there is --test.",
     "validation": "Share of the training part that is held out for validation; by default the "
     "validation part of the data, if there is one.",
     "hidden": "Widths of the hidden layers, such as 256,128; '' for none.",

@@ -21,6 +21,7 @@ _SUFFIXES = {
     b"\x93NUMPY": ".npy",
     b"PK\x03\x04": ".npz",
     b"PAR1": ".parquet",
+    b"ARROW1": ".feather",
     b"\x1f\x8b": ".csv.gz",
 }
 

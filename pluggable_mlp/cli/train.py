@@ -42,7 +42,7 @@ def train(
         Path | None,
         typer.Option(
             help="A folder written by train --output: go on from its last checkpoint, with its "
-            "settings; --epochs may be raised, --data may be elsewhere.",
+            "settings; --epochs may be raised, --data and --test may be elsewhere.",
             parser=path,
         ),
     ] = None,
@@ -229,8 +229,9 @@ class _Report:
             return
         kept = summary["kept_epoch"]
         best = "" if kept == summary["epochs"] else f", the best of which, {kept}, is kept,"
+        reached = _quality(summary, "test") or f"train loss {summary['train_loss']:.6f}"
         typer.echo(
-            f"{_quality(summary, 'test')} after {counted(summary['epochs'], 'epoch')}{best} in "
+            f"{reached} after {counted(summary['epochs'], 'epoch')}{best} in "
             f"{summary['seconds']:.1f} s "
             f"({summary['examples_per_second']:,.0f} examples/s, {summary['backend']} on "
             f"{summary['device']}, {summary['dtype']})"

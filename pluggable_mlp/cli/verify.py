@@ -26,6 +26,9 @@ def verify(
     data: Annotated[
         str | None, typer.Option(help="Path of the same data; by default as in the certificate.")
     ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="Path of the same data for testing, where they were named.")
+    ] = None,
     step: Annotated[
         int | None,
         typer.Option(
@@ -53,7 +56,7 @@ def verify(
     settle(file.parent)
     certificate, settings = read_certificate(file)
     place = get_backend(backend)
-    again = _repeated(settings, data, place)
+    again = _repeated(settings, data, test, place)
     check_data(certificate, again)
     refuse_other_records(certificate, again)
     has_model = check_files(certificate, again, file.parent, whole=run.is_dir())
@@ -86,19 +89,18 @@ def verify(
     )
 
 
-def _repeated(settings: Settings, data: str | None, backend: Any) -> "Run":
-    """Return the run of a certificate, not yet trained, with the data named if they are."""
+def _repeated(settings: Settings, data: str | None, test: str | None, backend: Any) -> "Run":
+    """Return the run of a certificate, not yet trained, with the data where they are now."""
     from pluggable_mlp.data.dataset import DataError, told_already
     from pluggable_mlp.runs import Run
 
-    if data is not None:
-        settings = replace(settings, data=data)
+    settings = replace(settings, data=data or settings.data, test=test or settings.test)
     try:
         with told_already():
             return Run(settings, backend)
     except DataError as error:
-        lost = error.or_else("say with --data where they are") if data is None else error
-        raise lost from None
+        is_named = data is not None and (settings.test is None or test is not None)
+        raise (error if is_named else error.or_else(settings.where_data_are)) from None
 
 
 def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | None":

@@ -2,15 +2,17 @@
 
 Numbers stay numbers.  A text becomes a 1 in the place of its category and 0 in the others'; one
 that training never saw is 0 everywhere.  A number that is missing becomes the median of training,
-and a further feature says where one was missing, if that occurred in training.
+and a further feature says where one was missing, if that occurred in training.  Of texts that are
+nearly all different only that feature is left.
 
 Shapes: n examples, features (n, features).
 """
 
 import math
+import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, DataWarning
 from pluggable_mlp.data.frames import Frame
+from pluggable_mlp.data.headers import is_number
 from pluggable_mlp.data.targets import BOOLEANS
 
 __all__ = ["Column", "Columns"]
@@ -26,7 +29,25 @@ __all__ = ["Column", "Columns"]
 MOST_CATEGORIES = 1000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
 
-NUMBER, CATEGORY, LEFT_OUT = "number", "category", "left out"
+NUMBER, CATEGORY, PRESENCE, LEFT_OUT = "number", "category", "presence", "left out"
+
+MOSTLY = 0.9
+"""Where so many texts are written numbers, the column is meant as one of numbers."""
+
+FEW = 20
+"""Up to so many different texts are categories, whatever they are."""
+
+_FOR_PEOPLE = {
+    r"[-+(]*\s*[$€£¥]?\s*[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*[$€£¥%)]?": (
+        "a number as it is written for people",
+        "write 1234.5 without signs and groups of digits",
+    ),
+    r"(\d{4}([-/.])\d\d?\2\d\d?|\d\d?([-/.])\d\d?\3\d{4})([T ]\d\d?:\d\d.*)?": (
+        "a date",
+        "write what may matter of it as numbers: the year, the month, the days since a first one",
+    ),
+}
+"""Texts that mean numbers: their patterns, what they are, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +57,8 @@ class Column:
     Parameters
     ----------
     name : str
-    kind : {"number", "category", "left out"}
+    kind : {"number", "category", "presence", "left out"}
+        Of "presence" it is told alone where a value is missing.
     categories : tuple of str
         In order.
     fill : float or None
@@ -44,7 +66,7 @@ class Column:
     indicator : bool
         Whether a further feature says where a value was missing.
     note : str
-        Why the column is left out.
+        Why the values of the column are left out.
     """
 
     name: str
@@ -55,7 +77,7 @@ class Column:
     note: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in (NUMBER, CATEGORY, LEFT_OUT):
+        if self.kind not in (NUMBER, CATEGORY, PRESENCE, LEFT_OUT):
             raise ValueError(f"kind of column {self.name!r} is {self.kind!r}")
         if self.kind == NUMBER and not (type(self.fill) is float and math.isfinite(self.fill)):
             raise ValueError(f"fill of column {self.name!r} is {self.fill!r}, expected a number")
@@ -72,6 +94,8 @@ class Column:
         """Return in words what is made of the column."""
         if self.kind == LEFT_OUT:
             return f"left out: {self.note}"
+        if self.kind == PRESENCE:
+            return f"{self.note}; a feature says where they are missing"
         if self.kind == NUMBER:
             words = "number"
             missing = f"missing ones become {self.fill:g}"
@@ -97,9 +121,13 @@ class Columns:
         DataError
             If no column is left.
         """
+        for column, values in zip(frame.names, frame.columns, strict=True):
+            _refuse_texts_for_people(name, column, values)
         made = cls(tuple(map(_fitted, frame.names, frame.columns)))
         if not made.features:
-            raise DataError(name, "no column can be used", "give numbers, or texts that recur")
+            notes = (f"{column.name!r}: {column.note}" for column in made.columns[:6])
+            fault = f"no column can be used ({', '.join(notes)})"
+            raise DataError(name, fault, "give numbers, or texts that recur")
         return made
 
     @property
@@ -109,8 +137,8 @@ class Columns:
 
     @property
     def texts(self) -> list[str]:
-        """The names of the columns of categories."""
-        return [column.name for column in self.columns if column.kind == CATEGORY]
+        """The names of the columns of texts that are used."""
+        return [column.name for column in self.columns if column.kind in (CATEGORY, PRESENCE)]
 
     @property
     def features(self) -> list[str]:
@@ -144,14 +172,13 @@ class Columns:
         if missing:
             fault = f"has no column {missing[0]!r}; it has {', '.join(frame.names[:20])}"
             raise DataError(name, fault, f"give the columns {', '.join(self.names)}")
-        parts = (
-            _numbers(name, column, frame.column(column.name))
-            if column.kind == NUMBER
-            else _categories(name, column, frame.column(column.name))
-            for column in self.columns
-            if column.kind != LEFT_OUT
-        )
-        return np.stack([feature for part in parts for feature in part], axis=1)
+        made = np.zeros((len(frame), len(self.features)))
+        end = 0
+        for column in self.columns:
+            if column.kind != LEFT_OUT:
+                start, end = end, end + len(column.features)
+                _FILL[column.kind](name, column, frame.column(column.name), made[:, start:end])
+        return made
 
     def describe(self) -> list[str]:
         """Return a line for each column."""
@@ -185,13 +212,30 @@ def _fitted(name: str, values: Array) -> Column:
     total = sum(counts.values())
     if not counts:
         return Column(name, LEFT_OUT, note="it has no values")
-    if len(counts) > MOST_CATEGORIES or 2 * len(counts) > max(total, 20):
-        return Column(name, LEFT_OUT, note=f"{len(counts)} different texts in {total} rows")
+    if len(counts) > MOST_CATEGORIES or 2 * len(counts) > max(total, FEW):
+        missing = total < values.size
+        note = f"{len(counts)} different texts in {total} rows"
+        return Column(name, PRESENCE if missing else LEFT_OUT, indicator=missing, note=note)
     return Column(name, CATEGORY, tuple(sorted(counts)), indicator=total < values.size)
 
 
-def _numbers(name: str, column: Column, values: Array) -> Iterator[Array]:
-    """Yield the features of a column of numbers, each (n,)."""
+def _refuse_texts_for_people(name: str, column: str, values: Array) -> None:
+    """Raise `DataError` where the texts of a column (n,) are numbers or dates for people."""
+    if values.dtype.kind == "f":
+        return
+    texts = dict.fromkeys(text for text in values.tolist() if text is not None)
+    if len(texts) <= FEW:
+        return
+    for pattern, (what, remedy) in _FOR_PEOPLE.items():
+        found = [text for text in texts if re.fullmatch(pattern, text)]
+        written = [text for text in found if not is_number(text)]
+        if written and len(found) >= MOSTLY * len(texts):
+            fault = f"column {column!r} holds {written[0]!r}, {what}"
+            raise DataError(name, fault, f"{remedy}, or remove the column")
+
+
+def _numbers(name: str, column: Column, values: Array, made: Array) -> None:
+    """Fill the features (n, features) of a column of numbers (n,)."""
     if values.dtype.kind != "f":
         texts = [value for value in values.tolist() if value is not None]
         if texts:
@@ -200,13 +244,13 @@ def _numbers(name: str, column: Column, values: Array) -> Iterator[Array]:
         values = np.full(values.shape, np.nan)
     missing = np.isnan(values)
     _tell_missing(name, column, missing, f"they count as {column.fill:g}, training's median")
-    yield np.where(missing, column.fill, values)
+    made[:, 0] = np.where(missing, column.fill, values)
     if column.indicator:
-        yield missing.astype(np.float64)
+        made[:, 1] = missing
 
 
-def _categories(name: str, column: Column, values: Array) -> Iterator[Array]:
-    """Yield the features of a column of texts, each (n,)."""
+def _categories(name: str, column: Column, values: Array, made: Array) -> None:
+    """Fill the features (n, features), which are 0, of a column of texts (n,)."""
     place = {category: index for index, category in enumerate(column.categories)}
     texts = values.tolist()
     missing = np.asarray([text is None for text in texts])
@@ -220,10 +264,19 @@ def _categories(name: str, column: Column, values: Array) -> Iterator[Array]:
         _tell(name, f"column {column.name!r} holds {shown}, which training never saw, in "
               f"{_rows(unseen)}: they count as none of its categories")  # fmt: skip
     _tell_missing(name, column, missing, "they count as none of its categories")
-    for index in range(len(column.categories)):
-        yield (found == index).astype(np.float64)
+    known = np.flatnonzero(found >= 0)
+    made[known, found[known]] = 1.0
     if column.indicator:
-        yield missing.astype(np.float64)
+        made[:, -1] = missing
+
+
+def _presence(name: str, column: Column, values: Array, made: Array) -> None:
+    """Fill the one feature (n, 1) that says where a value (n,) is missing."""
+    del name, column  # nothing is asked of the texts
+    made[:, 0] = np.isnan(values) if values.dtype.kind == "f" else values == None  # noqa: E711
+
+
+_FILL = {NUMBER: _numbers, CATEGORY: _categories, PRESENCE: _presence}
 
 
 def _are_booleans(texts: Sequence[str]) -> bool:

@@ -43,9 +43,6 @@ PIXEL_SCALE = 1 / 256
 LARGEST_EXACT = 2**53
 """Up to here every integer is a float64."""
 
-NEEDED = ("train", "test")
-"""The splits that every data set has."""
-
 
 class DataError(ValueError):
     """Data that cannot be used: says which file, what is wrong with it, and what to do.
@@ -126,14 +123,14 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples for training, for testing and perhaps for more, as NumPy arrays on the host.
+    """Examples for training, perhaps for testing and for more, as NumPy arrays on the host.
 
     Parameters
     ----------
     splits : mapping of str to Split
-        "train" and "test", and more where the source has them, such as "validation", which
-        training leaves alone.  All have the same features, dtypes and outputs.  Inputs may be a
-        `StoredArray`, read a block at a time.
+        "train", "test" unless all examples are for training, and more where the source has them,
+        such as "validation", which training leaves alone.  All have the same features, dtypes and
+        outputs.  Inputs may be a `StoredArray`, read a block at a time.
 
         Inputs are uint8 where `scale` is given: the values are `inputs * scale`, exactly.
         Otherwise they are float32 or float64, all finite.
@@ -156,6 +153,8 @@ class Dataset:
         What was made of the inputs that the source holds, beyond `scale`.
     target_scaling : Scaling, optional
         How numbers to predict were scaled.
+    test_share : float, optional
+        The share of the examples that was kept for testing; None where that was not drawn.
 
     Raises
     ------
@@ -171,13 +170,13 @@ class Dataset:
     target_names: tuple[str, ...] | None = None
     preparation: "Preparation | None" = None
     target_scaling: "Scaling | None" = None
+    test_share: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", {k: Split(*pair) for k, pair in self.splits.items()})
-        missing = [part for part in NEEDED if part not in self.splits]
-        if missing:
+        if "train" not in self.splits:
             fault = f"has the splits {', '.join(self.splits) or 'none'}"
-            raise DataError(self.name, fault, f"give it one named {missing[0]}, too")
+            raise DataError(self.name, fault, "give it one named train, too")
         known: Any = self.class_labels
         if known is not None and (len(known) < 2 or list(known) != sorted(set(known))):
             fault = f"class_labels is {known}"
@@ -206,7 +205,10 @@ class Dataset:
 
     @property
     def test(self) -> Split:
-        """The examples for testing."""
+        """The examples for testing; DataError where there are none."""
+        if "test" not in self.splits:
+            fault = "has no examples for testing, all of them are for training"
+            raise DataError(self.name, fault, "name others (--test for train, --data for evaluate)")
         return self.splits["test"]
 
     @property
@@ -315,7 +317,7 @@ class Dataset:
         digest = hashlib.sha256()
         known = self.class_labels
         texts = known is not None and isinstance(known[0], str)
-        for part in [*NEEDED, *sorted(self.splits.keys() - set(NEEDED))]:
+        for part in sorted(self.splits, key=lambda name: (name != "train", name != "test", name)):
             inputs, targets = self.splits[part]
             if known is not None and not texts:
                 targets = self.labels_of(targets)

@@ -5,8 +5,7 @@ from importlib.resources import as_file, files
 import numpy as np
 
 from pluggable_mlp.data.dataset import Source, Split
-from pluggable_mlp.data.division import TEST_PERIOD
-from pluggable_mlp.data.tables import read_csv_table
+from pluggable_mlp.data.numpy_files import read_npz_arrays
 
 __all__ = ["load_digits"]
 
@@ -21,10 +20,9 @@ def load_digits() -> Source:
     0 1 2 ... 9 0 1 2 ... 9, and every class occurs in both parts.  The same 13 people wrote both,
     so the accuracy is higher than for digits of new writers.
     """
-    with as_file(files(__package__) / "digits.csv.gz") as path:
-        table = read_csv_table(str(path))
-    inputs, labels = table[:, :-1].astype(np.uint8), table[:, -1]
-    test = np.arange(len(labels)) % TEST_PERIOD == TEST_PERIOD - 1
+    with as_file(files(__package__) / "digits.npz") as path:
+        inputs, labels = read_npz_arrays(str(path), ["X", "y"]).values()
+    test = np.arange(len(labels)) % 7 == 6
     train = Split(inputs[~test], labels[~test])
     splits = {"train": train, "test": Split(inputs[test], labels[test])}
     return Source("digits", splits, pixel_scale=DIGIT_SCALE)

@@ -1,4 +1,4 @@
-"""Tables whose columns are of different kinds: texts, numbers, missing values; Parquet.
+"""Tables whose columns are of different kinds: texts, numbers, missing values; Parquet, Feather.
 
 polars reads them (extra `tables`).  What is made of the columns belongs in `columns.py`.
 """
@@ -16,9 +16,12 @@ from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY, open_bounded
 from pluggable_mlp.data.headers import MISSING, is_number
 from pluggable_mlp.data.tables import TextTable, filled_rows, has_codes
-from pluggable_mlp.data.targets import find_task
+from pluggable_mlp.data.targets import are_measurements
 
-__all__ = ["Frame", "PolarsMissingError", "RawTable", "read_parquet", "read_text_frame"]
+__all__ = ["Frame", "PolarsMissingError", "RawTable", "read_columns", "read_text_frame"]
+
+FIRST_ROWS = 1000
+"""So many rows tell by what the fields of a table are divided."""
 
 MOSTLY = 0.9
 """A column of which so many values are numbers is one of numbers, and its texts are faults."""
@@ -134,6 +137,14 @@ class RawTable:
         """Return the name of a column: its place, counted from 1, where the file has none."""
         return str(place + 1) if self.names is None else self.names[place]
 
+    def has_other_delimiters(self, delimiter: str) -> bool:
+        """Return whether first fields may be several numbers, divided by another delimiter."""
+        others = "".join(other for other in ";\t| ," if other not in delimiter)
+        if delimiter == ";":  # then a comma is the decimal point
+            others = others.replace(",", "")
+        packed = rf"^\s*[-+]?[0-9.]+[{others}]\s*[-+]?[0-9.]"
+        return any(column.head(FIRST_ROWS).str.contains(packed).any() for column in self.columns)
+
     def frame(
         self, places: Sequence[int], names: Sequence[str], texts: Collection[str] = ()
     ) -> Frame:
@@ -182,8 +193,8 @@ class RawTable:
             return _objects(texts)
         present = texts.drop_nulls()
         numbers = self._as_numbers(present).drop_nulls().to_numpy()
-        are_classes = not numbers.size or find_task(numbers) == "classification"
-        if are_classes and (numbers.size < present.len() or has_codes(present.to_list())):
+        are_classes = not are_measurements(numbers)
+        if are_classes and (numbers.size < present.len() or has_codes(present.unique().to_list())):
             return _objects(texts)
         return self._column(place)
 
@@ -274,19 +285,20 @@ def read_text_frame(path: str, text: TextTable) -> RawTable:
     return RawTable(path, text.names, tuple(table), text.delimiter == ";")
 
 
-def read_parquet(path: str) -> RawTable:
-    """Read a table of any columns from a Parquet file.
+def read_columns(path: str) -> RawTable:
+    """Read a table of any columns from a Parquet or a Feather file (Arrow's IPC format).
 
     Raises
     ------
     DataError
         If it cannot be read.
     """
-    polars = _need_polars(path, "Parquet")
+    is_parquet = path.lower().endswith(".parquet")
+    polars = _need_polars(path, "Parquet" if is_parquet else "Feather")
     with open_bounded(path):
         pass  # a path without a file gives the error of the other readers
     try:
-        table = polars.read_parquet(path)
+        table = (polars.read_parquet if is_parquet else polars.read_ipc)(path)
     except (polars.exceptions.PolarsError, OSError) as error:
         raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
     return RawTable(path, tuple(table.columns), tuple(table))

@@ -2,20 +2,31 @@
 
 import os
 from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.classic_pickle import read_classic_pickle
-from pluggable_mlp.data.dataset import DataError, Dataset, Source
+from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
 from pluggable_mlp.data.digits import load_digits
 from pluggable_mlp.data.frames import Frame
 from pluggable_mlp.data.idx import read_idx, read_idx_folder
 from pluggable_mlp.data.mnist import PUBLISHED, load_named
 from pluggable_mlp.data.numpy_files import read_npy, read_npy_pairs, read_npz, read_npz_arrays
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.preprocessing import build_dataset
-from pluggable_mlp.data.table_files import TABLES, read_table, read_table_inputs
+from pluggable_mlp.data.preprocessing import build_dataset, matched
+from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.data.streaming import left_in_files
+from pluggable_mlp.data.table_files import TABLES, is_table, read_table, read_table_inputs
 
-__all__ = ["load_dataset", "load_inputs", "load_source"]
+__all__ = [
+    "dataset_of",
+    "examples_like",
+    "load_dataset",
+    "load_inputs",
+    "load_source",
+    "load_source_like",
+]
 
 READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
     (".pkl", ".pkl.gz"): read_classic_pickle,
@@ -26,13 +37,15 @@ READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
 def load_dataset(
     spec: str | os.PathLike[str],
     seed: int = 0,
-    task: str | None = "classification",
+    task: str | None = None,
     *,
     target: str | None = None,
     scaling: str | None = None,
     validation: float | None = None,
     target_scaling: str | None = None,
     block_size: int | None = 0,
+    test: str | os.PathLike[str] | None = None,
+    test_share: float | None = None,
 ) -> Dataset:
     """Load a data set by its name or its path.
 
@@ -44,12 +57,13 @@ def load_dataset(
         PLUGGABLE_MLP_DATA and the user's cache, else downloaded (see `load_named`).
         A path: a folder of IDX files, or with `X.npy` and `y.npy`; or a file `*.pkl.gz` or `*.pkl`
         (the classic MNIST pickle), `*.npz` (`X` and `y`, perhaps with `_test` or `_validation` at
-        their end), or a table, `*.csv`, `*.tsv` (each perhaps with `.gz`) or `*.parquet`.
+        their end), or a table, `*.csv`, `*.tsv` (each perhaps with `.gz`), `*.parquet` or
+        `*.feather`.
     seed : int, default 0
         Of the division into examples for training and for testing, where the data have none.
-    task : {"classification", "multilabel", "regression"} or None, default "classification"
-        Whether targets are class labels, rows of yes or no, or numbers to predict; None: what the
-        targets speak of.
+    task : {"classification", "multilabel", "regression"}, optional
+        Whether targets are class labels, rows of yes or no, or numbers to predict; by default
+        determined by the targets (see `find_task`).
     target : str, optional
         The column of a table to predict, by its name or its place, counted from 1; several are
         separated by commas.  By default the last.
@@ -66,6 +80,12 @@ def load_dataset(
         Whether the inputs of .npy files stay there, read a block at a time for
         `train(…, block_size=…)`: 0, no; more, yes; None, if they take more than a quarter of the
         machine's memory.
+    test : str or path, optional
+        Other data for testing, as for `spec`: their test part, or all their examples if they have
+        none.  They are prepared as the training part is.
+    test_share : float, optional
+        The share of the examples that is kept for testing, at least 0 and below 1; by default one
+        in seven, unless the data have a test part of their own.
 
     Returns
     -------
@@ -76,8 +96,76 @@ def load_dataset(
     DataError
         If there are no such data, or they cannot be used; names the file and the fault.
     """
-    source = load_source(spec, target)
-    return build_dataset(source, seed, task, scaling, validation, target_scaling, block_size)
+    return dataset_of(
+        load_source(spec, target),
+        target,
+        test,
+        seed=seed,
+        task=task,
+        scaling=scaling,
+        validation=validation,
+        target_scaling=target_scaling,
+        block_size=block_size,
+        test_share=test_share,
+    )
+
+
+def dataset_of(
+    source: Source,
+    target: str | None = None,
+    test: str | os.PathLike[str] | None = None,
+    *,
+    block_size: int | None = 0,
+    test_share: float | None = None,
+    **options: Any,
+) -> Dataset:
+    """Return the data set of a source, as `load_dataset` does; options are of `build_dataset`."""
+    if test is None:
+        return build_dataset(source, block_size=block_size, test_share=test_share, **options)
+    if "test" in source.splits:
+        raise DataError(source.name, "has a test part of its own", "leave --test out")
+    if test_share is not None:
+        raise DataError(os.fspath(test), "is all for testing", "leave --test-share out")
+    dataset = build_dataset(source, block_size=block_size, test_share=0.0, **options)
+    schema = Schema.of(dataset)
+    tested = left_in_files(load_source_like(schema, test, target), block_size)
+    splits = {**dataset.splits, "test": examples_like(schema, tested)}
+    return replace(dataset, splits=splits, test_share=None)
+
+
+def load_source_like(
+    schema: Schema, spec: str | os.PathLike[str], target: str | None = None
+) -> Source:
+    """Load data for a network that was trained on others, neither converted nor divided.
+
+    Parameters
+    ----------
+    schema : Schema
+        Of the training: it says which columns of a table are the features.
+    spec : str or path
+        As for `load_dataset`.
+    target : str, optional
+        The column of a table that training was to predict.
+    """
+    texts = isinstance((schema.class_labels or (0,))[0], str)
+    target = target if is_table(os.fspath(spec)) else None
+    return load_source(spec, target, schema.preparation, texts)
+
+
+def examples_like(schema: Schema, source: Source, dtype: str = "float64") -> Split:
+    """Return the test part of other data, or all where they have none, as training had its own.
+
+    Parameters
+    ----------
+    schema : Schema
+    source : Source
+    dtype : {"float32", "float64"}
+        Of the network, whose range values must keep to.
+    """
+    measured = source.splits.get("test", source.splits["train"])
+    inputs, targets = matched(source.name, "new", measured, schema.task)
+    inputs = schema.inputs(source.name, inputs, dtype, source.is_table)
+    return Split(inputs, schema.targets(source.name, targets))
 
 
 def load_source(
@@ -92,7 +180,7 @@ def load_source(
     """
     path = os.fspath(spec)
     lower = path.lower()
-    if lower.endswith(TABLES):
+    if is_table(path):
         return read_table(path, target, known, text_target)
     if target is not None:
         fault = "has no columns to choose the target from"
@@ -150,6 +238,6 @@ def load_inputs(
         return read_npy(name)
     if lower.endswith(".npz"):
         return read_npz_arrays(name, ["X"])["X"]
-    if lower.endswith(TABLES):
+    if is_table(name):
         return read_table_inputs(name, known or Preparation(), targets)
     return read_idx(name)

@@ -33,12 +33,16 @@ class Preparation:
     scaling : Scaling or None
     feature_names : tuple of str or None
         What the source calls the features; None where it does not.
+    whole_pixels : bool, default False
+        Whether the pixels came as whole numbers of another dtype than uint8: then later numbers of
+        any dtype are in their unit.
     """
 
     columns: Columns | None = None
     pixel_scale: float | None = None
     scaling: Scaling | None = None
     feature_names: tuple[str, ...] | None = None
+    whole_pixels: bool = False
 
     @property
     def every_name(self) -> tuple[str, ...] | None:
@@ -84,6 +88,7 @@ class Preparation:
             None,
             None if scaling is None else Scaling.from_dict(scaling),
             None if names is None else tuple(names),
+            values.get("whole_pixels", False),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,6 +98,7 @@ class Preparation:
             "columns": None if self.columns is None else self.columns.to_dict(),
             "scaling": None if self.scaling is None else self.scaling.to_dict(),
             "feature_names": None if names is None else list(names),
+            **({"whole_pixels": True} if self.whole_pixels else {}),
         }
 
 
@@ -122,7 +128,7 @@ def scaled(
         A name of `SCALINGS`, or "none".
     inputs : dict of arrays (n, features)
     columns : Columns, optional
-        Of a table: what it makes of categories is not scaled.
+        Of a table, which made the inputs: they are scaled in place, categories not at all.
     unit : float, default 1
         The value of one unit of uint8 inputs.
     what : str, default "scaling"
@@ -131,13 +137,16 @@ def scaled(
     choose({**SCALINGS, NO_SCALING: None}, kind, what)
     if kind == NO_SCALING:
         return inputs, None
+    if columns is not None:
+        numeric = columns.numeric
+        scaling = fit_scaling(name, kind, inputs["train"][:, numeric], numeric)
+        return {part: scaling.apply_in_place(array) for part, array in inputs.items()}, scaling
     values = {part: mapped(array, partial(as_values, unit=unit)) for part, array in inputs.items()}
-    numeric = None if columns is None else columns.numeric
-    scaling = fit_scaling(name, kind, values["train"], numeric)
-    return {part: mapped(array, scaling.apply) for part, array in values.items()}, scaling
+    scaling = fit_scaling(name, kind, values["train"])
+    return {part: mapped(array, scaling.apply_in_place) for part, array in values.items()}, scaling
 
 
 def as_values(inputs: Array, unit: float | None) -> Array:
-    """Return inputs as float64, 8-bit pixels times their unit."""
+    """Return a copy of inputs as float64, 8-bit pixels times their unit."""
     values = inputs.astype(np.float64)
     return values * unit if inputs.dtype == np.uint8 and unit is not None else values

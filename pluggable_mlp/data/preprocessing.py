@@ -27,7 +27,11 @@ from pluggable_mlp.data.dataset import (
     as_floats,
     check_finite,
 )
-from pluggable_mlp.data.division import choose_test_examples, choose_validation_examples
+from pluggable_mlp.data.division import (
+    TEST_SHARE,
+    choose_test_examples,
+    choose_validation_examples,
+)
 from pluggable_mlp.data.preparation import NO_SCALING, Preparation, fit_columns, scaled
 from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.streaming import left_in_files
@@ -39,6 +43,7 @@ from pluggable_mlp.data.targets import (
     classes_of,
     find_task,
 )
+from pluggable_mlp.registry import as_number
 from pluggable_mlp.stored import StoredArray, blocks, mapped
 
 __all__ = ["as_bytes", "as_inputs", "build_dataset", "matched"]
@@ -60,6 +65,7 @@ def build_dataset(
     validation: float | None = None,
     target_scaling: str | None = None,
     block_size: int | None = 0,
+    test_share: float | None = None,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
@@ -98,6 +104,9 @@ def build_dataset(
     block_size : int or None
         Whether inputs of .npy files stay there, to be read a block at a time: 0, no; more, yes;
         None, if they take more than a quarter of the memory.
+    test_share : float or None
+        The share of the examples that is kept for testing, where the source has no split for it;
+        None: `TEST_SHARE`; 0: none.
 
     Raises
     ------
@@ -108,14 +117,11 @@ def build_dataset(
     """
     source = left_in_files(source, block_size)
     name = source.name
-    task = find_task(source.splits["train"].targets) if task is None else as_task(task)
-    splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
-    if "test" not in splits:
-        chosen = choose_test_examples(name, _classes(splits, task), seed)
-        splits |= _divided(splits["train"], chosen, "test")
-    if validation:
-        splits |= _validation(name, splits, seed, task, validation)
+    task = find_task(name, source.splits["train"].targets) if task is None else as_task(task)
+    splits, test_share = _parts(source, seed, task, validation, test_share)
     arrays, columns = _as_arrays(source, splits)
+    if source.is_table:
+        _tell_constant(source, arrays["train"])
     kind = _usual_scaling(source, arrays, columns) if scaling is None else scaling
     inputs, fitted = scaled(name, kind, arrays, columns, source.pixel_scale)
     scale = None
@@ -133,7 +139,7 @@ def build_dataset(
     if task == "regression":
         targets, of_targets = _scaled_targets(name, target_scaling, targets)
     splits = {part: Split(inputs[part], targets[part]) for part in splits}
-    were_pixels = fitted is not None and arrays["train"].dtype == np.uint8
+    bytes_given = arrays["train"].dtype == np.uint8
     return Dataset(
         splits,
         name,
@@ -142,10 +148,31 @@ def build_dataset(
         multilabel=task == "multilabel",
         target_names=source.target_names,
         preparation=Preparation(
-            columns, source.pixel_scale if were_pixels else None, fitted, source.feature_names
+            columns,
+            source.pixel_scale if bytes_given and fitted is not None else None,
+            fitted,
+            source.feature_names,
+            whole_pixels=scale is not None and not bytes_given,
         ),
         target_scaling=of_targets,
+        test_share=test_share,
     )
+
+
+def _parts(
+    source: Source, seed: int, task: Task, validation: float | None, test_share: float | None
+) -> tuple[dict[str, Split], float | None]:
+    """Return all splits, and the share that was drawn for testing; None where it was not."""
+    name = source.name
+    splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
+    if "test" not in splits:
+        test_share = TEST_SHARE if test_share is None else test_share
+        splits |= _tested(name, splits, seed, task, test_share)
+    elif test_share is not None:
+        raise DataError(name, "has a test part of its own", "leave --test-share out")
+    if validation:
+        splits |= _validation(name, splits, seed, task, validation)
+    return splits, test_share
 
 
 def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Array], Columns | None]:
@@ -160,6 +187,14 @@ def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Arra
     if columns is None:
         arrays = {part: given.inputs for part, given in source.splits.items()}
     return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
+
+
+def _tell_constant(source: Source, inputs: Array) -> None:
+    """Warn where all training inputs (n, features) are alike."""
+    starts = range(0, len(inputs), BLOCK)
+    if all((inputs[start : start + BLOCK] == inputs[0]).all() for start in starts):
+        doubt = "all training inputs are alike, and nothing can be learned from them; give features"
+        _tell(source, f"{doubt} that vary")
 
 
 def _usual_scaling(source: Source, arrays: dict[str, Array], columns: Columns | None) -> str:
@@ -206,6 +241,17 @@ def _classes(splits: dict[str, Split], task: Task) -> Array:
     """Return the classes of the training examples (n,); all 0 where there are none."""
     targets = splits["train"].targets
     return targets if task == "classification" else np.zeros(len(targets), np.int64)
+
+
+def _tested(
+    name: str, splits: dict[str, Split], seed: int, task: Task, share: float
+) -> dict[str, Split]:
+    """Return the training split without a share of it, and that for testing."""
+    as_number("test_share", share, at_least=0.0, below=1.0)
+    if not share:
+        return {}
+    chosen = choose_test_examples(name, _classes(splits, task), seed, share)
+    return _divided(splits["train"], chosen, "test")
 
 
 def _validation(

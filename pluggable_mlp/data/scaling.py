@@ -56,7 +56,13 @@ class Scaling:
 
     def apply(self, values: Array) -> Array:
         """Return (values - offset) / divisor, feature by feature, as float64 (n, features)."""
-        return (values.astype(np.float64) - np.asarray(self.offsets)) / np.asarray(self.divisors)
+        return self.apply_in_place(values.astype(np.float64))
+
+    def apply_in_place(self, values: Array) -> Array:
+        """Scale float64 values (n, features), which nobody else holds; return them."""
+        values -= np.asarray(self.offsets)
+        values /= np.asarray(self.divisors)
+        return values
 
     def undo(self, values: Array) -> Array:
         """Return values * divisor + offset, column by column, as float64 (n, columns)."""
@@ -85,9 +91,9 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
         Of the data, for errors.
     kind : str
         A name of `SCALINGS`.
-    values : array or StoredArray of float64, shape (n, features)
+    values : array or StoredArray of float64, shape (n, features that are scaled)
     features : array of bool, shape (features,), optional
-        Those that are scaled; by default all.
+        Which of all features are scaled; by default all.
 
     Raises
     ------
@@ -105,7 +111,9 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
         raise DataError(name, fault, "scale it down first")
     divisors = np.where(divisors > 0, divisors, 1.0)
     if features is not None:
-        offsets, divisors = np.where(features, offsets, 0.0), np.where(features, divisors, 1.0)
+        every_offset, every_divisor = np.zeros(features.size), np.ones(features.size)
+        every_offset[features], every_divisor[features] = offsets, divisors
+        offsets, divisors = every_offset, every_divisor
     return Scaling(kind, tuple(offsets.tolist()), tuple(divisors.tolist()))
 
 

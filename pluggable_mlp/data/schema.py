@@ -26,7 +26,10 @@ from pluggable_mlp.stored import mapped
 __all__ = ["Schema"]
 
 LARGEST_VALUE = 8.0
-"""Where training saw pixels, whose values are below 1, numbers beyond this one are pixels, too."""
+"""Where training saw pixels, whose values are below 1, floats beyond this one were not scaled."""
+
+_SAW_PIXELS = "where training saw 8-bit pixels"
+_PIXELS = "give pixels, from 0 to 255, or save floats that are scaled as .npy"
 
 
 @dataclass(frozen=True)
@@ -177,14 +180,15 @@ class Schema:
             )
         return lines
 
-    def inputs(self, name: str, values: Any, dtype: str) -> Array:
+    def inputs(self, name: str, values: Any, dtype: str, is_table: bool = False) -> Array:
         """Return inputs (n, ...) of any file as training would have had them, (n, features).
 
-        Where training saw pixels, whole numbers from 0 to 255 are pixels, too, whatever their
-        dtype: they become uint8, to be multiplied by the scale.  (Floats that are all 0 or 1 may
-        be black and white, already scaled: they are taken as they are.)  Fractions among them, as
-        of averaged images, are pixels, too; numbers that no pixel has are refused beside them.  All
-        other numbers are values.  A warning lists those far outside the range that training saw.
+        Where training saw pixels, the unit of numbers follows from what they are in, never from
+        other rows.  Integers, and the numbers of a table, are pixels; so are floats, if training's
+        own pixels were no bytes.  Pixels are from 0 to 255: whole ones become uint8, to be
+        multiplied by the scale, fractions among them, as of averaged images, are multiplied here.
+        Other floats and booleans are values.  A warning lists values far outside the range that
+        training saw.
 
         Parameters
         ----------
@@ -193,6 +197,8 @@ class Schema:
         values : array (n, ...) or Frame
         dtype : {"float32", "float64"}
             Of the network, whose range values must keep to.
+        is_table : bool, default False
+            Whether they are of a table, which says nothing of dtypes.
 
         Returns
         -------
@@ -205,7 +211,8 @@ class Schema:
         DataError
             If they do not fit.
         """
-        inputs = as_inputs(name, "new", self.preparation.as_array(name, values))
+        array = self.preparation.as_array(name, values)
+        inputs = as_inputs(name, "new", array)
         if inputs.shape[1] != self.features:
             own = "1 feature" if inputs.shape[1] == 1 else f"{inputs.shape[1]} features"
             fault = f"its examples have {own}, the network takes {self.features}"
@@ -213,11 +220,13 @@ class Schema:
             remedy = "leave the labels out" if one_more else "give those that it was trained on"
             raise DataError(name, fault, remedy)
         if self.scale is not None:
-            inputs = _as_pixels(name, inputs, self.scale)
+            kind = "u" if is_table else array.dtype.kind
+            are_pixels = kind in "iu" or (kind == "f" and self.preparation.whole_pixels)
+            inputs = (_as_pixels if are_pixels else _as_scaled)(name, inputs, self.scale)
         if self.preparation.scaling is not None:
             unit = self.scale if self.scale_of(inputs) else None
             values = mapped(inputs, partial(as_values, unit=unit))
-            inputs = mapped(values, self.preparation.scaling.apply)
+            inputs = mapped(values, self.preparation.scaling.apply_in_place)
         self._compare_range(name, inputs)
         largest = max(-float(inputs.min()), float(inputs.max()))
         if largest > float(np.finfo(dtype).max):
@@ -280,17 +289,23 @@ class Schema:
 
 
 def _as_pixels(name: str, inputs: Array, scale: float) -> Array:
-    """Return inputs where training saw pixels: uint8 pixels, or values (n, features)."""
+    """Return pixels as uint8; as values (n, features), if there are fractions among them."""
     pixels = as_bytes(inputs)
-    if pixels is not None and (inputs.dtype == np.uint8 or pixels.max() > 1):
+    if pixels is not None:
         return pixels
     low, high = float(inputs.min()), float(inputs.max())
-    if high <= LARGEST_VALUE:
-        return inputs
-    if low < 0 or high > 255:
-        fault = f"holds numbers from {low:g} to {high:g}, where training saw 8-bit pixels"
-        raise DataError(name, fault, f"give numbers from 0 to 255, or all times {scale:g}")
+    if low < 0 or high > 255 or high <= 1:
+        raise DataError(name, f"holds numbers from {low:g} to {high:g}, {_SAW_PIXELS}", _PIXELS)
     return mapped(inputs, partial(mul, scale))  # some between two pixels
+
+
+def _as_scaled(name: str, inputs: Array, scale: float) -> Array:
+    """Return values (n, features); refuse pixels that were not scaled."""
+    low, high = float(inputs.min()), float(inputs.max())
+    if high > LARGEST_VALUE:
+        fault = f"holds floats from {low:g} to {high:g}, {_SAW_PIXELS}"
+        raise DataError(name, fault, f"give pixels as integers, or floats times {scale:g}")
+    return inputs
 
 
 def _tuple_or_none(values: Any) -> Any:

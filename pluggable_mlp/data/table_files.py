@@ -15,15 +15,26 @@ from pluggable_mlp.data.frames import (
     Frame,
     PolarsMissingError,
     RawTable,
-    read_parquet,
+    read_columns,
     read_text_frame,
 )
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.tables import NotNumbersError, NumberTable, read_number_table, read_text
+from pluggable_mlp.data.tables import (
+    NotNumbersError,
+    NumberTable,
+    first_fault,
+    read_text,
+    try_number_table,
+)
 
-__all__ = ["TABLES", "read_table", "read_table_inputs"]
+__all__ = ["TABLES", "is_table", "read_table", "read_table_inputs"]
 
-TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather")
+
+
+def is_table(path: str) -> bool:
+    """Return whether a path is that of a table, by its end."""
+    return path.lower().endswith(TABLES)
 
 
 def read_table(
@@ -100,18 +111,30 @@ def read_table_inputs(
 
 def _opened(path: str, known: Preparation) -> NumberTable | RawTable:
     """Return a table: of numbers where it holds nothing else, and training knew no other."""
-    if path.lower().endswith(".parquet"):
-        return read_parquet(path)
+    if path.lower().endswith((".parquet", ".feather")):
+        return read_columns(path)
     text = read_text(path)
     if known.columns is not None:
         return read_text_frame(path, text)
+    found = try_number_table(path, text)
+    if not isinstance(found, str):
+        return found
     try:
-        return read_number_table(path, text)
-    except NotNumbersError as error:
-        try:
-            return read_text_frame(path, text)
-        except PolarsMissingError as missing:
-            raise error.or_else(f"install what reads texts and gaps: {missing.args[2]}") from None
+        table = read_text_frame(path, text)
+        if not (table.has_other_delimiters(text.delimiter) or text.data.count(b'"') % 2):
+            return table
+    except PolarsMissingError as missing:
+        fault = first_fault(path, text, found)
+        if isinstance(fault, NotNumbersError):
+            fault = fault.or_else(f"install what reads texts and gaps: {missing.args[2]}")
+        raise fault from None
+    except DataError as error:
+        fault = first_fault(path, text, found)  # by its line
+        raise (error if isinstance(fault, NotNumbersError) else fault) from None
+    fault = first_fault(path, text, found)
+    if not isinstance(fault, NotNumbersError):
+        raise fault
+    return table
 
 
 def _features(

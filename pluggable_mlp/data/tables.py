@@ -19,18 +19,20 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, Source, Split
 from pluggable_mlp.data.files import open_bounded
 from pluggable_mlp.data.headers import MISSING, has_header, is_number
-from pluggable_mlp.data.targets import find_task
+from pluggable_mlp.data.targets import are_measurements
 
 __all__ = [
     "NotNumbersError",
     "NumberTable",
     "TextTable",
     "filled_rows",
+    "first_fault",
     "has_codes",
     "read_csv",
     "read_csv_table",
     "read_number_table",
     "read_text",
+    "try_number_table",
 ]
 
 ONE_LINE_PER_EXAMPLE = "give a line per example, all with as many numbers, separated by commas"
@@ -83,9 +85,7 @@ class NumberTable(NamedTuple):
         if as_text or maybe:
             lines = _filled_lines("", self.text.data, self.text.delimiter)
             texts = [fields[place] for _, _, fields in islice(lines, bool(self.names), None)]
-            if as_text or (
-                find_task(self.values[:, place]) == "classification" and has_codes(texts)
-            ):
+            if as_text or (not are_measurements(self.values[:, place]) and has_codes(texts)):
                 return np.asarray(texts)
         return self.values[:, place]
 
@@ -151,6 +151,8 @@ def read_text(path: str) -> TextTable:
     """
     with open_bounded(path) as file:
         data = file.read_rest()
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")  # the line ends of old Macs
     _check_encoding(path, data)
     tabs = path.lower().endswith((".tsv", ".tsv.gz"))
     delimiter = "\t" if tabs else _delimiter(path, data)
@@ -175,6 +177,20 @@ def read_number_table(path: str, text: TextTable) -> NumberTable:
     DataError
         If the lines are of different length, or the table is empty.
     """
+    found = try_number_table(path, text)
+    if isinstance(found, str):
+        raise first_fault(path, text, found)
+    return found
+
+
+def try_number_table(path: str, text: TextTable) -> NumberTable | str:
+    """Return the numbers of a table, or in words that it holds something else.
+
+    Raises
+    ------
+    DataError
+        If the header has another number of fields, or the table is empty.
+    """
     lines = islice(_text(text.data), text.skipped, None)
     blanks = " \r\n" if text.delimiter == "\t" else None
     rows = (_plain(line, text.delimiter) for line in lines if line.strip(blanks))
@@ -186,10 +202,9 @@ def read_number_table(path: str, text: TextTable) -> NumberTable:
             chain([first], rows), delimiter=text.delimiter, ndmin=2, comments=None, quotechar='"'
         )
     except ValueError as error:
-        reason = f"is not a table of numbers: {str(error).partition(';')[0]}"
-        raise _fault(path, text, reason) from error
+        return f"is not a table of numbers: {str(error).partition(';')[0]}"
     if not np.isfinite([table.min(), table.max()]).all():
-        raise _fault(path, text, "holds NaN or infinity")
+        return "holds NaN or infinity"
     if text.names and len(text.names) != table.shape[1]:
         fault = f"its header has {len(text.names)} names, its lines have {table.shape[1]} fields"
         raise DataError(path, fault, "give each column one name")
@@ -279,8 +294,12 @@ def _filled_lines(path: str, data: bytes, delimiter: str) -> Iterator[tuple[int,
         raise DataError(path, f"line {line}: {error}", ONE_LINE_PER_EXAMPLE) from None
 
 
-def _fault(path: str, text: TextTable, reason: str) -> DataError:
-    """Return an error with the first field or line at fault; the reason where none is found."""
+def first_fault(path: str, text: TextTable, reason: str) -> DataError:
+    """Return an error with the first field or line at fault; the reason where none is found.
+
+    It is a `NotNumbersError` where texts and empty fields are all that is found.  Every field is
+    looked at, which takes longer than reading the table.
+    """
     lines = _filled_lines(path, text.data, text.delimiter)
     if text.names:
         next(lines)

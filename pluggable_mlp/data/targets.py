@@ -22,6 +22,7 @@ __all__ = [
     "BOOLEANS",
     "TASKS",
     "Task",
+    "are_measurements",
     "as_targets",
     "as_task",
     "class_indices",
@@ -41,7 +42,10 @@ TASKS: dict[str, Task] = {
 BOOLEANS = ("false", "true")
 
 SURELY_CLASSES, FEWEST_OF_A_CLASS = 20, 5
-"""More different labels than these, with fewer examples of each on average, are measurements."""
+"""More different integers than these, with fewer examples of each on average, are measurements."""
+
+EVEN = 5
+"""The rarest of numbered classes has at least one part in so many of the average."""
 
 MANY_OF_A_CLASS = 20
 """Where classes have so many examples on average, one of a single example may be a fault."""
@@ -54,27 +58,63 @@ def as_task(task: str) -> Task:
     return choose(TASKS, task, "task")
 
 
-def find_task(targets: Array) -> Task:
+def find_task(name: str, targets: Array) -> Task:
     """Return the task that targets speak of.
 
-    Texts, booleans and whole numbers are classes; numbers with fractions, and whole numbers that
-    are evidently measurements, are numbers to predict.  Rows of 0 and 1 are labels of which several
-    may be yes; other rows are numbers.
+    Texts and booleans are classes, numbers with fractions are numbers to predict.  Integers are
+    classes if there are at most 20 different ones, or if they number the classes: from 0 or 1 on
+    without a gap, the rarest with at least a fifth of the average count.  With fewer than five
+    examples of each on average they are numbers to predict.  Rows of 0 and 1 are labels of which
+    several may be yes; other rows are numbers.
 
     Parameters
     ----------
+    name : str
+        Of the data, for errors.
     targets : array (n,), (n, 1) or (n, outputs)
         As a file holds them.
+
+    Raises
+    ------
+    DataError
+        If they are integers that may be amounts or classes.
     """
     kind = targets.dtype.kind
     if targets.ndim == 2 and targets.shape[1] > 1:
         binary = kind in "iufb" and bool(np.isin(targets, (0, 1)).all())
         return "multilabel" if binary else "regression"
-    if kind == "f" and not (targets == np.rint(targets)).all():
+    if are_measurements(targets):
         return "regression"
-    if kind in "iuf" and _are_measurements(np.unique(targets).size, targets.size):
-        return "regression"
+    if kind in "iuf" and not _number_classes(targets):
+        different = np.unique(targets)
+        fault = (
+            f"the targets are {different.size} different integers from {different[0]:.0f} to "
+            f"{different[-1]:.0f} in {targets.size} examples, which may be amounts or classes"
+        )
+        remedy = (
+            "choose --task regression or --task classification (in Python, task='regression' or "
+            "task='classification')"
+        )
+        raise DataError(name, fault, remedy)
     return "classification"
+
+
+def are_measurements(targets: Array) -> bool:
+    """Return whether targets (n,) are numbers of which nobody would make classes."""
+    kind = targets.dtype.kind
+    if kind == "f" and not (targets == np.rint(targets)).all():
+        return True
+    return kind in "iuf" and _are_measurements(np.unique(targets).size, targets.size)
+
+
+def _number_classes(integers: Array) -> bool:
+    """Return whether integers (n,) are few, or number classes of which none is rare."""
+    different, counts = np.unique(integers, return_counts=True)
+    if different.size <= SURELY_CLASSES:
+        return True
+    without_gap = different[-1] - different[0] == different.size - 1
+    even = counts.min() * EVEN * different.size >= integers.size
+    return bool(different[0] in (0, 1) and without_gap and even)
 
 
 def _are_measurements(different: int, examples: int) -> bool:

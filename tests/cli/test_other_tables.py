@@ -333,3 +333,53 @@ def test_arrays_of_objects_name_the_remedy(told, tmp_path, pack):
     assert outcome.code == 2
     assert "y holds Python objects, which only pickle could read; save " in outcome.err
     assert ".astype(str)" in outcome.err
+
+
+@pytest.mark.parametrize("form", ["${:.2f}", '"1,{:.0f}"'])
+def test_prices_as_people_write_them_are_refused_with_one_of_them(told, tmp_path, form):
+    path = tmp_path / "table.csv"
+    rows = (f"{k % 7},{form.format(100 + k)},{k % 2}\n" for k in range(COUNT))
+    path.write_text("a,price,y\n" + "".join(rows))
+    outcome = told("train", "--data", path, *TRAIN)
+    assert outcome.code == 2
+    some = [form.format(100 + k).strip('"') for k in range(COUNT)]
+    shown = [f"column 'price' holds {one!r}, a number as it is" in outcome.err for one in some]
+    assert sum(shown) == 1
+    assert "write 1234.5 without signs and groups of digits" in outcome.err
+
+
+def test_a_table_whose_rows_are_all_alike_is_told(told, tmp_path):
+    table = {"a": [3] * COUNT, "b": [1.5] * COUNT, "y": [k % 2 for k in range(COUNT)]}
+    outcome = told("train", "--data", write(tmp_path / "table.csv", table), *TRAIN)
+    assert outcome.code == 0
+    assert "Warning: " in outcome.err
+    assert "table.csv: all training inputs are alike, and nothing can be learned" in outcome.err
+
+
+def test_that_a_text_is_missing_is_learned(told, train, tmp_path):
+    """As of the cabins on the Titanic, which are nearly all different."""
+    cabins = [f"C{k}" if k % 3 == 0 else "" for k in range(COUNT)]
+    known = [int(cabin != "") for cabin in cabins]
+    table = {"cabin": cabins, "a": numbers()["a"], "y": known}
+    path = write(tmp_path / "table.csv", table)
+    run = train(path, "--epochs", 60, "--learning-rate", 0.5)
+    assert json.loads((run / "summary.json").read_text())["test_accuracy"] == 1
+    new = {"cabin": ["X1", "", "C3"], "a": [0.1, 0.2, 0.3]}
+    outcome = told("predict", run, write(tmp_path / "new.csv", new))
+    assert answers(outcome) == ["1", "0", "1"]
+    assert "never saw" not in outcome.err
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\n"])
+@pytest.mark.parametrize("kind", ["numbers", "texts"])
+def test_any_line_ends(told, train, tmp_path, kind, end):
+    texts = [("red", "green", "")[k % 3] for k in range(COUNT)]
+    table = numbers() if kind == "numbers" else {"c": texts} | numbers()
+    plain = write(tmp_path / "plain.csv", table)
+    other = tmp_path / "other.csv"
+    other.write_bytes(plain.read_bytes().replace(b"\n", end))
+    run = train(plain)
+    again = train(other, folder="again")
+    hashes = [json.loads((one / "config.json").read_text())["data_sha256"] for one in (run, again)]
+    assert hashes[0] == hashes[1]
+    assert told("predict", run, other).out == told("predict", run, plain).out

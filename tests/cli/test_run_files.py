@@ -54,6 +54,8 @@ def test_every_field_of_the_config(run):
             "target": None,
             "scaling": "none",
             "target_scaling": "none",
+            "test": None,
+            "test_share": None,
             "validation": 0.0,
             "hidden": [12],
             "activation": "tanh",

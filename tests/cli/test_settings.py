@@ -227,6 +227,8 @@ def test_every_option_of_train_has_a_case():
     tried = {word for text in CASES for word in text.split() if word.startswith("--")}
     elsewhere = {
         "--target",
+        "--test",
+        "--test-share",
         "--validation",
         "--early-stopping",
         "--config",

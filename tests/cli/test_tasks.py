@@ -11,6 +11,8 @@ import warnings
 import numpy as np
 import pytest
 
+from pluggable_mlp.data import DataError, load_dataset
+
 metrics = pytest.importorskip("sklearn.metrics")
 
 generator = np.random.default_rng(5)
@@ -117,6 +119,108 @@ def test_numbers_are_predicted(command, trained, predicted, tmp_path, name, colu
 
 def test_whole_numbers_are_classes(trained):
     assert trained("codes")[1]["task"] == "classification"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a", "b"], ["a", "b", "pa", "pb"]),
+        (["a", "pa"], ["a", "pa", "p_a", "p_pa"]),
+        (["a", "pa", "p_a"], ["a", "pa", "p_a", "p__a", "p__pa", "p__p_a"]),
+        (["rediction"], ["prediction", "p_rediction"]),
+    ],
+)
+def test_columns_of_predictions_have_names_of_their_own(command, tmp_path, names, expected):
+    table = tmp_path / "table.csv"
+    labels = INPUTS[:, : len(names)] > 0
+    header = ",".join(["x", "z", *names])
+    rows = np.column_stack([INPUTS[:, :2], labels])
+    np.savetxt(table, rows, delimiter=",", header=header, comments="", fmt="%.17g")
+    options = ("--target", ",".join(names), "--task", "multilabel", "--output", tmp_path / "run")
+    assert command("train", "--data", table, *TRAIN, *options).code == 0
+    outcome = command("predict", tmp_path / "run", table)
+    assert outcome.code == 0, outcome.err
+    header, *rows = csv.reader(io.StringIO(outcome.out))
+    assert header == expected
+    found = np.array(rows, float)
+    assert (found[:, : len(names)] == (found[:, len(names) :] > 0.5)).all()
+
+
+def test_a_class_may_have_any_name(command, tmp_path):
+    labels = np.where(SUMS > 0, "rediction", "p_rediction")
+    np.savez(tmp_path / "data.npz", X=INPUTS, y=labels)
+    np.save(tmp_path / "X.npy", INPUTS)
+    folder = tmp_path / "run"
+    assert command("train", "--data", tmp_path / "data.npz", *TRAIN, "--output", folder).code == 0
+    outcome = command("predict", folder, tmp_path / "X.npy")
+    assert outcome.out.startswith("prediction,p_p_rediction,p_rediction\n")
+
+
+RIDERS = np.random.default_rng(0).geometric(1 / 150, 6000)  # of each hour of a year
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write a table whose last column is an array of integers; return its path."""
+
+    def write(targets):
+        path = tmp_path / "table.csv"
+        rows = np.column_stack([np.sqrt(targets) % 3, np.arange(targets.size) % 7, targets])
+        np.savetxt(path, rows, delimiter=",", header="a,b,riders", comments="", fmt="%.6g")
+        return path
+
+    return write
+
+
+def test_counts_do_not_become_classes_without_a_word(command, table):
+    assert 500 < np.unique(RIDERS).size < RIDERS.size / 5
+    outcome = command("train", "--data", table(RIDERS), "--epochs", 1)
+    assert outcome.code == 2
+    span = f"{np.unique(RIDERS).size} different integers from {RIDERS.min()} to {RIDERS.max()}"
+    assert f"{span} in 6000 examples, which may be amounts or classes" in outcome.err
+    assert "choose --task regression or --task classification" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "task"),
+    [
+        (["--task", "regression"], "regression"),
+        (["--loss", "poisson"], "regression"),
+        (["--task", "classification"], "classification"),
+    ],
+)
+def test_who_says_the_task_is_not_asked(command, table, tmp_path, options, task):
+    arguments = ["--data", table(RIDERS[:4000]), "--epochs", 1, "--hidden", ""]
+    outcome = command("train", *arguments, *options, "--output", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["task"] == task
+
+
+EVEN = np.arange(600) % 30
+
+
+@pytest.mark.parametrize(
+    ("targets", "task"),
+    [
+        (EVEN, "classification"),
+        (EVEN + 1, "classification"),
+        (EVEN + 2, None),  # numbered from 2
+        (EVEN * 2, None),  # with gaps
+        (np.append(EVEN, [30, 30, 30, 30]), "classification"),
+        (np.append(EVEN, [30, 30, 30]), None),  # of an average of 19.5
+        (EVEN % 20 * 50, "classification"),
+        (np.arange(600) % 100, "classification"),
+        (np.arange(600) % 121, "regression"),  # fewer than five of each
+    ],
+)  # fmt: skip
+def test_the_task_of_integers(tmp_path, targets, task):
+    path = tmp_path / "data.npz"
+    np.savez(path, X=np.eye(targets.size, 2), y=targets)
+    if task is None:
+        with pytest.raises(DataError, match="task='regression' or task='classification'"):
+            load_dataset(path)
+    else:
+        assert load_dataset(path).task == task
 
 
 def test_the_option_says_what_the_targets_leave_open(trained, predicted):

@@ -78,7 +78,6 @@ PIXELS = load_dataset("digits").test.inputs
 SAVED = {
     "uint8": PIXELS,
     "int64": PIXELS.astype("int64"),
-    "whole": PIXELS.astype("float64"),
     "float32": PIXELS.astype("float32") / 16,
     "float64": PIXELS / 16,
 }
@@ -97,10 +96,12 @@ def save(folder, form, ending):
     return whole, alone
 
 
-@pytest.mark.parametrize("ending", ["npz", "csv"])
-@pytest.mark.parametrize("form", SAVED)
+@pytest.mark.parametrize(
+    ("form", "ending"),
+    [(form, "npz") for form in ("uint8", "int64", "float32", "float64")] + [("uint8", "csv")],
+)
 def test_the_same_digits_are_the_same_numbers_in_any_file(command, run, tmp_path, form, ending):
-    """Pixels with the scale of the run's training, not of a file's own; values as they are."""
+    """Integers and tables are pixels in the scale of the run's training, floats are values."""
     labelled, unlabelled = save(tmp_path, form, ending)
     assert_it_measures(command("evaluate", run, "--data", labelled), run, 256)
     digits = tmp_path / "digits.npy"
@@ -276,7 +277,7 @@ def test_predict_reads_every_format_and_is_as_right_as_evaluate(command, run, tm
     elif ending == "npz":
         np.savez(path, X=values)
     elif ending == "csv":
-        np.savetxt(path, values, delimiter=",")
+        np.savetxt(path, pixels, delimiter=",")
     else:
         header = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (256, 8, 8))
         path.write_bytes(header + pixels.tobytes())
@@ -375,14 +376,48 @@ def piped(monkeypatch):
 
 @pytest.mark.parametrize("ending", ["npy", "npz", "csv"])
 def test_standard_input_is_a_file_like_any_other(command, run, tmp_path, piped, ending):
-    labelled, unlabelled = save(tmp_path, "float64", "csv" if ending == "csv" else "npz")
+    labelled, unlabelled = save(tmp_path, "uint8", "csv" if ending == "csv" else "npz")
     if ending == "npy":
         unlabelled = tmp_path / "x.npy"
-        np.save(unlabelled, SAVED["float64"])
+        np.save(unlabelled, SAVED["uint8"])
     piped(unlabelled.read_bytes())
     assert command("predict", run, "-").out == command("predict", run, unlabelled).out
     piped(labelled.read_bytes())
     assert_it_measures(command("evaluate", run, "--data", "-"), run, 256)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "feather"])
+def test_columns_from_standard_input(command, table, table_run, tmp_path, piped, ending):
+    polars = pytest.importorskip("polars")
+    rows, path = polars.read_csv(table.read_bytes().removeprefix(b"# ")), tmp_path / "table"
+    (rows.write_parquet if ending == "parquet" else rows.write_ipc)(path)
+    expected = command("predict", table_run, table)
+    assert expected.code == 0
+    piped(path.read_bytes())
+    assert command("predict", table_run, "-").out == expected.out
+    piped(path.read_bytes())
+    measured = told(command, "evaluate", table_run, "--data", "-")
+    assert measured.out == told(command, "evaluate", table_run, "--data", table).out != ""
+
+
+@pytest.mark.parametrize("content", [b"", b"ARROW1\0\0", b"FEA1 and more", b"a,b\n1,2\n"])
+def test_damaged_feather_is_refused(command, table_run, tmp_path, content):
+    pytest.importorskip("polars")
+    (tmp_path / "x.feather").write_bytes(content)
+    outcome = command("predict", table_run, tmp_path / "x.feather")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "x.feather: cannot be read" in outcome.err
+
+
+def test_the_end_of_a_name_may_be_in_capitals(command, run, tmp_path):
+    with (tmp_path / "X.NPY").open("wb") as file:  # numpy.save would append .npy to a path
+        np.save(file, PIXELS)
+    outcome = command("predict", run, tmp_path / "X.NPY", "--output", tmp_path / "P.NPY")
+    assert outcome.code == 0, outcome.err
+    lines = command("predict", run, tmp_path / "X.NPY").out.splitlines()[1:]
+    assert np.load(tmp_path / "P.NPY").tolist() == [int(line.split(",")[0]) for line in lines]
+    (tmp_path / "T.CSV").write_text("\n".join(",".join(map(str, row)) for row in PIXELS.tolist()))
+    assert command("predict", run, tmp_path / "T.CSV").out.splitlines()[1:] == lines
 
 
 def test_what_is_wrong_with_standard_input_is_told(command, run, piped):

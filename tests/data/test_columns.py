@@ -1,5 +1,7 @@
 """What becomes of a table's columns: scikit-learn's encoder and imputer are the oracle."""
 
+import datetime
+import re
 import warnings
 
 import numpy as np
@@ -83,8 +85,66 @@ def test_unusable_columns_are_left_out():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert columns.apply("file", frame.select(["a"])).shape == (30, 1)
-    with pytest.raises(DataError, match="example: no column can be used"):
+    fault = "no column can be used ('names': 30 different texts in 30 rows, 'empty': it has no val"
+    with pytest.raises(DataError, match=re.escape(f"example: {fault}")):
         Columns.fit("example", frame.select(["names", "empty"]))
+
+
+CABINS = np.array([f"C{k}" if k % 4 == 0 else None for k in range(200)], dtype=object)
+
+
+def test_of_texts_that_are_all_different_it_is_kept_where_they_are_missing():
+    """As of the cabins on the Titanic."""
+    frame = Frame(("a", "cabin"), (np.arange(200.0), CABINS))
+    columns = Columns.fit("example", frame)
+    assert columns.features == ["a", "cabin missing"]
+    assert columns.numeric.tolist() == [True, False]
+    assert columns.names == ["a", "cabin"]
+    assert columns.describe()[1] == (
+        "cabin  50 different texts in 50 rows; a feature says where they are missing"
+    )
+    later = np.array(["D9", None, "C4"], dtype=object)
+    for found in (columns, Columns.from_dict(columns.to_dict())):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            made = found.apply("file", Frame(("cabin", "a"), (later, np.arange(3.0))))
+        assert made.tolist() == [[0, 0], [1, 1], [2, 0]]
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["${:.2f}", "1,{:.0f}", "{:.1f} %", "€ 1,{:.0f}.50", "({:.2f})", "{:.0f}'000", "-${}", "1 {}"],
+)
+def test_numbers_that_are_written_for_people_are_refused(form):
+    texts = np.array([form.format(100 + 7 * k) for k in range(50)], dtype=object)
+    texts[3] = None
+    frame = Frame(("a", "price"), (np.arange(50.0), texts))
+    fault = f"example: column 'price' holds {texts[0]!r}, a number as it is written for people; "
+    with pytest.raises(DataError, match=re.escape(fault)):
+        Columns.fit("example", frame)
+
+
+@pytest.mark.parametrize("form", ["n{}", "{}-{}", "{}:30", "A {}", "{} km", "{}-3/4"])
+def test_other_texts_are_texts(form):
+    texts = np.array([form.format(2000 + k, k) for k in range(50)] * 3, dtype=object)
+    columns = Columns.fit("example", Frame(("a", "price"), (np.arange(150.0), texts)))
+    assert len(columns.columns[1].categories) == 50
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%dT%H:%M:%S+00:00"])
+def test_dates_are_refused(form):
+    start = datetime.datetime(2024, 2, 3, tzinfo=datetime.UTC)
+    days = [(start + datetime.timedelta(days=5 * k)).strftime(form) for k in range(40)]
+    frame = Frame(("a", "day"), (np.arange(80.0), np.array(days * 2, dtype=object)))
+    fault = f"column 'day' holds {days[0]!r}, a date; write what may matter of it as numbers: the"
+    with pytest.raises(DataError, match=re.escape(fault)):
+        Columns.fit("example", frame)
+
+
+def test_few_prices_are_categories():
+    texts = np.array(["$1.50", "$2.50", "1,000"] * 50, dtype=object)
+    (column,) = Columns.fit("example", Frame(("price",), (texts,))).columns
+    assert column.categories == ("$1.50", "$2.50", "1,000")
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,7 @@ def changed(dataset, part, **arrays):
         ({"scale": -0.5}, "power of two"),
         ({"scale": 0.5}, "float64"),
         ({"splits": {}}, "has the splits none; give it one named train"),
-        (
-            {"splits": {"train": TEST, "dev": TEST}},
-            "has the splits train, dev; give it one named test",
-        ),
+        ({"splits": {"dev": TEST}}, "has the splits dev; give it one named train"),
         ({"splits": {"train": TEST, "test": ([[1.0]], [0])}}, "the test split is list and list"),
     ],
 )

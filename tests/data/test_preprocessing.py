@@ -125,6 +125,16 @@ def test_who_asks_for_no_scaling_is_not_told_of_pixels():
     assert build_dataset(given, scaling="none").scale == 1 / 256
 
 
+@pytest.mark.parametrize("inputs", [np.ones((70, 3)), np.full((5000, 2), [0.5, 7])])
+def test_a_table_whose_rows_are_all_alike_warns(inputs):
+    targets = np.arange(len(inputs)) % 2
+    given = Source("example", {"train": Split(inputs, targets)}, is_table=True)
+    with pytest.warns(DataWarning, match="example: all training inputs are alike, and nothing"):
+        build_dataset(given)
+    inputs[-1] += 1
+    build_dataset(given, test_share=0)
+
+
 def test_all_parts_are_pixels_or_none():
     train, test = (WHOLE, LABELS), (WHOLE[:1] / 2, LABELS[:1])
     with pytest.warns(DataWarning, match="scaling standard"):
@@ -267,7 +277,7 @@ def test_training_sees_every_class(seed):
 @pytest.mark.parametrize(
     ("labels", "fault"),
     [
-        ([0, 1] * 3, "holds 6 examples; give at least 7 of these: one of 7 is kept for testing"),
+        ([0, 1] * 3, "holds 6 examples; give at least 7 of these: 0.143 are kept for testing"),
         (
             [0, 1, 2, 3, 4, 5, 5, 5],
             "holds 8 examples, 3 of them in classes of two or more; give at least 7 of these",

@@ -9,6 +9,7 @@ import pytest
 
 from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
 from pluggable_mlp.data.dataset import Source
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.preprocessing import build_dataset
 from pluggable_mlp.data.schema import Schema
 
@@ -84,9 +85,10 @@ WHOLE = [[0, 16], [4, 8]]
 SCALED = [[0.0, 1.0], [0.25, 0.5]]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int64", ">u2", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", ">u2"])
 def test_pixels_are_pixels_whatever_their_dtype_and_axes(dtype):
     assert values_of(PIXELS, np.array(WHOLE, dtype)) == SCALED
+    assert values_of(PIXELS, np.array(WHOLE, dtype)[:, :1] @ [[1, 0]] // 4) == [[0, 0], [1 / 16, 0]]
     assert values_of(PIXELS, np.array(WHOLE, dtype).reshape(2, 1, 2)) == SCALED
     # As bytes, of which the reproducible products and their bits are made.
     assert PIXELS.inputs("file", np.array(WHOLE, dtype), "float64").dtype == np.uint8
@@ -95,6 +97,27 @@ def test_pixels_are_pixels_whatever_their_dtype_and_axes(dtype):
 @pytest.mark.parametrize("array", [np.array(SCALED), np.eye(2), np.zeros((1, 2)), np.eye(2) > 0])
 def test_values_are_values_where_training_saw_pixels(array):
     assert values_of(PIXELS, array) == array.tolist()
+
+
+WHOLE_PIXELS = replace(PIXELS, preparation=Preparation(whole_pixels=True))
+
+
+@pytest.mark.parametrize("array", [np.array([[1, 0]]), np.array([[1, 0.0]]), np.array([[1.5, 0]])])
+def test_where_training_took_whole_numbers_for_pixels_all_numbers_are(array):
+    assert values_of(WHOLE_PIXELS, array) == (array / 16).tolist()
+    assert values_of(Schema.from_dict(WHOLE_PIXELS.to_dict()), array) == (array / 16).tolist()
+
+
+def test_floats_that_were_not_scaled_are_refused():
+    fault = "file: holds floats from 0 to 16, where training saw 8-bit pixels; give pixels as int"
+    with pytest.raises(DataError, match=fault):
+        PIXELS.inputs("file", np.array(WHOLE, float), "float64")
+
+
+def test_floats_that_were_scaled_are_refused_where_pixels_are_expected():
+    fault = "file: holds numbers from 0 to 1, where training saw 8-bit pixels; give pixels, from 0"
+    with pytest.raises(DataError, match=fault):
+        WHOLE_PIXELS.inputs("file", np.array(SCALED), "float64")
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "float32", "float64", "bool"])
