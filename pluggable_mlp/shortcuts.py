@@ -7,17 +7,23 @@ whole process that change results.  A backend says here what its library has for
 functions below call that, or else what every namespace has.
 """
 
+import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, library_of
 
 __all__ = [
     "check_process",
     "clip",
     "compiled",
+    "guards",
     "largest",
+    "load_offers",
     "offer",
     "own",
     "queued",
@@ -55,10 +61,25 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         settings that `check_process` looks at.  Its arguments are not checked otherwise.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
-    own.cache_clear()
+    _of_module.cache_clear()
 
 
-@lru_cache  # every step asks several times
+def load_offers(xp: Namespace) -> None:
+    """Import the backend of the library behind `xp`, so that all that it offers is known.
+
+    Some settings and functions of a library must be known for right results, also of arrays that
+    no backend made.
+    """
+    name = f"pluggable_mlp.backends.{library_of(xp)}"
+    if name not in sys.modules and find_spec(name) is not None:
+        import_module(name)
+
+
+def guards(xp: Namespace) -> bool:
+    """Return whether settings of the process can forbid right results: see `check_process`."""
+    return (xp, "check_process") in _offered
+
+
 def own(xp: Namespace, name: str) -> Any:
     """Return the function of that name that a backend offers, or the namespace's, or None.
 
@@ -66,8 +87,20 @@ def own(xp: Namespace, name: str) -> Any:
     `torch.softmax`, which asks for an axis: only this project's namespaces, which list such names
     in `beyond_standard`, are asked for those.
     """
-    known = name in _STANDARD or name in getattr(xp, "beyond_standard", ())
-    return _offered.get((xp, name)) or (getattr(xp, name) if known else None)
+    if isinstance(xp, ModuleType):
+        return _of_module(xp, name)
+    # Some namespaces are made for a single step: a cache would keep them alive.
+    return _offered.get((xp, name)) or (getattr(xp, name) if _is_asked(type(xp), name) else None)
+
+
+@lru_cache  # every step asks several times
+def _of_module(xp: ModuleType, name: str) -> Any:
+    return _offered.get((xp, name)) or (getattr(xp, name) if name in _STANDARD else None)
+
+
+@lru_cache
+def _is_asked(kind: type, name: str) -> bool:
+    return name in _STANDARD or name in getattr(kind, "beyond_standard", ())
 
 
 def check_process(xp: Namespace) -> None:

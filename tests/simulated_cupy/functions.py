@@ -12,10 +12,12 @@ from tests.simulated_cupy.arrays import Device, elementwise, flushed, launch, nd
 
 __all__ = ["libraries", "module"]
 
-REDUCTIONS = {"sum", "mean", "prod", "max", "min", "any", "all", "argmax", "argmin"}
+REDUCTIONS = {
+    "sum", "mean", "prod", "max", "min", "any", "all", "argmax", "argmin", "count_nonzero"
+}  # fmt: skip
 VIEWS = {"reshape", "moveaxis", "expand_dims", "squeeze", "broadcast_to", "swapaxes", "transpose"}
 CREATIONS = {"zeros", "ones", "full", "eye", "arange"}
-ORDERS = {"sort", "argsort", "flip", "roll", "repeat", "tile", "tril", "triu"}
+ORDERS = {"sort", "argsort", "flip", "roll", "repeat", "tile", "tril", "triu", "cumsum", "cumprod"}
 LIKE = {"zeros_like", "ones_like", "full_like", "empty_like"}
 OF_DTYPES = {
     "can_cast",
@@ -102,6 +104,22 @@ def take_along_axis(a: ndarray, indices: ndarray, axis: int) -> ndarray:
     return ndarray(np.take_along_axis(a.memory, indices.memory % a.shape[axis], axis))
 
 
+def searchsorted(
+    a: ndarray, v: ndarray, side: str = "left", sorter: ndarray | None = None
+) -> ndarray:
+    """Search each number: one kernel."""
+    launch("searchsorted")
+    order = None if sorter is None else sorter.memory
+    return ndarray(np.searchsorted(a.memory, v.memory, side=side, sorter=order))
+
+
+def nonzero(a: ndarray) -> tuple[ndarray, ...]:
+    """Count, and then write the places."""
+    launch("nonzero", 2)
+    wait("nonzero()")
+    return tuple(map(ndarray, np.nonzero(a.memory)))
+
+
 def matmul(a: ndarray, b: ndarray) -> ndarray:
     """Multiply with cuBLAS, which takes matrices of C or of Fortran order, stacks of C order."""
     for flags in (a.memory.flags, b.memory.flags):
@@ -180,7 +198,12 @@ def libraries() -> dict[str, ModuleType]:
     cuda = module(
         "cupy.cuda", Device=Device, device=device, runtime=runtime, nvrtc=nvrtc, cublas=cublas
     )
-    functions = (asarray, array, where, take, take_along_axis, matmul, concatenate, stack, unique)
+    # fmt: off
+    functions = (
+        asarray, array, where, take, take_along_axis, searchsorted, nonzero, matmul, concatenate,
+        stack, unique,
+    )
+    # fmt: on
     cupy = module(
         "cupy",
         __getattr__=_attribute,
