@@ -13,7 +13,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
 from pluggable_mlp.namespaces.reproducible.operands import is_floating, pair
-from pluggable_mlp.namespaces.reproducible.splitting import power_of_two_at_least
+from pluggable_mlp.namespaces.reproducible.scaled import scaled_back, unit_near
 
 __all__ = ["FUNCTIONS", "LINALG"]
 
@@ -127,13 +127,10 @@ def vector_norm(
     if ord != 2:
         raise ValueError(f"ord is {ord!r}; the reproducible namespace has 0, 1, 2, inf and -inf")
     xp = ns.library
-    largest = xp.astype(ns.max(magnitudes, axis=axis, keepdims=True).native, xp.float64)
-    usable = (largest > 2.0**-900) & (largest < 2.0**900)
-    unit = 0.5 * power_of_two_at_least(xp, xp.where(usable, largest, 1.0))
-    unit = xp.astype(unit, x.dtype)
-    scaled = ns.divide(magnitudes, Wrapped(unit, ns))  # exact: of a power of two
+    unit = unit_near(xp, ns.max(magnitudes, axis=axis, keepdims=True).native)
+    scaled = magnitudes * Wrapped(1.0 / unit, ns)  # exact
     total = ns.sum(scaled * scaled, axis=axis, keepdims=True)
-    norm = ns.sqrt(total) * Wrapped(unit, ns)
+    norm = Wrapped(scaled_back(xp, ns.sqrt(total).native, unit), ns)
     return norm if keepdims else ns.sum(norm, axis=axis)
 
 
