@@ -110,6 +110,7 @@ def test_numbers_that_are_no_arrays_are_refused(backend: Backend) -> None:
     for wrong, error in (
         ([[1.0, 2.0], [3.0]], ValueError),
         ([x, x], TypeError),
+        ([x[0], np.ones(2)], TypeError),
         ([1.0, "2"], TypeError),
         ([1j], TypeError),
         ([2**63], OverflowError),

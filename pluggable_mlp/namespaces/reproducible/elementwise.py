@@ -15,6 +15,7 @@ from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS, 
 from pluggable_mlp.namespaces.reproducible.number import Number
 from pluggable_mlp.namespaces.reproducible.operands import (
     check_floating,
+    check_numeric,
     grain_of,
     is_floating,
     operands,
@@ -118,6 +119,7 @@ def divide(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
 
 def negative(ns: Any, x: Wrapped, /) -> Wrapped:
     """Return -x, exact."""
+    check_numeric("negative", x)
     if not is_floating(x):
         return Wrapped(-x.native, ns)
     return Wrapped(0.0 - x.native, ns, x.grain)  # +0 of 0
@@ -125,6 +127,7 @@ def negative(ns: Any, x: Wrapped, /) -> Wrapped:
 
 def positive(ns: Any, x: Wrapped, /) -> Wrapped:
     """Return x."""
+    check_numeric("positive", x)
     return Wrapped(+x.native, ns, x.grain)
 
 
@@ -135,6 +138,7 @@ def square(ns: Any, x: Wrapped, /) -> Wrapped:
 
 def sign(ns: Any, x: Wrapped, /) -> Wrapped:
     """Return -1, 0 or 1, exact; NaN of NaN."""
+    check_numeric("sign", x)
     xp, a = ns.library, x.native
     if not is_floating(x):
         return Wrapped(xp.sign(a), ns)
@@ -167,6 +171,7 @@ def where(ns: Any, condition: Wrapped, x1: Any, x2: Any, /) -> Wrapped:
 
 def signbit(ns: Any, x: Wrapped, /) -> Wrapped:
     """Whether x < 0: there is no negative zero, and every NaN is positive."""
+    check_floating("signbit", x)
     return Wrapped(x.native < 0.0, ns)
 
 
@@ -276,6 +281,7 @@ def _elementary(name: str, function: Callable[[Any, Array], Array] | None = None
 
 def _rounded_to_integers(name: str) -> Any:
     def apply(ns: Any, x: Wrapped, /) -> Wrapped:
+        check_numeric(name, x)
         y = getattr(ns.library, name)(x.native)
         return Wrapped(y + 0.0 if is_floating(x) else y, ns, PRODUCTS)  # +0 of -0
 

@@ -48,6 +48,8 @@ def _key_of(ns: Any, key: Any, shape: tuple[int, ...]) -> _Key:
     count = sum(map(_axes_of, items))
     if count > len(shape):
         raise IndexError(f"the key is for {count} axes, but x is {shape}")
+    if len(items) == 1 and isinstance(items[0], Wrapped) and _is_mask(items[0]):
+        return _Key((_placed(ns, items[0], 0, shape),), None, ())
     place, *more = [at for at, item in enumerate(items) if item is ...] or [len(items)]
     if more:
         raise IndexError("a key has one Ellipsis at most")
@@ -63,11 +65,17 @@ def _key_of(ns: Any, key: Any, shape: tuple[int, ...]) -> _Key:
         found.append(part)
         axis += _axes_of(item)
     arrays = [axis for axis, item in enumerate(items) if isinstance(item, Wrapped)]
-    if len(arrays) == 1 and items[arrays[0]].ndim == 1 and not _is_mask(items[arrays[0]]):
-        others = (item for item in items if not isinstance(item, Wrapped))
-        if all(isinstance(item, slice) for item in others):  # array-api-strict has `take` alone
-            places, found[arrays[0]] = found[arrays[0]], slice(None)
-            return _Key(tuple(found), (arrays[0], places), tuple(backwards))
+    others = [item for item in items if not isinstance(item, Wrapped)]
+    if (
+        len(arrays) == 1
+        and items[arrays[0]].ndim == 1
+        and all(type(one) is slice for one in others)
+    ):
+        [axis] = arrays  # array-api-strict has no slices beside arrays
+        places, found[axis] = found[axis], slice(None)
+        if _is_mask(items[axis]):
+            [places] = ns.library.nonzero(places)
+        return _Key(tuple(found), (axis, places), tuple(backwards))
     if arrays and backwards:
         raise IndexError("a slice beside arrays has a negative step; use xp.flip")
     return _Key(tuple(found), None, tuple(backwards))
@@ -81,7 +89,7 @@ def _is_plain(key: Any, shape: tuple[int, ...]) -> bool:
     for place, item in enumerate(key):
         if item is ...:
             axis = len(shape) + 1 - len(key) + place
-        elif axis < len(shape) and _is_within(item, shape[axis]):
+        elif 0 <= axis < len(shape) and _is_within(item, shape[axis]):
             axis += 1
         else:
             return False
@@ -133,13 +141,20 @@ def _placed(ns: Any, item: Any, axis: int, lengths: tuple[int, ...]) -> Any:
         _require_bounds(item, item, axis, lengths[0])
         return item % lengths[0]
     if _is_mask(item):
-        if item.shape != lengths[: item.ndim]:  # PyTorch would broadcast
-            raise IndexError(f"the mask is {item.shape}, but the axes are {lengths[: item.ndim]}")
-        return item.native
+        return _mask(ns, item, lengths[: item.ndim])
     xp, places = ns.library, ns.library.astype(item.native, ns.library.int64)
     if ns.looks and math.prod(item.shape):
         _require_bounds(int(xp.min(places)), int(xp.max(places)), axis, lengths[0])
     return xp.where(places < 0, places + lengths[0], places)
+
+
+def _mask(ns: Any, mask: Wrapped, lengths: tuple[int, ...]) -> Array:
+    """Return the library's mask of axes with these lengths; an axis of length 0 is of any."""
+    if mask.shape == lengths:
+        return mask.native
+    if any(one not in (0, other) for one, other in zip(mask.shape, lengths, strict=True)):
+        raise IndexError(f"the mask is {mask.shape}, but the axes are {lengths}")
+    return ns.library.zeros(lengths, dtype=ns.bool, device=device_of(mask.native))
 
 
 def _require_bounds(least: int, most: int, axis: int, length: int) -> None:

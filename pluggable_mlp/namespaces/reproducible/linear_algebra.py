@@ -12,7 +12,7 @@ from typing import Any
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
-from pluggable_mlp.namespaces.reproducible.operands import is_floating, pair
+from pluggable_mlp.namespaces.reproducible.operands import is_floating, operands, pair
 from pluggable_mlp.namespaces.reproducible.scaled import scaled_back, unit_near
 
 __all__ = ["FUNCTIONS", "LINALG"]
@@ -42,7 +42,7 @@ def matmul(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
     if inner[0] != inner[1]:
         raise ValueError(f"x1 {x1.shape} and x2 {x2.shape} differ in their inner lengths {inner}")
     if not (is_floating(x1) and is_floating(x2)):
-        a, b = pair("matmul", x1, x2)
+        a, b, _ = operands("matmul", x1, x2)
         return Wrapped(ns.library.matmul(a, b), ns)
     left = ns.expand_dims(x1, axis=0) if x1.ndim == 1 else x1
     right = ns.expand_dims(x2, axis=1) if x2.ndim == 1 else x2

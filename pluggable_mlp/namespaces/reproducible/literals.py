@@ -9,6 +9,7 @@ from numbers import Integral, Number, Real
 from typing import Any
 
 from pluggable_mlp.arrays import Array, DType
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.operands import limits, require_in_range
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL
 
@@ -23,6 +24,10 @@ def default_dtypes(xp: Any) -> dict[str, DType]:
 def of_numbers(ns: Any, obj: Any, dtype: DType, device: Any) -> Array:
     """Return the library's array of numbers in nested lists; dtype None is the default one."""
     shape, leaves = _flattened(obj)
+    if dtype is None:
+        dtypes = {getattr(leaf, "dtype", None) for leaf in leaves}
+        [dtype] = dtypes if len(dtypes) == 1 else [None]  # arrays of one dtype keep it
+    leaves = [_number(leaf) for leaf in leaves]
     dtype = _dtype_of(ns.library, leaves) if dtype is None else dtype
     values = [in_dtype(ns, leaf, dtype) for leaf in leaves]
     return ns.library.reshape(ns.library.asarray(values, dtype=dtype, device=device), shape)
@@ -38,7 +43,7 @@ def _flattened(obj: Any) -> tuple[tuple[int, ...], list[Any]]:
     ValueError
         If lists of one level are of different lengths.
     """
-    if isinstance(obj, Number):
+    if isinstance(obj, Number) or (isinstance(obj, ReproducibleArray) and not obj.ndim):
         return (), [obj]
     if not isinstance(obj, list | tuple | range):
         raise TypeError(
@@ -52,6 +57,15 @@ def _flattened(obj: Any) -> tuple[tuple[int, ...], list[Any]]:
     if len(shapes) > 1:
         raise ValueError(f"obj holds lists of different lengths, of the shapes {sorted(shapes)}")
     return (len(obj), *shapes.pop()), [leaf for _, leaves in parts for leaf in leaves]
+
+
+def _number(leaf: Any) -> Any:
+    """Return a number as it is, and the one of a 0-d array."""
+    if not isinstance(leaf, ReproducibleArray):
+        return leaf
+    if leaf.kind:
+        return float(leaf)
+    return bool(leaf) if leaf.dtype == leaf.namespace.bool else int(leaf)
 
 
 def _dtype_of(xp: Any, leaves: list[Any]) -> DType:

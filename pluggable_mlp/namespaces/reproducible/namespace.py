@@ -25,7 +25,13 @@ from pluggable_mlp.namespaces.reproducible.factor import traced
 from pluggable_mlp.namespaces.reproducible.flags import Flags, raised
 from pluggable_mlp.namespaces.reproducible.literals import default_dtypes
 from pluggable_mlp.namespaces.reproducible.number import Number
-from pluggable_mlp.namespaces.reproducible.operands import grain_of, pair
+from pluggable_mlp.namespaces.reproducible.operands import (
+    check_boolean,
+    check_not_floating,
+    check_numeric,
+    grain_of,
+    pair,
+)
 from pluggable_mlp.namespaces.reproducible.rules import Rules
 from pluggable_mlp.shortcuts import check_process, guards, load_offers
 
@@ -56,6 +62,15 @@ _EXACT_PAIRS = (
     "bitwise_and", "bitwise_or", "bitwise_xor", "equal", "greater", "greater_equal", "less",
     "less_equal", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "not_equal",
     "searchsorted",
+)
+# fmt: on
+# Which dtypes they take, where libraries disagree: of the others, those of arrays of any.
+# fmt: off
+_OF_BOOLEANS = ("logical_and", "logical_not", "logical_or", "logical_xor")
+_OF_BITS = ("bitwise_and", "bitwise_invert", "bitwise_or", "bitwise_xor")
+_OF_NUMBERS = (
+    "abs", "argmax", "argmin", "argsort", "greater", "greater_equal", "isfinite", "isinf", "isnan",
+    "less", "less_equal", "maximum", "minimum", "searchsorted", "sort",
 )
 # fmt: on
 # Those whose integers are places or counts, int64 on every library; `unique_*` have values first.
@@ -195,10 +210,12 @@ class ReproducibleNamespace:
     def of_library(self, name: str) -> Any:
         """Return the library's function on wrapped arrays: for what rounds nothing."""
         function = getattr(self.library, name)
-        of_pair = name in _EXACT_PAIRS
+        of_pair, check = name in _EXACT_PAIRS, _check_of(name)
 
         @wraps(function)
         def apply(*arguments: Any, **keywords: Any) -> Any:
+            for x in arguments if check else ():
+                check(name, x)
             if of_pair and len(arguments) == 2 and not keywords:
                 return self._of_pair(name, function, *arguments)
             result = function(*map(native_of, arguments), **native_of(keywords))
@@ -313,6 +330,15 @@ class _Info:
         """Return the dtypes of a kind."""
         found = self._info.dtypes(device=device, kind=kind)
         return {name: dtype for name, dtype in found.items() if name in _DTYPES}
+
+
+def _check_of(name: str) -> Any:
+    """Return what refuses arrays of dtypes that a function of the library does not take, if any."""
+    if name in _OF_BOOLEANS:
+        return check_boolean
+    if name in _OF_BITS:
+        return check_not_floating
+    return check_numeric if name in _OF_NUMBERS else None
 
 
 def _refuse_traced(x: ReproducibleArray) -> None:

@@ -14,7 +14,10 @@ from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, SMAL
 
 __all__ = [
     "as_scalar",
+    "check_boolean",
     "check_floating",
+    "check_not_floating",
+    "check_numeric",
     "grain_of",
     "is_floating",
     "limits",
@@ -35,6 +38,24 @@ def _is_bool(x: ReproducibleArray) -> bool:
 def is_floating(x: ReproducibleArray) -> bool:
     """Whether the array is of float32 or float64."""
     return x.kind != ""
+
+
+def check_numeric(name: str, x: Any) -> None:
+    """Refuse booleans, for a function of numbers: libraries disagree on them."""
+    if isinstance(x, ReproducibleArray) and not x.kind and _is_bool(x):
+        raise TypeError(f"{name} takes numbers, came bool; convert with xp.astype")
+
+
+def check_boolean(name: str, x: Any) -> None:
+    """Refuse arrays of numbers, for a function of booleans."""
+    if isinstance(x, ReproducibleArray) and (x.kind or not _is_bool(x)):
+        raise TypeError(f"{name} takes bool, came {dtype_name(x.dtype)}; compare first")
+
+
+def check_not_floating(name: str, x: Any) -> None:
+    """Refuse floats, for a function of bits."""
+    if isinstance(x, ReproducibleArray) and x.kind:
+        raise TypeError(f"{name} takes integers or bool, came {dtype_name(x.dtype)}")
 
 
 def check_floating(name: str, x: Any) -> None:
@@ -131,8 +152,7 @@ def operands(name: str, x: Any, y: Any) -> tuple[Array, Array, str]:
         return x.native, y.native, x.kind
     a, b = pair(name, x, y)
     kind = max(z.kind for z in (x, y) if isinstance(z, ReproducibleArray))  # "float32" < "float64"
-    if not kind and _is_bool(x if isinstance(x, ReproducibleArray) else y):
-        raise TypeError(f"{name} takes numbers, came bool; convert with xp.astype")
+    check_numeric(name, x if isinstance(x, ReproducibleArray) else y)
     return a, b, kind
 
 

@@ -13,7 +13,11 @@ from pluggable_mlp.arrays import Array, DType, device_of
 from pluggable_mlp.namespaces.reproducible import integers
 from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS, ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.elementwise import multiply
-from pluggable_mlp.namespaces.reproducible.operands import check_floating, is_floating
+from pluggable_mlp.namespaces.reproducible.operands import (
+    check_floating,
+    check_numeric,
+    is_floating,
+)
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_PRODUCT, flush
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled, scaled_back, unit_near
 from pluggable_mlp.shortcuts import largest
@@ -175,6 +179,7 @@ def _extreme(name: str) -> Any:
     """Return `max` or `min`: NaN where any is, which JAX's own forgets in large arrays."""
 
     def reduce(ns: Any, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False) -> Wrapped:
+        check_numeric(name, x)
         xp, a = ns.library, x.native
         y = getattr(xp, name)(a, axis=axis, keepdims=keepdims)
         if is_floating(x):
