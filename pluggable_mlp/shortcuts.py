@@ -8,7 +8,7 @@ functions below call that, or else what every namespace has.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -90,7 +90,8 @@ def own(xp: Namespace, name: str) -> Any:
     if isinstance(xp, ModuleType):
         return _of_module(xp, name)
     # Some namespaces are made for a single step: a cache would keep them alive.
-    return _offered.get((xp, name)) or (getattr(xp, name) if _is_asked(type(xp), name) else None)
+    kind: Hashable = type(xp)
+    return _offered.get((xp, name)) or (getattr(xp, name) if _is_asked(kind, name) else None)
 
 
 @lru_cache  # every step asks several times
@@ -99,7 +100,7 @@ def _of_module(xp: ModuleType, name: str) -> Any:
 
 
 @lru_cache
-def _is_asked(kind: type, name: str) -> bool:
+def _is_asked(kind: Hashable, name: str) -> bool:
     return name in _STANDARD or name in getattr(kind, "beyond_standard", ())
 
 
@@ -175,4 +176,7 @@ def zero_where(xp: Namespace, mask: Array, x: Array) -> Array:
 
 def take(xp: Namespace, x: Array, indices: Array) -> Array:
     """Return the rows of `x` (n, …) at the indices (m,), which are at least 0 and less than n."""
-    return (_offered.get((xp, "take")) or xp.take)(x, indices, axis=0)
+    function = _offered.get((xp, "take"))
+    if function is None and not isinstance(xp, ModuleType):
+        function = getattr(xp, "_take_rows", None)
+    return (function or xp.take)(x, indices, axis=0)

@@ -243,3 +243,13 @@ def test_a_copy_of_floats_of_pixels_is_still_fixed_point() -> None:
     W = NUMPY.asarray(np.full((3, 1), 1.0 / 3.0, np.float32))
     for copied in (NUMPY.asarray(x, copy=True), NUMPY.astype(x, x.dtype)):
         np.testing.assert_array_equal(to_native(copied @ W), to_native(x @ W))
+
+
+def test_take_counts_negative_indices_from_the_end(backend: Backend) -> None:
+    xp, x = made(backend, [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    places = xp.asarray(backend.asarray(np.asarray([-1, 0, -3])))
+    rows = values_of(backend, xp.take(x, places, axis=0))
+    np.testing.assert_array_equal(rows, [[5.0, 6.0], [1.0, 2.0], [1.0, 2.0]])
+    for wrong in (3, -4):
+        with pytest.raises(IndexError, match="out of bounds for axis 0 of length 3"):
+            xp.take(x, xp.asarray(backend.asarray(np.asarray([0, wrong]))), axis=0)

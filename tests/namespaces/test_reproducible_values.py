@@ -61,6 +61,19 @@ def test_quotients_are_within_one_and_a_half_ulp(dtype: str) -> None:
     assert 0.5 < worst <= 1.5
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_quotients_by_numbers_are_within_one_and_a_half_ulp(dtype: str) -> None:
+    """Of the quotient by the number itself, which need not be of the dtype."""
+    a = np.random.default_rng(7).uniform(1.0, 2.0, 500).astype(dtype)
+    worst = 0.0
+    with mpmath.workprec(200):
+        for number in (3.0, 0.1, 1.3, 1.7, 1.9999, 3.1, 7.3, 1e-20, 1e20):
+            found = to_native(NUMPY.asarray(a) / number)
+            for x, q in zip(a, found, strict=True):
+                worst = max(worst, ulps(float(q), mpmath.mpf(float(x)) / number, dtype))
+    assert 0.5 < worst <= 1.5
+
+
 def dtype_power(dtype: str, exponent: int) -> Any:
     return np.dtype(dtype).type(2.0**exponent)
 

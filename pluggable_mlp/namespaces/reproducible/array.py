@@ -114,8 +114,8 @@ class ReproducibleArray:
     @property
     def has_values(self) -> bool:
         """Whether there are values: not where a library traces a function."""
-        known = self.fixed_point.integers if self._array is None else self._array
-        return device_of(known) is not None
+        known = self._known()
+        return device_of(getattr(known, "integers", known)) is not None
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         """Return the namespace; see the array API standard."""

@@ -79,7 +79,7 @@ def _of_wrapped(ns: Any, x: Wrapped, dtype: DType, device: Any, copy: bool | Non
         if copy is False:
             raise ValueError(f"copy is False, but {dtype_name(x.dtype)} must be converted")
         return astype(ns, x, dtype, device=device)
-    if copy is None and device is None:
+    if not copy and device is None:
         return x if x.namespace is ns else x.in_namespace(ns)
     more = {} if device is None else {"device": device}
     return Wrapped(ns.library.asarray(x.native, copy=copy, **more), ns, x.grain)
@@ -151,7 +151,7 @@ def arange(
             f"start, stop, step are {start}, {stop}, {step}, expected integers for the dtype "
             f"{dtype_name(dtype)}"
         )
-    chosen = range(start, stop, step)
+    chosen = range(int(start), int(stop), int(step))
     if not chosen:  # PyTorch refuses some
         return zeros(ns, (0,), dtype=dtype, device=device)
     require_in_range(xp, dtype, chosen[0], chosen[-1])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, device_of, dtype_name
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.creation import astype
 from pluggable_mlp.namespaces.reproducible.operands import as_scalar, grain_of, is_floating
 from pluggable_mlp.shortcuts import take as take_rows
@@ -54,15 +54,17 @@ def _key_of(ns: Any, key: Any, shape: tuple[int, ...]) -> _Key:
     if more:
         raise IndexError("a key has one Ellipsis at most")
     items[place : place + 1] = [slice(None)] * (len(shape) - count)
-    found, backwards, axis = [], [], 0
+    found: list[Any] = []
+    backwards: list[int] = []
+    axis = 0
     for item in items:
         if isinstance(item, slice):
             part, is_reversed = _forwards(item, shape[axis])
             if is_reversed:
                 backwards.append(sum(not isinstance(before, int) for before in found))
+            found.append(part)
         else:
-            part = None if item is None else _placed(ns, item, axis, shape[axis:])
-        found.append(part)
+            found.append(None if item is None else _placed(ns, item, axis, shape[axis:]))
         axis += _axes_of(item)
     arrays = [axis for axis, item in enumerate(items) if isinstance(item, Wrapped)]
     others = [item for item in items if not isinstance(item, Wrapped)]
@@ -221,14 +223,31 @@ def _value_for(ns: Any, x: Wrapped, value: Any, shape: tuple[int, ...]) -> tuple
 
 
 def take(ns: Any, x: Wrapped, indices: Wrapped, /, *, axis: int | None = None) -> Wrapped:
-    """Return the slices of x at the indices (n,) along an axis."""
-    if axis == 0 and x.fixed_point is None:
-        return Wrapped(take_rows(ns.library, x.native, native_of(indices)), ns, x.grain)
-    return ns.of_library("take")(x, indices, axis=axis)
+    """Return the slices of x at the indices (n,) along an axis; negative ones count from its end.
+
+    Raises
+    ------
+    IndexError
+        If one is out of bounds.
+    ValueError
+        If there is no axis, but x has several.
+    """
+    if axis is None and x.ndim != 1:
+        raise ValueError(f"axis is None, expected one of the {x.ndim} axes of {x.shape}")
+    place = 0 if axis is None else axis % x.ndim
+    places = _placed(ns, indices, place, x.shape[place:])
+    return Wrapped(ns.library.take(x.native, places, axis=place), ns, x.grain)
+
+
+def rows_at(ns: Any, x: Wrapped, indices: Wrapped, /, *, axis: int = 0) -> Wrapped:
+    """Return `take` along axis 0, for indices that are at least 0 and less than the length."""
+    del axis
+    return Wrapped(take_rows(ns.library, x.native, indices.native), ns, x.grain)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "_getitem": getitem,
     "_setitem": setitem,
     "take": take,
+    "_take_rows": rows_at,
 }
