@@ -8,8 +8,8 @@ functions below call that, or else what every namespace has.
 """
 
 import sys
-from collections.abc import Callable, Hashable
-from functools import lru_cache, partial
+from collections.abc import Callable
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -90,8 +90,7 @@ def own(xp: Namespace, name: str) -> Any:
     if isinstance(xp, ModuleType):
         return _of_module(xp, name)
     # Some namespaces are made for a single step: a cache would keep them alive.
-    kind: Hashable = type(xp)
-    return _offered.get((xp, name)) or (getattr(xp, name) if _is_asked(kind, name) else None)
+    return _offered.get((xp, name)) or (getattr(xp, name) if _is_asked(type(xp), name) else None)
 
 
 @lru_cache  # every step asks several times
@@ -99,8 +98,8 @@ def _of_module(xp: ModuleType, name: str) -> Any:
     return _offered.get((xp, name)) or (getattr(xp, name) if name in _STANDARD else None)
 
 
-@lru_cache
-def _is_asked(kind: Hashable, name: str) -> bool:
+@cache
+def _is_asked(kind: Any, name: str) -> bool:
     return name in _STANDARD or name in getattr(kind, "beyond_standard", ())
 
 

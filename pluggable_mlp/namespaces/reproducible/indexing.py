@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, device_of, dtype_name
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
 from pluggable_mlp.namespaces.reproducible.creation import astype
 from pluggable_mlp.namespaces.reproducible.operands import as_scalar, grain_of, is_floating
 from pluggable_mlp.shortcuts import take as take_rows
@@ -235,14 +235,17 @@ def take(ns: Any, x: Wrapped, indices: Wrapped, /, *, axis: int | None = None) -
     if axis is None and x.ndim != 1:
         raise ValueError(f"axis is None, expected one of the {x.ndim} axes of {x.shape}")
     place = 0 if axis is None else axis % x.ndim
-    places = _placed(ns, indices, place, x.shape[place:])
+    places = _placed(ns, ns.asarray(indices), place, x.shape[place:])
     return Wrapped(ns.library.take(x.native, places, axis=place), ns, x.grain)
 
 
-def rows_at(ns: Any, x: Wrapped, indices: Wrapped, /, *, axis: int = 0) -> Wrapped:
-    """Return `take` along axis 0, for indices that are at least 0 and less than the length."""
+def rows_at(ns: Any, x: Wrapped, indices: Any, /, *, axis: int = 0) -> Wrapped:
+    """Return `take` along axis 0, for indices that are at least 0 and less than the length.
+
+    They may be the library's, as the order of a data set is.
+    """
     del axis
-    return Wrapped(take_rows(ns.library, x.native, indices.native), ns, x.grain)
+    return Wrapped(take_rows(ns.library, x.native, native_of(indices)), ns, x.grain)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
