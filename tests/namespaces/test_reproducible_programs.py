@@ -266,7 +266,7 @@ def without(all_backends: list[Backend], *names: str) -> list[Backend]:
 
 def test_random_programs_have_the_same_bits(all_backends: list[Backend]) -> None:
     backends = without(all_backends, "jax", "cupy", "simulated_cupy")
-    run(backends, 60, 30)
+    run(backends, 15, 30)
 
 
 @pytest.mark.slow

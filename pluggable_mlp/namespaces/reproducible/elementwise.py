@@ -155,6 +155,7 @@ def clip(ns: Any, x: Wrapped, /, min: Any = None, max: Any = None) -> Wrapped:
 
 def copysign(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     """Return |x1| with the sign of x2, exact; zero and NaN are positive."""
+    check_floating("copysign", x1 if isinstance(x1, Wrapped) else x2)
     a, b = pair("copysign", x1, x2)
     xp = ns.library
     magnitude = xp.full_like(b, abs(a)) if isinstance(a, float) else xp.abs(a)
