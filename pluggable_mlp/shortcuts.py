@@ -9,7 +9,7 @@ functions below call that, or else what every namespace has.
 
 import sys
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -90,17 +90,13 @@ def own(xp: Namespace, name: str) -> Any:
     if isinstance(xp, ModuleType):
         return _of_module(xp, name)
     # Some namespaces are made for a single step: a cache would keep them alive.
-    return _offered.get((xp, name)) or (getattr(xp, name) if _is_asked(type(xp), name) else None)
+    known = name in _STANDARD or name in getattr(xp, "beyond_standard", ())
+    return _offered.get((xp, name)) or (getattr(xp, name) if known else None)
 
 
 @lru_cache  # every step asks several times
 def _of_module(xp: ModuleType, name: str) -> Any:
     return _offered.get((xp, name)) or (getattr(xp, name) if name in _STANDARD else None)
-
-
-@cache
-def _is_asked(kind: Any, name: str) -> bool:
-    return name in _STANDARD or name in getattr(kind, "beyond_standard", ())
 
 
 def check_process(xp: Namespace) -> None:
