@@ -1,6 +1,5 @@
 """Going on with a run from the last checkpoint in its folder."""
 
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -11,12 +10,13 @@ from pluggable_mlp.backends import get_backend
 from pluggable_mlp.checkpoints import FOLDER, CheckpointWarning, load_checkpoint
 from pluggable_mlp.data.dataset import DataError, told_already
 from pluggable_mlp.registry import parse_component
+from pluggable_mlp.run_files import CONFIG, read_history, read_json
 from pluggable_mlp.runs import Run, read_summary
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, read_json
+from pluggable_mlp.storage import damaged
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = ["read_history", "resumed_run"]
+__all__ = ["resumed_run"]
 
 
 def resumed_run(
@@ -39,7 +39,7 @@ def resumed_run(
         If the folder is not that of a run, its data have changed, a setting is another, given or in
         `config.json`, or the run has ended and its checkpoints are gone.
     """
-    config = read_json(folder / "config.json", "a folder that train --output wrote")
+    config = read_json(folder / "config.json", "a folder that train --output wrote", CONFIG)
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         data_sha256 = config["data_sha256"]
@@ -48,7 +48,7 @@ def resumed_run(
     given = dict(given or {})
     epochs, data = given.pop("epochs", None), given.pop("data", settings.data)
     _refuse_others(folder, settings, given)
-    history = read_history(folder / "metrics.jsonl")
+    history = read_history(folder / "metrics.jsonl", settings.early_stopping is not None)
     checkpoint = load_checkpoint(
         folder / FOLDER, usable=lambda content: content["epochs"] <= len(history)
     )
@@ -118,18 +118,6 @@ def _tell_beginning(folder: Path, more: bool) -> None:
         )
     told = f"{folder} holds no checkpoint: the run begins again with its first epoch"
     warnings.warn(told, CheckpointWarning, stacklevel=3)
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl up to the first that is not whole."""
-    lines: list[dict[str, Any]] = []
-    if path.exists():
-        for text in path.read_bytes().splitlines():
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                break
-    return lines
 
 
 def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:

@@ -1,6 +1,6 @@
 """Files of a run on disk: written whole or not at all, read with helpful errors; and JSON text.
 
-Which files there are and what they hold belongs elsewhere.
+Which files there are and what they hold belongs in `run_files.py`.
 """
 
 import hashlib
@@ -18,7 +18,6 @@ __all__ = [
     "json_lines",
     "json_sha256",
     "read_file",
-    "read_json",
     "sync_folder",
     "to_json",
     "write_file",
@@ -124,19 +123,6 @@ def write_json(path: Path, content: Any) -> None:
     write_file(path, json_lines(content, indent=2))
 
 
-def read_json(path: Path, expected: str) -> Any:
-    """Return the content of a file of JSON; the arguments are those of `read_file`.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read, or is not JSON.
-    """
-    content = read_file(path, expected)
-    with damaged(path):
-        return json.loads(content)
-
-
 @contextmanager
 def damaged(path: Path) -> Iterator[None]:
     """Turn what goes wrong with a file's content into a ValueError that names the file."""
@@ -144,5 +130,5 @@ def damaged(path: Path) -> Iterator[None]:
         yield
     except KeyError as error:
         raise ValueError(f"{path} is damaged: it lacks {error}") from None
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None

@@ -13,9 +13,9 @@ from typing import Any
 from pluggable_mlp.certificates import certified_epoch
 from pluggable_mlp.checkpoints import FOLDER, checkpoint_steps, read_checkpoint
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.resuming import read_history
+from pluggable_mlp.run_files import CONFIG, read_history, read_json
 from pluggable_mlp.runs import Run
-from pluggable_mlp.storage import json_sha256, read_json
+from pluggable_mlp.storage import json_sha256
 from pluggable_mlp.training.checkpoints import (
     HASH_DIGITS,
     load_parameters,
@@ -85,7 +85,7 @@ def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool
         of_certificate = ("settings", "data_sha256")  # the data may have moved, the hash be older
         certified = run.config | {name: certificate[name] for name in of_certificate}
         older = {name: of for name, of in certified.items() if name != "target_scaling" or of}
-        found = json_sha256(read_json(config, "what train --output wrote"))
+        found = json_sha256(read_json(config, "what train --output wrote", CONFIG))
         if found not in (json_sha256(certified), json_sha256(older)):
             raise ValueError(
                 f"{config} is not what was certified; undo what was edited, or train again"
@@ -124,12 +124,14 @@ def go_on_from_step(certificate: dict[str, Any], run: Run, folder: Path, step: i
             f"in {folder / FOLDER}: {found}"
         )
     checkpoint = read_checkpoint(folder / FOLDER, step)
-    history = read_history(folder / "metrics.jsonl")[: checkpoint["epochs"]]
+    stops = run.settings.early_stopping is not None
+    history = read_history(folder / "metrics.jsonl", stops)[: checkpoint["epochs"]]
     certified = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
     lines = [certified_epoch(line) for line in history]
     wrong = any(certified.get(line["epoch"], line) != line for line in lines)
     run.go_on_from(checkpoint, history)
-    kept = history[run.kept_epoch - 1]["parameters_sha256"] if run.kept_epoch else None
+    known = 0 < run.kept_epoch <= len(history)
+    kept = history[run.kept_epoch - 1]["parameters_sha256"] if known else None
     if (
         wrong
         or len(history) < checkpoint["epochs"]
