@@ -13,10 +13,10 @@ Verifying belongs to `verifying.py`.
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.run_files import CERTIFICATE, check_shape, parse_object
+from pluggable_mlp.run_files import CERTIFICATE
 from pluggable_mlp.runs import Run, versions
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import json_sha256, read_file, write_json
+from pluggable_mlp.storage import check_shape, json_sha256, parse_object, read_file, write_json
 from pluggable_mlp.training.checkpoints import HASH_DIGITS, tensor_names
 
 __all__ = ["certified_epoch", "read_certificate", "write_certificate"]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from pluggable_mlp.run_files import CHECKPOINT, read_json
 from pluggable_mlp.storage import (
     damaged,
     json_sha256,
     read_file,
+    read_json,
     sync_folder,
     write_file,
     write_json,
@@ -135,7 +135,7 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def _load(path: Path) -> Any:
-    body = read_json(path, "a checkpoint", CHECKPOINT)
+    body = read_json(path, "a checkpoint")
     stated = body.pop("sha256")
     if body["format"] != FORMAT:
         raise ValueError(f"its format is {body['format']!r}, expected {FORMAT}")

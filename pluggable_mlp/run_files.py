@@ -1,9 +1,6 @@
-"""The JSON files of a run: what each must hold, and the one way to read them.
+"""The JSON files of a run: what each must hold, and its lines of metrics.
 
-A shape says what a value must be: a type of Python, a tuple of them and None, `[shape]` for a list
-of such values, or a dict for an object: a shape for each name that must be there, and with the key
-`str` one for all other names.  A float must be finite.  Ranges, and what values have to do with
-each other, are for those who use them.
+Ranges, and what values have to do with each other, are for those who use them.
 """
 
 import json
@@ -11,18 +8,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.storage import damaged, read_file
+from pluggable_mlp.storage import check_shape, damaged, read_file
 
-__all__ = [
-    "CERTIFICATE",
-    "CHECKPOINT",
-    "CONFIG",
-    "SUMMARY",
-    "check_shape",
-    "parse_object",
-    "read_history",
-    "read_json",
-]
+__all__ = ["CERTIFICATE", "CONFIG", "SUMMARY", "read_history"]
 
 CONFIG = {"settings": dict, "data_sha256": str}
 SUMMARY = {
@@ -54,40 +42,6 @@ CERTIFICATE = {
     "tensors": [str],
     "records": {str: str},
 }
-CHECKPOINT = {"format": int, "tensors_sha256": str, "content": dict, "sha256": str}
-
-MOST_LEVELS = 100
-"""Of objects and lists within each other: far more than any file of ours has."""
-
-_WORDS = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number with a point",
-    dict: "an object",
-    list: "a list",
-    None: "null",
-}
-
-
-def read_json(path: Path, expected: str, shape: dict[Any, Any]) -> dict[str, Any]:
-    """Return the object that a file of JSON holds.
-
-    Parameters
-    ----------
-    path : Path
-    expected : str
-        What should be there, for the error.
-    shape : dict
-        What the object must hold at least.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, or holds anything else: names the file and what is wrong.
-    """
-    content = read_file(path, expected)
-    with damaged(path):
-        return parse_object(content, shape)
 
 
 def read_history(path: Path, validated: bool = False) -> list[dict[str, Any]]:
@@ -122,46 +76,3 @@ def read_history(path: Path, validated: bool = False) -> list[dict[str, Any]]:
         lines.append(line)
         shape = dict.fromkeys(line, EPOCH[str]) | EPOCH  # each has what the first one has
     return lines
-
-
-def parse_object(text: bytes, shape: dict[Any, Any]) -> dict[str, Any]:
-    """Return the object that JSON holds; ValueError if it holds anything else."""
-    found: dict[str, Any] = json.loads(text)
-    _refuse_deep(found, MOST_LEVELS)
-    check_shape(found, shape, "it")
-    return found
-
-
-def check_shape(value: Any, shape: Any, name: str) -> None:
-    """Raise ValueError unless a value, called `name` there, has a shape."""
-    if isinstance(shape, dict):
-        _check_type(value, (dict,), name)
-        missing = [key for key in shape if key is not str and key not in value]
-        if missing:
-            raise ValueError(f"{name} lacks {', '.join(map(repr, missing))}")
-        for key, one in value.items():
-            expected = shape.get(key, shape.get(str))
-            if expected is not None:
-                check_shape(one, expected, f"{key!r} of {name}")
-    elif isinstance(shape, list):
-        _check_type(value, (list,), name)
-        for index, one in enumerate(value):
-            check_shape(one, shape[0], f"{name}[{index}]")
-    else:
-        _check_type(value, shape if isinstance(shape, tuple) else (shape,), name)
-
-
-def _check_type(value: Any, allowed: tuple[Any, ...], name: str) -> None:
-    kind = None if value is None else type(value)
-    if kind not in allowed or (kind is float and not math.isfinite(value)):
-        expected = " or ".join(_WORDS[each] for each in allowed)
-        raise ValueError(f"{name} is {json.dumps(value)[:50]}, expected {expected}")
-
-
-def _refuse_deep(value: Any, levels: int) -> None:
-    """Raise ValueError where objects and lists are within more than so many others."""
-    if isinstance(value, dict | list):
-        if not levels:
-            raise ValueError(f"it has more than {MOST_LEVELS} objects and lists within each other")
-        for one in value.values() if isinstance(value, dict) else value:
-            _refuse_deep(one, levels - 1)

@@ -17,10 +17,10 @@ from typing import Any
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.run_files import CONFIG, SUMMARY, read_json
+from pluggable_mlp.run_files import CONFIG, SUMMARY
 from pluggable_mlp.scores import measure
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, json_sha256, write_json
+from pluggable_mlp.storage import damaged, json_sha256, read_json, write_json
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.checkpoints import (
     HASH_DIGITS,

@@ -13,9 +13,9 @@ from typing import Any
 from pluggable_mlp.certificates import certified_epoch
 from pluggable_mlp.checkpoints import FOLDER, checkpoint_steps, read_checkpoint
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.run_files import CONFIG, read_history, read_json
+from pluggable_mlp.run_files import CONFIG, read_history
 from pluggable_mlp.runs import Run
-from pluggable_mlp.storage import json_sha256
+from pluggable_mlp.storage import json_sha256, read_json
 from pluggable_mlp.training.checkpoints import (
     HASH_DIGITS,
     load_parameters,

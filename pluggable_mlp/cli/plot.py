@@ -80,8 +80,9 @@ def _reported(folder: Path, backend: Any, data: str | None) -> "ReportedRun":
     from pluggable_mlp.data import DataError
     from pluggable_mlp.figures import figures_of, history_of, learning_curves
     from pluggable_mlp.html_report import ReportedRun
-    from pluggable_mlp.run_files import SUMMARY, read_json
+    from pluggable_mlp.run_files import SUMMARY
     from pluggable_mlp.runs import load_run
+    from pluggable_mlp.storage import read_json
 
     saved, note = load_run(folder, backend), ""
     try:
