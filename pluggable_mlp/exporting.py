@@ -6,6 +6,7 @@ prepares its inputs as the run does: it takes rows as their file holds them.
 Shapes: N examples, columns (N,), features (N, features).
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,12 +23,11 @@ __all__ = ["need_ndonnx", "write_onnx"]
 
 def need_ndonnx() -> None:
     """Raise ValueError if the extra `onnx` is not installed."""
-    try:
-        import ndonnx  # noqa: F401
-    except ModuleNotFoundError as error:
+    if find_spec("ndonnx") is None:
         raise ValueError(
-            f"an ONNX file needs {error.name}; python -m pip install 'pluggable-mlp[onnx]'"
-        ) from None
+            "graphs are recorded by ndonnx, which is not installed; "
+            "python -m pip install 'pluggable-mlp[onnx]'"
+        )
 
 
 def write_onnx(run: SavedRun, path: Path) -> dict[str, str]:

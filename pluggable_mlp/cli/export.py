@@ -25,9 +25,9 @@ def export(
     from pluggable_mlp.exporting import need_ndonnx, write_onnx
     from pluggable_mlp.runs import load_run
 
+    need_ndonnx()
     saved = load_run(run, get_backend("numpy"))
     tell("Recording the graph; the libraries for it take some seconds to load.")
-    need_ndonnx()
     try:
         inputs = write_onnx(saved, output)
     except OSError as error:

@@ -112,10 +112,10 @@ def test_columns_of_a_table(command, tmp_path, target):
 
 def test_what_cannot_be_written_is_said(command, tmp_path, monkeypatch):
     run = train(tmp_path, "digits", "--epochs", 1)
+    pytest.importorskip("ndonnx")
     outcome = command("export", tmp_path)
     assert (outcome.code, outcome.out) == (2, "")
     assert "config.json is missing" in outcome.err
-    pytest.importorskip("ndonnx")
     outcome = command("export", run, "--output", tmp_path / "nowhere" / "model.onnx")
     assert (outcome.code, outcome.out) == (2, "")
     assert "cannot be written: No such file or directory" in outcome.err
