@@ -196,6 +196,7 @@ def work(pipe: Any, folder: Path, cases: Cases, numbers: Sequence[int]) -> None:
     os.chdir(folder)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    pipe.send("ready")
     for number in numbers:
         try:
             pipe.send(cases.run(number))
@@ -211,6 +212,7 @@ def supervised(folder: Path, cases: Cases, numbers: list[int]) -> Iterator[Findi
         process = context.Process(target=work, args=(theirs, folder, cases, numbers), daemon=True)
         process.start()
         theirs.close()
+        ours.recv()  # "ready": to start takes as long as it takes
         fault = ""
         while numbers and not fault:
             try:
