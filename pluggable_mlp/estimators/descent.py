@@ -171,6 +171,7 @@ def minimize(
     start = initial_state(xp, network, parameters, optimizer)
     trained, memory, before, iteration = start.parameters, start.slots, math.inf, 0
     while True:
+        steepest = not memory.pairs
         _, trained, memory = optimizer.minimize_step(xp, loss_and_gradients, trained, memory)
         loss: Any = memory.loss
         iteration += not memory.finished
@@ -178,7 +179,7 @@ def minimize(
         failure = _limit(iteration, max_iter, looks, max_fun)
         flat = memory.finished or _largest(xp, memory.gradients) <= tol
         small = _small(before, loss)
-        ended = failure or flat or (small and not memory.pairs)
+        ended = failure or flat or (small and steepest)
         if on_iteration(iteration, loss, unwrapped(trained)) or ended:
             return Minimum(unwrapped(trained), loss, iteration, failure)
         if small:  # at a corner, as relu has: what was learnt of the curvature misleads

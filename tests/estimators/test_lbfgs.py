@@ -67,9 +67,6 @@ def test_a_step_that_gains_nothing_is_followed_by_one_of_steepest_descent():
     assert min(cosines) > 0.99
 
 
-@pytest.mark.xfail(
-    strict=True, reason="steepest descent that gains nothing goes on to max_iter (issue 20)"
-)
 def test_it_ends_where_steepest_descent_gains_nothing_either():
     """As the second of two iterations in a row whose decrease is within SciPy's `ftol`."""
     losses = []

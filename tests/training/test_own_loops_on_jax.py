@@ -47,9 +47,6 @@ def compilations(arithmetic):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, reason="each operation is compiled by itself: 278, native 48 (issue 20)"
-)
 def test_reproducible_steps_compile_at_most_twice_what_native_ones_do():
     native, reproducible = compilations("native"), compilations("reproducible")
     assert native > 0
