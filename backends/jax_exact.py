@@ -115,9 +115,8 @@ class _Guard:
 
 def _from_bool(equation: Any) -> bool:
     """Whether it makes 0 and 1 of booleans: XLA would take a product with them for a selection."""
-    return (
-        equation.primitive.name == "convert_element_type" and equation.invars[0].aval.dtype == bool
-    )
+    named = equation.primitive.name == "convert_element_type"
+    return named and bool(equation.invars[0].aval.dtype == bool)
 
 
 def _is_floating(of: Any) -> bool:

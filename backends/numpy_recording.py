@@ -50,7 +50,7 @@ _METHODS = {np.take: np.ndarray.take}
 class Place(NamedTuple):
     """Where an operation finds an operand."""
 
-    index: int
+    number: int
 
 
 class StandIn:
@@ -195,7 +195,9 @@ class Tape:
         if not isinstance(value, np.ndarray | np.generic | int | float):
             raise NotRecordedError
         owner, is_array = len(self.owners), isinstance(value, np.ndarray)
-        new_like = like(value) if is_array and value.base is None else None
+        new_like = None
+        if isinstance(value, np.ndarray) and value.base is None:
+            new_like = like(value)
         operands = _stand_ins((args, settings))
         for operand in operands:
             # Numbers may be identical by chance, as small integers are.

@@ -140,7 +140,7 @@ class _Writer:
         if type(value) is tuple:
             return "(" + "".join(f"{self._text(of)}, " for of in value) + ")"
         if isinstance(value, Place):
-            return f"v{value.index}"
+            return f"v{value.number}"
         if type(value) in (int, bool, type(None), EllipsisType):
             return repr(value)
         return self._constant(value)

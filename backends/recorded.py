@@ -126,7 +126,7 @@ class RecordedFunction:
         for leaf in leaves(result):
             found.update(repr(self._kind_of(leaf)).encode())
             host = self.host(leaf) if self.is_array(leaf) else leaf
-            found.update(np.ascontiguousarray(host))
+            found.update(np.ascontiguousarray(host).data)
         return found.digest()
 
     def _program(self, arguments: Any) -> Callable[..., Any]:
@@ -142,7 +142,8 @@ class RecordedFunction:
             names[name] = value
             return name
 
-        conditions, assignments = [], []
+        conditions: list[str] = []
+        assignments: list[str] = []
         for leaf, path in _paths(arguments, "given"):
             if leaf is None:
                 conditions.append(f"{path} is not None")

@@ -39,7 +39,7 @@ def _rows_from(x: Any, start: Any, size: int) -> Any:
 def _affine(x: Any, W: Any, b: Any) -> Any:
     if x.ndim > 2 or W.ndim > 2:
         return torch.matmul(x, W).add_(b if b.ndim == 1 else b.unsqueeze(-2))
-    if x.is_cpu and by_columns(*x.shape[:-1], W.shape[-1]):
+    if x.is_cpu and by_columns(x.shape[0], W.shape[-1]):
         return torch.nn.functional.linear(x, W.mT.contiguous(), b)
     return torch.addmm(b, x, W)
 

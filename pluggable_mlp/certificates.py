@@ -10,14 +10,14 @@ that: it tells a certificate that was changed from a run that differs.
 Verifying belongs to `verifying.py`.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.registry import as_count
+from pluggable_mlp.run_files import CERTIFICATE
 from pluggable_mlp.runs import Run, versions
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import json_sha256, read_file, write_json
+from pluggable_mlp.storage import check_shape, json_sha256, parse_object, read_file, write_json
 from pluggable_mlp.training.checkpoints import HASH_DIGITS, tensor_names
 
 __all__ = ["certified_epoch", "read_certificate", "refuse_other_records", "write_certificate"]
@@ -70,13 +70,14 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
     """
     text = read_file(path, "the certificate.json that train --output writes")
     try:
-        content = json.loads(text)
+        content = parse_object(text, {})
         if "estimator" in content:
             kind = content["estimator"]
             raise ValueError(f"it is of an estimator's fit: use {kind}.verify(certificate, X, y)")
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
         _refuse_changed(content, content.pop("sha256"))
+        check_shape(content, CERTIFICATE, "it")
         if json_sha256(content["settings"]) != content["settings_sha256"]:
             raise ValueError("its settings do not have the hash it states: it was edited")
         settings = Settings.from_dict(content["settings"])

@@ -3,7 +3,6 @@
 matplotlib draws them (extra `plot`), without a display.  Where they go is for `cli/plot.py`.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from pluggable_mlp.plotting import (
     plot_weights,
 )
 from pluggable_mlp.predictions import answers_on_test_part
+from pluggable_mlp.run_files import read_history
 from pluggable_mlp.runs import SavedRun
 
 __all__ = ["figures_of", "history_of", "learning_curves", "need_matplotlib"]
@@ -28,8 +28,11 @@ MOST_IMAGES = 64
 
 
 def history_of(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl."""
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+    """Return the lines of a run's metrics.jsonl; ValueError if there are none."""
+    lines = read_history(folder / "metrics.jsonl")
+    if not lines:
+        raise ValueError(f"{folder / 'metrics.jsonl'} holds no epoch; train again")
+    return lines
 
 
 def figures_of(

@@ -126,7 +126,7 @@ def plot_residuals(
     ----------
     targets, predictions : array (examples,)
         The numbers of one output.
-    name : str, optional
+    name : str, default ""
         Of the output.
     ax : matplotlib Axes, optional
 
@@ -151,7 +151,7 @@ def plot_weights(W: Any, *, feature_names: Sequence[str] = (), ax: "Axes | None"
     ----------
     W : array (in, out)
         Such as `parameters[0]["W"]` or `estimator.coefs_[0]`.
-    feature_names : sequence of str, optional
+    feature_names : sequence of str, default ()
         Of the inputs.
     ax : matplotlib Axes, optional
     """

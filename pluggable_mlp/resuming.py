@@ -1,7 +1,6 @@
 """Going on with a run from the last checkpoint in its folder."""
 
 import hashlib
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -12,12 +11,13 @@ from pluggable_mlp.backends import get_backend
 from pluggable_mlp.checkpoints import FOLDER, CheckpointWarning, load_checkpoint
 from pluggable_mlp.data.dataset import DataError, told_already
 from pluggable_mlp.registry import parse_component
+from pluggable_mlp.run_files import CONFIG, read_history
 from pluggable_mlp.runs import Run, read_summary
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, json_lines, read_json
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = ["are_written_before", "read_history", "resumed_run"]
+__all__ = ["are_written_before", "resumed_run"]
 
 
 _WHERE = ("data", "test")
@@ -45,7 +45,7 @@ def resumed_run(
         If the folder is not that of a run, its data have changed, a setting is another, given or in
         `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint.
     """
-    config = read_json(folder / "config.json", "a folder that train --output wrote")
+    config = read_json(folder / "config.json", "a folder that train --output wrote", CONFIG)
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         data_sha256 = config["data_sha256"]
@@ -57,7 +57,7 @@ def resumed_run(
     moved = {name: given.pop(name, getattr(settings, name)) for name in _WHERE}
     _refuse_others(folder, settings, given)
     metrics = folder / "metrics.jsonl"
-    history = read_history(metrics)
+    history = read_history(metrics, settings.early_stopping is not None)
     checkpoint = load_checkpoint(
         folder / FOLDER, usable=lambda content: content["epochs"] <= len(history)
     )
@@ -149,18 +149,6 @@ def _tell_beginning(folder: Path, more: bool) -> None:
         )
     told = f"{folder} holds no checkpoint: the run begins again with its first epoch"
     warnings.warn(told, CheckpointWarning, stacklevel=3)
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl up to the first that is not whole."""
-    lines: list[dict[str, Any]] = []
-    if path.exists():
-        for text in path.read_bytes().splitlines():
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                break
-    return lines
 
 
 def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:

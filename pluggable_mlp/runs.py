@@ -18,6 +18,7 @@ from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.folders import settle
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.run_files import CONFIG, SUMMARY
 from pluggable_mlp.scores import measure
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, json_lines, json_sha256, read_json, write_json
@@ -378,14 +379,12 @@ def load_run(folder: Path, backend: Any) -> SavedRun:
         If a file is missing or damaged, or the parameters do not fit the settings.
     """
     settle(folder)
-    config = read_json(folder / "config.json", _FOLDER)
+    config = read_json(folder / "config.json", _FOLDER, CONFIG)
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
         schema = Schema.from_dict(config)
         mlp = settings.make_mlp(schema.features, schema.outputs)
-    summary = read_summary(folder, config)
-    with damaged(folder / "summary.json"):
-        sha256 = summary["parameters_sha256"]
+    sha256 = read_summary(folder, config)["parameters_sha256"]
     parameters = load_parameters(folder / "model.safetensors", backend, sha256)
     check_parameters(mlp, parameters)
     return SavedRun(config, settings, schema, mlp, parameters)
@@ -399,10 +398,8 @@ def read_summary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     ValueError
         If it is missing or damaged, or has the hash of another `config.json` than this one.
     """
-    path = folder / "summary.json"
-    summary: dict[str, Any] = read_json(path, f"{_FOLDER}, when the run ended")
-    with damaged(path):
-        of_config = summary["config_sha256"]
+    summary = read_json(folder / "summary.json", f"{_FOLDER}, when the run ended", SUMMARY)
+    of_config = summary["config_sha256"]
     if of_config != json_sha256(config):
         raise ValueError(
             f"{folder / 'config.json'} is not what the run was trained with: summary.json has "

@@ -7,20 +7,26 @@ whole process that change results.  A backend says here what its library has for
 functions below call that, or else what every namespace has.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from array_api_compat import array_namespace
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, library_of
 
 __all__ = [
     "check_process",
     "clip",
     "compiled",
+    "guards",
     "largest",
+    "load_offers",
     "offer",
     "on_device_of",
     "own",
@@ -70,10 +76,25 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         parameters.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
-    own.cache_clear()
+    _of_module.cache_clear()
 
 
-@lru_cache  # every step asks several times
+def load_offers(xp: Namespace) -> None:
+    """Import the backend of the library behind `xp`, so that all that it offers is known.
+
+    Some settings and functions of a library must be known for right results, also of arrays that
+    no backend made.
+    """
+    name = f"pluggable_mlp.backends.{library_of(xp)}"
+    if name not in sys.modules and find_spec(name) is not None:
+        import_module(name)
+
+
+def guards(xp: Namespace) -> bool:
+    """Return whether settings of the process can forbid right results: see `check_process`."""
+    return (xp, "check_process") in _offered
+
+
 def own(xp: Namespace, name: str) -> Any:
     """Return the function of that name that a backend offers, or the namespace's, or None.
 
@@ -81,8 +102,16 @@ def own(xp: Namespace, name: str) -> Any:
     `torch.softmax`, which asks for an axis: only this project's namespaces, which list such names
     in `beyond_standard`, are asked for those.
     """
+    if isinstance(xp, ModuleType):
+        return _of_module(xp, name)
+    # Some namespaces are made for a single step: a cache would keep them alive.
     known = name in _STANDARD or name in getattr(xp, "beyond_standard", ())
     return _offered.get((xp, name)) or (getattr(xp, name) if known else None)
+
+
+@lru_cache  # every step asks several times
+def _of_module(xp: ModuleType, name: str) -> Any:
+    return _offered.get((xp, name)) or (getattr(xp, name) if name in _STANDARD else None)
 
 
 def check_process(xp: Namespace) -> None:
@@ -171,7 +200,10 @@ def zero_where(xp: Namespace, mask: Array, x: Array) -> Array:
 
 def take(xp: Namespace, x: Array, indices: Array) -> Array:
     """Return the rows of `x` (n, …) at the indices (m,), which are at least 0 and less than n."""
-    return (_offered.get((xp, "take")) or xp.take)(x, indices, axis=0)
+    function = _offered.get((xp, "take"))
+    if function is None and not isinstance(xp, ModuleType):
+        function = getattr(xp, "_take_rows", None)
+    return (function or xp.take)(x, indices, axis=0)
 
 
 def vecdot(xp: Namespace, x: Array, y: Array) -> Array:

@@ -1,6 +1,6 @@
 """Files of a run on disk: written whole or not at all, read with helpful errors; and JSON text.
 
-Which files there are and what they hold belongs elsewhere.
+Which files there are and what they hold belongs in `run_files.py`.
 """
 
 import hashlib
@@ -8,15 +8,18 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 __all__ = [
+    "check_shape",
     "damaged",
     "json_lines",
     "json_sha256",
+    "parse_object",
     "part_of",
     "read_file",
     "read_json",
@@ -26,6 +29,19 @@ __all__ = [
     "write_file",
     "write_json",
 ]
+
+Shape = Mapping[Any, Any]
+MOST_LEVELS = 100
+"""Of objects and lists within each other: far more than any file of ours has."""
+
+_WORDS = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number with a point",
+    dict: "an object",
+    list: "a list",
+    None: "null",
+}
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -139,17 +155,73 @@ def write_json(path: Path, content: Any) -> None:
     write_file(path, json_lines(content, indent=2))
 
 
-def read_json(path: Path, expected: str) -> Any:
-    """Return the content of a file of JSON; the arguments are those of `read_file`.
+def read_json(path: Path, expected: str, shape: Shape = MappingProxyType({})) -> dict[str, Any]:
+    """Return the object that a file of JSON holds.
+
+    Parameters
+    ----------
+    path : Path
+    expected : str
+        As for `read_file`.
+    shape : mapping
+        What the object must hold at least; see `check_shape`.
 
     Raises
     ------
     ValueError
-        If it cannot be read, or is not JSON.
+        If the file cannot be read, or holds anything else: names the file and what is wrong.
     """
     content = read_file(path, expected)
     with damaged(path):
-        return json.loads(content)
+        return parse_object(content, shape)
+
+
+def parse_object(text: bytes, shape: Shape) -> dict[str, Any]:
+    """Return the object that JSON holds; ValueError if it holds anything else."""
+    found: dict[str, Any] = json.loads(text)
+    _refuse_deep(found, MOST_LEVELS)
+    check_shape(found, shape, "it")
+    return found
+
+
+def check_shape(value: Any, shape: Any, name: str) -> None:
+    """Raise ValueError unless a value, called `name` in it, has a shape.
+
+    A shape is a type of Python, a tuple of types and None, `[shape]` for a list of such values, or
+    a mapping for an object: a shape for each name that must be there, and with the key `str` one
+    for all other names.  A float must be finite.
+    """
+    if isinstance(shape, Mapping):
+        _check_type(value, (dict,), name)
+        missing = [key for key in shape if key is not str and key not in value]
+        if missing:
+            raise ValueError(f"{name} lacks {', '.join(map(repr, missing))}")
+        for key, one in value.items():
+            expected = shape.get(key, shape.get(str))
+            if expected is not None:
+                check_shape(one, expected, f"{key!r} of {name}")
+    elif isinstance(shape, list):
+        _check_type(value, (list,), name)
+        for index, one in enumerate(value):
+            check_shape(one, shape[0], f"{name}[{index}]")
+    else:
+        _check_type(value, shape if isinstance(shape, tuple) else (shape,), name)
+
+
+def _check_type(value: Any, allowed: tuple[Any, ...], name: str) -> None:
+    kind = None if value is None else type(value)
+    if kind not in allowed or (kind is float and not math.isfinite(value)):
+        expected = " or ".join(_WORDS[each] for each in allowed)
+        raise ValueError(f"{name} is {json.dumps(value)[:50]}, expected {expected}")
+
+
+def _refuse_deep(value: Any, levels: int) -> None:
+    """Raise ValueError where objects and lists are within more than so many others."""
+    if isinstance(value, dict | list):
+        if not levels:
+            raise ValueError(f"it has more than {MOST_LEVELS} objects and lists within each other")
+        for one in value.values() if isinstance(value, dict) else value:
+            _refuse_deep(one, levels - 1)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from typing import Any
 from pluggable_mlp.certificates import certified_epoch
 from pluggable_mlp.checkpoints import FOLDER, checkpoint_steps, read_checkpoint
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.resuming import are_written_before, read_history
+from pluggable_mlp.resuming import are_written_before
+from pluggable_mlp.run_files import CONFIG, read_history
 from pluggable_mlp.runs import Run
 from pluggable_mlp.storage import damaged, json_sha256, read_json, to_json
 from pluggable_mlp.training.checkpoints import (
@@ -110,7 +111,7 @@ def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool
     if whole or config.exists():
         of_certificate = ("settings", "data_sha256")  # the data may have moved, the hash be older
         certified = run.config | {name: certificate[name] for name in of_certificate}
-        found = read_json(config, "what train --output wrote")
+        found = read_json(config, "what train --output wrote", CONFIG)
         if json_sha256(found) != json_sha256(certified):
             raise _edited(config)
     if not whole and not model.exists():
@@ -204,14 +205,16 @@ def go_on_from_step(certificate: dict[str, Any], run: Run, folder: Path, step: i
             f"in {folder / FOLDER}: {found}"
         )
     checkpoint = read_checkpoint(folder / FOLDER, step)
-    history = read_history(folder / "metrics.jsonl")[: checkpoint["epochs"]]
+    stops = run.settings.early_stopping is not None
+    history = read_history(folder / "metrics.jsonl", stops)[: checkpoint["epochs"]]
     certified = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
     lines = [certified_epoch(line) for line in history]
     wrong = not are_written_before(history, checkpoint) or any(
         certified.get(line["epoch"], line) != line for line in lines
     )
     run.go_on_from(checkpoint, history)
-    kept = history[run.kept_epoch - 1]["parameters_sha256"] if run.kept_epoch else None
+    known = 0 < run.kept_epoch <= len(history)
+    kept = history[run.kept_epoch - 1]["parameters_sha256"] if known else None
     if (
         wrong
         or len(history) < checkpoint["epochs"]

@@ -11,6 +11,7 @@ import typer
 
 from pluggable_mlp import __version__
 from pluggable_mlp.cli.compare import compare
+from pluggable_mlp.cli.export import export
 from pluggable_mlp.cli.machine import speed_notes
 from pluggable_mlp.cli.plot import plot, report
 from pluggable_mlp.cli.train import train
@@ -66,7 +67,7 @@ def backends() -> None:
         console.print(note)
 
 
-for command in (train, evaluate, predict, plot, report, compare, verify, backends):
+for command in (train, evaluate, predict, export, plot, report, compare, verify, backends):
     app.command()(command)
 
 

@@ -94,7 +94,8 @@ def _heard_by(hear: Callable[[int], None]) -> Iterator[None]:
     # A background job ignores Ctrl-C and continues.
     heard = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
     reader, writer = os.pipe()
-    os.set_blocking(writer, False)
+    if hasattr(os, "set_blocking"):  # Windows has it from Python 3.12 on, and does without
+        os.set_blocking(writer, False)
     outer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in heard:
         signal.signal(number, lambda *_: None)

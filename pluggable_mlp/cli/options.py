@@ -89,7 +89,9 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-RunArgument = Annotated[Path, typer.Argument(help="Folder written by train --output.", parser=path)]
+RunArgument = Annotated[
+    Path, typer.Argument(help="Folder written by train --output.", metavar="RUN", parser=path)
+]
 
 
 def with_settings(

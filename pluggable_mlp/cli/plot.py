@@ -80,6 +80,7 @@ def _reported(folder: Path, backend: Any, data: str | None) -> "ReportedRun":
     from pluggable_mlp.data import DataError
     from pluggable_mlp.figures import figures_of, history_of, learning_curves
     from pluggable_mlp.html_report import ReportedRun
+    from pluggable_mlp.run_files import SUMMARY
     from pluggable_mlp.runs import load_run
     from pluggable_mlp.storage import read_json
 
@@ -91,7 +92,7 @@ def _reported(folder: Path, backend: Any, data: str | None) -> "ReportedRun":
         tell(f"Warning: {note}")
         figures = {"learning-curves": learning_curves({folder.name: history_of(folder)})}
     summary, certificate = (
-        read_json(folder / f"{name}.json", "a file of the run")
-        for name in ("summary", "certificate")
+        read_json(folder / f"{name}.json", "a file of the run", shape)
+        for name, shape in (("summary", SUMMARY), ("certificate", {}))
     )
     return ReportedRun(str(folder), summary, saved.settings.to_dict(), certificate, figures, note)

@@ -20,7 +20,9 @@ __all__ = ["verify"]
 def verify(
     run: Annotated[
         Path,
-        typer.Argument(help="Folder written by train --output, or a certificate.", parser=path),
+        typer.Argument(
+            help="Folder written by train --output, or a certificate.", metavar="RUN", parser=path
+        ),
     ],
     backend: BackendOption = "numpy",
     data: Annotated[

@@ -145,17 +145,16 @@ def read_npy(path: str) -> Array:
     with open_bounded(path):
         pass  # a path without a file gives the error of the other readers
     try:
-        # Maps: nothing is allocated, and what is longer than the file is refused.
-        array = np.load(path, allow_pickle=False, mmap_mode="r")
-        if not isinstance(array, np.ndarray):
-            raise ValueError("it holds no single array of numbers")
-        return array
-    except (ValueError, EOFError, OSError, SyntaxError) as error:
+        if zipfile.is_zipfile(path):
+            raise ValueError("it holds no single array of numbers; name it .npz")
+        # A map: nothing is allocated, and what is longer than the file is refused.
+        return np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # numpy.lib.format does not say what a damaged header raises
         objects = (
             _of_objects(path, Path(path).stem, error) if isinstance(error, ValueError) else None
         )
         if objects is not None:
             raise objects from None
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0] or type(error).__name__
         remedy = "write it with numpy.save(path, X)"
         raise DataError(path, f"is not a readable .npy file: {reason}", remedy) from error

@@ -290,8 +290,9 @@ class Steps:
     ) -> None:
         """Take steps without looking at a value, and again where that was not valid."""
         xp, before = self._xp, self._state
-        copied = partial(xp.library.asarray, copy=True)  # compiled steps use theirs up
-        arrays = map_nested(copied, native_of(before[:-1]))
+        arrays = native_of(before[:-1])
+        if self._exact_step(self._batch_size) is not None:  # a compiled step uses its arrays up
+            arrays = map_nested(partial(xp.library.asarray, copy=True), arrays)
         valid = self._backend.asarray(True, dtype="bool")
         valid = valid & valid  # on NumPy a scalar, as steps return: a recording asks for one kind
         data, t = native_of(examples.arrays), before.t

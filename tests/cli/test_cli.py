@@ -76,6 +76,8 @@ def test_the_package_runs_as_a_module():
         ("predict", "run", ""),
         ("predict", "run", "x.npy", "--output", ""),
         ("verify", ""),
+        ("export", ""),
+        ("export", "run", "--output", ""),
     ],
 )
 def test_an_empty_path_is_not_the_current_folder(command, arguments, monkeypatch, tmp_path):

@@ -61,6 +61,19 @@ def test_quotients_are_within_one_and_a_half_ulp(dtype: str) -> None:
     assert 0.5 < worst <= 1.5
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_quotients_by_numbers_are_within_one_and_a_half_ulp(dtype: str) -> None:
+    """Of the quotient by the number itself, which need not be of the dtype."""
+    a = np.random.default_rng(7).uniform(1.0, 2.0, 500).astype(dtype)
+    worst = 0.0
+    with mpmath.workprec(200):
+        for number in (3.0, 0.1, 1.3, 1.7, 1.9999, 3.1, 7.3, 1e-20, 1e20):
+            found = to_native(NUMPY.asarray(a) / number)
+            for x, q in zip(a, found, strict=True):
+                worst = max(worst, ulps(float(q), mpmath.mpf(float(x)) / number, dtype))
+    assert 0.5 < worst <= 1.5
+
+
 def dtype_power(dtype: str, exponent: int) -> Any:
     return np.dtype(dtype).type(2.0**exponent)
 
@@ -181,3 +194,128 @@ def test_integer_powers_agree_with_fractions(n: int) -> None:
     np.testing.assert_allclose(
         to_native(NUMPY.asarray(x) ** n), exact, rtol=(abs(n) + 2) * 2.0**-52
     )
+
+
+def _fraction(x: Any) -> list[Fraction]:
+    return [Fraction(value) for value in x.tolist()]
+
+
+# Powers of two that a dtype has, and products and squares of which it has not.
+REACHES = {"float32": 90, "float64": 900}
+SMALLEST_PRODUCT = {"float32": 2.0**-102, "float64": 2.0**-969}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_products_of_many_numbers_do_not_vanish_on_the_way(dtype: str, axis: int) -> None:
+    """Each row's product is near 1, and those of its parts are far out of range."""
+    generator = np.random.default_rng(21)
+    n = 37
+    exponents = generator.integers(-REACHES[dtype], REACHES[dtype] + 1, (n // 2, 6))
+    both = np.concatenate([exponents, -exponents, np.zeros((1, 6), int)])
+    x = np.ldexp(generator.uniform(1.0, 2.0, both.shape), generator.permuted(both, axis=0))
+    x = x.astype(dtype).T if axis else x.astype(dtype)
+    found = to_native(NUMPY.prod(NUMPY.asarray(x), axis=axis))
+    exact = [math.prod(_fraction(column)) for column in (x if axis else x.T)]
+    u = np.finfo(dtype).eps / 2
+    for value, of in zip(found.tolist(), exact, strict=True):
+        assert abs(Fraction(value) / of - 1) <= n * u
+    with np.errstate(over="ignore"):
+        running = to_native(NUMPY.cumulative_prod(NUMPY.asarray(x), axis=axis))
+        for row, numbers in zip(running if axis else running.T, x if axis else x.T, strict=True):
+            product = Fraction(1)
+            for value, number in zip(row.tolist(), _fraction(numbers), strict=True):
+                product *= number
+                if np.finfo(dtype).max < product:
+                    assert value == math.inf
+                elif product < Fraction(SMALLEST_PRODUCT[dtype]):
+                    assert value == 0.0 or abs(Fraction(value) / product - 1) <= n * u
+                else:
+                    assert abs(Fraction(value) / product - 1) <= n * u
+
+
+def test_products_by_hand() -> None:
+    for numbers, dtype, expected in (
+        ([1e-16, 1e16, 1e-16, 1e16], np.float32, 1.0),
+        ([1e-160, 1e160, 1e-160, 1e160], np.float64, 1.0),
+        ([1e30, 1e30, 0.0, 1e30], np.float32, 0.0),
+        ([1e30] * 4, np.float32, math.inf),
+        ([-1e30] * 5, np.float32, -math.inf),
+        ([1e-30] * 4, np.float32, 0.0),
+        ([math.inf, 1e-30, 1e-30, 1e-30, 1e-30, -1.0], np.float32, -math.inf),
+    ):
+        with np.errstate(over="ignore"):
+            found = NUMPY.prod(NUMPY.asarray(np.asarray(numbers, dtype)))
+        assert float(found) == pytest.approx(expected, rel=1e-6, abs=0.0)
+    for numbers in ([math.inf, 0.0], [1.0, math.nan]):
+        with np.errstate(invalid="ignore"):
+            assert math.isnan(float(NUMPY.prod(NUMPY.asarray(numbers))))
+    assert float(NUMPY.prod(NUMPY.zeros((0,)))) == 1.0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["var", "std", "norm"])
+def test_squares_do_not_vanish_or_overflow_on_the_way(name: str, dtype: str) -> None:
+    """Of numbers scaled by a power of two, the bits are those of the numbers, scaled."""
+    generator = np.random.default_rng(22)
+    x = (generator.uniform(0.5, 2.0, (30, 7)) * generator.choice([-1, 1], (30, 7))).astype(dtype)
+
+    def spread(x: np.ndarray) -> np.ndarray:
+        array = NUMPY.asarray(x)
+        if name == "norm":
+            return to_native(NUMPY.linalg.vector_norm(array, axis=0))
+        return to_native(getattr(NUMPY, name)(array, axis=0, correction=1))
+
+    found = spread(x)
+    exact = {
+        "var": lambda: np.var(x.astype(np.longdouble), axis=0, ddof=1),
+        "std": lambda: np.std(x.astype(np.longdouble), axis=0, ddof=1),
+        "norm": lambda: np.linalg.norm(x.astype(np.float64), axis=0),
+    }[name]()
+    np.testing.assert_allclose(found, exact.astype(np.float64), rtol=8 * np.finfo(dtype).eps)
+    reach = {"float32": (-124, 124), "float64": (-1020, 1019)}[dtype]
+    for exponent in (*reach, *(value // 2 for value in reach)):
+        power = 2 * exponent if name == "var" else exponent
+        if not np.log2(np.finfo(dtype).smallest_normal) + 4 < power < np.finfo(dtype).maxexp - 4:
+            continue
+        with np.errstate(over="raise", invalid="raise"):
+            np.testing.assert_array_equal(
+                spread(np.ldexp(x, exponent)), np.ldexp(found, power), err_msg=str(exponent)
+            )
+
+
+def test_variances_by_hand() -> None:
+    for numbers, dtype, variance in (
+        ([1e-16, 3e-16], np.float32, 1e-32),
+        ([1e-150, 3e-150], np.float64, 1e-300),
+        ([7.0, 7.0], np.float32, 0.0),
+    ):
+        x = NUMPY.asarray(np.asarray(numbers, dtype))
+        assert float(NUMPY.var(x)) == pytest.approx(variance, rel=1e-6, abs=0.0)
+        assert float(NUMPY.std(x)) == pytest.approx(math.sqrt(variance), rel=1e-6, abs=0.0)
+    tiny = NUMPY.asarray(np.asarray([1e-30, 3e-30], np.float32))
+    assert float(NUMPY.var(tiny)) == 0.0
+    assert float(NUMPY.std(tiny)) == pytest.approx(1e-30, rel=1e-6, abs=0.0)
+    large = NUMPY.asarray(np.asarray([3e38, 3e38, -3e38], np.float32))
+    assert float(NUMPY.std(large)) == pytest.approx(math.sqrt(8.0) * 1e38, rel=1e-6)
+    with np.errstate(invalid="ignore"):
+        for numbers in ([math.inf, 1.0], [math.nan, 1.0]):
+            assert math.isnan(float(NUMPY.var(NUMPY.asarray(numbers))))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [-2, -3, -5, -11])
+def test_negative_powers_are_those_whose_opposites_vanish_or_overflow(n: int, dtype: str) -> None:
+    reach = np.log2(np.finfo(dtype).max) / -n - 1.0
+    x = np.exp2(np.linspace(-reach, reach, 101)).astype(dtype) * np.where(np.arange(101) % 2, -1, 1)
+    x = x.astype(dtype)
+    with np.errstate(over="raise"):
+        found = to_native(NUMPY.asarray(x) ** n)
+    smallest = Fraction(float(np.finfo(dtype).smallest_normal))
+    for value, number in zip(found.tolist(), _fraction(x), strict=True):
+        exact = number**n
+        if abs(exact) < smallest:
+            assert value == 0.0
+        else:
+            assert abs(Fraction(value) / exact - 1) <= (abs(n) + 1) * np.finfo(dtype).eps / 2
+    assert float(NUMPY.asarray(np.asarray([1e-12], np.float32))[0] ** -3) == pytest.approx(1e36)

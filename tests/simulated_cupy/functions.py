@@ -24,10 +24,12 @@ from tests.simulated_cupy.arrays import (
 
 __all__ = ["libraries", "module"]
 
-REDUCTIONS = {"sum", "mean", "prod", "max", "min", "any", "all", "argmax", "argmin"}
+REDUCTIONS = {
+    "sum", "mean", "prod", "max", "min", "any", "all", "argmax", "argmin", "count_nonzero"
+}  # fmt: skip
 VIEWS = {"reshape", "moveaxis", "expand_dims", "squeeze", "broadcast_to", "swapaxes", "transpose"}
 CREATIONS = {"zeros", "ones", "full", "eye", "arange"}
-ORDERS = {"sort", "argsort", "flip", "roll", "repeat", "tile", "tril", "triu"}
+ORDERS = {"sort", "argsort", "flip", "roll", "repeat", "tile", "tril", "triu", "cumsum", "cumprod"}
 LIKE = {"zeros_like", "ones_like", "full_like", "empty_like"}
 OF_DTYPES = {
     "can_cast",
@@ -116,6 +118,13 @@ def take_along_axis(a: ndarray, indices: ndarray, axis: int) -> ndarray:
     """Gather along an axis."""
     launch("take")
     return ndarray(np.take_along_axis(operand(a), operand(indices) % a.shape[axis], axis))
+
+
+def nonzero(a: ndarray) -> tuple[ndarray, ...]:
+    """Count, and then write the places."""
+    launch("nonzero", 2)
+    wait("nonzero()")
+    return tuple(map(ndarray, np.nonzero(operand(a))))
 
 
 def matmul(a: ndarray, b: ndarray) -> ndarray:
@@ -243,7 +252,7 @@ def libraries() -> dict[str, ModuleType]:
     fft = module("cupy.fft", __getattr__=_not_yet, __all__=[])
     functions = (
         *(asarray, array, where, take, take_along_axis, matmul, concatenate, stack, unique),
-        *(broadcast_arrays, count_nonzero, searchsorted, vdot),
+        *(broadcast_arrays, count_nonzero, nonzero, searchsorted, vdot),
     )
     members = {
         "ndarray": ndarray,

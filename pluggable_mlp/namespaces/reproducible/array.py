@@ -14,12 +14,12 @@ a normal number x and a product p: below 2^-103, x leaves p more than half of it
 on, both are multiples of 2^-126.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, DType
+from pluggable_mlp.arrays import Array, DType, device_of
 from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
 from pluggable_mlp.namespaces.reproducible.number import Number
 from pluggable_mlp.namespaces.reproducible.rounding import keep_nan
@@ -62,6 +62,7 @@ class ReproducibleArray:
 
     Made by the functions of a namespace, `xp.asarray` first of all; its members are those of the
     array API standard.  A floating-point array holds no denormal numbers and no negative zeros.
+    Values never change: `x += y` is `x = x + y`, and `x[key] = value` replaces the values of `x`.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ class ReproducibleArray:
 
     @property
     def native(self) -> Array:
-        """The library's array of these values."""
+        """The library's array of these values, which is not to be written to."""
         if self._array is None and self.fixed_point is not None:
             self._array = self.fixed_point.values
         return self._array
@@ -109,6 +110,12 @@ class ReproducibleArray:
     def _known(self) -> Any:
         """Return what has a shape and a dtype without computing any value."""
         return self.fixed_point if self._array is None else self._array
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there are values: not where a library traces a function."""
+        known = self._known()
+        return device_of(getattr(known, "integers", known)) is not None
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         """Return the namespace; see the array API standard."""
@@ -199,13 +206,25 @@ class ReproducibleArray:
     def __repr__(self) -> str:
         return f"ReproducibleArray({self.native!r})"
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Return the values as a NumPy array of their own, where the library gives one."""
+        if copy is False:
+            raise ValueError("copy is False, but a NumPy array of the values is a copy")
+        array = to_native(self).__array__()
+        return array.astype(array.dtype if dtype is None else dtype)
+
+    def __iter__(self) -> Iterator["ReproducibleArray"]:
+        if not self.ndim:
+            raise TypeError("x has no axis to iterate over")
+        return (self[index, ...] for index in range(self.shape[0]))
+
     def __getitem__(self, key: Any) -> "ReproducibleArray":
-        return ReproducibleArray(self.native[native_of(key)], self.namespace, self.grain)
+        return self.namespace._getitem(self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        value, grain = self.namespace.value_for(self, value)
-        self.native[native_of(key)] = value
-        self.grain, self.fixed_point = min(self.grain, grain), None
+        """Take the values with some of them changed; other arrays keep theirs."""
+        changed = self.namespace._setitem(self, key, value)
+        self._array, self.grain, self.fixed_point = changed.native, changed.grain, None
 
     __add__, __radd__ = _operators("add")
     __sub__, __rsub__ = _operators("subtract")
@@ -220,9 +239,6 @@ class ReproducibleArray:
     __xor__, __rxor__ = _operators("bitwise_xor")
     __lshift__, __rlshift__ = _operators("bitwise_left_shift")
     __rshift__, __rrshift__ = _operators("bitwise_right_shift")
-
-    def __iadd__(self, other: Any) -> "ReproducibleArray":
-        return self.namespace._add_in_place(self, other)
 
     __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
     __eq__ = _operators("equal")[0]

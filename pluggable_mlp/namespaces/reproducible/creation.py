@@ -5,14 +5,21 @@ made +0.
 """
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
-import array_api_compat
-
 from pluggable_mlp.arrays import Array, DType, device_of, dtype_name
-from pluggable_mlp.namespaces.reproducible.array import ANY, PRODUCTS, ReproducibleArray, native_of
+from pluggable_mlp.namespaces.reproducible.array import (
+    ANY,
+    PRODUCTS,
+    ReproducibleArray,
+    native_of,
+    to_native,
+)
 from pluggable_mlp.namespaces.reproducible.factor import fixed_point
+from pluggable_mlp.namespaces.reproducible.literals import in_dtype, of_numbers
+from pluggable_mlp.namespaces.reproducible.operands import limits, require_in_range
 from pluggable_mlp.namespaces.reproducible.rounding import flush
 
 __all__ = ["FUNCTIONS", "check_dtype", "entered"]
@@ -22,7 +29,7 @@ Number = bool | int | float
 
 
 def check_dtype(ns: Any, dtype: DType) -> None:
-    """Refuse a dtype that the namespace has no rules for; None is the library's default."""
+    """Refuse a dtype that the namespace has no rules for; None is the default."""
     if dtype is not None:
         ns.kinds[dtype]
 
@@ -40,36 +47,52 @@ def asarray(
 ) -> Wrapped:
     """Return an array of a library's array, of an array of this namespace, or of numbers.
 
+    Numbers, alone or in nested lists, are float64, int64 or bool on every library.
+
     Raises
     ------
     TypeError
-        If the dtype is complex or of 16 bits.
+        If the dtype is complex or of 16 bits, or arrays are in lists.
+    OverflowError
+        If an integer is not in the dtype.
     ValueError
-        If `copy` is False and one is needed.
+        If lists are of different lengths, or `copy` is False and one is needed.
     """
     check_dtype(ns, dtype)
     if isinstance(obj, Wrapped):
-        same = dtype is None or dtype == obj.dtype
-        if copy is None and device is None:
-            return obj if same else astype(ns, obj, dtype)
-        if copy is False and not same:
-            raise ValueError(f"copy is False, but {dtype_name(obj.dtype)} must be converted")
-        if not same:
-            obj = astype(ns, obj, dtype)
-        more = {} if device is None else {"device": device}
-        return Wrapped(ns.library.asarray(obj.native, copy=copy, **more), ns, obj.grain)
+        return _of_wrapped(ns, obj, dtype, device, copy)
+    if isinstance(obj, numbers.Number | list | tuple | range):
+        if copy is False:
+            raise ValueError("copy is False, but numbers must be copied")
+        return entered(ns, of_numbers(ns, obj, dtype, device))
     more = {
         name: value for name, value in (("device", device), ("copy", copy)) if value is not None
     }
-    if dtype is not None and array_api_compat.is_array_api_obj(obj):
-        return astype(ns, entered(ns, ns.library.asarray(obj, **more)), dtype, copy=False)
-    return entered(ns, ns.library.asarray(native_of(obj), dtype=dtype, **more))
+    array = entered(ns, ns.library.asarray(obj, **more))
+    return array if dtype is None else astype(ns, array, dtype, copy=False)
+
+
+def _of_wrapped(ns: Any, x: Wrapped, dtype: DType, device: Any, copy: bool | None) -> Wrapped:
+    if x.namespace.library is not ns.library:
+        return asarray(ns, to_native(x), dtype=dtype, device=device, copy=copy)
+    if dtype is not None and dtype != x.dtype:
+        if copy is False:
+            raise ValueError(f"copy is False, but {dtype_name(x.dtype)} must be converted")
+        return astype(ns, x, dtype, device=device)
+    if not copy and device is None:
+        return x if x.namespace is ns else x.in_namespace(ns)
+    more = {} if device is None else {"device": device}
+    return Wrapped(ns.library.asarray(x.native, copy=copy, **more), ns, x.grain)
 
 
 def astype(
     ns: Any, x: Wrapped, dtype: DType, /, *, copy: bool = True, device: Any = None
 ) -> Wrapped:
-    """Return x in another dtype; 8-bit integers made floats stay known as fixed point."""
+    """Return x in another dtype; 8-bit integers made floats stay known as fixed point.
+
+    Floats become integers without their fraction: those out of range the nearest, NaN 0.  Integers
+    wrap around in integer dtypes.
+    """
     xp = ns.library
     check_dtype(ns, dtype)
     if device is not None:
@@ -78,11 +101,26 @@ def astype(
         return Wrapped(xp.astype(x.native, dtype, copy=True), ns, x.grain) if copy else x
     floating = bool(ns.kinds[dtype])
     if floating and x.dtype in (xp.uint8, xp.int8) and x.ndim >= 2:
-        return Wrapped(None, ns, PRODUCTS, fixed_point(xp, x.native, 1.0, dtype))
-    if x.kind == "float64" and dtype == xp.float32:
+        # The floats are made later, when others may have written into the integers; but not while
+        # a step takes place, for which namespaces that do not look are made.
+        own = xp.asarray(x.native, copy=True) if ns.looks else x.native
+        return Wrapped(None, ns, PRODUCTS, fixed_point(xp, own, 1.0, dtype))
+    if x.kind == "float64" and floating:
         return Wrapped(ns.rules.flush(x.native, dtype), ns)
+    if x.kind and not floating and dtype != xp.bool:
+        return Wrapped(_to_integers(xp, x.native, dtype), ns)
     converted = xp.astype(x.native, dtype)
     return Wrapped(converted, ns, PRODUCTS if floating else ANY)  # float32's are large in float64
+
+
+def _to_integers(xp: Any, x: Array, dtype: DType) -> Array:
+    """Return floats x (any shape) in an integer dtype, whose ends stand for all beyond."""
+    low, high = limits(xp, dtype)
+    x = xp.astype(x, xp.float64, copy=False)
+    above, below = x >= float(high + 1), x < float(low)  # high itself may be no float64
+    within = xp.astype(xp.where(above | below | xp.isnan(x), 0.0, x), dtype)
+    ends = (xp.full_like(within, end) for end in (low, high))
+    return xp.where(below, next(ends), xp.where(above, next(ends), within))
 
 
 def arange(
@@ -99,15 +137,25 @@ def arange(
     xp = ns.library
     if stop is None:
         start, stop = 0, start
+    whole = all(isinstance(value, int) for value in (start, stop, step))
     if dtype is None:
-        whole = all(isinstance(value, int) for value in (start, stop, step))
-        dtypes = xp.__array_namespace_info__().default_dtypes(device=device)
-        dtype = dtypes["integral" if whole else "real floating"]
+        dtype = xp.int64 if whole else xp.float64
     check_dtype(ns, dtype)
-    if not ns.kinds[dtype]:
-        return Wrapped(xp.arange(start, stop, step, dtype=dtype, device=device), ns)
-    count = max(math.ceil((stop - start) / step), 0)
-    return _progression(ns, start, step, count, dtype, device)
+    if step == 0:
+        raise ValueError("step is 0, expected another number")
+    if ns.kinds[dtype]:
+        count = max(math.ceil((stop - start) / step), 0)
+        return _progression(ns, start, step, count, dtype, device)
+    if not whole:
+        raise TypeError(
+            f"start, stop, step are {start}, {stop}, {step}, expected integers for the dtype "
+            f"{dtype_name(dtype)}"
+        )
+    chosen = range(int(start), int(stop), int(step))
+    if not chosen:  # PyTorch refuses some
+        return zeros(ns, (0,), dtype=dtype, device=device)
+    require_in_range(xp, dtype, chosen[0], chosen[-1])
+    return Wrapped(xp.arange(start, stop, step, dtype=dtype, device=device), ns)
 
 
 def linspace(
@@ -122,16 +170,15 @@ def linspace(
     endpoint: bool = True,
 ) -> Wrapped:
     """Return start + i (stop - start) / n in float64, rounded to the dtype; the last is stop."""
-    xp = ns.library
-    if dtype is None:
-        dtype = xp.__array_namespace_info__().default_dtypes(device=device)["real floating"]
-    check_dtype(ns, dtype)
+    dtype = ns.library.float64 if dtype is None else dtype
+    if not ns.kinds[dtype]:
+        raise TypeError(f"dtype is {dtype_name(dtype)}, expected float32 or float64")
     intervals = num - 1 if endpoint else num
     step = (stop - start) / intervals if intervals else 0.0
     y = _progression(ns, start, step, num, dtype, device)
     if endpoint and num > 1:
-        last = xp.full((1,), float(stop), dtype=dtype, device=device)
-        y = ns.concat([y[: num - 1], entered(ns, last)])
+        last = full(ns, (1,), float(stop), dtype=dtype, device=device)
+        y = ns.concat([y[: num - 1], last])
     return y
 
 
@@ -142,7 +189,7 @@ def _progression(
     y = xp.astype(xp.arange(count, dtype=xp.int64, device=device), xp.float64)
     y = y * float(step)
     y = y + float(start)
-    return entered(ns, xp.astype(y, dtype, copy=False))
+    return Wrapped(ns.rules.flush(y, dtype), ns)
 
 
 def full(
@@ -153,9 +200,11 @@ def full(
     dtype: DType = None,
     device: Any = None,
 ) -> Wrapped:
-    """Return an array of one number; a denormal one is 0."""
+    """Return an array of one number, whose dtype is that of `asarray`; a denormal one is 0."""
     check_dtype(ns, dtype)
-    return entered(ns, ns.library.full(shape, fill_value, dtype=dtype, device=device))
+    dtype = asarray(ns, fill_value).dtype if dtype is None else dtype
+    value = in_dtype(ns, fill_value, dtype)
+    return entered(ns, ns.library.full(shape, value, dtype=dtype, device=device))
 
 
 def full_like(
@@ -175,6 +224,7 @@ def zeros(
     ns: Any, shape: int | tuple[int, ...], *, dtype: DType = None, device: Any = None
 ) -> Wrapped:
     """Return an array of zeros."""
+    dtype = ns.library.float64 if dtype is None else dtype
     check_dtype(ns, dtype)
     return Wrapped(ns.library.zeros(shape, dtype=dtype, device=device), ns, PRODUCTS)
 
@@ -183,6 +233,7 @@ def ones(
     ns: Any, shape: int | tuple[int, ...], *, dtype: DType = None, device: Any = None
 ) -> Wrapped:
     """Return an array of ones."""
+    dtype = ns.library.float64 if dtype is None else dtype
     check_dtype(ns, dtype)
     return Wrapped(ns.library.ones(shape, dtype=dtype, device=device), ns, PRODUCTS)
 
@@ -198,6 +249,7 @@ def eye(
     device: Any = None,
 ) -> Wrapped:
     """Return ones on a diagonal (n_rows, n_cols), else zeros."""
+    dtype = ns.library.float64 if dtype is None else dtype
     check_dtype(ns, dtype)
     made = ns.library.eye(n_rows, n_cols, k=k, dtype=dtype, device=device)
     return Wrapped(made, ns, PRODUCTS)

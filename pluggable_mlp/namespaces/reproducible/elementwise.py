@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.namespaces.reproducible import exponential, logarithm
+from pluggable_mlp.namespaces.reproducible import exponential, integers, logarithm
 from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS, ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.number import Number
 from pluggable_mlp.namespaces.reproducible.operands import (
     check_floating,
+    check_numeric,
     grain_of,
     is_floating,
     operands,
@@ -28,6 +29,7 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
     keep_nan,
     zero_below,
 )
+from pluggable_mlp.namespaces.reproducible.scaled import Scaled
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two
 
 __all__ = ["FUNCTIONS"]
@@ -65,15 +67,6 @@ def add(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     """Return x1 + x2, correctly rounded."""
     a, b, kind = operands("add", x1, x2)
     return _total(ns, x1, x2, a + b, kind)
-
-
-def add_in_place(ns: Any, x1: Wrapped, x2: Any, /) -> Wrapped:
-    """Return x1 with x2 added, in the memory of x1 where the library writes there."""
-    total, b, kind = operands("add", x1, x2)
-    if not kind or kind != x1.kind:
-        return add(ns, x1, x2)
-    total += b
-    return _total(ns, x1, x2, total, kind)
 
 
 def subtract(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
@@ -126,6 +119,7 @@ def divide(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
 
 def negative(ns: Any, x: Wrapped, /) -> Wrapped:
     """Return -x, exact."""
+    check_numeric("negative", x)
     if not is_floating(x):
         return Wrapped(-x.native, ns)
     return Wrapped(0.0 - x.native, ns, x.grain)  # +0 of 0
@@ -133,6 +127,7 @@ def negative(ns: Any, x: Wrapped, /) -> Wrapped:
 
 def positive(ns: Any, x: Wrapped, /) -> Wrapped:
     """Return x."""
+    check_numeric("positive", x)
     return Wrapped(+x.native, ns, x.grain)
 
 
@@ -143,6 +138,7 @@ def square(ns: Any, x: Wrapped, /) -> Wrapped:
 
 def sign(ns: Any, x: Wrapped, /) -> Wrapped:
     """Return -1, 0 or 1, exact; NaN of NaN."""
+    check_numeric("sign", x)
     xp, a = ns.library, x.native
     if not is_floating(x):
         return Wrapped(xp.sign(a), ns)
@@ -159,6 +155,7 @@ def clip(ns: Any, x: Wrapped, /, min: Any = None, max: Any = None) -> Wrapped:
 
 def copysign(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     """Return |x1| with the sign of x2, exact; zero and NaN are positive."""
+    check_floating("copysign", x1 if isinstance(x1, Wrapped) else x2)
     a, b = pair("copysign", x1, x2)
     xp = ns.library
     magnitude = xp.full_like(b, abs(a)) if isinstance(a, float) else xp.abs(a)
@@ -166,25 +163,33 @@ def copysign(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     return Wrapped(xp.where(b < 0.0, 0.0 - magnitude, magnitude), ns, grain_of(x1))
 
 
+def where(ns: Any, condition: Wrapped, x1: Any, x2: Any, /) -> Wrapped:
+    """Return the elements of x1 where the condition holds, else those of x2."""
+    a, b = pair("where", x1, x2)
+    grain = grain_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
+    return Wrapped(ns.library.where(condition.native, a, b), ns, grain)
+
+
 def signbit(ns: Any, x: Wrapped, /) -> Wrapped:
     """Whether x < 0: there is no negative zero, and every NaN is positive."""
+    check_floating("signbit", x)
     return Wrapped(x.native < 0.0, ns)
 
 
 def pow(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     """Return x1 to an integer power by repeated squaring, each product rounded.
 
-    Within about |n| ulp.  The power 0.5 is `sqrt`, negative ones are reciprocals.  Integers are
-    the library's.
+    Within about |n| ulp.  The power 0.5 is `sqrt`, negative ones are reciprocals, whatever x^|n|
+    is.  Integers are raised as `integers.power` says.
 
     Raises
     ------
     TypeError
         If floats are raised to another power, or to an array of powers: there is no rule.
     """
-    a, b, kind = operands("pow", x1, x2)
+    kind = operands("pow", x1, x2)[2]
     if not kind:
-        return Wrapped(a**b, ns)
+        return integers.power(ns, x1, x2)
     if isinstance(x1, Wrapped) and not isinstance(x2, Wrapped):
         if x2 == 0.5:
             return ns.sqrt(x1)
@@ -198,7 +203,7 @@ def pow(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
 
 def _integer_power(ns: Any, x: Wrapped, exponent: int) -> Wrapped:
     if exponent < 0:
-        return divide(ns, 1.0, _integer_power(ns, x, -exponent))
+        return Wrapped(_reciprocal_of_power(ns, x, -exponent), ns)
     result = ns.ones_like(x)
     while exponent:
         if exponent % 2:
@@ -207,6 +212,21 @@ def _integer_power(ns: Any, x: Wrapped, exponent: int) -> Wrapped:
         if exponent:
             x = multiply(ns, x, x)
     return result
+
+
+def _reciprocal_of_power(ns: Any, x: Wrapped, exponent: int) -> Array:
+    """Return the reciprocal of x to a positive power, which itself may vanish or overflow."""
+    xp, factor = ns.library, Scaled.of(ns.library, x.native)
+    power: Scaled | None = None
+    while True:
+        if exponent % 2:
+            power = factor if power is None else power.times(xp, factor)
+        exponent //= 2
+        if not exponent:
+            break
+        factor = factor.times(xp, factor)
+    assert power is not None
+    return Scaled(ns.rules.reciprocal(power.m), -power.k).value(xp, SMALLEST_NORMAL[x.kind])
 
 
 def _expm1(xp: Any, x: Array) -> Array:
@@ -262,6 +282,7 @@ def _elementary(name: str, function: Callable[[Any, Array], Array] | None = None
 
 def _rounded_to_integers(name: str) -> Any:
     def apply(ns: Any, x: Wrapped, /) -> Wrapped:
+        check_numeric(name, x)
         y = getattr(ns.library, name)(x.native)
         return Wrapped(y + 0.0 if is_floating(x) else y, ns, PRODUCTS)  # +0 of -0
 
@@ -284,7 +305,6 @@ _ELEMENTARY = [
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": add,
-    "_add_in_place": add_in_place,
     "subtract": subtract,
     "multiply": multiply,
     "divide": divide,
@@ -295,6 +315,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "clip": clip,
     "copysign": copysign,
     "signbit": signbit,
+    "where": where,
     "pow": pow,
     "logaddexp": logaddexp,
     "expm1": _elementary("expm1", _expm1),

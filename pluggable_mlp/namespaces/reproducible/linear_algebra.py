@@ -12,8 +12,8 @@ from typing import Any
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
-from pluggable_mlp.namespaces.reproducible.operands import is_floating, pair
-from pluggable_mlp.namespaces.reproducible.splitting import power_of_two_at_least
+from pluggable_mlp.namespaces.reproducible.operands import is_floating, operands, pair
+from pluggable_mlp.namespaces.reproducible.scaled import scaled_back, unit_near
 
 __all__ = ["FUNCTIONS", "LINALG"]
 
@@ -42,7 +42,7 @@ def matmul(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
     if inner[0] != inner[1]:
         raise ValueError(f"x1 {x1.shape} and x2 {x2.shape} differ in their inner lengths {inner}")
     if not (is_floating(x1) and is_floating(x2)):
-        a, b = pair("matmul", x1, x2)
+        a, b, _ = operands("matmul", x1, x2)
         return Wrapped(ns.library.matmul(a, b), ns)
     left = ns.expand_dims(x1, axis=0) if x1.ndim == 1 else x1
     right = ns.expand_dims(x2, axis=1) if x2.ndim == 1 else x2
@@ -127,13 +127,10 @@ def vector_norm(
     if ord != 2:
         raise ValueError(f"ord is {ord!r}; the reproducible namespace has 0, 1, 2, inf and -inf")
     xp = ns.library
-    largest = xp.astype(ns.max(magnitudes, axis=axis, keepdims=True).native, xp.float64)
-    usable = (largest > 2.0**-900) & (largest < 2.0**900)
-    unit = 0.5 * power_of_two_at_least(xp, xp.where(usable, largest, 1.0))
-    unit = xp.astype(unit, x.dtype)
-    scaled = ns.divide(magnitudes, Wrapped(unit, ns))  # exact: of a power of two
+    unit = unit_near(xp, ns.max(magnitudes, axis=axis, keepdims=True).native)
+    scaled = magnitudes * Wrapped(1.0 / unit, ns)  # exact
     total = ns.sum(scaled * scaled, axis=axis, keepdims=True)
-    norm = ns.sqrt(total) * Wrapped(unit, ns)
+    norm = Wrapped(scaled_back(xp, ns.sqrt(total).native, unit), ns)
     return norm if keepdims else ns.sum(norm, axis=axis)
 
 

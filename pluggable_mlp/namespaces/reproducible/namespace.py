@@ -12,18 +12,38 @@ import array_api_compat
 
 from pluggable_mlp.arrays import Array, DType, dtype_name, library_of
 from pluggable_mlp.executor import RunAll, one_by_one
-from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
+from pluggable_mlp.namespaces.reproducible import (
+    creation,
+    elementwise,
+    indexing,
+    integers,
+    linear_algebra,
+    statistical,
+)
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, map_wrapped, native_of
+from pluggable_mlp.namespaces.reproducible.factor import traced
 from pluggable_mlp.namespaces.reproducible.flags import Flags, all_valid
+from pluggable_mlp.namespaces.reproducible.literals import default_dtypes
 from pluggable_mlp.namespaces.reproducible.number import Number
-from pluggable_mlp.namespaces.reproducible.operands import as_scalar, grain_of, pair
+from pluggable_mlp.namespaces.reproducible.operands import (
+    check_boolean,
+    check_not_floating,
+    check_numeric,
+    grain_of,
+    pair,
+)
 from pluggable_mlp.namespaces.reproducible.rules import Rules
-from pluggable_mlp.shortcuts import check_process, take
+from pluggable_mlp.shortcuts import check_process, guards, load_offers
 
 __all__ = ["ReproducibleNamespace", "reproducible"]
 
 _RULES = (
-    creation.FUNCTIONS | elementwise.FUNCTIONS | statistical.FUNCTIONS | linear_algebra.FUNCTIONS
+    creation.FUNCTIONS
+    | indexing.FUNCTIONS
+    | elementwise.FUNCTIONS
+    | integers.FUNCTIONS
+    | statistical.FUNCTIONS
+    | linear_algebra.FUNCTIONS
 )
 
 # They look at values or move them, and round nothing.
@@ -39,13 +59,23 @@ _EXACT = (
 # The same of two operands, of which one may be a Python scalar.
 # fmt: off
 _EXACT_PAIRS = (
-    "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
-    "equal", "floor_divide", "greater", "greater_equal", "less", "less_equal", "logical_and",
-    "logical_or", "logical_xor", "maximum", "minimum", "not_equal", "remainder",
+    "bitwise_and", "bitwise_or", "bitwise_xor", "equal", "greater", "greater_equal", "less",
+    "less_equal", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "not_equal",
     "searchsorted",
 )
 # fmt: on
-_INTEGERS_ONLY = ("floor_divide", "remainder")
+# Which dtypes they take, where libraries disagree: of the others, those of arrays of any.
+# fmt: off
+_OF_BOOLEANS = ("logical_and", "logical_not", "logical_or", "logical_xor")
+_OF_BITS = ("bitwise_and", "bitwise_invert", "bitwise_or", "bitwise_xor")
+_OF_NUMBERS = (
+    "abs", "argmax", "argmin", "argsort", "greater", "greater_equal", "isfinite", "isinf", "isnan",
+    "less", "less_equal", "maximum", "minimum", "searchsorted", "sort",
+)
+# fmt: on
+# Those whose integers are places or counts, int64 on every library; `unique_*` have values first.
+_INDICES = ("argmax", "argmin", "argsort", "count_nonzero", "nonzero", "searchsorted")
+_INDICES_AFTER_VALUES = ("unique_all", "unique_counts", "unique_inverse")
 _CONSTANTS = ("e", "inf", "nan", "newaxis", "pi")
 # fmt: off
 _DTYPES = (
@@ -71,6 +101,8 @@ class ReproducibleNamespace:
         Of a dtype: "float32" or "float64", and "" for integers and booleans.
     queued : bool
         Whether looks at values are expensive: nothing is cut into parts.
+    looks : bool
+        Whether functions look at values; if not, `all_valid` tells whether that was right.
     rules : Rules
         How products, sums and elementary functions of those are computed.
     beyond_standard : tuple of str
@@ -87,8 +119,10 @@ class ReproducibleNamespace:
         self.rules = Rules(xp, run_all, flags)
         self.__name__ = f"reproducible({library_of(xp)})"
         self.queued = run_all is None
+        self.looks = flags is None
         self._run_all = run_all
         self._flags = flags
+        self._guards = guards(xp)
 
     def speculating(self) -> "ReproducibleNamespace":
         """Return a new namespace whose functions look at no value, as if fast paths were valid.
@@ -129,19 +163,46 @@ class ReproducibleNamespace:
 
     def _member(self, name: str) -> Any:
         if name == "linalg":
-            own = {name: _bound(function, self) for name, function in linear_algebra.LINALG.items()}
-            return SimpleNamespace(**own)
+            functions = linear_algebra.LINALG.items()
+            return SimpleNamespace(**{name: self._bound(function) for name, function in functions})
         if name in _RULES:
-            return _bound(_RULES[name], self)
+            return self._bound(_RULES[name])
         if name in _CONSTANTS or name in _DTYPES:
             return getattr(self.library, name)
         if name in _OF_DTYPES_OR_SHAPES:
             return self._of_dtypes_or_shapes(name)
-        return self.of_library(name)
+        return self._guarded(self.of_library(name))
+
+    def _bound(self, function: Any) -> Any:
+        """Return a function of this file's siblings without its first parameter, the namespace."""
+        bound = partial(function, self)
+        bound.__doc__ = function.__doc__
+        return self._guarded(bound)
+
+    def _guarded(self, function: Any) -> Any:
+        """Return the function; on a library that has settings or traces, with their checks.
+
+        Settings may have changed since the namespace was made, and what is traced has no values,
+        and is rounded otherwise: only namespaces that do not look take it.
+        """
+        if not self._guards:
+            return function
+
+        @wraps(function)
+        def guarded(*arguments: Any, **keywords: Any) -> Any:
+            check_process(self.library)
+            if self.looks:
+                map_wrapped(_refuse_traced, arguments)
+            result = function(*arguments, **keywords)
+            if self.looks:
+                map_wrapped(_refuse_traced, result)
+            return result
+
+        return guarded
 
     def __dir__(self) -> list[str]:
         names = [n for n in _NAMES if n[0] != "_" and (n in _OWN or hasattr(self.library, n))]
-        return [*names, "finfo", "iinfo", "take", "where"]
+        return [*names, "finfo", "iinfo"]
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
@@ -149,24 +210,43 @@ class ReproducibleNamespace:
     def of_library(self, name: str) -> Any:
         """Return the library's function on wrapped arrays: for what rounds nothing."""
         function = getattr(self.library, name)
-        of_pair = name in _EXACT_PAIRS
+        of_pair, check = name in _EXACT_PAIRS, _check_of(name)
 
         @wraps(function)
         def apply(*arguments: Any, **keywords: Any) -> Any:
+            for x in arguments if check else ():
+                check(name, x)
             if of_pair and len(arguments) == 2 and not keywords:
                 return self._of_pair(name, function, *arguments)
             result = function(*map(native_of, arguments), **native_of(keywords))
-            return self._wrapped(result, grain_of(*_flat(arguments)))
+            return self._wrapped(self._in_int64(name, result), grain_of(*_flat(arguments)))
 
         return apply
 
     def _of_pair(self, name: str, function: Any, x1: Any, x2: Any) -> ReproducibleArray:
         a, b = pair(name, x1, x2)
-        array = a if not isinstance(a, bool | int | float) else b
-        if name in _INTEGERS_ONLY and self.library.isdtype(array.dtype, "real floating"):
-            raise TypeError(f"the reproducible namespace has no rule for {name} of floats")
         grain = grain_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
-        return ReproducibleArray(function(a, b), self, grain)
+        return ReproducibleArray(self._in_int64(name, function(a, b)), self, grain)
+
+    def _in_int64(self, name: str, result: Any) -> Any:
+        """Return what the library's function of a name gave, with its places and counts in int64.
+
+        Some are of other integer dtypes on JAX.
+        """
+        if name in _INDICES_AFTER_VALUES:
+            values, *others = result
+            return type(result)(values, *map(self._int64, others))
+        if name not in _INDICES:
+            return result
+        if isinstance(result, tuple):
+            return tuple(map(self._int64, result))
+        return self._int64(result)
+
+    def _int64(self, x: Array) -> Array:
+        xp = self.library
+        if not array_api_compat.is_array_api_obj(x):  # a count, as a Python integer
+            return xp.asarray(x, dtype=xp.int64)
+        return xp.astype(x, xp.int64, copy=False)
 
     def finfo(self, type: Any, /) -> SimpleNamespace:
         """Return the limits of a floating-point dtype, as Python floats."""
@@ -181,26 +261,6 @@ class ReproducibleNamespace:
         found = getattr(self.library, name)(dtype)
         numbers = {limit: number(getattr(found, limit)) for limit in limits}
         return SimpleNamespace(bits=int(found.bits), dtype=dtype, **numbers)
-
-    def where(self, condition: Any, x1: Any, x2: Any, /) -> ReproducibleArray:
-        """Return the elements of x1 where the condition holds, else those of x2."""
-        a, b = pair("where", x1, x2)
-        grain = grain_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
-        return ReproducibleArray(self.library.where(condition.native, a, b), self, grain)
-
-    def take(self, x: Any, indices: Any, /, *, axis: int | None = None) -> ReproducibleArray:
-        """Return the slices of x at the indices (n,) along an axis."""
-        if axis == 0 and x.fixed_point is None:
-            chosen = take(self.library, x.native, native_of(indices))
-            return ReproducibleArray(chosen, self, x.grain)
-        return self.of_library("take")(x, indices, axis=axis)
-
-    def value_for(self, x: ReproducibleArray, value: Any) -> tuple[Any, int]:
-        """Return what may be written into x, and its grain."""
-        if not isinstance(value, ReproducibleArray):
-            number = as_scalar(x, value, "assignment")
-            return number, grain_of(x, number)
-        return value.native, value.grain
 
     def _wrapped(self, result: Any, grain: int) -> Any:
         """Return what a function of the library gave, its arrays wrapped."""
@@ -223,8 +283,8 @@ class ReproducibleNamespace:
         return apply
 
     def __array_namespace_info__(self) -> Any:
-        """Return the library's answers, of the dtypes that have rules."""
-        return _Info(self.library.__array_namespace_info__())
+        """Return what the standard asks for, of the dtypes that have rules."""
+        return _Info(self.library)
 
 
 class _Kinds(dict[DType, str]):
@@ -254,16 +314,17 @@ def _kinds(xp: Any) -> _Kinds:
 class _Info:
     """What the namespace can do here; see the inspection chapter of the standard."""
 
-    def __init__(self, info: Any) -> None:
-        self._info = info
-        self.capabilities = info.capabilities
-        self.default_device = info.default_device
-        self.devices = info.devices
+    def __init__(self, xp: Any) -> None:
+        self._xp = xp
+        self._info = xp.__array_namespace_info__()
+        self.capabilities = self._info.capabilities
+        self.default_device = self._info.default_device
+        self.devices = self._info.devices
 
     def default_dtypes(self, *, device: Any = None) -> dict[str, Any]:
-        """Return the default dtype of each kind."""
-        found = self._info.default_dtypes(device=device)
-        return {kind: dtype for kind, dtype in found.items() if "complex" not in kind}
+        """Return the default dtype of each kind, the same on every library and device."""
+        del device
+        return default_dtypes(self._xp)
 
     def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, Any]:
         """Return the dtypes of a kind."""
@@ -271,11 +332,19 @@ class _Info:
         return {name: dtype for name, dtype in found.items() if name in _DTYPES}
 
 
-def _bound(function: Any, namespace: ReproducibleNamespace) -> Any:
-    """Return the function without its first parameter, the namespace."""
-    bound = partial(function, namespace)
-    bound.__doc__ = function.__doc__
-    return bound
+def _check_of(name: str) -> Any:
+    """Return what refuses arrays of dtypes that a function of the library does not take, if any."""
+    if name in _OF_BOOLEANS:
+        return check_boolean
+    if name in _OF_BITS:
+        return check_not_floating
+    return check_numeric if name in _OF_NUMBERS else None
+
+
+def _refuse_traced(x: ReproducibleArray) -> None:
+    """Raise for an array that JAX traces, which has no values."""
+    if not x.has_values:
+        raise traced()
 
 
 def _flat(arguments: Any) -> list[Any]:
@@ -316,6 +385,7 @@ def reproducible(xp: Any, run_all: RunAll | None = one_by_one) -> ReproducibleNa
     >>> to_native(x @ x / xp.sum(x)).tolist()
     [[0.7000000000000001, 1.0], [1.5, 2.2]]
     """
+    load_offers(xp)
     check_process(xp)
     return _made(xp, run_all)  # type: ignore[arg-type]  # a callable has a hash
 

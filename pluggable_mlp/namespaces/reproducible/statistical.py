@@ -9,10 +9,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pluggable_mlp.arrays import Array, DType
+from pluggable_mlp.arrays import Array, DType, device_of
+from pluggable_mlp.namespaces.reproducible import integers
 from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS, ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.operands import check_floating, is_floating
-from pluggable_mlp.namespaces.reproducible.rounding import flush, flush_product
+from pluggable_mlp.namespaces.reproducible.elementwise import multiply
+from pluggable_mlp.namespaces.reproducible.operands import (
+    check_floating,
+    check_numeric,
+    is_floating,
+)
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_PRODUCT, flush
+from pluggable_mlp.namespaces.reproducible.scaled import Scaled, scaled_back, unit_near
+from pluggable_mlp.shortcuts import largest
 
 __all__ = ["FUNCTIONS"]
 
@@ -36,10 +44,12 @@ def _axes(x: Any, axis: Axis) -> tuple[int, ...]:
 
 
 def _of_library(ns: Any, name: str, x: Wrapped, dtype: DType, **settings: Any) -> Wrapped:
-    """Return the library's reduction of integers or booleans, in its own dtype if none is asked."""
-    if dtype is not None:
-        settings["dtype"] = dtype
-    return ns.of_library(name)(x, **settings)
+    """Return the library's reduction of integers or booleans, which wraps around.
+
+    Without a dtype it is int64, or uint64 of unsigned ones; PyTorch has no sums of these.
+    """
+    total = ns.of_library(name)(ns.astype(x, ns.int64, copy=False), **settings)
+    return ns.astype(total, integers.total_dtype(ns, x) if dtype is None else dtype, copy=False)
 
 
 def _along_last(
@@ -86,58 +96,90 @@ def _mean(ns: Any, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False) 
     return _average("mean")(ns, x, axis=axis, keepdims=keepdims)
 
 
+def _spread(
+    ns: Any, x: Wrapped, axis: Axis, correction: float, keepdims: bool, *, root: bool
+) -> Wrapped:
+    """Return the variance or, if `root`, the standard deviation: two passes, each a `sum`.
+
+    Numbers and deviations are scaled by powers of two, so that no square vanishes or overflows.
+    """
+    xp, axes = ns.library, _axes(x, axis)
+    count = math.prod(x.shape[one] for one in axes) - correction
+    if 0 in x.shape or count <= 0.0:
+        return ns.sum(x, axis=axis, keepdims=keepdims) * math.nan
+    scale = unit_near(xp, largest(xp, xp.abs(x.native), axes))
+    scaled = multiply(ns, x, Wrapped(1.0 / scale, ns))
+    deviations = scaled - _mean(ns, scaled, axis=axes, keepdims=True)
+    unit = unit_near(xp, largest(xp, xp.abs(deviations.native), axes))
+    deviations = multiply(ns, deviations, Wrapped(1.0 / unit, ns))
+    total = ns.sum(deviations * deviations, axis=axes, keepdims=True)
+    found = ns.divide(total, float(count)).native
+    if root:
+        found = scaled_back(xp, ns.rules.sqrt(found) * unit, scale)
+    else:
+        found = scaled_back(xp, found * unit * unit * scale, scale)
+    return Wrapped(found if keepdims else xp.squeeze(found, axis=axes), ns)
+
+
 def var(
     ns: Any, x: Wrapped, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Wrapped:
     """Return the sum of (x - mean)² over n - correction: two passes, each sum as `sum`."""
     check_floating("var", x)
-    deviations = x - _mean(ns, x, axis=axis, keepdims=True)
-    total = ns.sum(deviations * deviations, axis=axis, keepdims=keepdims)
-    count = math.prod(x.shape[one] for one in _axes(x, axis)) - correction
-    return ns.divide(total, count) if count > 0.0 else total * math.nan
+    return _spread(ns, x, axis, correction, keepdims, root=False)
 
 
 def std(
     ns: Any, x: Wrapped, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Wrapped:
-    """Return the root of `var`."""
-    return ns.sqrt(var(ns, x, axis=axis, correction=correction, keepdims=keepdims))
+    """Return the root of the variance, which itself may vanish or overflow."""
+    check_floating("std", x)
+    return _spread(ns, x, axis, correction, keepdims, root=True)
 
 
-def _halves(xp: Any, array: Array, keep: Callable[[Any, Array], Array]) -> Array:
+def _tree_product(xp: Any, x: Scaled) -> Scaled:
     """Return the product along the last axis by a fixed tree: second half times the first."""
-    n = array.shape[-1]
-    if n == 0:
-        return xp.ones(array.shape[:-1], dtype=array.dtype, device=array.device)
     odd = None
+    n = x.m.shape[-1]
     while n > 1:
         if n % 2:
-            last = array[..., n - 1 : n]
-            odd = last if odd is None else keep(xp, last * odd)
+            last = _between(x, n - 1, n)
+            odd = last if odd is None else last.times(xp, odd)
         n //= 2
-        array = keep(xp, array[..., :n] * array[..., n : 2 * n])
-    return (array if odd is None else keep(xp, array * odd))[..., 0]
+        x = _between(x, 0, n).times(xp, _between(x, n, 2 * n))
+    return x if odd is None else x.times(xp, odd)
+
+
+def _between(x: Scaled, start: int, stop: int | None) -> Scaled:
+    return Scaled(x.m[..., start:stop], x.k[..., start:stop])
 
 
 def prod(
     ns: Any, x: Wrapped, /, *, axis: Axis = None, dtype: DType = None, keepdims: bool = False
 ) -> Wrapped:
-    """Return the product by a fixed tree, every product rounded: within n u."""
+    """Return the product by a fixed tree, every product rounded: within n u; 0 as a product is.
+
+    On the way it neither vanishes nor overflows.
+    """
     if dtype is not None:
         x = ns.astype(x, dtype)
     if not is_floating(x):
         return _of_library(ns, "prod", x, dtype, axis=axis, keepdims=keepdims)
-    xp = ns.library
-    product = _along_last(
-        xp, x.native, _axes(x, axis), keepdims, lambda array: _halves(xp, array, flush_product)
-    )
-    return Wrapped(flush_product(xp, product), ns, PRODUCTS)
+    xp, smallest = ns.library, SMALLEST_PRODUCT[x.kind]
+
+    def along_last(array: Array) -> Array:
+        if not array.shape[-1]:
+            return xp.ones(array.shape[:-1], dtype=array.dtype, device=device_of(array))
+        return _tree_product(xp, Scaled.of(xp, array)).value(xp, smallest)[..., 0]
+
+    return Wrapped(_along_last(xp, x.native, _axes(x, axis), keepdims, along_last), ns, PRODUCTS)
 
 
 def _extreme(name: str) -> Any:
     """Return `max` or `min`: NaN where any is, which JAX's own forgets in large arrays."""
 
     def reduce(ns: Any, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False) -> Wrapped:
+        check_numeric(name, x)
         xp, a = ns.library, x.native
         y = getattr(xp, name)(a, axis=axis, keepdims=keepdims)
         if is_floating(x):
@@ -147,31 +189,37 @@ def _extreme(name: str) -> Any:
     return reduce
 
 
-def _running(
-    ns: Any, x: Wrapped, axis: int | None, neutral: float, initial: bool, combine: Any
-) -> Wrapped:
-    """Return the running total along an axis: after pass p, of the last 2^p elements.
+Rows = tuple[Array, ...]
 
-    Hillis and Steele (1986): ceil(log2 n) passes, in float64, so that no order is left open.
+
+def _running(xp: Any, rows: Rows, combine: Callable[[Rows, Rows], Rows]) -> Rows:
+    """Return the running total along the last axis: after pass p, of the last 2^p elements.
+
+    Hillis and Steele (1986): ceil(log2 n) passes, so that no order is left open.  What is combined
+    may be several arrays.
     """
-    if axis is None:
-        if x.ndim != 1:
-            raise ValueError(f"axis is None, expected one of the {x.ndim} axes of {x.shape}")
-        axis = 0
-    xp, (place,) = ns.library, _axes(x, axis)
-    a = xp.moveaxis(xp.astype(x.native, xp.float64, copy=False), place, -1)
-    shift = 1
-    while shift < a.shape[-1]:
-        a = xp.concat([a[..., :shift], combine(a[..., shift:], a[..., :-shift])], axis=-1)
+    shift, length = 1, rows[0].shape[-1]
+    while shift < length:
+        later = combine(tuple(a[..., shift:] for a in rows), tuple(a[..., :-shift] for a in rows))
+        parts = zip(rows, later, strict=True)
+        rows = tuple(xp.concat([a[..., :shift], total], axis=-1) for a, total in parts)
         shift *= 2
-    if initial:
-        first = xp.full((*a.shape[:-1], 1), neutral, dtype=a.dtype, device=a.device)
-        a = xp.concat([first, a], axis=-1)
-    y = xp.astype(xp.moveaxis(a, -1, place), x.dtype, copy=False)
-    return Wrapped(flush(xp, y), ns)
+    return rows
 
 
-def _cumulative(name: str, neutral: float, combine: Callable[[Any], Any]) -> Any:
+def _running_sums(xp: Any, x: Array) -> Array:
+    """Return the running sums of float64 x (…, n), in float64."""
+    [total] = _running(xp, (x,), lambda a, b: (flush(xp, a[0] + b[0]),))
+    return total
+
+
+def _running_products(xp: Any, x: Array) -> Array:
+    """Return the running products of float64 x (…, n), in float64."""
+    found = _running(xp, Scaled.of(xp, x), lambda a, b: Scaled(*a).times(xp, Scaled(*b)))
+    return Scaled(*found).value(xp, SMALLEST_PRODUCT["float64"])
+
+
+def _cumulative(name: str, neutral: float, running: Callable[[Any, Array], Array]) -> Any:
     def accumulate(
         ns: Any,
         x: Wrapped,
@@ -181,23 +229,21 @@ def _cumulative(name: str, neutral: float, combine: Callable[[Any], Any]) -> Any
         dtype: DType = None,
         include_initial: bool = False,
     ) -> Wrapped:
+        if axis is None and x.ndim != 1:
+            raise ValueError(f"axis is None, expected one of the {x.ndim} axes of {x.shape}")
+        (place,) = _axes(x, axis)
         if dtype is not None:
             x = ns.astype(x, dtype)
         if not is_floating(x):
-            return _of_library(ns, name, x, dtype, axis=axis, include_initial=include_initial)
-        return _running(ns, x, axis, neutral, include_initial, combine(ns.library))
+            return _of_library(ns, name, x, dtype, axis=place, include_initial=include_initial)
+        xp = ns.library
+        a = running(xp, xp.moveaxis(xp.astype(x.native, xp.float64, copy=False), place, -1))
+        if include_initial:
+            first = xp.full((*a.shape[:-1], 1), neutral, dtype=a.dtype, device=device_of(a))
+            a = xp.concat([first, a], axis=-1)
+        return Wrapped(ns.rules.flush(xp.moveaxis(a, -1, place), x.dtype), ns)
 
     return accumulate
-
-
-def _add(xp: Any) -> Any:
-    """Return the sum of float64 arrays, without denormal numbers."""
-    return lambda a, b: flush(xp, a + b)
-
-
-def _times(xp: Any) -> Any:
-    """Return the product of float64 arrays, without denormal numbers."""
-    return lambda a, b: flush_product(xp, a * b)
 
 
 def diff(
@@ -229,7 +275,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "prod": prod,
     "max": _extreme("max"),
     "min": _extreme("min"),
-    "cumulative_sum": _cumulative("cumulative_sum", 0.0, _add),
-    "cumulative_prod": _cumulative("cumulative_prod", 1.0, _times),
+    "cumulative_sum": _cumulative("cumulative_sum", 0.0, _running_sums),
+    "cumulative_prod": _cumulative("cumulative_prod", 1.0, _running_products),
     "diff": diff,
 }

@@ -1,0 +1,126 @@
+"""A saved run as an ONNX graph, which other programs run without this one.
+
+The graph is recorded from our forward pass, whose array-API code runs on ndonnx's arrays.  It
+prepares its inputs as the run does: it takes rows as their file holds them.
+
+Shapes: N examples, columns (N,), features (N, features).
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.columns import CATEGORY, LEFT_OUT, Column
+from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.runs import SavedRun
+from pluggable_mlp.storage import write_file
+
+__all__ = ["need_ndonnx", "write_onnx"]
+
+
+def need_ndonnx() -> None:
+    """Raise ValueError if the extra `onnx` is not installed."""
+    if find_spec("ndonnx") is None:
+        raise ValueError(
+            "graphs are recorded by ndonnx, which is not installed; "
+            "python -m pip install 'pluggable-mlp[onnx]'"
+        )
+
+
+def write_onnx(run: SavedRun, path: Path) -> dict[str, str]:
+    """Write a saved run as an ONNX file of a float32 network, for batches of any size.
+
+    Its inputs are "X" (N, features), of 8-bit pixels or of float64 numbers; of a table with texts
+    or missing values an input (N,) for each column, by its name.  Its outputs are "label" and
+    "probabilities"; of a regression "prediction".
+
+    Parameters
+    ----------
+    run : SavedRun
+        Its parameters are NumPy's.
+    path : Path
+
+    Returns
+    -------
+    dict
+        The type and the shape of each input, by its name.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    import ndonnx as ndx
+
+    inputs, x = _inputs(ndx, run.schema)
+    parameters = [
+        {name: ndx.asarray(array.astype(np.float32)) for name, array in layer.items()}
+        for layer in run.parameters
+    ]
+    z, _ = run.mlp.forward(ndx, parameters, ndx.astype(x, ndx.float32))
+    model = ndx.build(inputs, _outputs(ndx, run, z))
+    write_file(path, model.SerializeToString())
+    return {name: f"{of.dtype} {_shape(run.schema, of)}" for name, of in inputs.items()}
+
+
+def _shape(schema: Schema, array: Array) -> str:
+    return f"(N, {schema.features})" if array.ndim > 1 else "(N,)"
+
+
+def _inputs(ndx: Any, schema: Schema) -> tuple[dict[str, Array], Array]:
+    """Return the inputs of the graph, and the features that they become."""
+    preparation = schema.preparation
+    if preparation.columns is not None:
+        used = [column for column in preparation.columns.columns if column.kind != LEFT_OUT]
+        inputs = {
+            column.name: ndx.argument(
+                shape=("N",), dtype=ndx.utf8 if column.kind == CATEGORY else ndx.float64
+            )
+            for column in used
+        }
+        features = [part for of in used for part in _features(ndx, of, inputs[of.name])]
+        x = ndx.stack(features, axis=1)
+    else:
+        is_pixels = schema.scale is not None
+        x = ndx.argument(
+            shape=("N", schema.features), dtype=ndx.uint8 if is_pixels else ndx.float64
+        )
+        inputs = {"X": x}
+        x = ndx.astype(x, ndx.float64) * (schema.scale or 1.0)
+    scaling = preparation.scaling
+    if scaling is not None:
+        x = (x - ndx.asarray(np.asarray(scaling.offsets))) / ndx.asarray(
+            np.asarray(scaling.divisors)
+        )
+    return inputs, x
+
+
+def _features(ndx: Any, column: Column, values: Array) -> list[Array]:
+    """Return what a column becomes, as `Columns.apply` does; an empty text is a missing one."""
+    if column.kind == CATEGORY:
+        missing = values == ""
+        parts = [values == category for category in column.categories]
+    else:
+        missing = ndx.isnan(values)
+        parts = [ndx.where(missing, ndx.asarray(column.fill, dtype=ndx.float64), values)]
+    return [ndx.astype(part, ndx.float64) for part in [*parts, *[missing] * column.indicator]]
+
+
+def _outputs(ndx: Any, run: SavedRun, z: Array) -> dict[str, Array]:
+    """Return the outputs of the graph for logits z (N, outputs)."""
+    schema, loss = run.schema, cast(Any, run.mlp.loss)
+    predicted = loss.predict(ndx, z)
+    if schema.task == "regression":
+        scaling = schema.target_scaling
+        if scaling is not None:
+            divisors, offsets = (
+                ndx.asarray(np.asarray(of)) for of in (scaling.divisors, scaling.offsets)
+            )
+            predicted = ndx.astype(predicted, ndx.float64) * divisors + offsets
+        return {"prediction": predicted[:, 0] if schema.outputs == 1 else predicted}
+    if schema.class_labels is not None:
+        predicted = ndx.take(ndx.asarray(np.asarray(schema.class_labels)), predicted, axis=0)
+    return {"label": predicted, "probabilities": loss.predict_proba(ndx, z)}

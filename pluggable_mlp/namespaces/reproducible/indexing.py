@@ -1,0 +1,256 @@
+"""Reading and writing parts of an array: `x[key]`, `x[key] = value`, `take`.
+
+Every function takes the namespace first.  A key means the same on every library: integers are held
+to their bounds, slices are cut to them and may run backwards.  Nothing is written in place:
+`x[key] = value` gives x new values, and other arrays, its views among them, keep theirs.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pluggable_mlp.arrays import Array, device_of, dtype_name
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
+from pluggable_mlp.namespaces.reproducible.creation import astype
+from pluggable_mlp.namespaces.reproducible.operands import as_scalar, grain_of, is_floating
+from pluggable_mlp.shortcuts import take as take_rows
+
+__all__ = ["FUNCTIONS"]
+
+Wrapped = ReproducibleArray
+
+
+class _Key(NamedTuple):
+    """What a library understands: x[items], then places along an axis, then axes backwards."""
+
+    items: tuple[Any, ...]
+    taken: tuple[int, Array] | None
+    backwards: tuple[int, ...]
+
+    def part(self, xp: Any, x: Array) -> Array:
+        """Return the part of a library's array."""
+        part = x[self.items]
+        if self.taken is not None:
+            axis, places = self.taken
+            part = xp.take(part, places, axis=axis)
+        return xp.flip(part, axis=self.backwards) if self.backwards else part
+
+
+def _key_of(ns: Any, key: Any, shape: tuple[int, ...]) -> _Key:
+    """Return the key for arrays of a shape.
+
+    Raises
+    ------
+    IndexError
+        If an integer is out of bounds, or an item is none of those that the standard has.
+    """
+    items = [_item_of(ns, item) for item in (key if isinstance(key, tuple) else (key,))]
+    count = sum(map(_axes_of, items))
+    if count > len(shape):
+        raise IndexError(f"the key is for {count} axes, but x is {shape}")
+    if len(items) == 1 and isinstance(items[0], Wrapped) and _is_mask(items[0]):
+        return _Key((_placed(ns, items[0], 0, shape),), None, ())
+    place, *more = [at for at, item in enumerate(items) if item is ...] or [len(items)]
+    if more:
+        raise IndexError("a key has one Ellipsis at most")
+    items[place : place + 1] = [slice(None)] * (len(shape) - count)
+    found: list[Any] = []
+    backwards: list[int] = []
+    axis = 0
+    for item in items:
+        if isinstance(item, slice):
+            part, is_reversed = _forwards(item, shape[axis])
+            if is_reversed:
+                backwards.append(sum(not isinstance(before, int) for before in found))
+            found.append(part)
+        else:
+            found.append(None if item is None else _placed(ns, item, axis, shape[axis:]))
+        axis += _axes_of(item)
+    arrays = [axis for axis, item in enumerate(items) if isinstance(item, Wrapped)]
+    others = [item for item in items if not isinstance(item, Wrapped)]
+    if (
+        len(arrays) == 1
+        and items[arrays[0]].ndim == 1
+        and all(type(one) is slice for one in others)
+    ):
+        [axis] = arrays  # array-api-strict has no slices beside arrays
+        places, found[axis] = found[axis], slice(None)
+        if _is_mask(items[axis]):
+            [places] = ns.library.nonzero(places)
+        return _Key(tuple(found), (axis, places), tuple(backwards))
+    if arrays and backwards:
+        raise IndexError("a slice beside arrays has a negative step; use xp.flip")
+    return _Key(tuple(found), None, tuple(backwards))
+
+
+def _is_plain(key: Any, shape: tuple[int, ...]) -> bool:
+    """Whether every library understands a key as it is, as those of training steps: quickly."""
+    if type(key) is not tuple or sum(item is ... for item in key) != 1:
+        return False
+    axis = 0
+    for place, item in enumerate(key):
+        if item is ...:
+            axis = len(shape) + 1 - len(key) + place
+        elif 0 <= axis < len(shape) and _is_within(item, shape[axis]):
+            axis += 1
+        else:
+            return False
+    return axis == len(shape)
+
+
+def _is_within(item: Any, length: int) -> bool:
+    if type(item) is int:
+        return 0 <= item < length
+    if type(item) is not slice or item.step is not None:
+        return False
+    start, stop = item.start or 0, length if item.stop is None else item.stop
+    return type(start) is type(stop) is int and 0 <= start <= stop <= length
+
+
+def _item_of(ns: Any, item: Any) -> Any:
+    """Return an item of a key as None, Ellipsis, slice, int, or array of the namespace."""
+    if item is None or item is ... or isinstance(item, slice) or type(item) is int:
+        return item
+    array = item if isinstance(item, Wrapped) else ns.asarray(item)
+    if is_floating(array):
+        raise IndexError(f"an item of the key is {item!r}, expected integers or booleans")
+    return array if array.ndim or _is_mask(array) else int(array)
+
+
+def _is_mask(item: Wrapped) -> bool:
+    return bool(item.dtype == item.namespace.bool)
+
+
+def _axes_of(item: Any) -> int:
+    """Return how many axes of an array an item of its key stands for."""
+    if isinstance(item, Wrapped):
+        return item.ndim if _is_mask(item) else 1
+    return 0 if item is None or item is ... else 1
+
+
+def _forwards(item: slice, length: int) -> tuple[slice, bool]:
+    """Return the slice within bounds and with a positive step, and whether it was negative."""
+    chosen = range(length)[item]
+    if not chosen:
+        return slice(0, 0), False
+    first, last = sorted((chosen[0], chosen[-1]))
+    return slice(first, last + 1, abs(chosen.step)), chosen.step < 0
+
+
+def _placed(ns: Any, item: Any, axis: int, lengths: tuple[int, ...]) -> Any:
+    """Return an integer or an array of a key, from 0, for the axes from `axis` on of a shape."""
+    if isinstance(item, int):
+        _require_bounds(item, item, axis, lengths[0])
+        return item % lengths[0]
+    if _is_mask(item):
+        return _mask(ns, item, lengths[: item.ndim])
+    xp, places = ns.library, ns.library.astype(item.native, ns.library.int64)
+    if ns.looks and math.prod(item.shape):
+        _require_bounds(int(xp.min(places)), int(xp.max(places)), axis, lengths[0])
+    return xp.where(places < 0, places + lengths[0], places)
+
+
+def _mask(ns: Any, mask: Wrapped, lengths: tuple[int, ...]) -> Array:
+    """Return the library's mask of axes with these lengths; an axis of length 0 is of any."""
+    if mask.shape == lengths:
+        return mask.native
+    if any(one not in (0, other) for one, other in zip(mask.shape, lengths, strict=True)):
+        raise IndexError(f"the mask is {mask.shape}, but the axes are {lengths}")
+    return ns.library.zeros(lengths, dtype=ns.bool, device=device_of(mask.native))
+
+
+def _require_bounds(least: int, most: int, axis: int, length: int) -> None:
+    if least < -length or most >= length:
+        wrong = most if most >= length else least
+        raise IndexError(f"index {wrong} is out of bounds for axis {axis} of length {length}")
+
+
+def getitem(ns: Any, x: Wrapped, key: Any, /) -> Wrapped:
+    """Return x[key]."""
+    array = x.native
+    if _is_plain(key, array.shape):
+        return Wrapped(array[key], ns, x.grain)
+    return Wrapped(_key_of(ns, key, x.shape).part(ns.library, array), ns, x.grain)
+
+
+def setitem(ns: Any, x: Wrapped, key: Any, value: Any, /) -> Wrapped:
+    """Return what x is after x[key] = value, of its dtype; of several values for a place the last.
+
+    Raises
+    ------
+    IndexError
+        As for x[key].
+    TypeError
+        If the value is of another kind than x: float, integer or boolean.
+    ValueError
+        If its shape does not broadcast to that of x[key].
+    """
+    xp = ns.library
+    every = xp.arange(math.prod(x.shape), dtype=xp.int64, device=device_of(x.native))
+    places = _key_of(ns, key, x.shape).part(xp, xp.reshape(every, x.shape))
+    new, grain = _value_for(ns, x, value, tuple(places.shape))
+    places = xp.reshape(places, (-1,))
+    if not math.prod(places.shape):
+        return x
+    order = xp.argsort(places, stable=True)
+    places = xp.take(places, order, axis=0)
+    last = xp.searchsorted(places, every, side="right") - 1  # of those with this place, if any
+    last = xp.where(last < 0, 0, last)
+    chosen = xp.take(xp.reshape(new, (-1,)), xp.take(order, last, axis=0), axis=0)
+    is_written = xp.take(places, last, axis=0) == every
+    values = xp.where(is_written, chosen, xp.reshape(x.native, (-1,)))
+    return Wrapped(xp.reshape(values, x.shape), ns, min(x.grain, grain))
+
+
+def _value_for(ns: Any, x: Wrapped, value: Any, shape: tuple[int, ...]) -> tuple[Array, int]:
+    """Return what is written into x, of a shape, and its grain."""
+    if not isinstance(value, Wrapped):
+        number = as_scalar(x, value, "assignment")
+        written = ns.full(shape, number, dtype=x.dtype, device=device_of(x.native))
+        return written.native, grain_of(x, number)
+    if is_floating(value) != is_floating(x) or _is_mask(value) != _is_mask(x):
+        raise TypeError(
+            f"assignment of {dtype_name(value.dtype)} to {dtype_name(x.dtype)}: convert the value "
+            "with xp.astype"
+        )
+    missing = len(shape) - value.ndim
+    if missing < 0 or any(
+        one not in (1, other) for one, other in zip(value.shape, shape[missing:], strict=True)
+    ):
+        raise ValueError(f"the value is {value.shape}, which does not broadcast to {shape}")
+    value = astype(ns, value, x.dtype, copy=False)
+    return ns.library.broadcast_to(value.native, shape), value.grain
+
+
+def take(ns: Any, x: Wrapped, indices: Wrapped, /, *, axis: int | None = None) -> Wrapped:
+    """Return the slices of x at the indices (n,) along an axis; negative ones count from its end.
+
+    Raises
+    ------
+    IndexError
+        If one is out of bounds.
+    ValueError
+        If there is no axis, but x has several.
+    """
+    if axis is None and x.ndim != 1:
+        raise ValueError(f"axis is None, expected one of the {x.ndim} axes of {x.shape}")
+    place = 0 if axis is None else axis % x.ndim
+    places = _placed(ns, ns.asarray(indices), place, x.shape[place:])
+    return Wrapped(ns.library.take(x.native, places, axis=place), ns, x.grain)
+
+
+def rows_at(ns: Any, x: Wrapped, indices: Any, /, *, axis: int = 0) -> Wrapped:
+    """Return `take` along axis 0, for indices that are at least 0 and less than the length.
+
+    They may be the library's, as the order of a data set is.
+    """
+    del axis
+    return Wrapped(take_rows(ns.library, x.native, native_of(indices)), ns, x.grain)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "_getitem": getitem,
+    "_setitem": setitem,
+    "take": take,
+    "_take_rows": rows_at,
+}

@@ -1,0 +1,126 @@
+"""`export`: ONNX Runtime gives for rows of a file what `predict` gives for the file."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.data import load_dataset
+from tests.cli.conftest import ended
+
+N = 40
+RANDOM = np.random.default_rng(0)
+NUMBERS = RANDOM.normal(1e6, 20.0, size=(N, 3))
+COLUMNS = {
+    "width": NUMBERS[:, 0],
+    "colour": RANDOM.choice(["red", "green", ""], N),
+    "weight": np.where(RANDOM.random(N) < 0.3, np.nan, RANDOM.normal(size=N)),
+}
+TARGETS = {
+    "words": np.where(NUMBERS[:, 0] > 1e6, "big", "small"),
+    "classes": np.where(NUMBERS[:, 0] > 1e6, 7, 3),
+    "labels": (NUMBERS[:, :2] > 1e6).astype(int),
+    "number": 1e4 * (NUMBERS[:, 0] - 1e6),
+    "numbers": 1e4 * (NUMBERS[:, :2] - 1e6),
+}
+
+
+def write_table(path, columns):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        rows = zip(*(of.tolist() for of in columns.values()), strict=True)
+        writer.writerows([["" if str(of) == "nan" else of for of in row] for row in rows])
+
+
+def predicted(command, run, path):
+    """What `predict` gives, as an array (n, columns) of texts."""
+    outcome = command("predict", run, path)
+    assert outcome.code == 0, outcome.err
+    return np.asarray([line.split(",") for line in outcome.out.splitlines()[1:]])
+
+
+def exported(command, run, folder, inputs):
+    """What ONNX Runtime gives for inputs, all of them and the first alone."""
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("ndonnx")
+    path = folder / "model.onnx"
+    outcome = command("export", run, "--output", path)
+    assert (outcome.code, outcome.out) == (0, f"{path}\n"), outcome.err
+    assert [f"input {name}: " in outcome.err for name in inputs] == [True] * len(inputs)
+    session = runtime.InferenceSession(path)
+    names = [output.name for output in session.get_outputs()]
+    first, every = (
+        session.run(None, {name: of[:n] for name, of in inputs.items()}) for n in (1, None)
+    )
+    assert [len(of) for of in first] == [1] * len(names)
+    return dict(zip(names, every, strict=True))
+
+
+def train(folder, data, *options):
+    given = ["--data", data, "--epochs", 3, "--hidden", 5, "--norm", "batch", "--output"]
+    assert ended("train", "--quiet", *given, folder / "run", *options) == 0
+    return folder / "run"
+
+
+@pytest.mark.parametrize("scaling", ["standard", pytest.param("none", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("target", TARGETS)
+def test_arrays(command, tmp_path, target, scaling):
+    X = NUMBERS if scaling == "standard" else NUMBERS - 1e6
+    np.savez(tmp_path / "data.npz", X=X, y=TARGETS[target])
+    np.save(tmp_path / "x.npy", X)
+    run = train(tmp_path, tmp_path / "data.npz", "--scaling", scaling)
+    found = exported(command, run, tmp_path, {"X": X})
+    expected = predicted(command, run, tmp_path / "x.npy")
+    if "number" in target:
+        numbers = expected.astype(float).reshape(found["prediction"].shape)
+        assert np.abs(found["prediction"] - numbers).max() <= 1e-5 * np.abs(numbers).max()
+    else:
+        width = 2 if target == "labels" else 1
+        labels = found["label"].astype(str).reshape(N, -1)
+        np.testing.assert_array_equal(labels, expected[:, :width])
+        assert np.abs(found["probabilities"] - expected[:, width:].astype(float)).max() < 1e-5
+
+
+def test_pixels(command, tmp_path):
+    run = train(tmp_path, "digits")
+    images = load_dataset("digits").test.inputs
+    np.save(tmp_path / "x.npy", images)
+    found = exported(command, run, tmp_path, {"X": images.reshape(len(images), -1)})
+    expected = predicted(command, run, tmp_path / "x.npy").astype(float)
+    np.testing.assert_array_equal(found["label"], expected[:, 0])
+    assert np.abs(found["probabilities"] - expected[:, 1:]).max() < 1e-5
+
+
+@pytest.mark.parametrize("target", ["words", "number"])
+def test_columns_of_a_table(command, tmp_path, target):
+    """Texts, and values that are missing, which are empty texts and NaN in the graph."""
+    write_table(tmp_path / "data.csv", COLUMNS | {"y": TARGETS[target]})
+    write_table(tmp_path / "x.csv", COLUMNS)
+    run = train(tmp_path, tmp_path / "data.csv")
+    inputs = COLUMNS | {"colour": COLUMNS["colour"].astype(object)}
+    found = exported(command, run, tmp_path, inputs)
+    expected = predicted(command, run, tmp_path / "x.csv")
+    if target == "number":
+        numbers = expected[:, 0].astype(float)
+        assert np.abs(found["prediction"] - numbers).max() <= 1e-5 * np.abs(numbers).max()
+    else:
+        np.testing.assert_array_equal(found["label"], expected[:, 0])
+        assert np.abs(found["probabilities"] - expected[:, 1:].astype(float)).max() < 1e-5
+
+
+def test_what_cannot_be_written_is_said(command, tmp_path, monkeypatch):
+    run = train(tmp_path, "digits", "--epochs", 1)
+    pytest.importorskip("ndonnx")
+    outcome = command("export", tmp_path)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "config.json is missing" in outcome.err
+    outcome = command("export", run, "--output", tmp_path / "nowhere" / "model.onnx")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "cannot be written: No such file or directory" in outcome.err
+    monkeypatch.setitem(sys.modules, "ndonnx", None)
+    outcome = command("export", run, "--output", tmp_path / "model.onnx")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "pip install 'pluggable-mlp[onnx]'" in outcome.err
+    assert not (tmp_path / "model.onnx").exists()

@@ -1,0 +1,255 @@
+"""Arrays of the reproducible namespace as values: aliases, views, writing, keys, iteration."""
+
+import math
+from contextlib import suppress
+from typing import Any
+
+import array_api_compat.numpy
+import numpy as np
+import pytest
+
+from pluggable_mlp import reproducible, to_native
+from pluggable_mlp.backends import Backend
+
+NUMPY = reproducible(array_api_compat.numpy)
+LEAST = 2.0**-126
+
+
+def made(backend: Backend, values: Any, dtype: str = "float32") -> Any:
+    """Return the namespace over a backend's library, and an array in it."""
+    xp = reproducible(backend.xp)
+    return xp, xp.asarray(backend.asarray(np.asarray(values, dtype)))
+
+
+def values_of(backend: Backend, x: Any) -> np.ndarray:
+    return backend.to_numpy(to_native(x))
+
+
+# What may be written in place, on a copy with the right values, and as statements.
+def _iadd(x: Any, y: Any) -> Any:
+    x += y
+    return x
+
+
+def _isub(x: Any, y: Any) -> Any:
+    x -= y
+    return x
+
+
+def _imul(x: Any, y: Any) -> Any:
+    x *= y
+    return x
+
+
+def _itruediv(x: Any, y: Any) -> Any:
+    x /= y
+    return x
+
+
+@pytest.mark.parametrize("change", [_iadd, _isub, _imul, _itruediv])
+def test_operators_in_place_leave_aliases_and_views_alone(backend: Backend, change: Any) -> None:
+    given = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    xp, x = made(backend, given)
+    views = [x, x[0:1, ...], x.mT, xp.reshape(x, (3, 2)), xp.asarray(x)]
+    before = [values_of(backend, view).copy() for view in views]
+    for view in views:
+        changed = change(view, 0.75)
+        assert changed is not view
+    for view, expected in zip(views, before, strict=True):
+        np.testing.assert_array_equal(values_of(backend, view), expected)
+
+
+def test_a_number_added_to_pixels_leaves_no_pixels() -> None:
+    """They would be multiplied as 8-bit integers, and what is beyond lost, kernel by kernel."""
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (16, 600), dtype=np.uint8)
+    W = generator.normal(size=(600, 8))
+    x = NUMPY.astype(NUMPY.asarray(pixels), NUMPY.float64)
+    y = x
+    y += 1.0 / 3.0
+    np.testing.assert_array_equal(to_native(x), pixels.astype(np.float64))
+    for found, of in ((x, pixels.astype(np.float64)), (y, pixels + 1.0 / 3.0)):
+        exact = np.asarray(
+            [[math.fsum(map(float.__mul__, row, column)) for column in W.T.tolist()]
+             for row in of.tolist()]
+        )  # fmt: skip
+        np.testing.assert_allclose(to_native(found @ NUMPY.asarray(W)), exact, rtol=1e-12)
+
+
+def test_a_sum_in_place_leaves_no_denormal_differences_of_its_aliases() -> None:
+    """Of zeros, as they are made, no difference is looked at."""
+    x, y = (NUMPY.zeros((4,), dtype=NUMPY.float32) for _ in range(2))
+    for array, number in ((x, 1.75 * LEAST), (y, LEAST)):
+        alias = array
+        alias += number
+    found = to_native(x - y)
+    assert not np.any((found != 0.0) & (np.abs(found) < LEAST))
+
+
+def test_assignment_changes_no_other_array(backend: Backend) -> None:
+    xp, x = made(backend, [[1.0, 2.0], [3.0, 4.0]])
+    alias, view, copy = x, x[0, ...], xp.asarray(x, copy=True)
+    _, source = made(backend, [7.0, 8.0])
+    x[1, ...] = source
+    source[...] = 0.0
+    np.testing.assert_array_equal(values_of(backend, x), [[1.0, 2.0], [7.0, 8.0]])
+    assert alias is x
+    view[...] = 5.0
+    np.testing.assert_array_equal(values_of(backend, x), [[1.0, 2.0], [7.0, 8.0]])
+    np.testing.assert_array_equal(values_of(backend, copy), [[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(values_of(backend, view), [5.0, 5.0])
+
+
+def test_assignment_forgets_what_was_known() -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    x = NUMPY.astype(NUMPY.asarray(pixels), NUMPY.float32)
+    x[0, 0] = 1.0 + 2.0**-20
+    expected = pixels.astype(np.float32)
+    expected[0, 0] = 1.0 + 2.0**-20
+    ones = NUMPY.asarray(np.eye(4, dtype=np.float32))
+    np.testing.assert_array_equal(to_native(x @ ones), expected)
+    np.testing.assert_array_equal(to_native(x.mT @ NUMPY.eye(3, dtype=NUMPY.float32)), expected.T)
+    zeros = NUMPY.zeros((2,), dtype=NUMPY.float32)
+    zeros[0] = LEAST * 1.5
+    assert float(zeros[0] - LEAST) == 0.0
+
+
+# Keys as functions of an array, so that each library's own NumPy oracle reads them alike.
+KEYS: dict[str, Any] = {
+    "integer": 1,
+    "negative integer": -2,
+    "integers": (2, -1),
+    "slice": slice(1, 3),
+    "slice past the end": slice(1, 99),
+    "slice of nothing": slice(3, 1),
+    "steps": (slice(None, None, 2), slice(1, None, 3)),
+    "backwards": slice(None, None, -1),
+    "backwards, steps, one column": (slice(3, None, -2), 2),
+    "backwards on both": (slice(None, None, -1), slice(-1, 0, -2)),
+    "ellipsis": (..., 1),
+    "new axes": (None, slice(0, 2), None, slice(None, None, -1)),
+    "everything": (),
+    "mask": lambda x: x > 3.0,
+    "indices": lambda x: np.asarray([2, 0, -1]),
+    "indices of columns": lambda x: (slice(None), np.asarray([1, 1, 0])),
+}
+
+
+def key_for(name: str, x: np.ndarray, wrap: Any = lambda array: array) -> Any:
+    key = KEYS[name]
+    if not callable(key):
+        return key
+    found = key(x)
+    if isinstance(found, tuple):
+        return tuple(wrap(item) if isinstance(item, np.ndarray) else item for item in found)
+    return wrap(found)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_read_and_write_what_they_do_in_numpy(backend: Backend, name: str) -> None:
+    given = np.random.default_rng(4).permutation(20).reshape(4, 5).astype(np.float32)
+    xp, x = made(backend, given)
+    key = key_for(name, given, lambda array: xp.asarray(backend.asarray(array)))
+    expected = given[key_for(name, given)]
+    found = values_of(backend, x[key])
+    np.testing.assert_array_equal(found, expected)
+    assert found.shape == expected.shape
+    many = np.arange(100.0, 100.0 + expected.size, dtype=np.float32).reshape(expected.shape)
+    for value, written in ((-1.0, -1.0), (many, xp.asarray(backend.asarray(many)))):
+        changed, x = given.copy(), xp.asarray(backend.asarray(given))
+        changed[key_for(name, given)] = value
+        x[key] = written
+        np.testing.assert_array_equal(values_of(backend, x), changed)
+
+
+def test_of_values_for_one_place_the_last_stays(backend: Backend) -> None:
+    xp, x = made(backend, [0.0] * 4)
+    places = xp.asarray(backend.asarray(np.asarray([1, 3, 1])))
+    x[places] = made(backend, [5.0, 6.0, 7.0])[1]
+    np.testing.assert_array_equal(values_of(backend, x), [0.0, 7.0, 0.0, 6.0])
+
+
+def test_wrong_keys_and_values_are_refused(backend: Backend) -> None:
+    xp, x = made(backend, [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    whole = xp.asarray(backend.asarray(np.asarray([0, 3], np.int64)))
+    keys = (2, -3, (0, 3), (..., 4), (0, 0, 0), (..., ...), 1.0, whole)
+    for key in (*keys, xp.asarray([True, False, True])):
+        with pytest.raises(IndexError):
+            x[key]
+        with pytest.raises(IndexError):
+            x[key] = 0.0
+    for value, error in (
+        (xp.asarray([1, 2, 3]), TypeError),
+        (xp.asarray([True, False, True]), TypeError),
+        (True, TypeError),
+        ("1", TypeError),
+        (xp.zeros((2,), dtype=xp.float32), ValueError),
+        (xp.zeros((1, 3), dtype=xp.float32), ValueError),
+    ):
+        with pytest.raises(error):
+            x[0, ...] = value
+    integers = xp.asarray([1, 2], dtype=xp.int8)
+    with pytest.raises(OverflowError, match="300 is not in .*int8: -128 to 127"):
+        integers[0] = 300
+    with pytest.raises(TypeError, match="expected a scalar of its kind"):
+        integers[0] = 1.0
+
+
+def test_arrays_are_iterated_to_their_end(backend: Backend) -> None:
+    _, x = made(backend, [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    rows = list(x)
+    assert len(rows) == 3
+    for row, expected in zip(rows, ([1.0, 2.0], [3.0, 4.0], [5.0, 6.0]), strict=True):
+        np.testing.assert_array_equal(values_of(backend, row), expected)
+    a, b = x[0]
+    assert (float(a), float(b)) == (1.0, 2.0)
+    with pytest.raises(TypeError, match="no axis"):
+        iter(x[0, 0])
+
+
+def test_numpy_takes_a_copy_of_the_values(backend: Backend) -> None:
+    if "device1" in str(backend.device) or backend.name in ("cupy", "simulated_cupy"):
+        pytest.skip("its library gives NumPy no values")
+    xp, x = made(backend, [[1.0, math.nan], [3.0, 4.0]])
+    array = np.asarray(x)
+    np.testing.assert_array_equal(array, [[1.0, np.nan], [3.0, 4.0]])
+    assert array.dtype == np.float32
+    array[0, 0] = 9.0
+    assert float(x[0, 0]) == 1.0
+    assert np.asarray(x, dtype=np.float64).dtype == np.float64
+    integers = xp.asarray([1, 2])
+    np.asarray(integers)[0] = 9
+    assert int(integers[0]) == 1
+    with pytest.raises(ValueError, match="copy is False"):
+        np.asarray(x, copy=False)
+
+
+def test_floats_of_pixels_are_a_copy(backend: Backend) -> None:
+    """Whoever refills a buffer of pixels does not change the batch before."""
+    buffer = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    xp = reproducible(backend.xp)
+    shared = backend.asarray(buffer)
+    x = xp.astype(xp.asarray(shared), xp.float32) * 2.0**-8
+    expected = buffer / 256
+    buffer[...] = 255
+    with suppress(TypeError, ValueError):  # of libraries, and test arrays, that write nothing
+        shared[...] = backend.asarray(buffer)
+    np.testing.assert_array_equal(values_of(backend, x), expected)
+
+
+def test_a_copy_of_floats_of_pixels_is_still_fixed_point() -> None:
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    x = NUMPY.astype(NUMPY.asarray(pixels), NUMPY.float32)
+    W = NUMPY.asarray(np.full((3, 1), 1.0 / 3.0, np.float32))
+    for copied in (NUMPY.asarray(x, copy=True), NUMPY.astype(x, x.dtype)):
+        np.testing.assert_array_equal(to_native(copied @ W), to_native(x @ W))
+
+
+def test_take_counts_negative_indices_from_the_end(backend: Backend) -> None:
+    xp, x = made(backend, [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    places = xp.asarray(backend.asarray(np.asarray([-1, 0, -3])))
+    rows = values_of(backend, xp.take(x, places, axis=0))
+    np.testing.assert_array_equal(rows, [[5.0, 6.0], [1.0, 2.0], [1.0, 2.0]])
+    for wrong in (3, -4):
+        with pytest.raises(IndexError, match="out of bounds for axis 0 of length 3"):
+            xp.take(x, xp.asarray(backend.asarray(np.asarray([0, wrong]))), axis=0)

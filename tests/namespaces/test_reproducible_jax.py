@@ -1,0 +1,157 @@
+"""The reproducible namespace over JAX: settings that change, functions that it traces, leaks."""
+
+import gc
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import ArithmeticUnavailable, reproducible, to_native
+from pluggable_mlp.backends import BackendUnavailable, get_backend
+from pluggable_mlp.special import sigmoid
+
+jax = pytest.importorskip("jax", reason="JAX is not installed")
+jnp = jax.numpy
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    """Make JAX ready, and take back what a test sets."""
+    get_backend("jax:cpu")
+    names = ("jax_enable_x64", "jax_default_matmul_precision")
+    before = {name: getattr(jax.config, name) for name in names}
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "product": lambda xp, x: x @ x,
+    "sum": lambda xp, x: xp.sum(x),
+    "exp": lambda xp, x: xp.exp(x),
+    "operator": lambda xp, x: x + x,
+    "conversion": lambda xp, x: xp.astype(x, xp.float32),
+    "numbers": lambda xp, x: xp.asarray([1.0]),
+    "norm": lambda xp, x: xp.linalg.vector_norm(x),
+    "where": lambda xp, x: xp.where(x > 0.0, x, 1.0),
+    "part": lambda xp, x: x[0, ...],
+}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("jax_default_matmul_precision", "BF16_BF16_F32"), ("jax_enable_x64", False)],
+)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_settings_that_change_later_are_refused(name: str, setting: str, value: Any) -> None:
+    xp = reproducible(jnp)
+    x = xp.asarray(np.eye(3))
+    OPERATIONS[name](xp, x)
+    jax.config.update(setting, value)
+    with pytest.raises(BackendUnavailable, match=setting):
+        OPERATIONS[name](xp, x)
+
+
+FUNCTIONS = (
+    "exp", "expm1", "log1p", "log2", "tanh", "sigmoid", "softplus", "erf", "sqrt", "rsqrt",
+    "square", "sum", "mean", "var", "prod", "cumulative_prod", "abs",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("transform", ["jit", "vmap", "grad"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_jax_traces_is_refused(transform: str, dtype: str) -> None:
+    """It would change bits: of erf in float64, those of every twentieth number."""
+    xp = reproducible(jnp)
+    outside = xp.asarray(np.ones((4, 4), dtype))
+    seen = []
+
+    def traced(x: Any) -> Any:
+        with pytest.raises(ArithmeticUnavailable, match="call it outside of the traced function"):
+            xp.asarray(x)
+        inside = xp.wrap(x)
+        for name in FUNCTIONS:
+            with pytest.raises(ArithmeticUnavailable, match="what JAX traces"):
+                getattr(xp, name)(inside)
+        for operation in (
+            lambda: inside + outside,
+            lambda: outside * inside,
+            lambda: inside @ outside,
+            lambda: inside > 0.0,
+            lambda: xp.concat([outside, inside]),
+        ):
+            with pytest.raises(ArithmeticUnavailable, match="what JAX traces"):
+                operation()
+        if transform == "jit":  # it traces what is made of constants, too
+            with pytest.raises(ArithmeticUnavailable, match="what JAX traces"):
+                xp.exp(outside)
+        seen.append(transform)
+        return jnp.sum(x)
+
+    x = jnp.ones((2, 4, 4) if transform == "vmap" else (4, 4), dtype=dtype)
+    getattr(jax, transform)(traced)(x)
+    assert seen
+
+
+def test_a_namespace_that_looks_at_nothing_may_be_traced() -> None:
+    xp = reproducible(jnp, None)
+
+    def product(x: Any) -> Any:
+        blind = xp.speculating()
+        y = blind.wrap(x) @ blind.wrap(x)
+        return to_native(y), ~blind.all_valid(x)
+
+    y, wrong = jax.jit(product)(jnp.eye(3))
+    np.testing.assert_array_equal(y, np.eye(3))
+    assert not bool(wrong)
+
+
+def test_without_a_backend_the_settings_are_still_known() -> None:
+    """`reproducible(jax.numpy)` needs no backend to have been made."""
+    code = (
+        "import jax; jax.config.update('jax_enable_x64', True)\n"
+        "jax.config.update('jax_default_matmul_precision', 'BF16_BF16_F32')\n"
+        "from pluggable_mlp import reproducible\n"
+        "reproducible(jax.numpy)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "jax_default_matmul_precision is 'BF16_BF16_F32'" in run.stderr
+
+
+def _library(name: str) -> Any:
+    return get_backend(name).xp
+
+
+@pytest.mark.parametrize("library", ["numpy", "jax"])
+def test_namespaces_of_steps_do_not_stay_alive(library: str) -> None:
+    base = reproducible(_library(library), None)
+
+    def step(x: Any) -> tuple[Any, Any]:
+        xp = base.speculating()
+        z = sigmoid(xp, xp.wrap(x) @ xp.wrap(x))
+        references.append(weakref.ref(xp))
+        return to_native(xp.sum(z)), ~xp.all_valid(x)
+
+    references: list[Any] = []
+    for _ in range(5):
+        step(_library(library).ones((3, 3), dtype=_library(library).float64))
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 5
+
+
+def test_a_traced_step_leaks_no_tracer() -> None:
+    base = reproducible(jnp, None)
+
+    def step(x: Any) -> tuple[Any, Any]:
+        xp = base.speculating()
+        z = sigmoid(xp, xp.wrap(x) @ xp.wrap(x))
+        return to_native(xp.sum(xp.log1p(z))), ~xp.all_valid(x)
+
+    with jax.checking_leaks():
+        found, wrong = jax.jit(step)(jnp.ones((3, 3), dtype=jnp.float64))
+    assert np.isfinite(float(found))
+    assert not bool(wrong)
