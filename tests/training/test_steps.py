@@ -425,11 +425,12 @@ def test_the_state_may_be_asked_for_at_any_time():
     assert len({str(copied) for _, copied in kept}) == 5
 
 
-def test_a_state_that_was_set_stays_as_it_was():
-    mlp, optimizer, has = network_of("adam")
+def test_a_state_that_was_set_stays_as_it_was(monkeypatch):
+    monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater
+    spoiling, (mlp, optimizer, has) = Spoiling(NUMPY), network_of("adam")
     examples = examples_on(NUMPY, has, "float64")
     state = state_under_way(mlp, optimizer, "float64")
-    xp, steps = steps_on(NUMPY, mlp, optimizer, examples, state)
+    xp, steps = steps_on(spoiling, mlp, optimizer, examples, state)
     steps.take(optimizer, examples, [0], LossRecord(xp, NUMPY))
     steps.state, before = state, map_nested(np.copy, state)
     steps.take(optimizer, examples, [6], LossRecord(xp, NUMPY))
@@ -636,6 +637,13 @@ def test_data_that_turn_extreme_in_the_middle_of_an_epoch(backend, repeated, kin
         assert seen == [3, 3]  # the middle ones of each epoch
 
 
+def test_steps_that_were_not_valid_begin_with_the_state_before_them():
+    """Which compiled ones use up."""
+    x, y = examples(8)
+    x[18:20] *= EXTREMES["both"]
+    assert trained(Spoiling(NUMPY), x, y, epochs=2) == trained(Uncompiled(NUMPY), x, y, epochs=2)
+
+
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_usual_data_are_never_taken_again(backend, repeated, dtype):
@@ -786,6 +794,8 @@ def test_equal_functions_are_compiled_once():
     assert kept(MLP([3, 4, 2]), SGD()) is not first
     assert kept(MLP([3, 2]), SGD()) is first
     assert kept(MLP([3, 2]), SGD(), owner="torch") is not first
+    other = partial(step, np, MLP([3, 2]), SGD())
+    assert compile_cache.compiled_once(lambda function: object(), "numpy", other) is not first
 
 
 @pytest.mark.usefixtures("recent")
