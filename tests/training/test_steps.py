@@ -794,8 +794,14 @@ def test_equal_functions_are_compiled_once():
     assert kept(MLP([3, 4, 2]), SGD()) is not first
     assert kept(MLP([3, 2]), SGD()) is first
     assert kept(MLP([3, 2]), SGD(), owner="torch") is not first
+
+
+@pytest.mark.usefixtures("recent")
+def test_functions_of_the_same_components_are_others():
+    first = kept(MLP([3, 2]), SGD())
     other = partial(step, np, MLP([3, 2]), SGD())
     assert compile_cache.compiled_once(lambda function: object(), "numpy", other) is not first
+    assert kept(MLP([3, 2]), SGD()) is first
 
 
 @pytest.mark.usefixtures("recent")
