@@ -72,7 +72,7 @@ COMPUTATIONS = {
     "scores": scored,
 }
 # Beside those of the native arithmetic.
-WAITS = dict.fromkeys(COMPUTATIONS, 1) | {"lbfgs": 0, "scores": 2}
+WAITS = dict.fromkeys(COMPUTATIONS, 1) | {"lbfgs": 0}
 
 
 def arrays_in(value):

@@ -111,6 +111,19 @@ def test_a_state_does_not_change():
     assert W.tobytes() == W_again.tobytes() != W_other.tobytes()
 
 
+def test_the_state_keeps_the_order_of_their_names():
+    """JAX sorts the names of a dict in what it compiles."""
+    pytest.importorskip("jax")
+    backend, mlp, optimizer = get_backend("jax:cpu"), MLP([2, 2]), SGD(0.5, momentum=0.9)
+    start = mlp.initialize(seed=0, backend=backend)
+    start = [{name: layer[name] for name in "Wb"[::-1]} for layer in start]
+    x, labels = backend.asarray(np.ones((2, 2), dtype="float32")), backend.asarray([0, 1])
+    state = first_state(mlp, optimizer, start, arithmetic="reproducible")
+    _, state = training_step(mlp, optimizer, state, x, labels, arithmetic="reproducible")
+    assert [[*layer] for layer in state.parameters] == [["b", "W"]]
+    assert [[*layer] for layer in state.slots["velocity"]] == [["b", "W"]]
+
+
 def test_a_state_of_lbfgs_is_refused():
     start = FULL.initialize(seed=0, backend=NUMPY, dtype="float64")
     state = first_state(FULL, SGD(), start)._replace(slots=Memory())

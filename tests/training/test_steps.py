@@ -341,6 +341,28 @@ def test_a_grid_of_rates_and_seeds_compiles_once(arithmetic, monkeypatch):
     assert len({*losses}) == 4
 
 
+@pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.1, "average": 0.9}], ids=str)
+def test_what_is_compiled_for_one_rate_and_seed_serves_others(settings):
+    given = []
+    for seed, learning_rate in enumerate([0.5, 0.1, rate]):
+        counted = Counting(Uncompiled(NUMPY))
+        optimizer = make_optimizer("sgd", learning_rate=learning_rate, **settings)
+        epochs(counted, optimizer, seed=seed, dropout=0.5, epochs=1)
+        given.append(counted.given)
+    assert given[0] > 0
+    assert given[1:] == [0, 0]
+
+
+def test_what_is_compiled_for_one_device_does_not_serve_others():
+    given = []
+    for device in ("cpu", "another", "cpu"):
+        counted = Counting(Uncompiled(NUMPY))
+        counted.device = device
+        epochs(counted, SGD(), epochs=1)
+        given.append(counted.given)
+    assert given[0] == given[1] > given[2] == 0
+
+
 @pytest.mark.parametrize(
     ("optimizer", "batch_size"), [(SGD(), 15), (make_optimizer("adam", average=0.9), BATCH)]
 )
@@ -401,6 +423,18 @@ def test_the_state_may_be_asked_for_at_any_time():
     for handed_out, copied in kept:
         assert str(handed_out) == str(copied)
     assert len({str(copied) for _, copied in kept}) == 5
+
+
+def test_a_state_that_was_set_stays_as_it_was(monkeypatch):
+    monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater
+    spoiling, (mlp, optimizer, has) = Spoiling(NUMPY), network_of("adam")
+    examples = examples_on(NUMPY, has, "float64")
+    state = state_under_way(mlp, optimizer, "float64")
+    xp, steps = steps_on(spoiling, mlp, optimizer, examples, state)
+    steps.take(optimizer, examples, [0], LossRecord(xp, NUMPY))
+    steps.state, before = state, map_nested(np.copy, state)
+    steps.take(optimizer, examples, [6], LossRecord(xp, NUMPY))
+    assert str(state) == str(before) != str(steps.state)
 
 
 def test_the_parameters_keep_the_order_of_their_names():
@@ -603,6 +637,13 @@ def test_data_that_turn_extreme_in_the_middle_of_an_epoch(backend, repeated, kin
         assert seen == [3, 3]  # the middle ones of each epoch
 
 
+def test_steps_that_were_not_valid_begin_with_the_state_before_them():
+    """Which compiled ones use up."""
+    x, y = examples(8)
+    x[18:20] *= EXTREMES["both"]
+    assert trained(Spoiling(NUMPY), x, y, epochs=2) == trained(Uncompiled(NUMPY), x, y, epochs=2)
+
+
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_usual_data_are_never_taken_again(backend, repeated, dtype):
@@ -753,6 +794,31 @@ def test_equal_functions_are_compiled_once():
     assert kept(MLP([3, 4, 2]), SGD()) is not first
     assert kept(MLP([3, 2]), SGD()) is first
     assert kept(MLP([3, 2]), SGD(), owner="torch") is not first
+
+
+@pytest.mark.usefixtures("recent")
+def test_functions_of_the_same_components_are_others():
+    first = kept(MLP([3, 2]), SGD())
+    other = partial(step, np, MLP([3, 2]), SGD())
+    assert compile_cache.compiled_once(lambda function: object(), "numpy", other) is not first
+    assert kept(MLP([3, 2]), SGD()) is first
+
+
+@pytest.mark.usefixtures("recent")
+@pytest.mark.parametrize(("used_up", "settings"), [((), {"exact": True}), ((0,), {})])
+def test_functions_compiled_with_other_settings_are_others(used_up, settings):
+    function = partial(some_function, np)
+
+    def made(*used_up, **settings):
+        return compile_cache.compiled_once(
+            lambda function, **settings: object(), "numpy", function, *used_up, **settings
+        )
+
+    plain = made()
+    other = made(*used_up, **settings)
+    assert other is not plain
+    assert made() is plain
+    assert made(*used_up, **settings) is other
 
 
 @pytest.mark.usefixtures("recent")
