@@ -23,7 +23,7 @@ __all__ = ["need_ndonnx", "write_onnx"]
 
 def need_ndonnx() -> None:
     """Raise ValueError if the extra `onnx` is not installed."""
-    if find_spec("ndonnx") is None:
+    if not find_spec("ndonnx"):
         raise ValueError(
             "graphs are recorded by ndonnx, which is not installed; "
             "python -m pip install 'pluggable-mlp[onnx]'"

@@ -112,7 +112,7 @@ def _opened(path: Path) -> tuple[BinaryIO, bool]:
 def _locked(file: BinaryIO, is_new: bool) -> bool:
     """Lock a file until it is closed; return False where another process has it.
 
-    On a file system without locks whoever makes the file has it.
+    Without locks, of the system or the file system, the process that makes the file has it.
     """
     if sys.platform == "win32":
         import msvcrt
@@ -122,8 +122,10 @@ def _locked(file: BinaryIO, is_new: bool) -> bool:
         except OSError:
             return False
         return True
-    import fcntl
-
+    try:
+        import fcntl
+    except ImportError:  # neither Windows nor POSIX
+        return is_new
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

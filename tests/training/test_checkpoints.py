@@ -41,8 +41,9 @@ def test_what_does_not_come_back_is_told(tmp_path, monkeypatch):
     """As safetensors 0.8 writes arrays by columns: as they lie in memory."""
     from pluggable_mlp.training import checkpoints
 
-    def scrambling(tensors):
-        return save(tensors | {"0.W": np.ascontiguousarray(tensors["0.W"].T).reshape(W.shape)})
+    def scrambling(tensors, metadata):
+        turned = np.ascontiguousarray(tensors["0.W"].T).reshape(W.shape)
+        return save(tensors | {"0.W": turned}, metadata)
 
     monkeypatch.setattr(checkpoints, "save", scrambling)
     with pytest.raises(ValueError, match=f"model.safetensors holds .*, expected {SHA256}"):

@@ -208,9 +208,7 @@ def test_weight_decay_joins_small_arrays_once(monkeypatch):
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 @pytest.mark.parametrize("name", ["adam", "muon", "sgd"])
-def test_training_applies_the_backends_rule_and_keeps_what_it_was_given(
-    library, name, monkeypatch, request
-):
+def test_training_applies_the_backends_rule_and_keeps_what_it_was_given(library, name, monkeypatch):
     pytest.importorskip(library)
     backend = get_backend(library)
     applied = []
@@ -220,9 +218,7 @@ def test_training_applies_the_backends_rule_and_keeps_what_it_was_given(
         return lambda rule, *columns: applied.append(rule.kernel) or update(rule, *columns)
 
     original = shortcuts.own(backend.xp, "updater")
-    monkeypatch.setitem(shortcuts._offered, (backend.xp, "updater"), updater)
-    shortcuts.own.cache_clear()
-    request.addfinalizer(shortcuts.own.cache_clear)
+    monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: updater)
     mlp = MLP([4, 3, 2])
     seen = []
 
