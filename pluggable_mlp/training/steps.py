@@ -6,6 +6,7 @@ reproducible arithmetic, steps speculate where looking at a value is expensive o
 compilation: see `namespaces/speculation.py`.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import run_to_float, speculates
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
+from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP
@@ -276,10 +278,18 @@ class Steps:
     # Speculation
 
     def _speculates(self) -> bool:
-        """Return whether steps speculate: on a queue, or compiled without changing a bit."""
+        """Return whether steps speculate: on a queue, or compiled without changing a bit.
+
+        Off a queue, products that are large enough to be cut into tiles are quicker with these.
+        """
         if not isinstance(self._xp, ReproducibleNamespace):
             return False
-        return speculates(self._xp) or self._exact_step(self._batch_size) is not None
+        if speculates(self._xp):
+            return True
+        rows = min(self._batch_size, self._model.micro_batch or self._batch_size)
+        weights = [math.prod(of["W"].shape) for of in self._state.parameters if "W" in of]
+        is_small = rows * max(weights) < SMALL
+        return is_small and self._exact_step(self._batch_size) is not None
 
     def _exact_step_of(self, size: int) -> Function | None:
         function = partial(_speculating_step, self._xp, self._model, size)

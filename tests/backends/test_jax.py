@@ -167,7 +167,7 @@ def test_without_64_bits_the_reproducible_arithmetic_is_refused_where_no_backend
         [sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "not available on jax: it makes float32 of float64 in this process" in done.stderr
+    assert "jax_enable_x64 is False, and JAX makes float32 of float64" in done.stderr
     assert "jax.config.update('jax_enable_x64', True)" in done.stderr
 
 
