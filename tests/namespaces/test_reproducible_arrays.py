@@ -253,3 +253,17 @@ def test_take_counts_negative_indices_from_the_end(backend: Backend) -> None:
     for wrong in (3, -4):
         with pytest.raises(IndexError, match="out of bounds for axis 0 of length 3"):
             xp.take(x, xp.asarray(backend.asarray(np.asarray([0, wrong]))), axis=0)
+
+
+@pytest.mark.parametrize("key", [(slice(10, 20), ...), (slice(10, 20), slice(None)), slice(10, 20)])
+def test_slices_of_pixels_are_pixels(key):
+    """So a product has the bits of the whole one, whose operands are cut otherwise than floats."""
+    xp, rng = reproducible(array_api_compat.numpy), np.random.default_rng(0)
+    integers = rng.integers(0, 256, (50, 300)).astype(np.uint8)
+    W = rng.normal(size=(300, 40)) * np.exp(4 * rng.normal(size=(300, 40)))
+    W = xp.asarray(W.astype(np.float32))  # of a range in which the difference shows
+    pixels = xp.astype(xp.asarray(integers), xp.float32) * 2**-8
+    whole = to_native(pixels @ W)
+    np.testing.assert_array_equal(to_native(pixels[key] @ W), whole[10:20])
+    floats = xp.asarray(to_native(pixels)[10:20])
+    assert (to_native(floats @ W) != whole[10:20]).any()

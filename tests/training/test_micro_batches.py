@@ -164,3 +164,26 @@ def test_a_subclass_computes_each_micro_batch():
     np.testing.assert_allclose(once.history, np.multiply(2.0, other.history), rtol=1e-6)
     for mine, theirs in zip(once.parameters, other.parameters, strict=True):
         np.testing.assert_allclose(mine["W"], theirs["W"], rtol=1e-5)
+
+
+def test_pixels_stay_pixels_in_micro_batches(monkeypatch):
+    """Their products take half of the work of floats."""
+    from pluggable_mlp.namespaces.reproducible import factor
+
+    made, fixed = [], factor.FixedPoint.part
+    monkeypatch.setattr(
+        factor.FixedPoint, "part", lambda *given: made.append(fixed(*given)) or made[-1]
+    )
+    x = np.random.default_rng(0).integers(0, 256, (COUNT, 4)).astype("uint8")
+    train(
+        MLP([4, 6, 3]),
+        x,
+        LOSSES["softmax_cross_entropy"],
+        backend=NUMPY,
+        epochs=1,
+        batch_size=COUNT,
+        scale=1 / 256,
+        arithmetic="reproducible",
+        micro_batch=5,
+    )
+    assert [len(part.integers) for part in made] == [5, 5, 5, 5, 3]

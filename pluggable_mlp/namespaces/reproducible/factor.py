@@ -5,6 +5,7 @@ with NaN, infinity or extreme magnitudes is made usable is the business of `spec
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, has_values
@@ -76,6 +77,11 @@ class FixedPoint:
         exchanged = self.xp.matrix_transpose
         floats = None if self._floats is None else exchanged(self._floats)
         return FixedPoint(self.xp, exchanged(self.integers), self.scale, self.dtype, floats)
+
+    def part(self, choose: Callable[[Array], Array]) -> "FixedPoint":
+        """Return the operand of a part of the numbers, which keeps all axes."""
+        floats = None if self._floats is None else choose(self._floats)
+        return FixedPoint(self.xp, choose(self.integers), self.scale, self.dtype, floats)
 
     def scaled(self, factor: float) -> "FixedPoint | None":
         """Return the operand times a power of two; None where that is not fixed point any more."""

@@ -7,6 +7,8 @@ to their bounds, slices are cut to them and may run backwards.  Nothing is writt
 
 import math
 from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, device_of, dtype_name
@@ -166,11 +168,15 @@ def _require_bounds(least: int, most: int, axis: int, length: int) -> None:
 
 
 def getitem(ns: Any, x: Wrapped, key: Any, /) -> Wrapped:
-    """Return x[key]."""
-    array = x.native
-    if _is_plain(key, array.shape):
-        return Wrapped(array[key], ns, x.grain)
-    return Wrapped(_key_of(ns, key, x.shape).part(ns.library, array), ns, x.grain)
+    """Return x[key]; slices of 8-bit integers times a power of two are such."""
+    if _is_plain(key, x.shape):
+        choose: Callable[[Array], Array] = itemgetter(key)
+    else:
+        choose = partial(_key_of(ns, key, x.shape).part, ns.library)
+    items = key if isinstance(key, tuple) else (key,)
+    if x.fixed_point is not None and all(item is ... or isinstance(item, slice) for item in items):
+        return Wrapped(None, ns, x.grain, x.fixed_point.part(choose))
+    return Wrapped(choose(x.native), ns, x.grain)
 
 
 def setitem(ns: Any, x: Wrapped, key: Any, value: Any, /) -> Wrapped:
