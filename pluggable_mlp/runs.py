@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pluggable_mlp.arrays import LibraryArrays
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.folders import settle
 from pluggable_mlp.network.checks import check_parameters
@@ -367,7 +368,7 @@ class SavedRun:
     settings: Settings
     schema: Schema
     mlp: MLP
-    parameters: Parameters
+    parameters: LibraryArrays
 
 
 def load_run(folder: Path, backend: Any) -> SavedRun:

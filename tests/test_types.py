@@ -20,7 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pluggable_mlp import MLP, MLPClassifier, MLPRegressor, SGD, get_backend, load_dataset, train
+from pluggable_mlp import (
+    MLP, SGD, Epoch, MLPClassifier, MLPRegressor, first_state, get_backend, load_dataset, train,
+    training_step,
+)
 from pluggable_mlp.runs import load_run
 
 X: NDArray[np.float64] = np.zeros((6, 2))
@@ -31,6 +34,7 @@ numbers = MLPRegressor("huber", [4, 3], activation=["tanh", "relu"], solver=SGD(
 network, backend = MLP([2, 3, 2]), get_backend("numpy")
 start = network.initialize(seed=0, backend=backend)
 training = train(network, X, y, backend=backend, parameters=start, optimizer=SGD(0.1))
+state, epochs = first_state(network, SGD(), start), list[Epoch]()
 own: list[dict[str, NDArray[np.float64]]] = [{"W": np.zeros((2, 2)), "b": np.zeros(2)}]
 """
 
@@ -73,6 +77,10 @@ EXPECTED = {
     "training.parameters": "list[dict[str, Array]]",
     "load_dataset('digits').test.inputs": "Any",
     "load_run(Path('run'), backend).mlp": "MLP",
+    "load_run(Path('run'), backend).parameters": "list[dict[str, Array]]",
+    "epochs[0].parameters": "list[dict[str, Array]]",
+    "training_step(network, SGD(), state, X, y)[0]": "Array",
+    "state.inference_parameters": "list[dict[str, Array]]",
 }
 
 

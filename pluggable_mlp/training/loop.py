@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from pluggable_mlp import shortcuts
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, LibraryArrays, Namespace
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.batches import Batch, Examples
@@ -88,7 +88,7 @@ class Epoch:
     """
 
     epoch: int
-    parameters: Parameters
+    parameters: LibraryArrays
     state: TrainState
     train_loss: Loss
     seconds: float

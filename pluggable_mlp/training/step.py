@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from pluggable_mlp.arrays import Array, Namespace, without_graph
+from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, without_graph
 from pluggable_mlp.namespaces import arithmetic_namespace, run, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import Rng, Seed
@@ -58,7 +58,7 @@ class TrainState(NamedTuple):
     t: int
 
     @property
-    def inference_parameters(self) -> Parameters:
+    def inference_parameters(self) -> LibraryArrays:
         """The parameters for predictions: with buffers, and averaged if the optimizer averages."""
         return merge(averaged_parameters(self.slots, self.parameters), self.buffers)
 
@@ -295,7 +295,7 @@ def training_step(
     sample_weight: Array | None = None,
     seed: int = 0,
     arithmetic: str = "native",
-) -> tuple[Array, TrainState]:
+) -> tuple[LibraryArray, TrainState]:
     """Return the loss of a batch, and the state after a step on it.
 
     Dropout and noise draw the numbers of this step and seed; batch normalization uses the mean and

@@ -1,5 +1,8 @@
 """What JAX compiles exactly has the bits of NumPy; what it compiles otherwise has not."""
 
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -134,11 +137,38 @@ def test_loops_that_round_run_operation_by_operation():
         assert float(compiled(JAX.asarray(0.5))) == float(rounding(JAX.asarray(0.5)))
 
 
+TWO_DEVICES = """
+from pluggable_mlp import get_backend
+backends = [get_backend(f"jax:cpu:{index}") for index in (1, 0)]
+from pluggable_mlp.backends import jax_exact
+make = jax_exact.exact_jit
+def noted(function, used_up=()):
+    def call(probes):
+        print(*{x.device.id for of in probes for x in of})
+        return made(probes)
+    made = make(function, used_up)
+    return call
+jax_exact.exact_jit = noted
+for backend in 2 * backends:
+    assert backend.compile(abs, exact=True) is not None
+"""
+
+
 @pytest.fixture
 def tried_anew():
     is_exact_on.cache_clear()
     yield
     is_exact_on.cache_clear()
+
+
+@pytest.mark.usefixtures("tried_anew")
+def test_each_device_is_tried():
+    """Of two devices of one process, that of the backend."""
+    code = [sys.executable, "-c", TWO_DEVICES]
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    said = subprocess.check_output(code, env={**clean, **flags}, text=True, timeout=120)
+    assert said.split() == ["1", "0"]
 
 
 @pytest.mark.parametrize(
