@@ -9,7 +9,6 @@ compilation: see `namespaces/speculation.py`.
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -19,17 +18,24 @@ from pluggable_mlp.namespaces import run_to_float, speculates
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
-from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
-from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.namespaces.speculation import wrapped
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.philox import Seed, as_words
+from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.shortcuts import compiled, own
-from pluggable_mlp.training.batches import Batch, Examples
+from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, each_array
-from pluggable_mlp.training.step import Differentiated, TrainState, differentiate, step, updated
+from pluggable_mlp.training.step import Differentiated, TrainState, updated
+from pluggable_mlp.training.step_functions import (
+    StepModel,
+    differentiate_batch,
+    speculating_step,
+    step_of_loop,
+    total_weight,
+    whole_step,
+)
 from pluggable_mlp.training.trees import Tree, map_nested
 
 __all__ = ["Steps"]
@@ -48,26 +54,6 @@ SECONDS_PER_CALL = 0.05
 """Target duration of one call of many steps.  The display is updated between calls."""
 
 Function = Callable[..., Any]
-Arrays = tuple[Tree, Tree, Any]
-"""Parameters, buffers and slots of a state."""
-At = tuple[int, Seed, tuple[float, ...]]
-"""The count t of a step, the seed as two words, and the numbers of the network."""
-
-
-@dataclass(frozen=True)
-class _Model:
-    """What a step computes, whatever the batch: of this a function is compiled."""
-
-    mlp: MLP
-    optimizer: AnyOptimizer
-    dtype: str
-    scale: float | None
-    micro_batch: int | None
-
-    def examples(self, xp: Namespace, arrays: Any) -> Examples:
-        """Return examples of these arrays."""
-        kind = Examples(None, None, getattr(xp, self.dtype), self.scale)
-        return kind.with_arrays(arrays)
 
 
 class Steps:
@@ -114,7 +100,7 @@ class Steps:
         self._fixed = as_words(seed), mlp.numbers
         general = mlp.with_numbers((1.0,) * len(mlp.numbers))
         settings = dtype_name(kind.dtype), kind.scale, micro_batch
-        self._model = _Model(general, without_rate(optimizer), *settings)
+        self._model = StepModel(general, without_rate(optimizer), *settings)
         self._mlp = mlp
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
@@ -160,7 +146,7 @@ class Steps:
         if isinstance(optimizer, LBFGS):
             return self._take_by_lbfgs
         if self._is_native and self._update is each_array:
-            function = partial(_step_of_loop, self._xp, self._model, self._batch_size)
+            function = partial(step_of_loop, self._xp, self._model, self._batch_size)
             self._loop = self._compiled(function, most=STEPS_PER_CALL)
             if self._loop is not None:
                 self._most = STEPS_PER_CALL  # at first one: the call includes compilation
@@ -219,7 +205,7 @@ class Steps:
         return found.loss, weight
 
     def _differentiate_of(self, size: int) -> Function:
-        function = partial(_differentiate_batch, self._xp, self._model, size)
+        function = partial(differentiate_batch, self._xp, self._model, size)
         return (self._compiled(function) if self._is_native else None) or function
 
     # A compiled step
@@ -245,7 +231,7 @@ class Steps:
         """Return the step compiled; None also where the library has an updater of its own."""
         if not self._is_native or self._update is not each_array:
             return None
-        return self._compiled(partial(_whole_step, self._xp, self._model, size), 0)
+        return self._compiled(partial(whole_step, self._xp, self._model, size), 0)
 
     # Many steps in one call
 
@@ -292,7 +278,7 @@ class Steps:
         return is_small and self._exact_step(self._batch_size) is not None
 
     def _exact_step_of(self, size: int) -> Function | None:
-        function = partial(_speculating_step, self._xp, self._model, size)
+        function = partial(speculating_step, self._xp, self._model, size)
         return self._compiled(function, 0, exact=True)
 
     def _take_speculating(
@@ -311,7 +297,7 @@ class Steps:
             size = min(self._batch_size, len(examples) - start)
             take = self._exact_step(size)
             if take is None:
-                take = partial(_speculating_step, xp, self._model, size)
+                take = partial(speculating_step, xp, self._model, size)
             given = arrays, (t, *self._fixed), optimizer.coefficients_at(t), data, start, valid
             loss, weight, arrays, valid = take(*given)
             taken.append((xp.wrap(loss), size, None if weight is None else xp.wrap(weight)))
@@ -345,7 +331,7 @@ class Steps:
         W = parameters[0]["W"]
         loss = xp.asarray(before, dtype=W.dtype, device=W.device)
         self._state = TrainState(parameters, buffers, memory, t + 1)
-        losses.add(loss, len(examples), _total(xp, batch[2]))
+        losses.add(loss, len(examples), total_weight(xp, batch[2]))
 
 
 @cache
@@ -358,124 +344,8 @@ def _copies(xp: Namespace, trees: Any) -> Any:
     return map_nested(partial(xp.asarray, copy=True), trees)
 
 
-def _total(xp: Namespace, sample_weight: Array | None) -> Array | None:
-    return None if sample_weight is None else xp.sum(sample_weight)
-
-
 def _loss_and_gradients(
     xp: Namespace, mlp: MLP, parameters: Tree, buffers: Tree, *batch: Any
 ) -> tuple[Array, Tree]:
     """Return the loss and the gradients for L-BFGS, for a network that draws no numbers."""
     return mlp.loss_gradients_and_buffers(xp, parameters, buffers, *batch)[:2]
-
-
-def _step(
-    xp: Namespace,
-    model: _Model,
-    arrays: Arrays,
-    at: At,
-    batch: Batch,
-    coefficients: Coefficients,
-    *,
-    fused: bool = False,
-) -> tuple[Array, TrainState]:
-    """Call `step` of `step.py`."""
-    assert isinstance(model.optimizer, Optimizer)
-    t, seed, numbers = at
-    return step(
-        xp,
-        model.mlp.with_numbers(numbers),
-        model.optimizer,
-        TrainState._make([*arrays, t]),
-        batch,
-        coefficients,
-        seed,
-        model.micro_batch,
-        fused=fused,
-    )
-
-
-# What backends compile: functions of this module with a namespace, components and settings.
-
-
-def _whole_step(
-    xp: Namespace,
-    model: _Model,
-    size: int,
-    arrays: Arrays,
-    at: At,
-    coefficients: Coefficients,
-    data: Any,
-    start: int,
-) -> tuple[Array, Array | None, Arrays]:
-    """Return the loss, the weight and the arrays of the state after a step."""
-    batch = model.examples(xp, data).batch_of(xp, start, size)
-    loss, after = _step(xp, model, arrays, at, batch, coefficients, fused=True)
-    return loss, _total(xp, batch[2]), after[:-1]
-
-
-def _step_of_loop(
-    xp: Namespace,
-    model: _Model,
-    size: int,
-    arrays: Arrays,
-    index: Any,
-    row: Any,
-    shared: tuple[int, At, Any],
-) -> tuple[Arrays, tuple[Array, Array | None]]:
-    """Return the arrays of the state after a step of a loop, and its loss and weight."""
-    start, (t, *fixed), data = shared
-    # A float would be of the arrays' dtype beside them: so are the coefficients.
-    coefficients = {name: xp.astype(row[name], getattr(xp, model.dtype)) for name in row}
-    at, place = (t + index, *fixed), start + index * size
-    loss, weight, arrays = _whole_step(xp, model, size, arrays, at, coefficients, data, place)
-    return arrays, (loss, weight)
-
-
-def _differentiate_batch(
-    xp: Namespace,
-    model: _Model,
-    size: int,
-    parameters: Tree,
-    buffers: Tree,
-    at: At,
-    gradient_scale: float | None,
-    data: Any,
-    start: int,
-) -> tuple[Any, ...]:
-    """Return the weight of a batch and the results of `differentiate`."""
-    batch = model.examples(xp, data).batch_of(xp, start, size)
-    t, seed, numbers = at
-    found = differentiate(
-        xp,
-        model.mlp.with_numbers(numbers),
-        parameters,
-        buffers,
-        batch,
-        Rng(seed, t),
-        gradient_scale,
-        model.micro_batch,
-    )
-    return _total(xp, batch[2]), *found
-
-
-def _speculating_step(
-    base: ReproducibleNamespace,
-    model: _Model,
-    size: int,
-    arrays: Arrays,
-    at: At,
-    coefficients: Coefficients,
-    data: Any,
-    start: int,
-    valid: Array,
-) -> tuple[Array, Array | None, Arrays, Array]:
-    """Return what `_whole_step` does, of the library's arrays, and whether all is valid so far."""
-    xp = base.speculating()
-    examples = model.examples(xp, data)
-    batch = examples.floats_of(xp, wrapped(xp, examples.rows_of(base.library, start, size)))
-    numbers = as_numbers(xp, (at, coefficients))
-    loss, after = _step(xp, model, wrapped(xp, arrays), numbers[0], batch, numbers[1])
-    weight = _total(xp, batch[2])
-    results = native_of((loss, weight, after[:-1]))
-    return (*results, valid & xp.all_valid(results[0]))
