@@ -267,3 +267,13 @@ def test_slices_of_pixels_are_pixels(key):
     np.testing.assert_array_equal(to_native(pixels[key] @ W), whole[10:20])
     floats = xp.asarray(to_native(pixels)[10:20])
     assert (to_native(floats @ W) != whole[10:20]).any()
+
+
+def test_axes_mean_the_same_on_every_library(backend: Backend) -> None:
+    xp = reproducible(backend.xp)
+    x = xp.asarray(backend.asarray(np.arange(6.0).reshape(2, 3)))
+    assert xp.permute_dims(x, (-1, 0)).shape == (3, 2)
+    assert xp.expand_dims(x, axis=-3).shape == xp.expand_dims(x, axis=0).shape == (1, 2, 3)
+    for axis in (3, -4):
+        with pytest.raises(IndexError, match=f"axis is {axis}, out of bounds"):
+            xp.expand_dims(x, axis=axis)

@@ -1,4 +1,4 @@
-"""Reading and writing parts of an array: `x[key]`, `x[key] = value`, `take`.
+"""Reading and writing parts of an array, and its axes: `x[key]`, `x[key] = value`, `take`.
 
 Every function takes the namespace first.  A key means the same on every library: integers are held
 to their bounds, slices are cut to them and may run backwards.  Nothing is written in place:
@@ -254,9 +254,30 @@ def rows_at(ns: Any, x: Wrapped, indices: Any, /, *, axis: int = 0) -> Wrapped:
     return Wrapped(take_rows(ns.library, x.native, native_of(indices)), ns, x.grain)
 
 
+def expand_dims(ns: Any, x: Wrapped, /, *, axis: int = 0) -> Wrapped:
+    """Return x with an axis of length 1 at a place, from -ndim - 1 to ndim.
+
+    Raises
+    ------
+    IndexError
+        If it is out of bounds.
+    """
+    if not -x.ndim - 1 <= axis <= x.ndim:
+        raise IndexError(f"axis is {axis}, out of bounds for {x.ndim + 1} axes")
+    return Wrapped(ns.library.expand_dims(x.native, axis=axis), ns, x.grain)
+
+
+def permute_dims(ns: Any, x: Wrapped, /, axes: tuple[int, ...]) -> Wrapped:
+    """Return x with its axes in another order; negative ones count from the end."""
+    order = tuple(axis + x.ndim if axis < 0 else axis for axis in axes)
+    return Wrapped(ns.library.permute_dims(x.native, order), ns, x.grain)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "_getitem": getitem,
     "_setitem": setitem,
+    "expand_dims": expand_dims,
+    "permute_dims": permute_dims,
     "take": take,
     "_take_rows": rows_at,
 }

@@ -50,8 +50,8 @@ _RULES = (
 # fmt: off
 _EXACT = (
     "abs", "all", "any", "argmax", "argmin", "argsort", "bitwise_invert", "broadcast_arrays",
-    "broadcast_to", "concat", "count_nonzero", "expand_dims", "flip", "isfinite", "isin",
-    "isinf", "isnan", "logical_not", "meshgrid", "moveaxis", "nonzero", "permute_dims", "repeat",
+    "broadcast_to", "concat", "count_nonzero", "flip", "isfinite", "isin",
+    "isinf", "isnan", "logical_not", "meshgrid", "moveaxis", "nonzero", "repeat",
     "reshape", "roll", "sort", "squeeze", "stack", "take_along_axis", "tile", "tril",
     "triu", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack",
 )
