@@ -227,11 +227,11 @@ class Compiler(Protocol):
         Returns
         -------
         callable or None
-            To be called many times, with different numbers and with arrays of the same shapes and
-            dtypes; the first call includes compilation.  None if compiling does not help on this
-            device, if exact results are not to be had (a trial in this process may decide), or if
-            calls cannot be combined.  An attribute `fell_back` of it may be true where it runs
-            uncompiled after all, so that it is not used again.
+            To be called many times, with different numbers; the first call with arrays of other
+            shapes, dtypes or places of None may include compilation anew.  None if compiling does
+            not help on this device, if exact results are not to be had (a trial in this process may
+            decide), or if calls cannot be combined.  An attribute `fell_back` of it may be true
+            where it runs uncompiled after all, so that it is not used again.
         """
 
 

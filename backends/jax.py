@@ -207,10 +207,11 @@ def _text(device: Any) -> str:
     return f"{device.platform}:{device.id}"
 
 
-def _compiled(function: Callable[..., Any], *, exact: bool = False) -> Callable[..., Any] | None:
+def _compiled(
+    function: Callable[..., Any], *, exact: bool = False, device: Any = None
+) -> Callable[..., Any] | None:
     if exact:
-        possible = is_exact_on(jnp.zeros(()).device)
-        return CompiledFunction(function, (), exact_jit) if possible else None
+        return CompiledFunction(function, (), exact_jit) if is_exact_on(device) else None
 
     def checked(*arguments: Any) -> Any:
         require_settings()  # whenever it is traced: JAX does so anew where one of them is another

@@ -58,10 +58,11 @@ class CompiledFunction:
 
     def __call__(self, *arguments: Any) -> Any:
         """Return what the function returns."""
+        run = self.run  # another thread may find out meanwhile
         try:
-            return self.run(*arguments)
+            return run(*arguments)
         except _CANNOT_COMPILE as error:  # before anything ran: no memory was written over
-            if self.run is self._function:
+            if run is self._function:
                 raise
             self.run = self._function
             warnings.warn(

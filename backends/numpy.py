@@ -1,6 +1,7 @@
 """The NumPy backend, on the host."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import array_api_compat.numpy
@@ -10,8 +11,9 @@ from pluggable_mlp.shortcuts import offer
 
 from .memory import keep_freed_blocks
 from .numpy_recording import StandIn
-from .numpy_replay import recorded
+from .numpy_replay import Recorded
 from .numpy_update import Updater
+from .recorded import recorded
 from .threads import run_all
 from .transfer import ArrayLibrary
 
@@ -44,7 +46,7 @@ offer(
     clip=np.clip,
     matmul=np.matmul,
     mean=_mean,
-    compile=recorded,
+    compile=partial(recorded, Recorded),
     sum=np.add.reduce,
     take=_take,
     updater=lambda _: Updater(),
@@ -85,7 +87,7 @@ class NumpyBackend(ArrayLibrary):
     ) -> Callable[..., Any] | None:
         """See `Compiler.compile`: the operations are recorded, with all their bits."""
         del used_up
-        return None if most > 1 else recorded(function, exact=exact)
+        return None if most > 1 else recorded(Recorded, function, exact=exact)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""

@@ -7,18 +7,16 @@ what a call has returned stays as it is.
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import EllipsisType
 from typing import Any
 
 import numpy as np
 
-from pluggable_mlp.provenance import is_builtin_call
-
 from .numpy_recording import Operation, Place, Tape, noted_errors
 from .recorded import NotRecordedError, RecordedFunction, leaves, map_tree
 
-__all__ = ["Recorded", "recorded"]
+__all__ = ["Recorded"]
 
 
 class Recorded(RecordedFunction):
@@ -45,15 +43,6 @@ class Recorded(RecordedFunction):
     def host(self, array: Any) -> Any:
         """See `RecordedFunction.host`."""
         return array
-
-
-def recorded(function: Callable[..., Any], *, exact: bool = False) -> Recorded | None:
-    """Return the recorded function; None for code of users, which may have side effects.
-
-    Whether `exact` or not: the bits are those of the operations.
-    """
-    del exact
-    return Recorded(function) if is_builtin_call(function) else None
 
 
 def _needed(tape: Tape, result: Any) -> list[Operation]:

@@ -16,7 +16,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["NotRecordedError", "RecordedFunction", "leaves", "map_tree"]
+from pluggable_mlp.provenance import is_builtin_call
+
+__all__ = ["NotRecordedError", "RecordedFunction", "leaves", "map_tree", "recorded"]
 
 _MOST_PROGRAMS = 8
 """Of a function: each is for arguments of certain shapes."""
@@ -168,6 +170,21 @@ class RecordedFunction:
         yield from (f"    {line}" for line in assignments)
         yield f"    if {' or '.join(conditions)}: return NotImplemented"
         yield "except (AttributeError, IndexError, KeyError, TypeError): return NotImplemented"
+
+
+def recorded(
+    kind: type[RecordedFunction],
+    function: Callable[..., Any],
+    *,
+    exact: bool = False,
+    device: Any = None,
+) -> RecordedFunction | None:
+    """Return the recorded function; None for code of users, which may have side effects.
+
+    Whether `exact` or not, and on each device, the bits are those of the operations.
+    """
+    del exact, device
+    return kind(function) if is_builtin_call(function) else None
 
 
 def _repeated(programs: list[Callable[..., Any]], arguments: Any) -> Any:

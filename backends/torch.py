@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import array_api_compat.torch
@@ -13,8 +14,9 @@ from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .memory import keep_freed_blocks, with_free_memory
+from .recorded import recorded
 from .torch_compile import CompiledFunction
-from .torch_replay import recorded
+from .torch_replay import Recorded
 from .transfer import ArrayLibrary
 
 __all__ = ["TorchBackend"]
@@ -57,7 +59,7 @@ offer(
     erf=torch.erf,
     matmul=torch.matmul,
     queued=lambda x: bool(x.device.type != "cpu"),
-    compile=recorded,
+    compile=partial(recorded, Recorded),
     rows_from=_rows_from,
     rsqrt=torch.rsqrt,
     sigmoid=torch.sigmoid,
@@ -149,7 +151,7 @@ class TorchBackend(ArrayLibrary):
         if most > 1:
             return None
         if self._device.type == "cpu":
-            return recorded(function, exact=exact)
+            return recorded(Recorded, function, exact=exact)
         return None if exact else CompiledFunction(function)
 
     def versions(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ __all__ = ["CompiledFunction"]
 
 
 class CompiledFunction:
-    """A function that is compiled at its first call; where that fails, it runs as it is.
+    """A function that is compiled for each kind of arguments; where that fails, it runs as it is.
 
     `torch.compile` of the function itself would read its Python code, and gives up at the first
     line of array-api-compat that asks for a common dtype.  So the operations are noted first, as
@@ -35,7 +35,7 @@ class CompiledFunction:
 
     def __init__(self, function: Callable[..., Any], compiler: str = "inductor") -> None:
         self._function, self._compiler = function, compiler
-        self._compiled: Callable[..., Any] | None = None
+        self._compiled: dict[str, Callable[..., Any]] = {}  # by the kinds of the arguments
         self.fell_back = False
 
     def __call__(self, *arguments: Any) -> Any:
@@ -44,10 +44,11 @@ class CompiledFunction:
             return self._function(*arguments)
         # A Python number would be a constant, and each new one compiled anew.
         arrays = map_tree(as_tensor, arguments)
-        if self._compiled is not None:
-            return self._compiled(*arrays)
+        kinds = repr(map_tree(_kind, arrays))
+        if kinds in self._compiled:
+            return self._compiled[kinds](*arrays)
         try:
-            return self._first_call(arrays)
+            return self._first_call(arrays, kinds)
         except Exception as error:  # whatever the compiler and its tools may raise
             self.fell_back = True
             reason = " ".join(str(error).partition("\n\n")[0].splitlines())
@@ -58,7 +59,7 @@ class CompiledFunction:
             )
             return self._function(*arguments)
 
-    def _first_call(self, arrays: tuple[Any, ...]) -> Any:
+    def _first_call(self, arrays: tuple[Any, ...], kinds: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice, such as to round products to TF32
             traced = make_fx(self._function)(*arrays)
@@ -66,5 +67,10 @@ class CompiledFunction:
                 traced, backend=self._compiler, fullgraph=True, dynamic=False
             )
             result = compiled(*arrays)
-        self._compiled = compiled
+        self._compiled[kinds] = compiled
         return result
+
+
+def _kind(tensor: Any) -> Any:
+    """Return what is a constant of a compiled function, as the tracing sees it."""
+    return tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device

@@ -6,7 +6,6 @@ array-api-compat does before them have become single operations; they run as the
 seen: such values would be constants.
 """
 
-from collections.abc import Callable
 from types import BuiltinFunctionType
 from typing import Any
 
@@ -14,11 +13,9 @@ import torch
 from torch.fx import Graph
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pluggable_mlp.provenance import is_builtin_call
-
 from .recorded import NotRecordedError, RecordedFunction, leaves, map_tree
 
-__all__ = ["Recorded", "as_tensor", "recorded"]
+__all__ = ["Recorded", "as_tensor"]
 
 _READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 """What is said of operations whose results are numbers, or have shapes that values determine."""
@@ -68,15 +65,6 @@ class Recorded(RecordedFunction):
     def host(self, array: Any) -> Any:
         """See `RecordedFunction.host`."""
         return array.detach().cpu().numpy()
-
-
-def recorded(function: Callable[..., Any], *, exact: bool = False) -> Recorded | None:
-    """Return the recorded function; None for code of users, which may have side effects.
-
-    Whether `exact` or not: the bits are those of the operations.
-    """
-    del exact
-    return Recorded(function) if is_builtin_call(function) else None
 
 
 def as_tensor(leaf: Any) -> Any:

@@ -14,7 +14,7 @@ Function = Callable[..., Any]
 Compile = Callable[..., Function | None]
 
 _recent: deque[tuple[Any, Function]] = deque(maxlen=32)
-"""Compiled functions, each after what it was compiled from."""
+"""Compiled functions, each after what it was compiled from; the last used one is the last."""
 _recent_lock = Lock()
 
 
@@ -45,9 +45,11 @@ def compiled_once(
         return compile_function(function, **settings)
     key = owner, function.func, function.args, settings
     with _recent_lock:
-        for known, found in _recent:
-            if known == key and not getattr(found, "fell_back", False):
-                return found
+        for entry in _recent:
+            if entry[0] == key and not getattr(entry[1], "fell_back", False):
+                _recent.remove(entry)
+                _recent.append(entry)
+                return entry[1]
         made = compile_function(function, **settings)
         if made is not None:
             _recent.append((key, made))

@@ -55,7 +55,7 @@ def is_builtin_class(definition: Any) -> bool:
 
     What is made within a function has no such name; a wrapper may have that of what it wraps.
     """
-    module = definition.__module__
+    module = definition.__module__ or ""
     return module.partition(".")[0] == _PACKAGE and definition is getattr(
         sys.modules.get(module), definition.__qualname__, None
     )

@@ -54,7 +54,7 @@ def resumed_run(
         read_summary(folder, config)
     given = dict(given or {})
     epochs = given.pop("epochs", None)
-    moved = {name: given.pop(name, getattr(settings, name)) for name in _WHERE}
+    moved = {name: given.pop(name) for name in _WHERE if name in given}
     _refuse_others(folder, settings, given)
     metrics = folder / "metrics.jsonl"
     history = read_history(metrics, settings.early_stopping is not None)
@@ -125,7 +125,8 @@ def _prolonged(settings: Settings, checkpoint: dict[str, Any]) -> Settings:
     later = Settings.from_dict(checkpoint["settings"])
     if later.epochs <= settings.epochs or _schedule_to_the_end(settings):
         return settings
-    return replace(settings, epochs=later.epochs, data=later.data)
+    where = {name: getattr(later, name) for name in _WHERE}
+    return replace(settings, epochs=later.epochs, **where)
 
 
 def are_written_before(history: Sequence[dict[str, Any]], checkpoint: dict[str, Any]) -> bool:

@@ -58,7 +58,8 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
         `times_transposed(a, b)`, `transposed_times(a, b)`, `vecdot(x, y)`,
         `zero_below(x, threshold)`, `zero_where(mask, x)`, `rows_from(x, start, size)`,
-        `on_device_of(x)`, `compile(function, exact=exact)`, `updater(w)` and `check_process()`.
+        `on_device_of(x)`, `compile(function, exact=exact, device=device)`, `updater(w)` and
+        `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place.
 
@@ -129,13 +130,16 @@ def check_process(xp: Namespace) -> None:
 
 
 def compiled(
-    xp: Namespace, function: Callable[..., Any], *, exact: bool = False
+    xp: Namespace, function: Callable[..., Any], *, exact: bool = False, device: Any = None
 ) -> Callable[..., Any] | None:
-    """Return a pure function of arrays compiled, as `Compiler.compile`; None where it is not."""
+    """Return a pure function of arrays compiled, as `Compiler.compile`; None where it is not.
+
+    What is `exact` is for arrays on a device.
+    """
     compile_function = _offered.get((xp, "compile"))
     if compile_function is None:
         return None
-    faster: Callable[..., Any] | None = compile_function(function, exact=exact)
+    faster: Callable[..., Any] | None = compile_function(function, exact=exact, device=device)
     return faster
 
 

@@ -105,12 +105,16 @@ class Descent:
         optimizer = self._optimizer.after(self._losses)
         # As in scikit-learn, examples count alike here, whatever their weights.
         record = LossRecord(self._xp, self._backend, by_weight=False)
-        starts = range(0, count, size)
-        while starts:
-            together = self._steps.at_once
-            self._steps.take(optimizer, examples, starts[:together], record)
-            starts = starts[together:]
-        mean = record.mean()
+        starts, before = range(0, count, size), self._steps.state
+        try:
+            while starts:
+                together = self._steps.at_once
+                self._steps.take(optimizer, examples, starts[:together], record)
+                starts = starts[together:]
+            mean = record.mean()
+        except BaseException:  # such as Ctrl-C within a step that writes over the state
+            self._steps.state = before
+            raise
         self._losses.append(mean)
         return mean
 

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace, has_values
+from pluggable_mlp.arrays import Array, Namespace, device_of, has_values
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, map_wrapped, native_of
 from pluggable_mlp.namespaces.reproducible.factor import traced
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.number import Number
+from pluggable_mlp.provenance import is_builtin_call
 from pluggable_mlp.shortcuts import compiled
 
 __all__ = ["as_numbers", "attempt", "run", "run_to_float", "speculates", "wrapped"]
@@ -89,7 +90,7 @@ def attempt(
     if not speculates(xp):
         return function(xp, *components, *numbers, *trees), None
     given = map_wrapped(_with_values, trees)
-    exact = None if _has_fixed_point(trees) else _compiled(xp, function, components)
+    exact = None if _has_fixed_point(trees) else _compiled(xp, function, components, trees)
     if exact is not None:
         found, valid = exact(numbers, *native_of(given))
         return wrapped(xp, found), valid
@@ -122,11 +123,19 @@ def as_numbers(xp: ReproducibleNamespace, tree: Any) -> Any:
 
 
 def _compiled(
-    xp: ReproducibleNamespace, function: Function, components: tuple[Any, ...]
+    xp: ReproducibleNamespace, function: Function, components: tuple[Any, ...], trees: Any
 ) -> Function | None:
-    """Return the speculation as an exactly compiled function of native arrays, or None."""
+    """Return the speculation as an exactly compiled function of native arrays, or None.
+
+    User-defined components are not kept, and would be compiled at each call.
+    """
     call = partial(_speculation, xp, function, components)
-    return compiled_once(partial(compiled, xp.library), xp.library.__name__, call, exact=True)
+    if not is_builtin_call(call):
+        return None
+    devices: list[Any] = []
+    map_wrapped(lambda x: devices.append(device_of(x.native)), trees)
+    owner = xp.library.__name__, str(devices[0])
+    return compiled_once(partial(compiled, xp.library), owner, call, exact=True, device=devices[0])
 
 
 def _speculation(

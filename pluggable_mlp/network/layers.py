@@ -56,14 +56,14 @@ class Rng:
     ----------
     seed : int or pair of int
         The seed of the run, from 0 to 2**64 - 1, or its lower and upper 32 bits.
-    t : int
-        The count of previous updates, from 0 to 2**64 - 1.
+    t : int or pair of int
+        The count of previous updates, likewise.
     first : int, default 0
         Which row of the batch is the first: what is computed is a micro-batch of it.
     """
 
     seed: Seed
-    t: int
+    t: Seed
     first: int = 0
 
 

@@ -318,7 +318,7 @@ class MLP:
             xp, parameters, batch = self.checked_batch(
                 parameters, x, targets, sample_weight, arithmetic
             )
-            at = None if rng is None else (rng.t, as_words(rng.seed))
+            at = None if rng is None else (as_words(rng.t), as_words(rng.seed))
             found: tuple[Any, ...] = unwrapped(
                 run(
                     xp,
@@ -442,7 +442,7 @@ def _loss_gradients_and_buffers(
     xp: Namespace,
     mlp: MLP,
     first: int,
-    at: tuple[int, Seed] | None,
+    at: tuple[Seed, Seed] | None,
     parameters: Parameters,
     buffers: Parameters,
     x: Array,

@@ -31,7 +31,7 @@ def as_words(seed: Seed) -> tuple[Word, Word]:
 
 
 def random_numbers(
-    xp: Namespace, count: int, *, seed: Seed, stream: int, step: int, device: Any, first: int = 0
+    xp: Namespace, count: int, *, seed: Seed, stream: int, step: Seed, device: Any, first: int = 0
 ) -> Array:
     """Return `count` numbers of 16 random bits, int64 (count,), addressed by (seed, stream, step).
 
@@ -45,10 +45,8 @@ def random_numbers(
         The namespace.
     count : int
         Up to 2^35.
-    seed : int or pair of words
+    seed, step : int or pair of words
         From 0 to 2^64 - 1, or its lower and upper 32 bits.
-    step : int
-        From 0 to 2^64 - 1.
     stream : int
         From 0 to 2^32 - 1: which layer draws.
     device
@@ -58,7 +56,7 @@ def random_numbers(
     """
     begin, left_out = divmod(first, 8)
     blocks = xp.arange(begin, (first + count + 7) // 8, dtype=xp.int64, device=device)
-    counter = (blocks, stream, step & _MASK_32, step >> 32)
+    counter = (blocks, stream, *as_words(step))
     words = philox(counter, as_words(seed))
     halves = [half for word in words for half in (word & _MASK_16, word >> 16)]
     return xp.reshape(xp.stack(halves, axis=-1), (-1,))[left_out : left_out + count]

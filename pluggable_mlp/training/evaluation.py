@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.namespaces import attempt, namespace_of
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.network.targets import rows
+from pluggable_mlp.network.targets import rows as as_rows
 from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.metrics import (
@@ -104,18 +104,19 @@ def _outputs(
 ) -> list[tuple[Array, Array | None, Array]]:
     """Return the loss, the total weight and the outputs (batch, out) of each batch."""
     components = mlp, dtype_name(block.dtype), block.scale
-    batches = [
-        block.rows_of(xp, start, min(batch_size, len(block) - start))
-        for start in range(0, len(block), batch_size)
-    ]
+    starts = range(0, len(block), batch_size)
+
+    def rows(start: int) -> Batch:
+        return block.rows_of(xp, start, min(batch_size, len(block) - start))
+
     found, valid = [], None
-    for batch in batches:
-        outputs, is_valid = attempt(xp, _outputs_of_rows, components, parameters, batch)
+    for start in starts:
+        outputs, is_valid = attempt(xp, _outputs_of_rows, components, parameters, rows(start))
         found.append(outputs)
         valid = is_valid if valid is None else valid & is_valid
     if valid is None or bool(valid):
         return found
-    return [_outputs_of_rows(xp, *components, parameters, batch) for batch in batches]
+    return [_outputs_of_rows(xp, *components, parameters, rows(start)) for start in starts]
 
 
 def _outputs_of_rows(
@@ -138,7 +139,7 @@ def _quality(
     predictions = mlp.objective.predict(xp, z)
     quality = float(r2(xp, predictions, targets))
     if unit is not None:
-        targets = rows(xp, targets, predictions) * unit
+        targets = as_rows(xp, targets, predictions) * unit
         predictions = predictions * unit
     error = float(mean_absolute_error(xp, predictions, targets))
     return {"r2": quality, "mean_absolute_error": error}

@@ -147,8 +147,8 @@ def _weighted_mean(losses: Sequence[Any], weights: Sequence[float]) -> Loss:
     """
     if isinstance(losses[0], list):
         return [_weighted_mean(of_one, weights) for of_one in zip(*losses, strict=True)]
+    products = [loss * weight for loss, weight in zip(losses, weights, strict=True)]
     try:
-        products = [loss * weight for loss, weight in zip(losses, weights, strict=True)]
         return math.fsum(products) / math.fsum(weights)
     except (OverflowError, ValueError):  # what fsum raises for a sum that is not finite
         return math.nan

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import as_number
@@ -26,6 +27,7 @@ __all__ = [
     "Update",
     "each_array",
     "elementwise",
+    "kernel_of",
     "scheduled_rate",
 ]
 
@@ -75,6 +77,10 @@ Update: TypeAlias = Callable[..., Sequence[Sequence[Array]]]
 each_array: Update = Rule.each_array
 
 
+_kernels: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
+"""By the function itself: an attribute would be copied by `functools.wraps`."""
+
+
 def elementwise(kernel: str = "") -> Callable[[Function], Function]:
     """Mark a rule that does the same to each element, whatever array it is an element of.
 
@@ -85,10 +91,15 @@ def elementwise(kernel: str = "") -> Callable[[Function], Function]:
     """
 
     def mark(rule: Function) -> Function:
-        rule.kernel = kernel  # type: ignore[attr-defined]
+        _kernels[rule] = kernel
         return rule
 
     return mark
+
+
+def kernel_of(rule: Callable[..., Any]) -> str | None:
+    """Return the kernel of a rule that is marked by `elementwise`, itself; None of others."""
+    return _kernels.get(rule)
 
 
 class Optimizer(ABC):
@@ -227,7 +238,7 @@ class GradientDescent(Optimizer):
         """Return the parameters and the slots after applying the rule to each array."""
         decay = c.get("decay")
         decays = [decay if is_weight(name) else None for of in parameters for name in of]
-        kernel = getattr(type(self).rule, "kernel", None)  # of the rule itself: see `elementwise`
+        kernel = kernel_of(type(self).rule)
         rule = Rule(partial(self.rule, xp, c), kernel or "", self.kernel_numbers(c), decays)
         chosen = each_array if kernel is None else apply
         trees = (parameters, gradients, *(slots[slot] for slot in self.slots))

@@ -40,7 +40,7 @@ class StepModel:
     """What a step computes, whatever the batch: of this a function is compiled."""
 
     mlp: MLP
-    optimizer: AnyOptimizer
+    optimizer: AnyOptimizer | None
     dtype: str
     scale: float | None
     micro_batch: int | None

@@ -9,6 +9,7 @@ compilation: see `namespaces/speculation.py`.
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -106,12 +107,12 @@ class Steps:
         updater = own(xp, "updater") if self._is_native else None
         w = state.parameters[0]["W"]
         self._update = (None if updater is None else updater(w)) or each_array
-        self._whole_step = cache(self._whole_step_of)
-        self._exact_step = cache(self._exact_step_of)
-        self._differentiate = cache(self._differentiate_of)
+        self._functions: dict[tuple[str, int], Function | None] = {}
+        self._loop: Function | None = None
         self.at_once, self._most = 1, 1
         self.diverged = False
-        self._take = self._way(optimizer)
+        # Unbound: an object that refers to itself would keep its arrays until it is collected.
+        self._way = self._chosen_way(optimizer)
 
     @property
     def t(self) -> int:
@@ -140,21 +141,21 @@ class Steps:
         The examples have the dtype and scale of `kind`.  The optimizer is the one given at first,
         with the learning rate of its epoch.
         """
-        self._take(optimizer, examples, starts, losses)
+        self._way(self, optimizer, examples, starts, losses)
 
-    def _way(self, optimizer: AnyOptimizer) -> Callable[..., None]:
+    def _chosen_way(self, optimizer: AnyOptimizer) -> Callable[..., None]:
         if isinstance(optimizer, LBFGS):
-            return self._take_by_lbfgs
+            return Steps._take_by_lbfgs
         if self._is_native and self._update is each_array:
             function = partial(step_of_loop, self._xp, self._model, self._batch_size)
             self._loop = self._compiled(function, most=STEPS_PER_CALL)
             if self._loop is not None:
                 self._most = STEPS_PER_CALL  # at first one: the call includes compilation
-                return self._take_in_calls
+                return Steps._take_in_calls
         if self._speculates():
             self.at_once = self._most = STEPS_BETWEEN_LOOKS
-            return self._take_speculating
-        return self._take_each
+            return Steps._take_speculating
+        return Steps._take_each
 
     def _compiled(self, function: partial[Any], *used_up: int, **settings: Any) -> Function | None:
         compile_function = getattr(self._backend, "compile", None)
@@ -204,9 +205,17 @@ class Steps:
         self._state = updated(self._xp, optimizer, state, coefficients, found, self._update)
         return found.loss, weight
 
-    def _differentiate_of(self, size: int) -> Function:
-        function = partial(differentiate_batch, self._xp, self._model, size)
-        return (self._compiled(function) if self._is_native else None) or function
+    def _differentiate(self, size: int) -> Function:
+        """Return `differentiate_batch` for a size of batches, compiled where that is exact."""
+        key = ("differentiate", size)
+        if key not in self._functions:
+            model = replace(self._model, optimizer=None)  # of users or not, it is applied later
+            function = partial(differentiate_batch, self._xp, model, size)
+            compiled = self._compiled(function) if self._is_native else None
+            self._functions[key] = compiled or function
+        found = self._functions[key]
+        assert found is not None
+        return found
 
     # A compiled step
 
@@ -227,11 +236,15 @@ class Steps:
         self._state = TrainState._make([*after, t + 1])
         return loss, weight
 
-    def _whole_step_of(self, size: int) -> Function | None:
+    def _whole_step(self, size: int) -> Function | None:
         """Return the step compiled; None also where the library has an updater of its own."""
         if not self._is_native or self._update is not each_array:
             return None
-        return self._compiled(partial(whole_step, self._xp, self._model, size), 0)
+        key = ("step", size)
+        if key not in self._functions:
+            function = partial(whole_step, self._xp, self._model, size)
+            self._functions[key] = self._compiled(function, 0)
+        return self._functions[key]
 
     # Many steps in one call
 
@@ -277,9 +290,13 @@ class Steps:
         is_small = rows * max(weights) < SMALL
         return is_small and self._exact_step(self._batch_size) is not None
 
-    def _exact_step_of(self, size: int) -> Function | None:
-        function = partial(speculating_step, self._xp, self._model, size)
-        return self._compiled(function, 0, exact=True)
+    def _exact_step(self, size: int) -> Function | None:
+        """Return the speculating step compiled without changing a bit, or None."""
+        key = ("exact step", size)
+        if key not in self._functions:
+            function = partial(speculating_step, self._xp, self._model, size)
+            self._functions[key] = self._compiled(function, 0, exact=True)
+        return self._functions[key]
 
     def _take_speculating(
         self, optimizer: Optimizer, examples: Examples, starts: Sequence[int], losses: LossRecord

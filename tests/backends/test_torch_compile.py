@@ -109,3 +109,16 @@ def test_the_processor_does_not_compile_and_other_devices_do(monkeypatch):
     assert backend.compile(scaled) is None
     monkeypatch.setattr(backend, "_device", torch.device("meta"))
     assert isinstance(backend.compile(scaled, used_up=(0,)), CompiledFunction)
+
+
+def test_arguments_of_other_kinds_are_compiled_anew():
+    """Shapes, and what is None, are constants of what is compiled."""
+
+    def function(x, weight):
+        return x.sum() if weight is None else (x * weight).sum() / x.shape[0]
+
+    compiled = CompiledFunction(function, "aot_eager")
+    x = torch.arange(6.0)
+    for given in [(x, None), (x[:4], None), (x, x), (x, None), (x[:3], x[3:])]:
+        assert torch.equal(compiled(*given), function(*given))
+    assert not compiled.fell_back

@@ -9,6 +9,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
 from pluggable_mlp import MLPClassifier, MLPRegressor
+from pluggable_mlp.training.steps import Steps
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -160,3 +161,24 @@ def test_a_first_fit_that_fails_leaves_none(failure):
         model.partial_fit(failure, Y, classes=[0, 1, 2])
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         model.partial_fit(X, Y)
+
+
+def test_a_fit_that_is_interrupted_within_a_step_has_the_epochs_before(monkeypatch):
+    """The step may have written over a part of the state."""
+    X, y = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % 3
+    settings = {"hidden_layer_sizes": (5,), "batch_size": 10, "random_state": 0}
+    with pytest.warns(match="Maximum iterations"):
+        once = MLPClassifier(max_iter=1, **settings).fit(X, y)
+    take, calls = Steps._take_each, []
+
+    def interrupted(self, *given):
+        calls.append(given)
+        take(self, *given)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Steps, "_take_each", interrupted)
+    with pytest.warns(match="interrupted"):
+        model = MLPClassifier(max_iter=9, **settings).fit(X, y)
+    for array, expected in zip(model.coefs_, once.coefs_, strict=True):
+        np.testing.assert_array_equal(array, expected)

@@ -3,7 +3,9 @@
 The oracle is `step` on NumPy, an operation at a time, or, where roundings differ, its bounds.
 """
 
+import gc
 import time
+import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -408,6 +410,23 @@ def test_what_was_yielded_is_not_used_up(optimizer, batch_size, arithmetic, monk
     _, plain = epochs(Uncompiled(NUMPY), optimizer, **settings)
     assert [contents(NUMPY, epoch) for epoch, _ in yielded] == [then for _, then in plain]
     assert all(np.isfinite(array).all() for layer in start for array in layer.values())
+
+
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_steps_do_not_outlive_their_training(arithmetic):
+    """Memory of a GPU is not what the garbage collector counts."""
+    mlp, optimizer, has = network_of("adam")
+    examples = examples_on(NUMPY, has, "float64", namespace_of(arithmetic, NUMPY))
+    state = state_under_way(mlp, optimizer, "float64")
+    xp, steps = steps_on(NUMPY, mlp, optimizer, examples, state, arithmetic)
+    gc.disable()
+    try:
+        steps.take(optimizer, examples, [0, 6], LossRecord(xp, NUMPY))
+        reference = weakref.ref(steps)
+        del steps
+        assert reference() is None
+    finally:
+        gc.enable()
 
 
 def test_the_state_may_be_asked_for_at_any_time():
