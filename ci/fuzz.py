@@ -3,8 +3,7 @@
     python ci/fuzz.py [--cases 10000] [--seed 0] [--only NAME] [--case NUMBER]
 
 Each case changes one file (`fuzz_changes.py`), and runs one command on it.  Expected is exit code
-0, 2, or 3 with "out of memory"; of `verify`, where a forged certificate states its own hash, also
-1.  Nothing may be "unexpected", hang or end the process, and no file of ours (a run's, a saved
+0, 2, or 3 with "out of memory"; of `verify`, which repeats the run, also 1.  Nothing may be "unexpected", hang or end the process, and no file of ours (a run's, a saved
 estimator) may be accepted that changes what the command gives.
 
 Cases run in processes with limited memory.  A process that a case ends, or that hangs, is replaced.
@@ -161,18 +160,20 @@ class Cases(NamedTuple):
             changed = change(kind, original, random)
         path.write_bytes(changed)
         outcome = run(arguments, effect)
-        fault = fault_in(outcome, before, target, kind == "forged" and arguments[0] == "verify")
+        verifies = arguments[0] == "verify"
+        fault = fault_in(outcome, before, target, verifies, forged=verifies and kind == "forged")
         return Finding(number, target.name, " ".join(arguments), fault) if fault else None
 
 
-def fault_in(outcome: Outcome, before: str, target: Target, forged: bool) -> str:
+def fault_in(outcome: Outcome, before: str, target: Target, verifies: bool, *, forged: bool) -> str:
+    """Return what is wrong with an outcome; a forged certificate states its own hash."""
     code, effect, errors = outcome
     last = (errors.splitlines() or [""])[-1]
     if "Traceback" in errors:
         return last
     if code == 3 and "out of memory" not in errors:
         return f"exit code 3: {last}"
-    if code not in ((0, 1, 2, 3) if forged else (0, 2, 3)):
+    if code not in ((0, 1, 2, 3) if verifies else (0, 2, 3)):
         return f"exit code {code}: {last}"
     if code == 2 and not last:
         return "exit code 2 without a word"
