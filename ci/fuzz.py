@@ -3,8 +3,9 @@
     python ci/fuzz.py [--cases 10000] [--seed 0] [--only NAME] [--case NUMBER]
 
 Each case changes one file (`fuzz_changes.py`), and runs one command on it.  Expected is exit code
-0, 2, or 3 with "out of memory"; of `verify`, which repeats the run, also 1.  Nothing may be "unexpected", hang or end the process, and no file of ours (a run's, a saved
-estimator) may be accepted that changes what the command gives.
+0, 2, or 3 with "out of memory"; of `verify`, which repeats the run, also 1.  Nothing may be
+"unexpected", hang or end the process, and no file of ours (a run's, a saved estimator) may be
+accepted that changes what the command gives.
 
 Cases run in processes with limited memory.  A process that a case ends, or that hangs, is replaced.
 Case NUMBER is the same in each call with a seed; `--case` runs it alone, and leaves its files.
@@ -161,11 +162,12 @@ class Cases(NamedTuple):
         path.write_bytes(changed)
         outcome = run(arguments, effect)
         verifies = arguments[0] == "verify"
-        fault = fault_in(outcome, before, target, verifies, forged=verifies and kind == "forged")
+        forged = verifies and kind == "forged"
+        fault = fault_in(outcome, before, target, verifies=verifies, forged=forged)
         return Finding(number, target.name, " ".join(arguments), fault) if fault else None
 
 
-def fault_in(outcome: Outcome, before: str, target: Target, verifies: bool, *, forged: bool) -> str:
+def fault_in(outcome: Outcome, before: str, target: Target, *, verifies: bool, forged: bool) -> str:
     """Return what is wrong with an outcome; a forged certificate states its own hash."""
     code, effect, errors = outcome
     last = (errors.splitlines() or [""])[-1]

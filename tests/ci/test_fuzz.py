@@ -84,15 +84,22 @@ FAULTS = [
 
 @pytest.mark.parametrize(("outcome", "fault"), FAULTS)
 def test_what_is_a_fault(outcome, fault):
-    found = fuzz.fault_in(fuzz.Outcome(*outcome), "class 1", TARGETS[0], forged=False)
+    found = fuzz.fault_in(
+        fuzz.Outcome(*outcome), "class 1", TARGETS[0], verifies=False, forged=False
+    )
     assert fault in found
     assert bool(fault) == bool(found)
 
 
 def test_other_files_may_be_accepted_and_forged_certificates_fail():
     other = next(target for target in TARGETS if not target.is_ours)
-    assert fuzz.fault_in(fuzz.Outcome(0, "class 2", ""), "class 1", other, forged=False) == ""
-    assert fuzz.fault_in(fuzz.Outcome(1, "", ""), "", TARGETS[0], forged=True) == ""
+    assert (
+        fuzz.fault_in(
+            fuzz.Outcome(0, "class 2", ""), "class 1", other, verifies=False, forged=False
+        )
+        == ""
+    )
+    assert fuzz.fault_in(fuzz.Outcome(1, "", ""), "", TARGETS[0], verifies=True, forged=True) == ""
 
 
 def test_every_target_is_in_a_family():
