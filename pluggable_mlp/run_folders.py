@@ -25,7 +25,7 @@ from pluggable_mlp.folders import (
     stage,
 )
 from pluggable_mlp.runs import Run
-from pluggable_mlp.storage import json_lines, write_file, write_json
+from pluggable_mlp.storage import Remark, json_lines, write_file, write_json
 from pluggable_mlp.training.loop import Position
 
 __all__ = ["RunFolder", "lock_run", "refuse_used_folder"]
@@ -107,11 +107,11 @@ class RunFolder:
         except Exception as fault:
             told = self._not_saved(fault)
             if error is not None:  # it decides the exit code
-                error.add_note(told)
+                error.add_note(Remark(told))
             elif isinstance(fault, OSError | ValueError):
                 raise OSError(told) from None
             else:
-                fault.add_note(told)
+                fault.add_note(Remark(told))
                 raise
         finally:
             self._leave()

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 
 __all__ = [
+    "Remark",
     "check_shape",
     "damaged",
     "json_lines",
@@ -42,6 +43,12 @@ _WORDS = {
     list: "a list",
     None: "null",
 }
+
+
+class Remark(str):
+    """A note of an error for the user: libraries add notes of their own."""
+
+    __slots__ = ()
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -79,12 +79,14 @@ def described(error: Exception) -> tuple[int, str]:
     """
     from pluggable_mlp.backends import BackendUnavailable, out_of_memory
     from pluggable_mlp.namespaces import ArithmeticUnavailable
+    from pluggable_mlp.storage import Remark
     from pluggable_mlp.training import DivergenceError
 
-    if notes := getattr(error, "__notes__", []):
-        del error.__notes__
+    notes = getattr(error, "__notes__", [])
+    if remarks := [note for note in notes if isinstance(note, Remark)]:
+        error.__notes__ = [note for note in notes if note not in remarks]
         code, words = described(error)
-        return code, "\nError: ".join([words, *notes])
+        return code, "\nError: ".join([words, *remarks])
     if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
         return 3, str(error)
     if exhausted := out_of_memory(error):
