@@ -132,6 +132,7 @@ def test_the_first_epoch_has_a_checkpoint_however_short(command, tmp_path, glass
     assert command("verify", run).code == 0
 
 
+@pytest.mark.slow  # how much memory an epoch takes anew depends on the versions of libraries
 @pytest.mark.skipif(not MEMINFO.exists(), reason="limits as Linux has them")
 def test_memory_taken_away_in_the_second_epoch_leaves_a_checkpoint(command, tmp_path):
     """The run cannot be saved: safetensors would end the process where it gets no memory."""
