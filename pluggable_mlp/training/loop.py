@@ -116,12 +116,12 @@ def training_epochs(
 ) -> Iterator[Epoch]:
     """Train, and yield after every epoch, so that the caller may stop, save or measure.
 
-    `on_batch(count)` is called with the count of examples after a step, or some; `on_position` with
-    a function that returns where training is, from which `start` goes on; to call that, before the
-    next step, waits for the device, and the next step may write over the state.  `recording` says
-    what is told of states within epochs.  `monitor` returns the loss that a schedule follows, for
-    the parameters after an epoch; by default it is the training loss.  The other arguments are
-    those of `pluggable_mlp.train`, already checked.
+    After each call of `Steps`, `on_batch` receives the number of examples visited, and
+    `on_position` a function that returns the current `Position`, from which `start` goes on;
+    calling it synchronizes, and must precede the next step.  `recording` names the states to record
+    within epochs.  `monitor` returns the loss that a schedule follows, for the parameters after an
+    epoch; by default it is the training loss.  The other arguments are those of
+    `pluggable_mlp.train`, already checked.
 
     Raises
     ------
