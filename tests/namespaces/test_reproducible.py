@@ -202,6 +202,7 @@ def test_functions_without_a_rule_are_refused_by_name() -> None:
     assert not hasattr(NUMPY, "fft")
     for wrong, match in (
         (lambda: x % 2.0, "no rule for remainder of floats"),
+        (lambda: NUMPY.asarray(1.0) // 2, "no rule for floor_divide of floats"),
         (lambda: x**x, "no rule for powers"),
         (lambda: x**0.3, "no rule for powers"),
         (lambda: x + NUMPY.asarray([1, 2]), "mixes no integers with floats"),

@@ -2,7 +2,6 @@
 
 import math
 from contextlib import suppress
-from importlib.metadata import version
 from typing import Any
 
 import array_api_compat.numpy
@@ -146,14 +145,13 @@ def key_for(name: str, x: np.ndarray, wrap: Any = lambda array: array) -> Any:
     return wrap(found)
 
 
-OLD_STRICT = version("array-api-strict").startswith("2.3.")
-
-
 @pytest.mark.parametrize("name", KEYS)
 def test_keys_read_and_write_what_they_do_in_numpy(backend: Backend, name: str) -> None:
     given = np.random.default_rng(4).permutation(20).reshape(4, 5).astype(np.float32)
-    if name == "mask" and backend.device == "device1" and OLD_STRICT:
-        pytest.skip("array-api-strict 2.3 takes masks on its own processor alone")
+    if name == "mask" and backend.device == "device1":
+        strict = pytest.importorskip("array_api_strict")
+        if strict.__version__.startswith("2.3"):
+            pytest.skip("array-api-strict 2.3 takes masks on its own processor alone")
     xp, x = made(backend, given)
     key = key_for(name, given, lambda array: xp.asarray(backend.asarray(array)))
     expected = given[key_for(name, given)]

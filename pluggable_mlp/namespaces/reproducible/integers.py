@@ -61,7 +61,7 @@ def _rule(
 
     def apply(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
         a, b = pair(name, x1, x2)
-        xp, like = ns.library, b if isinstance(a, int | float) else a
+        xp, like = ns.library, a if isinstance(x1, Wrapped) else b  # np.float64 is a float, too
         if not xp.isdtype(like.dtype, "integral"):
             of = "floats" if like.dtype != xp.bool else "booleans"
             raise TypeError(f"the reproducible namespace has no rule for {name} of {of}")
@@ -80,7 +80,7 @@ def power(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     x^-n is 1 / x^n without its fraction, and 0 for x = 0.
     """
     a, b = pair("pow", x1, x2)
-    xp, like = ns.library, b if isinstance(a, int) else a
+    xp, like = ns.library, a if isinstance(x1, Wrapped) else b
     if not xp.isdtype(like.dtype, "integral"):
         raise TypeError(f"pow takes numbers, came {dtype_name(like.dtype)}")
     a, b = (xp.full_like(like, z) if isinstance(z, int) else z for z in (a, b))
