@@ -21,6 +21,7 @@ __all__ = [
     "by_hand",
     "estimators_sentence",
     "fastest",
+    "numbers_table",
     "ratios_table",
     "summary_table",
 ]
@@ -28,6 +29,11 @@ __all__ = [
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX", "cupy": "CuPy"}
 BEST = "fastest of ours, of all peers"
+NUMBERS = {
+    "steps, SGD": "a training step with SGD on our fastest backend, over the fastest by hand",
+    "steps, Adam": "the same with Adam",
+    "predictions": "a batch of predictions, likewise",
+}
 
 Samples = dict[str, list[float]]
 
@@ -73,16 +79,42 @@ def best_against_best(backend: str, samples: Samples) -> Comparison | None:
 
 def summary_table(backend: str, results: dict[str, dict[str, Any]]) -> str:
     """Return the ratios in short: the median over the cells, the least and the largest."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for what, _, samples in _times(results):
-        for name, compared in _comparisons(backend, samples).items():
-            found.setdefault(name, {}).setdefault(what, []).append(compared.ratio)
+    found = _ratios(backend, results)
     columns = list(dict.fromkeys(what for what, _, _ in _times(results)))
     rows = [
         [name, *(_range(of.get(what, [])) for what in columns)]
         for name, of in sorted(found.items(), key=lambda item: item[0] == BEST)
     ]
     return markdown(["ours / by hand", *columns], rows)
+
+
+def numbers_table(backend: str, results: dict[str, dict[str, Any]]) -> str:
+    """Return six figures, of five parts that must be measured: what is compared, and the ratio."""
+    found = _ratios(backend, results)[BEST]
+    rows = [[what, _range(found[column])] for column, what in NUMBERS.items()]
+    of_fits, _ = _of_estimators(results["estimators"])
+    prices = [
+        case["ratio"]
+        for case in results["reproducible_price"]["cases"]
+        if case["backend"] == "numpy" and "ratio" in case
+    ]
+    start = {name: statistics.median(all_) for name, all_ in results["startup"]["seconds"].items()}
+    imports = start["import pluggable_mlp"] / start["import sklearn.neural_network"]
+    rows += [
+        ["`fit` of our estimators on NumPy, over scikit-learn's", _range([1 / r for r in of_fits])],
+        ["a step with the same bits everywhere, over a native one, on NumPy", _range(prices)],
+        ["`import pluggable_mlp`, over `import sklearn.neural_network`", f"{imports:.2f}"],
+    ]
+    return markdown(["time of", "ratio"], rows)
+
+
+def _ratios(backend: str, results: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Return the ratios of all cells, by what is compared and by the column."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for what, _, samples in _times(results):
+        for name, compared in _comparisons(backend, samples).items():
+            found.setdefault(name, {}).setdefault(what, []).append(compared.ratio)
+    return found
 
 
 def ratios_table(backend: str, results: dict[str, dict[str, Any]]) -> str:
@@ -106,16 +138,8 @@ def ratios_table(backend: str, results: dict[str, dict[str, Any]]) -> str:
 
 def estimators_sentence(result: dict[str, Any]) -> str:
     """Return how much faster than scikit-learn's the estimators are: the median over the data."""
-    numpy, best, others = [], [], set()
-    for case in result["cases"]:
-        seconds = case["seconds"]
-        ours = min(
-            (name for name in seconds if name != "theirs"),
-            key=lambda name: statistics.median(seconds[name]),
-        )
-        others |= set(seconds) - {"theirs", "ours"}
-        numpy.append(ratio(seconds["theirs"], seconds["ours"]))
-        best.append(ratio(seconds["theirs"], seconds[ours]))
+    numpy, best = _of_estimators(result)
+    others = {name for case in result["cases"] for name in case["seconds"]} - {"theirs", "ours"}
     on_the_fastest = (
         f", and {_range(best)} times as long as ours on the fastest backend" if others else ""
     )
@@ -124,6 +148,20 @@ def estimators_sentence(result: dict[str, Any]) -> str:
         f"{_range(numpy)} times as long as ours on NumPy{on_the_fastest} "
         "(median; least to largest)."
     )
+
+
+def _of_estimators(result: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """Return scikit-learn's time over ours for each data set: on NumPy, and on our fastest."""
+    numpy, best = [], []
+    for case in result["cases"]:
+        seconds = case["seconds"]
+        ours = min(
+            (name for name in seconds if name != "theirs"),
+            key=lambda name: statistics.median(seconds[name]),
+        )
+        numpy.append(ratio(seconds["theirs"], seconds["ours"]))
+        best.append(ratio(seconds["theirs"], seconds[ours]))
+    return numpy, best
 
 
 def _times(results: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any], Samples]]:

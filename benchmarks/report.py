@@ -10,12 +10,13 @@ from typing import Any
 
 from benchmarks.paper import products_table, roofline_table, scaling_table
 from benchmarks.plot import plot_steps
-from benchmarks.ratios import estimators_sentence, ratios_table, summary_table
+from benchmarks.ratios import estimators_sentence, numbers_table, ratios_table, summary_table
 from benchmarks.tables import TABLES, headline
 
 __all__ = ["folder_of", "named_tables", "read_results", "recorded_tables", "write_report"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
+OF_NUMBERS = {"steps", "inference", "estimators", "reproducible_price", "startup"}
 PLOT = "Time of a training step over that of the fastest by hand, for each library"
 
 
@@ -43,13 +44,13 @@ def named_tables(backend: str, results: dict[str, dict[str, Any]]) -> dict[str, 
             measured_on = describe(results[part]["machine"])
             tables[name] = f"{tables[part]}\n\nMeasured on {measured_on}"
     if "estimators" in results:
-        measured_on = describe(results["estimators"]["machine"])
-        sentence = estimators_sentence(results["estimators"])
-        tables["estimators-sentence"] = f"{sentence}\n\nMeasured on {measured_on}"
+        tables["estimators-sentence"] = estimators_sentence(results["estimators"])
     if {"steps", "inference", "fit"} & set(results):
         measured_on = _machines(results, "steps", "inference", "fit")
         tables["ratios"] = f"{ratios_table(backend, results)}\n\n{measured_on}"
         tables["summary"] = f"{summary_table(backend, results)}\n\n{measured_on}"
+    if results.keys() >= OF_NUMBERS:
+        tables["numbers"] = f"{numbers_table(backend, results)}\n\n{_machines(results, 'steps')}"
     steps = results.get("steps")
     if steps:
         folder = folder_of(backend).relative_to(RESULTS.parent.parent).as_posix()

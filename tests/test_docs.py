@@ -275,14 +275,16 @@ def test_an_install_that_does_not_exist_is_noticed():
     assert unknown_installs(text) == {"pytorch", "cupy12", "array-api-script"}
 
 
-def test_the_readme_names_every_exit_code():
-    (said,) = re.findall(r"Exit codes: ([^.]*)", " ".join(TEXTS["README.md"].split()))
+def test_the_page_on_the_command_line_names_every_exit_code():
+    page = " ".join(TEXTS["docs/command-line.md"].split())
+    (said,) = re.findall(r"Exit codes: ([^.]*)", page)
     (meant,) = re.findall(r"Exit codes: ([^.]*)", " ".join(pluggable_mlp.cli.__doc__.split()))
     assert set(re.findall(r"\d+", said)) == set(re.findall(r"\d+", meant)) >= {"0", "1", "2", "3"}
 
 
-def test_the_readme_names_every_file_of_a_run(tmp_path):
-    (said,) = re.findall(r"writes a folder: (.*?)\.\s", TEXTS["README.md"], flags=re.DOTALL)
+def test_the_page_on_the_command_line_names_every_file_of_a_run(tmp_path):
+    page = TEXTS["docs/command-line.md"]
+    (said,) = re.findall(r"writes a folder: (.*?)\.\s", page, flags=re.DOTALL)
     arguments = ["train", "--hidden", "4", "--epochs", "1", "--output", str(tmp_path / "run")]
     program = "from pluggable_mlp.cli import main; main()"
     subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True)

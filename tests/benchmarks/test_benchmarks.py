@@ -293,6 +293,31 @@ def test_estimators_are_compared_on_numpy_and_on_the_fastest_backend():
     assert row[5:] == ["3", "1.50", "3.00"]
 
 
+def test_the_six_numbers_by_hand():
+    """Ours 2.0 or 0.5 over 1.5 or 0.4 by hand; 2 s over 3 s; 3 and 5 over 1; 100 ms over 400 ms."""
+    priced = [{"backend": "numpy", "ratio": 3.0}, {"backend": "numpy", "ratio": 5.0}]
+    priced += [{"backend": "jax", "ratio": 9.0}, {"backend": "numpy", "failed": "why"}]
+    imports = {"import pluggable_mlp": [0.1], "import sklearn.neural_network": [0.4]}
+    text = ratios.numbers_table(
+        "numpy",
+        {
+            "steps": {"cells": [LIBRARIES_CELL, CELL | {"optimizer": "adam"}]},
+            "inference": {"cells": [CELL | {"seconds_per_batch": SAMPLES}]},
+            "estimators": {"cases": [{"seconds": {"theirs": [3.0], "ours": [2.0]}}]},
+            "reproducible_price": {"cases": priced},
+            "startup": {"seconds": imports},
+        },
+    )
+    assert [cells_of(line)[1] for line in text.splitlines()[2:]] == [
+        "1.25 (1.25 to 1.25)",
+        "1.33 (1.33 to 1.33)",
+        "1.33 (1.33 to 1.33)",
+        "0.67 (0.67 to 0.67)",
+        "4.00 (3.00 to 5.00)",
+        "0.25",
+    ]
+
+
 def test_estimators_measured_on_numpy_alone_are_not_said_to_be_on_another_backend():
     case = {"seconds": {"theirs": [3.0, 3.0], "ours": [2.0, 2.0]}}
     told = ratios.estimators_sentence({"cases": [case]})
@@ -433,7 +458,7 @@ def test_recorded_tables_are_of_both_backends(tmp_path, monkeypatch):
 
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 KNOWN = {
-    *tables.TABLES, "headline", "machine", "plot", "price", "ratios", "summary",
+    *tables.TABLES, "headline", "machine", "numbers", "plot", "price", "ratios", "summary",
     "estimators-sentence", "quality", "scaling", "machine-speed",
     "products", "roofline", "avx512-headline", "avx512-machine", "avx512-price",
 }  # fmt: skip
