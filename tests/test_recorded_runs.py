@@ -9,6 +9,8 @@ import json
 import pytest
 
 from tests.recorded_runs import RECORDED, RUNS, run
+from tests.simulated_cupy import SimulatedCupyBackend
+from tests.simulated_cupy.rounding import keeping_denormals
 
 HASHES = json.loads(RECORDED.read_text())
 
@@ -27,3 +29,9 @@ QUICK = ("sgd, pixels, float32", "adamw, many components, float64")
 )
 def test_the_recorded_bits(backend, name):
     assert run(name, backend) == HASHES[name]
+
+
+@pytest.mark.simulated_cupy
+def test_the_recorded_bits_where_reductions_keep_denormal_numbers():
+    with keeping_denormals():
+        assert run(QUICK[0], SimulatedCupyBackend()) == HASHES[QUICK[0]]

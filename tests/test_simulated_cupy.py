@@ -11,6 +11,7 @@ import pytest
 from pluggable_mlp.arrays import common_namespace
 from pluggable_mlp.backends import backend_of, get_backend
 from tests.simulated_cupy import SimulatedCupyBackend, counting, installed, ndarray, xp
+from tests.simulated_cupy.rounding import keeping_denormals
 
 pytestmark = pytest.mark.simulated_cupy
 
@@ -119,6 +120,61 @@ def test_zeros_keep_the_sign_of_what_was_flushed_and_float64_is_kept():
     assert bits_of(tiny * 1.0) == [0, 1 << 31, 1 << 23, 0x3F800000]
     assert CUPY.to_numpy(tiny > 0.0).tolist() == [False, False, True, True]
     assert CUPY.to_numpy(array([2.0**-1060], "float64") * 1.0).tolist() == [2.0**-1060]
+
+
+def test_reductions_keep_denormal_numbers_where_they_are_those_of_cub():
+    x = array([DENORMAL, 0.0])
+    for reduce in (xp.sum, xp.max):
+        assert float(reduce(x)) == 0.0
+        with keeping_denormals():
+            assert float(reduce(x)) == DENORMAL
+
+
+def test_sums_and_products_add_in_an_order_of_their_own():
+    host = np.random.default_rng(0).normal(size=(50, 1000)).astype(np.float32)
+    ones = np.ones((1000, 1), np.float32)
+    for found, expected in (
+        (xp.sum(array(host), axis=-1), np.sum(host, axis=-1)),
+        (xp.matmul(array(host), array(ones)), host @ ones),
+    ):
+        assert np.sum(CUPY.to_numpy(found) != expected) > 25
+        np.testing.assert_allclose(CUPY.to_numpy(found), expected, rtol=0.0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("largest", "expected"), [(True, "0.0"), (False, "-0.0")])
+@pytest.mark.parametrize("values", [[0.0, -0.0], [-0.0, 0.0]])
+def test_the_larger_of_two_zeros_is_the_positive_one(values, largest, expected):
+    reduce, of_two = (xp.max, xp.maximum) if largest else (xp.min, xp.minimum)
+    x = array(values)
+    assert str(float(reduce(x))) == str(float(of_two(x[0], x[1]))) == expected
+    assert of_two(x, 1.0).dtype == np.float32  # Python's numbers are weak
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_functions_are_a_unit_off_but_not_where_they_are_exact(dtype):
+    x = np.linspace(0.5, 2.0, 1000).astype(dtype)
+    found, expected = CUPY.to_numpy(xp.exp(array(x, dtype))), np.exp(x)
+    assert 300 < np.sum(found != expected) < 700
+    np.testing.assert_array_max_ulp(found, expected, maxulp=1)
+    exact = array([0.0, -np.inf, np.inf], dtype)
+    assert CUPY.to_numpy(xp.exp(exact)).tolist() == [1.0, 0.0, np.inf]
+    root = CUPY.to_numpy(xp.sqrt(array(x, dtype)))
+    np.testing.assert_array_equal(root, np.sqrt(x))  # IEEE 754 says how it rounds
+
+
+def test_conversions_saturate():
+    x = array([1e30, -1e30, np.nan, 2.75, -2.75], "float32")
+    limits = np.iinfo(np.int64)
+    found = CUPY.to_numpy(xp.astype(x, xp.int64)).tolist()
+    assert found == [limits.max, limits.min, 0, 2, -2]
+    assert CUPY.to_numpy(xp.astype(x[3:], xp.uint8)).tolist() == [2, 254]
+
+
+def test_gathering_along_an_axis_is_six_launches():
+    x, places = array([[1.0, 2.0]]), array([[1]], "int64")
+    with counting() as counts:
+        xp.take_along_axis(x, places, axis=1)
+    assert counts.launches.total() == 6
 
 
 def test_indices_wrap():

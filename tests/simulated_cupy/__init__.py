@@ -22,9 +22,10 @@ source of CuPy 14.2:
 - there are two devices; the current one is of the thread, kernels run there, and refuse arrays of
   the other one (`cuda/device.pyx`, `_kernel.pyx`);
 - host data goes to the device through pinned memory, but for what `set` copies
-  (`core.pyx`, `_send_object_to_gpu`).
-
-It does not imitate rounding: this rounds as NumPy does, unlike CuPy.
+  (`core.pyx`, `_send_object_to_gpu`);
+- sums and products add in another order than NumPy's, functions of CUDA's mathematical library are
+  a unit in the last place off, +0 is larger than -0, conversions to integers saturate, and
+  reductions keep denormal numbers where CUB computes them: see `rounding.py`.
 
 Within `installed()`, which the marker `simulated_cupy` puts around a test, it is what `import cupy`
 gives: `get_backend("cupy")` and array-api-compat's look at types lead to it.

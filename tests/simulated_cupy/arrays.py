@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import pluggable_mlp.backends
+from tests.simulated_cupy.rounding import INEXACT, a_unit_off, saturated, with_signed_zeros
 
 __all__ = [
     "Counts",
@@ -117,7 +118,11 @@ def elementwise(name: str, function: Any, *operands: Any, into: Any = None) -> "
     hosts = [flushed(operand(x)) for x in operands]
     launch(name)
     with np.errstate(all="ignore"):
-        result = flushed(np.asarray(function(*hosts)))
+        if name in ("maximum", "minimum"):
+            result = with_signed_zeros(function, *hosts, largest=name == "maximum")
+        else:
+            result = np.asarray(function(*hosts))
+        result = flushed(a_unit_off(result) if name in INEXACT else result)
     if into is None:
         return ndarray(np.array(result, order="C"))
     np.copyto(operand(into), result, casting="same_kind")
@@ -255,8 +260,11 @@ class ndarray:  # noqa: N801 (its name in CuPy)
         if self.dtype == dtype:
             return self.copy() if copy else self
         launch("astype")
+        x = flushed(operand(self))
+        if self.dtype.kind == "f" and np.dtype(dtype).kind in "iu":
+            return ndarray(saturated(x, dtype))
         with np.errstate(all="ignore"):
-            return ndarray(flushed(flushed(operand(self)).astype(dtype)))
+            return ndarray(flushed(x.astype(dtype)))
 
     def copy(self) -> "ndarray":
         launch("copy")

@@ -21,6 +21,7 @@ from tests.simulated_cupy.arrays import (
     pin,
     wait,
 )
+from tests.simulated_cupy.rounding import permuted, product, reductions_flush, with_signed_zeros
 
 __all__ = ["libraries", "module"]
 
@@ -44,12 +45,18 @@ OF_DTYPES = {
 
 def _reduction(name: str) -> Callable[..., ndarray]:
     function = getattr(np, name)
+    if name in ("max", "min"):
+        function = partial(with_signed_zeros, function, largest=name == "max")
 
     def reduce(a: ndarray, axis: Any = None, keepdims: bool = False) -> ndarray:
         launch(name)
+        flush = flushed if reductions_flush() else np.asarray
+        x = flush(operand(a))
+        if name in ("sum", "mean", "prod"):
+            x = permuted(x, axis)
         with np.errstate(all="ignore"):
-            result = function(flushed(operand(a)), axis=axis, keepdims=keepdims)
-        return ndarray(np.array(flushed(np.asarray(result)), order="C"))
+            result = function(x, axis=axis, keepdims=keepdims)
+        return ndarray(np.array(flush(np.asarray(result)), order="C"))
 
     return reduce
 
@@ -116,7 +123,7 @@ def take(a: ndarray, indices: Any, axis: int | None = None) -> ndarray:
 
 def take_along_axis(a: ndarray, indices: ndarray, axis: int) -> ndarray:
     """Gather along an axis."""
-    launch("take")
+    launch("take", 6)
     return ndarray(np.take_along_axis(operand(a), operand(indices) % a.shape[axis], axis))
 
 
@@ -134,7 +141,7 @@ def matmul(a: ndarray, b: ndarray) -> ndarray:
             launch("copy (matmul)")
     launch("matmul")
     with np.errstate(all="ignore"):
-        return ndarray(np.array(np.matmul(operand(a), operand(b)), order="C"))
+        return ndarray(np.array(product(operand(a), operand(b)), order="C"))
 
 
 def vdot(a: ndarray, b: ndarray) -> ndarray:
