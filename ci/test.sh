@@ -31,7 +31,7 @@ cp -r "$scratch/checkout" "$scratch/beside"
 bin=$scratch/developer/bin
 is_oldest=$("$python" -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-# The README's test command takes one processor; here is what another one can do meanwhile.
+# What can be done while the README's test command runs.
 beside() {
     cd "$scratch/beside"
     step "beside: an environment with torch, jax and cupy"
@@ -54,7 +54,7 @@ beside() {
 
     step "beside: an environment with the oldest versions"
     if [ -n "$is_oldest" ]; then
-        environment oldest -r ci/oldest.txt '.[test]' pytest-xdist
+        environment oldest -r ci/oldest.txt '.[test]'
     fi
 }
 (beside) >"$scratch/beside.log" 2>&1 &
@@ -80,7 +80,7 @@ export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
 # A file's tests stay together: they share what JAX compiled.  The README's command and the oldest
 # versions run with the threads of BLAS; here each process has one.
 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
-    "$bin/python" -m pytest -p ci.every_package -m "" -n auto --dist loadfile
+    "$bin/python" -m pytest -p ci.every_package -m "" -n auto --dist loadfile --durations 60
 
 step "a dry run of what a machine with a GPU is asked: the processor in its place"
 for part in bits tests benchmark others; do

@@ -45,6 +45,7 @@ def run(require: str | None, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_an_absent_backend_is_skipped_and_listed():
     done = run(None)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -52,6 +53,7 @@ def test_an_absent_backend_is_skipped_and_listed():
     assert f"required: none ({VARIABLE} is not set: absent ones are skipped)" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_absent_backend_that_is_required_fails():
     done = run("numpy, jax:cpu")
     assert done.returncode == 1, done.stdout + done.stderr
@@ -73,6 +75,7 @@ def test_hypothesis_is_deterministic_and_without_deadline():
     assert settings.default.deadline is None
 
 
+@pytest.mark.slow
 def test_the_twins_of_stricter_members_are_slow_but_where_they_matter():
     files = ["training/test_trees.py", "backends/test_contract.py", "cli/test_verify.py"]
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
@@ -91,6 +94,7 @@ def test_the_twins_of_stricter_members_are_slow_but_where_they_matter():
     assert set(found[files[2]]) == {"numpy", "array_api_strict:device1"}  # names them itself
 
 
+@pytest.mark.slow
 def test_a_plug_in_is_tested_where_it_is_named(tmp_path):
     source = (ROOT / "tests/backends/third_party/abacus.py").read_text(encoding="utf-8")
     environment = write_plug_in(tmp_path, "abacus = abacus:AbacusBackend", abacus=source)

@@ -130,6 +130,7 @@ def named(state, place):
     }
 
 
+SLOW = pytest.mark.slow
 WAYS = {
     "as it is": lambda backend: backend,
     "single steps": SingleSteps,
@@ -139,7 +140,13 @@ WAYS = {
 
 # What reproducible steps promise: every way, library and case has the bits of NumPy uncompiled.
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", ["plain", "adam", "adamw", "rmsprop", "muon"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("plain", "adam"),
+        *(pytest.param(name, marks=SLOW) for name in ("adamw", "rmsprop", "muon")),
+    ],
+)
 @pytest.mark.parametrize(
     "spec",
     [
