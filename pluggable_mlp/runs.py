@@ -36,8 +36,8 @@ from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import examples_in_blocks
 from pluggable_mlp.training.loop import Position, Recording, training_epochs
 from pluggable_mlp.training.step import TrainState
+from pluggable_mlp.training.streaming import in_whole_batches
 from pluggable_mlp.training.trees import map_nested, merge
-from pluggable_mlp.training.visits import in_whole_batches
 
 __all__ = ["Run", "SavedRun", "load_run", "read_summary", "versions"]
 

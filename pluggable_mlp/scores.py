@@ -16,7 +16,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.evaluation import measures_of, outputs_of
-from pluggable_mlp.training.visits import AnyExamples
+from pluggable_mlp.training.examples import AnyExamples
 
 __all__ = ["measure"]
 

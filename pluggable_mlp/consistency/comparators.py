@@ -25,7 +25,7 @@ from pluggable_mlp.consistency.report import (
 from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.consistency.units import Unit, units_of_step, whole_step
 from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
-from pluggable_mlp.training.batches import Batch
+from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.step import map_state
 from pluggable_mlp.training.trees import map_nested
 

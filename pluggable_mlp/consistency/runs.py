@@ -14,7 +14,7 @@ from pluggable_mlp.consistency.units import Unit, step_tensors
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.training.batches import Batch, Examples
+from pluggable_mlp.training.examples import Batch, Examples
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.step import initial_state
 

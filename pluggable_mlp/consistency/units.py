@@ -18,7 +18,7 @@ from array_api_compat import array_namespace
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Activate, Backward, Layer, Rng
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.batches import Batch
+from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.step import TrainState, step
 from pluggable_mlp.training.trees import Tree, map_nested, merge

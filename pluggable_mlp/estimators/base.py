@@ -47,7 +47,7 @@ from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.shortcuts import on_device_of
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["BaseMLP", "checks_parameters", "takes_steps", "unchanged_by_failure"]

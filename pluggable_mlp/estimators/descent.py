@@ -17,7 +17,7 @@ from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.optimizer import Optimizer, Slots

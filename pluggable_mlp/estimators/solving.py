@@ -21,7 +21,7 @@ from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import SteppedRate, callbacks_of, make_solver
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.loop import check_optimizer
 from pluggable_mlp.training.optimizer import Slots
 from pluggable_mlp.training.precision_warning import LostNumbers

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Activate, Rng
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.training.batches import Batch
+from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.losses import Loss, is_finite
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.trees import Tree, merge

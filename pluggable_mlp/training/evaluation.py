@@ -12,7 +12,7 @@ from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.namespaces import attempt, namespace_of
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import rows as as_rows
-from pluggable_mlp.training.batches import Batch, Examples
+from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.metrics import (
     correct_labels,
@@ -20,8 +20,8 @@ from pluggable_mlp.training.metrics import (
     mean_absolute_error,
     r2,
 )
+from pluggable_mlp.training.streaming import blocks_in_order
 from pluggable_mlp.training.trees import map_arrays
-from pluggable_mlp.training.visits import AnyExamples, blocks_in_order
 
 __all__ = ["Outputs", "evaluate", "measures_of", "outputs_of"]
 

@@ -14,16 +14,16 @@ from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, LibraryArrays, Namespace
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError, Origin, lost_loss
+from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import NOTHING, Loss, LossRecord, Recorded, is_finite
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.streaming import epoch_blocks
 from pluggable_mlp.training.trees import map_nested, named_like
-from pluggable_mlp.training.visits import AnyExamples, visits
 
 __all__ = ["Epoch", "Position", "Recording", "training_epochs"]
 
@@ -142,7 +142,7 @@ def training_epochs(
     steps = make_steps(begun.state)
     lost = LostNumbers(xp, examples)
     shuffle = shuffle and batch_size < len(examples)  # a single batch needs no order
-    visit = partial(visits, examples, backend=backend, seed=seed, shuffle=shuffle)
+    visit = partial(epoch_blocks, examples, backend=backend, seed=seed, shuffle=shuffle)
     blocks = visit(first=(begun.epoch, begun.start), epochs=epochs)
     losses: list[Loss] = [*begun.losses]
     for epoch in range(begun.epoch, epochs + 1):

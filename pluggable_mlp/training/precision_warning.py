@@ -12,7 +12,8 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.training.visits import AnyExamples, blocks_in_order
+from pluggable_mlp.training.examples import AnyExamples
+from pluggable_mlp.training.streaming import blocks_in_order
 
 __all__ = ["LostNumbers", "PrecisionWarning"]
 

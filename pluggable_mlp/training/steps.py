@@ -23,8 +23,8 @@ from pluggable_mlp.namespaces.speculation import wrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.shortcuts import compiled, own
-from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, each_array

@@ -11,11 +11,11 @@ from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.registry import as_count, as_flag, as_seed
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
-from pluggable_mlp.training.examples import examples_in_blocks
+from pluggable_mlp.training.examples import AnyExamples, Streamed, examples_in_blocks
 from pluggable_mlp.training.loop import Epoch, training_epochs
 from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.optimizers import SGD
-from pluggable_mlp.training.visits import AnyExamples, Streamed, in_whole_batches
+from pluggable_mlp.training.streaming import in_whole_batches
 
 __all__ = ["Callback", "Training", "train"]
 

@@ -20,10 +20,9 @@ from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.philox import random_numbers
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import steps as steps_module
-from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import make_examples
+from pluggable_mlp.training.examples import Examples, make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import training_epochs
 from pluggable_mlp.training.losses import LossRecord

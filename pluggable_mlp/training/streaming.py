@@ -1,28 +1,27 @@
-"""What epochs visit: blocks of examples, one after the other, the next one read ahead.
+"""Streaming: the blocks of epoch after epoch, one after the other, the next one read ahead.
 
-A set on the device is a single block.  `Streamed` examples stay where they are, on the host or in a
-file, and some at a time are moved to the device: rows are moved in runs of neighbours, the runs in
-a new order in each epoch; so many runs as make a block are then shuffled among each other.  All
-blocks but the last of an epoch have the same size, a multiple of the batch's, so the batches are as
-many as without blocks.
+A set on the device is a single block.  Of `Streamed` examples, which stay on the host or in a file,
+some at a time are moved to the device: rows are moved in runs of neighbours, the runs in a new
+order in each epoch; as many runs as make a block are then shuffled among each other.  All blocks
+but the last of an epoch have the same size, a multiple of the batch's, so the batches are as many
+as without blocks.
 
-Shapes: as in `batches.py`.
+Shapes: as in `examples.py`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from threading import Thread
 from typing import Any, TypeVar
 
-from pluggable_mlp.arrays import Array
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
-from pluggable_mlp.stored import Rows, gather
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.stored import Range
+from pluggable_mlp.training.examples import AnyExamples, Examples
 
-__all__ = ["AnyExamples", "Streamed", "blocks_in_order", "in_whole_batches", "visits"]
+__all__ = ["blocks_in_order", "epoch_blocks", "in_whole_batches"]
 
 _RUNS_PER_BLOCK = 32
 
@@ -31,53 +30,6 @@ _FEW = 4096
 
 Place = TypeVar("Place")
 Block = TypeVar("Block")
-Range = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """Inputs and targets on the host, of which a block at a time is moved to the device.
-
-    Parameters
-    ----------
-    inputs, targets, sample_weight : Rows
-        As `Examples` has them, on the host, inputs perhaps in a file; sample_weight may be None.
-    block_size : int
-        How many examples are moved together; less than there are.
-    kind : Examples
-        Without arrays: of which dtype and scale blocks are.
-    moved : callable
-        Moves inputs, targets and sample_weight of a block to the device, in this order.
-    """
-
-    inputs: Rows
-    targets: Rows
-    sample_weight: Rows | None
-    block_size: int
-    kind: Examples
-    moved: Callable[[Any, Any, Any], tuple[Array, Array, Array | None]]
-
-    def __len__(self) -> int:
-        return int(self.inputs.shape[0])
-
-    @property
-    def scale(self) -> float | None:
-        """By what integers are multiplied."""
-        return self.kind.scale
-
-    def read(self, ranges: Iterable[Range]) -> tuple[Any, Any, Any]:
-        """Return inputs, targets and sample_weight of ranges of rows, on the host."""
-        ranges = list(ranges)
-        arrays = self.inputs, self.targets, self.sample_weight
-        x, targets, sample_weight = (None if of is None else gather(of, ranges) for of in arrays)
-        return x, targets, sample_weight
-
-    def on_device(self, block: tuple[Any, Any, Any], order: Array | None = None) -> Examples:
-        """Return what was read as examples on the device, in an order (examples,) there."""
-        return self.kind.with_arrays([*self.moved(*block), order])
-
-
-AnyExamples = Examples | Streamed
 
 
 def in_whole_batches(block_size: int, batch_size: int) -> int:
@@ -107,7 +59,7 @@ def blocks_in_order(examples: AnyExamples) -> Iterator[Examples]:
         yield examples.on_device(block)
 
 
-def visits(
+def epoch_blocks(
     examples: AnyExamples,
     *,
     backend: Any,

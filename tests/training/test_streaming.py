@@ -10,12 +10,12 @@ import pytest
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.stored import StoredArray
-from pluggable_mlp.training import visits as module
+from pluggable_mlp.training import streaming as module
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import examples_in_blocks, make_examples
+from pluggable_mlp.training.examples import Streamed, examples_in_blocks, make_examples
 from pluggable_mlp.training.loop import training_epochs
+from pluggable_mlp.training.streaming import blocks_in_order, epoch_blocks
 from pluggable_mlp.training.trees import map_nested
-from pluggable_mlp.training.visits import blocks_in_order, visits
 
 NUMPY = get_backend("numpy")
 COUNT, BATCH, BLOCK = 300, 4, 80
@@ -37,7 +37,7 @@ def streamed(backend, count=COUNT, block_size=BLOCK, **settings):
 def order_of(backend, examples, epochs=1, first=(1, 0), shuffle=True, seed=3):
     """The examples of each block in the order of their visit, of all epochs."""
     found = []
-    for block in visits(
+    for block in epoch_blocks(
         examples, backend=backend, seed=seed, shuffle=shuffle, first=first, epochs=epochs
     ):
         parts = [
@@ -118,7 +118,7 @@ def test_the_next_block_is_read_while_one_is_used():
         MLP_OF_NUMBERS, Slow(), numbered()[1], BLOCK, backend=NUMPY, dtype="float64"
     )
     read.clear()
-    blocks = visits(examples, backend=NUMPY, seed=0, shuffle=False, first=(1, 0), epochs=1)
+    blocks = epoch_blocks(examples, backend=NUMPY, seed=0, shuffle=False, first=(1, 0), epochs=1)
     next(blocks)
     limit = time.monotonic() + 10
     while len(read) < 2 and time.monotonic() < limit:
@@ -347,9 +347,9 @@ def test_a_block_may_be_a_batch():
 
 def test_a_block_is_rounded_down_to_whole_batches(monkeypatch):
     seen = []
-    own = module.Streamed.on_device
+    own = Streamed.on_device
     monkeypatch.setattr(
-        module.Streamed,
+        Streamed,
         "on_device",
         lambda self, *block: seen.append(self.block_size) or own(self, *block),
     )
