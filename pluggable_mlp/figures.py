@@ -19,7 +19,7 @@ from pluggable_mlp.plotting import (
 )
 from pluggable_mlp.predictions import answers_on_test_part
 from pluggable_mlp.run_files import read_history
-from pluggable_mlp.runs import SavedRun
+from pluggable_mlp.saved_runs import SavedRun
 
 __all__ = ["figures_of", "history_of", "learning_curves", "need_matplotlib"]
 

@@ -109,10 +109,9 @@ def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | 
     """Train with a progress bar, to the end or to the first departure from the certificate."""
     from pluggable_mlp.cli.interrupts import ending_when_asked
     from pluggable_mlp.cli.progress import training_progress
-    from pluggable_mlp.verifying import verify_epochs
+    from pluggable_mlp.verifying import first_difference
 
     total = certificate["epochs"][-1]["epoch"] * run.training_examples
     with ending_when_asked() as request, training_progress(total, request) as on_batch:
         on_batch(run.examples_done)
-        found = verify_epochs(certificate, run, on_batch)
-        return next((difference for difference in found if difference is not None), None)
+        return first_difference(certificate, run, on_batch)

@@ -22,9 +22,9 @@ from pluggable_mlp.estimators.parameters import SteppedRate, callbacks_of, make_
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.examples import Examples
-from pluggable_mlp.training.loop import check_optimizer
 from pluggable_mlp.training.optimizer import Slots
 from pluggable_mlp.training.precision_warning import LostNumbers
+from pluggable_mlp.training.train import check_optimizer
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["Job", "forget_records", "solve_by_epochs", "solve_by_lbfgs", "warn_of_lost_numbers"]

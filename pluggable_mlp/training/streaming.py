@@ -9,19 +9,22 @@ as without blocks.
 Shapes: as in `examples.py`.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
 from pluggable_mlp.stored import Range
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
-__all__ = ["blocks_in_order", "epoch_blocks", "in_whole_batches"]
+if TYPE_CHECKING:
+    from pluggable_mlp.backends import Backend
+
+__all__ = ["Order", "blocks_in_order", "in_whole_batches", "seeded_order"]
 
 _RUNS_PER_BLOCK = 32
 
@@ -59,48 +62,69 @@ def blocks_in_order(examples: AnyExamples) -> Iterator[Examples]:
         yield examples.on_device(block)
 
 
-def epoch_blocks(
-    examples: AnyExamples,
-    *,
-    backend: Any,
-    seed: int,
-    shuffle: bool,
-    first: tuple[int, int],
-    epochs: int,
-) -> Iterator[Examples]:
-    """Yield the blocks of epoch after epoch, on the device, in the order of their examples.
+class Order(Protocol):
+    """Which order the examples have in each epoch."""
 
-    Parameters
-    ----------
-    examples : Examples or Streamed
-    backend : Backend
-    seed : int
-    shuffle : bool
-        Whether each epoch has a new order.
-    first : tuple of two int
-        The epoch, counted from 1, and how many of its examples are done: the block of the next
-        is the first.
-    epochs : int
-        How many there are.
-    """
+    def __call__(
+        self,
+        examples: AnyExamples,
+        first: tuple[int, int],
+        epochs: int | None,
+        *,
+        backend: "Backend",
+        batch_size: int,
+    ) -> Iterator[Examples]:
+        """Yield the blocks of epoch after epoch, on the device, in the order of their examples.
+
+        Parameters
+        ----------
+        examples : Examples or Streamed
+        first : tuple of two int
+            The epoch, counted from 1, and how many of its examples are done: the block of the next
+            is the first.
+        epochs : int or None
+            The last epoch; None: without end.
+        backend : Backend
+        batch_size : int
+        """
+
+
+def seeded_order(seed: int | None) -> Order:
+    """Return the order drawn anew from a seed in each epoch; None: as they come."""
+    return partial(_blocks_of_epochs, seed)
+
+
+def _blocks_of_epochs(
+    seed: int | None,
+    examples: AnyExamples,
+    first: tuple[int, int],
+    epochs: int | None,
+    *,
+    backend: "Backend",
+    batch_size: int,
+) -> Iterator[Examples]:
+    """See `Order`."""
     count, size = len(examples), examples.block_size
     blocks = -(-count // size)
+    if batch_size >= count:  # a single batch needs no order
+        seed = None
+    numbers = itertools.count(first[0]) if epochs is None else range(first[0], epochs + 1)
     places = (
         (epoch, block)
-        for epoch in range(first[0], epochs + 1)
+        for epoch in numbers
         for block in range(first[1] // size if epoch == first[0] else 0, blocks)
     )
 
     def read(place: tuple[int, int]) -> tuple[Any, Any]:
         epoch, block = place
         if isinstance(examples, Examples):
-            return None, permutation(seed, "shuffle", epoch, count) if shuffle else None
-        found = examples.read(_ranges(count, size, block, seed, epoch if shuffle else None))
+            return None, None if seed is None else permutation(seed, "shuffle", epoch, count)
+        found = examples.read(_ranges(count, size, block, seed, epoch))
         rows = min(size, count - block * size)
         number = epoch * blocks + block
-        return found, permutation(seed, "blocks", number, rows) if shuffle else None
+        return found, None if seed is None else permutation(seed, "blocks", number, rows)
 
-    at_once = isinstance(examples, Examples) and not (shuffle and count > _FEW)
+    at_once = isinstance(examples, Examples) and (seed is None or count <= _FEW)
     # Only the host's part is done ahead: some libraries know the device by the thread.
     for found, drawn in map(read, places) if at_once else _read_ahead(read, places):
         order = None if drawn is None else backend.asarray(drawn)
@@ -110,16 +134,16 @@ def epoch_blocks(
             yield examples.on_device(found, order)
 
 
-def _ranges(count: int, size: int, block: int, seed: int, epoch: int | None) -> Iterator[Range]:
-    """Yield the ranges of rows that make a block, in the order of the epoch; None: as they come."""
+def _ranges(count: int, size: int, block: int, seed: int | None, epoch: int) -> Iterator[Range]:
+    """Yield the ranges of rows that make a block, in the order of the epoch."""
     begin, end = block * size, min(block * size + size, count)
-    if epoch is None:
+    if seed is None:
         yield begin, end
         return
     length = -(-size // _RUNS_PER_BLOCK)
     starts = range(0, count, length)
     runs = [starts[place] for place in permutation(seed, "runs", epoch, len(starts)).tolist()]
-    stops = accumulate(min(length, count - run) for run in runs)
+    stops = itertools.accumulate(min(length, count - run) for run in runs)
     for run, stop in zip(runs, stops, strict=True):
         start = stop - min(length, count - run)  # of the epoch's examples
         low, high = max(start, begin), min(stop, end)
