@@ -15,15 +15,18 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.estimators.descent import Descent, lowered, minimize, shuffled
+from pluggable_mlp.estimators.descent import Descent, lowered, minimize, order_of
 from pluggable_mlp.estimators.inputs import moved
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import SteppedRate, callbacks_of, make_solver
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.optimizer import Slots
 from pluggable_mlp.training.precision_warning import LostNumbers
+from pluggable_mlp.training.step import TrainState, initial_state
+from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.train import check_optimizer
 from pluggable_mlp.training.trees import map_arrays
 
@@ -165,32 +168,29 @@ class Epochs:
 
     def __init__(self, estimator: Any, job: Job, held: Job | None) -> None:
         self._estimator, self._job, self._held = estimator, job, held
-        examples, count = job.examples, len(job.examples)
         _make_records(estimator)
-        self._places = np.arange(count)
-        self._size = _batch_size(estimator.batch_size, count)
-        state = estimator._optimizer_state
-        parameters = _on(job.place, estimator._parameters(job.network))
-        self._best = parameters
-        self._descent = Descent(
+        batch_size = _batch_size(estimator.batch_size, len(job.examples))
+        self._best = _on(job.place, estimator._parameters(job.network))
+        solver = make_solver(estimator, estimator._rate)
+        steps = Steps(
             job.xp,
             job.network,
-            make_solver(estimator, estimator._rate),
-            estimator._rate,
-            examples,
-            parameters,
-            None if state is None else _slots_on(job.place, state),
+            solver,
+            job.examples.kind,
+            _state(estimator, job, solver, self._best),
             backend=job.place,
-            batch_size=self._size,
+            batch_size=batch_size,
             seed=_seed_of_steps(estimator),
         )
+        order = order_of(estimator._random_state if estimator.shuffle else None)
+        self._descent = Descent(steps, estimator._rate, job.examples, order)
 
     def take(self) -> None:
         """Take one epoch, and note its loss, or the score that it leads to."""
         estimator = self._estimator
-        estimator.loss_ = self._descent.epoch(self._order())
+        estimator.loss_ = self._descent.epoch()
         estimator.n_iter_ += 1
-        estimator.t_ += self._places.shape[0]
+        estimator.t_ += len(self._job.examples)
         estimator.loss_curve_.append(estimator.loss_)
         _say(estimator, f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
         if self._held is not None:
@@ -238,14 +238,6 @@ class Epochs:
         count = self._estimator._no_improvement_count
         self._estimator._no_improvement_count = count + 1 if stalled else 0
 
-    def _order(self) -> Any:
-        """Return the places of the examples in this epoch's order, None for the given one."""
-        if not self._estimator.shuffle:
-            return None
-        self._places = shuffled(self._places, self._estimator._random_state)
-        # The order within a single batch changes nothing but rounding.
-        return self._places if self._size < self._places.shape[0] else None
-
     def _keep_parameters(self) -> None:
         self._estimator._keep(_on(self._job.home, self._descent.parameters))
 
@@ -286,6 +278,16 @@ def _make_records(estimator: Any) -> None:
     if estimator.validation_scores_ is None:
         estimator.validation_scores_, estimator.validation_loss_curve_ = [], []
         estimator.best_validation_score_ = -np.inf
+
+
+def _state(estimator: Any, job: Job, solver: AnyOptimizer, parameters: Parameters) -> TrainState:
+    """Return the state of the first step, with what the optimizer remembers of an earlier fit."""
+    state = initial_state(job.xp, job.network, parameters, solver)
+    if estimator._optimizer_state is None:
+        return state
+    slots, t = _slots_on(job.place, estimator._optimizer_state)
+    slots = {name: map_arrays(job.xp.asarray, tree) for name, tree in slots.items()}
+    return state._replace(slots=slots, t=t)
 
 
 def _remembers(estimator: Any) -> bool:
