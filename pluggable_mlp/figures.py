@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.plotting import (
     label_epochs,
     plot_confusion_matrix,
@@ -36,7 +37,7 @@ def history_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def figures_of(
-    folder: Path, run: SavedRun, backend: Any, data: str | None = None
+    folder: Path, run: SavedRun, backend: Backend, data: str | None = None
 ) -> dict[str, Figure]:
     """Return the figures of a run by their names; none of the test part where there is none.
 

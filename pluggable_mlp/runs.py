@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
@@ -73,7 +74,7 @@ class Run:
         These hashes, as `tensor_hashes` returns them, by the count of steps.
     """
 
-    def __init__(self, settings: Settings, backend: Any) -> None:
+    def __init__(self, settings: Settings, backend: Backend) -> None:
         self._data = data = settings.load_dataset()
         settings = settings.for_dataset(data)
         self.settings, self.backend = settings, backend
@@ -337,7 +338,7 @@ def _steps_of_a_record(steps: int, tensors: int) -> int:
     return every
 
 
-def versions(backend: Any) -> dict[str, str]:
+def versions(backend: Backend) -> dict[str, str]:
     """Return the versions that a result depends on."""
     return {
         "pluggable-mlp": version("pluggable-mlp"),

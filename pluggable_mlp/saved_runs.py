@@ -5,9 +5,10 @@ How a run comes about belongs in `runs.py`.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.folders import settle
 from pluggable_mlp.network.checks import check_parameters
@@ -16,9 +17,6 @@ from pluggable_mlp.run_files import CONFIG, SUMMARY
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, json_sha256, read_json
 from pluggable_mlp.training.checkpoints import load_parameters
-
-if TYPE_CHECKING:
-    from pluggable_mlp.backends import Backend
 
 __all__ = ["SavedRun", "load_run", "read_summary"]
 
@@ -48,7 +46,7 @@ class SavedRun:
     parameters: LibraryArrays
 
 
-def load_run(folder: Path, backend: "Backend") -> SavedRun:
+def load_run(folder: Path, backend: Backend) -> SavedRun:
     """Return a saved run, its parameters on the backend.
 
     Raises

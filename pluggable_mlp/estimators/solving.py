@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.descent import Descent, lowered, minimize, order_of
 from pluggable_mlp.estimators.inputs import moved
 from pluggable_mlp.estimators.objective import PenalizedMLP
@@ -64,8 +65,8 @@ class Job:
     network: PenalizedMLP
     examples: Examples
     given_weight: Array | None
-    place: Any
-    home: Any
+    place: Backend
+    home: Backend
 
     def part(self, places: Any) -> "Job":
         """Return the job of the examples at these places, of NumPy."""
@@ -338,11 +339,11 @@ def _steps(estimator: Any, learning_rate: str) -> bool:
     return bool(estimator.solver == "sgd" and estimator.learning_rate == learning_rate)
 
 
-def _on(backend: Any, parameters: Parameters) -> Parameters:
+def _on(backend: Backend, parameters: Parameters) -> Parameters:
     return map_arrays(lambda array: moved(array, backend), parameters)
 
 
-def _slots_on(backend: Any, remembered: tuple[Slots, int]) -> tuple[Slots, int]:
+def _slots_on(backend: Backend, remembered: tuple[Slots, int]) -> tuple[Slots, int]:
     """Return what a `Descent` remembered with its arrays on the backend."""
     slots, t = remembered
     return {name: _on(backend, tree) for name, tree in slots.items()}, t

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.network.layers import Activate, Rng
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.examples import Batch
@@ -173,7 +174,7 @@ def finite_mean(epoch: int, record: LossRecord, origin: Origin) -> Loss:
 
 
 def check_parameters_finite(
-    epoch: int, parameters: Parameters, lost: LostNumbers, backend: Any, origin: Origin
+    epoch: int, parameters: Parameters, lost: LostNumbers, backend: Backend, origin: Origin
 ) -> None:
     """Refuse divergence, and warn of lost numbers: waits for the device once.
 

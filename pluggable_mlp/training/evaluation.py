@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import attempt, namespace_of
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import rows as as_rows
@@ -48,7 +49,7 @@ def evaluate(
     parameters: Parameters,
     examples: AnyExamples,
     *,
-    backend: Any,
+    backend: Backend,
     arithmetic: str,
     batch_size: int = 1000,
     units: Sequence[float] | None = None,
@@ -64,7 +65,7 @@ def outputs_of(
     parameters: Parameters,
     examples: AnyExamples,
     *,
-    backend: Any,
+    backend: Backend,
     arithmetic: str,
     batch_size: int = 1000,
 ) -> Outputs:
@@ -84,7 +85,7 @@ def outputs_of(
 
 
 def measures_of(
-    mlp: MLP, outputs: Outputs, backend: Any, units: Sequence[float] | None = None
+    mlp: MLP, outputs: Outputs, backend: Backend, units: Sequence[float] | None = None
 ) -> dict[str, float]:
     """Return the loss and what else tells how good the network is, as floats.
 

@@ -17,6 +17,7 @@ from pluggable_mlp.arrays import (
     device_of,
     without_graph,
 )
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP
@@ -175,7 +176,7 @@ def make_examples(
     inputs: Any,
     targets: Any,
     *,
-    backend: Any,
+    backend: Backend,
     dtype: str,
     scale: float | None = None,
     sample_weight: Any = None,
@@ -207,7 +208,7 @@ def examples_in_blocks(
     targets: Any,
     block_size: int | None,
     *,
-    backend: Any,
+    backend: Backend,
     dtype: str,
     scale: float | None = None,
     sample_weight: Any = None,
@@ -255,7 +256,7 @@ def _checked_targets(
     sample_weight: Any,
     class_weight: Any,
     *,
-    backend: Any,
+    backend: Backend,
     dtype: str,
 ) -> tuple[Array, Array | None]:
     """Return targets and sample_weight as the loss takes them; refuse what does not fit."""

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import unwrapped
 
@@ -32,7 +33,7 @@ class LossRecord:
     """Losses of consecutive batches, kept on the device until they are read."""
 
     def __init__(
-        self, xp: Namespace, backend: Any, before: Recorded = NOTHING, *, by_weight: bool = True
+        self, xp: Namespace, backend: Backend, before: Recorded = NOTHING, *, by_weight: bool = True
     ) -> None:
         """Begin with what was recorded before; a mean is `by_weight`, if there are weights."""
         self._before, self._by_weight = before, by_weight
@@ -80,7 +81,7 @@ class LossRecord:
 class _Kept:
     """Arrays of one shape that stay on the device, stacked, until they are read all at once."""
 
-    def __init__(self, xp: Namespace, stack: Stack, backend: Any) -> None:
+    def __init__(self, xp: Namespace, stack: Stack, backend: Backend) -> None:
         self._xp, self._stack, self._backend = xp, stack, backend
         self._recent: list[Array] = []
         self._stacks: list[Array] = []
@@ -122,7 +123,7 @@ class _Kept:
         self._recent = []
 
 
-def _stack_function(xp: Namespace, backend: Any) -> Stack:
+def _stack_function(xp: Namespace, backend: Backend) -> Stack:
     """Return the function that stacks losses: one call where the library compiles."""
     function: Stack = xp.stack
     if xp is backend.xp and getattr(backend, "queued", False) and hasattr(backend, "compile"):

@@ -15,6 +15,7 @@ from functools import cache, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import run_to_float, speculates
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
@@ -96,7 +97,7 @@ class Steps:
         kind: Examples,
         state: TrainState,
         *,
-        backend: Any,
+        backend: Backend,
         batch_size: int,
         seed: int,
         micro_batch: int | None = None,

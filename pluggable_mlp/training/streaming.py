@@ -14,15 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
 from pluggable_mlp.stored import Range
 from pluggable_mlp.training.examples import AnyExamples, Examples
-
-if TYPE_CHECKING:
-    from pluggable_mlp.backends import Backend
 
 __all__ = ["Order", "blocks_in_order", "in_whole_batches", "seeded_order"]
 
@@ -71,7 +69,7 @@ class Order(Protocol):
         first: tuple[int, int],
         epochs: int | None,
         *,
-        backend: "Backend",
+        backend: Backend,
         batch_size: int,
     ) -> Iterator[Examples]:
         """Yield the blocks of epoch after epoch, on the device, in the order of their examples.
@@ -100,7 +98,7 @@ def _blocks_of_epochs(
     first: tuple[int, int],
     epochs: int | None,
     *,
-    backend: "Backend",
+    backend: Backend,
     batch_size: int,
 ) -> Iterator[Examples]:
     """See `Order`."""

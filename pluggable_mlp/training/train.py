@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArrays, common_namespace, dtype_name
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
@@ -19,9 +20,6 @@ from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import in_whole_batches, seeded_order
-
-if TYPE_CHECKING:
-    from pluggable_mlp.backends import Backend
 
 __all__ = ["Callback", "Training", "check_optimizer", "first_steps", "train"]
 
@@ -50,7 +48,7 @@ def train(
     inputs: Array,
     targets: Array,
     *,
-    backend: Any,
+    backend: Backend,
     parameters: Parameters | None = None,
     optimizer: AnyOptimizer | None = None,
     epochs: int = 10,
@@ -169,7 +167,7 @@ def first_steps(
     parameters: Parameters,
     examples: AnyExamples,
     *,
-    backend: "Backend",
+    backend: Backend,
     optimizer: AnyOptimizer,
     arithmetic: str,
     batch_size: int,
