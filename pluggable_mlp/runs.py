@@ -30,7 +30,7 @@ from pluggable_mlp.training.checkpoints import (
     tensor_names,
 )
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import examples_in_blocks
+from pluggable_mlp.training.examples import AnyExamples, examples_in_blocks
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import in_whole_batches, seeded_order
@@ -91,10 +91,10 @@ class Run:
         self._train = examples_in_blocks(
             self.mlp, *data.train, size, class_weight=settings.class_weight, **own
         )
-        self._test: Any = None
+        self._test: AnyExamples | None = None
         if "test" in data.splits:
             self._test = examples_in_blocks(self.mlp, *data.test, size, **own)
-        self._validation: Any = None
+        self._validation: AnyExamples | None = None
         if settings.validates(data):
             self._validation = examples_in_blocks(self.mlp, *data.splits["validation"], size, **own)
         self._validated: dict[str, float] = {}
@@ -169,7 +169,7 @@ class Run:
     def _end_epoch(self, progress: Progress, epoch: Epoch) -> None:
         """Measure the validation part, add the epoch's line, and keep its parameters if best."""
         if self._validation is not None:
-            progress.followed = self._validate(epoch.parameters)
+            progress.followed = self._validate(self._validation, epoch.parameters)
         line = {
             "epoch": epoch.epoch,
             "train_loss": epoch.train_loss,
@@ -238,12 +238,12 @@ class Run:
             return True
         return self._stopping.is_best(line["epoch"], line["validation_loss"])
 
-    def _validate(self, parameters: Parameters) -> float:
+    def _validate(self, examples: AnyExamples, parameters: Parameters) -> float:
         """Measure the validation part, and return its loss, which a schedule may follow."""
         self._validated = evaluate(
             self.mlp,
             parameters,
-            self._validation,
+            examples,
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
             units=self.schema.target_units,

@@ -72,7 +72,9 @@ class Descent:
         before = self._steps.state
         try:
             end = next(progress for progress in self._progress if progress.ended)
-            end.followed = loss = end.losses.mean()
+            loss = end.losses.mean()
+            assert isinstance(loss, float)  # of a single network
+            end.followed = loss
         except BaseException:  # such as Ctrl-C within a step that writes over the state
             self._steps.state = before
             raise

@@ -6,7 +6,7 @@ computed again, and that step taken layer by layer, whatever compiled it before.
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace
@@ -19,6 +19,9 @@ from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.trees import Tree, merge
+
+if TYPE_CHECKING:
+    from pluggable_mlp.training.train import Training
 
 __all__ = ["DivergenceError", "Origin", "check_parameters_finite", "finite_mean"]
 
@@ -42,7 +45,7 @@ class DivergenceError(ArithmeticError):
     def __init__(self, epoch: int, found: str) -> None:
         super().__init__(epoch, found)
         self.epoch, self.found = epoch, found
-        self.reached: Any = None
+        self.reached: Training | None = None
 
     def __str__(self) -> str:
         advice = "a smaller learning rate, gradients clipped by clip_norm"
@@ -127,7 +130,7 @@ class Origin:
         remaining = enumerate(parameters)
         index = -1  # that of the inputs
         for layer in self._mlp.layers:
-            own: Any = {}
+            own: dict[str, Array] = {}
             if layer.shapes():
                 index, own = next(remaining)
             x, _ = layer.forward(self._xp, own, x, Rng(self._seed, t))

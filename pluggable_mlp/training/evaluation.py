@@ -81,7 +81,9 @@ def outputs_of(
             record.add(loss, z.shape[-2], weight)
             logits.append(z)
     z = xp.concat(logits, axis=-2)
-    return Outputs(xp, record.mean(), z, targets[0] if len(targets) == 1 else xp.concat(targets))
+    loss = record.mean()
+    assert isinstance(loss, float)  # of a single network
+    return Outputs(xp, loss, z, targets[0] if len(targets) == 1 else xp.concat(targets))
 
 
 def measures_of(

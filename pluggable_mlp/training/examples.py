@@ -31,6 +31,8 @@ __all__ = ["AnyExamples", "Batch", "Examples", "Streamed", "examples_in_blocks",
 _BYTES_AT_ONCE = 2**28  # of inputs that are checked: memory of the device
 
 Batch = tuple[Array, Array, Array | None]
+Arrays = tuple[Array, Array, Array | None, Array | None]
+"""Inputs, targets, sample_weight and order."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,14 @@ class Examples:
     @property
     def kind(self) -> "Examples":
         """Examples without arrays, of the same dtype and scale."""
-        return self.with_arrays([None] * 4)
+        return self.with_arrays((None, None, None, None))
 
     @property
-    def arrays(self) -> tuple[Array, Array, Array | None, Array | None]:
-        """Inputs, targets, sample_weight and order: what a compiled function takes as arguments."""
+    def arrays(self) -> Arrays:
+        """What a compiled function takes as arguments."""
         return self.inputs, self.targets, self.sample_weight, self.order
 
-    def with_arrays(self, arrays: Any) -> "Examples":
+    def with_arrays(self, arrays: Arrays) -> "Examples":
         """Return examples of the same dtype and scale with other `arrays`."""
         inputs, targets, sample_weight, order = arrays
         return replace(
@@ -165,7 +167,7 @@ class Streamed:
 
     def on_device(self, block: tuple[Any, Any, Any], order: Array | None = None) -> Examples:
         """Return what was read as examples on the device, in an order (examples,) there."""
-        return self.kind.with_arrays([*self.moved(*block), order])
+        return self.kind.with_arrays((*self.moved(*block), order))
 
 
 AnyExamples = Examples | Streamed

@@ -6,11 +6,12 @@ measuring on other examples and display are its callers' business.
 """
 
 import itertools
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pluggable_mlp.arrays import LibraryArrays
 from pluggable_mlp.namespaces import unwrapped
@@ -98,7 +99,7 @@ class Progress:
         The loss of each epoch before, as a schedule follows it.
     ended : bool
         Whether the epoch has ended: reported after its last call, by itself.
-    followed : float, or list of float, or None
+    followed : float, or list of float
         The loss of an ended epoch that schedules follow: for the caller to set; by
         `training_progress` the training loss.
     result : Epoch or None
@@ -113,7 +114,7 @@ class Progress:
     origin: Origin
     before: tuple[Loss, ...]
     ended: bool = False
-    followed: Loss = None
+    followed: Loss = math.nan
     result: Epoch | None = None
 
     def position(self) -> Position:
@@ -216,7 +217,7 @@ def take_epochs(
         record = LossRecord(steps.xp, steps.backend, at.recorded, by_weight=by_weight)
         optimizer = steps.optimizer
         if not isinstance(optimizer, LBFGS):
-            optimizer = optimizer.after(losses)
+            optimizer = optimizer.after(cast("Sequence[float]", losses))
         replay = partial(_before, steps, optimizer, examples, order, at)
         origin = Origin(steps, -(-len(examples) // steps.batch_size), replay)
         report = partial(Progress, steps, epoch, losses=record, origin=origin, before=losses)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from threading import Thread
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.randomness import permutation
@@ -149,7 +149,7 @@ def _ranges(count: int, size: int, block: int, seed: int | None, epoch: int) -> 
             yield run + low - start, run + high - start
 
 
-class _Reading(Thread):
+class _Reading(Thread, Generic[Block]):
     """read(place), begun at once on a thread of its own.
 
     Without an executor, nothing is to be shut down: where an iterator of blocks is abandoned, the
@@ -158,7 +158,7 @@ class _Reading(Thread):
 
     def __init__(self, read: Callable[[Place], Block], place: Place) -> None:
         super().__init__(name="reader")
-        self._found: Any = None
+        self._found: list[Block] = []
         self._error: BaseException | None = None
         self._read = partial(read, place)
         self.start()
@@ -166,16 +166,16 @@ class _Reading(Thread):
     def run(self) -> None:
         """Read, and keep what was found, or the error."""
         try:
-            self._found = self._read()
+            self._found.append(self._read())
         except BaseException as error:
             self._error = error
 
-    def result(self) -> Any:
+    def result(self) -> Block:
         """Wait, and return what was found, or raise the error."""
         self.join()
         if self._error is not None:
             raise self._error
-        return self._found
+        return self._found[0]
 
 
 def _read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:
