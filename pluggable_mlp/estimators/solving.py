@@ -83,7 +83,7 @@ def warn_of_lost_numbers(job: Job, parameters: Parameters) -> None:
     """Warn where reproducible products take many numbers of the data or weights for 0."""
     lost = LostNumbers(job.xp, job.examples)
     counts = lost.counts(_on(job.place, parameters))
-    lost.tell({name: int(unwrapped(count)) for name, count in counts.items()})
+    lost.warn({name: int(unwrapped(count)) for name, count in counts.items()})
 
 
 def solve_by_lbfgs(estimator: Any, job: Job) -> None:

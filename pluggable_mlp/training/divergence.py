@@ -197,7 +197,7 @@ def check_parameters_finite(
         if not next(numbers):
             lost_one = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
             raise DivergenceError(epoch, f"{lost_one}{origin.of_last_step(index, name)}")
-    lost.tell(dict(zip(counts, numbers, strict=True)))
+    lost.warn(dict(zip(counts, numbers, strict=True)))
 
 
 @cache
