@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.storage import read_file, sync_folder, to_json, write_file
 from pluggable_mlp.training.checkpoints import tensor_file
 from pluggable_mlp.training.lbfgs import Memory
@@ -44,7 +45,7 @@ class CheckpointWarning(UserWarning):
     """A checkpoint that cannot be used."""
 
 
-def save_checkpoint(folder: Path, number: int, content: dict[str, Any], backend: Any) -> bool:
+def save_checkpoint(folder: Path, number: int, content: dict[str, Any], backend: Backend) -> bool:
     """Write a checkpoint, unless it holds numbers that are not finite; return if it was written.
 
     Those of higher numbers are removed: they were left aside where the run went on from.
@@ -154,7 +155,7 @@ def _remove_others(folder: Path, number: int, newest: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _packed(value: Any, tensors: dict[str, Any], backend: Any) -> Any:
+def _packed(value: Any, tensors: dict[str, Any], backend: Backend) -> Any:
     """Return a value as JSON, with a reference for each array, which goes to the tensors."""
     if value is None or isinstance(value, bool | int | str):
         return value

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.plotting import (
     label_epochs,
     plot_confusion_matrix,
@@ -19,7 +20,7 @@ from pluggable_mlp.plotting import (
 )
 from pluggable_mlp.predictions import answers_on_test_part
 from pluggable_mlp.run_files import read_history
-from pluggable_mlp.runs import SavedRun
+from pluggable_mlp.saved_runs import SavedRun
 
 __all__ = ["figures_of", "history_of", "learning_curves", "need_matplotlib"]
 
@@ -36,7 +37,7 @@ def history_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def figures_of(
-    folder: Path, run: SavedRun, backend: Any, data: str | None = None
+    folder: Path, run: SavedRun, backend: Backend, data: str | None = None
 ) -> dict[str, Figure]:
     """Return the figures of a run by their names; none of the test part where there is none.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.data import DataError, Dataset, DataWarning
 from pluggable_mlp.data.dataset import Source, Split, told_already
 from pluggable_mlp.data.loading import dataset_of, examples_like, load_inputs, load_source_like
@@ -16,9 +17,8 @@ from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
 from pluggable_mlp.data.table_files import is_table
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.runs import SavedRun
-from pluggable_mlp.training.examples import examples_in_blocks
-from pluggable_mlp.training.visits import AnyExamples
+from pluggable_mlp.saved_runs import SavedRun
+from pluggable_mlp.training.examples import AnyExamples, examples_in_blocks
 
 __all__ = [
     "answers_on_test_part",
@@ -31,7 +31,7 @@ __all__ = [
 _EXAMPLES_AT_ONCE = 1000
 
 
-def measured_examples(run: SavedRun, data: str | None, backend: Any) -> AnyExamples:
+def measured_examples(run: SavedRun, data: str | None, backend: Backend) -> AnyExamples:
     """Return the examples that tell how good a saved run is, on the backend.
 
     Parameters
@@ -129,7 +129,7 @@ def predictions_alone(schema: Schema, rows: Iterator[list[Any]]) -> Array:
     return answers[:, 0] if width == 1 else answers
 
 
-def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]:
+def predict_rows(run: SavedRun, path: Path, backend: Backend) -> Iterator[list[Any]]:
     """Return a row for every example of a file, as asked for.
 
     Of a classification [label, probability of each class …], of a multilabel one [0 or 1 for each
@@ -158,7 +158,7 @@ def predict_rows(run: SavedRun, path: Path, backend: Any) -> Iterator[list[Any]]
 
 
 def answers_on_test_part(
-    run: SavedRun, backend: Any, data: str | None = None
+    run: SavedRun, backend: Backend, data: str | None = None
 ) -> tuple[Array, Array]:
     """Return what a network answers on the test part of its data, and the targets there.
 
@@ -175,7 +175,7 @@ def answers_on_test_part(
     return np.concatenate(parts), run.schema.in_own_units(own.test.targets)
 
 
-def _answers(run: SavedRun, inputs: Array, scale: float, backend: Any) -> Iterator[Array]:
+def _answers(run: SavedRun, inputs: Array, scale: float, backend: Backend) -> Iterator[Array]:
     """Return the answers (…, outputs) for inputs, times the scale, some at a time."""
     settings = run.settings
     xp = namespace_of(settings.arithmetic, backend)

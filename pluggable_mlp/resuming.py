@@ -12,7 +12,8 @@ from pluggable_mlp.checkpoints import FOLDER, CheckpointWarning, load_checkpoint
 from pluggable_mlp.data.dataset import DataError, told_already
 from pluggable_mlp.registry import parse_component
 from pluggable_mlp.run_files import CONFIG, read_history
-from pluggable_mlp.runs import Run, read_summary
+from pluggable_mlp.runs import Run
+from pluggable_mlp.saved_runs import read_summary
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, json_lines, read_json
 from pluggable_mlp.training.schedules import SCHEDULES

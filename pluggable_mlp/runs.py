@@ -1,53 +1,49 @@
-"""Runs: one training by its settings, and what is kept of it.
+"""A run: one training by its settings, and what it reaches.
 
-A folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line per
+Its folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line per
 epoch), `model.safetensors` (the parameters) and `summary.json` (what was reached, and the hashes
-of the settings and the parameters); `run_folders.py` says when.  What is printed belongs in `cli`.
+of the settings and the parameters): `run_folders.py` says when, `saved_runs.py` reads them.  What
+is printed belongs in `cli`.
 """
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterator
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.schema import Schema
-from pluggable_mlp.folders import settle
-from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.run_files import CONFIG, SUMMARY
+from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.scores import measure
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, json_lines, json_sha256, read_json, write_json
+from pluggable_mlp.storage import json_lines, json_sha256, write_json
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.checkpoints import (
     HASH_DIGITS,
-    load_parameters,
     parameters_sha256,
     save_parameters,
     tensor_hashes,
     tensor_names,
 )
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import examples_in_blocks
-from pluggable_mlp.training.loop import Position, Recording, training_epochs
-from pluggable_mlp.training.step import TrainState
+from pluggable_mlp.training.examples import AnyExamples, examples_in_blocks
+from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
+from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.streaming import in_whole_batches, seeded_order
+from pluggable_mlp.training.train import first_steps
 from pluggable_mlp.training.trees import map_nested, merge
-from pluggable_mlp.training.visits import in_whole_batches
 
-__all__ = ["Run", "SavedRun", "load_run", "read_summary", "versions"]
+__all__ = ["Run", "versions"]
 
 RECORDS = 128
 """At most so many steps of a run are recorded."""
 
 RECORDED_DIGITS = 600_000
 """At most so many digits of hashes, of all records together."""
-
-_FOLDER = "a folder that train --output wrote"
 
 
 class Run:
@@ -78,7 +74,7 @@ class Run:
         These hashes, as `tensor_hashes` returns them, by the count of steps.
     """
 
-    def __init__(self, settings: Settings, backend: Any) -> None:
+    def __init__(self, settings: Settings, backend: Backend) -> None:
         self._data = data = settings.load_dataset()
         settings = settings.for_dataset(data)
         self.settings, self.backend = settings, backend
@@ -95,10 +91,10 @@ class Run:
         self._train = examples_in_blocks(
             self.mlp, *data.train, size, class_weight=settings.class_weight, **own
         )
-        self._test: Any = None
+        self._test: AnyExamples | None = None
         if "test" in data.splits:
             self._test = examples_in_blocks(self.mlp, *data.test, size, **own)
-        self._validation: Any = None
+        self._validation: AnyExamples | None = None
         if settings.validates(data):
             self._validation = examples_in_blocks(self.mlp, *data.splits["validation"], size, **own)
         self._validated: dict[str, float] = {}
@@ -137,61 +133,64 @@ class Run:
         """How many steps an epoch has."""
         return -(-len(self._train) // self.settings.batch_size)
 
-    def epochs(
-        self,
-        on_batch: Callable[[int], None],
-        on_position: Callable[[Callable[[], Position]], None] | None = None,
-        on_record: Callable[[int], None] | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """Train, and yield a line of the history after each epoch.
-
-        `on_record(t)` is called when the hashes after t steps are in `records`; the other arguments
-        are those of `training_epochs`.
-        """
+    def train(self) -> Iterator[Progress]:
+        """Train; yield as `training_progress` does, an ended epoch when `history` has its line."""
         if self.is_done:
             return
-        for epoch in training_epochs(
+        settings = self.settings
+        steps = first_steps(
             self.mlp,
             self.parameters,
             self._train,
             backend=self.backend,
-            optimizer=self.settings.make_optimizer(len(self._train)),
-            arithmetic=self.settings.arithmetic,
-            epochs=self.settings.epochs,
-            batch_size=self.settings.batch_size,
-            seed=self.settings.seed,
-            on_batch=on_batch,
+            optimizer=settings.make_optimizer(len(self._train)),
+            arithmetic=settings.arithmetic,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            micro_batch=settings.micro_batch,
+        )
+        for progress in training_progress(
+            steps,
+            self._train,
+            order=seeded_order(settings.seed),
+            epochs=settings.epochs,
             start=self.position,
-            on_position=on_position,
-            recording=Recording(self.record_every, partial(self._record, on_record)),
-            monitor=None if self._validation is None else self._validate,
-            micro_batch=self.settings.micro_batch,
+            every=self.record_every,
         ):
-            line = {
-                "epoch": epoch.epoch,
-                "train_loss": epoch.train_loss,
-                **{f"validation_{name}": value for name, value in self._validated.items()},
-                "seconds": epoch.seconds,
-                "parameters_sha256": parameters_sha256(epoch.parameters, self.backend),
-            }
-            self._add_line(line)
-            if self._is_kept(line):
-                self.parameters, self.kept_epoch = epoch.parameters, epoch.epoch
-            self.position = epoch.position
-            yield line
-            if self.is_done:
+            if progress.result is not None:
+                self._end_epoch(progress, progress.result)
+            elif steps.t % self.record_every == 0:
+                self._record(steps)
+                progress.mean_loss()  # a training that diverged ends here
+            yield progress
+            if progress.ended and self.is_done:
                 return
+
+    def _end_epoch(self, progress: Progress, epoch: Epoch) -> None:
+        """Measure the validation part, add the epoch's line, and keep its parameters if best."""
+        if self._validation is not None:
+            progress.followed = self._validate(self._validation, epoch.parameters)
+        line = {
+            "epoch": epoch.epoch,
+            "train_loss": epoch.train_loss,
+            **{f"validation_{name}": value for name, value in self._validated.items()},
+            "seconds": epoch.seconds,
+            "parameters_sha256": parameters_sha256(epoch.parameters, self.backend),
+        }
+        self._add_line(line)
+        if self._is_kept(line):
+            self.parameters, self.kept_epoch = epoch.parameters, epoch.epoch
+        self.position = progress.position()
 
     def _add_line(self, line: dict[str, Any]) -> None:
         self.history.append(line)
         self._lines.update(json_lines(line))
 
-    def _record(self, on_record: Callable[[int], None] | None, state: TrainState) -> None:
-        """Record the hashes of the parameters and buffers of a state."""
+    def _record(self, steps: Steps) -> None:
+        """Record the hashes of the parameters and buffers."""
+        state = unwrapped(steps.state)
         tensors = merge(state.parameters, state.buffers)
         self.records[state.t] = tensor_hashes(tensors, self.backend)
-        if on_record:
-            on_record(state.t)
 
     @property
     def is_done(self) -> bool:
@@ -239,12 +238,12 @@ class Run:
             return True
         return self._stopping.is_best(line["epoch"], line["validation_loss"])
 
-    def _validate(self, parameters: Parameters) -> float:
+    def _validate(self, examples: AnyExamples, parameters: Parameters) -> float:
         """Measure the validation part, and return its loss, which a schedule may follow."""
         self._validated = evaluate(
             self.mlp,
             parameters,
-            self._validation,
+            examples,
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
             units=self.schema.target_units,
@@ -339,71 +338,10 @@ def _steps_of_a_record(steps: int, tensors: int) -> int:
     return every
 
 
-def versions(backend: Any) -> dict[str, str]:
+def versions(backend: Backend) -> dict[str, str]:
     """Return the versions that a result depends on."""
     return {
         "pluggable-mlp": version("pluggable-mlp"),
         "python": platform.python_version(),
         **backend.versions(),
     }
-
-
-@dataclass(frozen=True)
-class SavedRun:
-    """What `train --output` left in a folder.
-
-    Parameters
-    ----------
-    config : dict
-        All of `config.json`.
-    settings : Settings
-    schema : Schema
-        What the network takes, and what it answers with.
-    mlp : MLP
-    parameters : list of dict of arrays
-        On the backend that they were loaded for.
-    """
-
-    config: dict[str, Any]
-    settings: Settings
-    schema: Schema
-    mlp: MLP
-    parameters: LibraryArrays
-
-
-def load_run(folder: Path, backend: Any) -> SavedRun:
-    """Return a saved run, its parameters on the backend.
-
-    Raises
-    ------
-    ValueError
-        If a file is missing or damaged, or the parameters do not fit the settings.
-    """
-    settle(folder)
-    config = read_json(folder / "config.json", _FOLDER, CONFIG)
-    with damaged(folder / "config.json"):
-        settings = Settings.from_dict(config["settings"])
-        schema = Schema.from_dict(config)
-        mlp = settings.make_mlp(schema.features, schema.outputs)
-    sha256 = read_summary(folder, config)["parameters_sha256"]
-    parameters = load_parameters(folder / "model.safetensors", backend, sha256)
-    check_parameters(mlp, parameters)
-    return SavedRun(config, settings, schema, mlp, parameters)
-
-
-def read_summary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """Return the summary in the folder of a run.
-
-    Raises
-    ------
-    ValueError
-        If it is missing or damaged, or has the hash of another `config.json` than this one.
-    """
-    summary = read_json(folder / "summary.json", f"{_FOLDER}, when the run ended", SUMMARY)
-    of_config = summary["config_sha256"]
-    if of_config != json_sha256(config):
-        raise ValueError(
-            f"{folder / 'config.json'} is not what the run was trained with: summary.json has "
-            f"another SHA-256 of it, {of_config}; undo what was edited, or train again"
-        )
-    return summary

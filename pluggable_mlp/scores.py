@@ -8,15 +8,15 @@ is said in `training/evaluation.py`.
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.evaluation import measures_of, outputs_of
-from pluggable_mlp.training.visits import AnyExamples
+from pluggable_mlp.training.examples import AnyExamples
 
 __all__ = ["measure"]
 
@@ -26,7 +26,7 @@ def measure(
     parameters: Parameters,
     examples: AnyExamples,
     *,
-    backend: Any,
+    backend: Backend,
     arithmetic: str,
     units: Sequence[float] | None = None,
 ) -> dict[str, float]:

@@ -24,7 +24,7 @@ from pluggable_mlp.registry import (
 )
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.schedules import make_schedule
-from pluggable_mlp.training.visits import in_whole_batches
+from pluggable_mlp.training.streaming import in_whole_batches
 
 if TYPE_CHECKING:
     from pluggable_mlp.data import Dataset

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Rows", "StoredArray", "as_rows", "blocks", "gather", "mapped"]
+__all__ = ["Range", "Rows", "StoredArray", "as_rows", "blocks", "gather", "mapped"]
 
 Array = npt.NDArray[Any]
 Prepare = Callable[[Array], Array]
+Range = tuple[int, int]
+"""Rows from start to stop."""
 Version = tuple[int, int, int, int]
 Rows = Any
 """A NumPy array, or what has its `shape`, `dtype` and slices of rows: `StoredArray`, h5py's."""
@@ -164,7 +166,7 @@ def as_rows(values: Any) -> Rows:
     return values if hasattr(values, "shape") and hasattr(values, "dtype") else np.asarray(values)
 
 
-def gather(values: Rows, ranges: Iterable[tuple[int, int]]) -> Array:
+def gather(values: Rows, ranges: Iterable[Range]) -> Array:
     """Return the rows from start to stop of each range, one after the other.
 
     Parameters

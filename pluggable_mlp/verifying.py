@@ -6,9 +6,8 @@ and the parameters.  A part of a run is repeated from a checkpoint of it.
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,8 @@ __all__ = [
     "check_data",
     "check_files",
     "difference_of_measures",
+    "first_difference",
     "go_on_from_step",
-    "verify_epochs",
 ]
 
 _OF_MACHINE = (
@@ -237,52 +236,72 @@ def _fits(run: Run) -> bool:
     return True
 
 
-def verify_epochs(
+def first_difference(
     certificate: dict[str, Any], run: Run, on_batch: Callable[[int], None]
-) -> Iterator[Difference | None]:
-    """Train again and yield, after every epoch, None or the first difference.
+) -> Difference | None:
+    """Train again, to the end or to the first difference, and return it.
 
-    A repetition that diverges differs, since certified epochs did not.
+    After each call of steps `on_batch` receives how many examples it visited.  A repetition that
+    diverges differs, since certified epochs did not.
     """
     certified, computed = certificate["initial_parameters_sha256"], run.initial_parameters_sha256
     if certified != computed:
-        yield Difference("epoch 0, initial_parameters_sha256", certified, computed)
-        return
+        return Difference("epoch 0, initial_parameters_sha256", certified, computed)
     run.record_every = certificate["record_every"]
     epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
     records = _Records(certificate, run)
     try:
-        records.check_start()
-        again = run.epochs(on_batch, on_record=records.check)
-        for line in islice(again, max(epochs) - len(run.history)):
-            found = certified_epoch(line)
-            expected = epochs.get(line["epoch"], found)
-            wrong = next((name for name in expected if expected[name] != found.get(name)), None)
-            if wrong is not None:
-                place = f"epoch {line['epoch']}, {wrong}"
-                yield Difference(place, expected[wrong], found.get(wrong, "none"), records.known())
-                return
-            yield None
-        if certificate["kept_epoch"] != run.kept_epoch:
-            yield Difference("kept_epoch", str(certificate["kept_epoch"]), str(run.kept_epoch))
-            return
-        certified, computed = certificate["test_loss"] or "none", run.test_loss or "none"
-        if certified != computed:
-            yield Difference(f"epoch {run.kept_epoch}, test_loss", certified, computed)
-    except _DiffersError as error:
-        yield error.difference
+        found = _difference_in_training(epochs, run, records, on_batch)
     except DivergenceError as error:
         certified = next(of for n, of in epochs.items() if n >= error.epoch)["parameters_sha256"]
         place = f"epoch {error.epoch}, parameters_sha256"
-        yield Difference(place, certified, f"none, as {error.found}", records.known())
+        found = records.difference() or Difference(
+            place, certified, f"none, as {error.found}", records.known()
+        )
+    return found or _difference_at_end(certificate, run)
 
 
-class _DiffersError(Exception):
-    """Ends a repetition within an epoch."""
+def _difference_in_training(
+    epochs: dict[int, dict[str, Any]],
+    run: Run,
+    records: "_Records",
+    on_batch: Callable[[int], None],
+) -> Difference | None:
+    """Return the first difference of the recorded steps and of the epochs, by their number."""
+    found = records.difference()  # of the state that a part of a run begins with
+    if found is not None or len(run.history) >= max(epochs):
+        return found
+    for progress in run.train():
+        on_batch(progress.count)
+        found = records.difference()
+        if found is None and progress.ended:
+            found = _difference_of_epoch(epochs, run.history[-1], records.known())
+        if found is not None or len(run.history) >= max(epochs):
+            return found
+    return None
 
-    def __init__(self, difference: Difference) -> None:
-        super().__init__(difference)
-        self.difference = difference
+
+def _difference_of_epoch(
+    epochs: dict[int, dict[str, Any]], line: dict[str, Any], known: str
+) -> Difference | None:
+    """Return the first difference of a line of the history from the certified epoch, if any."""
+    found = certified_epoch(line)
+    expected = epochs.get(line["epoch"], found)
+    wrong = next((name for name in expected if expected[name] != found.get(name)), None)
+    if wrong is None:
+        return None
+    place = f"epoch {line['epoch']}, {wrong}"
+    return Difference(place, expected[wrong], found.get(wrong, "none"), known)
+
+
+def _difference_at_end(certificate: dict[str, Any], run: Run) -> Difference | None:
+    """Return the difference of the epoch that is kept, or of its test loss."""
+    if certificate["kept_epoch"] != run.kept_epoch:
+        return Difference("kept_epoch", str(certificate["kept_epoch"]), str(run.kept_epoch))
+    certified, computed = certificate["test_loss"] or "none", run.test_loss or "none"
+    if certified != computed:
+        return Difference(f"epoch {run.kept_epoch}, test_loss", certified, computed)
+    return None
 
 
 class _Records:
@@ -292,27 +311,24 @@ class _Records:
         self._run, self._tensors = run, certificate["tensors"]
         self._certified: dict[int, str] = {int(t): of for t, of in certificate["records"].items()}
         self._same: int | None = None
-
-    def check_start(self) -> None:
-        """Compare the state that a part of a run begins with."""
-        position = self._run.position
-        if position is not None:
-            state = position.state
+        self._compared = 0
+        if run.position is not None:  # the state that a part of a run begins with
+            state = run.position.state
             tensors = merge(state.parameters, state.buffers)
-            self._run.records[state.t] = tensor_hashes(tensors, self._run.backend)
-            self.check(state.t)
+            run.records[state.t] = tensor_hashes(tensors, run.backend)
+            self._compared = state.t - 1
 
-    def check(self, t: int) -> None:
-        """Compare the hashes after t steps, where they are certified.
+    def difference(self) -> Difference | None:
+        """Return the first difference among the hashes recorded since the last call."""
+        for t in [t for t in self._run.records if t > self._compared]:
+            self._compared = t
+            found = self._difference_after(t) if t in self._certified else None
+            if found is not None:
+                return found
+        return None
 
-        Raises
-        ------
-        _DiffersError
-            Where one differs.
-        """
-        certified, computed = self._certified.get(t), self._run.records[t]
-        if certified is None:
-            return
+    def _difference_after(self, t: int) -> Difference | None:
+        certified, computed = self._certified[t], self._run.records[t]
         starts = range(0, len(certified), HASH_DIGITS)
         pairs = [(certified[at:][:HASH_DIGITS], computed[at:][:HASH_DIGITS]) for at in starts]
         differing = [index for index, (one, other) in enumerate(pairs) if one != other]
@@ -321,8 +337,9 @@ class _Records:
             place = f"step {t}, layer {layer}, tensor {name}"
             if len(differing) > 1:
                 place += f" (the first of {len(differing)} tensors)"
-            raise _DiffersError(Difference(place, *pairs[differing[0]], self.known()))
+            return Difference(place, *pairs[differing[0]], self.known())
         self._same = t
+        return None
 
     def known(self) -> str:
         """Return in words up to which step all is the same."""

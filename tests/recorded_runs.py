@@ -16,8 +16,10 @@ import numpy as np
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.examples import make_examples
-from pluggable_mlp.training.loop import training_epochs
+from pluggable_mlp.training.loop import epochs_of, training_progress
 from pluggable_mlp.training.schedules import make_schedule
+from pluggable_mlp.training.streaming import seeded_order
+from pluggable_mlp.training.train import first_steps
 
 RECORDED = Path(__file__).with_suffix(".json")
 
@@ -99,17 +101,20 @@ def run(name: str, backend: Any) -> str:
         arithmetic="reproducible",
     )
     full = optimizer == "lbfgs"  # takes all examples at once, in each of 20 epochs
-    *_, epoch = training_epochs(
+    steps = first_steps(
         mlp,
         mlp.initialize(seed=7, backend=backend, dtype=dtype),
         examples,
         backend=backend,
         optimizer=make_optimizer(optimizer, **parameters),
         arithmetic="reproducible",
-        epochs=STEPS if full else 1,
         batch_size=STEPS * BATCH if full else BATCH,
         seed=7,
     )
+    training = training_progress(
+        steps, examples, order=seeded_order(7), epochs=STEPS if full else 1
+    )
+    *_, epoch = epochs_of(training)
     digest = hashlib.sha256(epoch.train_loss.hex().encode())
     for layer in epoch.parameters:
         for key in sorted(layer):

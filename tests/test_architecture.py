@@ -67,6 +67,12 @@ def network_imports(source: str) -> list[str]:
     return [name for name in ours if not name.startswith(allowed)]
 
 
+def backends_by_name(source: str) -> list[str]:
+    """Imports from the backends, but for their interface."""
+    ours = [name for name in imported(ast.parse(source)) if "pluggable_mlp.backends" in name]
+    return [name for name in ours if name != "pluggable_mlp.backends.Backend"]
+
+
 def unexplained(source: str) -> list[str]:
     """Public functions and classes without a docstring, also those that no `__all__` names."""
     return [
@@ -113,6 +119,10 @@ def test_backends_know_nothing_of_the_network():
     assert findings(network_imports, sorted(BACKENDS.rglob("*.py"))) == {}
 
 
+def test_the_core_knows_of_backends_their_interface_alone():
+    assert findings(backends_by_name, sources("network", "training", "namespaces")) == {}
+
+
 def test_the_checks_find_what_they_look_for():
     assert foreign_imports("def f():\n    import numpy as np") == ["numpy"]
     assert foreign_imports("from array_api_compat.torch import exp") == [
@@ -125,6 +135,10 @@ def test_the_checks_find_what_they_look_for():
     assert backend_branches("if name == 'native': pass") == []
     assert network_imports("from pluggable_mlp.network import MLP") == ["pluggable_mlp.network.MLP"]
     assert network_imports("from pluggable_mlp.registry import choose\nimport numpy") == []
+    assert backends_by_name("from pluggable_mlp.backends import Backend") == []
+    assert backends_by_name("from pluggable_mlp.backends import numpy") == [
+        "pluggable_mlp.backends.numpy"
+    ]
     assert unexplained("def f(): pass\ndef _g(): pass\nclass K: pass") == ["f", "K"]
     bare = SimpleNamespace(
         f=lambda: 0, K=type("K", (), {"m": lambda self: 0, "_n": lambda self: 0})

@@ -13,21 +13,16 @@ from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 
 def positions_of(run, folder, every):
     """Train to the end, saving every so many steps; return where."""
-    count, saved = 0, []
-
-    def keep(position):
-        nonlocal count
-        count += 1
+    saved = []
+    steps = (progress for progress in run.train() if not progress.ended)
+    for count, progress in enumerate(steps, start=1):
         if count % every == 0:
             place = folder / str(count)
             place.mkdir(parents=True)
             history = json.loads(json.dumps(run.history))
-            at = position()
+            at = progress.position()
             assert save_checkpoint(place, at.state.t, run.checkpoint(at), run.backend)
             saved.append((place, history))
-
-    for _ in run.epochs(lambda count: None, keep):
-        pass
     return saved
 
 
@@ -35,8 +30,7 @@ def end_of(settings, backend, place, history):
     """Go on from a checkpoint to the end; return all hashes and losses."""
     run = Run(settings, backend)
     run.go_on_from(load_checkpoint(place, lambda content: True), history)
-    for _ in run.epochs(lambda count: None):
-        pass
+    list(run.train())
     return reached(run)
 
 

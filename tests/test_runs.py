@@ -14,6 +14,7 @@ from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS
+from pluggable_mlp.training.divergence import DivergenceError
 from tests.conftest import MAKERS
 from tests.simulated_cupy import SimulatedCupyBackend
 
@@ -81,7 +82,7 @@ def test_a_saved_run_measures_the_same_in_another_process(
         )
         run = Run(settings, backend)
         with RunFolder(tmp_path / optimizer, run):
-            (_,) = run.epochs(on_batch=lambda count: None)
+            list(run.train())
         measured = run.test_measures()
         reached.append((measured["loss"], measured["accuracy"]))
     program = (ON_SIMULATED_CUPY if simulated else "") + EVALUATE
@@ -91,3 +92,13 @@ def test_a_saved_run_measures_the_same_in_another_process(
     )  # fmt: skip
     measured = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(one["loss"], one["accuracy"]) for one in measured] == reached
+
+
+@pytest.mark.filterwarnings("ignore:.*(overflow|invalid value).*:RuntimeWarning")
+def test_a_record_ends_training_that_diverged():
+    """Not the end of the epoch, of 97 steps; every fourth is recorded."""
+    settings = Settings(epochs=3, hidden=(12,), batch_size=16, learning_rate=1e30)
+    run = Run(settings, get_backend("numpy"))
+    with pytest.raises(DivergenceError, match="epoch 1: its loss is nan from step . of 97 on"):
+        list(run.train())
+    assert list(run.records) == [4]

@@ -8,7 +8,9 @@ from benchmarks.job import ADAM, SCALE, Work
 from pluggable_mlp import MLP, SGD, Adam, get_backend, train
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.training.examples import make_examples
-from pluggable_mlp.training.loop import training_epochs
+from pluggable_mlp.training.loop import epochs_of, training_progress
+from pluggable_mlp.training.streaming import seeded_order
+from pluggable_mlp.training.train import first_steps
 
 __all__ = ["Ours"]
 
@@ -62,18 +64,18 @@ class Ours(Contender):
                 examples, inputs=examples.inputs[:stop, ...], targets=examples.targets[:stop]
             )
         self._parameters = self._initial
-        self._epochs = training_epochs(
+        taken = first_steps(
             self._mlp,
             self._initial,
             examples,
             backend=self._backend,
             optimizer=self._optimizer,
             arithmetic=self._arithmetic,
-            epochs=_NO_END,
             batch_size=job.batch,
             seed=job.seed,
-            shuffle=shuffle,
         )
+        order = seeded_order(job.seed if shuffle else None)
+        self._epochs = epochs_of(training_progress(taken, examples, order=order, epochs=_NO_END))
 
     def epoch(self) -> float:
         done = next(self._epochs)

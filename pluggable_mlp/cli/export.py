@@ -23,7 +23,7 @@ def export(
     """
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.exporting import need_ndonnx, write_onnx
-    from pluggable_mlp.runs import load_run
+    from pluggable_mlp.saved_runs import load_run
 
     need_ndonnx()
     saved = load_run(run, get_backend("numpy"))

@@ -33,7 +33,7 @@ def plot(
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.figures import figures_of, need_matplotlib
     from pluggable_mlp.registry import choose
-    from pluggable_mlp.runs import load_run
+    from pluggable_mlp.saved_runs import load_run
 
     need_matplotlib()
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
@@ -81,7 +81,7 @@ def _reported(folder: Path, backend: Any, data: str | None) -> "ReportedRun":
     from pluggable_mlp.figures import figures_of, history_of, learning_curves
     from pluggable_mlp.html_report import ReportedRun
     from pluggable_mlp.run_files import SUMMARY
-    from pluggable_mlp.runs import load_run
+    from pluggable_mlp.saved_runs import load_run
     from pluggable_mlp.storage import read_json
 
     saved, note = load_run(folder, backend), ""

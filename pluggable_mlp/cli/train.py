@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,6 @@ from pluggable_mlp.storage import to_json
 if TYPE_CHECKING:
     from pluggable_mlp.run_folders import RunFolder
     from pluggable_mlp.runs import Run
-    from pluggable_mlp.training.loop import Position
 
 __all__ = ["train"]
 
@@ -142,25 +142,29 @@ def _follow(
     total = run.settings.epochs * run.training_examples
     told: set[str] = set()
 
-    def keep(position: "Callable[[], Position]") -> None:
-        if folder is not None:
-            with _going_on(told):
-                folder.keep(position, now=request.code is not None)
-        request.raise_if_made()
+    def keep(save: "Callable[[], None]") -> None:
+        with _going_on(told):
+            save()
 
-    ends = () if folder is None else (folder.record, folder.keep_epoch)
     try:
-        with training_progress(total, None, not report.wants_bar) as steps:
-            steps(run.examples_done)
-            for line in run.epochs(steps, keep):
-                steps.show(report.words(line))
-                for end in ends:
-                    with _going_on(told):
-                        end()
-                if folder is not None:
-                    log(folder.place, line)
-                with nullcontext() if folder is None else _going_on(told):
-                    report.epoch(line, steps.visible)
+        with training_progress(total, None, not report.wants_bar) as bar:
+            bar(run.examples_done)
+            for progress in run.train():
+                bar(progress.count)
+                if progress.ended:
+                    line = run.history[-1]
+                    bar.show(report.words(line))
+                    if folder is not None:
+                        keep(folder.record)
+                        keep(folder.keep_epoch)
+                        log(folder.place, line)
+                    with nullcontext() if folder is None else _going_on(told):
+                        report.epoch(line, bar.visible)
+                else:
+                    if folder is not None:
+                        now = request.code is not None
+                        keep(partial(folder.keep, progress.position, now=now))
+                    request.raise_if_made()
     except Interrupted:
         stays = "; the old run stays" if folder is not None and folder.replaces else ""
         tell(f"interrupted after {counted(len(run.history), 'whole epoch')}{stays}")

@@ -36,7 +36,7 @@ def evaluate(
     """
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.predictions import measured_examples
-    from pluggable_mlp.runs import load_run
+    from pluggable_mlp.saved_runs import load_run
     from pluggable_mlp.scores import measure
 
     place = get_backend(backend)
@@ -78,7 +78,7 @@ def predict(
     """Predict classes with their probabilities, labels with their probabilities, or numbers."""
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.predictions import predict_rows
-    from pluggable_mlp.runs import load_run
+    from pluggable_mlp.saved_runs import load_run
 
     place = get_backend(backend)
     saved = load_run(run, place)

@@ -11,10 +11,17 @@ from pluggable_mlp.cli.streams import counted, tell
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
+    from pluggable_mlp.backends import Backend
     from pluggable_mlp.runs import Run
     from pluggable_mlp.verifying import Difference
 
 __all__ = ["verify"]
+
+
+_NATIVE = (
+    "The certificate is of a native run: its bits are promised on the same machine and versions "
+    "alone, {}."
+)
 
 
 def verify(
@@ -63,10 +70,7 @@ def verify(
     refuse_other_records(certificate, again)
     has_model = check_files(certificate, again, file.parent, whole=run.is_dir())
     if settings.arithmetic == "native":
-        tell(
-            "The certificate is of a native run: its bits are promised on the same machine and "
-            f"versions alone, {certificate['made_on']}."
-        )
+        tell(_NATIVE.format(certificate["made_on"]))
     if step is not None:
         go_on_from_step(certificate, again, file.parent, step)
     difference = _first_difference(certificate, again)
@@ -80,18 +84,21 @@ def verify(
             f"{here} {difference.computed}{known}"
         )
         raise typer.Exit(1)
-    count = len(again.history)
-    part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
-    if not again.is_done:
-        part += f" of the {settings.epochs} of the settings"
     typer.echo(
-        f"same bits: {part} on {here} give the certified losses and "
+        f"same bits: {_repeated_part(again, step)} on {here} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
         f"{certificate['final_parameters_sha256']}"
     )
 
 
-def _repeated(settings: Settings, data: str | None, test: str | None, backend: Any) -> "Run":
+def _repeated_part(run: "Run", step: int | None) -> str:
+    """Return in words which part of a run was repeated, from a step or from the start."""
+    count = len(run.history)
+    part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
+    return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"
+
+
+def _repeated(settings: Settings, data: str | None, test: str | None, backend: "Backend") -> "Run":
     """Return the run of a certificate, not yet trained, with the data where they are now."""
     from pluggable_mlp.data.dataset import DataError, told_already
     from pluggable_mlp.runs import Run
@@ -109,10 +116,9 @@ def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | 
     """Train with a progress bar, to the end or to the first departure from the certificate."""
     from pluggable_mlp.cli.interrupts import ending_when_asked
     from pluggable_mlp.cli.progress import training_progress
-    from pluggable_mlp.verifying import verify_epochs
+    from pluggable_mlp.verifying import first_difference
 
     total = certificate["epochs"][-1]["epoch"] * run.training_examples
     with ending_when_asked() as request, training_progress(total, request) as on_batch:
         on_batch(run.examples_done)
-        found = verify_epochs(certificate, run, on_batch)
-        return next((difference for difference in found if difference is not None), None)
+        return first_difference(certificate, run, on_batch)

@@ -25,8 +25,8 @@ from pluggable_mlp.consistency.report import (
 from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.consistency.units import Unit, units_of_step, whole_step
 from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
-from pluggable_mlp.training.batches import Batch
-from pluggable_mlp.training.step import map_state
+from pluggable_mlp.training.examples import Batch
+from pluggable_mlp.training.step import as_single_steps, map_state
 from pluggable_mlp.training.trees import map_nested
 
 __all__ = ["BitComparator", "BoundComparator", "Comparator"]
@@ -41,8 +41,8 @@ Bounds = dict[str, Bounded]
 class Comparator(Protocol):
     """The interface of a comparator."""
 
-    def step(self, t: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
-        """Take step t, from 1, in all runs; `batches` has one for each."""
+    def step(self, t: int, runs: Sequence[BackendRun]) -> None:
+        """Take step t, from 1, in all runs."""
 
     def complete(self, report: Report) -> Report:
         """Return the report with the findings."""
@@ -59,10 +59,10 @@ class BitComparator:
         self._hashes: dict[tuple[str, str], hashlib._Hash] = {}
         self._differences: dict[str, Difference] = {}
 
-    def step(self, t: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
+    def step(self, t: int, runs: Sequence[BackendRun]) -> None:
         """See `Comparator.step`."""
         reference = runs[0].name
-        results = [run.step(batch) for run, batch in zip(runs, batches, strict=True)]
+        results = [run.step() for run in runs]
         for tensor, expected in results[0].items():
             for run, result in zip(runs, results, strict=True):
                 key = tensor, run.name
@@ -146,17 +146,15 @@ class BoundComparator:
         self._improbability = 0.0
         self._found: dict[tuple[str, ...], Agreement] = {}
 
-    def step(self, t: int, runs: Sequence[BackendRun], batches: Sequence[Batch]) -> None:
+    def step(self, t: int, runs: Sequence[BackendRun]) -> None:
         """See `Comparator.step`."""
         reference, *others = runs
         state = map_state(reference.backend.to_numpy, reference.state)
-        on_host = [
-            map_nested(run.backend.to_numpy, batch)
-            for run, batch in zip(runs, batches, strict=True)
-        ]
+        on_host = [map_nested(run.backend.to_numpy, run.batch) for run in runs]
         self._compare_batches(t, runs, on_host)
 
-        about = reference.mlp, reference.optimizer, state, on_host[0], reference.seed
+        steps = reference.steps
+        about = steps.mlp, as_single_steps(steps.optimizer), state, on_host[0], steps.seed
         for unit in units_of_step(*about):
             worst_case = cache(partial(_bounds, unit, BoundedNamespace(self._dtype)))
             bounds = _bounds(unit, self._probable)
@@ -175,10 +173,10 @@ class BoundComparator:
 
         bounds = _bounds(whole, BoundedNamespace(self._dtype))
         check = _Check(WHOLE_STEP, t, bounds, whole.before)
-        expected = reference.step(batches[0])
-        for run, batch in zip(others, batches[1:], strict=True):
+        expected = reference.step()
+        for run in others:
             run.state = map_state(run.backend.asarray, state)
-            self._compare(check, run.name, expected, run.step(batch))
+            self._compare(check, run.name, expected, run.step())
 
     def complete(self, report: Report) -> Report:
         """See `Comparator.complete`."""

@@ -19,12 +19,12 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.comparators import BitComparator, BoundComparator, Comparator
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.runs import BackendRun
-from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.step import as_single_steps
+from pluggable_mlp.training.train import first_steps
 
 __all__ = ["compare"]
 
@@ -105,13 +105,21 @@ def compare(
             class_weight=class_weight,
         )
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
-        xp = namespace_of(arithmetic, backend)
-        runs.append(BackendRun(name, backend, xp, mlp, rule, examples, parameters, seed))
+        taken = first_steps(
+            mlp,
+            parameters,
+            examples,
+            backend=backend,
+            optimizer=rule,
+            arithmetic=arithmetic,
+            batch_size=batch_size,
+            seed=seed,
+        )
+        runs.append(BackendRun(name, taken, examples))
     comparator: Comparator = BoundComparator(dtype) if arithmetic == "native" else BitComparator()
-    streams = [run.batches(batch_size) for run in runs]
     with np.errstate(all="ignore"):  # of values that the report will show, and infinite bounds
         for t in range(1, steps + 1):
-            comparator.step(t, runs, [next(stream) for stream in streams])
+            comparator.step(t, runs)
     names = tuple(run.name for run in runs)
     report = Report(names, dtype, arithmetic, batch_size, steps, len(inputs), seed)
     return comparator.complete(report)

@@ -1,60 +1,61 @@
-"""The run of a comparison on one backend: its data, its state and its steps.
+"""The run of a comparison on one backend: its examples, its state and its steps.
 
 The results of the steps are compared in `comparators.py`.
 """
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.consistency.units import Unit, step_tensors
+from pluggable_mlp.consistency.units import Unit, gradients_of, named_step
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.randomness import permutation
-from pluggable_mlp.training.batches import Batch, Examples
-from pluggable_mlp.training.optimizer import Optimizer
-from pluggable_mlp.training.step import initial_state
+from pluggable_mlp.training.examples import Batch, Examples
+from pluggable_mlp.training.losses import LossRecord
+from pluggable_mlp.training.step import TrainState
+from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.streaming import seeded_order
 
 __all__ = ["BackendRun"]
 
 
 class BackendRun:
-    """Training on one backend, step by step.
+    """Training on one backend, step by step, in the order of `train`.
 
     Parameters
     ----------
     name : str
         The name in the report.
-    backend : Backend
-    xp
-        The namespace of the arithmetic over the backend's arrays.
-    mlp : MLP
-    optimizer : Optimizer
+    steps : Steps
     examples : Examples
         On the backend.
-    parameters : list of dict of arrays
-        The initial parameters, on the backend.
-    seed : int
-        Seed of the shuffles, dropout and noise.
     """
 
-    def __init__(
-        self,
-        name: str,
-        backend: Backend,
-        xp: Namespace,
-        mlp: MLP,
-        optimizer: Optimizer,
-        examples: Examples,
-        parameters: Parameters,
-        seed: int,
-    ) -> None:
-        self.name, self.backend, self.xp = name, backend, xp
-        self.mlp, self.optimizer, self.examples, self.seed = mlp, optimizer, examples, seed
-        self.state = initial_state(xp, mlp, parameters, optimizer)
+    def __init__(self, name: str, steps: Steps, examples: Examples) -> None:
+        self.name, self.steps = name, steps
+        self.backend: Backend = steps.backend
+        order = seeded_order(steps.seed)
+        self._epochs = order(
+            examples, (1, 0), None, backend=steps.backend, batch_size=steps.batch_size
+        )
+        self._epoch, self._starts = examples, range(0)
+
+    @property
+    def state(self) -> TrainState:
+        """The state before the next step."""
+        return self.steps.state
+
+    @state.setter
+    def state(self, state: TrainState) -> None:
+        self.steps.state = state
+
+    @property
+    def batch(self) -> Batch:
+        """The batch of the next step: past the end of the examples another epoch begins."""
+        size = self.steps.batch_size
+        if not self._starts:
+            self._epoch = next(self._epochs)
+            self._starts = range(0, len(self._epoch), size)
+        return self._epoch.batch(self.steps.xp, self._starts[0], size)
 
     @cached_property
     def has_float64(self) -> bool:
@@ -65,30 +66,38 @@ class BackendRun:
             return False
         return bool(one.dtype == self.backend.xp.float64)
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """Yield the batches of training with this seed, epoch after epoch, without end."""
-        count = len(self.examples)
-        for epoch in itertools.count(1):
-            # As in training, a single batch of all examples needs no order.
-            examples = self.examples
-            if size < count:
-                order = self.backend.asarray(permutation(self.seed, "shuffle", epoch, count))
-                examples = replace(examples, order=order)
-            yield from examples.batches(self.xp, size)
-
-    def step(self, batch: Batch) -> dict[str, Array]:
+    def step(self) -> dict[str, Array]:
         """Take the next step; return its results as NumPy arrays, by name.
 
-        They are the loss, the gradients and the new state.
+        They are the loss, the gradients and the new state.  `Steps` gives out no gradients: they
+        are computed again.
         """
-        tensors, self.state = step_tensors(
-            self.xp, self.mlp, self.optimizer, self.state, batch, self.seed
-        )
-        return self._on_host(tensors)
+        steps, before, batch = self.steps, self.state, self.batch
+        losses = _LastLoss(steps.xp, self.backend)
+        steps.take(steps.optimizer, self._epoch, self._starts[:1], losses)
+        self._starts = self._starts[1:]
+        gradients = gradients_of(steps.xp, steps.mlp, before, batch, steps.seed)
+        return self._on_host(named_step(losses.last, gradients, self.state))
 
     def compute(self, unit: Unit) -> dict[str, Array]:
         """Return the results of the unit as NumPy arrays, by name."""
-        return self._on_host(unit.run(self.xp, self.backend.asarray))
+        return self._on_host(unit.run(self.steps.xp, self.backend.asarray))
 
     def _on_host(self, tensors: dict[str, Array]) -> dict[str, Array]:
         return {name: self.backend.to_numpy(tensor) for name, tensor in unwrapped(tensors).items()}
+
+
+class _LastLoss(LossRecord):
+    """Losses, the last of them as the array that the step returned."""
+
+    last: Array
+
+    def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
+        """See `LossRecord.add`."""
+        self.last = loss
+        super().add(loss, count, weight)
+
+    def add_stack(self, losses: Array, counts: list[int], weights: Array | None = None) -> None:
+        """See `LossRecord.add_stack`."""
+        self.last = losses[len(counts) - 1, ...]
+        super().add_stack(losses, counts, weights)

@@ -18,12 +18,12 @@ from array_api_compat import array_namespace
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Activate, Backward, Layer, Rng
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.batches import Batch
+from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.step import TrainState, step
 from pluggable_mlp.training.trees import Tree, map_nested, merge
 
-__all__ = ["Unit", "named", "step_tensors", "units_of_step", "whole_step"]
+__all__ = ["Unit", "gradients_of", "named", "named_step", "units_of_step", "whole_step"]
 
 Tensors = dict[str, Array]
 
@@ -60,19 +60,13 @@ def _widened(array: Array) -> Array:
     return array.astype(np.float64) if np.isdtype(array.dtype, "real floating") else array
 
 
-def step_tensors(
-    xp: Namespace, mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: int
-) -> tuple[Tensors, TrainState]:
-    """Return the results of a step, "loss", "layer 1 dW", "layer 1 W", …, and the new state.
-
-    The step does not return gradients, so they are computed again.
-    """
-    loss, after = step(xp, mlp, optimizer, state, batch, optimizer.coefficients_at(state.t), seed)
-    gradients = _gradients(xp, mlp, state, batch, seed)
-    return {"loss": loss, **named(gradients, "d"), **_named_state(after)}, after
+def named_step(loss: Array, gradients: Tree, after: TrainState) -> Tensors:
+    """Return the results of a step by name: "loss", "layer 1 dW", "layer 1 W", …"""
+    return {"loss": loss, **named(gradients, "d"), **_named_state(after)}
 
 
-def _gradients(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: int) -> Tree:
+def gradients_of(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: int) -> Tree:
+    """Return the gradients of a batch before the step from a state."""
     rng = Rng(seed, state.t)
     return mlp.loss_gradients_and_buffers(xp, state.parameters, state.buffers, *batch, rng)[1]
 
@@ -83,7 +77,10 @@ def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, 
     def compute(xp: Namespace, given: Any) -> Tensors:
         arrays, batch = given
         own = TrainState._make([*arrays, state.t])
-        return step_tensors(xp, mlp, optimizer, own, batch, seed)[0]
+        gradients = gradients_of(xp, mlp, own, batch, seed)
+        coefficients = optimizer.coefficients_at(state.t)
+        loss, after = step(xp, mlp, optimizer, own, batch, coefficients, seed)
+        return named_step(loss, gradients, after)
 
     return Unit(compute, (state[:-1], batch), _named_state(state))
 
@@ -100,7 +97,7 @@ def units_of_step(
     objective = _WitnessedLoss(mlp.objective)
     for name, stand_in in (("layers", layers), ("objective", objective)):
         object.__setattr__(witness, name, stand_in)
-    gradients = _gradients(array_namespace(batch[0]), witness, state, batch, seed)
+    gradients = gradients_of(array_namespace(batch[0]), witness, state, batch, seed)
     rng = Rng(seed, state.t)
     units = [
         Unit(_layer(layer.layer, label, layer.with_dx, rng), layer.given)

@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, dtype_name
-from pluggable_mlp.backends import get_backend
+from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.estimators.certificate import certify, refuse_differences, repeated
 from pluggable_mlp.estimators.exchange import Exchange
 from pluggable_mlp.estimators.inputs import (
@@ -47,7 +47,7 @@ from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.shortcuts import on_device_of
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["BaseMLP", "checks_parameters", "takes_steps", "unchanged_by_failure"]
@@ -149,7 +149,7 @@ class BaseMLP(Exchange, ABC):
         return True
 
     @abstractmethod
-    def _encoded(self, y: Any, home: Any, X: Any, incremental: bool) -> Array:
+    def _encoded(self, y: Any, home: Backend, X: Any, incremental: bool) -> Array:
         """Return what the loss compares with, on the backend of X; set what is known of y."""
 
     @abstractmethod
@@ -257,14 +257,14 @@ class BaseMLP(Exchange, ABC):
         del X, targets
         return sample_weight
 
-    def _initialize(self, network: PenalizedMLP, home: Any, dtype: str) -> None:
+    def _initialize(self, network: PenalizedMLP, home: Backend, dtype: str) -> None:
         """Set the attributes of a model before its first step."""
         self.n_iter_ = self.t_ = 0
         start = initial_parameters(network, self._random_state, self.activation, dtype)
         self._keep([{name: home.asarray(a) for name, a in of.items()} for of in start])
         forget_records(self)
 
-    def _placed(self, home: Any, data: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+    def _placed(self, home: Backend, data: tuple[Any, ...]) -> tuple[Any, list[Any]]:
         """Return the backend on which to train, and the data there."""
         place = home
         if self.backend is not None or self.device is not None:
@@ -273,7 +273,7 @@ class BaseMLP(Exchange, ABC):
                 place = get_backend(name if self.device is None else f"{name}:{self.device}")
         return place, [None if each is None else moved(each, place) for each in data]
 
-    def _job(self, network: PenalizedMLP, home: Any, place: Any, there: list[Any]) -> Job:
+    def _job(self, network: PenalizedMLP, home: Backend, place: Backend, there: list[Any]) -> Job:
         """Return all that a solver needs.
 
         The data are X, targets, weights and sample_weight, already where it is to train.
@@ -312,7 +312,7 @@ class BaseMLP(Exchange, ABC):
             dict(zip("Wb", next(dense), strict=True)) if "W" in of else next(norms) for of in shapes
         ]
 
-    def _refuse_divergence(self, home: Any) -> None:
+    def _refuse_divergence(self, home: Backend) -> None:
         xp = home.xp
         if not all(bool(xp.all(xp.isfinite(w))) for w in (*self.coefs_, *self.intercepts_)):
             raise ValueError(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.inputs import on_host, place_of
 from pluggable_mlp.estimators.saving import decoded, encoded, parameters_to_save
 from pluggable_mlp.training.checkpoints import parameters_sha256
@@ -23,7 +24,7 @@ _OF_THE_MACHINE = ("backend", "device", "verbose", "progress_bar")
 _OWN = "of_your_own"
 
 
-def certify(estimator: Any, data: list[Any], place: Any, parameters: Tree) -> dict[str, Any]:
+def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -> dict[str, Any]:
     """Return the certificate of a fit that has ended.
 
     Parameters

@@ -5,27 +5,30 @@ when to stop.  Shapes: inputs (examples, features), targets (examples,) or (exam
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.losses import LossRecord
-from pluggable_mlp.training.optimizer import Optimizer, Slots
+from pluggable_mlp.training.loop import take_epochs
+from pluggable_mlp.training.optimizer import Slots
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.streaming import Order
 from pluggable_mlp.training.trees import Tree, map_arrays
 
-__all__ = ["Descent", "Minimum", "lowered", "minimize", "shuffled"]
+__all__ = ["Descent", "Minimum", "lowered", "minimize", "order_of"]
 
 # SciPy's L-BFGS-B stops where a step lowers the loss by less than this part of it.
 _SMALLEST_DECREASE = 2.220446049250313e-09
@@ -38,47 +41,18 @@ class Descent:
 
     Parameters
     ----------
-    xp
-        The namespace of the computation.
-    network : PenalizedMLP
-    optimizer : Optimizer
+    steps : Steps
     rate : SteppedRate
         The optimizer's learning rate, where it has no schedule of its own.
     examples : Examples
-    parameters : list of dict of arrays
-        Where to start.
-    remembered : tuple of dict and int, or None
-        What an earlier descent `remembered`.
-    backend : Backend
-    batch_size : int
-    seed : int
-        Of dropout and noise.
+    order : Order
+        Of the examples in each epoch.
     """
 
-    def __init__(
-        self,
-        xp: Namespace,
-        network: PenalizedMLP,
-        optimizer: Optimizer,
-        rate: SteppedRate,
-        examples: Examples,
-        parameters: Parameters,
-        remembered: tuple[Slots, int] | None,
-        *,
-        backend: Any,
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        state = initial_state(xp, network, parameters, optimizer)
-        if remembered is not None:
-            slots, t = remembered
-            slots = {name: map_arrays(xp.asarray, tree) for name, tree in slots.items()}
-            state = state._replace(slots=slots, t=t)
-        self._losses: list[float] = []
-        self._xp, self._optimizer, self._rate = xp, optimizer, rate
-        self._backend, self._examples, self._batch_size = backend, examples, batch_size
-        settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size, "seed": seed}
-        self._steps = Steps(xp, network, optimizer, examples.kind, state, **settings)
+    def __init__(self, steps: Steps, rate: SteppedRate, examples: Examples, order: Order) -> None:
+        self._steps, self._rate = steps, rate
+        # As in scikit-learn, examples count alike here, whatever their weights.
+        self._progress = take_epochs(steps, examples, order=order, by_weight=False)
 
     @property
     def parameters(self) -> Parameters:
@@ -90,33 +64,21 @@ class Descent:
         """The slots of the optimizer, as arrays of the library, and the count of its updates."""
         return unwrapped(self._steps.state.slots), self._steps.t
 
-    def epoch(self, order: Any) -> float:
-        """Take an epoch's steps, and return the mean of their losses.
+    def epoch(self) -> float:
+        """Take the next epoch's steps, and return the mean of their losses.
 
-        Parameters
-        ----------
-        order : numpy.ndarray (examples,) or None
-            The examples by their places; None takes them as they come.
+        If that is interrupted, the state is the one before the epoch.
         """
-        count, size = len(self._examples), self._batch_size
-        examples = self._examples
-        if order is not None:
-            examples = replace(examples, order=self._backend.asarray(order))
-        optimizer = self._optimizer.after(self._losses)
-        # As in scikit-learn, examples count alike here, whatever their weights.
-        record = LossRecord(self._xp, self._backend, by_weight=False)
-        starts, before = range(0, count, size), self._steps.state
+        before = self._steps.state
         try:
-            while starts:
-                together = self._steps.at_once
-                self._steps.take(optimizer, examples, starts[:together], record)
-                starts = starts[together:]
-            mean = record.mean()
+            end = next(progress for progress in self._progress if progress.ended)
+            loss = end.losses.mean()
+            assert isinstance(loss, float)  # of a single network
+            end.followed = loss
         except BaseException:  # such as Ctrl-C within a step that writes over the state
             self._steps.state = before
             raise
-        self._losses.append(mean)
-        return mean
+        return loss
 
     def set_rate(self, value: float) -> None:
         """Give the steps to come another learning rate.
@@ -208,8 +170,29 @@ def _largest(xp: Namespace, gradients: Tree) -> float:
     return max(float(xp.max(xp.abs(g))) for of in gradients for g in of.values())
 
 
-def shuffled(places: Any, random_state: np.random.RandomState) -> Any:
-    """Return the places in a new order: that of `sklearn.utils.shuffle`, from the same numbers."""
-    order = np.arange(places.shape[0])
-    random_state.shuffle(order)
-    return places[order]
+def order_of(random_state: np.random.RandomState | None) -> Order:
+    """Return the order of scikit-learn's epochs, from the same random numbers; None: as given."""
+    return partial(_shuffled, random_state)
+
+
+def _shuffled(
+    random_state: np.random.RandomState | None,
+    examples: AnyExamples,
+    first: tuple[int, int],
+    epochs: int | None,
+    *,
+    backend: Backend,
+    batch_size: int,
+) -> Iterator[Examples]:
+    """See `Order`: each epoch shuffles the order of the one before."""
+    del first, epochs
+    assert isinstance(examples, Examples)
+    places = np.arange(len(examples))
+    while True:
+        if random_state is not None:
+            order = np.arange(len(examples))
+            random_state.shuffle(order)
+            places = places[order]
+        # The order within a single batch changes nothing but rounding.
+        whole = random_state is None or batch_size >= len(examples)
+        yield examples if whole else replace(examples, order=backend.asarray(places))

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 from sklearn.utils.validation import validate_data as _validate_data
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name, without_graph
-from pluggable_mlp.backends import backend_of, get_backend
+from pluggable_mlp.backends import Backend, backend_of, get_backend
 from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
@@ -66,7 +66,7 @@ def place_of(data: Any) -> Any:
         return backend_of(data)
 
 
-def moved(data: Any, backend: Any) -> Array:
+def moved(data: Any, backend: Backend) -> Array:
     """Return data of any place as an array of the backend."""
     if isinstance(data, SparseRows):
         return SparseRows(data.matrix, backend if on_device(backend.asarray([0.0])) else None)
@@ -86,7 +86,7 @@ def on_host(arrays: list[Any]) -> list[Any]:
     ]
 
 
-def namespace_for(arithmetic: str, backend: Any, X: Any) -> Namespace:
+def namespace_for(arithmetic: str, backend: Backend, X: Any) -> Namespace:
     """Return the namespace in which an estimator computes with X.
 
     Raises
@@ -180,7 +180,7 @@ def check_targets(estimator: Any, X: Any, y: Any, *, numeric: bool) -> Any:
     return y
 
 
-def check_sample_weight(X: Any, sample_weight: Any, backend: Any) -> Array | None:
+def check_sample_weight(X: Any, sample_weight: Any, backend: Backend) -> Array | None:
     """Return the weights on the backend of X and in its dtype, (examples,), or None.
 
     Raises

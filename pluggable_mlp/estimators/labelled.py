@@ -10,6 +10,7 @@ from array_api_compat import array_namespace
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from pluggable_mlp.arrays import Array, LibraryArray, Namespace
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.base import BaseMLP
 from pluggable_mlp.estimators.inputs import moved, on_device, on_host, place_of
 from pluggable_mlp.estimators.labels import (
@@ -54,7 +55,7 @@ class Labelled(BaseMLP):
                 f"{known!r}"
             )
 
-    def _encoded(self, y: Any, home: Any, X: Any, incremental: bool) -> Array:
+    def _encoded(self, y: Any, home: Backend, X: Any, incremental: bool) -> Array:
         if on_device(y):
             y = moved(y, home)
         xp, from_host = array_namespace(y), not on_device(y)
@@ -136,7 +137,7 @@ class Labelled(BaseMLP):
         )
         return own if sample_weight is None else own * sample_weight
 
-    def _strata(self, place: Any, targets: Array) -> Any:
+    def _strata(self, place: Backend, targets: Array) -> Any:
         """Return what the held-out part is stratified by: as in scikit-learn, two classes alone."""
         return place.to_numpy(targets).astype(bool) if self.n_outputs_ == 1 else None
 

@@ -9,6 +9,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from pluggable_mlp.arrays import Array, LibraryArray, Namespace
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.base import (
     BaseMLP,
     checks_parameters,
@@ -174,7 +175,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             weights = xp.astype(moved(weights, place), predicted.dtype)
         return float(r2(xp, xp.reshape(predicted, (predicted.shape[0], -1)), y, weights))
 
-    def _encoded(self, y: Any, home: Any, X: Any, incremental: bool) -> Array:
+    def _encoded(self, y: Any, home: Backend, X: Any, incremental: bool) -> Array:
         del incremental
         xp = home.xp
         y = xp.astype(moved(y, home), X.dtype)
@@ -200,7 +201,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         predicted = loss.predict(xp, z)
         return {"prediction": predicted[:, 0] if self.n_outputs_ == 1 else predicted}
 
-    def _strata(self, place: Any, targets: Array) -> Any:
+    def _strata(self, place: Backend, targets: Array) -> Any:
         """Return None: numbers have no strata."""
         del place, targets
 

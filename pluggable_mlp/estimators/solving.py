@@ -15,16 +15,20 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.estimators.descent import Descent, lowered, minimize, shuffled
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.estimators.descent import Descent, lowered, minimize, order_of
 from pluggable_mlp.estimators.inputs import moved
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import SteppedRate, callbacks_of, make_solver
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.training.batches import Examples
-from pluggable_mlp.training.loop import check_optimizer
+from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.optimizer import Slots
 from pluggable_mlp.training.precision_warning import LostNumbers
+from pluggable_mlp.training.step import TrainState, initial_state
+from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.train import check_optimizer
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["Job", "forget_records", "solve_by_epochs", "solve_by_lbfgs", "warn_of_lost_numbers"]
@@ -61,8 +65,8 @@ class Job:
     network: PenalizedMLP
     examples: Examples
     given_weight: Array | None
-    place: Any
-    home: Any
+    place: Backend
+    home: Backend
 
     def part(self, places: Any) -> "Job":
         """Return the job of the examples at these places, of NumPy."""
@@ -79,7 +83,7 @@ def warn_of_lost_numbers(job: Job, parameters: Parameters) -> None:
     """Warn where reproducible products take many numbers of the data or weights for 0."""
     lost = LostNumbers(job.xp, job.examples)
     counts = lost.counts(_on(job.place, parameters))
-    lost.tell({name: int(unwrapped(count)) for name, count in counts.items()})
+    lost.warn({name: int(unwrapped(count)) for name, count in counts.items()})
 
 
 def solve_by_lbfgs(estimator: Any, job: Job) -> None:
@@ -165,32 +169,29 @@ class Epochs:
 
     def __init__(self, estimator: Any, job: Job, held: Job | None) -> None:
         self._estimator, self._job, self._held = estimator, job, held
-        examples, count = job.examples, len(job.examples)
         _make_records(estimator)
-        self._places = np.arange(count)
-        self._size = _batch_size(estimator.batch_size, count)
-        state = estimator._optimizer_state
-        parameters = _on(job.place, estimator._parameters(job.network))
-        self._best = parameters
-        self._descent = Descent(
+        batch_size = _batch_size(estimator.batch_size, len(job.examples))
+        self._best = _on(job.place, estimator._parameters(job.network))
+        solver = make_solver(estimator, estimator._rate)
+        steps = Steps(
             job.xp,
             job.network,
-            make_solver(estimator, estimator._rate),
-            estimator._rate,
-            examples,
-            parameters,
-            None if state is None else _slots_on(job.place, state),
+            solver,
+            job.examples.kind,
+            _state(estimator, job, solver, self._best),
             backend=job.place,
-            batch_size=self._size,
+            batch_size=batch_size,
             seed=_seed_of_steps(estimator),
         )
+        order = order_of(estimator._random_state if estimator.shuffle else None)
+        self._descent = Descent(steps, estimator._rate, job.examples, order)
 
     def take(self) -> None:
         """Take one epoch, and note its loss, or the score that it leads to."""
         estimator = self._estimator
-        estimator.loss_ = self._descent.epoch(self._order())
+        estimator.loss_ = self._descent.epoch()
         estimator.n_iter_ += 1
-        estimator.t_ += self._places.shape[0]
+        estimator.t_ += len(self._job.examples)
         estimator.loss_curve_.append(estimator.loss_)
         _say(estimator, f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
         if self._held is not None:
@@ -238,14 +239,6 @@ class Epochs:
         count = self._estimator._no_improvement_count
         self._estimator._no_improvement_count = count + 1 if stalled else 0
 
-    def _order(self) -> Any:
-        """Return the places of the examples in this epoch's order, None for the given one."""
-        if not self._estimator.shuffle:
-            return None
-        self._places = shuffled(self._places, self._estimator._random_state)
-        # The order within a single batch changes nothing but rounding.
-        return self._places if self._size < self._places.shape[0] else None
-
     def _keep_parameters(self) -> None:
         self._estimator._keep(_on(self._job.home, self._descent.parameters))
 
@@ -286,6 +279,16 @@ def _make_records(estimator: Any) -> None:
     if estimator.validation_scores_ is None:
         estimator.validation_scores_, estimator.validation_loss_curve_ = [], []
         estimator.best_validation_score_ = -np.inf
+
+
+def _state(estimator: Any, job: Job, solver: AnyOptimizer, parameters: Parameters) -> TrainState:
+    """Return the state of the first step, with what the optimizer remembers of an earlier fit."""
+    state = initial_state(job.xp, job.network, parameters, solver)
+    if estimator._optimizer_state is None:
+        return state
+    slots, t = _slots_on(job.place, estimator._optimizer_state)
+    slots = {name: map_arrays(job.xp.asarray, tree) for name, tree in slots.items()}
+    return state._replace(slots=slots, t=t)
 
 
 def _remembers(estimator: Any) -> bool:
@@ -336,11 +339,11 @@ def _steps(estimator: Any, learning_rate: str) -> bool:
     return bool(estimator.solver == "sgd" and estimator.learning_rate == learning_rate)
 
 
-def _on(backend: Any, parameters: Parameters) -> Parameters:
+def _on(backend: Backend, parameters: Parameters) -> Parameters:
     return map_arrays(lambda array: moved(array, backend), parameters)
 
 
-def _slots_on(backend: Any, remembered: tuple[Slots, int]) -> tuple[Slots, int]:
+def _slots_on(backend: Backend, remembered: tuple[Slots, int]) -> tuple[Slots, int]:
     """Return what a `Descent` remembered with its arrays on the backend."""
     slots, t = remembered
     return {name: _on(backend, tree) for name, tree in slots.items()}, t

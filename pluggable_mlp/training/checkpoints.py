@@ -13,6 +13,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.storage import read_file, write_file
 from pluggable_mlp.training.trees import Tree
 
@@ -30,7 +31,7 @@ HASH_DIGITS = 16
 """Of the hash of a single tensor: the first of its SHA-256, 64 bits."""
 
 
-def save_parameters(path: Path, parameters: Tree, backend: Any, sha256: str) -> None:
+def save_parameters(path: Path, parameters: Tree, backend: Backend, sha256: str) -> None:
     """Write parameters to a safetensors file, and read it back.
 
     Parameters
@@ -71,7 +72,7 @@ def tensor_file(tensors: dict[str, Any], metadata: dict[str, str] | None = None)
     return content
 
 
-def load_parameters(path: Path, backend: Any, sha256: str) -> Tree:
+def load_parameters(path: Path, backend: Backend, sha256: str) -> Tree:
     """Read parameters from a safetensors file to the backend.
 
     Parameters
@@ -97,7 +98,7 @@ def load_parameters(path: Path, backend: Any, sha256: str) -> Tree:
     return [{name: backend.asarray(array) for name, array in layer.items()} for layer in layers]
 
 
-def parameters_sha256(parameters: Tree, backend: Any) -> str:
+def parameters_sha256(parameters: Tree, backend: Backend) -> str:
     """Return the hexadecimal SHA-256 over all parameters, as the file's first lines say."""
     return _sha256(
         backend.to_numpy(array) for layer in parameters for _, array in sorted(layer.items())
@@ -109,7 +110,7 @@ def tensor_names(parameters: Tree) -> list[str]:
     return [f"{index}.{name}" for index, layer in enumerate(parameters) for name in sorted(layer)]
 
 
-def tensor_hashes(parameters: Tree, backend: Any) -> str:
+def tensor_hashes(parameters: Tree, backend: Backend) -> str:
     """Return the hashes of all tensors, one after the other, each of `HASH_DIGITS` digits."""
     return "".join(
         _sha256([backend.to_numpy(layer[name])])[:HASH_DIGITS]

@@ -5,17 +5,25 @@ computed again, and that step taken layer by layer, whatever compiled it before.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from functools import cache, partial
+from typing import TYPE_CHECKING, TypeAlias
 
+from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.network.layers import Activate, Rng
-from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.training.batches import Batch
-from pluggable_mlp.training.losses import Loss, is_finite
+from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.training.examples import Batch
+from pluggable_mlp.training.losses import Loss, LossRecord, is_finite
+from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState
+from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.trees import Tree, merge
 
-__all__ = ["DivergenceError", "Origin", "lost_loss"]
+if TYPE_CHECKING:
+    from pluggable_mlp.training.train import Training
+
+__all__ = ["DivergenceError", "Origin", "check_parameters_finite", "finite_mean"]
 
 StateAndBatch: TypeAlias = Callable[[int], tuple[TrainState, Batch] | None]
 """(step of the epoch, from 0) -> the state before it, and its batch; None before what is known."""
@@ -37,7 +45,7 @@ class DivergenceError(ArithmeticError):
     def __init__(self, epoch: int, found: str) -> None:
         super().__init__(epoch, found)
         self.epoch, self.found = epoch, found
-        self.reached: Any = None
+        self.reached: Training | None = None
 
     def __str__(self) -> str:
         advice = "a smaller learning rate, gradients clipped by clip_norm"
@@ -49,7 +57,7 @@ class DivergenceError(ArithmeticError):
         )
 
 
-def lost_loss(losses: Sequence[Loss]) -> int | None:
+def _lost_loss(losses: Sequence[Loss]) -> int | None:
     """Return the place of the first loss that is not finite; None for none."""
     return next((place for place, loss in enumerate(losses) if not is_finite(loss)), None)
 
@@ -59,21 +67,17 @@ class Origin:
 
     Parameters
     ----------
-    xp : namespace
+    steps : Steps
         Of the training.
-    mlp : MLP
-    seed : int
-        Of dropout and noise.
-    steps : int
-        How many the epoch has.
+    count : int
+        How many steps the epoch has.
     before : callable
         Returns the state before a step of the epoch, counted from 0, and the step's batch.
     """
 
-    def __init__(
-        self, xp: Namespace, mlp: MLP, seed: int, steps: int, before: StateAndBatch
-    ) -> None:
-        self._xp, self._mlp, self._seed, self.steps, self._before = xp, mlp, seed, steps, before
+    def __init__(self, steps: Steps, count: int, before: StateAndBatch) -> None:
+        self._xp, self._mlp, self._seed = steps.xp, steps.mlp, steps.seed
+        self.count, self._before = count, before
 
     def of_loss(self, step: int) -> str:
         """Return in words where the loss of a step ceased to be finite; empty where unknown."""
@@ -97,7 +101,7 @@ class Origin:
 
     def of_last_step(self, layer: int, name: str) -> str:
         """Return in words how the epoch's last step spoilt a parameter; empty where unknown."""
-        return self._of_parameter(self.steps - 1, layer, name)
+        return self._of_parameter(self.count - 1, layer, name)
 
     def _of_parameter(self, step: int, layer: int, name: str) -> str:
         known = self._before(step)
@@ -126,7 +130,7 @@ class Origin:
         remaining = enumerate(parameters)
         index = -1  # that of the inputs
         for layer in self._mlp.layers:
-            own: Any = {}
+            own: dict[str, Array] = {}
             if layer.shapes():
                 index, own = next(remaining)
             x, _ = layer.forward(self._xp, own, x, Rng(self._seed, t))
@@ -149,3 +153,59 @@ class Origin:
 
     def _finite(self, array: Array) -> bool:
         return bool(self._xp.all(self._xp.isfinite(array)))
+
+
+def finite_mean(epoch: int, record: LossRecord, origin: Origin) -> Loss:
+    """Return the mean of an epoch's losses so far: waits for the device.
+
+    Raises
+    ------
+    DivergenceError
+        If one is not finite: naming the first.
+    """
+    mean = record.mean()
+    if not is_finite(mean):
+        losses, _ = record.read()
+        step = _lost_loss(losses)
+        since = (
+            ""
+            if step is None
+            else f" from step {step + 1} of {origin.count} on{origin.of_loss(step)}"
+        )
+        raise DivergenceError(epoch, f"its loss is {mean}{since}")
+    return mean
+
+
+def check_parameters_finite(
+    epoch: int, parameters: Parameters, lost: LostNumbers, backend: Backend, origin: Origin
+) -> None:
+    """Refuse divergence, and warn of lost numbers: waits for the device once.
+
+    Raises
+    ------
+    DivergenceError
+        Where a parameter after an epoch is NaN or infinite: naming which.
+    """
+    xp = backend.xp
+    places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
+    counts = lost.counts(parameters)
+    found = _finite(xp)([layer[name] for layer in parameters for name in layer])
+    if counts:
+        found = xp.concat([found, xp.stack([xp.astype(n, xp.int64) for n in counts.values()])])
+    numbers = iter(backend.to_numpy(found).tolist())
+    for index, name in places:
+        if not next(numbers):
+            lost_one = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
+            raise DivergenceError(epoch, f"{lost_one}{origin.of_last_step(index, name)}")
+    lost.warn(dict(zip(counts, numbers, strict=True)))
+
+
+@cache
+def _finite(xp: Namespace) -> Callable[[list[Array]], Array]:
+    """Return the function that tells which arrays are finite: 1 for each that is, as int64."""
+    function = partial(_are_finite, xp)
+    return shortcuts.compiled(xp, function) or function
+
+
+def _are_finite(xp: Namespace, arrays: list[Array]) -> Array:
+    return xp.stack([xp.astype(xp.all(xp.isfinite(array)), xp.int64) for array in arrays])

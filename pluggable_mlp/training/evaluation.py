@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import attempt, namespace_of
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import rows as as_rows
-from pluggable_mlp.training.batches import Batch, Examples
+from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.metrics import (
     correct_labels,
@@ -20,8 +21,8 @@ from pluggable_mlp.training.metrics import (
     mean_absolute_error,
     r2,
 )
+from pluggable_mlp.training.streaming import blocks_in_order
 from pluggable_mlp.training.trees import map_arrays
-from pluggable_mlp.training.visits import AnyExamples, blocks_in_order
 
 __all__ = ["Outputs", "evaluate", "measures_of", "outputs_of"]
 
@@ -48,7 +49,7 @@ def evaluate(
     parameters: Parameters,
     examples: AnyExamples,
     *,
-    backend: Any,
+    backend: Backend,
     arithmetic: str,
     batch_size: int = 1000,
     units: Sequence[float] | None = None,
@@ -64,7 +65,7 @@ def outputs_of(
     parameters: Parameters,
     examples: AnyExamples,
     *,
-    backend: Any,
+    backend: Backend,
     arithmetic: str,
     batch_size: int = 1000,
 ) -> Outputs:
@@ -80,11 +81,13 @@ def outputs_of(
             record.add(loss, z.shape[-2], weight)
             logits.append(z)
     z = xp.concat(logits, axis=-2)
-    return Outputs(xp, record.mean(), z, targets[0] if len(targets) == 1 else xp.concat(targets))
+    loss = record.mean()
+    assert isinstance(loss, float)  # of a single network
+    return Outputs(xp, loss, z, targets[0] if len(targets) == 1 else xp.concat(targets))
 
 
 def measures_of(
-    mlp: MLP, outputs: Outputs, backend: Any, units: Sequence[float] | None = None
+    mlp: MLP, outputs: Outputs, backend: Backend, units: Sequence[float] | None = None
 ) -> dict[str, float]:
     """Return the loss and what else tells how good the network is, as floats.
 

@@ -1,24 +1,176 @@
-"""From data of any kind to checked examples on the device, or to be moved there block by block.
+"""Examples: on the device, or on the host to be moved there block by block, and their batches.
 
-Shapes: inputs (examples, in), targets (examples,) or (examples, outputs), sample_weight
-(examples,).
+Shapes: inputs (examples, in), integers with a scale or floats; targets (examples,) or rows
+(examples, outputs); sample_weight and order (examples,); a batch has the same with
+batch for examples.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace, common_namespace, device_of, without_graph
+from pluggable_mlp.arrays import (
+    Array,
+    DType,
+    Namespace,
+    common_namespace,
+    device_of,
+    without_graph,
+)
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.registry import as_number
-from pluggable_mlp.stored import as_rows
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.shortcuts import rows_from, take
+from pluggable_mlp.stored import Range, Rows, as_rows, gather
 from pluggable_mlp.training.class_weight import class_weights_of_examples
-from pluggable_mlp.training.visits import AnyExamples, Streamed
 
-__all__ = ["examples_in_blocks", "make_examples"]
+__all__ = ["AnyExamples", "Batch", "Examples", "Streamed", "examples_in_blocks", "make_examples"]
 
 _BYTES_AT_ONCE = 2**28  # of inputs that are checked: memory of the device
+
+Batch = tuple[Array, Array, Array | None]
+Arrays = tuple[Array, Array, Array | None, Array | None]
+"""Inputs, targets, sample_weight and order."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs and targets on the device of the training.
+
+    Parameters
+    ----------
+    inputs : array (examples, in)
+        Floats of the training's dtype; or 8-bit integers, with a scale.
+    targets : array (examples,) or (examples, outputs)
+    dtype
+        The floating dtype of a batch.
+    scale : float or None
+        A power of two by which integers are multiplied, batch by batch.
+    sample_weight : array (examples,) or None
+        Of that dtype.
+    order : array of int64 (examples,) or None
+        The indices of the examples as they are visited, on the device; None: as they come.
+    """
+
+    inputs: Array
+    targets: Array
+    dtype: DType
+    scale: float | None = None
+    sample_weight: Array | None = None
+    order: Array | None = None
+
+    def __len__(self) -> int:
+        return int(self.inputs.shape[0])
+
+    @property
+    def block_size(self) -> int:
+        """How many examples are on the device together: all."""
+        return len(self)
+
+    @property
+    def kind(self) -> "Examples":
+        """Examples without arrays, of the same dtype and scale."""
+        return self.with_arrays((None, None, None, None))
+
+    @property
+    def arrays(self) -> Arrays:
+        """What a compiled function takes as arguments."""
+        return self.inputs, self.targets, self.sample_weight, self.order
+
+    def with_arrays(self, arrays: Arrays) -> "Examples":
+        """Return examples of the same dtype and scale with other `arrays`."""
+        inputs, targets, sample_weight, order = arrays
+        return replace(
+            self, inputs=inputs, targets=targets, sample_weight=sample_weight, order=order
+        )
+
+    def batches(self, xp: Namespace, size: int) -> Iterator[Batch]:
+        """Yield (inputs (batch, in), targets (batch, …), sample_weight), the last smaller.
+
+        The sample_weight is (batch,), or None.  Without an order a batch is a view.
+        """
+        for start in range(0, len(self), size):
+            yield self.batch(xp, start, size)
+
+    def batch(self, xp: Namespace, start: int, size: int) -> Batch:
+        """Return the one of `batches` that begins at `start`."""
+        return self.batch_of(xp, start, min(size, len(self) - start))
+
+    def batch_of(self, xp: Namespace, start: int | Array, size: int) -> Batch:
+        """Return the batch of exactly `size` examples that begins at `start`, a number or 0-d."""
+        return self.floats_of(xp, self.rows_of(xp, start, size))
+
+    def rows_of(self, xp: Namespace, start: int | Array, size: int) -> Batch:
+        """Return the rows of a batch as they are, with integers."""
+        arrays = self.inputs, self.targets, self.sample_weight
+        if self.order is not None:
+            places = rows_from(xp, self.order, start, size)
+            x, targets, sample_weight = (
+                None if of is None else take(xp, of, places) for of in arrays
+            )
+        elif size == len(self):  # a compiler would copy the whole data set
+            return arrays
+        else:
+            x, targets, sample_weight = (
+                None if of is None else rows_from(xp, of, start, size) for of in arrays
+            )
+        return x, targets, sample_weight
+
+    def floats_of(self, xp: Namespace, rows: Batch) -> Batch:
+        """Return a batch of such rows: integers become floats."""
+        x, targets, sample_weight = rows
+        if self.scale is not None:
+            x = xp.astype(x, self.dtype)
+            x *= self.scale
+        return x, targets, sample_weight
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Inputs and targets on the host, of which a block at a time is moved to the device.
+
+    Parameters
+    ----------
+    inputs, targets, sample_weight : Rows
+        As `Examples` has them, on the host, inputs perhaps in a file; sample_weight may be None.
+    block_size : int
+        How many examples are moved together; less than there are.
+    kind : Examples
+        Without arrays: of which dtype and scale blocks are.
+    moved : callable
+        Moves inputs, targets and sample_weight of a block to the device, in this order.
+    """
+
+    inputs: Rows
+    targets: Rows
+    sample_weight: Rows | None
+    block_size: int
+    kind: Examples
+    moved: Callable[[Any, Any, Any], tuple[Array, Array, Array | None]]
+
+    def __len__(self) -> int:
+        return int(self.inputs.shape[0])
+
+    @property
+    def scale(self) -> float | None:
+        """By what integers are multiplied."""
+        return self.kind.scale
+
+    def read(self, ranges: Iterable[Range]) -> tuple[Any, Any, Any]:
+        """Return inputs, targets and sample_weight of ranges of rows, on the host."""
+        ranges = list(ranges)
+        arrays = self.inputs, self.targets, self.sample_weight
+        x, targets, sample_weight = (None if of is None else gather(of, ranges) for of in arrays)
+        return x, targets, sample_weight
+
+    def on_device(self, block: tuple[Any, Any, Any], order: Array | None = None) -> Examples:
+        """Return what was read as examples on the device, in an order (examples,) there."""
+        return self.kind.with_arrays((*self.moved(*block), order))
+
+
+AnyExamples = Examples | Streamed
 
 
 def make_examples(
@@ -26,7 +178,7 @@ def make_examples(
     inputs: Any,
     targets: Any,
     *,
-    backend: Any,
+    backend: Backend,
     dtype: str,
     scale: float | None = None,
     sample_weight: Any = None,
@@ -58,7 +210,7 @@ def examples_in_blocks(
     targets: Any,
     block_size: int | None,
     *,
-    backend: Any,
+    backend: Backend,
     dtype: str,
     scale: float | None = None,
     sample_weight: Any = None,
@@ -106,7 +258,7 @@ def _checked_targets(
     sample_weight: Any,
     class_weight: Any,
     *,
-    backend: Any,
+    backend: Backend,
     dtype: str,
 ) -> tuple[Array, Array | None]:
     """Return targets and sample_weight as the loss takes them; refuse what does not fit."""

@@ -1,31 +1,32 @@
-"""The training loop: epochs over shuffled mini-batches, and what is measured in them.
+"""The training loop: epochs over mini-batches, reported after each call of `Steps`.
 
 Nothing waits for the device within an epoch: losses stay there as 0-d arrays and are read at
-once when it ends.  Which array library, which rounding, which optimizer: the loop does not know.
+once when it ends.  The loop does not depend on the library, the rounding or the optimizer.  Saving,
+measuring on other examples and display are its callers' business.
 """
 
+import itertools
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple, cast
 
-from pluggable_mlp import shortcuts
-from pluggable_mlp.arrays import Array, LibraryArrays, Namespace
-from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.training.batches import Batch, Examples
+from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.training.components import AnyOptimizer
-from pluggable_mlp.training.divergence import DivergenceError, Origin, lost_loss
+from pluggable_mlp.training.divergence import Origin, check_parameters_finite, finite_mean
+from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.losses import NOTHING, Loss, LossRecord, Recorded, is_finite
+from pluggable_mlp.training.losses import NOTHING, Loss, LossRecord, Recorded
 from pluggable_mlp.training.precision_warning import LostNumbers
-from pluggable_mlp.training.step import TrainState, initial_state
+from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.streaming import Order
 from pluggable_mlp.training.trees import map_nested, named_like
-from pluggable_mlp.training.visits import AnyExamples, visits
 
-__all__ = ["Epoch", "Position", "Recording", "training_epochs"]
+__all__ = ["Epoch", "Position", "Progress", "epochs_of", "take_epochs", "training_progress"]
 
 
 class Position(NamedTuple):
@@ -51,21 +52,6 @@ class Position(NamedTuple):
     recorded: Recorded = NOTHING
 
 
-class Recording(NamedTuple):
-    """Which states are recorded within epochs, and by whom.
-
-    Attributes
-    ----------
-    every : int
-        Those after steps whose count t is a multiple of it.
-    note : callable
-        Is given the `TrainState`, of the backend's arrays.
-    """
-
-    every: int
-    note: Callable[[TrainState], None]
-
-
 @dataclass(frozen=True)
 class Epoch:
     """The state after a number of epochs, and what was measured in the last of them.
@@ -83,8 +69,6 @@ class Epoch:
         have leading axes, lists of their shape, a number for each network.
     seconds : float
         Wall-clock time of the epoch.
-    position : Position
-        Where the next epoch begins.
     """
 
     epoch: int
@@ -92,36 +76,78 @@ class Epoch:
     state: TrainState
     train_loss: Loss
     seconds: float
-    position: Position
 
 
-def training_epochs(
-    mlp: MLP,
-    parameters: Parameters,
+@dataclass(slots=True)
+class Progress:
+    """Training after a call of `Steps`, or at the end of an epoch; valid until the next step.
+
+    Attributes
+    ----------
+    steps : Steps
+    epoch : int
+        The epoch of the last step, counted from 1.
+    count : int
+        How many examples the call visited; 0 at the end of an epoch.
+    done : int
+        How many examples of the epoch are done.
+    losses : LossRecord
+        Of the epoch's batches so far.
+    origin : Origin
+        Finds where the epoch diverged.
+    before : tuple of float
+        The loss of each epoch before, as a schedule follows it.
+    ended : bool
+        Whether the epoch has ended: reported after its last call, by itself.
+    followed : float, or list of float
+        The loss of an ended epoch that schedules follow: for the caller to set; by
+        `training_progress` the training loss.
+    result : Epoch or None
+        What `training_progress` measured of an ended epoch.
+    """
+
+    steps: Steps
+    epoch: int
+    count: int
+    done: int
+    losses: LossRecord
+    origin: Origin
+    before: tuple[Loss, ...]
+    ended: bool = False
+    followed: Loss = math.nan
+    result: Epoch | None = None
+
+    def position(self) -> Position:
+        """Return the current position: waits for the device."""
+        state = unwrapped(self.steps.state)
+        if self.ended:
+            return Position(state, self.epoch + 1, losses=(*self.before, self.followed))
+        return Position(state, self.epoch, self.done, self.before, self.losses.read())
+
+    def mean_loss(self) -> Loss:
+        """Return the mean of the epoch's losses so far: waits for the device.
+
+        Raises
+        ------
+        DivergenceError
+            If one is not finite: naming the first.
+        """
+        return finite_mean(self.epoch, self.losses, self.origin)
+
+
+def training_progress(
+    steps: Steps,
     examples: AnyExamples,
     *,
-    backend: Any,
-    optimizer: AnyOptimizer,
-    arithmetic: str,
+    order: Order,
     epochs: int,
-    batch_size: int,
-    seed: int,
-    shuffle: bool = True,
-    on_batch: Callable[[int], None] | None = None,
     start: Position | None = None,
-    on_position: Callable[[Callable[[], Position]], None] | None = None,
-    recording: Recording | None = None,
-    monitor: Callable[[Parameters], float] | None = None,
-    micro_batch: int | None = None,
-) -> Iterator[Epoch]:
-    """Train, and yield after every epoch, so that the caller may stop, save or measure.
+    every: int | None = None,
+) -> Iterator[Progress]:
+    """Train, and yield after each call of `steps` and after each epoch, which has a `result`.
 
-    After each call of `Steps`, `on_batch` receives the number of examples visited, and
-    `on_position` a function that returns the current `Position`, from which `start` goes on;
-    calling it synchronizes, and must precede the next step.  `recording` names the states to record
-    within epochs.  `monitor` returns the loss that a schedule follows, for the parameters after an
-    epoch; by default it is the training loss.  The other arguments are those of
-    `pluggable_mlp.train`, already checked.
+    The caller may stop, save or measure then, and set the `followed` loss.  The arguments are those
+    of `take_epochs`.
 
     Raises
     ------
@@ -133,138 +159,109 @@ def training_epochs(
     PrecisionWarning
         Where products of the arithmetic take many numbers of the data or of the weights for 0.
     """
-    xp = namespace_of(arithmetic, backend)
-    check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
-    begun = Position(initial_state(xp, mlp, parameters, optimizer)) if start is None else start
-    settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size, "seed": seed}
-    settings["micro_batch"] = micro_batch
-    make_steps = partial(_steps, xp, mlp, optimizer, examples.kind, settings)
-    steps = make_steps(begun.state)
-    lost = LostNumbers(xp, examples)
-    shuffle = shuffle and batch_size < len(examples)  # a single batch needs no order
-    visit = partial(visits, examples, backend=backend, seed=seed, shuffle=shuffle)
-    blocks = visit(first=(begun.epoch, begun.start), epochs=epochs)
-    losses: list[Loss] = [*begun.losses]
-    for epoch in range(begun.epoch, epochs + 1):
-        begin = time.perf_counter()
-        record = LossRecord(xp, backend, begun.recorded)
-        current = optimizer if isinstance(optimizer, LBFGS) else optimizer.after(losses)
-        again = partial(_before, xp, visit, make_steps, current, LossRecord(xp, backend))
-        count = -(-len(examples) // batch_size)
-        origin = Origin(xp, mlp, seed, count, partial(again, begun, examples, batch_size))
-        for offset, block, places in _places(blocks, begun.start, examples, batch_size):
-            for starts in _calls(places, steps, recording):
-                steps.take(current, block, starts, record)
-                end = min(starts[-1] + batch_size, len(block))
-                if on_batch:
-                    on_batch(end - starts[0])
-                if steps.diverged:
-                    _mean_loss(epoch, record, origin)
-                if recording and steps.t % recording.every == 0:
-                    recording.note(unwrapped(steps.state))
-                    _mean_loss(epoch, record, origin)
-                if on_position:
-                    on_position(partial(_position, steps, epoch, offset + end, losses, record))
-        train_loss = _mean_loss(epoch, record, origin)
-        state = steps.state
-        trained = unwrapped(named_like(parameters, state.inference_parameters))
-        _check_finite(epoch, trained, lost, backend, origin)
-        backend.synchronize()
-        seconds = time.perf_counter() - begin
-        losses.append(train_loss if monitor is None else monitor(trained))
-        native = unwrapped(state)
-        begun = Position(native, epoch + 1, losses=tuple(losses))
-        yield Epoch(epoch, trained, native, train_loss, seconds, begun)
+    lost = LostNumbers(steps.xp, examples)
+    begin = time.perf_counter()
+    for progress in take_epochs(
+        steps, examples, order=order, epochs=epochs, start=start, every=every
+    ):
+        if progress.ended:
+            progress.result = _result(progress, lost, begin)
+            progress.followed = progress.result.train_loss
+        elif steps.diverged:
+            progress.mean_loss()
+        yield progress
+        if progress.ended:
+            begin = time.perf_counter()
 
 
-def check_optimizer(
-    mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, count: int, batch_size: int
-) -> None:
-    """Refuse what an optimizer cannot do with these networks, data and batches.
+def epochs_of(training: Iterator[Progress]) -> Iterator[Epoch]:
+    """Yield the results of the epochs of `training_progress`."""
+    return (progress.result for progress in training if progress.result is not None)
 
-    Raises
-    ------
-    ValueError
-        If one learning rate or one line search would have to follow the losses of several
-        networks; or if the optimizer is L-BFGS and the batches are smaller than the data, or the
-        network has dropout, noise or batch normalization.
+
+def take_epochs(
+    steps: Steps,
+    examples: AnyExamples,
+    *,
+    order: Order,
+    epochs: int | None = None,
+    start: Position | None = None,
+    every: int | None = None,
+    by_weight: bool = True,
+) -> Iterator[Progress]:
+    """Take the steps of epoch after epoch; yield after each call, and at the end of each epoch.
+
+    Losses are neither read nor checked; the caller sets those that a schedule follows.
+
+    Parameters
+    ----------
+    steps : Steps
+    examples : Examples or Streamed
+    order : Order
+        Of the examples in each epoch.
+    epochs : int, optional
+        The last one, counted from 1; by default there is no end.
+    start : Position, optional
+        From where to go on; by default from the state of `steps`, with the first epoch.
+    every : int, optional
+        Steps whose count t is a multiple of it are the last of their calls.
+    by_weight : bool, default True
+        Whether the mean loss of an epoch counts examples by their sample_weight.
     """
-    networks = parameters[0]["W"].shape[:-2]
-    if networks and (isinstance(optimizer, LBFGS) or optimizer.follows_losses):
-        raise ValueError(
-            f"parameters have leading axes {networks}, networks with a loss each: lbfgs and the "
-            "schedule plateau follow one loss; train each network alone"
-        )
-    if not isinstance(optimizer, LBFGS):
-        return
-    if batch_size < count:
-        raise ValueError(
-            f"batch_size is {batch_size}, expected at least the {count} examples: "
-            "lbfgs takes them all at once"
-        )
-    changing = [name for name in ("dropout", "input_dropout", "input_noise") if getattr(mlp, name)]
-    if any(mlp.buffers):
-        changing.append("norm")
-    if changing:
-        name = changing[0]
-        raise ValueError(
-            f"{name} is {getattr(mlp, name)!r}, and lbfgs needs the same loss at every evaluation: "
-            f"leave {name} out, or choose another optimizer"
-        )
+    if start is not None:
+        steps.state = map_nested(steps.xp.asarray, start.state)
+    at = Position(steps.state) if start is None else start
+    blocks = _blocks(steps, examples, order, at, epochs)
+    losses = at.losses
+    for epoch in itertools.count(at.epoch) if epochs is None else range(at.epoch, epochs + 1):
+        record = LossRecord(steps.xp, steps.backend, at.recorded, by_weight=by_weight)
+        optimizer = steps.optimizer
+        if not isinstance(optimizer, LBFGS):
+            optimizer = optimizer.after(cast("Sequence[float]", losses))
+        replay = partial(_before, steps, optimizer, examples, order, at)
+        origin = Origin(steps, -(-len(examples) // steps.batch_size), replay)
+        report = partial(Progress, steps, epoch, losses=record, origin=origin, before=losses)
+        for done, block, starts in _calls(blocks, examples, steps, at.start, every):
+            steps.take(optimizer, block, starts, record)
+            end = min(starts[-1] + steps.batch_size, len(block))
+            yield report(end - starts[0], done + end)
+        end_of_epoch = report(0, len(examples), ended=True)
+        yield end_of_epoch
+        losses = (*losses, end_of_epoch.followed)
+        at = Position(steps.state, epoch + 1)
 
 
-def _steps(
-    xp: Namespace,
-    mlp: MLP,
-    optimizer: AnyOptimizer,
-    kind: Examples,
-    settings: dict[str, Any],
-    state: TrainState,
-) -> Steps:
-    """Return the steps of a training from a state, which they leave as it is."""
-    own: TrainState = map_nested(xp.asarray, state)
-    return Steps(xp, mlp, optimizer, kind, own, **settings)
+def _blocks(
+    steps: Steps, examples: AnyExamples, order: Order, at: Position, epochs: int | None
+) -> Iterator[Examples]:
+    """Return the blocks from a position on."""
+    place = at.epoch, at.start
+    return order(examples, place, epochs, backend=steps.backend, batch_size=steps.batch_size)
 
 
-def _position(
-    steps: Steps, epoch: int, start: int, losses: list[Loss], record: LossRecord
-) -> Position:
-    """Return where training is, before the next step: waits for the device."""
-    return Position(unwrapped(steps.state), epoch, start, tuple(losses), record.read())
-
-
-def _calls(places: range, steps: Steps, recording: Recording | None) -> Iterator[range]:
-    """Yield where the batches of an epoch begin, as many at a time as are best taken together.
-
-    A step that is to be recorded is the last of its call.
-    """
-    while places:
-        size = steps.at_once
-        if recording:
-            size = min(size, recording.every - steps.t % recording.every)
-        yield places[:size]
-        places = places[size:]
-
-
-def _places(
-    blocks: Iterator[Examples], start: int, examples: AnyExamples, batch_size: int
+def _calls(
+    blocks: Iterator[Examples], examples: AnyExamples, steps: Steps, start: int, every: int | None
 ) -> Iterator[tuple[int, Examples, range]]:
-    """Yield the blocks of an epoch from a place on: (offset, block, where its batches begin)."""
+    """Yield the calls of an epoch from a place on, as many batches as are best taken together.
+
+    A call is (how many examples come before the block, block, where its batches begin).
+    """
     size = examples.block_size
     for offset in range(start - start % size, len(examples), size):
         block = next(blocks)
-        yield offset, block, range(max(start - offset, 0), len(block), batch_size)
+        starts = range(max(start - offset, 0), len(block), steps.batch_size)
+        while starts:
+            count = steps.at_once if every is None else min(steps.at_once, every - steps.t % every)
+            yield offset, block, starts[:count]
+            starts = starts[count:]
 
 
 def _before(
-    xp: Namespace,
-    visit: Callable[..., Iterator[Examples]],
-    make_steps: Callable[[TrainState], Steps],
+    steps: Steps,
     optimizer: AnyOptimizer,
-    record: LossRecord,
-    begun: Position,
     examples: AnyExamples,
-    batch_size: int,
+    order: Order,
+    begun: Position,
     step: int,
 ) -> tuple[TrainState, Batch] | None:
     """Return the state before a step of an epoch, its steps taken again, and the step's batch.
@@ -274,68 +271,31 @@ def _before(
     left = step - len(begun.recorded[0])
     if left < 0:
         return None
-    steps = make_steps(begun.state)
-    blocks = visit(first=(begun.epoch, begun.start), epochs=begun.epoch)
-    for _, block, places in _places(blocks, begun.start, examples, batch_size):
-        for starts in _calls(places[:left], steps, None):
-            steps.take(optimizer, block, starts, record)
-        if left < len(places):
-            return steps.state, block.batch(xp, places[left], batch_size)
-        left -= len(places)
+    again = steps.restarted(begun.state)
+    record = LossRecord(steps.xp, steps.backend)
+    blocks = _blocks(steps, examples, order, begun, begun.epoch)
+    for _, block, starts in _calls(blocks, examples, again, begun.start, None):
+        if left:
+            again.take(optimizer, block, starts[:left], record)
+        if left < len(starts):
+            return again.state, block.batch(steps.xp, starts[left], steps.batch_size)
+        left -= len(starts)
     return None
 
 
-def _mean_loss(epoch: int, record: LossRecord, origin: Origin) -> Loss:
-    """Return the mean of the losses so far: waits for the device.
+def _result(progress: Progress, lost: LostNumbers, begin: float) -> Epoch:
+    """Return what an ended epoch, which began at a time, reached: waits for the device.
 
     Raises
     ------
     DivergenceError
-        If one is not finite: naming the first.
+        If it is not finite.
     """
-    mean = record.mean()
-    if not is_finite(mean):
-        losses, _ = record.read()
-        step = lost_loss(losses)
-        since = (
-            ""
-            if step is None
-            else f" from step {step + 1} of {origin.steps} on{origin.of_loss(step)}"
-        )
-        raise DivergenceError(epoch, f"its loss is {mean}{since}")
-    return mean
-
-
-def _check_finite(
-    epoch: int, parameters: Parameters, lost: LostNumbers, backend: Any, origin: Origin
-) -> None:
-    """Refuse divergence, and warn of lost numbers: waits for the device once.
-
-    Raises
-    ------
-    DivergenceError
-        Where a parameter after an epoch is NaN or infinite: naming which.
-    """
-    xp = backend.xp
-    places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
-    counts = lost.counts(parameters)
-    found = _finite(xp)([layer[name] for layer in parameters for name in layer])
-    if counts:
-        found = xp.concat([found, xp.stack([xp.astype(n, xp.int64) for n in counts.values()])])
-    numbers = iter(backend.to_numpy(found).tolist())
-    for index, name in places:
-        if not next(numbers):
-            lost_one = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
-            raise DivergenceError(epoch, f"{lost_one}{origin.of_last_step(index, name)}")
-    lost.tell(dict(zip(counts, numbers, strict=True)))
-
-
-@cache
-def _finite(xp: Namespace) -> Callable[[list[Array]], Array]:
-    """Return the function that tells which arrays are finite: 1 for each that is, as int64."""
-    function = partial(_are_finite, xp)
-    return shortcuts.compiled(xp, function) or function
-
-
-def _are_finite(xp: Namespace, arrays: list[Array]) -> Array:
-    return xp.stack([xp.astype(xp.all(xp.isfinite(array)), xp.int64) for array in arrays])
+    steps, epoch = progress.steps, progress.epoch
+    train_loss = progress.mean_loss()
+    state = steps.state
+    parameters = unwrapped(named_like(steps.names, state.inference_parameters))
+    check_parameters_finite(epoch, parameters, lost, steps.backend, progress.origin)
+    steps.backend.synchronize()
+    seconds = time.perf_counter() - begin
+    return Epoch(epoch, parameters, unwrapped(state), train_loss, seconds)

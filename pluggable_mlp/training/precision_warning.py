@@ -12,11 +12,12 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.training.visits import AnyExamples, blocks_in_order
+from pluggable_mlp.training.examples import AnyExamples
+from pluggable_mlp.training.streaming import blocks_in_order
 
 __all__ = ["LostNumbers", "PrecisionWarning"]
 
-_MANY = 1e-3  # a smaller part of the numbers is not told: some are that small by chance
+_MANY = 1e-3  # no warning of a smaller part: some are that small by chance
 
 
 class PrecisionWarning(UserWarning):
@@ -42,7 +43,7 @@ class LostNumbers:
                 lost = self._rules.lost(unwrapped(block.inputs), -1)
                 self._of_inputs = lost if self._of_inputs is None else self._of_inputs + lost
         self._sizes = {"inputs": math.prod(examples.inputs.shape)}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def counts(self, parameters: Parameters) -> dict[str, Array]:
         """Return the counts, 0-d arrays, by name; empty if the namespace does not lose numbers."""
@@ -58,13 +59,13 @@ class LostNumbers:
             self._sizes[name] = math.prod(layer["W"].shape)
         return counts
 
-    def tell(self, counts: dict[str, int]) -> None:
+    def warn(self, counts: dict[str, int]) -> None:
         """Warn if a count is large: once for the inputs, and once for the weights."""
         for name, count in counts.items():
             kind, size = name.partition("[")[0], self._sizes[name]
-            if kind in self._told or count < _MANY * size:
+            if kind in self._warned or count < _MANY * size:
                 continue
-            self._told.add(kind)
+            self._warned.add(kind)
             row = "row" if kind == "inputs" else "column"
             warnings.warn(
                 f"{count:,} of the {size:,} numbers of {name} ({count / size:.1%}) are so far "

@@ -16,8 +16,8 @@ from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.registry import as_seed
 from pluggable_mlp.shortcuts import on_device_of
-from pluggable_mlp.training.batches import Batch
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
+from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, each_array
 from pluggable_mlp.training.transforms import averaged_parameters

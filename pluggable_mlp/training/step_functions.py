@@ -14,8 +14,8 @@ from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.philox import Seed
-from pluggable_mlp.training.batches import Batch, Examples
 from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.examples import Batch, Examples
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer
 from pluggable_mlp.training.step import TrainState, differentiate, step
 from pluggable_mlp.training.trees import Tree

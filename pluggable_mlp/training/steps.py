@@ -9,11 +9,13 @@ compilation: see `namespaces/speculation.py`.
 import math
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import run_to_float, speculates
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
@@ -23,8 +25,8 @@ from pluggable_mlp.namespaces.speculation import wrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.shortcuts import compiled, own
-from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, each_array
@@ -37,7 +39,7 @@ from pluggable_mlp.training.step_functions import (
     total_weight,
     whole_step,
 )
-from pluggable_mlp.training.trees import Tree, map_nested
+from pluggable_mlp.training.trees import Tree, map_nested, merge
 
 __all__ = ["Steps"]
 
@@ -77,6 +79,10 @@ class Steps:
 
     Attributes
     ----------
+    xp, mlp, optimizer, backend, batch_size, seed
+        As given.
+    names : list of dict
+        The names of the parameters of each layer, in their order.
     at_once : int
         How many steps `take` had best be given: one, or as many as are taken together.
     diverged : bool
@@ -91,18 +97,19 @@ class Steps:
         kind: Examples,
         state: TrainState,
         *,
-        backend: Any,
+        backend: Backend,
         batch_size: int,
         seed: int,
         micro_batch: int | None = None,
     ) -> None:
-        self._xp, self._backend, self._batch_size = xp, backend, batch_size
+        self.xp, self.mlp, self.optimizer, self.backend = xp, mlp, optimizer, backend
+        self.batch_size, self.seed = batch_size, seed
         self._state, self._is_owned = state, False
+        self.names = [dict.fromkeys(of) for of in merge(state.parameters, state.buffers)]
         self._fixed = as_words(seed), mlp.numbers
         general = mlp.with_numbers((1.0,) * len(mlp.numbers))
         settings = dtype_name(kind.dtype), kind.scale, micro_batch
         self._model = StepModel(general, without_rate(optimizer), *settings)
-        self._mlp = mlp
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
         w = state.parameters[0]["W"]
@@ -129,6 +136,12 @@ class Steps:
     def state(self, state: TrainState) -> None:
         self._state, self._is_owned = state, False
 
+    def restarted(self, state: TrainState) -> "Steps":
+        """Return steps of the same training from another state, which they leave as it is."""
+        other = copy(self)
+        other.state, other.diverged = map_nested(self.xp.asarray, state), False
+        return other
+
     def take(
         self,
         optimizer: AnyOptimizer,
@@ -147,7 +160,7 @@ class Steps:
         if isinstance(optimizer, LBFGS):
             return Steps._take_by_lbfgs
         if self._is_native and self._update is each_array:
-            function = partial(step_of_loop, self._xp, self._model, self._batch_size)
+            function = partial(step_of_loop, self.xp, self._model, self.batch_size)
             self._loop = self._compiled(function, most=STEPS_PER_CALL)
             if self._loop is not None:
                 self._most = STEPS_PER_CALL  # at first one: the call includes compilation
@@ -158,16 +171,16 @@ class Steps:
         return Steps._take_each
 
     def _compiled(self, function: partial[Any], *used_up: int, **settings: Any) -> Function | None:
-        compile_function = getattr(self._backend, "compile", None)
+        compile_function = getattr(self.backend, "compile", None)
         if compile_function is None:
             return None
-        owner = type(self._backend), self._backend.device
+        owner = type(self.backend), self.backend.device
         return compiled_once(compile_function, owner, function, *used_up, **settings)
 
     def _own(self) -> TrainState:
         """Return the state, which no caller holds, to be written over."""
         if not self._is_owned:
-            self._state = TrainState._make([*_copier(self._xp)(self._state[:-1]), self._state.t])
+            self._state = TrainState._make([*_copier(self.xp)(self._state[:-1]), self._state.t])
             self._is_owned = True
         return self._state
 
@@ -177,7 +190,7 @@ class Steps:
         self, optimizer: Optimizer, examples: Examples, starts: Sequence[int], losses: LossRecord
     ) -> None:
         for start in starts:
-            size = min(self._batch_size, len(examples) - start)
+            size = min(self.batch_size, len(examples) - start)
             take = self._take_one if self._whole_step(size) is None else self._take_compiled
             coefficients = optimizer.coefficients_at(self._state.t)
             loss, weight = take(optimizer, coefficients, examples, start, size)
@@ -202,7 +215,7 @@ class Steps:
             start,
         )
         found = Differentiated(*parts)
-        self._state = updated(self._xp, optimizer, state, coefficients, found, self._update)
+        self._state = updated(self.xp, optimizer, state, coefficients, found, self._update)
         return found.loss, weight
 
     def _differentiate(self, size: int) -> Function:
@@ -210,7 +223,7 @@ class Steps:
         key = ("differentiate", size)
         if key not in self._functions:
             model = replace(self._model, optimizer=None)  # of users or not, it is applied later
-            function = partial(differentiate_batch, self._xp, model, size)
+            function = partial(differentiate_batch, self.xp, model, size)
             compiled = self._compiled(function) if self._is_native else None
             self._functions[key] = compiled or function
         found = self._functions[key]
@@ -242,7 +255,7 @@ class Steps:
             return None
         key = ("step", size)
         if key not in self._functions:
-            function = partial(whole_step, self._xp, self._model, size)
+            function = partial(whole_step, self.xp, self._model, size)
             self._functions[key] = self._compiled(function, 0)
         return self._functions[key]
 
@@ -252,7 +265,7 @@ class Steps:
         self, optimizer: Optimizer, examples: Examples, starts: Sequence[int], losses: LossRecord
     ) -> None:
         """Take the whole batches in one call of the backend, and a smaller one by itself."""
-        count = len(starts) - (starts[-1] + self._batch_size > len(examples))
+        count = len(starts) - (starts[-1] + self.batch_size > len(examples))
         if count:
             begin = time.perf_counter()
             *arrays, t = self._own()
@@ -261,7 +274,7 @@ class Steps:
             assert self._loop is not None
             after, (found, weights) = self._loop(tuple(arrays), rows, shared, count)
             self._state = TrainState._make([*after, t + count])
-            losses.add_stack(found, [self._batch_size] * count, weights)
+            losses.add_stack(found, [self.batch_size] * count, weights)
             self._adapt(count, time.perf_counter() - begin)
         self._take_each(optimizer, examples, starts[count:], losses)
 
@@ -281,20 +294,20 @@ class Steps:
 
         Off a queue, products that are large enough to be cut into tiles are quicker with these.
         """
-        if not isinstance(self._xp, ReproducibleNamespace):
+        if not isinstance(self.xp, ReproducibleNamespace):
             return False
-        if speculates(self._xp):
+        if speculates(self.xp):
             return True
-        rows = min(self._batch_size, self._model.micro_batch or self._batch_size)
+        rows = min(self.batch_size, self._model.micro_batch or self.batch_size)
         weights = [math.prod(of["W"].shape) for of in self._state.parameters if "W" in of]
         is_small = rows * max(weights) < SMALL
-        return is_small and self._exact_step(self._batch_size) is not None
+        return is_small and self._exact_step(self.batch_size) is not None
 
     def _exact_step(self, size: int) -> Function | None:
         """Return the speculating step compiled without changing a bit, or None."""
         key = ("exact step", size)
         if key not in self._functions:
-            function = partial(speculating_step, self._xp, self._model, size)
+            function = partial(speculating_step, self.xp, self._model, size)
             self._functions[key] = self._compiled(function, 0, exact=True)
         return self._functions[key]
 
@@ -302,16 +315,16 @@ class Steps:
         self, optimizer: Optimizer, examples: Examples, starts: Sequence[int], losses: LossRecord
     ) -> None:
         """Take steps without looking at a value, and again where that was not valid."""
-        xp, before = self._xp, self._state
+        xp, before = self.xp, self._state
         arrays = native_of(before[:-1])
-        if self._exact_step(self._batch_size) is not None:  # a compiled step uses its arrays up
+        if self._exact_step(self.batch_size) is not None:  # a compiled step uses its arrays up
             arrays = map_nested(partial(xp.library.asarray, copy=True), arrays)
-        valid = self._backend.asarray(True, dtype="bool")
+        valid = self.backend.asarray(True, dtype="bool")
         valid = valid & valid  # on NumPy a scalar, as steps return: a recording asks for one kind
         data, t = native_of(examples.arrays), before.t
         taken = []
         for start in starts:
-            size = min(self._batch_size, len(examples) - start)
+            size = min(self.batch_size, len(examples) - start)
             take = self._exact_step(size)
             if take is None:
                 take = partial(speculating_step, xp, self._model, size)
@@ -334,12 +347,12 @@ class Steps:
     ) -> None:
         """Take an iteration of L-BFGS on all examples."""
         del starts  # one batch
-        xp, (parameters, buffers, slots, t) = self._xp, self._state
+        xp, (parameters, buffers, slots, t) = self.xp, self._state
         batch = examples.batch(xp, 0, len(examples))
 
         def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
             given = parameters, buffers, *batch
-            loss, gradients = run_to_float(xp, _loss_and_gradients, (self._mlp,), *given)
+            loss, gradients = run_to_float(xp, _loss_and_gradients, (self.mlp,), *given)
             return loss, gradients
 
         before, parameters, memory = optimizer.minimize_step(

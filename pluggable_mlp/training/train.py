@@ -5,19 +5,23 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArrays, common_namespace, dtype_name
-from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.registry import as_count, as_flag, as_seed
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
-from pluggable_mlp.training.examples import examples_in_blocks
-from pluggable_mlp.training.loop import Epoch, training_epochs
+from pluggable_mlp.training.examples import AnyExamples, Streamed, examples_in_blocks
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
 from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.optimizers import SGD
-from pluggable_mlp.training.visits import AnyExamples, Streamed, in_whole_batches
+from pluggable_mlp.training.step import initial_state
+from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.streaming import in_whole_batches, seeded_order
 
-__all__ = ["Callback", "Training", "train"]
+__all__ = ["Callback", "Training", "check_optimizer", "first_steps", "train"]
 
 Callback: TypeAlias = Callable[[Epoch], bool | None]
 
@@ -44,7 +48,7 @@ def train(
     inputs: Array,
     targets: Array,
     *,
-    backend: Any,
+    backend: Backend,
     parameters: Parameters | None = None,
     optimizer: AnyOptimizer | None = None,
     epochs: int = 10,
@@ -142,20 +146,92 @@ def train(
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
     else:
         _check_start(mlp, parameters, examples)
-    run = training_epochs(
+    steps = first_steps(
         mlp,
         parameters,
         examples,
         backend=backend,
         optimizer=optimizer or SGD(),
         arithmetic=arithmetic,
-        epochs=epochs,
         batch_size=batch_size,
         seed=seed,
-        shuffle=shuffle,
         micro_batch=micro_batch,
     )
-    return _trained(run, parameters, callbacks)
+    order = seeded_order(seed if shuffle else None)
+    run = training_progress(steps, examples, order=order, epochs=epochs)
+    return _trained(epochs_of(run), parameters, callbacks)
+
+
+def first_steps(
+    mlp: MLP,
+    parameters: Parameters,
+    examples: AnyExamples,
+    *,
+    backend: Backend,
+    optimizer: AnyOptimizer,
+    arithmetic: str,
+    batch_size: int,
+    seed: int,
+    micro_batch: int | None = None,
+) -> Steps:
+    """Return the steps of a training that begins with these parameters, and leaves them unchanged.
+
+    The arguments are those of `train`, already checked.
+
+    Raises
+    ------
+    ValueError
+        As `check_optimizer`.
+    """
+    check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
+    xp = namespace_of(arithmetic, backend)
+    return Steps(
+        xp,
+        mlp,
+        optimizer,
+        examples.kind,
+        initial_state(xp, mlp, parameters, optimizer),
+        backend=backend,
+        batch_size=batch_size,
+        seed=seed,
+        micro_batch=micro_batch,
+    )
+
+
+def check_optimizer(
+    mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, count: int, batch_size: int
+) -> None:
+    """Refuse what an optimizer cannot do with these networks, data and batches.
+
+    Raises
+    ------
+    ValueError
+        If one learning rate or one line search would have to follow the losses of several
+        networks; or if the optimizer is L-BFGS and the batches are smaller than the data, or the
+        network has dropout, noise or batch normalization.
+    """
+    networks = parameters[0]["W"].shape[:-2]
+    if networks and (isinstance(optimizer, LBFGS) or optimizer.follows_losses):
+        raise ValueError(
+            f"parameters have leading axes {networks}, networks with a loss each: lbfgs and the "
+            "schedule plateau follow one loss; train each network alone"
+        )
+    if not isinstance(optimizer, LBFGS):
+        return
+    if batch_size < count:
+        raise ValueError(
+            f"batch_size is {batch_size}, expected at least the {count} examples: "
+            "lbfgs takes them all at once"
+        )
+    changing = [name for name in ("dropout", "input_dropout", "input_noise") if getattr(mlp, name)]
+    if any(mlp.buffers):
+        changing.append("norm")
+    if changing:
+        name = changing[0]
+        raise ValueError(
+            f"{name} is {getattr(mlp, name)!r}, and lbfgs needs the same loss at every evaluation: "
+            f"leave {name} out, or choose another optimizer"
+        )
 
 
 def _trained(

@@ -79,7 +79,7 @@ def test_of_two_that_come_at_once_one_gets_the_folder(tmp_path, monkeypatch):
     with RunFolder(tmp_path, run):
         with pytest.raises(ValueError, match="already holds something"):
             RunFolder(tmp_path, run)
-        next(run.epochs(on_batch=lambda count: None))
+        list(run.train())
     assert names(tmp_path) == FILES
 
 
@@ -137,7 +137,7 @@ def test_lines_of_the_metrics_are_not_lost_while_they_are_written_again(tmp_path
     run = Run(Settings(epochs=2, hidden=()), get_backend("numpy"))
     folder, path = RunFolder(tmp_path / "run", run), tmp_path / "run" / "metrics.jsonl"
     with folder:
-        for _ in run.epochs(on_batch=lambda count: None):
+        for _ in (progress for progress in run.train() if progress.ended):
             if len(run.history) == 1:
                 folder.record()
                 written = path.read_bytes()
@@ -271,9 +271,9 @@ def test_a_run_that_fails_later_keeps_its_whole_epochs(command, tmp_path):
 
     def exhaust_memory():
         with RunFolder(tmp_path / "run", run):
-            epochs = run.epochs(on_batch=lambda count: None)
-            next(epochs), next(epochs)
-            raise MemoryError
+            for _ in run.train():
+                if len(run.history) == 2:
+                    raise MemoryError
 
     with pytest.raises(MemoryError):
         exhaust_memory()

@@ -40,8 +40,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     run = Run(settings, get_backend("array_api_strict:device1"))
     with RunFolder(folder, run):
-        for _ in run.epochs(on_batch=lambda count: None):
-            pass
+        list(run.train())
     return folder
 
 

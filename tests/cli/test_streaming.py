@@ -60,7 +60,7 @@ def test_a_run_in_blocks_is_verified_on_another_backend(command, folder, tmp_pat
 
 
 def test_a_resumed_run_goes_on_in_the_same_order(command, folder, tmp_path):
-    """Of checkpoints within an epoch: tests/training/test_visits.py."""
+    """Of checkpoints within an epoch: tests/training/test_streaming.py."""
     trained(command, folder, tmp_path / "run", *BLOCKS[:-2], "--epochs", "2", *BLOCKS[-2:])
     assert command("train", "--resume", tmp_path / "run", "--epochs", "3").code == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())

@@ -18,7 +18,8 @@ from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.run_folders import RunFolder
-from pluggable_mlp.runs import Run, load_run
+from pluggable_mlp.runs import Run
+from pluggable_mlp.saved_runs import load_run
 from pluggable_mlp.settings import Settings
 from tests.cli.children import running
 
@@ -27,8 +28,7 @@ def trained(folder, **settings):
     """Train as the command does, and save the run."""
     run = Run(Settings(**settings), get_backend("numpy"))
     with RunFolder(folder, run):
-        for _ in run.epochs(on_batch=lambda count: None):
-            pass
+        list(run.train())
     return folder
 
 

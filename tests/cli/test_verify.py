@@ -218,9 +218,9 @@ def test_data_at_another_place_are_asked_for(command, tmp_path, monkeypatch):
 
 def test_a_repetition_that_diverges_differs(command, certificate, monkeypatch):
     """As on a device that is broken: no wrong argument."""
-    from pluggable_mlp.training import loop
+    from pluggable_mlp.training import divergence
 
-    monkeypatch.setattr(loop, "is_finite", lambda loss: False)
+    monkeypatch.setattr(divergence, "is_finite", lambda loss: False)
     outcome = command("verify", certificate)
     assert (outcome.code, outcome.err) == (1, "")
     certified = json.loads(certificate.read_text())["epochs"][0]["parameters_sha256"]

@@ -133,8 +133,7 @@ def test_a_record_is_of_all_tensors_after_every_so_many_steps():
     """Buffers, too; the device is waited for at no other step."""
     settings = Settings(epochs=3, hidden=(12,), batch_size=16, norm="batch")
     run = Run(settings, get_backend("numpy"))
-    for _ in run.epochs(lambda count: None):
-        pass
+    list(run.train())
     assert sorted(run.records) == [*range(4, 292, 4)]
     names = runs.tensor_names(run.parameters)
     assert {"0.W", "1.gamma", "1.running_mean", "1.running_variance"} <= set(names)
@@ -222,14 +221,10 @@ class StoppedError(Exception):
 def test_a_run_that_ends_within_an_epoch_is_certified_up_to_the_last_whole_one(command, tmp_path):
     """Steps after it have records, but no part in the certificate."""
     run = Run(Settings(epochs=3, hidden=(4,), batch_size=16), get_backend("numpy"))
-
-    def stop(position):
-        if run.records and max(run.records) >= 120:
-            raise StoppedError
-
     with suppress(StoppedError), RunFolder(tmp_path / "run", run):
-        for _ in run.epochs(lambda count: None, stop):
-            pass
+        for _ in run.train():
+            if run.records and max(run.records) >= 120:
+                raise StoppedError
     assert max(run.records) == 120
     assert max(map(int, content(tmp_path / "run")["records"])) == 96
     outcome = command("verify", tmp_path / "run")

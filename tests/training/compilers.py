@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.examples import Examples
 
 COUNT, BATCH, SEED = 16, 6, 5  # batches of 6, 6 and 4
 

@@ -8,8 +8,8 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, train
 from pluggable_mlp.training.examples import make_examples
-from pluggable_mlp.training.loop import Recording, training_epochs
 from pluggable_mlp.training.trees import map_nested
+from tests.training.loops import training
 
 STEPS, FAULT = 70, 66
 HUGE = 3e38
@@ -156,30 +156,32 @@ def test_parameters_that_were_given_so_are_not_explained():
     assert found == "its loss is nan from step 1 of 70 on"
 
 
-def epochs_from(start=None, **hooks):
+def progress_from(start=None, every=None):
     """Training whose step 67 is at fault, on NumPy."""
 
     mlp = MLP([1, 1], loss="squared_error")
     examples = make_examples(mlp, faulty(HUGE), faulty(1.0), backend=NUMPY, dtype="float32")
     parameters = [{"W": np.full((1, 1), 10.0, "float32"), "b": np.zeros(1, "float32")}]
-    return training_epochs(
+    return training(
         mlp, parameters, examples, backend=NUMPY, optimizer=SGD(0.0), arithmetic="native",
-        epochs=1, batch_size=1, seed=0, shuffle=False, start=start, **hooks,
+        epochs=1, batch_size=1, seed=0, shuffle=False, start=start, every=every,
     )  # fmt: skip
 
 
 def test_training_ends_where_a_record_shows_it():
     """Not at the end of a long epoch."""
-    steps = []
+    for progress in progress_from(every=17):
+        if progress.done == 68:  # a multiple of 17
+            break
     with pytest.raises(DivergenceError, match="step 67 of 70 on, where the output of layer 0"):
-        next(epochs_from(on_batch=steps.append, recording=Recording(17, lambda state: None)))
-    assert len(steps) == 68  # a multiple of 17
+        progress.mean_loss()
 
 
 @pytest.mark.parametrize("done", [40, 66])
 def test_an_epoch_that_was_gone_on_with(done):
-    positions = []
-    with pytest.raises(DivergenceError):
-        next(epochs_from(on_position=lambda at: positions.append(map_nested(np.copy, at()))))
+    for progress in progress_from():
+        if progress.done == done:
+            break
+    position = map_nested(np.copy, progress.position())
     with pytest.raises(DivergenceError, match="step 67 of 70 on, where the output of layer 0"):
-        next(epochs_from(start=positions[done - 1]))
+        list(progress_from(start=position))

@@ -13,9 +13,10 @@ from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.loop import training_epochs
+from pluggable_mlp.training.loop import epochs_of
 from tests.network import reference
 from tests.training.compilers import Uncompiled
+from tests.training.loops import training
 
 SIZES = [3, 4, 2]
 SETTINGS = {"arithmetic": "native", "epochs": 2, "batch_size": 4, "seed": 5}
@@ -37,9 +38,13 @@ def start(backend, count=10):
     )
 
 
-def run(backend, mlp, parameters, examples, **changes):
+def progress_of(backend, mlp, parameters, examples, **changes):
     settings = {**SETTINGS, "optimizer": SGD(0.125), **changes}
-    return list(training_epochs(mlp, parameters, examples, backend=backend, **settings))
+    return training(mlp, parameters, examples, backend=backend, **settings)
+
+
+def run(*network, **changes):
+    return list(epochs_of(progress_of(*network, **changes)))
 
 
 class Recorder:
@@ -178,11 +183,17 @@ def test_lbfgs_takes_no_loss_that_changes_by_itself(network, batch_size, message
     train(MLP(SIZES, **fits), *data(), batch_size=10, epochs=1, **settings)
 
 
-def test_on_batch_is_told_each_steps_count():
-    counts = []
+def test_each_step_and_each_end_of_an_epoch_is_reported():
     backend = get_backend("numpy")
-    run(backend, *start(backend), on_batch=counts.append)
-    assert counts == [4, 4, 2, 4, 4, 2]
+    found = [
+        (progress.epoch, progress.count, progress.done, progress.ended)
+        for progress in progress_of(backend, *start(backend))
+    ]
+    assert found == [
+        *((epoch, *of) for epoch in (1, 2) for of in (
+            (4, 4, False), (4, 8, False), (2, 10, False), (0, 10, True)
+        )),
+    ]  # fmt: skip
 
 
 def events(monkeypatch, spoil=None):
@@ -222,7 +233,8 @@ def events(monkeypatch, spoil=None):
                 spoil(loss)
             return loss, gradients, buffers
 
-    run(backend, Spoilt(), parameters, examples, batch_size=1, on_batch=lambda _: log.append("s"))
+    for progress in progress_of(backend, Spoilt(), parameters, examples, batch_size=1):
+        log += "" if progress.ended else "s"
     return "".join(log)
 
 

@@ -20,12 +20,11 @@ from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.philox import random_numbers
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import steps as steps_module
-from pluggable_mlp.training.batches import Examples
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import make_examples
+from pluggable_mlp.training.examples import Examples, make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.loop import training_epochs
+from pluggable_mlp.training.loop import epochs_of as results_of
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.step import initial_state, map_state, step
 from pluggable_mlp.training.steps import STEPS_BETWEEN_LOOKS, STEPS_PER_CALL, Steps
@@ -45,6 +44,7 @@ from tests.training.compilers import (
     examples_on,
     rate,
 )
+from tests.training.loops import training
 
 NUMPY = get_backend("numpy")
 
@@ -285,24 +285,31 @@ def test_a_compiled_step_draws_the_same_random_numbers(library, number):
 # What is compiled, and how often.
 
 
-def epochs(backend, optimizer, *, has="", arithmetic="native", epochs=3, seed=SEED, **settings):
+def epochs(backend, optimizer, *, has="", arithmetic="native", heard=None, **settings):
     """The start of a training, and each of its epochs with a copy of what it yielded."""
     norm = settings.pop("norm", "batch" if not isinstance(optimizer, LBFGS) else None)
     mlp = MLP([3, 4, 2], norm=norm, dropout=settings.pop("dropout", 0.0))
     start = mlp.initialize(seed=0, backend=backend, dtype="float64")
-    settings = {"batch_size": BATCH, "shuffle": True, **settings}
-    training = training_epochs(
+    settings = {"batch_size": BATCH, "epochs": 3, "seed": SEED, **settings}
+    progress = training(
         mlp,
         start,
         examples_on(backend, has, "float64", namespace_of(arithmetic, backend)),
         backend=backend,
         optimizer=optimizer,
         arithmetic=arithmetic,
-        epochs=epochs,
-        seed=seed,
         **settings,
     )
-    return start, [(epoch, contents(backend, epoch)) for epoch in training]
+    if heard is not None:
+        progress = noted(heard, progress)
+    return start, [(epoch, contents(backend, epoch)) for epoch in results_of(progress)]
+
+
+def noted(heard, progress):
+    """Note how many examples each call visited."""
+    for one in progress:
+        heard.append(one.count)
+        yield one
 
 
 def contents(backend, epoch):
@@ -556,8 +563,8 @@ def test_callbacks_hear_of_each_call(monkeypatch):
     monkeypatch.setattr(steps_module, "SECONDS_PER_CALL", 1e9)
     monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater
     heard = []
-    epochs(Looping(NUMPY), SGD(0.5), epochs=1, batch_size=1, norm=None, on_batch=heard.append)
-    assert heard == [1, 8, 7]
+    epochs(Looping(NUMPY), SGD(0.5), epochs=1, batch_size=1, norm=None, heard=heard)
+    assert heard == [1, 8, 7, 0]  # the end of the epoch
 
 
 @pytest.mark.parametrize("counts", [range(3, 9), range(250, 2000)])

@@ -1,28 +1,28 @@
-"""What epochs visit: blocks of examples, one after the other, the next one read ahead.
+"""Streaming: the blocks of epoch after epoch, one after the other, the next one read ahead.
 
-A set on the device is a single block.  `Streamed` examples stay where they are, on the host or in a
-file, and some at a time are moved to the device: rows are moved in runs of neighbours, the runs in
-a new order in each epoch; so many runs as make a block are then shuffled among each other.  All
-blocks but the last of an epoch have the same size, a multiple of the batch's, so the batches are as
-many as without blocks.
+A set on the device is a single block.  Of `Streamed` examples, which stay on the host or in a file,
+some at a time are moved to the device: rows are moved in runs of neighbours, the runs in a new
+order in each epoch; as many runs as make a block are then shuffled among each other.  All blocks
+but the last of an epoch have the same size, a multiple of the batch's, so the batches are as many
+as without blocks.
 
-Shapes: as in `batches.py`.
+Shapes: as in `examples.py`.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import accumulate
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
-from pluggable_mlp.stored import Rows, gather
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.stored import Range
+from pluggable_mlp.training.examples import AnyExamples, Examples
 
-__all__ = ["AnyExamples", "Streamed", "blocks_in_order", "in_whole_batches", "visits"]
+__all__ = ["Order", "blocks_in_order", "in_whole_batches", "seeded_order"]
 
 _RUNS_PER_BLOCK = 32
 
@@ -31,53 +31,6 @@ _FEW = 4096
 
 Place = TypeVar("Place")
 Block = TypeVar("Block")
-Range = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """Inputs and targets on the host, of which a block at a time is moved to the device.
-
-    Parameters
-    ----------
-    inputs, targets, sample_weight : Rows
-        As `Examples` has them, on the host, inputs perhaps in a file; sample_weight may be None.
-    block_size : int
-        How many examples are moved together; less than there are.
-    kind : Examples
-        Without arrays: of which dtype and scale blocks are.
-    moved : callable
-        Moves inputs, targets and sample_weight of a block to the device, in this order.
-    """
-
-    inputs: Rows
-    targets: Rows
-    sample_weight: Rows | None
-    block_size: int
-    kind: Examples
-    moved: Callable[[Any, Any, Any], tuple[Array, Array, Array | None]]
-
-    def __len__(self) -> int:
-        return int(self.inputs.shape[0])
-
-    @property
-    def scale(self) -> float | None:
-        """By what integers are multiplied."""
-        return self.kind.scale
-
-    def read(self, ranges: Iterable[Range]) -> tuple[Any, Any, Any]:
-        """Return inputs, targets and sample_weight of ranges of rows, on the host."""
-        ranges = list(ranges)
-        arrays = self.inputs, self.targets, self.sample_weight
-        x, targets, sample_weight = (None if of is None else gather(of, ranges) for of in arrays)
-        return x, targets, sample_weight
-
-    def on_device(self, block: tuple[Any, Any, Any], order: Array | None = None) -> Examples:
-        """Return what was read as examples on the device, in an order (examples,) there."""
-        return self.kind.with_arrays([*self.moved(*block), order])
-
-
-AnyExamples = Examples | Streamed
 
 
 def in_whole_batches(block_size: int, batch_size: int) -> int:
@@ -107,48 +60,69 @@ def blocks_in_order(examples: AnyExamples) -> Iterator[Examples]:
         yield examples.on_device(block)
 
 
-def visits(
-    examples: AnyExamples,
-    *,
-    backend: Any,
-    seed: int,
-    shuffle: bool,
-    first: tuple[int, int],
-    epochs: int,
-) -> Iterator[Examples]:
-    """Yield the blocks of epoch after epoch, on the device, in the order of their examples.
+class Order(Protocol):
+    """Which order the examples have in each epoch."""
 
-    Parameters
-    ----------
-    examples : Examples or Streamed
-    backend : Backend
-    seed : int
-    shuffle : bool
-        Whether each epoch has a new order.
-    first : tuple of two int
-        The epoch, counted from 1, and how many of its examples are done: the block of the next
-        is the first.
-    epochs : int
-        How many there are.
-    """
+    def __call__(
+        self,
+        examples: AnyExamples,
+        first: tuple[int, int],
+        epochs: int | None,
+        *,
+        backend: Backend,
+        batch_size: int,
+    ) -> Iterator[Examples]:
+        """Yield the blocks of epoch after epoch, on the device, in the order of their examples.
+
+        Parameters
+        ----------
+        examples : Examples or Streamed
+        first : tuple of two int
+            The epoch, counted from 1, and how many of its examples are done: the block of the next
+            is the first.
+        epochs : int or None
+            The last epoch; None: without end.
+        backend : Backend
+        batch_size : int
+        """
+
+
+def seeded_order(seed: int | None) -> Order:
+    """Return the order drawn anew from a seed in each epoch; None: as they come."""
+    return partial(_blocks_of_epochs, seed)
+
+
+def _blocks_of_epochs(
+    seed: int | None,
+    examples: AnyExamples,
+    first: tuple[int, int],
+    epochs: int | None,
+    *,
+    backend: Backend,
+    batch_size: int,
+) -> Iterator[Examples]:
+    """See `Order`."""
     count, size = len(examples), examples.block_size
     blocks = -(-count // size)
+    if batch_size >= count:  # a single batch needs no order
+        seed = None
+    numbers = itertools.count(first[0]) if epochs is None else range(first[0], epochs + 1)
     places = (
         (epoch, block)
-        for epoch in range(first[0], epochs + 1)
+        for epoch in numbers
         for block in range(first[1] // size if epoch == first[0] else 0, blocks)
     )
 
     def read(place: tuple[int, int]) -> tuple[Any, Any]:
         epoch, block = place
         if isinstance(examples, Examples):
-            return None, permutation(seed, "shuffle", epoch, count) if shuffle else None
-        found = examples.read(_ranges(count, size, block, seed, epoch if shuffle else None))
+            return None, None if seed is None else permutation(seed, "shuffle", epoch, count)
+        found = examples.read(_ranges(count, size, block, seed, epoch))
         rows = min(size, count - block * size)
         number = epoch * blocks + block
-        return found, permutation(seed, "blocks", number, rows) if shuffle else None
+        return found, None if seed is None else permutation(seed, "blocks", number, rows)
 
-    at_once = isinstance(examples, Examples) and not (shuffle and count > _FEW)
+    at_once = isinstance(examples, Examples) and (seed is None or count <= _FEW)
     # Only the host's part is done ahead: some libraries know the device by the thread.
     for found, drawn in map(read, places) if at_once else _read_ahead(read, places):
         order = None if drawn is None else backend.asarray(drawn)
@@ -158,16 +132,16 @@ def visits(
             yield examples.on_device(found, order)
 
 
-def _ranges(count: int, size: int, block: int, seed: int, epoch: int | None) -> Iterator[Range]:
-    """Yield the ranges of rows that make a block, in the order of the epoch; None: as they come."""
+def _ranges(count: int, size: int, block: int, seed: int | None, epoch: int) -> Iterator[Range]:
+    """Yield the ranges of rows that make a block, in the order of the epoch."""
     begin, end = block * size, min(block * size + size, count)
-    if epoch is None:
+    if seed is None:
         yield begin, end
         return
     length = -(-size // _RUNS_PER_BLOCK)
     starts = range(0, count, length)
     runs = [starts[place] for place in permutation(seed, "runs", epoch, len(starts)).tolist()]
-    stops = accumulate(min(length, count - run) for run in runs)
+    stops = itertools.accumulate(min(length, count - run) for run in runs)
     for run, stop in zip(runs, stops, strict=True):
         start = stop - min(length, count - run)  # of the epoch's examples
         low, high = max(start, begin), min(stop, end)
@@ -175,7 +149,7 @@ def _ranges(count: int, size: int, block: int, seed: int, epoch: int | None) -> 
             yield run + low - start, run + high - start
 
 
-class _Reading(Thread):
+class _Reading(Thread, Generic[Block]):
     """read(place), begun at once on a thread of its own.
 
     Without an executor, nothing is to be shut down: where an iterator of blocks is abandoned, the
@@ -184,7 +158,7 @@ class _Reading(Thread):
 
     def __init__(self, read: Callable[[Place], Block], place: Place) -> None:
         super().__init__(name="reader")
-        self._found: Any = None
+        self._found: list[Block] = []
         self._error: BaseException | None = None
         self._read = partial(read, place)
         self.start()
@@ -192,16 +166,16 @@ class _Reading(Thread):
     def run(self) -> None:
         """Read, and keep what was found, or the error."""
         try:
-            self._found = self._read()
+            self._found.append(self._read())
         except BaseException as error:
             self._error = error
 
-    def result(self) -> Any:
+    def result(self) -> Block:
         """Wait, and return what was found, or raise the error."""
         self.join()
         if self._error is not None:
             raise self._error
-        return self._found
+        return self._found[0]
 
 
 def _read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend
-from pluggable_mlp.training.batches import Examples
+from pluggable_mlp.training.examples import Examples
 
 
 def batches(backend, examples, size, order=None):

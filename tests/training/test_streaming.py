@@ -10,12 +10,13 @@ import pytest
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.stored import StoredArray
-from pluggable_mlp.training import visits as module
+from pluggable_mlp.training import streaming as module
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import examples_in_blocks, make_examples
-from pluggable_mlp.training.loop import training_epochs
+from pluggable_mlp.training.examples import Streamed, examples_in_blocks, make_examples
+from pluggable_mlp.training.loop import epochs_of
+from pluggable_mlp.training.streaming import blocks_in_order, seeded_order
 from pluggable_mlp.training.trees import map_nested
-from pluggable_mlp.training.visits import blocks_in_order, visits
+from tests.training.loops import training
 
 NUMPY = get_backend("numpy")
 COUNT, BATCH, BLOCK = 300, 4, 80
@@ -37,9 +38,8 @@ def streamed(backend, count=COUNT, block_size=BLOCK, **settings):
 def order_of(backend, examples, epochs=1, first=(1, 0), shuffle=True, seed=3):
     """The examples of each block in the order of their visit, of all epochs."""
     found = []
-    for block in visits(
-        examples, backend=backend, seed=seed, shuffle=shuffle, first=first, epochs=epochs
-    ):
+    order = seeded_order(seed if shuffle else None)
+    for block in order(examples, first, epochs, backend=backend, batch_size=BATCH):
         parts = [
             (backend.to_numpy(x), backend.to_numpy(y))
             for x, y, _ in block.batches(backend.xp, BATCH)
@@ -118,7 +118,7 @@ def test_the_next_block_is_read_while_one_is_used():
         MLP_OF_NUMBERS, Slow(), numbered()[1], BLOCK, backend=NUMPY, dtype="float64"
     )
     read.clear()
-    blocks = visits(examples, backend=NUMPY, seed=0, shuffle=False, first=(1, 0), epochs=1)
+    blocks = seeded_order(None)(examples, (1, 0), 1, backend=NUMPY, batch_size=BATCH)
     next(blocks)
     limit = time.monotonic() + 10
     while len(read) < 2 and time.monotonic() < limit:
@@ -173,23 +173,19 @@ def test_an_error_of_a_reader_reaches_the_caller():
         next(module._read_ahead(read, range(3)))
 
 
-def run(backend, examples, arithmetic="native", start=None, keep=None, **settings):
+def run(backend, examples, arithmetic="native", start=None):
     mlp = MLP([2, 3, 1], loss="squared_error", dropout=0.25)
-    return list(
-        training_epochs(
-            mlp,
-            mlp.initialize(seed=1, backend=backend, dtype="float32"),
-            examples,
-            backend=backend,
-            optimizer=SGD(0.01, momentum=0.9),
-            arithmetic=arithmetic,
-            epochs=2,
-            batch_size=BATCH,
-            seed=7,
-            start=start,
-            on_position=keep,
-            **settings,
-        )
+    return training(
+        mlp,
+        mlp.initialize(seed=1, backend=backend, dtype="float32"),
+        examples,
+        backend=backend,
+        optimizer=SGD(0.01, momentum=0.9),
+        arithmetic=arithmetic,
+        epochs=2,
+        batch_size=BATCH,
+        seed=7,
+        start=start,
     )
 
 
@@ -208,10 +204,10 @@ def small(backend, arithmetic, block_size):
     )
 
 
-def bits(backend, epochs):
+def bits(backend, training):
     return [
         (epoch.train_loss, [[backend.to_numpy(w).tolist() for w in layer.values()] for layer in of])
-        for epoch in epochs
+        for epoch in epochs_of(training)
         for of in [epoch.parameters]
     ]
 
@@ -238,11 +234,13 @@ def test_training_in_blocks_goes_on_from_any_step_with_the_same_bits(arithmetic,
     positions = []
     examples, settings = small(NUMPY, arithmetic, 16), {"arithmetic": arithmetic}
 
-    def keep(at):  # the next steps may write over the state
-        positions.append(map_nested(np.copy, at()))
+    def kept(training):
+        for progress in training:  # the next steps may write over the state
+            positions.append(map_nested(np.copy, progress.position()))
+            yield progress
 
-    whole = bits(NUMPY, run(NUMPY, examples, keep=keep, **settings))
-    assert len(positions) == 2 * 13
+    whole = bits(NUMPY, kept(run(NUMPY, examples, **settings)))
+    assert len(positions) == 2 * (13 + 1)  # with the ends of epochs
     for position in positions:
         on = bits(NUMPY, run(NUMPY, examples, start=position, **settings))
         assert on == whole[position.epoch - 1 :]
@@ -347,9 +345,9 @@ def test_a_block_may_be_a_batch():
 
 def test_a_block_is_rounded_down_to_whole_batches(monkeypatch):
     seen = []
-    own = module.Streamed.on_device
+    own = Streamed.on_device
     monkeypatch.setattr(
-        module.Streamed,
+        Streamed,
         "on_device",
         lambda self, *block: seen.append(self.block_size) or own(self, *block),
     )
