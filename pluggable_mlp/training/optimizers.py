@@ -13,7 +13,7 @@ from typing import ClassVar
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import as_flag, keep_number
 from pluggable_mlp.shortcuts import sign
-from pluggable_mlp.training.elementary import integer_power, integer_powers
+from pluggable_mlp.training.host_math import integer_power, integer_powers
 from pluggable_mlp.training.optimizer import (
     Coefficients,
     GradientDescent,

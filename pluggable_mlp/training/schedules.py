@@ -18,7 +18,7 @@ from pluggable_mlp.registry import (
     parameters_of,
     refuse_unknown,
 )
-from pluggable_mlp.training.elementary import half_wave, integer_power, real_power
+from pluggable_mlp.training.host_math import half_wave, integer_power, real_power
 
 __all__ = [
     "SCHEDULES",

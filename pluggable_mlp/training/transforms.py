@@ -12,7 +12,7 @@ from typing import Any, Self
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import keep_number
 from pluggable_mlp.shortcuts import sign
-from pluggable_mlp.training.elementary import integer_power
+from pluggable_mlp.training.host_math import integer_power
 from pluggable_mlp.training.optimizer import (
     Coefficients,
     Optimizer,
