@@ -11,22 +11,29 @@ float32 would be an array of float64, or an error.
 
 import math
 import operator
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 __all__ = [
+    "BelowOne",
+    "Component",
+    "Finite",
+    "Flag",
+    "NonNegative",
+    "Positive",
+    "PositiveCount",
     "as_count",
     "as_flag",
     "as_number",
     "as_seed",
     "choose",
-    "keep_count",
-    "keep_number",
+    "count",
     "listed",
     "make",
+    "number",
     "parameters_of",
     "parse_component",
     "parse_components",
@@ -275,11 +282,43 @@ def as_seed(value: Any) -> int:
     return int(value)
 
 
-def keep_number(owner: Any, name: str, **bounds: float) -> None:
-    """Check a field of a frozen dataclass and convert it to a Python float; see `as_number`."""
-    object.__setattr__(owner, name, as_number(name, getattr(owner, name), **bounds))
+@dataclass(frozen=True)
+class Check:
+    """What the annotation of a field adds to its type: `Annotated[float, number(above=0.0)]`."""
+
+    function: Callable[..., Any]
+    bounds: Mapping[str, float]
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """Return the value, converted, or raise ValueError with this name."""
+        return self.function(name, value, **self.bounds)
 
 
-def keep_count(owner: Any, name: str, *, at_least: int) -> None:
-    """Check a field of a frozen dataclass and convert it to a Python int; see `as_count`."""
-    object.__setattr__(owner, name, as_count(name, getattr(owner, name), at_least=at_least))
+def number(**bounds: float) -> Check:
+    """Return the check of a field that `as_number` makes a Python float."""
+    return Check(as_number, bounds)
+
+
+def count(*, at_least: int) -> Check:
+    """Return the check of a field that `as_count` makes a Python int."""
+    return Check(as_count, {"at_least": at_least})
+
+
+Finite: TypeAlias = Annotated[float, number()]
+Positive: TypeAlias = Annotated[float, number(above=0.0)]
+NonNegative: TypeAlias = Annotated[float, number(at_least=0.0)]
+BelowOne: TypeAlias = Annotated[float, number(at_least=0.0, below=1.0)]
+PositiveCount: TypeAlias = Annotated[int, count(at_least=1)]
+Flag: TypeAlias = Annotated[bool, Check(as_flag, {})]
+
+
+class Component:
+    """Base of frozen dataclasses whose fields are checked, and converted, as they are annotated."""
+
+    def __post_init__(self) -> None:
+        itself: Any = self  # subclasses are dataclasses
+        for field in fields(itself):
+            for check in getattr(field.type, "__metadata__", ()):
+                if isinstance(check, Check):
+                    value = check(field.name, getattr(self, field.name))
+                    object.__setattr__(self, field.name, value)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.registry import choose, keep_number
+from pluggable_mlp.registry import Component, Finite, NonNegative, choose
 from pluggable_mlp.shortcuts import zero_where
 
 __all__ = [
@@ -74,7 +74,7 @@ def relu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
 
 
 @dataclass(frozen=True)
-class LeakyReLU:
+class LeakyReLU(Component):
     """y = x where x > 0, else slope x; dx = dy where x > 0, else slope dy.
 
     Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models" (2013),
@@ -90,10 +90,7 @@ class LeakyReLU:
         If the slope is not finite.
     """
 
-    slope: float = 0.01
-
-    def __post_init__(self) -> None:
-        keep_number(self, "slope")
+    slope: Finite = 0.01
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
@@ -106,7 +103,7 @@ class LeakyReLU:
 
 
 @dataclass(frozen=True)
-class ELU:
+class ELU(Component):
     """y = x where x > 0, else alpha (exp(x) - 1).
 
     Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential
@@ -124,10 +121,7 @@ class ELU:
         If alpha is negative or not finite.
     """
 
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        keep_number(self, "alpha", at_least=0.0)
+    alpha: NonNegative = 1.0
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""

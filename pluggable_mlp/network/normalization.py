@@ -6,12 +6,12 @@ Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the buffers are
 
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Mode, Shapes
-from pluggable_mlp.registry import keep_number
+from pluggable_mlp.registry import Component, Positive, number
 
 __all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization"]
 
@@ -44,7 +44,7 @@ def _standardize_backward(
     return ((dx_hat - mean) - x_hat * along) * reciprocal
 
 
-class _Sized:
+class _Sized(Component):
     """A normalization whose number of features is set by the network."""
 
     def of_features(self, features: int) -> Self:
@@ -76,12 +76,9 @@ class LayerNorm(_Sized):
         If epsilon is not positive and finite.
     """
 
-    epsilon: float = 1e-5
+    epsilon: Positive = 1e-5
     features: int = field(default=0, init=False, repr=False)
     buffers: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        keep_number(self, "epsilon", above=0.0)
 
     def shapes(self) -> Shapes:
         """Return the shapes of gamma and beta."""
@@ -135,14 +132,10 @@ class BatchNorm(_Sized):
         If epsilon or momentum is out of its range.
     """
 
-    epsilon: float = 1e-5
-    momentum: float = 0.1
+    epsilon: Positive = 1e-5
+    momentum: Annotated[float, number(at_least=0.0, at_most=1.0)] = 0.1
     features: int = field(default=0, init=False, repr=False)
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
-
-    def __post_init__(self) -> None:
-        keep_number(self, "epsilon", above=0.0)
-        keep_number(self, "momentum", at_least=0.0, at_most=1.0)
 
     def shapes(self) -> Shapes:
         """Return the shapes of gamma, beta, running_mean and running_variance."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import run_to_float
-from pluggable_mlp.registry import keep_count
+from pluggable_mlp.registry import Component, PositiveCount
 from pluggable_mlp.training.trees import Tree, map_arrays
 
 __all__ = ["LBFGS", "LossAndGradients", "Memory", "Point", "strong_wolfe"]
@@ -64,7 +64,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LBFGS:
+class LBFGS(Component):
     """Limited-memory BFGS with a strong Wolfe line search, for one network and full batches.
 
     Nocedal and Wright, "Numerical optimization" (2006): the direction is -H g by the two-loop
@@ -85,10 +85,7 @@ class LBFGS:
         If a value is out of range.
     """
 
-    history: int = 10
-
-    def __post_init__(self) -> None:
-        keep_count(self, "history", at_least=1)
+    history: PositiveCount = 10
 
     def minimize_step(
         self,

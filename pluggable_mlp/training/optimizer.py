@@ -14,23 +14,26 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.registry import as_number
+from pluggable_mlp.registry import Component, as_number
 from pluggable_mlp.training.schedules import LearningRate, Schedule
 from pluggable_mlp.training.trees import Tree, is_weight, leaves, with_leaves, zeros_like
 
 __all__ = [
+    "Arrays",
     "Coefficients",
     "GradientDescent",
     "Optimizer",
     "Rule",
     "Slots",
     "Update",
+    "UpdateArguments",
     "each_array",
     "elementwise",
     "kernel_of",
     "scheduled_rate",
 ]
 
+Arrays: TypeAlias = tuple[Array, ...]
 Slots: TypeAlias = dict[str, Tree]
 Coefficients: TypeAlias = dict[str, float]
 
@@ -77,6 +80,17 @@ Update: TypeAlias = Callable[..., Sequence[Sequence[Array]]]
 each_array: Update = Rule.each_array
 
 
+class UpdateArguments(NamedTuple):
+    """The arguments of `Optimizer.update`."""
+
+    xp: Namespace
+    c: Coefficients
+    parameters: Tree
+    gradients: Tree
+    slots: Slots
+    apply: Update
+
+
 _kernels: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
 """By the function itself: an attribute would be copied by `functools.wraps`."""
 
@@ -102,7 +116,7 @@ def kernel_of(rule: Callable[..., Any]) -> str | None:
     return _kernels.get(rule)
 
 
-class Optimizer(ABC):
+class Optimizer(Component, ABC):
     """The interface of an optimizer that makes one update from the gradients of one batch.
 
     Parameters, gradients and slots are lists with one dict of arrays per layer; arrays have leading
@@ -141,7 +155,6 @@ class Optimizer(ABC):
     def initial_slots(self, parameters: Tree) -> Slots:
         """Return the slots before the first update."""
 
-    @abstractmethod
     def update(
         self,
         xp: Namespace,
@@ -156,6 +169,11 @@ class Optimizer(ABC):
         It consists of array operations without branches on values, so that it can be compiled.
         `apply` applies rules that are the same for each element, and may write over all arrays.
         """
+        return self._update(UpdateArguments(xp, c, parameters, gradients, slots, apply))
+
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+        """Do what `update` does, which has only to be overridden where this is not."""
+        raise NotImplementedError(f"{type(self).__name__} has no method update")
 
 
 class GradientDescent(Optimizer):
@@ -167,6 +185,7 @@ class GradientDescent(Optimizer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", _as_learning_rate(self.learning_rate))
+        super().__post_init__()
 
     @property
     def follows_losses(self) -> bool:
@@ -208,9 +227,7 @@ class GradientDescent(Optimizer):
         return {"rate": rate}
 
     @abstractmethod
-    def rule(
-        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
-    ) -> tuple[Array, ...]:
+    def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return (w, *slots) after the update of one parameter w by its gradient g.
 
         All arrays have the shape of w.  The rule must not change its arguments.  One that does the
@@ -226,16 +243,9 @@ class GradientDescent(Optimizer):
         """Return the numbers of the rule's kernel, if it has one."""
         return c
 
-    def update(
-        self,
-        xp: Namespace,
-        c: Coefficients,
-        parameters: Tree,
-        gradients: Tree,
-        slots: Slots,
-        apply: Update = each_array,
-    ) -> tuple[Tree, Slots]:
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after applying the rule to each array."""
+        xp, c, parameters, gradients, slots, apply = before
         decay = c.get("decay")
         decays = [decay if is_weight(name) else None for of in parameters for name in of]
         kernel = kernel_of(type(self).rule)
