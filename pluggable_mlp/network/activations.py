@@ -12,7 +12,7 @@ vanishing factor is zero.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, TypeGuard
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
@@ -23,6 +23,7 @@ __all__ = [
     "ACTIVATIONS",
     "ELU",
     "Activation",
+    "ActivationChoice",
     "Elementwise",
     "ElementwiseBackward",
     "LeakyReLU",
@@ -42,6 +43,8 @@ __all__ = [
 
 ElementwiseBackward = Callable[[Array], Array]
 Activation = Callable[[Namespace, Array], tuple[Array, ElementwiseBackward]]
+Function = Callable[[Namespace, Array], Array]
+ActivationChoice: TypeAlias = str | Activation | tuple[Function, Function]
 
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
@@ -278,8 +281,8 @@ class Elementwise:
     >>> mlp = MLP([2, 3, 2], activation=square)
     """
 
-    function: Callable[[Namespace, Array], Array]
-    derivative: Callable[[Namespace, Array], Array]
+    function: Function
+    derivative: Function
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
@@ -307,7 +310,9 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def activations_of_layers(activation: Any, layers: int) -> tuple[Activation, ...]:
+def activations_of_layers(
+    activation: ActivationChoice | Sequence[ActivationChoice], layers: int
+) -> tuple[Activation, ...]:
     """Return one activation per hidden layer.
 
     Parameters
@@ -343,7 +348,7 @@ _EXPECTED = (
 )
 
 
-def _is_pair(activation: Any) -> bool:
+def _is_pair(activation: object) -> TypeGuard[tuple[Function, Function]]:
     return (
         isinstance(activation, tuple)
         and len(activation) == 2
@@ -351,12 +356,11 @@ def _is_pair(activation: Any) -> bool:
     )
 
 
-def _activation(one: Any) -> Activation:
+def _activation(one: ActivationChoice) -> Activation:
     if isinstance(one, str):
         return choose(ACTIVATIONS, one, "activation")
     if _is_pair(one):
         return Elementwise(*one)
     if not callable(one):
         raise TypeError(_EXPECTED.format(one))
-    activation: Activation = one
-    return activation
+    return one

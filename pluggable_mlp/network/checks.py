@@ -8,7 +8,7 @@ x is (…, batch, in); targets are (…, batch) or rows (…, batch, outputs); s
 import operator
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import (
     Array,
@@ -320,7 +320,7 @@ def _check_shape(
         raise ValueError(f"{what} shape {tuple(array.shape)}, expected {expected}")
 
 
-def check_rng(rng: Any) -> None:
+def check_rng(rng: object) -> None:
     """Raise if the mode of a forward pass is neither `Rng` nor None.
 
     Raises

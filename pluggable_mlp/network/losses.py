@@ -12,7 +12,7 @@ above 0.
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, ClassVar, Protocol, TypeAlias, cast
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
@@ -27,6 +27,7 @@ __all__ = [
     "FunctionLoss",
     "HuberLoss",
     "Loss",
+    "LossFunction",
     "PinballLoss",
     "PoissonLoss",
     "SigmoidCrossEntropy",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,000 of them
+
+LossFunction: TypeAlias = Callable[..., tuple[Array, Array]]
 
 
 class Loss(Protocol):
@@ -70,7 +73,7 @@ class FunctionLoss:
         returns the loss (…) and dz (…, batch, outputs): see `average_of_elements`.
     """
 
-    function: Callable[..., tuple[Array, Array]]
+    function: LossFunction
     targets: ClassVar[TargetKind] = "numbers"
 
     def __call__(
@@ -372,7 +375,7 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def as_loss(loss: object) -> Loss:
+def as_loss(loss: str | Loss | LossFunction) -> Loss:
     """Return the loss that is named, or given as an object or a function.
 
     Raises
@@ -386,5 +389,4 @@ def as_loss(loss: object) -> Loss:
         return choose(LOSSES, loss, "loss")
     if isinstance(loss, type) or not callable(loss):
         raise TypeError(f"loss is {loss!r}, expected a name or a loss such as HuberLoss()")
-    given: Any = loss
-    return given if hasattr(loss, "predict") else FunctionLoss(given)
+    return cast(Loss, loss) if hasattr(loss, "predict") else FunctionLoss(loss)

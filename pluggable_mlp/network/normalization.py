@@ -4,16 +4,17 @@ Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the buffers are
 (…, features).
 """
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Mode, Shapes
-from pluggable_mlp.registry import Component, Positive, number
+from pluggable_mlp.registry import Component, Positive, choose, number
 
-__all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization"]
+__all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization", "as_normalization"]
 
 
 def _standardize(
@@ -84,7 +85,7 @@ class LayerNorm(_Sized):
         """Return the shapes of gamma and beta."""
         return {"gamma": (self.features,), "beta": (self.features,)}
 
-    def initial(self, draw: Draw) -> dict[str, Any]:
+    def initial(self, draw: Draw) -> Arrays:
         """Return gamma = 1, beta = 0."""
         del draw
         return {"gamma": [1.0] * self.features, "beta": [0.0] * self.features}
@@ -142,7 +143,7 @@ class BatchNorm(_Sized):
         names = ("gamma", "beta", *self.buffers)
         return dict.fromkeys(names, (self.features,))
 
-    def initial(self, draw: Draw) -> dict[str, Any]:
+    def initial(self, draw: Draw) -> Arrays:
         """Return gamma and running_variance 1, beta and running_mean 0."""
         del draw
         ones, zeros = [1.0] * self.features, [0.0] * self.features
@@ -190,7 +191,9 @@ class BatchNorm(_Sized):
         return new
 
 
-def _affine(xp: Namespace, parameters: Arrays, x_hat: Array) -> tuple[Array, Any]:
+def _affine(
+    xp: Namespace, parameters: Arrays, x_hat: Array
+) -> tuple[Array, Callable[[Array], Gradients]]:
     """Return gamma x̂ + beta and, from dy, dx̂ with the gradients of gamma and beta."""
     gamma, beta = (_as_row(xp, parameters[name]) for name in ("gamma", "beta"))
 
@@ -208,3 +211,20 @@ def _as_row(xp: Namespace, vector: Array) -> Array:
 
 Normalization = LayerNorm | BatchNorm
 NORMALIZATIONS: dict[str, Normalization] = {"layer": LayerNorm(), "batch": BatchNorm()}
+
+
+def as_normalization(norm: object) -> Normalization | None:
+    """Return the normalization that is named, or given as an object, if any.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    TypeError
+        If it is anything else.
+    """
+    if isinstance(norm, str):
+        return choose(NORMALIZATIONS, norm, "norm")
+    if norm is not None and not isinstance(norm, Normalization):
+        raise TypeError(f"norm is {norm!r}, expected None, a name, LayerNorm() or BatchNorm()")
+    return norm
