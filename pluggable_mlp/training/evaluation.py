@@ -13,7 +13,7 @@ from pluggable_mlp.namespaces import attempt, namespace_of
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import rows as as_rows
 from pluggable_mlp.training.batches import Batch, Examples
-from pluggable_mlp.training.losses import LossRecord
+from pluggable_mlp.training.losses import LossRecord, total_weight
 from pluggable_mlp.training.metrics import (
     correct_labels,
     correct_predictions,
@@ -126,7 +126,7 @@ def _outputs_of_rows(
     x, targets, sample_weight = kind.floats_of(xp, rows)
     z, _ = mlp.forward(xp, parameters, x)
     loss, _ = mlp.objective(xp, z, targets, sample_weight)
-    return loss, None if sample_weight is None else xp.sum(sample_weight), z
+    return loss, total_weight(xp, sample_weight), z
 
 
 def _quality(

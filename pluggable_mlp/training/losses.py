@@ -13,7 +13,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import unwrapped
 
-__all__ = ["NOTHING", "Loss", "LossRecord", "Recorded", "is_finite"]
+__all__ = ["NOTHING", "Loss", "LossRecord", "Recorded", "is_finite", "total_weight"]
 
 Loss: TypeAlias = Any
 """On the host: a float, or nested lists of floats where parameters have leading axes."""
@@ -26,6 +26,11 @@ NOTHING: Recorded = ((), ())
 Stack = Callable[[list[Array]], Array]
 
 _LOSSES_A_STACK = 128  # a fixed number: some libraries compile a kernel for each length
+
+
+def total_weight(xp: Namespace, sample_weight: Array | None) -> Array | None:
+    """Return the sum of the weights (batch,) of a batch, 0-d, if it has any."""
+    return None if sample_weight is None else xp.sum(sample_weight)
 
 
 class LossRecord:
