@@ -28,17 +28,6 @@ __all__ = [
     "ElementwiseBackward",
     "LeakyReLU",
     "activations_of_layers",
-    "gelu",
-    "gelu_tanh",
-    "hardswish",
-    "identity",
-    "mish",
-    "relu",
-    "selu",
-    "sigmoid",
-    "silu",
-    "softplus",
-    "tanh",
 ]
 
 ElementwiseBackward = Callable[[Array], Array]
