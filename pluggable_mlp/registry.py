@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, TypeGuard, TypeVar, cast
 
 __all__ = [
     "BelowOne",
@@ -327,3 +327,7 @@ class Component:
                 if isinstance(check, Check):
                     value = check(field.name, getattr(self, field.name))
                     object.__setattr__(self, field.name, value)
+
+    def replaced(self, **values: object) -> Self:
+        """Return a copy with other values of some fields, which are checked."""
+        return cast(Self, replace(cast("DataclassInstance", self), **values))

@@ -7,7 +7,7 @@ business.
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.compile_cache import compiled_once
@@ -15,10 +15,16 @@ from pluggable_mlp.namespaces import unwrapped
 
 __all__ = ["NOTHING", "Loss", "LossRecord", "Recorded", "is_finite", "total_weight"]
 
-Loss: TypeAlias = Any
-"""On the host: a float, or nested lists of floats where parameters have leading axes."""
+if TYPE_CHECKING:
+    from pluggable_mlp.backends import Backend
 
-Recorded: TypeAlias = tuple[Sequence[Any], Sequence[float]]
+Loss: TypeAlias = Any
+"""On the host: a float, or nested lists of floats where parameters have leading axes.
+
+A type of both would refuse callers who know that theirs are floats.
+"""
+
+Recorded: TypeAlias = tuple[Sequence[Loss], Sequence[float]]
 """Losses of batches, and their counts of examples or total weights."""
 
 NOTHING: Recorded = ((), ())
@@ -37,7 +43,12 @@ class LossRecord:
     """Losses of consecutive batches, kept on the device until they are read."""
 
     def __init__(
-        self, xp: Namespace, backend: Any, before: Recorded = NOTHING, *, by_weight: bool = True
+        self,
+        xp: Namespace,
+        backend: "Backend",
+        before: Recorded = NOTHING,
+        *,
+        by_weight: bool = True,
     ) -> None:
         """Begin with what was recorded before; a mean is `by_weight`, if there are weights."""
         self._before, self._by_weight = before, by_weight
@@ -85,11 +96,11 @@ class LossRecord:
 class _Kept:
     """Arrays of one shape that stay on the device, stacked, until they are read all at once."""
 
-    def __init__(self, xp: Namespace, stack: Stack, backend: Any) -> None:
+    def __init__(self, xp: Namespace, stack: Stack, backend: "Backend") -> None:
         self._xp, self._stack, self._backend = xp, stack, backend
         self._recent: list[Array] = []
         self._stacks: list[Array] = []
-        self._numbers: list[Any] = []  # what was read, which came before
+        self._numbers: list[Loss] = []  # those that were read, which came before
 
     def add(self, array: Array) -> None:
         """Keep an array."""
@@ -107,7 +118,7 @@ class _Kept:
         last = self._recent[-1] if self._recent else self._stacks[-1][-1, ...]
         return bool(self._xp.any(self._xp.isnan(last)))
 
-    def read(self) -> list[Any]:
+    def read(self) -> list[Loss]:
         """Return all of them as numbers or lists of numbers: waits for the device, once."""
         if len(self._recent) == 1 and not self._stacks:  # small data feel what a stack costs
             self._numbers.append(self._on_host(self._recent.pop()).tolist())
@@ -119,7 +130,7 @@ class _Kept:
             self._stacks = []
         return self._numbers
 
-    def _on_host(self, array: Array) -> Any:
+    def _on_host(self, array: Array) -> Array:
         return self._backend.to_numpy(unwrapped(array))
 
     def _stack_recent(self) -> None:
@@ -127,7 +138,7 @@ class _Kept:
         self._recent = []
 
 
-def _stack_function(xp: Namespace, backend: Any) -> Stack:
+def _stack_function(xp: Namespace, backend: "Backend") -> Stack:
     """Return the function that stacks losses: one call where the library compiles."""
     function: Stack = xp.stack
     if xp is backend.xp and getattr(backend, "queued", False) and hasattr(backend, "compile"):
@@ -145,7 +156,7 @@ def is_finite(loss: Loss) -> bool:
     return all(map(is_finite, loss)) if isinstance(loss, list) else math.isfinite(loss)
 
 
-def _weighted_mean(losses: Sequence[Any], weights: Sequence[float]) -> Loss:
+def _weighted_mean(losses: Sequence[Loss], weights: Sequence[float]) -> Loss:
     """Return the mean of numbers, or of lists of numbers place by place; NaN beyond all floats.
 
     The sum is exact before its rounding (math.fsum), so it is the same on every host.

@@ -89,8 +89,8 @@ class Muon(GradientDescent):
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return the rate and the decay, and the coefficients of AdamW."""
         others = self._others.coefficients(t, rate)
-        own = {"rate": rate, "decay": others["decay"]}
-        return own | {_OF_OTHERS + name: number for name, number in others.items()}
+        of_hidden = {"rate": rate, "decay": others["decay"]}
+        return of_hidden | {_OF_OTHERS + name: number for name, number in others.items()}
 
     def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return W and m, of a hidden matrix."""
@@ -127,5 +127,5 @@ class Muon(GradientDescent):
 
 def _divide(tree: Tree) -> tuple[Tree, Tree]:
     """Return a tree of the matrices of the hidden layers, and one of all other arrays."""
-    output = max((index for index, of in enumerate(tree) if "W" in of), default=None)
+    output = max((index for index, layer in enumerate(tree) if "W" in layer), default=None)
     return split(tree, [("W",) if index != output else () for index in range(len(tree))])

@@ -8,9 +8,8 @@ are a function of t, the count of previous updates.  Formulas belong in `optimiz
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
+from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -37,7 +36,7 @@ Arrays: TypeAlias = tuple[Array, ...]
 Slots: TypeAlias = dict[str, Tree]
 Coefficients: TypeAlias = dict[str, float]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class Rule(NamedTuple):
@@ -91,7 +90,7 @@ class UpdateArguments(NamedTuple):
     apply: Update
 
 
-_kernels: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
+_kernels: WeakKeyDictionary[Callable[..., object], str] = WeakKeyDictionary()
 """By the function itself: an attribute would be copied by `functools.wraps`."""
 
 
@@ -111,7 +110,7 @@ def elementwise(kernel: str = "") -> Callable[[Function], Function]:
     return mark
 
 
-def kernel_of(rule: Callable[..., Any]) -> str | None:
+def kernel_of(rule: Callable[..., object]) -> str | None:
     """Return the kernel of a rule that is marked by `elementwise`, itself; None of others."""
     return _kernels.get(rule)
 
@@ -194,11 +193,10 @@ class GradientDescent(Optimizer):
 
     def after(self, losses: Sequence[float]) -> Self:
         """Return the optimizer with its schedule for the epoch after these mean losses."""
-        if not self.follows_losses:
+        schedule = self.learning_rate
+        if not (isinstance(schedule, Schedule) and schedule.follows_losses):
             return self
-        itself: Any = self  # subclasses are dataclasses
-        moved: Self = replace(itself, learning_rate=itself.learning_rate.after(losses))
-        return moved
+        return self.replaced(learning_rate=schedule.after(losses))
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return `coefficients` with the learning rate of the update that follows t others."""
@@ -206,13 +204,13 @@ class GradientDescent(Optimizer):
 
     def coefficients_of(self, counts: range) -> dict[str, list[float]]:
         """Return `coefficients_at` of each count, by name: at once where t changes nothing."""
-        kind = type(self)
-        same = (
-            kind.coefficients is GradientDescent.coefficients
-            and kind.coefficients_at is GradientDescent.coefficients_at
+        its_class = type(self)
+        are_constant = (
+            its_class.coefficients is GradientDescent.coefficients
+            and its_class.coefficients_at is GradientDescent.coefficients_at
             and not callable(self.learning_rate)
         )
-        if not same:
+        if not are_constant:
             return super().coefficients_of(counts)
         return {name: [c] * len(counts) for name, c in self.coefficients_at(counts[0]).items()}
 
@@ -247,7 +245,7 @@ class GradientDescent(Optimizer):
         """Return the parameters and the slots after applying the rule to each array."""
         xp, c, parameters, gradients, slots, apply = before
         decay = c.get("decay")
-        decays = [decay if is_weight(name) else None for of in parameters for name in of]
+        decays = [decay if is_weight(name) else None for layer in parameters for name in layer]
         kernel = kernel_of(type(self).rule)
         rule = Rule(partial(self.rule, xp, c), kernel or "", self.kernel_numbers(c), decays)
         chosen = each_array if kernel is None else apply
@@ -282,7 +280,7 @@ def scheduled_rate(learning_rate: LearningRate, t: int) -> float:
     """
     if not callable(learning_rate):
         return learning_rate
-    returned: Any = learning_rate(t)
+    returned = learning_rate(t)
     try:  # numpy.float64 would make arrays of float32 ones of float64
         rate = float(returned)
     except (TypeError, ValueError):

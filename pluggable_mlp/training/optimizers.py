@@ -206,8 +206,8 @@ class Adam(GradientDescent):
 
     def coefficients_of(self, counts: range) -> dict[str, list[float]]:
         """Return `coefficients_at` of each count, by name: a quarter of the time of one by one."""
-        own = type(self).coefficients, type(self).coefficients_at
-        if own != (Adam.coefficients, Adam.coefficients_at):
+        methods = type(self).coefficients, type(self).coefficients_at
+        if methods != (Adam.coefficients, Adam.coefficients_at):
             return super().coefficients_of(counts)
         updates = range(counts.start + 1, counts.stop + 1)
         roots = [math.sqrt(1.0 - power) for power in integer_powers(self.beta2, updates)]

@@ -16,7 +16,7 @@ from pluggable_mlp.training.visits import AnyExamples, blocks_in_order
 
 __all__ = ["LostNumbers", "PrecisionWarning"]
 
-_MANY = 1e-3  # a smaller part of the numbers is not told: some are that small by chance
+_MANY = 1e-3  # smaller fractions are not reported: some numbers are that small by chance
 
 
 class PrecisionWarning(UserWarning):
@@ -42,7 +42,7 @@ class LostNumbers:
                 lost = self._rules.lost(unwrapped(block.inputs), -1)
                 self._of_inputs = lost if self._of_inputs is None else self._of_inputs + lost
         self._sizes = {"inputs": math.prod(examples.inputs.shape)}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def counts(self, parameters: Parameters) -> dict[str, Array]:
         """Return the counts, 0-d arrays, by name; empty if the namespace does not lose numbers."""
@@ -61,11 +61,11 @@ class LostNumbers:
     def tell(self, counts: dict[str, int]) -> None:
         """Warn if a count is large: once for the inputs, and once for the weights."""
         for name, count in counts.items():
-            kind, size = name.partition("[")[0], self._sizes[name]
-            if kind in self._told or count < _MANY * size:
+            operand, size = name.partition("[")[0], self._sizes[name]
+            if operand in self._warned or count < _MANY * size:
                 continue
-            self._told.add(kind)
-            row = "row" if kind == "inputs" else "column"
+            self._warned.add(operand)
+            row = "row" if operand == "inputs" else "column"
             warnings.warn(
                 f"{count:,} of the {size:,} numbers of {name} ({count / size:.1%}) are so far "
                 f"below the largest of their {row} that reproducible products take "

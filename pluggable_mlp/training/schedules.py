@@ -8,7 +8,7 @@ schedule is pure, and computed on the host in operations that every machine roun
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pluggable_mlp.registry import (
     BelowOne,
@@ -290,7 +290,7 @@ def make_schedule(
     *,
     total_steps: int | None = None,
     warmup: int = 0,
-    **parameters: Any,
+    **parameters: float,
 ) -> Schedule:
     """Return a schedule by name, optionally after a linear warm-up.
 
@@ -313,10 +313,10 @@ def make_schedule(
         If the name is unknown, a parameter is unknown or missing, or a value is out of range.
     """
     warmup = as_count("warmup", warmup, at_least=0)
-    schedule = choose(SCHEDULES, name, "schedule")
-    takes = parameters_of(schedule)
-    own = [field for field in takes if field not in ("learning_rate", "total_steps")]
-    refuse_unknown(f"schedule {name!r}", parameters, [*own, "warmup"])
+    schedule_class: Callable[..., Schedule] = choose(SCHEDULES, name, "schedule")
+    takes = parameters_of(schedule_class)
+    free = [field for field in takes if field not in ("learning_rate", "total_steps")]
+    refuse_unknown(f"schedule {name!r}", parameters, [*free, "warmup"])
     if total_steps is not None:
         total_steps = as_count("total_steps", total_steps, at_least=1)
         if total_steps <= warmup:
@@ -328,5 +328,5 @@ def make_schedule(
     for needed, meaning in _NEEDED.items():
         if needed in takes and needed not in parameters:
             raise ValueError(f"schedule {name!r} needs {needed}, {meaning}")
-    made = schedule(learning_rate, **parameters)
-    return WarmUp(made, warmup) if warmup else made
+    schedule = schedule_class(learning_rate, **parameters)
+    return WarmUp(schedule, warmup) if warmup else schedule

@@ -6,8 +6,8 @@ scikit-learn; torch.optim decays all parameters that it is given.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Self
+from dataclasses import dataclass
+from typing import Annotated, Self
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import BelowOne, NonNegative, number
@@ -48,9 +48,7 @@ class Transform(Optimizer):
         """Return the transform around the inner optimizer after these losses."""
         if not self.follows_losses:
             return self
-        itself: Any = self  # subclasses are dataclasses
-        moved: Self = replace(itself, optimizer=self.optimizer.after(losses))
-        return moved
+        return self.replaced(optimizer=self.optimizer.after(losses))
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return the inner optimizer's."""
@@ -155,7 +153,7 @@ class ClipByGlobalNorm(GradientTransform):
                 broadcast = xp.expand_dims(broadcast, axis=-1)
             return g * broadcast
 
-        return [{name: scale(name, g) for name, g in of.items()} for of in gradients]
+        return [{name: scale(name, g) for name, g in layer.items()} for layer in gradients]
 
 
 def global_norm(xp: Namespace, gradients: Tree) -> Array:
@@ -214,7 +212,7 @@ class AverageParameters(Transform):
         return parameters, {**slots, _AVERAGE: average}
 
 
-def averaged_parameters(slots: Any, parameters: Tree) -> Tree:
+def averaged_parameters(slots: object, parameters: Tree) -> Tree:
     """Return the average of the parameters if the slots contain one, otherwise the parameters."""
     average: Tree = slots.get(_AVERAGE, parameters) if isinstance(slots, dict) else parameters
     return average
