@@ -11,29 +11,41 @@ float32 would be an array of float64, or an error.
 
 import math
 import operator
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, TypeGuard, TypeVar, cast
 
 __all__ = [
+    "BelowOne",
+    "Component",
+    "Finite",
+    "Flag",
+    "NonNegative",
+    "Positive",
+    "PositiveCount",
     "as_count",
     "as_flag",
     "as_number",
     "as_seed",
     "choose",
-    "keep_count",
-    "keep_number",
+    "count",
     "listed",
     "make",
+    "number",
     "parameters_of",
     "parse_component",
     "parse_components",
     "refuse_unknown",
 ]
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T")
+Value: TypeAlias = bool | int | float
+"""Of a parameter that is given as text."""
 
 _FLAGS = {"true": True, "false": False}
 _BOUNDS = {
@@ -60,7 +72,7 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
         ) from None
 
 
-def make(table: Mapping[str, T], name: str, what: str, **parameters: Any) -> T:
+def make(table: Mapping[str, T], name: str, what: str, **parameters: Value) -> T:
     """Return `table[name]`, with some of its parameters replaced.
 
     Only frozen dataclasses have parameters.
@@ -81,13 +93,12 @@ def make(table: Mapping[str, T], name: str, what: str, **parameters: Any) -> T:
         If the name is unknown, the component does not have the parameter, or a value is out of
         range.
     """
-    component: Any = choose(table, name, what)
+    component: Any = choose(table, name, what)  # of those with parameters, a dataclass
     refuse_unknown(f"{what} {name!r}", parameters, parameters_of(component))
-    made: T = replace(component, **parameters) if parameters else component
-    return made
+    return cast(T, replace(component, **parameters) if parameters else component)
 
 
-def parameters_of(component: Any) -> dict[str, Any]:
+def parameters_of(component: object) -> dict[str, object]:
     """Return the parameters of a component with their values or `dataclasses.MISSING`.
 
     Parameters
@@ -104,7 +115,7 @@ def parameters_of(component: Any) -> dict[str, Any]:
     }
 
 
-def listed(table: Mapping[str, Any], leave_out: Iterable[str] = ()) -> str:
+def listed(table: Mapping[str, object], leave_out: Iterable[str] = ()) -> str:
     """Return the names in a table, with parameters and defaults: "relu, elu (alpha=1)".
 
     Parameters
@@ -122,7 +133,7 @@ def listed(table: Mapping[str, Any], leave_out: Iterable[str] = ()) -> str:
     return ", ".join(words)
 
 
-def _in_words(parameter: str, value: Any) -> str:
+def _in_words(parameter: str, value: object) -> str:
     if value is MISSING:
         return parameter
     return f"{parameter}={str(value).lower() if isinstance(value, bool) else f'{value:g}'}"
@@ -148,7 +159,7 @@ def _hint(name: str, expected: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def parse_component(text: str, what: str) -> tuple[str, dict[str, Any]]:
+def parse_component(text: str, what: str) -> tuple[str, dict[str, Value]]:
     """Return the name and the parameters of one component.
 
     Parameters
@@ -169,7 +180,7 @@ def parse_component(text: str, what: str) -> tuple[str, dict[str, Any]]:
     return components[0]
 
 
-def parse_components(text: str, what: str) -> list[tuple[str, dict[str, Any]]]:
+def parse_components(text: str, what: str) -> list[tuple[str, dict[str, Value]]]:
     """Return the names and parameters of components that are separated by commas.
 
     Raises
@@ -177,7 +188,7 @@ def parse_components(text: str, what: str) -> list[tuple[str, dict[str, Any]]]:
     ValueError
         If the text does not have this form.
     """
-    components: list[tuple[str, dict[str, Any]]] = []
+    components: list[tuple[str, dict[str, Value]]] = []
     for part in text.split(","):
         name, colon, first = part.strip().partition(":")
         assignment = first if colon else name
@@ -193,7 +204,7 @@ def parse_components(text: str, what: str) -> list[tuple[str, dict[str, Any]]]:
     return components
 
 
-def _value(text: str, what: str, whole: str) -> bool | int | float:
+def _value(text: str, what: str, whole: str) -> Value:
     if text in _FLAGS:
         return _FLAGS[text]
     for kind in (int, float):
@@ -204,7 +215,7 @@ def _value(text: str, what: str, whole: str) -> bool | int | float:
     raise ValueError(f"{what} is {whole!r}, expected a number, true or false where it has {text!r}")
 
 
-def as_number(name: str, value: Any, **bounds: float) -> float:
+def as_number(name: str, value: object, **bounds: float) -> float:
     """Return a finite number as a Python float.
 
     Parameters
@@ -234,7 +245,7 @@ def as_number(name: str, value: Any, **bounds: float) -> float:
     return number
 
 
-def as_count(name: str, value: Any, *, at_least: int) -> int:
+def as_count(name: str, value: object, *, at_least: int) -> int:
     """Return an integer that is at least `at_least` as a Python int; True and False are refused.
 
     Raises
@@ -242,13 +253,16 @@ def as_count(name: str, value: Any, *, at_least: int) -> int:
     ValueError
         The message names the argument, its value and what was expected.
     """
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or value < at_least:
+    if not _is_integer(value) or value < at_least:
         raise ValueError(f"{name} is {value!r}, expected an integer of at least {at_least}")
     return int(value)
 
 
-def as_flag(name: str, value: Any) -> bool:
+def _is_integer(value: object) -> TypeGuard[Integral]:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def as_flag(name: str, value: object) -> bool:
     """Return True or False; nothing else is accepted, since a text such as "no" would be true.
 
     Raises
@@ -261,7 +275,7 @@ def as_flag(name: str, value: Any) -> bool:
     return value
 
 
-def as_seed(value: Any) -> int:
+def as_seed(value: object) -> int:
     """Return an integer from 0 to 2**64 - 1 as a Python int; True and False are refused.
 
     Raises
@@ -269,17 +283,51 @@ def as_seed(value: Any) -> int:
     ValueError
         The message names the value and what was expected.
     """
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or not 0 <= value < 2**64:
+    if not _is_integer(value) or not 0 <= int(value) < 2**64:
         raise ValueError(f"seed is {value!r}, expected an integer from 0 to 2**64 - 1")
     return int(value)
 
 
-def keep_number(owner: Any, name: str, **bounds: float) -> None:
-    """Check a field of a frozen dataclass and convert it to a Python float; see `as_number`."""
-    object.__setattr__(owner, name, as_number(name, getattr(owner, name), **bounds))
+@dataclass(frozen=True)
+class Check:
+    """What the annotation of a field adds to its type: `Annotated[float, number(above=0.0)]`."""
+
+    function: Callable[..., Value]
+    bounds: Mapping[str, float]
+
+    def __call__(self, name: str, value: object) -> Value:
+        """Return the value, converted, or raise ValueError with this name."""
+        return self.function(name, value, **self.bounds)
 
 
-def keep_count(owner: Any, name: str, *, at_least: int) -> None:
-    """Check a field of a frozen dataclass and convert it to a Python int; see `as_count`."""
-    object.__setattr__(owner, name, as_count(name, getattr(owner, name), at_least=at_least))
+def number(**bounds: float) -> Check:
+    """Return the check of a field that `as_number` makes a Python float."""
+    return Check(as_number, bounds)
+
+
+def count(*, at_least: int) -> Check:
+    """Return the check of a field that `as_count` makes a Python int."""
+    return Check(as_count, {"at_least": at_least})
+
+
+Finite: TypeAlias = Annotated[float, number()]
+Positive: TypeAlias = Annotated[float, number(above=0.0)]
+NonNegative: TypeAlias = Annotated[float, number(at_least=0.0)]
+BelowOne: TypeAlias = Annotated[float, number(at_least=0.0, below=1.0)]
+PositiveCount: TypeAlias = Annotated[int, count(at_least=1)]
+Flag: TypeAlias = Annotated[bool, Check(as_flag, {})]
+
+
+class Component:
+    """Base of frozen dataclasses whose fields are checked, and converted, as they are annotated."""
+
+    def __post_init__(self) -> None:
+        for field in fields(cast("DataclassInstance", self)):
+            for check in getattr(field.type, "__metadata__", ()):
+                if isinstance(check, Check):
+                    value = check(field.name, getattr(self, field.name))
+                    object.__setattr__(self, field.name, value)
+
+    def replaced(self, **values: object) -> Self:
+        """Return a copy with other values of some fields, which are checked."""
+        return cast(Self, replace(cast("DataclassInstance", self), **values))

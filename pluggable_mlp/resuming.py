@@ -53,10 +53,10 @@ def resumed_run(
     ended = (folder / "summary.json").exists()
     if ended:
         read_summary(folder, config)
-    given = dict(given or {})
-    epochs = given.pop("epochs", None)
-    moved = {name: given.pop(name) for name in _WHERE if name in given}
-    _refuse_others(folder, settings, given)
+    others = dict(given or {})
+    epochs = others.pop("epochs", None)
+    moved = {name: others.pop(name) for name in _WHERE if name in others}
+    _refuse_others(folder, settings, others)
     metrics = folder / "metrics.jsonl"
     history = read_history(metrics, settings.early_stopping is not None)
     checkpoint = load_checkpoint(
@@ -77,17 +77,23 @@ def resumed_run(
     if epochs is not None:
         settings = _with_epochs(settings, epochs, done)
     spec = backend or (checkpoint["backend"] if checkpoint else "numpy")
+    run = _run_on(settings, moved, spec, data_sha256)
+    if checkpoint is not None:
+        run.go_on_from(checkpoint, history[:done])
+    return run
+
+
+def _run_on(settings: Settings, moved: dict[str, Any], backend: str, data_sha256: str) -> Run:
+    """Return the run at its beginning, on data with this SHA-256 that may have been moved."""
     try:
         with told_already():
-            run = Run(replace(settings, **moved), get_backend(spec))
+            run = Run(replace(settings, **moved), get_backend(backend))
     except DataError as error:
         raise error.or_else(settings.where_data_are) from None
     if not run.is_on(data_sha256):
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
         raise DataError(run.settings.data, fault, "put them back to go on with the run")
     run.data_sha256 = data_sha256
-    if checkpoint is not None:
-        run.go_on_from(checkpoint, history[:done])
     return run
 
 

@@ -51,9 +51,8 @@ def read_arrays(path: Path, expected: str) -> tuple[Any, Arrays]:
 
     Parameters
     ----------
-    path : Path
-    expected : str
-        What should be there, for the error.
+    path, expected
+        As for `read_file`.
 
     Raises
     ------

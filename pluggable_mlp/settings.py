@@ -29,7 +29,7 @@ from pluggable_mlp.training.streaming import in_whole_batches
 if TYPE_CHECKING:
     from pluggable_mlp.data import Dataset
 
-__all__ = ["Settings"]
+__all__ = ["LOSS_OF_TASK", "Settings"]
 
 _TEXTS = {"data": str, "activation": str, "optimizer": str}
 _TEXTS_OR_NONE = dict.fromkeys(
@@ -48,11 +48,12 @@ _TEXTS_OR_NONE = dict.fromkeys(
 )
 _WHOLE_NUMBERS = {"batch_size": 1, "epochs": 1, "seed": 0, "warmup": 0}
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
-_LOSS_OF_TASK = {
+LOSS_OF_TASK = {
     "classification": "softmax_cross_entropy",
     "multilabel": "sigmoid_cross_entropy",
     "regression": "squared_error",
 }
+"""The loss of each task, unless one is given."""
 _TASK_OF_TARGETS = {
     "classes": "classification",
     "labels": "multilabel",
@@ -145,7 +146,7 @@ class Settings:
         if self.class_weight not in (None, "balanced"):
             raise ValueError(f"class_weight is {self.class_weight!r}, expected 'balanced'")
         if self.task is not None:
-            choose(_LOSS_OF_TASK, self.task, "task")
+            choose(LOSS_OF_TASK, self.task, "task")
         self.make_optimizer(examples=1_000_000 * self.batch_size)
         self.make_mlp(1, 2)
 
@@ -220,7 +221,7 @@ class Settings:
             target_scaling="none" if of_targets is None else of_targets.kind,
             test_share=dataset.test_share,
             validation=self.validation if self.validates(dataset) else 0.0,
-            loss=self.loss or _LOSS_OF_TASK[dataset.task],
+            loss=self.loss or LOSS_OF_TASK[dataset.task],
             block_size=self._blocks_of(dataset),
         )
 
@@ -258,7 +259,7 @@ class Settings:
     def _make_loss(self) -> Any:
         """Return the loss, by default the task's own; ValueError if it is of another task."""
         task = self._task() or "classification"
-        text = self.loss or _LOSS_OF_TASK[task]
+        text = self.loss or LOSS_OF_TASK[task]
         name, parameters = parse_component(text, "loss")
         if self.label_smoothing:
             parameters["label_smoothing"] = self.label_smoothing

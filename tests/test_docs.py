@@ -3,6 +3,7 @@
 docs/include.py fills the pages.  CI runs the two commands of the README.
 """
 
+import ast
 import importlib.util
 import inspect
 import re
@@ -24,6 +25,7 @@ from pluggable_mlp.cli.options import widths
 from pluggable_mlp.data.mnist import PUBLISHED
 from pluggable_mlp.namespaces.bounded import BoundedNamespace
 from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.settings import Settings
@@ -136,6 +138,32 @@ def test_every_component_has_a_section_with_its_code(page, name):
     assert definition.__name__ in included
     assert "**Derivation.**" in section
     assert "**Check**" in section
+
+
+SOURCES = {str(path.relative_to(ROOT)): path for path in ROOT.glob("pluggable_mlp/**/*.py")}
+TYPED_ONCE = {"initializers": INITIALIZERS, **TABLES}
+
+
+def lists_names(text, table):
+    """Whether a text has most of the names in a table, in one sentence or another."""
+    named = set(re.findall(r"\w+", text)) & set(table)
+    return len(table) > len(NORMALIZATIONS) and 2 * len(named) > len(table)
+
+
+@pytest.mark.parametrize("table", TYPED_ONCE)
+def test_no_text_lists_the_names_of_a_table_by_hand(table):
+    """A docstring or a message names the table: what is typed again is not kept up to date."""
+    names = TYPED_ONCE[table]
+    listing = {
+        f"{name}:{node.lineno}"
+        for name, path in SOURCES.items()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and lists_names(node.value, names)
+    }
+    assert listing == set()
+    assert lists_names(f"one of {', '.join(names)}", names) or table == "layers"
 
 
 def slug(heading):

@@ -201,8 +201,8 @@ def test_the_list_of_activations_held_the_hidden_layer_twice():
     with pytest.raises(AssertionError, match="times the bound"):
         check_two_hidden_layers(gradients_with_the_hidden_layer_twice)
     assert [type(layer).__name__ for layer in mlp.layers] == [
-        *("Dense", "Activate"),
-        *("Dense", "Activate"),
+        *("Dense", "ActivationLayer"),
+        *("Dense", "ActivationLayer"),
         "Dense",
     ]
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,15 @@ from pluggable_mlp.network.activations import ELU, LeakyReLU
 from pluggable_mlp.network.losses import HuberLoss, PinballLoss, SoftmaxCrossEntropy
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.registry import (
+    Component,
+    Flag,
     as_count,
     as_number,
     choose,
-    keep_count,
-    keep_number,
+    count,
     listed,
     make,
+    number,
     parse_component,
     parse_components,
 )
@@ -167,21 +170,21 @@ def test_count_out_of_range(value):
 
 def test_fields_are_kept_as_python_numbers():
     @dataclass(frozen=True)
-    class Component:
-        x: float
-        n: int
+    class Own(Component):
+        x: Annotated[float, number(below=1.0)]
+        n: Annotated[int, count(at_least=1), "in words"]
+        yes: Flag = True
+        what: Any = None
 
-        def __post_init__(self):
-            keep_number(self, "x", below=1.0)
-            keep_count(self, "n", at_least=1)
-
-    component = Component(np.float32(0.5), np.int8(2))
-    assert (type(component.x), type(component.n)) == (float, int)
-    assert component == Component(0.5, 2)
+    own = Own(np.float32(0.5), np.int8(2), what="it")
+    assert (type(own.x), type(own.n)) == (float, int)
+    assert own == Own(0.5, 2, what="it")
     with pytest.raises(ValueError, match="^x is 1, expected a finite number below 1$"):
-        Component(1, 2)
+        Own(1, 2)
     with pytest.raises(ValueError, match="^n is 0, expected an integer of at least 1$"):
-        Component(0.5, 0)
+        Own(0.5, 0)
+    with pytest.raises(ValueError, match="^yes is 1, expected True or False$"):
+        Own(0.5, 2, 1)
 
 
 def everywhere(number):

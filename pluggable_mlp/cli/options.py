@@ -14,7 +14,7 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.registry import listed
-from pluggable_mlp.settings import Settings
+from pluggable_mlp.settings import LOSS_OF_TASK, Settings
 from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.schedules import SCHEDULES
 
@@ -29,8 +29,7 @@ _HELP = {
     "data": "Data set: digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder "
     "of IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet, "
     ".feather.",
-    "task": "Task: classification, multilabel or regression; by default determined by the loss or "
-    "the targets.",
+    "task": f"Task: {', '.join(LOSS_OF_TASK)}; by default determined by the loss or the targets.",
     "target": "Column of a table to predict, by name or by position from 1; several are separated "
     "by commas. By default the last.",
     "scaling": "Scaling of the features, fitted on the training part: standard, minmax, robust or "
@@ -54,8 +53,7 @@ _HELP = {
     "inputs: pixels divided by 256, columns standardized.",
     "norm": f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.",
     "loss": f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default "
-    "softmax_cross_entropy for classification, sigmoid_cross_entropy for multilabel, squared_error "
-    "for regression.",
+    f"{', '.join(f'{loss} for {task}' for task, loss in LOSS_OF_TASK.items())}.",
     "label_smoothing": "Share of each target that is spread over all classes.",
     "class_weight": "balanced: weight classes inversely to their frequency.",
     "optimizer": "Optimizer, with parameters after a colon, such as "

@@ -78,11 +78,7 @@ def verify(
         difference = difference_of_measures(again, run)
     here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
-        known = f"; {difference.known}" if difference.known else ""
-        typer.echo(
-            f"the run differs at {difference.place}: {difference.said} {difference.certified}, on "
-            f"{here} {difference.computed}{known}"
-        )
+        typer.echo(_in_words(difference, here))
         raise typer.Exit(1)
     typer.echo(
         f"same bits: {_repeated_part(again, step)} on {here} give the certified losses and "
@@ -91,8 +87,16 @@ def verify(
     )
 
 
+def _in_words(difference: "Difference", here: str) -> str:
+    known = f"; {difference.known}" if difference.known else ""
+    return (
+        f"the run differs at {difference.place}: {difference.said} {difference.certified}, on "
+        f"{here} {difference.computed}{known}"
+    )
+
+
 def _repeated_part(run: "Run", step: int | None) -> str:
-    """Return in words which part of a run was repeated, from a step or from the start."""
+    """Return the words for what was trained again, from a step if one is given."""
     count = len(run.history)
     part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
     return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"

@@ -16,7 +16,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.layers import Activate, Backward, Layer, Rng
+from pluggable_mlp.network.layers import Backward, Layer, Rng, layer_kind
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.optimizer import Optimizer
@@ -155,8 +155,7 @@ def _labels(mlp: MLP) -> list[str]:
     counts: Counter[str] = Counter()
     labels = []
     for layer in mlp.layers:
-        kind = "activation" if isinstance(layer, Activate) else type(layer).__name__.lower()
-        kind = "layer" if layer.shapes() else kind
+        kind = "layer" if layer.shapes() else layer_kind(layer)
         counts[kind] += 1
         labels.append(f"{kind} {counts[kind]}")
     return labels

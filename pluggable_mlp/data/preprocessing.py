@@ -127,21 +127,15 @@ def build_dataset(
     scale = None
     if fitted is None and columns is None:
         inputs, scale = _pixels(source, inputs, asked=scaling is not None)
-    targets = {part: given.targets for part, given in splits.items()}
-    class_labels = None
+    targets = {part: split.targets for part, split in splits.items()}
+    class_labels = fitted_to_targets = None
     if task == "classification":
-        class_labels = classes_of(name, targets["train"])
-        targets = {
-            part: class_indices(name, part, labels, class_labels)
-            for part, labels in targets.items()
-        }
-    of_targets = None
+        targets, class_labels = _as_class_indices(name, targets)
     if task == "regression":
-        targets, of_targets = _scaled_targets(name, target_scaling, targets)
-    splits = {part: Split(inputs[part], targets[part]) for part in splits}
+        targets, fitted_to_targets = _scaled_targets(name, target_scaling, targets)
     bytes_given = arrays["train"].dtype == np.uint8
     return Dataset(
-        splits,
+        {part: Split(inputs[part], targets[part]) for part in splits},
         name,
         scale,
         class_labels,
@@ -154,7 +148,7 @@ def build_dataset(
             source.feature_names,
             whole_pixels=scale is not None and not bytes_given,
         ),
-        target_scaling=of_targets,
+        target_scaling=fitted_to_targets,
         test_share=test_share,
     )
 
@@ -209,6 +203,14 @@ def _may_be_image(features: int) -> bool:
     """Return whether features may be a square image from 8 x 8 on, gray or of three colors."""
     squares = (channels * math.isqrt(features // channels) ** 2 for channels in (1, 3))
     return features >= 64 and features in squares
+
+
+def _as_class_indices(
+    name: str, labels: dict[str, Array]
+) -> tuple[dict[str, Array], tuple[int, ...] | tuple[str, ...]]:
+    """Return the labels of all splits as indices of the classes in training, and the classes."""
+    classes = classes_of(name, labels["train"])
+    return {part: class_indices(name, part, of, classes) for part, of in labels.items()}, classes
 
 
 def _scaled_targets(

@@ -21,7 +21,7 @@ from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import make_network
 from pluggable_mlp.estimators.saving import read_estimator, write_estimator
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, LeakyReLU, gelu_tanh
-from pluggable_mlp.network.layers import Activate, Dense, Dropout, Noise
+from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Noise
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.storage import write_file
 from pluggable_mlp.training.trees import map_arrays
@@ -220,7 +220,7 @@ def _torch_module(nn: Any, layer: Any, parameters: dict[str, Any]) -> Any:
         return nn.Dropout(layer.rate)
     if isinstance(layer, Noise):  # PyTorch has no such module, and in evaluation it is nothing
         return nn.Identity()
-    if isinstance(layer, Activate):
+    if isinstance(layer, ActivationLayer):
         return _torch_activation(nn, layer.function)
     if isinstance(layer, Dense):
         names = {"weight": parameters["W"].T, "bias": parameters["b"]}

@@ -95,7 +95,15 @@ class PenalizedMLP(MLP):
         rng: Rng | None = None,
         gradient_scale: float | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
-        """Return what that of `MLP` does, of the penalized loss."""
+        """Return what that of `MLP` does, of the penalized loss.
+
+        Raises
+        ------
+        ValueError
+            For the second of several micro-batches: the penalty is of a whole batch.
+        """
+        if rng is not None and rng.first:
+            raise ValueError("micro_batch cuts batches, whose penalty would be counted repeatedly")
         loss, gradients, moved = super().loss_gradients_and_buffers(
             xp, parameters, buffers, x, targets, sample_weight, rng, gradient_scale
         )

@@ -54,7 +54,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     loss : str or Loss, default "squared_error"
         "squared_error" (half of it, summed over the outputs), "poisson" (which predicts exp of the
-        outputs, and takes targets of at least 0), "absolute_error", "huber", "quantile", or one
+        outputs, and takes targets of at least 0), or another of numbers in `LOSSES`, by its name or
         with its parameters, `HuberLoss(delta=2.0)`.
     **others
         As `MLPClassifier` has them; there is no class_weight.

@@ -12,36 +12,28 @@ vanishing factor is zero.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, TypeGuard
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.registry import choose, keep_number
+from pluggable_mlp.registry import Component, Finite, NonNegative, choose
 from pluggable_mlp.shortcuts import zero_where
 
 __all__ = [
     "ACTIVATIONS",
     "ELU",
     "Activation",
+    "ActivationChoice",
     "Elementwise",
     "ElementwiseBackward",
     "LeakyReLU",
     "activations_of_layers",
-    "gelu",
-    "gelu_tanh",
-    "hardswish",
-    "identity",
-    "mish",
-    "relu",
-    "selu",
-    "sigmoid",
-    "silu",
-    "softplus",
-    "tanh",
 ]
 
 ElementwiseBackward = Callable[[Array], Array]
 Activation = Callable[[Namespace, Array], tuple[Array, ElementwiseBackward]]
+Function = Callable[[Namespace, Array], Array]
+ActivationChoice: TypeAlias = str | Activation | tuple[Function, Function]
 
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
@@ -74,7 +66,7 @@ def relu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
 
 
 @dataclass(frozen=True)
-class LeakyReLU:
+class LeakyReLU(Component):
     """y = x where x > 0, else slope x; dx = dy where x > 0, else slope dy.
 
     Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models" (2013),
@@ -90,10 +82,7 @@ class LeakyReLU:
         If the slope is not finite.
     """
 
-    slope: float = 0.01
-
-    def __post_init__(self) -> None:
-        keep_number(self, "slope")
+    slope: Finite = 0.01
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
@@ -106,7 +95,7 @@ class LeakyReLU:
 
 
 @dataclass(frozen=True)
-class ELU:
+class ELU(Component):
     """y = x where x > 0, else alpha (exp(x) - 1).
 
     Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential
@@ -124,10 +113,7 @@ class ELU:
         If alpha is negative or not finite.
     """
 
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        keep_number(self, "alpha", at_least=0.0)
+    alpha: NonNegative = 1.0
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
@@ -284,8 +270,8 @@ class Elementwise:
     >>> mlp = MLP([2, 3, 2], activation=square)
     """
 
-    function: Callable[[Namespace, Array], Array]
-    derivative: Callable[[Namespace, Array], Array]
+    function: Function
+    derivative: Function
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
@@ -313,7 +299,9 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def activations_of_layers(activation: Any, layers: int) -> tuple[Activation, ...]:
+def activations_of_layers(
+    activation: ActivationChoice | Sequence[ActivationChoice], layers: int
+) -> tuple[Activation, ...]:
     """Return one activation per hidden layer.
 
     Parameters
@@ -349,7 +337,7 @@ _EXPECTED = (
 )
 
 
-def _is_pair(activation: Any) -> bool:
+def _is_pair(activation: object) -> TypeGuard[tuple[Function, Function]]:
     return (
         isinstance(activation, tuple)
         and len(activation) == 2
@@ -357,12 +345,11 @@ def _is_pair(activation: Any) -> bool:
     )
 
 
-def _activation(one: Any) -> Activation:
+def _activation(one: ActivationChoice) -> Activation:
     if isinstance(one, str):
         return choose(ACTIVATIONS, one, "activation")
     if _is_pair(one):
         return Elementwise(*one)
     if not callable(one):
         raise TypeError(_EXPECTED.format(one))
-    activation: Activation = one
-    return activation
+    return one

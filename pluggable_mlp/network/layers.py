@@ -9,7 +9,7 @@ returned, never stored.  The normalizations are in a file of their own.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
@@ -18,7 +18,7 @@ from pluggable_mlp.network.philox import Seed, random_numbers
 from pluggable_mlp.registry import as_number
 
 __all__ = [
-    "Activate",
+    "ActivationLayer",
     "Arrays",
     "Backward",
     "Dense",
@@ -32,7 +32,8 @@ __all__ = [
     "Rng",
     "Seed",
     "Shapes",
-    "layers_of_inputs",
+    "input_layers",
+    "layer_kind",
 ]
 
 _RESOLUTION = 2**16  # of the random numbers, and so of dropout's rate
@@ -80,7 +81,7 @@ class Layer(Protocol):
     def shapes(self) -> Shapes:
         """Return the shapes of the parameters by name."""
 
-    def initial(self, draw: Draw) -> dict[str, Any]:
+    def initial(self, draw: Draw) -> Arrays:
         """Return host data for each parameter; draw(shapes) returns weights of the initializer."""
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
@@ -103,7 +104,7 @@ class Dense:
         """Return {"W": (in, out), "b": (out,)}."""
         return {"W": (self.inputs, self.outputs), "b": (self.outputs,)}
 
-    def initial(self, draw: Draw) -> dict[str, Any]:
+    def initial(self, draw: Draw) -> Arrays:
         """Return what the initializer draws."""
         return draw(self.shapes())
 
@@ -137,14 +138,14 @@ class _WithoutParameters:
         """Return {}."""
         return {}
 
-    def initial(self, draw: Draw) -> dict[str, Any]:
+    def initial(self, draw: Draw) -> Arrays:
         """Return {}."""
         del draw
         return {}
 
 
 @dataclass(frozen=True)
-class Activate(_WithoutParameters):
+class ActivationLayer(_WithoutParameters):
     """An activation as a layer, without parameters."""
 
     function: Activation
@@ -175,7 +176,7 @@ def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
     return xp.reshape(numbers, (batch, features))
 
 
-def _rate(name: str, value: Any) -> float:
+def _rate(name: str, value: object) -> float:
     """Return the rate of a `Dropout`; the ValueError of one out of its range has this name."""
     rate = as_number(name, value, at_least=0.0, below=1.0)
     if round(rate * _RESOLUTION) == _RESOLUTION:
@@ -284,9 +285,14 @@ class Noise(_WithoutParameters):
         return x, backward
 
 
-def layers_of_inputs(noise: float, dropout: float) -> list[Layer]:
-    """Return what comes before the first dense layer: noise, then dropout, where they are not 0."""
-    noisy = Noise(noise)
-    dropping = Dropout(_rate("input_dropout", dropout), stream=2**32 - 1)
-    layers: list[Layer] = [noisy] if noisy.deviation > 0.0 else []
-    return [*layers, dropping] if dropping.rate > 0.0 else layers
+def input_layers(noise: float, dropout: float) -> list[Layer]:
+    """Return the layers before the first dense one: noise, then dropout, where they are not 0."""
+    noise_layer = Noise(noise)
+    dropout_layer = Dropout(_rate("input_dropout", dropout), stream=2**32 - 1)
+    layers: list[Layer] = [noise_layer] if noise_layer.deviation > 0.0 else []
+    return [*layers, dropout_layer] if dropout_layer.rate > 0.0 else layers
+
+
+def layer_kind(layer: Layer) -> str:
+    """Return the word for a layer without parameters: "activation", "dropout" or "noise"."""
+    return "activation" if isinstance(layer, ActivationLayer) else type(layer).__name__.lower()

@@ -9,32 +9,38 @@ of targets.  Classification losses take logits and are stable for any finite one
 above 0.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Annotated, ClassVar, Protocol, TypeAlias, cast
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.targets import TargetKind, one_hot, rows
-from pluggable_mlp.registry import keep_number
+from pluggable_mlp.registry import BelowOne, Component, Positive, choose, number
 
 __all__ = [
     "LOSSES",
     "AbsoluteError",
+    "ElementwiseLoss",
     "FunctionLoss",
     "HuberLoss",
     "Loss",
+    "LossFunction",
     "PinballLoss",
     "PoissonLoss",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "SquaredError",
+    "as_loss",
     "average_of_elements",
     "softmax_cross_entropy",
 ]
 
 _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,000 of them
+
+LossFunction: TypeAlias = Callable[..., tuple[Array, Array]]
 
 
 class Loss(Protocol):
@@ -67,7 +73,7 @@ class FunctionLoss:
         returns the loss (…) and dz (…, batch, outputs): see `average_of_elements`.
     """
 
-    function: Callable[..., tuple[Array, Array]]
+    function: LossFunction
     targets: ClassVar[TargetKind] = "numbers"
 
     def __call__(
@@ -145,7 +151,7 @@ def average_of_elements(
 
 
 @dataclass(frozen=True)
-class SoftmaxCrossEntropy:
+class SoftmaxCrossEntropy(Component):
     """The mean of -log softmax(z)[target]: one class of several.
 
     With s = z - max(z) and t the target row, an example's loss and its derivative are
@@ -169,11 +175,8 @@ class SoftmaxCrossEntropy:
         If label_smoothing is out of its range.
     """
 
-    label_smoothing: float = 0.0
+    label_smoothing: BelowOne = 0.0
     targets: ClassVar[TargetKind] = "classes"
-
-    def __post_init__(self) -> None:
-        keep_number(self, "label_smoothing", at_least=0.0, below=1.0)
 
     def __call__(
         self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
@@ -205,8 +208,34 @@ class SoftmaxCrossEntropy:
         return t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
 
 
+class ElementwiseLoss(Component):
+    """Base of losses that are the mean over the outputs of an example, each by itself.
+
+    Each docstring gives the loss l of one output z with the target t, and its derivative l'; d is
+    z - t.  Those of numbers predict the outputs themselves.
+    """
+
+    targets: ClassVar[TargetKind] = "numbers"
+
+    @abstractmethod
+    def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
+        """Return l and l' for each output, both (…, batch, outputs) as z and t."""
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        values, derivatives = self.elements(xp, z, rows(xp, targets, z))
+        return average_of_elements(xp, values, derivatives, sample_weight)
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return z (…, batch, outputs)."""
+        del xp
+        return z
+
+
 @dataclass(frozen=True)
-class SigmoidCrossEntropy:
+class SigmoidCrossEntropy(ElementwiseLoss):
     """The mean of -t log p - (1 - t) log(1 - p) with p = sigmoid(z): yes or no, per output.
 
     With one output it is binary classification, with several multilabel.  As log p is
@@ -222,13 +251,10 @@ class SigmoidCrossEntropy:
 
     targets: ClassVar[TargetKind] = "labels"
 
-    def __call__(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz (…, batch, outputs)."""
-        t = rows(xp, targets, z)
+    def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
+        """Return l and l' for each output, both (…, batch, outputs)."""
         values = special.softplus(xp, -xp.abs(z)) + (xp.maximum(z, 0.0) - t * z)
-        return average_of_elements(xp, values, special.sigmoid(xp, z) - t, sample_weight)
+        return values, special.sigmoid(xp, z) - t
 
     def predict(self, xp: Namespace, z: Array) -> Array:
         """Return 1 where the probability is above 1/2, else 0, both (…, batch, outputs)."""
@@ -239,48 +265,29 @@ class SigmoidCrossEntropy:
         return special.sigmoid(xp, z)
 
 
-class _Numbers:
-    """Base of regression losses, whose predictions are the outputs themselves.
-
-    The loss of an example is the mean over its outputs.  With d = z - t, each docstring gives the
-    loss l of one output and its derivative l'.
-    """
-
-    targets: ClassVar[TargetKind] = "numbers"
-
-    def predict(self, xp: Namespace, z: Array) -> Array:
-        """Return z (…, batch, outputs): the outputs are the predictions."""
-        del xp
-        return z
-
-
 @dataclass(frozen=True)
-class SquaredError(_Numbers):
+class SquaredError(ElementwiseLoss):
     """The mean squared error: l = d², l' = 2 d (scikit-learn's network uses half of it)."""
 
-    def __call__(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz (…, batch, outputs)."""
-        d = z - rows(xp, targets, z)
-        return average_of_elements(xp, d * d, d + d, sample_weight)
+    def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
+        """Return l and l' for each output, both (…, batch, outputs)."""
+        del xp
+        d = z - t
+        return d * d, d + d
 
 
 @dataclass(frozen=True)
-class AbsoluteError(_Numbers):
+class AbsoluteError(ElementwiseLoss):
     """The mean absolute error: l = |d|, and l' is the sign of d (0 at 0)."""
 
-    def __call__(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz (…, batch, outputs)."""
-        t = rows(xp, targets, z)
+    def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
+        """Return l and l' for each output, both (…, batch, outputs)."""
         signs = xp.astype(z > t, z.dtype) - xp.astype(z < t, z.dtype)
-        return average_of_elements(xp, xp.abs(z - t), signs, sample_weight)
+        return xp.abs(z - t), signs
 
 
 @dataclass(frozen=True)
-class HuberLoss(_Numbers):
+class HuberLoss(ElementwiseLoss):
     """The Huber loss: l = d²/2 where |d| <= delta, else delta (|d| - delta/2).
 
     Huber, "Robust estimation of a location parameter" (1964); l' is d, clipped to +-delta.  With
@@ -297,24 +304,18 @@ class HuberLoss(_Numbers):
         If delta is not positive and finite.
     """
 
-    delta: float = 1.0
+    delta: Positive = 1.0
 
-    def __post_init__(self) -> None:
-        keep_number(self, "delta", above=0.0)
-
-    def __call__(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz (…, batch, outputs)."""
-        d = z - rows(xp, targets, z)
+    def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
+        """Return l and l' for each output, both (…, batch, outputs)."""
+        d = z - t
         size = xp.abs(d)
         c = xp.minimum(size, self.delta)
-        values = c * (size - c * 0.5)
-        return average_of_elements(xp, values, xp.where(d < 0.0, -c, c), sample_weight)
+        return c * (size - c * 0.5), xp.where(d < 0.0, -c, c)
 
 
 @dataclass(frozen=True)
-class PinballLoss(_Numbers):
+class PinballLoss(ElementwiseLoss):
     """The pinball loss, for the quantile q of the targets: l = -q d where d < 0, else (1 - q) d.
 
     Koenker, Bassett, "Regression quantiles" (1978); l' is -q where d < 0, 1 - q where d > 0 and,
@@ -331,23 +332,17 @@ class PinballLoss(_Numbers):
         If the quantile is not between 0 and 1.
     """
 
-    quantile: float = 0.5
+    quantile: Annotated[float, number(above=0.0, below=1.0)] = 0.5
 
-    def __post_init__(self) -> None:
-        keep_number(self, "quantile", above=0.0, below=1.0)
-
-    def __call__(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz (…, batch, outputs)."""
-        t = rows(xp, targets, z)
+    def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
+        """Return l and l' for each output, both (…, batch, outputs)."""
         below = xp.astype(z < t, z.dtype) * -self.quantile
         slopes = below + xp.astype(z > t, z.dtype) * (1.0 - self.quantile)
-        return average_of_elements(xp, slopes * (z - t), slopes, sample_weight)
+        return slopes * (z - t), slopes
 
 
 @dataclass(frozen=True)
-class PoissonLoss:
+class PoissonLoss(ElementwiseLoss):
     """The negative log-likelihood of a Poisson distribution with the rate exp(z), for counts.
 
     l = exp(z) - t z, without log(t!), which does not depend on z; l' = exp(z) - t.  Rates are
@@ -357,13 +352,10 @@ class PoissonLoss:
 
     targets: ClassVar[TargetKind] = "counts"
 
-    def __call__(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz (…, batch, outputs)."""
-        t = rows(xp, targets, z)
+    def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
+        """Return l and l' for each output, both (…, batch, outputs)."""
         rates = self.predict(xp, z)
-        return average_of_elements(xp, rates - t * z, rates - t, sample_weight)
+        return rates - t * z, rates - t
 
     def predict(self, xp: Namespace, z: Array) -> Array:
         """Return the rate exp(z) for each output, both (…, batch, outputs)."""
@@ -381,3 +373,20 @@ LOSSES: dict[str, Loss] = {
     "quantile": PinballLoss(),
     "poisson": PoissonLoss(),
 }
+
+
+def as_loss(loss: str | Loss | LossFunction) -> Loss:
+    """Return the loss that is named, or given as an object or a function.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    TypeError
+        If it is anything else.
+    """
+    if isinstance(loss, str):
+        return choose(LOSSES, loss, "loss")
+    if isinstance(loss, type) or not callable(loss):
+        raise TypeError(f"loss is {loss!r}, expected a name or a loss such as HuberLoss()")
+    return cast(Loss, loss) if hasattr(loss, "predict") else FunctionLoss(loss)

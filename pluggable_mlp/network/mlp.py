@@ -1,22 +1,20 @@
 """The multilayer perceptron: dense layers with activations between them, and their gradients.
 
 Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs);
-sample_weight (…, batch);
-parameters are a list with one dict of arrays per layer that has any, [{"W": (…, in, out),
-"b": (…, out)}, …]; gradients have the same structure.  Leading axes are independent networks.
-The public methods check their arguments; `outputs`, `forward` and `loss_gradients_and_buffers`,
-which predictions and the training step call, do not.
+sample_weight (…, batch); parameters are a list with one dict of arrays per layer that has any,
+[{"W": (…, in, out), "b": (…, out)}, …]; gradients have the same structure.  Leading axes are
+independent networks.  The methods here check their arguments; those of `LayeredNetwork`, which
+predictions and the training step call, do not.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
 from pluggable_mlp.namespaces import run, unwrapped
-from pluggable_mlp.network.activations import activations_of_layers
+from pluggable_mlp.network.activations import ActivationChoice, activations_of_layers
 from pluggable_mlp.network.checks import (
     check_buffers,
     check_rng,
@@ -26,20 +24,25 @@ from pluggable_mlp.network.checks import (
 )
 from pluggable_mlp.network.inference import Inference
 from pluggable_mlp.network.initializers import INITIALIZERS
-from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, layers_of_inputs
-from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
-from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
+from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Rng, input_layers
+from pluggable_mlp.network.losses import Loss, LossFunction, as_loss
+from pluggable_mlp.network.normalization import Normalization, as_normalization
+from pluggable_mlp.network.passes import LayeredNetwork, Parameters, merged
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import on_device_of
 
+if TYPE_CHECKING:
+    from pluggable_mlp.backends import Backend
+
 __all__ = ["MLP", "Parameters"]
 
-Parameters = list[dict[str, Array]]
+LossAndGradients: TypeAlias = tuple[LibraryArray, LibraryArrays]
+LossGradientsBuffers: TypeAlias = tuple[LibraryArray, LibraryArrays, LibraryArrays]
 
 
 @dataclass(frozen=True)
-class MLP:
+class MLP(LayeredNetwork):
     """A multilayer perceptron, which describes the network but does not hold its parameters.
 
     A hidden layer consists of a dense layer and, if given, normalization, activation and dropout,
@@ -51,15 +54,13 @@ class MLP:
     sizes : sequence of int
         The number of inputs, the widths of the hidden layers, the number of outputs.
     activation : str, activation, pair of functions, or list of these, default "sigmoid"
-        Activation of the hidden layers, one for all or one per layer: a name (identity, sigmoid,
-        tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu, softplus, hardswish, mish, selu), an
+        Activation of the hidden layers, one for all or one per layer: a name in `ACTIVATIONS`, an
         object such as `LeakyReLU(0.2)`, or a pair (f, derivative) of functions of (xp, x).
     loss : str or Loss, default "softmax_cross_entropy"
-        A name (softmax_cross_entropy, sigmoid_cross_entropy, squared_error, absolute_error, huber,
-        quantile, poisson), an object such as `HuberLoss(delta=2.0)`, or a function of
+        A name in `LOSSES`, an object such as `HuberLoss(delta=2.0)`, or a function of
         (xp, z, targets, sample_weight) that returns the loss of numbers and dz.
     initializer : str, default "glorot_uniform"
-        glorot_uniform, glorot_normal, he_uniform, he_normal or standard_normal.
+        A name in `INITIALIZERS`.
     dropout : float, default 0.0
         The probability with which training drops an output of a hidden layer.
     input_dropout : float, default 0.0
@@ -68,7 +69,7 @@ class MLP:
         The standard deviation of the uniform noise that training adds to the inputs, in the unit
         of x as the network gets it: pixels divided by 256, columns standardized.
     norm : str, LayerNorm or BatchNorm, optional
-        layer, batch, or an object such as `BatchNorm(momentum=0.01)`.
+        A name in `NORMALIZATIONS`, or an object such as `BatchNorm(momentum=0.01)`.
 
     Raises
     ------
@@ -88,8 +89,11 @@ class MLP:
     """
 
     sizes: Sequence[int]
-    activation: Any = field(default="sigmoid", hash=False)  # a list has no hash
-    loss: str | Loss = "softmax_cross_entropy"
+    activation: ActivationChoice | Sequence[ActivationChoice] = field(
+        default="sigmoid",
+        hash=False,  # a list has none
+    )
+    loss: str | Loss | LossFunction = "softmax_cross_entropy"
     initializer: str = "glorot_uniform"
     dropout: float = 0.0
     input_dropout: float = 0.0
@@ -103,54 +107,29 @@ class MLP:
         object.__setattr__(self, "sizes", check_sizes(self.sizes))
         if isinstance(self.activation, list):  # the caller may change its own
             object.__setattr__(self, "activation", [*self.activation])
-        objective = self.loss
-        if isinstance(objective, str):
-            objective = choose(LOSSES, objective, "loss")
-        if isinstance(objective, type) or not callable(objective):
-            raise TypeError(f"loss is {objective!r}, expected a name or a loss such as HuberLoss()")
-        if not hasattr(objective, "predict"):
-            objective = FunctionLoss(objective)
-        object.__setattr__(self, "objective", objective)
+        object.__setattr__(self, "objective", as_loss(self.loss))
         choose(INITIALIZERS, self.initializer, "initializer")
         object.__setattr__(self, "layers", tuple(self._layers()))
 
-    def __getstate__(self) -> dict[str, Any]:  # of copies and pickles: each predicts by itself
+    def __getstate__(self) -> dict[str, object]:  # of copies and pickles: each predicts by itself
         return {**vars(self), "_inference": Inference()}
 
     def _layers(self) -> list[Layer]:
         activations = activations_of_layers(self.activation, len(self.sizes) - 2)
-        norm = self.norm
-        if isinstance(norm, str):
-            norm = choose(NORMALIZATIONS, norm, "norm")
-        if norm is not None and not isinstance(norm, Normalization):
-            raise TypeError(f"norm is {norm!r}, expected None, a name, LayerNorm() or BatchNorm()")
-        dropout = Dropout(self.dropout)
-        layers = layers_of_inputs(self.input_noise, self.input_dropout)
-        for stream, (activation, width) in enumerate(
+        norm, dropout = as_normalization(self.norm), Dropout(self.dropout)
+        layers = input_layers(self.input_noise, self.input_dropout)
+        for index, (activation, width) in enumerate(
             zip(activations, self.sizes[1:-1], strict=True)
         ):
-            layers.append(Dense(self.sizes[stream], width))
+            layers.append(Dense(self.sizes[index], width))
             if norm is not None:
                 layers.append(norm.of_features(width))
-            layers.append(Activate(activation))
+            layers.append(ActivationLayer(activation))
             if dropout.rate > 0.0:
-                layers.append(replace(dropout, stream=stream))
+                layers.append(replace(dropout, stream=index))
         return [*layers, Dense(*self.sizes[-2:])]
 
-    @cached_property
-    def buffers(self) -> tuple[tuple[str, ...], ...]:
-        """The names of the buffers (running mean and variance) in each dict of the parameters."""
-        return tuple(layer.buffers for layer in self.layers if layer.shapes())
-
-    @cached_property
-    def _have_parameters(self) -> tuple[bool, ...]:
-        """Whether each layer has parameters: asked in every forward pass.
-
-        It is apart from the layers, which may be replaced in a copy.
-        """
-        return tuple(bool(layer.shapes()) for layer in self.layers)
-
-    def initialize(self, *, seed: int, backend: Any, dtype: str = "float32") -> LibraryArrays:
+    def initialize(self, *, seed: int, backend: "Backend", dtype: str = "float32") -> LibraryArrays:
         """Return initial parameters on the backend; a seed gives the same bits everywhere.
 
         Parameters
@@ -249,7 +228,7 @@ class MLP:
         buffers: None = None,
         rng: Rng | None = None,
         arithmetic: str = "native",
-    ) -> tuple[LibraryArray, LibraryArrays]: ...
+    ) -> LossAndGradients: ...
 
     @overload
     def loss_and_gradients(
@@ -262,7 +241,7 @@ class MLP:
         buffers: Parameters,
         rng: Rng | None = None,
         arithmetic: str = "native",
-    ) -> tuple[LibraryArray, LibraryArrays, LibraryArrays]: ...
+    ) -> LossGradientsBuffers: ...
 
     def loss_and_gradients(
         self,
@@ -274,7 +253,7 @@ class MLP:
         buffers: Parameters | None = None,
         rng: Rng | None = None,
         arithmetic: str = "native",
-    ) -> tuple[Any, ...]:
+    ) -> LossAndGradients | LossGradientsBuffers:
         """Return the mean loss over the batch and its gradient, structured like the parameters.
 
         Parameters
@@ -313,13 +292,13 @@ class MLP:
         check_rng(rng)
         if buffers is not None:
             check_buffers(self, parameters, buffers)
-            parameters = _together(parameters, buffers)
+            parameters = merged(parameters, buffers)
         with on_device_of(x):
             xp, parameters, batch = self.checked_batch(
                 parameters, x, targets, sample_weight, arithmetic
             )
             at = None if rng is None else (as_words(rng.t), as_words(rng.seed))
-            found: tuple[Any, ...] = unwrapped(
+            loss, gradients, new_buffers = unwrapped(
                 run(
                     xp,
                     _loss_gradients_and_buffers,
@@ -329,30 +308,7 @@ class MLP:
                     numbers=(at,),
                 )
             )
-        return found[:2] if buffers is None else found
-
-    def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:
-        """Return the parameters that have a gradient, and the buffers, which have none.
-
-        Both have a dict for each dict of the parameters, which may be empty.  `initialize`, saved
-        files and predictions have both in one tree, because a network that predicts needs both;
-        training has them apart, because buffers are never among gradients.
-        """
-        trained, buffers = [], []
-        for names, layer in zip(self.buffers, parameters, strict=True):
-            trained.append({name: array for name, array in layer.items() if name not in names})
-            buffers.append({name: layer[name] for name in names})
-        return trained, buffers
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The hyperparameters that a compiled step takes as arguments: none of this class."""
-        return ()
-
-    def with_numbers(self, numbers: tuple[Any, ...]) -> "MLP":
-        """Return the network with other `numbers`, maybe traced ones."""
-        del numbers
-        return self
+        return (loss, gradients) if buffers is None else (loss, gradients, new_buffers)
 
     def checked_batch(
         self,
@@ -366,76 +322,13 @@ class MLP:
 
         The arguments and the errors are those of `loss_and_gradients`.
         """
-        xp, known, own_x = self._inference.checked(self, parameters, x, arithmetic)
+        xp, its_parameters, its_x = self._inference.checked(self, parameters, x, arithmetic)
         networks = parameters[0]["W"].shape[:-2]
         targets = xp.asarray(check_targets(self, x, targets, networks=networks))
         if sample_weight is not None:
             check_sample_weight(x, sample_weight, networks=networks)
             sample_weight = xp.asarray(sample_weight)
-        return xp, known, (own_x, targets, sample_weight)
-
-    def outputs(self, of: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
-        """Return the "logits", or what the objective's method of that name makes of them."""
-        z = self.forward(xp, parameters, x)[0]
-        return z if of == "logits" else getattr(self.objective, of)(xp, z)
-
-    def forward(
-        self,
-        xp: Namespace,
-        parameters: Parameters,
-        x: Array,
-        rng: Rng | None = None,
-    ) -> tuple[Array, Callable[[Array], Parameters]]:
-        """Return the logits for x (…, batch, in), and the backward pass.
-
-        The backward pass maps the gradient of the loss with respect to the logits (…, batch,
-        outputs) to the gradients of the parameters, by the chain rule from the last layer to the
-        first; in training it also returns the new buffers, by their names.
-        """
-        remaining = iter(parameters)
-        backwards = []
-        for layer, has_parameters in zip(self.layers, self._have_parameters, strict=True):
-            own = next(remaining) if has_parameters else {}
-            x, backward = layer.forward(xp, own, x, rng)
-            backwards.append((backward, has_parameters))
-
-        def backward_through_all(dy: Array) -> Parameters:
-            gradients = []
-            first = [has_parameters for _, has_parameters in backwards].index(True)
-            for index in reversed(range(len(backwards))):
-                backward, has_parameters = backwards[index]
-                dy, of_layer = backward(dy, with_dx=index > first)
-                if has_parameters:
-                    gradients.append(of_layer)
-            return gradients[::-1]
-
-        return x, backward_through_all
-
-    def loss_gradients_and_buffers(
-        self,
-        xp: Namespace,
-        parameters: Parameters,
-        buffers: Parameters,
-        x: Array,
-        targets: Array,
-        sample_weight: Array | None = None,
-        rng: Rng | None = None,
-        gradient_scale: float | None = None,
-    ) -> tuple[Array, Parameters, Parameters]:
-        """Return the loss, the gradients and the new buffers, unchecked and without waiting.
-
-        The gradients, structured like the parameters, are those of the loss times `gradient_scale`.
-        """
-        z, backward = self.forward(xp, _together(parameters, buffers), x, rng)
-        loss, dz = self.objective(xp, z, targets, sample_weight)
-        if gradient_scale is not None:
-            dz = dz * gradient_scale
-        gradients = backward(dz)
-        moved = [
-            {name: layer.pop(name, own[name]) for name in own}
-            for own, layer in zip(buffers, gradients, strict=True)
-        ]
-        return loss, gradients, moved
+        return xp, its_parameters, (its_x, targets, sample_weight)
 
 
 def _loss_gradients_and_buffers(
@@ -451,10 +344,4 @@ def _loss_gradients_and_buffers(
 ) -> tuple[Array, Parameters, Parameters]:
     """Call that of `MLP`; `at` is t and the seed of a training step."""
     rng = None if at is None else Rng(at[1], at[0], first)
-    given = parameters, buffers, x, targets, sample_weight
-    return mlp.loss_gradients_and_buffers(xp, *given, rng)
-
-
-def _together(parameters: Parameters, buffers: Parameters) -> Parameters:
-    """Return what `MLP.split` divides."""
-    return [{**of, **own} for of, own in zip(parameters, buffers, strict=True)]
+    return mlp.loss_gradients_and_buffers(xp, parameters, buffers, x, targets, sample_weight, rng)

@@ -4,16 +4,17 @@ Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the buffers are
 (…, features).
 """
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Mode, Shapes
-from pluggable_mlp.registry import keep_number
+from pluggable_mlp.registry import Component, Positive, choose, number
 
-__all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization"]
+__all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization", "as_normalization"]
 
 
 def _standardize(
@@ -44,7 +45,7 @@ def _standardize_backward(
     return ((dx_hat - mean) - x_hat * along) * reciprocal
 
 
-class _Sized:
+class _Sized(Component):
     """A normalization whose number of features is set by the network."""
 
     def of_features(self, features: int) -> Self:
@@ -76,18 +77,15 @@ class LayerNorm(_Sized):
         If epsilon is not positive and finite.
     """
 
-    epsilon: float = 1e-5
+    epsilon: Positive = 1e-5
     features: int = field(default=0, init=False, repr=False)
     buffers: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        keep_number(self, "epsilon", above=0.0)
 
     def shapes(self) -> Shapes:
         """Return the shapes of gamma and beta."""
         return {"gamma": (self.features,), "beta": (self.features,)}
 
-    def initial(self, draw: Draw) -> dict[str, Any]:
+    def initial(self, draw: Draw) -> Arrays:
         """Return gamma = 1, beta = 0."""
         del draw
         return {"gamma": [1.0] * self.features, "beta": [0.0] * self.features}
@@ -135,21 +133,17 @@ class BatchNorm(_Sized):
         If epsilon or momentum is out of its range.
     """
 
-    epsilon: float = 1e-5
-    momentum: float = 0.1
+    epsilon: Positive = 1e-5
+    momentum: Annotated[float, number(at_least=0.0, at_most=1.0)] = 0.1
     features: int = field(default=0, init=False, repr=False)
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
-
-    def __post_init__(self) -> None:
-        keep_number(self, "epsilon", above=0.0)
-        keep_number(self, "momentum", at_least=0.0, at_most=1.0)
 
     def shapes(self) -> Shapes:
         """Return the shapes of gamma, beta, running_mean and running_variance."""
         names = ("gamma", "beta", *self.buffers)
         return dict.fromkeys(names, (self.features,))
 
-    def initial(self, draw: Draw) -> dict[str, Any]:
+    def initial(self, draw: Draw) -> Arrays:
         """Return gamma and running_variance 1, beta and running_mean 0."""
         del draw
         ones, zeros = [1.0] * self.features, [0.0] * self.features
@@ -197,7 +191,9 @@ class BatchNorm(_Sized):
         return new
 
 
-def _affine(xp: Namespace, parameters: Arrays, x_hat: Array) -> tuple[Array, Any]:
+def _affine(
+    xp: Namespace, parameters: Arrays, x_hat: Array
+) -> tuple[Array, Callable[[Array], Gradients]]:
     """Return gamma x̂ + beta and, from dy, dx̂ with the gradients of gamma and beta."""
     gamma, beta = (_as_row(xp, parameters[name]) for name in ("gamma", "beta"))
 
@@ -215,3 +211,20 @@ def _as_row(xp: Namespace, vector: Array) -> Array:
 
 Normalization = LayerNorm | BatchNorm
 NORMALIZATIONS: dict[str, Normalization] = {"layer": LayerNorm(), "batch": BatchNorm()}
+
+
+def as_normalization(norm: object) -> Normalization | None:
+    """Return the normalization that is named, or given as an object, if any.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    TypeError
+        If it is anything else.
+    """
+    if isinstance(norm, str):
+        return choose(NORMALIZATIONS, norm, "norm")
+    if norm is not None and not isinstance(norm, Normalization):
+        raise TypeError(f"norm is {norm!r}, expected None, a name, LayerNorm() or BatchNorm()")
+    return norm

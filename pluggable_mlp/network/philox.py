@@ -9,9 +9,9 @@ two products of 32 by 16 bits.
 Random numbers on the host (parameters, shuffles) are in `pluggable_mlp/randomness.py`.
 """
 
-from typing import Any
+from typing import TypeAlias
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Device, Namespace
 
 __all__ = ["Seed", "as_words", "philox", "random_numbers"]
 
@@ -21,8 +21,8 @@ _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _MASK_16, _MASK_32 = 0xFFFF, 0xFFFFFFFF
 
-Word = Any  # an int64 array, or a Python integer
-Seed = int | tuple[Word, Word]
+Word: TypeAlias = Array  # int64, or a Python integer
+Seed: TypeAlias = int | tuple[Word, Word]
 
 
 def as_words(seed: Seed) -> tuple[Word, Word]:
@@ -31,7 +31,14 @@ def as_words(seed: Seed) -> tuple[Word, Word]:
 
 
 def random_numbers(
-    xp: Namespace, count: int, *, seed: Seed, stream: int, step: Seed, device: Any, first: int = 0
+    xp: Namespace,
+    count: int,
+    *,
+    seed: Seed,
+    stream: int,
+    step: Seed,
+    device: Device,
+    first: int = 0,
 ) -> Array:
     """Return `count` numbers of 16 random bits, int64 (count,), addressed by (seed, stream, step).
 

@@ -5,7 +5,7 @@ Shapes: targets are (examples,) or rows (examples, outputs); weights are (exampl
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import TypeGuard
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.network.targets import TargetKind
@@ -19,7 +19,7 @@ def class_weights_of_examples(
     kind: TargetKind,
     targets: Array,
     outputs: int,
-    class_weight: Any,
+    class_weight: object,
     dtype: DType,
 ) -> Array:
     """Return the weight of the class of each example, (examples,).
@@ -71,13 +71,13 @@ def class_weights_of_examples(
     return weights
 
 
-def _is_list(x: Any) -> bool:
+def _is_list(x: object) -> TypeGuard[Collection[object]]:
     """Return whether x is a list or the like, such as an array."""
     return isinstance(x, Collection) and not isinstance(x, Mapping)
 
 
 def _looked_up(
-    xp: Namespace, indices: Array, classes: int, class_weight: Any, dtype: DType
+    xp: Namespace, indices: Array, classes: int, class_weight: object, dtype: DType
 ) -> Array:
     """Return the weight of each class index in `indices` (examples,)."""
     text = isinstance(class_weight, str)
@@ -85,7 +85,7 @@ def _looked_up(
         raise ValueError(
             f"class_weight is {class_weight!r}, expected 'balanced', a mapping or a sequence"
         )
-    weights = _balanced(xp, indices, classes) if text else _given(classes, class_weight)
+    weights = _balanced(xp, indices, classes) if text else _listed(classes, class_weight)
     table = xp.asarray(weights, dtype=dtype, device=indices.device)
     return take(xp, table, xp.astype(indices, xp.int64))
 
@@ -100,7 +100,7 @@ def _balanced(xp: Namespace, indices: Array, classes: int) -> list[float]:
     return weights
 
 
-def _given(classes: int, class_weight: Any) -> list[float]:
+def _listed(classes: int, class_weight: Mapping[int, float] | Iterable[float]) -> list[float]:
     expected = f"class_weight is {class_weight!r}, expected {classes} finite numbers of at least 0"
     if isinstance(class_weight, Mapping):
         unknown = [key for key in class_weight if key not in range(classes)]
@@ -108,11 +108,11 @@ def _given(classes: int, class_weight: Any) -> list[float]:
             raise ValueError(
                 f"class_weight has {unknown[0]!r}, expected classes from 0 to {classes - 1}"
             )
-        given = [class_weight.get(index, 1.0) for index in range(classes)]
+        numbers = [class_weight.get(index, 1.0) for index in range(classes)]
     else:
-        given = list(class_weight)
+        numbers = list(class_weight)
     try:
-        weights = [float(weight) for weight in given]
+        weights = [float(weight) for weight in numbers]
     except (TypeError, ValueError):
         raise ValueError(expected) from None
     if len(weights) != classes or not all(0.0 <= weight < math.inf for weight in weights):

@@ -1,8 +1,8 @@
 """The optimizers and transforms by name, and their composition."""
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import fields, is_dataclass
+from typing import TypeAlias
 
 from pluggable_mlp.provenance import is_builtin_class
 from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
@@ -10,6 +10,7 @@ from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.muon import Muon
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
+from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.transforms import L1, L2, AverageParameters, ClipByGlobalNorm
 
 __all__ = ["OPTIMIZERS", "TRANSFORMS", "AnyOptimizer", "make_optimizer", "without_rate"]
@@ -17,7 +18,7 @@ __all__ = ["OPTIMIZERS", "TRANSFORMS", "AnyOptimizer", "make_optimizer", "withou
 AnyOptimizer: TypeAlias = Optimizer | LBFGS
 
 # Frozen dataclasses: their fields are the parameters by which they are made.
-OPTIMIZERS: dict[str, Any] = {
+OPTIMIZERS: dict[str, Callable[..., AnyOptimizer]] = {
     "sgd": SGD,
     "adagrad": Adagrad,
     "rmsprop": RMSprop,
@@ -30,7 +31,7 @@ OPTIMIZERS: dict[str, Any] = {
 
 # By the parameter that asks for each; from the optimizer outwards, so that gradients are clipped
 # before anything is added to them.
-TRANSFORMS: dict[str, Callable[[Optimizer, Any], Optimizer]] = {
+TRANSFORMS: dict[str, Callable[..., Optimizer]] = {
     "weight_decay": L2,
     "l1": L1,
     "clip_norm": ClipByGlobalNorm,
@@ -38,7 +39,7 @@ TRANSFORMS: dict[str, Callable[[Optimizer, Any], Optimizer]] = {
 }
 
 
-def make_optimizer(name: str, **parameters: Any) -> AnyOptimizer:
+def make_optimizer(name: str, **parameters: LearningRate) -> AnyOptimizer:
     """Return an optimizer by name, with the transforms that its parameters select.
 
     Parameters
@@ -55,15 +56,17 @@ def make_optimizer(name: str, **parameters: Any) -> AnyOptimizer:
     ValueError
         If the optimizer or a parameter is unknown, or a value is out of range.
     """
-    kind = choose(OPTIMIZERS, name, "optimizer")
-    own = parameters_of(kind)
-    around = {} if kind is LBFGS else {key: of for key, of in TRANSFORMS.items() if key not in own}
-    refuse_unknown(f"optimizer {name!r}", parameters, [*own, *around])
-    made: Any = kind(**{key: value for key, value in parameters.items() if key in own})
+    optimizer_class = choose(OPTIMIZERS, name, "optimizer")
+    fields_of_class = parameters_of(optimizer_class)
+    transforms = {} if optimizer_class is LBFGS else TRANSFORMS
+    around = {key: transforms[key] for key in transforms if key not in fields_of_class}
+    refuse_unknown(f"optimizer {name!r}", parameters, [*fields_of_class, *around])
+    optimizer = optimizer_class(
+        **{key: value for key, value in parameters.items() if key in fields_of_class}
+    )
     for key, transform in around.items():
         if key in parameters:
-            made = transform(made, parameters[key])
-    optimizer: AnyOptimizer = made
+            optimizer = transform(optimizer, parameters[key])
     return optimizer
 
 
@@ -75,11 +78,11 @@ def without_rate(optimizer: AnyOptimizer) -> AnyOptimizer:
     """
     if not (is_dataclass(optimizer) and is_builtin_class(type(optimizer))):
         return optimizer
-    changed: dict[str, Any] = {}
+    changed: dict[str, object] = {}
     for field in fields(optimizer):
         value = getattr(optimizer, field.name)
         if field.name == "learning_rate":
             changed[field.name] = 0.0
         elif isinstance(value, Optimizer):
             changed[field.name] = without_rate(value)
-    return replace(optimizer, **changed)
+    return optimizer.replaced(**changed)

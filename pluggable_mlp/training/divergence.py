@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.network.layers import Activate, Rng
+from pluggable_mlp.network.layers import Rng, layer_kind
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.losses import Loss, LossRecord, is_finite
@@ -137,10 +137,8 @@ class Origin:
             if not self._finite(x):
                 if own:
                     return f"the output of layer {index} ({type(layer).__name__})"
-                kind = "activation" if isinstance(layer, Activate) else type(layer).__name__.lower()
-                if index < 0:
-                    return f"the output of the {kind} of the inputs"
-                return f"the output of the {kind} after layer {index}"
+                place = "of the inputs" if index < 0 else f"after layer {index}"
+                return f"the output of the {layer_kind(layer)} {place}"
         return None
 
     def _spoilt(self, tree: Tree) -> tuple[int, str] | None:

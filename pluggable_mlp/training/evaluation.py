@@ -6,7 +6,7 @@ Shapes: z (examples, outputs); targets (examples,) or (examples, outputs).
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.backends import Backend
@@ -14,7 +14,7 @@ from pluggable_mlp.namespaces import attempt, namespace_of
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import rows as as_rows
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
-from pluggable_mlp.training.losses import LossRecord
+from pluggable_mlp.training.losses import LossRecord, total_weight
 from pluggable_mlp.training.metrics import (
     correct_labels,
     correct_predictions,
@@ -55,8 +55,9 @@ def evaluate(
     units: Sequence[float] | None = None,
 ) -> dict[str, float]:
     """Return `measures_of` the outputs for all examples."""
-    settings: dict[str, Any] = {"arithmetic": arithmetic, "batch_size": batch_size}
-    outputs = outputs_of(mlp, parameters, examples, backend=backend, **settings)
+    outputs = outputs_of(
+        mlp, parameters, examples, backend=backend, arithmetic=arithmetic, batch_size=batch_size
+    )
     return measures_of(mlp, outputs, backend, units)
 
 
@@ -71,13 +72,13 @@ def outputs_of(
 ) -> Outputs:
     """Return the outputs and the mean loss over all examples, some at a time."""
     xp = namespace_of(arithmetic, backend)
-    known = map_arrays(xp.asarray, parameters)
+    parameters = map_arrays(xp.asarray, parameters)
     record = LossRecord(xp, backend)
     logits: list[Array] = []
     targets: list[Array] = []
     for block in blocks_in_order(examples):
         targets.append(block.targets)
-        for loss, weight, z in _outputs(xp, mlp, known, block, batch_size):
+        for loss, weight, z in _outputs(xp, mlp, parameters, block, batch_size):
             record.add(loss, z.shape[-2], weight)
             logits.append(z)
     z = xp.concat(logits, axis=-2)
@@ -112,24 +113,24 @@ def _outputs(
     def rows(start: int) -> Batch:
         return block.rows_of(xp, start, min(batch_size, len(block) - start))
 
-    found, valid = [], None
+    results, valid = [], None
     for start in starts:
         outputs, is_valid = attempt(xp, _outputs_of_rows, components, parameters, rows(start))
-        found.append(outputs)
+        results.append(outputs)
         valid = is_valid if valid is None else valid & is_valid
     if valid is None or bool(valid):
-        return found
+        return results
     return [_outputs_of_rows(xp, *components, parameters, rows(start)) for start in starts]
 
 
 def _outputs_of_rows(
     xp: Namespace, mlp: MLP, dtype: str, scale: float | None, parameters: Parameters, rows: Batch
 ) -> tuple[Array, Array | None, Array]:
-    kind = Examples(None, None, getattr(xp, dtype), scale)
-    x, targets, sample_weight = kind.floats_of(xp, rows)
+    examples = Examples(None, None, getattr(xp, dtype), scale)
+    x, targets, sample_weight = examples.floats_of(xp, rows)
     z, _ = mlp.forward(xp, parameters, x)
     loss, _ = mlp.objective(xp, z, targets, sample_weight)
-    return loss, None if sample_weight is None else xp.sum(sample_weight), z
+    return loss, total_weight(xp, sample_weight), z
 
 
 def _quality(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import run_to_float
-from pluggable_mlp.registry import keep_count
+from pluggable_mlp.registry import Component, PositiveCount
 from pluggable_mlp.training.trees import Tree, map_arrays
 
 __all__ = ["LBFGS", "LossAndGradients", "Memory", "Point", "strong_wolfe"]
@@ -64,7 +64,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LBFGS:
+class LBFGS(Component):
     """Limited-memory BFGS with a strong Wolfe line search, for one network and full batches.
 
     Nocedal and Wright, "Numerical optimization" (2006): the direction is -H g by the two-loop
@@ -85,10 +85,7 @@ class LBFGS:
         If a value is out of range.
     """
 
-    history: int = 10
-
-    def __post_init__(self) -> None:
-        keep_count(self, "history", at_least=1)
+    history: PositiveCount = 10
 
     def minimize_step(
         self,
@@ -114,14 +111,14 @@ class LBFGS:
         if memory.finished:
             return here.loss, parameters, memory
         pairs = memory.pairs
-        found, direction = self._search(line, here, pairs)
-        if found is None and pairs:  # steepest descent may still find a way
+        point, direction = self._search(line, here, pairs)
+        if point is None and pairs:  # steepest descent may still find a way
             pairs = ()
-            found, direction = self._search(line, here, pairs)
-        if found is None:
+            point, direction = self._search(line, here, pairs)
+        if point is None:
             return here.loss, parameters, Memory(here.loss, here.gradients, (), finished=True)
-        pairs = (*pairs, *line.pair(here, found, direction))[-self.history :]
-        return here.loss, found.parameters, Memory(found.loss, found.gradients, pairs)
+        pairs = (*pairs, *line.pair(here, point, direction))[-self.history :]
+        return here.loss, point.parameters, Memory(point.loss, point.gradients, pairs)
 
     def _search(
         self, line: "_Line", here: Point, pairs: tuple[_Pair, ...]
@@ -134,17 +131,17 @@ class LBFGS:
         start = here._replace(slope=slope)
         # Without pairs the direction is -g, and slope = -|g|^2.
         first = 1.0 if pairs else min(1.0, 1.0 / math.sqrt(-slope))
-        found = strong_wolfe(line.along(here.parameters, direction), start, first)
+        point = strong_wolfe(line.along(here.parameters, direction), start, first)
         # Near a minimum, rounding lets an equal loss pass for one that has fallen.
-        return (found if found and found.loss < here.loss else None), direction
+        return (point if point and point.loss < here.loss else None), direction
 
 
 def _dot(xp: Namespace, a: Tree, b: Tree) -> tuple[Array]:
     """Return the inner product of two trees, 0-d."""
     total: Array = 0.0
-    for of_a, of_b in zip(a, b, strict=True):
-        for name, array in of_a.items():
-            total = total + xp.sum(array * of_b[name])
+    for layer_a, layer_b in zip(a, b, strict=True):
+        for name, array in layer_a.items():
+            total = total + xp.sum(array * layer_b[name])
     return (total,)
 
 

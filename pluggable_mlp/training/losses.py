@@ -7,14 +7,14 @@ business.
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import unwrapped
 
-__all__ = ["NOTHING", "Loss", "LossRecord", "Recorded", "is_finite"]
+__all__ = ["NOTHING", "Loss", "LossRecord", "Recorded", "is_finite", "total_weight"]
 
 Loss: TypeAlias = "float | list[Loss]"
 """On the host: a float, or nested lists of floats where parameters have leading axes."""
@@ -27,6 +27,11 @@ NOTHING: Recorded = ((), ())
 Stack = Callable[[list[Array]], Array]
 
 _LOSSES_A_STACK = 128  # a fixed number: some libraries compile a kernel for each length
+
+
+def total_weight(xp: Namespace, sample_weight: Array | None) -> Array | None:
+    """Return the sum of the weights (batch,) of a batch, 0-d, if it has any."""
+    return None if sample_weight is None else xp.sum(sample_weight)
 
 
 class LossRecord:
@@ -115,7 +120,7 @@ class _Kept:
             self._stacks = []
         return self._numbers
 
-    def _on_host(self, array: Array) -> Any:
+    def _on_host(self, array: Array) -> Array:
         return self._backend.to_numpy(unwrapped(array))
 
     def _stack_recent(self) -> None:

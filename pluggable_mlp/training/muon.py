@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
-from pluggable_mlp.registry import keep_number
+from pluggable_mlp.registry import BelowOne, NonNegative
 from pluggable_mlp.training.optimizer import (
+    Arrays,
     Coefficients,
     GradientDescent,
     Slots,
-    Update,
+    UpdateArguments,
     each_array,
 )
 from pluggable_mlp.training.optimizers import AdamW, moving_average
@@ -81,24 +82,17 @@ class Muon(GradientDescent):
     """
 
     learning_rate: LearningRate = 0.001
-    momentum: float = 0.95
-    weight_decay: float = 0.1
+    momentum: BelowOne = 0.95
+    weight_decay: NonNegative = 0.1
     slots: ClassVar[tuple[str, ...]] = ("momentum",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "momentum", at_least=0.0, below=1.0)
-        keep_number(self, "weight_decay", at_least=0.0)
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return the rate and the decay, and the coefficients of AdamW."""
         others = self._others.coefficients(t, rate)
-        own = {"rate": rate, "decay": others["decay"]}
-        return own | {_OF_OTHERS + name: number for name, number in others.items()}
+        of_hidden = {"rate": rate, "decay": others["decay"]}
+        return of_hidden | {_OF_OTHERS + name: number for name, number in others.items()}
 
-    def rule(
-        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
-    ) -> tuple[Array, ...]:
+    def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return W and m, of a hidden matrix."""
         m = moving_average(slots[0], g, self.momentum)
         # Nesterov's blend of gradient and momentum has the form of the momentum's own update.
@@ -111,24 +105,19 @@ class Muon(GradientDescent):
         hidden, others = _divide(parameters)
         return {**super().initial_slots(hidden), **self._others.initial_slots(others)}
 
-    def update(
-        self,
-        xp: Namespace,
-        c: Coefficients,
-        parameters: Tree,
-        gradients: Tree,
-        slots: Slots,
-        apply: Update = each_array,
-    ) -> tuple[Tree, Slots]:
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the update of the hidden matrices by the rule, and of the others by AdamW."""
-        (hidden, others), (dW, d_others) = _divide(parameters), _divide(gradients)
-        own = {
+        (hidden, others), (dW, d_others) = _divide(before.parameters), _divide(before.gradients)
+        of_others = {
             name.removeprefix(_OF_OTHERS): number
-            for name, number in c.items()
+            for name, number in before.c.items()
             if name.startswith(_OF_OTHERS)
         }
-        hidden, momentum = super().update(xp, c, hidden, dW, slots)
-        others, moments = self._others.update(xp, own, others, d_others, slots, apply)
+        of_hidden = before._replace(parameters=hidden, gradients=dW, apply=each_array)
+        hidden, momentum = super()._update(of_hidden)
+        others, moments = self._others.update(
+            *before._replace(c=of_others, parameters=others, gradients=d_others)
+        )
         return merge(hidden, others), {**momentum, **moments}
 
     @property
@@ -138,5 +127,5 @@ class Muon(GradientDescent):
 
 def _divide(tree: Tree) -> tuple[Tree, Tree]:
     """Return a tree of the matrices of the hidden layers, and one of all other arrays."""
-    output = max((index for index, of in enumerate(tree) if "W" in of), default=None)
+    output = max((index for index, layer in enumerate(tree) if "W" in layer), default=None)
     return split(tree, [("W",) if index != output else () for index in range(len(tree))])

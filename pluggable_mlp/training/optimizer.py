@@ -8,33 +8,35 @@ are a function of t, the count of previous updates.  Formulas belong in `optimiz
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
+from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.registry import as_number
+from pluggable_mlp.registry import Component, as_number
 from pluggable_mlp.training.schedules import LearningRate, Schedule
 from pluggable_mlp.training.trees import Tree, is_weight, leaves, with_leaves, zeros_like
 
 __all__ = [
+    "Arrays",
     "Coefficients",
     "GradientDescent",
     "Optimizer",
     "Rule",
     "Slots",
     "Update",
+    "UpdateArguments",
     "each_array",
     "elementwise",
     "kernel_of",
     "scheduled_rate",
 ]
 
+Arrays: TypeAlias = tuple[Array, ...]
 Slots: TypeAlias = dict[str, Tree]
 Coefficients: TypeAlias = dict[str, float]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class Rule(NamedTuple):
@@ -77,7 +79,18 @@ Update: TypeAlias = Callable[..., Sequence[Sequence[Array]]]
 each_array: Update = Rule.each_array
 
 
-_kernels: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
+class UpdateArguments(NamedTuple):
+    """The arguments of `Optimizer.update`."""
+
+    xp: Namespace
+    c: Coefficients
+    parameters: Tree
+    gradients: Tree
+    slots: Slots
+    apply: Update
+
+
+_kernels: WeakKeyDictionary[Callable[..., object], str] = WeakKeyDictionary()
 """By the function itself: an attribute would be copied by `functools.wraps`."""
 
 
@@ -97,12 +110,12 @@ def elementwise(kernel: str = "") -> Callable[[Function], Function]:
     return mark
 
 
-def kernel_of(rule: Callable[..., Any]) -> str | None:
+def kernel_of(rule: Callable[..., object]) -> str | None:
     """Return the kernel of a rule that is marked by `elementwise`, itself; None of others."""
     return _kernels.get(rule)
 
 
-class Optimizer(ABC):
+class Optimizer(Component, ABC):
     """The interface of an optimizer that makes one update from the gradients of one batch.
 
     Parameters, gradients and slots are lists with one dict of arrays per layer; arrays have leading
@@ -141,7 +154,6 @@ class Optimizer(ABC):
     def initial_slots(self, parameters: Tree) -> Slots:
         """Return the slots before the first update."""
 
-    @abstractmethod
     def update(
         self,
         xp: Namespace,
@@ -156,6 +168,11 @@ class Optimizer(ABC):
         It consists of array operations without branches on values, so that it can be compiled.
         `apply` applies rules that are the same for each element, and may write over all arrays.
         """
+        return self._update(UpdateArguments(xp, c, parameters, gradients, slots, apply))
+
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+        """Do what `update` does, which has only to be overridden where this is not."""
+        raise NotImplementedError(f"{type(self).__name__} has no method update")
 
 
 class GradientDescent(Optimizer):
@@ -167,6 +184,7 @@ class GradientDescent(Optimizer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", _as_learning_rate(self.learning_rate))
+        super().__post_init__()
 
     @property
     def follows_losses(self) -> bool:
@@ -175,11 +193,10 @@ class GradientDescent(Optimizer):
 
     def after(self, losses: Sequence[float]) -> Self:
         """Return the optimizer with its schedule for the epoch after these mean losses."""
-        if not self.follows_losses:
+        schedule = self.learning_rate
+        if not (isinstance(schedule, Schedule) and schedule.follows_losses):
             return self
-        itself: Any = self  # subclasses are dataclasses
-        moved: Self = replace(itself, learning_rate=itself.learning_rate.after(losses))
-        return moved
+        return self.replaced(learning_rate=schedule.after(losses))
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return `coefficients` with the learning rate of the update that follows t others."""
@@ -187,13 +204,13 @@ class GradientDescent(Optimizer):
 
     def coefficients_of(self, counts: range) -> dict[str, list[float]]:
         """Return `coefficients_at` of each count, by name: at once where t changes nothing."""
-        kind = type(self)
-        same = (
-            kind.coefficients is GradientDescent.coefficients
-            and kind.coefficients_at is GradientDescent.coefficients_at
+        its_class = type(self)
+        are_constant = (
+            its_class.coefficients is GradientDescent.coefficients
+            and its_class.coefficients_at is GradientDescent.coefficients_at
             and not callable(self.learning_rate)
         )
-        if not same:
+        if not are_constant:
             return super().coefficients_of(counts)
         return {name: [c] * len(counts) for name, c in self.coefficients_at(counts[0]).items()}
 
@@ -208,9 +225,7 @@ class GradientDescent(Optimizer):
         return {"rate": rate}
 
     @abstractmethod
-    def rule(
-        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
-    ) -> tuple[Array, ...]:
+    def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return (w, *slots) after the update of one parameter w by its gradient g.
 
         All arrays have the shape of w.  The rule must not change its arguments.  One that does the
@@ -226,18 +241,11 @@ class GradientDescent(Optimizer):
         """Return the numbers of the rule's kernel, if it has one."""
         return c
 
-    def update(
-        self,
-        xp: Namespace,
-        c: Coefficients,
-        parameters: Tree,
-        gradients: Tree,
-        slots: Slots,
-        apply: Update = each_array,
-    ) -> tuple[Tree, Slots]:
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after applying the rule to each array."""
+        xp, c, parameters, gradients, slots, apply = before
         decay = c.get("decay")
-        decays = [decay if is_weight(name) else None for of in parameters for name in of]
+        decays = [decay if is_weight(name) else None for layer in parameters for name in layer]
         kernel = kernel_of(type(self).rule)
         rule = Rule(partial(self.rule, xp, c), kernel or "", self.kernel_numbers(c), decays)
         chosen = each_array if kernel is None else apply
@@ -272,7 +280,7 @@ def scheduled_rate(learning_rate: LearningRate, t: int) -> float:
     """
     if not callable(learning_rate):
         return learning_rate
-    returned: Any = learning_rate(t)
+    returned = learning_rate(t)
     try:  # numpy.float64 would make arrays of float32 ones of float64
         rate = float(returned)
     except (TypeError, ValueError):

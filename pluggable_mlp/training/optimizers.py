@@ -8,13 +8,14 @@ of names is in `components.py`.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.registry import as_flag, keep_number
+from pluggable_mlp.registry import BelowOne, Flag, NonNegative, number
 from pluggable_mlp.shortcuts import sign
-from pluggable_mlp.training.elementary import integer_power, integer_powers
+from pluggable_mlp.training.host_math import integer_power, integer_powers
 from pluggable_mlp.training.optimizer import (
+    Arrays,
     Coefficients,
     GradientDescent,
     elementwise,
@@ -24,7 +25,7 @@ from pluggable_mlp.training.schedules import LearningRate
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "RMSprop", "moving_average"]
 
-_SMALLEST_EPSILON = 1e-30  # float32 can divide by it
+_Epsilon: TypeAlias = Annotated[float, number(at_least=1e-30)]  # float32 can divide by it
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,11 @@ class SGD(GradientDescent):
     """
 
     learning_rate: LearningRate = 0.1
-    momentum: float = 0.0
-    nesterov: bool = False
+    momentum: BelowOne = 0.0
+    nesterov: Flag = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        keep_number(self, "momentum", at_least=0.0, below=1.0)
-        as_flag("nesterov", self.nesterov)
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov is True, but momentum is 0; expected one above 0, as 0.9")
 
@@ -76,9 +75,7 @@ class SGD(GradientDescent):
         return -c["rate"] if is_own_rule and not self.momentum else None
 
     @elementwise()
-    def rule(
-        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
-    ) -> tuple[Array, ...]:
+    def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return w - rate d, and v where there is momentum."""
         del xp
         if not slots:
@@ -114,17 +111,11 @@ class Adagrad(GradientDescent):
     """
 
     learning_rate: LearningRate = 0.01
-    epsilon: float = 1e-10
+    epsilon: _Epsilon = 1e-10
     slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "epsilon", at_least=_SMALLEST_EPSILON)
-
     @elementwise()
-    def rule(
-        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
-    ) -> tuple[Array, ...]:
+    def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return w and s."""
         s = g * g
         s += slots[0]
@@ -158,19 +149,12 @@ class RMSprop(GradientDescent):
     """
 
     learning_rate: LearningRate = 0.001
-    rho: float = 0.9
-    epsilon: float = 1e-8
+    rho: BelowOne = 0.9
+    epsilon: _Epsilon = 1e-8
     slots: ClassVar[tuple[str, ...]] = ("mean_square",)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "rho", at_least=0.0, below=1.0)
-        keep_number(self, "epsilon", at_least=_SMALLEST_EPSILON)
-
     @elementwise()
-    def rule(
-        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
-    ) -> tuple[Array, ...]:
+    def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return w and v."""
         v = moving_average(slots[0], g * g, self.rho)
         return _descend_by_root(xp, w, g, v, c["rate"], self.epsilon), v
@@ -209,16 +193,10 @@ class Adam(GradientDescent):
     """
 
     learning_rate: LearningRate = 0.001
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    epsilon: _Epsilon = 1e-8
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "beta1", at_least=0.0, below=1.0)
-        keep_number(self, "beta2", at_least=0.0, below=1.0)
-        keep_number(self, "epsilon", at_least=_SMALLEST_EPSILON)
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return the rate and epsilon with the bias corrections."""
@@ -228,8 +206,8 @@ class Adam(GradientDescent):
 
     def coefficients_of(self, counts: range) -> dict[str, list[float]]:
         """Return `coefficients_at` of each count, by name: a quarter of the time of one by one."""
-        own = type(self).coefficients, type(self).coefficients_at
-        if own != (Adam.coefficients, Adam.coefficients_at):
+        methods = type(self).coefficients, type(self).coefficients_at
+        if methods != (Adam.coefficients, Adam.coefficients_at):
             return super().coefficients_of(counts)
         updates = range(counts.start + 1, counts.stop + 1)
         roots = [math.sqrt(1.0 - power) for power in integer_powers(self.beta2, updates)]
@@ -243,9 +221,7 @@ class Adam(GradientDescent):
         return {**c, "beta1": self.beta1, "beta2": self.beta2}
 
     @elementwise(kernel="adam")
-    def rule(
-        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
-    ) -> tuple[Array, ...]:
+    def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return w, m and v."""
         m = moving_average(slots[0], g, self.beta1)
         v = moving_average(slots[1], g * g, self.beta2)
@@ -276,11 +252,7 @@ class AdamW(Adam):
         If a value is out of range.
     """
 
-    weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "weight_decay", at_least=0.0)
+    weight_decay: NonNegative = 0.01
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return those of Adam, and the decay."""
@@ -316,16 +288,10 @@ class Lion(GradientDescent):
     """
 
     learning_rate: LearningRate = 0.0001
-    beta1: float = 0.9
-    beta2: float = 0.99
-    weight_decay: float = 0.0
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.99
+    weight_decay: NonNegative = 0.0
     slots: ClassVar[tuple[str, ...]] = ("mean",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "beta1", at_least=0.0, below=1.0)
-        keep_number(self, "beta2", at_least=0.0, below=1.0)
-        keep_number(self, "weight_decay", at_least=0.0)
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return the rate, and the decay where there is any."""
@@ -333,9 +299,7 @@ class Lion(GradientDescent):
         return {**super().coefficients(t, rate), **decay}
 
     @elementwise()
-    def rule(
-        self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array
-    ) -> tuple[Array, ...]:
+    def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return w and m."""
         d = sign(xp, moving_average(slots[0], g, self.beta1))
         return _descend(w, d, c["rate"]), moving_average(slots[0], g, self.beta2)

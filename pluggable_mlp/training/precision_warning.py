@@ -17,7 +17,7 @@ from pluggable_mlp.training.streaming import blocks_in_order
 
 __all__ = ["LostNumbers", "PrecisionWarning"]
 
-_MANY = 1e-3  # no warning of a smaller part: some are that small by chance
+_MANY = 1e-3  # smaller fractions are not reported: some numbers are that small by chance
 
 
 class PrecisionWarning(UserWarning):
@@ -62,11 +62,11 @@ class LostNumbers:
     def warn(self, counts: dict[str, int]) -> None:
         """Warn if a count is large: once for the inputs, and once for the weights."""
         for name, count in counts.items():
-            kind, size = name.partition("[")[0], self._sizes[name]
-            if kind in self._warned or count < _MANY * size:
+            operand, size = name.partition("[")[0], self._sizes[name]
+            if operand in self._warned or count < _MANY * size:
                 continue
-            self._warned.add(kind)
-            row = "row" if kind == "inputs" else "column"
+            self._warned.add(operand)
+            row = "row" if operand == "inputs" else "column"
             warnings.warn(
                 f"{count:,} of the {size:,} numbers of {name} ({count / size:.1%}) are so far "
                 f"below the largest of their {row} that reproducible products take "

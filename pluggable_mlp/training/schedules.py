@@ -8,17 +8,21 @@ schedule is pure, and computed on the host in operations that every machine roun
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pluggable_mlp.registry import (
+    BelowOne,
+    Component,
+    NonNegative,
+    PositiveCount,
     as_count,
     choose,
-    keep_count,
-    keep_number,
+    count,
+    number,
     parameters_of,
     refuse_unknown,
 )
-from pluggable_mlp.training.elementary import half_wave, integer_power, real_power
+from pluggable_mlp.training.host_math import half_wave, integer_power, real_power
 
 __all__ = [
     "SCHEDULES",
@@ -36,7 +40,7 @@ __all__ = [
 ]
 
 
-class Schedule:
+class Schedule(Component):
     """Base of schedules; those that depend on losses override its members."""
 
     def __call__(self, t: int) -> float:
@@ -61,10 +65,7 @@ LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
 class Constant(Schedule):
     """The same rate at every update: a plain number does as well."""
 
-    learning_rate: float
-
-    def __post_init__(self) -> None:
-        keep_number(self, "learning_rate", at_least=0.0)
+    learning_rate: NonNegative
 
     def __call__(self, t: int) -> float:
         """Return learning_rate."""
@@ -85,13 +86,8 @@ class Step(Constant):
         At least 0; called gamma in torch.optim.
     """
 
-    every: int
-    factor: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_count(self, "every", at_least=1)
-        keep_number(self, "factor", at_least=0.0)
+    every: PositiveCount
+    factor: NonNegative = 0.1
 
     def __call__(self, t: int) -> float:
         """Return learning_rate * factor^floor(t / every)."""
@@ -109,11 +105,7 @@ class Exponential(Constant):
         At least 0; called gamma in torch.optim.
     """
 
-    factor: float = 0.999
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "factor", at_least=0.0)
+    factor: NonNegative = 0.999
 
     def __call__(self, t: int) -> float:
         """Return learning_rate * factor^t."""
@@ -131,11 +123,7 @@ class InverseScaling(Constant):
         At least 0; called power_t in scikit-learn.
     """
 
-    power: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "power", at_least=0.0)
+    power: NonNegative = 0.5
 
     def __call__(self, t: int) -> float:
         """Return learning_rate / (t + 1)^power."""
@@ -158,13 +146,8 @@ class Cosine(Constant):
         At least 0.
     """
 
-    total_steps: int
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_count(self, "total_steps", at_least=1)
-        keep_number(self, "final", at_least=0.0)
+    total_steps: PositiveCount
+    final: NonNegative = 0.0
 
     def __call__(self, t: int) -> float:
         """Return final + (learning_rate - final) (1 + cos(pi t / total_steps)) / 2."""
@@ -192,17 +175,10 @@ class OneCycle(Constant):
         At least 1.
     """
 
-    total_steps: int
-    rising: float = 0.3
-    start_divisor: float = 25.0
-    final_divisor: float = 1e4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_count(self, "total_steps", at_least=2)
-        keep_number(self, "rising", at_least=0.0, below=1.0)
-        keep_number(self, "start_divisor", at_least=1.0)
-        keep_number(self, "final_divisor", at_least=1.0)
+    total_steps: Annotated[int, count(at_least=2)]
+    rising: BelowOne = 0.3
+    start_divisor: Annotated[float, number(at_least=1.0)] = 25.0
+    final_divisor: Annotated[float, number(at_least=1.0)] = 1e4
 
     def __call__(self, t: int) -> float:
         """Return the rate on the first wave, up, or on the second, down."""
@@ -233,15 +209,9 @@ class Plateau(Constant):
         The relative improvement that counts, at least 0 and below 1.
     """
 
-    factor: float = 0.1
-    patience: int = 10
-    threshold: float = 1e-4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "factor", at_least=0.0, below=1.0)
-        keep_count(self, "patience", at_least=0)
-        keep_number(self, "threshold", at_least=0.0, below=1.0)
+    factor: BelowOne = 0.1
+    patience: Annotated[int, count(at_least=0)] = 10
+    threshold: BelowOne = 1e-4
 
     @property
     def follows_losses(self) -> bool:
@@ -276,12 +246,12 @@ class WarmUp(Schedule):
     """
 
     schedule: Schedule | Callable[[int], float]
-    steps: int
+    steps: PositiveCount
 
     def __post_init__(self) -> None:
         if not callable(self.schedule):
             raise TypeError(f"schedule is {self.schedule!r}, expected one such as Constant(0.1)")
-        keep_count(self, "steps", at_least=1)
+        super().__post_init__()
 
     def __call__(self, t: int) -> float:
         """Return schedule(0) (t + 1) / steps, then schedule(t - steps)."""
@@ -320,7 +290,7 @@ def make_schedule(
     *,
     total_steps: int | None = None,
     warmup: int = 0,
-    **parameters: Any,
+    **parameters: float,
 ) -> Schedule:
     """Return a schedule by name, optionally after a linear warm-up.
 
@@ -343,10 +313,10 @@ def make_schedule(
         If the name is unknown, a parameter is unknown or missing, or a value is out of range.
     """
     warmup = as_count("warmup", warmup, at_least=0)
-    schedule = choose(SCHEDULES, name, "schedule")
-    takes = parameters_of(schedule)
-    own = [field for field in takes if field not in ("learning_rate", "total_steps")]
-    refuse_unknown(f"schedule {name!r}", parameters, [*own, "warmup"])
+    schedule_class: Callable[..., Schedule] = choose(SCHEDULES, name, "schedule")
+    takes = parameters_of(schedule_class)
+    free = [field for field in takes if field not in ("learning_rate", "total_steps")]
+    refuse_unknown(f"schedule {name!r}", parameters, [*free, "warmup"])
     if total_steps is not None:
         total_steps = as_count("total_steps", total_steps, at_least=1)
         if total_steps <= warmup:
@@ -358,5 +328,5 @@ def make_schedule(
     for needed, meaning in _NEEDED.items():
         if needed in takes and needed not in parameters:
             raise ValueError(f"schedule {name!r} needs {needed}, {meaning}")
-    made = schedule(learning_rate, **parameters)
-    return WarmUp(made, warmup) if warmup else made
+    schedule = schedule_class(learning_rate, **parameters)
+    return WarmUp(schedule, warmup) if warmup else schedule

@@ -6,7 +6,7 @@ custom loops through `first_state` and `training_step`.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, without_graph
 from pluggable_mlp.namespaces import arithmetic_namespace, run, unwrapped
@@ -19,12 +19,14 @@ from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
-from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, each_array
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots, Update, each_array
 from pluggable_mlp.training.transforms import averaged_parameters
 from pluggable_mlp.training.trees import Tree, map_arrays, merge, named_like
 
 __all__ = [
+    "At",
     "Differentiated",
+    "StateArrays",
     "TrainState",
     "as_single_steps",
     "differentiate",
@@ -32,9 +34,15 @@ __all__ = [
     "initial_state",
     "map_state",
     "step",
+    "step_of_arrays",
     "training_step",
     "updated",
 ]
+
+StateArrays: TypeAlias = tuple[Tree, Tree, Slots]
+"""Parameters, buffers and slots of a state."""
+At: TypeAlias = tuple[int, Seed, tuple[float, ...]]
+"""The count t of a step, the seed as two words, and the numbers of the network."""
 
 
 class TrainState(NamedTuple):
@@ -337,29 +345,32 @@ def training_step(
     with on_device_of(x):
         xp, _, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
         coefficients = optimizer.coefficients_at(state.t)
-        known = map_state(xp.asarray, state)
-        numbers = (state.t, as_words(as_seed(seed))), coefficients
-        components = mlp, without_rate(optimizer)
-        loss, after = unwrapped(
-            run(xp, _step_of_arrays, components, tuple(known[:-1]), batch, numbers=numbers)
-        )
+        arrays = tuple(map_state(xp.asarray, state)[:-1])
+        numbers = (state.t, as_words(as_seed(seed)), mlp.numbers), coefficients
+        components = mlp, without_rate(optimizer), None
+        loss, after = unwrapped(run(xp, step_of_arrays, components, arrays, batch, numbers=numbers))
     return loss, TrainState._make([*named_like(state[:-1], after), state.t + 1])
 
 
-def _step_of_arrays(
+def step_of_arrays(
     xp: Namespace,
     mlp: MLP,
     optimizer: Optimizer,
-    at: tuple[int, Seed],
+    micro_batch: int | None,
+    at: At,
     coefficients: Coefficients,
-    arrays: tuple[Tree, Tree, Any],
+    arrays: StateArrays,
     batch: Batch,
-) -> tuple[Array, tuple[Tree, Tree, Any]]:
-    """Return the loss and the arrays of the state after a step."""
-    t, seed = at
-    state = TrainState(*arrays, t)
-    loss, after = step(xp, mlp, optimizer, state, batch, coefficients, seed)
-    return loss, tuple(after[:-1])
+    *,
+    fused: bool = False,
+) -> tuple[Array, StateArrays]:
+    """Return the loss and the arrays of the state after `step`, of the numbers as arguments."""
+    t, seed, numbers = at
+    mlp, state = mlp.with_numbers(numbers), TrainState(*arrays, t)
+    loss, after = step(
+        xp, mlp, optimizer, state, batch, coefficients, seed, micro_batch, fused=fused
+    )
+    return loss, after[:-1]
 
 
 def _check_state(state: Any, optimizer: Optimizer) -> None:

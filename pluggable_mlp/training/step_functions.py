@@ -13,11 +13,11 @@ from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.philox import Seed
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import Batch, Examples
+from pluggable_mlp.training.losses import total_weight
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer
-from pluggable_mlp.training.step import TrainState, differentiate, step
+from pluggable_mlp.training.step import At, StateArrays, differentiate, step_of_arrays
 from pluggable_mlp.training.trees import Tree
 
 __all__ = [
@@ -25,14 +25,8 @@ __all__ = [
     "differentiate_batch",
     "speculating_step",
     "step_of_loop",
-    "total_weight",
     "whole_step",
 ]
-
-Arrays = tuple[Tree, Tree, Any]
-"""Parameters, buffers and slots of a state."""
-At = tuple[int, Seed, tuple[float, ...]]
-"""The count t of a step, the seed as two words, and the numbers of the network."""
 
 
 @dataclass(frozen=True)
@@ -45,68 +39,52 @@ class StepModel:
     scale: float | None
     micro_batch: int | None
 
+    def step(
+        self,
+        xp: Namespace,
+        at: At,
+        coefficients: Coefficients,
+        arrays: StateArrays,
+        batch: Batch,
+        *,
+        fused: bool = False,
+    ) -> tuple[Array, StateArrays]:
+        """Return `step_of_arrays` of this model."""
+        assert isinstance(self.optimizer, Optimizer)
+        components = self.mlp, self.optimizer, self.micro_batch
+        return step_of_arrays(xp, *components, at, coefficients, arrays, batch, fused=fused)
+
     def examples(self, xp: Namespace, arrays: Any) -> Examples:
         """Return examples of these arrays."""
         kind = Examples(None, None, getattr(xp, self.dtype), self.scale)
         return kind.with_arrays(arrays)
 
 
-def total_weight(xp: Namespace, sample_weight: Array | None) -> Array | None:
-    """Return the sum of the weights (batch,) of a batch, 0-d, if it has any."""
-    return None if sample_weight is None else xp.sum(sample_weight)
-
-
-def _step(
-    xp: Namespace,
-    model: StepModel,
-    arrays: Arrays,
-    at: At,
-    batch: Batch,
-    coefficients: Coefficients,
-    *,
-    fused: bool = False,
-) -> tuple[Array, TrainState]:
-    """Call `step` of `step.py`."""
-    assert isinstance(model.optimizer, Optimizer)
-    t, seed, numbers = at
-    return step(
-        xp,
-        model.mlp.with_numbers(numbers),
-        model.optimizer,
-        TrainState._make([*arrays, t]),
-        batch,
-        coefficients,
-        seed,
-        model.micro_batch,
-        fused=fused,
-    )
-
-
 def whole_step(
     xp: Namespace,
     model: StepModel,
     size: int,
-    arrays: Arrays,
+    arrays: StateArrays,
     at: At,
     coefficients: Coefficients,
     data: Any,
     start: int,
-) -> tuple[Array, Array | None, Arrays]:
+) -> tuple[Array, Array | None, StateArrays]:
     """Return the loss, the weight and the arrays of the state after a step."""
     batch = model.examples(xp, data).batch_of(xp, start, size)
-    loss, after = _step(xp, model, arrays, at, batch, coefficients, fused=True)
-    return loss, total_weight(xp, batch[2]), after[:-1]
+    loss, after = model.step(xp, at, coefficients, arrays, batch, fused=True)
+    return loss, total_weight(xp, batch[2]), after
 
 
 def step_of_loop(
     xp: Namespace,
     model: StepModel,
     size: int,
-    arrays: Arrays,
+    arrays: StateArrays,
     index: Any,
     row: Any,
     shared: tuple[int, At, Any],
-) -> tuple[Arrays, tuple[Array, Array | None]]:
+) -> tuple[StateArrays, tuple[Array, Array | None]]:
     """Return the arrays of the state after a step of a loop, and its loss and weight."""
     start, (t, *fixed), data = shared
     # A float would be of the arrays' dtype beside them: so are the coefficients.
@@ -147,19 +125,18 @@ def speculating_step(
     base: ReproducibleNamespace,
     model: StepModel,
     size: int,
-    arrays: Arrays,
+    arrays: StateArrays,
     at: At,
     coefficients: Coefficients,
     data: Any,
     start: int,
     valid: Array,
-) -> tuple[Array, Array | None, Arrays, Array]:
-    """Return what `_whole_step` does, of the library's arrays, and whether all is valid so far."""
+) -> tuple[Array, Array | None, StateArrays, Array]:
+    """Return what `whole_step` does, of the library's arrays, and whether all is valid so far."""
     xp = base.speculating()
     examples = model.examples(xp, data)
     batch = examples.floats_of(xp, wrapped(xp, examples.rows_of(base.library, start, size)))
-    numbers = as_numbers(xp, (at, coefficients))
-    loss, after = _step(xp, model, wrapped(xp, arrays), numbers[0], batch, numbers[1])
-    weight = total_weight(xp, batch[2])
-    results = native_of((loss, weight, after[:-1]))
+    at, coefficients = as_numbers(xp, (at, coefficients))
+    loss, after = model.step(xp, at, coefficients, wrapped(xp, arrays), batch)
+    results = native_of((loss, total_weight(xp, batch[2]), after))
     return (*results, valid & xp.all_valid(results[0]))

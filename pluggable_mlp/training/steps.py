@@ -28,7 +28,7 @@ from pluggable_mlp.shortcuts import compiled, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.losses import LossRecord
+from pluggable_mlp.training.losses import LossRecord, total_weight
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, each_array
 from pluggable_mlp.training.step import Differentiated, TrainState, updated
 from pluggable_mlp.training.step_functions import (
@@ -36,7 +36,6 @@ from pluggable_mlp.training.step_functions import (
     differentiate_batch,
     speculating_step,
     step_of_loop,
-    total_weight,
     whole_step,
 )
 from pluggable_mlp.training.trees import Tree, map_nested, merge

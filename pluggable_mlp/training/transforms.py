@@ -6,19 +6,18 @@ scikit-learn; torch.optim decays all parameters that it is given.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Annotated, Self
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.registry import keep_number
+from pluggable_mlp.registry import BelowOne, NonNegative, number
 from pluggable_mlp.shortcuts import sign
-from pluggable_mlp.training.elementary import integer_power
+from pluggable_mlp.training.host_math import integer_power
 from pluggable_mlp.training.optimizer import (
     Coefficients,
     Optimizer,
     Slots,
-    Update,
-    each_array,
+    UpdateArguments,
 )
 from pluggable_mlp.training.trees import Tree, core_axes, map_arrays, map_weights
 
@@ -38,6 +37,7 @@ class Transform(Optimizer):
                 f"optimizer is {self.optimizer!r}, expected one that takes gradient steps, such as "
                 "SGD(0.1)"
             )
+        super().__post_init__()
 
     @property
     def follows_losses(self) -> bool:
@@ -48,9 +48,7 @@ class Transform(Optimizer):
         """Return the transform around the inner optimizer after these losses."""
         if not self.follows_losses:
             return self
-        itself: Any = self  # subclasses are dataclasses
-        moved: Self = replace(itself, optimizer=self.optimizer.after(losses))
-        return moved
+        return self.replaced(optimizer=self.optimizer.after(losses))
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return the inner optimizer's."""
@@ -68,18 +66,10 @@ class GradientTransform(Transform):
     def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
         """Return the gradients for the inner optimizer."""
 
-    def update(
-        self,
-        xp: Namespace,
-        c: Coefficients,
-        parameters: Tree,
-        gradients: Tree,
-        slots: Slots,
-        apply: Update = each_array,
-    ) -> tuple[Tree, Slots]:
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update with the changed gradients."""
-        gradients = self.change(xp, gradients, parameters)
-        return self.optimizer.update(xp, c, parameters, gradients, slots, apply)
+        gradients = self.change(before.xp, before.gradients, before.parameters)
+        return self.optimizer.update(*before._replace(gradients=gradients))
 
 
 @dataclass(frozen=True)
@@ -98,11 +88,7 @@ class L2(GradientTransform):
     """
 
     optimizer: Optimizer
-    weight_decay: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "weight_decay", at_least=0.0)
+    weight_decay: NonNegative
 
     def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
         """Return dW + weight_decay W, and the other gradients unchanged."""
@@ -126,11 +112,7 @@ class L1(GradientTransform):
     """
 
     optimizer: Optimizer
-    l1: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "l1", at_least=0.0)
+    l1: NonNegative
 
     def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
         """Return dW + l1 sign(W), and the other gradients as they are."""
@@ -155,11 +137,7 @@ class ClipByGlobalNorm(GradientTransform):
     """
 
     optimizer: Optimizer
-    clip_norm: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "clip_norm", at_least=1e-30)
+    clip_norm: Annotated[float, number(at_least=1e-30)]
 
     def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
         """Return the gradients of each network times a factor of at most 1."""
@@ -175,7 +153,7 @@ class ClipByGlobalNorm(GradientTransform):
                 broadcast = xp.expand_dims(broadcast, axis=-1)
             return g * broadcast
 
-        return [{name: scale(name, g) for name, g in of.items()} for of in gradients]
+        return [{name: scale(name, g) for name, g in layer.items()} for layer in gradients]
 
 
 def global_norm(xp: Namespace, gradients: Tree) -> Array:
@@ -212,11 +190,7 @@ class AverageParameters(Transform):
     """
 
     optimizer: Optimizer
-    average: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        keep_number(self, "average", at_least=0.0, below=1.0)
+    average: BelowOne
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return the inner optimizer's, and c."""
@@ -227,25 +201,18 @@ class AverageParameters(Transform):
         """Return the inner optimizer's, and the parameters as the first average."""
         return {**self.optimizer.initial_slots(parameters), _AVERAGE: parameters}
 
-    def update(
-        self,
-        xp: Namespace,
-        c: Coefficients,
-        parameters: Tree,
-        gradients: Tree,
-        slots: Slots,
-        apply: Update = each_array,
-    ) -> tuple[Tree, Slots]:
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update, and the average after it."""
-        parameters, own = self.optimizer.update(xp, c, parameters, gradients, slots, apply)
+        parameters, slots = self.optimizer.update(*before)
 
         def approach(a: Array, w: Array) -> Array:
-            return (w - a) * c[_AVERAGE] + a
+            return (w - a) * before.c[_AVERAGE] + a
 
-        return parameters, {**own, _AVERAGE: map_arrays(approach, slots[_AVERAGE], parameters)}
+        average = map_arrays(approach, before.slots[_AVERAGE], parameters)
+        return parameters, {**slots, _AVERAGE: average}
 
 
-def averaged_parameters(slots: Any, parameters: Tree) -> Tree:
+def averaged_parameters(slots: object, parameters: Tree) -> Tree:
     """Return the average of the parameters if the slots contain one, otherwise the parameters."""
     average: Tree = slots.get(_AVERAGE, parameters) if isinstance(slots, dict) else parameters
     return average

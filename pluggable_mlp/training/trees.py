@@ -43,7 +43,7 @@ def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tr
     """Return a tree of function(array of the first, its counterparts in the others …)."""
     # Every step passes here several times: hence no generator for each array.
     return [
-        {name: function(*[of[name] for of in together]) for name in together[0]}
+        {name: function(*[layer[name] for layer in together]) for name in together[0]}
         for together in zip(first, *others, strict=True)
     ]
 
@@ -55,21 +55,21 @@ def map_weights(function: Callable[..., Array], first: Tree, *others: Tree) -> T
             name: function(array, *(other[index][name] for other in others))
             if is_weight(name)
             else array
-            for name, array in of.items()
+            for name, array in layer.items()
         }
-        for index, of in enumerate(first)
+        for index, layer in enumerate(first)
     ]
 
 
 def leaves(tree: Tree, like: Tree) -> list[Array]:
     """Return the arrays of a tree one after the other, in the order of the tree it is like."""
-    return [of[name] for names, of in zip(like, tree, strict=True) for name in names]
+    return [layer[name] for names, layer in zip(like, tree, strict=True) for name in names]
 
 
 def with_leaves(like: Tree, arrays: Sequence[Array]) -> Tree:
     """Return a tree with these arrays, in the order of `leaves`, in the place of its own."""
     remaining = iter(arrays)
-    return [{name: next(remaining) for name in of} for of in like]
+    return [{name: next(remaining) for name in layer} for layer in like]
 
 
 def map_nested(function: Callable[[Array], Array], value: Any) -> Any:
@@ -85,7 +85,7 @@ def map_nested(function: Callable[[Array], Array], value: Any) -> Any:
 def named_like(like: Any, value: Any) -> Any:
     """Return nested lists, tuples and dicts with names in the order of `like`: JAX sorts them."""
     if isinstance(like, dict):
-        return {name: named_like(of, value[name]) for name, of in like.items()}
+        return {name: named_like(one, value[name]) for name, one in like.items()}
     if isinstance(like, tuple | list):
         return [named_like(*pair) for pair in zip(like, value, strict=True)]
     return value
@@ -99,16 +99,16 @@ def zeros_like(tree: Tree) -> Tree:
 def split(tree: Tree, names: Sequence[Collection[str]]) -> tuple[Tree, Tree]:
     """Return a tree of the arrays of these names, given for each dict, and one of all others."""
     chosen = [
-        {name: array for name, array in of.items() if name in own}
-        for of, own in zip(tree, names, strict=True)
+        {name: array for name, array in layer.items() if name in its_names}
+        for layer, its_names in zip(tree, names, strict=True)
     ]
     others = [
-        {name: array for name, array in of.items() if name not in own}
-        for of, own in zip(tree, names, strict=True)
+        {name: array for name, array in layer.items() if name not in its_names}
+        for layer, its_names in zip(tree, names, strict=True)
     ]
     return chosen, others
 
 
 def merge(first: Tree, second: Tree) -> Tree:
     """Return the tree that was split: in each dict the first's arrays, then the second's."""
-    return [{**of, **other} for of, other in zip(first, second, strict=True)]
+    return [{**one, **other} for one, other in zip(first, second, strict=True)]

@@ -8,20 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from pluggable_mlp import MLP, Optimizer, make_optimizer
+from pluggable_mlp import MLP, OPTIMIZERS, Optimizer, make_optimizer
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 
 __all__ = ["healthy"]
 
 _RULES: dict[str, list[dict[str, Any]]] = {
+    **{name: [{}] for name in OPTIMIZERS if name != "lbfgs"},
     "sgd": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}],
-    "adagrad": [{}],
-    "rmsprop": [{}],
-    "adam": [{}],
-    "adamw": [{}],
-    "lion": [{}],
-    "muon": [{}],
 }
 _TRANSFORMS: list[dict[str, Any]] = [
     {}, {}, {"l1": 0.01}, {"weight_decay": 0.1}, {"clip_norm": 0.1}, {"average": 0.9}

@@ -5,7 +5,7 @@ import pytest
 
 from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.layers import Activate, Dense, Dropout, Rng
+from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Rng
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
 from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
@@ -28,7 +28,7 @@ def network(norm):
 
 def test_the_order_of_a_hidden_layer():
     kinds = [type(layer) for layer in MLP([2, 3, 2], norm="batch", dropout=0.5).layers]
-    assert kinds == [Dense, BatchNorm, Activate, Dropout, Dense]
+    assert kinds == [Dense, BatchNorm, ActivationLayer, Dropout, Dense]
     assert MLP([2, 3, 2], norm=BatchNorm(momentum=0.5)).layers[1].momentum == 0.5
     assert MLP([2, 3, 2], norm=BatchNorm(momentum=0.5)).layers[1].features == 3
     assert MLP([2, 2], norm="batch", dropout=0.5).layers == (Dense(2, 2),)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.network.activations import tanh
-from pluggable_mlp.network.layers import Activate, Dense
+from pluggable_mlp.network.layers import ActivationLayer, Dense
 
 
 def dense(backend, W, b, x, dy, with_dx=True):
@@ -92,12 +92,12 @@ def test_dense_leading_axes_are_networks(backend):
 
 def test_shapes():
     assert Dense(3, 2).shapes() == {"W": (3, 2), "b": (2,)}
-    assert Activate(tanh).shapes() == {}
+    assert ActivationLayer(tanh).shapes() == {}
 
 
 def test_activate_is_the_function_with_its_own_backward(backend):
     x, dy = backend.asarray(integers(1, 2, 3)), backend.asarray(integers(2, 2, 3))
-    y, backward = Activate(tanh).forward(backend.xp, {}, x)
+    y, backward = ActivationLayer(tanh).forward(backend.xp, {}, x)
     expected, derivative = tanh(backend.xp, x)
     dx, gradients = backward(dy)
     assert gradients == {}

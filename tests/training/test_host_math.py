@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from pluggable_mlp.training.elementary import cos_pi, integer_power, real_power
+from pluggable_mlp.training.host_math import cos_pi, integer_power, real_power
 
 
 def test_cos_pi_within_two_units_in_the_last_place():

@@ -1,0 +1,137 @@
+"""Forward and backward passes through layers, and the loss at their end.
+
+Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs); sample_weight
+(…, batch); parameters are a list with one dict of arrays per layer that has any; gradients have
+the same structure.  Nothing is checked here: what users call is in `mlp.py`.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Self
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.network.layers import Layer, Rng
+from pluggable_mlp.network.losses import Loss
+
+__all__ = ["LayeredNetwork", "Parameters", "merged"]
+
+Parameters = list[dict[str, Array]]
+
+
+class LayeredNetwork:
+    """A sequence of layers with a loss; it does not hold parameters.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    objective : Loss
+    """
+
+    layers: tuple[Layer, ...]
+    objective: Loss
+
+    @cached_property
+    def buffers(self) -> tuple[tuple[str, ...], ...]:
+        """The names of the buffers (running mean and variance) in each dict of the parameters."""
+        return tuple(layer.buffers for layer in self.layers if layer.shapes())
+
+    @cached_property
+    def _have_parameters(self) -> tuple[bool, ...]:
+        """Whether each layer has parameters: asked in every forward pass.
+
+        It is apart from the layers, which may be replaced in a copy.
+        """
+        return tuple(bool(layer.shapes()) for layer in self.layers)
+
+    def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:
+        """Return the parameters that have a gradient, and the buffers, which have none.
+
+        Both have a dict for each dict of the parameters, which may be empty.  `initialize`, saved
+        files and predictions have both in one tree, because a network that predicts needs both;
+        training has them apart, because buffers are never among gradients.
+        """
+        trained, buffers = [], []
+        for names, layer in zip(self.buffers, parameters, strict=True):
+            trained.append({name: array for name, array in layer.items() if name not in names})
+            buffers.append({name: layer[name] for name in names})
+        return trained, buffers
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The hyperparameters that a compiled step takes as arguments: none of this class."""
+        return ()
+
+    def with_numbers(self, numbers: tuple[Array, ...]) -> Self:
+        """Return the network with other `numbers`, maybe traced ones."""
+        del numbers
+        return self
+
+    def outputs(self, name: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
+        """Return the "logits", or the result of the objective's method of that name for them."""
+        z = self.forward(xp, parameters, x)[0]
+        return z if name == "logits" else getattr(self.objective, name)(xp, z)
+
+    def forward(
+        self,
+        xp: Namespace,
+        parameters: Parameters,
+        x: Array,
+        rng: Rng | None = None,
+    ) -> tuple[Array, Callable[[Array], Parameters]]:
+        """Return the logits for x (…, batch, in), and the backward pass.
+
+        The backward pass maps the gradient of the loss with respect to the logits (…, batch,
+        outputs) to the gradients of the parameters, by the chain rule from the last layer to the
+        first; in training it also returns the new buffers, by their names.
+        """
+        remaining = iter(parameters)
+        backwards = []
+        for layer, has_parameters in zip(self.layers, self._have_parameters, strict=True):
+            layer_parameters = next(remaining) if has_parameters else {}
+            x, backward = layer.forward(xp, layer_parameters, x, rng)
+            backwards.append((backward, has_parameters))
+
+        def backward_through_all(dy: Array) -> Parameters:
+            gradients = []
+            first = [has_parameters for _, has_parameters in backwards].index(True)
+            for index in reversed(range(len(backwards))):
+                backward, has_parameters = backwards[index]
+                dy, layer_gradients = backward(dy, with_dx=index > first)
+                if has_parameters:
+                    gradients.append(layer_gradients)
+            return gradients[::-1]
+
+        return x, backward_through_all
+
+    def loss_gradients_and_buffers(
+        self,
+        xp: Namespace,
+        parameters: Parameters,
+        buffers: Parameters,
+        x: Array,
+        targets: Array,
+        sample_weight: Array | None = None,
+        rng: Rng | None = None,
+        gradient_scale: float | None = None,
+    ) -> tuple[Array, Parameters, Parameters]:
+        """Return the loss, the gradients and the new buffers, unchecked and without waiting.
+
+        The gradients, structured like the parameters, are those of the loss times `gradient_scale`.
+        """
+        z, backward = self.forward(xp, merged(parameters, buffers), x, rng)
+        loss, dz = self.objective(xp, z, targets, sample_weight)
+        if gradient_scale is not None:
+            dz = dz * gradient_scale
+        gradients = backward(dz)
+        new_buffers = [
+            {name: layer_gradients.pop(name, old[name]) for name in old}
+            for old, layer_gradients in zip(buffers, gradients, strict=True)
+        ]
+        return loss, gradients, new_buffers
+
+
+def merged(parameters: Parameters, buffers: Parameters) -> Parameters:
+    """Return the tree that `LayeredNetwork.split` divides."""
+    return [
+        {**layer, **its_buffers} for layer, its_buffers in zip(parameters, buffers, strict=True)
+    ]
