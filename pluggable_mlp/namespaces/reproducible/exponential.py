@@ -9,6 +9,7 @@ leaves e^x in parts so that what follows can still round once.
 from typing import Any
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.namespaces.reproducible.polynomials import horner
 from pluggable_mlp.namespaces.reproducible.rounding import keep_nan, type_name
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two, roots_of_two
 from pluggable_mlp.shortcuts import clip
@@ -20,12 +21,9 @@ LAST = {"float32": 88.72283172607422, "float64": 709.782712893384}
 # benchmarks/polynomials.py: e^(x / 2^13) for |x| <= 89, relative error below 2^-43.
 SQUARINGS = 13
 EXP_OF_SCALED = (
-    9.251904039316874e-18,
-    3.031671370465862e-13,
-    7.450580596833725e-09,
-    0.00012207031249557125,
+    9.251904039316874e-18, 3.031671370465862e-13, 7.450580596833725e-09, 0.00012207031249557125,
     1.0,
-)
+)  # fmt: skip
 EXP_OF_SCALED_NEGATIVE = tuple(c * s for c, s in zip(EXP_OF_SCALED, (1, -1, 1, -1, 1), strict=True))
 
 # (log 2)/64 in two parts: the first has 36 bits, so that its product with |k| <= 2^17 is exact.
@@ -66,11 +64,7 @@ def exp_of_float32(x: Array, coefficients: tuple[float, ...] = EXP_OF_SCALED) ->
 
     e^x = (e^(x / 2^13))^(2^13). With `EXP_OF_SCALED_NEGATIVE` the result is e^-x.
     """
-    y = x * coefficients[0]
-    for coefficient in coefficients[1:-1]:
-        y += coefficient
-        y *= x
-    y += coefficients[-1]
+    y = horner(x, coefficients)
     for _ in range(SQUARINGS):
         y *= y
     return y
@@ -98,10 +92,8 @@ def exp_parts(xp: Any, x: Array) -> tuple[Array, Array, Array, Array]:
     remainder -= leading
     remainder -= steps
     r = leading + remainder
-    low = r * EXP_REMAINDER[0]
-    for coefficient in EXP_REMAINDER[1:]:
-        low += coefficient
-        low *= r
+    low = horner(r, EXP_REMAINDER)
+    low *= r
     low *= r
     r += low
     low += remainder

@@ -8,6 +8,7 @@ taken from a chain of square roots instead (`_exponent`).
 from typing import Any
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.namespaces.reproducible.polynomials import horner
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, flush, type_name
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two
 
@@ -19,14 +20,10 @@ SQRT_TWO = float.fromhex("0x1.6a09e667f3bcdp+0")
 
 # fdlibm e_log.c: log((1 + s)/(1 - s)) = 2 s + s R(s^2), R's relative error below 2^-58.
 FDLIBM_LOG = (
-    1.479819860511658591e-01,
-    1.531383769920937332e-01,
-    1.818357216161805012e-01,
-    2.222219843214978396e-01,
-    2.857142874366239149e-01,
-    3.999999999940941908e-01,
+    1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01,
+    2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01,
     6.666666666666735130e-01,
-)
+)  # fmt: skip
 
 
 def log(xp: Any, x: Array) -> Array:
@@ -96,10 +93,8 @@ def add_log1p(f: Array, high: Array, low: Array) -> Array:
     s = 1.0 / s
     s *= f
     z = s * s
-    polynomial = z * FDLIBM_LOG[0]
-    for coefficient in FDLIBM_LOG[1:]:
-        polynomial += coefficient
-        polynomial *= z
+    polynomial = horner(z, FDLIBM_LOG)
+    polynomial *= z
     half_square = f * 0.5
     half_square *= f
     polynomial += half_square
@@ -124,9 +119,6 @@ def _exponent(xp: Any, x: Array) -> Array:
         h = xp.sqrt(h)
     h -= 1.0 / h
     # 4096 / log 2 times d/2 - (d/2)^3/6; the next term, 3/40 (d/2)^5, is below 0.08.
-    factor = h * h
-    factor *= -123.10998
-    factor += 2954.6394
-    h *= factor
+    h *= horner(h * h, (-123.10998, 2954.6394))
     h += 0.5
     return xp.floor(xp.astype(h, xp.float64))
