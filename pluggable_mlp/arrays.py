@@ -13,6 +13,7 @@ from array_api_compat import array_namespace, device
 Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 DType: TypeAlias = Any
+Device: TypeAlias = Any
 
 
 class LibraryArray(Protocol):  # noqa: PLW1641 - some can be hashed, some not
@@ -75,6 +76,7 @@ LibraryArrays: TypeAlias = list[dict[str, LibraryArray]]
 __all__ = [
     "Array",
     "DType",
+    "Device",
     "LibraryArray",
     "LibraryArrays",
     "Namespace",

@@ -1,8 +1,6 @@
 """The error function, in operations that IEEE 754 fixes."""
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.exponential import exp
 from pluggable_mlp.namespaces.reproducible.polynomials import horner
 from pluggable_mlp.namespaces.reproducible.rounding import flush, keep_nan, type_name
@@ -54,7 +52,7 @@ LARGE_LOWER = (
 )  # fmt: skip
 
 
-def erf(xp: Any, x: Array) -> Array:
+def erf(xp: Namespace, x: Array) -> Array:
     """Return the error function 2/sqrt(pi) times the integral of e^(-t^2) from 0 to `x`.
 
     `x`: float32 or float64, any shape; the result is exactly odd and within 1 ulp, but in float64
@@ -95,7 +93,7 @@ def _erf_of_medium(x: Array) -> Array:
     return y
 
 
-def _erf_of_large(xp: Any, x: Array) -> Array:
+def _erf_of_large(xp: Namespace, x: Array) -> Array:
     # Here erfc x < 0.08, so that its relative error of a few units hardly counts. The square is
     # taken of the leading 26 bits, exactly; the rest goes to second order.
     leading = x + 1.5 * 2.0**29

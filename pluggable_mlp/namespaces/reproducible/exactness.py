@@ -1,16 +1,15 @@
-"""Are float64 products on a device exact where every partial sum is?  Tried once per process.
+"""Checks that a device has float64 and computes products exactly where every partial sum is exact.
 
-All other modules rely on it (see `splitting`).  The processor's BLAS is IEEE 754's.  A GPU's
-library may imitate float64 by narrower numbers, as cuBLAS does where its environment asks for it
-(https://docs.nvidia.com/cuda/cublas, "Floating Point Emulation"); or have no float64 at all.
+All other modules rely on it (see `splitting`); each device is tried once per process.  The
+processor's BLAS is IEEE 754's.  A GPU's library may imitate float64 by narrower numbers, as cuBLAS
+does where its environment asks for it (https://docs.nvidia.com/cuda/cublas, "Floating Point
+Emulation"); or have no float64 at all.
 """
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array, Namespace, device_of, transpose
+from pluggable_mlp.arrays import Array, Device, Namespace, device_of, library_of, transpose
 from pluggable_mlp.shortcuts import take
 
-__all__ = ["ArithmeticUnavailable", "require_exact_products"]
+__all__ = ["ArithmeticUnavailable", "require_exact_products", "require_float64"]
 
 _HOST = 1  # kDLCPU, in DLPack's numbers of devices
 _tried: set[tuple[Namespace, str]] = set()
@@ -48,6 +47,18 @@ class ArithmeticUnavailable(RuntimeError):  # noqa: N818 (beside `BackendUnavail
         )
 
 
+def require_float64(xp: Namespace) -> None:
+    """Raise `ArithmeticUnavailable` if a library makes float32 of float64 in this process."""
+    if xp.result_type(xp.float64) != xp.float64:
+        raise ArithmeticUnavailable(
+            "reproducible",
+            library_of(xp),
+            "it makes float32 of float64 in this process",
+            "have it keep 64 bits, as JAX does after "
+            "jax.config.update('jax_enable_x64', True), or use the arithmetic 'native'",
+        )
+
+
 def require_exact_products(xp: Namespace, x: Array) -> None:
     """Raise unless float64 products on the device of `x` (any shape) are exact.
 
@@ -79,7 +90,7 @@ def _on_host(x: Array) -> bool:
         return False
 
 
-def _try(xp: Namespace, device: Any, left: int, right: int) -> None:
+def _try(xp: Namespace, device: Device, left: int, right: int) -> None:
     """Multiply matrices (1024, 1024) of few distinct rows and columns; compare with integers."""
     rows, columns = _extreme(left), _extreme(right)
     expected = [[sum(map(int.__mul__, row, column)) for column in columns] for row in rows]
@@ -121,6 +132,6 @@ def _floats(rows: list[list[int]]) -> list[list[float]]:
     return [list(map(float, row)) for row in rows]
 
 
-def _unavailable(device: Any, reason: str) -> ArithmeticUnavailable:
+def _unavailable(device: Device, reason: str) -> ArithmeticUnavailable:
     remedy = "use the arithmetic 'native' there, or another device"
     return ArithmeticUnavailable("reproducible", str(device), reason, remedy)

@@ -6,9 +6,7 @@ memory are the price. float64 results come from `exp_parts`, a table and a polyn
 leaves e^x in parts so that what follows can still round once.
 """
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.polynomials import horner
 from pluggable_mlp.namespaces.reproducible.rounding import keep_nan, type_name
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two, roots_of_two
@@ -35,7 +33,7 @@ PER_LOG2_64TH = float.fromhex("0x1.71547652b82fep+6")
 EXP_REMAINDER = (1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5)
 
 
-def exp(xp: Any, x: Array) -> Array:
+def exp(xp: Namespace, x: Array) -> Array:
     """Return e^x for `x` (float32 or float64, any shape), within 1 ulp.
 
     Results below the smallest normal number are 0, those above the largest number infinity.
@@ -70,7 +68,7 @@ def exp_of_float32(x: Array, coefficients: tuple[float, ...] = EXP_OF_SCALED) ->
     return y
 
 
-def exp_parts(xp: Any, x: Array) -> tuple[Array, Array, Array, Array]:
+def exp_parts(xp: Namespace, x: Array) -> tuple[Array, Array, Array, Array]:
     """Return k, high, middle, low with e^x = 2^k (high + middle + low), all of the shape of `x`.
 
     `x` (float64, any shape) lies between -708.4 and 709.8, or is NaN. k is int64, the others are

@@ -5,9 +5,7 @@ log x = k log 2 + log m with x = 2^k m, sqrt(1/2) <= m <= sqrt(2). The standard 
 taken from a chain of square roots instead (`_exponent`).
 """
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.polynomials import horner
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, flush, type_name
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two
@@ -26,7 +24,7 @@ FDLIBM_LOG = (
 )  # fmt: skip
 
 
-def log(xp: Any, x: Array) -> Array:
+def log(xp: Namespace, x: Array) -> Array:
     """Return the natural logarithm of `x` (float32 or float64, any shape), within 1 ulp.
 
     fdlibm's e_log.c (Sun Microsystems, 1993), its quotient taken as a product with a reciprocal.
@@ -40,7 +38,7 @@ def log(xp: Any, x: Array) -> Array:
     return xp.where(x > -smallest, y, float("nan"))
 
 
-def log1p(xp: Any, x: Array) -> Array:
+def log1p(xp: Namespace, x: Array) -> Array:
     """Return log(1 + x) for `x` (float32 or float64, any shape), within 1 ulp.
 
     1 + x is taken as the rounded sum and its error (Knuth's two-sum), the latter to first order.
@@ -61,7 +59,7 @@ def log1p(xp: Any, x: Array) -> Array:
     return xp.where(x >= -1.0, y, float("nan"))
 
 
-def _log_of_sum(xp: Any, x: Array, error: Array | float) -> Array:
+def _log_of_sum(xp: Namespace, x: Array, error: Array | float) -> Array:
     """Return log(x + error), `x` normal, positive and finite (float64, any shape), error << x."""
     k = _exponent(xp, x)
     # 2^-k would be denormal for k > 1022; the halves of k are not.
@@ -107,7 +105,7 @@ def add_log1p(f: Array, high: Array, low: Array) -> Array:
     return total
 
 
-def _exponent(xp: Any, x: Array) -> Array:
+def _exponent(xp: Namespace, x: Array) -> Array:
     """Return the integer k nearest to log2 `x`, or beside it near a tie (float64, any shape).
 
     h = x^(1/4096) is at most 2^(1/4), so that log h = asinh d = d - d^3/6 + ... with

@@ -3,9 +3,7 @@
 All in operations that IEEE 754 fixes.  The last step of their float64 is `quotient`.
 """
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.exponential import (
     EXP_OF_SCALED_NEGATIVE,
     FIRST,
@@ -38,7 +36,7 @@ _TO_25_PLACES = 1.5 * 2.0**27
 _SPLITTER = 2.0**27 + 1.0
 
 
-def sigmoid(xp: Any, x: Array) -> Array:
+def sigmoid(xp: Namespace, x: Array) -> Array:
     """Return 1/(1 + e^-x) for `x` (float32 or float64, any shape), within 1 ulp.
 
     The NaN that float32 gives for NaN is left to the library.
@@ -56,7 +54,7 @@ def sigmoid(xp: Any, x: Array) -> Array:
     return y
 
 
-def _sigmoid_of_negative(xp: Any, x: Array) -> Array:
+def _sigmoid_of_negative(xp: Namespace, x: Array) -> Array:
     """Return 1/(1 + e^x) for -40 <= x <= 708.4 in `x` (float64, any shape).
 
     With e^x = 2^k E both terms are divided by 2^max(k, 0): the divisor lies between 1 and 3.
@@ -79,7 +77,7 @@ def _sigmoid_of_negative(xp: Any, x: Array) -> Array:
     return y
 
 
-def softplus(xp: Any, x: Array) -> Array:
+def softplus(xp: Namespace, x: Array) -> Array:
     """Return log(1 + e^x) for `x` (float32 or float64, any shape), within 1 ulp.
 
     log(1 + e^x) = max(x, 0) + log1p(e^-|x|). In float32, 20 pairs of neighbours of all come out of
@@ -92,7 +90,7 @@ def softplus(xp: Any, x: Array) -> Array:
     return keep_nan(xp, x, xp.where(x > 64.0, x, y))
 
 
-def _softplus_of_float32(xp: Any, x: Array) -> Array:
+def _softplus_of_float32(xp: Namespace, x: Array) -> Array:
     """Return softplus of -88 <= x <= 64 in `x` (float64, any shape), relative error 2^-28."""
     magnitude = xp.abs(x)
     e = exp_of_float32(magnitude, EXP_OF_SCALED_NEGATIVE)
@@ -105,7 +103,7 @@ def _softplus_of_float32(xp: Any, x: Array) -> Array:
     return y
 
 
-def _softplus_of_float64(xp: Any, x: Array) -> Array:
+def _softplus_of_float64(xp: Namespace, x: Array) -> Array:
     """Return softplus of -708.4 <= x <= 64 in `x` (float64, any shape)."""
     magnitude = xp.abs(x)
     k, high, middle, low = exp_parts(xp, -magnitude)
@@ -135,7 +133,7 @@ def _softplus_of_float64(xp: Any, x: Array) -> Array:
     return add_log1p(f, total, high)
 
 
-def tanh(xp: Any, x: Array) -> Array:
+def tanh(xp: Namespace, x: Array) -> Array:
     """Return tanh `x` (float32 or float64, any shape), within 1 ulp and exactly odd.
 
     The NaN that float32 gives for NaN is left to the library.
@@ -170,7 +168,7 @@ def _tanh_of_float32(x: Array) -> Array:
     return x
 
 
-def _tanh_of_magnitude(xp: Any, x: Array) -> Array:
+def _tanh_of_magnitude(xp: Namespace, x: Array) -> Array:
     """Return tanh `x` for 2^-28 <= x <= 20 (float64, any shape), as (1 - e^-2x)/(1 + e^-2x)."""
     k, high, middle, low = exp_parts(xp, x * -2.0)
     scale = power_of_two(xp, k)

@@ -6,7 +6,7 @@ back, and NaN and infinity are put where the rules of IEEE 754 have them, order 
 """
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible.factor import MODERATE, Operand
+from pluggable_mlp.namespaces.reproducible.operand import MODERATE, Operand
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 
 __all__ = ["clean", "place_special", "scale_back"]
@@ -25,7 +25,7 @@ def clean(operand: Operand) -> tuple[Operand, Array | float]:
     x = operand.x
     name = type_name(xp, x)
     keep = xp.isfinite(x) & (xp.abs(x) >= SMALLEST_NORMAL[name])
-    cleaned = Operand(xp, xp.where(keep, x, 0.0), operand.axis)
+    cleaned = Operand(operand.namespace, xp.where(keep, x, 0.0), operand.axis)
     if name == "float32":
         return cleaned, 1.0
     lowest, highest = MODERATE[name]
@@ -33,7 +33,7 @@ def clean(operand: Operand) -> tuple[Operand, Array | float]:
     one = xp.ones_like(cleaned.largest)
     scale = xp.where(large, 2.0**-600, xp.where(small, 2.0**600, one))
     root = xp.where(large, 2.0**300, xp.where(small, 2.0**-300, one))
-    scaled = Operand(xp, cleaned.x * scale, operand.axis)
+    scaled = Operand(operand.namespace, cleaned.x * scale, operand.axis)
     return scaled, root
 
 
