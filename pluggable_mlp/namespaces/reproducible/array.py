@@ -284,7 +284,7 @@ class FixedPointArray(ReproducibleArray):
     Parameters
     ----------
     fixed_point : FixedPoint
-        The values, of which the library's array is made when it is asked for.
+        The values, from which the library's array is computed on demand.
     namespace : ReproducibleNamespace
         The namespace that it belongs to.
     """
@@ -305,7 +305,7 @@ class FixedPointArray(ReproducibleArray):
         return self._native
 
     def _facts(self) -> Any:
-        """Return what has a shape and a dtype without computing any value."""
+        """Return the object with the shape and the dtype, without computing any value."""
         return self._native if self.fixed_point is None else self.fixed_point
 
     def in_namespace(self, namespace: Reproducible) -> ReproducibleArray:
@@ -345,7 +345,7 @@ def native_of(value: Any) -> Any:
 
 
 def unwrapped(value: Any) -> Any:
-    """Return `native_of` with one NaN: what leaves the namespace, see `to_native`."""
+    """Return `native_of` for use outside the namespace, with one NaN: see `to_native`."""
     return map_wrapped(to_native, value)
 
 

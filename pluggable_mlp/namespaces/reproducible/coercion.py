@@ -9,7 +9,6 @@ converted as `astype` does.
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from numbers import Integral, Number, Real
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, dtype_name
@@ -22,6 +21,7 @@ from pluggable_mlp.namespaces.reproducible.array import (
     Scalar,
 )
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
+from pluggable_mlp.namespaces.reproducible.dtypes import limits
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT
 
 __all__ = [
@@ -30,10 +30,8 @@ __all__ = [
     "check_floating",
     "check_not_floating",
     "check_numeric",
-    "default_dtypes",
     "in_dtype",
     "is_floating",
-    "limits",
     "of_numbers",
     "operands",
     "pair",
@@ -74,7 +72,7 @@ def check_not_floating(name: str, x: object) -> None:
 
 
 def check_floating(name: str, x: object) -> None:
-    """Refuse what is not a floating-point array of a reproducible namespace, for a function."""
+    """Refuse all but floating-point arrays of a reproducible namespace, for a function."""
     if not isinstance(x, ReproducibleArray):
         raise TypeError(
             f"{name} takes arrays of the reproducible namespace, came "
@@ -109,13 +107,6 @@ def as_scalar(x: ReproducibleArray, value: object, name: str) -> Array | Scalar:
     raise TypeError(
         f"{name} of a {dtype_name(x.dtype)} array and {value!r}: expected a scalar of its kind"
     )
-
-
-@lru_cache(maxsize=64)  # of libraries, not of the namespaces of steps
-def limits(xp: Namespace, dtype: DType) -> tuple[int, int]:
-    """Return the least and the greatest integer of a dtype of the library."""
-    info = xp.iinfo(dtype)
-    return int(info.min), int(info.max)
 
 
 def require_in_range(xp: Namespace, dtype: DType, *values: int) -> None:
@@ -210,11 +201,6 @@ def _flushed(value: Real | float, kind: str) -> float:
     """Return a number as a float, 0 where it would be denormal in a type."""
     number = float(value)
     return 0.0 if abs(number) < SMALLEST_NORMAL[kind] else number
-
-
-def default_dtypes(xp: Namespace) -> dict[str, DType]:
-    """Return the dtype of each kind of number, and of indices, as the standard names them."""
-    return {"real floating": xp.float64, "integral": xp.int64, "indexing": xp.int64}
 
 
 def of_numbers(ns: Reproducible, obj: object, dtype: DType, device: Device) -> Array:

@@ -1,7 +1,6 @@
 """How arrays come into the reproducible namespace: from a library's, from numbers, from ranges.
 
-Every function takes the namespace first.  What enters has its denormal numbers and negative zeros
-made +0.
+Every function takes the namespace first.  Denormal numbers and negative zeros become +0.
 """
 
 import math
@@ -22,10 +21,10 @@ from pluggable_mlp.namespaces.reproducible.array import (
 )
 from pluggable_mlp.namespaces.reproducible.coercion import (
     in_dtype,
-    limits,
     of_numbers,
     require_in_range,
 )
+from pluggable_mlp.namespaces.reproducible.dtypes import limits
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from pluggable_mlp.namespaces.reproducible.rounding import flush, flush_to
 
@@ -100,7 +99,7 @@ def _of_wrapped(
 def astype(
     ns: Reproducible, x: Wrapped, dtype: DType, /, *, copy: bool = True, device: Device = None
 ) -> Wrapped:
-    """Return x in another dtype; 8-bit integers made floats stay known as fixed point.
+    """Return x in another dtype; 8-bit integers become a `FixedPointArray`.
 
     Floats become integers without their fraction: those out of range the nearest, NaN 0.  Integers
     wrap around in integer dtypes.
@@ -113,8 +112,8 @@ def astype(
         return Wrapped(xp.astype(x.native, dtype, copy=True), ns, x.underflow) if copy else x
     floating = bool(ns.kinds[dtype])
     if floating and x.dtype in (xp.uint8, xp.int8) and x.ndim >= 2:
-        # The floats are made later, when others may have written into the integers; but not while
-        # a step takes place, for which namespaces that do not look are made.
+        # The floats are computed on demand, and others may write into the integers before that;
+        # not during a step, the scope of namespaces that do not look.
         copied = xp.asarray(x.native, copy=True) if ns.looks else x.native
         return FixedPointArray(fixed_point(xp, copied, 1.0, dtype), ns)
     if x.kind == "float64" and floating:
@@ -287,7 +286,7 @@ def _plain_like(name: str) -> Callable[..., Wrapped]:
 def from_dlpack(
     ns: Reproducible, x: Any, /, *, device: Device = None, copy: bool | None = None
 ) -> Wrapped:
-    """Return an array of what another library offers by DLPack."""
+    """Return an array of another library, taken over by DLPack."""
     options = _without_none(device=device, copy=copy)
     return entered(ns, ns.library.from_dlpack(native_of(x), **options))
 
@@ -305,7 +304,7 @@ FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "full": full,
     "full_like": full_like,
     "from_dlpack": from_dlpack,
-    "empty": zeros,  # what it would hold is anything
+    "empty": zeros,  # arbitrary values would differ
     "zeros": zeros,
     "ones": ones,
     "eye": eye,

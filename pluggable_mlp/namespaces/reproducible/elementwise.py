@@ -66,7 +66,7 @@ def _total(
     return Wrapped(total, ns, ANY, kind=kind)
 
 
-_LARGE = PRODUCTS + 1  # what is near a number from 2^-101 (2^-968) on is on the lattice
+_LARGE = PRODUCTS + 1  # a number from 2^-101 (2^-968) on: sums close to it are on the lattice
 
 
 def _underflow(x: ArrayOrScalar, kind: str) -> int:
@@ -120,7 +120,7 @@ def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped
     if not kind:
         raise TypeError("divide takes float32 or float64 arrays; convert with xp.astype")
     if isinstance(x1, DeviceScalar) or isinstance(x2, DeviceScalar):  # its value decides the rule
-        raise TypeError("divide takes no number that is not known; pass its reciprocal")
+        raise TypeError("divide takes no scalar whose value is on the device; pass its reciprocal")
     xp = ns.library
     if isinstance(a, float) and a == 1.0:
         return Wrapped(in_blocks(ns, roots.reciprocal, b), ns)

@@ -14,7 +14,7 @@ __all__ = ["ArithmeticUnavailable", "require_exact_products", "require_float64"]
 _HOST = 1  # kDLCPU, in DLPack's numbers of devices
 _tried: set[tuple[Namespace, str]] = set()
 
-# Widths of slices, as products are made of them: 2^width left 2^width right LENGTH is 2^53.
+# Widths of the slices in products: 2^width left 2^width right LENGTH is 2^53.
 WIDTHS = ((29, 14), (21, 22))
 LENGTH = 1024
 _ROWS, _COPIES = 4, 256
@@ -62,8 +62,8 @@ def require_float64(xp: Namespace) -> None:
 def require_exact_products(xp: Namespace, x: Array) -> None:
     """Raise unless float64 products on the device of `x` (any shape) are exact.
 
-    Nothing is tried of arrays on the host, of what has no device (as within a function that JAX
-    compiles), and on a device that was tried before.
+    Nothing is tried for arrays on the host, for arrays without a device (within a function that
+    JAX compiles), and on a device that was tried before.
 
     Raises
     ------
@@ -117,8 +117,8 @@ def _try(xp: Namespace, device: Device, left: int, right: int) -> None:
 def _extreme(width: int) -> list[list[int]]:
     """Return rows of integers close to 2^width: of one sign, and of alternating and mixed signs.
 
-    Sums of products of the first rows come to nearly 2^53; of others, most cancels and what is
-    left lies in the last bits.
+    Sums of products of the first rows come to nearly 2^53; of others, most cancels, and the rest
+    lies in the last bits.
     """
     largest = 2**width
     steps = [[(7 * row + 1) * place * place % 61 for place in range(LENGTH)] for row in range(2)]

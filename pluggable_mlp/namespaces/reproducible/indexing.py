@@ -101,7 +101,7 @@ def _parts_of(
 
 
 def _is_plain(key: Key, shape: tuple[int, ...]) -> bool:
-    """Whether every library understands a key as it is; a quick check of what steps use."""
+    """Whether every library understands a key as it is: a quick check for the keys of steps."""
     if type(key) is not tuple or sum(item is ... for item in key) != 1:
         return False
     axis = 0
@@ -197,7 +197,7 @@ def getitem(ns: Reproducible, x: Wrapped, key: Key, /) -> Wrapped:
 
 
 def setitem(ns: Reproducible, x: Wrapped, key: Key, value: ArrayOrScalar, /) -> Wrapped:
-    """Return what x is after x[key] = value, of its dtype; of several values for a place the last.
+    """Return x with x[key] replaced by a value, in the dtype of x; the last of several for a place.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def setitem(ns: Reproducible, x: Wrapped, key: Key, value: ArrayOrScalar, /) -> 
 def _value_for(
     ns: Reproducible, x: Wrapped, value: ArrayOrScalar, shape: tuple[int, ...]
 ) -> tuple[Array, int]:
-    """Return what is written into x, of a shape, and its underflow class."""
+    """Return the values to be written into x, of a shape, and their underflow class."""
     if not isinstance(value, Wrapped):
         number = as_scalar(x, value, "assignment")
         written = ns.full(shape, number, dtype=x.dtype, device=device_of(x.native))

@@ -13,7 +13,8 @@ from pluggable_mlp.namespaces.reproducible.array import (
     Reproducible,
     ReproducibleArray,
 )
-from pluggable_mlp.namespaces.reproducible.coercion import limits, pair
+from pluggable_mlp.namespaces.reproducible.coercion import pair
+from pluggable_mlp.namespaces.reproducible.dtypes import limits
 
 __all__ = ["FUNCTIONS", "power", "total_dtype"]
 

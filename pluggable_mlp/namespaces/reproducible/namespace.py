@@ -13,7 +13,7 @@ from typing import Any
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, Device, DType, Namespace, dtype_name, library_of
+from pluggable_mlp.arrays import Array, DType, Namespace, library_of
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import (
     creation,
@@ -33,11 +33,11 @@ from pluggable_mlp.namespaces.reproducible.coercion import (
     check_boolean,
     check_not_floating,
     check_numeric,
-    default_dtypes,
     pair,
     underflow_of,
 )
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
+from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection, kinds_of
 from pluggable_mlp.namespaces.reproducible.exactness import require_float64
 from pluggable_mlp.namespaces.reproducible.operand import traced
 from pluggable_mlp.namespaces.reproducible.validity import ValidityFlags, all_valid
@@ -56,7 +56,7 @@ _RULES: dict[str, Function] = (
     | linear_algebra.FUNCTIONS
 )
 
-# They look at values or move them, and round nothing.
+# They compare or move values, and round nothing.
 # fmt: off
 _EXACT = (
     "abs", "all", "any", "argmax", "argmin", "argsort", "bitwise_invert", "broadcast_arrays",
@@ -87,15 +87,9 @@ _OF_NUMBERS = (
 _INDICES = ("argmax", "argmin", "argsort", "count_nonzero", "nonzero", "searchsorted")
 _INDICES_AFTER_VALUES = ("unique_all", "unique_counts", "unique_inverse")
 _CONSTANTS = ("e", "inf", "nan", "newaxis", "pi")
-# fmt: off
-_DTYPES = (
-    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-    "float32", "float64",
-)
-# fmt: on
 _OF_DTYPES_OR_SHAPES = ("broadcast_shapes", "can_cast", "isdtype", "result_type")
 _WITH_RULES = {*_RULES, "linalg"}
-_NAMES = {*_WITH_RULES, *_EXACT, *_EXACT_PAIRS, *_CONSTANTS, *_DTYPES, *_OF_DTYPES_OR_SHAPES}
+_NAMES = {*_WITH_RULES, *_EXACT, *_EXACT_PAIRS, *_CONSTANTS, *DTYPES, *_OF_DTYPES_OR_SHAPES}
 
 
 class ReproducibleNamespace:
@@ -131,7 +125,7 @@ class ReproducibleNamespace:
     ) -> None:
         require_float64(xp)
         self.library = xp
-        self.kinds = _kinds(xp)
+        self.kinds = kinds_of(xp)
         self.__name__ = f"reproducible({library_of(xp)})"
         self.run_all = run_all
         self.queued = run_all is None
@@ -142,8 +136,8 @@ class ReproducibleNamespace:
     def speculating(self) -> "ReproducibleNamespace":
         """Return a new namespace whose functions look at no value, as if fast paths were valid.
 
-        It is for one computation, as a training step, and may be made within a function that a
-        library compiles.  Its arrays are its own: `wrap` those of the library.  `all_valid` tells
+        It is for one computation, such as a training step, and may be created within a function
+        that a library compiles.  It has arrays of its own: `wrap` the library's.  `all_valid` tells
         whether its results are right.
         """
         return ReproducibleNamespace(self.library, self.run_all, [])
@@ -173,7 +167,7 @@ class ReproducibleNamespace:
                 "docs/reproducible-namespace.md lists what there is"
             )
         value = self._member(name)
-        setattr(self, name, value)  # asked for once: many namespaces are made for one step
+        setattr(self, name, value)  # looked up once: many namespaces are created for one step
         return value
 
     def _member(self, name: str) -> Any:
@@ -182,7 +176,7 @@ class ReproducibleNamespace:
             return SimpleNamespace(**{name: self._bound(function) for name, function in functions})
         if name in _RULES:
             return self._bound(_RULES[name])
-        if name in _CONSTANTS or name in _DTYPES:
+        if name in _CONSTANTS or name in DTYPES:
             return getattr(self.library, name)
         if name in _OF_DTYPES_OR_SHAPES:
             return self._of_dtypes_or_shapes(name)
@@ -197,8 +191,8 @@ class ReproducibleNamespace:
     def _guarded(self, function: Function) -> Function:
         """Return the function; on a library that has settings or traces, with their checks.
 
-        Settings may have changed since the namespace was made, and what is traced has no values,
-        and is rounded otherwise: only namespaces that do not look take it.
+        Settings may have changed since the namespace was created.  Traced arrays have no values,
+        and compiled code rounds otherwise: only namespaces that do not look take them.
         """
         if not self._guards:
             return function
@@ -224,16 +218,16 @@ class ReproducibleNamespace:
         return f"<namespace {self.__name__}>"
 
     def of_library(self, name: str) -> Function:
-        """Return the library's function on wrapped arrays: for what rounds nothing."""
+        """Return the library's function, one that rounds nothing, on wrapped arrays."""
         function = getattr(self.library, name)
-        of_pair, check = name in _EXACT_PAIRS, _check_of(name)
+        takes_pair, check = name in _EXACT_PAIRS, _check_of(name)
 
         @wraps(function)
         def apply(*arguments: Any, **keywords: Any) -> Any:
             if check is not None:
                 for x in arguments:
                     check(name, x)
-            if of_pair and len(arguments) == 2 and not keywords:
+            if takes_pair and len(arguments) == 2 and not keywords:
                 return self._of_pair(name, function, *arguments)
             result = function(*map(native_of, arguments), **native_of(keywords))
             return self._wrapped(self._in_int64(name, result), underflow_of(*_flat(arguments)))
@@ -248,7 +242,7 @@ class ReproducibleNamespace:
         return ReproducibleArray(self._in_int64(name, function(a, b)), self, underflow)
 
     def _in_int64(self, name: str, result: Any) -> Any:
-        """Return what the library's function of a name gave, with its places and counts in int64.
+        """Return the result of the library's function of a name with places and counts in int64.
 
         Some are of other integer dtypes on JAX.
         """
@@ -284,7 +278,7 @@ class ReproducibleNamespace:
         return SimpleNamespace(bits=int(info.bits), dtype=dtype, **numbers)
 
     def _wrapped(self, result: Any, underflow: int) -> Any:
-        """Return what a function of the library gave, its arrays wrapped."""
+        """Return the result of a function of the library with its arrays wrapped."""
         if isinstance(result, tuple | list):
             items = [self._wrapped(item, underflow) for item in result]
             is_named = hasattr(result, "_fields")
@@ -303,56 +297,9 @@ class ReproducibleNamespace:
 
         return apply
 
-    def __array_namespace_info__(self) -> "_Info":
+    def __array_namespace_info__(self) -> Inspection:
         """Return the standard's inspection object, of the dtypes that have rules."""
-        return _Info(self.library)
-
-
-class _Kinds(dict[DType, str]):
-    """ "float32", "float64" or "" by the dtype: asked at every operation, so looked up."""
-
-    def __init__(self, xp: Namespace) -> None:
-        self._xp = xp
-
-    def __missing__(self, dtype: DType) -> str:
-        xp = self._xp
-        floating = {"float32": xp.float32, "float64": xp.float64}
-        kind = next((name for name, candidate in floating.items() if candidate == dtype), "")
-        if not kind and not xp.isdtype(dtype, ("bool", "integral")):
-            raise TypeError(
-                f"dtype is {dtype_name(dtype)}, expected float32, float64, an integer type or "
-                "bool: the reproducible namespace has no rules for others"
-            )
-        self[dtype] = kind
-        return kind
-
-
-@lru_cache(maxsize=32)
-def _kinds(xp: Namespace) -> _Kinds:
-    return _Kinds(xp)
-
-
-class _Info:
-    """Capabilities, devices and dtypes: the inspection chapter of the standard."""
-
-    def __init__(self, xp: Namespace) -> None:
-        self._xp = xp
-        self._info = xp.__array_namespace_info__()
-        self.capabilities = self._info.capabilities
-        self.default_device = self._info.default_device
-        self.devices = self._info.devices
-
-    def default_dtypes(self, *, device: Device = None) -> dict[str, DType]:
-        """Return the default dtype of each kind, the same on every library and device."""
-        del device
-        return default_dtypes(self._xp)
-
-    def dtypes(
-        self, *, device: Device = None, kind: str | tuple[str, ...] | None = None
-    ) -> dict[str, DType]:
-        """Return the dtypes of a kind."""
-        dtypes = self._info.dtypes(device=device, kind=kind)
-        return {name: dtype for name, dtype in dtypes.items() if name in _DTYPES}
+        return Inspection(self.library)
 
 
 def _check_of(name: str) -> Callable[[str, object], None] | None:

@@ -47,7 +47,7 @@ class FixedPoint:
     dtype
         float32 or float64: the type of the products with it.
     floats : (…, m, n), optional
-        The numbers in float64, where they are made already.
+        The numbers in float64, if they were computed before.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class FixedPoint:
 
 
 def fixed_point(xp: Namespace, integers: Array, scale: float, dtype: DType) -> FixedPoint:
-    """Return integers * scale as an operand whose slice is known beforehand.
+    """Return integers * scale as an operand that is a slice already.
 
     The parameters are those of `FixedPoint`.
 
@@ -224,10 +224,10 @@ class Operand:
         return self._slices
 
     def stack(self) -> None:
-        """Make `stacked` of the slices, which are made already.
+        """Set `stacked` from the slices, which exist already.
 
         Columns of the result then lie one after the other in memory, and so do rows of slices:
-        what is done with few columns is done along many rows.
+        operations on few columns run along many rows.
         """
         assert self._slices is not None
         transpose = self.xp.matrix_transpose

@@ -160,7 +160,7 @@ def _parts(
 
 
 def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = False) -> Operand:
-    """Return an operand whose slices are made: tiles that run at once would each make them."""
+    """Return an operand with its slices: concurrent tiles would each compute them."""
     if operand.moderate:
         operand.slices(widths)
         if stacked and len(widths) > 1:

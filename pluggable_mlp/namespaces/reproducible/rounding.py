@@ -3,7 +3,7 @@
 Array libraries disagree on denormal numbers (some hardware and compilers flush them to zero) and
 so on everything computed from them. The reproducible arithmetic therefore has neither denormal
 numbers nor negative zeros among its results. The thresholds and the two ways to apply them live
-here; what is computed before they apply does not.
+here; the computations before them do not.
 """
 
 from pluggable_mlp.arrays import Array, DType, Namespace

@@ -1,6 +1,6 @@
-"""Operands with NaN, infinity, denormal numbers or extreme magnitudes, made usable and put right.
+"""Products of operands with NaN, infinity, denormal numbers or extreme magnitudes.
 
-Rare, hence not fast: an operand is cleaned (what is not finite or denormal becomes 0) and, in
+Rare, hence not fast: an operand is cleaned (denormal and non-finite elements become 0) and, in
 float64, its extreme rows or columns are scaled by 2^600 or 2^-600; the product of that is scaled
 back, and NaN and infinity are put where the rules of IEEE 754 have them, order or no order.
 """
@@ -13,7 +13,7 @@ __all__ = ["clean", "place_special", "scale_back"]
 
 
 def clean(operand: Operand) -> tuple[Operand, Array | float]:
-    """Return the operand without what needs care, and the roots of the factors to scale it back.
+    """Return the operand made moderate, and the roots of the factors that scale its products back.
 
     A row (column) of the result times root, times root again, is the operand's with 0 in place
     of denormal numbers, NaN and infinity. The roots are 2^300, 1 or 2^-300, in the shape of the

@@ -1,4 +1,4 @@
-"""Reductions of the reproducible namespace: sums in a fixed order, and what is made of them.
+"""Reductions of the reproducible namespace: sums in a fixed order, and functions of sums.
 
 Every function takes the namespace first.  The bounds of `sum` and `mean` stand in
 `pluggable_mlp.namespaces.reproducible.sums`.  Reductions of integers and booleans are the
@@ -213,7 +213,7 @@ def prod(
 
 
 def _extreme(name: str) -> Callable[..., Wrapped]:
-    """Return `max` or `min`: NaN where any is, which JAX's own forgets in large arrays."""
+    """Return `max` or `min`: NaN where any is NaN; JAX's own loses some in large arrays."""
 
     def reduce(
         ns: Reproducible, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False

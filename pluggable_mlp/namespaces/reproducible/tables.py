@@ -1,4 +1,4 @@
-"""Small tables of constants, made once per library and device, for the functions beside it.
+"""Small tables of constants, created once per library and device.
 
 Every entry is exact or correctly rounded by integer arithmetic, so that no library's or system's
 `pow` takes part.
@@ -35,7 +35,7 @@ def _take(xp: Namespace, name: str, indices: Array) -> Array:
 
 
 def _table(xp: Namespace, name: str, place: Device) -> Array:
-    if place is None:  # within what JAX compiles, where an array made belongs to that alone
+    if place is None:  # within a function that JAX compiles, whose arrays must not outlive it
         return xp.asarray(_entries()[name], dtype=xp.float64)
     # The name of the device, since CuPy's devices cannot be hashed.
     key = (xp, str(place), name)

@@ -68,7 +68,7 @@ def run_tiles(
         return parts
     count = max(length * max(inner, across) // TILE, at_once(run_all))
     tiles = _tiles(length, count, SHORTEST_TILE[axis])
-    if len(tiles) == 1:  # too narrow to be handed out: the library has threads of its own
+    if len(tiles) == 1:  # too narrow for several threads: the library has its own
         return one_by_one(part, few)
     return run_all(part, tiles)
 
