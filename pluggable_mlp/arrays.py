@@ -76,6 +76,7 @@ LibraryArrays: TypeAlias = list[dict[str, LibraryArray]]
 __all__ = [
     "Array",
     "DType",
+    "Device",
     "LibraryArray",
     "LibraryArrays",
     "Namespace",

@@ -4,7 +4,7 @@ A reproducible namespace that looks at values waits for the device, and what loo
 neither compiled nor recorded.  A speculating one (`ReproducibleNamespace.speculating`) takes
 the fast path everywhere and keeps a flag on the device: whether that was valid.  Where it was not,
 the whole is computed again by the namespace that looks.  Both give the same bits: see
-`reproducible/flags.py`.  Training speculates over many steps: `training/steps.py`.
+`reproducible/validity.py`.  Training speculates over many steps: `training/steps.py`.
 """
 
 import math
@@ -15,9 +15,9 @@ from typing import Any
 from pluggable_mlp.arrays import Array, Namespace, device_of, has_values
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, map_wrapped, native_of
-from pluggable_mlp.namespaces.reproducible.factor import traced
+from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
-from pluggable_mlp.namespaces.reproducible.number import Number
+from pluggable_mlp.namespaces.reproducible.operand import traced
 from pluggable_mlp.provenance import is_builtin_call
 from pluggable_mlp.shortcuts import compiled
 
@@ -117,9 +117,9 @@ def as_numbers(xp: ReproducibleNamespace, tree: Any) -> Any:
         return {name: as_numbers(xp, one) for name, one in tree.items()}
     if isinstance(tree, list | tuple):
         return type(tree)(as_numbers(xp, one) for one in tree)
-    if tree is None or isinstance(tree, int | float | Number | ReproducibleArray):
+    if tree is None or isinstance(tree, int | float | DeviceScalar | ReproducibleArray):
         return tree
-    return xp.wrap(tree) if xp.library.isdtype(tree.dtype, "integral") else xp.number(tree)
+    return xp.wrap(tree) if xp.library.isdtype(tree.dtype, "integral") else xp.device_scalar(tree)
 
 
 def _compiled(

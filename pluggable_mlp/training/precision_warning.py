@@ -11,6 +11,7 @@ import warnings
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
+from pluggable_mlp.namespaces.reproducible.products import lost
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.streaming import blocks_in_order
@@ -35,19 +36,19 @@ class LostNumbers:
     """
 
     def __init__(self, xp: Namespace, examples: AnyExamples) -> None:
-        self._rules = xp.rules if isinstance(xp, ReproducibleNamespace) else None
+        self._library = xp.library if isinstance(xp, ReproducibleNamespace) else None
         self._pixels = examples.scale is not None
         self._of_inputs = None
-        if self._rules is not None and not self._pixels:
+        if self._library is not None and not self._pixels:
             for block in blocks_in_order(examples):
-                lost = self._rules.lost(unwrapped(block.inputs), -1)
-                self._of_inputs = lost if self._of_inputs is None else self._of_inputs + lost
+                count = lost(self._library, unwrapped(block.inputs), -1)
+                self._of_inputs = count if self._of_inputs is None else self._of_inputs + count
         self._sizes = {"inputs": math.prod(examples.inputs.shape)}
         self._warned: set[str] = set()
 
     def counts(self, parameters: Parameters) -> dict[str, Array]:
         """Return the counts, 0-d arrays, by name; empty if the namespace does not lose numbers."""
-        if self._rules is None:
+        if self._library is None:
             return {}
         counts = {} if self._of_inputs is None else {"inputs": self._of_inputs}
         for index, layer in enumerate(parameters):
@@ -55,7 +56,7 @@ class LostNumbers:
                 continue
             beside_pixels = self._pixels and index == 0
             name = f"parameters[{index}]['W']"
-            counts[name] = self._rules.lost(layer["W"], -2, beside_fixed_point=beside_pixels)
+            counts[name] = lost(self._library, layer["W"], -2, beside_fixed_point=beside_pixels)
             self._sizes[name] = math.prod(layer["W"].shape)
         return counts
 

@@ -281,3 +281,9 @@ def test_axes_mean_the_same_on_every_library(backend: Backend) -> None:
     for axis in (3, -4):
         with pytest.raises(IndexError, match=f"axis is {axis}, out of bounds"):
             xp.expand_dims(x, axis=axis)
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "pow", "maximum"])
+def test_functions_of_two_numbers_ask_for_an_array(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name} takes an array of the reproducible namespace"):
+        getattr(NUMPY, name)(1.0, 2.0)

@@ -169,11 +169,11 @@ def test_a_subclass_computes_each_micro_batch():
 
 def test_pixels_stay_pixels_in_micro_batches(monkeypatch):
     """Their products take half of the work of floats."""
-    from pluggable_mlp.namespaces.reproducible import factor
+    from pluggable_mlp.namespaces.reproducible import operand
 
-    made, fixed = [], factor.FixedPoint.part
+    made, fixed = [], operand.FixedPoint.part
     monkeypatch.setattr(
-        factor.FixedPoint, "part", lambda *given: made.append(fixed(*given)) or made[-1]
+        operand.FixedPoint, "part", lambda *given: made.append(fixed(*given)) or made[-1]
     )
     x = np.random.default_rng(0).integers(0, 256, (COUNT, 4)).astype("uint8")
     train(

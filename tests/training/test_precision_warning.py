@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, PrecisionWarning, get_backend, train
-from pluggable_mlp.namespaces.reproducible.factor import fixed_point
-from pluggable_mlp.namespaces.reproducible.rules import Rules
+from pluggable_mlp.namespaces.reproducible.operand import fixed_point
+from pluggable_mlp.namespaces.reproducible.products import lost
+from tests.namespaces.reproducible.kernels import matmul
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 
 NUMPY = get_backend("numpy")
@@ -26,7 +27,6 @@ def of_wide_range(shape, sigma, dtype="float32"):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_what_is_counted_is_lost_and_what_is_not_is_kept(backend, dtype, pixels, side):
     """A product with ones on the diagonal returns all that its slices hold."""
-    rules = Rules(backend.xp)
     x = of_wide_range((20, 20), {"float32": 8.0, "float64": 14.0}[dtype], dtype)
     x[:, 3] = 0.0
     # As the largest is a power of two, and no other number is near the edge, the count is exact.
@@ -37,12 +37,12 @@ def test_what_is_counted_is_lost_and_what_is_not_is_kept(backend, dtype, pixels,
     one = one if pixels else backend.asarray(unit.astype(dtype))
     if side == "left":
         there = backend.asarray(x)
-        product = rules.matmul(there, one)
-        count = rules.lost(there, -1, beside_fixed_point=pixels)
+        product = matmul(backend.xp, there, one)
+        count = lost(backend.xp, there, -1, beside_fixed_point=pixels)
     else:
         there = backend.asarray(np.ascontiguousarray(x.T))
-        product = rules.matmul(one, there)
-        count = rules.lost(there, -2, beside_fixed_point=pixels)
+        product = matmul(backend.xp, one, there)
+        count = lost(backend.xp, there, -2, beside_fixed_point=pixels)
     gone = (backend.to_numpy(product) == 0.0) & (backend.to_numpy(there) != 0.0)
     assert int(count) == gone.sum() > 20
 
@@ -60,10 +60,10 @@ def told(inputs, *, sizes=SIZES, **settings):
 
 def test_data_are_told_of_once():
     inputs = of_wide_range((COUNT, SIZES[0]), 6.0)
-    lost = int(Rules(NUMPY.xp).lost(inputs, -1))
+    count = int(lost(NUMPY.xp, inputs, -1))
     (message,) = told(inputs)
     assert message.startswith(
-        f"{lost} of the 1,000 numbers of inputs ({lost / 1000:.1%}) are so far below the largest "
+        f"{count} of the 1,000 numbers of inputs ({count / 1000:.1%}) are so far below the largest "
         "of their row that reproducible products take them for 0: native ones are more accurate"
     )
     assert not told(inputs, arithmetic="native")
@@ -124,7 +124,7 @@ def test_they_are_read_with_the_flags_of_an_epoch():
             settings = {"backend": SimulatedCupyBackend(), "arithmetic": arithmetic, "epochs": 2}
             train(MLP(SIZES), inputs, np.arange(COUNT) % 3, **settings)
         # Whether products are exact is asked once in a process, by whichever test is the first.
-        looks = ("factor.py:", "steps.py:", "exactness.py:")
+        looks = ("operand.py:", "steps.py:", "exactness.py:")
         return {line: n for line, n in counts.waits.items() if not line.startswith(looks)}
 
     assert waits("reproducible") == waits("native")

@@ -49,13 +49,18 @@ other can give an error of n u A / 4, which exceeds the bound from n = 16 lambda
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from types import EllipsisType
+from typing import TypeAlias
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, DType
 
-__all__ = ["Bounded", "Comparison", "Precision", "exact"]
+ArrayOrScalar: TypeAlias = "Bounded | Array | bool | int | float"
+KeyItem: TypeAlias = "int | slice | EllipsisType | Array | None"
+Key: TypeAlias = "KeyItem | tuple[KeyItem, ...]"
+
+__all__ = ["ArrayOrScalar", "Bounded", "Comparison", "Precision", "exact"]
 
 # The bounds are themselves computed in float64, with a relative error of about k 2^-53 for each
 # operation (k: inner lengths); this covers inner lengths times operations up to 2^33.
@@ -77,7 +82,7 @@ class Precision:
         lambda of the module's docstring; by default the worst case.
     """
 
-    dtype: Any
+    dtype: DType
     deviations: float = math.inf
 
     @property
@@ -133,7 +138,7 @@ class Comparison:
         self.holds, self.doubtful = holds, doubtful
 
     @classmethod
-    def of(cls, x: Any) -> "Comparison":
+    def of(cls, x: "Comparison | Array") -> "Comparison":
         """Return x, or a certain outcome of booleans of any shape."""
         return x if isinstance(x, cls) else cls(np.asarray(x), np.False_)
 
@@ -145,12 +150,12 @@ class Comparison:
     def __invert__(self) -> "Comparison":
         return Comparison(~self.holds, self.doubtful)
 
-    def __and__(self, other: Any) -> "Comparison":
+    def __and__(self, other: "Comparison | Array") -> "Comparison":
         y = Comparison.of(other)
         possible = (self.holds | self.doubtful) & (y.holds | y.doubtful)
         return Comparison(self.holds & y.holds, possible & (self.doubtful | y.doubtful))
 
-    def __or__(self, other: Any) -> "Comparison":
+    def __or__(self, other: "Comparison | Array") -> "Comparison":
         return ~(~self & ~Comparison.of(other))
 
     __rand__ = __and__
@@ -175,7 +180,7 @@ class Bounded:
         self.value, self.error, self.precision = value, error, precision
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> DType:
         """The dtype whose computations are bounded, not the one of `value`."""
         return self.precision.dtype
 
@@ -210,7 +215,7 @@ class Bounded:
         """Return the array with its elements rearranged by a function."""
         return Bounded(rearrange(self.value), rearrange(self.error), self.precision)
 
-    def __getitem__(self, key: Any) -> "Bounded":
+    def __getitem__(self, key: Key) -> "Bounded":
         return self.rearranged(lambda x: x[key])
 
     def __neg__(self) -> "Bounded":
@@ -219,19 +224,19 @@ class Bounded:
     def __abs__(self) -> "Bounded":
         return Bounded(np.abs(self.value), self.error, self.precision)
 
-    def __add__(self, other: Any) -> "Bounded":
+    def __add__(self, other: ArrayOrScalar) -> "Bounded":
         y = exact(other, self.precision)
         value, error = self.value + y.value, self.error + y.error
         return self._rounded(value, error, np.abs(value) + 2.0 * error)
 
-    def __mul__(self, other: Any) -> "Bounded":
+    def __mul__(self, other: ArrayOrScalar) -> "Bounded":
         y = exact(other, self.precision)
         size, its_size = self.magnitude, y.magnitude
         error = self.error * its_size + size * y.error
         roundings = 0 if _is_power_of_two(other) else 1
         return self._rounded(self.value * y.value, error, size * its_size, roundings)
 
-    def __truediv__(self, other: Any) -> "Bounded":
+    def __truediv__(self, other: ArrayOrScalar) -> "Bounded":
         y = exact(other, self.precision)
         smallest = np.maximum(np.abs(y.value) - 2.0 * y.error, 0.0)
         quotient = self.magnitude / smallest
@@ -240,7 +245,7 @@ class Bounded:
         lost = np.where(y.magnitude * self.precision.smallest_normal > 1.0, quotient, 0.0)
         return self._rounded(self.value / y.value, error + lost, quotient, 4)
 
-    def __pow__(self, other: Any) -> "Bounded":
+    def __pow__(self, other: ArrayOrScalar) -> "Bounded":
         if not (isinstance(other, int | float) and float(other).is_integer()):
             return self._real_power(exact(other, self.precision))
         if other < 0:
@@ -281,39 +286,41 @@ class Bounded:
     __radd__ = __add__
     __rmul__ = __mul__
 
-    def __sub__(self, other: Any) -> "Bounded":
+    def __sub__(self, other: ArrayOrScalar) -> "Bounded":
         return self + (-exact(other, self.precision))
 
-    def __rsub__(self, other: Any) -> "Bounded":
+    def __rsub__(self, other: ArrayOrScalar) -> "Bounded":
         return exact(other, self.precision) - self
 
-    def __rtruediv__(self, other: Any) -> "Bounded":
+    def __rtruediv__(self, other: ArrayOrScalar) -> "Bounded":
         return exact(other, self.precision) / self
 
-    def __rpow__(self, other: Any) -> "Bounded":
+    def __rpow__(self, other: ArrayOrScalar) -> "Bounded":
         return exact(other, self.precision)._real_power(self)
 
     __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
 
-    def __eq__(self, other: Any) -> Comparison:  # type: ignore[override]
+    def __eq__(self, other: ArrayOrScalar) -> Comparison:  # type: ignore[override]
         return self._compared(np.equal, other)
 
-    def __ne__(self, other: Any) -> Comparison:  # type: ignore[override]
+    def __ne__(self, other: ArrayOrScalar) -> Comparison:  # type: ignore[override]
         return self._compared(np.not_equal, other)
 
-    def __gt__(self, other: Any) -> Comparison:
+    def __gt__(self, other: ArrayOrScalar) -> Comparison:
         return self._compared(np.greater, other)
 
-    def __ge__(self, other: Any) -> Comparison:
+    def __ge__(self, other: ArrayOrScalar) -> Comparison:
         return self._compared(np.greater_equal, other)
 
-    def __lt__(self, other: Any) -> Comparison:
+    def __lt__(self, other: ArrayOrScalar) -> Comparison:
         return self._compared(np.less, other)
 
-    def __le__(self, other: Any) -> Comparison:
+    def __le__(self, other: ArrayOrScalar) -> Comparison:
         return self._compared(np.less_equal, other)
 
-    def _compared(self, relation: Callable[[Array, Array], Array], other: Any) -> Comparison:
+    def _compared(
+        self, relation: Callable[[Array, Array], Array], other: ArrayOrScalar
+    ) -> Comparison:
         y = exact(other, self.precision)
         error = self.error + y.error
         # Not `<=`: where nothing is known, the error may be NaN.
@@ -321,7 +328,7 @@ class Bounded:
         return Comparison(relation(self.value, y.value), doubtful)
 
 
-def exact(x: Any, precision: Precision) -> Bounded:
+def exact(x: ArrayOrScalar, precision: Precision) -> Bounded:
     """Return an array or a Python scalar, rounded to the dtype, as an argument of computations.
 
     Its error is that of this rounding, 0 if it has the dtype already.  Denormal numbers may be
@@ -335,6 +342,6 @@ def exact(x: Any, precision: Precision) -> Bounded:
     return Bounded(value, np.where(denormal, np.abs(value), np.abs(value - rounded)), precision)
 
 
-def _is_power_of_two(x: Any) -> bool:
+def _is_power_of_two(x: object) -> bool:
     """Return whether x is a Python scalar that multiplies without rounding."""
     return isinstance(x, (int, float)) and math.frexp(abs(x))[0] == 0.5

@@ -18,7 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.namespaces.bounded.array import Bounded, Comparison, Precision, exact
+from pluggable_mlp.namespaces.bounded.array import (
+    ArrayOrScalar,
+    Bounded,
+    Comparison,
+    Precision,
+    exact,
+)
 
 __all__ = ["ELEMENTARY", "ELEMENTWISE", "OPERATORS"]
 
@@ -67,7 +73,7 @@ ELEMENTARY = {
 }
 
 
-def _elementary(function: _Function, precision: Precision, x: Any) -> Bounded:
+def _elementary(function: _Function, precision: Precision, x: ArrayOrScalar) -> Bounded:
     x = exact(x, precision)
     reach = 2.0 * x.error
     value = np.asarray(function.compute(x.value))
@@ -81,20 +87,20 @@ def _elementary(function: _Function, precision: Precision, x: Any) -> Bounded:
     return Bounded(value, error, precision)
 
 
-def _logaddexp(precision: Precision, x: Any, y: Any) -> Bounded:
+def _logaddexp(precision: Precision, x: ArrayOrScalar, y: ArrayOrScalar) -> Bounded:
     x = exact(x, precision)
     small = _elementary(ELEMENTARY["exp"], precision, -abs(x - y))
     return _maximum(precision, x, y) + _elementary(ELEMENTARY["log1p"], precision, small)
 
 
-def _sign(precision: Precision, x: Any) -> Bounded:
+def _sign(precision: Precision, x: ArrayOrScalar) -> Bounded:
     x = exact(x, precision)
     doubtful = (x < 0.0).doubtful
     error = np.where(np.isfinite(x.error), np.where(doubtful, 2.0, 0.0), np.inf)  # of NaN it is NaN
     return Bounded(np.sign(x.value), error, precision)
 
 
-def _copysign(precision: Precision, x: Any, y: Any) -> Bounded:
+def _copysign(precision: Precision, x: ArrayOrScalar, y: ArrayOrScalar) -> Bounded:
     x, of = abs(exact(x, precision)), exact(y, precision)
     # Libraries differ in the signs of zeros that they compute.
     doubtful = np.False_ if isinstance(y, int | float) else ~(np.abs(of.value) > 2.0 * of.error)
@@ -102,7 +108,7 @@ def _copysign(precision: Precision, x: Any, y: Any) -> Bounded:
     return Bounded(np.copysign(x.value, of.value), error, precision)
 
 
-def _stepped(function: Callable[[Array], Array], precision: Precision, x: Any) -> Bounded:
+def _stepped(function: Callable[[Array], Array], precision: Precision, x: ArrayOrScalar) -> Bounded:
     """Return floor and the like, which are monotonic: no value is outside those of the ends."""
     x = exact(x, precision)
     low, high = (
@@ -112,7 +118,7 @@ def _stepped(function: Callable[[Array], Array], precision: Precision, x: Any) -
     return Bounded(function(x.value), function(high) - function(low), precision)
 
 
-def _maximum(precision: Precision, a: Any, b: Any) -> Bounded:
+def _maximum(precision: Precision, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
     """Return the larger of each pair of elements; one that cannot be it adds no error."""
     a, b = exact(a, precision), exact(b, precision)
     decided = np.abs(a.value - b.value) > 2.0 * (a.error + b.error)
@@ -121,17 +127,24 @@ def _maximum(precision: Precision, a: Any, b: Any) -> Bounded:
     return Bounded(np.maximum(a.value, b.value), error, precision)
 
 
-def _minimum(precision: Precision, a: Any, b: Any) -> Bounded:
+def _minimum(precision: Precision, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
     return -_maximum(precision, -exact(a, precision), -exact(b, precision))
 
 
-def _clip(precision: Precision, x: Any, min: Any = None, max: Any = None) -> Bounded:
+def _clip(
+    precision: Precision,
+    x: ArrayOrScalar,
+    min: "ArrayOrScalar | None" = None,
+    max: "ArrayOrScalar | None" = None,
+) -> Bounded:
     x = exact(x, precision)
     raised = x if min is None else _maximum(precision, x, min)
     return raised if max is None else _minimum(precision, raised, max)
 
 
-def _where(precision: Precision, condition: Any, a: Any, b: Any) -> Bounded:
+def _where(
+    precision: Precision, condition: "Comparison | Array", a: ArrayOrScalar, b: ArrayOrScalar
+) -> Bounded:
     condition = Comparison.of(condition)
     a, b = exact(a, precision), exact(b, precision)
     error = np.where(condition.holds, a.error, b.error)
@@ -140,13 +153,15 @@ def _where(precision: Precision, condition: Any, a: Any, b: Any) -> Bounded:
     return Bounded(value, np.where(condition.doubtful, either, error), precision)
 
 
-def _asked(question: Callable[[Array], Array], precision: Precision, x: Any) -> Comparison:
+def _asked(
+    question: Callable[[Array], Array], precision: Precision, x: ArrayOrScalar
+) -> Comparison:
     """Return isfinite and the like: in doubt where anything may be the value."""
     x = exact(x, precision)
     return Comparison(question(x.value), ~np.isfinite(x.error))
 
 
-ELEMENTWISE: dict[str, Callable[..., Any]] = {
+ELEMENTWISE: dict[str, Callable[..., Bounded | Comparison]] = {
     **{name: partial(_elementary, function) for name, function in ELEMENTARY.items()},
     **{name: partial(_stepped, getattr(np, name)) for name in ("floor", "ceil", "trunc", "round")},
     **{name: partial(_asked, getattr(np, name)) for name in ("isfinite", "isinf", "isnan")},

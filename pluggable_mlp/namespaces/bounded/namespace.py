@@ -19,8 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array, DType
-from pluggable_mlp.namespaces.bounded.array import Bounded, Comparison, Precision, exact
+from pluggable_mlp.arrays import Array, Device, DType
+from pluggable_mlp.namespaces.bounded.array import (
+    ArrayOrScalar,
+    Bounded,
+    Comparison,
+    Precision,
+    exact,
+)
 from pluggable_mlp.namespaces.bounded.elementwise import ELEMENTWISE, OPERATORS
 from pluggable_mlp.namespaces.bounded.statistical import STATISTICAL
 
@@ -87,7 +93,9 @@ class BoundedNamespace:
             "bits, with arithmetic 'reproducible'"
         )
 
-    def asarray(self, x: Any, *, dtype: DType = None, device: Any = None) -> Any:
+    def asarray(
+        self, x: ArrayOrScalar, *, dtype: DType = None, device: Device = None
+    ) -> Bounded | Array:
         """Return an array of any shape or a scalar: floats as `Bounded`, integers unchanged."""
         del device
         if isinstance(x, Bounded):
@@ -95,7 +103,9 @@ class BoundedNamespace:
         x = np.asarray(x) if dtype is None else np.asarray(x, dtype=dtype)
         return self._exact(x) if np.isdtype(x.dtype, "real floating") else x
 
-    def astype(self, x: Any, dtype: DType, *, copy: bool = True) -> Any:
+    def astype(
+        self, x: Bounded | Comparison | Array, dtype: DType, *, copy: bool = True
+    ) -> Bounded | Comparison | Array:
         """Return x in the dtype: floats stay in the one that is bounded."""
         floating = np.isdtype(dtype, "real floating")
         if isinstance(x, Comparison) and floating:
@@ -106,26 +116,26 @@ class BoundedNamespace:
             return x
         return self.asarray(x.astype(dtype, copy=copy))
 
-    def argmax(self, x: Any, **settings: Any) -> Array:
+    def argmax(self, x: ArrayOrScalar, **settings: Any) -> Array:
         """Return the places of the largest elements, of integers and booleans."""
         if isinstance(x, Bounded):
             raise NoBoundError("no error bound is known for xp.argmax of floats")
         return np.argmax(x, **settings)
 
-    def concat(self, arrays: Sequence[Any], *, axis: int | None = 0) -> Any:
+    def concat(self, arrays: Sequence[ArrayOrScalar], *, axis: int | None = 0) -> Bounded | Array:
         """Return the arrays one behind the other along an axis."""
         return self._joined(partial(np.concat, axis=axis), arrays)
 
-    def stack(self, arrays: Sequence[Any], *, axis: int = 0) -> Any:
+    def stack(self, arrays: Sequence[ArrayOrScalar], *, axis: int = 0) -> Bounded | Array:
         """Return the arrays, of one shape, along a new axis."""
         return self._joined(partial(np.stack, axis=axis), arrays)
 
-    def matmul(self, a: Any, b: Any) -> Bounded:
+    def matmul(self, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
         """Return the product of a (…, m, k) and b (…, k, n)."""
         a, b = self._exact(a), self._exact(b)
         return self._product(a, b, a.magnitude @ b.magnitude, a.shape[-1])
 
-    def affine(self, x: Any, W: Any, b: Any) -> Bounded:
+    def affine(self, x: ArrayOrScalar, W: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
         """Return x W + b for x (…, batch, in), W (…, in, out), b (…, out)."""
         x, W, b = self._exact(x), self._exact(W), self._exact(b)
         b = b if b.ndim == 1 else b[..., None, :]
@@ -142,27 +152,34 @@ class BoundedNamespace:
         self.sums += error.size
         return Bounded(a.value @ b.value, error, self.precision)
 
-    def _joined(self, join: Callable[..., Array], arrays: Sequence[Any]) -> Any:
+    def _joined(
+        self, join: Callable[..., Array], arrays: Sequence[ArrayOrScalar]
+    ) -> Bounded | Array:
         if not any(isinstance(x, Bounded) for x in arrays):
             return join(arrays)
-        given = [self._exact(x) for x in arrays]
-        value, error = join([x.value for x in given]), join([x.error for x in given])
+        operands = [self._exact(x) for x in arrays]
+        value, error = join([x.value for x in operands]), join([x.error for x in operands])
         return Bounded(value, error, self.precision)
 
-    def _of_one_value(self, name: str, *given: Any, **settings: Any) -> Any:
+    def _of_one_value(self, name: str, *arguments: Any, **settings: Any) -> Bounded | Array:
         """Return zeros, ones and the like, without an error; on the host, whatever the device."""
-        first, *others = (x.value if isinstance(x, Bounded) else x for x in given)
+        first, *others = (x.value if isinstance(x, Bounded) else x for x in arguments)
         settings.pop("device", None)
         return self.asarray(getattr(np, name)(first, *others, **settings))
 
-    def _exact(self, x: Any) -> Bounded:
+    def _exact(self, x: ArrayOrScalar) -> Bounded:
         return exact(x, self.precision)
 
 
-def _rearranged(function: Callable[..., Array], x: Any, *given: Any, **settings: Any) -> Any:
+def _rearranged(
+    function: Callable[..., Array],
+    x: Bounded | Comparison | Array,
+    *arguments: Any,
+    **settings: Any,
+) -> Bounded | Comparison | Array:
     """Return x with its elements moved by a function."""
 
     def rearrange(array: Array) -> Array:
-        return function(array, *given, **settings)
+        return function(array, *arguments, **settings)
 
     return x.rearranged(rearrange) if isinstance(x, Bounded | Comparison) else rearrange(x)

@@ -13,26 +13,31 @@ with g_n the growth that `Precision` gives to n roundings.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.namespaces.bounded.array import Bounded, exact
+from pluggable_mlp.namespaces.bounded.array import ArrayOrScalar, Bounded, exact
+
+if TYPE_CHECKING:
+    from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 
 __all__ = ["STATISTICAL"]
 
 Axis = int | tuple[int, ...] | None
 
 
-def _terms(x: Any, axis: Axis) -> int:
+def _terms(x: Bounded | Array, axis: Axis) -> int:
     """Return how many terms a sum along the axes has."""
     if axis is None:
         return int(np.prod(x.shape))
     return int(np.prod([x.shape[one] for one in ((axis,) if isinstance(axis, int) else axis)]))
 
 
-def _sum(ns: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
+def _sum(
+    ns: "BoundedNamespace", x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False
+) -> Bounded:
     """Return the sum along axes, or over all elements."""
     x = exact(x, ns.precision)
     value, error, magnitude = (
@@ -44,13 +49,19 @@ def _sum(ns: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> Bound
     return Bounded(value, error + rounding, ns.precision)
 
 
-def _mean(ns: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
+def _mean(
+    ns: "BoundedNamespace", x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False
+) -> Bounded:
     """Return the mean along axes, or over all elements."""
     return _sum(ns, x, axis=axis, keepdims=keepdims) / float(_terms(x, axis))
 
 
 def _cumulative_sum(
-    ns: Any, x: Any, *, axis: int | None = None, include_initial: bool = False
+    ns: "BoundedNamespace",
+    x: ArrayOrScalar,
+    *,
+    axis: int | None = None,
+    include_initial: bool = False,
 ) -> Bounded:
     """Return the sums of the first elements along an axis, which each order of additions makes."""
     x = exact(x, ns.precision)
@@ -73,7 +84,9 @@ def _cumulative_sum(
 
 
 def _extreme(function: Callable[..., Array]) -> Callable[..., Bounded]:
-    def extreme(ns: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
+    def extreme(
+        ns: "BoundedNamespace", x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False
+    ) -> Bounded:
         x = exact(x, ns.precision)
         value = np.asarray(function(x.value, axis=axis, keepdims=keepdims))
         error = np.asarray(np.max(x.error, axis=axis, keepdims=keepdims))
@@ -82,7 +95,9 @@ def _extreme(function: Callable[..., Array]) -> Callable[..., Bounded]:
     return extreme
 
 
-def _prod(ns: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
+def _prod(
+    ns: "BoundedNamespace", x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False
+) -> Bounded:
     """Return the product along axes, or of all elements.
 
     In some order the factors above 1 come first, and may overflow, or those below 1: each product
@@ -125,7 +140,12 @@ def _along_last(x: Array, axis: Axis) -> Array:
 
 
 def _var(
-    ns: Any, x: Any, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
+    ns: "BoundedNamespace",
+    x: ArrayOrScalar,
+    *,
+    axis: Axis = None,
+    correction: float = 0.0,
+    keepdims: bool = False,
 ) -> Bounded:
     """Return the variance along axes, or of all elements.
 
@@ -145,13 +165,19 @@ def _var(
     return Bounded(squares.value, squares.error + moved, ns.precision) / (n - float(correction))
 
 
-def _std(ns: Any, x: Any, **settings: Any) -> Bounded:
+def _std(ns: "BoundedNamespace", x: ArrayOrScalar, **settings: Any) -> Bounded:
     """Return the root of `var`."""
     return ns.sqrt(_var(ns, x, **settings))
 
 
 def _diff(
-    ns: Any, x: Any, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None
+    ns: "BoundedNamespace",
+    x: ArrayOrScalar,
+    *,
+    axis: int = -1,
+    n: int = 1,
+    prepend: "ArrayOrScalar | None" = None,
+    append: "ArrayOrScalar | None" = None,
 ) -> Bounded:
     """Return the differences of neighbours along an axis, n times."""
     parts = [part for part in (prepend, x, append) if part is not None]

@@ -3,12 +3,14 @@
 `reproducible(xp)` is a namespace of the Python array API standard over the library behind `xp`.
 Its arrays wrap that library's; operators and functions round as docs/reproducible-namespace.md
 states, in operations whose results IEEE 754 fixes.  Integer and boolean operations are the
-library's own.  A function without a rule is not there: asking for it raises an AttributeError
-that names it.
+library's own.  Functions without a rule are missing: asking for one raises an AttributeError that
+names it.
 
-`array.py` has the array, `namespace.py` puts the functions together; the other modules hold the
-functions, by the chapters of the standard.  How products, sums and elementary functions reach
-their bits is the subject of `rules.py`.
+`array.py` has the array, `namespace.py` collects the functions, `coercion.py` checks and converts
+operands; `creation.py`, `indexing.py`, `elementwise.py`, `statistical.py`, `linear_algebra.py` and
+`integers.py` have the functions, by the chapters of the standard.  Below them, on a library's own
+arrays: products (`products.py`, `tiling.py`, `splitting.py`, `special_values.py`), `sums.py`, and
+one file for each family of elementary functions.
 """
 
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, to_native

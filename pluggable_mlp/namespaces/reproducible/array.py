@@ -1,9 +1,9 @@
-"""The array of the reproducible namespace: a library's array, and what is known of its values.
+"""The array of the reproducible namespace: a library's array, and facts about its values.
 
-Operators go to the namespace's functions of the same meaning, so that `a * b` and
-`xp.multiply(a, b)` are one thing.  No rounding happens here.
+Operators call the namespace's functions of the same meaning: `a * b` is `xp.multiply(a, b)`.  No
+rounding happens here.
 
-Of an array's smallest finite values one of three things is known, its grain:
+The underflow class of an array says of its smallest finite values:
 
     ANY         they are 0 or normal numbers
     LATTICE     they are multiples of twice the smallest normal number, 2^-125 (float64: 2^-1021)
@@ -15,20 +15,30 @@ on, both are multiples of 2^-126.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, DType, device_of
-from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
-from pluggable_mlp.namespaces.reproducible.number import Number
+from pluggable_mlp.arrays import Array, Device, DType, device_of
+from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
+from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.reproducible.rounding import keep_nan
+
+if TYPE_CHECKING:
+    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 __all__ = [
     "ANY",
     "LATTICE",
     "PRODUCTS",
+    "ArrayOrScalar",
+    "FixedPointArray",
+    "Key",
+    "KeyItem",
+    "Reproducible",
     "ReproducibleArray",
+    "Scalar",
     "map_wrapped",
     "native_of",
     "to_native",
@@ -37,20 +47,26 @@ __all__ = [
 
 ANY, LATTICE, PRODUCTS = 0, 1, 2
 
+Reproducible: TypeAlias = "ReproducibleNamespace"
+Scalar: TypeAlias = bool | int | float
+ArrayOrScalar: TypeAlias = "ReproducibleArray | DeviceScalar | bool | int | float"
+KeyItem: TypeAlias = "int | slice | EllipsisType | ReproducibleArray | None"
+Key: TypeAlias = "KeyItem | tuple[KeyItem, ...]"
+
 Operator = Callable[[Any, Any], Any]
-_NUMBERS = (int, float, Number)
+_SCALARS = (int, float, DeviceScalar)
 
 
 def _operators(name: str) -> tuple[Operator, Operator]:
     """Return the operator that calls the namespace's function of a name, and the reflected one."""
 
-    def forward(self: "ReproducibleArray", other: Any) -> Any:
-        if type(other) is ReproducibleArray or isinstance(other, _NUMBERS):
+    def forward(self: "ReproducibleArray", other: object) -> Any:
+        if isinstance(other, _OPERANDS):
             return getattr(self.namespace, name)(self, other)
         return NotImplemented
 
-    def reflected(self: "ReproducibleArray", other: Any) -> Any:
-        if not isinstance(other, _NUMBERS):
+    def reflected(self: "ReproducibleArray", other: object) -> Any:
+        if not isinstance(other, _SCALARS):
             return NotImplemented
         return getattr(self.namespace, name)(other, self)
 
@@ -67,89 +83,82 @@ class ReproducibleArray:
     Parameters
     ----------
     array : array
-        The library's array, any shape; None where `fixed_point` is given.
+        The library's array, any shape.
     namespace : ReproducibleNamespace
         The namespace that it belongs to.
-    grain : {ANY, LATTICE, PRODUCTS}
-        What is known of the smallest values, as the first lines of this file say.
-    fixed_point : FixedPoint, optional
-        The values as 8-bit integers times a power of two: products with them need one slice.
+    underflow : {ANY, LATTICE, PRODUCTS}
+        The class of the smallest values, see the first lines of this file.
     kind : {"float32", "float64", ""}, optional
-        Where it is known.
+        By default, that of the array's dtype.
     """
 
-    __slots__ = ("_array", "_kind", "fixed_point", "grain", "namespace")
+    __slots__ = ("_kind", "_native", "namespace", "underflow")
 
     __array_ufunc__ = None  # NumPy's operators then leave mixed operands to ours, which refuse
+
+    fixed_point: FixedPoint | None = None
+    """The values as 8-bit integers times a power of two, see `FixedPointArray`."""
 
     def __init__(
         self,
         array: Array,
-        namespace: Any,
-        grain: int = ANY,
-        fixed_point: FixedPoint | None = None,
+        namespace: Reproducible,
+        underflow: int = ANY,
+        *,
         kind: str | None = None,
     ) -> None:
-        self._array = array
+        self._native = array
         self._kind = kind
         self.namespace = namespace
-        self.grain = grain
-        self.fixed_point = fixed_point
+        self.underflow = underflow
 
     @property
     def native(self) -> Array:
         """The library's array of these values, which is not to be written to."""
-        if self._array is None and self.fixed_point is not None:
-            self._array = self.fixed_point.values
-        return self._array
+        return self._native
 
-    def in_namespace(self, namespace: Any) -> "ReproducibleArray":
+    def in_namespace(self, namespace: Reproducible) -> "ReproducibleArray":
         """Return the array in another namespace over the same library."""
-        return ReproducibleArray(self._array, namespace, self.grain, self.fixed_point, self._kind)
-
-    def _known(self) -> Any:
-        """Return what has a shape and a dtype without computing any value."""
-        return self.fixed_point if self._array is None else self._array
+        return ReproducibleArray(self._native, namespace, self.underflow, kind=self._kind)
 
     @property
     def has_values(self) -> bool:
         """Whether there are values: not where a library traces a function."""
-        known = self._known()
-        return device_of(getattr(known, "integers", known)) is not None
+        return device_of(self._native) is not None
 
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+    def __array_namespace__(self, *, api_version: str | None = None) -> Reproducible:
         """Return the namespace; see the array API standard."""
         return self.namespace
 
     @property
     def dtype(self) -> DType:
         """The library's dtype."""
-        return self._known().dtype
+        return self._native.dtype
 
     @property
     def kind(self) -> str:
         """ "float32" or "float64"; "" of integers and booleans."""
         if self._kind is None:
-            self._kind = self.namespace.kinds[self._known().dtype]
+            self._kind = self.namespace.kinds[self.dtype]
         return self._kind
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        return tuple(self._known().shape)
+        return tuple(self._native.shape)
 
     @property
     def ndim(self) -> int:
-        """How many axes there are."""
-        return self._known().ndim
+        """The number of axes."""
+        return self._native.ndim
 
     @property
     def size(self) -> int | None:
-        """How many elements there are."""
+        """The number of elements."""
         return array_api_compat.size(self.native)
 
     @property
-    def device(self) -> Any:
+    def device(self) -> Device:
         """The library's device."""
         return array_api_compat.device(self.native)
 
@@ -165,24 +174,29 @@ class ReproducibleArray:
         """The array (…, n, m) of an array (…, m, n)."""
         return self.namespace.matrix_transpose(self)
 
-    def to_device(self, device: Any, /, *, stream: Any = None) -> "ReproducibleArray":
+    def to_device(self, device: Device, /, *, stream: Any = None) -> "ReproducibleArray":
         """Return the array on another device of the library."""
         moved = array_api_compat.to_device(self.native, device, stream=stream)
-        return ReproducibleArray(moved, self.namespace, self.grain)
+        return ReproducibleArray(moved, self.namespace, self.underflow)
 
     def __dlpack__(
         self,
         *,
         stream: Any = None,
         max_version: tuple[int, int] | None = None,
-        dl_device: Any = None,
+        dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
-        given = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
-        more = {name: value for name, value in given.items() if value is not None}
-        return self.native.__dlpack__(**more)
+        options = {
+            "stream": stream,
+            "max_version": max_version,
+            "dl_device": dl_device,
+            "copy": copy,
+        }
+        options = {name: value for name, value in options.items() if value is not None}
+        return self.native.__dlpack__(**options)
 
-    def __dlpack_device__(self) -> Any:
+    def __dlpack_device__(self) -> tuple[int, int]:
         return self.native.__dlpack_device__()
 
     def __bool__(self) -> bool:
@@ -218,13 +232,13 @@ class ReproducibleArray:
             raise TypeError("x has no axis to iterate over")
         return (self[index, ...] for index in range(self.shape[0]))
 
-    def __getitem__(self, key: Any) -> "ReproducibleArray":
+    def __getitem__(self, key: Key) -> "ReproducibleArray":
         return self.namespace._getitem(self, key)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Take the values with some of them changed; other arrays keep theirs."""
+    def __setitem__(self, key: Key, value: ArrayOrScalar) -> None:
+        """Replace the values by ones of which some are changed; other arrays keep theirs."""
         changed = self.namespace._setitem(self, key, value)
-        self._array, self.grain, self.fixed_point = changed.native, changed.grain, None
+        self._native, self.underflow = changed.native, changed.underflow
 
     __add__, __radd__ = _operators("add")
     __sub__, __rsub__ = _operators("subtract")
@@ -261,13 +275,77 @@ class ReproducibleArray:
         return self.namespace.bitwise_invert(self)
 
 
+_OPERANDS = (ReproducibleArray, *_SCALARS)
+
+
+class FixedPointArray(ReproducibleArray):
+    """8-bit integers times a power of two: products with them need one slice.
+
+    Parameters
+    ----------
+    fixed_point : FixedPoint
+        The values, from which the library's array is computed on demand.
+    namespace : ReproducibleNamespace
+        The namespace that it belongs to.
+    """
+
+    __slots__ = ("fixed_point",)
+
+    fixed_point: FixedPoint | None  # None after values were replaced
+
+    def __init__(self, fixed_point: FixedPoint, namespace: Reproducible) -> None:
+        super().__init__(None, namespace, PRODUCTS)
+        self.fixed_point = fixed_point
+
+    @property
+    def native(self) -> Array:
+        """The library's array of these values, which is not to be written to."""
+        if self._native is None and self.fixed_point is not None:
+            self._native = self.fixed_point.values
+        return self._native
+
+    def _facts(self) -> Any:
+        """Return the object with the shape and the dtype, without computing any value."""
+        return self._native if self.fixed_point is None else self.fixed_point
+
+    def in_namespace(self, namespace: Reproducible) -> ReproducibleArray:
+        """Return the array in another namespace over the same library."""
+        if self.fixed_point is None:
+            return super().in_namespace(namespace)
+        return FixedPointArray(self.fixed_point, namespace)
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there are values: not where a library traces a function."""
+        return device_of(getattr(self._facts(), "integers", self._native)) is not None
+
+    @property
+    def dtype(self) -> DType:
+        """The library's dtype."""
+        return self._facts().dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(self._facts().shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._facts().ndim
+
+    def __setitem__(self, key: Key, value: ArrayOrScalar) -> None:
+        super().__setitem__(key, value)
+        self.fixed_point = None
+
+
 def native_of(value: Any) -> Any:
     """Return a structure of tuples, lists and dicts with the library's arrays for the wrapped."""
     return map_wrapped(lambda x: x.native, value)
 
 
 def unwrapped(value: Any) -> Any:
-    """Return `native_of` with one NaN: what leaves the namespace, see `to_native`."""
+    """Return `native_of` for use outside the namespace, with one NaN: see `to_native`."""
     return map_wrapped(to_native, value)
 
 
@@ -283,7 +361,7 @@ def map_wrapped(function: Callable[["ReproducibleArray"], Any], value: Any) -> A
     return value
 
 
-def to_native(x: Any) -> Array:
+def to_native(x: ReproducibleArray) -> Array:
     """Return the library's own array of a reproducible one.
 
     Every NaN of it has the same bits: libraries and processors disagree on the sign and payload

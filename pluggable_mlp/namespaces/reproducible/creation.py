@@ -1,7 +1,6 @@
 """How arrays come into the reproducible namespace: from a library's, from numbers, from ranges.
 
-Every function takes the namespace first.  What enters has its denormal numbers and negative zeros
-made +0.
+Every function takes the namespace first.  Denormal numbers and negative zeros become +0.
 """
 
 import math
@@ -9,32 +8,38 @@ import numbers
 from collections.abc import Callable
 from typing import Any
 
-from pluggable_mlp.arrays import Array, DType, device_of, dtype_name
+from pluggable_mlp.arrays import Array, Device, DType, Namespace, device_of, dtype_name
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
     PRODUCTS,
+    FixedPointArray,
+    Reproducible,
     ReproducibleArray,
+    Scalar,
     native_of,
     to_native,
 )
-from pluggable_mlp.namespaces.reproducible.factor import fixed_point
-from pluggable_mlp.namespaces.reproducible.literals import in_dtype, of_numbers
-from pluggable_mlp.namespaces.reproducible.operands import limits, require_in_range
-from pluggable_mlp.namespaces.reproducible.rounding import flush
+from pluggable_mlp.namespaces.reproducible.coercion import (
+    in_dtype,
+    of_numbers,
+    require_in_range,
+)
+from pluggable_mlp.namespaces.reproducible.dtypes import limits
+from pluggable_mlp.namespaces.reproducible.operand import fixed_point
+from pluggable_mlp.namespaces.reproducible.rounding import flush, flush_to
 
 __all__ = ["FUNCTIONS", "check_dtype", "entered"]
 
 Wrapped = ReproducibleArray
-Number = bool | int | float
 
 
-def check_dtype(ns: Any, dtype: DType) -> None:
+def check_dtype(ns: Reproducible, dtype: DType) -> None:
     """Refuse a dtype that the namespace has no rules for; None is the default."""
     if dtype is not None:
         ns.kinds[dtype]
 
 
-def entered(ns: Any, array: Array) -> Wrapped:
+def entered(ns: Reproducible, array: Array) -> Wrapped:
     """Return a library's array of any values as one of the namespace."""
     check_dtype(ns, array.dtype)
     if ns.kinds[array.dtype]:
@@ -43,7 +48,13 @@ def entered(ns: Any, array: Array) -> Wrapped:
 
 
 def asarray(
-    ns: Any, obj: Any, /, *, dtype: DType = None, device: Any = None, copy: bool | None = None
+    ns: Reproducible,
+    obj: Any,
+    /,
+    *,
+    dtype: DType = None,
+    device: Device = None,
+    copy: bool | None = None,
 ) -> Wrapped:
     """Return an array of a library's array, of an array of this namespace, or of numbers.
 
@@ -65,14 +76,14 @@ def asarray(
         if copy is False:
             raise ValueError("copy is False, but numbers must be copied")
         return entered(ns, of_numbers(ns, obj, dtype, device))
-    more = {
-        name: value for name, value in (("device", device), ("copy", copy)) if value is not None
-    }
-    array = entered(ns, ns.library.asarray(obj, **more))
+    options = _without_none(device=device, copy=copy)
+    array = entered(ns, ns.library.asarray(obj, **options))
     return array if dtype is None else astype(ns, array, dtype, copy=False)
 
 
-def _of_wrapped(ns: Any, x: Wrapped, dtype: DType, device: Any, copy: bool | None) -> Wrapped:
+def _of_wrapped(
+    ns: Reproducible, x: Wrapped, dtype: DType, device: Device, copy: bool | None
+) -> Wrapped:
     if x.namespace.library is not ns.library:
         return asarray(ns, to_native(x), dtype=dtype, device=device, copy=copy)
     if dtype is not None and dtype != x.dtype:
@@ -81,14 +92,14 @@ def _of_wrapped(ns: Any, x: Wrapped, dtype: DType, device: Any, copy: bool | Non
         return astype(ns, x, dtype, device=device)
     if not copy and device is None:
         return x if x.namespace is ns else x.in_namespace(ns)
-    more = {} if device is None else {"device": device}
-    return Wrapped(ns.library.asarray(x.native, copy=copy, **more), ns, x.grain)
+    options = _without_none(device=device)
+    return Wrapped(ns.library.asarray(x.native, copy=copy, **options), ns, x.underflow)
 
 
 def astype(
-    ns: Any, x: Wrapped, dtype: DType, /, *, copy: bool = True, device: Any = None
+    ns: Reproducible, x: Wrapped, dtype: DType, /, *, copy: bool = True, device: Device = None
 ) -> Wrapped:
-    """Return x in another dtype; 8-bit integers made floats stay known as fixed point.
+    """Return x in another dtype; 8-bit integers become a `FixedPointArray`.
 
     Floats become integers without their fraction: those out of range the nearest, NaN 0.  Integers
     wrap around in integer dtypes.
@@ -98,22 +109,22 @@ def astype(
     if device is not None:
         x = x.to_device(device)
     if x.dtype == dtype:
-        return Wrapped(xp.astype(x.native, dtype, copy=True), ns, x.grain) if copy else x
+        return Wrapped(xp.astype(x.native, dtype, copy=True), ns, x.underflow) if copy else x
     floating = bool(ns.kinds[dtype])
     if floating and x.dtype in (xp.uint8, xp.int8) and x.ndim >= 2:
-        # The floats are made later, when others may have written into the integers; but not while
-        # a step takes place, for which namespaces that do not look are made.
-        own = xp.asarray(x.native, copy=True) if ns.looks else x.native
-        return Wrapped(None, ns, PRODUCTS, fixed_point(xp, own, 1.0, dtype))
+        # The floats are computed on demand, and others may write into the integers before that;
+        # not during a step, the scope of namespaces that do not look.
+        copied = xp.asarray(x.native, copy=True) if ns.looks else x.native
+        return FixedPointArray(fixed_point(xp, copied, 1.0, dtype), ns)
     if x.kind == "float64" and floating:
-        return Wrapped(ns.rules.flush(x.native, dtype), ns)
+        return Wrapped(flush_to(xp, x.native, dtype), ns)
     if x.kind and not floating and dtype != xp.bool:
         return Wrapped(_to_integers(xp, x.native, dtype), ns)
     converted = xp.astype(x.native, dtype)
     return Wrapped(converted, ns, PRODUCTS if floating else ANY)  # float32's are large in float64
 
 
-def _to_integers(xp: Any, x: Array, dtype: DType) -> Array:
+def _to_integers(xp: Namespace, x: Array, dtype: DType) -> Array:
     """Return floats x (any shape) in an integer dtype, whose ends stand for all beyond."""
     low, high = limits(xp, dtype)
     x = xp.astype(x, xp.float64, copy=False)
@@ -124,14 +135,14 @@ def _to_integers(xp: Any, x: Array, dtype: DType) -> Array:
 
 
 def arange(
-    ns: Any,
+    ns: Reproducible,
     start: float,
     /,
     stop: float | None = None,
     step: float = 1,
     *,
     dtype: DType = None,
-    device: Any = None,
+    device: Device = None,
 ) -> Wrapped:
     """Return start + i step for each i that stays before stop, a product and a sum rounded."""
     xp = ns.library
@@ -159,14 +170,14 @@ def arange(
 
 
 def linspace(
-    ns: Any,
+    ns: Reproducible,
     start: float,
     stop: float,
     /,
     num: int,
     *,
     dtype: DType = None,
-    device: Any = None,
+    device: Device = None,
     endpoint: bool = True,
 ) -> Wrapped:
     """Return start + i (stop - start) / n in float64, rounded to the dtype; the last is stop."""
@@ -183,22 +194,22 @@ def linspace(
 
 
 def _progression(
-    ns: Any, start: float, step: float, count: int, dtype: DType, device: Any
+    ns: Reproducible, start: float, step: float, count: int, dtype: DType, device: Device
 ) -> Wrapped:
     xp = ns.library
     y = xp.astype(xp.arange(count, dtype=xp.int64, device=device), xp.float64)
     y = y * float(step)
     y = y + float(start)
-    return Wrapped(ns.rules.flush(y, dtype), ns)
+    return Wrapped(flush_to(xp, y, dtype), ns)
 
 
 def full(
-    ns: Any,
+    ns: Reproducible,
     shape: int | tuple[int, ...],
-    fill_value: Number,
+    fill_value: Scalar,
     *,
     dtype: DType = None,
-    device: Any = None,
+    device: Device = None,
 ) -> Wrapped:
     """Return an array of one number, whose dtype is that of `asarray`; a denormal one is 0."""
     check_dtype(ns, dtype)
@@ -208,20 +219,28 @@ def full(
 
 
 def full_like(
-    ns: Any, x: Wrapped, /, fill_value: Number, *, dtype: DType = None, device: Any = None
+    ns: Reproducible,
+    x: Wrapped,
+    /,
+    fill_value: Scalar,
+    *,
+    dtype: DType = None,
+    device: Device = None,
 ) -> Wrapped:
     """Return an array of one number, in the shape of x."""
     return _like(ns, x, "full", dtype, device, fill_value)
 
 
-def _like(ns: Any, x: Wrapped, name: str, dtype: DType, device: Any, *more: Any) -> Wrapped:
+def _like(
+    ns: Reproducible, x: Wrapped, name: str, dtype: DType, device: Device, *fill_value: Scalar
+) -> Wrapped:
     place = device_of(x.native) if device is None else device
     dtype = x.dtype if dtype is None else dtype
-    return getattr(ns, name)(x.shape, *more, dtype=dtype, device=place)
+    return getattr(ns, name)(x.shape, *fill_value, dtype=dtype, device=place)
 
 
 def zeros(
-    ns: Any, shape: int | tuple[int, ...], *, dtype: DType = None, device: Any = None
+    ns: Reproducible, shape: int | tuple[int, ...], *, dtype: DType = None, device: Device = None
 ) -> Wrapped:
     """Return an array of zeros."""
     dtype = ns.library.float64 if dtype is None else dtype
@@ -230,7 +249,7 @@ def zeros(
 
 
 def ones(
-    ns: Any, shape: int | tuple[int, ...], *, dtype: DType = None, device: Any = None
+    ns: Reproducible, shape: int | tuple[int, ...], *, dtype: DType = None, device: Device = None
 ) -> Wrapped:
     """Return an array of ones."""
     dtype = ns.library.float64 if dtype is None else dtype
@@ -239,37 +258,45 @@ def ones(
 
 
 def eye(
-    ns: Any,
+    ns: Reproducible,
     n_rows: int,
     n_cols: int | None = None,
     /,
     *,
     k: int = 0,
     dtype: DType = None,
-    device: Any = None,
+    device: Device = None,
 ) -> Wrapped:
     """Return ones on a diagonal (n_rows, n_cols), else zeros."""
     dtype = ns.library.float64 if dtype is None else dtype
     check_dtype(ns, dtype)
-    made = ns.library.eye(n_rows, n_cols, k=k, dtype=dtype, device=device)
-    return Wrapped(made, ns, PRODUCTS)
+    diagonal = ns.library.eye(n_rows, n_cols, k=k, dtype=dtype, device=device)
+    return Wrapped(diagonal, ns, PRODUCTS)
 
 
-def _plain_like(name: str) -> Any:
-    def make(ns: Any, x: Wrapped, /, *, dtype: DType = None, device: Any = None) -> Wrapped:
+def _plain_like(name: str) -> Callable[..., Wrapped]:
+    def make(
+        ns: Reproducible, x: Wrapped, /, *, dtype: DType = None, device: Device = None
+    ) -> Wrapped:
         return _like(ns, x, name, dtype, device)
 
     return make
 
 
-def from_dlpack(ns: Any, x: Any, /, *, device: Any = None, copy: bool | None = None) -> Wrapped:
-    """Return an array of what another library offers by DLPack."""
-    given = {"device": device, "copy": copy}
-    more = {name: value for name, value in given.items() if value is not None}
-    return entered(ns, ns.library.from_dlpack(native_of(x), **more))
+def from_dlpack(
+    ns: Reproducible, x: Any, /, *, device: Device = None, copy: bool | None = None
+) -> Wrapped:
+    """Return an array of another library, taken over by DLPack."""
+    options = _without_none(device=device, copy=copy)
+    return entered(ns, ns.library.from_dlpack(native_of(x), **options))
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+def _without_none(**options: Any) -> dict[str, Any]:
+    """Return the options that are not None: some libraries lack the others."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "asarray": asarray,
     "astype": astype,
     "arange": arange,
@@ -277,7 +304,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "full": full,
     "full_like": full_like,
     "from_dlpack": from_dlpack,
-    "empty": zeros,  # what it would hold is anything
+    "empty": zeros,  # arbitrary values would differ
     "zeros": zeros,
     "ones": ones,
     "eye": eye,

@@ -7,20 +7,34 @@ u is the unit roundoff, 2^-24 (2^-53).  Functions of integers and booleans are t
 
 import math
 from collections.abc import Callable
-from typing import Any
 
-from pluggable_mlp.arrays import Array
-from pluggable_mlp.namespaces.reproducible import exponential, integers, logarithm
-from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS, ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.number import Number
-from pluggable_mlp.namespaces.reproducible.operands import (
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces.reproducible import (
+    error_function,
+    exponential,
+    integers,
+    logarithm,
+    roots,
+    sigmoid,
+)
+from pluggable_mlp.namespaces.reproducible.array import (
+    ANY,
+    LATTICE,
+    PRODUCTS,
+    ArrayOrScalar,
+    FixedPointArray,
+    Reproducible,
+    ReproducibleArray,
+)
+from pluggable_mlp.namespaces.reproducible.coercion import (
     check_floating,
     check_numeric,
-    grain_of,
     is_floating,
     operands,
     pair,
+    underflow_of,
 )
+from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.rounding import (
     SMALLEST_NORMAL,
     SMALLEST_PRODUCT,
@@ -31,17 +45,20 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
 )
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two
+from pluggable_mlp.namespaces.reproducible.tiling import Elementwise, in_blocks
 
 __all__ = ["FUNCTIONS"]
 
 Wrapped = ReproducibleArray
 
 
-def _total(ns: Any, x1: Any, x2: Any, total: Array, kind: str) -> Wrapped:
+def _total(
+    ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, total: Array, kind: str
+) -> Wrapped:
     """Return a sum, without the denormal numbers that it may hold (`array.py` says when)."""
     if not kind:
         return Wrapped(total, ns, kind=kind)
-    one, other = _grain(x1, kind), _grain(x2, kind)
+    one, other = _underflow(x1, kind), _underflow(x2, kind)
     if (one and other) or _LARGE in (one, other):
         return Wrapped(total, ns, LATTICE, kind=kind)
     if PRODUCTS not in (one, other):
@@ -49,13 +66,13 @@ def _total(ns: Any, x1: Any, x2: Any, total: Array, kind: str) -> Wrapped:
     return Wrapped(total, ns, ANY, kind=kind)
 
 
-_LARGE = PRODUCTS + 1  # what is near a number from 2^-101 (2^-968) on is on the lattice
+_LARGE = PRODUCTS + 1  # a number from 2^-101 (2^-968) on: sums close to it are on the lattice
 
 
-def _grain(x: Any, kind: str) -> int:
-    if type(x) is Wrapped:
-        return x.grain
-    if isinstance(x, Number):
+def _underflow(x: ArrayOrScalar, kind: str) -> int:
+    if isinstance(x, Wrapped):
+        return x.underflow
+    if isinstance(x, DeviceScalar):
         return ANY
     size = abs(x)
     if size >= 2.0 * SMALLEST_PRODUCT[kind]:
@@ -63,28 +80,28 @@ def _grain(x: Any, kind: str) -> int:
     return ANY if 0.0 < size < SMALLEST_PRODUCT[kind] else PRODUCTS
 
 
-def add(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
+def add(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return x1 + x2, correctly rounded."""
     a, b, kind = operands("add", x1, x2)
     return _total(ns, x1, x2, a + b, kind)
 
 
-def subtract(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
+def subtract(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return x1 - x2, correctly rounded."""
     a, b, kind = operands("subtract", x1, x2)
     return _total(ns, x1, x2, a - b, kind)
 
 
-def multiply(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
+def multiply(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return x1 x2, correctly rounded; 0 where it is below 2^-102 (2^-969).
 
     8-bit fixed point times a power of two stays fixed point.
     """
     for x, factor in ((x1, x2), (x2, x1)):
-        if type(x) is Wrapped and x.fixed_point is not None and isinstance(factor, int | float):
+        if isinstance(x, FixedPointArray) and x.fixed_point and isinstance(factor, int | float):
             scaled = x.fixed_point.scaled(float(factor))
             if scaled is not None:
-                return Wrapped(None, ns, PRODUCTS, scaled)
+                return FixedPointArray(scaled, ns)
     a, b, kind = operands("multiply", x1, x2)
     if not kind:
         return Wrapped(a * b, ns, kind=kind)
@@ -92,7 +109,7 @@ def multiply(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     return Wrapped(product, ns, PRODUCTS, kind=kind)
 
 
-def divide(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
+def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return x1 / x2 as the product of x1 and the reciprocal of x2, each correctly rounded.
 
     Within 1.5 ulp; 1 / x2 is the reciprocal.  Divisors from 2^64 on are scaled down first, as
@@ -102,41 +119,41 @@ def divide(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     a, b, kind = operands("divide", x1, x2)
     if not kind:
         raise TypeError("divide takes float32 or float64 arrays; convert with xp.astype")
-    if isinstance(x1, Number) or isinstance(x2, Number):  # its value decides which rule there is
-        raise TypeError("divide takes no number that is not known; pass its reciprocal")
+    if isinstance(x1, DeviceScalar) or isinstance(x2, DeviceScalar):  # its value decides the rule
+        raise TypeError("divide takes no scalar whose value is on the device; pass its reciprocal")
     xp = ns.library
     if isinstance(a, float) and a == 1.0:
-        return Wrapped(ns.rules.reciprocal(b), ns)
+        return Wrapped(in_blocks(ns, roots.reciprocal, b), ns)
     if isinstance(b, float):
         if b != 0.0 and 2.0**-64 <= abs(1.0 / b) <= 2.0**64:
             return multiply(ns, x1, 1.0 / b)
         b = xp.full_like(a, b)
     large = xp.abs(b) >= 2.0**64
-    reciprocal = ns.rules.reciprocal(xp.where(large, b * 2.0**-64, b))
+    reciprocal = in_blocks(ns, roots.reciprocal, xp.where(large, b * 2.0**-64, b))
     quotient = flush_product(xp, a * reciprocal)
     return Wrapped(flush_product(xp, xp.where(large, quotient * 2.0**-64, quotient)), ns, PRODUCTS)
 
 
-def negative(ns: Any, x: Wrapped, /) -> Wrapped:
+def negative(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     """Return -x, exact."""
     check_numeric("negative", x)
     if not is_floating(x):
         return Wrapped(-x.native, ns)
-    return Wrapped(0.0 - x.native, ns, x.grain)  # +0 of 0
+    return Wrapped(0.0 - x.native, ns, x.underflow)  # +0 of 0
 
 
-def positive(ns: Any, x: Wrapped, /) -> Wrapped:
+def positive(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     """Return x."""
     check_numeric("positive", x)
-    return Wrapped(+x.native, ns, x.grain)
+    return Wrapped(+x.native, ns, x.underflow)
 
 
-def square(ns: Any, x: Wrapped, /) -> Wrapped:
+def square(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     """Return x x, rounded as a product."""
     return multiply(ns, x, x)
 
 
-def sign(ns: Any, x: Wrapped, /) -> Wrapped:
+def sign(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     """Return -1, 0 or 1, exact; NaN of NaN."""
     check_numeric("sign", x)
     xp, a = ns.library, x.native
@@ -146,37 +163,43 @@ def sign(ns: Any, x: Wrapped, /) -> Wrapped:
     return Wrapped(keep_nan(xp, a, signs), ns, PRODUCTS)
 
 
-def clip(ns: Any, x: Wrapped, /, min: Any = None, max: Any = None) -> Wrapped:
+def clip(
+    ns: Reproducible,
+    x: Wrapped,
+    /,
+    min: "ArrayOrScalar | None" = None,
+    max: "ArrayOrScalar | None" = None,
+) -> Wrapped:
     """Return x between bounds, exact."""
     if min is not None:
         x = ns.maximum(x, min)
     return x if max is None else ns.minimum(x, max)
 
 
-def copysign(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
+def copysign(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return |x1| with the sign of x2, exact; zero and NaN are positive."""
     check_floating("copysign", x1 if isinstance(x1, Wrapped) else x2)
     a, b = pair("copysign", x1, x2)
     xp = ns.library
     magnitude = xp.full_like(b, abs(a)) if isinstance(a, float) else xp.abs(a)
     b = xp.full_like(magnitude, b) if isinstance(b, float) else b
-    return Wrapped(xp.where(b < 0.0, 0.0 - magnitude, magnitude), ns, grain_of(x1))
+    return Wrapped(xp.where(b < 0.0, 0.0 - magnitude, magnitude), ns, underflow_of(x1))
 
 
-def where(ns: Any, condition: Wrapped, x1: Any, x2: Any, /) -> Wrapped:
+def where(ns: Reproducible, condition: Wrapped, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return the elements of x1 where the condition holds, else those of x2."""
     a, b = pair("where", x1, x2)
-    grain = grain_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
-    return Wrapped(ns.library.where(condition.native, a, b), ns, grain)
+    underflow = underflow_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
+    return Wrapped(ns.library.where(condition.native, a, b), ns, underflow)
 
 
-def signbit(ns: Any, x: Wrapped, /) -> Wrapped:
+def signbit(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     """Whether x < 0: there is no negative zero, and every NaN is positive."""
     check_floating("signbit", x)
     return Wrapped(x.native < 0.0, ns)
 
 
-def pow(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
+def pow(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return x1 to an integer power by repeated squaring, each product rounded.
 
     Within about |n| ulp.  The power 0.5 is `sqrt`, negative ones are reciprocals, whatever x^|n|
@@ -190,7 +213,7 @@ def pow(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     kind = operands("pow", x1, x2)[2]
     if not kind:
         return integers.power(ns, x1, x2)
-    if isinstance(x1, Wrapped) and not isinstance(x2, Wrapped):
+    if isinstance(x1, Wrapped) and isinstance(x2, int | float):
         if x2 == 0.5:
             return ns.sqrt(x1)
         if float(x2).is_integer() and abs(x2) <= 2**20:
@@ -201,7 +224,7 @@ def pow(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     )
 
 
-def _integer_power(ns: Any, x: Wrapped, exponent: int) -> Wrapped:
+def _integer_power(ns: Reproducible, x: Wrapped, exponent: int) -> Wrapped:
     if exponent < 0:
         return Wrapped(_reciprocal_of_power(ns, x, -exponent), ns)
     result = ns.ones_like(x)
@@ -214,7 +237,7 @@ def _integer_power(ns: Any, x: Wrapped, exponent: int) -> Wrapped:
     return result
 
 
-def _reciprocal_of_power(ns: Any, x: Wrapped, exponent: int) -> Array:
+def _reciprocal_of_power(ns: Reproducible, x: Wrapped, exponent: int) -> Array:
     """Return the reciprocal of x to a positive power, which itself may vanish or overflow."""
     xp, factor = ns.library, Scaled.of(ns.library, x.native)
     power: Scaled | None = None
@@ -226,10 +249,11 @@ def _reciprocal_of_power(ns: Any, x: Wrapped, exponent: int) -> Array:
             break
         factor = factor.times(xp, factor)
     assert power is not None
-    return Scaled(ns.rules.reciprocal(power.m), -power.k).value(xp, SMALLEST_NORMAL[x.kind])
+    reciprocal = Scaled(in_blocks(ns, roots.reciprocal, power.m), -power.k)
+    return reciprocal.value(xp, SMALLEST_NORMAL[x.kind])
 
 
-def _expm1(xp: Any, x: Array) -> Array:
+def _expm1(xp: Namespace, x: Array) -> Array:
     """Return e^x - 1 of the parts of e^x (Tang 1989), which lose nothing near 0."""
     y = xp.astype(x, xp.float64, copy=False)
     k, high, middle, low = exponential.exp_parts(xp, xp.minimum(xp.maximum(y, -40.0), 60.0))
@@ -244,13 +268,13 @@ def _expm1(xp: Any, x: Array) -> Array:
     return keep_nan(xp, x, xp.where(x > 60.0, exponential.exp(xp, x), y))
 
 
-def _log10(xp: Any, x: Array) -> Array:
+def _log10(xp: Namespace, x: Array) -> Array:
     """Return the natural logarithm times a constant, both in float64."""
     y = logarithm.log(xp, xp.astype(x, xp.float64, copy=False)) * (1.0 / math.log(10.0))
     return xp.astype(y, x.dtype, copy=False)
 
 
-def _log2(xp: Any, x: Array) -> Array:
+def _log2(xp: Namespace, x: Array) -> Array:
     """Return the natural logarithm times a constant, in float64; exact for powers of two."""
     wide = xp.astype(x, xp.float64, copy=False)
     y = logarithm.log(xp, wide) * (1.0 / math.log(2.0))
@@ -260,7 +284,7 @@ def _log2(xp: Any, x: Array) -> Array:
     return xp.astype(xp.where(power == wide, nearest, y), x.dtype, copy=False)
 
 
-def logaddexp(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
+def logaddexp(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return log(e^x1 + e^x2) as max + log1p(exp(-|x1 - x2|)), within 2 ulp of the larger part."""
     larger = ns.maximum(x1, x2)
     difference = ns.abs(subtract(ns, x1, x2))
@@ -268,20 +292,19 @@ def logaddexp(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     return ns.where(ns.isinf(larger), larger, total)
 
 
-def _elementary(name: str, function: Callable[[Any, Array], Array] | None = None) -> Any:
-    """Return the namespace's function of that name: a rule of the arithmetic, or one given."""
+def _elementary(name: str, function: Elementwise) -> Callable[..., Wrapped]:
+    """Return the namespace's function of a name, from one of the library's arrays."""
 
-    def apply(ns: Any, x: Wrapped, /) -> Wrapped:
+    def apply(ns: Reproducible, x: Wrapped, /) -> Wrapped:
         check_floating(name, x)
-        if function is None:
-            return Wrapped(getattr(ns.rules, name)(x.native), ns)
-        return Wrapped(ns.rules.elementwise(function, x.native), ns)
+        return Wrapped(in_blocks(ns, function, x.native), ns)
 
+    apply.__doc__ = function.__doc__
     return apply
 
 
-def _rounded_to_integers(name: str) -> Any:
-    def apply(ns: Any, x: Wrapped, /) -> Wrapped:
+def _rounded_to_integers(name: str) -> Callable[..., Wrapped]:
+    def apply(ns: Reproducible, x: Wrapped, /) -> Wrapped:
         check_numeric(name, x)
         y = getattr(ns.library, name)(x.native)
         return Wrapped(y + 0.0 if is_floating(x) else y, ns, PRODUCTS)  # +0 of -0
@@ -289,21 +312,24 @@ def _rounded_to_integers(name: str) -> Any:
     return apply
 
 
-# Those of `rules.py`; rsqrt, reciprocal, sigmoid, softplus and erf go beyond the standard.
-_ELEMENTARY = [
-    "exp",
-    "log",
-    "log1p",
-    "tanh",
-    "sqrt",
-    "rsqrt",
-    "reciprocal",
-    "sigmoid",
-    "softplus",
-    "erf",
-]
+# rsqrt, reciprocal, sigmoid, softplus and erf go beyond the standard.
+_ELEMENTARY: dict[str, Elementwise] = {
+    "exp": exponential.exp,
+    "expm1": _expm1,
+    "log": logarithm.log,
+    "log1p": logarithm.log1p,
+    "log2": _log2,
+    "log10": _log10,
+    "tanh": sigmoid.tanh,
+    "sqrt": roots.sqrt,
+    "rsqrt": roots.rsqrt,
+    "reciprocal": roots.reciprocal,
+    "sigmoid": sigmoid.sigmoid,
+    "softplus": sigmoid.softplus,
+    "erf": error_function.erf,
+}
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "add": add,
     "subtract": subtract,
     "multiply": multiply,
@@ -318,9 +344,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "where": where,
     "pow": pow,
     "logaddexp": logaddexp,
-    "expm1": _elementary("expm1", _expm1),
-    "log2": _elementary("log2", _log2),
-    "log10": _elementary("log10", _log10),
-    **{name: _elementary(name) for name in _ELEMENTARY},
+    **{name: _elementary(name, function) for name, function in _ELEMENTARY.items()},
     **{name: _rounded_to_integers(name) for name in ("ceil", "floor", "round", "trunc")},
 }

@@ -1,21 +1,20 @@
-"""Are float64 products on a device exact where every partial sum is?  Tried once per process.
+"""Checks that a device has float64 and computes products exactly where every partial sum is exact.
 
-All other modules rely on it (see `splitting`).  The processor's BLAS is IEEE 754's.  A GPU's
-library may imitate float64 by narrower numbers, as cuBLAS does where its environment asks for it
-(https://docs.nvidia.com/cuda/cublas, "Floating Point Emulation"); or have no float64 at all.
+All other modules rely on it (see `splitting`); each device is tried once per process.  The
+processor's BLAS is IEEE 754's.  A GPU's library may imitate float64 by narrower numbers, as cuBLAS
+does where its environment asks for it (https://docs.nvidia.com/cuda/cublas, "Floating Point
+Emulation"); or have no float64 at all.
 """
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array, Namespace, device_of, transpose
+from pluggable_mlp.arrays import Array, Device, Namespace, device_of, library_of, transpose
 from pluggable_mlp.shortcuts import take
 
-__all__ = ["ArithmeticUnavailable", "require_exact_products"]
+__all__ = ["ArithmeticUnavailable", "require_exact_products", "require_float64"]
 
 _HOST = 1  # kDLCPU, in DLPack's numbers of devices
 _tried: set[tuple[Namespace, str]] = set()
 
-# Widths of slices, as products are made of them: 2^width left 2^width right LENGTH is 2^53.
+# Widths of the slices in products: 2^width left 2^width right LENGTH is 2^53.
 WIDTHS = ((29, 14), (21, 22))
 LENGTH = 1024
 _ROWS, _COPIES = 4, 256
@@ -48,11 +47,23 @@ class ArithmeticUnavailable(RuntimeError):  # noqa: N818 (beside `BackendUnavail
         )
 
 
+def require_float64(xp: Namespace) -> None:
+    """Raise `ArithmeticUnavailable` if a library makes float32 of float64 in this process."""
+    if xp.result_type(xp.float64) != xp.float64:
+        raise ArithmeticUnavailable(
+            "reproducible",
+            library_of(xp),
+            "it makes float32 of float64 in this process",
+            "have it keep 64 bits, as JAX does after "
+            "jax.config.update('jax_enable_x64', True), or use the arithmetic 'native'",
+        )
+
+
 def require_exact_products(xp: Namespace, x: Array) -> None:
     """Raise unless float64 products on the device of `x` (any shape) are exact.
 
-    Nothing is tried of arrays on the host, of what has no device (as within a function that JAX
-    compiles), and on a device that was tried before.
+    Nothing is tried for arrays on the host, for arrays without a device (within a function that
+    JAX compiles), and on a device that was tried before.
 
     Raises
     ------
@@ -79,7 +90,7 @@ def _on_host(x: Array) -> bool:
         return False
 
 
-def _try(xp: Namespace, device: Any, left: int, right: int) -> None:
+def _try(xp: Namespace, device: Device, left: int, right: int) -> None:
     """Multiply matrices (1024, 1024) of few distinct rows and columns; compare with integers."""
     rows, columns = _extreme(left), _extreme(right)
     expected = [[sum(map(int.__mul__, row, column)) for column in columns] for row in rows]
@@ -106,8 +117,8 @@ def _try(xp: Namespace, device: Any, left: int, right: int) -> None:
 def _extreme(width: int) -> list[list[int]]:
     """Return rows of integers close to 2^width: of one sign, and of alternating and mixed signs.
 
-    Sums of products of the first rows come to nearly 2^53; of others, most cancels and what is
-    left lies in the last bits.
+    Sums of products of the first rows come to nearly 2^53; of others, most cancels, and the rest
+    lies in the last bits.
     """
     largest = 2**width
     steps = [[(7 * row + 1) * place * place % 61 for place in range(LENGTH)] for row in range(2)]
@@ -121,6 +132,6 @@ def _floats(rows: list[list[int]]) -> list[list[float]]:
     return [list(map(float, row)) for row in rows]
 
 
-def _unavailable(device: Any, reason: str) -> ArithmeticUnavailable:
+def _unavailable(device: Device, reason: str) -> ArithmeticUnavailable:
     remedy = "use the arithmetic 'native' there, or another device"
     return ArithmeticUnavailable("reproducible", str(device), reason, remedy)

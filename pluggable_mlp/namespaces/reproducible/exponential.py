@@ -6,9 +6,8 @@ memory are the price. float64 results come from `exp_parts`, a table and a polyn
 leaves e^x in parts so that what follows can still round once.
 """
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces.reproducible.polynomials import horner
 from pluggable_mlp.namespaces.reproducible.rounding import keep_nan, type_name
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two, roots_of_two
 from pluggable_mlp.shortcuts import clip
@@ -20,12 +19,9 @@ LAST = {"float32": 88.72283172607422, "float64": 709.782712893384}
 # benchmarks/polynomials.py: e^(x / 2^13) for |x| <= 89, relative error below 2^-43.
 SQUARINGS = 13
 EXP_OF_SCALED = (
-    9.251904039316874e-18,
-    3.031671370465862e-13,
-    7.450580596833725e-09,
-    0.00012207031249557125,
+    9.251904039316874e-18, 3.031671370465862e-13, 7.450580596833725e-09, 0.00012207031249557125,
     1.0,
-)
+)  # fmt: skip
 EXP_OF_SCALED_NEGATIVE = tuple(c * s for c, s in zip(EXP_OF_SCALED, (1, -1, 1, -1, 1), strict=True))
 
 # (log 2)/64 in two parts: the first has 36 bits, so that its product with |k| <= 2^17 is exact.
@@ -37,7 +33,7 @@ PER_LOG2_64TH = float.fromhex("0x1.71547652b82fep+6")
 EXP_REMAINDER = (1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5)
 
 
-def exp(xp: Any, x: Array) -> Array:
+def exp(xp: Namespace, x: Array) -> Array:
     """Return e^x for `x` (float32 or float64, any shape), within 1 ulp.
 
     Results below the smallest normal number are 0, those above the largest number infinity.
@@ -66,17 +62,13 @@ def exp_of_float32(x: Array, coefficients: tuple[float, ...] = EXP_OF_SCALED) ->
 
     e^x = (e^(x / 2^13))^(2^13). With `EXP_OF_SCALED_NEGATIVE` the result is e^-x.
     """
-    y = x * coefficients[0]
-    for coefficient in coefficients[1:-1]:
-        y += coefficient
-        y *= x
-    y += coefficients[-1]
+    y = horner(x, coefficients)
     for _ in range(SQUARINGS):
         y *= y
     return y
 
 
-def exp_parts(xp: Any, x: Array) -> tuple[Array, Array, Array, Array]:
+def exp_parts(xp: Namespace, x: Array) -> tuple[Array, Array, Array, Array]:
     """Return k, high, middle, low with e^x = 2^k (high + middle + low), all of the shape of `x`.
 
     `x` (float64, any shape) lies between -708.4 and 709.8, or is NaN. k is int64, the others are
@@ -98,10 +90,8 @@ def exp_parts(xp: Any, x: Array) -> tuple[Array, Array, Array, Array]:
     remainder -= leading
     remainder -= steps
     r = leading + remainder
-    low = r * EXP_REMAINDER[0]
-    for coefficient in EXP_REMAINDER[1:]:
-        low += coefficient
-        low *= r
+    low = horner(r, EXP_REMAINDER)
+    low *= r
     low *= r
     r += low
     low += remainder

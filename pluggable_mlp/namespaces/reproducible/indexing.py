@@ -11,10 +11,18 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from pluggable_mlp.arrays import Array, device_of, dtype_name
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
+from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name
+from pluggable_mlp.namespaces.reproducible.array import (
+    ArrayOrScalar,
+    FixedPointArray,
+    Key,
+    KeyItem,
+    Reproducible,
+    ReproducibleArray,
+    native_of,
+)
+from pluggable_mlp.namespaces.reproducible.coercion import as_scalar, is_floating, underflow_of
 from pluggable_mlp.namespaces.reproducible.creation import astype
-from pluggable_mlp.namespaces.reproducible.operands import as_scalar, grain_of, is_floating
 from pluggable_mlp.shortcuts import take as take_rows
 
 __all__ = ["FUNCTIONS"]
@@ -29,7 +37,7 @@ class _Key(NamedTuple):
     taken: tuple[int, Array] | None
     backwards: tuple[int, ...]
 
-    def part(self, xp: Any, x: Array) -> Array:
+    def part(self, xp: Namespace, x: Array) -> Array:
         """Return the part of a library's array."""
         part = x[self.items]
         if self.taken is not None:
@@ -38,7 +46,7 @@ class _Key(NamedTuple):
         return xp.flip(part, axis=self.backwards) if self.backwards else part
 
 
-def _key_of(ns: Any, key: Any, shape: tuple[int, ...]) -> _Key:
+def _key_of(ns: Reproducible, key: Key, shape: tuple[int, ...]) -> _Key:
     """Return the key for arrays of a shape.
 
     Raises
@@ -56,37 +64,44 @@ def _key_of(ns: Any, key: Any, shape: tuple[int, ...]) -> _Key:
     if more:
         raise IndexError("a key has one Ellipsis at most")
     items[place : place + 1] = [slice(None)] * (len(shape) - count)
-    found: list[Any] = []
+    parts, backwards = _parts_of(ns, items, shape)
+    arrays = {at: item for at, item in enumerate(items) if isinstance(item, Wrapped)}
+    others = [item for item in items if not isinstance(item, Wrapped)]
+    if len(arrays) == 1 and all(type(item) is slice for item in others):
+        [(axis, array)] = arrays.items()
+        if array.ndim == 1:  # array-api-strict has no slices beside arrays
+            places, parts[axis] = parts[axis], slice(None)
+            if _is_mask(array):
+                [places] = ns.library.nonzero(places)
+            return _Key(tuple(parts), (axis, places), backwards)
+    if arrays and backwards:
+        raise IndexError("a slice beside arrays has a negative step; use xp.flip")
+    return _Key(tuple(parts), None, backwards)
+
+
+def _parts_of(
+    ns: Reproducible, items: list[KeyItem], shape: tuple[int, ...]
+) -> tuple[list[Any], tuple[int, ...]]:
+    """Return the library's items for these, one for each axis, and the axes to be reversed."""
+    parts: list[Any] = []
     backwards: list[int] = []
     axis = 0
     for item in items:
         if isinstance(item, slice):
             part, is_reversed = _forwards(item, shape[axis])
             if is_reversed:
-                backwards.append(sum(not isinstance(before, int) for before in found))
-            found.append(part)
+                backwards.append(sum(not isinstance(before, int) for before in parts))
+            parts.append(part)
+        elif isinstance(item, int | Wrapped):
+            parts.append(_placed(ns, item, axis, shape[axis:]))
         else:
-            found.append(None if item is None else _placed(ns, item, axis, shape[axis:]))
+            parts.append(None)
         axis += _axes_of(item)
-    arrays = [axis for axis, item in enumerate(items) if isinstance(item, Wrapped)]
-    others = [item for item in items if not isinstance(item, Wrapped)]
-    if (
-        len(arrays) == 1
-        and items[arrays[0]].ndim == 1
-        and all(type(one) is slice for one in others)
-    ):
-        [axis] = arrays  # array-api-strict has no slices beside arrays
-        places, found[axis] = found[axis], slice(None)
-        if _is_mask(items[axis]):
-            [places] = ns.library.nonzero(places)
-        return _Key(tuple(found), (axis, places), tuple(backwards))
-    if arrays and backwards:
-        raise IndexError("a slice beside arrays has a negative step; use xp.flip")
-    return _Key(tuple(found), None, tuple(backwards))
+    return parts, tuple(backwards)
 
 
-def _is_plain(key: Any, shape: tuple[int, ...]) -> bool:
-    """Whether every library understands a key as it is, as those of training steps: quickly."""
+def _is_plain(key: Key, shape: tuple[int, ...]) -> bool:
+    """Whether every library understands a key as it is: a quick check for the keys of steps."""
     if type(key) is not tuple or sum(item is ... for item in key) != 1:
         return False
     axis = 0
@@ -100,7 +115,7 @@ def _is_plain(key: Any, shape: tuple[int, ...]) -> bool:
     return axis == len(shape)
 
 
-def _is_within(item: Any, length: int) -> bool:
+def _is_within(item: KeyItem, length: int) -> bool:
     if type(item) is int:
         return 0 <= item < length
     if type(item) is not slice or item.step is not None:
@@ -109,7 +124,7 @@ def _is_within(item: Any, length: int) -> bool:
     return type(start) is type(stop) is int and 0 <= start <= stop <= length
 
 
-def _item_of(ns: Any, item: Any) -> Any:
+def _item_of(ns: Reproducible, item: KeyItem) -> KeyItem:
     """Return an item of a key as None, Ellipsis, slice, int, or array of the namespace."""
     if item is None or item is ... or isinstance(item, slice) or type(item) is int:
         return item
@@ -123,7 +138,7 @@ def _is_mask(item: Wrapped) -> bool:
     return bool(item.dtype == item.namespace.bool)
 
 
-def _axes_of(item: Any) -> int:
+def _axes_of(item: KeyItem) -> int:
     """Return how many axes of an array an item of its key stands for."""
     if isinstance(item, Wrapped):
         return item.ndim if _is_mask(item) else 1
@@ -139,7 +154,9 @@ def _forwards(item: slice, length: int) -> tuple[slice, bool]:
     return slice(first, last + 1, abs(chosen.step)), chosen.step < 0
 
 
-def _placed(ns: Any, item: Any, axis: int, lengths: tuple[int, ...]) -> Any:
+def _placed(
+    ns: Reproducible, item: int | Wrapped, axis: int, lengths: tuple[int, ...]
+) -> int | Array:
     """Return an integer or an array of a key, from 0, for the axes from `axis` on of a shape."""
     if isinstance(item, int):
         _require_bounds(item, item, axis, lengths[0])
@@ -147,12 +164,12 @@ def _placed(ns: Any, item: Any, axis: int, lengths: tuple[int, ...]) -> Any:
     if _is_mask(item):
         return _mask(ns, item, lengths[: item.ndim])
     xp, places = ns.library, ns.library.astype(item.native, ns.library.int64)
-    if ns.looks and math.prod(item.shape):
+    if ns.looks and 0 not in item.shape:
         _require_bounds(int(xp.min(places)), int(xp.max(places)), axis, lengths[0])
     return xp.where(places < 0, places + lengths[0], places)
 
 
-def _mask(ns: Any, mask: Wrapped, lengths: tuple[int, ...]) -> Array:
+def _mask(ns: Reproducible, mask: Wrapped, lengths: tuple[int, ...]) -> Array:
     """Return the library's mask of axes with these lengths; an axis of length 0 is of any."""
     if mask.shape == lengths:
         return mask.native
@@ -167,7 +184,7 @@ def _require_bounds(least: int, most: int, axis: int, length: int) -> None:
         raise IndexError(f"index {wrong} is out of bounds for axis {axis} of length {length}")
 
 
-def getitem(ns: Any, x: Wrapped, key: Any, /) -> Wrapped:
+def getitem(ns: Reproducible, x: Wrapped, key: Key, /) -> Wrapped:
     """Return x[key]; slices of 8-bit integers times a power of two are such."""
     if _is_plain(key, x.shape):
         choose: Callable[[Array], Array] = itemgetter(key)
@@ -175,12 +192,12 @@ def getitem(ns: Any, x: Wrapped, key: Any, /) -> Wrapped:
         choose = partial(_key_of(ns, key, x.shape).part, ns.library)
     items = key if isinstance(key, tuple) else (key,)
     if x.fixed_point is not None and all(item is ... or isinstance(item, slice) for item in items):
-        return Wrapped(None, ns, x.grain, x.fixed_point.part(choose))
-    return Wrapped(choose(x.native), ns, x.grain)
+        return FixedPointArray(x.fixed_point.part(choose), ns)
+    return Wrapped(choose(x.native), ns, x.underflow)
 
 
-def setitem(ns: Any, x: Wrapped, key: Any, value: Any, /) -> Wrapped:
-    """Return what x is after x[key] = value, of its dtype; of several values for a place the last.
+def setitem(ns: Reproducible, x: Wrapped, key: Key, value: ArrayOrScalar, /) -> Wrapped:
+    """Return x with x[key] replaced by a value, in the dtype of x; the last of several for a place.
 
     Raises
     ------
@@ -194,7 +211,7 @@ def setitem(ns: Any, x: Wrapped, key: Any, value: Any, /) -> Wrapped:
     xp = ns.library
     every = xp.arange(math.prod(x.shape), dtype=xp.int64, device=device_of(x.native))
     places = _key_of(ns, key, x.shape).part(xp, xp.reshape(every, x.shape))
-    new, grain = _value_for(ns, x, value, tuple(places.shape))
+    new, underflow = _value_for(ns, x, value, tuple(places.shape))
     places = xp.reshape(places, (-1,))
     if not math.prod(places.shape):
         return x
@@ -205,15 +222,17 @@ def setitem(ns: Any, x: Wrapped, key: Any, value: Any, /) -> Wrapped:
     chosen = xp.take(xp.reshape(new, (-1,)), xp.take(order, last, axis=0), axis=0)
     is_written = xp.take(places, last, axis=0) == every
     values = xp.where(is_written, chosen, xp.reshape(x.native, (-1,)))
-    return Wrapped(xp.reshape(values, x.shape), ns, min(x.grain, grain))
+    return Wrapped(xp.reshape(values, x.shape), ns, min(x.underflow, underflow))
 
 
-def _value_for(ns: Any, x: Wrapped, value: Any, shape: tuple[int, ...]) -> tuple[Array, int]:
-    """Return what is written into x, of a shape, and its grain."""
+def _value_for(
+    ns: Reproducible, x: Wrapped, value: ArrayOrScalar, shape: tuple[int, ...]
+) -> tuple[Array, int]:
+    """Return the values to be written into x, of a shape, and their underflow class."""
     if not isinstance(value, Wrapped):
         number = as_scalar(x, value, "assignment")
         written = ns.full(shape, number, dtype=x.dtype, device=device_of(x.native))
-        return written.native, grain_of(x, number)
+        return written.native, underflow_of(x, number)
     if is_floating(value) != is_floating(x) or _is_mask(value) != _is_mask(x):
         raise TypeError(
             f"assignment of {dtype_name(value.dtype)} to {dtype_name(x.dtype)}: convert the value "
@@ -225,10 +244,10 @@ def _value_for(ns: Any, x: Wrapped, value: Any, shape: tuple[int, ...]) -> tuple
     ):
         raise ValueError(f"the value is {value.shape}, which does not broadcast to {shape}")
     value = astype(ns, value, x.dtype, copy=False)
-    return ns.library.broadcast_to(value.native, shape), value.grain
+    return ns.library.broadcast_to(value.native, shape), value.underflow
 
 
-def take(ns: Any, x: Wrapped, indices: Wrapped, /, *, axis: int | None = None) -> Wrapped:
+def take(ns: Reproducible, x: Wrapped, indices: Wrapped, /, *, axis: int | None = None) -> Wrapped:
     """Return the slices of x at the indices (n,) along an axis; negative ones count from its end.
 
     Raises
@@ -242,19 +261,19 @@ def take(ns: Any, x: Wrapped, indices: Wrapped, /, *, axis: int | None = None) -
         raise ValueError(f"axis is None, expected one of the {x.ndim} axes of {x.shape}")
     place = 0 if axis is None else axis % x.ndim
     places = _placed(ns, ns.asarray(indices), place, x.shape[place:])
-    return Wrapped(ns.library.take(x.native, places, axis=place), ns, x.grain)
+    return Wrapped(ns.library.take(x.native, places, axis=place), ns, x.underflow)
 
 
-def rows_at(ns: Any, x: Wrapped, indices: Any, /, *, axis: int = 0) -> Wrapped:
+def rows_at(ns: Reproducible, x: Wrapped, indices: Wrapped | Array, /, *, axis: int = 0) -> Wrapped:
     """Return `take` along axis 0, for indices that are at least 0 and less than the length.
 
     They may be the library's, as the order of a data set is.
     """
     del axis
-    return Wrapped(take_rows(ns.library, x.native, native_of(indices)), ns, x.grain)
+    return Wrapped(take_rows(ns.library, x.native, native_of(indices)), ns, x.underflow)
 
 
-def expand_dims(ns: Any, x: Wrapped, /, *, axis: int = 0) -> Wrapped:
+def expand_dims(ns: Reproducible, x: Wrapped, /, *, axis: int = 0) -> Wrapped:
     """Return x with an axis of length 1 at a place, from -ndim - 1 to ndim.
 
     Raises
@@ -264,16 +283,16 @@ def expand_dims(ns: Any, x: Wrapped, /, *, axis: int = 0) -> Wrapped:
     """
     if not -x.ndim - 1 <= axis <= x.ndim:
         raise IndexError(f"axis is {axis}, out of bounds for {x.ndim + 1} axes")
-    return Wrapped(ns.library.expand_dims(x.native, axis=axis), ns, x.grain)
+    return Wrapped(ns.library.expand_dims(x.native, axis=axis), ns, x.underflow)
 
 
-def permute_dims(ns: Any, x: Wrapped, /, axes: tuple[int, ...]) -> Wrapped:
+def permute_dims(ns: Reproducible, x: Wrapped, /, axes: tuple[int, ...]) -> Wrapped:
     """Return x with its axes in another order; negative ones count from the end."""
     order = tuple(axis + x.ndim if axis < 0 else axis for axis in axes)
-    return Wrapped(ns.library.permute_dims(x.native, order), ns, x.grain)
+    return Wrapped(ns.library.permute_dims(x.native, order), ns, x.underflow)
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "_getitem": getitem,
     "_setitem": setitem,
     "expand_dims": expand_dims,

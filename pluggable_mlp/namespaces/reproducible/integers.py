@@ -6,11 +6,15 @@ do conversions between integer dtypes.
 
 import operator
 from collections.abc import Callable
-from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.operands import limits, pair
+from pluggable_mlp.namespaces.reproducible.array import (
+    ArrayOrScalar,
+    Reproducible,
+    ReproducibleArray,
+)
+from pluggable_mlp.namespaces.reproducible.coercion import pair
+from pluggable_mlp.namespaces.reproducible.dtypes import limits
 
 __all__ = ["FUNCTIONS", "power", "total_dtype"]
 
@@ -49,17 +53,17 @@ def _bits(xp: Namespace, dtype: DType) -> int:
 
 def _rule(
     name: str,
-    operation: Callable[[Any, Any], Any],
+    operation: Callable[[Array, Array], Array],
     function: Callable[[Namespace, Array, Array], Array],
     is_plain: Callable[[int, int], bool],
-) -> Any:
+) -> Callable[..., Wrapped]:
     """Return the namespace's function of two operands, of which one may be a Python integer.
 
     It is the library's operation with a Python integer b of a type of so many bits if
     `is_plain(b, bits)`.
     """
 
-    def apply(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
+    def apply(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
         a, b = pair(name, x1, x2)
         xp, like = ns.library, a if isinstance(x1, Wrapped) else b  # np.float64 is a float, too
         if not xp.isdtype(like.dtype, "integral"):
@@ -74,7 +78,7 @@ def _rule(
     return apply
 
 
-def power(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
+def power(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return integers to integer powers, wrapped around; negative powers are those of 1 and -1.
 
     x^-n is 1 / x^n without its fraction, and 0 for x = 0.
@@ -87,7 +91,7 @@ def power(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     negative = b < 0
     exponent = xp.where(negative, 0 - b, b)
     result = xp.ones_like(a)
-    bits = _bits(xp, like.dtype) if isinstance(x2, Wrapped) else max(abs(x2).bit_length(), 1)
+    bits = max(abs(x2).bit_length(), 1) if isinstance(x2, int) else _bits(xp, like.dtype)
     for bit in range(bits):
         result = xp.where((exponent >> bit) & 1 == 1, result * a, result)
         a = a * a
@@ -95,13 +99,13 @@ def power(ns: Any, x1: Any, x2: Any, /) -> Wrapped:
     return Wrapped(xp.where(negative & ~is_unit, 0, result), ns)
 
 
-def total_dtype(ns: Any, x: Wrapped) -> DType:
+def total_dtype(ns: Reproducible, x: Wrapped) -> DType:
     """Return the dtype of a sum or product of integers or booleans: uint64 of unsigned ones."""
     xp = ns.library
     return xp.uint64 if xp.isdtype(x.dtype, "unsigned integer") else xp.int64
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "floor_divide": _rule("floor_divide", operator.floordiv, _quotient, lambda b, _: b > 0),
     "remainder": _rule("remainder", operator.mod, _remainder, lambda b, _: b > 0),
     "bitwise_left_shift": _rule(

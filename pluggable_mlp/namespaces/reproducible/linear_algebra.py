@@ -7,12 +7,16 @@ Products of integers are the library's.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from pluggable_mlp.arrays import Array
-from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.factor import FixedPoint
-from pluggable_mlp.namespaces.reproducible.operands import is_floating, operands, pair
+from pluggable_mlp.arrays import DType
+from pluggable_mlp.namespaces.reproducible import products
+from pluggable_mlp.namespaces.reproducible.array import (
+    PRODUCTS,
+    FixedPointArray,
+    Reproducible,
+    ReproducibleArray,
+)
+from pluggable_mlp.namespaces.reproducible.coercion import is_floating, operands, pair
 from pluggable_mlp.namespaces.reproducible.scaled import scaled_back, unit_near
 
 __all__ = ["FUNCTIONS", "LINALG"]
@@ -20,14 +24,14 @@ __all__ = ["FUNCTIONS", "LINALG"]
 Wrapped = ReproducibleArray
 
 
-def matrix_transpose(ns: Any, x: Wrapped, /) -> Wrapped:
+def matrix_transpose(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     """Return (…, n, m) of x (…, m, n)."""
     if x.fixed_point is not None:
-        return Wrapped(None, ns, PRODUCTS, x.fixed_point.mT)
-    return Wrapped(ns.library.matrix_transpose(x.native), ns, x.grain)
+        return FixedPointArray(x.fixed_point.mT, ns)
+    return Wrapped(ns.library.matrix_transpose(x.native), ns, x.underflow)
 
 
-def matmul(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
+def matmul(ns: Reproducible, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
     """Return the product of x1 (…, m, k) and x2 (…, k, n); a vector (k,) is a row or a column.
 
     Raises
@@ -46,7 +50,7 @@ def matmul(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
         return Wrapped(ns.library.matmul(a, b), ns)
     left = ns.expand_dims(x1, axis=0) if x1.ndim == 1 else x1
     right = ns.expand_dims(x2, axis=1) if x2.ndim == 1 else x2
-    product = Wrapped(ns.rules.matmul(*_factors(left, right)), ns, PRODUCTS)
+    product = Wrapped(products.matmul(ns, *_factors(left, right)), ns, PRODUCTS)
     if x2.ndim == 1:
         product = product[..., 0]
     if x1.ndim == 1:
@@ -54,23 +58,23 @@ def matmul(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
     return product
 
 
-def _factors(x1: Wrapped, x2: Wrapped) -> tuple[Any, Any]:
-    """Return the operands of a product; fixed point as such, where the dtypes are the same."""
+def _factors(x1: Wrapped, x2: Wrapped) -> tuple[products.Factor, products.Factor]:
+    """Return the factors of a product; fixed point as such, where the dtypes are the same."""
     if x1.dtype == x2.dtype:
-        return _operand(x1), _operand(x2)
+        return _factor(x1), _factor(x2)
     return pair("matmul", x1, x2)
 
 
-def _operand(x: Wrapped) -> Array | FixedPoint:
+def _factor(x: Wrapped) -> products.Factor:
     return x.native if x.fixed_point is None else x.fixed_point
 
 
-def affine(ns: Any, x: Wrapped, W: Wrapped, b: Wrapped, /) -> Wrapped:
+def affine(ns: Reproducible, x: Wrapped, W: Wrapped, b: Wrapped, /) -> Wrapped:
     """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out)."""
-    return Wrapped(ns.rules.affine(*_factors(x, W), b.native), ns)
+    return Wrapped(products.affine(ns, *_factors(x, W), b.native), ns)
 
 
-def vecdot(ns: Any, x1: Wrapped, x2: Wrapped, /, *, axis: int = -1) -> Wrapped:
+def vecdot(ns: Reproducible, x1: Wrapped, x2: Wrapped, /, *, axis: int = -1) -> Wrapped:
     """Return the sum of x1 x2 along a negative axis, as products of rows and columns."""
     if not -min(x1.ndim, x2.ndim) <= axis < 0:
         raise ValueError(f"axis is {axis}, expected one from -{min(x1.ndim, x2.ndim)} to -1")
@@ -82,7 +86,12 @@ def vecdot(ns: Any, x1: Wrapped, x2: Wrapped, /, *, axis: int = -1) -> Wrapped:
 
 
 def tensordot(
-    ns: Any, x1: Wrapped, x2: Wrapped, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2
+    ns: Reproducible,
+    x1: Wrapped,
+    x2: Wrapped,
+    /,
+    *,
+    axes: int | tuple[Sequence[int], Sequence[int]] = 2,
 ) -> Wrapped:
     """Return sums of products over the last axes of x1 and the first of x2, or given axes."""
     if isinstance(axes, int):
@@ -100,7 +109,7 @@ def tensordot(
 
 
 def vector_norm(
-    ns: Any,
+    ns: Reproducible,
     x: Wrapped,
     /,
     *,
@@ -134,29 +143,29 @@ def vector_norm(
     return norm if keepdims else ns.sum(norm, axis=axis)
 
 
-def outer(ns: Any, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
+def outer(ns: Reproducible, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
     """Return the products of every element of x1 (m,) with every one of x2 (n,): (m, n)."""
     return ns.expand_dims(x1, axis=1) * ns.expand_dims(x2, axis=0)
 
 
-def diagonal(ns: Any, x: Wrapped, /, *, offset: int = 0) -> Wrapped:
+def diagonal(ns: Reproducible, x: Wrapped, /, *, offset: int = 0) -> Wrapped:
     """Return the diagonals (…, k) of x (…, m, n)."""
-    return Wrapped(ns.library.linalg.diagonal(x.native, offset=offset), ns, x.grain)
+    return Wrapped(ns.library.linalg.diagonal(x.native, offset=offset), ns, x.underflow)
 
 
-def trace(ns: Any, x: Wrapped, /, *, offset: int = 0, dtype: Any = None) -> Wrapped:
+def trace(ns: Reproducible, x: Wrapped, /, *, offset: int = 0, dtype: DType = None) -> Wrapped:
     """Return the sum of each diagonal of x (…, m, n)."""
     return ns.sum(diagonal(ns, x, offset=offset), axis=-1, dtype=dtype)
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "matmul": matmul,
     "affine": affine,
     "matrix_transpose": matrix_transpose,
     "tensordot": tensordot,
     "vecdot": vecdot,
 }
-LINALG: dict[str, Callable[..., Any]] = {
+LINALG: dict[str, Callable[..., Wrapped]] = {
     **{name: FUNCTIONS[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")},
     "vector_norm": vector_norm,
     "outer": outer,

@@ -5,9 +5,8 @@ log x = k log 2 + log m with x = 2^k m, sqrt(1/2) <= m <= sqrt(2). The standard 
 taken from a chain of square roots instead (`_exponent`).
 """
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces.reproducible.polynomials import horner
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, flush, type_name
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two
 
@@ -19,17 +18,13 @@ SQRT_TWO = float.fromhex("0x1.6a09e667f3bcdp+0")
 
 # fdlibm e_log.c: log((1 + s)/(1 - s)) = 2 s + s R(s^2), R's relative error below 2^-58.
 FDLIBM_LOG = (
-    1.479819860511658591e-01,
-    1.531383769920937332e-01,
-    1.818357216161805012e-01,
-    2.222219843214978396e-01,
-    2.857142874366239149e-01,
-    3.999999999940941908e-01,
+    1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01,
+    2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01,
     6.666666666666735130e-01,
-)
+)  # fmt: skip
 
 
-def log(xp: Any, x: Array) -> Array:
+def log(xp: Namespace, x: Array) -> Array:
     """Return the natural logarithm of `x` (float32 or float64, any shape), within 1 ulp.
 
     fdlibm's e_log.c (Sun Microsystems, 1993), its quotient taken as a product with a reciprocal.
@@ -43,7 +38,7 @@ def log(xp: Any, x: Array) -> Array:
     return xp.where(x > -smallest, y, float("nan"))
 
 
-def log1p(xp: Any, x: Array) -> Array:
+def log1p(xp: Namespace, x: Array) -> Array:
     """Return log(1 + x) for `x` (float32 or float64, any shape), within 1 ulp.
 
     1 + x is taken as the rounded sum and its error (Knuth's two-sum), the latter to first order.
@@ -64,7 +59,7 @@ def log1p(xp: Any, x: Array) -> Array:
     return xp.where(x >= -1.0, y, float("nan"))
 
 
-def _log_of_sum(xp: Any, x: Array, error: Array | float) -> Array:
+def _log_of_sum(xp: Namespace, x: Array, error: Array | float) -> Array:
     """Return log(x + error), `x` normal, positive and finite (float64, any shape), error << x."""
     k = _exponent(xp, x)
     # 2^-k would be denormal for k > 1022; the halves of k are not.
@@ -96,10 +91,8 @@ def add_log1p(f: Array, high: Array, low: Array) -> Array:
     s = 1.0 / s
     s *= f
     z = s * s
-    polynomial = z * FDLIBM_LOG[0]
-    for coefficient in FDLIBM_LOG[1:]:
-        polynomial += coefficient
-        polynomial *= z
+    polynomial = horner(z, FDLIBM_LOG)
+    polynomial *= z
     half_square = f * 0.5
     half_square *= f
     polynomial += half_square
@@ -112,7 +105,7 @@ def add_log1p(f: Array, high: Array, low: Array) -> Array:
     return total
 
 
-def _exponent(xp: Any, x: Array) -> Array:
+def _exponent(xp: Namespace, x: Array) -> Array:
     """Return the integer k nearest to log2 `x`, or beside it near a tie (float64, any shape).
 
     h = x^(1/4096) is at most 2^(1/4), so that log h = asinh d = d - d^3/6 + ... with
@@ -124,9 +117,6 @@ def _exponent(xp: Any, x: Array) -> Array:
         h = xp.sqrt(h)
     h -= 1.0 / h
     # 4096 / log 2 times d/2 - (d/2)^3/6; the next term, 3/40 (d/2)^5, is below 0.08.
-    factor = h * h
-    factor *= -123.10998
-    factor += 2954.6394
-    h *= factor
+    h *= horner(h * h, (-123.10998, 2954.6394))
     h += 0.5
     return xp.floor(xp.astype(h, xp.float64))

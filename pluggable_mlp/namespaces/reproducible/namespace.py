@@ -1,16 +1,19 @@
 """The namespace as an object: the functions with a rule, and those that round nothing.
 
-What only moves, selects, compares or sorts gives the same bits on every library: it is the
-library's own function on the arrays within, listed here by name.
+The rules use only what IEEE 754 fixes: + - *, elementwise reciprocals, comparisons, selections,
+conversions, gathers, integer operations; and `matmul` and `sum` of slices so short that every
+partial sum is exact, whatever their order.  Functions that only move, select, compare or sort
+give the same bits on every library: they are the library's own, listed here by name.
 """
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial, wraps
 from types import SimpleNamespace
 from typing import Any
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, DType, dtype_name, library_of
+from pluggable_mlp.arrays import Array, DType, Namespace, library_of
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import (
     creation,
@@ -20,24 +23,31 @@ from pluggable_mlp.namespaces.reproducible import (
     linear_algebra,
     statistical,
 )
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, map_wrapped, native_of
-from pluggable_mlp.namespaces.reproducible.factor import traced
-from pluggable_mlp.namespaces.reproducible.flags import Flags, all_valid
-from pluggable_mlp.namespaces.reproducible.literals import default_dtypes
-from pluggable_mlp.namespaces.reproducible.number import Number
-from pluggable_mlp.namespaces.reproducible.operands import (
+from pluggable_mlp.namespaces.reproducible.array import (
+    ArrayOrScalar,
+    ReproducibleArray,
+    map_wrapped,
+    native_of,
+)
+from pluggable_mlp.namespaces.reproducible.coercion import (
     check_boolean,
     check_not_floating,
     check_numeric,
-    grain_of,
     pair,
+    underflow_of,
 )
-from pluggable_mlp.namespaces.reproducible.rules import Rules
+from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
+from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection, kinds_of
+from pluggable_mlp.namespaces.reproducible.exactness import require_float64
+from pluggable_mlp.namespaces.reproducible.operand import traced
+from pluggable_mlp.namespaces.reproducible.validity import ValidityFlags, all_valid
 from pluggable_mlp.shortcuts import check_process, guards, load_offers
 
 __all__ = ["ReproducibleNamespace", "reproducible"]
 
-_RULES = (
+Function = Callable[..., Any]
+
+_RULES: dict[str, Function] = (
     creation.FUNCTIONS
     | indexing.FUNCTIONS
     | elementwise.FUNCTIONS
@@ -46,7 +56,7 @@ _RULES = (
     | linear_algebra.FUNCTIONS
 )
 
-# They look at values or move them, and round nothing.
+# They compare or move values, and round nothing.
 # fmt: off
 _EXACT = (
     "abs", "all", "any", "argmax", "argmin", "argsort", "bitwise_invert", "broadcast_arrays",
@@ -77,15 +87,9 @@ _OF_NUMBERS = (
 _INDICES = ("argmax", "argmin", "argsort", "count_nonzero", "nonzero", "searchsorted")
 _INDICES_AFTER_VALUES = ("unique_all", "unique_counts", "unique_inverse")
 _CONSTANTS = ("e", "inf", "nan", "newaxis", "pi")
-# fmt: off
-_DTYPES = (
-    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-    "float32", "float64",
-)
-# fmt: on
 _OF_DTYPES_OR_SHAPES = ("broadcast_shapes", "can_cast", "isdtype", "result_type")
-_OWN = {*_RULES, "linalg"}
-_NAMES = {*_OWN, *_EXACT, *_EXACT_PAIRS, *_CONSTANTS, *_DTYPES, *_OF_DTYPES_OR_SHAPES}
+_WITH_RULES = {*_RULES, "linalg"}
+_NAMES = {*_WITH_RULES, *_EXACT, *_EXACT_PAIRS, *_CONSTANTS, *DTYPES, *_OF_DTYPES_OR_SHAPES}
 
 
 class ReproducibleNamespace:
@@ -99,12 +103,14 @@ class ReproducibleNamespace:
         Of the arrays within.
     kinds : mapping
         Of a dtype: "float32" or "float64", and "" for integers and booleans.
+    run_all : callable or None
+        Runs the tasks that products of large matrices are cut into; None where nothing is cut.
     queued : bool
-        Whether looks at values are expensive: nothing is cut into parts.
+        Whether looks at values are expensive, as on a device with a queue: nothing is cut.
+    validity_flags : list of array, or None
+        Those of a speculating namespace, see `validity.py`.
     looks : bool
-        Whether functions look at values; if not, `all_valid` tells whether that was right.
-    rules : Rules
-        How products, sums and elementary functions of those are computed.
+        Whether functions look at values; if not, `all_valid` returns whether that was valid.
     beyond_standard : tuple of str
         The functions of `special.py` that have a rule.
     """
@@ -112,53 +118,56 @@ class ReproducibleNamespace:
     beyond_standard = ("affine", "erf", "rsqrt", "sigmoid", "softplus")
 
     def __init__(
-        self, xp: Any, run_all: RunAll | None = one_by_one, flags: Flags | None = None
+        self,
+        xp: Namespace,
+        run_all: RunAll | None = one_by_one,
+        validity_flags: ValidityFlags | None = None,
     ) -> None:
+        require_float64(xp)
         self.library = xp
-        self.kinds = _kinds(xp)
-        self.rules = Rules(xp, run_all, flags)
+        self.kinds = kinds_of(xp)
         self.__name__ = f"reproducible({library_of(xp)})"
+        self.run_all = run_all
         self.queued = run_all is None
-        self.looks = flags is None
-        self._run_all = run_all
-        self._flags = flags
+        self.validity_flags = validity_flags
+        self.looks = validity_flags is None
         self._guards = guards(xp)
 
     def speculating(self) -> "ReproducibleNamespace":
         """Return a new namespace whose functions look at no value, as if fast paths were valid.
 
-        It is for one computation, as a training step, and may be made within a function that a
-        library compiles.  Its arrays are its own: `wrap` those of the library.  `all_valid` tells
+        It is for one computation, such as a training step, and may be created within a function
+        that a library compiles.  It has arrays of its own: `wrap` the library's.  `all_valid` tells
         whether its results are right.
         """
-        return ReproducibleNamespace(self.library, self._run_all, [])
+        return ReproducibleNamespace(self.library, self.run_all, [])
 
     def all_valid(self, like: Array) -> Array:
         """Return whether all that was computed speculatively is valid: 0-d, on `like`'s device.
 
         It then has the bits of a namespace that looks; otherwise, such a one has to compute it.
         """
-        return all_valid(self.library, self._flags or [], like)
+        return all_valid(self.library, self.validity_flags or [], like)
 
     def wrap(self, array: Array) -> ReproducibleArray:
         """Return a library's array that came out of a reproducible namespace, as it is."""
         return ReproducibleArray(array, self)
 
-    def number(self, value: Array) -> Number:
-        """Return a 0-d float64 array of the library as what a Python float is to the namespace."""
-        return Number(self.library, value)
+    def device_scalar(self, value: Array) -> DeviceScalar:
+        """Return a 0-d float64 array of the library as a scalar that behaves as a Python float."""
+        return DeviceScalar(self.library, value)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             return getattr(self.library, name)  # __array_api_version__
-        if name not in _NAMES or not (name in _OWN or hasattr(self.library, name)):
+        if name not in _NAMES or not (name in _WITH_RULES or hasattr(self.library, name)):
             raise AttributeError(
                 f"{self.__dict__.get('__name__', 'the reproducible namespace')} has no rule for "
                 f"{name!r}: its results could differ between libraries; "
                 "docs/reproducible-namespace.md lists what there is"
             )
         value = self._member(name)
-        setattr(self, name, value)  # asked for once: many namespaces are made for one step
+        setattr(self, name, value)  # looked up once: many namespaces are created for one step
         return value
 
     def _member(self, name: str) -> Any:
@@ -167,23 +176,23 @@ class ReproducibleNamespace:
             return SimpleNamespace(**{name: self._bound(function) for name, function in functions})
         if name in _RULES:
             return self._bound(_RULES[name])
-        if name in _CONSTANTS or name in _DTYPES:
+        if name in _CONSTANTS or name in DTYPES:
             return getattr(self.library, name)
         if name in _OF_DTYPES_OR_SHAPES:
             return self._of_dtypes_or_shapes(name)
         return self._guarded(self.of_library(name))
 
-    def _bound(self, function: Any) -> Any:
+    def _bound(self, function: Function) -> Function:
         """Return a function of this file's siblings without its first parameter, the namespace."""
         bound = partial(function, self)
         bound.__doc__ = function.__doc__
         return self._guarded(bound)
 
-    def _guarded(self, function: Any) -> Any:
+    def _guarded(self, function: Function) -> Function:
         """Return the function; on a library that has settings or traces, with their checks.
 
-        Settings may have changed since the namespace was made, and what is traced has no values,
-        and is rounded otherwise: only namespaces that do not look take it.
+        Settings may have changed since the namespace was created.  Traced arrays have no values,
+        and compiled code rounds otherwise: only namespaces that do not look take them.
         """
         if not self._guards:
             return function
@@ -201,35 +210,39 @@ class ReproducibleNamespace:
         return guarded
 
     def __dir__(self) -> list[str]:
-        names = [n for n in _NAMES if n[0] != "_" and (n in _OWN or hasattr(self.library, n))]
-        return [*names, "finfo", "iinfo"]
+        names = [name for name in _NAMES if name[0] != "_"]
+        here = [name for name in names if name in _WITH_RULES or hasattr(self.library, name)]
+        return [*here, "finfo", "iinfo"]
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
 
-    def of_library(self, name: str) -> Any:
-        """Return the library's function on wrapped arrays: for what rounds nothing."""
+    def of_library(self, name: str) -> Function:
+        """Return the library's function, one that rounds nothing, on wrapped arrays."""
         function = getattr(self.library, name)
-        of_pair, check = name in _EXACT_PAIRS, _check_of(name)
+        takes_pair, check = name in _EXACT_PAIRS, _check_of(name)
 
         @wraps(function)
         def apply(*arguments: Any, **keywords: Any) -> Any:
-            for x in arguments if check else ():
-                check(name, x)
-            if of_pair and len(arguments) == 2 and not keywords:
+            if check is not None:
+                for x in arguments:
+                    check(name, x)
+            if takes_pair and len(arguments) == 2 and not keywords:
                 return self._of_pair(name, function, *arguments)
             result = function(*map(native_of, arguments), **native_of(keywords))
-            return self._wrapped(self._in_int64(name, result), grain_of(*_flat(arguments)))
+            return self._wrapped(self._in_int64(name, result), underflow_of(*_flat(arguments)))
 
         return apply
 
-    def _of_pair(self, name: str, function: Any, x1: Any, x2: Any) -> ReproducibleArray:
+    def _of_pair(
+        self, name: str, function: Function, x1: ArrayOrScalar, x2: ArrayOrScalar
+    ) -> ReproducibleArray:
         a, b = pair(name, x1, x2)
-        grain = grain_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
-        return ReproducibleArray(self._in_int64(name, function(a, b)), self, grain)
+        underflow = underflow_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
+        return ReproducibleArray(self._in_int64(name, function(a, b)), self, underflow)
 
     def _in_int64(self, name: str, result: Any) -> Any:
-        """Return what the library's function of a name gave, with its places and counts in int64.
+        """Return the result of the library's function of a name with places and counts in int64.
 
         Some are of other integer dtypes on JAX.
         """
@@ -248,31 +261,33 @@ class ReproducibleNamespace:
             return xp.asarray(x, dtype=xp.int64)
         return xp.astype(x, xp.int64, copy=False)
 
-    def finfo(self, type: Any, /) -> SimpleNamespace:
+    def finfo(self, type: DType | ReproducibleArray, /) -> SimpleNamespace:
         """Return the limits of a floating-point dtype, as Python floats."""
         return self._limits("finfo", type, float, ("eps", "max", "min", "smallest_normal"))
 
-    def iinfo(self, type: Any, /) -> SimpleNamespace:
+    def iinfo(self, type: DType | ReproducibleArray, /) -> SimpleNamespace:
         """Return the limits of an integer dtype, as Python integers."""
         return self._limits("iinfo", type, int, ("max", "min"))
 
-    def _limits(self, name: str, of: Any, number: type, limits: tuple[str, ...]) -> SimpleNamespace:
+    def _limits(
+        self, name: str, of: DType | ReproducibleArray, number: type, limits: tuple[str, ...]
+    ) -> SimpleNamespace:
         dtype = of.dtype if isinstance(of, ReproducibleArray) else of
-        found = getattr(self.library, name)(dtype)
-        numbers = {limit: number(getattr(found, limit)) for limit in limits}
-        return SimpleNamespace(bits=int(found.bits), dtype=dtype, **numbers)
+        info = getattr(self.library, name)(dtype)
+        numbers = {limit: number(getattr(info, limit)) for limit in limits}
+        return SimpleNamespace(bits=int(info.bits), dtype=dtype, **numbers)
 
-    def _wrapped(self, result: Any, grain: int) -> Any:
-        """Return what a function of the library gave, its arrays wrapped."""
+    def _wrapped(self, result: Any, underflow: int) -> Any:
+        """Return the result of a function of the library with its arrays wrapped."""
         if isinstance(result, tuple | list):
-            items = [self._wrapped(item, grain) for item in result]
+            items = [self._wrapped(item, underflow) for item in result]
             is_named = hasattr(result, "_fields")
             return type(result)(*items) if is_named else type(result)(items)
         if array_api_compat.is_array_api_obj(result):
-            return ReproducibleArray(result, self, grain)
+            return ReproducibleArray(result, self, underflow)
         return result
 
-    def _of_dtypes_or_shapes(self, name: str) -> Any:
+    def _of_dtypes_or_shapes(self, name: str) -> Function:
         """Return a function of dtypes, which may be given as arrays, or of shapes."""
         function = getattr(self.library, name)
 
@@ -282,58 +297,13 @@ class ReproducibleNamespace:
 
         return apply
 
-    def __array_namespace_info__(self) -> Any:
-        """Return what the standard asks for, of the dtypes that have rules."""
-        return _Info(self.library)
+    def __array_namespace_info__(self) -> Inspection:
+        """Return the standard's inspection object, of the dtypes that have rules."""
+        return Inspection(self.library)
 
 
-class _Kinds(dict[DType, str]):
-    """ "float32", "float64" or "" by the dtype: asked at every operation, so looked up."""
-
-    def __init__(self, xp: Any) -> None:
-        self._xp = xp
-
-    def __missing__(self, dtype: DType) -> str:
-        xp = self._xp
-        floating = {"float32": xp.float32, "float64": xp.float64}
-        kind = next((name for name, own in floating.items() if own == dtype), "")
-        if not kind and not xp.isdtype(dtype, ("bool", "integral")):
-            raise TypeError(
-                f"dtype is {dtype_name(dtype)}, expected float32, float64, an integer type or "
-                "bool: the reproducible namespace has no rules for others"
-            )
-        self[dtype] = kind
-        return kind
-
-
-@lru_cache(maxsize=32)
-def _kinds(xp: Any) -> _Kinds:
-    return _Kinds(xp)
-
-
-class _Info:
-    """What the namespace can do here; see the inspection chapter of the standard."""
-
-    def __init__(self, xp: Any) -> None:
-        self._xp = xp
-        self._info = xp.__array_namespace_info__()
-        self.capabilities = self._info.capabilities
-        self.default_device = self._info.default_device
-        self.devices = self._info.devices
-
-    def default_dtypes(self, *, device: Any = None) -> dict[str, Any]:
-        """Return the default dtype of each kind, the same on every library and device."""
-        del device
-        return default_dtypes(self._xp)
-
-    def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, Any]:
-        """Return the dtypes of a kind."""
-        found = self._info.dtypes(device=device, kind=kind)
-        return {name: dtype for name, dtype in found.items() if name in _DTYPES}
-
-
-def _check_of(name: str) -> Any:
-    """Return what refuses arrays of dtypes that a function of the library does not take, if any."""
+def _check_of(name: str) -> Callable[[str, object], None] | None:
+    """Return the check of the dtypes of a function's arguments, where not all are taken."""
     if name in _OF_BOOLEANS:
         return check_boolean
     if name in _OF_BITS:
@@ -347,15 +317,15 @@ def _refuse_traced(x: ReproducibleArray) -> None:
         raise traced()
 
 
-def _flat(arguments: Any) -> list[Any]:
+def _flat(arguments: Sequence[Any]) -> list[Any]:
     """Return the arrays and numbers of arguments, also those in lists."""
-    found: list[Any] = []
+    flat: list[Any] = []
     for argument in arguments:
-        found += argument if isinstance(argument, list | tuple) else [argument]
-    return found
+        flat += argument if isinstance(argument, list | tuple) else [argument]
+    return flat
 
 
-def reproducible(xp: Any, run_all: RunAll | None = one_by_one) -> ReproducibleNamespace:
+def reproducible(xp: Namespace, run_all: RunAll | None = one_by_one) -> ReproducibleNamespace:
     """Return the reproducible namespace over an array library.
 
     Parameters
@@ -363,8 +333,8 @@ def reproducible(xp: Any, run_all: RunAll | None = one_by_one) -> ReproducibleNa
     xp : namespace
         An array API namespace with float64, such as `backend.xp` or `array_api_compat.torch`.
     run_all : callable, optional
-        Who runs the parts of a large product: `backend.run_all` where a backend has it.  None
-        where operations are not to be cut into parts at all, as on a GPU.
+        Runs the tasks that a large product is cut into: `backend.run_all` where a backend has
+        it.  None where no operation is to be cut, as on a GPU.
 
     Returns
     -------
@@ -387,9 +357,9 @@ def reproducible(xp: Any, run_all: RunAll | None = one_by_one) -> ReproducibleNa
     """
     load_offers(xp)
     check_process(xp)
-    return _made(xp, run_all)  # type: ignore[arg-type]  # a callable has a hash
+    return _cached(xp, run_all)  # type: ignore[arg-type]  # a callable has a hash
 
 
 @lru_cache(maxsize=32)
-def _made(xp: Any, run_all: RunAll | None) -> ReproducibleNamespace:
+def _cached(xp: Namespace, run_all: RunAll | None) -> ReproducibleNamespace:
     return ReproducibleNamespace(xp, run_all)

@@ -1,7 +1,7 @@
 """Matrix products whose bits do not depend on library, kernel, threads or order.
 
 Here: which operand is cut into which slices, which pairs of slices are multiplied, and the one
-rounding at the end. The splitting itself is in `splitting`, the operands in `factor`.
+rounding at the end. The splitting itself is in `splitting`, the operands in `operand`.
 
 The result
 ----------
@@ -32,18 +32,16 @@ the kind of the operands alone (never on data, k or device):
 - rows or columns badly scaled against each other cost nothing.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
-from pluggable_mlp.namespaces.reproducible.factor import (
+from pluggable_mlp.namespaces.reproducible.operand import (
     FIXED_POINT_BITS,
     FixedPoint,
     Operand,
     cut,
 )
-from pluggable_mlp.namespaces.reproducible.flags import Flags, note_finite
 from pluggable_mlp.namespaces.reproducible.rounding import (
     SMALLEST_NORMAL,
     SMALLEST_PRODUCT,
@@ -54,8 +52,14 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
 from pluggable_mlp.namespaces.reproducible.special_values import clean, place_special, scale_back
 from pluggable_mlp.namespaces.reproducible.splitting import add_exact
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
+from pluggable_mlp.namespaces.reproducible.validity import flag_finite
+
+if TYPE_CHECKING:
+    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 __all__ = ["BLOCK", "affine", "lost", "matmul"]
+
+Factor: TypeAlias = Array | FixedPoint
 
 BLOCK = 1024
 """Inner length of one exact product: width of left + width of right + log2(BLOCK) is 53."""
@@ -79,46 +83,29 @@ WIDTHS: dict[tuple[str, bool, bool], tuple[tuple[int, ...], tuple[int, ...]]] = 
 }
 
 
-def matmul(
-    xp: Namespace,
-    a: Any,
-    b: Any,
-    run_all: RunAll | None = one_by_one,
-    flags: Flags | None = None,
-) -> Array:
+def matmul(ns: "ReproducibleNamespace", a: Factor, b: Factor) -> Array:
     """Return the matrix product of a (…, m, k) and b (…, k, n).
 
     Parameters
     ----------
-    xp
-        The namespace of the arrays.
+    ns : ReproducibleNamespace
+        Over the library of the arrays.
     a : (…, m, k)
-        float32 or float64, or a `FixedPoint`. Leading axes broadcast.
+        A library's array of float32 or float64, or a `FixedPoint`. Leading axes broadcast.
     b : (…, k, n)
         Of the same dtype.
-    run_all
-        Who runs the tiles; None where there are to be none.
-    flags
-        Where to note whether the fast path was right, instead of looking: see `flags`.
 
     Returns
     -------
     (…, m, n)
         Its bits depend on nothing but the values; the error bound is at the top of this file.
     """
-    return _product(xp, run_all, flags, a, b, None)
+    return _product(ns, a, b, None)
 
 
-def affine(
-    xp: Namespace,
-    x: Any,
-    W: Any,
-    b: Array,
-    run_all: RunAll | None = one_by_one,
-    flags: Flags | None = None,
-) -> Array:
+def affine(ns: "ReproducibleNamespace", x: Factor, W: Factor, b: Array) -> Array:
     """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out) or (out,)."""
-    return _product(xp, run_all, flags, x, W, _without_tiny_bits(xp, b, type_name(xp, x)))
+    return _product(ns, x, W, _without_tiny_bits(ns.library, b, type_name(ns.library, x)))
 
 
 def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False) -> Array:
@@ -136,19 +123,16 @@ def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False
     return xp.sum(xp.astype((magnitudes > 0.0) & (magnitudes < smallest), xp.int64))
 
 
-def _product(
-    xp: Namespace, run_all: RunAll | None, flags: Flags | None, a: Any, b: Any, bias: Array | None
-) -> Array:
+def _product(ns: "ReproducibleNamespace", a: Factor, b: Factor, bias: Array | None) -> Array:
     """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none."""
+    xp = ns.library
     require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
-    parts, axis = _parts(
-        xp, run_all, flags, a, b, bias
-    )  # the slices are gone when these are joined
+    parts, axis = _parts(ns, a, b, bias)  # the slices are gone when these are joined
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
 
 
 def _parts(
-    xp: Namespace, run_all: RunAll | None, flags: Flags | None, a: Any, b: Any, bias: Array | None
+    ns: "ReproducibleNamespace", a: Factor, b: Factor, bias: Array | None
 ) -> tuple[list[Array], int]:
     """Return the parts of `_product`, and the axis along which they follow each other.
 
@@ -156,27 +140,27 @@ def _parts(
     the operand that is not fixed point, so that its tiles are also split at once; else the longer.
     """
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-    name, fixed = type_name(xp, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
+    name, fixed = type_name(ns.library, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
     widths = WIDTHS[name, *fixed]
     if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
         axis, length, across = -2, m, n
-        stacked = n <= NARROW and run_all is not None  # on a queue, the copies take longer
-        right = _split_for_all(Operand(xp, b, -2, flags), widths[1], stacked)
+        stacked = n <= NARROW and not ns.queued  # on a queue, the copies take longer
+        right = _split_for_all(Operand(ns, b, -2), widths[1], stacked)
 
         def part(ends: Ends) -> Array:
-            return _tile(Operand(xp, cut(a, -2, *ends), -1, flags), right, bias)
+            return _tile(Operand(ns, cut(a, -2, *ends), -1), right, bias)
     else:
         axis, length, across = -1, n, m
-        left = _split_for_all(Operand(xp, a, -1, flags), widths[0])
+        left = _split_for_all(Operand(ns, a, -1), widths[0])
 
         def part(ends: Ends) -> Array:
-            return _tile(left, Operand(xp, cut(b, -1, *ends), -2, flags), cut(bias, -1, *ends))
+            return _tile(left, Operand(ns, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
 
-    return run_tiles(run_all, part, length, across, k, axis=axis), axis
+    return run_tiles(ns.run_all, part, length, across, k, axis=axis), axis
 
 
 def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = False) -> Operand:
-    """Return an operand whose slices are made: tiles that run at once would each make them."""
+    """Return an operand with its slices: concurrent tiles would each compute them."""
     if operand.moderate:
         operand.slices(widths)
         if stacked and len(widths) > 1:
@@ -193,9 +177,10 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
     # Then every result is a multiple of the product of two grids.
     large = moderate and left.finest * right.finest >= smallest
     r = (_sum_of_products if moderate else _careful_product)(left, right, name)
-    if left.flags is not None and moderate:
+    flags = left.namespace.validity_flags
+    if flags is not None and moderate:
         floats = [side.x for side in (left, right) if not side.fixed]
-        note_finite(xp, left.flags, floats, r)
+        flag_finite(xp, flags, floats, r)
     del left, right  # the slices of this tile go before the result is converted
     if bias is not None:
         r += bias

@@ -5,9 +5,7 @@ It fixes `sqrt`, too, but PyTorch on the CPU calls MKL, whose roots are often on
 (github.com/pytorch/pytorch/issues/188792). A library's root is only a first approximation here.
 """
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.rounding import (
     SMALLEST_NORMAL,
     keep_nan,
@@ -19,7 +17,7 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
 _MORE_THAN_HALF_A_UNIT = 2.0**-53 * (1.0 + 2.0**-10)
 
 
-def sqrt(xp: Any, x: Array) -> Array:
+def sqrt(xp: Namespace, x: Array) -> Array:
     """Return the square root of `x` (float32 or float64, any shape), correctly rounded.
 
     Zeros and denormal numbers of either sign give 0, numbers below NaN.
@@ -39,7 +37,7 @@ def sqrt(xp: Any, x: Array) -> Array:
     return keep_nan(xp, x, xp.where(x > -smallest, y, float("nan")))
 
 
-def moved_towards_one(xp: Any, x: Array) -> tuple[Array, Array]:
+def moved_towards_one(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Return `x` times 2^200 or 2^-200, and what takes its root back (float64, one shape).
 
     The errors of its root's products are then no denormal numbers.
@@ -49,7 +47,7 @@ def moved_towards_one(xp: Any, x: Array) -> tuple[Array, Array]:
     return x * (small * 2.0**200 + large * 2.0**-200), small * 2.0**-100 + large * 2.0**100
 
 
-def root(xp: Any, x: Array) -> Array:
+def root(xp: Namespace, x: Array) -> Array:
     """Return the root of positive `x`, 2^-900 to 2^900 (float64, any shape), correctly rounded.
 
     From a root s within a unit, r = x - s^2 is known without error (Dekker's product, 1971).
@@ -66,7 +64,7 @@ def root(xp: Any, x: Array) -> Array:
     return s
 
 
-def _heron(xp: Any, x: Array) -> Array:
+def _heron(xp: Namespace, x: Array) -> Array:
     """Return the library's root after one step of Heron's (float64): within a unit."""
     s = xp.sqrt(x)
     return 0.5 * (s + x * (1.0 / s))
@@ -79,7 +77,7 @@ def split(x: Array) -> tuple[Array, Array]:
     return high, x - high
 
 
-def reciprocal(xp: Any, x: Array) -> Array:
+def reciprocal(xp: Namespace, x: Array) -> Array:
     """Return 1/`x` (float32 or float64, any shape), correctly rounded, flushed.
 
     Zeros and denormal numbers of either sign give infinity. float32 is divided in float64, whose
@@ -93,7 +91,7 @@ def reciprocal(xp: Any, x: Array) -> Array:
     return keep_nan(xp, x, xp.where(zero, float("inf"), y))
 
 
-def rsqrt(xp: Any, x: Array) -> Array:
+def rsqrt(xp: Namespace, x: Array) -> Array:
     """Return 1/sqrt(`x`) (float32 or float64, any shape), within 1 ulp.
 
     Zeros and denormal numbers of either sign give infinity, numbers below NaN.
@@ -108,7 +106,7 @@ def rsqrt(xp: Any, x: Array) -> Array:
     return xp.where(x > -smallest, y, float("nan"))
 
 
-def _rsqrt_of_float64(xp: Any, x: Array, correct: bool) -> Array:
+def _rsqrt_of_float64(xp: Namespace, x: Array, correct: bool) -> Array:
     """Return 1/sqrt(x) for normal, positive and finite `x` (float64, any shape).
 
     With s = sqrt(x) and y = 1/s as rounded, the errors x - s^2 and 1 - s y are computed without

@@ -3,12 +3,10 @@
 Array libraries disagree on denormal numbers (some hardware and compilers flush them to zero) and
 so on everything computed from them. The reproducible arithmetic therefore has neither denormal
 numbers nor negative zeros among its results. The thresholds and the two ways to apply them live
-here; what is computed before they apply does not.
+here; the computations before them do not.
 """
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.shortcuts import zero_below
 
 __all__ = [
@@ -16,6 +14,7 @@ __all__ = [
     "SMALLEST_PRODUCT",
     "flush",
     "flush_product",
+    "flush_to",
     "keep_nan",
     "type_name",
     "zero_below",
@@ -30,12 +29,12 @@ its last bit is worth 2^-23 (2^-52) of its first, so that sums and differences o
 either zero or normal numbers."""
 
 
-def type_name(xp: Any, x: Array) -> str:
+def type_name(xp: Namespace, x: Array) -> str:
     """Return "float32" or "float64", the type of the floating-point array `x` (any shape)."""
     return "float32" if x.dtype == xp.float32 else "float64"
 
 
-def flush(xp: Any, x: Array) -> Array:
+def flush(xp: Namespace, x: Array) -> Array:
     """Return `x` (any shape) with every magnitude below the smallest normal number, and -0, as +0.
 
     NaN and infinity stay.
@@ -43,12 +42,24 @@ def flush(xp: Any, x: Array) -> Array:
     return zero_below(xp, x, SMALLEST_NORMAL[type_name(xp, x)])
 
 
-def flush_product(xp: Any, x: Array) -> Array:
+def flush_product(xp: Namespace, x: Array) -> Array:
     """Return `x` (any shape) with every magnitude below `SMALLEST_PRODUCT`, and -0, as +0."""
     return zero_below(xp, x, SMALLEST_PRODUCT[type_name(xp, x)])
 
 
-def keep_nan(xp: Any, x: Array, y: Array) -> Array:
+def flush_to(xp: Namespace, x: Array, dtype: DType) -> Array:
+    """Return floats `x` (any shape) in a dtype, without denormal numbers, -0 and other NaN.
+
+    What would be denormal there is +0 before the conversion: devices disagree on what rounds up to
+    the smallest normal number.
+    """
+    kinds = {"float32" if kind == xp.float32 else "float64" for kind in (x.dtype, dtype)}
+    kept = zero_below(xp, x, max(SMALLEST_NORMAL[kind] for kind in kinds))
+    kept = xp.astype(kept, dtype, copy=False)
+    return keep_nan(xp, kept, kept)
+
+
+def keep_nan(xp: Namespace, x: Array, y: Array) -> Array:
     """Return `y` with NaN wherever `x` (both of any one shape) is NaN.
 
     Libraries and devices disagree on the sign and the payload of a NaN that they compute; this one

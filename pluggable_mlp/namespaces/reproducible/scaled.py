@@ -4,9 +4,9 @@ They change no bit of a result: scaling by a power of two is exact, and what is 
 end is 0 or infinite only where the result itself is.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pluggable_mlp.arrays import Array, device_of
+from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.splitting import power_of_two_at_least
 
@@ -28,12 +28,12 @@ class Scaled(NamedTuple):
     k: Array
 
     @staticmethod
-    def of(xp: Any, x: Array) -> "Scaled":
+    def of(xp: Namespace, x: Array) -> "Scaled":
         """Return `x` (float32 or float64, any shape) without denormal numbers."""
         k = xp.zeros(x.shape, dtype=xp.int64, device=device_of(x))
         return Scaled(x, k).renewed(xp).renewed(xp)
 
-    def renewed(self, xp: Any) -> "Scaled":
+    def renewed(self, xp: Namespace) -> "Scaled":
         """Return the numbers with m closer to 1 by a factor U, where it is out of its range."""
         unit = _UNIT[type_name(xp, self.m)]
         magnitude = xp.abs(self.m)
@@ -43,11 +43,11 @@ class Scaled(NamedTuple):
         shift = xp.astype(large, xp.int64) - xp.astype(small, xp.int64)
         return Scaled(self.m * factor, self.k + shift)
 
-    def times(self, xp: Any, other: "Scaled") -> "Scaled":
+    def times(self, xp: Namespace, other: "Scaled") -> "Scaled":
         """Return the products, each rounded once."""
         return Scaled(self.m * other.m, self.k + other.k).renewed(xp)
 
-    def value(self, xp: Any, smallest: float) -> Array:
+    def value(self, xp: Namespace, smallest: float) -> Array:
         """Return the numbers themselves, +0 where a magnitude is below `smallest`, a normal one."""
         m, one = self.m, xp.ones_like(self.m)
         unit = _UNIT[type_name(xp, m)]
@@ -62,7 +62,7 @@ class Scaled(NamedTuple):
         return m * xp.where(is_last, 1.0 / unit, one)
 
 
-def unit_near(xp: Any, largest: Array) -> Array:
+def unit_near(xp: Namespace, largest: Array) -> Array:
     """Return powers of two of the dtype of `largest`, at least 0 (any shape), and close to it.
 
     |x| <= largest times their reciprocals is at most 2, short of magnitudes near the ends of the
@@ -77,7 +77,7 @@ def unit_near(xp: Any, largest: Array) -> Array:
     return xp.astype(near, largest.dtype)
 
 
-def scaled_back(xp: Any, x: Array, unit: Array) -> Array:
+def scaled_back(xp: Namespace, x: Array, unit: Array) -> Array:
     """Return `x` times powers of two (of one dtype), +0 where that is below the smallest normal."""
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     return xp.where(xp.abs(x) < smallest * (1.0 / unit), 0.0, x) * unit

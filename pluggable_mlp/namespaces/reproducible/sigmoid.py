@@ -3,9 +3,7 @@
 All in operations that IEEE 754 fixes.  The last step of their float64 is `quotient`.
 """
 
-from typing import Any
-
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.exponential import (
     EXP_OF_SCALED_NEGATIVE,
     FIRST,
@@ -13,6 +11,7 @@ from pluggable_mlp.namespaces.reproducible.exponential import (
     exp_parts,
 )
 from pluggable_mlp.namespaces.reproducible.logarithm import LOG2_HIGH, LOG2_LOW, add_log1p
+from pluggable_mlp.namespaces.reproducible.polynomials import horner
 from pluggable_mlp.namespaces.reproducible.rounding import flush, keep_nan, type_name, zero_below
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two
 from pluggable_mlp.shortcuts import clip, sign
@@ -23,18 +22,11 @@ LOG1P_LOWER = (0.07252963784156805, 0.6744656375713419, 1.5536154283341461, 1.0)
 
 # benchmarks/polynomials.py: tanh x = x P(x^2)/Q(x^2) for |x| <= 4.51, relative error 2^-27.
 TANH_UPPER = (
-    1.4639603385274885e-05,
-    0.0032122068238449866,
-    0.13158912296022773,
-    0.9999999927157961,
-)
+    1.4639603385274885e-05, 0.0032122068238449866, 0.13158912296022773, 0.9999999927157961,
+)  # fmt: skip
 TANH_LOWER = (
-    3.597746447124034e-07,
-    0.0002775486417237622,
-    0.024853079592490397,
-    0.464922407008388,
-    1.0,
-)
+    3.597746447124034e-07, 0.0002775486417237622, 0.024853079592490397, 0.464922407008388, 1.0,
+)  # fmt: skip
 
 # tanh of the smallest normal number is below it, and devices disagree on whether it rounds up.
 FIRST_OF_FLOAT32 = 2.0**-126 * (1.0 + 2.0**-23)
@@ -44,7 +36,7 @@ _TO_25_PLACES = 1.5 * 2.0**27
 _SPLITTER = 2.0**27 + 1.0
 
 
-def sigmoid(xp: Any, x: Array) -> Array:
+def sigmoid(xp: Namespace, x: Array) -> Array:
     """Return 1/(1 + e^-x) for `x` (float32 or float64, any shape), within 1 ulp.
 
     The NaN that float32 gives for NaN is left to the library.
@@ -62,7 +54,7 @@ def sigmoid(xp: Any, x: Array) -> Array:
     return y
 
 
-def _sigmoid_of_negative(xp: Any, x: Array) -> Array:
+def _sigmoid_of_negative(xp: Namespace, x: Array) -> Array:
     """Return 1/(1 + e^x) for -40 <= x <= 708.4 in `x` (float64, any shape).
 
     With e^x = 2^k E both terms are divided by 2^max(k, 0): the divisor lies between 1 and 3.
@@ -85,7 +77,7 @@ def _sigmoid_of_negative(xp: Any, x: Array) -> Array:
     return y
 
 
-def softplus(xp: Any, x: Array) -> Array:
+def softplus(xp: Namespace, x: Array) -> Array:
     """Return log(1 + e^x) for `x` (float32 or float64, any shape), within 1 ulp.
 
     log(1 + e^x) = max(x, 0) + log1p(e^-|x|). In float32, 20 pairs of neighbours of all come out of
@@ -98,26 +90,20 @@ def softplus(xp: Any, x: Array) -> Array:
     return keep_nan(xp, x, xp.where(x > 64.0, x, y))
 
 
-def _softplus_of_float32(xp: Any, x: Array) -> Array:
+def _softplus_of_float32(xp: Namespace, x: Array) -> Array:
     """Return softplus of -88 <= x <= 64 in `x` (float64, any shape), relative error 2^-28."""
     magnitude = xp.abs(x)
     e = exp_of_float32(magnitude, EXP_OF_SCALED_NEGATIVE)
-    upper = e * LOG1P_UPPER[0]
-    lower = e * LOG1P_LOWER[0]
-    for a, b in zip(LOG1P_UPPER[1:], LOG1P_LOWER[1:], strict=True):
-        upper += a
-        lower += b
-        upper *= e
-        if b != 1.0:
-            lower *= e
-    y = upper * (1.0 / lower)
+    y = horner(e, LOG1P_UPPER)
+    y *= e
+    y *= 1.0 / horner(e, LOG1P_LOWER)
     magnitude += x
     magnitude *= 0.5
     y += magnitude
     return y
 
 
-def _softplus_of_float64(xp: Any, x: Array) -> Array:
+def _softplus_of_float64(xp: Namespace, x: Array) -> Array:
     """Return softplus of -708.4 <= x <= 64 in `x` (float64, any shape)."""
     magnitude = xp.abs(x)
     k, high, middle, low = exp_parts(xp, -magnitude)
@@ -147,7 +133,7 @@ def _softplus_of_float64(xp: Any, x: Array) -> Array:
     return add_log1p(f, total, high)
 
 
-def tanh(xp: Any, x: Array) -> Array:
+def tanh(xp: Namespace, x: Array) -> Array:
     """Return tanh `x` (float32 or float64, any shape), within 1 ulp and exactly odd.
 
     The NaN that float32 gives for NaN is left to the library.
@@ -171,17 +157,9 @@ def _tanh_of_float32(x: Array) -> Array:
     """
     x *= 0.5
     square = x * x
-    n = square * TANH_UPPER[0]
-    for coefficient in TANH_UPPER[1:-1]:
-        n += coefficient
-        n *= square
-    n += TANH_UPPER[-1]
+    n = horner(square, TANH_UPPER)
     n *= x
-    d = square * TANH_LOWER[0]
-    for coefficient in TANH_LOWER[1:-1]:
-        d += coefficient
-        d *= square
-    d += TANH_LOWER[-1]
+    d = horner(square, TANH_LOWER)
     x = n * d
     n *= n
     d *= d
@@ -190,7 +168,7 @@ def _tanh_of_float32(x: Array) -> Array:
     return x
 
 
-def _tanh_of_magnitude(xp: Any, x: Array) -> Array:
+def _tanh_of_magnitude(xp: Namespace, x: Array) -> Array:
     """Return tanh `x` for 2^-28 <= x <= 20 (float64, any shape), as (1 - e^-2x)/(1 + e^-2x)."""
     k, high, middle, low = exp_parts(xp, x * -2.0)
     scale = power_of_two(xp, k)

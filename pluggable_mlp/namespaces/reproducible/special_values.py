@@ -1,19 +1,19 @@
-"""Operands with NaN, infinity, denormal numbers or extreme magnitudes, made usable and put right.
+"""Products of operands with NaN, infinity, denormal numbers or extreme magnitudes.
 
-Rare, hence not fast: an operand is cleaned (what is not finite or denormal becomes 0) and, in
+Rare, hence not fast: an operand is cleaned (denormal and non-finite elements become 0) and, in
 float64, its extreme rows or columns are scaled by 2^600 or 2^-600; the product of that is scaled
 back, and NaN and infinity are put where the rules of IEEE 754 have them, order or no order.
 """
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible.factor import MODERATE, Operand
+from pluggable_mlp.namespaces.reproducible.operand import MODERATE, Operand
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 
 __all__ = ["clean", "place_special", "scale_back"]
 
 
 def clean(operand: Operand) -> tuple[Operand, Array | float]:
-    """Return the operand without what needs care, and the roots of the factors to scale it back.
+    """Return the operand made moderate, and the roots of the factors that scale its products back.
 
     A row (column) of the result times root, times root again, is the operand's with 0 in place
     of denormal numbers, NaN and infinity. The roots are 2^300, 1 or 2^-300, in the shape of the
@@ -25,7 +25,7 @@ def clean(operand: Operand) -> tuple[Operand, Array | float]:
     x = operand.x
     name = type_name(xp, x)
     keep = xp.isfinite(x) & (xp.abs(x) >= SMALLEST_NORMAL[name])
-    cleaned = Operand(xp, xp.where(keep, x, 0.0), operand.axis)
+    cleaned = Operand(operand.namespace, xp.where(keep, x, 0.0), operand.axis)
     if name == "float32":
         return cleaned, 1.0
     lowest, highest = MODERATE[name]
@@ -33,7 +33,7 @@ def clean(operand: Operand) -> tuple[Operand, Array | float]:
     one = xp.ones_like(cleaned.largest)
     scale = xp.where(large, 2.0**-600, xp.where(small, 2.0**600, one))
     root = xp.where(large, 2.0**300, xp.where(small, 2.0**-300, one))
-    scaled = Operand(xp, cleaned.x * scale, operand.axis)
+    scaled = Operand(operand.namespace, cleaned.x * scale, operand.axis)
     return scaled, root
 
 

@@ -1,4 +1,4 @@
-"""Reductions of the reproducible namespace: sums in a fixed order, and what is made of them.
+"""Reductions of the reproducible namespace: sums in a fixed order, and functions of sums.
 
 Every function takes the namespace first.  The bounds of `sum` and `mean` stand in
 `pluggable_mlp.namespaces.reproducible.sums`.  Reductions of integers and booleans are the
@@ -9,17 +9,25 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pluggable_mlp.arrays import Array, DType, device_of
-from pluggable_mlp.namespaces.reproducible import integers
-from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS, ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.elementwise import multiply
-from pluggable_mlp.namespaces.reproducible.operands import (
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of
+from pluggable_mlp.namespaces.reproducible import integers, sums
+from pluggable_mlp.namespaces.reproducible.array import (
+    ANY,
+    LATTICE,
+    PRODUCTS,
+    Reproducible,
+    ReproducibleArray,
+)
+from pluggable_mlp.namespaces.reproducible.coercion import (
     check_floating,
     check_numeric,
     is_floating,
 )
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_PRODUCT, flush
+from pluggable_mlp.namespaces.reproducible.elementwise import multiply
+from pluggable_mlp.namespaces.reproducible.roots import sqrt
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_PRODUCT, flush, flush_to
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled, scaled_back, unit_near
+from pluggable_mlp.namespaces.reproducible.tiling import in_blocks
 from pluggable_mlp.shortcuts import largest
 
 __all__ = ["FUNCTIONS"]
@@ -28,7 +36,7 @@ Wrapped = ReproducibleArray
 Axis = int | tuple[int, ...] | None
 
 
-def _axes(x: Any, axis: Axis) -> tuple[int, ...]:
+def _axes(x: Wrapped, axis: Axis) -> tuple[int, ...]:
     """Return the axes to reduce, from 0 and in order.
 
     Raises
@@ -36,14 +44,14 @@ def _axes(x: Any, axis: Axis) -> tuple[int, ...]:
     IndexError
         If there is no such axis.
     """
-    given = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    for one in given:
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    for one in axes:
         if not -x.ndim <= one < max(x.ndim, 1):
             raise IndexError(f"axis is {one}, expected one of the {x.ndim} axes of {x.shape}")
-    return tuple(sorted({one % x.ndim for one in given})) if x.ndim else ()
+    return tuple(sorted({one % x.ndim for one in axes})) if x.ndim else ()
 
 
-def _of_library(ns: Any, name: str, x: Wrapped, dtype: DType, **settings: Any) -> Wrapped:
+def _of_library(ns: Reproducible, name: str, x: Wrapped, dtype: DType, **settings: Any) -> Wrapped:
     """Return the library's reduction of integers or booleans, which wraps around.
 
     Without a dtype it is int64, or uint64 of unsigned ones; PyTorch has no sums of these.
@@ -53,7 +61,11 @@ def _of_library(ns: Any, name: str, x: Wrapped, dtype: DType, **settings: Any) -
 
 
 def _along_last(
-    xp: Any, array: Array, axes: tuple[int, ...], keepdims: bool, function: Callable[[Array], Array]
+    xp: Namespace,
+    array: Array,
+    axes: tuple[int, ...],
+    keepdims: bool,
+    function: Callable[[Array], Array],
 ) -> Array:
     """Return function(array) over several axes as one, which it reduces as the last."""
     shape = tuple(array.shape)
@@ -67,37 +79,46 @@ def _along_last(
     return result
 
 
-def _average(name: str) -> Any:
-    """Return `sum` or `mean` over any axes."""
+def _along_axes(name: str, function: Callable[..., Array]) -> Callable[..., Wrapped]:
+    """Return the function of a name over any axes, from one of `sums.py` over one axis."""
 
     def reduce(
-        ns: Any, x: Wrapped, /, *, axis: Axis = None, dtype: DType = None, keepdims: bool = False
+        ns: Reproducible,
+        x: Wrapped,
+        /,
+        *,
+        axis: Axis = None,
+        dtype: DType = None,
+        keepdims: bool = False,
     ) -> Wrapped:
         if dtype is not None:
             x = ns.astype(x, dtype)
         if not is_floating(x):
             return _of_library(ns, name, x, dtype, axis=axis, keepdims=keepdims)
-        function = getattr(ns.rules, name)
         axes = _axes(x, axis)
         if len(axes) == 1:
-            total = function(x.native, axis=axes[0] - x.ndim, keepdims=keepdims)
+            total = function(ns, x.native, axis=axes[0] - x.ndim, keepdims=keepdims)
         else:
             total = _along_last(
-                ns.library, x.native, axes, keepdims, lambda array: function(array, axis=-1)
+                ns.library, x.native, axes, keepdims, lambda array: function(ns, array, axis=-1)
             )
-        grain = min(x.grain, LATTICE) if name == "sum" else ANY
-        return Wrapped(total, ns, grain)
+        underflow = min(x.underflow, LATTICE) if name == "sum" else ANY
+        return Wrapped(total, ns, underflow)
 
     return reduce
 
 
-def _mean(ns: Any, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False) -> Wrapped:
+_sum = _along_axes("sum", sums.sum)
+_mean_of_floats = _along_axes("mean", sums.mean)
+
+
+def _mean(ns: Reproducible, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False) -> Wrapped:
     check_floating("mean", x)
-    return _average("mean")(ns, x, axis=axis, keepdims=keepdims)
+    return _mean_of_floats(ns, x, axis=axis, keepdims=keepdims)
 
 
 def _spread(
-    ns: Any, x: Wrapped, axis: Axis, correction: float, keepdims: bool, *, root: bool
+    ns: Reproducible, x: Wrapped, axis: Axis, correction: float, keepdims: bool, *, root: bool
 ) -> Wrapped:
     """Return the variance or, if `root`, the standard deviation: two passes, each a `sum`.
 
@@ -113,16 +134,20 @@ def _spread(
     unit = unit_near(xp, largest(xp, xp.abs(deviations.native), axes))
     deviations = multiply(ns, deviations, Wrapped(1.0 / unit, ns))
     total = ns.sum(deviations * deviations, axis=axes, keepdims=True)
-    found = ns.divide(total, float(count)).native
-    if root:
-        found = scaled_back(xp, ns.rules.sqrt(found) * unit, scale)
-    else:
-        found = scaled_back(xp, found * unit * unit * scale, scale)
-    return Wrapped(found if keepdims else xp.squeeze(found, axis=axes), ns)
+    spread = ns.divide(total, float(count)).native
+    spread = in_blocks(ns, sqrt, spread) * unit if root else spread * unit * unit * scale
+    spread = scaled_back(xp, spread, scale)
+    return Wrapped(spread if keepdims else xp.squeeze(spread, axis=axes), ns)
 
 
 def var(
-    ns: Any, x: Wrapped, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
+    ns: Reproducible,
+    x: Wrapped,
+    /,
+    *,
+    axis: Axis = None,
+    correction: float = 0.0,
+    keepdims: bool = False,
 ) -> Wrapped:
     """Return the sum of (x - mean)² over n - correction: two passes, each sum as `sum`."""
     check_floating("var", x)
@@ -130,14 +155,20 @@ def var(
 
 
 def std(
-    ns: Any, x: Wrapped, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
+    ns: Reproducible,
+    x: Wrapped,
+    /,
+    *,
+    axis: Axis = None,
+    correction: float = 0.0,
+    keepdims: bool = False,
 ) -> Wrapped:
     """Return the root of the variance, which itself may vanish or overflow."""
     check_floating("std", x)
     return _spread(ns, x, axis, correction, keepdims, root=True)
 
 
-def _tree_product(xp: Any, x: Scaled) -> Scaled:
+def _tree_product(xp: Namespace, x: Scaled) -> Scaled:
     """Return the product along the last axis by a fixed tree: second half times the first."""
     odd = None
     n = x.m.shape[-1]
@@ -155,7 +186,13 @@ def _between(x: Scaled, start: int, stop: int | None) -> Scaled:
 
 
 def prod(
-    ns: Any, x: Wrapped, /, *, axis: Axis = None, dtype: DType = None, keepdims: bool = False
+    ns: Reproducible,
+    x: Wrapped,
+    /,
+    *,
+    axis: Axis = None,
+    dtype: DType = None,
+    keepdims: bool = False,
 ) -> Wrapped:
     """Return the product by a fixed tree, every product rounded: within n u; 0 as a product is.
 
@@ -175,16 +212,18 @@ def prod(
     return Wrapped(_along_last(xp, x.native, _axes(x, axis), keepdims, along_last), ns, PRODUCTS)
 
 
-def _extreme(name: str) -> Any:
-    """Return `max` or `min`: NaN where any is, which JAX's own forgets in large arrays."""
+def _extreme(name: str) -> Callable[..., Wrapped]:
+    """Return `max` or `min`: NaN where any is NaN; JAX's own loses some in large arrays."""
 
-    def reduce(ns: Any, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False) -> Wrapped:
+    def reduce(
+        ns: Reproducible, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False
+    ) -> Wrapped:
         check_numeric(name, x)
         xp, a = ns.library, x.native
         y = getattr(xp, name)(a, axis=axis, keepdims=keepdims)
         if is_floating(x):
             y = xp.where(xp.any(xp.isnan(a), axis=axis, keepdims=keepdims), math.nan, y)
-        return Wrapped(y, ns, x.grain)
+        return Wrapped(y, ns, x.underflow)
 
     return reduce
 
@@ -192,7 +231,7 @@ def _extreme(name: str) -> Any:
 Rows = tuple[Array, ...]
 
 
-def _running(xp: Any, rows: Rows, combine: Callable[[Rows, Rows], Rows]) -> Rows:
+def _running(xp: Namespace, rows: Rows, combine: Callable[[Rows, Rows], Rows]) -> Rows:
     """Return the running total along the last axis: after pass p, of the last 2^p elements.
 
     Hillis and Steele (1986): ceil(log2 n) passes, so that no order is left open.  What is combined
@@ -207,21 +246,23 @@ def _running(xp: Any, rows: Rows, combine: Callable[[Rows, Rows], Rows]) -> Rows
     return rows
 
 
-def _running_sums(xp: Any, x: Array) -> Array:
+def _running_sums(xp: Namespace, x: Array) -> Array:
     """Return the running sums of float64 x (…, n), in float64."""
     [total] = _running(xp, (x,), lambda a, b: (flush(xp, a[0] + b[0]),))
     return total
 
 
-def _running_products(xp: Any, x: Array) -> Array:
+def _running_products(xp: Namespace, x: Array) -> Array:
     """Return the running products of float64 x (…, n), in float64."""
-    found = _running(xp, Scaled.of(xp, x), lambda a, b: Scaled(*a).times(xp, Scaled(*b)))
-    return Scaled(*found).value(xp, SMALLEST_PRODUCT["float64"])
+    products = _running(xp, Scaled.of(xp, x), lambda a, b: Scaled(*a).times(xp, Scaled(*b)))
+    return Scaled(*products).value(xp, SMALLEST_PRODUCT["float64"])
 
 
-def _cumulative(name: str, neutral: float, running: Callable[[Any, Array], Array]) -> Any:
+def _cumulative(
+    name: str, neutral: float, running: Callable[[Namespace, Array], Array]
+) -> Callable[..., Wrapped]:
     def accumulate(
-        ns: Any,
+        ns: Reproducible,
         x: Wrapped,
         /,
         *,
@@ -241,13 +282,13 @@ def _cumulative(name: str, neutral: float, running: Callable[[Any, Array], Array
         if include_initial:
             first = xp.full((*a.shape[:-1], 1), neutral, dtype=a.dtype, device=device_of(a))
             a = xp.concat([first, a], axis=-1)
-        return Wrapped(ns.rules.flush(xp.moveaxis(a, -1, place), x.dtype), ns)
+        return Wrapped(flush_to(xp, xp.moveaxis(a, -1, place), x.dtype), ns)
 
     return accumulate
 
 
 def diff(
-    ns: Any,
+    ns: Reproducible,
     x: Wrapped,
     /,
     *,
@@ -267,8 +308,8 @@ def diff(
     return x
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "sum": _average("sum"),
+FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
+    "sum": _sum,
     "mean": _mean,
     "var": var,
     "std": std,

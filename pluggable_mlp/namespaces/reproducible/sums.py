@@ -14,10 +14,10 @@ number are +0. Denormal elements count as 0 in float64; float32 takes them to be
 """
 
 import math
+from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible.factor import Operand
-from pluggable_mlp.namespaces.reproducible.flags import Flags, note_finite
+from pluggable_mlp.namespaces.reproducible.operand import Operand
 from pluggable_mlp.namespaces.reproducible.rounding import (
     SMALLEST_NORMAL,
     keep_nan,
@@ -26,6 +26,10 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
 )
 from pluggable_mlp.namespaces.reproducible.special_values import clean, scale_back
 from pluggable_mlp.namespaces.reproducible.splitting import add_exact
+from pluggable_mlp.namespaces.reproducible.validity import flag_finite
+
+if TYPE_CHECKING:
+    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 __all__ = ["mean", "sum"]
 
@@ -35,61 +39,47 @@ _WIDTH = 33
 
 
 def sum(
-    xp: Namespace,
-    x: Array,
-    axis: int | None = None,
-    keepdims: bool = False,
-    flags: Flags | None = None,
+    ns: "ReproducibleNamespace", x: Array, axis: int | None = None, keepdims: bool = False
 ) -> Array:
     """Return the sum along one axis.
 
     Parameters
     ----------
-    xp
-        The namespace of the array.
+    ns : ReproducibleNamespace
+        Over the library of the array.
     x : (…, n, …)
-        float32 or float64.
+        A library's array of float32 or float64.
     axis
         The axis, or None for all elements.
     keepdims
         Whether summed axes stay, with length 1.
-    flags
-        Where to note whether the fast path was right, instead of looking: see `flags`.
 
     Returns
     -------
     (…, …)
         Of the same dtype; the error bound is at the top of this file.
     """
-    return _sum_over(xp, x, axis, keepdims, 1, flags)
+    return _sum_over(ns, x, axis, keepdims, 1)
 
 
 def mean(
-    xp: Namespace,
-    x: Array,
-    axis: int | None = None,
-    keepdims: bool = False,
-    flags: Flags | None = None,
+    ns: "ReproducibleNamespace", x: Array, axis: int | None = None, keepdims: bool = False
 ) -> Array:
     """Return the mean along one axis (see `sum`): the sum times 1/n; NaN for n = 0.
 
     Beyond the error of the sum, the two roundings of float64 add at most 2^-52 |mean|.
     """
     count = math.prod(x.shape) if axis is None else x.shape[axis]
-    return _sum_over(xp, x, axis, keepdims, count, flags)
+    return _sum_over(ns, x, axis, keepdims, count)
 
 
 def _sum_over(
-    xp: Namespace,
-    x: Array,
-    axis: int | None,
-    keepdims: bool,
-    divisor: int,
-    flags: Flags | None,
+    ns: "ReproducibleNamespace", x: Array, axis: int | None, keepdims: bool, divisor: int
 ) -> Array:
     """Return the sum of x (…, n, …) along the axis, times 1/divisor."""
+    xp = ns.library
     along = x if axis is not None else xp.reshape(x, (-1,))
-    total = _sum_along(xp, along, 0 if axis is None else axis, flags)
+    total = _sum_along(ns, along, 0 if axis is None else axis)
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     if divisor == 1:
         total = zero_below(xp, total, smallest)
@@ -102,17 +92,18 @@ def _sum_over(
     return total if keepdims else xp.squeeze(total, axis=axis)
 
 
-def _sum_along(xp: Namespace, x: Array, axis: int, flags: Flags | None) -> Array:
+def _sum_along(ns: "ReproducibleNamespace", x: Array, axis: int) -> Array:
     """Return the sum along the axis in float64, kept with length 1; it may be denormal or -0."""
+    xp = ns.library
     if 0 in x.shape:
         return xp.sum(xp.astype(x, xp.float64), axis=axis, keepdims=True)
     if x.dtype == xp.float32:
         return _tree_sum(xp, x, axis)
-    operand = Operand(xp, x, axis, flags)
+    operand = Operand(ns, x, axis)
     if operand.moderate:
         total = _exact_sum(operand)
-        if flags is not None:
-            note_finite(xp, flags, [x], total)
+        if ns.validity_flags is not None:
+            flag_finite(xp, ns.validity_flags, [x], total)
         return total
     cleaned, root = clean(operand)
     r = scale_back(xp, _exact_sum(cleaned), root)

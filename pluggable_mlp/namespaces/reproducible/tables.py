@@ -1,4 +1,4 @@
-"""Small tables of constants, made once per library and device, for the functions beside it.
+"""Small tables of constants, created once per library and device.
 
 Every entry is exact or correctly rounded by integer arithmetic, so that no library's or system's
 `pow` takes part.
@@ -6,22 +6,21 @@ Every entry is exact or correctly rounded by integer arithmetic, so that no libr
 
 from functools import cache
 from math import isqrt, ldexp
-from typing import Any
 
 from array_api_compat import device
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Device, Namespace
 from pluggable_mlp.shortcuts import take
 
-_made: dict[tuple[Any, str, str], Array] = {}
+_made: dict[tuple[Namespace, str, str], Array] = {}
 
 
-def power_of_two(xp: Any, k: Array) -> Array:
+def power_of_two(xp: Namespace, k: Array) -> Array:
     """Return 2^k (float64) for -1022 <= k <= 1023 in `k` (int64), both of any shape."""
     return _take(xp, "powers", k + 1022)
 
 
-def roots_of_two(xp: Any, j: Array) -> tuple[Array, Array]:
+def roots_of_two(xp: Namespace, j: Array) -> tuple[Array, Array]:
     """Return the leading 26 bits of 2^(j/64) and the rest, for 0 <= j < 64.
 
     `j` (int64) may be of any shape; both results are float64.
@@ -29,14 +28,14 @@ def roots_of_two(xp: Any, j: Array) -> tuple[Array, Array]:
     return _take(xp, "roots, leading bits", j), _take(xp, "roots, rest", j)
 
 
-def _take(xp: Any, name: str, indices: Array) -> Array:
+def _take(xp: Namespace, name: str, indices: Array) -> Array:
     """Return the entries of the table at `indices` (int64, any shape), of the same shape."""
     table = _table(xp, name, device(indices))
     return xp.reshape(take(xp, table, xp.reshape(indices, (-1,))), indices.shape)
 
 
-def _table(xp: Any, name: str, place: Any) -> Array:
-    if place is None:  # within what JAX compiles, where an array made belongs to that alone
+def _table(xp: Namespace, name: str, place: Device) -> Array:
+    if place is None:  # within a function that JAX compiles, whose arrays must not outlive it
         return xp.asarray(_entries()[name], dtype=xp.float64)
     # The name of the device, since CuPy's devices cannot be hashed.
     key = (xp, str(place), name)

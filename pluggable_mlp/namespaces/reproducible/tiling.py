@@ -8,13 +8,17 @@ import math
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.executor import RunAll, at_once, one_by_one
 
-__all__ = ["Ends", "in_blocks", "run_tiles"]
+if TYPE_CHECKING:
+    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
+__all__ = ["Elementwise", "Ends", "in_blocks", "run_tiles"]
+
+Elementwise: TypeAlias = Callable[[Namespace, Array], Array]
 Ends: TypeAlias = tuple[int, int]
 
 TILE = 200_000
@@ -64,7 +68,7 @@ def run_tiles(
         return parts
     count = max(length * max(inner, across) // TILE, at_once(run_all))
     tiles = _tiles(length, count, SHORTEST_TILE[axis])
-    if len(tiles) == 1:  # too narrow to be handed out: the library has threads of its own
+    if len(tiles) == 1:  # too narrow for several threads: the library has its own
         return one_by_one(part, few)
     return run_all(part, tiles)
 
@@ -76,8 +80,14 @@ def _tiles(length: int, count: int, shortest: int) -> list[Ends]:
     return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 
 
-def in_blocks(function: Callable[[Namespace, Array], Array], xp: Namespace, x: Array) -> Array:
-    """Return function(xp, x) for an elementwise function of `x` (float32 or float64, any shape)."""
+def in_blocks(ns: "ReproducibleNamespace", function: Elementwise, x: Array) -> Array:
+    """Return function(library, x), in blocks where the namespace cuts operations into tasks.
+
+    `x` is the library's: float32 or float64, any shape.
+    """
+    xp = ns.library
+    if ns.queued:
+        return function(xp, x)
     size = math.prod(x.shape)  # not x.size, which is a method in PyTorch
     count = min(MOST_BLOCKS, size // BLOCK)
     if count < 2:

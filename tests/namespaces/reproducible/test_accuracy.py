@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from array_api_compat import numpy as xp
 
-from pluggable_mlp.namespaces.reproducible import sums
-from pluggable_mlp.namespaces.reproducible.factor import fixed_point
-from pluggable_mlp.namespaces.reproducible.products import affine, matmul
+from pluggable_mlp.namespaces.reproducible.operand import fixed_point
+from tests.namespaces.reproducible import kernels
+from tests.namespaces.reproducible.kernels import affine, matmul
 
 LENGTHS = [*range(1, 11), 16, 100, 256, 784, 1024, 4096]
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -178,7 +178,7 @@ def test_errors_of_sums_are_not_larger_than_native(dtype, n, axis):
         x = x.astype(dtype)
         exact = [sum(Fraction(float(v)) for v in row) for row in x]
         given = np.ascontiguousarray(x.T) if axis == 0 else x
-        ours, native = sums.sum(xp, given, axis), np.sum(given, axis=axis)
+        ours, native = kernels.sum(xp, given, axis), np.sum(given, axis=axis)
         worst = [
             max(abs(Fraction(float(v)) - e) for v, e in zip(values, exact, strict=True))
             for values in (ours, native)
@@ -189,7 +189,7 @@ def test_errors_of_sums_are_not_larger_than_native(dtype, n, axis):
 def test_the_error_bound_of_sums_is_attained():
     x = np.full(64, 2.0**-68)  # half of the last grid below the largest, 1
     x[0], x[1] = 1.0, -1.0
-    error = abs(float(sums.sum(xp, x)) - 62 * 2.0**-68)
+    error = abs(float(kernels.sum(xp, x)) - 62 * 2.0**-68)
     assert 0.4 * 64 * 2.0**-67 <= error <= 64 * 2.0**-67
 
 
@@ -198,7 +198,7 @@ def test_the_error_bound_of_sums_is_attained():
 def test_errors_of_means_stay_within_the_bound(dtype, n):
     x = np.random.default_rng(n).standard_normal((50, n)).astype(dtype)
     u = UNIT_ROUNDOFF[dtype]
-    for value, row in zip(sums.mean(xp, x, -1), x, strict=True):
+    for value, row in zip(kernels.mean(xp, x, -1), x, strict=True):
         exact = sum(Fraction(float(v)) for v in row) / n
         terms = float(np.sum(np.abs(row))) / n * (12 * 2.0**-53 if dtype == "float32" else 2.0**-60)
         assert abs(Fraction(float(value)) - exact) <= (u * 1.01 + 2.0**-52) * abs(exact) + terms

@@ -29,9 +29,9 @@ PROGRAM = """
 import hashlib, json
 import numpy as np
 from array_api_compat import numpy as xp
-from pluggable_mlp.namespaces.reproducible import sums
-from pluggable_mlp.namespaces.reproducible.factor import fixed_point
-from pluggable_mlp.namespaces.reproducible.products import affine, matmul
+from pluggable_mlp.namespaces.reproducible.operand import fixed_point
+from tests.namespaces.reproducible import kernels
+from tests.namespaces.reproducible.kernels import affine, matmul
 
 def digest(arrays):
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
@@ -45,7 +45,7 @@ for dtype in ("float32", "float64"):
         integers = random.integers(0, 256, (m, k), dtype=np.uint8)
         x = fixed_point(xp, integers, 1 / 256, a.dtype)
         ours += [matmul(xp, a, b), affine(xp, x, b, bias), matmul(xp, b.T, x.mT)]
-        ours += [sums.sum(xp, a, -1), sums.sum(xp, a, -2), sums.mean(xp, a)]
+        ours += [kernels.sum(xp, a, -1), kernels.sum(xp, a, -2), kernels.mean(xp, a)]
         native += [a @ b, x.values @ b, b.T @ x.values.T]
 print(json.dumps([digest(ours), digest(native)]))
 """

@@ -7,9 +7,9 @@ import pytest
 from array_api_compat import numpy as xp
 
 from pluggable_mlp.namespaces import reproducible, to_native
-from pluggable_mlp.namespaces.reproducible.products import affine, matmul
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_PRODUCT
 from tests.namespaces.reproducible.bits import same_bits
+from tests.namespaces.reproducible.kernels import affine, matmul
 
 DTYPES = ("float32", "float64")
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp.namespaces.reproducible import products, tiling
-from pluggable_mlp.namespaces.reproducible.factor import FixedPoint, Operand, fixed_point
-from pluggable_mlp.namespaces.reproducible.products import affine, matmul
+from pluggable_mlp.namespaces.reproducible.operand import FixedPoint, Operand, fixed_point
 from tests.namespaces.reproducible.bits import same_bits
+from tests.namespaces.reproducible.kernels import affine, matmul
 
 DTYPES = ("float32", "float64")
 

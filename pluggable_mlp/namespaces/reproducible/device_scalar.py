@@ -1,39 +1,40 @@
-"""A number that stands for a Python float where a compiler is not to know its value.
+"""A scalar on the device, which behaves as a Python float.
 
-What is compiled once and called with other learning rates takes them as 0-d arrays.  As arrays of
-the namespace they would promote float32; as a `Number` they behave as the Python floats that they
-are: float64 among themselves, in the dtype of the array that they meet.
+Functions that are compiled once and called with other learning rates take these as 0-d arrays.  As
+arrays of the namespace they would promote float32.  A `DeviceScalar` behaves as the Python float
+whose value it has: float64 among its kind, and in the dtype of an array beside an array.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL
 
-__all__ = ["Number"]
+__all__ = ["DeviceScalar"]
+
+Operator = Callable[["DeviceScalar", object], "DeviceScalar"]
 
 
 def _operators(
-    function: Callable[[Any, Any], Any],
-) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+    function: Callable[[Array | float, Array | float], Array],
+) -> tuple[Operator, Operator]:
     """Return an operator and the reflected one, with floats and other numbers."""
 
-    def forward(self: "Number", other: Any) -> Any:
-        if not isinstance(other, int | float | Number):
+    def forward(self: "DeviceScalar", other: object) -> "DeviceScalar":
+        if not isinstance(other, int | float | DeviceScalar):
             return NotImplemented  # an array of the namespace has a rule for it
-        value = other.value if isinstance(other, Number) else float(other)
-        return Number(self.xp, function(self.value, value))
+        value = other.value if isinstance(other, DeviceScalar) else float(other)
+        return DeviceScalar(self.xp, function(self.value, value))
 
-    def reflected(self: "Number", other: Any) -> Any:
+    def reflected(self: "DeviceScalar", other: object) -> "DeviceScalar":
         if not isinstance(other, int | float):
             return NotImplemented
-        return Number(self.xp, function(float(other), self.value))
+        return DeviceScalar(self.xp, function(float(other), self.value))
 
     return forward, reflected
 
 
-class Number:
+class DeviceScalar:
     """A float64 whose value is on the device.
 
     Parameters
@@ -55,8 +56,8 @@ class Number:
     __mul__, __rmul__ = _operators(lambda a, b: a * b)
     __truediv__, __rtruediv__ = _operators(lambda a, b: a / b)
 
-    def __neg__(self) -> "Number":
-        return Number(self.xp, -self.value)
+    def __neg__(self) -> "DeviceScalar":
+        return DeviceScalar(self.xp, -self.value)
 
     def rounded(self, dtype: DType, kind: str) -> Array:
         """Return it as 0-d array of a floating dtype, 0 where it would be denormal there."""

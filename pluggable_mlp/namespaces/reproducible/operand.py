@@ -1,19 +1,22 @@
-"""The operands of products and sums: what is known of an array before it is split.
+"""The operands of products and sums: the facts about an array that its splitting needs.
 
-`FixedPoint` is known beforehand, from the data set; `Operand` looks at its array. How an operand
-with NaN, infinity or extreme magnitudes is made usable is the business of `special_values`.
+Those of a `FixedPoint` follow from the data set; `Operand` looks at its array.  Operands with NaN,
+infinity or extreme magnitudes belong in `special_values`.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, DType, Namespace, has_values
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
-from pluggable_mlp.namespaces.reproducible.flags import Flags, note_range
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, split
+from pluggable_mlp.namespaces.reproducible.validity import flag_range
 from pluggable_mlp.shortcuts import largest
+
+if TYPE_CHECKING:
+    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 __all__ = ["FIXED_POINT_BITS", "FixedPoint", "Operand", "cut", "fixed_point", "traced"]
 
@@ -44,7 +47,7 @@ class FixedPoint:
     dtype
         float32 or float64: the type of the products with it.
     floats : (…, m, n), optional
-        The numbers in float64, where they are made already.
+        The numbers in float64, if they were computed before.
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class FixedPoint:
 
 
 def fixed_point(xp: Namespace, integers: Array, scale: float, dtype: DType) -> FixedPoint:
-    """Return integers * scale as an operand whose slice is known beforehand.
+    """Return integers * scale as an operand that is a slice already.
 
     The parameters are those of `FixedPoint`.
 
@@ -124,7 +127,9 @@ def is_scale(scale: float) -> bool:
     return math.frexp(scale)[0] == 0.5 and 2.0**-60 <= scale <= 2.0**40
 
 
-def cut(x: Any, axis: int, start: int, stop: int) -> Any:
+def cut(
+    x: Array | FixedPoint | None, axis: int, start: int, stop: int
+) -> Array | FixedPoint | None:
     """Return the part [start, stop) of x (…, m, n) on axis -1 or -2: array, `FixedPoint`, None."""
     if x is None or (start == 0 and stop == x.shape[axis]):
         return x
@@ -139,24 +144,23 @@ class Operand:
 
     Parameters
     ----------
-    xp
-        The namespace of the array.
+    namespace : ReproducibleNamespace
+        Where it speculates, no value is looked at, and `validity_flags` receive whether all is
+        moderate.
     x : (…, m, n)
-        An array of float32 or float64, not empty, or a `FixedPoint`.
+        A library's array of float32 or float64, not empty, or a `FixedPoint`.
     axis
         The axis along which terms are added: each row (-1) or column (-2) has a grid of its own.
-    flags : list of array, optional
-        Where to note whether all is moderate, instead of looking.
 
     Attributes
     ----------
     largest : (…, m, 1) or (…, 1, n)
-        The largest magnitude of each row (column), float64. With flags, it may be anything
-        where one is NaN.
+        The largest magnitude of each row (column), float64. Under speculation, it may be
+        anything where one is NaN.
     moderate : bool
         All is finite and no row (column) has a largest magnitude that needs care. This reads
-        one number from the array's device, unless the operand is a `FixedPoint` or there are
-        flags: then it is taken to be so.
+        one number from the array's device, unless the operand is a `FixedPoint` or the namespace
+        speculates: then it is taken to be so.
     stacked : (…, slices n, k) and (…, slices n, 1), or None
         The slices of a right operand, transposed, as one matrix, and their grids, where that was
         asked for.
@@ -164,11 +168,13 @@ class Operand:
         A lower bound on the last grid of every row (column) that is not zero.
     """
 
-    def __init__(self, xp: Namespace, x: Any, axis: int, flags: Flags | None = None) -> None:
-        self.xp = xp
+    def __init__(
+        self, namespace: "ReproducibleNamespace", x: Array | FixedPoint, axis: int
+    ) -> None:
+        self.namespace = namespace
+        self.xp = xp = namespace.library
         self.x = x
         self.axis = axis
-        self.flags = flags
         self._slices: Slices | None = None
         self.stacked: tuple[Array, Array] | None = None
         self.fixed = isinstance(x, FixedPoint)
@@ -179,7 +185,7 @@ class Operand:
             self.moderate = False
         else:
             magnitudes = xp.abs(x)
-            if flags is None:
+            if namespace.validity_flags is None:
                 self.largest = xp.astype(largest(xp, magnitudes, axis), xp.float64)
                 self._look()
                 return
@@ -187,7 +193,7 @@ class Operand:
             self.largest = xp.astype(xp.max(magnitudes, axis=axis, keepdims=True), xp.float64)
             self.moderate, self.finest = True, 0.0
             if x.dtype == xp.float64:
-                note_range(xp, flags, self.largest, *MODERATE["float64"])
+                flag_range(xp, namespace.validity_flags, self.largest, *MODERATE["float64"])
 
     def _look(self) -> None:
         xp, name = self.xp, type_name(self.xp, self.x)
@@ -218,10 +224,10 @@ class Operand:
         return self._slices
 
     def stack(self) -> None:
-        """Make `stacked` of the slices, which are made already.
+        """Set `stacked` from the slices, which exist already.
 
         Columns of the result then lie one after the other in memory, and so do rows of slices:
-        what is done with few columns is done along many rows.
+        operations on few columns run along many rows.
         """
         assert self._slices is not None
         transpose = self.xp.matrix_transpose

@@ -1,0 +1,74 @@
+"""The dtypes that have rules: their kinds, limits and defaults, the same on every library."""
+
+from functools import lru_cache
+
+from pluggable_mlp.arrays import Device, DType, Namespace, dtype_name
+
+__all__ = ["DTYPES", "Inspection", "default_dtypes", "kinds_of", "limits"]
+
+# fmt: off
+DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float32", "float64",
+)
+# fmt: on
+
+
+def default_dtypes(xp: Namespace) -> dict[str, DType]:
+    """Return the dtype of each kind of number, and of indices, as the standard names them."""
+    return {"real floating": xp.float64, "integral": xp.int64, "indexing": xp.int64}
+
+
+@lru_cache(maxsize=64)  # of libraries, not of the namespaces of steps
+def limits(xp: Namespace, dtype: DType) -> tuple[int, int]:
+    """Return the least and the greatest integer of a dtype of the library."""
+    info = xp.iinfo(dtype)
+    return int(info.min), int(info.max)
+
+
+class _Kinds(dict[DType, str]):
+    """ "float32", "float64" or "" by the dtype: asked at every operation, so looked up."""
+
+    def __init__(self, xp: Namespace) -> None:
+        self._xp = xp
+
+    def __missing__(self, dtype: DType) -> str:
+        xp = self._xp
+        floating = {"float32": xp.float32, "float64": xp.float64}
+        kind = next((name for name, candidate in floating.items() if candidate == dtype), "")
+        if not kind and not xp.isdtype(dtype, ("bool", "integral")):
+            raise TypeError(
+                f"dtype is {dtype_name(dtype)}, expected float32, float64, an integer type or "
+                "bool: the reproducible namespace has no rules for others"
+            )
+        self[dtype] = kind
+        return kind
+
+
+@lru_cache(maxsize=32)
+def kinds_of(xp: Namespace) -> _Kinds:
+    """Return the kinds of the dtypes of a library: a mapping."""
+    return _Kinds(xp)
+
+
+class Inspection:
+    """Capabilities, devices and dtypes: the inspection chapter of the standard."""
+
+    def __init__(self, xp: Namespace) -> None:
+        self._xp = xp
+        self._info = xp.__array_namespace_info__()
+        self.capabilities = self._info.capabilities
+        self.default_device = self._info.default_device
+        self.devices = self._info.devices
+
+    def default_dtypes(self, *, device: Device = None) -> dict[str, DType]:
+        """Return the default dtype of each kind, the same on every library and device."""
+        del device
+        return default_dtypes(self._xp)
+
+    def dtypes(
+        self, *, device: Device = None, kind: str | tuple[str, ...] | None = None
+    ) -> dict[str, DType]:
+        """Return the dtypes of a kind."""
+        dtypes = self._info.dtypes(device=device, kind=kind)
+        return {name: dtype for name, dtype in dtypes.items() if name in DTYPES}
