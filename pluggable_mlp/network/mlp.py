@@ -24,12 +24,12 @@ from pluggable_mlp.network.checks import (
     check_sizes,
     check_targets,
 )
-from pluggable_mlp.network.inference import Inference
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Activate, Dense, Dropout, Layer, Rng, layers_of_inputs
 from pluggable_mlp.network.losses import LOSSES, FunctionLoss, Loss
 from pluggable_mlp.network.normalization import NORMALIZATIONS, Normalization
 from pluggable_mlp.network.philox import Seed, as_words
+from pluggable_mlp.network.prediction_cache import PredictionCache
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import on_device_of
 
@@ -97,7 +97,9 @@ class MLP:
     norm: str | Normalization | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
-    _inference: Inference = field(init=False, repr=False, compare=False, default_factory=Inference)
+    _predictions: PredictionCache = field(
+        init=False, repr=False, compare=False, default_factory=PredictionCache
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", check_sizes(self.sizes))
@@ -115,7 +117,7 @@ class MLP:
         object.__setattr__(self, "layers", tuple(self._layers()))
 
     def __getstate__(self) -> dict[str, Any]:  # of copies and pickles: each predicts by itself
-        return {**vars(self), "_inference": Inference()}
+        return {**vars(self), "_predictions": PredictionCache()}
 
     def _layers(self) -> list[Layer]:
         activations = activations_of_layers(self.activation, len(self.sizes) - 2)
@@ -192,7 +194,7 @@ class MLP:
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        z: LibraryArray = self._inference.outputs(self, "logits", parameters, x, arithmetic)
+        z: LibraryArray = self._predictions.outputs(self, "logits", parameters, x, arithmetic)
         return z
 
     def predict(
@@ -211,7 +213,7 @@ class MLP:
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        y: LibraryArray = self._inference.outputs(self, "predict", parameters, x, arithmetic)
+        y: LibraryArray = self._predictions.outputs(self, "predict", parameters, x, arithmetic)
         return y
 
     def predict_proba(
@@ -235,7 +237,9 @@ class MLP:
         """
         if not hasattr(self.objective, "predict_proba"):
             raise ValueError(f"loss is {self.loss!r}, which has no probabilities; use predict")
-        p: LibraryArray = self._inference.outputs(self, "predict_proba", parameters, x, arithmetic)
+        p: LibraryArray = self._predictions.outputs(
+            self, "predict_proba", parameters, x, arithmetic
+        )
         return p
 
     @overload
@@ -366,7 +370,7 @@ class MLP:
 
         The arguments and the errors are those of `loss_and_gradients`.
         """
-        xp, known, own_x = self._inference.checked(self, parameters, x, arithmetic)
+        xp, known, own_x = self._predictions.checked(self, parameters, x, arithmetic)
         networks = parameters[0]["W"].shape[:-2]
         targets = xp.asarray(check_targets(self, x, targets, networks=networks))
         if sample_weight is not None:
