@@ -150,7 +150,7 @@ class CupyBackend(ArrayLibrary):
 
 
 def _refuse_shared_memory() -> None:
-    """Raise BackendUnavailable if arrays are the host's memory: who changes it would change both.
+    """Raise BackendUnavailable if arrays share the host's memory, where changing one changes both.
 
     As `_try_skip_h2d_copy` and `get` in cupy/_core/core.pyx do.
     """

@@ -26,7 +26,7 @@ Columns = Sequence[Sequence[Array]]
 
 
 class Updater:
-    """See `shortcuts.offer`: of one training, as it remembers what it has joined.
+    """Applies rules to the arrays of one training: the `updater` of `shortcuts.offer`.
 
     The small arrays that it returns are views of one array for the parameters, and of one for each
     slot; when they are given again, they need not be joined again.

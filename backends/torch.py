@@ -21,7 +21,7 @@ from .transfer import ArrayLibrary
 __all__ = ["TorchBackend"]
 
 
-# What plain RuntimeErrors say, of the host, of cuBLAS and of CUDA's own allocations.
+# In messages of plain RuntimeErrors: of the host's allocator, of cuBLAS and of CUDA's own.
 _OUT_OF_MEMORY = ("can't allocate memory", "STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
@@ -187,7 +187,7 @@ def _update(rule: Any, *columns: Sequence[Array]) -> Sequence[Sequence[Array]]:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Return what PyTorch said, without the pages that it adds."""
+    """Return the first sentence of PyTorch's message, without the advice that follows."""
     return str(error).splitlines()[0].split(". ")[0]
 
 

@@ -1,4 +1,4 @@
-"""Functions under `torch.compile`, and what becomes of those that cannot be compiled."""
+"""Functions under `torch.compile`, with a fallback for those that cannot be compiled."""
 
 import warnings
 from typing import Any
@@ -18,8 +18,7 @@ class CompiledFunction:
     """A function that is compiled for each kind of arguments; where that fails, it runs as it is.
 
     `torch.compile` of the function itself would read its Python code, and gives up at the first
-    line of array-api-compat that asks for a common dtype.  So the operations are noted first, as
-    they run.
+    line of array-api-compat that asks for a common dtype.  So the operations are traced first.
 
     Parameters
     ----------
@@ -73,5 +72,5 @@ class CompiledFunction:
 
 
 def _kind(tensor: Array) -> tuple[Any, ...]:
-    """Return what is a constant of a compiled function, as the tracing sees it."""
+    """Return the properties of a tensor that compiled code is specialized on."""
     return tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device

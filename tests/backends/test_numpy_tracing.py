@@ -73,7 +73,7 @@ def early(monkeypatch):
 
 @pytest.fixture
 def programs(monkeypatch):
-    """The results of programs, as they are made; not those of what looks at an epoch's end."""
+    """What is traced, in order; not what looks at an epoch's end."""
     results, trace = [], TracedNumpyFunction.trace
 
     def also(self, arguments):
@@ -152,7 +152,7 @@ def test_it_is_traced_at_the_second_call_and_then_repeated():
 
 
 def test_few_calls_are_not_traced(monkeypatch):
-    """As each program takes as long as many."""
+    """As tracing takes as long as many."""
     monkeypatch.setattr(TracedNumpyFunction, "calls_before_tracing", 3)
     traced, runs = counted(lambda x: x + 1.0)
     for count in (1, 2, 3, 5, 5, 5):  # the fifth of them with its tracing
