@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from array_api_compat import array_namespace, device
 
@@ -197,7 +197,7 @@ def out_of_memory(error: Exception) -> str | None:
     return with_free_memory(error) if isinstance(error, MemoryError) else None
 
 
-def _load_built_in(name: str) -> Any:
+def _load_built_in(name: str) -> type[Backend]:
     """Import the class of a built-in backend; `BackendUnavailable` if its library is missing."""
     entry = _BUILT_IN[name]
     remedy = f"install it with: pip install {entry.install}"
@@ -206,14 +206,15 @@ def _load_built_in(name: str) -> Any:
     return _load(name, lambda: resolve_name(entry.path), remedy)
 
 
-def _load_plug_in(name: str) -> Any:
+def _load_plug_in(name: str) -> type[Backend]:
     """Import the class of a plug-in; ValueError if no package offers one of this name."""
-    known: dict[str, Any] = {**_BUILT_IN, **{entry.name: entry for entry in _plug_ins()}}
-    entry = choose(known, name, "backend")
+    plug_ins = {entry.name: entry for entry in _plug_ins()}
+    choose({**_BUILT_IN, **plug_ins}, name, "backend")  # raises for an unknown name
+    entry = plug_ins[name]
     return _load(name, entry.load, _repair(entry))
 
 
-def _load(name: str, importer: Callable[[], Any], remedy: str) -> Any:
+def _load(name: str, importer: Callable[[], type[Backend]], remedy: str) -> type[Backend]:
     """Import the class of a backend; raise `BackendUnavailable` if that fails in any way.
 
     A missing shared library is an OSError; a library compiled for another version of NumPy, or a
@@ -225,8 +226,8 @@ def _load(name: str, importer: Callable[[], Any], remedy: str) -> Any:
         if isinstance(error, ModuleNotFoundError) and error.name:
             reason = f"it needs {error.name}, which is not installed"
         else:
-            kind = "" if isinstance(error, ImportError | OSError) else f"{type(error).__name__}: "
-            reason = f"it is installed, but importing it fails: {kind}{error}"
+            origin = "" if isinstance(error, ImportError | OSError) else f"{type(error).__name__}: "
+            reason = f"it is installed, but importing it fails: {origin}{error}"
         raise BackendUnavailable(name, reason, remedy) from error
 
 

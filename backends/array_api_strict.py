@@ -5,10 +5,10 @@ its "device1" and "device2" cannot be used by NumPy, like those on a GPU, which 
 in tests.
 """
 
-from typing import Any
-
 import array_api_strict
 import numpy as np
+
+from pluggable_mlp.arrays import Array
 
 from .transfer import ArrayLibrary
 
@@ -24,17 +24,21 @@ class ArrayApiStrictBackend(ArrayLibrary):
     xp = array_api_strict
 
     def __init__(self, device: str | None = None) -> None:
-        self.device = "cpu" if device is None else device
-        if self.device not in self.devices():
+        if device not in (None, *self.devices()):
             raise ValueError(
                 f"device is {device!r}: array-api-strict has {', '.join(self.devices())}"
             )
-        self._device = _CPU if self.device == "cpu" else array_api_strict.Device(self.device)
+        self._device = _CPU if device in (None, "cpu") else array_api_strict.Device(device)
 
-    def _upload(self, host: Any) -> Any:
+    @property
+    def device(self) -> str:
+        """See `Backend.device`."""
+        return _text(self._device)
+
+    def _upload(self, host: Array) -> Array:
         return array_api_strict.asarray(host, device=self._device)
 
-    def _download(self, array: Any) -> Any:
+    def _download(self, array: Array) -> Array:
         return np.asarray(array.to_device(_CPU))
 
     def synchronize(self) -> None:
@@ -48,5 +52,9 @@ class ArrayApiStrictBackend(ArrayLibrary):
     def devices(cls) -> tuple[str, ...]:
         """See `Backend.devices`."""
         every = array_api_strict.__array_namespace_info__().devices()
-        # The name of a device stands only in its repr: array_api_strict.Device('device1').
-        return tuple("cpu" if device == _CPU else repr(device).split("'")[1] for device in every)
+        return tuple(map(_text, every))
+
+
+def _text(device: object) -> str:
+    """Return the name of a device, which stands only in its repr: Device('device1')."""
+    return "cpu" if device == _CPU else repr(device).split("'")[1]

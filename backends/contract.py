@@ -187,7 +187,8 @@ class Queued(Protocol):
 class Compiler(Protocol):
     """Optional interface of a backend: many operations in one call.
 
-    Without it, or if it returns None, functions run operation by operation.
+    It is meant for libraries with a compiler, or whose operations take less time than the Python
+    code between them.  Without it, or if it returns None, functions run operation by operation.
     """
 
     def compile(
@@ -230,8 +231,13 @@ class Compiler(Protocol):
             To be called many times, with different numbers; the first call with arrays of other
             shapes, dtypes or places of None may include compilation anew.  None if compiling does
             not help on this device, if exact results are not to be had (a trial in this process may
-            decide), or if calls cannot be combined.  An attribute `fell_back` of it may be true
-            where it runs uncompiled after all, so that it is not used again.
+            decide), or if calls cannot be combined.
+
+            It may have an attribute `fell_back`, true where it runs uncompiled after all, so that
+            it is not used again; and a method `call_if_known(*arguments)`, which returns
+            NotImplemented unless such arguments were given before: in nested lists and dicts of
+            these lengths and names, arrays of these classes, shapes, dtypes and devices, and with
+            the settings of the process that change results.  Its arguments are not checked again.
         """
 
 

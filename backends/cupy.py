@@ -9,6 +9,7 @@ import array_api_compat.cupy
 import cupy
 from cupyx.scipy import special
 
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
@@ -18,31 +19,14 @@ from .transfer import ArrayLibrary
 __all__ = ["CupyBackend"]
 
 
-def _zero_below(x: Any, threshold: float) -> Any:
+def _zero_below(x: Array, threshold: float) -> Array:
     return cupy.where(cupy.abs(x) < threshold, 0.0, x)  # three kernels, not five
 
 
-def _queued(x: Any) -> bool:
-    del x
-    return True
-
-
-def _on_device_of(x: Any) -> AbstractContextManager[Any]:
-    device: AbstractContextManager[Any] = cupy.cuda.Device(x.device.id)
+def _on_device_of(x: Array) -> AbstractContextManager[object]:
+    device: AbstractContextManager[object] = cupy.cuda.Device(x.device.id)
     return device
 
-
-# One kernel each, and NaN stays: `_clip` in cupy/_core/_routines_math.pyx, `sign` in _math/misc.py.
-offer(
-    array_api_compat.cupy,
-    clip=cupy.clip,
-    erf=special.erf,
-    on_device_of=_on_device_of,
-    queued=_queued,
-    sign=cupy.sign,
-    vecdot=cupy.vdot,  # that of array-api-compat is a product of matrices, with a copy
-    zero_below=_zero_below,
-)
 
 _OUT_OF_MEMORY = "out.of.memory|alloc_failed"
 _MOST_STAGED = 2**26  # bytes
@@ -74,7 +58,6 @@ class CupyBackend(ArrayLibrary):
                 f"there is no CUDA device {index}: this machine has {len(devices)}",
                 f"choose one of {', '.join(devices)}",
             )
-        self.device = devices[index]
         self._device = cupy.cuda.Device(index)
         try:
             self._device.use()  # which makes CUDA's context, and takes memory
@@ -85,12 +68,17 @@ class CupyBackend(ArrayLibrary):
                 "it may be full, or in exclusive mode and in use: nvidia-smi shows both",
             ) from None
 
-    def asarray(self, data: Any, dtype: str | None = None) -> Any:
+    @property
+    def device(self) -> str:
+        """See `Backend.device`."""
+        return f"cuda:{self._device.id}"
+
+    def asarray(self, data: Any, dtype: str | None = None) -> Array:
         """Make an array as `Backend.asarray` says, and this device the thread's current one."""
         self._device.use()
         return super().asarray(data, dtype)
 
-    def _upload(self, host: Any) -> Any:
+    def _upload(self, host: Array) -> Array:
         # `cupy.asarray` copies by way of pinned memory: it does not wait, but takes a power of two
         # of bytes, which are never given back.
         if host.nbytes <= _MOST_STAGED:
@@ -100,7 +88,7 @@ class CupyBackend(ArrayLibrary):
         array.set(host)
         return array
 
-    def _download(self, array: Any) -> Any:
+    def _download(self, array: Array) -> Array:
         with self._device:  # gathers what is not contiguous in a kernel first
             return cupy.asnumpy(array)
 
@@ -162,7 +150,7 @@ class CupyBackend(ArrayLibrary):
 
 
 def _refuse_shared_memory() -> None:
-    """Raise BackendUnavailable if arrays are the host's memory: who changes it would change both.
+    """Raise BackendUnavailable if arrays share the host's memory, where changing one changes both.
 
     As `_try_skip_h2d_copy` and `get` in cupy/_core/core.pyx do.
     """
@@ -187,3 +175,16 @@ def _need_libraries() -> None:
             f"CuPy {cupy.__version__} does not find CUDA's libraries: {first}",
             "python -m pip install 'cupy-cuda13x[ctk]', or cupy-cuda12x[ctk]",
         ) from None
+
+
+# One kernel each, and NaN stays: `_clip` in cupy/_core/_routines_math.pyx, `sign` in _math/misc.py.
+offer(
+    array_api_compat.cupy,
+    backend_at=CupyBackend._at,
+    clip=cupy.clip,
+    erf=special.erf,
+    on_device_of=_on_device_of,
+    sign=cupy.sign,
+    vecdot=cupy.vdot,  # that of array-api-compat is a product of matrices, with a copy
+    zero_below=_zero_below,
+)

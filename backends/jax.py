@@ -84,17 +84,11 @@ def _zero_below(x: Any, threshold: float) -> Any:
     return jnp.where(jnp.abs(x) < threshold, 0.0, x)  # three calls, not five
 
 
-def _queued(x: Any) -> bool:
-    del x
-    return True
-
-
 offer(
     jnp,
     check_process=require_settings,
     erf=special.erf,
     largest=_largest,
-    queued=_queued,
     rows_from=jax.lax.dynamic_slice_in_dim,  # where the start is traced, too
     take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
     times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
@@ -141,9 +135,13 @@ class JaxBackend(ArrayLibrary):
             reason = f"there is no {device}: JAX finds {len(found)} of that platform"
             raise BackendUnavailable(self.name, reason, remedy)
         self._device = found[int(index or 0)]
-        self.device = _text(self._device)
         if self._device.platform == "cpu":
             keep_freed_blocks()
+
+    @property
+    def device(self) -> str:
+        """See `Backend.device`."""
+        return _text(self._device)
 
     def _upload(self, host: Any) -> Any:
         return jax.device_put(host, self._device)
@@ -171,7 +169,12 @@ class JaxBackend(ArrayLibrary):
         if exact:
             possible = most == 1 and is_exact_on(self._device)
             return CompiledFunction(function, used_up, exact_jit) if possible else None
-        return CompiledFunction(function, used_up) if most == 1 else compiled_loop(function, most)
+        if most > 1:
+            return compiled_loop(function, most)
+        if used_up:
+            return CompiledFunction(function, used_up)
+        # Other arguments, such as the parameters of predictions, may come again.
+        return RecognizingFunction(partial(_with_settings_checked, function))
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""
@@ -207,17 +210,9 @@ def _text(device: Any) -> str:
     return f"{device.platform}:{device.id}"
 
 
-def _compiled(
-    function: Callable[..., Any], *, exact: bool = False, device: Any = None
-) -> Callable[..., Any] | None:
-    if exact:
-        return CompiledFunction(function, (), exact_jit) if is_exact_on(device) else None
-
-    def checked(*arguments: Any) -> Any:
-        require_settings()  # whenever it is traced: JAX does so anew where one of them is another
-        return function(*arguments)
-
-    return RecognizingFunction(checked)
+def _with_settings_checked(function: Callable[..., Any], *arguments: Any) -> Any:
+    require_settings()  # whenever it is traced: JAX does so anew where one of them is another
+    return function(*arguments)
 
 
-offer(jnp, compile=_compiled)
+offer(jnp, backend_at=JaxBackend._at)

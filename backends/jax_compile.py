@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from .recorded import RecordedFunction
+from .tracing import TracedFunction
 
 __all__ = ["CompiledFunction", "RecognizingFunction", "jitted"]
 
@@ -73,7 +73,7 @@ class CompiledFunction:
             return self.run(*arguments)
 
 
-class RecognizingFunction(RecordedFunction):
+class RecognizingFunction(TracedFunction):
     """A function under `jax.jit` that recognizes arguments of kinds that it has had.
 
     Parameters
@@ -82,23 +82,24 @@ class RecognizingFunction(RecordedFunction):
         As `Compiler.compile` wants it; of arrays alone.
     """
 
-    kind = ("aval", "sharding")  # JAX itself moves arrays that are not committed to a device
-    calls_before = 1
+    # JAX itself moves arrays that are not committed to a device.
+    specialized_on = ("aval", "sharding")
+    calls_before_tracing = 1
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(CompiledFunction(function, ()))
 
-    def noted(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:
-        """See `RecordedFunction.noted`: the compiled function is one operation."""
+    def trace(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:
+        """See `TracedFunction.trace`: the compiled function is one operation."""
         del arguments
         compiled: Any = self.function
-        return ["return run(*given)"], {"run": compiled.run}
+        return ["return run(*arguments)"], {"run": compiled.run}
 
-    def agrees(self, program: Callable[..., Any], arguments: Any) -> bool:
-        """See `RecordedFunction.agrees`: it is the function."""
+    def has_same_bits(self, program: Callable[..., Any], arguments: Any) -> bool:
+        """See `TracedFunction.has_same_bits`: it is the function."""
         del program, arguments
         return True
 
     def is_array(self, leaf: Any) -> bool:
-        """See `RecordedFunction.is_array`: what is traced is none."""
+        """See `TracedFunction.is_array`: what is traced is none."""
         return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)

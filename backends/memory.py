@@ -34,12 +34,12 @@ def keep_freed_blocks() -> None:
 
 def host_memory() -> int | None:
     """Return how many bytes this machine or container has, or None if unknown."""
-    known = []
+    limits = []
     with suppress(AttributeError, ValueError, OSError):  # systems without sysconf, or these names
-        known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     with suppress(OSError, ValueError):  # "max" where there is no limit
-        known.append(int(_CONTAINER.read_text()))
-    return min(known, default=None)
+        limits.append(int(_CONTAINER.read_text()))
+    return min(limits, default=None)
 
 
 def refuse_beyond_memory(what: str, size: int) -> None:

@@ -1,26 +1,22 @@
 """The NumPy backend, on the host."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 import array_api_compat.numpy
 import numpy as np
 
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.shortcuts import offer
 
 from .memory import keep_freed_blocks
-from .numpy_recording import StandIn
-from .numpy_replay import Recorded
+from .numpy_tracing import TracedNumpyFunction, Tracer
 from .numpy_update import Updater
-from .recorded import recorded
+from .tape import Function
 from .threads import run_all
 from .transfer import ArrayLibrary
 
 __all__ = ["NumpyBackend"]
 
 
-def _zero_where(mask: Any, x: Any) -> Any:
+def _zero_where(mask: Array, x: Array) -> Array:
     # A product costs the same for every pattern, where np.where slows down up to seven times if
     # the pattern cannot be predicted, as that of relu.  Products with booleans convert them slowly.
     kept = (~mask).astype(x.dtype)
@@ -28,30 +24,15 @@ def _zero_where(mask: Any, x: Any) -> Any:
     return kept
 
 
-def _take(x: Any, indices: Any, *, axis: int) -> Any:
-    for of in (x, indices):  # for indices alone, NumPy asks no other class
-        if isinstance(of, StandIn):
-            return of.tape.note(np.ndarray.take, x, indices, axis=axis)
+def _take(x: Array, indices: Array, *, axis: int) -> Array:
+    for operand in (x, indices):  # for indices alone, NumPy asks no other class
+        if isinstance(operand, Tracer):
+            return operand.tape.record(np.ndarray.take, x, indices, axis=axis)
     return np.take(x, indices, axis=axis)
 
 
-def _mean(x: Any, *, axis: int) -> Any:
+def _mean(x: Array, *, axis: int) -> Array:
     return np.add.reduce(x, axis=axis) / x.shape[axis]
-
-
-# `np.sum` and `np.mean` end there, too, after several functions in Python: half of their time for
-# small arrays.
-offer(
-    array_api_compat.numpy,
-    clip=np.clip,
-    matmul=np.matmul,
-    mean=_mean,
-    compile=partial(recorded, Recorded),
-    sum=np.add.reduce,
-    take=_take,
-    updater=lambda _: Updater(),
-    zero_where=_zero_where,
-)
 
 
 class NumpyBackend(ArrayLibrary):
@@ -65,13 +46,12 @@ class NumpyBackend(ArrayLibrary):
     def __init__(self, device: str | None = None) -> None:
         if device not in (None, "cpu"):
             raise ValueError(f"device is {device!r}: NumPy has one device, 'cpu'")
-        self.device = "cpu"
         keep_freed_blocks()
 
-    def _upload(self, host: Any) -> Any:
+    def _upload(self, host: Array) -> Array:
         return host
 
-    def _download(self, array: Any) -> Any:
+    def _download(self, array: Array) -> Array:
         return np.asarray(array)  # a scalar, as NumPy's reductions give it, becomes 0-d
 
     def synchronize(self) -> None:
@@ -79,15 +59,15 @@ class NumpyBackend(ArrayLibrary):
 
     def compile(
         self,
-        function: Callable[..., Any],
+        function: Function,
         used_up: tuple[int, ...] = (),
         *,
         exact: bool = False,
         most: int = 1,
-    ) -> Callable[..., Any] | None:
-        """See `Compiler.compile`: the operations are recorded, with all their bits."""
-        del used_up
-        return None if most > 1 else recorded(Recorded, function, exact=exact)
+    ) -> Function | None:
+        """See `Compiler.compile`: functions are traced, which changes no bit."""
+        del used_up, exact
+        return None if most > 1 else TracedNumpyFunction.of(function)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""
@@ -97,3 +77,18 @@ class NumpyBackend(ArrayLibrary):
     def devices(cls) -> tuple[str, ...]:
         """See `Backend.devices`."""
         return ("cpu",)
+
+
+# `np.sum` and `np.mean` end there, too, after several functions in Python: half of their time for
+# small arrays.
+offer(
+    array_api_compat.numpy,
+    backend_at=NumpyBackend._at,
+    clip=np.clip,
+    matmul=np.matmul,
+    mean=_mean,
+    sum=np.add.reduce,
+    take=_take,
+    updater=lambda _: Updater(),
+    zero_where=_zero_where,
+)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pluggable_mlp.arrays import Array, DType
+
 __all__ = ["Updater"]
 
 _PART = 2**17
@@ -20,25 +22,29 @@ _LARGE = 2**19
 """Bytes from which on an array is cut: less does not pay."""
 
 Update = Callable[..., None]
-Columns = Sequence[Sequence[Any]]
+Columns = Sequence[Sequence[Array]]
 
 
 class Updater:
-    """See `shortcuts.offer`: of one training, as it remembers what it has joined.
+    """Applies rules to the arrays of one training: the `updater` of `shortcuts.offer`.
 
     The small arrays that it returns are views of one array for the parameters, and of one for each
     slot; when they are given again, they need not be joined again.
     """
 
     def __init__(self) -> None:
-        self._columns: list[list[Any]] = []
-        self._joined: list[Any] = []
+        self._columns: list[list[Array]] = []
+        self._joined: list[Array] = []
         self._small: list[int] = []
         self._others: list[int] = []
 
     def __call__(
-        self, rule: Any, parameters: Sequence[Any], gradients: Sequence[Any], *slots: Sequence[Any]
-    ) -> list[list[Any]]:
+        self,
+        rule: Any,
+        parameters: Sequence[Array],
+        gradients: Sequence[Array],
+        *slots: Sequence[Array],
+    ) -> list[list[Array]]:
         """Return [parameters, *slots] after the rule, in the memory of those given."""
         if not _are_the_same((parameters, *slots), self._columns):
             self._join_small(parameters, *slots)
@@ -53,7 +59,7 @@ class Updater:
             _part_by_part(_in_place(rule, None), w, _join(gradients, self._small), *joined_slots)
         return [*self._columns]
 
-    def _join_small(self, *columns: Sequence[Any]) -> None:
+    def _join_small(self, *columns: Sequence[Array]) -> None:
         """Join the small arrays of each column, and keep the columns with views in their place."""
         like = columns[0]
         small = [place for place, w in enumerate(like) if w.nbytes < _PART]
@@ -72,7 +78,7 @@ def _in_place(rule: Any, decay: float | None) -> Update:
     """Return the rule as a function that writes its results over w and the slots."""
     adam = partial(_adam, rule.numbers) if rule.kernel == "adam" else None
 
-    def write_over(w: Any, g: Any, *slots: Any) -> None:
+    def write_over(w: Array, g: Array, *slots: Array) -> None:
         if decay is not None:
             w *= decay
         if adam is not None:
@@ -84,10 +90,10 @@ def _in_place(rule: Any, decay: float | None) -> Update:
     return write_over
 
 
-def _adam(numbers: dict[str, float], w: Any, g: Any, m: Any, v: Any) -> None:
+def _adam(numbers: dict[str, float], w: Array, g: Array, m: Array, v: Array) -> None:
     """Do what Adam's rule does, each operation as it stands there, with one new array."""
 
-    def number(value: float) -> Any:
+    def number(value: float) -> Array:
         return _as_array(value, w.dtype)
 
     m *= number(numbers["beta1"])
@@ -106,7 +112,7 @@ def _adam(numbers: dict[str, float], w: Any, g: Any, m: Any, v: Any) -> None:
 
 
 @lru_cache(maxsize=64)
-def _as_array(number: float, dtype: Any) -> Any:
+def _as_array(number: float, dtype: DType) -> Array:
     """Return a number as a 0-d array: NumPy makes one of it at each operation, which takes longer.
 
     It is for reading.
@@ -114,7 +120,7 @@ def _as_array(number: float, dtype: Any) -> Any:
     return np.asarray(number, dtype)
 
 
-def _part_by_part(update: Update, w: Any, *others: Any) -> None:
+def _part_by_part(update: Update, w: Array, *others: Array) -> None:
     """Update arrays of one shape, in parts that follow each other in memory where they can be."""
     arrays = (w, *others)
     if w.nbytes >= _LARGE and all(array.flags.c_contiguous for array in arrays):
@@ -126,7 +132,7 @@ def _part_by_part(update: Update, w: Any, *others: Any) -> None:
         update(*arrays)
 
 
-def _join(arrays: Sequence[Any], places: Sequence[int]) -> Any:
+def _join(arrays: Sequence[Array], places: Sequence[int]) -> Array:
     return np.concatenate([arrays[place] for place in places], axis=None)
 
 

@@ -1,36 +1,35 @@
 """PyTorch, on the processor or on any device that this build of it drives."""
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import array_api_compat.torch
 import numpy as np
 import torch
 
-from pluggable_mlp.arrays import by_columns
+from pluggable_mlp.arrays import Array, by_columns
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .memory import keep_freed_blocks, with_free_memory
-from .recorded import recorded
+from .tape import Function
 from .torch_compile import CompiledFunction
-from .torch_replay import Recorded
+from .torch_tracing import TracedTorchFunction
 from .transfer import ArrayLibrary
 
 __all__ = ["TorchBackend"]
 
 
-# What plain RuntimeErrors say, of the host, of cuBLAS and of CUDA's own allocations.
+# In messages of plain RuntimeErrors: of the host's allocator, of cuBLAS and of CUDA's own.
 _OUT_OF_MEMORY = ("can't allocate memory", "STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
-def _take(x: Any, indices: Any, *, axis: int) -> Any:
+def _take(x: Array, indices: Array, *, axis: int) -> Array:
     return torch.index_select(x, axis, indices)  # array-api-compat looks for negative indices first
 
 
-def _rows_from(x: Any, start: Any, size: int) -> Any:
+def _rows_from(x: Array, start: int | Array, size: int) -> Array:
     if not isinstance(start, torch.Tensor):
         return x[start : start + size]
     # A slice would read the start.
@@ -38,7 +37,7 @@ def _rows_from(x: Any, start: Any, size: int) -> Any:
 
 
 # On the processor, products with few columns take up to four times as long as their transposes.
-def _affine(x: Any, W: Any, b: Any) -> Any:
+def _affine(x: Array, W: Array, b: Array) -> Array:
     if x.ndim > 2 or W.ndim > 2:
         return torch.matmul(x, W).add_(b if b.ndim == 1 else b.unsqueeze(-2))
     if x.is_cpu and by_columns(x.shape[0], W.shape[-1]):
@@ -46,28 +45,10 @@ def _affine(x: Any, W: Any, b: Any) -> Any:
     return torch.addmm(b, x, W)
 
 
-def _transposed_times(a: Any, b: Any) -> Any:
+def _transposed_times(a: Array, b: Array) -> Array:
     if a.is_cpu and by_columns(a.shape[-1], b.shape[-1]):
         return torch.matmul(b.mT, a).mT.contiguous()
     return torch.matmul(a.mT, b)
-
-
-# array-api-compat's matmul promotes first, which takes three times as long as a small product.
-offer(
-    array_api_compat.torch,
-    affine=_affine,
-    erf=torch.erf,
-    matmul=torch.matmul,
-    queued=lambda x: bool(x.device.type != "cpu"),
-    compile=partial(recorded, Recorded),
-    rows_from=_rows_from,
-    rsqrt=torch.rsqrt,
-    sigmoid=torch.sigmoid,
-    softmax=lambda x: torch.softmax(x, -1),
-    take=_take,
-    transposed_times=_transposed_times,
-    updater=lambda w: _update if w.is_cpu else None,  # elsewhere, whole steps are compiled
-)
 
 
 class TorchBackend(ArrayLibrary):
@@ -95,7 +76,6 @@ class TorchBackend(ArrayLibrary):
                 f"{_first_sentence(error)}",
                 f"choose one of {', '.join(self.devices())}",
             ) from error
-        self.device = str(self._device)
         if self.device == "cpu":
             keep_freed_blocks()
 
@@ -122,11 +102,11 @@ class TorchBackend(ArrayLibrary):
         """See `Queued`: all devices but the processor are."""
         return bool(self._device.type != "cpu")
 
-    def _upload(self, host: Any) -> Any:
+    def _upload(self, host: Array) -> Array:
         # PyTorch takes no negative strides, and warns of memory that is not writable.
         return torch.asarray(np.require(host, requirements=["C", "W"]), device=self._device)
 
-    def _download(self, array: Any) -> Any:
+    def _download(self, array: Array) -> Array:
         return array.detach().cpu().numpy()
 
     def synchronize(self) -> None:
@@ -136,23 +116,23 @@ class TorchBackend(ArrayLibrary):
 
     def compile(
         self,
-        function: Callable[..., Any],
+        function: Function,
         used_up: tuple[int, ...] = (),
         *,
         exact: bool = False,
         most: int = 1,
-    ) -> Callable[..., Any] | None:
-        """See `Compiler.compile`; on the processor, operations are recorded.
+    ) -> Function | None:
+        """See `Compiler.compile`: functions are traced, which changes no bit.
 
-        There `torch.compile` saves some 80 microseconds a step and takes 5 seconds or more to
-        start.
+        Training steps, which use up their state, are compiled by `torch.compile` on other devices
+        than the processor.  There it saves some 80 microseconds a step and takes 5 seconds or more
+        to start, for each shape of a batch.
         """
-        del used_up
         if most > 1:
             return None
-        if self._device.type == "cpu":
-            return recorded(Recorded, function, exact=exact)
-        return None if exact else CompiledFunction(function)
+        if exact or not used_up or self.device == "cpu":
+            return TracedTorchFunction.of(function)
+        return CompiledFunction(function)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""
@@ -175,11 +155,11 @@ class TorchBackend(ArrayLibrary):
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
 
-def _update(rule: Any, *columns: Sequence[Any]) -> Sequence[Sequence[Any]]:
+def _update(rule: Any, *columns: Sequence[Array]) -> Sequence[Sequence[Array]]:
     """See `shortcuts.offer`, updater: PyTorch's fused Adam, which writes in place."""
     if rule.kernel != "adam" or not columns[0]:
-        found: Sequence[Sequence[Any]] = rule.each_array(*columns)
-        return found
+        results: Sequence[Sequence[Array]] = rule.each_array(*columns)
+        return results
     # It walks through memory: an element's place there must be the same in all four.
     w, g, m, v = ([array.contiguous() for array in column] for column in columns)
     for array, decay in zip(w, rule.decay, strict=True):
@@ -207,5 +187,22 @@ def _update(rule: Any, *columns: Sequence[Any]) -> Sequence[Sequence[Any]]:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Return what PyTorch said, without the pages that it adds."""
+    """Return the first sentence of PyTorch's message, without the advice that follows."""
     return str(error).splitlines()[0].split(". ")[0]
+
+
+# array-api-compat's matmul promotes first, which takes three times as long as a small product.
+offer(
+    array_api_compat.torch,
+    backend_at=TorchBackend._at,
+    affine=_affine,
+    erf=torch.erf,
+    matmul=torch.matmul,
+    rows_from=_rows_from,
+    rsqrt=torch.rsqrt,
+    sigmoid=torch.sigmoid,
+    softmax=lambda x: torch.softmax(x, -1),
+    take=_take,
+    transposed_times=_transposed_times,
+    updater=lambda w: _update if w.is_cpu else None,  # elsewhere, whole steps are compiled
+)

@@ -1,14 +1,15 @@
-"""Functions under `torch.compile`, and what becomes of those that cannot be compiled."""
+"""Functions under `torch.compile`, with a fallback for those that cannot be compiled."""
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from .recorded import map_tree
-from .torch_replay import as_tensor
+from pluggable_mlp.arrays import Array
+
+from .tape import Function, Tree, map_tree
+from .torch_tracing import as_tensor
 
 __all__ = ["CompiledFunction"]
 
@@ -17,8 +18,7 @@ class CompiledFunction:
     """A function that is compiled for each kind of arguments; where that fails, it runs as it is.
 
     `torch.compile` of the function itself would read its Python code, and gives up at the first
-    line of array-api-compat that asks for a common dtype.  So the operations are noted first, as
-    they run.
+    line of array-api-compat that asks for a common dtype.  So the operations are traced first.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ class CompiledFunction:
         Whether it runs as it is.
     """
 
-    def __init__(self, function: Callable[..., Any], compiler: str = "inductor") -> None:
+    def __init__(self, function: Function, compiler: str = "inductor") -> None:
         self._function, self._compiler = function, compiler
-        self._compiled: dict[str, Callable[..., Any]] = {}  # by the kinds of the arguments
+        self._compiled: dict[str, Function] = {}  # by the kinds of the arguments
         self.fell_back = False
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Tree) -> Tree:
         """Return what the function returns."""
         if self.fell_back:
             return self._function(*arguments)
@@ -59,11 +59,11 @@ class CompiledFunction:
             )
             return self._function(*arguments)
 
-    def _first_call(self, arrays: tuple[Any, ...], kinds: str) -> Any:
+    def _first_call(self, arrays: Tree, kinds: str) -> Tree:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice, such as to round products to TF32
             traced = make_fx(self._function)(*arrays)
-            compiled: Callable[..., Any] = torch.compile(
+            compiled: Function = torch.compile(
                 traced, backend=self._compiler, fullgraph=True, dynamic=False
             )
             result = compiled(*arrays)
@@ -71,6 +71,6 @@ class CompiledFunction:
         return result
 
 
-def _kind(tensor: Any) -> Any:
-    """Return what is a constant of a compiled function, as the tracing sees it."""
+def _kind(tensor: Array) -> tuple[Any, ...]:
+    """Return the properties of a tensor that compiled code is specialized on."""
     return tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device

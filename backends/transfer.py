@@ -4,7 +4,7 @@ This module decides what counts as host data; nothing else is converted.  It doe
 the array library.
 """
 
-from typing import Any
+from typing import Any, Self
 
 import array_api_compat
 import numpy as np
@@ -25,15 +25,26 @@ _HOST = (np.ndarray, np.generic, bool, int, float, complex, list, tuple)
 class ArrayLibrary:
     """Base class of backends, which checks arguments and leaves the copying to its subclasses.
 
-    A subclass sets `name`, `xp`, `device` and `_device` (the attribute `device` of the library's
-    arrays), and defines `_upload`, `_download`, `synchronize`, `versions` and `devices`.
+    A subclass sets `name`, `xp` and `_device` (the attribute `device` of the library's arrays),
+    and defines `_upload`, `_download`, `synchronize`, `versions` and `devices`.
     """
 
     name: str
     xp: Namespace
-    device: str
     _device: Any
-    _known: frozenset[type] = frozenset()  # classes of arrays that are of this library
+    _own_classes: frozenset[type] = frozenset()  # of arrays that are known to be of this library
+
+    @classmethod
+    def _at(cls, device: Any) -> Self:
+        """Return the backend on a device as arrays have it; no setting of the process changes."""
+        backend = cls.__new__(cls)
+        backend._device = device
+        return backend
+
+    @property
+    def device(self) -> str:
+        """See `Backend.device`."""
+        return str(self._device)
 
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
         """See `Backend.asarray`."""
@@ -45,27 +56,26 @@ class ArrayLibrary:
             return data
         return self.xp.astype(data, getattr(self.xp, dtype), copy=False)
 
-    def to_numpy(self, array: Array) -> Any:
+    def to_numpy(self, array: Array) -> Array:
         """See `Backend.to_numpy`."""
         self._require_own(array, "array")
         return self._download(array)
 
-    def _upload(self, host: Any) -> Array:
+    def _upload(self, host: Array) -> Array:
         """Copy a NumPy array of a standard dtype to this device."""
         raise NotImplementedError
 
-    def _download(self, array: Array) -> Any:
+    def _download(self, array: Array) -> Array:
         """Copy an array of this backend to a NumPy array."""
         raise NotImplementedError
 
     def _require_own(self, array: Array, argument: str) -> None:
         """Raise unless the array is of this library and on this device."""
-        if type(array) in self._known and array.device == self._device:
+        if type(array) in self._own_classes and array.device == self._device:
             return
         if not array_api_compat.is_array_api_obj(array):
-            kind = type(array)
             raise TypeError(
-                f"{argument} is a {kind.__module__}.{kind.__qualname__}: expected a NumPy array, "
+                f"{argument} is a {_class_of(array)}: expected a NumPy array, "
                 f"a number, nested lists of numbers, or an array of {self.name} on {self.device}"
             )
         library = library_of(array_api_compat.array_namespace(array))
@@ -82,10 +92,10 @@ class ArrayLibrary:
                 f"bring it there with array_api_compat.to_device"
             )
         if hasattr(array, "device"):
-            self._known |= {type(array)}
+            self._own_classes |= {type(array)}
 
 
-def host_array(data: Any, dtype: str | None = None) -> Any:
+def host_array(data: Any, dtype: str | None = None) -> Array:
     """Return host data as a NumPy array in native byte order.
 
     It raises the errors that `Backend.asarray` must raise, and may be used by plug-in backends.
@@ -112,9 +122,8 @@ def host_array(data: Any, dtype: str | None = None) -> Any:
     """
     _check_dtype(dtype)
     if not isinstance(data, _HOST):
-        kind = type(data)
         raise TypeError(
-            f"data is a {kind.__module__}.{kind.__qualname__}: expected a NumPy array, a number, "
+            f"data is a {_class_of(data)}: expected a NumPy array, a number, "
             "or nested lists of numbers"
         )
     if isinstance(data, list | tuple):
@@ -134,12 +143,16 @@ def host_array(data: Any, dtype: str | None = None) -> Any:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def _class_of(thing: object) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+
+
 def _check_dtype(dtype: str | None) -> None:
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}: expected one of {', '.join(DTYPES)}")
 
 
-def _refuse_other_items(items: Any) -> None:
+def _refuse_other_items(items: list[Any] | tuple[Any, ...]) -> None:
     """Raise if nested lists contain a device array or the like, which NumPy would convert."""
     if {int, float}.issuperset(map(type, items)):  # most lists: nine times as quick
         return
@@ -147,8 +160,7 @@ def _refuse_other_items(items: Any) -> None:
         if isinstance(item, list | tuple):
             _refuse_other_items(item)
         elif not isinstance(item, _HOST):
-            kind = type(item)
             raise TypeError(
-                f"data is a list that holds a {kind.__module__}.{kind.__qualname__}: "
+                f"data is a list that holds a {_class_of(item)}: "
                 "expected numbers or NumPy arrays in it"
             )

@@ -1,6 +1,6 @@
 """Whether a component consists only of what this package defines.
 
-What it does is then determined by its fields: it may be recorded or compiled once and repeated.  A
+What it does is then determined by its fields: it may be traced or compiled once and repeated.  A
 user-defined function or object may change, draw random numbers, or have other side effects.
 """
 

@@ -1,10 +1,13 @@
 """Functions and checks of an array library beyond its array API namespace.
 
-Each operation is a kernel on a GPU, which takes some microseconds to launch however little it does.
-array-api-compat composes `clip` and `sign` of CuPy of up to 26 kernels and waits for the device in
-between, and `take` of PyTorch of 4; the standard has no `erf`.  Some libraries have settings of the
-whole process that change results.  A backend says here what its library has for all these.  The
-functions below call that, or else what every namespace has.
+On a GPU, each operation is a kernel, which takes some microseconds to launch however little it
+does.  array-api-compat composes `clip` and `sign` of CuPy of up to 26 kernels and waits for the
+device in between, and `take` of PyTorch of 4; the standard has no `erf`.  Some libraries have
+settings of the whole process that change results.  Backends register here what their library has
+for these; the functions below call it, or else the portable implementation.
+
+The functions of networks and losses are in `special.py`, above the namespaces; these serve the
+namespaces, too.
 """
 
 import sys
@@ -18,7 +21,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
-from pluggable_mlp.arrays import Array, Namespace, library_of
+from pluggable_mlp.arrays import Array, Namespace, device_of, library_of
 
 __all__ = [
     "check_process",
@@ -45,7 +48,7 @@ _offered: dict[tuple[Namespace, str], Callable[..., Any]] = {}
 
 
 def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
-    """Name functions of the library behind `xp`.
+    """Register functions of the library behind `xp`.
 
     Parameters
     ----------
@@ -53,27 +56,25 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         The array API namespace of the library's arrays.
     **functions
         Some of `affine(x, W, b)`, `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`,
-        `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`, `queued(x)`, `rsqrt(x)`,
-        `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
+        `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`, `rows_from(x, start, size)`,
+        `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
         `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
         `times_transposed(a, b)`, `transposed_times(a, b)`, `vecdot(x, y)`,
-        `zero_below(x, threshold)`, `zero_where(mask, x)`, `rows_from(x, start, size)`,
-        `on_device_of(x)`, `compile(function, exact=exact, device=device)`, `updater(w)` and
-        `check_process()`.
+        `zero_below(x, threshold)`, `zero_where(mask, x)`, `on_device_of(x)`, `updater(w)`,
+        `backend_at(device)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place.
 
-        `compile` is `Compiler.compile` of `backends/contract.py` for arrays on any device.  What it
-        returns may have a method `repeated(*arguments)`: the same,
-        but NotImplemented unless such arguments were given before, in nested lists and dicts of
-        these lengths and names, arrays of these classes, shapes, dtypes and devices, and with the
-        settings that `check_process` looks at.  Its arguments are not checked otherwise.
+        `backend_at` returns the backend on a device, as the library's arrays have it, for what a
+        backend may do beyond the standard: `compile` and `queued` of `backends/contract.py`.  It
+        changes no setting of the process.  Within a function that JAX compiles, arrays have no
+        device: None.
 
         `updater` returns, for parameters on the device of `w`, a function (rule, parameters,
         gradients, *slots) -> (parameters, *slots), all of them sequences of arrays, for the updates
-        of one training, or None.  It may write over all that it is given.  `rule`, a `Rule` of
-        `training/optimizer.py`, says what becomes of each array.  It is meant for libraries that
-        have an optimizer as one operation, or that are quicker with other sizes than those of the
+        of one training, or None.  It may overwrite its arguments.  `rule` is a `Rule` of
+        `training/optimizer.py`, the update of one array.  It is meant for libraries that have an
+        optimizer as one operation, or that are quicker with other sizes than those of the
         parameters.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
@@ -81,10 +82,9 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
 
 
 def load_offers(xp: Namespace) -> None:
-    """Import the backend of the library behind `xp`, so that all that it offers is known.
+    """Import the backend of the library behind `xp`, which registers its functions.
 
-    Some settings and functions of a library must be known for right results, also of arrays that
-    no backend made.
+    Right results depend on some of them, also for arrays that no backend made.
     """
     name = f"pluggable_mlp.backends.{library_of(xp)}"
     if name not in sys.modules and find_spec(name) is not None:
@@ -106,8 +106,8 @@ def own(xp: Namespace, name: str) -> Any:
     if isinstance(xp, ModuleType):
         return _of_module(xp, name)
     # Some namespaces are made for a single step: a cache would keep them alive.
-    known = name in _STANDARD or name in getattr(xp, "beyond_standard", ())
-    return _offered.get((xp, name)) or (getattr(xp, name) if known else None)
+    has_own = name in _STANDARD or name in getattr(xp, "beyond_standard", ())
+    return _offered.get((xp, name)) or (getattr(xp, name) if has_own else None)
 
 
 @lru_cache  # every step asks several times
@@ -132,15 +132,20 @@ def check_process(xp: Namespace) -> None:
 def compiled(
     xp: Namespace, function: Callable[..., Any], *, exact: bool = False, device: Any = None
 ) -> Callable[..., Any] | None:
-    """Return a pure function of arrays compiled, as `Compiler.compile`; None where it is not.
+    """Return `Compiler.compile` of a function of arrays on a device, or None.
 
-    What is `exact` is for arrays on a device.
+    Only what is `exact` depends on the device.
     """
-    compile_function = _offered.get((xp, "compile"))
-    if compile_function is None:
+    backend = _backend_at(xp, device)
+    if not hasattr(backend, "compile"):
         return None
-    faster: Callable[..., Any] | None = compile_function(function, exact=exact, device=device)
+    faster: Callable[..., Any] | None = backend.compile(function, exact=exact)
     return faster
+
+
+def _backend_at(xp: Namespace, device: Any) -> Any:
+    backend_at = _offered.get((xp, "backend_at"))
+    return None if backend_at is None else backend_at(device)
 
 
 def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:
@@ -151,8 +156,7 @@ def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:
 
 def queued(xp: Namespace, x: Array) -> bool:
     """Return whether operations on the device of `x` (any shape) are queued, as `Queued` says."""
-    function = _offered.get((xp, "queued"))
-    return function is not None and function(x)
+    return getattr(_backend_at(xp, device_of(x)), "queued", False)
 
 
 def on_device_of(x: Any) -> AbstractContextManager[Any]:

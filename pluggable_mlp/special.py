@@ -1,9 +1,8 @@
 """Functions that the array API standard lacks, or that benefit from a special case.
 
-If a backend offers a function of that name, or the namespace is one of this project that has it, it
-is used: the reproducible namespace rounds each once, and a library's own is a single kernel on a
-GPU.  The portable implementations use functions
-of the standard and are stable for every finite input.
+A function of that name that a backend offers, or a namespace of this project has, is used: the
+reproducible namespace rounds each once, and a library's own is a single kernel on a GPU.  The
+portable implementations use functions of the standard and are stable for every finite input.
 """
 
 from functools import partial

@@ -8,7 +8,18 @@ import pytest
 
 from pluggable_mlp import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
-from pluggable_mlp.shortcuts import clip, largest, offer, own, sign, take, vecdot, zero_below
+from pluggable_mlp.shortcuts import (
+    clip,
+    compiled,
+    largest,
+    offer,
+    own,
+    queued,
+    sign,
+    take,
+    vecdot,
+    zero_below,
+)
 from pluggable_mlp.special import erf
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 
@@ -97,6 +108,34 @@ def test_a_process_is_checked_whenever_an_arithmetic_is_asked_for(arithmetic):
     for count in (1, 2):
         arithmetic_namespace(arithmetic, xp)
         assert len(answers) == count
+
+
+def test_the_backend_of_an_array_is_found_by_its_device(backend):
+    backend_at, x = own(backend.xp, "backend_at"), backend.asarray([1.0])
+    if backend_at is None:
+        assert not hasattr(backend, "compile")
+        assert not hasattr(backend, "queued")
+        return
+    assert backend_at(x.device).device == backend.device
+    assert queued(backend.xp, x) is getattr(backend, "queued", False)
+
+
+def test_a_backend_that_is_found_compiles_and_tells_of_its_queue():
+    class Backend:
+        queued = True
+
+        def __init__(self, device):
+            self.device = device
+
+        def compile(self, function, used_up=(), *, exact=False, most=1):
+            return lambda: (self.device, function(), exact)
+
+    xp, without = ModuleType("found"), ModuleType("without")
+    offer(xp, backend_at=Backend)
+    assert queued(xp, np.ones(1))
+    assert compiled(xp, int, exact=True, device="second")() == ("second", 0, True)
+    assert not queued(without, np.ones(1))
+    assert compiled(without, int) is None
 
 
 def test_jax_has_an_error_function_of_its_own():

@@ -22,13 +22,13 @@ from pluggable_mlp.network.checks import (
     check_sizes,
     check_targets,
 )
-from pluggable_mlp.network.inference import Inference
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Rng, input_layers
 from pluggable_mlp.network.losses import Loss, LossFunction, as_loss
 from pluggable_mlp.network.normalization import Normalization, as_normalization
 from pluggable_mlp.network.passes import LayeredNetwork, Parameters, merged
 from pluggable_mlp.network.philox import Seed, as_words
+from pluggable_mlp.network.prediction_cache import PredictionCache
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import on_device_of
 
@@ -101,7 +101,9 @@ class MLP(LayeredNetwork):
     norm: str | Normalization | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
-    _inference: Inference = field(init=False, repr=False, compare=False, default_factory=Inference)
+    _predictions: PredictionCache = field(
+        init=False, repr=False, compare=False, default_factory=PredictionCache
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", check_sizes(self.sizes))
@@ -112,7 +114,7 @@ class MLP(LayeredNetwork):
         object.__setattr__(self, "layers", tuple(self._layers()))
 
     def __getstate__(self) -> dict[str, object]:  # of copies and pickles: each predicts by itself
-        return {**vars(self), "_inference": Inference()}
+        return {**vars(self), "_predictions": PredictionCache()}
 
     def _layers(self) -> list[Layer]:
         activations = activations_of_layers(self.activation, len(self.sizes) - 2)
@@ -171,7 +173,7 @@ class MLP(LayeredNetwork):
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        z: LibraryArray = self._inference.outputs(self, "logits", parameters, x, arithmetic)
+        z: LibraryArray = self._predictions.outputs(self, "logits", parameters, x, arithmetic)
         return z
 
     def predict(
@@ -190,7 +192,7 @@ class MLP(LayeredNetwork):
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        y: LibraryArray = self._inference.outputs(self, "predict", parameters, x, arithmetic)
+        y: LibraryArray = self._predictions.outputs(self, "predict", parameters, x, arithmetic)
         return y
 
     def predict_proba(
@@ -214,7 +216,9 @@ class MLP(LayeredNetwork):
         """
         if not hasattr(self.objective, "predict_proba"):
             raise ValueError(f"loss is {self.loss!r}, which has no probabilities; use predict")
-        p: LibraryArray = self._inference.outputs(self, "predict_proba", parameters, x, arithmetic)
+        p: LibraryArray = self._predictions.outputs(
+            self, "predict_proba", parameters, x, arithmetic
+        )
         return p
 
     @overload
@@ -322,7 +326,7 @@ class MLP(LayeredNetwork):
 
         The arguments and the errors are those of `loss_and_gradients`.
         """
-        xp, its_parameters, its_x = self._inference.checked(self, parameters, x, arithmetic)
+        xp, its_parameters, its_x = self._predictions.checked(self, parameters, x, arithmetic)
         networks = parameters[0]["W"].shape[:-2]
         targets = xp.asarray(check_targets(self, x, targets, networks=networks))
         if sample_weight is not None:

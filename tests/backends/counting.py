@@ -1,8 +1,8 @@
-"""A recorded function that tells how often it ran as Python code."""
+"""A traced function that tells how often it ran as Python code."""
 
 
 def counted(kind, function):
-    """The function recorded by a class, and a list with an item for each of its runs."""
+    """The function traced by a class, and a list with an item for each of its runs."""
     runs = []
 
     def counting(*arguments):

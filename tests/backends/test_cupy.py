@@ -77,13 +77,13 @@ def test_its_device_is_current_wherever_cupy_allocates(monkeypatch):
 
     class Device:
         def __init__(self, index):
-            self.index = index
+            self.id = index
 
         def use(self):
-            current[0] = self.index
+            current[0] = self.id
 
         def __enter__(self):
-            self.before, current[0] = current[0], self.index
+            self.before, current[0] = current[0], self.id
 
         def __exit__(self, *_):
             current[0] = self.before

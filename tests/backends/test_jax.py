@@ -120,7 +120,7 @@ def test_a_prediction_like_the_last_may_be_traced():
         by_x = jax.grad(lambda x: mlp.logits(parameters, x).sum())(x)
         assert by_x.shape == x.shape
         assert mlp.logits(parameters, x).tolist() == expected.tolist()
-    (function,) = mlp._inference.functions.values()
+    function = mlp._predictions.functions["logits", backend.xp, str(x.device)]
     assert function._programs
 
 

@@ -5,15 +5,18 @@ import shutil
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from pluggable_mlp import special
 from pluggable_mlp.backends import get_backend
 
 torch = pytest.importorskip("torch")
 
 from pluggable_mlp.backends.torch_compile import CompiledFunction  # noqa: E402 (only if it is there)
+from pluggable_mlp.backends.torch_tracing import TracedTorchFunction  # noqa: E402
 
 
 def counted(function):
@@ -109,6 +112,9 @@ def test_the_processor_does_not_compile_and_other_devices_do(monkeypatch):
     assert backend.compile(scaled) is None
     monkeypatch.setattr(backend, "_device", torch.device("meta"))
     assert isinstance(backend.compile(scaled, used_up=(0,)), CompiledFunction)
+    sigmoid = partial(special.sigmoid, backend.xp)  # tracing changes no bit, on any device
+    for settings in ({"exact": True, "used_up": (0,)}, {}):
+        assert isinstance(backend.compile(sigmoid, **settings), TracedTorchFunction)
 
 
 def test_arguments_of_other_kinds_are_compiled_anew():

@@ -1,6 +1,6 @@
 """User-defined components may change, draw numbers and look at values: none is taken as it was.
 
-Where steps are recorded, they run operation by operation; compiled, they are so in each training.
+Where steps are traced, they run operation by operation; compiled, they are so in each training.
 """
 
 import warnings
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, average_of_elements, get_backend, train
-from pluggable_mlp.backends import numpy_replay
+from pluggable_mlp.backends import numpy_tracing
 from tests.training.compilers import Uncompiled
 
 NUMPY = get_backend("numpy")
@@ -19,8 +19,8 @@ STEPS = 8
 
 
 @pytest.fixture(autouse=True)
-def recorded_early(monkeypatch):
-    monkeypatch.setattr(numpy_replay.Recorded, "calls_before", 1)
+def traced_early(monkeypatch):
+    monkeypatch.setattr(numpy_tracing.TracedNumpyFunction, "calls_before_tracing", 1)
 
 
 @pytest.fixture(params=["numpy", "jax"])

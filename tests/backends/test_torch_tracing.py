@@ -1,4 +1,4 @@
-"""Functions that PyTorch records: the same bits, what a recording depends on, and what has none."""
+"""Functions that PyTorch traces: the same bits, what a program depends on, and what has none."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from tests.backends import counting
 
 torch = pytest.importorskip("torch")
 
-from pluggable_mlp.backends.torch_replay import Recorded  # noqa: E402 (only if it is there)
+from pluggable_mlp.backends.torch_tracing import TracedTorchFunction  # noqa: E402 (only if it is there)
 
 TORCH = get_backend("torch")
 NETWORKS = {
@@ -29,11 +29,11 @@ NETWORKS = {
 
 @pytest.fixture(autouse=True)
 def early(monkeypatch):
-    """Recordings at the second call."""
-    monkeypatch.setattr(Recorded, "calls_before", 1)
+    """Programs at the second call."""
+    monkeypatch.setattr(TracedTorchFunction, "calls_before_tracing", 1)
 
 
-counted = partial(counting.counted, Recorded)
+counted = partial(counting.counted, TracedTorchFunction)
 
 
 def numbers(*shape, seed=0):
@@ -59,15 +59,15 @@ def test_a_prediction_has_the_same_bits(network, of, monkeypatch):
         assert torch.equal(found, one)
 
 
-def test_it_is_recorded_at_the_second_call_and_then_repeated():
-    recorded, runs = counted(lambda tree: [{"y": tree["x"] * 2, "none": None}, (tree["x"] + 1,)])
+def test_it_is_traced_at_the_second_call_and_then_repeated():
+    traced, runs = counted(lambda tree: [{"y": tree["x"] * 2, "none": None}, (tree["x"] + 1,)])
     for n in range(1, 6):
         x = numbers(3, seed=n)
-        found, (other,) = recorded({"x": x, "nothing": None})
+        found, (other,) = traced({"x": x, "nothing": None})
         assert found["none"] is None
         assert torch.equal(found["y"], x * 2)
         assert torch.equal(other, x + 1)
-    assert len(runs) == 3  # the first call, the second, and its recording
+    assert len(runs) == 3  # the first call, the second, and its tracing
 
 
 def test_constants_are_those_of_the_moment():
@@ -80,31 +80,31 @@ def test_constants_are_those_of_the_moment():
         buffer[:] = 5.0
         return y
 
-    recorded, runs = counted(with_buffer)
+    traced, runs = counted(with_buffer)
     for n in range(1, 6):
         x = numbers(3, seed=n)
-        assert torch.equal(recorded(x), x * 2.0)
+        assert torch.equal(traced(x), x * 2.0)
     assert len(runs) == 3
 
 
-def test_other_kinds_have_recordings_of_their_own():
-    recorded, runs = counted(lambda x: (x * 2.0).sum(0) + x.mean())
+def test_other_kinds_have_programs_of_their_own():
+    traced, runs = counted(lambda x: (x * 2.0).sum(0) + x.mean())
     rows = numbers(4, 3)
     kinds = [rows, rows[:2], rows.T.contiguous().T, rows[::2], rows.double()]
     for x in [kind for kind in kinds for _ in range(3)]:
-        assert torch.equal(recorded(x), (x * 2.0).sum(0) + x.mean())
-    assert len(recorded._programs) == len(kinds)
+        assert torch.equal(traced(x), (x * 2.0).sum(0) + x.mean())
+    assert len(traced._programs) == len(kinds)
     runs.clear()
     for x in kinds:
-        recorded(x)
+        traced(x)
     assert not runs
 
 
 def repeated(mlp, parameters, x):
-    """The prediction, which is recorded."""
+    """The prediction, which is traced."""
     for _ in range(4):
         found = mlp.logits(parameters, x)
-    (function,) = mlp._inference.functions.values()
+    (function,) = mlp._predictions.functions.values()
     assert function._programs
     return found
 
@@ -143,7 +143,7 @@ def test_predictions_within_a_mode_and_without_are_the_same(mode):
         mlp.logits([{**layer, "b": None} for layer in parameters], x)
 
 
-def test_a_recording_of_gone_parameters_is_not_that_of_none():
+def test_a_program_of_gone_parameters_is_not_that_of_none():
     x, mlp = numbers(70, 5), MLP([5, 3])
     ((W, b),) = (layer.values() for layer in mlp.initialize(seed=0, backend=TORCH))
     with torch.inference_mode():
@@ -166,26 +166,26 @@ def test_functions_of_predictions_are_as_before():
     torch.testing.assert_close(torch.func.grad(lambda one: of_one(one).sum())(x[0]), gradient)
 
 
-def test_a_sparse_tensor_is_not_recorded():
-    recorded = Recorded(lambda x: x * 2.0)
+def test_a_sparse_tensor_is_not_traced():
+    traced = TracedTorchFunction(lambda x: x * 2.0)
     for _ in range(4):
-        assert torch.equal(recorded(numbers(3).to_sparse()).to_dense(), numbers(3) * 2.0)
-    assert not recorded._programs
+        assert torch.equal(traced(numbers(3).to_sparse()).to_dense(), numbers(3) * 2.0)
+    assert not traced._programs
 
 
-def test_an_argument_that_an_operation_is_told_to_write_over_is_not_recorded():
+def test_an_argument_that_an_operation_is_told_to_write_over_is_not_traced():
     def function(x):
         y = x + 1.0
         torch.add(y, y, out=x)
         return y
 
-    recorded, x, expected = Recorded(function), numbers(3), numbers(3)
+    traced, x, expected = TracedTorchFunction(function), numbers(3), numbers(3)
     for _ in range(4):
-        assert torch.equal(recorded(x), function(expected))
+        assert torch.equal(traced(x), function(expected))
         assert torch.equal(x, expected)
 
 
-def test_a_prediction_within_autocast_is_not_that_of_a_recording():
+def test_a_prediction_within_autocast_is_not_that_of_a_program():
     mlp = MLP([5, 8, 3])
     parameters, x = mlp.initialize(seed=0, backend=TORCH), numbers(4, 5)
     expected = mlp.predict_proba(parameters, x)
@@ -198,14 +198,14 @@ def test_a_prediction_within_autocast_is_not_that_of_a_recording():
             assert torch.equal(mlp.predict_proba(parameters, x), rounded)
 
 
-def test_nothing_is_recorded_within_autocast():
-    recorded = Recorded(lambda x: x @ x)
+def test_nothing_is_traced_within_autocast():
+    traced = TracedTorchFunction(lambda x: x @ x)
     x = numbers(8, 8)
     with torch.autocast("cpu"):
         for _ in range(3):
-            assert recorded(x).dtype == torch.bfloat16
+            assert traced(x).dtype == torch.bfloat16
     for _ in range(3):
-        assert torch.equal(recorded(x), x @ x)
+        assert torch.equal(traced(x), x @ x)
 
 
 def looks(x):
@@ -223,7 +223,7 @@ def changed_view(x):
 
 
 OUTSIDE = torch.ones(3)
-NOT_RECORDED = {
+NOT_TRACED = {
     "bool": looks,
     "float": lambda x: x * float(x[1]),
     "index": lambda x: x[: int(x[1])],
@@ -234,23 +234,23 @@ NOT_RECORDED = {
 }
 
 
-@pytest.mark.parametrize("function", NOT_RECORDED.values(), ids=NOT_RECORDED)
-def test_what_cannot_be_recorded_runs_as_it_is(function):
-    recorded, _ = counted(function)
+@pytest.mark.parametrize("function", NOT_TRACED.values(), ids=NOT_TRACED)
+def test_what_cannot_be_traced_runs_as_it_is(function):
+    traced, _ = counted(function)
     for n in range(1, 6):
         x = torch.tensor([n, n + 1.0, 3.0])
         before = x.clone()
-        found = recorded(x)
+        found = traced(x)
         assert torch.equal(found, function(x))
         assert torch.equal(x, before)
-    assert not recorded._programs
+    assert not traced._programs
 
 
 @pytest.mark.parametrize("function", [changed, changed_view])
 def test_an_argument_that_is_changed_is_changed_once(function):
-    recorded, x, expected = Recorded(function), numbers(3), numbers(3)
+    traced, x, expected = TracedTorchFunction(function), numbers(3), numbers(3)
     for _ in range(4):
-        assert torch.equal(recorded(x), function(expected))
+        assert torch.equal(traced(x), function(expected))
         assert torch.equal(x, expected)
 
 
@@ -261,73 +261,73 @@ def test_an_array_of_its_own_may_be_changed():
         y *= 2.0
         return y - row
 
-    recorded, runs = counted(function)
+    traced, runs = counted(function)
     for n in range(4):
         x = numbers(3, 3, seed=n)
-        assert torch.equal(recorded(x), function(x))
+        assert torch.equal(traced(x), function(x))
     assert len(runs) == 3
 
 
-def test_an_array_of_the_function_is_recorded():
-    recorded, runs = counted(lambda x: x * torch.tensor([1.0, 2.0, 3.0]))
+def test_an_array_of_the_function_is_traced():
+    traced, runs = counted(lambda x: x * torch.tensor([1.0, 2.0, 3.0]))
     for n in range(4):
         x = numbers(3, seed=n)
-        assert torch.equal(recorded(x), x * torch.tensor([1.0, 2.0, 3.0]))
+        assert torch.equal(traced(x), x * torch.tensor([1.0, 2.0, 3.0]))
     assert len(runs) == 3
 
 
-def test_an_array_of_the_function_that_is_changed_is_not_recorded():
+def test_an_array_of_the_function_that_is_changed_is_not_traced():
     def function(x):
         own = torch.tensor([1.0, 2.0, 3.0])
         y = x * own
         own += 1.0
         return y + own
 
-    recorded = Recorded(function)
+    traced = TracedTorchFunction(function)
     for n in range(4):
         x = numbers(3, seed=n)
-        assert torch.equal(recorded(x), function(x))
-    assert not recorded._programs
+        assert torch.equal(traced(x), function(x))
+    assert not traced._programs
 
 
-def test_numbers_are_no_constants_of_a_recording():
-    recorded = Recorded(lambda x, n, m: (x * (0.1 * n - 1.0), (x > m).to(torch.int64) + m))
+def test_numbers_are_no_constants_of_a_program():
+    traced = TracedTorchFunction(lambda x, n, m: (x * (0.1 * n - 1.0), (x > m).to(torch.int64) + m))
     x = numbers(3)
     for n, m in [(2.0, 1), (0.3, 0), (0.7, 2), (0.1, -1)]:
-        found = recorded(x, n, m)
+        found = traced(x, n, m)
         expected = x * (0.1 * n - 1.0), (x > m).to(torch.int64) + m
         assert all(map(torch.equal, found, expected))
         assert [one.dtype for one in found] == [torch.float32, torch.int64]
-    assert recorded._programs
+    assert traced._programs
 
 
 def test_a_function_that_looks_at_its_numbers_runs_as_it_is():
-    recorded = Recorded(lambda x, n: x * n if n > 1.0 else x)
+    traced = TracedTorchFunction(lambda x, n: x * n if n > 1.0 else x)
     x = numbers(3)
     for n in (2.0, 2.0, 0.5, 0.5):
-        assert torch.equal(recorded(x, n), x * n if n > 1.0 else x)
+        assert torch.equal(traced(x, n), x * n if n > 1.0 else x)
 
 
 def test_arguments_that_are_one_tensor_need_not_be_later():
-    recorded = Recorded(lambda x, y: x * 2.0 + y)
+    traced = TracedTorchFunction(lambda x, y: x * 2.0 + y)
     x, y = numbers(3), numbers(3, seed=1)
     for _ in range(3):
-        assert torch.equal(recorded(x, x), x * 2.0 + x)
-    assert torch.equal(recorded(x, y), x * 2.0 + y)
+        assert torch.equal(traced(x, x), x * 2.0 + x)
+    assert torch.equal(traced(x, y), x * 2.0 + y)
 
 
 def test_random_numbers_are_drawn_at_each_call():
-    recorded = Recorded(lambda x: x + torch.rand(3))
-    drawn = [recorded(numbers(3)) for _ in range(4)]
+    traced = TracedTorchFunction(lambda x: x + torch.rand(3))
+    drawn = [traced(numbers(3)) for _ in range(4)]
     assert not any(torch.equal(one, drawn[0]) for one in drawn[1:])
 
 
 def test_a_subclass_runs_as_it_is():
-    recorded = Recorded(lambda x: x * 2.0)
+    traced = TracedTorchFunction(lambda x: x * 2.0)
     x = torch.nn.Parameter(numbers(3))
     for _ in range(4):
-        assert recorded(x).grad_fn is not None
-    assert not recorded._programs
+        assert traced(x).grad_fn is not None
+    assert not traced._programs
 
 
 def test_threads_share_no_array():
@@ -336,13 +336,13 @@ def test_threads_share_no_array():
             x = (x + 1.0) * 0.5
         return x
 
-    recorded = Recorded(chain)
-    recorded(numbers(5000)), recorded(numbers(5000))
+    traced = TracedTorchFunction(chain)
+    traced(numbers(5000)), traced(numbers(5000))
     wrong = []
 
     def work(seed):
         x = numbers(5000, seed=seed)
-        wrong.extend(n for n in range(50) if not torch.equal(recorded(x), chain(x)))
+        wrong.extend(n for n in range(50) if not torch.equal(traced(x), chain(x)))
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -352,7 +352,7 @@ def test_threads_share_no_array():
     assert not wrong
 
 
-def test_a_recording_does_not_import_the_compiler():
+def test_a_program_does_not_import_the_compiler():
     """It takes PyTorch seconds, in the midst of predictions."""
     program = (
         "import sys\n"
@@ -362,7 +362,7 @@ def test_a_recording_does_not_import_the_compiler():
         "parameters = mlp.initialize(seed=0, backend=backend)\n"
         "x = backend.asarray([[0.0, 1.0, 2.0]], dtype='float32')\n"
         "for _ in range(200): mlp.predict(parameters, x)\n"
-        "(function,) = mlp._inference.functions.values()\n"
+        "(function,) = mlp._predictions.functions.values()\n"
         "assert function._programs\n"
         "print('torch._dynamo' in sys.modules)\n"
     )

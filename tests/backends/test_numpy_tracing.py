@@ -1,4 +1,4 @@
-"""Functions that NumPy records: the same bits, what a recording depends on, and what has none."""
+"""Functions that NumPy traces: the same bits, what a program depends on, and what has none."""
 
 import gc
 import linecache
@@ -20,9 +20,8 @@ from pluggable_mlp import (
     get_backend,
     train,
 )
-from pluggable_mlp.backends import recorded as recorded_functions
-from pluggable_mlp.backends.numpy_recording import StandIn
-from pluggable_mlp.backends.numpy_replay import Recorded
+from pluggable_mlp.backends import tracing
+from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction, Tracer
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
@@ -67,25 +66,25 @@ TRAININGS = {
 
 @pytest.fixture(autouse=True)
 def early(monkeypatch):
-    """Recordings at the second call, as trainings of the tests are short; none of other tests."""
-    monkeypatch.setattr(Recorded, "calls_before", 1)
+    """Programs at the second call, as trainings of the tests are short; none of other tests."""
+    monkeypatch.setattr(TracedNumpyFunction, "calls_before_tracing", 1)
     monkeypatch.setattr(compile_cache, "_recent", deque(maxlen=32))
 
 
 @pytest.fixture
 def programs(monkeypatch):
-    """The results of recordings, as they are made; not those of what looks at an epoch's end."""
-    made, noted = [], Recorded.noted
+    """What is traced, in order; not what looks at an epoch's end."""
+    results, trace = [], TracedNumpyFunction.trace
 
     def also(self, arguments):
-        found = noted(self, arguments)
+        found = trace(self, arguments)
         function = getattr(self.function, "func", self.function)
         if function.__module__ != "pluggable_mlp.training.loop" and function is not _copies:
-            made.append(found)
+            results.append(found)
         return found
 
-    monkeypatch.setattr(Recorded, "noted", also)
-    return made
+    monkeypatch.setattr(TracedNumpyFunction, "trace", also)
+    return results
 
 
 def trained(backend, network, **settings):
@@ -130,7 +129,7 @@ def test_a_training_gives_the_same_bits(settings, programs):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("network", [{"dropout": 0.2, "norm": "batch"}, {"activation": "gelu"}])
-def test_reproducible_steps_are_recorded_as_well(network, optimizer, programs):
+def test_reproducible_steps_are_traced_as_well(network, optimizer, programs):
     settings = {"arithmetic": "reproducible", "optimizer": make_optimizer(optimizer)}
     expected = trained(Uncompiled(NUMPY), network, **settings)
     assert not programs
@@ -138,35 +137,35 @@ def test_reproducible_steps_are_recorded_as_well(network, optimizer, programs):
     assert len(programs) == 2
 
 
-counted = partial(counting.counted, Recorded)
+counted = partial(counting.counted, TracedNumpyFunction)
 
 
-def test_it_is_recorded_at_the_second_call_and_then_repeated():
-    recorded, runs = counted(lambda tree, n: [{"y": tree["x"] * n, "none": None}, (tree["x"] + 1,)])
+def test_it_is_traced_at_the_second_call_and_then_repeated():
+    traced, runs = counted(lambda tree, n: [{"y": tree["x"] * n, "none": None}, (tree["x"] + 1,)])
     for n in range(1, 6):
         x = np.arange(3.0) + n
-        found, (other,) = recorded({"x": x, "nothing": None}, 0.5 * n)
+        found, (other,) = traced({"x": x, "nothing": None}, 0.5 * n)
         assert found["none"] is None
         np.testing.assert_array_equal(found["y"], x * (0.5 * n))
         np.testing.assert_array_equal(other, x + 1)
-    assert len(runs) == 3  # the first call, the second, and its recording
+    assert len(runs) == 3  # the first call, the second, and its tracing
 
 
-def test_few_calls_are_not_recorded(monkeypatch):
-    """As each recording takes as long as many."""
-    monkeypatch.setattr(Recorded, "calls_before", 3)
-    recorded, runs = counted(lambda x: x + 1.0)
-    for count in (1, 2, 3, 5, 5, 5):  # the fifth of them with its recording
-        recorded(np.ones(2))
+def test_few_calls_are_not_traced(monkeypatch):
+    """As tracing takes as long as many."""
+    monkeypatch.setattr(TracedNumpyFunction, "calls_before_tracing", 3)
+    traced, runs = counted(lambda x: x + 1.0)
+    for count in (1, 2, 3, 5, 5, 5):  # the fifth of them with its tracing
+        traced(np.ones(2))
         assert len(runs) == count
 
 
 def test_numbers_are_arguments_also_where_small_integers_are_the_same_object():
-    recorded, runs = counted(lambda x, n: x + ((n & 255) + (n >> 8) * 3 - (5 - n) ** 2 // 2))
+    traced, runs = counted(lambda x, n: x + ((n & 255) + (n >> 8) * 3 - (5 - n) ** 2 // 2))
     x = np.zeros(2)
     for n in (1, 2, 3, 300, 70_000):
         value = (n & 255) + (n >> 8) * 3 - (5 - n) ** 2 // 2
-        assert recorded(x, n).tolist() == [value, value]
+        assert traced(x, n).tolist() == [value, value]
     assert len(runs) == 3
 
 
@@ -186,11 +185,11 @@ def test_operators_and_indices_are_those_of_numpy():
         return z, whole, where, rows, parts, sums, XP.astype(k, XP.float32), x != y
 
     rng = np.random.default_rng(0)
-    recorded, runs = counted(everything)
+    traced, runs = counted(everything)
     for start in (0, 1, 2, 3):
         given = *rng.uniform(0.1, 2.0, (2, 6, 6)), rng.integers(0, 6, 3), start
         given[1][0] = given[0][0]
-        found, expected = recorded(*given), everything(*given)
+        found, expected = traced(*given), everything(*given)
         for one, other in zip(flat(found), flat(expected), strict=True):
             assert (type(one), one.dtype, one.strides) == (type(other), other.dtype, other.strides)
             np.testing.assert_array_equal(one, other)
@@ -202,9 +201,9 @@ def flat(tree):
 
 
 def test_what_a_call_returned_stays():
-    recorded = Recorded(lambda x, s: (x * s, (x + s) * 2.0, x.T, x))
+    traced = TracedNumpyFunction(lambda x, s: (x * s, (x + s) * 2.0, x.T, x))
     x = np.arange(6.0).reshape(2, 3)
-    kept = [(recorded(x, float(s)), s) for s in range(5)]
+    kept = [(traced(x, float(s)), s) for s in range(5)]
     for (one, other, transposed, itself), s in kept:
         np.testing.assert_array_equal(one, x * s)
         np.testing.assert_array_equal(other, (x + s) * 2.0)
@@ -220,10 +219,10 @@ def test_a_view_of_what_is_written_over_is_read_before():
         y += row * squares[1]
         return squares + row, y.mT * 2.0
 
-    recorded, runs = counted(function)
+    traced, runs = counted(function)
     for n in range(4):
         x = np.arange(9.0).reshape(3, 3) + n
-        for found, expected in zip(recorded(x), function(x), strict=True):
+        for found, expected in zip(traced(x), function(x), strict=True):
             np.testing.assert_array_equal(found, expected)
     assert len(runs) == 3
 
@@ -234,10 +233,10 @@ def test_a_view_keeps_what_it_is_a_view_of():
         row = y[0]
         return y * y - row * 2.0
 
-    recorded, runs = counted(function)
+    traced, runs = counted(function)
     for n in range(4):
         x = np.arange(9.0).reshape(3, 3) + n
-        np.testing.assert_array_equal(recorded(x), function(x))
+        np.testing.assert_array_equal(traced(x), function(x))
     assert len(runs) == 3
 
 
@@ -256,36 +255,36 @@ def with_new_results(x):
 
 @pytest.mark.parametrize(("chain", "arrays"), [(elementwise, 1), (with_new_results, 2)])
 def test_memory_is_written_over_and_given_back(chain, arrays):
-    recorded, x = Recorded(chain), np.ones((256, 1024))
-    recorded(x), recorded(x)
+    traced, x = TracedNumpyFunction(chain), np.ones((256, 1024))
+    traced(x), traced(x)
     tracemalloc.start()
-    recorded(x)
+    traced(x)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < (arrays + 0.1) * x.nbytes
 
 
-def test_other_shapes_strides_and_dtypes_have_recordings_of_their_own(programs):
-    recorded, runs = counted(lambda x: XP.sum(x * 2.0, axis=0))
+def test_other_shapes_strides_and_dtypes_have_programs_of_their_own(programs):
+    traced, runs = counted(lambda x: XP.sum(x * 2.0, axis=0))
     rows = np.random.default_rng(0).normal(size=(4, 3))
     kinds = [rows, rows[:2], rows.T.copy().T, rows[::2], *map(rows.astype, ("float32", "int64"))]
     for x in [kind for kind in kinds for _ in range(3)]:
-        np.testing.assert_array_equal(recorded(x), np.sum(x * 2.0, axis=0))
+        np.testing.assert_array_equal(traced(x), np.sum(x * 2.0, axis=0))
     assert len(programs) == len(kinds)
     runs.clear()
     for x in kinds:
-        recorded(x)
+        traced(x)
     assert not runs
 
 
-def test_shapes_that_never_return_are_not_recorded_and_few_are_kept(programs):
-    recorded = Recorded(lambda x: x + 1.0)
+def test_shapes_that_never_return_are_not_traced_and_few_are_kept(programs):
+    traced = TracedNumpyFunction(lambda x: x + 1.0)
     for size in range(1, 30):
-        recorded(np.ones(size))
+        traced(np.ones(size))
     assert not programs
     for size in range(1, 30):
-        recorded(np.ones(size)), recorded(np.ones(size))
-    assert len(recorded._programs) == recorded_functions._MOST_PROGRAMS
+        traced(np.ones(size)), traced(np.ones(size))
+    assert len(traced._programs) == tracing._MOST_PROGRAMS
 
 
 def with_numbers(x, k):
@@ -296,55 +295,57 @@ def with_numbers(x, k):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_numbers_beside_arrays_are_rounded_as_numpy_does(dtype):
-    recorded, runs = counted(with_numbers)
+    traced, runs = counted(with_numbers)
     k = np.arange(3)
     for n in range(4):
         x = (np.linspace(0.1, 2.0, 5) + n).astype(dtype)
-        for found, expected in zip(recorded(x, k), with_numbers(x, k), strict=True):
+        for found, expected in zip(traced(x, k), with_numbers(x, k), strict=True):
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, expected)
     assert len(runs) == 3
 
 
 def test_numbers_of_operations_with_settings_stay_numbers():
-    recorded = Recorded(lambda x: np.multiply(x, 0.1, dtype="float64"))
+    traced = TracedNumpyFunction(lambda x: np.multiply(x, 0.1, dtype="float64"))
     for number in (0.0, 0.0, 0.0, 1.0):
         x = np.full(3, number, "float32")
-        np.testing.assert_array_equal(recorded(x), x.astype("float64") * 0.1)
+        np.testing.assert_array_equal(traced(x), x.astype("float64") * 0.1)
 
 
 def test_nothing_is_taken_for_an_array_that_is_gone():
-    recorded = Recorded(lambda tree: tree[0] if tree[1] is None else tree[0] * tree[1])
+    traced = TracedNumpyFunction(lambda tree: tree[0] if tree[1] is None else tree[0] * tree[1])
     x, y = np.ones(2), np.full(2, 3.0)
     for _ in range(3):
-        assert recorded([x, y]).tolist() == [3, 3]
+        assert traced([x, y]).tolist() == [3, 3]
     del y
-    assert recorded([x, None]).tolist() == [1, 1]
+    assert traced([x, None]).tolist() == [1, 1]
 
 
 def test_an_argument_that_changed_its_dtype_is_seen():
-    recorded, x = Recorded(lambda x: x * 2), np.ones(2, dtype="float32")
+    traced, x = TracedNumpyFunction(lambda x: x * 2), np.ones(2, dtype="float32")
     for _ in range(3):
-        recorded(x)
+        traced(x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         x.dtype = "int32"
-    assert recorded(x).dtype == "int32"
+    assert traced(x).dtype == "int32"
 
 
 def test_an_argument_that_was_none_is_no_array():
-    recorded = Recorded(lambda x, weight: x if weight is None else x * weight)
+    traced = TracedNumpyFunction(lambda x, weight: x if weight is None else x * weight)
     x = np.ones(2)
     for _ in range(3):
-        assert recorded(x, None).tolist() == [1, 1]
-    assert recorded(x, x * 3).tolist() == [3, 3]
+        assert traced(x, None).tolist() == [1, 1]
+    assert traced(x, x * 3).tolist() == [3, 3]
 
 
-def test_other_trees_are_not_taken_for_the_one_that_was_recorded():
-    recorded = Recorded(lambda tree: [leaf * 2.0 for leaf in tree.values()] if tree else [])
+def test_other_trees_are_not_taken_for_the_one_that_was_traced():
+    traced = TracedNumpyFunction(
+        lambda tree: [leaf * 2.0 for leaf in tree.values()] if tree else []
+    )
     one, two = {"W": np.ones(2)}, {"W": np.ones(2), "b": np.ones(1)}
     for tree in (one, one, two, {}, {"b": np.ones(2)}, {"W": 1.0}, two, two, one, {"W": two["b"]}):
-        found = recorded(tree)
+        found = traced(tree)
         assert [np.size(of) for of in found] == [np.size(leaf) for leaf in tree.values()]
 
 
@@ -371,13 +372,13 @@ def own_constant(x):
     return y + own
 
 
-def changed_by_stand_in(x):
+def changed_by_tracer(x):
     own = np.ones(3)
     own += x
     return own
 
 
-NOT_RECORDED = {
+NOT_TRACED = {
     "bool": lambda x: x * 2.0 if x[0] > 0 else x,
     "float": lambda x: x * float(x[1]),
     "int": lambda x: x[: int(x[1])],
@@ -392,7 +393,7 @@ NOT_RECORDED = {
     "out": lambda x: np.clip(x, 0.0, 1.0, out=np.empty(3)),
     "accumulation": np.add.accumulate,
     "a setting": lambda x: np.add(x, 1.0, where=np.asarray([True] * 3), out=x * 2.0),
-    "an array of its own": changed_by_stand_in,
+    "an array of its own": changed_by_tracer,
     "random numbers": lambda x: x + np.random.default_rng().normal(size=3),
     "another result each time": Changing(),
     "an array of its own as a result": lambda x: (x * 2.0, np.ones(3))[1] * 1.0,
@@ -403,44 +404,44 @@ NOT_RECORDED = {
 }
 
 
-@pytest.mark.parametrize("function", NOT_RECORDED.values(), ids=NOT_RECORDED)
-def test_what_cannot_be_recorded_runs_as_it_is(function):
-    recorded, runs = counted(function)
+@pytest.mark.parametrize("function", NOT_TRACED.values(), ids=NOT_TRACED)
+def test_what_cannot_be_traced_runs_as_it_is(function):
+    traced, runs = counted(function)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for n in range(1, 6):
             x = np.asarray([n, n + 1.0, 3.0])
             before = x.copy()
-            found = recorded(x)
-            assert not isinstance(found, StandIn)
+            found = traced(x)
+            assert not isinstance(found, Tracer)
             np.testing.assert_array_equal(x, before)
     assert len(runs) in (7, 6)
-    assert not recorded._programs
+    assert not traced._programs
 
 
-def test_what_could_not_be_recorded_is_not_tried_again():
-    recorded, runs = counted(lambda x: x * float(x[0]))
+def test_what_could_not_be_traced_is_not_tried_again():
+    traced, runs = counted(lambda x: x * float(x[0]))
     for size in (2, 2, 3, 3, 3):
-        recorded(np.ones(size))
+        traced(np.ones(size))
     assert len(runs) == 5 + 1
 
 
-def test_an_array_of_the_function_is_recorded_as_it_was():
-    recorded, runs = counted(own_constant)
+def test_an_array_of_the_function_is_traced_as_it_was():
+    traced, runs = counted(own_constant)
     for n in range(5):
-        assert recorded(np.full(3, n + 0.0)).tolist() == [n + 2.0] * 3
+        assert traced(np.full(3, n + 0.0)).tolist() == [n + 2.0] * 3
     assert len(runs) == 3
 
 
 def test_an_array_of_the_function_is_copied_once():
     own = np.ones((256, 1024))
-    recorded = Recorded(lambda x: x * own + own * x - own / x)
+    traced = TracedNumpyFunction(lambda x: x * own + own * x - own / x)
     tracemalloc.start()
     for _ in range(3):
-        recorded(2.0)
+        traced(2.0)
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert len(recorded._programs) == 1
+    assert len(traced._programs) == 1
     assert kept < 1.5 * own.nbytes
 
 
@@ -449,9 +450,9 @@ def test_an_argument_that_is_changed_is_changed_once():
         x += 1.0
         return x * 2.0
 
-    recorded, x = Recorded(change), np.zeros(2)
+    traced, x = TracedNumpyFunction(change), np.zeros(2)
     for n in range(1, 5):
-        assert recorded(x).tolist() == [2.0 * n] * 2
+        assert traced(x).tolist() == [2.0 * n] * 2
 
 
 def test_subclasses_of_arrays_keep_their_operators():
@@ -459,87 +460,87 @@ def test_subclasses_of_arrays_keep_their_operators():
         def __mul__(self, other):
             return np.matmul(self, other)
 
-    recorded = Recorded(lambda x: x * x)
+    traced = TracedNumpyFunction(lambda x: x * x)
     x = np.asarray([[1.0, 2.0], [3.0, 4.0]]).view(Matrix)
     for _ in range(4):
-        np.testing.assert_array_equal(np.asarray(recorded(x)), np.asarray(x) @ np.asarray(x))
+        np.testing.assert_array_equal(np.asarray(traced(x)), np.asarray(x) @ np.asarray(x))
 
 
-def test_an_argument_of_another_type_is_not_taken_for_what_was_recorded():
+def test_an_argument_of_another_type_is_not_taken_for_what_was_traced():
     class Matrix(np.ndarray):
         def __mul__(self, other):
             return np.matmul(self, other)
 
-    recorded, runs = counted(lambda x, n: x if n is None else x * x + n)
+    traced, runs = counted(lambda x, n: x if n is None else x * x + n)
     x = np.asarray([[1.0, 2.0], [3.0, 4.0]])
-    recorded(x.view(Matrix), 2.0), recorded(x.view(Matrix), 2.0)
+    traced(x.view(Matrix), 2.0), traced(x.view(Matrix), 2.0)
     for _ in range(5):
-        np.testing.assert_array_equal(recorded(x, 2.0), x * x + 2.0)
+        np.testing.assert_array_equal(traced(x, 2.0), x * x + 2.0)
     assert len(runs) == 2 + 3
-    np.testing.assert_array_equal(recorded(x, None), x)
-    assert recorded(x.astype("float32"), np.float64(2.0)).dtype == "float64"
-    assert recorded(3.0, 2.0) == 11.0
-    found = recorded(x.view(Matrix), 2.0)
+    np.testing.assert_array_equal(traced(x, None), x)
+    assert traced(x.astype("float32"), np.float64(2.0)).dtype == "float64"
+    assert traced(3.0, 2.0) == 11.0
+    found = traced(x.view(Matrix), 2.0)
     np.testing.assert_array_equal(np.asarray(found), x @ x + 2.0)
     assert len(runs) == 5 + 4
 
 
-def test_a_type_of_number_has_its_own_recording():
-    recorded = Recorded(lambda x, n: x * n)
+def test_a_type_of_number_has_its_own_program():
+    traced = TracedNumpyFunction(lambda x, n: x * n)
     x = np.ones(2, dtype="float32")
     for n in (2.0, 2.0, 2.0, np.float64(2.0), np.float32(2.0), 2, 2.0):
-        assert recorded(x, n).dtype == (x * n).dtype
+        assert traced(x, n).dtype == (x * n).dtype
 
 
 def overflowing(x):
     return np.exp(x * 1000.0)
 
 
-def test_an_error_of_a_recording_names_the_line_of_the_function():
-    recorded = Recorded(overflowing)
+def test_an_error_of_a_program_names_the_line_of_the_function():
+    traced = TracedNumpyFunction(overflowing)
     for _ in range(3):
-        recorded(np.zeros(3))
+        traced(np.zeros(3))
     with np.errstate(over="raise"), pytest.raises(FloatingPointError) as raised:
-        recorded(np.ones(3))
+        traced(np.ones(3))
     assert raised.traceback[-1].name == "overflowing"
     assert raised.value.__context__ is None
 
 
-def test_a_warning_of_a_recording_has_a_line():
-    recorded = Recorded(overflowing)
+def test_a_warning_of_a_program_has_a_line():
+    traced = TracedNumpyFunction(overflowing)
     for _ in range(3):
-        recorded(np.zeros(3))
+        traced(np.zeros(3))
     with pytest.warns(RuntimeWarning, match="overflow") as warned:
-        recorded(np.ones(3))
+        traced(np.ones(3))
     shown = warned[0]
     assert linecache.getline(shown.filename, shown.lineno).strip().startswith("v")
-    del recorded
+    del traced
     gc.collect()
     assert shown.filename not in linecache.cache
 
 
 def test_an_error_of_the_function_is_the_functions():
-    recorded = Recorded(lambda x: x @ np.ones((7, 2)))
+    traced = TracedNumpyFunction(lambda x: x @ np.ones((7, 2)))
     for _ in range(3):
         with pytest.raises(ValueError, match="matmul"):
-            recorded(np.ones((3, 3)))
+            traced(np.ones((3, 3)))
 
 
-def test_others_do_not_wait_for_a_recording_nor_take_part_in_it():
+def test_others_do_not_wait_for_a_program_nor_take_part_in_it():
     found = []
 
     def function(x):
-        if isinstance(x, StandIn):
-            other = threading.Thread(target=lambda: found.append(recorded(np.ones(3))))
+        if isinstance(x, Tracer):
+            other = threading.Thread(target=lambda: found.append(traced(np.ones(3))))
             other.start()
             other.join(timeout=10.0)
         return x * 2.0
 
-    recorded = Recorded(function)
+    traced = TracedNumpyFunction(function)
     for _ in range(3):
-        assert recorded(np.ones(2)).tolist() == [2.0, 2.0]
+        assert traced(np.ones(2)).tolist() == [2.0, 2.0]
     assert [of.tolist() for of in found] == [[2.0] * 3]
-    assert len(recorded._programs) == 1
+    assert len(traced._programs) == 1
 
 
 def test_threads_share_no_array():
@@ -548,14 +549,14 @@ def test_threads_share_no_array():
             x = (x + n) * 0.5
         return x
 
-    recorded = Recorded(chain)
-    recorded(np.ones(5000), 1.0), recorded(np.ones(5000), 1.0)
+    traced = TracedNumpyFunction(chain)
+    traced(np.ones(5000), 1.0), traced(np.ones(5000), 1.0)
     wrong = []
 
     def work(n):
         x = np.full(5000, n)
         expected = chain(x, n)
-        wrong.extend(n for _ in range(200) if not np.array_equal(recorded(x, n), expected))
+        wrong.extend(n for _ in range(200) if not np.array_equal(traced(x, n), expected))
 
     threads = [threading.Thread(target=work, args=(float(n),)) for n in range(4)]
     for thread in threads:

@@ -13,9 +13,9 @@ from pluggable_mlp import MLP, get_backend
 
 NUMPY = get_backend("numpy")
 X = np.linspace(-1.0, 1.0, 12, dtype="float32").reshape(4, 3)
-RECORDED = {
-    "numpy": "numpy_replay.Recorded",
-    "torch": "torch_replay.Recorded",
+TRACED = {
+    "numpy": "numpy_tracing.TracedNumpyFunction",
+    "torch": "torch_tracing.TracedTorchFunction",
     "jax": "jax_compile.RecognizingFunction",
 }
 
@@ -28,7 +28,7 @@ def test_parameters_that_fit_are_checked_once(monkeypatch):
     def fail(*arguments):
         raise AssertionError("checked again")
 
-    monkeypatch.setattr("pluggable_mlp.network.inference.check_parameters", fail)
+    monkeypatch.setattr("pluggable_mlp.network.prediction_cache.check_parameters", fail)
     np.testing.assert_array_equal(mlp.logits(parameters, X), expected)
     same_arrays = [dict(layer) for layer in parameters]
     np.testing.assert_array_equal(mlp.logits(same_arrays, X), expected)
@@ -121,7 +121,7 @@ def test_x_like_the_last_is_not_checked_again(monkeypatch):
     mlp.logits(parameters, X)
     checked = []
     monkeypatch.setattr(
-        "pluggable_mlp.network.inference.check_inputs", lambda *x: checked.append(x)
+        "pluggable_mlp.network.prediction_cache.check_inputs", lambda *x: checked.append(x)
     )
     mlp.logits(parameters, X + 1.0)
     assert checked == []
@@ -162,7 +162,7 @@ def test_subclasses_of_arrays_predict_as_arrays_at_each_call(subclass, of):
 def test_no_argument_is_kept_alive(library, monkeypatch):
     pytest.importorskip(library)
     backend = get_backend(library)
-    monkeypatch.setattr(f"pluggable_mlp.backends.{RECORDED[library]}.calls_before", 1)
+    monkeypatch.setattr(f"pluggable_mlp.backends.{TRACED[library]}.calls_before_tracing", 1)
     mlp, x = MLP([3, 4, 2]), backend.asarray(X + 1.0)
     parameters = mlp.initialize(seed=0, backend=backend)
     for _ in range(3):
@@ -233,8 +233,10 @@ def test_jax_compiles_a_prediction_once_for_each_shape():
     assert shapes == [(4, 4), (2, 4)]
 
 
-def test_numpy_records_a_prediction_once_for_each_shape(monkeypatch):
-    monkeypatch.setattr("pluggable_mlp.backends.numpy_replay.Recorded.calls_before", 1)
+def test_numpy_traces_a_prediction_once_for_each_shape(monkeypatch):
+    monkeypatch.setattr(
+        "pluggable_mlp.backends.numpy_tracing.TracedNumpyFunction.calls_before_tracing", 1
+    )
     shapes, forward = [], MLP.forward
 
     def noting(mlp, xp, parameters, x):
@@ -255,22 +257,22 @@ def test_numpy_records_a_prediction_once_for_each_shape(monkeypatch):
     assert shapes == [(4, 3)] * 3 + [(2, 3)] * 3
 
 
-@pytest.mark.parametrize("library", RECORDED)
+@pytest.mark.parametrize("library", TRACED)
 def test_predictions_like_the_last_skip_the_checks_and_others_have_them(library, monkeypatch):
     pytest.importorskip(library)
     backend, strict = get_backend(library), get_backend("array_api_strict")
-    monkeypatch.setattr(f"pluggable_mlp.backends.{RECORDED[library]}.calls_before", 1)
+    monkeypatch.setattr(f"pluggable_mlp.backends.{TRACED[library]}.calls_before_tracing", 1)
     mlp, x = MLP([3, 4, 2]), backend.asarray(X)
     parameters = mlp.initialize(seed=0, backend=backend)
     expected = [backend.to_numpy(mlp.logits(parameters, x)) for _ in range(3)][-1]
-    inference = type(mlp._inference)
-    checked, counts = inference.checked, []
+    cache, counts = type(mlp._predictions), []
+    checked = cache.checked
 
     def counting(*arguments):
         counts.append(1)
         return checked(*arguments)
 
-    monkeypatch.setattr(inference, "checked", counting)
+    monkeypatch.setattr(cache, "checked", counting)
     others = mlp.initialize(seed=0, backend=backend)
     np.testing.assert_array_equal(backend.to_numpy(mlp.logits(others, x)), expected)
     assert not counts

@@ -1,0 +1,229 @@
+"""A tape of operations, and the program that is written from it.
+
+A program is Python code that runs the operations of a tape again, and nothing else.
+"""
+
+import linecache
+import weakref
+from collections.abc import Callable, Iterator
+from itertools import count
+from types import EllipsisType
+from typing import Any, NamedTuple, TypeAlias
+
+__all__ = [
+    "Function",
+    "Operation",
+    "Place",
+    "Tape",
+    "Tree",
+    "Writer",
+    "compiled_program",
+    "leaves",
+    "map_tree",
+]
+
+Function: TypeAlias = Callable[..., Any]
+Tree: TypeAlias = Any
+"""Nested dicts, lists and tuples of arrays, numbers and None."""
+
+_program_numbers = count()
+
+
+class Place(NamedTuple):
+    """An argument or a result on a tape: the variable v0, v1, … of the program."""
+
+    number: int
+
+
+class Operation(NamedTuple):
+    """A recorded call: function(*args, **settings), with places for arrays and numbers.
+
+    Attributes
+    ----------
+    function : callable
+    args, settings : tree
+    result : int
+        The number of the place of what it returns.
+    is_new : bool
+        Whether that is a new array or number; else an array that exists is overwritten.
+    operands : list of int
+        The numbers of the places that it reads, and of an array that it overwrites.
+    """
+
+    function: Function
+    args: Tree
+    settings: dict[str, Tree]
+    result: int
+    is_new: bool
+    operands: list[int]
+
+
+class Tape:
+    """The operations of one run of a function, in order.
+
+    Attributes
+    ----------
+    operations : list of Operation
+    owners : list of int
+        For each place, the number of the place that owns its memory: another one for a view.
+    argument_count : int
+        The first places are those of the arguments.
+    """
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self.owners: list[int] = []
+        self.argument_count = 0
+
+    def add_argument(self) -> int:
+        """Add the place of an argument, before all others, and return its number."""
+        self.argument_count += 1
+        return self.add_place()
+
+    def add_place(self, owner: int | None = None) -> int:
+        """Add a place and return its number; without an owner it has memory of its own."""
+        number = len(self.owners)
+        self.owners.append(number if owner is None else owner)
+        return number
+
+    def add(
+        self, function: Function, args: Tree, settings: dict[str, Tree], result: int, is_new: bool
+    ) -> None:
+        """Add an operation, with places in its arguments."""
+        operands = [place.number for place in _places((args, settings))]
+        self.operations.append(Operation(function, args, settings, result, is_new, operands))
+
+    def owners_of(self, tree: Tree) -> set[int]:
+        """Return the owners of the memory of all places in a tree."""
+        return {self.owners[place.number] for place in _places(tree)}
+
+    def needed(self, result: Tree) -> list[Operation]:
+        """Return the operations on which a result depends."""
+        memory = self.owners_of(result)
+        needed = []
+        for operation in reversed(self.operations):
+            if self.owners[operation.result] in memory:
+                memory.update(self.owners[number] for number in operation.operands)
+                needed.append(operation)
+        return needed[::-1]
+
+
+class Writer:
+    """Writes the operations that a result needs as Python code.
+
+    Parameters
+    ----------
+    tape : Tape
+    result : tree
+        What the function returned, with places for arrays and numbers.
+
+    Attributes
+    ----------
+    constants : dict
+        The constants of the code, by their names in it.
+    """
+
+    def __init__(self, tape: Tape, result: Tree) -> None:
+        self._tape, self._result = tape, result
+        self._names: dict[int, str] = {}  # of constants, by their ids
+        self.constants: dict[str, Any] = {}
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each operation, deletions of what is no longer needed, and the return.
+
+        Nothing keeps an array alive that no later operation reads.
+        """
+        owners, operations = self._tape.owners, self._tape.needed(self._result)
+        returned = self._tape.owners_of(self._result)
+        last_use = {
+            owners[number]: position
+            for position, operation in enumerate(operations)
+            for number in operation.operands
+        }
+        variables: dict[int, list[int]] = {}  # of each owner's memory
+        for position, operation in enumerate(operations):
+            if operation.is_new:
+                variables.setdefault(owners[operation.result], []).append(operation.result)
+            read = dict.fromkeys(owners[number] for number in operation.operands)
+            done = [of for of in read if last_use[of] == position and of not in returned]
+            call = self.call(operation, [of for of in done if of >= self._tape.argument_count])
+            yield f"v{operation.result} = {call}" if operation.is_new else call
+            unused = [f"v{number}" for of in done for number in variables.pop(of, ())]
+            if unused:
+                yield "del " + ", ".join(unused)
+        yield f"return {self.text(self._result)}"
+
+    def call(self, operation: Operation, done: list[int]) -> str:
+        """Return the expression for an operation.
+
+        Parameters
+        ----------
+        operation : Operation
+        done : list of int
+            The owners of memory that no later operation needs, and that no argument has.
+        """
+        del done
+        return self.call_text(operation.function, operation.args, operation.settings)
+
+    def call_text(self, function: Function, args: Tree, settings: dict[str, Tree]) -> str:
+        """Return the expression for a call."""
+        parts = [*map(self.text, args)]
+        parts += [f"{name}={self.text(value)}" for name, value in settings.items()]
+        return f"{self.text(function)}({', '.join(parts)})"
+
+    def text(self, value: Tree) -> str:
+        """Return the expression for a tree of places and constants."""
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{key!r}: {self.text(of)}" for key, of in value.items()) + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(map(self.text, value)) + "]"
+        if type(value) is tuple:
+            return "(" + "".join(f"{self.text(of)}, " for of in value) + ")"
+        if isinstance(value, Place):
+            return f"v{value.number}"
+        if type(value) in (int, bool, type(None), EllipsisType):
+            return repr(value)
+        name = self._names.setdefault(id(value), f"c{len(self._names)}")
+        self.constants[name] = value  # kept alive, its id stays its own
+        return name
+
+
+def compiled_program(lines: list[str], constants: dict[str, Any]) -> Function:
+    """Return the function of *arguments that consists of these lines.
+
+    A loop over the operations would take as long for each as the Python code between them does:
+    only code without a loop is faster, and that has to be written and executed.
+    """
+    source = ["def program(*arguments):\n", *(f"    {line}\n" for line in lines)]
+    text, name = "".join(source), f"<traced {next(_program_numbers)}>"
+    constants["__name__"] = __name__
+    exec(compile(text, name, "exec"), constants)
+    program: Function = constants["program"]
+    linecache.cache[name] = len(text), None, source, name  # the lines that warnings show
+    weakref.finalize(program, linecache.cache.pop, name, None)
+    return program
+
+
+def _places(tree: Tree) -> Iterator[Place]:
+    return (leaf for leaf in leaves(tree) if isinstance(leaf, Place))
+
+
+def map_tree(function: Callable[[Any], Any], tree: Tree) -> Tree:
+    """Return nested dicts, lists, tuples and slices with function(leaf) for each leaf but None."""
+    container = type(tree)
+    if container is dict:
+        return {name: map_tree(function, item) for name, item in tree.items()}
+    if container is list:
+        return [map_tree(function, item) for item in tree]
+    if container is tuple:
+        return tuple([map_tree(function, item) for item in tree])
+    if container is slice:
+        return slice(*[map_tree(function, end) for end in (tree.start, tree.stop, tree.step)])
+    return None if tree is None else function(tree)
+
+
+def leaves(tree: Tree) -> list[Any]:
+    """Return the leaves of a tree but None, in order."""
+    flat: list[Any] = []
+    map_tree(flat.append, tree)
+    return flat

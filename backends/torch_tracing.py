@@ -1,0 +1,158 @@
+"""How a function of PyTorch tensors is traced.
+
+Operations are recorded below automatic differentiation, where PyTorch's own composites and what
+array-api-compat does before them have become single operations.  What leaves PyTorch without an
+operation, as by `numpy()` and `tolist()`, is not seen: such values would be constants.
+
+PyTorch's own `make_fx` records the same operations, but imports PyTorch's compiler first, which
+takes more than a second and 70 MB in the midst of predictions.
+"""
+
+from types import BuiltinFunctionType
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from pluggable_mlp.arrays import Array
+
+from .tape import Function, Place, Tape, Tree, Writer, leaves, map_tree
+from .tracing import TracedFunction, TraceError
+
+__all__ = ["TracedTorchFunction", "as_tensor"]
+
+_READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+"""Tags of operations whose results are numbers, or have shapes that values determine."""
+
+
+class TracedTorchFunction(TracedFunction):
+    """See `TracedFunction`."""
+
+    specialized_on = ("shape", "stride()", "dtype", "device", "requires_grad")
+    calls_before_tracing = 100
+
+    def trace(self, arguments: Tree) -> tuple[list[str], dict[str, Any]]:
+        """See `TracedFunction.trace`."""
+        tensors = map_tree(as_tensor, arguments)
+        flat = leaves(tensors)
+        # One tensor may stand for several now.
+        if len({*map(id, flat)}) < len(flat) or not all(map(self.is_array, flat)):
+            raise TraceError
+        recorder = _Recorder(flat)
+        with recorder:
+            result = self.function(*tensors)
+        writer = Writer(recorder.tape, map_tree(recorder.place_of, result))
+        conversions = [
+            f"v{index} = tensor(v{index})"
+            for index, leaf in enumerate(leaves(arguments))
+            if isinstance(leaf, int | float)
+        ]
+        # Within `torch.autocast`, functions round otherwise than the operations that they call.
+        lines = ["if autocast(device): return NotImplemented", *conversions, *writer.lines()]
+        return lines, {
+            **writer.constants,
+            "tensor": as_tensor,
+            "autocast": torch.is_autocast_enabled,
+            "device": flat[0].device.type,
+        }
+
+    def is_array(self, leaf: object) -> bool:
+        """See `TracedFunction.is_array`."""
+        if not isinstance(leaf, torch.Tensor) or type(leaf) is not torch.Tensor:
+            return False
+        is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor(leaf)
+        return leaf.layout is torch.strided and not is_wrapped
+
+    def to_numpy(self, array: Array) -> Array:
+        """See `TracedFunction.to_numpy`."""
+        return array.detach().cpu().numpy()
+
+
+def as_tensor(leaf: Any) -> Any:
+    """Return a number as a 0-d tensor, which takes no part in the promotion of dtypes.
+
+    It stays on the host: a kernel is given its value, and nothing waits for a copy.
+    """
+    if isinstance(leaf, int | float):
+        return torch.tensor(leaf, dtype=torch.float64 if isinstance(leaf, float) else torch.int64)
+    return leaf
+
+
+class _Recorder(TorchDispatchMode):
+    """Runs every operation and adds it to a tape."""
+
+    def __init__(self, arguments: list[Array]) -> None:
+        super().__init__()
+        self.tape = Tape()
+        self._places = {id(tensor): self.tape.add_argument() for tensor in arguments}
+        self._alive = [*arguments]  # while they live, their ids and memory are their own
+        self._owners = {_memory(tensor): self._places[id(tensor)] for tensor in arguments}
+        # What no operation may overwrite, as each call has the same.
+        self._read_only = {*self._owners}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: else PyTorch imports its compiler at the first operation, for seconds."""
+        return False
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run an operation and record it."""
+        del types
+        settings = kwargs or {}
+        operands = map_tree(self._operand, args), map_tree(self._operand, settings)
+        overwritten = map(_memory, _overwritten(function, args, settings))
+        if _READING & {*function.tags} or self._read_only.intersection(overwritten):
+            raise TraceError
+        result = function(*args, **settings)
+        if not isinstance(result, torch.Tensor):
+            raise TraceError
+        is_new = id(result) not in self._places
+        if is_new:
+            place = self.tape.add_place(self._owners.get(_memory(result)))
+            self._places[id(result)] = place
+            self._owners.setdefault(_memory(result), place)
+            self._alive.append(result)
+        self.tape.add(_plain(function), *operands, self._places[id(result)], is_new)
+        return result
+
+    def _operand(self, leaf: Any) -> Any:
+        """Return the place of a tensor; of the function's own a copy: it may change its own."""
+        if not isinstance(leaf, torch.Tensor):
+            return leaf
+        if id(leaf) not in self._places:
+            self._read_only.add(_memory(leaf))
+            return leaf.clone()
+        return self.place_of(leaf)
+
+    def place_of(self, tensor: Array) -> Place:
+        """Return the place of an argument or a result."""
+        if id(tensor) not in self._places:
+            raise TraceError  # the function's own, which callers would share
+        return Place(self._places[id(tensor)])
+
+
+def _memory(tensor: Array) -> int:
+    address: int = tensor.untyped_storage().data_ptr()
+    return address
+
+
+def _overwritten(operation: Any, args: Any, settings: dict[str, Any]) -> list[Array]:
+    """Return the tensors that an operation overwrites."""
+    arguments = operation._schema.arguments
+    values = {argument.name: value for argument, value in zip(arguments, args, strict=False)}
+    values |= settings
+    overwritten = [
+        values.get(argument.name)
+        for argument in arguments
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+    return leaves(overwritten)
+
+
+def _plain(operation: Any) -> Function:
+    """Return PyTorch's function of that name, which is called in half the time, if it has one."""
+    name = operation._schema.name.partition("::")[2]
+    function = getattr(torch, name, None)
+    return function if isinstance(function, BuiltinFunctionType) else operation

@@ -1,0 +1,227 @@
+"""Functions of arrays, traced once and repeated without the Python code between operations.
+
+A small operation takes less time than the code that leads to it.  What a function does with
+arguments of certain shapes is therefore recorded once, on a tape; from then on a program, Python
+code written from the tape, runs the same operations on the same operands in the same order, which
+gives the same bits.  `numpy_tracing.py` and `torch_tracing.py` record the operations of a library;
+in `jax_compile.py`, a compiled function is the only operation.
+"""
+
+import weakref
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from threading import Lock
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.provenance import is_builtin_call
+
+from .tape import Function, Tree, compiled_program, leaves, map_tree
+
+__all__ = ["TraceError", "TracedFunction"]
+
+_MOST_PROGRAMS = 8
+"""Of a function: each is for arguments of certain shapes."""
+_CONTAINERS = (dict, list, tuple)
+
+
+class TraceError(Exception):
+    """A function reads values while it is traced, or does what cannot be recorded."""
+
+
+class TracedFunction:
+    """A pure function of arrays and numbers, with the same results to the last bit.
+
+    It is traced after some calls with arguments of one kind, and the program is compared with it.
+    A function that reads values, or that returns something else for the same arguments, runs as it
+    is.
+
+    Parameters
+    ----------
+    function : callable
+        As for `Compiler.compile`.
+
+    Attributes
+    ----------
+    specialized_on : tuple of str
+        The attributes, and methods with "()", in which arrays of one program agree.
+    calls_before_tracing : int
+        With arguments of one kind in a row: about as many as take the time of tracing.
+    """
+
+    specialized_on: ClassVar[tuple[str, ...]]
+    calls_before_tracing: ClassVar[int]
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self._programs: list[Function] = []
+        self._last_kinds: Tree = None
+        self._count = 0
+        self._failed = False
+        self._lock = Lock()
+
+    @classmethod
+    def of(cls, function: Function) -> Self | None:
+        """Return the function traced; None for code of users, which may have side effects."""
+        return cls(function) if is_builtin_call(function) else None
+
+    def trace(self, arguments: Tree) -> tuple[list[str], dict[str, Any]]:
+        """Return what the function does, as lines of Python, and their constants.
+
+        v0, v1, … are the arrays and numbers among the arguments, in order.
+        """
+        raise NotImplementedError
+
+    def is_array(self, leaf: object) -> bool:
+        """Return whether it is an array of the library itself, not of a subclass."""
+        raise NotImplementedError
+
+    def to_numpy(self, array: Array) -> Array:
+        """Return an array as a NumPy array."""
+        raise NotImplementedError
+
+    def __call__(self, *arguments: Tree) -> Tree:
+        """Return what the function returns."""
+        result = self.call_if_known(*arguments)
+        # While one thread counts and traces, the others do not wait.
+        if result is NotImplemented and not self._failed and self._lock.acquire(blocking=False):
+            try:
+                new_programs = self._traced(arguments)
+            finally:
+                self._lock.release()
+            result = _first_result(new_programs, arguments)
+        return self.function(*arguments) if result is NotImplemented else result
+
+    def call_if_known(self, *arguments: Tree) -> Tree:
+        """Return what the function returns; NotImplemented if no program is for such arguments."""
+        return _first_result(self._programs, arguments)
+
+    def _traced(self, arguments: Tree) -> list[Function]:
+        """Return the program that is made now, if it is time for one and it serves, in a list."""
+        if not all(self.is_array(leaf) or _is_number(leaf) for leaf in leaves(arguments)):
+            return []
+        kinds = map_tree(self._kind_of, arguments)
+        self._count = self._count + 1 if kinds == self._last_kinds else 0
+        self._last_kinds = kinds
+        if self._count != self.calls_before_tracing:
+            return []
+        try:
+            with np.errstate(all="ignore"):
+                program = self._program(arguments)
+                self._failed = not self.has_same_bits(program, arguments)
+        except Exception:  # whatever code of others raises when it is traced
+            self._failed = True
+        if self._failed:
+            return []
+        self._programs = [program, *self._programs][:_MOST_PROGRAMS]
+        return [program]
+
+    def has_same_bits(self, program: Function, arguments: Tree) -> bool:
+        """Return whether a program gives all bits that the function gives."""
+        expected = self._digest(self.function(*arguments))  # no two results are in memory at once
+        return self._digest(program(*arguments)) == expected
+
+    def _kind_of(self, leaf: Array) -> tuple[Any, ...]:
+        """Return the kind of an array or a number."""
+        names = self.specialized_on if self.is_array(leaf) else ()
+        return type(leaf), *(_attribute(leaf, name) for name in names)
+
+    def _digest(self, result: Tree) -> bytes:
+        """Return a hash of all bits of a result."""
+        digest = blake2b()
+        for leaf in leaves(result):
+            digest.update(repr(self._kind_of(leaf)).encode())
+            host = self.to_numpy(leaf) if self.is_array(leaf) else leaf
+            digest.update(np.ascontiguousarray(host).data)
+        return digest.digest()
+
+    def _program(self, arguments: Tree) -> Function:
+        """Return what the function does with such arguments; with others it is NotImplemented."""
+        lines, constants = self.trace(arguments)
+        guard = _Guard(self.is_array, self.specialized_on, constants)
+        return compiled_program([*guard.lines(arguments), *lines], constants)
+
+
+class _Guard:
+    """Writes the lines that name the arguments of a program, and reject those of another kind."""
+
+    def __init__(
+        self,
+        is_array: Callable[[object], bool],
+        specialized_on: tuple[str, ...],
+        constants: dict[str, Any],
+    ) -> None:
+        self._is_array, self._attributes = is_array, specialized_on
+        self._constants = constants
+
+    def lines(self, arguments: Tree) -> Iterator[str]:
+        """Yield the lines, in which `arguments` are those of a later call."""
+        conditions: list[str] = []
+        assignments: list[str] = []
+        for leaf, path in _paths(arguments, "arguments"):
+            if leaf is None:
+                conditions.append(f"{path} is not None")
+            elif type(leaf) in _CONTAINERS:
+                conditions.append(f"type({path}) is not {type(leaf).__name__}")
+                conditions.append(f"len({path}) != {len(leaf)}")
+            else:
+                variable = f"v{len(assignments)}"
+                assignments.append(f"{variable} = {path}")
+                conditions.append(self._differs(leaf, variable, is_nested=path.count("[") > 1))
+        yield "try:"
+        yield from (f"    {line}" for line in assignments)
+        yield f"    if {' or '.join(conditions)}: return NotImplemented"
+        yield "except (AttributeError, IndexError, KeyError, TypeError): return NotImplemented"
+
+    def _differs(self, leaf: Array, variable: str, is_nested: bool) -> str:
+        """Return the expression for whether a variable is of another kind than a leaf."""
+        parts = [f"type({variable}) is not {self._constant(type(leaf))}"]
+        if not self._is_array(leaf):
+            return parts[0]
+        parts += [
+            f"{variable}.{name} != {self._constant(_attribute(leaf, name))}"
+            for name in self._attributes
+        ]
+        differs = " or ".join(parts)
+        if not is_nested:
+            return differs
+        # Parameters mostly are those that were traced, which is the quicker question; a dead
+        # reference gives None.
+        traced = self._constant(weakref.ref(leaf))
+        return f"({variable} is None or {traced}() is not {variable} and ({differs}))"
+
+    def _constant(self, value: Any) -> str:
+        name = f"g{len(self._constants)}"
+        self._constants[name] = value
+        return name
+
+
+def _first_result(programs: list[Function], arguments: Tree) -> Tree:
+    """Return what the first program for such arguments returns; NotImplemented if there is none."""
+    for program in programs:
+        try:
+            result = program(*arguments)
+        except Exception:  # the function raises it in its own code, with its own traceback
+            return NotImplemented
+        if result is not NotImplemented:
+            return result
+    return NotImplemented
+
+
+def _is_number(leaf: object) -> bool:
+    return isinstance(leaf, np.generic | int | float)
+
+
+def _attribute(array: Array, name: str) -> Any:
+    value = getattr(array, name.removesuffix("()"))
+    return value() if name.endswith("()") else value
+
+
+def _paths(tree: Tree, path: str) -> Iterator[tuple[Any, str]]:
+    """Yield what is in nested dicts, lists and tuples, and these themselves, with its path."""
+    yield tree, path
+    if type(tree) in _CONTAINERS:
+        for key, item in tree.items() if type(tree) is dict else enumerate(tree):
+            yield from _paths(item, f"{path}[{key!r}]")
