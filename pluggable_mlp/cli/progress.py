@@ -9,11 +9,11 @@ from pluggable_mlp.cli.interrupts import StopRequest
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["Steps", "training_progress"]
+__all__ = ["TrainingBar", "training_bar"]
 
 
-class Steps:
-    """What is told of each training step and epoch; it shows them where there is a terminal.
+class TrainingBar:
+    """A bar of the examples trained on, on a terminal; it ends training when that is asked.
 
     Attributes
     ----------
@@ -43,10 +43,10 @@ class Steps:
 
 
 @contextmanager
-def training_progress(
+def training_bar(
     total: int, request: StopRequest | None, quiet: bool = False
-) -> Iterator[Steps]:
-    """Show how many of `total` examples were trained on; yield what is told of further ones.
+) -> Iterator[TrainingBar]:
+    """Show how many of `total` examples were trained on; yield the bar, called with more.
 
     A request to end is answered after a step; None: elsewhere.
     """
@@ -61,8 +61,8 @@ def training_progress(
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         # `Progress(disable=True)` of older Rich prints an empty line
-        yield Steps(request, None, total)
+        yield TrainingBar(request, None, total)
         return
     columns = ("{task.description}", BarColumn(), Speed(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Steps(request, progress, total)
+        yield TrainingBar(request, progress, total)

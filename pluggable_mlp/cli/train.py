@@ -12,7 +12,7 @@ import typer
 from pluggable_mlp.cli.config_files import ConfigOption
 from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_asked
 from pluggable_mlp.cli.options import BackendOption, path, with_settings
-from pluggable_mlp.cli.progress import training_progress
+from pluggable_mlp.cli.progress import training_bar
 from pluggable_mlp.cli.streams import counted, goes_to_pipe, tell
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
@@ -147,7 +147,7 @@ def _follow(
             save()
 
     try:
-        with training_progress(total, None, not report.wants_bar) as bar:
+        with training_bar(total, None, not report.wants_bar) as bar:
             bar(run.examples_done)
             for progress in run.train():
                 bar(progress.count)

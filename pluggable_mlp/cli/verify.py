@@ -119,10 +119,10 @@ def _repeated(settings: Settings, data: str | None, test: str | None, backend: "
 def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | None":
     """Train with a progress bar, to the end or to the first departure from the certificate."""
     from pluggable_mlp.cli.interrupts import ending_when_asked
-    from pluggable_mlp.cli.progress import training_progress
+    from pluggable_mlp.cli.progress import training_bar
     from pluggable_mlp.verifying import first_difference
 
     total = certificate["epochs"][-1]["epoch"] * run.training_examples
-    with ending_when_asked() as request, training_progress(total, request) as on_batch:
-        on_batch(run.examples_done)
-        return first_difference(certificate, run, on_batch)
+    with ending_when_asked() as request, training_bar(total, request) as bar:
+        bar(run.examples_done)
+        return first_difference(certificate, run, bar)
