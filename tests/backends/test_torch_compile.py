@@ -109,7 +109,8 @@ def test_an_error_of_the_function_itself_is_raised():
 
 def test_the_processor_does_not_compile_and_other_devices_do(monkeypatch):
     backend = get_backend("torch:cpu")
-    assert backend.compile(scaled) is None
+    for used_up in ((), (0,)):
+        assert backend.compile(scaled, used_up) is None
     monkeypatch.setattr(backend, "_device", torch.device("meta"))
     assert isinstance(backend.compile(scaled, used_up=(0,)), CompiledFunction)
     sigmoid = partial(special.sigmoid, backend.xp)  # tracing changes no bit, on any device
