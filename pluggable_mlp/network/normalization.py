@@ -216,15 +216,7 @@ NORMALIZATIONS: dict[str, Normalization] = {"layer": LayerNorm(), "batch": Batch
 
 
 def as_normalization(norm: object) -> Normalization | None:
-    """Return the normalization that is named, or given as an object, if any.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown.
-    TypeError
-        If it is anything else.
-    """
+    """Return the normalization that is named, or given as an object, if any, or raise."""
     if isinstance(norm, str):
         return choose(NORMALIZATIONS, norm, "norm")
     if norm is not None and not isinstance(norm, Normalization):
