@@ -52,7 +52,7 @@ class Normalization(Component):
     features: int
     buffers: ClassVar[tuple[str, ...]] = ()
     initial_values: ClassVar[dict[str, float]] = {"gamma": 1.0, "beta": 0.0}
-    """Of each parameter, by name."""
+    """The initial value of each parameter, by name."""
 
     def shapes(self) -> Shapes:
         """Return (features,) for each parameter."""
