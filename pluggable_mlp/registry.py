@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Value: TypeAlias = bool | int | float
-"""Of a parameter that is given as text."""
+"""The value of a parameter that is given as text."""
 
 _FLAGS = {"true": True, "false": False}
 _BOUNDS = {
@@ -290,7 +290,7 @@ def as_seed(value: object) -> int:
 
 @dataclass(frozen=True)
 class Check:
-    """What the annotation of a field adds to its type: `Annotated[float, number(above=0.0)]`."""
+    """The check of a field, part of its annotation: `Annotated[float, number(above=0.0)]`."""
 
     function: Callable[..., Value]
     bounds: Mapping[str, float]

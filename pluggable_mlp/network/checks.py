@@ -111,7 +111,7 @@ def check_buffers(mlp: "MLP", parameters: "Parameters", buffers: "Parameters") -
     Raises
     ------
     TypeError
-        Naming what came and what was expected; their arrays are checked with the parameters.
+        The message names what came and what was expected.  Arrays are checked later.
     """
     trees = (parameters, buffers)
     lists = all(isinstance(tree, Sequence) and len(tree) == len(mlp.buffers) for tree in trees)
@@ -180,7 +180,7 @@ def check_targets(
     Raises
     ------
     ValueError, TypeError
-        Naming what came and what was expected.
+        The message names what came and what was expected.
     """
     xp = common_namespace(targets=targets, x=x)
     dtype = x.dtype if dtype is None else dtype
@@ -222,7 +222,7 @@ def _as_kind(
     Raises
     ------
     ValueError
-        Naming what came and what was expected.
+        The message names what came and what was expected.
     """
     if kind == "classes":
         return _check_classes(xp, targets, batch, outputs, dtype)
@@ -326,7 +326,7 @@ def check_rng(rng: object) -> None:
     Raises
     ------
     TypeError, ValueError
-        Naming what came and what was expected.
+        The message names what came and what was expected.
     """
     if rng is None:
         return
@@ -352,7 +352,7 @@ def check_sample_weight(
     Raises
     ------
     ValueError, TypeError
-        Naming what came and what was expected: finite numbers of at least 0, not all 0 or denormal.
+        The message names what came and what was expected: finite numbers of at least 0, not all 0.
     """
     xp = common_namespace(**{name: sample_weight, "x": x})
     dtype = x.dtype if dtype is None else dtype

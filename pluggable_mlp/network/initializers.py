@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Initializer:
-    """How the parameters of a dense layer are drawn.
+    """A distribution of the initial parameters of a dense layer.
 
     Parameters
     ----------

@@ -376,15 +376,7 @@ LOSSES: dict[str, Loss] = {
 
 
 def as_loss(loss: str | Loss | LossFunction) -> Loss:
-    """Return the loss that is named, or given as an object or a function.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown.
-    TypeError
-        If it is anything else.
-    """
+    """Return the loss that is named, or given as an object or a function, or raise."""
     if isinstance(loss, str):
         return choose(LOSSES, loss, "loss")
     if isinstance(loss, type) or not callable(loss):

@@ -4,6 +4,7 @@ Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the buffers are
 (…, features).
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
@@ -45,8 +46,26 @@ def _standardize_backward(
     return ((dx_hat - mean) - x_hat * along) * reciprocal
 
 
-class _Sized(Component):
-    """A normalization whose number of features is set by the network."""
+class Normalization(Component):
+    """Base of normalizations, whose number of features is set by the network."""
+
+    features: int
+    buffers: ClassVar[tuple[str, ...]] = ()
+    initial_values: ClassVar[dict[str, float]] = {"gamma": 1.0, "beta": 0.0}
+    """The initial value of each parameter, by name."""
+
+    def shapes(self) -> Shapes:
+        """Return (features,) for each parameter."""
+        return dict.fromkeys(self.initial_values, (self.features,))
+
+    def initial(self, draw: Draw) -> Arrays:
+        """Return the initial value of each parameter, for each feature."""
+        del draw
+        return {name: [value] * self.features for name, value in self.initial_values.items()}
+
+    @abstractmethod
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return y = gamma x̂ + beta, and the backward pass: see `Layer`."""
 
     def of_features(self, features: int) -> Self:
         """Return this normalization for the given number of features."""
@@ -56,7 +75,7 @@ class _Sized(Component):
 
 
 @dataclass(frozen=True)
-class LayerNorm(_Sized):
+class LayerNorm(Normalization):
     """Normalize each example over its features: y = gamma x̂ + beta, x̂ as `_standardize` says.
 
     Ba, Kiros, Hinton, "Layer normalization" (2016).  Training and evaluation do the same.  With
@@ -79,16 +98,6 @@ class LayerNorm(_Sized):
 
     epsilon: Positive = 1e-5
     features: int = field(default=0, init=False, repr=False)
-    buffers: ClassVar[tuple[str, ...]] = ()
-
-    def shapes(self) -> Shapes:
-        """Return the shapes of gamma and beta."""
-        return {"gamma": (self.features,), "beta": (self.features,)}
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return gamma = 1, beta = 0."""
-        del draw
-        return {"gamma": [1.0] * self.features, "beta": [0.0] * self.features}
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = gamma x̂ + beta."""
@@ -106,7 +115,7 @@ class LayerNorm(_Sized):
 
 
 @dataclass(frozen=True)
-class BatchNorm(_Sized):
+class BatchNorm(Normalization):
     """Normalize each feature over the batch: y = gamma x̂ + beta, x̂ as `_standardize` says.
 
     Ioffe, Szegedy, "Batch normalization" (ICML 2015), algorithm 1; the gradients are those of
@@ -137,17 +146,11 @@ class BatchNorm(_Sized):
     momentum: Annotated[float, number(at_least=0.0, at_most=1.0)] = 0.1
     features: int = field(default=0, init=False, repr=False)
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
-
-    def shapes(self) -> Shapes:
-        """Return the shapes of gamma, beta, running_mean and running_variance."""
-        names = ("gamma", "beta", *self.buffers)
-        return dict.fromkeys(names, (self.features,))
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return gamma and running_variance 1, beta and running_mean 0."""
-        del draw
-        ones, zeros = [1.0] * self.features, [0.0] * self.features
-        return {"gamma": ones, "beta": zeros, "running_mean": zeros, "running_variance": ones}
+    initial_values: ClassVar[dict[str, float]] = {
+        **Normalization.initial_values,
+        "running_mean": 0.0,
+        "running_variance": 1.0,
+    }
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = gamma x̂ + beta; in training, backward also gives the new buffers."""
@@ -209,20 +212,11 @@ def _as_row(xp: Namespace, vector: Array) -> Array:
     return xp.expand_dims(vector, axis=-2)
 
 
-Normalization = LayerNorm | BatchNorm
 NORMALIZATIONS: dict[str, Normalization] = {"layer": LayerNorm(), "batch": BatchNorm()}
 
 
 def as_normalization(norm: object) -> Normalization | None:
-    """Return the normalization that is named, or given as an object, if any.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown.
-    TypeError
-        If it is anything else.
-    """
+    """Return the normalization that is named, or given as an object, if any, or raise."""
     if isinstance(norm, str):
         return choose(NORMALIZATIONS, norm, "norm")
     if norm is not None and not isinstance(norm, Normalization):

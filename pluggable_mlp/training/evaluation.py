@@ -1,4 +1,4 @@
-"""How good a network is on examples, from one forward pass: its loss and measures.
+"""The loss and the measures of a network on examples, from one forward pass.
 
 Scores that are computed on the host, for the end of a run, are in `scores.py`.
 

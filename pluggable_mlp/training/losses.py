@@ -1,7 +1,7 @@
 """The losses of an epoch, which stay on the device until they are read, all at once.
 
-Shapes: a batch's loss is (…), one number per network.  What is done with the mean is the loop's
-business.
+Shapes: a batch's loss is (…), one number per network.  What follows from a mean is decided by the
+loop.
 """
 
 import math

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from pluggable_mlp import special
@@ -120,7 +121,7 @@ class Muon(GradientDescent):
         )
         return merge(hidden, others), {**momentum, **moments}
 
-    @property
+    @cached_property
     def _others(self) -> AdamW:
         return AdamW(self.learning_rate, weight_decay=self.weight_decay)
 

@@ -168,16 +168,16 @@ def _in_micro_batches(
     """
     x, targets, sample_weight = batch
     count = x.shape[0]
-    whole: Any = count
+    whole: Array | int = count
     if sample_weight is not None:
         total = xp.sum(sample_weight)
         whole = xp.where(total > 0.0, total, 1.0)
-    loss: Any = None
+    loss: Array = None
     gradients: Tree = []
     for start in range(0, count, micro_batch):
         rows = slice(start, min(start + micro_batch, count))
         weights = None if sample_weight is None else sample_weight[rows]
-        size: Any = rows.stop - start if weights is None else xp.sum(weights)
+        size: Array | int = rows.stop - start if weights is None else xp.sum(weights)
         share = size * (1.0 / whole)
         part, of_part, buffers = mlp.loss_gradients_and_buffers(
             xp,
@@ -240,7 +240,7 @@ def map_state(function: Callable[[Array], Array], state: TrainState) -> TrainSta
     )
 
 
-def as_single_steps(optimizer: Any) -> Optimizer:
+def as_single_steps(optimizer: object) -> Optimizer:
     """Return the optimizer if it uses a single batch at a time.
 
     Raises
@@ -373,7 +373,7 @@ def step_of_arrays(
     return loss, after[:-1]
 
 
-def _check_state(state: Any, optimizer: Optimizer) -> None:
+def _check_state(state: object, optimizer: Optimizer) -> None:
     """Raise if the state is not a `TrainState` or does not belong to the optimizer."""
     if not isinstance(state, TrainState):
         raise TypeError(f"state is a {type(state).__name__}, expected one from first_state(...)")

@@ -14,7 +14,7 @@ from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.components import AnyOptimizer
-from pluggable_mlp.training.examples import Batch, Examples
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.losses import total_weight
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer
 from pluggable_mlp.training.step import At, StateArrays, differentiate, step_of_arrays
@@ -39,20 +39,11 @@ class StepModel:
     scale: float | None
     micro_batch: int | None
 
-    def step(
-        self,
-        xp: Namespace,
-        at: At,
-        coefficients: Coefficients,
-        arrays: StateArrays,
-        batch: Batch,
-        *,
-        fused: bool = False,
-    ) -> tuple[Array, StateArrays]:
-        """Return `step_of_arrays` of this model."""
+    @property
+    def components(self) -> tuple[MLP, Optimizer, int | None]:
+        """Those of `step_of_arrays`."""
         assert isinstance(self.optimizer, Optimizer)
-        components = self.mlp, self.optimizer, self.micro_batch
-        return step_of_arrays(xp, *components, at, coefficients, arrays, batch, fused=fused)
+        return self.mlp, self.optimizer, self.micro_batch
 
     def examples(self, xp: Namespace, arrays: Any) -> Examples:
         """Return examples of these arrays."""
@@ -72,7 +63,7 @@ def whole_step(
 ) -> tuple[Array, Array | None, StateArrays]:
     """Return the loss, the weight and the arrays of the state after a step."""
     batch = model.examples(xp, data).batch_of(xp, start, size)
-    loss, after = model.step(xp, at, coefficients, arrays, batch, fused=True)
+    loss, after = step_of_arrays(xp, *model.components, at, coefficients, arrays, batch, fused=True)
     return loss, total_weight(xp, batch[2]), after
 
 
@@ -81,8 +72,8 @@ def step_of_loop(
     model: StepModel,
     size: int,
     arrays: StateArrays,
-    index: Any,
-    row: Any,
+    index: Array,
+    row: dict[str, Array],
     shared: tuple[int, At, Any],
 ) -> tuple[StateArrays, tuple[Array, Array | None]]:
     """Return the arrays of the state after a step of a loop, and its loss and weight."""
@@ -104,7 +95,7 @@ def differentiate_batch(
     gradient_scale: float | None,
     data: Any,
     start: int,
-) -> tuple[Any, ...]:
+) -> tuple[Array | None, Array, Tree, Tree, Tree | None]:
     """Return the weight of a batch and the results of `differentiate`."""
     batch = model.examples(xp, data).batch_of(xp, start, size)
     t, seed, numbers = at
@@ -137,6 +128,8 @@ def speculating_step(
     examples = model.examples(xp, data)
     batch = examples.floats_of(xp, wrapped(xp, examples.rows_of(base.library, start, size)))
     at, coefficients = as_numbers(xp, (at, coefficients))
-    loss, after = model.step(xp, at, coefficients, wrapped(xp, arrays), batch)
+    loss, after = step_of_arrays(
+        xp, *model.components, at, coefficients, wrapped(xp, arrays), batch
+    )
     results = native_of((loss, total_weight(xp, batch[2]), after))
     return (*results, valid & xp.all_valid(results[0]))
