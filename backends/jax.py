@@ -220,4 +220,8 @@ def _compiled(
     return RecognizingFunction(checked)
 
 
-offer(jnp, compile=_compiled)
+def _compiled_call(function: Callable[..., Any], device: Any) -> Callable[..., Any] | None:
+    return exact_jit(function) if is_exact_on(device) else None
+
+
+offer(jnp, compile=_compiled, compile_call=_compiled_call)

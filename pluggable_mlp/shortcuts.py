@@ -23,6 +23,7 @@ from pluggable_mlp.arrays import Array, Namespace, library_of
 __all__ = [
     "check_process",
     "clip",
+    "compile_call",
     "compiled",
     "guards",
     "largest",
@@ -58,8 +59,8 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
         `times_transposed(a, b)`, `transposed_times(a, b)`, `vecdot(x, y)`,
         `zero_below(x, threshold)`, `zero_where(mask, x)`, `rows_from(x, start, size)`,
-        `on_device_of(x)`, `compile(function, exact=exact, device=device)`, `updater(w)` and
-        `check_process()`.
+        `on_device_of(x)`, `compile(function, exact=exact, device=device)`,
+        `compile_call(function, device)`, `updater(w)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place.
 
@@ -68,6 +69,9 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         but NotImplemented unless such arguments were given before, in nested lists and dicts of
         these lengths and names, arrays of these classes, shapes, dtypes and devices, and with the
         settings that `check_process` looks at.  Its arguments are not checked otherwise.
+
+        `compile_call` is `compile` with `exact`, of a function of arrays and floats, for libraries
+        that compile each operation anew for each shape.
 
         `updater` returns, for parameters on the device of `w`, a function (rule, parameters,
         gradients, *slots) -> (parameters, *slots), all of them sequences of arrays, for the updates
@@ -141,6 +145,11 @@ def compiled(
         return None
     faster: Callable[..., Any] | None = compile_function(function, exact=exact, device=device)
     return faster
+
+
+def compile_call(xp: Namespace) -> Callable[..., Callable[..., Any] | None] | None:
+    """Return what compiles a function exactly, where a library compiles each operation; or None."""
+    return _offered.get((xp, "compile_call"))
 
 
 def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:

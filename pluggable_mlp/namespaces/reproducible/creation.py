@@ -64,11 +64,11 @@ def asarray(
     if isinstance(obj, numbers.Number | list | tuple | range):
         if copy is False:
             raise ValueError("copy is False, but numbers must be copied")
-        return entered(ns, of_numbers(ns, obj, dtype, device))
+        return ns._entered(of_numbers(ns, obj, dtype, device))
     more = {
         name: value for name, value in (("device", device), ("copy", copy)) if value is not None
     }
-    array = entered(ns, ns.library.asarray(obj, **more))
+    array = ns._entered(ns.library.asarray(obj, **more))
     return array if dtype is None else astype(ns, array, dtype, copy=False)
 
 
@@ -204,7 +204,7 @@ def full(
     check_dtype(ns, dtype)
     dtype = asarray(ns, fill_value).dtype if dtype is None else dtype
     value = in_dtype(ns, fill_value, dtype)
-    return entered(ns, ns.library.full(shape, value, dtype=dtype, device=device))
+    return ns._entered(ns.library.full(shape, value, dtype=dtype, device=device))
 
 
 def full_like(
@@ -266,10 +266,11 @@ def from_dlpack(ns: Any, x: Any, /, *, device: Any = None, copy: bool | None = N
     """Return an array of what another library offers by DLPack."""
     given = {"device": device, "copy": copy}
     more = {name: value for name, value in given.items() if value is not None}
-    return entered(ns, ns.library.from_dlpack(native_of(x), **more))
+    return ns._entered(ns.library.from_dlpack(native_of(x), **more))
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "_entered": entered,
     "asarray": asarray,
     "astype": astype,
     "arange": arange,

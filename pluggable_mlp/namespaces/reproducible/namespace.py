@@ -21,6 +21,7 @@ from pluggable_mlp.namespaces.reproducible import (
     statistical,
 )
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, map_wrapped, native_of
+from pluggable_mlp.namespaces.reproducible.compiled_calls import in_one_call
 from pluggable_mlp.namespaces.reproducible.factor import traced
 from pluggable_mlp.namespaces.reproducible.flags import Flags, all_valid
 from pluggable_mlp.namespaces.reproducible.literals import default_dtypes
@@ -177,7 +178,7 @@ class ReproducibleNamespace:
         """Return a function of this file's siblings without its first parameter, the namespace."""
         bound = partial(function, self)
         bound.__doc__ = function.__doc__
-        return self._guarded(bound)
+        return self._guarded(in_one_call(self, function, bound))
 
     def _guarded(self, function: Any) -> Any:
         """Return the function; on a library that has settings or traces, with their checks.
