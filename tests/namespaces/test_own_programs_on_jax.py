@@ -133,6 +133,20 @@ print(len(compiled) - before)
 """
 
 
+def test_numbers_beside_arrays_have_the_bits_of_numpy():
+    """A quotient by a number is a product with its reciprocal, which is rounded in float64."""
+    values = np.random.default_rng(0).normal(size=500).astype("float32")
+
+    def bits(spec):
+        backend = get_backend(spec)
+        xp = reproducible(backend.xp)
+        x = xp.asarray(backend.asarray(values))
+        results = x / 0.3, 0.3 / x, 1.0 / x, 0.3 - x, 3 * x, xp.where(x > 0.0, x, 0.1)
+        return [backend.to_numpy(to_native(result)).tobytes() for result in results]
+
+    assert bits("jax:cpu") == bits("numpy")
+
+
 @pytest.mark.parametrize("operation", ["add", "multiply", "where"])
 def test_booleans_and_floats_do_not_meet(operation):
     """Whatever was compiled before."""
