@@ -1,4 +1,4 @@
-"""Functions under `jax.jit`, and what becomes of those that cannot be compiled."""
+"""Functions under `jax.jit`, and the way back for those that cannot be compiled."""
 
 import warnings
 from collections.abc import Callable
@@ -10,8 +10,10 @@ from .recorded import RecordedFunction
 
 __all__ = ["CompiledFunction", "RecognizingFunction", "jitted"]
 
-# What a function raises that looks at values, which it has not while it is compiled; and `exact`
-# of loops that round.
+Function = Callable[..., Any]
+
+# Raised by a function that looks at values, which are missing while it is traced; and by exact
+# compilation for loops that round.
 _CANNOT_COMPILE = (
     NotImplementedError,
     jax.errors.ConcretizationTypeError,
@@ -21,37 +23,37 @@ _CANNOT_COMPILE = (
 )
 
 
-def jitted(function: Callable[..., Any], used_up: tuple[int, ...]) -> Callable[..., Any]:
+def jitted(function: Function, used_up: tuple[int, ...]) -> Function:
     """Return `jax.jit` of a function, the memory of some arguments given up."""
-    compiled: Callable[..., Any] = jax.jit(function, donate_argnums=used_up)
+    compiled: Function = jax.jit(function, donate_argnums=used_up)
     return compiled
 
 
 class CompiledFunction:
-    """A function under `jax.jit`; one that branches on values runs as it is, after a warning.
+    """A function under `jax.jit`; one that branches on values runs uncompiled, after a warning.
 
-    None of the library does, but a user-defined activation or loss may.
+    No function of the library does so, but a user-defined activation or loss may.
 
     Parameters
     ----------
     function : callable
         As `Compiler.compile` wants it.
     used_up : tuple of int
-        The places of the arguments whose memory may be written over.
+        The places of the arguments whose memory may be overwritten.
     compiler : callable
-        Compiles such a function with arguments in those places: by default, `jax.jit`.
+        Compiles a function, given these places: by default, `jax.jit`.
 
     Attributes
     ----------
     run : callable
-        What is called: the compiled function, or the function as it is.
+        The compiled function; after a failure, the function itself.
     """
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Function,
         used_up: tuple[int, ...],
-        compiler: Callable[..., Callable[..., Any]] = jitted,
+        compiler: Callable[[Function, tuple[int, ...]], Function] = jitted,
     ) -> None:
         self._function = function
         self.run = compiler(function, used_up)
@@ -74,7 +76,7 @@ class CompiledFunction:
 
 
 class RecognizingFunction(RecordedFunction):
-    """A function under `jax.jit` that recognizes arguments of kinds that it has had.
+    """A function under `jax.jit` that skips checks for kinds of arguments that it was given before.
 
     Parameters
     ----------
@@ -85,20 +87,20 @@ class RecognizingFunction(RecordedFunction):
     kind = ("aval", "sharding")  # JAX itself moves arrays that are not committed to a device
     calls_before = 1
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Function) -> None:
         super().__init__(CompiledFunction(function, ()))
 
-    def noted(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:
+    def noted(self, arguments: object) -> tuple[list[str], dict[str, Any]]:
         """See `RecordedFunction.noted`: the compiled function is one operation."""
         del arguments
-        compiled: Any = self.function
-        return ["return run(*given)"], {"run": compiled.run}
+        assert isinstance(self.function, CompiledFunction)
+        return ["return run(*given)"], {"run": self.function.run}
 
-    def agrees(self, program: Callable[..., Any], arguments: Any) -> bool:
+    def agrees(self, program: Function, arguments: object) -> bool:
         """See `RecordedFunction.agrees`: it is the function."""
         del program, arguments
         return True
 
-    def is_array(self, leaf: Any) -> bool:
+    def is_array(self, leaf: object) -> bool:
         """See `RecordedFunction.is_array`: what is traced is none."""
         return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
