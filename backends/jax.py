@@ -5,17 +5,18 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from importlib.metadata import version
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.scipy import special
 
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
-from .jax_compile import CompiledFunction, RecognizingFunction
+from .jax_compile import CompiledFunction, Function, RecognizingFunction
 from .jax_exact import exact_jit, is_exact_on
 from .jax_loop import compiled_loop
 from .memory import in_words, keep_freed_blocks, with_free_memory
@@ -24,29 +25,37 @@ from .transfer import ArrayLibrary
 __all__ = ["JaxBackend"]
 
 
-def _largest(x: Any, *, axis: Any) -> Any:
+def _largest(x: jax.Array, *, axis: int | tuple[int, ...] | None) -> jax.Array:
     # On the processor, jnp.max loses NaN in 4,096 elements or more (seen with jaxlib 0.10.2):
     # https://github.com/openxla/xla/issues/21461
     nan = jnp.any(jnp.isnan(x), axis=axis, keepdims=True)
     return jnp.where(nan, jnp.nan, jnp.max(x, axis=axis, keepdims=True))
 
 
-# Which values of a setting fit, one that does, and what JAX does under the others.
-_SETTINGS: tuple[tuple[str, Callable[[Any], bool], Any, str], ...] = (
-    ("jax_enable_x64", bool, True, "JAX makes float32 of float64"),
-    (
+class _Setting(NamedTuple):
+    """Which values of a setting fit, one that does, and what JAX does under the others."""
+
+    name: str
+    fits: Callable[[object], bool]
+    fitting: object
+    reason: str
+
+
+_SETTINGS = (
+    _Setting("jax_enable_x64", bool, True, "JAX makes float32 of float64"),
+    _Setting(
         "jax_default_matmul_precision",
         lambda value: value not in jax.lax.DotAlgorithmPreset.__members__,
         "highest",
         "such an algorithm rounds the entries of products, of float64, too",
     ),
-    (
+    _Setting(
         "jax_numpy_dtype_promotion",
         lambda value: value == "standard",
         "standard",
         "JAX then refuses what the array API standard promotes",
     ),
-    (
+    _Setting(
         "jax_numpy_rank_promotion",
         lambda value: value != "raise",
         "allow",
@@ -69,7 +78,7 @@ def require_settings() -> None:
 
 
 @lru_cache  # asked before each prediction: to read the settings takes a third of the time
-def _require_fitting(settings: tuple[Any, ...]) -> None:
+def _require_fitting(settings: tuple[object, ...]) -> None:
     for (name, fits, fitting, reason), setting in zip(_SETTINGS, settings, strict=True):
         value = getattr(setting, "value", setting)  # some are members of an Enum
         if not fits(value):
@@ -80,7 +89,7 @@ def _require_fitting(settings: tuple[Any, ...]) -> None:
             )
 
 
-def _zero_below(x: Any, threshold: float) -> Any:
+def _zero_below(x: jax.Array, threshold: float) -> jax.Array:
     return jnp.where(jnp.abs(x) < threshold, 0.0, x)  # three calls, not five
 
 
@@ -128,13 +137,13 @@ class JaxBackend(ArrayLibrary):
             raise ValueError(f"device is {device!r}: expected a platform and a number, as 'gpu:0'")
         remedy = f"choose one of {', '.join(self.devices())}, or {_INSTALL}"
         try:
-            found = jax.devices(platform or None)
+            devices = jax.devices(platform or None)
         except RuntimeError as error:
             raise BackendUnavailable(self.name, f"no {device}: {error}", remedy) from error
-        if int(index or 0) >= len(found):
-            reason = f"there is no {device}: JAX finds {len(found)} of that platform"
+        if int(index or 0) >= len(devices):
+            reason = f"there is no {device}: JAX finds {len(devices)} of that platform"
             raise BackendUnavailable(self.name, reason, remedy)
-        self._device = found[int(index or 0)]
+        self._device = devices[int(index or 0)]
         if self._device.platform == "cpu":
             keep_freed_blocks()
 
@@ -143,10 +152,10 @@ class JaxBackend(ArrayLibrary):
         """See `Backend.device`."""
         return _text(self._device)
 
-    def _upload(self, host: Any) -> Any:
+    def _upload(self, host: npt.NDArray[Any]) -> jax.Array:
         return jax.device_put(host, self._device)
 
-    def _download(self, array: Any) -> Any:
+    def _download(self, array: jax.Array) -> npt.NDArray[Any]:
         return np.asarray(array)
 
     def synchronize(self) -> None:
@@ -155,12 +164,12 @@ class JaxBackend(ArrayLibrary):
 
     def compile(
         self,
-        function: Callable[..., Any],
+        function: Function,
         used_up: tuple[int, ...] = (),
         *,
         exact: bool = False,
         most: int = 1,
-    ) -> Callable[..., Any] | None:
+    ) -> Function | None:
         """See `Compiler.compile`: XLA makes one call of many, each of some microseconds.
 
         Loops are `jax.lax.fori_loop`, compiled once for all counts.  None, after a warning, where
@@ -197,22 +206,29 @@ class JaxBackend(ArrayLibrary):
     def devices(cls) -> tuple[str, ...]:
         """Return the devices of JAX's default platform, and the processor."""
         try:
-            found = jax.devices()
+            devices = jax.devices()
         except RuntimeError as error:
             raise BackendUnavailable(cls.name, str(error), _INSTALL) from error
         with suppress(RuntimeError):  # JAX_PLATFORMS may leave the processor out
-            found = [*found, *jax.devices("cpu")]
-        return tuple(dict.fromkeys(map(_text, found)))
+            devices = [*devices, *jax.devices("cpu")]
+        return tuple(dict.fromkeys(map(_text, devices)))
 
 
-def _text(device: Any) -> str:
+def _text(device: jax.Device) -> str:
     """Return the text of a JAX device that `JaxBackend` takes: "cpu:0"."""
     return f"{device.platform}:{device.id}"
 
 
-def _with_settings_checked(function: Callable[..., Any], *arguments: Any) -> Any:
+def _with_settings_checked(function: Function, *arguments: Any) -> Any:
     require_settings()  # whenever it is traced: JAX does so anew where one of them is another
     return function(*arguments)
 
 
-offer(jnp, backend_at=JaxBackend._at)
+def _compiled_call(
+    function: Function, device: jax.Device | jax.sharding.Sharding
+) -> Function | None:
+    is_single = isinstance(device, jax.Device)  # an array on several has a sharding instead
+    return exact_jit(function) if is_single and is_exact_on(device) else None
+
+
+offer(jnp, backend_at=JaxBackend._at, compile_call=_compiled_call)

@@ -1,4 +1,4 @@
-"""Functions under `jax.jit`, and what becomes of those that cannot be compiled."""
+"""Functions under `jax.jit`, and the way back for those that cannot be compiled."""
 
 import warnings
 from collections.abc import Callable
@@ -10,8 +10,10 @@ from .tracing import TracedFunction
 
 __all__ = ["CompiledFunction", "RecognizingFunction", "jitted"]
 
-# What a function raises that looks at values, which it has not while it is compiled; and `exact`
-# of loops that round.
+Function = Callable[..., Any]
+
+# Raised by a function that looks at values, which are missing while it is traced; and by exact
+# compilation for loops that round.
 _CANNOT_COMPILE = (
     NotImplementedError,
     jax.errors.ConcretizationTypeError,
@@ -21,37 +23,37 @@ _CANNOT_COMPILE = (
 )
 
 
-def jitted(function: Callable[..., Any], used_up: tuple[int, ...]) -> Callable[..., Any]:
+def jitted(function: Function, used_up: tuple[int, ...]) -> Function:
     """Return `jax.jit` of a function, the memory of some arguments given up."""
-    compiled: Callable[..., Any] = jax.jit(function, donate_argnums=used_up)
+    compiled: Function = jax.jit(function, donate_argnums=used_up)
     return compiled
 
 
 class CompiledFunction:
-    """A function under `jax.jit`; one that branches on values runs as it is, after a warning.
+    """A function under `jax.jit`; one that branches on values runs uncompiled, after a warning.
 
-    None of the library does, but a user-defined activation or loss may.
+    No function of the library does so, but a user-defined activation or loss may.
 
     Parameters
     ----------
     function : callable
         As `Compiler.compile` wants it.
     used_up : tuple of int
-        The places of the arguments whose memory may be written over.
+        The places of the arguments whose memory may be overwritten.
     compiler : callable
-        Compiles such a function with arguments in those places: by default, `jax.jit`.
+        Compiles a function, given these places: by default, `jax.jit`.
 
     Attributes
     ----------
     run : callable
-        What is called: the compiled function, or the function as it is.
+        The compiled function; after a failure, the function itself.
     """
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Function,
         used_up: tuple[int, ...],
-        compiler: Callable[..., Callable[..., Any]] = jitted,
+        compiler: Callable[[Function, tuple[int, ...]], Function] = jitted,
     ) -> None:
         self._function = function
         self.run = compiler(function, used_up)
@@ -86,7 +88,7 @@ class RecognizingFunction(TracedFunction):
     specialized_on = ("aval", "sharding")
     calls_before_tracing = 1
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Function) -> None:
         super().__init__(CompiledFunction(function, ()))
 
     def trace(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:

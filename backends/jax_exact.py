@@ -1,8 +1,9 @@
 """Functions that JAX compiles without changing a bit: for arithmetic that fixes every rounding.
 
 XLA fuses operations, and then contracts a * b + c into one rounding, merges constants, and divides
-by multiplying with a reciprocal.  It does so only with what it knows.  So the function is traced,
-and every operation of it done again with a zero that XLA does not know, since it is an argument:
+by multiplying with a reciprocal.  It can do so only where it sees the operation or the constant.
+So the function is traced, and its operations are repeated with a zero z added whose value XLA does
+not know, since it is an argument:
 
 - a product a * b becomes a * b + z with z = -0.0, which changes no number, not even the sign of 0.
   Contracted or not, it rounds once, and leaves nothing to contract to the sum that follows.
@@ -20,26 +21,41 @@ relied on.
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.extend import core
 
+from pluggable_mlp.arrays import Array, Namespace
+
 __all__ = ["exact_jit", "is_exact_on"]
+
+Function = Callable[..., Any]
+_HostArray: TypeAlias = npt.NDArray[Any]
+_Value: TypeAlias = Any
+"""An array, traced or not, or what else a primitive takes."""
+_Atom: TypeAlias = core.Var | core.Literal
 
 _ROUNDED = ("mul", "div", "dot_general", "reduce_sum", "integer_pow", "square")
 _CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call")
 
-# What XLA may do with a number between two conversions, and is not to.
+# By default XLA may skip the rounding of a number that is converted and converted back.
 _OPTIONS = {"xla_allow_excess_precision": False}
 
+# Without these emitters XLA's CPU compiler takes three fifths of the time, and what it compiles is
+# as quick (seen with jaxlib 0.10.2).  Versions that do not know the option go without.
+_EMITTERS = {"xla_cpu_use_fusion_emitters": False}
 
-def exact_jit(function: Callable[..., Any], used_up: tuple[int, ...] = ()) -> Callable[..., Any]:
+
+def exact_jit(function: Function, used_up: tuple[int, ...] = ()) -> Function:
     """Return the compiled function, which gives the bits that it gives operation by operation.
 
-    NaN is NaN, of any sign and payload.
+    NaN is NaN, of any sign and payload.  The sums of floats in it, and the products of matrices,
+    must be exact in any order of additions, as those of the reproducible namespace are: XLA adds up
+    the parts of concatenated, repeated or transposed arrays in another order.
 
     Parameters
     ----------
@@ -49,54 +65,66 @@ def exact_jit(function: Callable[..., Any], used_up: tuple[int, ...] = ()) -> Ca
         The places of the arguments whose memory may be written over.
     """
 
-    def guarded(z: Any, *arguments: Any) -> Any:
+    def guarded(z: jax.Array, *arguments: Any) -> Any:
         traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
         results = _Guard(z).evaluate(traced.jaxpr, traced.consts, jax.tree.leaves(arguments))
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
     donated = tuple(place + 1 for place in used_up)
-    compiled = jax.jit(guarded, donate_argnums=donated, compiler_options=_OPTIONS)
+    options = _OPTIONS | _known_emitters()
+    compiled = jax.jit(guarded, donate_argnums=donated, compiler_options=options)
     return lambda *arguments: compiled(_zero(), *arguments)
 
 
 @cache
-def _zero() -> Any:
+def _zero() -> jax.Array:
     return jnp.asarray(-0.0, dtype=jnp.float64)  # not committed: it goes where the others are
 
 
-class _Guard:
-    """Evaluates what was traced, with z added where XLA is not to know a number."""
+@cache
+def _known_emitters() -> dict[str, bool]:
+    try:
+        jax.jit(jnp.negative, compiler_options=_EMITTERS).lower(_zero()).compile()
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return _EMITTERS
 
-    def __init__(self, z: Any) -> None:
+
+class _Guard:
+    """Evaluates a traced function, with z added where XLA must not know a number."""
+
+    def __init__(self, z: jax.Array) -> None:
         self._z = z
 
-    def _unknown(self, x: Any) -> Any:
+    def _unknown(self, x: jax.Array) -> jax.Array:
         return x + self._z.astype(x.dtype)
 
-    def _constant(self, literal: Any) -> Any:
+    def _constant(self, literal: core.Literal) -> jax.Array:
         dtype = literal.aval.dtype
         if literal.val == 0.0:  # XLA would take 0.0 + z for z
             z = self._z.astype(dtype)
             return z if np.signbit(literal.val) else z * z
         return self._unknown(jnp.asarray(literal.val, dtype=dtype))
 
-    def evaluate(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
+    def evaluate(
+        self, jaxpr: core.Jaxpr, consts: Sequence[_Value], arguments: Sequence[_Value]
+    ) -> list[_Value]:
         """Return the results of a jaxpr, as `jax.core.eval_jaxpr` would."""
-        known: dict[Any, Any] = {}
+        values: dict[core.Var, _Value] = {}
 
-        def value(of: Any) -> Any:
-            if not isinstance(of, core.Literal):
-                return known[of]
-            return self._constant(of) if _is_floating(of) else of.val
+        def value(atom: _Atom) -> _Value:
+            if not isinstance(atom, core.Literal):
+                return values[atom]
+            return self._constant(atom) if _is_floating(atom) else atom.val
 
-        known |= zip(jaxpr.constvars, consts, strict=True)
-        known |= zip(jaxpr.invars, arguments, strict=True)
+        values |= zip(jaxpr.constvars, consts, strict=True)
+        values |= zip(jaxpr.invars, arguments, strict=True)
         for equation in jaxpr.eqns:
-            results = self._apply(equation, [value(of) for of in equation.invars])
-            known |= zip(equation.outvars, results, strict=True)
-        return [value(of) for of in jaxpr.outvars]
+            results = self._apply(equation, [value(atom) for atom in equation.invars])
+            values |= zip(equation.outvars, results, strict=True)
+        return [value(atom) for atom in jaxpr.outvars]
 
-    def _apply(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
+    def _apply(self, equation: core.JaxprEqn, operands: list[_Value]) -> Sequence[_Value]:
         primitive, parameters = equation.primitive, equation.params
         if primitive.name in _CALLS:
             inner = parameters.get("jaxpr") or parameters["call_jaxpr"]
@@ -113,27 +141,27 @@ class _Guard:
         return [self._unknown(results) if guarded and floating else results]
 
 
-def _from_bool(equation: Any) -> bool:
-    """Whether it makes 0 and 1 of booleans: XLA would take a product with them for a selection."""
+def _from_bool(equation: core.JaxprEqn) -> bool:
+    """Return whether it makes 0 and 1 of booleans: XLA makes selections of their products."""
     named = equation.primitive.name == "convert_element_type"
     return named and bool(equation.invars[0].aval.dtype == bool)
 
 
-def _is_floating(of: Any) -> bool:
-    return bool(jnp.issubdtype(of.aval.dtype, jnp.floating))
+def _is_floating(atom: _Atom) -> bool:
+    return bool(jnp.issubdtype(atom.aval.dtype, jnp.floating))
 
 
-def _inner(parameters: dict[str, Any]) -> list[Any]:
+def _inner(parameters: dict[str, Any]) -> list[core.Jaxpr]:
     """Return the jaxprs among the parameters of a primitive: of loops and branches."""
     values = [x for value in parameters.values() for x in _as_tuple(value)]
     return [getattr(x, "jaxpr", x) for x in values if isinstance(x, core.ClosedJaxpr | core.Jaxpr)]
 
 
-def _as_tuple(value: Any) -> tuple[Any, ...]:
+def _as_tuple(value: object) -> tuple[object, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _require_no_rounding(jaxpr: Any, name: str) -> None:
+def _require_no_rounding(jaxpr: core.Jaxpr, name: str) -> None:
     for equation in jaxpr.eqns:
         if equation.primitive.name in _ROUNDED and any(map(_is_floating, equation.outvars)):
             raise NotImplementedError(f"there is no rule for {equation.primitive} within {name}")
@@ -142,14 +170,14 @@ def _require_no_rounding(jaxpr: Any, name: str) -> None:
 
 
 @cache
-def is_exact_on(device: Any) -> bool:
-    """Whether `exact_jit` keeps the bits on a device, in this process; else a warning."""
+def is_exact_on(device: jax.Device) -> bool:
+    """Return whether `exact_jit` keeps the bits on a device, after one trial; warn if not."""
     host = _probes()
     expected = [y for of_dtype in host for y in _formulas(np, *of_dtype)]
     try:
         compiled = exact_jit(lambda probes: [y for of in probes for y in _formulas(jnp, *of)])
-        found = [*map(np.asarray, compiled(jax.device_put(host, device)))]
-        reason = "its results differ" if _differ(found, expected) else ""
+        results = [*map(np.asarray, compiled(jax.device_put(host, device)))]
+        reason = "its results differ" if _differ(results, expected) else ""
     except Exception as error:  # whatever a compiler may raise
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     if reason:
@@ -161,17 +189,17 @@ def is_exact_on(device: Any) -> bool:
     return not reason
 
 
-def _probes() -> list[list[np.ndarray[Any, Any]]]:
+def _probes() -> list[list[_HostArray]]:
     """Return arrays a, b (64, 96), d (96,) and r (64, 1) in each dtype."""
     rng = np.random.default_rng(0)
     shapes = ((64, 96), (64, 96), (96,), (64, 1))
-    made = [rng.standard_normal(shape) for shape in shapes]
-    made[3] = np.abs(made[3]) + 0.1
-    return [[x.astype(dtype) for x in made] for dtype in ("float32", "float64")]
+    arrays = [rng.standard_normal(shape) for shape in shapes]
+    arrays[3] = np.abs(arrays[3]) + 0.1
+    return [[x.astype(dtype) for x in arrays] for dtype in ("float32", "float64")]
 
 
-def _formulas(xp: Any, a: Any, b: Any, d: Any, r: Any) -> list[Any]:
-    """Return what compilers like to round otherwise, of the arrays of `_probes`."""
+def _formulas(xp: Namespace, a: Array, b: Array, d: Array, r: Array) -> list[Array]:
+    """Return formulas of the arrays of `_probes` that compilers tend to round differently."""
     y = a * b + d
     z = (y * y + a) * b - d * a
     e = (z * 0.3333333 + y) * 1.7 + 3.3
@@ -200,5 +228,5 @@ def _formulas(xp: Any, a: Any, b: Any, d: Any, r: Any) -> list[Any]:
     ]
 
 
-def _differ(found: list[Any], expected: list[Any]) -> bool:
-    return any(x.tobytes() != y.tobytes() for x, y in zip(found, expected, strict=True))
+def _differ(results: list[_HostArray], expected: list[_HostArray]) -> bool:
+    return any(x.tobytes() != y.tobytes() for x, y in zip(results, expected, strict=True))

@@ -7,13 +7,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from .jax_compile import CompiledFunction, jitted
 
 __all__ = ["compiled_loop", "looped", "one_by_one"]
 
+Function = Callable[..., Any]
+Tree = Any
+"""Nested lists, tuples and dicts of arrays."""
+Rows = dict[str, Any]
+"""An array (most,) of numbers, or a list of them, by name."""
 
-def compiled_loop(function: Callable[..., Any], most: int) -> Callable[..., Any]:
+
+def compiled_loop(function: Function, most: int) -> Function:
     """Return combined calls, as `Compiler.compile` says: one `jax.lax.fori_loop` for all counts."""
     run = CompiledFunction(
         partial(one_by_one, function),
@@ -21,40 +28,43 @@ def compiled_loop(function: Callable[..., Any], most: int) -> Callable[..., Any]
         lambda _, used_up: jitted(partial(looped, function, most), used_up),
     )
 
-    def padded(numbers: list[float]) -> Any:
+    def padded(numbers: list[float]) -> npt.NDArray[np.float64]:
         column = np.zeros(most)
         column[: len(numbers)] = numbers
         return column
 
-    def loop(carry: Any, rows: dict[str, list[float]], shared: Any, count: int) -> Any:
+    def loop(carry: Tree, rows: dict[str, list[float]], shared: Tree, count: int) -> Tree:
         return run(carry, {name: padded(rows[name]) for name in rows}, shared, count)
 
     return loop
 
 
 def looped(
-    function: Callable[..., Any], length: int, carry: Any, rows: Any, shared: Any, count: Any
-) -> Any:
+    function: Function, length: int, carry: Tree, rows: Rows, shared: Tree, count: jax.Array
+) -> tuple[Tree, Tree]:
     """Return the last carry and the results, traced once: of arrays (length,) as rows."""
 
-    def row_at(index: Any) -> Any:
+    def row_at(index: jax.Array | int) -> dict[str, jax.Array]:
         return {name: column[index] for name, column in rows.items()}
 
-    def step(index: Any, so_far: tuple[Any, Any]) -> tuple[Any, Any]:
+    def step(index: jax.Array, so_far: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
         carry, results = so_far
         carry, result = function(carry, index, row_at(index), shared)
         return carry, jax.tree.map(lambda all_, one: all_.at[index].set(one), results, result)
 
     shapes = jax.eval_shape(function, carry, jnp.asarray(0), row_at(0), shared)[1]
     results = jax.tree.map(lambda one: jnp.zeros((length, *one.shape), one.dtype), shapes)
-    return jax.lax.fori_loop(0, count, step, (carry, results))
+    last: tuple[Tree, Tree] = jax.lax.fori_loop(0, count, step, (carry, results))
+    return last
 
 
-def one_by_one(function: Callable[..., Any], carry: Any, rows: Any, shared: Any, count: int) -> Any:
+def one_by_one(
+    function: Function, carry: Tree, rows: Rows, shared: Tree, count: int
+) -> tuple[Tree, Tree]:
     """Return the same, operation by operation: of a function that looks at values."""
-    found = []
+    results = []
     for index in range(count):
         row = {name: jnp.asarray(column[index]) for name, column in rows.items()}
         carry, result = function(carry, index, row, shared)
-        found.append(result)
-    return carry, jax.tree.map(lambda *each: jnp.stack(each), *found)
+        results.append(result)
+    return carry, jax.tree.map(lambda *each: jnp.stack(each), *results)

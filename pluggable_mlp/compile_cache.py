@@ -12,9 +12,11 @@ __all__ = ["compiled_once"]
 
 Function = Callable[..., Any]
 Compile = Callable[..., Function | None]
+_Key = tuple[Hashable, Function, tuple[Any, ...], dict[str, Any]]
+"""The owner, the function, its bound arguments and the settings."""
 
-_recent: deque[tuple[Any, Function]] = deque(maxlen=32)
-"""Compiled functions, each after what it was compiled from; the last used one is the last."""
+_recent: deque[tuple[_Key, Function]] = deque(maxlen=32)
+"""Compiled functions with their keys, in the order of their last use."""
 _recent_lock = Lock()
 
 
@@ -25,19 +27,19 @@ def compiled_once(
     *used_up: int,
     **settings: Any,
 ) -> Function | None:
-    """Return `compile_function(function, …)`, or what it returned for an equal one before.
+    """Return `compile_function(function, …)`, or the result of an earlier call with an equal one.
 
-    Only functions of this package with its components are kept: user-defined components may
-    compare equal and behave differently.
+    Caches only functions built from this package's components; user-defined ones may compare equal
+    and behave differently.
 
     Parameters
     ----------
     compile_function : callable
         As `Compiler.compile`, with these settings.
     owner : hashable
-        Whose it is, such as the class and the device of a backend.
+        What the result is compiled for, such as the class and the device of a backend.
     function : functools.partial
-        Of a function, a namespace and components; equal ones have equal arguments.
+        Binds a function to a namespace and components; equal ones have equal arguments.
     """
     if used_up:
         settings["used_up"] = used_up
@@ -50,7 +52,7 @@ def compiled_once(
                 _recent.remove(entry)
                 _recent.append(entry)
                 return entry[1]
-        made = compile_function(function, **settings)
-        if made is not None:
-            _recent.append((key, made))
-        return made
+        compiled = compile_function(function, **settings)
+        if compiled is not None:
+            _recent.append((key, compiled))
+        return compiled

@@ -26,6 +26,7 @@ from pluggable_mlp.arrays import Array, Namespace, device_of, library_of
 __all__ = [
     "check_process",
     "clip",
+    "compile_call",
     "compiled",
     "guards",
     "largest",
@@ -61,7 +62,7 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
         `times_transposed(a, b)`, `transposed_times(a, b)`, `vecdot(x, y)`,
         `zero_below(x, threshold)`, `zero_where(mask, x)`, `on_device_of(x)`, `updater(w)`,
-        `backend_at(device)` and `check_process()`.
+        `backend_at(device)`, `compile_call(function, device)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place.
 
@@ -69,6 +70,9 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         backend may do beyond the standard: `compile` and `queued` of `backends/contract.py`.  It
         changes no setting of the process.  Within a function that JAX compiles, arrays have no
         device: None.
+
+        `compile_call` is `compile` with `exact` for a device, of a function of arrays and floats,
+        for libraries that compile each operation anew for each shape.
 
         `updater` returns, for parameters on the device of `w`, a function (rule, parameters,
         gradients, *slots) -> (parameters, *slots), all of them sequences of arrays, for the updates
@@ -146,6 +150,11 @@ def compiled(
 def _backend_at(xp: Namespace, device: Any) -> Any:
     backend_at = _offered.get((xp, "backend_at"))
     return None if backend_at is None else backend_at(device)
+
+
+def compile_call(xp: Namespace) -> Callable[..., Callable[..., Any] | None] | None:
+    """Return what compiles a function exactly, where a library compiles each operation; or None."""
+    return _offered.get((xp, "compile_call"))
 
 
 def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:

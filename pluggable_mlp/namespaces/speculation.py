@@ -1,10 +1,10 @@
 """Speculation: compute as if the fast path were right, and check a flag on the device later.
 
-A reproducible namespace that looks at values waits for the device, and what looks at values can be
-neither compiled nor recorded.  A speculating one (`ReproducibleNamespace.speculating`) takes
-the fast path everywhere and keeps a flag on the device: whether that was valid.  Where it was not,
-the whole is computed again by the namespace that looks.  Both give the same bits: see
-`reproducible/validity.py`.  Training speculates over many steps: `training/steps.py`.
+A reproducible namespace that looks at values waits for the device, and can be neither compiled nor
+recorded.  A speculating one (`ReproducibleNamespace.speculating`) takes the fast path everywhere
+and keeps a flag on the device that says whether this was valid.  If it was not, the namespace that
+looks computes everything again.  Both give the same bits: see `reproducible/validity.py`.  Training
+speculates over many steps: `training/steps.py`.
 """
 
 import math
@@ -27,7 +27,7 @@ Function = Callable[..., Any]
 
 
 def speculates(xp: Namespace) -> bool:
-    """Return whether looks at values are to be avoided: a reproducible namespace, on a queue."""
+    """Return whether the namespace is a reproducible one on a queue, where looks are expensive."""
     return isinstance(xp, ReproducibleNamespace) and xp.queued
 
 
@@ -38,37 +38,37 @@ def run(
     *trees: Any,
     numbers: tuple[Any, ...] = (),
 ) -> Any:
-    """Return function(xp, *components, *numbers, *trees), pure; on a queue it waits once.
+    """Return function(xp, *components, *numbers, *trees) of a pure function; a queue waits once.
 
     Parameters
     ----------
     xp
         Any namespace: only a reproducible one on a queue speculates.
     function : callable
-        Returns an array, or a tuple that begins with one.  A function of a module, so that it is
-        compiled where the library compiles exactly.
+        Returns an array, or a tuple that begins with one.  It must be defined at the top of a
+        module to be compiled where the library compiles exactly.
     components : tuple
-        What a compiled function is made for: networks, optimizers, names.
+        Constants of the compiled function: networks, optimizers, names.
     *trees
         Tuples, lists and dicts with arrays of `xp`.
     numbers : tuple
-        Python numbers, or tuples and dicts of numbers, which may be others at each call.
+        Python numbers, or tuples and dicts of numbers, which may change from call to call.
 
     Raises
     ------
     ArithmeticUnavailable
         If JAX traces the arrays, so that they have no values.
     """
-    found, valid = attempt(xp, function, components, *trees, numbers=numbers)
-    return found if valid is None or bool(valid) else function(xp, *components, *numbers, *trees)
+    result, valid = attempt(xp, function, components, *trees, numbers=numbers)
+    return result if valid is None or bool(valid) else function(xp, *components, *numbers, *trees)
 
 
 def run_to_float(
     xp: Namespace, function: Function, components: tuple[Any, ...], *trees: Any
 ) -> tuple[Any, ...]:
-    """Return `run` of a function that returns a tuple, its first item, 0-d, as a float.
+    """Return `run` of a function that returns a tuple, with the first item, 0-d, as a float.
 
-    The number and whether it is valid are one wait.
+    It waits once, for the number and the flag together.
     """
     (first, *rest), valid = attempt(xp, function, components, *trees)
     if valid is not None:
@@ -86,19 +86,19 @@ def attempt(
     *trees: Any,
     numbers: tuple[Any, ...] = (),
 ) -> tuple[Any, Array | None]:
-    """Return what `run` returns, and whether that is valid, 0-d: None where nothing speculates."""
+    """Return the result of `run` and its validity, 0-d: None if nothing was speculative."""
     if not speculates(xp):
         return function(xp, *components, *numbers, *trees), None
-    given = map_wrapped(_with_values, trees)
+    operands = map_wrapped(_with_values, trees)
     exact = None if _has_fixed_point(trees) else _compiled(xp, function, components, trees)
     if exact is not None:
-        found, valid = exact(numbers, *native_of(given))
-        return wrapped(xp, found), valid
+        result, valid = exact(numbers, *native_of(operands))
+        return wrapped(xp, result), valid
     speculating = xp.speculating()
-    given = map_wrapped(lambda x: x.in_namespace(speculating), given)
-    found = function(speculating, *components, *numbers, *given)
-    valid = speculating.all_valid(_first(found).native)
-    return map_wrapped(lambda x: x.in_namespace(xp), found), valid
+    operands = map_wrapped(lambda x: x.in_namespace(speculating), operands)
+    result = function(speculating, *components, *numbers, *operands)
+    valid = speculating.all_valid(_first(result).native)
+    return map_wrapped(lambda x: x.in_namespace(xp), result), valid
 
 
 def wrapped(xp: ReproducibleNamespace, tree: Any) -> Any:
@@ -112,7 +112,7 @@ def wrapped(xp: ReproducibleNamespace, tree: Any) -> Any:
 
 
 def as_numbers(xp: ReproducibleNamespace, tree: Any) -> Any:
-    """Return nested numbers; what a compiler puts in their places behaves like them in `xp`."""
+    """Return nested numbers, with tracers in their places as numbers or integers of `xp`."""
     if isinstance(tree, dict):
         return {name: as_numbers(xp, one) for name, one in tree.items()}
     if isinstance(tree, list | tuple):
@@ -127,7 +127,7 @@ def _compiled(
 ) -> Function | None:
     """Return the speculation as an exactly compiled function of native arrays, or None.
 
-    User-defined components are not kept, and would be compiled at each call.
+    Functions of user-defined components are not cached; they would be compiled at each call.
     """
     call = partial(_speculation, xp, function, components)
     if not is_builtin_call(call):
@@ -147,8 +147,8 @@ def _speculation(
 ) -> tuple[Any, Array]:
     """Return a speculation's results and whether they are valid, of the library's arrays."""
     xp = base.speculating()
-    found = function(xp, *components, *as_numbers(xp, numbers), *wrapped(xp, trees))
-    return native_of(found), xp.all_valid(_first(found).native)
+    result = function(xp, *components, *as_numbers(xp, numbers), *wrapped(xp, trees))
+    return native_of(result), xp.all_valid(_first(result).native)
 
 
 def _first(result: Any) -> ReproducibleArray:
@@ -156,14 +156,14 @@ def _first(result: Any) -> ReproducibleArray:
 
 
 def _has_fixed_point(trees: Any) -> bool:
-    """Return whether an array has a mark that determines bits, and would be lost."""
-    found = []
-    map_wrapped(lambda x: found.append(x.fixed_point is not None), trees)
-    return any(found)
+    """Return whether an array is fixed point, which determines bits and is lost if unwrapped."""
+    is_fixed: list[bool] = []
+    map_wrapped(lambda x: is_fixed.append(x.fixed_point is not None), trees)
+    return any(is_fixed)
 
 
 def _with_values(x: ReproducibleArray) -> ReproducibleArray:
-    """Return the array; refuse one that JAX traces: of its gradients, flags may have values."""
+    """Return the array; refuse one that JAX traces, even where `grad` gives its flags values."""
     if not has_values(x.native if x.fixed_point is None else x.fixed_point.integers):
         raise traced()
     return x

@@ -156,9 +156,11 @@ for backend in 2 * backends:
 
 @pytest.fixture
 def tried_anew():
-    is_exact_on.cache_clear()
+    for tried in (is_exact_on, jax_exact._known_emitters):
+        tried.cache_clear()
     yield
-    is_exact_on.cache_clear()
+    for tried in (is_exact_on, jax_exact._known_emitters):
+        tried.cache_clear()
 
 
 @pytest.mark.usefixtures("tried_anew")
@@ -169,6 +171,12 @@ def test_each_device_is_tried():
     clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
     said = subprocess.check_output(code, env={**clean, **flags}, text=True, timeout=120)
     assert said.split() == ["1", "0"]
+
+
+@pytest.mark.usefixtures("tried_anew")
+def test_a_compiler_that_does_not_know_the_emitters_goes_without(monkeypatch):
+    monkeypatch.setattr(jax_exact, "_EMITTERS", {"xla_no_such_option": True})
+    assert JAX.compile(abs, exact=True) is not None
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,6 @@ def compilations(arithmetic):
 
 
 @pytest.mark.slow
-def test_reproducible_steps_compile_at_most_twice_what_native_ones_do():
+def test_reproducible_steps_compile_no_more_than_native_ones_do():
     native, reproducible = compilations("native"), compilations("reproducible")
-    assert native > 0
-    assert reproducible <= 2 * native
+    assert 0 < reproducible <= native

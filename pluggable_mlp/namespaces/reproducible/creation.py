@@ -75,9 +75,9 @@ def asarray(
     if isinstance(obj, numbers.Number | list | tuple | range):
         if copy is False:
             raise ValueError("copy is False, but numbers must be copied")
-        return entered(ns, of_numbers(ns, obj, dtype, device))
+        return ns._entered(of_numbers(ns, obj, dtype, device))
     options = _without_none(device=device, copy=copy)
-    array = entered(ns, ns.library.asarray(obj, **options))
+    array = ns._entered(ns.library.asarray(obj, **options))
     return array if dtype is None else astype(ns, array, dtype, copy=False)
 
 
@@ -215,7 +215,7 @@ def full(
     check_dtype(ns, dtype)
     dtype = asarray(ns, fill_value).dtype if dtype is None else dtype
     value = in_dtype(ns, fill_value, dtype)
-    return entered(ns, ns.library.full(shape, value, dtype=dtype, device=device))
+    return ns._entered(ns.library.full(shape, value, dtype=dtype, device=device))
 
 
 def full_like(
@@ -288,7 +288,7 @@ def from_dlpack(
 ) -> Wrapped:
     """Return an array of another library, taken over by DLPack."""
     options = _without_none(device=device, copy=copy)
-    return entered(ns, ns.library.from_dlpack(native_of(x), **options))
+    return ns._entered(ns.library.from_dlpack(native_of(x), **options))
 
 
 def _without_none(**options: Any) -> dict[str, Any]:
@@ -297,6 +297,7 @@ def _without_none(**options: Any) -> dict[str, Any]:
 
 
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
+    "_entered": entered,
     "asarray": asarray,
     "astype": astype,
     "arange": arange,

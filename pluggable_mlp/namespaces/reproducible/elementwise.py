@@ -123,10 +123,10 @@ def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped
         raise TypeError("divide takes no scalar whose value is on the device; pass its reciprocal")
     xp = ns.library
     if isinstance(a, float) and a == 1.0:
-        return Wrapped(in_blocks(ns, roots.reciprocal, b), ns)
+        return ns.reciprocal(x2)
     if isinstance(b, float):
         if b != 0.0 and 2.0**-64 <= abs(1.0 / b) <= 2.0**64:
-            return multiply(ns, x1, 1.0 / b)
+            return ns.multiply(x1, 1.0 / b)
         b = xp.full_like(a, b)
     large = xp.abs(b) >= 2.0**64
     reciprocal = in_blocks(ns, roots.reciprocal, xp.where(large, b * 2.0**-64, b))

@@ -36,6 +36,7 @@ from pluggable_mlp.namespaces.reproducible.coercion import (
     pair,
     underflow_of,
 )
+from pluggable_mlp.namespaces.reproducible.compiled_calls import in_one_call
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection, kinds_of
 from pluggable_mlp.namespaces.reproducible.exactness import require_float64
@@ -186,7 +187,7 @@ class ReproducibleNamespace:
         """Return a function of this file's siblings without its first parameter, the namespace."""
         bound = partial(function, self)
         bound.__doc__ = function.__doc__
-        return self._guarded(bound)
+        return self._guarded(in_one_call(self, function, bound))
 
     def _guarded(self, function: Function) -> Function:
         """Return the function; on a library that has settings or traces, with their checks.

@@ -1,0 +1,186 @@
+"""Functions of the namespace in one compiled call each, where a library compiles all that it does.
+
+JAX compiles each operation anew for each shape, and a function of the namespace consists of dozens.
+Here it is compiled exactly, as a whole, for each kind of arguments.  It then looks at no value: if
+a flag says that this was not valid, the function is called as it is.
+"""
+
+from collections.abc import Callable, Hashable, Iterator
+from functools import cache, lru_cache, partial
+from typing import Any, NamedTuple
+
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of, has_values
+from pluggable_mlp.namespaces.reproducible import (
+    creation,
+    elementwise,
+    linear_algebra,
+    statistical,
+)
+from pluggable_mlp.namespaces.reproducible.array import Reproducible, ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.validity import ValidityFlags, all_valid
+from pluggable_mlp.shortcuts import compile_call
+
+__all__ = ["in_one_call"]
+
+Function = Callable[..., Any]
+
+_MOST_CALLS = 1024
+"""Compiled ones that are kept, of all functions."""
+
+# `clip` is two operations of the library, whose bounds may be others at each call.
+_COMPILED = {
+    creation.astype,
+    creation.entered,
+    *elementwise.FUNCTIONS.values(),
+    *statistical.FUNCTIONS.values(),
+    *linear_algebra.FUNCTIONS.values(),
+    *linear_algebra.LINALG.values(),
+} - {elementwise.clip}
+# Those of two operands, of which one may be a number: it is not compiled into the call.
+_OF_PAIRS = {elementwise.FUNCTIONS[name] for name in ("add", "divide", "multiply", "subtract")} | {
+    elementwise.FUNCTIONS[name] for name in ("copysign", "logaddexp", "where")
+}
+
+
+class _Unsuitable(Exception):  # noqa: N818 (no error: the function is called as it is)
+    """Arguments for which nothing is compiled."""
+
+
+class _ArrayKind(NamedTuple):
+    """An array of the namespace, or one of the library, among the arguments."""
+
+    is_wrapped: bool
+    shape: tuple[int, ...]
+    dtype: DType
+    device: Any
+
+
+class _NumberKind(NamedTuple):
+    """A number, in the dtype of the arrays."""
+
+
+class _Constant(NamedTuple):
+    """An argument that is compiled into the call; 1 and 1.0 are two."""
+
+    type: type
+    value: Hashable
+
+
+_Kind = _ArrayKind | _NumberKind | _Constant
+
+
+def in_one_call(ns: Reproducible, function: Function, bound: Function) -> Function:
+    """Return `bound`, which is `function(ns, …)`, in one compiled call where that is of use."""
+    if not ns.looks or function not in _COMPILED or compile_call(ns.library) is None:
+        return bound
+    return _Calls(ns, function, bound)
+
+
+class _Calls:
+    """A function of a namespace that looks at values; see `in_one_call`."""
+
+    def __init__(self, ns: Reproducible, function: Function, bound: Function) -> None:
+        self._ns, self._function, self._bound = ns, function, bound
+        self._make_namespace: Function = type(ns)
+        self._is_of_pairs = function in _OF_PAIRS
+        self.__doc__ = bound.__doc__
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        operands: list[Any] = []
+        try:
+            kinds = tuple([self._kind(argument, operands) for argument in arguments])
+            named = tuple([(name, self._kind(keywords[name], operands)) for name in keywords])
+            compiled = _compiled(
+                self._make_namespace, self._ns.library, self._function, kinds, named
+            )
+            if compiled is None:
+                raise _Unsuitable
+            result, valid = compiled(*operands)
+        except Exception:  # wrong arguments, too, of which the function itself says more
+            return self._bound(*arguments, **keywords)
+        if valid is None or not has_values(result) or bool(valid):
+            return ReproducibleArray(result, self._ns)
+        return self._bound(*arguments, **keywords)
+
+    def _kind(self, argument: Any, operands: list[Any]) -> _Kind:
+        """Return what of an argument is compiled into the call; add what is not to the operands."""
+        ns = self._ns
+        if type(argument) is ReproducibleArray:
+            if argument.fixed_point is not None or argument.namespace is not ns:
+                raise _Unsuitable
+            operands.append(argument.native)
+            return _kind_of_array(True, argument.native)
+        if self._is_of_pairs and _is_number(argument):
+            if self._function is elementwise.divide and (operands or argument == 1.0):
+                raise _Unsuitable  # it has rules of their own for these
+            operands.append(float(argument))
+            return _NumberKind()
+        if self._function is creation.entered:
+            operands.append(argument)
+            return _kind_of_array(False, argument)
+        if argument is None or isinstance(argument, int | float | str | tuple):
+            return _Constant(type(argument), argument)
+        if argument not in _dtypes(ns.library):
+            raise _Unsuitable
+        return _Constant(type(argument), argument)
+
+
+@lru_cache(maxsize=_MOST_CALLS)
+def _compiled(
+    make_namespace: Function,
+    library: Namespace,
+    function: Function,
+    kinds: tuple[_Kind, ...],
+    named: tuple[tuple[str, _Kind], ...],
+) -> Function | None:
+    """Return a function of the operands, which returns the result and whether it is valid.
+
+    None where no operand is floating-point, or the device does not keep bits.
+    """
+    arrays = [kind for kind in (*kinds, *dict(named).values()) if isinstance(kind, _ArrayKind)]
+    floating = [kind for kind in arrays if library.isdtype(kind.dtype, "real floating")]
+    compile_function = compile_call(library)
+    if not floating or compile_function is None:
+        return None
+
+    def call(*operands: Array) -> tuple[Array, Array | None]:
+        flags: ValidityFlags = []
+        xp = make_namespace(library, None, flags)
+        number = partial(_as_operand, xp, floating[0].dtype)
+        waiting = iter(operands)
+        arguments = [_argument(xp, kind, waiting, number) for kind in kinds]
+        keywords = {name: _argument(xp, kind, waiting, number) for name, kind in named}
+        result = function(xp, *arguments, **keywords).native
+        return result, all_valid(library, flags, result) if flags else None
+
+    return compile_function(call, floating[0].device)
+
+
+def _is_number(argument: Any) -> bool:
+    return isinstance(argument, int | float) and not isinstance(argument, bool)
+
+
+@cache
+def _dtypes(library: Namespace) -> list[DType]:
+    return [*library.__array_namespace_info__().dtypes().values()]
+
+
+def _kind_of_array(is_wrapped: bool, array: Array) -> _ArrayKind:
+    device = device_of(array)
+    if device is None:  # traced, which only some namespaces take
+        raise _Unsuitable
+    return _ArrayKind(is_wrapped, array.shape, array.dtype, device)
+
+
+def _as_operand(xp: Reproducible, dtype: DType, value: Array) -> ReproducibleArray:
+    """Return the operand, of a dtype, for a number whose value is on the device."""
+    return xp.wrap(xp.device_scalar(value).rounded(dtype, xp.kinds[dtype]))
+
+
+def _argument(xp: Reproducible, kind: _Kind, operands: Iterator[Array], number: Function) -> Any:
+    """Return the argument of a kind, with the next operand if it is one."""
+    if isinstance(kind, _NumberKind):
+        return number(next(operands))
+    if isinstance(kind, _ArrayKind):
+        return xp.wrap(next(operands)) if kind.is_wrapped else next(operands)
+    return kind.value
