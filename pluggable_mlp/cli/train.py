@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pluggable_mlp.cli.config_files import ConfigOption
 from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_asked
-from pluggable_mlp.cli.options import BackendOption, path, with_settings
+from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, with_settings
 from pluggable_mlp.cli.progress import training_progress
 from pluggable_mlp.cli.streams import counted, goes_to_pipe, tell
 from pluggable_mlp.registry import as_number

@@ -1,4 +1,7 @@
-"""`train --config`: every option from a file, and what the command line has over it."""
+"""`train --config`: every option from a file, and what the command line has over it.
+
+The file is written by hand, or the config.json of a run.
+"""
 
 import json
 
@@ -110,7 +113,7 @@ def test_the_command_line_wins(command, tmp_path, file):
         ("config = 'other.toml'", ["'config' is not an option of train"]),
         ("help = true", ["'help' is not an option of train"]),
         ("[optimizer]\nname = 'sgd'", ["optimizer is {'name': 'sgd'}, expected a text"]),
-        ("epochs = 'many'", ["--epochs", "integer"]),
+        ("epochs = 'many'", ["epochs is 'many', expected an integer of at least 1"]),
         ("epochs = 0", ["epochs is 0, expected an integer of at least 1"]),
         ("epochs = true", ["epochs is True, expected a text, a number or a list"]),
         ("quiet = 1", ["quiet is 1, expected true or false"]),
@@ -128,3 +131,48 @@ def test_a_file_that_is_not_there_is_named(command, tmp_path):
     outcome = command("train", "--config", tmp_path / "absent.toml")
     assert (outcome.code, outcome.out) == (2, "")
     assert "absent.toml cannot be read: No such file" in outcome.err
+
+
+def test_the_settings_of_a_run_are_those_of_another(command, tmp_path, file):
+    """All of them, and the same bits; those of its command that are no settings are not there."""
+    first, second, third, fourth = (tmp_path / name for name in "abcd")
+    assert command("train", "--config", file(OPTIONS), "--output", first).code == 0
+    config = first / "config.json"
+    assert command("train", "--config", config, "--output", second, "--quiet").code == 0
+    assert settings(second) == EXPECTED
+    hashes = [
+        json.loads((run / "summary.json").read_text())["parameters_sha256"]
+        for run in (first, second)
+    ]
+    assert hashes[0] == hashes[1]
+    changed = ("--dropout", 0, "--hidden", "", "--activation", "relu", "--seed", 4)
+    assert command("train", "--config", config, *changed, "--output", third).code == 0
+    assert settings(third) == EXPECTED | {
+        "dropout": 0.0, "hidden": [], "activation": "relu", "seed": 4,
+    }  # fmt: skip
+    assert command("train", "--config", third / "config.json", "--output", fourth).code == 0
+    assert settings(fourth) == settings(third)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}", ["config.json", "settings"]),
+        ("[1]", ["config.json"]),
+        ("{", ["config.json"]),
+        (
+            '{"settings": {"epoch": 3}, "data_sha256": ""}',
+            ["config.json: 'epoch' is not an option of train; did you mean 'epochs'?"],
+        ),
+        (
+            '{"settings": {"epochs": {}}, "data_sha256": ""}',
+            ["config.json: epochs is {}, expected a text, a number or a list of these"],
+        ),
+    ],
+)
+def test_a_fault_in_the_file_of_a_run_is_named(command, tmp_path, text, words):
+    (tmp_path / "config.json").write_text(text)
+    outcome = command("train", "--config", tmp_path / "config.json")
+    assert (outcome.code, outcome.out) == (2, "")
+    for word in words:
+        assert word in " ".join(outcome.err.split())
