@@ -19,7 +19,7 @@ import typer.main
 
 import pluggable_mlp.cli
 from pluggable_mlp.backends import BackendUnavailable, get_backend
-from pluggable_mlp.cli.commands import app
+from pluggable_mlp.cli.app import app
 from pluggable_mlp.data.mnist import PUBLISHED
 from pluggable_mlp.fields import fields_of
 from pluggable_mlp.namespaces.bounded import BoundedNamespace

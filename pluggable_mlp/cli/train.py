@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_asked
+from pluggable_mlp.cli.console import (
+    Interrupted,
+    StopRequest,
+    counted,
+    ending_when_asked,
+    goes_to_pipe,
+    log,
+    progress_bar,
+)
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, with_settings
-from pluggable_mlp.cli.progress import training_progress
-from pluggable_mlp.cli.streams import counted, goes_to_pipe, tell
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import to_json
@@ -87,8 +93,8 @@ def train(
         if output is not None:
             kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
-            with kept as folder, logging_epochs(log) as logged:
-                _follow(run, folder, request, report, logged)
+            with kept as folder, logging_epochs(log) as write_log:
+                _follow(run, folder, request, report, write_log)
         finally:  # when it is saved, or cannot be
             if run.history:
                 report.end()
@@ -115,7 +121,7 @@ def _resumed(context: typer.Context, folder: Path, backend: str, settings: dict[
         {name: value for name, value in settings.items() if name in given},
     )
     if run.is_done:
-        tell(_why_done(run))
+        log(_why_done(run))
     return run
 
 
@@ -135,41 +141,41 @@ def _follow(
     folder: "RunFolder | None",
     request: StopRequest,
     report: "_Report",
-    log: "Callable[[Path, dict[str, Any]], None]",
+    write_log: "Callable[[Path, dict[str, Any]], None]",
 ) -> None:
     """Run all epochs, or until the end is requested, with their lines and a progress bar."""
     total = run.settings.epochs * run.training_examples
-    told: set[str] = set()
+    logged: set[str] = set()
 
     def keep(position: "Callable[[], Position]") -> None:
         if folder is not None:
-            with _going_on(told):
+            with _going_on(logged):
                 folder.keep(position, now=request.code is not None)
         request.raise_if_made()
 
     ends = () if folder is None else (folder.record, folder.keep_epoch)
     try:
-        with training_progress(total, None, not report.wants_bar) as steps:
-            steps(run.examples_done)
-            for line in run.epochs(steps, keep):
-                steps.show(report.words(line))
+        with progress_bar(total, quiet=not report.wants_bar) as bar:
+            bar(run.examples_done)
+            for line in run.epochs(bar, keep):
+                bar.show(report.words(line))
                 for end in ends:
-                    with _going_on(told):
+                    with _going_on(logged):
                         end()
                 if folder is not None:
-                    log(folder.place, line)
-                with nullcontext() if folder is None else _going_on(told):
-                    report.epoch(line, steps.visible)
+                    write_log(folder.place, line)
+                with nullcontext() if folder is None else _going_on(logged):
+                    report.epoch(line, bar.visible)
     except Interrupted:
         stays = "; the old run stays" if folder is not None and folder.replaces else ""
-        tell(f"interrupted after {counted(len(run.history), 'whole epoch')}{stays}")
+        log(f"interrupted after {counted(len(run.history), 'whole epoch')}{stays}")
     except BrokenPipeError:
         pass  # the last line will meet it again, when the run is saved
 
 
 @contextmanager
-def _going_on(told: set[str]) -> Iterator[None]:
-    """Let training go on where something cannot be written: say so, unless it is told already.
+def _going_on(logged: set[str]) -> Iterator[None]:
+    """Let training go on where something cannot be written: say so, unless that was logged before.
 
     It ends where the reader of a pipe went away: the rest is not read.
     """
@@ -178,9 +184,9 @@ def _going_on(told: set[str]) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if str(error) not in told:
-            told.add(str(error))
-            tell(f"Warning: {error}; training goes on")
+        if str(error) not in logged:
+            logged.add(str(error))
+            log(f"Warning: {error}; training goes on")
 
 
 class _Report:

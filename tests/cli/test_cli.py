@@ -28,7 +28,7 @@ def test_help_lists_the_commands(command):
 
 
 def test_the_command_line_imports_no_array_library_but_numpy():
-    modules = imported_by("import pluggable_mlp.cli.commands")
+    modules = imported_by("import pluggable_mlp.cli.app")
     assert not modules & {"torch", "jax", "cupy", "array_api_strict", "pooch", "scipy"}
 
 

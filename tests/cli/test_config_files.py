@@ -8,7 +8,7 @@ import json
 import pytest
 import typer
 
-from pluggable_mlp.cli.commands import app
+from pluggable_mlp.cli.app import app
 
 OPTIONS = """
 data = "digits"
