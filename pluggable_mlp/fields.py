@@ -5,15 +5,16 @@ msgspec converts and checks values; how a field is explained to a user is decide
 command line, the pages and the errors alike.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 from msgspec import Meta, inspect
 
-__all__ = ["Field", "check_fields", "did_you_mean", "doc", "fields_of"]
+from pluggable_mlp.registry import did_you_mean
+
+__all__ = ["Field", "check_fields", "doc", "fields_of"]
 
 _KINDS = {inspect.IntType: int, inspect.FloatType: float}
 _NOUNS = {
@@ -115,12 +116,6 @@ def check_fields(owner: Any) -> None:
     """
     for name, field in fields_of(type(owner)).items():
         object.__setattr__(owner, name, field.convert(getattr(owner, name)))
-
-
-def did_you_mean(name: Any, known: Iterable[str]) -> str:
-    """Return a hint at the closest known name, empty if none is close."""
-    near = get_close_matches(str(name), known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _field(of: inspect.Field, annotation: Any) -> Field:

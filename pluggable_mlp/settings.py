@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import Meta
 
 from pluggable_mlp.backends.memory import refuse_beyond_memory
-from pluggable_mlp.fields import check_fields, did_you_mean, doc, fields_of
+from pluggable_mlp.fields import check_fields, doc, fields_of
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
@@ -19,6 +19,7 @@ from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.registry import (
     as_seed,
     choose,
+    did_you_mean,
     listed,
     make,
     parse_component,

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pluggable_mlp.fields import Field, did_you_mean, fields_of
+from pluggable_mlp.fields import Field, fields_of
+from pluggable_mlp.registry import did_you_mean
 from pluggable_mlp.run_files import CONFIG
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import read_json
