@@ -9,6 +9,8 @@ import pytest
 import typer
 
 from pluggable_mlp.cli.app import app
+from pluggable_mlp.fields import fields_of
+from pluggable_mlp.settings import Settings
 
 OPTIONS = """
 data = "digits"
@@ -57,6 +59,13 @@ EXPECTED = {
     "arithmetic": "native", "seed": 3,
 }  # fmt: skip
 
+ELSEWHERE = {"target", "test", "test-share"}  # for data without a test part
+NUMBERS = {int: 3, float: 0.25}
+for name, field in fields_of(Settings).items():
+    if name not in EXPECTED:  # new ones; of the others each has a value of its own
+        EXPECTED[name] = NUMBERS[field.kind]
+        OPTIONS += f"{name} = {EXPECTED[name]}\n"
+
 
 @pytest.fixture
 def file(tmp_path):
@@ -84,9 +93,8 @@ def test_every_option_may_stand_in_a_file(command, tmp_path, file):
         for parameter in typer.main.get_command(app).commands["train"].params
         for name in parameter.opts
     }
-    elsewhere = {"target", "test", "test-share"}  # for data without a test part
     others = {"config", "output", "overwrite", "resume", "log", "help"}
-    assert options - keys == elsewhere | (others & options)
+    assert options - keys == ELSEWHERE | (others & options)
 
 
 def test_the_target_may_stand_in_a_file(command, tmp_path, file):
