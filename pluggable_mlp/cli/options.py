@@ -77,11 +77,20 @@ def _option(field: Field, default: Any) -> inspect.Parameter:
     kind: Any = field.kind
     if field.many:
         kind, default = str, _as_text(default)
-    # A text for now: Typer's own messages do not say what came.
-    option = Annotated[kind | None, typer.Option(help=field.help, parser=str)]
+    option = Annotated[kind | None, typer.Option(help=field.help, parser=_unparsed(kind))]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
     )
+
+
+def _unparsed(kind: type) -> Callable[[object], str]:
+    """Return what makes values and defaults texts: Typer's own messages do not say what came."""
+
+    def as_text(value: object) -> str:
+        return str(value)
+
+    as_text.__name__ = {int: "integer", float: "float"}.get(kind, "text")  # in older Typer's help
+    return as_text
 
 
 def _value(field: Field, given: str | None) -> Any:
