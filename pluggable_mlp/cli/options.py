@@ -4,7 +4,6 @@ What a setting is called, takes and means is said once, where it is annotated.
 """
 
 import inspect
-import tomllib
 from collections.abc import Callable
 from functools import wraps
 from itertools import chain
@@ -15,9 +14,7 @@ import typer
 
 from pluggable_mlp.fields import Field, fields_of
 from pluggable_mlp.registry import did_you_mean
-from pluggable_mlp.run_files import CONFIG
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import read_json
 
 __all__ = ["BackendOption", "ConfigOption", "RunArgument", "path", "with_settings"]
 
@@ -130,6 +127,11 @@ def _take(context: typer.Context, file: Path | None) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     """Return the options of a TOML file, or of a run by its config.json."""
+    import tomllib
+
+    from pluggable_mlp.run_files import CONFIG
+    from pluggable_mlp.storage import read_json
+
     if file.suffix == ".json":
         settings = read_json(file, "the config.json that train --output writes", CONFIG)["settings"]
         return {name: value for name, value in settings.items() if value is not None}

@@ -1,6 +1,5 @@
 """What a saved run is good for: `evaluate`, `predict`, `export`, `plot`, `report` and `verify`."""
 
-import csv
 import io
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from pluggable_mlp.cli.console import (
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, path
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import to_json
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.schema import Schema
@@ -55,6 +53,7 @@ def evaluate(
     from pluggable_mlp.predictions import measured_examples
     from pluggable_mlp.runs import load_run
     from pluggable_mlp.scores import measure
+    from pluggable_mlp.storage import to_json
 
     place = get_backend(backend)
     saved = load_run(run, place)
@@ -109,6 +108,8 @@ def predict(
 
 def _write_table(output: Path | None, schema: "Schema", rows: Iterator[list[Any]]) -> None:
     """Write predictions as CSV, as they come."""
+    import csv
+
     from pluggable_mlp.predictions import prediction_header
 
     with nullcontext(sys.stdout) if output is None else _written_to(output) as file:

@@ -20,7 +20,6 @@ from pluggable_mlp.cli.console import (
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, with_settings
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import to_json
 
 if TYPE_CHECKING:
     from pluggable_mlp.run_folders import RunFolder
@@ -213,7 +212,7 @@ class _Report:
         if self.quiet:
             return
         if self._as_json:
-            typer.echo(to_json(line))
+            _echo_json(line)
         elif not (bar and self._on_terminal):
             typer.echo(f"{self.words(line)}  {line['seconds']:.2f} s")
 
@@ -230,7 +229,7 @@ class _Report:
         """Print the summary."""
         summary = self._run.summary()
         if self._as_json:
-            typer.echo(to_json(summary))
+            _echo_json(summary)
             return
         kept = summary["kept_epoch"]
         best = "" if kept == summary["epochs"] else f", the best of which, {kept}, is kept,"
@@ -241,6 +240,12 @@ class _Report:
             f"({summary['examples_per_second']:,.0f} examples/s, {summary['backend']} on "
             f"{summary['device']}, {summary['dtype']})"
         )
+
+
+def _echo_json(content: dict[str, Any]) -> None:
+    from pluggable_mlp.storage import to_json
+
+    typer.echo(to_json(content))
 
 
 def _quality(measured: dict[str, Any], part: str) -> str:
