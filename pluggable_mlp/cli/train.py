@@ -71,6 +71,7 @@ def train(
     from pluggable_mlp.runs import Run
 
     as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
+    settings = _without_replaced(context, settings)
     if log is not None:
         check_log(log)
         if output is None and resume is None:
@@ -100,15 +101,24 @@ def train(
     raise typer.Exit(request.code or 0)
 
 
+def _without_replaced(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without that of a file which another one stands for in the command."""
+    sources = {name: _source(context, name) for name in ("test", "test_share")}
+    if {*sources.values()} != {"COMMANDLINE", "DEFAULT_MAP"}:
+        return settings
+    return settings | {name: None for name, of in sources.items() if of == "DEFAULT_MAP"}
+
+
+def _source(context: typer.Context, name: str) -> str:
+    """Return where the value of a parameter came from; DEFAULT, if from nowhere."""
+    return getattr(context.get_parameter_source(name), "name", "DEFAULT")
+
+
 def _resumed(context: typer.Context, folder: Path, backend: str, settings: dict[str, Any]) -> "Run":
     """Return the run to go on with; ValueError where a setting differs from its own."""
     from pluggable_mlp.resuming import resumed_run
 
-    given = {
-        name
-        for name in context.params
-        if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"
-    }
+    given = {name for name in context.params if _source(context, name) != "DEFAULT"}
     output = context.params["output"]
     if "overwrite" in given and context.params["overwrite"]:
         raise ValueError("--resume goes on with a run, --overwrite replaces it; leave one out")

@@ -162,6 +162,25 @@ def test_the_settings_of_a_run_are_those_of_another(command, tmp_path, file):
     assert settings(fourth) == settings(third)
 
 
+def test_another_test_part_replaces_that_of_the_file(command, tmp_path, file):
+    table, other = tmp_path / "table.csv", tmp_path / "other.csv"
+    for path in (table, other):
+        path.write_text("a,b\n" + "".join(f"{k},{k % 3}.5\n" for k in range(40)))
+    shared, named = file(f"data = '{table}'\nepochs = 1\ntest-share = 0.25"), tmp_path / "b.toml"
+    named.write_text(f"data = '{table}'\nepochs = 1\ntest = '{other}'")
+    for config, given, expected in (
+        (shared, ("--test", other), (str(other), None)),
+        (named, ("--test-share", 0.5), (None, 0.5)),
+    ):
+        run = tmp_path / config.stem
+        outcome = command("train", "--config", config, *given, "--output", run)
+        assert outcome.code == 0, outcome.err
+        kept = settings(run)
+        assert (kept["test"], kept["test_share"]) == expected
+    both = command("train", "--data", table, "--test", other, "--test-share", 0.5)
+    assert (both.code, both.out) == (2, "")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
