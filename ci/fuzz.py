@@ -193,7 +193,7 @@ def _first_difference(before: str, after: str) -> str:
 
 def work(pipe: Any, folder: Path, cases: Cases, numbers: Sequence[int]) -> None:
     """Run cases one after the other in a process of their own, and send a word of each."""
-    from pluggable_mlp.cli import commands  # noqa: F401  (what commands import is no case's memory)
+    from pluggable_mlp.cli import app  # noqa: F401  (what commands import is no case's memory)
 
     folder.mkdir(exist_ok=True)
     os.chdir(folder)

@@ -5,7 +5,7 @@
 - the block of code after `<!-- include: FILE NAME … -->`: the functions, classes, methods
   (`Class.method`) or constants of these names, as FILE has them, without their docstrings;
 - all between `<!-- begin NAME -->` and `<!-- end NAME -->`: the table of that name, made of the
-  figures that `python benchmarks/run.py` recorded.
+  figures that `python benchmarks/run.py` recorded; `options` is that of the settings of a run.
 
 With `--check` it writes nothing; it names the pages that are out of date and exits with 1.
 Prose belongs in the pages.
@@ -23,6 +23,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package benchmarks
 
 from benchmarks.report import recorded_tables
+from pluggable_mlp.fields import Field, fields_of
+from pluggable_mlp.settings import Settings
 
 __all__ = ["INCLUDED", "PAGES", "rendered", "source_of"]
 
@@ -48,11 +50,27 @@ def rendered(page: str) -> str:
         If a marker names a file or a definition that does not exist.
     """
     page = INCLUDED.sub(lambda found: found["marker"] + _block(found["file"], found["names"]), page)
-    tables = recorded_tables()
+    tables = recorded_tables() | {"options": _options()}
     return MEASURED.sub(
         lambda found: found["begin"] + tables.get(found["name"], _NOT_YET) + "\n" + found["end"],
         page,
     )
+
+
+def _options() -> str:
+    """Return the table of the options that are settings."""
+    rows = [
+        f"| `--{name.replace('_', '-')}` | {field.accepts} | {_default(field)} | {field.help} |"
+        for name, field in fields_of(Settings).items()
+    ]
+    return "\n".join(["| Option | Value | Default | Meaning |", "| --- | --- | --- | --- |", *rows])
+
+
+def _default(field: Field) -> str:
+    """Return a default as the command line has it; what the meaning says is left out."""
+    if field.default is None:
+        return ""
+    return f"`{','.join(map(str, field.default)) if field.many else field.default}`"
 
 
 def _block(file: str, names: str) -> str:

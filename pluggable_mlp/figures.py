@@ -1,6 +1,6 @@
 """Figures of runs: learning curves, confusion matrix or residuals, the first layer's weights.
 
-matplotlib draws them (extra `plot`), without a display.  Where they go is for `cli/plot.py`.
+matplotlib draws them (extra `plot`), without a display.  Where they go is for `cli/saved.py`.
 """
 
 import math

@@ -1,38 +1,22 @@
 """Logs of training for other programs: `train --log tensorboard`, by tensorboardX (an extra)."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.registry import choose
 
-__all__ = ["LOGS", "check_log", "logging_epochs"]
+__all__ = ["check_log", "logging_epochs"]
 
 Log = Callable[[Path, dict[str, Any]], None]
 """(folder of the run, line of an epoch) -> None."""
 
 
-@contextmanager
-def logging_epochs(name: str | None) -> Iterator[Log]:
-    """Give what writes the numbers of each epoch's line, to a sub-folder of the run's of that name.
-
-    Parameters
-    ----------
-    name : str or None
-        One of `LOGS`, checked by `check_log`; None: nothing is written.
-    """
-    if name is None:
-        yield lambda *_: None
-        return
-    with LOGS[name](name) as log:
-        yield log
-
-
 def check_log(name: str) -> None:
     """Raise ValueError if there is no such log, or the package that writes it is not installed."""
-    choose(LOGS, name, "log")
+    choose({"tensorboard": 0}, name, "log")
     try:
         import tensorboardX  # noqa: F401
     except ImportError:
@@ -43,17 +27,25 @@ def check_log(name: str) -> None:
 
 
 @contextmanager
-def _tensorboard(name: str) -> Iterator[Log]:
-    from tensorboardX import SummaryWriter
+def logging_epochs(name: str | None) -> Iterator[Log]:
+    """Give what writes the numbers of each epoch's line to the folder `name` of the run's; or not.
 
+    Parameters
+    ----------
+    name : str or None
+        A log that `check_log` accepts; None: nothing is written.
+    """
     with ExitStack() as stack:
-        writers: list[SummaryWriter] = []
+        writers: list[Any] = []
 
         def log(folder: Path, line: dict[str, Any]) -> None:
+            if name is None:
+                return
             if not writers:
+                from tensorboardX import SummaryWriter
+
                 # A name of its own, or a run resumed within a second would write over the file.
-                suffix = f".{time.time_ns()}"
-                writer = SummaryWriter(str(folder / name), filename_suffix=suffix)
+                writer = SummaryWriter(str(folder / name), filename_suffix=f".{time.time_ns()}")
                 writers.append(stack.enter_context(writer))
             for key, value in line.items():
                 if isinstance(value, float):
@@ -61,6 +53,3 @@ def _tensorboard(name: str) -> Iterator[Log]:
             writers[0].flush()
 
         yield log
-
-
-LOGS: Mapping[str, Any] = {"tensorboard": _tensorboard}

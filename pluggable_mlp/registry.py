@@ -31,6 +31,7 @@ __all__ = [
     "as_seed",
     "choose",
     "count",
+    "did_you_mean",
     "listed",
     "make",
     "number",
@@ -68,7 +69,7 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
         return table[name]
     except (KeyError, TypeError):  # what cannot be hashed is not a name, either
         raise ValueError(
-            f"{what} is {name!r}, expected one of {', '.join(table)}{_hint(str(name), table)}"
+            f"{what} is {name!r}, expected one of {', '.join(table)}{did_you_mean(name, table)}"
         ) from None
 
 
@@ -151,11 +152,14 @@ def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> Non
     for name in given:
         if name not in taken:
             listed = ", ".join(taken) or "no parameters"
-            raise ValueError(f"{what} takes no {name}; it takes {listed}{_hint(name, taken)}")
+            raise ValueError(
+                f"{what} takes no {name}; it takes {listed}{did_you_mean(name, taken)}"
+            )
 
 
-def _hint(name: str, expected: Iterable[str]) -> str:
-    near = get_close_matches(name, expected, n=1)
+def did_you_mean(name: object, expected: Iterable[str]) -> str:
+    """Return a hint at the closest name that is expected, empty if none is close."""
+    near = get_close_matches(str(name), expected, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

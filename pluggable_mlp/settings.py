@@ -5,25 +5,28 @@ the same computation on every backend.
 """
 
 import operator
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
 
 from pluggable_mlp.backends.memory import refuse_beyond_memory
-from pluggable_mlp.namespaces import ARITHMETICS
+from pluggable_mlp.fields import check_fields, doc, fields_of
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.registry import (
-    as_count,
-    as_number,
+    as_seed,
     choose,
+    did_you_mean,
+    listed,
     make,
     parse_component,
     parse_components,
 )
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
-from pluggable_mlp.training.schedules import make_schedule
+from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 from pluggable_mlp.training.streaming import in_whole_batches
 
 if TYPE_CHECKING:
@@ -31,22 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LOSS_OF_TASK", "Settings"]
 
-_TEXTS = {"data": str, "activation": str, "optimizer": str}
-_TEXTS_OR_NONE = dict.fromkeys(
-    (
-        "test",
-        "task",
-        "target",
-        "scaling",
-        "target_scaling",
-        "loss",
-        "norm",
-        "schedule",
-        "class_weight",
-    ),
-    str | None,
-)
-_WHOLE_NUMBERS = {"batch_size": 1, "epochs": 1, "seed": 0, "warmup": 0}
+_Share = Annotated[float, Meta(ge=0, lt=1)]
+_Count = Annotated[int, Meta(ge=1)]
+_CountOrZero = Annotated[int, Meta(ge=0)]
+_NonNegative = Annotated[float, Meta(ge=0)]
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
 LOSS_OF_TASK = {
     "classification": "softmax_cross_entropy",
@@ -64,17 +55,6 @@ _TASK_OF_TARGETS = {
 _RATE_OF_REGRESSION = 0.01
 """Of SGD, unless one is given: with its own, 0.1, squared errors of 100 sigmoids diverge."""
 
-_BEFORE_THERE_WERE: dict[str, Any] = {
-    "target_scaling": "none",
-    "test": None,
-    "test_share": None,
-    "block_size": 0,
-    "micro_batch": None,
-    "input_dropout": 0.0,
-    "input_noise": 0.0,
-}
-"""Settings that older runs lack, with what they did."""
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -90,76 +70,97 @@ class Settings:
         message names it.
     """
 
-    data: str = "digits"
-    task: str | None = None
-    target: str | None = None
-    scaling: str | None = None
-    target_scaling: str | None = None
-    test: str | None = None
-    test_share: float | None = None
-    validation: float | None = None
-    hidden: tuple[int, ...] = (100,)
-    activation: str = "sigmoid"
-    dropout: float = 0.0
-    input_dropout: float = 0.0
-    input_noise: float = 0.0
-    norm: str | None = None
-    loss: str | None = None
-    label_smoothing: float = 0.0
-    class_weight: str | None = None
-    optimizer: str = "sgd"
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    clip_norm: float | None = None
-    schedule: str | None = None
-    warmup: int = 0
-    batch_size: int = 16
-    micro_batch: int | None = None
-    block_size: int | None = None
-    epochs: int = 30
-    early_stopping: int | None = None
-    dtype: str = "float32"
-    arithmetic: str = "native"
-    seed: int = 0
+    # fmt: off
+    data: Annotated[str, doc(
+        "Data set: digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder of "
+        "IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet, "
+        ".feather.")] = "digits"
+    task: Annotated[Literal["classification", "multilabel", "regression"] | None, doc(
+        f"Task: {', '.join(LOSS_OF_TASK)}; by default determined by the loss or the "
+        "targets.")] = None
+    target: Annotated[str | None, doc(
+        "Column of a table to predict, by name or by position from 1; several are separated by "
+        "commas. By default the last.")] = None
+    scaling: Annotated[str | None, doc(
+        "Scaling of the features, fitted on the training part: standard, minmax, robust or none; "
+        "by default standard for tables, unless they hold images of 8-bit pixels, otherwise "
+        "none.")] = None
+    target_scaling: Annotated[str | None, doc(
+        "Scaling of the numbers to predict of a regression, in which the loss is computed: "
+        "standard, minmax, robust or none; by default standard, for the loss poisson none. "
+        "Predictions and errors are in the original units.")] = None
+    test: Annotated[str | None, doc(
+        "Data for testing only, as for --data: their test part, or else all examples. By default "
+        "the test part of the data, or --test-share.")] = None
+    test_share: Annotated[_Share | None, doc(
+        "Share of the data that is held out for testing; 0 to train on all examples. By default "
+        "one in seven, unless the data have a test part or there is --test.")] = None
+    validation: Annotated[_Share | None, doc(
+        "Share of the training part that is held out for validation; by default the validation "
+        "part of the data, if there is one.")] = None
+    hidden: Annotated[tuple[_Count, ...], doc(
+        "Widths of the hidden layers, such as 256,128; '' for none.")] = (100,)
+    activation: Annotated[str, doc(
+        "Activation of the hidden layers, one for all or one per layer, such as "
+        f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}.")] = "sigmoid"
+    dropout: Annotated[_Share, doc("Probability of dropping an output of a hidden layer.")] = 0.0
+    input_dropout: Annotated[_Share, doc("Probability of dropping an input.")] = 0.0
+    input_noise: Annotated[_NonNegative, doc(
+        "Standard deviation of the uniform noise that training adds to the prepared inputs: pixels "
+        "divided by 256, columns standardized.")] = 0.0
+    norm: Annotated[str | None, doc(
+        f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.")] = None
+    loss: Annotated[str | None, doc(
+        f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default "
+        f"{', '.join(f'{loss} for {task}' for task, loss in LOSS_OF_TASK.items())}.")] = None
+    label_smoothing: Annotated[_Share, doc(
+        "Share of each target that is spread over all classes.")] = 0.0
+    class_weight: Annotated[Literal["balanced"] | None, doc(
+        "balanced: weight classes inversely to their frequency.")] = None
+    optimizer: Annotated[str, doc(
+        "Optimizer, with parameters after a colon, such as sgd:momentum=0.9,nesterov=true: "
+        f"{listed(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}.")] = "sgd"
+    learning_rate: Annotated[_NonNegative | None, doc(
+        "Learning rate; by default that of the optimizer (sgd: 0.1, regression 0.01).")] = None
+    weight_decay: Annotated[_NonNegative | None, doc(
+        "Weight decay: decoupled if the optimizer supports it, otherwise L2.")] = None
+    clip_norm: Annotated[Annotated[float, Meta(ge=1e-30)] | None, doc(
+        "Maximum norm of all gradients together.")] = None
+    schedule: Annotated[str | None, doc(
+        "Schedule of the learning rate: "
+        f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}.")] = None
+    warmup: Annotated[_CountOrZero, doc(
+        "Number of updates of linear warm-up before the schedule.")] = 0
+    batch_size: Annotated[_Count, doc("Number of examples per update.")] = 16
+    micro_batch: Annotated[_Count | None, doc(
+        "Number of examples of a batch that are computed at once, for batches that do not fit into "
+        "the memory; by default all.")] = None
+    block_size: Annotated[_CountOrZero | None, doc(
+        "Number of examples in memory at once, the rest stays in .npy files; 0 for all. By default "
+        "all, unless the files take more than a quarter of the memory.")] = None
+    epochs: Annotated[_Count, doc("Number of passes over the training examples.")] = 30
+    early_stopping: Annotated[_Count | None, doc(
+        "Stop after this many epochs without a lower validation loss, and keep the best "
+        "parameters.")] = None
+    dtype: Annotated[Literal["float32", "float64"], doc("float32 or float64.")] = "float32"
+    arithmetic: Annotated[Literal["native", "reproducible"], doc(
+        "native (the library's own, fast) or reproducible (the same bits on every "
+        "backend).")] = "native"
+    seed: Annotated[_CountOrZero, doc("Seed of all random numbers.")] = 0
+    # fmt: on
 
     def __post_init__(self) -> None:
-        for name, kind in (_TEXTS | _TEXTS_OR_NONE).items():
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected a text")
-        choose(ARITHMETICS, self.arithmetic, "arithmetic")
-        choose({"float32": 0, "float64": 0}, self.dtype, "dtype")
-        for name, least in _WHOLE_NUMBERS.items():
-            value = getattr(self, name)
-            if type(value) is not int or not least <= value < 2**64:
-                raise ValueError(
-                    f"{name} is {value!r}, expected an integer of at least {least} and below 2**64"
-                )
-        self._check_parts()
+        check_fields(self)
+        as_seed(self.seed)
         if self.block_size:
             in_whole_batches(self.block_size, self.batch_size)
-        elif self.block_size is not None:
-            as_count("block_size", self.block_size, at_least=0)
-        if self.micro_batch is not None:
-            as_count("micro_batch", self.micro_batch, at_least=1)
-        if self.early_stopping is not None:
-            as_count("early_stopping", self.early_stopping, at_least=1)
-        if self.class_weight not in (None, "balanced"):
-            raise ValueError(f"class_weight is {self.class_weight!r}, expected 'balanced'")
-        if self.task is not None:
-            choose(LOSS_OF_TASK, self.task, "task")
-        self.make_optimizer(examples=1_000_000 * self.batch_size)
-        self.make_mlp(1, 2)
-
-    def _check_parts(self) -> None:
-        """Check what is kept for testing and for validation."""
-        for name in ("test_share", "validation"):
-            if getattr(self, name) is not None:
-                as_number(name, getattr(self, name), at_least=0.0, below=1.0)
-        if self.test is not None and self.test_share is not None:
+        if self.test_share is not None and self.test is not None:
             raise ValueError(
                 f"test_share is {self.test_share}, but the examples for testing are those of "
                 f"{self.test}; leave one of them out"
             )
+        self.make_optimizer(examples=1_000_000 * self.batch_size)
+        self.make_mlp(1, 2)
 
     def load_dataset(self) -> "Dataset":
         """Return the data, for the task that is named, that of the loss, or that of the targets.
@@ -346,12 +347,13 @@ class Settings:
         ValueError
             If one is missing, unknown or out of range.
         """
-        values = _BEFORE_THERE_WERE | values
-        expected = {field.name for field in fields(cls)}
-        if set(values) != expected:
-            wrong = sorted(set(values) ^ expected)
-            raise ValueError(f"settings are missing or unknown: {', '.join(wrong)}")
-        return cls(**{**values, "hidden": tuple(values["hidden"])})
+        known = fields_of(cls)
+        for name in values:
+            if name not in known:
+                raise ValueError(f"{name!r} is not a setting{did_you_mean(name, known)}")
+        if missing := [name for name in known if name not in values]:
+            raise ValueError(f"settings are missing: {', '.join(missing)}")
+        return cls(**values)
 
 
 def _default_rate(optimizer: str) -> float:

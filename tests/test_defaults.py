@@ -13,7 +13,7 @@ import pytest
 import typer.main
 
 import pluggable_mlp
-from pluggable_mlp.cli.commands import app
+from pluggable_mlp.cli.app import app
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS

@@ -20,9 +20,9 @@ import typer.main
 
 import pluggable_mlp.cli
 from pluggable_mlp.backends import BackendUnavailable, get_backend
-from pluggable_mlp.cli.commands import app
-from pluggable_mlp.cli.options import widths
+from pluggable_mlp.cli.app import app
 from pluggable_mlp.data.mnist import PUBLISHED
+from pluggable_mlp.fields import fields_of
 from pluggable_mlp.namespaces.bounded import BoundedNamespace
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.initializers import INITIALIZERS
@@ -238,8 +238,9 @@ def check_commands(text):
             data = given.get("data") or "digits"
             assert data in ("digits", *PUBLISHED) or Path(data).suffix, f"{data} is not a data set"
             if name == "train":
-                settings = {key: given[key] for key in given if hasattr(Settings, key)}
-                Settings(**settings | {"hidden": widths(settings.get("hidden", "100"))})
+                fields = fields_of(Settings)
+                values = {key: of for key, of in given.items() if key in fields and of is not None}
+                Settings(**{key: fields[key].parse(of) for key, of in values.items()})
         elif name not in ("-m", "-c", "--help"):
             script = (ROOT / name).read_text("utf-8")
             assert all(f'"{word}"' in script for word in arguments if word.startswith("--")), name

@@ -1,4 +1,4 @@
-"""The command line: commands are in `commands.py` and other modules, exit codes are decided here.
+"""The command line: commands are in `app.py` and beside it, exit codes are decided here.
 
 Results go to standard output, progress and errors to standard error.  Exit codes: 0 done, 1 a
 comparison or a verification failed, 2 a wrong argument or input, or training that diverged, 3 the
@@ -11,8 +11,14 @@ try:
     import sys
     import warnings
 
-    from pluggable_mlp.cli.interrupts import Interrupted, ending_at_once
-    from pluggable_mlp.cli.streams import CLOSED_PIPE, finish, guarded_streams, tell
+    from pluggable_mlp.cli.console import (
+        CLOSED_PIPE,
+        Interrupted,
+        ending_at_once,
+        finish,
+        guarded_streams,
+        log,
+    )
 except KeyboardInterrupt:  # before `ending_at_once` answers
     raise SystemExit(130) from None
 
@@ -32,7 +38,7 @@ def main() -> None:
 
 def _run() -> tuple[int, str]:
     """Run a command; return its exit code and the error, empty where there is none."""
-    from pluggable_mlp.cli.commands import app, described
+    from pluggable_mlp.cli.app import app, described
 
     try:
         with warnings.catch_warnings():
@@ -55,4 +61,4 @@ def _run() -> tuple[int, str]:
 
 def _warn(message: Warning | str, *_: object) -> None:
     """Show a warning as a user of commands needs it: without the line of code that gave it."""
-    tell(f"Warning: {message}")
+    log(f"Warning: {message}")

@@ -1,8 +1,10 @@
-"""Options that several commands share, and how their texts become values."""
+"""The options of `Settings`, from the command line or from a file (`--config`), and those of runs.
+
+What a setting is called, takes and means is said once, where it is annotated.
+"""
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
 from functools import wraps
 from itertools import chain
 from pathlib import Path
@@ -10,74 +12,17 @@ from typing import Annotated, Any
 
 import typer
 
-from pluggable_mlp.network.activations import ACTIVATIONS
-from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.network.normalization import NORMALIZATIONS
-from pluggable_mlp.registry import listed
-from pluggable_mlp.settings import LOSS_OF_TASK, Settings
-from pluggable_mlp.training.components import OPTIMIZERS
-from pluggable_mlp.training.schedules import SCHEDULES
+from pluggable_mlp.fields import Field, fields_of
+from pluggable_mlp.registry import did_you_mean
+from pluggable_mlp.settings import Settings
 
-__all__ = ["BackendOption", "RunArgument", "path", "widths", "with_settings"]
+__all__ = ["BackendOption", "ConfigOption", "RunArgument", "path", "with_settings"]
+
+_NOT_IN_FILES = ("config", "help")
 
 BackendOption = Annotated[
     str, typer.Option(help="Array library and device: numpy, cupy, cupy:1, torch:cuda, jax, …")
 ]
-
-# What the help says of each setting; parameters that have an option of their own are left out.
-_HELP = {
-    "data": "Data set: digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder "
-    "of IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet, "
-    ".feather.",
-    "task": f"Task: {', '.join(LOSS_OF_TASK)}; by default determined by the loss or the targets.",
-    "target": "Column of a table to predict, by name or by position from 1; several are separated "
-    "by commas. By default the last.",
-    "scaling": "Scaling of the features, fitted on the training part: standard, minmax, robust or "
-    "none; by default standard for tables, unless they hold images of 8-bit "
-    "pixels, otherwise none.",
-    "target_scaling": "Scaling of the numbers to predict of a regression, in which the loss is "
-    "computed: standard, minmax, robust or none; by default standard, for the loss poisson none. "
-    "Predictions and errors are in the original units.",
-    "test": "Data for testing only, as for --data: their test part, or else all examples. By "
-    "default the test part of the data, or --test-share.",
-    "test_share": "Share of the data that is held out for testing; 0 to train on all examples. By "
-    "default one in seven, unless the data have a test part or there is --test.",
-    "validation": "Share of the training part that is held out for validation; by default the "
-    "validation part of the data, if there is one.",
-    "hidden": "Widths of the hidden layers, such as 256,128; '' for none.",
-    "activation": "Activation of the hidden layers, one for all or one per layer, such as "
-    f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}.",
-    "dropout": "Probability of dropping an output of a hidden layer.",
-    "input_dropout": "Probability of dropping an input.",
-    "input_noise": "Standard deviation of the uniform noise that training adds to the prepared "
-    "inputs: pixels divided by 256, columns standardized.",
-    "norm": f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.",
-    "loss": f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default "
-    f"{', '.join(f'{loss} for {task}' for task, loss in LOSS_OF_TASK.items())}.",
-    "label_smoothing": "Share of each target that is spread over all classes.",
-    "class_weight": "balanced: weight classes inversely to their frequency.",
-    "optimizer": "Optimizer, with parameters after a colon, such as "
-    "sgd:momentum=0.9,nesterov=true: "
-    f"{listed(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}.",
-    "learning_rate": "Learning rate; by default that of the optimizer (sgd: 0.1, regression 0.01).",
-    "weight_decay": "Weight decay: decoupled if the optimizer supports it, otherwise L2.",
-    "clip_norm": "Maximum norm of all gradients together.",
-    "schedule": "Schedule of the learning rate: "
-    f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}.",
-    "warmup": "Number of updates of linear warm-up before the schedule.",
-    "batch_size": "Number of examples per update.",
-    "micro_batch": "Number of examples of a batch that are computed at once, for batches that do "
-    "not fit into the memory; by default all.",
-    "block_size": "Number of examples in memory at once, the rest stays in .npy files; 0 for all. "
-    "By default all, unless the files take more than a quarter of the memory.",
-    "epochs": "Number of passes over the training examples.",
-    "early_stopping": "Stop after this many epochs without a lower validation loss, and keep the "
-    "best parameters.",
-    "dtype": "float32 or float64.",
-    "arithmetic": "native (the library's own, fast) or reproducible (the same bits on every "
-    "backend).",
-    "seed": "Seed of all random numbers.",
-}
 
 
 def path(text: str) -> Path:
@@ -107,17 +52,14 @@ def with_settings(
     **defaults
         Those that are not the defaults of `Settings`.
     """
-    options = [
-        _option(field.name, field.type, defaults.get(field.name, field.default))
-        for field in fields(Settings)
-        if field.name not in without
-    ]
+    settings = {name: of for name, of in fields_of(Settings).items() if name not in without}
+    options = [_option(of, defaults.get(name, of.default)) for name, of in settings.items()]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def run(**given: Any) -> None:
-            values = {option.name: given.pop(option.name) for option in options}
-            command(settings=values | {"hidden": widths(values["hidden"])}, **given)
+            values = {name: _value(of, given.pop(name)) for name, of in settings.items()}
+            command(settings=values, **given)
 
         own = inspect.signature(command).parameters.values()
         shown = [options if one.name == "settings" else [one] for one in own]
@@ -127,28 +69,99 @@ def with_settings(
     return decorate
 
 
-def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
+def _option(field: Field, default: Any) -> inspect.Parameter:
     """Return the parameter of a command that is the option of a setting."""
-    if name == "hidden":
-        kind, default = str, ",".join(map(str, default))
-    option = Annotated[kind, typer.Option(help=_HELP[name])]
+    kind: Any = field.kind
+    if field.many:
+        kind, default = str, _as_text(default)
+    option = Annotated[kind | None, typer.Option(help=field.help, parser=_unparsed(kind))]
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
     )
 
 
-def widths(text: str) -> tuple[int, ...]:
-    """Return the hidden layers' widths of "256,128"; none for an empty text.
+def _unparsed(kind: type) -> Callable[[object], str]:
+    """Return what makes values and defaults texts: Typer's own messages do not say what came."""
+
+    def as_text(value: object) -> str:
+        return str(value)
+
+    as_text.__name__ = {int: "integer", float: "float"}.get(kind, "text")  # in older Typer's help
+    return as_text
+
+
+def _value(field: Field, given: str | None) -> Any:
+    return None if given is None else field.parse(given)
+
+
+def _as_text(value: Any) -> str:
+    """Return a value as the command line has it: lists are separated by commas."""
+    return ",".join(map(str, value if isinstance(value, list | tuple) else [value]))
+
+
+def _take(context: typer.Context, file: Path | None) -> None:
+    """Make the options of a file the defaults of the command line's.
 
     Raises
     ------
     ValueError
-        If a part is not a positive integer.
+        If the file cannot be read, has a key that is not an option, or a value of another kind.
     """
+    if file is None:
+        return
+    options = {
+        option.opts[0].removeprefix("--"): option
+        for option in context.command.params
+        if option.name not in _NOT_IN_FILES
+    }
+    given = {}
+    for key, value in _read(file).items():
+        name = key.replace("_", "-")
+        if name not in options:
+            hint = did_you_mean(name, options) or f"; expected some of {', '.join(options)}"
+            raise ValueError(f"{file}: {key!r} is not an option of {context.info_name}{hint}")
+        is_flag = bool(getattr(options[name], "is_flag", False))
+        given[str(options[name].name)] = _in_file(file, key, value, is_flag)
+    context.default_map = {**(context.default_map or {}), **given}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return the options of a TOML file, or of a run by its config.json."""
+    import tomllib
+
+    from pluggable_mlp.run_files import CONFIG
+    from pluggable_mlp.storage import read_json
+
+    if file.suffix == ".json":
+        settings = read_json(file, "the config.json that train --output writes", CONFIG)["settings"]
+        return {name: value for name, value in settings.items() if value is not None}
     try:
-        values = tuple(int(part) for part in text.split(",")) if text.strip() else ()
-    except ValueError:
-        values = (0,)
-    if not all(value >= 1 for value in values):
-        raise ValueError(f"--hidden is {text!r}, expected widths such as 100 or 256,128")
-    return values
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"--config {file} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise ValueError(f"--config {file} is not a TOML file: {error}") from None
+
+
+def _in_file(file: Path, key: str, value: Any, is_flag: bool) -> str | bool:
+    """Return a value of a file as the command line would have it."""
+    if is_flag and isinstance(value, bool):
+        return value
+    listed = value if isinstance(value, list) else [value]
+    plain = all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in listed)
+    if is_flag or not plain:
+        expected = "true or false" if is_flag else "a text, a number or a list of these"
+        raise ValueError(f"{file}: {key} is {value!r}, expected {expected}")
+    return _as_text(value)
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML file with these options, such as epochs = 10, or the config.json of a run, for "
+        "its settings; the command line overrides it.",
+        parser=path,
+        is_eager=True,
+        callback=_take,
+    ),
+]

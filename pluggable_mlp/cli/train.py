@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pluggable_mlp.cli.config_files import ConfigOption
-from pluggable_mlp.cli.interrupts import Interrupted, StopRequest, ending_when_asked
-from pluggable_mlp.cli.options import BackendOption, path, with_settings
-from pluggable_mlp.cli.progress import training_bar
-from pluggable_mlp.cli.streams import counted, goes_to_pipe, tell
+from pluggable_mlp.cli.console import (
+    Interrupted,
+    StopRequest,
+    counted,
+    ending_when_asked,
+    goes_to_pipe,
+    log,
+    progress_bar,
+)
+from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, with_settings
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import to_json
 
 if TYPE_CHECKING:
     from pluggable_mlp.run_folders import RunFolder
@@ -67,6 +71,7 @@ def train(
     from pluggable_mlp.runs import Run
 
     as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
+    settings = _without_replaced(context, settings)
     if log is not None:
         check_log(log)
         if output is None and resume is None:
@@ -88,23 +93,32 @@ def train(
         if output is not None:
             kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
-            with kept as folder, logging_epochs(log) as logged:
-                _follow(run, folder, request, report, logged)
+            with kept as folder, logging_epochs(log) as write_log:
+                _follow(run, folder, request, report, write_log)
         finally:  # when it is saved, or cannot be
             if run.history:
                 report.end()
     raise typer.Exit(request.code or 0)
 
 
+def _without_replaced(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without that of a file which another one stands for in the command."""
+    sources = {name: _source(context, name) for name in ("test", "test_share")}
+    if {*sources.values()} != {"COMMANDLINE", "DEFAULT_MAP"}:
+        return settings
+    return settings | {name: None for name, of in sources.items() if of == "DEFAULT_MAP"}
+
+
+def _source(context: typer.Context, name: str) -> str:
+    """Return where the value of a parameter came from; DEFAULT, if from nowhere."""
+    return getattr(context.get_parameter_source(name), "name", "DEFAULT")
+
+
 def _resumed(context: typer.Context, folder: Path, backend: str, settings: dict[str, Any]) -> "Run":
     """Return the run to go on with; ValueError where a setting differs from its own."""
     from pluggable_mlp.resuming import resumed_run
 
-    given = {
-        name
-        for name in context.params
-        if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"
-    }
+    given = {name for name in context.params if _source(context, name) != "DEFAULT"}
     output = context.params["output"]
     if "overwrite" in given and context.params["overwrite"]:
         raise ValueError("--resume goes on with a run, --overwrite replaces it; leave one out")
@@ -116,7 +130,7 @@ def _resumed(context: typer.Context, folder: Path, backend: str, settings: dict[
         {name: value for name, value in settings.items() if name in given},
     )
     if run.is_done:
-        tell(_why_done(run))
+        log(_why_done(run))
     return run
 
 
@@ -136,18 +150,18 @@ def _follow(
     folder: "RunFolder | None",
     request: StopRequest,
     report: "_Report",
-    log: "Callable[[Path, dict[str, Any]], None]",
+    write_log: "Callable[[Path, dict[str, Any]], None]",
 ) -> None:
     """Run all epochs, or until the end is requested, with their lines and a progress bar."""
     total = run.settings.epochs * run.training_examples
-    told: set[str] = set()
+    logged: set[str] = set()
 
     def keep(save: "Callable[[], None]") -> None:
-        with _going_on(told):
+        with _going_on(logged):
             save()
 
     try:
-        with training_bar(total, None, not report.wants_bar) as bar:
+        with progress_bar(total, quiet=not report.wants_bar) as bar:
             bar(run.examples_done)
             for progress in run.train():
                 bar(progress.count)
@@ -157,8 +171,8 @@ def _follow(
                     if folder is not None:
                         keep(folder.record)
                         keep(folder.keep_epoch)
-                        log(folder.place, line)
-                    with nullcontext() if folder is None else _going_on(told):
+                        write_log(folder.place, line)
+                    with nullcontext() if folder is None else _going_on(logged):
                         report.epoch(line, bar.visible)
                 else:
                     if folder is not None:
@@ -167,14 +181,14 @@ def _follow(
                     request.raise_if_made()
     except Interrupted:
         stays = "; the old run stays" if folder is not None and folder.replaces else ""
-        tell(f"interrupted after {counted(len(run.history), 'whole epoch')}{stays}")
+        log(f"interrupted after {counted(len(run.history), 'whole epoch')}{stays}")
     except BrokenPipeError:
         pass  # the last line will meet it again, when the run is saved
 
 
 @contextmanager
-def _going_on(told: set[str]) -> Iterator[None]:
-    """Let training go on where something cannot be written: say so, unless it is told already.
+def _going_on(logged: set[str]) -> Iterator[None]:
+    """Let training go on where something cannot be written: say so, unless that was logged before.
 
     It ends where the reader of a pipe went away: the rest is not read.
     """
@@ -183,9 +197,9 @@ def _going_on(told: set[str]) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if str(error) not in told:
-            told.add(str(error))
-            tell(f"Warning: {error}; training goes on")
+        if str(error) not in logged:
+            logged.add(str(error))
+            log(f"Warning: {error}; training goes on")
 
 
 class _Report:
@@ -212,7 +226,7 @@ class _Report:
         if self.quiet:
             return
         if self._as_json:
-            typer.echo(to_json(line))
+            _echo_json(line)
         elif not (bar and self._on_terminal):
             typer.echo(f"{self.words(line)}  {line['seconds']:.2f} s")
 
@@ -229,7 +243,7 @@ class _Report:
         """Print the summary."""
         summary = self._run.summary()
         if self._as_json:
-            typer.echo(to_json(summary))
+            _echo_json(summary)
             return
         kept = summary["kept_epoch"]
         best = "" if kept == summary["epochs"] else f", the best of which, {kept}, is kept,"
@@ -240,6 +254,12 @@ class _Report:
             f"({summary['examples_per_second']:,.0f} examples/s, {summary['backend']} on "
             f"{summary['device']}, {summary['dtype']})"
         )
+
+
+def _echo_json(content: dict[str, Any]) -> None:
+    from pluggable_mlp.storage import to_json
+
+    typer.echo(to_json(content))
 
 
 def _quality(measured: dict[str, Any], part: str) -> str:

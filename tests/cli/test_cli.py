@@ -5,6 +5,7 @@ import sys
 from importlib.metadata import version
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from tests.cli.children import running
 
@@ -28,7 +29,7 @@ def test_help_lists_the_commands(command):
 
 
 def test_the_command_line_imports_no_array_library_but_numpy():
-    modules = imported_by("import pluggable_mlp.cli.commands")
+    modules = imported_by("import pluggable_mlp.cli.app")
     assert not modules & {"torch", "jax", "cupy", "array_api_strict", "pooch", "scipy"}
 
 
@@ -43,6 +44,12 @@ def test_backends_lists_what_is_here_without_importing_torch_or_jax():
         "try: main()\nexcept SystemExit as stop: assert not stop.code\n"
     )
     assert not imported_by(code) & {"torch", "jax"}
+
+
+def test_backends_says_what_numpy_multiplies_with(command):
+    pool = next(one for one in threadpool_info() if one["user_api"] == "blas")
+    words = f"NumPy's BLAS: {pool['internal_api']} {pool['version']}, kernels for "
+    assert words in command("backends").out
 
 
 def test_backends_says_why_one_is_not_here(command, monkeypatch):

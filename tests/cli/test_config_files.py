@@ -1,11 +1,16 @@
-"""`train --config`: every option from a file, and what the command line has over it."""
+"""`train --config`: every option from a file, and what the command line has over it.
+
+The file is written by hand, or the config.json of a run.
+"""
 
 import json
 
 import pytest
 import typer
 
-from pluggable_mlp.cli.commands import app
+from pluggable_mlp.cli.app import app
+from pluggable_mlp.fields import fields_of
+from pluggable_mlp.settings import Settings
 
 OPTIONS = """
 data = "digits"
@@ -54,6 +59,13 @@ EXPECTED = {
     "arithmetic": "native", "seed": 3,
 }  # fmt: skip
 
+ELSEWHERE = {"target", "test", "test-share"}  # for data without a test part
+NUMBERS = {int: 3, float: 0.25}
+for name, field in fields_of(Settings).items():
+    if name not in EXPECTED:  # new ones; of the others each has a value of its own
+        EXPECTED[name] = NUMBERS[field.kind]
+        OPTIONS += f"{name} = {EXPECTED[name]}\n"
+
 
 @pytest.fixture
 def file(tmp_path):
@@ -81,9 +93,8 @@ def test_every_option_may_stand_in_a_file(command, tmp_path, file):
         for parameter in typer.main.get_command(app).commands["train"].params
         for name in parameter.opts
     }
-    elsewhere = {"target", "test", "test-share"}  # for data without a test part
     others = {"config", "output", "overwrite", "resume", "log", "help"}
-    assert options - keys == elsewhere | (others & options)
+    assert options - keys == ELSEWHERE | (others & options)
 
 
 def test_the_target_may_stand_in_a_file(command, tmp_path, file):
@@ -110,7 +121,7 @@ def test_the_command_line_wins(command, tmp_path, file):
         ("config = 'other.toml'", ["'config' is not an option of train"]),
         ("help = true", ["'help' is not an option of train"]),
         ("[optimizer]\nname = 'sgd'", ["optimizer is {'name': 'sgd'}, expected a text"]),
-        ("epochs = 'many'", ["--epochs", "integer"]),
+        ("epochs = 'many'", ["epochs is 'many', expected an integer of at least 1"]),
         ("epochs = 0", ["epochs is 0, expected an integer of at least 1"]),
         ("epochs = true", ["epochs is True, expected a text, a number or a list"]),
         ("quiet = 1", ["quiet is 1, expected true or false"]),
@@ -128,3 +139,67 @@ def test_a_file_that_is_not_there_is_named(command, tmp_path):
     outcome = command("train", "--config", tmp_path / "absent.toml")
     assert (outcome.code, outcome.out) == (2, "")
     assert "absent.toml cannot be read: No such file" in outcome.err
+
+
+def test_the_settings_of_a_run_are_those_of_another(command, tmp_path, file):
+    """All of them, and the same bits; those of its command that are no settings are not there."""
+    first, second, third, fourth = (tmp_path / name for name in "abcd")
+    assert command("train", "--config", file(OPTIONS), "--output", first).code == 0
+    config = first / "config.json"
+    assert command("train", "--config", config, "--output", second, "--quiet").code == 0
+    assert settings(second) == EXPECTED
+    hashes = [
+        json.loads((run / "summary.json").read_text())["parameters_sha256"]
+        for run in (first, second)
+    ]
+    assert hashes[0] == hashes[1]
+    changed = ("--dropout", 0, "--hidden", "", "--activation", "relu", "--seed", 4)
+    assert command("train", "--config", config, *changed, "--output", third).code == 0
+    assert settings(third) == EXPECTED | {
+        "dropout": 0.0, "hidden": [], "activation": "relu", "seed": 4,
+    }  # fmt: skip
+    assert command("train", "--config", third / "config.json", "--output", fourth).code == 0
+    assert settings(fourth) == settings(third)
+
+
+def test_another_test_part_replaces_that_of_the_file(command, tmp_path, file):
+    table, other = tmp_path / "table.csv", tmp_path / "other.csv"
+    for path in (table, other):
+        path.write_text("a,b\n" + "".join(f"{k},{k % 3}.5\n" for k in range(40)))
+    shared, named = file(f"data = '{table}'\nepochs = 1\ntest-share = 0.25"), tmp_path / "b.toml"
+    named.write_text(f"data = '{table}'\nepochs = 1\ntest = '{other}'")
+    for config, given, expected in (
+        (shared, ("--test", other), (str(other), None)),
+        (named, ("--test-share", 0.5), (None, 0.5)),
+    ):
+        run = tmp_path / config.stem
+        outcome = command("train", "--config", config, *given, "--output", run)
+        assert outcome.code == 0, outcome.err
+        kept = settings(run)
+        assert (kept["test"], kept["test_share"]) == expected
+    both = command("train", "--data", table, "--test", other, "--test-share", 0.5)
+    assert (both.code, both.out) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}", ["config.json", "settings"]),
+        ("[1]", ["config.json"]),
+        ("{", ["config.json"]),
+        (
+            '{"settings": {"epoch": 3}, "data_sha256": ""}',
+            ["config.json: 'epoch' is not an option of train; did you mean 'epochs'?"],
+        ),
+        (
+            '{"settings": {"epochs": {}}, "data_sha256": ""}',
+            ["config.json: epochs is {}, expected a text, a number or a list of these"],
+        ),
+    ],
+)
+def test_a_fault_in_the_file_of_a_run_is_named(command, tmp_path, text, words):
+    (tmp_path / "config.json").write_text(text)
+    outcome = command("train", "--config", tmp_path / "config.json")
+    assert (outcome.code, outcome.out) == (2, "")
+    for word in words:
+        assert word in " ".join(outcome.err.split())

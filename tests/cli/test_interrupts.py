@@ -217,9 +217,9 @@ def test_a_closed_pipe_does_not_lose_the_training(tmp_path):
 def test_text_left_in_the_buffer_is_not_an_error():
     """A short answer meets the closed pipe only when it is flushed."""
     program = (
-        "import sys; from pluggable_mlp.cli import commands, main\n"
+        "import sys; from pluggable_mlp.cli import app as module, main\n"
         "def app(): sys.stdout.write('short'); sys.exit(0)\n"
-        "commands.app = app; main()"
+        "module.app = app; main()"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", program],
@@ -246,7 +246,7 @@ class Hook:
 
 sys.meta_path.insert(0, Hook())
 """
-FIRST_IMPORTS = ("", ".interrupts", ".streams", ".commands", ".options")
+FIRST_IMPORTS = ("", ".console", ".app", ".options")
 
 
 @pytest.mark.parametrize("at", [*(f"pluggable_mlp.cli{name}" for name in FIRST_IMPORTS), "numpy"])

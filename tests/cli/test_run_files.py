@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
+from pluggable_mlp.fields import fields_of
 from pluggable_mlp.run_folders import RunFolder
 from pluggable_mlp.runs import Run
 from pluggable_mlp.settings import Settings
@@ -47,14 +48,11 @@ def run(tmp_path_factory):
 def test_every_field_of_the_config(run):
     digits = load_dataset("digits")
     assert json.loads((run / "config.json").read_text()) == {
-        "settings": {
-            "data": "digits",
+        "settings": {name: field.default for name, field in fields_of(Settings).items()}
+        | {
             "task": "classification",
-            "target": None,
             "scaling": "none",
             "target_scaling": "none",
-            "test": None,
-            "test_share": None,
             "validation": 0.0,
             "hidden": [12],
             "activation": "tanh",
@@ -72,10 +70,8 @@ def test_every_field_of_the_config(run):
             "schedule": "cosine",
             "warmup": 2,
             "batch_size": 256,
-            "micro_batch": None,
             "block_size": 0,
             "epochs": 2,
-            "early_stopping": None,
             "dtype": "float64",
             "arithmetic": "reproducible",
             "seed": 3,

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from pluggable_mlp import MLP, get_backend, train
-from pluggable_mlp.cli.commands import app
+from pluggable_mlp.cli.app import app
 from pluggable_mlp.network.activations import LeakyReLU, gelu, relu, tanh
 from pluggable_mlp.network.losses import PoissonLoss, SoftmaxCrossEntropy, SquaredError
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm

@@ -1,4 +1,4 @@
-"""All commands, most of them in modules of their own, and how errors end them.
+"""The application: all commands, most of them in files beside this one, and how errors end them.
 
 Array libraries are imported by the commands that need them, so that help is quick.
 """
@@ -11,12 +11,9 @@ import typer
 
 from pluggable_mlp import __version__
 from pluggable_mlp.cli.compare import compare
-from pluggable_mlp.cli.export import export
-from pluggable_mlp.cli.machine import speed_notes
-from pluggable_mlp.cli.plot import plot, report
+from pluggable_mlp.cli.console import counted
+from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, verify
 from pluggable_mlp.cli.train import train
-from pluggable_mlp.cli.use import evaluate, predict
-from pluggable_mlp.cli.verify import verify
 
 __all__ = ["app", "described"]
 
@@ -49,6 +46,7 @@ def backends() -> None:
     """List the available backends, and why the others are not available."""
     from rich.console import Console
     from rich.table import Table
+    from threadpoolctl import threadpool_info
 
     from pluggable_mlp.backends import available_backends
 
@@ -63,8 +61,12 @@ def backends() -> None:
         )
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(table)
-    for note in speed_notes():
-        console.print(note)
+    for pool in threadpool_info():
+        if pool["user_api"] == "blas":
+            console.print(
+                f"NumPy's BLAS: {pool['internal_api']} {pool['version']}, kernels for "
+                f"{pool.get('architecture')}, {counted(pool['num_threads'], 'thread')}"
+            )
 
 
 for command in (train, evaluate, predict, export, plot, report, compare, verify, backends):

@@ -1,0 +1,378 @@
+"""What a saved run is good for: `evaluate`, `predict`, `export`, `plot`, `report` and `verify`."""
+
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from pluggable_mlp.cli.console import (
+    counted,
+    ending_when_asked,
+    log,
+    progress_bar,
+    removed_at_end,
+    saved_input,
+)
+from pluggable_mlp.cli.options import BackendOption, RunArgument, path
+from pluggable_mlp.settings import Settings
+
+if TYPE_CHECKING:
+    from pluggable_mlp.backends import Backend
+    from pluggable_mlp.data.schema import Schema
+    from pluggable_mlp.html_report import ReportedRun
+    from pluggable_mlp.runs import Run
+    from pluggable_mlp.verifying import Difference
+
+__all__ = ["evaluate", "export", "plot", "predict", "report", "verify"]
+
+_NATIVE = (
+    "The certificate is of a native run: its bits are promised on the same machine and versions "
+    "alone, {}."
+)
+
+BackendAsForTrain = Annotated[str, typer.Option(help="As for train.")]
+DataOption = Annotated[
+    str | None,
+    typer.Option(help="Where the data of the run are now; by default where they were."),
+]
+
+
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        str | None,
+        typer.Option(help="As for train, or - for standard input; by default the data of the run."),
+    ] = None,
+    backend: BackendAsForTrain = "numpy",
+) -> None:
+    """Evaluate a saved run on the test part of its data, or on other data.
+
+    If other data have a test part, such as mnist or an .npz with X_test and y_test, only that part
+    is used, otherwise all examples.
+    """
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.predictions import measured_examples
+    from pluggable_mlp.saved_runs import load_run
+    from pluggable_mlp.scores import measure
+    from pluggable_mlp.storage import to_json
+
+    place = get_backend(backend)
+    saved = load_run(run, place)
+    with saved_input(data) as named:
+        examples = measured_examples(saved, named, place)
+    measured = measure(
+        saved.mlp,
+        saved.parameters,
+        examples,
+        backend=place,
+        arithmetic=saved.settings.arithmetic,
+        units=saved.schema.target_units,
+    )
+    typer.echo(to_json({"examples": len(examples), **measured}))
+
+
+def predict(
+    run: RunArgument,
+    inputs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            parser=path,
+            help="Examples without targets: .npy, .npz with X, a table, a file of IDX images, or "
+            "- for standard input.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write: .csv, or .npy for only the predictions; by default CSV on "
+            "standard output.",
+            parser=path,
+        ),
+    ] = None,
+    backend: BackendAsForTrain = "numpy",
+) -> None:
+    """Predict classes with their probabilities, labels with their probabilities, or numbers."""
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.predictions import predict_rows
+    from pluggable_mlp.saved_runs import load_run
+
+    place = get_backend(backend)
+    saved = load_run(run, place)
+    with saved_input(str(inputs)) as named:
+        rows = predict_rows(saved, Path(str(named)), place)
+        if output is not None and output.suffix.lower() == ".npy":
+            _save_array(output, saved.schema, rows)
+        else:
+            _write_table(output, saved.schema, rows)
+
+
+def _write_table(output: Path | None, schema: "Schema", rows: Iterator[list[Any]]) -> None:
+    """Write predictions as CSV, as they come."""
+    import csv
+
+    from pluggable_mlp.predictions import prediction_header
+
+    with nullcontext(sys.stdout) if output is None else _written_to(output) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(prediction_header(schema))
+        table.writerows(rows)
+
+
+def _save_array(output: Path, schema: "Schema", rows: Iterator[list[Any]]) -> None:
+    """Write the predictions alone as an array."""
+    import numpy as np
+
+    from pluggable_mlp.predictions import predictions_alone
+    from pluggable_mlp.storage import write_file
+
+    content = io.BytesIO()
+    np.save(content, predictions_alone(schema, rows))
+    with _named(output):
+        write_file(output, content.getvalue())
+
+
+@contextmanager
+def _written_to(output: Path) -> Iterator[TextIO]:
+    """Give a file of predictions, open: a device or a pipe, or one that is whole in the end."""
+    from pluggable_mlp.storage import part_of, whole_file
+
+    in_place = output.exists() and not output.is_file()
+    with _named(output):
+        path = output.resolve()
+        opened = output.open("wb") if in_place else whole_file(path)
+        with removed_at_end(part_of(path)), opened as binary:
+            file = io.TextIOWrapper(binary, "utf-8", newline="")
+            try:
+                yield file
+            finally:
+                file.detach()
+
+
+@contextmanager
+def _named(output: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file of predictions into a ValueError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"--output {output} cannot be written: {error.strerror}; name a file in a folder "
+            "where you may write"
+        ) from None
+
+
+def export(
+    run: RunArgument,
+    output: Annotated[
+        Path, typer.Option(help="The ONNX file to write.", parser=path)
+    ] = "model.onnx",  # type: ignore[assignment]
+) -> None:
+    """Write a saved run as an ONNX graph, which takes rows as their file holds them.
+
+    Its outputs are label and probabilities, or prediction; its inputs are listed on standard error.
+    """
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.exporting import need_ndonnx, write_onnx
+    from pluggable_mlp.saved_runs import load_run
+
+    need_ndonnx()
+    saved = load_run(run, get_backend("numpy"))
+    log("Recording the graph; the libraries for it take some seconds to load.")
+    try:
+        inputs = write_onnx(saved, output)
+    except OSError as error:
+        raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
+    for name, of in inputs.items():
+        log(f"input {name}: {of}")
+    typer.echo(output)
+
+
+def plot(
+    run: RunArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the figures; by default plots in the run's.", parser=path),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
+    data: DataOption = None,
+    backend: BackendAsForTrain = "numpy",
+) -> None:
+    """Draw learning curves, confusion matrix or residuals, and the first layer's weights."""
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.figures import figures_of, need_matplotlib
+    from pluggable_mlp.registry import choose
+    from pluggable_mlp.saved_runs import load_run
+
+    need_matplotlib()
+    choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
+    place = get_backend(backend)
+    figures = figures_of(run, load_run(run, place), place, data)
+    folder = run / "plots" if output is None else output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.{form}", dpi=150)
+            typer.echo(folder / f"{name}.{form}")
+    except OSError as error:
+        raise ValueError(f"--output {folder} cannot be written: {error.strerror}") from None
+
+
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders written by train --output.", metavar="RUN...")
+    ],
+    output: Annotated[Path, typer.Option(help="The page to write.", parser=path)] = "report.html",  # type: ignore[assignment]
+    data: DataOption = None,
+    backend: BackendAsForTrain = "numpy",
+) -> None:
+    """Write one HTML page about runs, which opens without a server or a network."""
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.figures import history_of, learning_curves, need_matplotlib
+    from pluggable_mlp.html_report import report_page
+    from pluggable_mlp.storage import write_file
+
+    need_matplotlib()
+    place = get_backend(backend)
+    reported = [_reported(run, place, data) for run in runs]
+    together = {str(run): history_of(run) for run in runs}
+    comparison = learning_curves(together) if len(runs) > 1 else None
+    try:
+        write_file(output, report_page(reported, comparison).encode())
+    except OSError as error:
+        raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
+    typer.echo(output)
+
+
+def _reported(folder: Path, backend: "Backend", data: str | None) -> "ReportedRun":
+    """Return what the page says of a run; without the figures of data that are not there."""
+    from pluggable_mlp.data import DataError
+    from pluggable_mlp.figures import figures_of, history_of, learning_curves
+    from pluggable_mlp.html_report import ReportedRun
+    from pluggable_mlp.run_files import SUMMARY
+    from pluggable_mlp.saved_runs import load_run
+    from pluggable_mlp.storage import read_json
+
+    saved, note = load_run(folder, backend), ""
+    try:
+        figures = figures_of(folder, saved, backend, data)
+    except DataError as error:
+        note = f"Without the figures of the test part: {error}"
+        log(f"Warning: {note}")
+        figures = {"learning-curves": learning_curves({folder.name: history_of(folder)})}
+    summary, certificate = (
+        read_json(folder / f"{name}.json", "a file of the run", shape)
+        for name, shape in (("summary", SUMMARY), ("certificate", {}))
+    )
+    return ReportedRun(str(folder), summary, saved.settings.to_dict(), certificate, figures, note)
+
+
+def verify(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder written by train --output, or a certificate.", metavar="RUN", parser=path
+        ),
+    ],
+    backend: BackendOption = "numpy",
+    data: Annotated[
+        str | None, typer.Option(help="Path of the same data; by default as in the certificate.")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="Path of the same data for testing, where they were named.")
+    ] = None,
+    step: Annotated[
+        int | None,
+        typer.Option(
+            "--from",
+            help="Repeat only what follows this step, from a checkpoint of the run that holds the "
+            "state after it.",
+        ),
+    ] = None,
+) -> None:
+    """Repeat the training of a certificate; exit 1 if a bit differs.
+
+    Of a folder all files of the run are checked, beside a certificate its model and config.json.
+    """
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.certificates import read_certificate, refuse_other_records
+    from pluggable_mlp.folders import settle
+    from pluggable_mlp.verifying import (
+        check_data,
+        check_files,
+        difference_of_measures,
+        go_on_from_step,
+    )
+
+    file = run / "certificate.json" if run.is_dir() else run
+    settle(file.parent)
+    certificate, settings = read_certificate(file)
+    place = get_backend(backend)
+    again = _repeated(settings, data, test, place)
+    check_data(certificate, again)
+    refuse_other_records(certificate, again)
+    has_model = check_files(certificate, again, file.parent, whole=run.is_dir())
+    if settings.arithmetic == "native":
+        log(_NATIVE.format(certificate["made_on"]))
+    if step is not None:
+        go_on_from_step(certificate, again, file.parent, step)
+    difference = _first_difference(certificate, again)
+    if difference is None and run.is_dir():
+        difference = difference_of_measures(again, run)
+    here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
+    if difference is not None:
+        typer.echo(_in_words(difference, here))
+        raise typer.Exit(1)
+    typer.echo(
+        f"same bits: {_repeated_part(again, step)} on {here} give the certified losses and "
+        f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
+        f"{certificate['final_parameters_sha256']}"
+    )
+
+
+def _in_words(difference: "Difference", here: str) -> str:
+    known = f"; {difference.known}" if difference.known else ""
+    return (
+        f"the run differs at {difference.place}: {difference.said} {difference.certified}, on "
+        f"{here} {difference.computed}{known}"
+    )
+
+
+def _repeated_part(run: "Run", step: int | None) -> str:
+    """Return the words for what was trained again, from a step if one is given."""
+    count = len(run.history)
+    part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
+    return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"
+
+
+def _repeated(settings: Settings, data: str | None, test: str | None, backend: "Backend") -> "Run":
+    """Return the run of a certificate, not yet trained, with the data where they are now."""
+    from pluggable_mlp.data.dataset import DataError, told_already
+    from pluggable_mlp.runs import Run
+
+    settings = replace(settings, data=data or settings.data, test=test or settings.test)
+    try:
+        with told_already():
+            return Run(settings, backend)
+    except DataError as error:
+        is_named = data is not None and (settings.test is None or test is not None)
+        raise (error if is_named else error.or_else(settings.where_data_are)) from None
+
+
+def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | None":
+    """Train with a progress bar, to the end or to the first departure from the certificate."""
+    from pluggable_mlp.verifying import first_difference
+
+    total = certificate["epochs"][-1]["epoch"] * run.training_examples
+    with ending_when_asked() as request, progress_bar(total) as bar:
+        bar(run.examples_done)
+
+        def visited(count: int) -> None:
+            bar(count)
+            request.raise_if_made()
+
+        return first_difference(certificate, run, visited)

@@ -1,0 +1,150 @@
+"""Annotated fields: type, bounds, default and help of a value in one place, and what follows.
+
+A field is a line of a dataclass, `epochs: Annotated[int, Meta(ge=1), doc("Passes over …")] = 30`.
+msgspec converts and checks values; how a field is explained to a user is decided here, for the
+command line, the pages and the errors alike.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Meta, inspect
+
+from pluggable_mlp.registry import did_you_mean
+
+__all__ = ["Field", "check_fields", "doc", "fields_of"]
+
+_KINDS = {inspect.IntType: int, inspect.FloatType: float}
+_NOUNS = {
+    inspect.StrType: ("a text", "texts"),
+    inspect.IntType: ("an integer", "integers"),
+    inspect.FloatType: ("a finite number", "finite numbers"),
+}
+_BOUNDS = {"ge": "of at least", "gt": "above", "lt": "below", "le": "at most"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field, as those see it who offer it to a user.
+
+    Parameters
+    ----------
+    name : str
+    kind : type
+        Of a value: str, int or float.
+    many : bool
+        Whether it is a list of such values.
+    default
+    help : str
+    accepts : str
+        The values that it takes, in words: "an integer of at least 1".
+    choices : tuple of str
+        The only values of a text; empty: any.
+    annotation
+        What msgspec converts to.
+    """
+
+    name: str
+    kind: type[str] | type[int] | type[float]
+    many: bool
+    default: Any
+    help: str
+    accepts: str
+    choices: tuple[str, ...]
+    annotation: Any
+
+    def convert(self, value: Any, given: Any = None) -> Any:
+        """Return a value of this field, converted.
+
+        Parameters
+        ----------
+        value
+        given, optional
+            What came from the user, where that is not the value itself.
+
+        Raises
+        ------
+        ValueError
+            The message names the field, what came and what was expected.
+        """
+        try:
+            return msgspec.convert(value, self.annotation)
+        except msgspec.ValidationError:
+            came = value if given is None else given
+            raise ValueError(
+                f"{self.name} is {came!r}, expected {self.accepts}"
+                f"{did_you_mean(came, self.choices)}"
+            ) from None
+
+    def parse(self, text: str) -> Any:
+        """Return the value that a text stands for; those of a list are separated by commas.
+
+        Raises
+        ------
+        ValueError
+            As `convert`.
+        """
+        try:
+            parts = text.split(",") if text.strip() else []
+            value: Any = [*map(self.kind, parts)] if self.many else self.kind(text)
+        except ValueError:
+            value = text
+        return self.convert(value, text if self.many else None)
+
+
+def doc(text: str) -> Meta:
+    """Return what the annotation of a field says to a user: its help."""
+    return Meta(description=text)
+
+
+def fields_of(owner: type) -> Mapping[str, Field]:
+    """Return the fields of a dataclass by their names."""
+    described = inspect.type_info(owner)
+    assert isinstance(described, inspect.DataclassType)
+    return {of.name: _field(of, owner.__annotations__[of.name]) for of in described.fields}
+
+
+def check_fields(owner: Any) -> None:
+    """Convert and check every field of a frozen dataclass: its `__post_init__`.
+
+    Raises
+    ------
+    ValueError
+        As `Field.convert`.
+    """
+    for name, field in fields_of(type(owner)).items():
+        object.__setattr__(owner, name, field.convert(getattr(owner, name)))
+
+
+def _field(of: inspect.Field, annotation: Any) -> Field:
+    kind, help_ = of.type, ""
+    if isinstance(kind, inspect.Metadata):
+        help_ = (kind.extra_json_schema or {}).get("description", "")
+        kind = kind.type
+    types = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    some = next(one for one in types if not isinstance(one, inspect.NoneType))
+    single = some.item_type if isinstance(some, inspect.VarTupleType) else some
+    return Field(
+        name=of.name,
+        kind=_KINDS.get(type(single), str),
+        many=single is not some,
+        default=of.default,
+        help=help_,
+        accepts=_in_words(some),
+        choices=tuple(map(str, some.values)) if isinstance(some, inspect.LiteralType) else (),
+        annotation=annotation,
+    )
+
+
+def _in_words(kind: inspect.Type, *, several: bool = False) -> str:
+    """Return what a type accepts: "a finite number of at least 0 and below 1"."""
+    if isinstance(kind, inspect.LiteralType):
+        one_of = "one of " if len(kind.values) > 1 else ""
+        return one_of + ", ".join(map(str, kind.values))
+    if isinstance(kind, inspect.VarTupleType):
+        return f"{_in_words(kind.item_type, several=True)}, separated by commas"
+    limits = {words: getattr(kind, name, None) for name, words in _BOUNDS.items()}
+    bounds = [f"{words} {limit:g}" for words, limit in limits.items() if limit is not None]
+    return f"{_NOUNS[type(kind)][several]} {' and '.join(bounds)}".rstrip()
