@@ -111,6 +111,10 @@ class Source:
         Those of the columns of a table.
     is_table : bool, default False
         Whether it is a table, whose columns have each a unit of its own.
+    header : bool, optional
+        Whether the first line of a text names the columns; None for other files.
+    encoding : str, optional
+        Of a text.
     """
 
     name: str
@@ -119,6 +123,8 @@ class Source:
     target_names: tuple[str, ...] | None = None
     feature_names: tuple[str, ...] | None = None
     is_table: bool = False
+    header: bool | None = None
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.choice import read_table, read_table_inputs
 from pluggable_mlp.data.classic_pickle import read_classic_pickle
 from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
 from pluggable_mlp.data.digits import load_digits
-from pluggable_mlp.data.frames import Frame
+from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.idx import read_idx, read_idx_folder
 from pluggable_mlp.data.mnist import PUBLISHED, load_named
 from pluggable_mlp.data.numpy_files import read_npy, read_npy_pairs, read_npz, read_npz_arrays
@@ -17,7 +18,7 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.preprocessing import build_dataset, matched
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.streaming import left_in_files
-from pluggable_mlp.data.table_files import TABLES, is_table, read_table, read_table_inputs
+from pluggable_mlp.data.tables import TABLES, is_table
 
 __all__ = [
     "dataset_of",
@@ -35,7 +36,7 @@ READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
 
 
 def load_dataset(
-    spec: str | os.PathLike[str],
+    spec: Any,
     seed: int = 0,
     task: str | None = None,
     *,
@@ -44,21 +45,23 @@ def load_dataset(
     validation: float | None = None,
     target_scaling: str | None = None,
     block_size: int | None = 0,
-    test: str | os.PathLike[str] | None = None,
+    test: Any = None,
     test_share: float | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
 ) -> Dataset:
-    """Load a data set by its name or its path.
+    """Load a data set by its name or its path, or take one from a data frame.
 
     Parameters
     ----------
-    spec : str or path
+    spec : str, path or data frame
         "digits": 1,797 embedded images of 8 x 8 pixels.
         "mnist", "fashion-mnist": 70,000 images of 28 x 28 pixels, looked for in the folders of
         PLUGGABLE_MLP_DATA and the user's cache, else downloaded (see `load_named`).
         A path: a folder of IDX files, or with `X.npy` and `y.npy`; or a file `*.pkl.gz` or `*.pkl`
         (the classic MNIST pickle), `*.npz` (`X` and `y`, perhaps with `_test` or `_validation` at
         their end), or a table, `*.csv`, `*.tsv` (each perhaps with `.gz`), `*.parquet` or
-        `*.feather`.
+        `*.feather`.  A data frame: of pandas, polars, pyarrow or what else narwhals knows.
     seed : int, default 0
         Of the division into examples for training and for testing, where the data have none.
     task : {"classification", "multilabel", "regression"}, optional
@@ -80,12 +83,17 @@ def load_dataset(
         Whether the inputs of .npy files stay there, read a block at a time for
         `train(…, block_size=…)`: 0, no; more, yes; None, if they take more than a quarter of the
         machine's memory.
-    test : str or path, optional
+    test : str, path or data frame, optional
         Other data for testing, as for `spec`: their test part, or all their examples if they have
         none.  They are prepared as the training part is.
     test_share : float, optional
         The share of the examples that is kept for testing, at least 0 and below 1; by default one
         in seven, unless the data have a test part of their own.
+    header : bool, optional
+        Whether the first line of a .csv or .tsv names the columns; by default it does where no
+        field is a number, or where its numbers, three or more, count from 0 or 1.
+    encoding : str, optional
+        Of a .csv or .tsv, by default UTF-8.
 
     Returns
     -------
@@ -97,7 +105,7 @@ def load_dataset(
         If there are no such data, or they cannot be used; names the file and the fault.
     """
     return dataset_of(
-        load_source(spec, target),
+        load_source(spec, target, header=header, encoding=encoding),
         target,
         test,
         seed=seed,
@@ -113,7 +121,7 @@ def load_dataset(
 def dataset_of(
     source: Source,
     target: str | None = None,
-    test: str | os.PathLike[str] | None = None,
+    test: Any = None,
     *,
     block_size: int | None = 0,
     test_share: float | None = None,
@@ -125,7 +133,7 @@ def dataset_of(
     if "test" in source.splits:
         raise DataError(source.name, "has a test part of its own", "leave --test out")
     if test_share is not None:
-        raise DataError(os.fspath(test), "is all for testing", "leave --test-share out")
+        raise DataError(test, "is all for testing", "leave --test-share out")
     dataset = build_dataset(source, block_size=block_size, test_share=0.0, **options)
     schema = Schema.of(dataset)
     tested = left_in_files(load_source_like(schema, test, target), block_size)
@@ -133,22 +141,20 @@ def dataset_of(
     return replace(dataset, splits=splits, test_share=None)
 
 
-def load_source_like(
-    schema: Schema, spec: str | os.PathLike[str], target: str | None = None
-) -> Source:
+def load_source_like(schema: Schema, spec: Any, target: str | None = None) -> Source:
     """Load data for a network that was trained on others, neither converted nor divided.
 
     Parameters
     ----------
     schema : Schema
         Of the training: it says which columns of a table are the features.
-    spec : str or path
+    spec : str, path or data frame
         As for `load_dataset`.
     target : str, optional
         The column of a table that training was to predict.
     """
     texts = isinstance((schema.class_labels or (0,))[0], str)
-    target = target if is_table(os.fspath(spec)) else None
+    target = target if is_table(spec) else None
     return load_source(spec, target, schema.preparation, texts)
 
 
@@ -169,22 +175,25 @@ def examples_like(schema: Schema, source: Source, dtype: str = "float64") -> Spl
 
 
 def load_source(
-    spec: str | os.PathLike[str],
+    spec: Any,
     target: str | None = None,
     known: Preparation | None = None,
     text_target: bool | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
 ) -> Source:
     """Load a data set as `load_dataset` does, but neither converted nor divided.
 
     The arguments after the first are those of `read_table`.
     """
-    path = os.fspath(spec)
-    lower = path.lower()
+    path = os.fspath(spec) if isinstance(spec, os.PathLike) else spec
     if is_table(path):
-        return read_table(path, target, known, text_target)
-    if target is not None:
-        fault = "has no columns to choose the target from"
-        raise DataError(path, fault, f"leave --target out; it is for {', '.join(TABLES)}")
+        return read_table(path, target, known, text_target, header, encoding)
+    for name, given in {"target": target, "header": header, "encoding": encoding}.items():
+        if given is not None:
+            fault = f"has no columns: {name} is {given!r}"
+            raise DataError(path, fault, f"leave --{name} out; it is for {', '.join(TABLES)}")
+    lower = path.lower()
     if path == "digits":
         return load_digits()
     if path in PUBLISHED:
@@ -205,7 +214,7 @@ def load_source(
 
 
 def load_inputs(
-    path: str | os.PathLike[str],
+    path: Any,
     known: Preparation | None = None,
     targets: Collection[str] = (),
 ) -> Array | Frame:
@@ -213,7 +222,7 @@ def load_inputs(
 
     Parameters
     ----------
-    path : str or path
+    path : str, path or data frame
         `*.npy`, `*.npz` with `X`, a table of features, or else a file of IDX images, plain or
         gzipped.
     known : Preparation, optional
@@ -232,12 +241,12 @@ def load_inputs(
     DataError
         If the file cannot be read; names the file and the fault.
     """
+    if is_table(path):
+        return read_table_inputs(path, known, targets)
     name = os.fspath(path)
     lower = name.lower()
     if lower.endswith(".npy"):
         return read_npy(name)
     if lower.endswith(".npz"):
         return read_npz_arrays(name, ["X"])["X"]
-    if is_table(name):
-        return read_table_inputs(name, known or Preparation(), targets)
     return read_idx(name)

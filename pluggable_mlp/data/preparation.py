@@ -10,7 +10,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Columns
 from pluggable_mlp.data.dataset import DataError
-from pluggable_mlp.data.frames import Frame
+from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
 from pluggable_mlp.registry import choose
 from pluggable_mlp.stored import mapped
@@ -36,6 +36,10 @@ class Preparation:
     whole_pixels : bool, default False
         Whether the pixels came as whole numbers of another dtype than uint8: then later numbers of
         any dtype are in their unit.
+    header : bool or None
+        Whether the first line of a text named the columns; None for other sources.
+    encoding : str or None
+        Of a text.
     """
 
     columns: Columns | None = None
@@ -43,6 +47,8 @@ class Preparation:
     scaling: Scaling | None = None
     feature_names: tuple[str, ...] | None = None
     whole_pixels: bool = False
+    header: bool | None = None
+    encoding: str | None = None
 
     @property
     def every_name(self) -> tuple[str, ...] | None:
@@ -89,6 +95,8 @@ class Preparation:
             None if scaling is None else Scaling.from_dict(scaling),
             None if names is None else tuple(names),
             values.get("whole_pixels", False),
+            values["header"],
+            values["encoding"],
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,6 +106,8 @@ class Preparation:
             "columns": None if self.columns is None else self.columns.to_dict(),
             "scaling": None if self.scaling is None else self.scaling.to_dict(),
             "feature_names": None if names is None else list(names),
+            "header": self.header,
+            "encoding": self.encoding,
             **({"whole_pixels": True} if self.whole_pixels else {}),
         }
 

@@ -153,6 +153,8 @@ def build_dataset(
             fitted,
             source.feature_names,
             whole_pixels=scale is not None and not bytes_given,
+            header=source.header,
+            encoding=source.encoding,
         ),
         target_scaling=of_targets,
         test_share=test_share,

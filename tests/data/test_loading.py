@@ -14,6 +14,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.data import DataError, load_dataset, loading
 from pluggable_mlp.data.loading import load_inputs, load_source
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.preprocessing import as_inputs
 
 
@@ -44,9 +45,9 @@ def called(monkeypatch):
         ("a/mnist.pkl.gz", (".pkl", "a/mnist.pkl.gz")),
         ("other.PKL", (".pkl", "other.PKL")),
         ("a.npz", (".npz", "a.npz")),
-        (pathlib.Path("a.csv"), ("table", "a.csv", None, None, None)),
-        ("a.TSV.gz", ("table", "a.TSV.gz", None, None, None)),
-        ("a.parquet", ("table", "a.parquet", None, None, None)),
+        (pathlib.Path("a.csv"), ("table", "a.csv", *[None] * 5)),
+        ("a.TSV.gz", ("table", "a.TSV.gz", *[None] * 5)),
+        ("a.parquet", ("table", "a.parquet", *[None] * 5)),
         (".", ("idx", ".")),
     ],
 )
@@ -163,7 +164,10 @@ FAULTS = {
     "header.npy": (b"\x93NUMPY", "is not a readable .npy file: "),
     "text.npy": (b"1,2,3\n", "is not a readable .npy file: "),
     "y.npz": (written(np.savez, y=TABLE), "has no X; it has y"),
-    "words.csv": (b"1,1,3\n1,2,three\n", "column '3' holds 'three' in row 2"),
+    "words.csv": (
+        b"1,1,3\n1,2,three\n",
+        "column '3' holds 'three' in row 2, where training saw numbers",
+    ),
     "x.txt": (b"1,2,3\n", "is not an IDX file: it begins with 31 2c 32 2c"),
 }
 
@@ -174,7 +178,7 @@ def test_a_fault_is_named_with_its_file(tmp_path, name):
     (tmp_path / name).write_bytes(content)
     said = rf"^{re.escape(str(tmp_path / name))}: .*{re.escape(fault)}.*; \w+"
     with pytest.raises(DataError, match=said):
-        load_inputs(tmp_path / name)
+        load_inputs(tmp_path / name, Preparation())
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.csv", "images"])
