@@ -1,19 +1,16 @@
 """From what a user writes, a name or a path, to the reader that it asks for."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.arrays import read_arrays, read_idx, read_npy, read_npz
 from pluggable_mlp.data.choice import read_table, read_table_inputs
-from pluggable_mlp.data.classic_pickle import read_classic_pickle
 from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
-from pluggable_mlp.data.digits import load_digits
 from pluggable_mlp.data.frame import Frame
-from pluggable_mlp.data.idx import read_idx, read_idx_folder
-from pluggable_mlp.data.mnist import PUBLISHED, load_named
-from pluggable_mlp.data.numpy_files import read_npy, read_npy_pairs, read_npz, read_npz_arrays
+from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.preprocessing import build_dataset, matched
 from pluggable_mlp.data.schema import Schema
@@ -29,10 +26,7 @@ __all__ = [
     "load_source_like",
 ]
 
-READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
-    (".pkl", ".pkl.gz"): read_classic_pickle,
-    (".npz",): read_npz,
-}
+ARRAYS = (".npz", ".pkl", ".pkl.gz")
 
 
 def load_dataset(
@@ -193,23 +187,17 @@ def load_source(
         if given is not None:
             fault = f"has no columns: {name} is {given!r}"
             raise DataError(path, fault, f"leave --{name} out; it is for {', '.join(TABLES)}")
-    lower = path.lower()
     if path == "digits":
         return load_digits()
     if path in PUBLISHED:
         return load_named(path)
-    if os.path.isdir(path):
-        pairs = os.path.isfile(os.path.join(path, "X.npy"))
-        return read_npy_pairs(path) if pairs else read_idx_folder(path)
-    for suffixes, reader in READERS.items():
-        if lower.endswith(suffixes):
-            return reader(path)
+    if os.path.isdir(path) or path.lower().endswith(ARRAYS):
+        return read_arrays(path)
     raise DataError(
         repr(path),
         "is not a data set",
         f"give digits, {', '.join(PUBLISHED)}, a folder of IDX files or with X.npy and y.npy, or a "
-        "path that ends in "
-        + ", ".join([*(suffix for suffixes in READERS for suffix in suffixes), *TABLES]),
+        f"path that ends in {', '.join([*ARRAYS, *TABLES])}",
     )
 
 
@@ -248,5 +236,5 @@ def load_inputs(
     if lower.endswith(".npy"):
         return read_npy(name)
     if lower.endswith(".npz"):
-        return read_npz_arrays(name, ["X"])["X"]
+        return read_npz(name, ["X"])["X"]
     return read_idx(name)

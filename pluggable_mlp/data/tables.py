@@ -19,7 +19,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError
-from pluggable_mlp.data.files import GET_A_NEW_COPY, open_bounded
+from pluggable_mlp.data.files import GET_A_NEW_COPY, check_file, read_bytes
 from pluggable_mlp.data.frame import Texts
 from pluggable_mlp.data.targets import are_measurements
 
@@ -228,8 +228,7 @@ def _from_frame(frame: Any) -> Table:
 def _from_columns(path: str) -> Table:
     """Read a Parquet or a Feather file (Arrow's IPC format)."""
     polars = _polars(path)
-    with open_bounded(path):
-        pass  # a path without a file gives the error of the other readers
+    check_file(path)
     try:
         read = polars.read_parquet if path.lower().endswith(".parquet") else polars.read_ipc
         table = read(path)
@@ -271,8 +270,7 @@ def _from_text(path: str, known: "Preparation | None", header: bool | None, enco
 
 def _decoded(path: str, encoding: str) -> str:
     """Return the text of a file, its line ends as they are, or \\n where they are \\r alone."""
-    with open_bounded(path) as file:
-        data = file.read_rest()
+    data = read_bytes(path)
     try:
         text = data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
     except LookupError:

@@ -28,11 +28,8 @@ def called(monkeypatch):
 
     monkeypatch.setattr(loading, "load_digits", note("digits"))
     monkeypatch.setattr(loading, "load_named", note("named"))
-    monkeypatch.setattr(loading, "read_idx_folder", note("idx"))
+    monkeypatch.setattr(loading, "read_arrays", note("arrays"))
     monkeypatch.setattr(loading, "read_table", note("table"))
-    monkeypatch.setattr(
-        loading, "READERS", {suffixes: note(suffixes[0]) for suffixes in loading.READERS}
-    )
     return calls
 
 
@@ -42,13 +39,13 @@ def called(monkeypatch):
         ("digits", ("digits",)),
         ("mnist", ("named", "mnist")),
         ("fashion-mnist", ("named", "fashion-mnist")),
-        ("a/mnist.pkl.gz", (".pkl", "a/mnist.pkl.gz")),
-        ("other.PKL", (".pkl", "other.PKL")),
-        ("a.npz", (".npz", "a.npz")),
+        ("a/mnist.pkl.gz", ("arrays", "a/mnist.pkl.gz")),
+        ("other.PKL", ("arrays", "other.PKL")),
+        ("a.npz", ("arrays", "a.npz")),
         (pathlib.Path("a.csv"), ("table", "a.csv", *[None] * 5)),
         ("a.TSV.gz", ("table", "a.TSV.gz", *[None] * 5)),
         ("a.parquet", ("table", "a.parquet", *[None] * 5)),
-        (".", ("idx", ".")),
+        (".", ("arrays", ".")),
     ],
 )
 def test_the_reader_is_chosen(called, spec, expected):
@@ -168,7 +165,7 @@ FAULTS = {
         b"1,1,3\n1,2,three\n",
         "column '3' holds 'three' in row 2, where training saw numbers",
     ),
-    "x.txt": (b"1,2,3\n", "is not an IDX file: it begins with 31 2c 32 2c"),
+    "x.txt": (b"1,2,3\n", "is not an IDX file of bytes: it begins with 31 2c"),
 }
 
 
