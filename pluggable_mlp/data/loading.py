@@ -12,8 +12,9 @@ from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.preprocessing import build_dataset, matched
+from pluggable_mlp.data.preprocessing import build_dataset
 from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.data.split import matched
 from pluggable_mlp.data.streaming import left_in_files
 from pluggable_mlp.data.tables import TABLES, is_table
 
@@ -64,9 +65,9 @@ def load_dataset(
     target : str, optional
         The column of a table to predict, by its name or its place, counted from 1; several are
         separated by commas.  By default the last.
-    scaling : {"standard", "minmax", "robust", "none"}, optional
+    scaling : {"standard", "minmax", "robust", "pixels", "none"}, optional
         How features are scaled, as fitted on the training part; by default "standard" for tables,
-        unless they hold the 8-bit pixels of square images, else "none".
+        else "none".  "pixels": whole numbers from 0 to 255 are 8-bit pixels, as uint8 always are.
     validation : float, optional
         The share of the training examples that is kept for validation; by default none, but what
         the data have as such.

@@ -221,7 +221,7 @@ class Schema:
             raise DataError(name, fault, remedy)
         if self.scale is not None:
             kind = "u" if is_table else array.dtype.kind
-            are_pixels = kind in "iu" or (kind == "f" and self.preparation.whole_pixels)
+            are_pixels = kind in "iu" or (kind == "f" and self.preparation.pixels)
             inputs = (_as_pixels if are_pixels else _as_scaled)(name, inputs, self.scale)
         if self.preparation.scaling is not None:
             unit = self.scale if self.scale_of(inputs) else None

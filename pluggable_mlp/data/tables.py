@@ -21,7 +21,6 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.data.files import GET_A_NEW_COPY, check_file, read_bytes
 from pluggable_mlp.data.frame import Texts
-from pluggable_mlp.data.targets import are_measurements
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -90,25 +89,27 @@ class Table:
         return str(place + 1) if self.names is None else self.names[place]
 
     def target(self, place: int, as_text: bool | None = None) -> Any:
-        """Return a column whose texts are kept as they are: only an empty one is missing.
+        """Return a column of classes or of numbers to predict, or what training knew it to be.
 
-        They are texts by default where they are classes that are not all numbers, or codes: whole
-        numbers of which one is written as 01 or +1.
+        Integers are integers.  Texts are texts as they are written, where only an empty one is
+        missing; they are by default what is not all numbers, unless one has a fraction, and codes:
+        whole numbers of which one is written as 01 or +1.
         """
         column = self.columns[place]
-        if as_text is False or (as_text is None and column.dtype.is_numeric()):
-            return self.column(place)
+        numeric = column.dtype.is_numeric()
+        if as_text is False or (as_text is None and numeric):
+            return self.column(place) if as_text is False else self._whole(place, column)
         texts = self._texts(place)
         texts = texts.set(texts.str.len_bytes() == 0, None)
-        present = texts.drop_nulls()
-        numbers = self._numbers(present)
-        all_numbers = not numbers.null_count()
-        if as_text is None and (
-            are_measurements(numbers.drop_nulls().to_numpy())
-            or (all_numbers and not _are_codes(present))
-        ):
+        if as_text:
+            return _encoded(texts)
+        numbers, whole = self._numbers(texts), texts.str.contains(r"^[+-]?[0-9]+$")
+        are_numbers = numbers.null_count() == texts.null_count()
+        if (numbers.is_not_null() & ~whole).any():
             return self.column(place)
-        return _encoded(texts)
+        if not are_numbers or texts.str.contains(f"^({_CODE})$").any():
+            return _encoded(texts)
+        return self._whole(place, texts)
 
     def column(self, place: int, kind: str | None = None) -> Any:
         """Return a column as an array of numbers, or as `Texts`.
@@ -146,6 +147,12 @@ class Table:
                 remedy += "; if the first line names the columns, pass header=True"
             raise DataError(self.source, f"{fault}, {whose}", remedy)
         return _encoded(texts)
+
+    def _whole(self, place: int, column: Any) -> Array:
+        """Return a series as int64 where it holds integers alone, else as floats."""
+        is_whole = not column.dtype.is_float() and not column.null_count()
+        whole = column.cast(_polars().Int64, strict=False) if is_whole else None
+        return self.column(place) if whole is None or whole.null_count() else whole.to_numpy()
 
     def _finite(self, place: int, column: Any) -> Array:
         """Return a series of floats, NaN where one is missing; DataError for infinity."""
@@ -216,8 +223,10 @@ def _from_frame(frame: Any) -> Table:
     given = narwhals.from_native(frame, eager_only=True)
     columns = []
     for column in given.iter_columns():
-        if column.dtype.is_numeric():
-            values: Any = column.cast(narwhals.Float64()).fill_null(float("nan")).to_numpy()
+        if column.dtype.is_integer() and not column.is_null().any():
+            values: Any = column.to_numpy()
+        elif column.dtype.is_numeric():
+            values = column.cast(narwhals.Float64()).fill_null(float("nan")).to_numpy()
         else:
             pairs = zip(column.to_list(), column.is_null(), strict=True)
             values = [None if missing else value for value, missing in pairs]
@@ -348,12 +357,6 @@ def _check_lines(path: str, text: str, before: int, delimiter: str) -> list[bool
         remedy = f"close or remove its quotation marks, or {_ONE_LINE_PER_EXAMPLE}"
         raise DataError(path, f"line {line} cannot be read: {error}", remedy) from None
     return filled
-
-
-def _are_codes(texts: Any) -> bool:
-    """Return whether texts are whole numbers that do not give back how one is written: 01, +1."""
-    whole = texts.str.contains(r"^[+-]?[0-9]+$").all()
-    return bool(whole and texts.str.contains(f"^({_CODE})$").any())
 
 
 def _encoded(texts: Any) -> Texts:

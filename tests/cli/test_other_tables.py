@@ -144,7 +144,7 @@ def test_one_fraction_changes_no_other_pixel(told, train, tmp_path, rows):
     pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 3))
     pixels[:, 0] = np.arange(COUNT) % 2 * 255
     np.savez(tmp_path / "table.npz", X=pixels, y=pixels[:, 0] > 0)
-    run = train(tmp_path / "table.npz", "--learning-rate", 1.0)
+    run = train(tmp_path / "table.npz", "--learning-rate", 1.0, "--scaling", "pixels")
     new = np.tile(pixels[:1], (rows, 1)).astype(float)
     np.save(tmp_path / "whole.npy", new)
     new[-1, 2] += 0.5
@@ -181,11 +181,16 @@ def test_labels_come_back_as_they_were_written(told, train, tmp_path, labels, ex
     assert json.loads(measured.out)["accuracy"] == 1
 
 
-def test_whole_floats_are_numbers_of_classes(told, train, tmp_path):
+def test_whole_floats_may_be_numbers_of_classes(told, train, tmp_path):
     table = numbers()
     table["y"] = [f"{y}.0" for y in table["y"]]
-    run = train(write(tmp_path / "table.csv", table))
+    path = write(tmp_path / "table.csv", table)
+    run = train(path, "--task", "classification")
     assert json.loads((run / "config.json").read_text())["class_labels"] == [0, 1]
+    outcome = told("train", "--data", path, *TRAIN)
+    assert "regression: y" in outcome.out
+    assert "Warning: " in outcome.err
+    assert "the targets are floats, 0, 1, …, and are predicted as numbers; if" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_values_are_values_where_training_saw_pixels(array):
     assert values_of(PIXELS, array) == array.tolist()
 
 
-WHOLE_PIXELS = replace(PIXELS, preparation=Preparation(whole_pixels=True))
+WHOLE_PIXELS = replace(PIXELS, preparation=Preparation(pixels=True))
 
 
 @pytest.mark.parametrize("array", [np.array([[1, 0]]), np.array([[1, 0.0]]), np.array([[1.5, 0]])])
