@@ -19,6 +19,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, DataWarning
+from pluggable_mlp.data.encoded import EncodedArray, Part
 from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.data.tables import is_number
 from pluggable_mlp.data.targets import BOOLEANS
@@ -150,8 +151,8 @@ class Columns:
         numbers = {column.name for column in self.columns if column.kind == NUMBER}
         return np.asarray([feature in numbers for feature in self.features])
 
-    def apply(self, name: str, frame: Frame) -> Array:
-        """Return the features of a table (n, features), float64.
+    def apply(self, name: str, frame: Frame) -> EncodedArray:
+        """Return the features of a table (n, features).
 
         The columns are found by their names; whatever else a table has is not used.  A warning
         lists texts that training never saw, and of values that are missing where none was.
@@ -171,13 +172,14 @@ class Columns:
         if missing:
             fault = f"has no column {missing[0]!r}; it has {', '.join(frame.names[:20])}"
             raise DataError(name, fault, f"give the columns {', '.join(self.names)}")
-        made = np.zeros((len(frame), len(self.features)))
-        end = 0
-        for column in self.columns:
-            if column.kind != LEFT_OUT:
-                start, end = end, end + len(column.features)
-                _FILL[column.kind](name, column, frame.column(column.name), made[:, start:end])
-        return made
+        used = [column for column in self.columns if column.kind != LEFT_OUT]
+        return EncodedArray(
+            [
+                part
+                for column in used
+                for part in _ENCODE[column.kind](name, column, frame.column(column.name))
+            ]
+        )
 
     def describe(self) -> list[str]:
         """Return a line for each column."""
@@ -240,21 +242,20 @@ def _refuse_texts_for_people(name: str, column: str, values: Array | Texts) -> N
             raise DataError(name, fault, f"{remedy}, or remove the column")
 
 
-def _numbers(name: str, column: Column, values: Array, made: Array) -> None:
-    """Fill the features (n, features) of a column of numbers (n,)."""
+def _numbers(name: str, column: Column, values: Array) -> list[Part]:
+    """Return the features of a column of numbers (n,)."""
     missing = np.isnan(values)
     _warn_missing(name, column, missing, f"they count as {column.fill:g}, training's median")
-    made[:, 0] = np.where(missing, column.fill, values)
-    if column.indicator:
-        made[:, 1] = missing
+    filled = Part(np.where(missing, column.fill, values), is_number=True)
+    return [filled, *[Part(missing)] * column.indicator]
 
 
-def _categories(name: str, column: Column, values: Texts, made: Array) -> None:
-    """Fill the features (n, features), which are 0, of a column of texts (n,)."""
+def _categories(name: str, column: Column, values: Texts) -> list[Part]:
+    """Return the features of a column of texts (n,)."""
     place = {category: index for index, category in enumerate(column.categories)}
     booleans = _are_booleans(column.categories)
     places = [place.get(text.lower() if booleans else text, -1) for text in values.distinct]
-    found = np.asarray([*places, -1])[values.codes]
+    found = np.asarray([*places, -1], np.int32)[values.codes]
     missing = values.codes < 0
     unseen = (found < 0) & ~missing
     if unseen.any():
@@ -263,18 +264,15 @@ def _categories(name: str, column: Column, values: Texts, made: Array) -> None:
         _warn(name, f"column {column.name!r} holds {shown}, which training never saw, in "
               f"{_rows(unseen)}: they count as none of its categories")  # fmt: skip
     _warn_missing(name, column, missing, "they count as none of its categories")
-    known = np.flatnonzero(found >= 0)
-    made[known, found[known]] = 1.0
-    if column.indicator:
-        made[:, -1] = missing
+    return [Part(found, len(column.categories)), *[Part(missing)] * column.indicator]
 
 
-def _presence(_name: str, _column: Column, values: Texts, made: Array) -> None:
-    """Fill the one feature (n, 1) that says where a value (n,) is missing."""
-    made[:, 0] = values.codes < 0
+def _presence(_name: str, _column: Column, values: Texts) -> list[Part]:
+    """Return the one feature that says where a value (n,) is missing."""
+    return [Part(values.codes < 0)]
 
 
-_FILL = {NUMBER: _numbers, CATEGORY: _categories, PRESENCE: _presence}
+_ENCODE = {NUMBER: _numbers, CATEGORY: _categories, PRESENCE: _presence}
 
 
 def _are_booleans(texts: Iterable[str]) -> bool:

@@ -75,9 +75,9 @@ def load_dataset(
         How the numbers to predict of a regression are scaled; by default not at all.  The command
         line scales them by default.
     block_size : int or None, default 0
-        Whether the inputs of .npy files stay there, read a block at a time for
-        `train(…, block_size=…)`: 0, no; more, yes; None, if they take more than a quarter of the
-        machine's memory.
+        Whether the inputs of .npy files stay there, and the categories of tables codes, read a
+        block at a time for `train(…, block_size=…)`: 0, no; more, yes; None, if they take more
+        than a quarter of the machine's memory.
     test : str, path or data frame, optional
         Other data for testing, as for `spec`: their test part, or all their examples if they have
         none.  They are prepared as the training part is.
@@ -132,7 +132,7 @@ def dataset_of(
     dataset = build_dataset(source, block_size=block_size, test_share=0.0, **options)
     schema = Schema.of(dataset)
     tested = left_in_files(load_source_like(schema, test, target), block_size)
-    splits = {**dataset.splits, "test": examples_like(schema, tested)}
+    splits = {**dataset.splits, "test": examples_like(schema, tested, block_size=block_size)}
     return replace(dataset, splits=splits, test_share=None)
 
 
@@ -153,7 +153,9 @@ def load_source_like(schema: Schema, spec: Any, target: str | None = None) -> So
     return load_source(spec, target, schema.preparation, texts)
 
 
-def examples_like(schema: Schema, source: Source, dtype: str = "float64") -> Split:
+def examples_like(
+    schema: Schema, source: Source, dtype: str = "float64", block_size: int | None = None
+) -> Split:
     """Return the test part of other data, or all where they have none, as training had its own.
 
     Parameters
@@ -162,10 +164,12 @@ def examples_like(schema: Schema, source: Source, dtype: str = "float64") -> Spl
     source : Source
     dtype : {"float32", "float64"}
         Of the network, whose range values must keep to.
+    block_size : int, optional
+        As for `load_dataset`.
     """
     measured = source.splits.get("test", source.splits["train"])
     inputs, targets = matched(source.name, "new", measured, schema.task)
-    inputs = schema.inputs(source.name, inputs, dtype, source.is_table)
+    inputs = schema.inputs(source.name, inputs, dtype, source.is_table, block_size)
     return Split(inputs, schema.targets(source.name, targets))
 
 

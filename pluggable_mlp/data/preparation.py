@@ -144,7 +144,7 @@ def scaled(
         A name of `SCALINGS`; "none" and "pixels" leave the inputs as they are.
     inputs : dict of arrays (n, features)
     columns : Columns, optional
-        Of a table, which made the inputs: they are scaled in place, categories not at all.
+        Of a table, which made the inputs: categories are not scaled.
     unit : float, default 1
         The value of one unit of uint8 inputs.
     what : str, default "scaling"
@@ -155,9 +155,8 @@ def scaled(
     if kind in others:
         return inputs, None
     if columns is not None:
-        numeric = columns.numeric
-        scaling = fit_scaling(name, kind, inputs["train"][:, numeric], numeric)
-        return {part: scaling.apply_in_place(array) for part, array in inputs.items()}, scaling
+        scaling = fit_scaling(name, kind, inputs["train"].numbers(), columns.numeric)
+        return {part: array.map(scaling.apply_in_place) for part, array in inputs.items()}, scaling
     values = {part: mapped(array, partial(as_values, unit=unit)) for part, array in inputs.items()}
     scaling = fit_scaling(name, kind, values["train"])
     return {part: mapped(array, scaling.apply_in_place) for part, array in values.items()}, scaling

@@ -35,7 +35,7 @@ from pluggable_mlp.data.preparation import (
 )
 from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.split import divide
-from pluggable_mlp.data.streaming import left_in_files
+from pluggable_mlp.data.streaming import in_memory, left_in_files
 from pluggable_mlp.data.targets import (
     as_task,
     class_indices,
@@ -54,6 +54,9 @@ PIXELS = "--scaling pixels"
 
 BLOCK = 4096
 """So many rows are looked at together, which keeps temporary arrays small."""
+
+ELEMENTS = 2**18
+"""So many numbers of a table are looked at together."""
 
 
 def build_dataset(
@@ -99,8 +102,8 @@ def build_dataset(
     target_scaling : {"standard", "minmax", "robust", "none"} or None
         How numbers to predict are scaled, for the task "regression"; None: not at all.
     block_size : int or None
-        Whether inputs of .npy files stay there, to be read a block at a time: 0, no; more, yes;
-        None, if they take more than a quarter of the memory.
+        Whether inputs of .npy files stay there, and categories codes, to be read a block at a
+        time: 0, no; more, yes; None, if they take more than a quarter of the memory.
     test_share : float or None
         The share of the examples that is kept for testing, where the source has no split for it;
         None: `TEST_SHARE`; 0: none.
@@ -124,6 +127,7 @@ def build_dataset(
     inputs, fitted = scaled(name, kind, arrays, columns, source.pixel_scale)
     if pixels:
         inputs = _whole_pixels(name, inputs)
+    inputs = in_memory(inputs, block_size)
     train = inputs["train"]
     scale = source.pixel_scale if train.dtype == np.uint8 else None
     if scale is not None:
@@ -170,17 +174,19 @@ def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Arra
     """
     name = source.name
     arrays, columns = fit_columns(name, {part: given.inputs for part, given in splits.items()})
+    if columns is not None:
+        return arrays, columns
     with suppress(DataError):
         return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
-    if columns is None:
-        arrays = {part: given.inputs for part, given in source.splits.items()}
+    arrays = {part: given.inputs for part, given in source.splits.items()}
     return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
 
 
 def _warn_of_constant(source: Source, inputs: Array) -> None:
     """Warn where all training inputs (n, features) are alike."""
-    starts = range(0, len(inputs), BLOCK)
-    if all((inputs[start : start + BLOCK] == inputs[0]).all() for start in starts):
+    rows = max(1, ELEMENTS // inputs.shape[1])
+    starts = range(0, len(inputs), rows)
+    if all((inputs[start : start + rows] == inputs[:1]).all() for start in starts):
         doubt = "all training inputs are alike, and nothing can be learned from them; give features"
         _warn(source, f"{doubt} that vary")
 
