@@ -35,17 +35,12 @@ def read_table(
     ----------
     path : str or data frame
         A path ends with one of `TABLES`; a data frame is of any library that narwhals knows.
-    target : str, optional
-        The column to predict, by its name or its place, counted from 1; several are separated by
-        commas.  By default the last.
+    target, header, encoding
+        As for `load_dataset`; by default the encoding is that of training.
     known : Preparation, optional
         What training made of its table: the features are found by the names that they have there.
     text_target : bool, optional
         Whether the target is texts; by default what its fields say.
-    header : bool, optional
-        Whether the first line of a text names the columns; by default what `_is_header` says.
-    encoding : str, optional
-        Of a text, as Python calls it; by default that of training, else UTF-8.
 
     Raises
     ------

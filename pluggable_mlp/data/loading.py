@@ -150,7 +150,7 @@ def load_source_like(schema: Schema, spec: Any, target: str | None = None) -> So
     """
     texts = isinstance((schema.class_labels or (0,))[0], str)
     target = target if is_table(spec) else None
-    return load_source(spec, target, schema.preparation, texts)
+    return load_source(spec, target, known=schema.preparation, text_target=texts)
 
 
 def examples_like(
@@ -173,22 +173,16 @@ def examples_like(
     return Split(inputs, schema.targets(source.name, targets))
 
 
-def load_source(
-    spec: Any,
-    target: str | None = None,
-    known: Preparation | None = None,
-    text_target: bool | None = None,
-    header: bool | None = None,
-    encoding: str | None = None,
-) -> Source:
+def load_source(spec: Any, target: str | None = None, **reading: Any) -> Source:
     """Load a data set as `load_dataset` does, but neither converted nor divided.
 
     The arguments after the first are those of `read_table`.
     """
     path = os.fspath(spec) if isinstance(spec, os.PathLike) else spec
     if is_table(path):
-        return read_table(path, target, known, text_target, header, encoding)
-    for name, given in {"target": target, "header": header, "encoding": encoding}.items():
+        return read_table(path, target, **reading)
+    of_columns = {"target": target} | {key: reading.get(key) for key in ("header", "encoding")}
+    for name, given in of_columns.items():
         if given is not None:
             fault = f"has no columns: {name} is {given!r}"
             raise DataError(path, fault, f"leave --{name} out; it is for {', '.join(TABLES)}")

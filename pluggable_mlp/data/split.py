@@ -127,28 +127,9 @@ def choose_test_examples(name: str, classes: Array, seed: int, share: float = TE
 
 
 def choose_validation_examples(name: str, classes: Array, seed: int, share: float) -> Array:
-    """Return which training examples are for validation: a share of every class.
+    """Return which training examples (n,) are for validation, a share above 0, below 1.
 
-    They are drawn as those for testing are.
-
-    Parameters
-    ----------
-    name : str
-        Of the source, for errors.
-    classes : array of int64, shape (n,)
-        Of the examples for training; all the same where there are no classes.
-    seed : int
-    share : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    array of bool, shape (n,)
-
-    Raises
-    ------
-    DataError
-        If there are too few examples.
+    They are drawn as `choose_test_examples` draws, whose arguments these are, in another order.
     """
     order = _by_class(seed, "validation", classes)
     chosen = _share_of(order, share, classes.shape[0])

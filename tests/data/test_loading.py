@@ -42,9 +42,9 @@ def called(monkeypatch):
         ("a/mnist.pkl.gz", ("arrays", "a/mnist.pkl.gz")),
         ("other.PKL", ("arrays", "other.PKL")),
         ("a.npz", ("arrays", "a.npz")),
-        (pathlib.Path("a.csv"), ("table", "a.csv", *[None] * 5)),
-        ("a.TSV.gz", ("table", "a.TSV.gz", *[None] * 5)),
-        ("a.parquet", ("table", "a.parquet", *[None] * 5)),
+        (pathlib.Path("a.csv"), ("table", "a.csv", None)),
+        ("a.TSV.gz", ("table", "a.TSV.gz", None)),
+        ("a.parquet", ("table", "a.parquet", None)),
         (".", ("arrays", ".")),
     ],
 )

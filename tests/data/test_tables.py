@@ -73,6 +73,10 @@ def test_a_line_of_other_numbers_is_an_example(read, first):
     assert len(read("\n".join([first, *ROWS]), task="regression").train.inputs) == 15
 
 
+def test_two_numbers_are_an_example_whatever_they_are(read):
+    assert len(read("0,1\n" + "0.5,1\n1.5,0\n" * 7).train.inputs) == 15
+
+
 def test_what_the_header_is_may_be_said(read):
     counted = "\n".join(["0,1,2,3", *ROWS])
     assert len(read(counted, header=False).train.inputs) == 15
