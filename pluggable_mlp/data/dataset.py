@@ -1,7 +1,7 @@
 """What training takes, a `Dataset`, with the rules that its arrays keep; what readers give before.
 
 The rules, the hash and the errors belong here; how raw arrays become such a data set belongs in
-`preprocessing.py`, how they are read from a file in the readers.
+`build.py`, how they are read from a file in the readers.
 
 Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
 """

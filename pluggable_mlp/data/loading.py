@@ -7,12 +7,12 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.arrays import read_arrays, read_idx, read_npy, read_npz
+from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.choice import read_table, read_table_inputs
 from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.preprocessing import build_dataset
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.split import matched
 from pluggable_mlp.data.streaming import left_in_files

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.build import as_bytes, as_inputs
 from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, Dataset, DataWarning
 from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.preparation import Preparation, as_values
-from pluggable_mlp.data.preprocessing import as_bytes, as_inputs
 from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.streaming import in_memory
 from pluggable_mlp.data.targets import Task, as_task, class_indices

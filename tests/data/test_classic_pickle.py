@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError
 from pluggable_mlp.data.arrays import read_arrays
-from pluggable_mlp.data.preprocessing import build_dataset
+from pluggable_mlp.data.build import build_dataset
 
 PIXELS = np.array([[0, 1, 255], [128, 7, 9], [3, 200, 90], [14, 15, 254]], dtype=np.uint8)
 LABELS = np.array([1, 0, 2, 1])

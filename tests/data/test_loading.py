@@ -13,9 +13,9 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.data import DataError, load_dataset, loading
+from pluggable_mlp.data.build import as_inputs
 from pluggable_mlp.data.loading import load_inputs, load_source
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.preprocessing import as_inputs
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from pluggable_mlp.data import DataError, mnist
 from pluggable_mlp.data.arrays import IDX_NAMES
+from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.mnist import Published
-from pluggable_mlp.data.preprocessing import build_dataset
 
 GENERATOR = np.random.default_rng(0)
 ARRAYS = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError
 from pluggable_mlp.data.arrays import read_arrays
-from pluggable_mlp.data.preprocessing import build_dataset
+from pluggable_mlp.data.build import build_dataset
 
 examples = settings(max_examples=200)
 X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5

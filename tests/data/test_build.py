@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pluggable_mlp.data import DataError, DataWarning, Split, preprocessing
+from pluggable_mlp.data import DataError, DataWarning, Split
+from pluggable_mlp.data.build import as_bytes, build_dataset
 from pluggable_mlp.data.dataset import Source
-from pluggable_mlp.data.preprocessing import as_bytes, build_dataset
 from pluggable_mlp.data.split import choose_test_examples
 
 LABELS = np.array([0, 1, 1])
@@ -146,7 +146,7 @@ def test_all_parts_are_pixels_or_none():
 
 def test_more_rows_than_are_looked_at_together(monkeypatch):
     """The last block's rows are converted, and looked at, too."""
-    monkeypatch.setattr(preprocessing, "BLOCK", 2)
+    monkeypatch.setattr("pluggable_mlp.data.build.BLOCK", 2)
     values = np.arange(10.0).reshape(5, 2)
     assert as_bytes(values).tolist() == values.tolist()
     assert as_bytes(values / 256, 1 / 256).tolist() == values.tolist()
