@@ -120,9 +120,12 @@ def dataset_of(
     *,
     block_size: int | None = 0,
     test_share: float | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
     **options: Any,
 ) -> Dataset:
     """Return the data set of a source, as `load_dataset` does; options are of `build_dataset`."""
+    del header, encoding  # the source was read by them
     if test is None:
         return build_dataset(source, block_size=block_size, test_share=test_share, **options)
     if "test" in source.splits:
