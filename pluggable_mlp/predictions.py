@@ -15,7 +15,7 @@ from pluggable_mlp.data.dataset import Source, Split, told_already
 from pluggable_mlp.data.loading import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
-from pluggable_mlp.data.table_files import is_table
+from pluggable_mlp.data.tables import is_table
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.saved_runs import SavedRun
 from pluggable_mlp.training.examples import AnyExamples, examples_in_blocks

@@ -207,7 +207,6 @@ class Settings:
                 f"early_stopping is {self.early_stopping}, but there is no validation part to "
                 "watch; keep one with --validation 0.1"
             )
-        scaling = dataset.preparation.scaling if dataset.preparation else None
         of_targets = dataset.target_scaling
         if of_targets is None and self.target_scaling not in (None, "none"):
             raise ValueError(
@@ -218,7 +217,7 @@ class Settings:
             self,
             task=dataset.task,
             target=self.target or (dataset.target_names or (None,))[0],
-            scaling="none" if scaling is None else scaling.kind,
+            scaling=dataset.preparation.scaling_kind if dataset.preparation else "none",
             target_scaling="none" if of_targets is None else of_targets.kind,
             test_share=dataset.test_share,
             validation=self.validation if self.validates(dataset) else 0.0,

@@ -7,6 +7,7 @@ Shapes: an array is (n, …), rows of it are (m, …).
 
 import mmap
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Range", "Rows", "StoredArray", "as_rows", "blocks", "gather", "mapped"]
+__all__ = ["LazyArray", "Range", "Rows", "StoredArray", "as_rows", "blocks", "gather", "mapped"]
 
 Array = npt.NDArray[Any]
 Prepare = Callable[[Array], Array]
@@ -27,7 +28,48 @@ Rows = Any
 _BYTES_AT_ONCE = 2**22
 
 
-class StoredArray:
+class LazyArray(ABC):
+    """An array whose rows are made when slices of them are taken.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n, …).
+    dtype : numpy.dtype
+    ndim : int
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    ndim: int
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @abstractmethod
+    def __getitem__(self, rows: Any) -> Any:
+        """Return a slice of rows (m, …), in memory."""
+
+    @abstractmethod
+    def map(self, function: Prepare) -> "LazyArray":
+        """Return what a function makes of rows, each by itself, when they are taken."""
+
+    def min(self) -> Any:
+        """Return the smallest of all values; NaN where one is."""
+        return self._range[0]
+
+    def max(self) -> Any:
+        """Return the largest of all values; NaN where one is."""
+        return self._range[1]
+
+    @cached_property
+    def _range(self) -> tuple[Any, Any]:
+        ends = [(block.min(), block.max()) for block in blocks(self)]
+        low, high = np.asarray(ends).T
+        return low.min(), high.max()
+
+
+class StoredArray(LazyArray):
     """An array in C order in a file, of which slices of rows can be taken.
 
     Parameters
@@ -85,20 +127,6 @@ class StoredArray:
         else:
             found = self._among(self._chosen[start:stop])
         return found if self._prepare is None else self._prepare(found)
-
-    def min(self) -> Any:
-        """Return the smallest of all values; NaN where one is."""
-        return self._range[0]
-
-    def max(self) -> Any:
-        """Return the largest of all values; NaN where one is."""
-        return self._range[1]
-
-    @cached_property
-    def _range(self) -> tuple[Any, Any]:
-        ends = [(block.min(), block.max()) for block in blocks(self)]
-        low, high = np.asarray(ends).T
-        return low.min(), high.max()
 
     def map(self, function: Prepare) -> "StoredArray":
         """Return what a function makes of rows, each by itself, when they are read."""
@@ -186,8 +214,8 @@ def gather(values: Rows, ranges: Iterable[Range]) -> Array:
 
 
 def blocks(values: Rows) -> Iterator[Array]:
-    """Yield an array as it is, or rows of a `StoredArray`, some at a time."""
-    if not isinstance(values, StoredArray):
+    """Yield an array as it is, or rows of a `LazyArray`, some at a time."""
+    if not isinstance(values, LazyArray):
         yield values
         return
     at_once = _rows_of(_BYTES_AT_ONCE, values.shape, values.dtype)
@@ -196,5 +224,5 @@ def blocks(values: Rows) -> Iterator[Array]:
 
 
 def mapped(values: Rows, function: Prepare) -> Rows:
-    """Return what a function makes of rows, each by itself: of a `StoredArray` when it is read."""
-    return values.map(function) if isinstance(values, StoredArray) else function(values)
+    """Return what a function makes of rows, each by itself; of a `LazyArray` when taken."""
+    return values.map(function) if isinstance(values, LazyArray) else function(values)

@@ -11,8 +11,7 @@ Shapes: n examples, features (n, features).
 import math
 import re
 import warnings
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,8 +19,9 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, DataWarning
-from pluggable_mlp.data.frames import Frame
-from pluggable_mlp.data.headers import is_number
+from pluggable_mlp.data.encoded import EncodedArray, Part
+from pluggable_mlp.data.frame import Frame, Texts
+from pluggable_mlp.data.tables import is_number
 from pluggable_mlp.data.targets import BOOLEANS
 
 __all__ = ["Column", "Columns"]
@@ -151,8 +151,8 @@ class Columns:
         numbers = {column.name for column in self.columns if column.kind == NUMBER}
         return np.asarray([feature in numbers for feature in self.features])
 
-    def apply(self, name: str, frame: Frame) -> Array:
-        """Return the features of a table (n, features), float64.
+    def apply(self, name: str, frame: Frame) -> EncodedArray:
+        """Return the features of a table (n, features).
 
         The columns are found by their names; whatever else a table has is not used.  A warning
         lists texts that training never saw, and of values that are missing where none was.
@@ -172,13 +172,14 @@ class Columns:
         if missing:
             fault = f"has no column {missing[0]!r}; it has {', '.join(frame.names[:20])}"
             raise DataError(name, fault, f"give the columns {', '.join(self.names)}")
-        made = np.zeros((len(frame), len(self.features)))
-        end = 0
-        for column in self.columns:
-            if column.kind != LEFT_OUT:
-                start, end = end, end + len(column.features)
-                _FILL[column.kind](name, column, frame.column(column.name), made[:, start:end])
-        return made
+        used = [column for column in self.columns if column.kind != LEFT_OUT]
+        return EncodedArray(
+            [
+                part
+                for column in used
+                for part in _ENCODE[column.kind](name, column, frame.column(column.name))
+            ]
+        )
 
     def describe(self) -> list[str]:
         """Return a line for each column."""
@@ -197,33 +198,40 @@ class Columns:
         return [asdict(column) | {"categories": list(column.categories)} for column in self.columns]
 
 
-def _fitted(name: str, values: Array) -> Column:
+def _fitted(name: str, values: Array | Texts) -> Column:
     """Return what is made of a column of the training part (n,)."""
-    if values.dtype.kind == "f":
-        present = np.sort(values[~np.isnan(values)])
-        if not present.size:
-            return Column(name, LEFT_OUT, note="it has no values")
-        middle = present[(present.size - 1) // 2 : present.size // 2 + 1]
-        median = float(middle[0] + (middle[-1] - middle[0]) / 2)
-        return Column(name, NUMBER, fill=median, indicator=present.size < values.size)
-    texts = [value for value in values.tolist() if value is not None]
-    lower = [text.lower() for text in texts]
-    counts = Counter(lower if _are_booleans(lower) else texts)
-    total = sum(counts.values())
-    if not counts:
+    if isinstance(values, Texts):
+        return _fitted_texts(name, values)
+    present = np.sort(values[~np.isnan(values)])
+    if not present.size:
         return Column(name, LEFT_OUT, note="it has no values")
-    if len(counts) > MOST_CATEGORIES or 2 * len(counts) > max(total, FEW):
-        missing = total < values.size
-        note = f"{len(counts)} different texts in {total} rows"
+    middle = present[(present.size - 1) // 2 : present.size // 2 + 1]
+    median = float(middle[0] + (middle[-1] - middle[0]) / 2)
+    return Column(name, NUMBER, fill=median, indicator=present.size < values.size)
+
+
+def _fitted_texts(name: str, values: Texts) -> Column:
+    texts, total = _occurring(values), int((values.codes >= 0).sum())
+    lower = {text.lower() for text in texts}
+    categories = sorted(lower) if _are_booleans(lower) else texts
+    if not categories:
+        return Column(name, LEFT_OUT, note="it has no values")
+    missing = total < len(values)
+    if len(categories) > MOST_CATEGORIES or 2 * len(categories) > max(total, FEW):
+        note = f"{len(categories)} different texts in {total} rows"
         return Column(name, PRESENCE if missing else LEFT_OUT, indicator=missing, note=note)
-    return Column(name, CATEGORY, tuple(sorted(counts)), indicator=total < values.size)
+    return Column(name, CATEGORY, tuple(categories), indicator=missing)
 
 
-def _refuse_texts_for_people(name: str, column: str, values: Array) -> None:
+def _occurring(values: Texts) -> list[str]:
+    """Return the texts that occur, in order: those of a part of a table may be fewer than its."""
+    counts = np.bincount(values.codes + 1, minlength=len(values.distinct) + 1)[1:]
+    return [text for text, count in zip(values.distinct, counts, strict=True) if count]
+
+
+def _refuse_texts_for_people(name: str, column: str, values: Array | Texts) -> None:
     """Raise `DataError` where the texts of a column (n,) are numbers or dates for people."""
-    if values.dtype.kind == "f":
-        return
-    texts = dict.fromkeys(text for text in values.tolist() if text is not None)
+    texts = _occurring(values) if isinstance(values, Texts) else []
     if len(texts) <= FEW:
         return
     for pattern, (what, remedy) in _FOR_PEOPLE.items():
@@ -234,60 +242,48 @@ def _refuse_texts_for_people(name: str, column: str, values: Array) -> None:
             raise DataError(name, fault, f"{remedy}, or remove the column")
 
 
-def _numbers(name: str, column: Column, values: Array, made: Array) -> None:
-    """Fill the features (n, features) of a column of numbers (n,)."""
-    if values.dtype.kind != "f":
-        texts = [value for value in values.tolist() if value is not None]
-        if texts:
-            fault = f"column {column.name!r} holds {texts[0]!r}, where training saw numbers"
-            raise DataError(name, fault, "give numbers")
-        values = np.full(values.shape, np.nan)
+def _numbers(name: str, column: Column, values: Array) -> list[Part]:
+    """Return the features of a column of numbers (n,)."""
     missing = np.isnan(values)
-    _tell_missing(name, column, missing, f"they count as {column.fill:g}, training's median")
-    made[:, 0] = np.where(missing, column.fill, values)
-    if column.indicator:
-        made[:, 1] = missing
+    _warn_missing(name, column, missing, f"they count as {column.fill:g}, training's median")
+    filled = Part(np.where(missing, column.fill, values), is_number=True)
+    return [filled, *[Part(missing)] * column.indicator]
 
 
-def _categories(name: str, column: Column, values: Array, made: Array) -> None:
-    """Fill the features (n, features), which are 0, of a column of texts (n,)."""
+def _categories(name: str, column: Column, values: Texts) -> list[Part]:
+    """Return the features of a column of texts (n,)."""
     place = {category: index for index, category in enumerate(column.categories)}
-    texts = values.tolist()
-    missing = np.asarray([text is None for text in texts])
-    if _are_booleans(column.categories):
-        texts = [text and text.lower() for text in texts]
-    found = np.asarray([place.get(text, -1) for text in texts])
+    booleans = _are_booleans(column.categories)
+    places = [place.get(text.lower() if booleans else text, -1) for text in values.distinct]
+    found = np.asarray([*places, -1], np.int32)[values.codes]
+    missing = values.codes < 0
     unseen = (found < 0) & ~missing
     if unseen.any():
-        different = sorted(set(values[unseen].tolist()))
+        different = _occurring(values[unseen])
         shown = ", ".join(map(repr, different[:5])) + (", …" if len(different) > 5 else "")
-        _tell(name, f"column {column.name!r} holds {shown}, which training never saw, in "
+        _warn(name, f"column {column.name!r} holds {shown}, which training never saw, in "
               f"{_rows(unseen)}: they count as none of its categories")  # fmt: skip
-    _tell_missing(name, column, missing, "they count as none of its categories")
-    known = np.flatnonzero(found >= 0)
-    made[known, found[known]] = 1.0
-    if column.indicator:
-        made[:, -1] = missing
+    _warn_missing(name, column, missing, "they count as none of its categories")
+    return [Part(found, len(column.categories)), *[Part(missing)] * column.indicator]
 
 
-def _presence(name: str, column: Column, values: Array, made: Array) -> None:
-    """Fill the one feature (n, 1) that says where a value (n,) is missing."""
-    del name, column  # nothing is asked of the texts
-    made[:, 0] = np.isnan(values) if values.dtype.kind == "f" else values == None  # noqa: E711
+def _presence(_name: str, _column: Column, values: Texts) -> list[Part]:
+    """Return the one feature that says where a value (n,) is missing."""
+    return [Part(values.codes < 0)]
 
 
-_FILL = {NUMBER: _numbers, CATEGORY: _categories, PRESENCE: _presence}
+_ENCODE = {NUMBER: _numbers, CATEGORY: _categories, PRESENCE: _presence}
 
 
-def _are_booleans(texts: Sequence[str]) -> bool:
+def _are_booleans(texts: Iterable[str]) -> bool:
     """Return whether texts are booleans in lower case, as those of Parquet are."""
     return set(texts) <= set(BOOLEANS)
 
 
-def _tell_missing(name: str, column: Column, missing: Array, meaning: str) -> None:
+def _warn_missing(name: str, column: Column, missing: Array, meaning: str) -> None:
     if missing.any() and not column.indicator:
         where = f"column {column.name!r} lacks values in {_rows(missing)}"
-        _tell(name, f"{where}, where training lacked none: {meaning}")
+        _warn(name, f"{where}, where training lacked none: {meaning}")
 
 
 def _rows(flags: Array) -> str:
@@ -296,5 +292,5 @@ def _rows(flags: Array) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
 
-def _tell(name: str, doubt: str) -> None:
+def _warn(name: str, doubt: str) -> None:
     warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=6)

@@ -1,7 +1,7 @@
 """What training takes, a `Dataset`, with the rules that its arrays keep; what readers give before.
 
 The rules, the hash and the errors belong here; how raw arrays become such a data set belongs in
-`preprocessing.py`, how they are read from a file in the readers.
+`build.py`, how they are read from a file in the readers.
 
 Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.stored import StoredArray, blocks
+from pluggable_mlp.stored import LazyArray, blocks
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -111,6 +111,10 @@ class Source:
         Those of the columns of a table.
     is_table : bool, default False
         Whether it is a table, whose columns have each a unit of its own.
+    header : bool, optional
+        Whether the first line of a text names the columns; None for other files.
+    encoding : str, optional
+        Of a text.
     """
 
     name: str
@@ -119,6 +123,8 @@ class Source:
     target_names: tuple[str, ...] | None = None
     feature_names: tuple[str, ...] | None = None
     is_table: bool = False
+    header: bool | None = None
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +136,7 @@ class Dataset:
     splits : mapping of str to Split
         "train", "test" unless all examples are for training, and more where the source has them,
         such as "validation", which training leaves alone.  All have the same features, dtypes and
-        outputs.  Inputs may be a `StoredArray`, read a block at a time.
+        outputs.  Inputs may be a `LazyArray`, read a block at a time.
 
         Inputs are uint8 where `scale` is given: the values are `inputs * scale`, exactly.
         Otherwise they are float32 or float64, all finite.
@@ -184,7 +190,7 @@ class Dataset:
         if self.scale is not None and math.frexp(self.scale)[0] != 0.5:
             raise DataError(self.name, f"scale is {self.scale}", "give a power of two")
         for part, (inputs, targets) in self.splits.items():
-            known_inputs = isinstance(inputs, np.ndarray | StoredArray)
+            known_inputs = isinstance(inputs, np.ndarray | LazyArray)
             if not (known_inputs and isinstance(targets, np.ndarray)):
                 kinds = f"{type(inputs).__name__} and {type(targets).__name__}"
                 raise DataError(self.name, f"the {part} split is {kinds}", "give NumPy arrays")
@@ -303,17 +309,6 @@ class Dataset:
         as JSON; at last, where columns or numbers were prepared, how, as JSON: the same prepared
         numbers come of other ones, too.
         """
-        return self._hashes()[-1]
-
-    def has_sha256(self, recorded: str) -> bool:
-        """Return whether a recorded SHA-256 is that of these data.
-
-        It may be of an older form, which leaves out how they were prepared.
-        """
-        return recorded in self._hashes()
-
-    def _hashes(self) -> tuple[str, str]:
-        """Return the SHA-256 without the preparation, and the one with it."""
         digest = hashlib.sha256()
         known = self.class_labels
         texts = known is not None and isinstance(known[0], str)
@@ -331,7 +326,6 @@ class Dataset:
         digest.update(f"scale {self.scale} classes {classes}\n".encode())
         if texts:
             digest.update(json.dumps(known).encode())
-        of_arrays = digest.hexdigest()
         prepared = {
             "columns": self.preparation and self.preparation.columns,
             "scaling": self.preparation and self.preparation.scaling,
@@ -340,7 +334,11 @@ class Dataset:
         made = {name: each.to_dict() for name, each in prepared.items() if each is not None}
         if made:
             digest.update(json.dumps(made, sort_keys=True).encode())
-        return of_arrays, digest.hexdigest()
+        return digest.hexdigest()
+
+    def has_sha256(self, recorded: str) -> bool:
+        """Return whether a recorded SHA-256 is that of these data."""
+        return recorded == self.sha256()
 
 
 def check_finite(name: str, part: str, kind: str, values: Array) -> None:

@@ -1,23 +1,22 @@
 """From what a user writes, a name or a path, to the reader that it asks for."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.classic_pickle import read_classic_pickle
+from pluggable_mlp.data.arrays import read_arrays, read_idx, read_npy, read_npz
+from pluggable_mlp.data.build import build_dataset
+from pluggable_mlp.data.choice import read_table, read_table_inputs
 from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
-from pluggable_mlp.data.digits import load_digits
-from pluggable_mlp.data.frames import Frame
-from pluggable_mlp.data.idx import read_idx, read_idx_folder
-from pluggable_mlp.data.mnist import PUBLISHED, load_named
-from pluggable_mlp.data.numpy_files import read_npy, read_npy_pairs, read_npz, read_npz_arrays
+from pluggable_mlp.data.frame import Frame
+from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.preprocessing import build_dataset, matched
 from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.data.split import matched
 from pluggable_mlp.data.streaming import left_in_files
-from pluggable_mlp.data.table_files import TABLES, is_table, read_table, read_table_inputs
+from pluggable_mlp.data.tables import TABLES, is_table
 
 __all__ = [
     "dataset_of",
@@ -28,14 +27,11 @@ __all__ = [
     "load_source_like",
 ]
 
-READERS: dict[tuple[str, ...], Callable[[str], Source]] = {
-    (".pkl", ".pkl.gz"): read_classic_pickle,
-    (".npz",): read_npz,
-}
+ARRAYS = (".npz", ".pkl", ".pkl.gz")
 
 
 def load_dataset(
-    spec: str | os.PathLike[str],
+    spec: Any,
     seed: int = 0,
     task: str | None = None,
     *,
@@ -44,21 +40,23 @@ def load_dataset(
     validation: float | None = None,
     target_scaling: str | None = None,
     block_size: int | None = 0,
-    test: str | os.PathLike[str] | None = None,
+    test: Any = None,
     test_share: float | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
 ) -> Dataset:
-    """Load a data set by its name or its path.
+    """Load a data set by its name or its path, or take one from a data frame.
 
     Parameters
     ----------
-    spec : str or path
+    spec : str, path or data frame
         "digits": 1,797 embedded images of 8 x 8 pixels.
         "mnist", "fashion-mnist": 70,000 images of 28 x 28 pixels, looked for in the folders of
         PLUGGABLE_MLP_DATA and the user's cache, else downloaded (see `load_named`).
         A path: a folder of IDX files, or with `X.npy` and `y.npy`; or a file `*.pkl.gz` or `*.pkl`
         (the classic MNIST pickle), `*.npz` (`X` and `y`, perhaps with `_test` or `_validation` at
         their end), or a table, `*.csv`, `*.tsv` (each perhaps with `.gz`), `*.parquet` or
-        `*.feather`.
+        `*.feather`.  A data frame: of pandas, polars, pyarrow or what else narwhals knows.
     seed : int, default 0
         Of the division into examples for training and for testing, where the data have none.
     task : {"classification", "multilabel", "regression"}, optional
@@ -67,9 +65,9 @@ def load_dataset(
     target : str, optional
         The column of a table to predict, by its name or its place, counted from 1; several are
         separated by commas.  By default the last.
-    scaling : {"standard", "minmax", "robust", "none"}, optional
+    scaling : {"standard", "minmax", "robust", "pixels", "none"}, optional
         How features are scaled, as fitted on the training part; by default "standard" for tables,
-        unless they hold the 8-bit pixels of square images, else "none".
+        else "none".  "pixels": whole numbers from 0 to 255 are 8-bit pixels, as uint8 always are.
     validation : float, optional
         The share of the training examples that is kept for validation; by default none, but what
         the data have as such.
@@ -77,15 +75,20 @@ def load_dataset(
         How the numbers to predict of a regression are scaled; by default not at all.  The command
         line scales them by default.
     block_size : int or None, default 0
-        Whether the inputs of .npy files stay there, read a block at a time for
-        `train(…, block_size=…)`: 0, no; more, yes; None, if they take more than a quarter of the
-        machine's memory.
-    test : str or path, optional
+        Whether the inputs of .npy files stay there, and the categories of tables codes, read a
+        block at a time for `train(…, block_size=…)`: 0, no; more, yes; None, if they take more
+        than a quarter of the machine's memory.
+    test : str, path or data frame, optional
         Other data for testing, as for `spec`: their test part, or all their examples if they have
         none.  They are prepared as the training part is.
     test_share : float, optional
         The share of the examples that is kept for testing, at least 0 and below 1; by default one
         in seven, unless the data have a test part of their own.
+    header : bool, optional
+        Whether the first line of a .csv or .tsv names the columns; by default it does where no
+        field is a number, or where its numbers, three or more, count from 0 or 1.
+    encoding : str, optional
+        Of a .csv or .tsv, by default UTF-8.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def load_dataset(
         If there are no such data, or they cannot be used; names the file and the fault.
     """
     return dataset_of(
-        load_source(spec, target),
+        load_source(spec, target, header=header, encoding=encoding),
         target,
         test,
         seed=seed,
@@ -113,46 +116,49 @@ def load_dataset(
 def dataset_of(
     source: Source,
     target: str | None = None,
-    test: str | os.PathLike[str] | None = None,
+    test: Any = None,
     *,
     block_size: int | None = 0,
     test_share: float | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
     **options: Any,
 ) -> Dataset:
     """Return the data set of a source, as `load_dataset` does; options are of `build_dataset`."""
+    del header, encoding  # the source was read by them
     if test is None:
         return build_dataset(source, block_size=block_size, test_share=test_share, **options)
     if "test" in source.splits:
         raise DataError(source.name, "has a test part of its own", "leave --test out")
     if test_share is not None:
-        raise DataError(os.fspath(test), "is all for testing", "leave --test-share out")
+        raise DataError(test, "is all for testing", "leave --test-share out")
     dataset = build_dataset(source, block_size=block_size, test_share=0.0, **options)
     schema = Schema.of(dataset)
     tested = left_in_files(load_source_like(schema, test, target), block_size)
-    splits = {**dataset.splits, "test": examples_like(schema, tested)}
+    splits = {**dataset.splits, "test": examples_like(schema, tested, block_size=block_size)}
     return replace(dataset, splits=splits, test_share=None)
 
 
-def load_source_like(
-    schema: Schema, spec: str | os.PathLike[str], target: str | None = None
-) -> Source:
+def load_source_like(schema: Schema, spec: Any, target: str | None = None) -> Source:
     """Load data for a network that was trained on others, neither converted nor divided.
 
     Parameters
     ----------
     schema : Schema
         Of the training: it says which columns of a table are the features.
-    spec : str or path
+    spec : str, path or data frame
         As for `load_dataset`.
     target : str, optional
         The column of a table that training was to predict.
     """
     texts = isinstance((schema.class_labels or (0,))[0], str)
-    target = target if is_table(os.fspath(spec)) else None
-    return load_source(spec, target, schema.preparation, texts)
+    target = target if is_table(spec) else None
+    return load_source(spec, target, known=schema.preparation, text_target=texts)
 
 
-def examples_like(schema: Schema, source: Source, dtype: str = "float64") -> Split:
+def examples_like(
+    schema: Schema, source: Source, dtype: str = "float64", block_size: int | None = None
+) -> Split:
     """Return the test part of other data, or all where they have none, as training had its own.
 
     Parameters
@@ -161,51 +167,44 @@ def examples_like(schema: Schema, source: Source, dtype: str = "float64") -> Spl
     source : Source
     dtype : {"float32", "float64"}
         Of the network, whose range values must keep to.
+    block_size : int, optional
+        As for `load_dataset`.
     """
     measured = source.splits.get("test", source.splits["train"])
     inputs, targets = matched(source.name, "new", measured, schema.task)
-    inputs = schema.inputs(source.name, inputs, dtype, source.is_table)
+    inputs = schema.inputs(source.name, inputs, dtype, source.is_table, block_size)
     return Split(inputs, schema.targets(source.name, targets))
 
 
-def load_source(
-    spec: str | os.PathLike[str],
-    target: str | None = None,
-    known: Preparation | None = None,
-    text_target: bool | None = None,
-) -> Source:
+def load_source(spec: Any, target: str | None = None, **reading: Any) -> Source:
     """Load a data set as `load_dataset` does, but neither converted nor divided.
 
     The arguments after the first are those of `read_table`.
     """
-    path = os.fspath(spec)
-    lower = path.lower()
+    path = os.fspath(spec) if isinstance(spec, os.PathLike) else spec
     if is_table(path):
-        return read_table(path, target, known, text_target)
-    if target is not None:
-        fault = "has no columns to choose the target from"
-        raise DataError(path, fault, f"leave --target out; it is for {', '.join(TABLES)}")
+        return read_table(path, target, **reading)
+    of_columns = {"target": target} | {key: reading.get(key) for key in ("header", "encoding")}
+    for name, given in of_columns.items():
+        if given is not None:
+            fault = f"has no columns: {name} is {given!r}"
+            raise DataError(path, fault, f"leave --{name} out; it is for {', '.join(TABLES)}")
     if path == "digits":
         return load_digits()
     if path in PUBLISHED:
         return load_named(path)
-    if os.path.isdir(path):
-        pairs = os.path.isfile(os.path.join(path, "X.npy"))
-        return read_npy_pairs(path) if pairs else read_idx_folder(path)
-    for suffixes, reader in READERS.items():
-        if lower.endswith(suffixes):
-            return reader(path)
+    if os.path.isdir(path) or path.lower().endswith(ARRAYS):
+        return read_arrays(path)
     raise DataError(
         repr(path),
         "is not a data set",
         f"give digits, {', '.join(PUBLISHED)}, a folder of IDX files or with X.npy and y.npy, or a "
-        "path that ends in "
-        + ", ".join([*(suffix for suffixes in READERS for suffix in suffixes), *TABLES]),
+        f"path that ends in {', '.join([*ARRAYS, *TABLES])}",
     )
 
 
 def load_inputs(
-    path: str | os.PathLike[str],
+    path: Any,
     known: Preparation | None = None,
     targets: Collection[str] = (),
 ) -> Array | Frame:
@@ -213,7 +212,7 @@ def load_inputs(
 
     Parameters
     ----------
-    path : str or path
+    path : str, path or data frame
         `*.npy`, `*.npz` with `X`, a table of features, or else a file of IDX images, plain or
         gzipped.
     known : Preparation, optional
@@ -232,12 +231,12 @@ def load_inputs(
     DataError
         If the file cannot be read; names the file and the fault.
     """
+    if is_table(path):
+        return read_table_inputs(path, known, targets)
     name = os.fspath(path)
     lower = name.lower()
     if lower.endswith(".npy"):
         return read_npy(name)
     if lower.endswith(".npz"):
-        return read_npz_arrays(name, ["X"])["X"]
-    if is_table(name):
-        return read_table_inputs(name, known or Preparation(), targets)
+        return read_npz(name, ["X"])["X"]
     return read_idx(name)

@@ -10,14 +10,14 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Columns
 from pluggable_mlp.data.dataset import DataError
-from pluggable_mlp.data.frames import Frame
+from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
 from pluggable_mlp.registry import choose
 from pluggable_mlp.stored import mapped
 
-__all__ = ["NO_SCALING", "Preparation", "as_values", "fit_columns", "scaled"]
+__all__ = ["NO_SCALING", "PIXEL_SCALING", "Preparation", "as_values", "fit_columns", "scaled"]
 
-NO_SCALING = "none"
+NO_SCALING, PIXEL_SCALING = "none", "pixels"
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,28 @@ class Preparation:
     scaling : Scaling or None
     feature_names : tuple of str or None
         What the source calls the features; None where it does not.
-    whole_pixels : bool, default False
-        Whether the pixels came as whole numbers of another dtype than uint8: then later numbers of
-        any dtype are in their unit.
+    pixels : bool, default False
+        Whether numbers of any dtype were said to be 8-bit pixels: then later ones are, too.
+    header : bool or None
+        Whether the first line of a text named the columns; None for other sources.
+    encoding : str or None
+        Of a text.
     """
 
     columns: Columns | None = None
     pixel_scale: float | None = None
     scaling: Scaling | None = None
     feature_names: tuple[str, ...] | None = None
-    whole_pixels: bool = False
+    pixels: bool = False
+    header: bool | None = None
+    encoding: str | None = None
+
+    @property
+    def scaling_kind(self) -> str:
+        """The name of the scaling, as it is asked for."""
+        if self.scaling is None:
+            return PIXEL_SCALING if self.pixels else NO_SCALING
+        return self.scaling.kind
 
     @property
     def every_name(self) -> tuple[str, ...] | None:
@@ -88,7 +100,9 @@ class Preparation:
             None,
             None if scaling is None else Scaling.from_dict(scaling),
             None if names is None else tuple(names),
-            values.get("whole_pixels", False),
+            values["pixels"],
+            values["header"],
+            values["encoding"],
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,7 +112,9 @@ class Preparation:
             "columns": None if self.columns is None else self.columns.to_dict(),
             "scaling": None if self.scaling is None else self.scaling.to_dict(),
             "feature_names": None if names is None else list(names),
-            **({"whole_pixels": True} if self.whole_pixels else {}),
+            "header": self.header,
+            "encoding": self.encoding,
+            "pixels": self.pixels,
         }
 
 
@@ -125,22 +141,22 @@ def scaled(
     name : str
         Of the data, for errors.
     kind : str
-        A name of `SCALINGS`, or "none".
+        A name of `SCALINGS`; "none" and "pixels" leave the inputs as they are.
     inputs : dict of arrays (n, features)
     columns : Columns, optional
-        Of a table, which made the inputs: they are scaled in place, categories not at all.
+        Of a table, which made the inputs: categories are not scaled.
     unit : float, default 1
         The value of one unit of uint8 inputs.
     what : str, default "scaling"
         What the kind is called where it was asked for, for errors.
     """
-    choose({**SCALINGS, NO_SCALING: None}, kind, what)
-    if kind == NO_SCALING:
+    others = (NO_SCALING,) if what == "target_scaling" else (NO_SCALING, PIXEL_SCALING)
+    choose(SCALINGS | dict.fromkeys(others), kind, what)
+    if kind in others:
         return inputs, None
     if columns is not None:
-        numeric = columns.numeric
-        scaling = fit_scaling(name, kind, inputs["train"][:, numeric], numeric)
-        return {part: scaling.apply_in_place(array) for part, array in inputs.items()}, scaling
+        scaling = fit_scaling(name, kind, inputs["train"].numbers(), columns.numeric)
+        return {part: array.map(scaling.apply_in_place) for part, array in inputs.items()}, scaling
     values = {part: mapped(array, partial(as_values, unit=unit)) for part, array in inputs.items()}
     scaling = fit_scaling(name, kind, values["train"])
     return {part: mapped(array, scaling.apply_in_place) for part, array in values.items()}, scaling

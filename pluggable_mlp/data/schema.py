@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.build import as_bytes, as_inputs
 from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, Dataset, DataWarning
+from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.preparation import Preparation, as_values
-from pluggable_mlp.data.preprocessing import as_bytes, as_inputs
 from pluggable_mlp.data.scaling import Scaling
+from pluggable_mlp.data.streaming import in_memory
 from pluggable_mlp.data.targets import Task, as_task, class_indices
 from pluggable_mlp.stored import mapped
 
@@ -132,7 +134,7 @@ class Schema:
         KeyError, TypeError, ValueError
             If a value is missing or wrong.
         """
-        of_targets = values.get("target_scaling")  # older runs lack it, and scaled none
+        of_targets = values["target_scaling"]
         return cls(
             values["features"],
             values["scale"],
@@ -180,7 +182,14 @@ class Schema:
             )
         return lines
 
-    def inputs(self, name: str, values: Any, dtype: str, is_table: bool = False) -> Array:
+    def inputs(
+        self,
+        name: str,
+        values: Any,
+        dtype: str,
+        is_table: bool = False,
+        block_size: int | None = None,
+    ) -> Array:
         """Return inputs (n, ...) of any file as training would have had them, (n, features).
 
         Where training saw pixels, the unit of numbers follows from what they are in, never from
@@ -199,6 +208,8 @@ class Schema:
             Of the network, whose range values must keep to.
         is_table : bool, default False
             Whether they are of a table, which says nothing of dtypes.
+        block_size : int, optional
+            As for `load_dataset`.
 
         Returns
         -------
@@ -212,7 +223,8 @@ class Schema:
             If they do not fit.
         """
         array = self.preparation.as_array(name, values)
-        inputs = as_inputs(name, "new", array)
+        encoded = isinstance(array, EncodedArray)
+        inputs = array if encoded else as_inputs(name, "new", array)
         if inputs.shape[1] != self.features:
             own = "1 feature" if inputs.shape[1] == 1 else f"{inputs.shape[1]} features"
             fault = f"its examples have {own}, the network takes {self.features}"
@@ -221,12 +233,13 @@ class Schema:
             raise DataError(name, fault, remedy)
         if self.scale is not None:
             kind = "u" if is_table else array.dtype.kind
-            are_pixels = kind in "iu" or (kind == "f" and self.preparation.whole_pixels)
+            are_pixels = kind in "iu" or (kind == "f" and self.preparation.pixels)
             inputs = (_as_pixels if are_pixels else _as_scaled)(name, inputs, self.scale)
         if self.preparation.scaling is not None:
             unit = self.scale if self.scale_of(inputs) else None
             values = mapped(inputs, partial(as_values, unit=unit))
             inputs = mapped(values, self.preparation.scaling.apply_in_place)
+        inputs = in_memory({"new": inputs}, block_size)["new"]
         self._compare_range(name, inputs)
         largest = max(-float(inputs.min()), float(inputs.max()))
         if largest > float(np.finfo(dtype).max):

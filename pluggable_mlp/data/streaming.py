@@ -1,6 +1,7 @@
-"""Which inputs stay in their files, to be read a block at a time, and how long a block is.
+"""Which inputs are made or read a block at a time, and how long a block is.
 
-Of the inputs of .npy files, those can that are in C order.  Targets are held in memory.
+Of the inputs of .npy files, those can stay there that are in C order; of a table, categories can
+stay codes.  Targets are held in memory.
 """
 
 import math
@@ -13,9 +14,10 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends.memory import host_memory
 from pluggable_mlp.data.dataset import DataWarning, Source
-from pluggable_mlp.stored import StoredArray, as_rows
+from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.stored import LazyArray, StoredArray, as_rows
 
-__all__ = ["block_of", "left_in_file", "left_in_files"]
+__all__ = ["block_of", "in_memory", "left_in_file", "left_in_files"]
 
 PART_OF_MEMORY = 4
 """Inputs of more than one part in so many of the machine's memory stay in their file."""
@@ -46,9 +48,23 @@ def left_in_file(values: Any) -> Any:
     return _in_file(values) if _are_large(values) else values
 
 
+def in_memory(inputs: dict[str, Any], block_size: int | None) -> dict[str, Any]:
+    """Return the inputs of all splits, those of a table whole, unless blocks are asked or needed.
+
+    Parameters
+    ----------
+    inputs : dict of arrays
+    block_size : int or None
+        As for `left_in_files`.
+    """
+    if block_size or (block_size is None and _are_large(*inputs.values())):
+        return inputs
+    return {part: v[:] if isinstance(v, EncodedArray) else v for part, v in inputs.items()}
+
+
 def block_of(inputs: Array) -> int:
-    """Return how many examples a block has where no one says so; 0 where none stay in a file."""
-    if not isinstance(inputs, StoredArray):
+    """Return how many examples a block has where no one says so; 0 where all are in memory."""
+    if not isinstance(inputs, LazyArray):
         return 0
     row: int = math.prod(inputs.shape[1:]) * inputs.dtype.itemsize
     return max(1, BYTES_PER_BLOCK // row)
@@ -56,7 +72,7 @@ def block_of(inputs: Array) -> int:
 
 def _are_large(*inputs: Any) -> bool:
     total = host_memory()
-    size = sum(values.nbytes for values in inputs if isinstance(values, np.ndarray))
+    size = sum(v.nbytes for v in inputs if isinstance(v, np.ndarray | EncodedArray))
     return total is not None and size > total // PART_OF_MEMORY
 
 

@@ -1,360 +1,370 @@
-"""Tables of numbers as text, their fields separated by commas or semicolons, in a .tsv by tabs.
+"""Tables, one example in each row: .csv, .tsv, .parquet, .feather, and data frames in memory.
 
-What is wrong with a text is told by the lines and columns of an editor: counted from 1, blank
-lines and the header among them.  Tables with texts or missing values belong in `frames.py`.
+polars reads the files, narwhals gives the columns of other libraries' data frames (both: the extra
+`tables`).  Whether the first line is a header, and whether a column holds numbers or texts, is
+decided here, by the rules of docs/data.md; which are features and targets in `choice.py`.
+
+Shapes: n rows, a column is (n,).
 """
 
 import csv
 import io
-import math
+import os
 import re
 from collections import Counter
-from collections.abc import Iterator
-from itertools import chain, islice
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError, Source, Split
-from pluggable_mlp.data.files import open_bounded
-from pluggable_mlp.data.headers import MISSING, has_header, is_number
-from pluggable_mlp.data.targets import are_measurements
+from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp.data.files import GET_A_NEW_COPY, check_file, read_bytes
+from pluggable_mlp.data.frame import Texts
 
-__all__ = [
-    "NotNumbersError",
-    "NumberTable",
-    "TextTable",
-    "filled_rows",
-    "first_fault",
-    "has_codes",
-    "read_csv",
-    "read_csv_table",
-    "read_number_table",
-    "read_text",
-    "try_number_table",
-]
+if TYPE_CHECKING:
+    from pluggable_mlp.data.preparation import Preparation
 
-ONE_LINE_PER_EXAMPLE = "give a line per example, all with as many numbers, separated by commas"
+__all__ = ["TABLES", "Table", "is_number", "is_table", "open_table"]
+
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather")
+
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "."))
+"""What stands for a missing value, in lower case."""
+
+MOSTLY = 0.9
+"""A column of which so many values are numbers is one of numbers, and its texts are faults."""
+
+FEWEST_COUNTED = 3
+"""So many of a first line's numbers have to count the columns, if it names them."""
 
 _CODE = r"[+-]?0[0-9]+|\+[0-9]+"
-_MAY_BE_CODES = re.compile(rb"(?<![0-9.])0[0-9]|\+[0-9]")
+_ONE_LINE_PER_EXAMPLE = "give a line per example, all with as many fields as the first"
 
 
-class NotNumbersError(DataError):
-    """A table that holds a text, or lacks a value: `frames.py` reads it, if it is meant so."""
+def is_table(spec: Any) -> bool:
+    """Return whether this is a data frame, or the path of a table, by its end."""
+    is_path = isinstance(spec, str | os.PathLike)
+    return os.fspath(spec).lower().endswith(TABLES) if is_path else True
 
 
-class NumberTable(NamedTuple):
-    """A table of numbers.
+def is_number(field: str) -> bool:
+    """Return whether a field of a table reads as a number; NaN and infinity do."""
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return "_" not in field  # which is Python's alone
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table as polars holds it, whose columns are not yet numbers or texts.
 
     Parameters
     ----------
+    source : str
+        For errors.
     names : tuple of str or None
-        Those of the columns, where a header has them.
-    values : array of float64, shape (rows, columns)
-        All finite.
-    text : TextTable
-        Where they come from.
+        None where the file has none.
+    columns : list of polars.Series, each of n values
+        Texts of a text file, of any type from others.
+    header : bool or None
+        Whether the first line of a text names the columns; None for others.
+    encoding : str or None
+        Of a text.
+    decimal_comma : bool
+        Whether numbers are written as 1,5.
     """
 
+    source: str
     names: tuple[str, ...] | None
-    values: Array
-    text: "TextTable"
-
-    @property
-    def width(self) -> int:
-        """How many columns it has."""
-        return int(self.values.shape[1])
+    columns: list[Any]
+    header: bool | None = None
+    encoding: str | None = None
+    decimal_comma: bool = False
 
     def name(self, place: int) -> str:
         """Return the name of a column: its place, counted from 1, where the file has none."""
         return str(place + 1) if self.names is None else self.names[place]
 
-    def target(self, place: int, as_text: bool | None = None) -> Array:
-        """Return a column (n,): texts where that is asked for or they are codes, else numbers.
+    def target(self, place: int, as_text: bool | None = None) -> Any:
+        """Return a column of classes or of numbers to predict, or what training knew it to be.
+
+        Integers are integers.  Texts are texts as they are written, where only an empty one is
+        missing; they are by default what is not all numbers, unless one has a fraction, and codes:
+        whole numbers of which one is written as 01 or +1.
+        """
+        column = self.columns[place]
+        numeric = column.dtype.is_numeric()
+        if as_text is False or (as_text is None and numeric):
+            return self.column(place) if as_text is False else self._whole(place, column)
+        texts = self._texts(place)
+        texts = texts.set(texts.str.len_bytes() == 0, None)
+        if as_text:
+            return _encoded(texts)
+        numbers, whole = self._numbers(texts), texts.str.contains(r"^[+-]?[0-9]+$")
+        are_numbers = numbers.null_count() == texts.null_count()
+        if (numbers.is_not_null() & ~whole).any():
+            return self.column(place)
+        if not are_numbers or texts.str.contains(f"^({_CODE})$").any():
+            return _encoded(texts)
+        return self._whole(place, texts)
+
+    def column(self, place: int, kind: str | None = None) -> Any:
+        """Return a column as an array of numbers, or as `Texts`.
 
         Parameters
         ----------
         place : int
             From 0.
-        as_text : bool, optional
-            By default what `has_codes` says.
+        kind : {"numbers", "texts"}, optional
+            What training saw in it; by default numbers where all that are not missing are such.
+
+        Raises
+        ------
+        DataError
+            If it holds a text among numbers, infinity, or what is neither: dates, lists.
         """
-        maybe = as_text is None and _MAY_BE_CODES.search(self.text.data) is not None
-        if as_text or maybe:
-            lines = _filled_lines("", self.text.data, self.text.delimiter)
-            texts = [fields[place] for _, _, fields in islice(lines, bool(self.names), None)]
-            if as_text or (not are_measurements(self.values[:, place]) and has_codes(texts)):
-                return np.asarray(texts)
-        return self.values[:, place]
+        column = self.columns[place]
+        if column.dtype.is_numeric() and kind != "texts":
+            return self._finite(place, column.cast(_polars().Float64))
+        texts = self._texts(place)
+        missing = texts.str.to_lowercase().is_in(list(MISSING)).fill_null(True)
+        texts = texts.set(missing, None)
+        numbers = None if kind == "texts" else self._numbers(texts)
+        if numbers is None:
+            return _encoded(texts)
+        count, right = (len(each) - each.null_count() for each in (texts, numbers))
+        if right == count:
+            return self._finite(place, numbers)
+        if kind == "numbers" or right >= MOSTLY * count:
+            row = int((numbers.is_null() & texts.is_not_null()).arg_true()[0])
+            fault = f"column {self.name(place)!r} holds {texts[row][:50]!r} in row {row + 1}"
+            whose = "else numbers" if kind is None else "where training saw numbers"
+            remedy = "correct it, or leave the field empty if it is missing"
+            if row == 0 and self.header is False:
+                remedy += "; if the first line names the columns, pass header=True"
+            raise DataError(self.source, f"{fault}, {whose}", remedy)
+        return _encoded(texts)
+
+    def _whole(self, place: int, column: Any) -> Array:
+        """Return a series as int64 where it holds integers alone, else as floats."""
+        is_whole = not column.dtype.is_float() and not column.null_count()
+        whole = column.cast(_polars().Int64, strict=False) if is_whole else None
+        return self.column(place) if whole is None or whole.null_count() else whole.to_numpy()
+
+    def _finite(self, place: int, column: Any) -> Array:
+        """Return a series of floats, NaN where one is missing; DataError for infinity."""
+        numbers: Array = column.fill_null(float("nan")).to_numpy()
+        infinite = np.flatnonzero(np.isinf(numbers))
+        if infinite.size:
+            row = infinite[0]
+            fault = f"column {self.name(place)!r} holds {numbers[row]} in row {row + 1}"
+            raise DataError(self.source, fault, "remove or fill such values first")
+        return numbers
+
+    def _texts(self, place: int) -> Any:
+        """Return a column as texts without blanks around them; DataError for dates, lists."""
+        polars, column = _polars(), self.columns[place]
+        kind = column.dtype
+        known = (polars.String, polars.Boolean, polars.Categorical, polars.Enum, polars.Null)
+        if not (kind.is_numeric() or kind in known):
+            fault = f"column {self.name(place)!r} is of type {kind}"
+            remedy = "write what may matter of it as numbers (of a date the year, the month, the "
+            remedy += "days since a first one) or as texts, or leave it out"
+            raise DataError(self.source, fault, remedy)
+        return column.cast(polars.String).str.strip_chars()
+
+    def _numbers(self, texts: Any) -> Any:
+        """Return a series of texts as numbers, null where one is none."""
+        plain = texts.str.replace(",", ".", literal=True) if self.decimal_comma else texts
+        return plain.cast(_polars().Float64, strict=False)
 
 
-class TextTable(NamedTuple):
-    """The text of a table, and where its first row begins.
-
-    Parameters
-    ----------
-    data : bytes
-        All of it, UTF-8.
-    delimiter : str
-    names : tuple of str or None
-        Those of the columns, where a header has them.
-    skipped : int
-        How many lines come before the first row.
-    width : int
-        How many fields the first line has.
-    """
-
-    data: bytes
-    delimiter: str
-    names: tuple[str, ...] | None
-    skipped: int
-    width: int
-
-
-def read_csv(path: str) -> Source:
-    """Read a table of numbers, plain or gzipped, the target in the last column.
-
-    A first line that `has_header` takes for names is left out; the rest is float64.
-
-    Raises
-    ------
-    DataError
-        If a field is not a number, the lines are of different length, or the table is empty.
-    """
-    table = read_csv_table(path)
-    if table.shape[1] < 2:
-        remedy = "separate by commas: the features, then a class or a number to predict"
-        raise DataError(path, "has one column", remedy)
-    return Source(path, {"train": Split(table[:, :-1], table[:, -1])})
-
-
-def read_csv_table(path: str) -> Array:
-    """Read a table of numbers as float64 (rows, columns), all finite.
-
-    Raises
-    ------
-    DataError
-        As `read_csv`.
-    """
-    return read_number_table(path, read_text(path)).values
-
-
-def read_text(path: str) -> TextTable:
-    """Read the text of a table, and find its header.
-
-    Raises
-    ------
-    DataError
-        If it is not UTF-8, its first line may be names or numbers, or a name occurs twice there.
-    """
-    with open_bounded(path) as file:
-        data = file.read_rest()
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")  # the line ends of old Macs
-    _check_encoding(path, data)
-    tabs = path.lower().endswith((".tsv", ".tsv.gz"))
-    delimiter = "\t" if tabs else _delimiter(path, data)
-    lines = _filled_lines(path, data, delimiter)
-    line, end, fields = next(lines, (0, 0, []))
-    plain = [_plain(field, delimiter) for field in fields]
-    others = ([_plain(field, delimiter) for field in other] for _, _, other in lines)
-    if line > 0 and has_header(path, line, plain, others):
-        names = (fields[0].removeprefix("#").lstrip(), *fields[1:])  # numpy.savetxt writes "# a"
-        _refuse_repeated(path, names)
-        return TextTable(data, delimiter, names, end, len(fields))
-    return TextTable(data, delimiter, None, 0, len(fields))
-
-
-def read_number_table(path: str, text: TextTable) -> NumberTable:
-    """Return the numbers of a table.
-
-    Raises
-    ------
-    NotNumbersError
-        If a field is a text, or empty.
-    DataError
-        If the lines are of different length, or the table is empty.
-    """
-    found = try_number_table(path, text)
-    if isinstance(found, str):
-        raise first_fault(path, text, found)
-    return found
-
-
-def try_number_table(path: str, text: TextTable) -> NumberTable | str:
-    """Return the numbers of a table, or in words that it holds something else.
-
-    Raises
-    ------
-    DataError
-        If the header has another number of fields, or the table is empty.
-    """
-    lines = islice(_text(text.data), text.skipped, None)
-    blanks = " \r\n" if text.delimiter == "\t" else None
-    rows = (_plain(line, text.delimiter) for line in lines if line.strip(blanks))
-    first = next(rows, None)
-    if first is None:
-        raise DataError(path, "holds no numbers", "give a line of numbers per example")
-    try:
-        table = np.loadtxt(
-            chain([first], rows), delimiter=text.delimiter, ndmin=2, comments=None, quotechar='"'
-        )
-    except ValueError as error:
-        return f"is not a table of numbers: {str(error).partition(';')[0]}"
-    if not np.isfinite([table.min(), table.max()]).all():
-        return "holds NaN or infinity"
-    if text.names and len(text.names) != table.shape[1]:
-        fault = f"its header has {len(text.names)} names, its lines have {table.shape[1]} fields"
-        raise DataError(path, fault, "give each column one name")
-    return NumberTable(text.names, table, text)
-
-
-def _refuse_repeated(path: str, names: tuple[str, ...]) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
+def open_table(
+    path: Any,
+    known: "Preparation | None",
+    header: bool | None = None,
+    encoding: str | None = None,
+) -> Table:
+    """Return a table whose columns have different names, and at least one row."""
+    path = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(path, str):
+        table = _from_frame(path)
+    elif path.lower().endswith((".parquet", ".feather")):
+        table = _from_columns(path)
+    else:
+        table = _from_text(path, known, header, encoding or (known and known.encoding) or "utf-8")
+    repeated = [name for name, count in Counter(table.names or ()).items() if count > 1]
     if repeated:
-        raise DataError(path, f"two columns are named {repeated[0]!r}", "name each column once")
+        fault = f"two columns are named {repeated[0]!r}"
+        raise DataError(table.source, fault, "name each column once")
+    if not table.columns or not len(table.columns[0]):
+        raise DataError(table.source, "holds no rows", "give a row for each example")
+    return table
 
 
-def _delimiter(path: str, data: bytes) -> str:
-    """Return a semicolon where it divides the first lines alike, else a comma.
-
-    Then a comma may stand in a number alone, as its decimal point.
-    """
-    by = {
-        each: [fields for _, _, fields in islice(_filled_lines(path, data, each), 20)]
-        for each in ",;"
-    }
-    widths = {each: {len(fields) for fields in lines} for each, lines in by.items()}
-    if len(widths[";"]) != 1 or widths[";"] == {1}:
-        return ","
-    plain = all("," not in field or is_number(_plain(field, ";")) for field in by[";"][0])
-    return ";" if plain or len(widths[","]) > 1 else ","
-
-
-def _plain(text: str, delimiter: str) -> str:
-    """Return a text with decimal points where its table has decimal commas."""
-    return text.replace(",", ".") if delimiter == ";" else text
-
-
-def filled_rows(path: str, data: bytes, delimiter: str, width: int) -> list[bool]:
-    """Return of each row whether it is more than a blank line.
-
-    Raises
-    ------
-    DataError
-        If a row has another number of fields.
-    """
-    filled: list[bool] = []
+def _polars(source: str = "") -> Any:
     try:
-        for fields in csv.reader(_text(data), delimiter=delimiter):
-            filled.append(len(fields) > 1 or bool(fields and (fields[0].strip() or width == 1)))
-            if filled[-1] and len(fields) != width:
-                fault = f"row {sum(filled)} has {len(fields)} fields, the first has {width}"
-                raise DataError(path, fault, ONE_LINE_PER_EXAMPLE)
-    except csv.Error as error:
-        raise DataError(path, f"row {sum(filled) + 1}: {error}", ONE_LINE_PER_EXAMPLE) from None
-    return filled
+        import polars
+    except ImportError:
+        fault = "is a table, and tables are read by polars, which is not installed"
+        raise DataError(source, fault, "python -m pip install 'pluggable-mlp[tables]'") from None
+    return polars
 
 
-def has_codes(texts: list[str]) -> bool:
-    """Return whether texts are whole numbers that do not give back how one is written: 01, +1."""
-    return all(re.fullmatch(r"[+-]?[0-9]+", text) for text in texts) and any(
-        re.fullmatch(_CODE, text) for text in texts
+def _from_frame(frame: Any) -> Table:
+    """Return a data frame of any library."""
+    source = f"{type(frame).__module__.partition('.')[0]} data frame"
+    polars = _polars(source)
+    import narwhals
+
+    given = narwhals.from_native(frame, eager_only=True)
+    columns = []
+    for column in given.iter_columns():
+        if column.dtype.is_integer() and not column.is_null().any():
+            values: Any = column.to_numpy()
+        elif column.dtype.is_numeric():
+            values = column.cast(narwhals.Float64()).fill_null(float("nan")).to_numpy()
+        else:
+            pairs = zip(column.to_list(), column.is_null(), strict=True)
+            values = [None if missing else value for value, missing in pairs]
+        columns.append(polars.Series(str(column.name), values, strict=False))
+    return Table(source, tuple(map(str, given.columns)), columns)
+
+
+def _from_columns(path: str) -> Table:
+    """Read a Parquet or a Feather file (Arrow's IPC format)."""
+    polars = _polars(path)
+    check_file(path)
+    try:
+        read = polars.read_parquet if path.lower().endswith(".parquet") else polars.read_ipc
+        table = read(path)
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
+    return Table(path, tuple(table.columns), table.get_columns())
+
+
+def _from_text(path: str, known: "Preparation | None", header: bool | None, encoding: str) -> Table:
+    """Read comma-, semicolon- or tab-separated text; blank lines are left out."""
+    polars = _polars(path)
+    text, tabs = _decoded(path, encoding), ".tsv" in path.lower()[-7:]
+    blank = re.match(r"[ \r\n]*\n" if tabs else r"\s*\n", text)
+    before = blank.end() if blank else 0
+    data = text[before:]
+    first = re.sub(r'"[^"]*("|$)', "", data.partition("\n")[0])
+    delimiter = "\t" if tabs else ";" if ";" in first else ","
+    try:
+        table = polars.read_csv(
+            data.encode(), separator=delimiter, has_header=False, infer_schema=False
+        )
+    except polars.exceptions.NoDataError:
+        raise DataError(path, "holds no rows", "give a line for each example") from None
+    except polars.exceptions.PolarsError as error:
+        _check_lines(path, text, before, delimiter)
+        reason = _first_line(error)
+        raise DataError(path, f"cannot be read: {reason}", "write a plain table") from None
+    gaps = table[:, -1].null_count()  # of an empty field, of a line that is blank or too short
+    if gaps and ('"' in data or data.count(delimiter) != table.height * (table.width - 1)):
+        table = table.filter(_check_lines(path, text, before, delimiter))
+    fields = [(field or "").strip() for field in (table.row(0) if table.height else [""])]
+    fields[0] = fields[0].removeprefix("#").lstrip()  # numpy.savetxt writes "# a"
+    if header is None:
+        header = _has_header(fields, delimiter == ";", known)
+    names = _checked_names(path, fields) if header else None
+    rows = table[1:] if header else table
+    return Table(path, names, rows.get_columns(), header, encoding, delimiter == ";")
+
+
+def _decoded(path: str, encoding: str) -> str:
+    """Return the text of a file, its line ends as they are, or \\n where they are \\r alone."""
+    data = read_bytes(path)
+    try:
+        text = data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+    except LookupError:
+        remedy = "name one that Python knows, such as utf-8 or latin-1"
+        raise DataError(path, f"encoding is {encoding!r}", remedy) from None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        fault = f"is not text in {encoding}: line {line} holds the byte {data[error.start]:#04x}"
+        remedy = "save it as CSV in UTF-8, or name its encoding, such as latin-1"
+        raise DataError(path, fault, remedy) from None
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
+def _has_header(fields: list[str], decimal_comma: bool, known: "Preparation | None") -> bool:
+    """Return whether the first line of a text names the columns.
+
+    Where training's table had no header, none has.  A line with a name of training's columns is
+    one.  Of any other file the line itself says it, see `_is_header`.
+    """
+    if known is not None and known.header is False:
+        return False
+    if known is not None and not set(known.used_names).isdisjoint(fields):
+        return True
+    return _is_header([field.replace(",", ".") if decimal_comma else field for field in fields])
+
+
+def _is_header(fields: list[str]) -> bool:
+    """Return whether fields name columns: none is a number or missing, or the numbers count them.
+
+    They count from 0 or 1, and are at least three: pandas' 0,1,2,3, or label,1,2,3.
+    """
+    rest = fields[1:] if fields[0] == "" else fields
+    numbers = [field for field in rest if is_number(field)]
+    if any(field.lower() in MISSING for field in rest if not is_number(field)):
+        return False
+    return not numbers or (
+        len(numbers) >= FEWEST_COUNTED
+        and any(numbers == [str(k + first) for k in range(len(numbers))] for first in (0, 1))
     )
 
 
-def _check_encoding(path: str, data: bytes) -> None:
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        fault = f"is not UTF-8 text: line {line} holds the byte {data[error.start]:#04x}"
-        raise DataError(path, fault, "save it as CSV in UTF-8") from None
+def _checked_names(path: str, fields: list[str]) -> tuple[str, ...]:
+    """Return the names of columns; DataError where one has none."""
+    unnamed = [k for k, name in enumerate(fields, 1) if not name or name.startswith("Unnamed: ")]
+    if unnamed:
+        fault = f"column {unnamed[0]} of the header has no name"
+        index = " (pandas' index, which is no feature: to_csv(path, index=False))"
+        remedy = f"name it{index if unnamed[0] == 1 else ''}, or pass header=False if it is a row"
+        raise DataError(path, fault, remedy)
+    return tuple(fields)
 
 
-def _text(data: bytes) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig")
+def _check_lines(path: str, text: str, before: int, delimiter: str) -> list[bool]:
+    """Return of each line from a place on whether it is a row: more than blank.
 
-
-def _filled_lines(path: str, data: bytes, delimiter: str) -> Iterator[tuple[int, int, list[str]]]:
-    """Yield each line that is not blank: its number, its last one's, its fields, stripped.
-
-    A line within quotation marks goes on.
+    Raises
+    ------
+    DataError
+        If a row has another number of fields than the first, or a quotation is not closed.
     """
-    reader, line = csv.reader(_text(data), delimiter=delimiter), 1
+    filled: list[bool] = []
+    reader = csv.reader(io.StringIO(text[before:], newline=""), delimiter=delimiter, strict=True)
+    width, line = 0, 1 + text.count("\n", 0, before)
+    start = line
     try:
         for fields in reader:
-            stripped = [field.strip() for field in fields]
-            if len(stripped) > 1 or any(stripped):
-                yield line, reader.line_num, stripped
-            line = reader.line_num + 1
+            is_row = len(fields) > 1 or bool(fields and (fields[0].strip() or width == 1))
+            width = width or len(fields) * is_row
+            if is_row and len(fields) != width:
+                fault = f"line {line} has {len(fields)} fields, the first has {width}"
+                raise DataError(path, fault, _ONE_LINE_PER_EXAMPLE)
+            filled.append(is_row)
+            line = start + reader.line_num
     except csv.Error as error:
-        raise DataError(path, f"line {line}: {error}", ONE_LINE_PER_EXAMPLE) from None
+        remedy = f"close or remove its quotation marks, or {_ONE_LINE_PER_EXAMPLE}"
+        raise DataError(path, f"line {line} cannot be read: {error}", remedy) from None
+    return filled
 
 
-def first_fault(path: str, text: TextTable, reason: str) -> DataError:
-    """Return an error with the first field or line at fault; the reason where none is found.
-
-    It is a `NotNumbersError` where texts and empty fields are all that is found.  Every field is
-    looked at, which takes longer than reading the table.
-    """
-    lines = _filled_lines(path, text.data, text.delimiter)
-    if text.names:
-        next(lines)
-    first, width, found = 0, 0, DataError(path, reason, ONE_LINE_PER_EXAMPLE)
-    for line, _, fields in lines:
-        first, width = first or line, width or len(fields)
-        if any("\n" in field for field in fields) and not _is_closed(text):
-            fault = f"line {line} has a quotation mark without its partner"
-            return DataError(path, fault, "remove it, or close the quotation")
-        if len(fields) != width:
-            fault = f"line {line} has {len(fields)} fields, line {first} has {width}"
-            return DataError(path, fault, ONE_LINE_PER_EXAMPLE)
-        for column, field in enumerate(fields, 1):
-            kind, fault, remedy = _fault_of(field, text.delimiter)
-            if fault and (kind is DataError or not isinstance(found, NotNumbersError)):
-                found = kind(path, f"line {line}, column {column} {fault}", remedy)
-            if fault and kind is DataError:
-                return found
-    return found
+def _encoded(texts: Any) -> Texts:
+    """Return a series of texts as codes."""
+    distinct = texts.drop_nulls().unique().sort()
+    ranks = texts.rank("dense").cast(_polars().Int32) - 1
+    return Texts(tuple(distinct), ranks.fill_null(-1).to_numpy())
 
 
-def _is_closed(text: TextTable) -> bool:
-    """Return whether every quotation mark of a table has its partner."""
-    try:
-        for _ in csv.reader(_text(text.data), delimiter=text.delimiter, strict=True):
-            pass
-    except csv.Error:
-        return False
-    return True
-
-
-def _fault_of(field: str, delimiter: str) -> tuple[type[DataError], str, str]:
-    """Return what is wrong with a field, and the remedy; empty texts where nothing is."""
-    field = _plain(field, delimiter)
-    shown = repr(field[:30])
-    if field.lower() in MISSING:
-        fault = f"holds {shown}" if field else "is empty"
-        return NotNumbersError, fault, "fill or remove missing values first"
-    if not is_number(field):
-        for other in (";", "\t", "|", " ", ","):
-            parts = field.split(other)
-            if (
-                other != delimiter
-                and len(parts) > 1
-                and is_number(parts[0])
-                and is_number(parts[1])
-            ):
-                own = {",": "commas", ";": "semicolons"}.get(delimiter, "tabs")
-                return (
-                    DataError,
-                    f"holds {shown}",
-                    f"separate the numbers by {own}, not by {other!r}",
-                )
-        remedy = "write numbers alone (number the classes), and names alone in a header"
-        return NotNumbersError, f"holds {shown}, which is not a number", remedy
-    if not math.isfinite(float(field)):
-        return DataError, f"holds {shown}, which is not finite", "remove or fill such values first"
-    return DataError, "", ""
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -22,7 +22,6 @@ __all__ = [
     "BOOLEANS",
     "TASKS",
     "Task",
-    "are_measurements",
     "as_targets",
     "as_task",
     "class_indices",
@@ -41,14 +40,19 @@ TASKS: dict[str, Task] = {
 
 BOOLEANS = ("false", "true")
 
-SURELY_CLASSES, FEWEST_OF_A_CLASS = 20, 5
-"""More different integers than these, with fewer examples of each on average, are measurements."""
+FEW = 20
+"""Up to so many different integers are classes."""
 
-EVEN = 5
-"""The rarest of numbered classes has at least one part in so many of the average."""
+FEWEST_OF_A_CLASS = 5
+"""More classes than `FEW`, with fewer examples of each on average, are measurements."""
 
 MANY_OF_A_CLASS = 20
 """Where classes have so many examples on average, one of a single example may be a fault."""
+
+CHOOSE = (
+    "choose --task regression or --task classification (in Python, task='regression' or "
+    "task='classification')"
+)
 
 REGRESSION = "to predict measurements, train with --task regression (in Python, task='regression')"
 
@@ -59,13 +63,11 @@ def as_task(task: str) -> Task:
 
 
 def find_task(name: str, targets: Array) -> Task:
-    """Return the task that targets speak of.
+    """Return the task of targets of which nobody said it.
 
-    Texts and booleans are classes, numbers with fractions are numbers to predict.  Integers are
-    classes if there are at most 20 different ones, or if they number the classes: from 0 or 1 on
-    without a gap, the rarest with at least a fifth of the average count.  With fewer than five
-    examples of each on average they are numbers to predict.  Rows of 0 and 1 are labels of which
-    several may be yes; other rows are numbers.
+    Texts and booleans are classes, floats are numbers to predict.  Integers are classes if there
+    are at most 20 different ones, or if they number the classes: from 0 or 1 on without a gap.
+    Rows of 0 and 1 are labels of which several may be yes; other rows are numbers.
 
     Parameters
     ----------
@@ -77,48 +79,36 @@ def find_task(name: str, targets: Array) -> Task:
     Raises
     ------
     DataError
-        If they are integers that may be amounts or classes.
+        If they are other integers, which may be amounts or classes.
     """
     kind = targets.dtype.kind
     if targets.ndim == 2 and targets.shape[1] > 1:
         binary = kind in "iufb" and bool(np.isin(targets, (0, 1)).all())
         return "multilabel" if binary else "regression"
-    if are_measurements(targets):
+    if kind == "f":
+        _warn_of_whole_floats(name, targets)
         return "regression"
-    if kind in "iuf" and not _number_classes(targets):
+    if kind in "iu":
         different = np.unique(targets)
-        fault = (
-            f"the targets are {different.size} different integers from {different[0]:.0f} to "
-            f"{different[-1]:.0f} in {targets.size} examples, which may be amounts or classes"
-        )
-        remedy = (
-            "choose --task regression or --task classification (in Python, task='regression' or "
-            "task='classification')"
-        )
-        raise DataError(name, fault, remedy)
+        ends = different[[0, -1]].astype(object) if different.size else np.zeros(2, object)
+        numbered = ends[0] in (0, 1) and ends[1] - ends[0] == different.size - 1
+        if different.size > FEW and not numbered:
+            fault = (
+                f"the targets are {different.size} different integers from {ends[0]} to {ends[1]} "
+                f"in {targets.size} examples, which may be amounts or classes"
+            )
+            raise DataError(name, fault, CHOOSE)
     return "classification"
 
 
-def are_measurements(targets: Array) -> bool:
-    """Return whether targets (n,) are numbers of which nobody would make classes."""
-    kind = targets.dtype.kind
-    if kind == "f" and not (targets == np.rint(targets)).all():
-        return True
-    return kind in "iuf" and _are_measurements(np.unique(targets).size, targets.size)
-
-
-def _number_classes(integers: Array) -> bool:
-    """Return whether integers (n,) are few, or number classes of which none is rare."""
-    different, counts = np.unique(integers, return_counts=True)
-    if different.size <= SURELY_CLASSES:
-        return True
-    without_gap = different[-1] - different[0] == different.size - 1
-    even = counts.min() * EVEN * different.size >= integers.size
-    return bool(different[0] in (0, 1) and without_gap and even)
-
-
-def _are_measurements(different: int, examples: int) -> bool:
-    return different > SURELY_CLASSES and examples < FEWEST_OF_A_CLASS * different
+def _warn_of_whole_floats(name: str, targets: Array) -> None:
+    """Warn of floats that may be the numbers of classes."""
+    finite = targets[np.isfinite(targets)]
+    different = np.unique(finite) if (finite == np.rint(finite)).all() else finite
+    if 0 < different.size <= FEW and different.size < finite.size:
+        shown = ", ".join(f"{value:g}" for value in different[:5])
+        doubt = f"the targets are floats, {shown}, …, and are predicted as numbers"
+        warnings.warn(f"{name}: {doubt}; if they are classes, {CHOOSE}", DataWarning, stacklevel=4)
 
 
 def as_targets(name: str, part: str, values: Array, task: Task) -> Array:
@@ -226,7 +216,8 @@ def classes_of(name: str, labels: Array) -> tuple[int, ...] | tuple[str, ...]:
         if labels.dtype.kind == "i":
             remedy += f"; {REGRESSION}"
         raise DataError(name, fault, remedy)
-    if labels.dtype.kind == "i" and _are_measurements(occurring.size, labels.size):
+    many = occurring.size > FEW and labels.size < FEWEST_OF_A_CLASS * occurring.size
+    if labels.dtype.kind == "i" and many:
         fault = f"has {occurring.size} different labels for {labels.size} training examples"
         remedy = f"these look like measurements: group them into classes; {REGRESSION}"
         raise DataError(name, fault, remedy)

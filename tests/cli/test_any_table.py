@@ -117,7 +117,6 @@ def test_numbers_of_a_table_are_the_same_in_an_array(predicted, name, rows):
     assert run(name, "part.npy", part) == [whole[name][row] for row in rows]
 
 
-@pytest.mark.xfail(strict=True, reason="the first line may be taken for a header (issue 21)")
 def test_a_row_that_counts_is_a_row(tmp_path):
     """Of a table without a header, as training's was."""
     rows = [[k % 5, k % 3, k % 7, k % 2] for k in range(COUNT)]

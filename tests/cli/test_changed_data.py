@@ -1,13 +1,9 @@
 """Data that are others, but become the same numbers: prepared, they are told from the run's own."""
 
-import json
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from pluggable_mlp.data import Dataset
 
 polars = pytest.importorskip("polars")
 
@@ -72,30 +68,6 @@ def test_they_are_not_called_examples_of_training(command, trained):
         own = command("evaluate", trained / "run", "--data", trained / "houses.csv")
     assert "was trained on most of these examples" not in changed.err
     assert "was trained on most of these examples" in own.err
-
-
-def test_a_run_with_the_older_hash_is_still_known(command, tmp_path, monkeypatch):
-    """It left out how the data were prepared."""
-    new = Dataset.sha256
-
-    def older(dataset):
-        return new(replace(dataset, preparation=None, target_scaling=None))
-
-    data, run = write(tmp_path / "houses.csv"), tmp_path / "run"
-    with monkeypatch.context() as patch:
-        patch.setattr(Dataset, "sha256", older)
-        assert command("train", "--data", data, *TRAIN, "--output", run).code == 0
-    recorded = json.loads((run / "config.json").read_text())["data_sha256"]
-    for arguments in [
-        ("verify", run),
-        ("evaluate", run),
-        ("train", "--resume", run, "--epochs", 2),
-        ("verify", run),
-        ("train", "--resume", run, "--epochs", 3),
-    ]:
-        outcome = command(*arguments)
-        assert outcome.code == 0, outcome.err
-    assert json.loads((run / "config.json").read_text())["data_sha256"] == recorded
 
 
 def test_the_file_that_was_given_is_named(command, trained):

@@ -135,13 +135,12 @@ def test_a_square_count_of_named_features_makes_no_images(command, tmp_path, las
     assert ticks == (names if last == "number" else [*names[:-1], "d=a", "d=b"])
 
 
-@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
 def test_named_pixels_make_images(command, tmp_path):
     digits = load_dataset("digits").train
     rows = np.column_stack([digits.inputs[:140].astype(int) * 15, digits.targets[:140]])
     names = ",".join([*(f"pixel{k}" for k in range(64)), "label"])
     np.savetxt(tmp_path / "table.csv", rows, "%d", ",", header=names, comments="")
-    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1)
+    given = ("--data", tmp_path / "table.csv", "--scaling", "pixels", "--hidden", 4, "--epochs", 1)
     assert command("train", *given, "--output", tmp_path / "run").code == 0
     images = [axis for axis in shown(tmp_path, "run")["first-layer"].axes if axis.images]
     assert len(images) == 4

@@ -89,25 +89,17 @@ def test_none_leaves_a_table_as_it_is(command, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
 @pytest.mark.parametrize(
-    ("features", "largest", "name", "scaling"),
+    ("name", "options", "scaling"),
     [
-        (64, 255, "table.csv", "none"),
-        (64, 255, "table.parquet", "none"),
-        (75, 255, "table.csv", "none"),  # 5 x 5, three colors
-        (64, 127, "table.csv", "standard"),
-        (64, 256, "table.csv", "standard"),
-        (3, 255, "table.csv", "standard"),
-        (49, 255, "table.csv", "standard"),
-        (65, 255, "table.csv", "standard"),
-        (4, 255, "arrays.npz", "none"),
-        (4, 256, "arrays.npz", "none"),
+        ("table.csv", [], "standard"),
+        ("table.csv", ["--scaling", "pixels"], "pixels"),
+        ("table.parquet", ["--scaling", "pixels"], "pixels"),
+        ("arrays.npz", [], "none"),
+        ("arrays.npz", ["--scaling", "pixels"], "pixels"),
     ],
 )
-def test_images_and_arrays_are_not_standardized(
-    command, tmp_path, features, largest, name, scaling
-):
-    pixels = np.random.default_rng(0).integers(0, largest + 1, (70, features))
-    pixels[::2, 0], pixels[1::2, 0] = 0, largest
+def test_pixels_of_a_table_are_asked_for(command, tmp_path, name, options, scaling):
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 64))
     labels = np.arange(70) % 2
     path = tmp_path / name
     if path.suffix == ".npz":
@@ -116,11 +108,12 @@ def test_images_and_arrays_are_not_standardized(
         columns = {f"pixel{k}": column for k, column in enumerate(pixels.T)}
         frame = polars.DataFrame({**columns, "y": labels})
         frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
-    train(command, tmp_path / "run", path)
+    train(command, tmp_path / "run", path, "--epochs", 1, *options)
     config = content(tmp_path / "run", "config.json")
     assert config["settings"]["scaling"] == scaling
-    are_pixels = largest == 255 and scaling == "none"
-    assert config["scale"] == (1 / 256 if are_pixels else None)
+    assert config["scale"] == (1 / 256 if options else None)
+    assert command("train", "--resume", tmp_path / "run", "--epochs", 2).code == 0
+    assert command("evaluate", tmp_path / "run").code == 0
 
 
 @pytest.mark.parametrize(

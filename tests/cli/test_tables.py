@@ -309,8 +309,5 @@ def test_without_polars_the_extra_is_named(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "line 2, column 1 is empty" in done.stderr
-    assert (
-        "or install what reads texts and gaps: python -m pip install 'pluggable-mlp[tables]'"
-        in done.stderr
-    )
+    assert "python -m pip install 'pluggable-mlp[tables]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -206,16 +206,21 @@ EVEN = np.arange(600) % 30
         (EVEN + 1, "classification"),
         (EVEN + 2, None),  # numbered from 2
         (EVEN * 2, None),  # with gaps
-        (np.append(EVEN, [30, 30, 30, 30]), "classification"),
-        (np.append(EVEN, [30, 30, 30]), None),  # of an average of 19.5
+        (np.append(EVEN, [30, 30, 30]), "classification"),
         (EVEN % 20 * 50, "classification"),
         (np.arange(600) % 100, "classification"),
-        (np.arange(600) % 121, "regression"),  # fewer than five of each
+        (np.arange(600) ** 2, None),
+        (EVEN / 1.0, "regression"),
+        (EVEN / 4, "regression"),
+        (EVEN > 3, "classification"),
+        (EVEN.astype(str), "classification"),
+        ((np.arange(2)[:, None] < EVEN).T, "multilabel"),
+        ((np.arange(2)[:, None] < EVEN).T * 2, "regression"),
     ],
 )  # fmt: skip
-def test_the_task_of_integers(tmp_path, targets, task):
+def test_the_task_of_targets(tmp_path, targets, task):
     path = tmp_path / "data.npz"
-    np.savez(path, X=np.eye(targets.size, 2), y=targets)
+    np.savez(path, X=np.eye(len(targets), 2), y=targets)
     if task is None:
         with pytest.raises(DataError, match="task='regression' or task='classification'"):
             load_dataset(path)
@@ -294,7 +299,7 @@ def houses(folder):
 def test_numbers_of_any_size_are_learned_and_given_back(command, tmp_path, options):
     path, prices = houses(tmp_path)
     run = tmp_path / "run"
-    given = ("--scaling", "standard", "--validation", 0.1, "--epochs", 60, "--activation", "tanh")
+    given = ("--task", "regression", "--validation", 0.1, "--epochs", 60, "--activation", "tanh")
     outcome = command("train", "--data", path, *given, *options, "--output", run)
     assert outcome.code == 0, outcome.err
     kind = options[1] if "robust" in options else "standard"

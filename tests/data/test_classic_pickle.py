@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError
-from pluggable_mlp.data.classic_pickle import read_classic_pickle
-from pluggable_mlp.data.preprocessing import build_dataset
+from pluggable_mlp.data.arrays import read_arrays
+from pluggable_mlp.data.build import build_dataset
 
 PIXELS = np.array([[0, 1, 255], [128, 7, 9], [3, 200, 90], [14, 15, 254]], dtype=np.uint8)
 LABELS = np.array([1, 0, 2, 1])
@@ -28,7 +28,7 @@ def read(scratch):
     def read_bytes(data):
         path = scratch / "mnist.pkl.gz"
         path.write_bytes(data)
-        return build_dataset(read_classic_pickle(str(path)))
+        return build_dataset(read_arrays(str(path)))
 
     return read_bytes
 
@@ -79,40 +79,26 @@ def test_infinite_numbers_and_nan_are_refused(read, value):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (parts()[:2], "three pairs"),
-        (parts()[0], "three pairs"),
-        (PIXELS, "three pairs"),
-        ((*parts(), parts()[0]), "three pairs"),
-        ((parts()[0], parts()[1], (PIXELS,)), "three pairs"),
+        (parts()[:2], "3 items are expected"),
+        (parts()[0], "3 items are expected"),
+        (PIXELS, "3 items are expected"),
+        ((*parts(), parts()[0]), "3 items are expected"),
+        ((parts()[0], parts()[1], (PIXELS,)), "2 items are expected"),
         (parts(labels=LABELS[:3]), "the train inputs have shape (4, 3), the labels (3,)"),
         (parts(labels=LABELS / 4), "not a whole number"),
         (parts(PIXELS[:, 0]), "shape"),
         ((parts()[0], parts()[1], (PIXELS[:, :2], LABELS)), "test inputs have 2 features"),
-        (tuple((x.astype(object), y) for x, y in parts()), "not a pickle of NumPy arrays"),
-        ({"train": parts()[0]}, "not a pickle of NumPy arrays"),
+        (
+            tuple((x.astype(object), y) for x, y in parts()),
+            "not a pickle of three pairs of NumPy arrays",
+        ),
+        ({"train": parts()[0]}, "not a pickle of three pairs of NumPy arrays"),
     ],
 )
 def test_inconsistent_arrays_are_refused(read, content, fault):
     with pytest.raises(DataError, match=r"mnist\.pkl\.gz: ") as caught:
         read(pickle.dumps(content, 4))
     assert fault in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"N" * 2**24,  # operations
-        b"\x80\2T\0\0\0\x40" + bytes(2**24),  # a string of 1 GiB
-    ],
-)
-def test_a_bomb_is_cut_off(read, peak_memory, content):
-    bomb = gzip.compress(content, mtime=0) + gzip.compress(bytes(2**24), mtime=0) * 63
-
-    def refuse():
-        with pytest.raises(DataError, match=r"mnist\.pkl\.gz"):
-            read(bomb)
-
-    assert peak_memory(refuse) < 4 * 2**20
 
 
 examples = settings(max_examples=250)
@@ -152,7 +138,7 @@ def test_random_operations_are_a_fault(read, parts):
 
 
 def test_the_published_file(real_data, check_rules):
-    dataset = build_dataset(read_classic_pickle(str(real_data / "mnist.pkl.gz")))
+    dataset = build_dataset(read_arrays(str(real_data / "mnist.pkl.gz")))
     check_rules(dataset)
     assert dataset.train.inputs.shape == (50_000, 784)
     assert dataset.splits["validation"].inputs.shape == dataset.test.inputs.shape == (10_000, 784)

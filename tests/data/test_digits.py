@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.data.digits import load_digits
-from pluggable_mlp.data.preprocessing import build_dataset
+from pluggable_mlp.data import load_dataset
 
 
 def test_they_are_well_formed(check_rules):
-    digits = build_dataset(load_digits())
+    digits = load_dataset("digits")
     check_rules(digits)
     assert digits.name == "digits"
     assert (digits.scale, digits.outputs) == (1 / 16, 10)
@@ -23,7 +22,7 @@ def test_they_are_well_formed(check_rules):
 def test_they_agree_with_scikit_learn():
     datasets = pytest.importorskip("sklearn.datasets")
     oracle = datasets.load_digits()
-    digits = build_dataset(load_digits())
+    digits = load_dataset("digits")
     test = np.arange(1797) % 7 == 6
     np.testing.assert_array_equal(digits.train.inputs, oracle.data[~test])
     np.testing.assert_array_equal(digits.test.inputs, oracle.data[test])

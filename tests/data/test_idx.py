@@ -1,7 +1,6 @@
 """IDX files, their bytes written out by hand after the format's description."""
 
 import gzip
-import hashlib
 
 import numpy as np
 import pytest
@@ -9,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError
-from pluggable_mlp.data.idx import FILE_NAMES, find_idx, idx_sha256, read_idx, read_idx_folder
-from pluggable_mlp.data.preprocessing import build_dataset
+from pluggable_mlp.data.arrays import find_idx, read_arrays, read_idx
+from pluggable_mlp.data.build import build_dataset
 
 IMAGES = b"\0\0\x08\x03" + b"\0\0\0\x04\0\0\0\x02\0\0\0\x03" + bytes(range(200, 224))
 LABELS = b"\0\0\x08\x01" + b"\0\0\0\x04" + b"\2\0\1\2"
@@ -39,19 +38,13 @@ def packing(request):
 
 
 def test_a_folder_is_read(tmp_path, packing, check_rules):
-    dataset = build_dataset(read_idx_folder(write_folder(tmp_path / "data", FILES, *packing)))
+    dataset = build_dataset(read_arrays(write_folder(tmp_path / "data", FILES, *packing)))
     check_rules(dataset)
     assert dataset.train.inputs.dtype == np.uint8
     assert dataset.train.inputs.tolist() == [list(range(k, k + 6)) for k in range(200, 224, 6)]
     assert dataset.train.targets.tolist() == [2, 0, 1, 2]
     assert (dataset.scale, dataset.outputs) == (1 / 256, 3)
     assert dataset.name == str(tmp_path / "data")
-
-
-def test_hash_is_that_of_the_uncompressed_file(tmp_path):
-    path = tmp_path / "images.gz"
-    path.write_bytes(gzip.compress(IMAGES))
-    assert idx_sha256(read_idx(str(path))) == hashlib.sha256(IMAGES).hexdigest()
 
 
 def test_plain_is_found_before_gzipped(tmp_path):
@@ -66,7 +59,7 @@ def test_plain_is_found_before_gzipped(tmp_path):
 def test_a_missing_file_is_named(tmp_path, name):
     files = {other: data for other, data in FILES.items() if other != name}
     with pytest.raises(DataError, match=f"no {name} and no {name}.gz"):
-        build_dataset(read_idx_folder(write_folder(tmp_path / "data", files)))
+        build_dataset(read_arrays(write_folder(tmp_path / "data", files)))
 
 
 @pytest.mark.parametrize(
@@ -74,17 +67,17 @@ def test_a_missing_file_is_named(tmp_path, name):
     [
         (b"", "begins with nothing"),
         (b"\0\0\x08", "begins with 00 00 08"),
-        (b"\x89PNG" + IMAGES, "not an IDX file: it begins with 89 50 4e 47"),
+        (b"\x89PNG" + IMAGES, "not an IDX file of bytes: it begins with 89 50 4e 47"),
         (b"\0\1" + IMAGES[2:], "not an IDX file"),
-        (b"\0\0\x0d" + IMAGES[3:], "type 0x0d"),
+        (b"\0\0\x0d" + IMAGES[3:], "not an IDX file of bytes: it begins with 00 00 0d"),
         (b"\0\0\x08\0" + IMAGES[4:], "not an IDX file"),
         (b"\0\0\x08\x05" + IMAGES[4:], "not an IDX file"),
-        (IMAGES[:10], "12 bytes are due where at most 6"),
-        (IMAGES[:-1], "24 bytes are due where at most 23"),
-        (IMAGES + b"\0", "bytes follow"),
-        (b"\0\0\x08\x03" + b"\xff" * 12 + IMAGES[16:], f"{(2**32 - 1) ** 3} bytes are due"),
+        (IMAGES[:10], "truncated in its header"),
+        (IMAGES[:-1], "holds 23 bytes, and its shape (4, 2, 3) needs 24"),
+        (IMAGES + b"\0", "holds 25 bytes, and its shape (4, 2, 3) needs 24"),
+        (b"\0\0\x08\x03" + b"\xff" * 12 + IMAGES[16:], f"needs {(2**32 - 1) ** 3}"),
         (b"\0\0\x08\x03" + b"\0\0\0\0\0\0\0\x02\0\0\0\x03", "shape"),
-        (gzip.compress(IMAGES[:-1]), "truncated: 23 bytes of data, shape (4, 2, 3) needs 24"),
+        (gzip.compress(IMAGES[:-1]), "holds 23 bytes, and its shape (4, 2, 3) needs 24"),
         (gzip.compress(IMAGES[:10]), "truncated in its header"),
         (gzip.compress(IMAGES)[:-1], "cannot be read"),
         (LABELS, "shape"),
@@ -93,7 +86,7 @@ def test_a_missing_file_is_named(tmp_path, name):
 def test_a_bad_file_is_named_with_its_fault(tmp_path, data, fault):
     folder = write_folder(tmp_path / "data", FILES | {"t10k-images-idx3-ubyte": data})
     with pytest.raises(DataError) as caught:
-        build_dataset(read_idx_folder(folder))
+        build_dataset(read_arrays(folder))
     assert fault in str(caught.value)
     assert folder in str(caught.value)
 
@@ -112,22 +105,8 @@ def test_a_bad_file_is_named_with_its_fault(tmp_path, data, fault):
 def test_labels_that_do_not_fit_are_named(tmp_path, labels, fault):
     folder = write_folder(tmp_path / "data", FILES | {"train-labels-idx1-ubyte": labels})
     with pytest.raises(DataError) as caught:
-        build_dataset(read_idx_folder(folder))
+        build_dataset(read_arrays(folder))
     assert fault in str(caught.value)
-
-
-@pytest.mark.parametrize("images_due", [1, 10**6, 2**32 - 1])
-def test_a_bomb_is_cut_off_where_the_header_says_it_ends(tmp_path, peak_memory, images_due):
-    header = b"\0\0\x08\x03" + images_due.to_bytes(4, "big") + b"\0\0\0\x1c\0\0\0\x1c"
-    zeros = gzip.compress(bytes(2**24), mtime=0)
-    path = tmp_path / "bomb.gz"
-    path.write_bytes(gzip.compress(header) + zeros * 64)  # 1 GiB in 1 MiB
-
-    def read():
-        with pytest.raises(DataError, match=r"bytes follow|bytes are due"):
-            read_idx(str(path))
-
-    assert peak_memory(read) < 2**20
 
 
 @examples
@@ -156,7 +135,7 @@ def test_changed_bytes_give_a_fault_or_other_valid_data(
         data[place % len(data)] ^= change
     files = FILES | {name: bytes(data)}
     folder = write_folder(scratch / "idx", files)
-    dataset = data_or_fault(lambda: build_dataset(read_idx_folder(folder)), folder)
+    dataset = data_or_fault(lambda: build_dataset(read_arrays(folder)), folder)
     if dataset is None:
         return
     assert dataset.train.inputs.size == dataset.test.inputs.size == 24
@@ -174,15 +153,11 @@ def test_random_bytes_are_a_fault(scratch, data):
         read_idx(str(path))
 
 
-def test_the_published_names():
-    assert set(FILE_NAMES.values()) == set(FILES)
-
-
 def test_fashion_mnist_stays_small(real_data, peak_memory, check_rules):
     folder = real_data / "fashion-mnist"
     datasets = []
-    peak = peak_memory(lambda: datasets.append(build_dataset(read_idx_folder(str(folder)))))
+    peak = peak_memory(lambda: datasets.append(build_dataset(read_arrays(str(folder)))))
     check_rules(datasets[0])
     assert datasets[0].train_inputs.shape == (60_000, 784)
     assert datasets[0].test_inputs.shape == (10_000, 784)
-    assert peak < 70_000 * 784 + 5 * 2**20
+    assert peak < 1.3 * 70_000 * 784

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pluggable_mlp import MLP, get_backend, train
 from pluggable_mlp.data import load_dataset
 
 pytest.importorskip("polars")
@@ -29,6 +30,23 @@ def test_a_table_for_testing_takes_no_more_than_a_copy_of_its_features(table, pe
     assert peak_memory(lambda: load_dataset(table, test=table)) < 3.25 * DENSE
 
 
-@pytest.mark.xfail(strict=True, reason="categories are codes until the batch (issue 21)")
-def test_categories_are_no_dense_matrix(table, peak_memory):
-    assert peak_memory(lambda: load_dataset(table)) < DENSE / 4
+def test_categories_are_codes_until_the_block(table, peak_memory):
+    assert peak_memory(lambda: load_dataset(table, block_size=500)) < DENSE / 4
+
+
+def test_codes_are_the_same_data(table):
+    coded, whole = (load_dataset(table, test=table, block_size=size) for size in (500, 0))
+    assert coded.sha256() == whole.sha256()
+    for part, (inputs, targets) in whole.splits.items():
+        assert coded.splits[part].inputs[100:200].tolist() == inputs[100:200].tolist()
+        assert coded.splits[part].targets.tolist() == targets.tolist()
+
+
+def test_training_makes_the_same_of_codes(table):
+    coded, whole = (load_dataset(table, block_size=size) for size in (500, 0))
+    mlp, backend = MLP([whole.features, 2]), get_backend("numpy")
+    found = [
+        train(mlp, *data.train, backend=backend, epochs=1, batch_size=100, block_size=500).history
+        for data in (coded, whole)
+    ]
+    assert found[0] == found[1]

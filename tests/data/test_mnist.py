@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, mnist
-from pluggable_mlp.data.idx import FILE_NAMES, idx_sha256
+from pluggable_mlp.data.arrays import IDX_NAMES
+from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.mnist import Published
-from pluggable_mlp.data.preprocessing import build_dataset
 
 GENERATOR = np.random.default_rng(0)
 ARRAYS = {
@@ -33,7 +33,7 @@ def put_idx(folder, suffix=".gz", **changes):
     for field, array in (ARRAYS | changes).items():
         data = idx(array)
         packed = gzip.compress(data) if suffix else data
-        (folder / (FILE_NAMES[field] + suffix)).write_bytes(packed)
+        (folder / (IDX_NAMES[field] + suffix)).write_bytes(packed)
 
 
 def put_classic(folder, dtype=np.float32, **changes):
@@ -56,10 +56,10 @@ def world(monkeypatch, tmp_path):
     for name in mnist.PUBLISHED:
         monkeypatch.setitem(mnist.PUBLISHED, name, published)
 
-    def refuse(name, folder, _published):
+    def refuse(name, folder):
         raise DataError(name, f"would be downloaded to {folder}", "see test_mnist_downloads.py")
 
-    monkeypatch.setattr(mnist, "download", refuse)
+    monkeypatch.setattr(mnist, "_download", refuse)
     monkeypatch.setattr(mnist, "cache_folder", lambda: str(tmp_path / "cache"))
     monkeypatch.delenv("PLUGGABLE_MLP_DATA", raising=False)
     return tmp_path
@@ -131,7 +131,7 @@ def test_idx_files_that_are_not_the_published_ones_are_refused(world, monkeypatc
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
     with pytest.raises(DataError, match="SHA-256") as caught:
         build_dataset(mnist.load_named("mnist"))
-    assert str(world / "data" / "mnist" / FILE_NAMES[field]) in str(caught.value)
+    assert str(world / "data" / "mnist" / IDX_NAMES[field]) in str(caught.value)
 
 
 @pytest.mark.parametrize("field", ARRAYS)
@@ -160,10 +160,10 @@ def test_incomplete_data_are_downloaded_to_the_cache(world, monkeypatch):
         build_dataset(mnist.load_named("mnist"))
     assert str(world / "cache" / "mnist") in str(caught.value)
 
-    def fake(_name, folder, _published):
+    def fake(_name, folder):
         put_idx(world / os.path.relpath(folder, world))
 
-    monkeypatch.setattr(mnist, "download", fake)
+    monkeypatch.setattr(mnist, "_download", fake)
     check_is_all_of_it(build_dataset(mnist.load_named("mnist")), "mnist")
 
 
@@ -195,4 +195,5 @@ def test_mnist_and_fashion_mnist_are_the_published_ones(real_data, monkeypatch):
         assert dataset.test.inputs.shape == (10_000, 784)
         assert dataset.train.targets[:5].tolist() == first_labels
         images = dataset.train.inputs.reshape(-1, 28, 28)
-        assert idx_sha256(images) == mnist.PUBLISHED[name].sha256["train_inputs"]
+        found = hashlib.sha256(idx(images)).hexdigest()
+        assert found == mnist.PUBLISHED[name].sha256["train_inputs"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
+from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.preprocessing import build_dataset
 from pluggable_mlp.data.schema import Schema
 
 PIXELS = Schema(features=2, scale=1 / 16, input_range=(0.0, 1.0), class_labels=(0, 1))
@@ -99,7 +99,7 @@ def test_values_are_values_where_training_saw_pixels(array):
     assert values_of(PIXELS, array) == array.tolist()
 
 
-WHOLE_PIXELS = replace(PIXELS, preparation=Preparation(whole_pixels=True))
+WHOLE_PIXELS = replace(PIXELS, preparation=Preparation(pixels=True))
 
 
 @pytest.mark.parametrize("array", [np.array([[1, 0]]), np.array([[1, 0.0]]), np.array([[1.5, 0]])])

@@ -7,7 +7,6 @@ the rules that a `Dataset` keeps belong in `dataset.py`, what a saved run asks o
 Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
 
-import math
 import warnings
 from contextlib import suppress
 from functools import partial
@@ -27,34 +26,37 @@ from pluggable_mlp.data.dataset import (
     as_floats,
     check_finite,
 )
-from pluggable_mlp.data.division import (
-    TEST_SHARE,
-    choose_test_examples,
-    choose_validation_examples,
+from pluggable_mlp.data.preparation import (
+    NO_SCALING,
+    PIXEL_SCALING,
+    Preparation,
+    fit_columns,
+    scaled,
 )
-from pluggable_mlp.data.preparation import NO_SCALING, Preparation, fit_columns, scaled
 from pluggable_mlp.data.scaling import Scaling
-from pluggable_mlp.data.streaming import left_in_files
+from pluggable_mlp.data.split import divide
+from pluggable_mlp.data.streaming import in_memory, left_in_files
 from pluggable_mlp.data.targets import (
-    Task,
-    as_targets,
     as_task,
     class_indices,
     classes_of,
     find_task,
 )
-from pluggable_mlp.registry import as_number
 from pluggable_mlp.stored import StoredArray, blocks, mapped
 
-__all__ = ["as_bytes", "as_inputs", "build_dataset", "matched"]
+__all__ = ["as_bytes", "as_inputs", "build_dataset"]
 
 EIGHT_BITS = 128
-"""From here on a whole number up to 255 needs all eight bits of a pixel."""
+"""Numbers from here on are large; pixels that are all below do not need their eight bits."""
 
 STANDARDIZE = "--scaling standard (in Python, scaling='standard')"
+PIXELS = "--scaling pixels"
 
 BLOCK = 4096
 """So many rows are looked at together, which keeps temporary arrays small."""
+
+ELEMENTS = 2**18
+"""So many numbers of a table are looked at together."""
 
 
 def build_dataset(
@@ -72,15 +74,14 @@ def build_dataset(
     Where the source has no split for testing, `choose_test_examples` divides it; a share of the
     examples for training is kept for validation where that is asked for.
 
-    uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  Inputs of
-    any other dtype are pixels, too, if all are whole numbers from 0 to 255 and one is at least
-    128; a warning says so.  All others are taken as they are: float32 and float64 stay, float16
-    becomes float32, other integers and booleans float64, exactly.  The axes after the first are
-    flattened.
+    uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  All others
+    are values: float32 and float64 stay, float16 becomes float32, other integers and booleans
+    float64, exactly.  The axes after the first are flattened.
 
     Columns of texts, and what is missing in columns of numbers, become what `Columns` says.  Where
-    a scaling is asked for, inputs of any dtype are scaled features, float64.  Both are fitted on
-    the training part.
+    a scaling is asked for, inputs of any dtype are scaled features, float64; "pixels" makes whole
+    numbers from 0 to 255 of any dtype the pixels that uint8 are.  All is fitted on the training
+    part.
 
     The classes are the labels that occur for training, in increasing order.  Numbers to predict
     become floats as inputs do.
@@ -93,17 +94,16 @@ def build_dataset(
     task : {"classification", "multilabel", "regression"} or None
         Whether targets are class labels (n,), labels (n, outputs) of 0 and 1, or numbers, (n,) or
         (n, outputs); None: what `find_task` says of those for training.
-    scaling : {"standard", "minmax", "robust", "none"} or None
-        How features are scaled; None: "standard" for tables, unless they hold the pixels of
-        square images alone, else "none".
+    scaling : {"standard", "minmax", "robust", "pixels", "none"} or None
+        How features are scaled; None: "standard" for tables, else "none".
     validation : float or None
         The share of the training examples that is kept for validation; 0 or None: none, but what
         the source has.
     target_scaling : {"standard", "minmax", "robust", "none"} or None
         How numbers to predict are scaled, for the task "regression"; None: not at all.
     block_size : int or None
-        Whether inputs of .npy files stay there, to be read a block at a time: 0, no; more, yes;
-        None, if they take more than a quarter of the memory.
+        Whether inputs of .npy files stay there, and categories codes, to be read a block at a
+        time: 0, no; more, yes; None, if they take more than a quarter of the memory.
     test_share : float or None
         The share of the examples that is kept for testing, where the source has no split for it;
         None: `TEST_SHARE`; 0: none.
@@ -118,22 +118,28 @@ def build_dataset(
     source = left_in_files(source, block_size)
     name = source.name
     task = find_task(name, source.splits["train"].targets) if task is None else as_task(task)
-    splits, test_share = _parts(source, seed, task, validation, test_share)
+    splits, test_share = divide(source, seed, task, validation, test_share)
     arrays, columns = _as_arrays(source, splits)
     if source.is_table:
-        _tell_constant(source, arrays["train"])
-    kind = _usual_scaling(source, arrays, columns) if scaling is None else scaling
+        _warn_of_constant(source, arrays["train"])
+    kind = ("standard" if source.is_table else NO_SCALING) if scaling is None else scaling
+    pixels = kind == PIXEL_SCALING
     inputs, fitted = scaled(name, kind, arrays, columns, source.pixel_scale)
-    scale = None
-    if fitted is None and columns is None:
-        inputs, scale = _pixels(source, inputs, asked=scaling is not None)
+    if pixels:
+        inputs = _whole_pixels(name, inputs)
+    inputs = in_memory(inputs, block_size)
+    train = inputs["train"]
+    scale = source.pixel_scale if train.dtype == np.uint8 else None
+    if scale is not None:
+        _warn_of_dark_pixels(source, train)
+    elif scaling is None and fitted is None:
+        _warn_of_large_numbers(source, train)
     targets = {part: split.targets for part, split in splits.items()}
     class_labels = fitted_to_targets = None
     if task == "classification":
         targets, class_labels = _as_class_indices(name, targets)
     if task == "regression":
         targets, fitted_to_targets = _scaled_targets(name, target_scaling, targets)
-    bytes_given = arrays["train"].dtype == np.uint8
     return Dataset(
         {part: Split(inputs[part], targets[part]) for part in splits},
         name,
@@ -143,30 +149,16 @@ def build_dataset(
         target_names=source.target_names,
         preparation=Preparation(
             columns,
-            source.pixel_scale if bytes_given and fitted is not None else None,
+            source.pixel_scale if fitted and arrays["train"].dtype == np.uint8 else None,
             fitted,
             source.feature_names,
-            whole_pixels=scale is not None and not bytes_given,
+            pixels=pixels,
+            header=source.header,
+            encoding=source.encoding,
         ),
         target_scaling=fitted_to_targets,
         test_share=test_share,
     )
-
-
-def _parts(
-    source: Source, seed: int, task: Task, validation: float | None, test_share: float | None
-) -> tuple[dict[str, Split], float | None]:
-    """Return all splits, and the share that was drawn for testing; None where it was not."""
-    name = source.name
-    splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
-    if "test" not in splits:
-        test_share = TEST_SHARE if test_share is None else test_share
-        splits |= _tested(name, splits, seed, task, test_share)
-    elif test_share is not None:
-        raise DataError(name, "has a test part of its own", "leave --test-share out")
-    if validation:
-        splits |= _validation(name, splits, seed, task, validation)
-    return splits, test_share
 
 
 def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Array], Columns | None]:
@@ -176,33 +168,21 @@ def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Arra
     """
     name = source.name
     arrays, columns = fit_columns(name, {part: given.inputs for part, given in splits.items()})
+    if columns is not None:
+        return arrays, columns
     with suppress(DataError):
         return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
-    if columns is None:
-        arrays = {part: given.inputs for part, given in source.splits.items()}
+    arrays = {part: given.inputs for part, given in source.splits.items()}
     return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
 
 
-def _tell_constant(source: Source, inputs: Array) -> None:
+def _warn_of_constant(source: Source, inputs: Array) -> None:
     """Warn where all training inputs (n, features) are alike."""
-    starts = range(0, len(inputs), BLOCK)
-    if all((inputs[start : start + BLOCK] == inputs[0]).all() for start in starts):
+    rows = max(1, ELEMENTS // inputs.shape[1])
+    starts = range(0, len(inputs), rows)
+    if all((inputs[start : start + rows] == inputs[:1]).all() for start in starts):
         doubt = "all training inputs are alike, and nothing can be learned from them; give features"
-        _tell(source, f"{doubt} that vary")
-
-
-def _usual_scaling(source: Source, arrays: dict[str, Array], columns: Columns | None) -> str:
-    """Return how features are scaled where no one says so: those of tables, but not of images."""
-    may_be_images = columns is None and _may_be_image(arrays["train"].shape[1])
-    if not source.is_table or (may_be_images and _as_pixels(arrays) is not None):
-        return NO_SCALING
-    return "standard"
-
-
-def _may_be_image(features: int) -> bool:
-    """Return whether features may be a square image from 8 x 8 on, gray or of three colors."""
-    squares = (channels * math.isqrt(features // channels) ** 2 for channels in (1, 3))
-    return features >= 64 and features in squares
+        _warn(source, f"{doubt} that vary")
 
 
 def _as_class_indices(
@@ -220,60 +200,6 @@ def _scaled_targets(
     rows = {part: values.reshape(len(values), -1) for part, values in targets.items()}
     values, fitted = scaled(name, kind or NO_SCALING, rows, what="target_scaling")
     return {part: values[part].reshape(of.shape) for part, of in targets.items()}, fitted
-
-
-def matched(name: str, part: str, split: Split, task: Task = "classification") -> Split:
-    """Return inputs (n, ...) as they are, and targets as `as_targets` makes them.
-
-    Raises
-    ------
-    DataError
-        If there is not one target for each example.
-    """
-    inputs, targets = split
-    targets = as_targets(name, part, targets, task)
-    if inputs.ndim == 0 or len(inputs) != len(targets):
-        kind = "labels" if task == "classification" else "targets"
-        fault = f"the {part} inputs have shape {inputs.shape}, the {kind} {targets.shape}"
-        raise DataError(name, fault, f"give one of the {kind} for each example")
-    return Split(inputs, targets)
-
-
-def _classes(splits: dict[str, Split], task: Task) -> Array:
-    """Return the classes of the training examples (n,); all 0 where there are none."""
-    targets = splits["train"].targets
-    return targets if task == "classification" else np.zeros(len(targets), np.int64)
-
-
-def _tested(
-    name: str, splits: dict[str, Split], seed: int, task: Task, share: float
-) -> dict[str, Split]:
-    """Return the training split without a share of it, and that for testing."""
-    as_number("test_share", share, at_least=0.0, below=1.0)
-    if not share:
-        return {}
-    chosen = choose_test_examples(name, _classes(splits, task), seed, share)
-    return _divided(splits["train"], chosen, "test")
-
-
-def _validation(
-    name: str, splits: dict[str, Split], seed: int, task: Task, share: float
-) -> dict[str, Split]:
-    """Return the training split without a share of it, and that as validation."""
-    if "validation" in splits:
-        remedy = "leave --validation out, or give 0 to leave that part alone"
-        raise DataError(name, "has a validation part of its own", remedy)
-    chosen = choose_validation_examples(name, _classes(splits, task), seed, share)
-    return _divided(splits["train"], chosen, "validation")
-
-
-def _divided(train: Split, chosen: Array, part: str) -> dict[str, Split]:
-    """Return the training split without the chosen examples, and these as another."""
-    inputs, targets = train
-    return {
-        "train": Split(inputs[~chosen], targets[~chosen]),
-        part: Split(inputs[chosen], targets[chosen]),
-    }
 
 
 def as_inputs(name: str, part: str, values: Array) -> Array:
@@ -330,54 +256,36 @@ def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
     return found
 
 
-def _pixels(
-    source: Source, inputs: dict[str, Array], asked: bool
-) -> tuple[dict[str, Array], float | None]:
-    """Return all splits as pixels with their scale, or as they are without one.
+def _whole_pixels(name: str, inputs: dict[str, Array]) -> dict[str, Array]:
+    """Return all splits as uint8; DataError where one does not hold whole numbers of 8 bits."""
+    pixels = {part: as_bytes(values) for part, values in inputs.items()}
+    for part, values in pixels.items():
+        if values is None:
+            low, high = float(inputs[part].min()), float(inputs[part].max())
+            fault = f"the {part} inputs, from {low:g} to {high:g}, are not 8-bit pixels"
+            raise DataError(name, fault, f"give whole numbers from 0 to 255, or {STANDARDIZE}")
+    return {part: values for part, values in pixels.items() if values is not None}
 
-    A warning tells of pixels that may be none, and of large numbers, if it was not asked for them.
-    """
-    train = inputs["train"]
-    if train.dtype == np.uint8:
-        if train.max() * source.pixel_scale < EIGHT_BITS * PIXEL_SCALE:
-            _tell(
-                source,
-                f"8-bit pixels are worth {_part(source.pixel_scale)} of their number, and here run "
-                f"to {train.max()} alone; if they are not pixels, or of fewer bits, save floats",
-            )
-        # A split that holds no pixels stays, and `Dataset` refuses it.
-        own = {part: as_bytes(values) for part, values in inputs.items()}
-        return inputs | {k: v for k, v in own.items() if v is not None}, source.pixel_scale
+
+def _warn_of_dark_pixels(source: Source, train: Array) -> None:
+    """Warn of uint8 inputs that are small for pixels of eight bits."""
+    if train.max() * source.pixel_scale < EIGHT_BITS * PIXEL_SCALE:
+        _warn(
+            source,
+            f"8-bit pixels are worth 1/{1 / source.pixel_scale:g} of their number, and here run "
+            f"to {train.max()} alone; if they are not pixels, or of fewer bits, save floats",
+        )
+
+
+def _warn_of_large_numbers(source: Source, train: Array) -> None:
     low, high = float(train.min()), float(train.max())
-    pixels = _as_pixels(inputs)
-    if pixels is not None:
-        if not asked:
-            _tell(
-                source,
-                f"whole numbers from {low:g} to {high:g} are taken for 8-bit pixels, worth "
-                f"{_part(source.pixel_scale)} of their number; if they are not, {STANDARDIZE}",
-            )
-        return pixels, source.pixel_scale
-    if max(-low, high) >= EIGHT_BITS and not asked:
-        _tell(
+    if max(-low, high) >= EIGHT_BITS:
+        _warn(
             source,
             f"the inputs run from {low:g} to {high:g}, and training works best on numbers near 0; "
-            f"{STANDARDIZE} makes them so",
+            f"{STANDARDIZE} makes them so, {PIXELS} divides 8-bit pixels by 256",
         )
-    return inputs, None
 
 
-def _as_pixels(inputs: dict[str, Array]) -> dict[str, Array] | None:
-    """Return all splits as uint8, if they hold whole numbers of 8 bits; None if one does not."""
-    if not EIGHT_BITS <= inputs["train"].max() <= 255:
-        return None
-    pixels = {part: as_bytes(values) for part, values in inputs.items()}
-    return None if any(values is None for values in pixels.values()) else pixels
-
-
-def _part(scale: float) -> str:
-    return f"1/{1 / scale:g}"
-
-
-def _tell(source: Source, doubt: str) -> None:
-    warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=3)
+def _warn(source: Source, doubt: str) -> None:
+    warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=4)

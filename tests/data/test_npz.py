@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError
-from pluggable_mlp.data.numpy_files import read_npz
-from pluggable_mlp.data.preprocessing import build_dataset
+from pluggable_mlp.data.arrays import read_arrays
+from pluggable_mlp.data.build import build_dataset
 
 examples = settings(max_examples=200)
 X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5
@@ -28,7 +28,7 @@ def read(scratch):
     def read_bytes(data):
         path = scratch / "table.npz"
         path.write_bytes(data)
-        return read_npz(str(path))
+        return read_arrays(str(path))
 
     return read_bytes
 
@@ -146,29 +146,6 @@ def test_every_pair_is_a_split(read):
     assert build_dataset(read(npz(**pairs))).splits.keys() == {"train", "test", "validation"}
     with pytest.raises(DataError, match="has no y_validation"):
         read(npz(X=X, y=Y, X_validation=X))
-
-
-def test_an_npz_bomb_is_refused(read, peak_memory):
-    bomb = zipped(zipfile.ZIP_DEFLATED, X=npy(np.zeros((2**13, 2**13), np.uint8)), y=npy(Y))
-    assert len(bomb) < 2**20
-
-    def refuse():
-        with pytest.raises(DataError, match="unreasonably many"):
-            read(bomb)
-
-    assert peak_memory(refuse) < 2**20
-
-
-def test_the_limit_is_for_all_arrays_together(read, peak_memory):
-    """The third of three arrays of 30 MiB is refused before it is read."""
-    many = npy(np.zeros((30, 2**20), np.uint8))
-    bomb = zipped(zipfile.ZIP_DEFLATED, X=many, y=many, X_test=many, y_test=npy(Y))
-
-    def refuse():
-        with pytest.raises(DataError, match="unreasonably many"):
-            read(bomb)
-
-    assert peak_memory(refuse) < 70 * 2**20
 
 
 VALID = npz(True, X=X, y=Y)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, DataWarning, Split
+from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source
-from pluggable_mlp.data.preprocessing import build_dataset
 
 LABELS = np.array([0, 1, 1])
 

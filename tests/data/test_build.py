@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pluggable_mlp.data import DataError, DataWarning, Split, preprocessing
+from pluggable_mlp.data import DataError, DataWarning, Split
+from pluggable_mlp.data.build import as_bytes, build_dataset
 from pluggable_mlp.data.dataset import Source
-from pluggable_mlp.data.division import choose_test_examples
-from pluggable_mlp.data.preprocessing import as_bytes, build_dataset
+from pluggable_mlp.data.split import choose_test_examples
 
 LABELS = np.array([0, 1, 1])
 
@@ -74,14 +74,21 @@ WHOLE = np.array([[0, 3], [128, 255], [7, 9]])
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint16", ">i4", "float16", "float32", "float64"])
-def test_pixels_are_scaled_alike_whatever_their_dtype(dtype):
-    pixels = build(WHOLE.astype("uint8"))
-    told = r"whole numbers from 0 to 255 are taken for 8-bit .* \(in Python, scaling='standard'\)"
-    with pytest.warns(DataWarning, match=told):
-        found = build(WHOLE.astype(dtype))
+def test_pixels_of_any_dtype_are_asked_for(dtype):
+    given = source((WHOLE.astype(dtype), LABELS), test=(WHOLE.astype("uint8"), LABELS))
+    found = build_dataset(given, scaling="pixels")
     assert found.train.inputs.dtype == np.uint8
     assert found.scale == 1 / 256
-    assert found.sha256() == pixels.sha256()
+    assert found.sha256() == build(WHOLE.astype("uint8")).sha256()
+
+
+@pytest.mark.parametrize("wrong", [256, -1, 0.5])
+def test_other_numbers_are_no_pixels(wrong):
+    inputs = WHOLE.astype(float)
+    inputs[2, 1] = wrong
+    given = source((WHOLE, LABELS), test=(inputs, LABELS))
+    with pytest.raises(DataError, match="example: the test inputs, from .* are not 8-bit pixels"):
+        build_dataset(given, scaling="pixels")
 
 
 @pytest.mark.parametrize(
@@ -90,21 +97,22 @@ def test_pixels_are_scaled_alike_whatever_their_dtype(dtype):
         (WHOLE.clip(0, 127), None),  # counts
         (WHOLE > 5, None),  # yes or no
         (WHOLE / 256, None),
+        (WHOLE, "run from 0 to 255"),
         (WHOLE - 1, "run from -1 to 254"),
-        (WHOLE + 1, "run from 1 to 256"),
         (WHOLE * 257, "run from 0 to 65535"),
-        (WHOLE + 0.5, "run from 0.5 to 255.5"),
         (-WHOLE, "run from -255 to 0"),
     ],
 )
-def test_other_numbers_are_unchanged_and_large_ones_warn(inputs, told):
+def test_other_numbers_are_values_and_large_ones_warn(inputs, told):
     if told:
-        with pytest.warns(DataWarning, match=f"example: the inputs {told}, .*scaling standard"):
+        with pytest.warns(DataWarning, match=f"inputs {told}, .*scaling standard.*scaling pixels"):
             dataset = build(inputs)
     else:
         dataset = build(inputs)
     assert dataset.scale is None
     assert dataset.train.inputs.tolist() == inputs.tolist()
+    given = source((inputs, LABELS), test=(inputs, LABELS))
+    assert build_dataset(given, scaling="none").scale is None  # without a word
 
 
 @pytest.mark.parametrize("largest", [1, 16, 127])
@@ -120,11 +128,6 @@ def test_bytes_that_are_small_for_pixels_warn(largest):
     assert build_dataset(replace(source(dark, test=dark), pixel_scale=1.0)).scale == 1.0
 
 
-def test_who_asks_for_no_scaling_is_not_told_of_pixels():
-    given = source((WHOLE, LABELS), test=(WHOLE, LABELS))
-    assert build_dataset(given, scaling="none").scale == 1 / 256
-
-
 @pytest.mark.parametrize("inputs", [np.ones((70, 3)), np.full((5000, 2), [0.5, 7])])
 def test_a_table_whose_rows_are_all_alike_warns(inputs):
     targets = np.arange(len(inputs)) % 2
@@ -136,19 +139,14 @@ def test_a_table_whose_rows_are_all_alike_warns(inputs):
 
 
 def test_all_parts_are_pixels_or_none():
-    train, test = (WHOLE, LABELS), (WHOLE[:1] / 2, LABELS[:1])
-    with pytest.warns(DataWarning, match="scaling standard"):
-        dataset = build_dataset(source(train, test=test))
-    assert dataset.scale is None
-    assert dataset.test.inputs.tolist() == (WHOLE[:1] / 2).tolist()
-    dataset = build_dataset(source((WHOLE.astype("uint8"), LABELS), test=(WHOLE, LABELS)))
-    assert dataset.scale == 1 / 256
-    assert dataset.test.inputs.tolist() == WHOLE.tolist()
+    given = source((WHOLE.astype("uint8"), LABELS), test=(WHOLE, LABELS))
+    with pytest.raises(DataError, match="give all splits one dtype"):
+        build_dataset(given)
 
 
 def test_more_rows_than_are_looked_at_together(monkeypatch):
     """The last block's rows are converted, and looked at, too."""
-    monkeypatch.setattr(preprocessing, "BLOCK", 2)
+    monkeypatch.setattr("pluggable_mlp.data.build.BLOCK", 2)
     values = np.arange(10.0).reshape(5, 2)
     assert as_bytes(values).tolist() == values.tolist()
     assert as_bytes(values / 256, 1 / 256).tolist() == values.tolist()

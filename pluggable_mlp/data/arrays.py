@@ -1,0 +1,338 @@
+"""Files of arrays: .npz, .npy, folders of .npy, IDX files, and the classic pickle of MNIST.
+
+No file runs anything: Python objects are refused, and the pickle may name three things of NumPy
+alone, for which classes of this file stand.
+
+Shapes: X (n, ...), y (n,) or (n, outputs).
+"""
+
+import io
+import math
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.build import as_bytes
+from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Source, Split
+from pluggable_mlp.data.files import GET_A_NEW_COPY, check_file, read_bytes
+
+__all__ = [
+    "IDX_NAMES",
+    "find_idx",
+    "idx_header",
+    "idx_source",
+    "read_arrays",
+    "read_idx",
+    "read_npy",
+    "read_npz",
+]
+
+PAIRS = {
+    "train": ("X", "y"),
+    "test": ("X_test", "y_test"),
+    "validation": ("X_validation", "y_validation"),
+}
+"""The names of the inputs and the targets of each split."""
+
+IDX_NAMES = {
+    "train_inputs": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_inputs": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+"""The published names of the four IDX files, by what each holds."""
+
+
+def read_arrays(path: str) -> Source:
+    """Read a folder with `X.npy` and `y.npy` or of four IDX files, an .npz, or MNIST's pickle.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or damaged, or holds anything but arrays of numbers or texts.
+    """
+    if os.path.isdir(path):
+        has_pairs = os.path.isfile(os.path.join(path, "X.npy"))
+        return _pairs_of_folder(path) if has_pairs else _idx_of_folder(path)
+    if path.lower().endswith(".npz"):
+        needed, *optional = PAIRS.values()
+        return _source(path, read_npz(path, needed, optional))
+    return _read_pickle(path)
+
+
+def _pairs_of_folder(folder: str) -> Source:
+    there = set(os.listdir(folder))
+    arrays: dict[str, Array] = {}
+    for part, pair in PAIRS.items():
+        missing = [f"{name}.npy" for name in pair if f"{name}.npy" not in there]
+        if len(missing) == 1 or (missing and part == "train"):
+            fault = f"the folder has no {' and no '.join(missing)}"
+            raise DataError(folder, fault, "write it with numpy.save")
+        if not missing:
+            arrays |= {name: read_npy(os.path.join(folder, f"{name}.npy")) for name in pair}
+    return _source(folder, arrays)
+
+
+def _source(path: str, arrays: dict[str, Array]) -> Source:
+    splits = {part: Split(arrays[x], arrays[y]) for part, (x, y) in PAIRS.items() if x in arrays}
+    return Source(path, splits)
+
+
+def read_npz(
+    path: str, needed: Sequence[str], optional: Iterable[Sequence[str]] = ()
+) -> dict[str, Array]:
+    """Read arrays of an .npz file by their names.
+
+    The needed ones, and of the optional groups each that has one of its arrays there.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, an array is missing, or holds objects instead of numbers.
+    """
+    check_file(path)
+    remedy = f"write it with numpy.savez(path, {', '.join(f'{name}={name}' for name in needed)})"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            present = {name.removesuffix(".npy") for name in archive.namelist()}
+            groups = [group for group in optional if present & set(group)]
+            wanted = [*needed, *chain.from_iterable(groups)]
+            missing = " and no ".join(name for name in wanted if name not in present)
+            if missing:
+                fault = f"has no {missing}; it has {', '.join(sorted(present)[:20])}"
+                raise DataError(path, fault, remedy)
+            return {name: _member(path, archive, name) for name in wanted}
+    except DataError:
+        raise
+    except Exception as error:  # zipfile and numpy.lib.format do not say what a bad file raises
+        raise _unreadable(path, ".npz", error, remedy) from error
+
+
+def _member(path: str, archive: zipfile.ZipFile, name: str) -> Array:
+    with archive.open(f"{name}.npy") as member:
+        try:
+            array = np.lib.format.read_array(member, allow_pickle=False)
+        except ValueError as error:
+            raise _of_objects(path, name, error) or error from None
+        if member.read(1):  # at its end the checksum is compared, too
+            raise DataError(path, f"bytes follow after the end of {name}", GET_A_NEW_COPY)
+    return array
+
+
+def _of_objects(path: str, name: str, error: Exception) -> DataError | None:
+    """Return an error for an array of Python objects; None where it is another fault."""
+    if not ("Object arrays" in str(error) or "Python objects" in str(error)):
+        return None
+    remedy = f"save {name}.astype(str), or {name}.astype(float) of numbers"
+    return DataError(path, f"{name} holds Python objects, which only pickle could read", remedy)
+
+
+def _unreadable(path: str, kind: str, error: Exception, remedy: str) -> DataError:
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return DataError(path, f"is not a readable {kind} file: {reason}", remedy)
+
+
+def read_npy(path: str) -> Array:
+    """Read an array from an .npy file, as a map: what is longer than its file is refused.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, or holds anything but numbers or texts.
+    """
+    check_file(path)
+    try:
+        if zipfile.is_zipfile(path):
+            raise ValueError("it holds no single array of numbers; name it .npz")
+        return np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # numpy.lib.format does not say what a damaged header raises
+        unreadable = _unreadable(path, ".npy", error, "write it with numpy.save(path, X)")
+        raise _of_objects(path, Path(path).stem, error) or unreadable from error
+
+
+def read_idx(path: str) -> Array:
+    """Read one IDX file of unsigned bytes, plain or gzipped.
+
+    It is 0, 0, the type of its entries (8: unsigned byte), the number of axes, each axis's length
+    as a big-endian 32-bit integer, and the entries in C order
+    (LeCun, Cortes, Burges, http://yann.lecun.com/exdb/mnist).
+
+    Returns
+    -------
+    array of uint8
+        In the shape that the file's header gives.
+
+    Raises
+    ------
+    DataError
+        If the file is not exactly what its header says.
+    """
+    data = read_bytes(path)
+    if len(data) < 4 or data[:3] != b"\0\0\x08" or not 1 <= data[3] <= 4:
+        fault = f"is not an IDX file of bytes: it begins with {data[:4].hex(' ') or 'nothing'}"
+        raise DataError(path, fault, "one of bytes begins with 00 00 08 01 to 00 00 08 04")
+    start = 4 + 4 * data[3]
+    if len(data) < start:
+        raise DataError(path, "is truncated in its header", GET_A_NEW_COPY)
+    shape = struct.unpack_from(f">{data[3]}I", data, 4)
+    if len(data) - start != math.prod(shape):
+        fault = f"holds {len(data) - start} bytes, and its shape {shape} needs {math.prod(shape)}"
+        raise DataError(path, fault, GET_A_NEW_COPY)
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def idx_header(shape: tuple[int, ...]) -> bytes:
+    """Return what an IDX file of unsigned bytes of this shape begins with."""
+    return struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
+
+
+def find_idx(folder: str, file_name: str) -> str | None:
+    """Return the path of a file in the folder, plain or with .gz; None where there is none."""
+    paths = (os.path.join(folder, file_name + suffix) for suffix in ("", ".gz"))
+    return next(filter(os.path.isfile, paths), None)
+
+
+def _idx_of_folder(folder: str) -> Source:
+    """Read a folder with the four IDX files that MNIST and its successors consist of."""
+    arrays = {}
+    for field, file_name in IDX_NAMES.items():
+        path = find_idx(folder, file_name)
+        if path is None:
+            fault = f"the folder has no {file_name} and no {file_name}.gz"
+            raise DataError(folder, fault, "put all four IDX files of the data set into it")
+        arrays[field] = read_idx(path)
+    return idx_source(folder, arrays)
+
+
+def idx_source(name: str, arrays: dict[str, Array]) -> Source:
+    """Return the arrays of the four files, by the keys of `IDX_NAMES`, as what a reader gives."""
+    parts = ("train", "test")
+    return Source(name, {p: Split(arrays[f"{p}_inputs"], arrays[f"{p}_labels"]) for p in parts})
+
+
+def _read_pickle(path: str) -> Source:
+    """Read the classic pickle ((x, y), (x, y), (x, y)): training, validation and test part.
+
+    It is of protocol 2 (Python 2), 3 or 4, plain or gzipped.  Inputs that are multiples of 1/256
+    from 0 to 255/256, as in the published file, become the uint8 pixels that they were made of,
+    worth 1/256 each: the same values.  Other floats are kept as they are.
+    """
+    data = read_bytes(path)
+    try:
+        # Python's own unpickler, not C's: what it takes is in proportion to the file.
+        unpickler = _Unpickler(data)
+        pairs = [[_values(array) for array in _exactly(2, pair)]
+                 for pair in _exactly(3, unpickler.load())]  # fmt: skip
+        if unpickler.stream.read(1):
+            raise ValueError("bytes follow after its end")
+    except Exception as error:  # pickle does not say what a damaged file makes it raise
+        fault = f"is not a pickle of three pairs of NumPy arrays: {str(error)[:200]}"
+        raise DataError(path, fault, "save X and y with numpy.savez instead") from error
+    pixels = [as_bytes(inputs, PIXEL_SCALE) for inputs, _ in pairs]
+    are_pixels = all(values is not None for values in pixels)
+    splits = {
+        name: Split(own if are_pixels else inputs, targets)
+        for name, (inputs, targets), own in zip(
+            ("train", "validation", "test"), pairs, pixels, strict=True
+        )
+    }
+    return Source(path, splits)
+
+
+def _exactly(count: int, items: Any) -> Any:
+    if not isinstance(items, tuple | list) or len(items) != count:
+        raise ValueError(f"a {type(items).__name__} stands where {count} items are expected")
+    return items
+
+
+def _values(item: Any) -> Array:
+    if not isinstance(item, _NDArray) or item.values is None:
+        raise ValueError(f"a {type(item).__name__} stands where an array is expected")
+    return item.values
+
+
+class _DType:
+    """Stands for numpy.dtype, of numbers alone."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        self.dtype = np.dtype(_text(code)) if len(code) == 2 else np.dtype("O")
+        if self.dtype.kind not in "fiu":
+            raise ValueError("a dtype is not one of numbers")
+
+    def __setstate__(self, state: Any) -> None:
+        self.dtype = self.dtype.newbyteorder(">" if _text(state[1]) == ">" else "<")
+
+
+class _NDArray:
+    """Stands for numpy.ndarray: an array, once its state is set."""
+
+    values: Array = None
+
+    def __setstate__(self, state: Any) -> None:
+        _version, shape, kind, fortran_order, data = state
+        if not isinstance(kind, _DType) or not isinstance(shape, tuple) or len(shape) > 4:
+            raise ValueError("an array has no proper shape and dtype")
+        values = np.frombuffer(data, dtype=kind.dtype)  # a view: several may share their bytes
+        if not all(type(n) is int and n >= 0 for n in shape) or math.prod(shape) != values.size:
+            raise ValueError(f"an array has {values.size} entries, which its shape has not")
+        self.values = values.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _reconstruct(kind: Any, *_: Any) -> _NDArray:
+    """Stand for numpy._core.multiarray._reconstruct."""
+    if kind is not _NDArray:
+        raise ValueError("an array is of a class of its own")
+    return _NDArray()
+
+
+def _text(value: Any) -> str:
+    """Return a short text, which Python 2 wrote as bytes."""
+    text = value.decode("latin1") if isinstance(value, bytes) else value
+    if not isinstance(text, str):
+        raise TypeError(f"a text is of type {type(value).__name__}")
+    return text
+
+
+_NAMES = {
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy", "ndarray"): _NDArray,
+    ("numpy", "dtype"): _DType,
+}
+
+_OPERATIONS = """
+    PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINSTRING SHORT_BINSTRING
+    BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
+    EMPTY_LIST APPEND APPENDS BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET GLOBAL STACK_GLOBAL
+    REDUCE BUILD"""
+
+_CODES = [getattr(pickle, operation)[0] for operation in _OPERATIONS.split()]
+_DISPATCH: Any = {code: pickle._Unpickler.dispatch[code] for code in _CODES}
+
+
+class _Unpickler(pickle._Unpickler):
+    """Knows three names of NumPy, looks none of them up, and what arrays need of protocols 2 to 4.
+
+    Nothing here hashes, compares or prints what a file builds: a tuple of tuples of tuples, each
+    held twice, would take two to the power of its depth steps.
+    """
+
+    dispatch = _DISPATCH
+
+    def __init__(self, data: bytearray) -> None:
+        self.stream = io.BytesIO(data)
+        super().__init__(self.stream, encoding="bytes")
+
+    def find_class(self, module: Any, name: Any) -> Any:
+        """Return what stands for an admitted name; refuse any other."""
+        if (module, name) not in _NAMES:
+            raise ValueError(f"it names {f'{module}.{name}'[:100]!r}, which is refused")
+        return _NAMES[module, name]

@@ -1,0 +1,83 @@
+"""The features of a table whose categories are codes until rows are taken.
+
+Shapes: n examples, rows of them (m, features).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.stored import LazyArray
+
+__all__ = ["EncodedArray", "Part"]
+
+
+class Part(NamedTuple):
+    """A feature, or those of the categories of a column.
+
+    Parameters
+    ----------
+    values : array, shape (n,)
+        Of float64 or bool; of categories their places, -1 where it is none of them.
+    categories : int, default 0
+        How many there are; 0 for a feature.
+    is_number : bool, default False
+        Whether it is a number of the table.
+    """
+
+    values: Array
+    categories: int = 0
+    is_number: bool = False
+
+
+class EncodedArray(LazyArray):
+    """Features (n, features), float64: a 1 in the place of a category is written when it is taken.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        In the order of their features.
+    prepare : callable, optional
+        What is made of rows (m, features) in their place, each by itself.
+    """
+
+    dtype = np.dtype(np.float64)
+    ndim = 2
+
+    def __init__(
+        self, parts: Sequence[Part], prepare: Callable[[Array], Array] | None = None
+    ) -> None:
+        self._parts, self._prepare = parts, prepare
+        self.shape = (len(parts[0].values), sum(part.categories or 1 for part in parts))
+
+    def __getitem__(self, rows: Any) -> Array:
+        """Return a slice of rows (m, features)."""
+        start, stop, _ = rows.indices(len(self))
+        made, at = np.zeros((max(stop - start, 0), self.shape[1])), 0
+        for values, categories, _ in self._parts:
+            own = values[start:stop]
+            if categories:
+                known = np.flatnonzero(own >= 0)
+                made[known, at + own[known]] = 1.0
+            else:
+                made[:, at] = own
+            at += categories or 1
+        return made if self._prepare is None else self._prepare(made)
+
+    def map(self, function: Callable[[Array], Array]) -> "EncodedArray":
+        """Return what a function makes of rows, each by itself, when they are taken."""
+        before = self._prepare
+        both = function if before is None else lambda rows: function(before(rows))
+        return EncodedArray(self._parts, both)
+
+    def numbers(self) -> Array:
+        """Return the features that are numbers of the table (n, numbers), as they are there."""
+        found = [part.values for part in self._parts if part.is_number]
+        return np.stack(found, axis=1) if found else np.zeros((len(self), 0))
+
+    @property
+    def nbytes(self) -> int:
+        """What all rows together take in memory."""
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize

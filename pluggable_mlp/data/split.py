@@ -1,0 +1,155 @@
+"""Which examples train, test and validate: those of a source, or a share of its training part.
+
+Shapes: n examples, inputs (n, ...), targets (n,) or (n, outputs), classes (n,).
+"""
+
+import math
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.dataset import DataError, Source, Split
+from pluggable_mlp.data.targets import Task, as_targets
+from pluggable_mlp.randomness import permutation
+from pluggable_mlp.registry import as_number
+
+__all__ = ["TEST_SHARE", "choose_test_examples", "choose_validation_examples", "divide", "matched"]
+
+TEST_SHARE = 1 / 7
+"""The share of the examples for testing, where a source has no test part of its own."""
+
+
+def divide(
+    source: Source, seed: int, task: Task, validation: float | None, test_share: float | None
+) -> tuple[dict[str, Split], float | None]:
+    """Return all splits, and the share that was drawn for testing; None where it was not."""
+    name = source.name
+    splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
+    if "test" not in splits:
+        test_share = TEST_SHARE if test_share is None else test_share
+        splits |= _tested(name, splits, seed, task, test_share)
+    elif test_share is not None:
+        raise DataError(name, "has a test part of its own", "leave --test-share out")
+    if validation:
+        splits |= _validation(name, splits, seed, task, validation)
+    return splits, test_share
+
+
+def matched(name: str, part: str, split: Split, task: Task = "classification") -> Split:
+    """Return inputs (n, ...) as they are, and targets as `as_targets` makes them.
+
+    Raises
+    ------
+    DataError
+        If there is not one target for each example.
+    """
+    inputs, targets = split
+    targets = as_targets(name, part, targets, task)
+    if inputs.ndim == 0 or len(inputs) != len(targets):
+        kind = "labels" if task == "classification" else "targets"
+        fault = f"the {part} inputs have shape {inputs.shape}, the {kind} {targets.shape}"
+        raise DataError(name, fault, f"give one of the {kind} for each example")
+    return Split(inputs, targets)
+
+
+def _classes(splits: dict[str, Split], task: Task) -> Array:
+    """Return the classes of the training examples (n,); all 0 where there are none."""
+    targets = splits["train"].targets
+    return targets if task == "classification" else np.zeros(len(targets), np.int64)
+
+
+def _tested(
+    name: str, splits: dict[str, Split], seed: int, task: Task, share: float
+) -> dict[str, Split]:
+    """Return the training split without a share of it, and that for testing."""
+    as_number("test_share", share, at_least=0.0, below=1.0)
+    if not share:
+        return {}
+    chosen = choose_test_examples(name, _classes(splits, task), seed, share)
+    return _divided(splits["train"], chosen, "test")
+
+
+def _validation(
+    name: str, splits: dict[str, Split], seed: int, task: Task, share: float
+) -> dict[str, Split]:
+    """Return the training split without a share of it, and that as validation."""
+    if "validation" in splits:
+        remedy = "leave --validation out, or give 0 to leave that part alone"
+        raise DataError(name, "has a validation part of its own", remedy)
+    chosen = choose_validation_examples(name, _classes(splits, task), seed, share)
+    return _divided(splits["train"], chosen, "validation")
+
+
+def _divided(train: Split, chosen: Array, part: str) -> dict[str, Split]:
+    """Return the training split without the chosen examples, and these as another."""
+    inputs, targets = train
+    return {
+        "train": Split(inputs[~chosen], targets[~chosen]),
+        part: Split(inputs[chosen], targets[chosen]),
+    }
+
+
+def choose_test_examples(name: str, classes: Array, seed: int, share: float = TEST_SHARE) -> Array:
+    """Return which examples are for testing: by default every seventh, stratified by class.
+
+    The examples are shuffled by the seed, sorted by class, and a share of this order, evenly
+    spaced, is for testing.  A class of one example is left to training.  Only the raw words of a
+    counter-based generator and stable sorts are used: the same on every platform.
+
+    Parameters
+    ----------
+    name : str
+        Of the source, for errors.
+    classes : array of int64, shape (n,)
+        All the same where there are no classes.
+    seed : int
+    share : float, default 1/7
+        Above 0, below 1.
+
+    Returns
+    -------
+    array of bool, shape (n,)
+
+    Raises
+    ------
+    DataError
+        If there are too few examples.
+    """
+    order = _by_class(seed, "split", classes)
+    chosen = _share_of(order, share, classes.shape[0])
+    if not chosen.any():
+        fault = f"holds {classes.shape[0]} examples"
+        if order.shape[0] < classes.shape[0]:
+            fault += f", {order.shape[0]} of them in classes of two or more"
+        remedy = f"give at least {math.ceil(1 / share)} of these: {share:.3g} are kept for testing"
+        raise DataError(name, fault, f"{remedy} (see --test-share)")
+    return chosen
+
+
+def choose_validation_examples(name: str, classes: Array, seed: int, share: float) -> Array:
+    """Return which training examples (n,) are for validation, a share above 0, below 1.
+
+    They are drawn as `choose_test_examples` draws, whose arguments these are, in another order.
+    """
+    order = _by_class(seed, "validation", classes)
+    chosen = _share_of(order, share, classes.shape[0])
+    if not chosen.any() or chosen.all():
+        fault = f"{share:g} of {order.shape[0]} training examples are {int(chosen.sum())}"
+        raise DataError(name, fault, "give more examples, or another --validation")
+    return chosen
+
+
+def _share_of(order: Array, share: float, examples: int) -> Array:
+    """Return which examples a share of an order has, evenly spaced: bool (examples,)."""
+    taken = np.floor(np.arange(order.shape[0] + 1) * share)  # of the first 0, 1, 2, …
+    chosen = np.zeros(examples, dtype=np.bool_)
+    chosen[order[taken[1:] > taken[:-1]]] = True
+    return chosen
+
+
+def _by_class(seed: int, purpose: str, classes: Array) -> Array:
+    """Return examples shuffled by the seed, then sorted by class, without classes of one."""
+    _, places, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    order = permutation(seed, purpose, 0, classes.shape[0])
+    order = order[sizes[places[order]] > 1]
+    return order[np.argsort(places[order], kind="stable")]

@@ -1,0 +1,264 @@
+"""Tables: what is read, which lines are headers, what is told of faults."""
+
+import datetime
+import gzip
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pluggable_mlp.data import DataError, load_dataset
+
+polars = pytest.importorskip("polars")
+
+examples = settings(max_examples=100, deadline=None)
+X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5
+Y = np.arange(14) % 3
+ROWS = [",".join(map(str, [*row, label])) for row, label in zip(X.tolist(), Y, strict=True)]
+
+
+@pytest.fixture(scope="session")
+def read(scratch):
+    """Read a table from its bytes, all of it for training, nothing scaled."""
+
+    def read_bytes(data, name="table.csv", **options):
+        path = scratch / name
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return load_dataset(path, **{"test_share": 0.0, "scaling": "none"} | options)
+
+    return read_bytes
+
+
+def check_is_all_of_it(dataset):
+    assert dataset.train.inputs.tolist() == X.tolist()
+    assert dataset.labels_of(dataset.train.targets).tolist() == Y.tolist()
+
+
+HEADERS = {
+    "none": "",
+    "names": "a,b,c,label\n",
+    "quoted": '"a","b","c","label"\n',
+    "blank": "\n\na,b,c,label\n\n",
+    "blanks": " \n\t\n",
+    "byte order mark": "\ufeff",
+    "byte order mark and names": "\ufeffa,b,c,label\n",
+    "of numpy.savetxt": "# a,b,c,label\n",
+    "pandas": "0,1,2,3\n",
+    "the class named": "0,1,2,class\n",
+    "counted from 1": "class,1,2,3\n",
+    "blanks around": " a , b , c , label \n",
+    "a name of two lines": 'a,"b\n(cm)",c,class\n',
+    "digits in names": "a,b5,c 6,class\n",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_csv_is_read_as_it_is(read, header, end, pack):
+    text = header + "\n".join(ROWS) + "\n"
+    check_is_all_of_it(read(pack(text.replace("\n", end).encode())))
+
+
+def test_fields_may_be_quoted(read):
+    check_is_all_of_it(read("\n".join('"' + row.replace(",", '","') + '"' for row in ROWS)))
+
+
+@pytest.mark.parametrize("first", ["0,2,1,3", "0.0,1.0,2.0,3", "2,3,4,5", "0,0,0,0", "5,5.1,5.2,6"])
+def test_a_line_of_other_numbers_is_an_example(read, first):
+    assert len(read("\n".join([first, *ROWS]), task="regression").train.inputs) == 15
+
+
+def test_two_numbers_are_an_example_whatever_they_are(read):
+    assert len(read("0,1\n" + "0.5,1\n1.5,0\n" * 7).train.inputs) == 15
+
+
+def test_what_the_header_is_may_be_said(read):
+    counted = "\n".join(["0,1,2,3", *ROWS])
+    assert len(read(counted, header=False).train.inputs) == 15
+    numbers = "\n".join(["2019,2020,2021,class", *ROWS])
+    with pytest.raises(DataError, match=r"column '4' holds 'class' in row 1.*pass header=True"):
+        read(numbers, target="1", task="regression")
+    check_is_all_of_it(read(numbers, header=True))
+    texts = "u,v,n\n" * 7 + "v,u,y\n" * 7
+    assert [len(read(texts, header=header).train.inputs) for header in (None, False)] == [13, 14]
+
+
+def changed(row, text):
+    return "\n".join([*ROWS[:row], text, *ROWS[row + 1 :]])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "remedy"),
+    [
+        ("", "holds no rows", "a line for each"),
+        (" \n\n", "holds no rows", "a line for each"),
+        ("a,b,label\n", "holds no rows", "a row for each"),
+        (changed(3, "1,2,0"), "line 4 has 3 fields, the first has 4", "a line per example"),
+        (changed(3, "1,2,3,4,0"), "line 4 has 5 fields, the first has 4", "a line per example"),
+        ("\na,b,c,d\n\n" + changed(3, "1,2,0"), "line 7 has 3 fields, the first has 4", "a line"),
+        (changed(13, "1,x,3,0"), "column '2' holds 'x' in row 14, else numbers", "correct it"),
+        ("a,b,c,d\n" + changed(12, "1,x,3,0"), "column 'b' holds 'x' in row 13", "correct it"),
+        (changed(3, "1,2,-inf,0"), "column '3' holds -inf in row 4", "fill"),
+        (changed(3, "1e999,2,3,0"), "column '1' holds inf in row 4", "fill"),
+        (changed(3, "1,2,3,"), "1 rows lack the target '4', row 4 first", "leave such rows out"),
+        (changed(3, "1,2,3,0.5"), "label 0.5 is not a whole number", "--task regression"),
+        (changed(3, '"1,2,3,0'), "line 4 cannot be read: unexpected end of data", "quotation"),
+        ("\n".join(ROWS).replace(",", "|"), "has one column, which begins with", "commas"),
+        ("\n".join(ROWS).replace(",", "\t"), "has one column, which begins with", "commas"),
+        ("a,a,y\n" + "1,2,0\n" * 9, "two columns are named 'a'", "name each column once"),
+        ('# a,b," a "\n' + "1,2,0\n" * 9, "two columns are named 'a'", "name each column once"),
+        ("a,,y\n" + "1,2,0\n" * 9, "column '1' holds 'a' in row 1", "pass header=True"),
+        (",a,y\n" + "1,2,0\n" * 9, "column 1 of the header has no name", "pandas' index"),
+        (",0,1,2\n" + "1,2,0,4\n" * 9, "column 1 of the header has no name", "pandas' index"),
+        ("Unnamed: 0,a,y\n" + "1,2,0\n" * 9, "column 1 of the header has no name", "index=False"),
+        (gzip.compress("\n".join(ROWS).encode())[:-1], "cannot be read", "new copy"),
+        (b"1,2\n\xff\xfe1,2\n", "is not text in utf-8: line 2 holds the byte 0xff", "latin-1"),
+        ("1,2\n".encode("utf-16"), "is not text in utf-8: line 1 holds the byte 0xff", "UTF-8"),
+    ],
+)
+def test_faults_are_named_by_line_or_row_and_column(read, text, fault, remedy):
+    with pytest.raises(DataError, match=r"table\.csv: ") as caught:
+        read(text, task="classification")
+    assert fault in str(caught.value)
+    assert remedy in caught.value.args[2]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16"])
+def test_the_encoding_may_be_said(read, encoding):
+    text = "größe,stadt,y\n" + "1,Zürich,0\n2,Genève,1\n" * 9
+    data = read(text.encode(encoding), encoding=encoding)
+    assert data.preparation.columns.features == ["größe", "stadt=Genève", "stadt=Zürich"]
+    with pytest.raises(DataError, match="encoding is 'latin-l'; name one that Python knows"):
+        read(text, encoding="latin-l")
+
+
+def test_header_and_encoding_are_of_texts_alone():
+    for options in ({"header": True}, {"encoding": "latin-1"}, {"target": "a"}):
+        with pytest.raises(DataError, match=f"digits: has no columns: {next(iter(options))} is "):
+            load_dataset("digits", **options)
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+@examples
+@given(st.one_of(st.binary(max_size=60), st.text("019.,-e\n\r\"'anif ;\0#", max_size=60)))
+def test_random_text_is_a_fault_or_valid_data(read, data_or_fault, text):
+    data_or_fault(lambda: read(text, test_share=None), "table.csv")
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+@examples
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(1, 255)), min_size=1, max_size=3))
+def test_a_changed_csv_is_a_fault_or_valid_data(read, data_or_fault, changes):
+    data = bytearray("\n".join(ROWS).encode())
+    for place, change in changes:
+        data[place % len(data)] ^= change
+    data_or_fault(lambda: read(bytes(data), test_share=None), "table.csv")
+
+
+def mixed():
+    return polars.DataFrame(
+        {
+            "n": [1.5, None, 2.5, 4.0, 0.5, 1.0] * 5,
+            "whole": [3, 1, 4, 1, None, 5] * 5,
+            "city": ["Rome", None, "Bern", "Oslo", "Rome", "Bern"] * 5,
+            "flag": [True, False, True, True, None, False] * 5,
+            "y": ["b", "a", "c", "b", "a", "c"] * 5,
+        }
+    )
+
+
+def as_pandas(frame):
+    pandas = pytest.importorskip("pandas")
+    columns = {name: frame[name].to_list() for name in frame.columns}
+    columns["whole"] = pandas.array(columns["whole"], dtype="Int64")
+    columns["city"] = pandas.Categorical(columns["city"])
+    return pandas.DataFrame(columns)
+
+
+def as_pyarrow(frame):
+    return pytest.importorskip("pyarrow").table(frame.to_dict(as_series=False))
+
+
+def written(form):
+    def write(frame, folder):
+        path = folder / f"table{form}"
+        saved = {
+            ".parquet": frame.write_parquet,
+            ".feather": frame.write_ipc,
+            ".tsv": lambda path: frame.write_csv(path, separator="\t"),
+            ".csv": frame.write_csv,
+        }
+        saved[form](path)
+        return path
+
+    return write
+
+
+FORMS = {form: written(form) for form in (".csv", ".tsv", ".parquet", ".feather")} | {
+    "polars": lambda frame, folder: frame,
+    "pandas": lambda frame, folder: as_pandas(frame),
+    "pyarrow": lambda frame, folder: as_pyarrow(frame),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_a_table_is_the_same_data(tmp_path, form):
+    data = load_dataset(FORMS[form](mixed(), tmp_path), test_share=0.0)
+    assert data.sha256() == load_dataset(mixed(), test_share=0.0).sha256()
+    columns = {column.name: column for column in data.preparation.columns.columns}
+    assert columns["n"].fill == 1.5
+    assert columns["city"].categories == ("Bern", "Oslo", "Rome")
+    assert columns["flag"].categories == ("false", "true")
+    assert all(column.indicator for column in columns.values())
+    assert data.class_labels == ("a", "b", "c")
+
+
+def test_a_data_frame_may_be_for_testing():
+    frame = mixed()
+    data = load_dataset(frame, test=frame[:6].select(reversed(frame.columns)), target="y")
+    np.testing.assert_array_equal(data.test.inputs, data.train.inputs[:6])
+    assert data.test.targets.tolist() == data.train.targets[:6].tolist()
+
+
+@pytest.mark.parametrize("form", [".parquet", ".feather", "polars", "pandas", "pyarrow"])
+def test_dates_are_refused_with_what_to_do(tmp_path, form):
+    days = [datetime.datetime(2024, 1, 1 + k) for k in range(30)]
+    frame = FORMS[form](mixed().insert_column(0, polars.Series("day", days)), tmp_path)
+    with pytest.raises(DataError, match="column 'day' is of type Datetime.*as numbers .of a date"):
+        load_dataset(frame)
+
+
+@pytest.mark.parametrize("form", [".parquet", ".feather"])
+def test_columns_of_no_rows_are_refused(tmp_path, form):
+    with pytest.raises(DataError, match="holds no rows"):
+        load_dataset(FORMS[form](mixed()[:0], tmp_path))
+
+
+def test_without_polars_the_error_says_how_to_install_it(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(ROWS))
+    code = (
+        "import sys; sys.modules['polars'] = None; from pluggable_mlp.data import load_dataset;"
+        f"load_dataset({str(path)!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "table.csv: is a table, and tables are read by polars" in done.stderr
+    assert "python -m pip install 'pluggable-mlp[tables]'" in done.stderr
+
+
+def test_many_gaps_in_the_last_column_need_no_second_reading(tmp_path):
+    """A line that is too short ends with a gap, too, but is a fault."""
+    frame = mixed().select("y", "n")
+    text = io.BytesIO()
+    frame.write_csv(text)
+    (tmp_path / "table.csv").write_bytes(text.getvalue())
+    data = load_dataset(tmp_path / "table.csv", target="y", test_share=0.0)
+    assert data.train.inputs.shape == (30, 2)
+    (tmp_path / "table.csv").write_bytes(text.getvalue().replace(b"a,\n", b"a\n", 1))
+    with pytest.raises(DataError, match="line 3 has 1 fields, the first has 2"):
+        load_dataset(tmp_path / "table.csv", target="y")
