@@ -2,14 +2,14 @@
 
 JAX compiles each operation anew for each shape, and a function of the namespace consists of dozens.
 Here it is compiled exactly, as a whole, for each kind of arguments.  It then looks at no value: if
-a flag says that this was not valid, the function is called as it is.
+a flag says that this was not valid, a namespace that looks calls the function as it is.
 """
 
 from collections.abc import Callable, Hashable, Iterator
 from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
-from pluggable_mlp.arrays import Array, DType, Namespace, device_of, has_values
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.namespaces.reproducible import (
     creation,
     elementwise,
@@ -71,13 +71,13 @@ _Kind = _ArrayKind | _NumberKind | _Constant
 
 def in_one_call(ns: Reproducible, function: Function, bound: Function) -> Function:
     """Return `bound`, which is `function(ns, …)`, in one compiled call where that is of use."""
-    if not ns.looks or function not in _COMPILED or compile_call(ns.library) is None:
+    if function not in _COMPILED or compile_call(ns.library) is None:
         return bound
     return _Calls(ns, function, bound)
 
 
 class _Calls:
-    """A function of a namespace that looks at values; see `in_one_call`."""
+    """A function of a namespace; see `in_one_call`."""
 
     def __init__(self, ns: Reproducible, function: Function, bound: Function) -> None:
         self._ns, self._function, self._bound = ns, function, bound
@@ -98,9 +98,9 @@ class _Calls:
             result, valid = compiled(*operands)
         except Exception:  # wrong arguments, too, of which the function itself says more
             return self._bound(*arguments, **keywords)
-        if valid is None or not has_values(result) or bool(valid):
-            return ReproducibleArray(result, self._ns)
-        return self._bound(*arguments, **keywords)
+        if valid is not None and not self._ns.accept(valid):
+            return self._bound(*arguments, **keywords)
+        return ReproducibleArray(result, self._ns)
 
     def _kind(self, argument: Any, operands: list[Any]) -> _Kind:
         """Return what of an argument is compiled into the call; add what is not to the operands."""

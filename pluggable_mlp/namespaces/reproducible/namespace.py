@@ -13,7 +13,7 @@ from typing import Any
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, DType, Namespace, library_of
+from pluggable_mlp.arrays import Array, DType, Namespace, has_values, library_of
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import (
     creation,
@@ -149,6 +149,13 @@ class ReproducibleNamespace:
         It then has the bits of a namespace that looks; otherwise, such a one has to compute it.
         """
         return all_valid(self.library, self.validity_flags or [], like)
+
+    def accept(self, valid: Array) -> bool:
+        """Return whether a result is accepted whose validity is 0-d: now, or by `all_valid`."""
+        if self.validity_flags is not None:
+            self.validity_flags.append(valid)
+            return True
+        return not has_values(valid) or bool(valid)  # what is traced is refused
 
     def wrap(self, array: Array) -> ReproducibleArray:
         """Return a library's array that came out of a reproducible namespace, as it is."""
