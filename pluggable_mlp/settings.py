@@ -75,7 +75,7 @@ class Settings:
         "IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet, "
         ".feather.")] = "digits"
     task: Annotated[Literal["classification", "multilabel", "regression"] | None, doc(
-        "Task: classification, multilabel or regression; by default determined by the loss or the "
+        f"Task: {', '.join(_LOSS_OF_TASK)}; by default determined by the loss or the "
         "targets.")] = None
     target: Annotated[str | None, doc(
         "Column of a table to predict, by name or by position from 1; several are separated by "
@@ -110,9 +110,8 @@ class Settings:
     norm: Annotated[str | None, doc(
         f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.")] = None
     loss: Annotated[str | None, doc(
-        f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default softmax_cross_entropy "
-        "for classification, sigmoid_cross_entropy for multilabel, squared_error for "
-        "regression.")] = None
+        f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default "
+        f"{', '.join(f'{loss} for {task}' for task, loss in _LOSS_OF_TASK.items())}.")] = None
     label_smoothing: Annotated[_Share, doc(
         "Share of each target that is spread over all classes.")] = 0.0
     class_weight: Annotated[Literal["balanced"] | None, doc(

@@ -322,21 +322,28 @@ def verify(
         difference = difference_of_measures(again, run)
     here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
-        known = f"; {difference.known}" if difference.known else ""
-        typer.echo(
-            f"the run differs at {difference.place}: {difference.said} {difference.certified}, on "
-            f"{here} {difference.computed}{known}"
-        )
+        typer.echo(_in_words(difference, here))
         raise typer.Exit(1)
-    count = len(again.history)
-    part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
-    if not again.is_done:
-        part += f" of the {settings.epochs} of the settings"
     typer.echo(
-        f"same bits: {part} on {here} give the certified losses and "
+        f"same bits: {_repeated_part(again, step)} on {here} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
         f"{certificate['final_parameters_sha256']}"
     )
+
+
+def _in_words(difference: "Difference", here: str) -> str:
+    known = f"; {difference.known}" if difference.known else ""
+    return (
+        f"the run differs at {difference.place}: {difference.said} {difference.certified}, on "
+        f"{here} {difference.computed}{known}"
+    )
+
+
+def _repeated_part(run: "Run", step: int | None) -> str:
+    """Return the words for what was trained again, from a step if one is given."""
+    count = len(run.history)
+    part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
+    return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"
 
 
 def _repeated(settings: Settings, data: str | None, test: str | None, backend: Any) -> "Run":
