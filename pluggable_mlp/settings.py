@@ -81,9 +81,14 @@ class Settings:
     target: Annotated[str | None, doc(
         "Column of a table to predict, by name or by position from 1; several are separated by "
         "commas. By default the last.")] = None
+    header: Annotated[Literal["yes", "no"] | None, doc(
+        "Whether the first line of a .csv or .tsv names the columns: yes or no; by default it does "
+        "if none of its fields is a number, or if its numbers count the columns.")] = None
+    encoding: Annotated[str | None, doc(
+        "Encoding of a .csv or .tsv, such as latin-1; by default UTF-8.")] = None
     scaling: Annotated[str | None, doc(
-        "Scaling of the features, fitted on the training part: standard, minmax, robust or none; "
-        "by default standard for tables, unless they hold images of 8-bit pixels, otherwise "
+        "Scaling of the features, fitted on the training part: standard, minmax, robust, pixels "
+        "(whole numbers from 0 to 255) or none; by default standard for tables, otherwise "
         "none.")] = None
     target_scaling: Annotated[str | None, doc(
         "Scaling of the numbers to predict of a regression, in which the loss is computed: "
@@ -184,6 +189,8 @@ class Settings:
         """Return what `load_dataset` is asked for."""
         return {
             "target": self.target,
+            "header": None if self.header is None else self.header == "yes",
+            "encoding": self.encoding,
             "test": self.test,
             "seed": self.seed,
             "task": self._task(),

@@ -47,7 +47,8 @@ quiet = true
 json = true
 """
 EXPECTED = {
-    "data": "digits", "task": "classification", "target": None, "scaling": "minmax",
+    "data": "digits", "task": "classification", "target": None, "header": None,
+    "encoding": None, "scaling": "minmax",
     "target_scaling": "none", "test": None, "test_share": None, "validation": 0.25,
     "hidden": [12, 7], "activation": "tanh,leaky_relu:slope=0.25", "dropout": 0.125,
     "input_dropout": 0.0625, "input_noise": 0.75, "norm": "layer", "loss": "softmax_cross_entropy",
@@ -59,7 +60,7 @@ EXPECTED = {
     "arithmetic": "native", "seed": 3,
 }  # fmt: skip
 
-ELSEWHERE = {"target", "test", "test-share"}  # for data without a test part
+ELSEWHERE = {"target", "header", "encoding", "test", "test-share"}  # for other data
 NUMBERS = {int: 3, float: 0.25}
 for name, field in fields_of(Settings).items():
     if name not in EXPECTED:  # new ones; of the others each has a value of its own

@@ -180,6 +180,23 @@ def test_a_table_without_names(command, trained, tmp_path):
     assert command("predict", run, bare).out == command("predict", run, path).out
 
 
+def test_the_header_and_the_encoding_may_be_said(command, trained, tmp_path):
+    """Years name columns here, and the file is not UTF-8; later files are read as it is."""
+    text = "2020,2021,Köln\n" + "".join(f"{k},{k % 7},{'äö'[k % 2]}\n" for k in range(60))
+    path = tmp_path / "years.csv"
+    path.write_bytes(text.encode("latin-1"))
+    outcome, run = trained(path, "--header", "yes", "--encoding", "latin-1")
+    assert "classification of 2 classes: ä, ö" in outcome.out
+    settings = content(run, "config.json")["settings"]
+    assert (settings["header"], settings["encoding"]) == ("yes", "latin-1")
+    assert len(rows(command("predict", run, path))) == 60
+    outcome = command("train", "--data", path, "--encoding", "latin-1", "--header", "no")
+    assert "classification of 3 classes: Köln, ä, ö" in outcome.out
+    outcome = command("train", "--data", path)
+    assert outcome.code == 2
+    assert "utf-8" in outcome.err
+
+
 def test_an_unseen_category_warns_once(command, trained, tmp_path):
     path = write(tmp_path / "table.csv", columns())
     _, run = trained(path, "--target", "buys")
