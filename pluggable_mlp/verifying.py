@@ -17,6 +17,7 @@ from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.resuming import are_written_before
 from pluggable_mlp.run_files import CONFIG, read_history
 from pluggable_mlp.runs import Run
+from pluggable_mlp.saved_runs import read_summary
 from pluggable_mlp.storage import damaged, json_sha256, read_json, to_json
 from pluggable_mlp.training.checkpoints import (
     HASH_DIGITS,
@@ -111,6 +112,10 @@ def check_files(certificate: dict[str, Any], run: Run, folder: Path, whole: bool
         of_certificate = ("settings", "data_sha256")  # the data may have moved, the hash be older
         certified = run.config | {name: certificate[name] for name in of_certificate}
         found = read_json(config, "what train --output wrote", CONFIG)
+        if run.settings.data != certificate["settings"]["data"]:  # maybe of another format
+            certified |= {name: found.get(name) for name in ("header", "encoding")}
+            if whole:  # as the certificate cannot say if these two were edited
+                read_summary(folder, found)
         if json_sha256(found) != json_sha256(certified):
             raise _edited(config)
     if not whole and not model.exists():

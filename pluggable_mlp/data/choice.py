@@ -53,7 +53,7 @@ def read_table(
         fault = f"has one column, which begins with {str(table.columns[0][0])[:50]!r}"
         remedy = "separate the fields of .csv by commas or semicolons, those of .tsv by tabs: the "
         raise DataError(table.source, fault, f"{remedy}features, then what to predict")
-    chosen = _places(table, target)
+    chosen = _places(table, target, known)
     if len(chosen) == width:
         raise DataError(table.source, "all columns are targets", "leave some for the features")
     as_text = text_target if len(chosen) == 1 else False
@@ -147,16 +147,16 @@ def _inputs(table: Table, known: Preparation | None, places: Sequence[int]) -> A
     raise DataError(table.source, fault, "give numbers, as training had")
 
 
-def _places(table: Table, target: str | None) -> list[int]:
+def _places(table: Table, target: str | None, known: Preparation | None) -> list[int]:
     """Return the places of the target's columns, from 0."""
     if target is None:
         return [len(table.columns) - 1]
     if table.names and target in table.names:  # which may hold a comma
         return [table.names.index(target)]
-    return [_place(table, one.strip()) for one in target.split(",")]
+    return [_place(table, one.strip(), known) for one in target.split(",")]
 
 
-def _place(table: Table, one: str) -> int:
+def _place(table: Table, one: str, known: Preparation | None) -> int:
     names, width = table.names, len(table.columns)
     if names and one in names:
         return names.index(one)
@@ -164,7 +164,10 @@ def _place(table: Table, one: str) -> int:
         return int(one) - 1 if int(one) > 0 else width + int(one)
     if not names:
         fault = f"has {width} columns without names, and no target {one!r}"
-        raise DataError(table.source, fault, f"give its place from 1 to {width}")
+        remedy = f"give its place from 1 to {width}"
+        if known is not None and known.feature_names is not None:
+            remedy = "name the columns in the first line, as training's table did"
+        raise DataError(table.source, fault, remedy)
     fault = f"has no column {one!r}; it has {', '.join(names[:20])}"
     near = get_close_matches(one, names, n=1)
     remedy = f"did you mean {near[0]!r}?" if near else "name one of these, or its place from 1"

@@ -144,7 +144,8 @@ class Table:
             whose = "else numbers" if kind is None else "where training saw numbers"
             remedy = "correct it, or leave the field empty if it is missing"
             if row == 0 and self.header is False:
-                remedy += "; if the first line names the columns, pass header=True"
+                way = "leave it out" if kind is not None else "say --header yes (header=True)"
+                remedy += f"; if the first line names the columns, {way}"
             raise DataError(self.source, f"{fault}, {whose}", remedy)
         return _encoded(texts)
 
@@ -195,7 +196,7 @@ def open_table(
     elif path.lower().endswith((".parquet", ".feather")):
         table = _from_columns(path)
     else:
-        table = _from_text(path, known, header, encoding or (known and known.encoding) or "utf-8")
+        table = _from_text(path, known, header, encoding)
     repeated = [name for name, count in Counter(table.names or ()).items() if count > 1]
     if repeated:
         fault = f"two columns are named {repeated[0]!r}"
@@ -246,10 +247,13 @@ def _from_columns(path: str) -> Table:
     return Table(path, tuple(table.columns), table.get_columns())
 
 
-def _from_text(path: str, known: "Preparation | None", header: bool | None, encoding: str) -> Table:
+def _from_text(
+    path: str, known: "Preparation | None", header: bool | None, encoding: str | None
+) -> Table:
     """Read comma-, semicolon- or tab-separated text; blank lines are left out."""
     polars = _polars(path)
-    text, tabs = _decoded(path, encoding), ".tsv" in path.lower()[-7:]
+    text, encoding = _decoded(path, encoding, known.encoding if known else None)
+    tabs = ".tsv" in path.lower()[-7:]
     blank = re.match(r"[ \r\n]*\n" if tabs else r"\s*\n", text)
     before = blank.end() if blank else 0
     data = text[before:]
@@ -277,9 +281,13 @@ def _from_text(path: str, known: "Preparation | None", header: bool | None, enco
     return Table(path, names, rows.get_columns(), header, encoding, delimiter == ";")
 
 
-def _decoded(path: str, encoding: str) -> str:
-    """Return the text of a file, its line ends as they are, or \\n where they are \\r alone."""
+def _decoded(path: str, said: str | None, of_training: str | None) -> tuple[str, str]:
+    """Return the text of a file, and its encoding.
+
+    Its line ends are as they are, or \\n where they are \\r alone.
+    """
     data = read_bytes(path)
+    encoding = next((name for name in (said, of_training) if name is not None), "utf-8")
     try:
         text = data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
     except LookupError:
@@ -288,9 +296,13 @@ def _decoded(path: str, encoding: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         fault = f"is not text in {encoding}: line {line} holds the byte {data[error.start]:#04x}"
-        remedy = "save it as CSV in UTF-8, or name its encoding, such as latin-1"
+        if said is None and of_training is not None:
+            remedy = f"save it in {encoding}, as training's table was"
+        else:
+            remedy = "save it as CSV in UTF-8, or name its encoding: --encoding latin-1 "
+            remedy += "(encoding='latin-1')"
         raise DataError(path, fault, remedy) from None
-    return text if "\n" in text else text.replace("\r", "\n")
+    return text if "\n" in text else text.replace("\r", "\n"), encoding
 
 
 def _has_header(fields: list[str], decimal_comma: bool, known: "Preparation | None") -> bool:
@@ -327,7 +339,7 @@ def _checked_names(path: str, fields: list[str]) -> tuple[str, ...]:
     if unnamed:
         fault = f"column {unnamed[0]} of the header has no name"
         index = " (pandas' index, which is no feature: to_csv(path, index=False))"
-        remedy = f"name it{index if unnamed[0] == 1 else ''}, or pass header=False if it is a row"
+        remedy = f"name it{index if unnamed[0] == 1 else ''}, or say --header no (header=False)"
         raise DataError(path, fault, remedy)
     return tuple(fields)
 

@@ -1,5 +1,6 @@
 """Data that are others, but become the same numbers: prepared, they are told from the run's own."""
 
+import json
 import warnings
 
 import numpy as np
@@ -76,3 +77,18 @@ def test_the_file_that_was_given_is_named(command, trained):
     assert outcome.code == 2
     assert f"{other}: holds other data than the run was trained on" in outcome.err
     assert "houses.csv" not in outcome.err
+
+
+def test_another_form_of_the_same_data_is_verified(command, trained):
+    """Though a header, or an encoding, is there no more; such an edit is found all the same."""
+    run = trained / "run"
+    polars.DataFrame(table()).write_parquet(trained / "houses.parquet")
+    outcome = command("verify", run, "--data", trained / "houses.parquet")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("same bits: ")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "header": False}))
+    for given in ((), ("--data", trained / "houses.parquet")):
+        outcome = command("verify", run, *given)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "is not what" in outcome.err

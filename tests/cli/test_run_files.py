@@ -86,6 +86,9 @@ def test_every_field_of_the_config(run):
         "columns": None,
         "scaling": None,
         "feature_names": None,
+        "pixels": False,
+        "header": None,
+        "encoding": None,
         "data_sha256": sha256_of_data(digits),
     }
 

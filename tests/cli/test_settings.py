@@ -118,15 +118,31 @@ CASES: dict[str, dict[str, Any]] = {
     "--arithmetic reproducible": {"arithmetic": "reproducible"},
     "--seed 1": {"seed": 1},
     "--data": {"data": 1},
+    "--header no": {"data": 2},
+    "--encoding latin-1": {"data": 3},
 }
+AS_THEY_ARE = ["--scaling", "none", "--test-share", 0]  # a table's numbers and rows
 
 
 def data(number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return examples (203, 8) of three classes, the first as frequent as both others."""
-    generator = np.random.default_rng(number)
+    """Return examples (203, 8) of three classes, the first as frequent as both others.
+
+    Those of 2 begin with a row that reads as a header, 1 to 8; the classes of 3 are swapped.
+    """
+    generator = np.random.default_rng(number % 2)
     inputs = generator.normal(size=(EXAMPLES, FEATURES))
     labels = np.asarray([0, 1, 0, 2] * EXAMPLES)[:EXAMPLES]
-    return inputs + labels[:, None], labels
+    inputs += labels[:, None]
+    if number == 2:
+        inputs[0] = range(1, FEATURES + 1)
+    return inputs, 2 - labels if number == 3 else labels
+
+
+def write_table(path, number: int, classes: list[str], encoding: str) -> None:
+    """Write the examples of a number as a table without a header."""
+    rows = zip(*data(number), strict=True)
+    lines = [",".join([*(f"{x:.17g}" for x in row), classes[label]]) for row, label in rows]
+    path.write_text("\n".join(lines), encoding=encoding)
 
 
 def sha256(parameters) -> str:
@@ -142,6 +158,8 @@ def files(tmp_path_factory):
         inputs, labels = data(number)
         path = folder / f"{number}.npz"
         np.savez(path, X=inputs, y=labels, X_test=inputs[:20], y_test=labels[:20])
+    write_table(folder / "2.csv", 2, ["a", "b", "c"], "utf-8")
+    write_table(folder / "3.csv", 3, ["a", "é", "ü"], "latin-1")
     return folder
 
 
@@ -175,14 +193,15 @@ def by_hand(**changes: Any) -> tuple[str, list[float]]:
 
 def by_command(command, folder, files, text: str) -> tuple[str, list[float]]:
     """Return the same of a run of the command line."""
-    arguments = text.split(" ")
-    number = 1 if text == "--data" else 0
-    given = [] if text in ("", "--data") else arguments
+    number = CASES.get(text, {}).get("data", 0)
+    given: list[Any] = [] if text in ("", "--data") else text.split(" ")
+    name = f"{number}.npz"
+    if number > 1:
+        pytest.importorskip("polars")
+        name, given = f"{number}.csv", [*given, *AS_THEY_ARE]
     hidden = [] if "--hidden" in given else ["--hidden", 12]
     epochs = [] if "--epochs" in given else ["--epochs", 3]
-    outcome = command(
-        "train", "--data", files / f"{number}.npz", *hidden, *epochs, *given, "--output", folder
-    )
+    outcome = command("train", "--data", files / name, *hidden, *epochs, *given, "--output", folder)
     assert outcome.code == 0, outcome.err
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     summary = json.loads((folder / "summary.json").read_text())

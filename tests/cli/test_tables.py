@@ -197,6 +197,28 @@ def test_the_header_and_the_encoding_may_be_said(command, trained, tmp_path):
     assert "utf-8" in outcome.err
 
 
+def test_later_files_that_are_read_unlike_trainings_are_refused(command, trained, tmp_path):
+    """With remedies that `predict` and `evaluate` have: they take neither option."""
+    named, bare = (
+        write(tmp_path / f"{header}.csv", columns(), header=header) for header in (True, False)
+    )
+    _, of_named = trained(named, "--target", "buys")
+    outcome = command("evaluate", of_named, "--data", bare)
+    assert outcome.code == 2
+    assert "name the columns in the first line, as training's table did" in outcome.err
+    other = tmp_path / "other.csv"
+    other.write_bytes(named.read_bytes().replace(b"Rome", b"K\xf6ln"))
+    outcome = command("predict", of_named, other)
+    assert outcome.code == 2
+    assert "is not text in utf-8: line " in outcome.err
+    assert "save it in utf-8, as training's table was" in outcome.err
+    _, of_bare = trained(bare, "--target", "3", folder="of_bare")
+    outcome = command("predict", of_bare, named)
+    assert outcome.code == 2
+    assert "column '1' holds 'age' in row 1, where training saw numbers" in outcome.err
+    assert "if the first line names the columns, leave it out" in outcome.err
+
+
 def test_an_unseen_category_warns_once(command, trained, tmp_path):
     path = write(tmp_path / "table.csv", columns())
     _, run = trained(path, "--target", "buys")

@@ -81,7 +81,7 @@ def test_what_the_header_is_may_be_said(read):
     counted = "\n".join(["0,1,2,3", *ROWS])
     assert len(read(counted, header=False).train.inputs) == 15
     numbers = "\n".join(["2019,2020,2021,class", *ROWS])
-    with pytest.raises(DataError, match=r"column '4' holds 'class' in row 1.*pass header=True"):
+    with pytest.raises(DataError, match=r"column '4' holds 'class' in row 1.*say --header yes"):
         read(numbers, target="1", task="regression")
     check_is_all_of_it(read(numbers, header=True))
     texts = "u,v,n\n" * 7 + "v,u,y\n" * 7
@@ -112,7 +112,7 @@ def changed(row, text):
         ("\n".join(ROWS).replace(",", "\t"), "has one column, which begins with", "commas"),
         ("a,a,y\n" + "1,2,0\n" * 9, "two columns are named 'a'", "name each column once"),
         ('# a,b," a "\n' + "1,2,0\n" * 9, "two columns are named 'a'", "name each column once"),
-        ("a,,y\n" + "1,2,0\n" * 9, "column '1' holds 'a' in row 1", "pass header=True"),
+        ("a,,y\n" + "1,2,0\n" * 9, "column '1' holds 'a' in row 1", "say --header yes"),
         (",a,y\n" + "1,2,0\n" * 9, "column 1 of the header has no name", "pandas' index"),
         (",0,1,2\n" + "1,2,0,4\n" * 9, "column 1 of the header has no name", "pandas' index"),
         ("Unnamed: 0,a,y\n" + "1,2,0\n" * 9, "column 1 of the header has no name", "index=False"),
@@ -135,6 +135,8 @@ def test_the_encoding_may_be_said(read, encoding):
     assert data.preparation.columns.features == ["größe", "stadt=Genève", "stadt=Zürich"]
     with pytest.raises(DataError, match="encoding is 'latin-l'; name one that Python knows"):
         read(text, encoding="latin-l")
+    with pytest.raises(DataError, match="encoding is ''; name one that Python knows"):
+        read(text, encoding="")
 
 
 def test_header_and_encoding_are_of_texts_alone():
