@@ -9,7 +9,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from pluggable_mlp.arrays import Array
 
 from .tape import Function, Tree, map_tree
-from .torch_tracing import as_tensor
+from .torch_tracing import as_tensor, called_with_numbers
 
 __all__ = ["CompiledFunction"]
 
@@ -48,7 +48,7 @@ class CompiledFunction:
         if kinds in self._compiled:
             return self._compiled[kinds](*arrays)
         try:
-            return self._first_call(arrays, kinds)
+            return self._first_call(arguments, arrays, kinds)
         except Exception as error:  # whatever the compiler and its tools may raise
             self.fell_back = True
             reason = " ".join(str(error).partition("\n\n")[0].splitlines())
@@ -59,10 +59,13 @@ class CompiledFunction:
             )
             return self._function(*arguments)
 
-    def _first_call(self, arrays: Tree, kinds: str) -> Tree:
+    def _first_call(self, arguments: Tree, arrays: Tree, kinds: str) -> Tree:
+        def function(*tensors: Tree) -> Tree:
+            return called_with_numbers(self._function, arguments, tensors)
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice, such as to round products to TF32
-            traced = make_fx(self._function)(*arrays)
+            traced = make_fx(function)(*arrays)
             compiled: Function = torch.compile(
                 traced, backend=self._compiler, fullgraph=True, dynamic=False
             )

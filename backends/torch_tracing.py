@@ -19,7 +19,7 @@ from pluggable_mlp.arrays import Array
 from .tape import Function, Place, Tape, Tree, Writer, leaves, map_tree
 from .tracing import TracedFunction, TraceError
 
-__all__ = ["TracedTorchFunction", "as_tensor"]
+__all__ = ["TracedTorchFunction", "as_tensor", "called_with_numbers"]
 
 _READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 """Tags of operations whose results are numbers, or have shapes that values determine."""
@@ -40,7 +40,7 @@ class TracedTorchFunction(TracedFunction):
             raise TraceError
         recorder = _Recorder(flat)
         with recorder:
-            result = self.function(*tensors)
+            result = called_with_numbers(self.function, arguments, tensors)
         writer = Writer(recorder.tape, map_tree(recorder.place_of, result))
         conversions = [
             f"v{index} = tensor(v{index})"
@@ -78,7 +78,56 @@ def as_tensor(leaf: Any) -> Any:
     return leaf
 
 
-class _Recorder(TorchDispatchMode):
+def called_with_numbers(function: Function, arguments: Tree, tensors: Tree) -> Tree:
+    """Return function(*tensors), where dtypes are promoted as with the numbers in `arguments`."""
+    pairs = zip(leaves(arguments), leaves(tensors), strict=True)
+    with _PythonNumbers([tensor for leaf, tensor in pairs if isinstance(leaf, int | float)]):
+        return function(*tensors)
+
+
+class _Mode(TorchDispatchMode):
+    """Sees every operation."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: else PyTorch imports its compiler at the first operation, for seconds."""
+        return False
+
+
+class _PythonNumbers(_Mode):
+    """Lets 0-d tensors in place of Python numbers, and what is computed of these alone, be such.
+
+    A number takes the dtype of arrays, whereas a 0-d tensor of float64 makes 0-d arrays of float32
+    float64; arrays with axes keep their dtype beside both.
+    """
+
+    def __init__(self, numbers: list[Array]) -> None:
+        super().__init__()
+        self._numbers = {id(number): number for number in numbers}  # alive, their ids are their own
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run an operation, on numbers in the dtype that they take beside the arrays."""
+        del types
+        operands = args, kwargs or {}
+        tensors = [leaf for leaf in leaves(operands) if isinstance(leaf, torch.Tensor)]
+        arrays = [tensor for tensor in tensors if id(tensor) not in self._numbers]
+        dtypes = {array.dtype for array in arrays if array.is_floating_point()}
+        if len(dtypes) == 1 and all(array.ndim == 0 for array in arrays):
+            (dtype,) = dtypes
+            operands = map_tree(lambda leaf: self._in_dtype(leaf, dtype), operands)
+        result = function(*operands[0], **operands[1])
+        if tensors and not arrays:
+            self._numbers[id(result)] = result
+        return result
+
+    def _in_dtype(self, leaf: Any, dtype: torch.dtype) -> Any:
+        is_float = id(leaf) in self._numbers and leaf.is_floating_point()
+        return leaf.to(dtype) if is_float else leaf
+
+
+class _Recorder(_Mode):
     """Runs every operation and adds it to a tape."""
 
     def __init__(self, arguments: list[Array]) -> None:
@@ -89,11 +138,6 @@ class _Recorder(TorchDispatchMode):
         self._owners = {_memory(tensor): self._places[id(tensor)] for tensor in arguments}
         # What no operation may overwrite, as each call has the same.
         self._read_only = {*self._owners}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Return False: else PyTorch imports its compiler at the first operation, for seconds."""
-        return False
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None

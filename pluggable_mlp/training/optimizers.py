@@ -71,8 +71,9 @@ class SGD(GradientDescent):
 
     def gradient_scale(self, c: Coefficients) -> float | None:
         """Return -learning_rate without momentum, else None."""
-        is_own_rule = type(self).rule is SGD.rule  # a subclass may have another one
-        return -c["rate"] if is_own_rule and not self.momentum else None
+        methods = type(self).rule, type(self).update  # a subclass may have others, and a decay
+        is_plain = methods == (SGD.rule, SGD.update) and "decay" not in c
+        return -c["rate"] if is_plain and not self.momentum else None
 
     @elementwise()
     def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:

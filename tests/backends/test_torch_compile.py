@@ -74,6 +74,14 @@ def test_other_numbers_do_not_compile_again():
     compile_once("aot_eager")
 
 
+def test_numbers_take_the_dtype_of_arrays_without_axes():
+    compiled = CompiledFunction(lambda x, n: torch.sum(x) * (0.5 * n), "aot_eager")
+    for n in (0.5, 3.0):
+        found = compiled(torch.ones(4), n)
+        assert (found.dtype, float(found)) == (torch.float32, 2.0 * n)
+    assert not compiled.fell_back
+
+
 @pytest.mark.slow
 def test_inductor_does_not_compile_other_numbers_again():
     """In a process of its own: setuptools, which it imports, has to come before distutils."""

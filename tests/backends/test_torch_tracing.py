@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, HuberLoss, get_backend
+from pluggable_mlp import MLP, HuberLoss, MLPClassifier, get_backend
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from tests.backends import counting
@@ -299,6 +299,39 @@ def test_numbers_are_no_constants_of_a_program():
         assert all(map(torch.equal, found, expected))
         assert [one.dtype for one in found] == [torch.float32, torch.int64]
     assert traced._programs
+
+
+def test_numbers_take_the_dtype_of_arrays_without_axes():
+    def function(x, n):
+        return torch.sum(x) * (0.1 * n), 1.0 / torch.sum(x) + n, n * torch.sum(x) * x
+
+    traced = TracedTorchFunction(function)
+    x = numbers(3)
+    for n in (2.0, 0.3, 0.7):
+        for found, expected in zip(traced(x, n), function(x, n), strict=True):
+            assert found.dtype == torch.float32
+            assert torch.equal(found, expected)
+    assert traced._programs
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9], ids=["plain", "momentum"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["alike", "weighted"])
+def test_steps_of_a_penalized_fit_are_traced(momentum, weighted, monkeypatch):
+    runs = []
+    differentiate = MLP.loss_gradients_and_buffers
+
+    def counting(*arguments):
+        runs.append(len(runs))
+        return differentiate(*arguments)
+
+    monkeypatch.setattr(MLP, "loss_gradients_and_buffers", counting)
+    x = numbers(64, 5)
+    y = torch.arange(64) % 3
+    settings = {"solver": "sgd", "momentum": momentum, "alpha": 0.1, "batch_size": 8}
+    model = MLPClassifier((4,), max_iter=5, n_iter_no_change=9, random_state=0, **settings)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        model.fit(x, y, sample_weight=x[:, 0] ** 2 if weighted else None)
+    assert len(runs) < 8, "of 40 steps: the first ones, and those that tracing compares"
 
 
 def test_a_function_that_looks_at_its_numbers_runs_as_it_is():

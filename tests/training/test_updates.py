@@ -203,6 +203,36 @@ def test_a_subclass_is_taken_at_its_own_rule(optimizer, library):
             assert abs(np.linalg.norm(after - before) - 0.1) < 1e-9
 
 
+@dataclass(frozen=True)
+class Resting(SGD):
+    """One whose update changes nothing."""
+
+    def update(self, xp, c, parameters, gradients, slots, apply=None):
+        return parameters, slots
+
+
+@dataclass(frozen=True)
+class Vanishing(SGD):
+    """One that multiplies each W by 0, and has a rate of 0."""
+
+    def coefficients(self, t, rate):
+        return {"rate": 0.0 * rate, "decay": 0.0}
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax", "array_api_strict"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_subclass_of_sgd_is_taken_at_its_own_update_and_decay(momentum, library):
+    pytest.importorskip(library)
+    backend = get_backend(library)
+    start = MLP([4, 5, 2]).initialize(seed=1, backend=NUMPY, dtype="float64")
+    arrays = [(name, array) for of in start for name, array in of.items()]
+    rested = trained(backend, Resting(0.1, momentum=momentum), batch_size=6)
+    vanished = trained(backend, Vanishing(0.1, momentum=momentum), batch_size=6)
+    for (name, before), same, after in zip(arrays, rested, vanished, strict=True):
+        np.testing.assert_array_equal(same, before)
+        np.testing.assert_array_equal(after, 0.0 if name == "W" else before)
+
+
 def test_weight_decay_joins_small_arrays_once(monkeypatch):
     """Decayed in place, they stay the views that the updater knows."""
     joins = []
