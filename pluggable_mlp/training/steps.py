@@ -117,6 +117,7 @@ class Steps:
         self._loop: Function | None = None
         self.at_once, self._most = 1, 1
         self.diverged = False
+        self._last = optimizer
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
         self._way = self._chosen_way(optimizer)
 
@@ -151,9 +152,19 @@ class Steps:
         """Take a step on each of the batches that begin at `starts`, and record their losses.
 
         The examples have the dtype and scale of `kind`.  The optimizer is the one given at first,
-        with the learning rate of its epoch.
+        or what its `after` returned for the epoch.
         """
+        if optimizer is not self._last:
+            self._last = optimizer
+            self._change_to(without_rate(optimizer))
         self._way(self, optimizer, examples, starts, losses)
+
+    def _change_to(self, optimizer: AnyOptimizer) -> None:
+        """Compile anew where more than the rate is another, as `after` of a user may have it."""
+        if optimizer != self._model.optimizer:
+            self._model = replace(self._model, optimizer=optimizer)
+            self._functions = {}
+            self._way = self._chosen_way(optimizer)
 
     def _chosen_way(self, optimizer: AnyOptimizer) -> Callable[..., None]:
         if isinstance(optimizer, LBFGS):

@@ -12,6 +12,7 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, average_of_elements, get_backend, train
 from pluggable_mlp.backends import numpy_tracing
+from pluggable_mlp.training.optimizer import GradientDescent
 from tests.training.compilers import Uncompiled
 
 NUMPY = get_backend("numpy")
@@ -144,6 +145,29 @@ def test_a_loss_that_changes_while_it_trains():
     assert found == history(plain, network(loss=expected), 4, callbacks=[annealed(expected)])
     assert loss.parts == expected.parts
     assert len(loss.parts) == 4 * STEPS
+
+
+@dataclass(frozen=True)
+class Fading(GradientDescent):
+    """An optimizer of which an epoch's losses change more than the rate."""
+
+    learning_rate: float = 0.1
+    factor: float = 1.0
+
+    def after(self, losses):
+        return self.replaced(factor=0.5 ** len(losses))
+
+    def rule(self, xp, c, w, g, *slots):
+        return (w - g * (c["rate"] * self.factor),)
+
+
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_an_optimizer_that_changes_after_an_epoch(arithmetic, fast):
+    found = history(fast, network(), 4, optimizer=Fading(), arithmetic=arithmetic)
+    expected = history(Uncompiled(NUMPY), network(), 4, optimizer=Fading(), arithmetic=arithmetic)
+    if arithmetic == "reproducible":
+        assert found == expected
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_an_activation_that_draws_random_numbers():
