@@ -11,6 +11,7 @@ import csv
 import io
 import os
 import re
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp.data.dataset import DataError, DataWarning
 from pluggable_mlp.data.files import GET_A_NEW_COPY, check_file, read_bytes
 from pluggable_mlp.data.frame import Texts
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
 
-__all__ = ["TABLES", "Table", "is_number", "is_table", "open_table"]
+__all__ = ["TABLES", "TEXTS", "Table", "is_number", "is_table", "open_table"]
 
-TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather")
+TEXTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+TABLES = (*TEXTS, ".parquet", ".feather")
 
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "."))
 """What stands for a missing value, in lower case."""
@@ -197,6 +199,9 @@ def open_table(
         table = _from_columns(path)
     else:
         table = _from_text(path, known, header, encoding)
+    if table.header is None and (header, encoding) != (None, None):
+        doubt = f"header and encoding are not used: they are for {', '.join(TEXTS)}"
+        warnings.warn(f"{table.source}: {doubt}", DataWarning, stacklevel=4)
     repeated = [name for name, count in Counter(table.names or ()).items() if count > 1]
     if repeated:
         fault = f"two columns are named {repeated[0]!r}"

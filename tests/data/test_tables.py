@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pluggable_mlp.data import DataError, load_dataset
+from pluggable_mlp.data import DataError, DataWarning, load_dataset
 
 polars = pytest.importorskip("polars")
 
@@ -143,6 +143,9 @@ def test_header_and_encoding_are_of_texts_alone():
     for options in ({"header": True}, {"encoding": "latin-1"}, {"target": "a"}):
         with pytest.raises(DataError, match=f"digits: has no columns: {next(iter(options))} is "):
             load_dataset("digits", **options)
+        if "target" not in options:
+            with pytest.warns(DataWarning, match=r"header and encoding are not used.*\.tsv\.gz$"):
+                load_dataset(mixed(), **options)
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
