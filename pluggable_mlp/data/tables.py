@@ -272,6 +272,7 @@ def _from_text(
         raise DataError(path, "holds no rows", "give a line for each example") from None
     except polars.exceptions.PolarsError as error:
         _check_lines(path, text, before, delimiter)
+        _check_quotations(path, text, delimiter)
         reason = _first_line(error)
         raise DataError(path, f"cannot be read: {reason}", "write a plain table") from None
     gaps = table[:, -1].null_count()  # of an empty field, of a line that is blank or too short
@@ -374,6 +375,15 @@ def _check_lines(path: str, text: str, before: int, delimiter: str) -> list[bool
         remedy = f"close or remove its quotation marks, or {_ONE_LINE_PER_EXAMPLE}"
         raise DataError(path, f"line {line} cannot be read: {error}", remedy) from None
     return filled
+
+
+def _check_quotations(path: str, text: str, delimiter: str) -> None:
+    """Raise DataError where a quotation mark stands in a field that is not quoted."""
+    quoted = rf'(?<![^{delimiter}\r\n])"(?:[^"]|"")*"(?=[{delimiter}\r\n]|$)'
+    place = re.sub(quoted, lambda field: field[0].replace('"', " "), text).find('"')
+    if place >= 0:
+        fault = f"line {1 + text.count(chr(10), 0, place)} holds a quotation mark within a field"
+        raise DataError(path, fault, 'double it, and quote the field: 6" long as "6"" long"')
 
 
 def _encoded(texts: Any) -> Texts:

@@ -108,6 +108,7 @@ def changed(row, text):
         (changed(3, "1,2,3,"), "1 rows lack the target '4', row 4 first", "leave such rows out"),
         (changed(3, "1,2,3,0.5"), "label 0.5 is not a whole number", "--task regression"),
         (changed(3, '"1,2,3,0'), "line 4 cannot be read: unexpected end of data", "quotation"),
+        (changed(3, '1,6" long,3,0'), "line 4 holds a quotation mark within", 'as "6"" long"'),
         ("\n".join(ROWS).replace(",", "|"), "has one column, which begins with", "commas"),
         ("\n".join(ROWS).replace(",", "\t"), "has one column, which begins with", "commas"),
         ("a,a,y\n" + "1,2,0\n" * 9, "two columns are named 'a'", "name each column once"),
