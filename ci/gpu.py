@@ -232,8 +232,8 @@ class Report:
             print(f"{step['verdict']:9} {step['seconds']:6.1f} s  {step['name']}", flush=True)
             if step["verdict"] != "passed":
                 print(*(f"    {line}" for line in step["output"][-3:]), sep="\n", flush=True)
-        told = ("part", "dry", "passed", "machine", "steps")
-        contents = {name: getattr(self, name) for name in told}
+        names = ("part", "dry", "passed", "machine", "steps")
+        contents = {name: getattr(self, name) for name in names}
         self.path.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
         with tarfile.open(self.archive, "w:gz") as archive:
             archive.add(self.files, arcname=self.part)

@@ -201,10 +201,10 @@ def judge(copy: Copy, fault: Fault, seconds: float) -> tuple[str, str]:
 
 def run(faults: list[Fault], jobs: int, seconds: float) -> int:
     """Plant the faults and print what becomes of each; return the exit code."""
-    told = Counter[str]()
+    verdicts = Counter[str]()
 
-    def tell(fault: Fault, verdict: str, remark: str = "", took: float = 0.0) -> None:
-        told[verdict] += 1
+    def report(fault: Fault, verdict: str, remark: str = "", took: float = 0.0) -> None:
+        verdicts[verdict] += 1
         print(f"{verdict:8} {took:5.1f} s  {fault.area}: {fault.what}", flush=True)
         if remark:
             print(f"          {remark}", flush=True)
@@ -215,15 +215,15 @@ def run(faults: list[Fault], jobs: int, seconds: float) -> int:
 
     stale = [fault for fault in faults if fault.is_stale(ROOT)]
     for fault in stale:
-        tell(fault, STALE)
+        report(fault, STALE)
     planted = [fault for fault in faults if fault not in stale]
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         copies = Copies(Path(scratch), jobs)
         for fault, outcome in zip(planted, copies.map(timed, planted), strict=True):
-            tell(fault, *outcome)
-    seen = told[CAUGHT] + told[HUNG]
-    print(f"{seen} of {len(planted)} caught: {dict(told)}")
-    return int(any(told[verdict] for verdict in (SURVIVED, STALE, BROKEN)))
+            report(fault, *outcome)
+    seen = verdicts[CAUGHT] + verdicts[HUNG]
+    print(f"{seen} of {len(planted)} caught: {dict(verdicts)}")
+    return int(any(verdicts[verdict] for verdict in (SURVIVED, STALE, BROKEN)))
 
 
 def main(arguments: list[str] | None = None) -> int:

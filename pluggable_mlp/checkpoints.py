@@ -96,12 +96,12 @@ def load_checkpoint(
         try:
             content = _load(path)
         except ValueError as error:
-            told = f"{error}; it is left aside"
+            message = f"{error}; it is left aside"
         else:
             if usable(content):
                 return content
-            told = f"{path} does not fit metrics.jsonl and is left aside"
-        warnings.warn(told, CheckpointWarning, stacklevel=3)
+            message = f"{path} does not fit metrics.jsonl and is left aside"
+        warnings.warn(message, CheckpointWarning, stacklevel=3)
     return None
 
 

@@ -178,11 +178,11 @@ def recover(path: Path) -> None:
         Naming which.
     """
     if finish_moves(path):
-        _tell(f"{path} was left while files were put in their places; the last ones now are")
+        _warn(f"{path} was left while files were put in their places; the last ones now are")
     part = path / f"{REPLACEMENT}.part"
     if part.exists():
         remove(part)
-        _tell(f"{path} held a run that was to replace it and had no checkpoint; it is removed")
+        _warn(f"{path} held a run that was to replace it and had no checkpoint; it is removed")
     remove(path / f"{RESULT}.part")
 
 
@@ -213,7 +213,7 @@ def settle(path: Path) -> None:
         ) from None
 
 
-def _tell(words: str) -> None:
+def _warn(words: str) -> None:
     warnings.warn(words, RecoveryWarning, stacklevel=3)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data import DataError, Dataset, DataWarning
-from pluggable_mlp.data.dataset import Source, Split, told_already
+from pluggable_mlp.data.dataset import Source, Split, no_data_warnings
 from pluggable_mlp.data.loading import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
@@ -82,7 +82,7 @@ def _other_examples(run: SavedRun, source: Source) -> Split:
 
 def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
     try:
-        with told_already():
+        with no_data_warnings():
             dataset = dataset_of(source, **run.settings.data_options())
     except DataError:  # one class alone, too few examples: it was not
         return False
@@ -93,7 +93,7 @@ def _own_data(run: SavedRun, data: str | None = None) -> Dataset:
     """Return what the run was trained on, if it is still that."""
     settings = run.settings if data is None else replace(run.settings, data=data)
     try:
-        with told_already():
+        with no_data_warnings():
             dataset = settings.load_dataset()
     except DataError as error:
         raise error.or_else("say with --data where they are") from None

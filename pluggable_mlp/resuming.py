@@ -9,7 +9,7 @@ from typing import Any
 
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.checkpoints import FOLDER, CheckpointWarning, load_checkpoint
-from pluggable_mlp.data.dataset import DataError, told_already
+from pluggable_mlp.data.dataset import DataError, no_data_warnings
 from pluggable_mlp.registry import parse_component
 from pluggable_mlp.run_files import CONFIG, read_history
 from pluggable_mlp.runs import Run
@@ -86,7 +86,7 @@ def resumed_run(
 def _run_on(settings: Settings, moved: dict[str, Any], backend: str, data_sha256: str) -> Run:
     """Return the run at its beginning, on data with this SHA-256 that may have been moved."""
     try:
-        with told_already():
+        with no_data_warnings():
             run = Run(replace(settings, **moved), get_backend(backend))
     except DataError as error:
         raise error.or_else(settings.where_data_are) from None
@@ -155,8 +155,8 @@ def _tell_beginning(folder: Path, more: bool) -> None:
             f"{folder} holds a run that has ended, and no checkpoint to go on from; train it again "
             "with --output and --overwrite"
         )
-    told = f"{folder} holds no checkpoint: the run begins again with its first epoch"
-    warnings.warn(told, CheckpointWarning, stacklevel=3)
+    message = f"{folder} holds no checkpoint: the run begins again with its first epoch"
+    warnings.warn(message, CheckpointWarning, stacklevel=3)
 
 
 def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:

@@ -105,13 +105,13 @@ class RunFolder:
             if self._run.history:
                 self._save()
         except Exception as fault:
-            told = self._not_saved(fault)
+            message = self._not_saved(fault)
             if error is not None:  # it decides the exit code
-                error.add_note(Remark(told))
+                error.add_note(Remark(message))
             elif isinstance(fault, OSError | ValueError):
-                raise OSError(told) from None
+                raise OSError(message) from None
             else:
-                fault.add_note(Remark(told))
+                fault.add_note(Remark(message))
                 raise
         finally:
             self._leave()
@@ -242,10 +242,10 @@ class RunFolder:
                 remove(staged)
 
     def _not_saved(self, fault: Exception) -> str:
-        told = f"--output {self._path} cannot be written: {_why(fault)}"
+        message = f"--output {self._path} cannot be written: {_why(fault)}"
         if self._has_checkpoint and self._lock.is_held:
-            told += f"; --resume {self._path} goes on from its last checkpoint"
-        return told
+            message += f"; --resume {self._path} goes on from its last checkpoint"
+        return message
 
     def _leave(self) -> None:
         """Give the folder up; remove what this run wrote where nothing can be made of it."""

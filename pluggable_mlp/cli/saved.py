@@ -351,12 +351,12 @@ def _repeated_part(run: "Run", step: int | None) -> str:
 
 def _repeated(settings: Settings, data: str | None, test: str | None, backend: "Backend") -> "Run":
     """Return the run of a certificate, not yet trained, with the data where they are now."""
-    from pluggable_mlp.data.dataset import DataError, told_already
+    from pluggable_mlp.data.dataset import DataError, no_data_warnings
     from pluggable_mlp.runs import Run
 
     settings = replace(settings, data=data or settings.data, test=test or settings.test)
     try:
-        with told_already():
+        with no_data_warnings():
             return Run(settings, backend)
     except DataError as error:
         is_named = data is not None and (settings.test is None or test is not None)

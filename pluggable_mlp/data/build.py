@@ -37,6 +37,7 @@ from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.split import divide
 from pluggable_mlp.data.streaming import in_memory, left_in_files
 from pluggable_mlp.data.targets import (
+    Task,
     as_task,
     class_indices,
     classes_of,
@@ -134,12 +135,7 @@ def build_dataset(
         _warn_of_dark_pixels(source, train)
     elif scaling is None and fitted is None:
         _warn_of_large_numbers(source, train)
-    targets = {part: split.targets for part, split in splits.items()}
-    class_labels = fitted_to_targets = None
-    if task == "classification":
-        targets, class_labels = _as_class_indices(name, targets)
-    if task == "regression":
-        targets, fitted_to_targets = _scaled_targets(name, target_scaling, targets)
+    targets, class_labels, of_targets = _prepared_targets(name, splits, task, target_scaling)
     return Dataset(
         {part: Split(inputs[part], targets[part]) for part in splits},
         name,
@@ -156,7 +152,7 @@ def build_dataset(
             header=source.header,
             encoding=source.encoding,
         ),
-        target_scaling=fitted_to_targets,
+        target_scaling=of_targets,
         test_share=test_share,
     )
 
@@ -183,6 +179,19 @@ def _warn_of_constant(source: Source, inputs: Array) -> None:
     if all((inputs[start : start + rows] == inputs[:1]).all() for start in starts):
         doubt = "all training inputs are alike, and nothing can be learned from them; give features"
         _warn(source, f"{doubt} that vary")
+
+
+def _prepared_targets(
+    name: str, splits: dict[str, Split], task: Task, scaling: str | None
+) -> tuple[dict[str, Array], tuple[int, ...] | tuple[str, ...] | None, Scaling | None]:
+    """Return the targets of all splits as a task takes them, the classes, and the scaling."""
+    targets = {part: split.targets for part, split in splits.items()}
+    if task == "classification":
+        return *_as_class_indices(name, targets), None
+    if task == "regression":
+        scaled_targets, fitted = _scaled_targets(name, scaling, targets)
+        return scaled_targets, None, fitted
+    return targets, None, None
 
 
 def _as_class_indices(

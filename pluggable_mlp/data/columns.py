@@ -58,7 +58,7 @@ class Column:
     ----------
     name : str
     kind : {"number", "category", "presence", "left out"}
-        Of "presence" it is told alone where a value is missing.
+        Of "presence" the one feature says where a value is missing.
     categories : tuple of str
         In order.
     fill : float or None

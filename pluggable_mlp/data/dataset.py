@@ -34,7 +34,7 @@ __all__ = [
     "Split",
     "as_floats",
     "check_finite",
-    "told_already",
+    "no_data_warnings",
 ]
 
 PIXEL_SCALE = 1 / 256
@@ -75,8 +75,8 @@ class DataWarning(UserWarning):
 
 
 @contextmanager
-def told_already() -> Iterator[None]:
-    """Return a context without `DataWarning`, for data about which training has warned already."""
+def no_data_warnings() -> Iterator[None]:
+    """Suppress `DataWarning`: training has already reported it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         yield

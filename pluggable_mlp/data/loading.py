@@ -16,7 +16,7 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.split import matched
 from pluggable_mlp.data.streaming import left_in_files
-from pluggable_mlp.data.tables import TABLES, is_table
+from pluggable_mlp.data.tables import TABLES, TEXTS, is_table
 
 __all__ = [
     "dataset_of",
@@ -188,7 +188,8 @@ def load_source(spec: Any, target: str | None = None, **reading: Any) -> Source:
     for name, given in of_columns.items():
         if given is not None:
             fault = f"has no columns: {name} is {given!r}"
-            raise DataError(path, fault, f"leave --{name} out; it is for {', '.join(TABLES)}")
+            ends = TABLES if name == "target" else TEXTS
+            raise DataError(path, fault, f"leave --{name} out; it is for {', '.join(ends)}")
     if path == "digits":
         return load_digits()
     if path in PUBLISHED:

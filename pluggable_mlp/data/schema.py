@@ -284,7 +284,7 @@ class Schema:
         return None if self.target_scaling is None else self.target_scaling.divisors
 
     def _compare_range(self, name: str, inputs: Array) -> None:
-        """Tell of inputs that are further out than the training inputs' range is wide."""
+        """Warn of inputs further outside the training range than that range is wide."""
         unit = self.scale_of(inputs) or 1.0
         low, high = float(inputs.min()) * unit, float(inputs.max()) * unit
         least, most = self.input_range

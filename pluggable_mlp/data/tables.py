@@ -11,6 +11,7 @@ import csv
 import io
 import os
 import re
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp.data.dataset import DataError, DataWarning
 from pluggable_mlp.data.files import GET_A_NEW_COPY, check_file, read_bytes
 from pluggable_mlp.data.frame import Texts
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
 
-__all__ = ["TABLES", "Table", "is_number", "is_table", "open_table"]
+__all__ = ["TABLES", "TEXTS", "Table", "is_number", "is_table", "open_table"]
 
-TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather")
+TEXTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+TABLES = (*TEXTS, ".parquet", ".feather")
 
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "."))
 """What stands for a missing value, in lower case."""
@@ -197,6 +199,9 @@ def open_table(
         table = _from_columns(path)
     else:
         table = _from_text(path, known, header, encoding)
+    if table.header is None and (header, encoding) != (None, None):
+        doubt = f"header and encoding are not used: they are for {', '.join(TEXTS)}"
+        warnings.warn(f"{table.source}: {doubt}", DataWarning, stacklevel=4)
     repeated = [name for name, count in Counter(table.names or ()).items() if count > 1]
     if repeated:
         fault = f"two columns are named {repeated[0]!r}"
@@ -267,6 +272,7 @@ def _from_text(
         raise DataError(path, "holds no rows", "give a line for each example") from None
     except polars.exceptions.PolarsError as error:
         _check_lines(path, text, before, delimiter)
+        _check_quotations(path, text, delimiter)
         reason = _first_line(error)
         raise DataError(path, f"cannot be read: {reason}", "write a plain table") from None
     gaps = table[:, -1].null_count()  # of an empty field, of a line that is blank or too short
@@ -369,6 +375,15 @@ def _check_lines(path: str, text: str, before: int, delimiter: str) -> list[bool
         remedy = f"close or remove its quotation marks, or {_ONE_LINE_PER_EXAMPLE}"
         raise DataError(path, f"line {line} cannot be read: {error}", remedy) from None
     return filled
+
+
+def _check_quotations(path: str, text: str, delimiter: str) -> None:
+    """Raise DataError where a quotation mark stands in a field that is not quoted."""
+    quoted = rf'(?<![^{delimiter}\r\n])"(?:[^"]|"")*"(?=[{delimiter}\r\n]|$)'
+    place = re.sub(quoted, lambda field: field[0].replace('"', " "), text).find('"')
+    if place >= 0:
+        fault = f"line {1 + text.count(chr(10), 0, place)} holds a quotation mark within a field"
+        raise DataError(path, fault, 'double it, and quote the field: 6" long as "6"" long"')
 
 
 def _encoded(texts: Any) -> Texts:

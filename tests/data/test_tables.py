@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pluggable_mlp.data import DataError, load_dataset
+from pluggable_mlp.data import DataError, DataWarning, load_dataset
 
 polars = pytest.importorskip("polars")
 
@@ -108,6 +108,7 @@ def changed(row, text):
         (changed(3, "1,2,3,"), "1 rows lack the target '4', row 4 first", "leave such rows out"),
         (changed(3, "1,2,3,0.5"), "label 0.5 is not a whole number", "--task regression"),
         (changed(3, '"1,2,3,0'), "line 4 cannot be read: unexpected end of data", "quotation"),
+        (changed(3, '1,6" long,3,0'), "line 4 holds a quotation mark within", 'as "6"" long"'),
         ("\n".join(ROWS).replace(",", "|"), "has one column, which begins with", "commas"),
         ("\n".join(ROWS).replace(",", "\t"), "has one column, which begins with", "commas"),
         ("a,a,y\n" + "1,2,0\n" * 9, "two columns are named 'a'", "name each column once"),
@@ -143,6 +144,9 @@ def test_header_and_encoding_are_of_texts_alone():
     for options in ({"header": True}, {"encoding": "latin-1"}, {"target": "a"}):
         with pytest.raises(DataError, match=f"digits: has no columns: {next(iter(options))} is "):
             load_dataset("digits", **options)
+        if "target" not in options:
+            with pytest.warns(DataWarning, match=r"header and encoding are not used.*\.tsv\.gz$"):
+                load_dataset(mixed(), **options)
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
