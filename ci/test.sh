@@ -92,7 +92,7 @@ if [ -n "$is_oldest" ]; then
     "$scratch/oldest/bin/python" -m pip install --quiet --no-deps -e .
     # JAX compiles for most of the time: its functions, the compiled steps and loop, some formulas.
     of_jax="backends or special or recorded_runs or test_steps"
-    of_jax+=" or test_inference or test_mlp or test_activations"
+    of_jax+=" or test_prediction_cache or test_mlp or test_activations"
     of_jax+=" or test_regression"
     "$scratch/oldest/bin/pytest" -n auto --dist loadfile -k "not jax or $of_jax"
 else
