@@ -1,6 +1,9 @@
 """Do the tests see a fault?  Plant faults, one at a time, in a copy of the tree, and run tests.
 
-    python ci/mutants.py                  all of them: 20 minutes or more on one processor
+The faults are those that raise no error: wrong numbers, bits, bounds or hashes, an option that is
+ignored, a state that is overwritten.  For any other fault in changed code: ci/mutmut_changed.sh.
+
+    python ci/mutants.py                  all of them: about 25 minutes on one processor
     python ci/mutants.py --area network   those of ci/faults/network.toml
     python ci/mutants.py --name seed -j 2 those with "seed" in their name, in two copies at once
     python ci/mutants.py --list           what there is; a fault whose place is gone is stale
@@ -12,9 +15,9 @@ A file of faults holds groups of them, a table "[[faults]]" each:
     only = "not slow_one"                 what pytest's -k takes; by default, quick backends
     plant = [["what it does", "old text", "new text"]]
 
-The old text stands in the file exactly once.  A fourth text says why no test can see a fault.
-The tests are run without any fault first.  Tests that then take more than --seconds hang, which is
-seen, too.  Exit code 1: a place is stale, a fault survives unexplained, or tests fail without any.
+The old text stands in the file exactly once.  The tests are run without any fault first.  Tests
+that then take more than --seconds hang, which is seen, too.  Exit code 1: a place is stale, a fault
+survives, or tests fail without any.
 """
 
 import argparse
@@ -45,7 +48,7 @@ PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:benchm
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CAUGHT, HUNG, UNSEEN = "caught", "hung", "unseen"
+CAUGHT, HUNG = "caught", "hung"
 SURVIVED, STALE, BROKEN = "SURVIVED", "STALE", "BROKEN"  # each ends with exit code 1
 
 
@@ -59,7 +62,7 @@ class Tests:
 
 @dataclass(frozen=True)
 class Fault:
-    """A replacement of text, the tests that should detect it, or the reason why none can."""
+    """A replacement of text, and the tests that should detect it."""
 
     area: str
     file: str
@@ -67,7 +70,6 @@ class Fault:
     what: str
     old: str
     new: str
-    unseen: str = ""
 
     def is_stale(self, root: Path) -> bool:
         """Whether the old text does not stand in its file exactly once."""
@@ -196,7 +198,7 @@ def judge(copy: Copy, fault: Fault, seconds: float) -> tuple[str, str]:
                 return CAUGHT, ""
         except subprocess.TimeoutExpired:
             return HUNG, ""
-    return (UNSEEN, fault.unseen) if fault.unseen else (SURVIVED, "")
+    return SURVIVED, ""
 
 
 def run(faults: list[Fault], jobs: int, seconds: float) -> int:

@@ -1,6 +1,6 @@
 """`ci/mutants.py`: caught, surviving and stale faults are distinguished.
 
-What the tests make of the real faults takes 20 minutes or more: the script is run by hand.
+Whether the tests catch the real faults takes about 25 minutes: the script is run by hand.
 """
 
 import pytest
@@ -16,7 +16,6 @@ only = "another_form or single"
 plant = [
     ["two for one", "if len(components) != 1:", "if False:"],
     ["numbers become floats", "(int, float):", "(float,):"],
-    ["so they do, as was said", "(int, float):", "(float,):", "no test is named"],
     ["gone", "what is not there", ""],
     ["there twice", "components[", ""],
 ]
@@ -52,17 +51,10 @@ def test_caught_surviving_and_stale_faults_are_distinguished(script):
     assert verdicts == {
         "two for one": ["caught"],
         "numbers become floats": ["SURVIVED"],
-        "so they do, as was said": ["unseen"],
         "gone": ["STALE"],
         "there twice": ["STALE"],
         "a thousand is a unit": ["caught"],
     }
-
-
-@copies_the_tree
-def test_explained_survivors_pass(script):
-    code, verdicts = script("--name", "so")
-    assert (code, len(verdicts)) == (0, 1)
 
 
 @copies_the_tree
