@@ -287,3 +287,17 @@ def test_axes_mean_the_same_on_every_library(backend: Backend) -> None:
 def test_functions_of_two_numbers_ask_for_an_array(name: str) -> None:
     with pytest.raises(TypeError, match=f"{name} takes an array of the reproducible namespace"):
         getattr(NUMPY, name)(1.0, 2.0)
+
+
+@pytest.mark.parametrize("left", [1.0, 3.0, float("nan")])
+@pytest.mark.parametrize("right", [3.0, 0.1])
+@pytest.mark.parametrize(
+    "dtypes", [("float64", "float32"), ("float32", "float64"), ("float64",) * 2]
+)
+def test_arrays_without_axes_are_divided_as_others_are(backend, left, right, dtypes) -> None:
+    xp, x = made(backend, left, dtypes[0])
+    y = made(backend, right, dtypes[1])[1]
+    quotient = values_of(backend, xp.divide(x, y))
+    longer = values_of(backend, xp.reshape(x, (1,)) / xp.reshape(y, (1,)))
+    assert (quotient.dtype, quotient.shape) == (longer.dtype, ())
+    assert quotient.tobytes() == longer.tobytes()

@@ -122,9 +122,10 @@ def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped
     if isinstance(x1, DeviceScalar) or isinstance(x2, DeviceScalar):  # its value decides the rule
         raise TypeError("divide takes no scalar whose value is on the device; pass its reciprocal")
     xp = ns.library
-    if isinstance(a, float) and a == 1.0:
+    # Asked of the operands: a 0-d array of NumPy comes out as np.float64, which is a float, too.
+    if not isinstance(x1, Wrapped) and a == 1.0:
         return ns.reciprocal(x2)
-    if isinstance(b, float):
+    if not isinstance(x2, Wrapped):
         if b != 0.0 and 2.0**-64 <= abs(1.0 / b) <= 2.0**64:
             return ns.multiply(x1, 1.0 / b)
         b = xp.full_like(a, b)
