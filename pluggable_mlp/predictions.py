@@ -86,7 +86,7 @@ def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
             dataset = dataset_of(source, **run.settings.data_options())
     except DataError:  # one class alone, too few examples: it was not
         return False
-    return dataset.has_sha256(run.config["data_sha256"])
+    return bool(dataset.sha256() == run.config["data_sha256"])
 
 
 def _own_data(run: SavedRun, data: str | None = None) -> Dataset:
@@ -97,7 +97,7 @@ def _own_data(run: SavedRun, data: str | None = None) -> Dataset:
             dataset = settings.load_dataset()
     except DataError as error:
         raise error.or_else("say with --data where they are") from None
-    if not dataset.has_sha256(run.config["data_sha256"]):
+    if dataset.sha256() != run.config["data_sha256"]:
         raise DataError(
             dataset.name,
             "holds other data than the run was trained on (their SHA-256 differ)",

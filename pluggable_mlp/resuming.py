@@ -90,10 +90,9 @@ def _run_on(settings: Settings, moved: dict[str, Any], backend: str, data_sha256
             run = Run(replace(settings, **moved), get_backend(backend))
     except DataError as error:
         raise error.or_else(settings.where_data_are) from None
-    if not run.is_on(data_sha256):
+    if run.data_sha256 != data_sha256:
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
         raise DataError(run.settings.data, fault, "put them back to go on with the run")
-    run.data_sha256 = data_sha256
     return run
 
 

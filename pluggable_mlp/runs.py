@@ -116,12 +116,8 @@ class Run:
 
     @cached_property
     def data_sha256(self) -> str:
-        """The SHA-256 of the data set; of a run that goes on, in the form that it recorded."""
+        """The SHA-256 of the data set."""
         return self._data.sha256()
-
-    def is_on(self, data_sha256: str) -> bool:
-        """Return whether a recorded SHA-256 is that of the run's data."""
-        return self._data.has_sha256(data_sha256)
 
     @property
     def training_examples(self) -> int:

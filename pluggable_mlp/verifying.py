@@ -78,7 +78,7 @@ def check_data(certificate: dict[str, Any], run: Run) -> None:
     ValueError
         If they differ from the certified ones.
     """
-    if not run.is_on(certificate["data_sha256"]):
+    if run.data_sha256 != certificate["data_sha256"]:
         raise ValueError(
             f"the data {run.settings.data} have the SHA-256 {run.data_sha256}, the certificate "
             f"was made with {certificate['data_sha256']}; name the right ones with --data"

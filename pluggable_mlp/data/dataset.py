@@ -336,10 +336,6 @@ class Dataset:
             digest.update(json.dumps(made, sort_keys=True).encode())
         return digest.hexdigest()
 
-    def has_sha256(self, recorded: str) -> bool:
-        """Return whether a recorded SHA-256 is that of these data."""
-        return recorded == self.sha256()
-
 
 def check_finite(name: str, part: str, kind: str, values: Array) -> None:
     """Raise `DataError` where inputs or targets hold NaN or infinity; integers hold none.

@@ -113,7 +113,7 @@ class Steps:
         updater = own(xp, "updater") if self._is_native else None
         w = state.parameters[0]["W"]
         self._update = (None if updater is None else updater(w)) or each_array
-        self._functions: dict[tuple[str, int], Function | None] = {}
+        self._functions: dict[tuple[Function, int], Function | None] = {}
         self._loop: Function | None = None
         self.at_once, self._most = 1, 1
         self.diverged = False
@@ -230,7 +230,7 @@ class Steps:
 
     def _differentiate(self, size: int) -> Function:
         """Return `differentiate_batch` for a size of batches, compiled where that is exact."""
-        key = ("differentiate", size)
+        key = differentiate_batch, size
         if key not in self._functions:
             model = replace(self._model, optimizer=None)  # of users or not, it is applied later
             function = partial(differentiate_batch, self.xp, model, size)
@@ -263,11 +263,7 @@ class Steps:
         """Return the step compiled; None also where the library has an updater of its own."""
         if not self._is_native or self._update is not each_array:
             return None
-        key = ("step", size)
-        if key not in self._functions:
-            function = partial(whole_step, self.xp, self._model, size)
-            self._functions[key] = self._compiled(function, 0)
-        return self._functions[key]
+        return self._compiled_step(whole_step, size)
 
     # Many steps in one call
 
@@ -315,10 +311,14 @@ class Steps:
 
     def _exact_step(self, size: int) -> Function | None:
         """Return the speculating step compiled without changing a bit, or None."""
-        key = ("exact step", size)
+        return self._compiled_step(speculating_step, size, exact=True)
+
+    def _compiled_step(self, step: Function, size: int, **settings: bool) -> Function | None:
+        """Return a step for a size of batches compiled, which uses the state up, or None."""
+        key = step, size
         if key not in self._functions:
-            function = partial(speculating_step, self.xp, self._model, size)
-            self._functions[key] = self._compiled(function, 0, exact=True)
+            function = partial(step, self.xp, self._model, size)
+            self._functions[key] = self._compiled(function, 0, **settings)
         return self._functions[key]
 
     def _take_speculating(
