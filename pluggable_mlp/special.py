@@ -5,6 +5,7 @@ reproducible namespace rounds each once, and a library's own is a single kernel 
 portable implementations use functions of the standard and are stable for every finite input.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
@@ -13,6 +14,7 @@ from pluggable_mlp.shortcuts import own
 
 __all__ = [
     "affine",
+    "by_rows",
     "erf",
     "matmul",
     "mean",
@@ -79,6 +81,15 @@ def mean(xp: Namespace, x: Array, axis: int) -> Array:
         return x[_ONLY_ELEMENT[axis]]
     average: Array = own(xp, "mean")(x, axis=axis)
     return average
+
+
+def by_rows(xp: Namespace, x: Array, function: Callable[[Namespace, int, int], Array]) -> Array:
+    """Return function(xp, first row, rows) (rows, m), which depends on the rows of x (…, n, m).
+
+    A namespace whose arrays are cut over processes asks for its own rows.
+    """
+    own_rows = own(xp, "by_rows")
+    return function(xp, 0, x.shape[-2]) if own_rows is None else own_rows(x, function)
 
 
 def sigmoid(xp: Namespace, x: Array) -> Array:

@@ -10,8 +10,9 @@ from typing import Any
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import ReproducibleArray, reproducible, to_native
-from pluggable_mlp.namespaces.reproducible.array import unwrapped
+from pluggable_mlp.namespaces.reproducible.array import unwrapped as _unwrapped
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
+from pluggable_mlp.namespaces.sharded import ShardedNamespace, wholes_of
 from pluggable_mlp.namespaces.speculation import attempt, run, run_to_float, speculates
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import check_process, queued
@@ -20,6 +21,7 @@ __all__ = [
     "ARITHMETICS",
     "ArithmeticUnavailable",
     "ReproducibleArray",
+    "ShardedNamespace",
     "arithmetic_namespace",
     "attempt",
     "namespace_at",
@@ -83,3 +85,14 @@ def namespace_of(name: str, backend: Any) -> Namespace:
     """Return `arithmetic_namespace` for a backend's arrays, its threads and its queue."""
     run_all = None if getattr(backend, "queued", False) else getattr(backend, "run_all", one_by_one)
     return arithmetic_namespace(name, backend.xp, run_all)
+
+
+def unwrapped(value: Any) -> Any:
+    """Return a structure of tuples, lists and dicts with the library's arrays, and one NaN.
+
+    Raises
+    ------
+    ShardingError
+        If an array is cut over processes.
+    """
+    return _unwrapped(wholes_of(value))

@@ -163,17 +163,21 @@ class ActivationLayer(_WithoutParameters):
 
 def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
     """Return numbers of 16 random bits, int64 (batch, features), for x (…, batch, features)."""
-    batch, features = x.shape[-2:]
-    numbers = random_numbers(
-        xp,
-        batch * features,
-        seed=rng.seed,
-        stream=stream,
-        step=rng.t,
-        device=device_of(x),
-        first=rng.first * features,
-    )
-    return xp.reshape(numbers, (batch, features))
+    features = x.shape[-1]
+
+    def draw(xp: Namespace, first: int, rows: int) -> Array:
+        numbers = random_numbers(
+            xp,
+            rows * features,
+            seed=rng.seed,
+            stream=stream,
+            step=rng.t,
+            device=device_of(x),
+            first=(rng.first + first) * features,
+        )
+        return xp.reshape(numbers, (rows, features))
+
+    return special.by_rows(xp, x, draw)
 
 
 def _rate(name: str, value: object) -> float:

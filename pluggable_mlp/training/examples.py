@@ -26,7 +26,15 @@ from pluggable_mlp.shortcuts import rows_from, take
 from pluggable_mlp.stored import Range, Rows, as_rows, gather
 from pluggable_mlp.training.class_weight import class_weights_of_examples
 
-__all__ = ["AnyExamples", "Batch", "Examples", "Streamed", "examples_in_blocks", "make_examples"]
+__all__ = [
+    "AnyExamples",
+    "Batch",
+    "Examples",
+    "Streamed",
+    "examples_in_blocks",
+    "make_examples",
+    "streamed_examples",
+]
 
 _BYTES_AT_ONCE = 2**28  # of inputs that are checked: memory of the device
 
@@ -228,10 +236,40 @@ def examples_in_blocks(
         whole = inputs if rows is None else rows[:]
         own: dict[str, Any] = {"scale": scale, "arithmetic": arithmetic}
         return make_examples(mlp, whole, targets, **settings, **own, **weighting)
+    return streamed_examples(
+        mlp, rows, targets, block_size, scale=scale, arithmetic=arithmetic, **settings, **weighting
+    )
+
+
+def streamed_examples(
+    mlp: MLP,
+    rows: Rows,
+    targets: Any,
+    block_size: int,
+    *,
+    backend: Backend,
+    dtype: str,
+    scale: float | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    arithmetic: str = "native",
+) -> Streamed:
+    """Check inputs (examples, in), targets and sample_weight, which stay on the host.
+
+    The arguments are those of `train`; at most a block is on the device at once.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `make_examples`.
+    """
+    weighting = {"sample_weight": sample_weight, "class_weight": class_weight}
+    settings: dict[str, Any] = {"backend": backend, "dtype": dtype}
     scale = None if scale is None else as_number("scale", scale, above=0.0)
     xp, count = namespace_of(arithmetic, backend), rows.shape[0]
-    for start in range(0, count, block_size):
-        block = backend.asarray(rows[start : start + block_size])
+    at_once = max(1, min(block_size, _BYTES_AT_ONCE // max(1, rows[:1].nbytes)))
+    for start in range(0, max(count, 1), at_once):
+        block = backend.asarray(rows[start : start + at_once])
         _check_inputs(mlp, xp, block, dtype, scale)
     like = backend.asarray(targets)
     # Whether they fit the inputs is told by the inputs' count alone.

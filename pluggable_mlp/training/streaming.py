@@ -16,13 +16,24 @@ from functools import partial
 from threading import Thread
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
 from pluggable_mlp.stored import Range
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
-__all__ = ["Order", "blocks_in_order", "in_whole_batches", "seeded_order"]
+__all__ = [
+    "Order",
+    "blocks_in_order",
+    "in_whole_batches",
+    "places_in_order",
+    "read_ahead",
+    "rows_of_block",
+    "seeded_order",
+]
 
 _RUNS_PER_BLOCK = 32
 
@@ -56,7 +67,7 @@ def blocks_in_order(examples: AnyExamples) -> Iterator[Examples]:
         return
     count, size = len(examples), examples.block_size
     ranges = [[(start, min(start + size, count))] for start in range(0, count, size)]
-    for block in _read_ahead(examples.read, ranges):
+    for block in read_ahead(examples.read, ranges):
         yield examples.on_device(block)
 
 
@@ -103,33 +114,60 @@ def _blocks_of_epochs(
 ) -> Iterator[Examples]:
     """See `Order`."""
     count, size = len(examples), examples.block_size
-    blocks = -(-count // size)
     if batch_size >= count:  # a single batch needs no order
         seed = None
-    numbers = itertools.count(first[0]) if epochs is None else range(first[0], epochs + 1)
-    places = (
-        (epoch, block)
-        for epoch in numbers
-        for block in range(first[1] // size if epoch == first[0] else 0, blocks)
-    )
 
     def read(place: tuple[int, int]) -> tuple[Any, Any]:
         epoch, block = place
+        drawn = _shuffle(count, size, block, seed, epoch)
         if isinstance(examples, Examples):
-            return None, None if seed is None else permutation(seed, "shuffle", epoch, count)
-        found = examples.read(_ranges(count, size, block, seed, epoch))
-        rows = min(size, count - block * size)
-        number = epoch * blocks + block
-        return found, None if seed is None else permutation(seed, "blocks", number, rows)
+            return None, drawn
+        return examples.read(_ranges(count, size, block, seed, epoch)), drawn
 
+    places = places_in_order(count, size, first, epochs)
     at_once = isinstance(examples, Examples) and (seed is None or count <= _FEW)
     # Only the host's part is done ahead: some libraries know the device by the thread.
-    for found, drawn in map(read, places) if at_once else _read_ahead(read, places):
+    for found, drawn in map(read, places) if at_once else read_ahead(read, places):
         order = None if drawn is None else backend.asarray(drawn)
         if isinstance(examples, Examples):
             yield replace(examples, order=order)
         else:
             yield examples.on_device(found, order)
+
+
+def places_in_order(
+    count: int, size: int, first: tuple[int, int], epochs: int | None
+) -> Iterator[tuple[int, int]]:
+    """Yield the epoch and the number of each block of `size` examples: see `Order`."""
+    blocks = -(-count // size)
+    numbers = itertools.count(first[0]) if epochs is None else range(first[0], epochs + 1)
+    for epoch in numbers:
+        for block in range(first[1] // size if epoch == first[0] else 0, blocks):
+            yield epoch, block
+
+
+def rows_of_block(
+    count: int, size: int, block: int, seed: int | None, epoch: int
+) -> npt.NDArray[np.int64]:
+    """Return the places (rows,) of a block's examples, in the order in which they are visited."""
+    drawn = _shuffle(count, size, block, seed, epoch)
+    if size == count:
+        return np.arange(count) if drawn is None else drawn
+    ranges = _ranges(count, size, block, seed, epoch)
+    rows = np.concatenate([np.arange(start, stop) for start, stop in ranges])
+    return rows if drawn is None else rows[drawn]
+
+
+def _shuffle(
+    count: int, size: int, block: int, seed: int | None, epoch: int
+) -> npt.NDArray[np.int64] | None:
+    """Return the order (rows,) of the examples of a block among each other; None: as they come."""
+    if seed is None:
+        return None
+    if size == count:
+        return permutation(seed, "shuffle", epoch, count)
+    blocks, rows = -(-count // size), min(size, count - block * size)
+    return permutation(seed, "blocks", epoch * blocks + block, rows)
 
 
 def _ranges(count: int, size: int, block: int, seed: int | None, epoch: int) -> Iterator[Range]:
@@ -178,7 +216,7 @@ class _Reading(Thread, Generic[Block]):
         return self._found[0]
 
 
-def _read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:
+def read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:
     """Yield read(place) of each place, the next one read while the caller uses one."""
     coming = None
     for place in places:

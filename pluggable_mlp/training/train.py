@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArrays, common_namespace, dtype_name
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.namespaces import namespace_of, unwrapped
+from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.registry import as_count, as_flag, as_seed
@@ -17,6 +19,7 @@ from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
 from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.optimizers import SGD
+from pluggable_mlp.training.sharding import check_agreement, examples_of_processes, sharded_order
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import in_whole_batches, seeded_order
@@ -63,6 +66,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     block_size: int | None = None,
     micro_batch: int | None = None,
+    communicator: Communicator | None = None,
 ) -> Training:
     """Train a network on examples with targets.
 
@@ -113,6 +117,10 @@ def train(
         memory; by default all.  The sum of their gradients is that of the whole batch but for
         rounding, dropout and sample_weight included.  Batch normalization uses the statistics of
         each micro-batch.
+    communicator : Communicator, optional
+        The processes that each take a part of every batch, such as `MPI()`.  All of them call
+        `train` with the same arguments, and return the same result; under `reproducible` it has
+        the bits of one process.  By default this process trains alone.
 
     Raises
     ------
@@ -130,7 +138,30 @@ def train(
     if micro_batch is not None:
         micro_batch = as_count("micro_batch", micro_batch, at_least=1)
     seed = as_seed(seed)
-    examples = examples_in_blocks(
+    in_blocks = examples_in_blocks
+    if communicator is not None:
+        check_agreement(
+            communicator,
+            backend,
+            mlp=mlp,
+            inputs=inputs,
+            targets=targets,
+            parameters=parameters,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            dtype=dtype,
+            arithmetic=arithmetic,
+            seed=seed,
+            shuffle=shuffle,
+            scale=scale,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            block_size=block_size,
+            micro_batch=micro_batch,
+        )
+        in_blocks = partial(examples_of_processes, communicator=communicator)
+    examples = in_blocks(
         mlp,
         inputs,
         targets,
@@ -156,8 +187,11 @@ def train(
         batch_size=batch_size,
         seed=seed,
         micro_batch=micro_batch,
+        communicator=communicator,
     )
     order = seeded_order(seed if shuffle else None)
+    if isinstance(steps.xp, ShardedNamespace):
+        order = sharded_order(seed if shuffle else None, steps.xp, micro_batch)
     run = training_progress(steps, examples, order=order, epochs=epochs)
     return _trained(epochs_of(run), parameters, callbacks)
 
@@ -173,6 +207,7 @@ def first_steps(
     batch_size: int,
     seed: int,
     micro_batch: int | None = None,
+    communicator: Communicator | None = None,
 ) -> Steps:
     """Return the steps of a training that begins with these parameters, and leaves them unchanged.
 
@@ -185,6 +220,8 @@ def first_steps(
     """
     check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
     xp = namespace_of(arithmetic, backend)
+    if communicator is not None:
+        xp = ShardedNamespace(xp, communicator, backend)
     return Steps(
         xp,
         mlp,

@@ -151,6 +151,8 @@ class Operand:
         A library's array of float32 or float64, not empty, or a `FixedPoint`.
     axis
         The axis along which terms are added: each row (-1) or column (-2) has a grid of its own.
+    largest_of_all : (…, m, 1) or (…, 1, n), optional
+        That of the whole, of which the array is a part: the terms are divided over processes.
 
     Attributes
     ----------
@@ -169,7 +171,11 @@ class Operand:
     """
 
     def __init__(
-        self, namespace: "ReproducibleNamespace", x: Array | FixedPoint, axis: int
+        self,
+        namespace: "ReproducibleNamespace",
+        x: Array | FixedPoint,
+        axis: int,
+        largest_of_all: Array | None = None,
     ) -> None:
         self.namespace = namespace
         self.xp = xp = namespace.library
@@ -181,6 +187,9 @@ class Operand:
         if self.fixed:
             self.moderate = 0 not in x.shape
             self.finest = x.scale
+        elif largest_of_all is not None:
+            self.largest = largest_of_all
+            self._look()
         elif 0 in x.shape:
             self.moderate = False
         else:

@@ -32,9 +32,10 @@ the kind of the operands alone (never on data, k or device):
 - rows or columns badly scaled against each other cost nothing.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 from pluggable_mlp.namespaces.reproducible.operand import (
     FIXED_POINT_BITS,
@@ -50,14 +51,14 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
     zero_below,
 )
 from pluggable_mlp.namespaces.reproducible.special_values import clean, place_special, scale_back
-from pluggable_mlp.namespaces.reproducible.splitting import add_exact
+from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
 from pluggable_mlp.namespaces.reproducible.validity import flag_finite
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
-__all__ = ["BLOCK", "affine", "lost", "matmul"]
+__all__ = ["BLOCK", "WIDTHS", "Factor", "affine", "lost", "matmul", "pairs", "rounded"]
 
 Factor: TypeAlias = Array | FixedPoint
 
@@ -171,17 +172,27 @@ def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = Fa
 def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
     """Return the product of two operands plus bias (…, 1, n) float64 or none, rounded."""
     xp, dtype = left.xp, left.x.dtype
-    name = type_name(xp, left.x)
     moderate = left.moderate and right.moderate
-    smallest = (SMALLEST_PRODUCT if bias is None else SMALLEST_NORMAL)[name]
-    # Then every result is a multiple of the product of two grids.
-    large = moderate and left.finest * right.finest >= smallest
-    r = (_sum_of_products if moderate else _careful_product)(left, right, name)
+    finest = left.finest * right.finest if moderate else None
+    r = (_sum_of_products if moderate else _careful_product)(left, right, type_name(xp, left.x))
     flags = left.namespace.validity_flags
     if flags is not None and moderate:
         floats = [side.x for side in (left, right) if not side.fixed]
         flag_finite(xp, flags, floats, r)
     del left, right  # the slices of this tile go before the result is converted
+    return rounded(xp, r, dtype, finest, bias)
+
+
+def rounded(
+    xp: Namespace, r: Array, dtype: DType, finest: float | None, bias: Array | None = None
+) -> Array:
+    """Return r (…, m, n) in float64, which is changed, plus bias, rounded to the dtype.
+
+    `finest` is the product of both operands' last grids, at least; None if one is not moderate.
+    """
+    smallest = (SMALLEST_PRODUCT if bias is None else SMALLEST_NORMAL)[dtype_name(dtype)]
+    # Then every result is a multiple of the product of two grids.
+    large = finest is not None and finest >= smallest
     if bias is not None:
         r += bias
     if not large:
@@ -189,7 +200,7 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
     r = xp.astype(r, dtype, copy=False)
     if large and bias is None:
         r += 0.0  # makes +0 of -0
-    return r if moderate else keep_nan(xp, r, r)
+    return r if finest is not None else keep_nan(xp, r, r)
 
 
 def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
@@ -213,14 +224,20 @@ def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
         return xp.matrix_transpose(with_all[i][..., j * n : (j + 1) * n, :])
 
     r: Array = None
-    for place in range(reach - 1, -1, -1):
+    for pair in pairs(a, b):
+        if r is None:
+            r = term(*pair)
+        else:
+            r += term(*pair)
+    return r
+
+
+def pairs(a: Slices, b: Slices) -> Iterator[tuple[int, int]]:
+    """Yield which slices are multiplied with each other, those with the smallest product first."""
+    for place in range(max(len(a.arrays), len(b.arrays)) - 1, -1, -1):
         for i in range(len(a.arrays)):
             if 0 <= place - i < len(b.arrays):
-                if r is None:
-                    r = term(i, place - i)
-                else:
-                    r += term(i, place - i)
-    return r
+                yield i, place - i
 
 
 def _exact_product(

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = ["Slices", "add_exact", "power_of_two_at_least", "split"]
+__all__ = ["Slices", "add_exact", "exact_ends", "power_of_two_at_least", "split"]
 
 
 class Slices(NamedTuple):
@@ -97,6 +97,12 @@ def add_exact(parts: Iterable[Array], unit: Array | float) -> Array:
     Each part is cut at 2^27 units. The upper ends add up to at most 2^26 2^26 multiples of
     2^27 units, the lower ones (at most 2^26 units each) to at most 2^52 units: both are exact.
     """
+    high, low = exact_ends(parts, unit)
+    return high + low
+
+
+def exact_ends(parts: Iterable[Array], unit: Array | float) -> tuple[Array, Array]:
+    """Return the upper and the lower ends of `add_exact`, each an exact sum."""
     c = unit * (1.5 * 2.0**79)
     high: Array = 0.0
     low: Array = 0.0
@@ -108,4 +114,4 @@ def add_exact(parts: Iterable[Array], unit: Array | float) -> Array:
         upper += high
         lower += low
         high, low = upper, lower
-    return high + low
+    return high, low

@@ -1,0 +1,115 @@
+"""Matrix products over an inner dimension that is divided over processes, with the whole's bits.
+
+The grids belong to whole rows of the left operand and whole columns of the right one: the largest
+magnitudes of all processes are exchanged first.  Then every product of two slices is a sum of
+integers on one grid, and so is its sum over the processes: exact in any order.  Products of more
+than BLOCK terms are added in two ends, as `add_exact` does; they are rounded once, when both ends
+of all processes are there.  The rest is as in `products`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from pluggable_mlp.arrays import Array, Namespace, device_of
+from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
+from pluggable_mlp.namespaces.reproducible.operand import FixedPoint, Operand
+from pluggable_mlp.namespaces.reproducible.products import BLOCK, WIDTHS, Factor, pairs, rounded
+from pluggable_mlp.namespaces.reproducible.rounding import type_name
+from pluggable_mlp.namespaces.reproducible.splitting import exact_ends
+
+if TYPE_CHECKING:
+    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
+
+__all__ = ["Exchange", "shared_matmul"]
+
+
+class Exchange(Protocol):
+    """Reduces the library's arrays over all processes, several in one exchange."""
+
+    def __call__(self, arrays: Sequence[Array], operation: str) -> list[Array]:
+        """Return the "sum" or the "max", of each array, of all processes."""
+
+
+def shared_matmul(
+    ns: "ReproducibleNamespace", a: Factor, b: Factor, inner: int, exchange: Exchange
+) -> Array | None:
+    """Return the product of the wholes of which a (…, m, k) and b (…, k, n) are parts.
+
+    Parameters
+    ----------
+    ns : ReproducibleNamespace
+        Over the library of the arrays, one that looks at values.
+    a, b
+        As for `matmul`: of the columns of the left and the rows of the right operand, those of this
+        process, perhaps none.
+    inner : int
+        The inner length of the wholes, at least 2.
+    exchange : Exchange
+
+    Returns
+    -------
+    (…, m, n) or None
+        The bits of `matmul` of the wholes, on all processes.  None, on all of them, if an operand
+        holds NaN, infinity or extreme magnitudes.
+    """
+    xp = ns.library
+    require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
+    left, right = _operands(ns, a, b, exchange)
+    if not (left.moderate and right.moderate):
+        return None
+    name, finest = type_name(xp, a), left.finest * right.finest
+    return rounded(xp, _shared_sum(left, right, name, inner, exchange), a.dtype, finest)
+
+
+def _operands(
+    ns: "ReproducibleNamespace", a: Factor, b: Factor, exchange: Exchange
+) -> tuple[Operand, Operand]:
+    """Return the operands with the largest magnitudes of the wholes."""
+    sides = (a, -1), (b, -2)
+    of_floats = [side for side in sides if not isinstance(side[0], FixedPoint)]
+    largest = iter(exchange([_largest(ns.library, *side) for side in of_floats], "max"))
+    left, right = (
+        Operand(ns, x, axis, None if isinstance(x, FixedPoint) else next(largest))
+        for x, axis in sides
+    )
+    for side in left, right:
+        side.moderate = side.moderate or side.fixed  # a part may be empty, the whole is not
+    return left, right
+
+
+def _largest(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return the largest magnitudes along the axis, float64: 0 of nothing, infinity for NaN."""
+    if not x.shape[axis]:
+        shape = [*x.shape]
+        shape[axis] = 1
+        return xp.zeros(tuple(shape), dtype=xp.float64, device=device_of(x))
+    magnitudes = xp.astype(xp.abs(x), xp.float64)
+    magnitudes = xp.where(xp.isnan(magnitudes), float("inf"), magnitudes)
+    return xp.max(magnitudes, axis=axis, keepdims=True)
+
+
+def _shared_sum(left: Operand, right: Operand, name: str, inner: int, exchange: Exchange) -> Array:
+    """Return the sum of the products of slices over all processes, in float64 (…, m, n)."""
+    widths = WIDTHS[name, left.fixed, right.fixed]
+    a, b = left.slices(widths[0]), right.slices(widths[1])
+    xp, is_long = left.xp, inner > BLOCK
+    parts: list[Array] = []
+    for i, j in pairs(a, b):
+        if is_long:
+            products = _blocks(xp, a.arrays[i], b.arrays[j])
+            parts += exact_ends(products, a.grids[i] * b.grids[j])
+        else:
+            parts.append(xp.matmul(a.arrays[i], b.arrays[j]))
+    totals = exchange(parts, "sum")
+    if is_long:
+        totals = [high + low for high, low in zip(totals[::2], totals[1::2], strict=True)]
+    r, *others = totals
+    for other in others:
+        r = r + other
+    return r
+
+
+def _blocks(xp: Namespace, a: Array, b: Array) -> Iterator[Array]:
+    """Yield exact products of at most BLOCK terms; one, of zeros, of no terms."""
+    for start in range(0, max(a.shape[-1], 1), BLOCK):
+        yield xp.matmul(a[..., start : start + BLOCK], b[..., start : start + BLOCK, :])

@@ -1,0 +1,242 @@
+"""Arrays that are cut along one axis over processes, and which rows belong to which of them."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate, pairwise
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pluggable_mlp.arrays import Array, Device, DType
+
+if TYPE_CHECKING:
+    from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
+
+__all__ = ["KeyItem", "Layout", "ShardedArray", "ShardingError", "wholes_of"]
+
+ArrayOrScalar: TypeAlias = "ShardedArray | bool | int | float"
+KeyItem: TypeAlias = int | slice | EllipsisType | None
+
+
+class ShardingError(AttributeError, NotImplementedError):
+    """An operation on a cut array has no rule: it would need what other processes have."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which rows of an axis belong to which process: each unit of rows is divided evenly.
+
+    Parameters
+    ----------
+    edges : tuple of int
+        Where units begin, from 0 on, and where the last one ends.
+    rank, size : int
+        The number of this process, and how many there are.
+    """
+
+    edges: tuple[int, ...]
+    rank: int
+    size: int
+
+    @property
+    def total(self) -> int:
+        """The number of rows."""
+        return self.edges[-1]
+
+    def ranges(self, rank: int) -> Iterator[tuple[int, int]]:
+        """Yield the start and the stop of a process's rows in each unit."""
+        for start, stop in pairwise(self.edges):
+            rows = stop - start
+            yield start + rows * rank // self.size, start + rows * (rank + 1) // self.size
+
+    @cached_property
+    def _counts(self) -> tuple[int, ...]:
+        """How many rows before each edge are this process's."""
+        counts = (stop - start for start, stop in self.ranges(self.rank))
+        return tuple(accumulate(counts, initial=0))
+
+    def cut(self, rows: slice) -> tuple[slice, "Layout"]:
+        """Return a slice of rows as one of this process's, and its layout.
+
+        Raises
+        ------
+        ShardingError
+            If the slice does not consist of whole units.
+        """
+        start, stop, step = rows.indices(self.total)
+        first, last = (bisect_left(self.edges, place) for place in (start, stop))
+        if step != 1 or self.edges[first] != start or self.edges[last] != stop:
+            raise ShardingError(
+                f"rows {start}:{stop}:{step} are not whole units of those that are divided over "
+                "the processes"
+            )
+        edges = tuple(edge - start for edge in self.edges[first : last + 1])
+        return slice(self._counts[first], self._counts[last]), replace(self, edges=edges)
+
+
+def _operators(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the operator that calls the namespace's function of a name, and the reflected one."""
+
+    def forward(self: "ShardedArray", other: ArrayOrScalar) -> Any:
+        return getattr(self.namespace, name)(self, other)
+
+    def reflected(self: "ShardedArray", other: ArrayOrScalar) -> Any:
+        return getattr(self.namespace, name)(other, self)
+
+    return forward, reflected
+
+
+class ShardedArray:
+    """This process's part of an array.
+
+    Parameters
+    ----------
+    part : array
+        Of the namespace within.
+    namespace : ShardedNamespace
+    axis : int, optional
+        The axis that is cut, negative; by default none is, and the part is the whole.
+    layout : Layout, optional
+        Of the rows of that axis.
+    """
+
+    __slots__ = ("axis", "layout", "namespace", "part")
+
+    __array_ufunc__ = None
+    __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
+
+    def __init__(
+        self,
+        part: Array,
+        namespace: "ShardedNamespace",
+        axis: int | None = None,
+        layout: Layout | None = None,
+    ) -> None:
+        self.part, self.namespace, self.axis, self.layout = part, namespace, axis, layout
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> "ShardedNamespace":
+        """Return the namespace; see the array API standard."""
+        return self.namespace
+
+    @property
+    def dtype(self) -> DType:
+        """That of the part."""
+        return self.part.dtype
+
+    @property
+    def device(self) -> Device:
+        """That of the part."""
+        return self.part.device
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return int(self.part.ndim)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the whole."""
+        lengths = [*self.part.shape]
+        if self.axis is not None and self.layout is not None:
+            lengths[self.axis] = self.layout.total
+        return tuple(lengths)
+
+    @property
+    def size(self) -> int:
+        """The number of elements of the whole."""
+        return math.prod(self.shape)
+
+    @property
+    def mT(self) -> "ShardedArray":
+        """The array with its last two axes exchanged."""
+        return self.namespace.matrix_transpose(self)
+
+    @property
+    def T(self) -> "ShardedArray":
+        """The matrix (n, m) of a matrix (m, n)."""
+        return self.mT
+
+    @property
+    def whole(self) -> Array:
+        """The array of the namespace within, of one that is not cut.
+
+        Raises
+        ------
+        ShardingError
+            If it is cut.
+        """
+        if self.axis is not None:
+            raise ShardingError(
+                f"this would need all {self.shape} of an array of which each process has a part"
+            )
+        return self.part
+
+    def __getitem__(self, key: KeyItem | tuple[KeyItem, ...]) -> "ShardedArray":
+        return self.namespace.chosen(self, key if isinstance(key, tuple) else (key,))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __float__(self) -> float:
+        return float(self.whole)
+
+    def __int__(self) -> int:
+        return int(self.whole)
+
+    def __bool__(self) -> bool:
+        return bool(self.whole)
+
+    def __index__(self) -> int:
+        return int(self.whole.__index__())
+
+    def __repr__(self) -> str:
+        return f"ShardedArray({self.part!r}, axis={self.axis}, layout={self.layout})"
+
+    __add__, __radd__ = _operators("add")
+    __sub__, __rsub__ = _operators("subtract")
+    __mul__, __rmul__ = _operators("multiply")
+    __truediv__, __rtruediv__ = _operators("divide")
+    __floordiv__, __rfloordiv__ = _operators("floor_divide")
+    __mod__, __rmod__ = _operators("remainder")
+    __pow__, __rpow__ = _operators("pow")
+    __matmul__, __rmatmul__ = _operators("matmul")
+    __and__, __rand__ = _operators("bitwise_and")
+    __or__, __ror__ = _operators("bitwise_or")
+    __xor__, __rxor__ = _operators("bitwise_xor")
+    __lshift__, __rlshift__ = _operators("bitwise_left_shift")
+    __rshift__, __rrshift__ = _operators("bitwise_right_shift")
+    __eq__ = _operators("equal")[0]
+    __ne__ = _operators("not_equal")[0]
+    __lt__ = _operators("less")[0]
+    __le__ = _operators("less_equal")[0]
+    __gt__ = _operators("greater")[0]
+    __ge__ = _operators("greater_equal")[0]
+
+    def __neg__(self) -> "ShardedArray":
+        return self.namespace.negative(self)
+
+    def __abs__(self) -> "ShardedArray":
+        return self.namespace.abs(self)
+
+    def __invert__(self) -> "ShardedArray":
+        return self.namespace.bitwise_invert(self)
+
+
+def wholes_of(value: Any) -> Any:
+    """Return a structure of tuples, lists and dicts with the wholes of sharded arrays.
+
+    Raises
+    ------
+    ShardingError
+        If one of them is cut.
+    """
+    if isinstance(value, ShardedArray):
+        return value.whole
+    if isinstance(value, tuple | list):
+        items = [wholes_of(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, dict):
+        return {name: wholes_of(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,377 @@
+"""The namespace as an object: functions with a rule for arrays that are cut, and the exchanges.
+
+Elementwise operations are done by each process on its part; a sum or a product of matrices over the
+cut axis is that of the parts, added up by an exchange; what has no cut axis is the same on all
+processes, and each of them computes it.  Whatever else a cut array would need raises
+`ShardingError`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, FixedPointArray, ReproducibleArray
+from pluggable_mlp.namespaces.reproducible.error_function import erf
+from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
+from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
+from pluggable_mlp.namespaces.reproducible.shared_products import shared_matmul
+from pluggable_mlp.namespaces.sharded.array import (
+    KeyItem,
+    Layout,
+    ShardedArray,
+    ShardingError,
+    wholes_of,
+)
+from pluggable_mlp.shortcuts import own
+
+if TYPE_CHECKING:
+    from pluggable_mlp.distributed import Communicator
+
+__all__ = ["ShardedNamespace"]
+
+# fmt: off
+_ELEMENTWISE = (
+    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and",
+    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "ceil", "clip", "copysign", "cos", "cosh", "divide", "equal", "exp", "expm1", "floor",
+    "floor_divide", "greater", "greater_equal", "hypot", "isfinite", "isinf", "isnan", "less",
+    "less_equal", "log", "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "maximum", "minimum", "multiply", "negative", "not_equal",
+    "positive", "pow", "reciprocal", "remainder", "round", "sign", "signbit", "sin", "sinh", "sqrt",
+    "square", "subtract", "tan", "tanh", "trunc", "where",
+)
+_REDUCING = (
+    "all", "any", "argmax", "argmin", "count_nonzero", "max", "mean", "min", "prod", "std", "sum",
+    "var",
+)
+_LIKE = ("empty_like", "full_like", "ones_like", "zeros_like")
+_CREATING = ("arange", "empty", "eye", "full", "linspace", "ones", "zeros")
+_OF_WHOLES = ("broadcast_to", "concat", "moveaxis", "permute_dims", "reshape", "stack", "take")
+_OF_DTYPES = ("can_cast", "finfo", "iinfo", "isdtype", "result_type")
+_BEYOND_STANDARD = ("erf", "rsqrt", "sigmoid", "softplus")  # elementwise
+# fmt: on
+
+
+class ShardedNamespace:
+    """The functions of a namespace, on arrays that may be cut over processes.
+
+    Parameters
+    ----------
+    inner : namespace
+        In which the parts are computed: a library's, or a reproducible one.
+    communicator : Communicator
+    backend : Backend
+        That of the library's arrays.
+    """
+
+    def __init__(self, inner: Namespace, communicator: "Communicator", backend: Backend) -> None:
+        self.inner, self.communicator, self.backend = inner, communicator, backend
+        self.__name__ = f"sharded({inner.__name__})"
+        names = (*_BEYOND_STANDARD, "affine")
+        own_names = (name for name in names if own(inner, name) is not None)
+        self.beyond_standard = ("by_rows", *{"erf", *own_names})
+        self._is_reproducible = isinstance(inner, ReproducibleNamespace)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _ELEMENTWISE or name in _BEYOND_STANDARD:
+            value: Any = self._elementwise(name)
+        elif name in _REDUCING:
+            value = self._reducing(name)
+        elif name in _LIKE:
+            value = self._like(name)
+        elif name in _CREATING or name in _OF_WHOLES or name in _OF_DTYPES:
+            value = self._of_wholes(name)
+        else:
+            value = getattr(self.inner, name)
+            if callable(value) and not isinstance(value, type) and not name.startswith("__"):
+                raise ShardingError(f"xp.{name} has no rule for arrays that are cut over processes")
+        if not name.startswith("__"):
+            setattr(self, name, value)
+        return value
+
+    # Cutting and joining
+
+    def gathered(self, x: ShardedArray) -> ShardedArray:
+        """Return an array that is not cut: every process receives the parts of all."""
+        if x.axis is None or x.layout is None:
+            return x
+        if isinstance(x.part, FixedPointArray) and x.part.fixed_point is not None:
+            fixed = x.part.fixed_point
+            integers = self._gathered(fixed.integers, x.axis, x.layout)
+            whole = FixedPoint(fixed.xp, integers, fixed.scale, fixed.dtype)
+            return ShardedArray(FixedPointArray(whole, self.inner), self)
+        return self._wrap(self._gathered(self._native(x.part), x.axis, x.layout))
+
+    def _gathered(self, part: Array, axis: int, layout: Layout) -> Array:
+        """Return the whole of a library's array, whose part this is, by a sum with zeros."""
+        xp = self.backend.xp
+        is_boolean = xp.isdtype(part.dtype, "bool")
+        part = xp.astype(part, xp.uint8) if is_boolean else part
+        counts = [
+            sum(stop - start for start, stop in layout.ranges(rank)) for rank in range(layout.size)
+        ]
+
+        def zeros(rows: int) -> Array:
+            shape = [*part.shape]
+            shape[axis] = rows
+            return xp.zeros(tuple(shape), dtype=part.dtype, device=device_of(part))
+
+        before, after = sum(counts[: layout.rank]), sum(counts[layout.rank + 1 :])
+        by_rank = xp.concat([zeros(before), part, zeros(after)], axis=axis)
+        [whole] = self._exchange([by_rank], "sum")
+        if len(layout.edges) > 2:
+            rows = [
+                row
+                for rank in range(layout.size)
+                for start, stop in layout.ranges(rank)
+                for row in range(start, stop)
+            ]
+            places = sorted(range(layout.total), key=rows.__getitem__)
+            whole = xp.take(whole, self.backend.asarray(np.asarray(places)), axis=axis)
+        return xp.astype(whole, xp.bool) if is_boolean else whole
+
+    def _exchange(self, arrays: Sequence[Array], operation: Any) -> list[Array]:
+        """Return the sum or maximum of the library's arrays over all processes, in one exchange."""
+        if not arrays:
+            return []
+        xp = self.backend.xp
+        flat = [xp.reshape(x, (-1,)) for x in arrays]
+        joined = flat[0] if len(flat) == 1 else xp.concat(flat)
+        reduced = self.communicator.all_reduce(joined, operation, backend=self.backend)
+        results, start = [], 0
+        for x in arrays:
+            stop = start + math.prod(x.shape)
+            results.append(xp.reshape(reduced[start:stop], tuple(x.shape)))
+            start = stop
+        return results
+
+    def _native(self, part: Array) -> Array:
+        return part.native if isinstance(part, ReproducibleArray) else part
+
+    def _wrap(self, array: Array) -> ShardedArray:
+        """Return a library's array, the same on all processes."""
+        return ShardedArray(self.inner.wrap(array) if self._is_reproducible else array, self)
+
+    def _cut_of(self, operands: Sequence[Any]) -> tuple[int | None, Layout | None]:
+        """Return the axis that is cut, and its layout, of operands that are cut alike."""
+        found = {
+            (x.axis, x.layout)
+            for x in operands
+            if isinstance(x, ShardedArray) and x.axis is not None
+        }
+        if len(found) > 1:
+            raise ShardingError(f"operands are cut differently: {sorted(map(str, found))}")
+        return found.pop() if found else (None, None)
+
+    def _part_of(self, x: Any, axis: int | None, layout: Layout | None) -> Any:
+        """Return what belongs to the parts of other operands: of a whole with all rows, its own."""
+        if not isinstance(x, ShardedArray):
+            return x
+        if axis is None or layout is None or x.axis is not None or x.ndim < -axis:
+            return x.part
+        if x.shape[axis] == 1:
+            return x.part
+        key: list[Any] = [slice(None)] * x.ndim
+        runs = []
+        for start, stop in layout.ranges(layout.rank):
+            key[axis] = slice(start, stop)
+            runs.append(x.part[tuple(key)])
+        return runs[0] if len(runs) == 1 else self.inner.concat(runs, axis=axis)
+
+    # Kinds of functions
+
+    def _elementwise(self, name: str) -> Callable[..., ShardedArray]:
+        function = own(self.inner, name)
+        if function is None:
+            portable = name == "erf"  # it gathers from tables, which a cut array cannot
+            function = partial(erf, self.inner) if portable else getattr(self.inner, name)
+
+        def apply(*operands: Any, **settings: Any) -> ShardedArray:
+            cut = self._cut_of(operands)
+            parts = [self._part_of(x, *cut) for x in operands]
+            return ShardedArray(function(*parts, **settings), self, *cut)
+
+        return apply
+
+    def _like(self, name: str) -> Callable[..., ShardedArray]:
+        function = getattr(self.inner, name)
+
+        @wraps(function)
+        def apply(x: ShardedArray, *arguments: Any, **settings: Any) -> ShardedArray:
+            return ShardedArray(function(x.part, *arguments, **settings), self, x.axis, x.layout)
+
+        return apply
+
+    def _of_wholes(self, name: str) -> Callable[..., Any]:
+        """Return a function of arrays that are not cut, of shapes or of dtypes."""
+        function = getattr(self.inner, name)
+
+        @wraps(function)
+        def apply(*arguments: Any, **settings: Any) -> Any:
+            result = function(*map(wholes_of, arguments), **settings)
+            is_array = hasattr(result, "shape") and hasattr(result, "dtype")
+            return ShardedArray(result, self) if is_array else result
+
+        return apply
+
+    def _reducing(self, name: str) -> Callable[..., ShardedArray]:
+        function = getattr(self.inner, name)
+
+        @wraps(function)
+        def apply(
+            x: ShardedArray,
+            *,
+            axis: int | tuple[int, ...] | None = None,
+            keepdims: bool = False,
+            **settings: Any,
+        ) -> ShardedArray:
+            settings = {"axis": axis, "keepdims": keepdims, **settings}
+            axes = {one % x.ndim - x.ndim for one in _as_tuple(axis, x.ndim)}
+            if x.axis is None:
+                return ShardedArray(function(x.part, **settings), self)
+            if x.axis not in axes:
+                removed = 0 if keepdims else sum(one > x.axis for one in axes)
+                return ShardedArray(function(x.part, **settings), self, x.axis + removed, x.layout)
+            if self._is_reproducible or name not in ("sum", "mean"):
+                return ShardedArray(function(self.gathered(x).part, **settings), self)
+            total = self._sum_over_processes(x, settings)
+            if name == "sum":
+                return total
+            return total / float(math.prod(x.shape[one] for one in axes))
+
+        return apply
+
+    def _sum_over_processes(self, x: ShardedArray, settings: dict[str, Any]) -> ShardedArray:
+        """Return the sum over the cut axis, and perhaps others, of a library's arrays."""
+        part = self.inner.sum(x.part, **settings)
+        [total] = self._exchange([part], "sum")
+        return ShardedArray(total, self)
+
+    # Single functions
+
+    def asarray(self, x: Any, /, **settings: Any) -> ShardedArray:
+        """Return an array that all processes give alike; one of this namespace as it is cut."""
+        if isinstance(x, ShardedArray):
+            return ShardedArray(self.inner.asarray(x.part, **settings), self, x.axis, x.layout)
+        return ShardedArray(self.inner.asarray(x, **settings), self)
+
+    def astype(self, x: ShardedArray, dtype: DType, /, **settings: Any) -> ShardedArray:
+        """Return the array in another dtype."""
+        return ShardedArray(self.inner.astype(x.part, dtype, **settings), self, x.axis, x.layout)
+
+    def matrix_transpose(self, x: ShardedArray, /) -> ShardedArray:
+        """Return (…, n, m) of x (…, m, n)."""
+        axis = None if x.axis is None else {-1: -2, -2: -1}.get(x.axis, x.axis)
+        return ShardedArray(self.inner.matrix_transpose(x.part), self, axis, x.layout)
+
+    def expand_dims(self, x: ShardedArray, /, *, axis: int = 0) -> ShardedArray:
+        """Return the array with a new axis of length 1."""
+        place = axis if axis < 0 else axis - x.ndim - 1
+        moved = None if x.axis is None else x.axis - (x.axis <= place)
+        return ShardedArray(self.inner.expand_dims(x.part, axis=axis), self, moved, x.layout)
+
+    def squeeze(self, x: ShardedArray, /, axis: int) -> ShardedArray:
+        """Return the array without an axis of length 1."""
+        place = axis if axis < 0 else axis - x.ndim
+        moved = None if x.axis is None else x.axis + (place > x.axis)
+        return ShardedArray(self.inner.squeeze(x.part, axis=axis), self, moved, x.layout)
+
+    def matmul(self, a: ShardedArray, b: ShardedArray, /) -> ShardedArray:
+        """Return the product of a (…, m, k) and b (…, k, n).
+
+        Raises
+        ------
+        ShardingError
+            If more than the inner dimension, or one of the outer ones, is cut.
+        """
+        cut = a.axis, b.axis
+        if cut in ((-1, -2), (-1, None), (None, -2)) and 1 not in (a.ndim, b.ndim):
+            _, layout = self._cut_of([a, b.mT])
+            assert layout is not None
+            return self._contracted(a, b, layout)
+        if cut in ((-2, None), (None, -1), (None, None)):
+            product = own(self.inner, "matmul")(a.part, b.part)
+            return ShardedArray(product, self, a.axis or b.axis, a.layout or b.layout)
+        raise ShardingError(f"a product of matrices that are cut along axes {cut} has no rule")
+
+    def affine(self, x: ShardedArray, W: ShardedArray, b: ShardedArray, /) -> ShardedArray:
+        """Return x W + b for x (…, batch, in), W (…, in, out), b (…, out)."""
+        if x.axis not in (None, -2):
+            raise ShardingError(f"affine of inputs that are cut along axis {x.axis} has no rule")
+        part = own(self.inner, "affine")(x.part, W.whole, b.whole)
+        return ShardedArray(part, self, x.axis, x.layout)
+
+    def by_rows(
+        self, x: ShardedArray, function: Callable[[Namespace, int, int], Array]
+    ) -> ShardedArray:
+        """Return function(namespace within, first row, rows) (rows, m) for the rows of x."""
+        if x.axis != -2 or x.layout is None:
+            return ShardedArray(function(self.inner, 0, x.shape[-2]), self)
+        ranges = x.layout.ranges(x.layout.rank)
+        runs = [function(self.inner, start, stop - start) for start, stop in ranges]
+        part = runs[0] if len(runs) == 1 else self.inner.concat(runs)
+        return ShardedArray(part, self, -2, x.layout)
+
+    def _contracted(self, a: ShardedArray, b: ShardedArray, layout: Layout) -> ShardedArray:
+        """Return the product over an inner dimension that is cut."""
+        left, right = self._part_of(a, -1, layout), self._part_of(b, -2, layout)
+        if not self._is_reproducible:
+            [total] = self._exchange([own(self.inner, "matmul")(left, right)], "sum")
+            return ShardedArray(total, self)
+        if left.dtype == right.dtype and 0 not in (a.shape[-2], b.shape[-1]):
+            product = shared_matmul(
+                self.inner, _factor(left), _factor(right), layout.total, self._exchange
+            )
+            if product is not None:
+                return ShardedArray(ReproducibleArray(product, self.inner, PRODUCTS), self)
+        return ShardedArray(self.inner.matmul(self.gathered(a).part, self.gathered(b).part), self)
+
+    def chosen(self, x: ShardedArray, key: tuple[KeyItem, ...]) -> ShardedArray:
+        """Return x[key]; of a cut axis all rows, or a slice of whole units."""
+        if x.axis is None:
+            return ShardedArray(x.part[wholes_of(key)], self)
+        items = _expanded(key, x.ndim)
+        place, cut, layout = 0, None, x.layout
+        new: list[slice | None] = []
+        assert layout is not None
+        for index, item in enumerate(items):
+            if item is not None:
+                if place == x.axis + x.ndim:
+                    if not isinstance(item, slice):
+                        raise ShardingError("a single row of an array that is cut has no rule")
+                    items[index], layout = layout.cut(item)
+                    cut = len(new)
+                place += 1
+            if item is None or isinstance(item, slice):
+                new.append(item)
+        assert cut is not None
+        part = ShardedArray(x.part[tuple(items)], self, cut - len(new), layout)
+        # One row is the same on all processes, as formulas treat a single row in a special way.
+        return self.gathered(part) if layout.total == 1 else part
+
+    def __repr__(self) -> str:
+        return f"<namespace {self.__name__}>"
+
+
+def _factor(x: ReproducibleArray) -> Array | FixedPoint:
+    return x.native if x.fixed_point is None else x.fixed_point
+
+
+def _as_tuple(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(ndim))
+    return axis if isinstance(axis, tuple) else (axis,)
+
+
+def _expanded(key: tuple[KeyItem, ...], ndim: int) -> list[Any]:
+    """Return the key with slices in the place of an ellipsis, and of axes that are left out."""
+    named = sum(item is not None and item is not ... for item in key)
+    items: list[Any] = []
+    for item in key if ... in key else (*key, ...):
+        items += [slice(None)] * (ndim - named) if item is ... else [item]
+    return items

@@ -1,0 +1,122 @@
+"""Trainings that the tests run on several processes: `mpiexec -n 3 python -m … BACKEND …`.
+
+    program.py BACKEND ARITHMETIC DTYPE CASE …
+
+Process 0 prints a JSON object with the losses and the SHA-256 of the parameters of each case.  A
+backend for each process may be given, separated by commas.
+"""
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+
+from pluggable_mlp import MLP, get_backend, make_optimizer, train
+from pluggable_mlp.training.train import Training
+
+COUNT, FEATURES, CLASSES = 101, 12, 4
+
+_rng = np.random.default_rng(5)
+INPUTS = _rng.standard_normal((COUNT, FEATURES))
+PIXELS = _rng.integers(0, 256, (COUNT, FEATURES)).astype(np.uint8)
+CLASSES_OF_ROWS = _rng.integers(0, CLASSES, COUNT)
+NUMBERS = _rng.standard_normal((COUNT, 3))
+WEIGHTS = _rng.random(COUNT)
+HUGE = INPUTS * 10.0 ** _rng.integers(-30, 30, COUNT)[:, None]
+
+OPTIMIZERS = {
+    "sgd": {},
+    "momentum": {"name": "sgd", "momentum": 0.9, "nesterov": True},
+    "adagrad": {},
+    "rmsprop": {},
+    "adam": {},
+    "adamw": {"weight_decay": 0.01},
+    "lion": {},
+    "muon": {},
+    "penalties": {"name": "sgd", "weight_decay": 0.01, "l1": 0.01},
+    "clipped": {"name": "adam", "clip_norm": 0.1, "average": 0.9},
+}
+CASES = {
+    **{name: {"optimizer": of} for name, of in OPTIMIZERS.items()},
+    "lbfgs": {"optimizer": {}, "batch_size": COUNT, "epochs": 3},
+    "dropout": {"mlp": {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1}},
+    "batch norm": {"mlp": {"norm": "batch", "activation": "relu"}},
+    "layer norm": {"mlp": {"norm": "layer", "activation": "gelu"}},
+    "sample weights": {"sample_weight": WEIGHTS, "class_weight": "balanced"},
+    "smoothing": {"mlp": {"activation": "softplus"}, "loss": "smoothed"},
+    "regression": {"mlp": {"loss": "huber", "activation": "silu"}, "targets": NUMBERS},
+    "pixels": {"inputs": PIXELS, "scale": 2.0**-8},
+    "streamed": {"block_size": 48},
+    "micro-batches": {"micro_batch": 10, "mlp": {"dropout": 0.2}},
+    "a last batch of one": {"batch_size": 25},
+    "few rows": {"batch_size": 2, "epochs": 1},
+    "long": {"batch_size": 3000, "repeat": 30},
+    "huge": {"inputs": HUGE, "epochs": 1},
+    "without shuffling": {"shuffle": False},
+    "stacked": {"networks": 3},
+}
+
+
+def training(case: str, *, communicator: object = None, **settings: object) -> Training:
+    """Return the training of a case."""
+    options = dict(CASES[case])
+    of_mlp = {"loss": "softmax_cross_entropy", "activation": "tanh", **options.pop("mlp", {})}
+    if options.pop("loss", None):
+        from pluggable_mlp import SoftmaxCrossEntropy
+
+        of_mlp["loss"] = SoftmaxCrossEntropy(label_smoothing=0.1)
+    inputs = options.pop("inputs", INPUTS)
+    targets = options.pop("targets", CLASSES_OF_ROWS)
+    repeat = options.pop("repeat", 1)
+    inputs, targets = np.tile(inputs, (repeat, 1)), np.concatenate([targets] * repeat)
+    of_optimizer = {"name": case if case in ("lbfgs", *OPTIMIZERS) else "sgd"}
+    of_optimizer |= options.pop("optimizer", {})
+    if of_optimizer["name"] != "lbfgs":
+        of_optimizer["learning_rate"] = 0.05
+    mlp = MLP([FEATURES, 9, 7, 3 if targets.ndim == 2 else CLASSES], **of_mlp)
+    networks = options.pop("networks", 0)
+    backend, dtype = settings["backend"], settings["dtype"]
+    if networks:
+        each = [mlp.initialize(seed=s, backend=backend, dtype=dtype) for s in range(networks)]
+        options["parameters"] = [
+            {name: backend.xp.stack([one[place][name] for one in each]) for name in layer}
+            for place, layer in enumerate(each[0])
+        ]
+    options = {"epochs": 2, "batch_size": 32, "seed": 3, **options, **settings}
+    return train(
+        mlp,
+        inputs,
+        targets,
+        optimizer=make_optimizer(**of_optimizer),
+        communicator=communicator,
+        **options,
+    )
+
+
+def summary(found: Training, backend: object) -> dict[str, object]:
+    """Return the losses and the hash of the parameters, and the largest of them."""
+    arrays = [backend.to_numpy(x) for layer in found.parameters for x in layer.values()]
+    sha = hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in arrays))
+    return {"history": found.history, "sha256": sha.hexdigest()}
+
+
+def main() -> None:
+    """Train the cases that are named, on all processes."""
+    from pluggable_mlp.distributed import MPI
+
+    communicator = MPI(time_limit=120.0)
+    names, arithmetic, dtype, *cases = sys.argv[1:]
+    names = names.split(",")
+    backend = get_backend(names[communicator.rank % len(names)])
+    settings = {"backend": backend, "arithmetic": arithmetic, "dtype": dtype}
+    found = {
+        case: summary(training(case, communicator=communicator, **settings), backend)
+        for case in cases
+    }
+    if communicator.rank == 0:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Processes that fail, and the program of the examples."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.distributed.processes import ROOT, mpiexec
+from tests.examples.test_examples import EXAMPLES
+
+BEGIN = """
+import os, signal, sys, time
+import numpy as np
+from pluggable_mlp import MLP, get_backend, train
+from pluggable_mlp.distributed import MPI
+communicator = MPI(time_limit={limit})
+def fail(epoch):
+    if communicator.rank == 1 and epoch.epoch == 2:
+        {failure}
+train(MLP([4, 3]), np.eye(4), np.array([0, 1, 2, 0]), backend=get_backend("numpy"), epochs=100000,
+      communicator=communicator, callbacks=[fail])
+"""
+
+
+def failed(failure, limit=100):
+    """Return the exit code, standard error and seconds of processes of which one fails."""
+    begin = time.monotonic()
+    done = mpiexec(3, "-c", BEGIN.format(failure=failure, limit=limit), timeout=90)
+    return done.returncode, done.stderr, time.monotonic() - begin
+
+
+def test_an_error_of_one_process_ends_all():
+    code, said, seconds = failed("raise OSError('the disk is full')")
+    assert code == 1
+    assert "OSError: the disk is full" in said
+    assert "process 1 of 3 failed; all processes end" in said
+    assert seconds < 60
+
+
+def test_a_killed_process_ends_all():
+    code, _, seconds = failed("os.kill(os.getpid(), signal.SIGKILL)")
+    assert code != 0
+    assert seconds < 60
+
+
+def test_a_process_that_does_not_come_ends_all():
+    code, said, seconds = failed("time.sleep(80)", limit=4)
+    assert code == 1
+    assert re.search(r"process \d of 3 waited for 4 s for another process", said)
+    assert seconds < 60
+
+
+def test_it_has_to_be_started_by_mpiexec():
+    pytest.importorskip("mpi4py")
+    program = "from pluggable_mlp.distributed import MPI; MPI()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "this process was not started by mpiexec: mpiexec -n 4 python" in done.stderr
+
+
+def test_the_example_has_the_bits_of_one_process():
+    said = [mpiexec(count, str(Path(EXAMPLES) / "distributed.py")).stdout for count in (1, 2)]
+    assert len(said[0].split()) == 5
+    assert said[1] == said[0].replace("1 processes", "2 processes")
