@@ -1,9 +1,8 @@
-"""Train a network on several processes, with the bits of one: mpiexec -n 4 python distributed.py."""
+"""Train on several processes, with the bits of one: mpiexec -n 4 python distributed.py."""
 
 import hashlib
 
-from pluggable_mlp import MLP, get_backend, load_dataset, train
-from pluggable_mlp.distributed import MPI
+from pluggable_mlp import MLP, MPI, get_backend, load_dataset, train
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pluggable_mlp.consistency import Report, format_report
     from pluggable_mlp.consistency.compare import compare
     from pluggable_mlp.data import DataError, Dataset, DataWarning, Split, load_dataset
+    from pluggable_mlp.distributed import MPI
     from pluggable_mlp.estimators import MLPClassifier as MLPClassifier
     from pluggable_mlp.estimators import MLPRegressor as MLPRegressor
     from pluggable_mlp.namespaces import ArithmeticUnavailable, reproducible, to_native
@@ -83,6 +84,7 @@ __all__ = [
     "LBFGS",
     "LOSSES",
     "MLP",
+    "MPI",
     "NORMALIZATIONS",
     "OPTIMIZERS",
     "SCHEDULES",
@@ -147,7 +149,16 @@ __version__ = "0.1.0"
 # They need scikit-learn, an extra; in `__all__` they would be imported by `import *`.
 _ESTIMATORS = ("MLPClassifier", "MLPRegressor")
 
-_HOMES = ("backends", "namespaces", "network", "training", "data", "consistency", "plotting")
+_HOMES = (
+    "backends",
+    "distributed",
+    "namespaces",
+    "network",
+    "training",
+    "data",
+    "consistency",
+    "plotting",
+)
 
 
 def __getattr__(name: str) -> object:

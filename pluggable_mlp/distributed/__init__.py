@@ -1,7 +1,7 @@
 """Training on several processes: who else holds a part of each batch.
 
 `communicator.py` has the interface, `mpi.py` MPI; what is computed where is decided by the
-namespace `namespaces/sharded.py`.
+namespace `namespaces/sharded`.
 """
 
 from pluggable_mlp.distributed.communicator import Communicator

@@ -18,6 +18,7 @@ from pluggable_mlp.arrays import (
     without_graph,
 )
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.host_rows import bytes_of_row
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP
@@ -267,7 +268,7 @@ def streamed_examples(
     settings: dict[str, Any] = {"backend": backend, "dtype": dtype}
     scale = None if scale is None else as_number("scale", scale, above=0.0)
     xp, count = namespace_of(arithmetic, backend), rows.shape[0]
-    at_once = max(1, min(block_size, _BYTES_AT_ONCE // max(1, rows[:1].nbytes)))
+    at_once = max(1, min(block_size, _BYTES_AT_ONCE // bytes_of_row(rows)))
     for start in range(0, max(count, 1), at_once):
         block = backend.asarray(rows[start : start + at_once])
         _check_inputs(mlp, xp, block, dtype, scale)

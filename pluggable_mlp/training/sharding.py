@@ -1,38 +1,29 @@
 """Examples of which each process of a communicator holds its own rows, and what all must agree on.
 
 Each batch is divided evenly.  Their order is that of one process, so is all that is computed; see
-`namespaces/sharded.py`.  Every process reads only its own rows of a block.
+`namespaces/sharded`.  Every process reads only its own rows of a block.
 
 Shapes: as in `examples.py`.
 """
 
-import hashlib
 import itertools
 import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import array_api_compat
-import numpy as np
-import numpy.typing as npt
-
 from pluggable_mlp import __version__
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.host_rows import places_of, rows_at, rows_on_host, sha256_of_rows
 from pluggable_mlp.namespaces import ShardedNamespace
 from pluggable_mlp.namespaces.sharded import Layout, ShardedArray
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.stored import Rows, StoredArray, as_rows, gather
 from pluggable_mlp.training.examples import AnyExamples, Examples, Streamed, streamed_examples
 from pluggable_mlp.training.streaming import Order, places_in_order, read_ahead, rows_of_block
 
 __all__ = ["check_agreement", "examples_of_processes", "sharded_order"]
-
-Places = npt.NDArray[np.int64]
-
-_BYTES_AT_ONCE = 2**24  # of inputs that are compared with those of other processes
 
 
 def examples_of_processes(
@@ -52,7 +43,7 @@ def examples_of_processes(
     ValueError, TypeError
         As `make_examples`; or if there are fewer examples than processes.
     """
-    rows = _on_host(inputs, backend)
+    rows = rows_on_host(inputs, backend)
     count = rows.shape[0] if rows.ndim else 0
     if count < communicator.size:
         raise ValueError(
@@ -90,9 +81,9 @@ def _blocks_of_epochs(
         epoch, block = place
         rows = rows_of_block(count, size, block, seed, epoch)
         layout = Layout(_edges(len(rows), batch_size, micro_batch), rank, processes)
-        own = np.concatenate([rows[start:stop] for start, stop in layout.ranges(rank)])
+        own = rows[places_of(layout.ranges(rank))]
         arrays = examples.inputs, examples.targets, examples.sample_weight
-        x, targets, sample_weight = (None if of is None else _rows_at(of, own) for of in arrays)
+        x, targets, sample_weight = (None if of is None else rows_at(of, own) for of in arrays)
         return layout, (x, targets, sample_weight)
 
     for layout, found in read_ahead(read, places_in_order(count, size, first, epochs)):
@@ -111,25 +102,6 @@ def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, .
         range(start, min(start + batch_size, count), micro_batch or batch_size) for start in starts
     )
     return (*itertools.chain(*batches), count)
-
-
-def _rows_at(values: Rows, places: Places) -> Any:
-    """Return the rows at different places, in their order."""
-    if isinstance(values, np.ndarray):
-        return values[places]
-    order = np.argsort(places)
-    increasing = places[order]
-    if isinstance(values, StoredArray):
-        chosen = np.zeros(len(values), dtype=bool)
-        chosen[places] = True
-        found = values[chosen][:]
-    else:
-        ends = [0, *(np.flatnonzero(np.diff(increasing) > 1) + 1).tolist(), len(places)]
-        runs = [increasing[start:stop] for start, stop in itertools.pairwise(ends) if start < stop]
-        found = gather(values, [(int(run[0]), int(run[-1]) + 1) for run in runs] or [(0, 0)])
-    result = np.empty_like(found)
-    result[order] = found
-    return result
 
 
 def check_agreement(communicator: Communicator, backend: Backend, **arguments: Any) -> None:
@@ -165,16 +137,4 @@ def _fingerprint(value: Any, backend: Backend) -> str:
         return repr(items)
     if not (hasattr(value, "dtype") and value.shape):
         return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-    rows = _on_host(value, backend)
-    sha = hashlib.sha256(f"{rows.dtype} {tuple(rows.shape)}".encode())
-    at_once = max(1, _BYTES_AT_ONCE // max(1, rows[:1].nbytes))
-    for start in range(0, rows.shape[0], at_once):
-        sha.update(np.ascontiguousarray(rows[start : start + at_once]).tobytes())
-    return sha.hexdigest()
-
-
-def _on_host(values: Any, backend: Backend) -> Rows:
-    """Return `as_rows` of values, of arrays of the backend's library in NumPy."""
-    rows = as_rows(values)
-    is_of_library = array_api_compat.is_array_api_obj(rows) and not isinstance(rows, np.ndarray)
-    return backend.to_numpy(backend.asarray(rows)) if is_of_library else rows
+    return sha256_of_rows(rows_on_host(value, backend))

@@ -16,10 +16,8 @@ from functools import partial
 from threading import Thread
 from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.host_rows import Places, places_of
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
 from pluggable_mlp.stored import Range
@@ -146,21 +144,14 @@ def places_in_order(
             yield epoch, block
 
 
-def rows_of_block(
-    count: int, size: int, block: int, seed: int | None, epoch: int
-) -> npt.NDArray[np.int64]:
+def rows_of_block(count: int, size: int, block: int, seed: int | None, epoch: int) -> Places:
     """Return the places (rows,) of a block's examples, in the order in which they are visited."""
-    drawn = _shuffle(count, size, block, seed, epoch)
-    if size == count:
-        return np.arange(count) if drawn is None else drawn
-    ranges = _ranges(count, size, block, seed, epoch)
-    rows = np.concatenate([np.arange(start, stop) for start, stop in ranges])
-    return rows if drawn is None else rows[drawn]
+    whole = size == count
+    ranges = [(0, count)] if whole else _ranges(count, size, block, seed, epoch)
+    return places_of(ranges, _shuffle(count, size, block, seed, epoch))
 
 
-def _shuffle(
-    count: int, size: int, block: int, seed: int | None, epoch: int
-) -> npt.NDArray[np.int64] | None:
+def _shuffle(count: int, size: int, block: int, seed: int | None, epoch: int) -> Places | None:
     """Return the order (rows,) of the examples of a block among each other; None: as they come."""
     if seed is None:
         return None

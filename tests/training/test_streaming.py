@@ -154,7 +154,7 @@ def test_an_abandoned_visit_waits_for_no_read():
             assert go_on.wait(60)
         return place
 
-    blocks = module._read_ahead(read, range(3))
+    blocks = module.read_ahead(read, range(3))
     assert next(blocks) == 0
     assert reading.wait(10)
     closing = threading.Thread(target=blocks.close)
@@ -170,7 +170,7 @@ def test_an_error_of_a_reader_reaches_the_caller():
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        next(module._read_ahead(read, range(3)))
+        next(module.read_ahead(read, range(3)))
 
 
 def run(backend, examples, arithmetic="native", start=None):
