@@ -1,0 +1,121 @@
+"""Arrays that are cut over processes, here threads: what whole arrays give, or an error."""
+
+import array_api_compat.numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pluggable_mlp import get_backend, reproducible, to_native
+from pluggable_mlp.namespaces.sharded import (
+    Layout,
+    ShardedArray,
+    ShardedNamespace,
+    ShardingError,
+    wholes_of,
+)
+from tests.distributed.threads import on_threads
+
+BACKEND = get_backend("numpy")
+FUNCTIONS = {
+    "products": lambda xp, x, w, v: xp.matrix_transpose(x) @ (x * 2.0),
+    "product with a row of weights": lambda xp, x, w, v: xp.expand_dims(v, axis=-2) @ x,
+    "product with a whole": lambda xp, x, w, v: x @ w,
+    "sum over the batch": lambda xp, x, w, v: xp.sum(x, axis=-2),
+    "sum of all": lambda xp, x, w, v: xp.sum(x),
+    "sum over both axes": lambda xp, x, w, v: xp.sum(x, axis=(0, 1), keepdims=True),
+    "sum along features": lambda xp, x, w, v: xp.sum(x, axis=-1) * v,
+    "mean over the batch": lambda xp, x, w, v: xp.mean(x, axis=0, keepdims=True) - x,
+    "variance": lambda xp, x, w, v: xp.var(x, axis=-2),
+    "maximum over the batch": lambda xp, x, w, v: xp.max(x, axis=-2) + xp.min(x),
+    "any": lambda xp, x, w, v: xp.any(x > 1.0, axis=-2) | xp.all(x < 0.0),
+    "argmax": lambda xp, x, w, v: xp.argmax(x, axis=-1),
+    "new axes": lambda xp, x, w, v: x[:, None, :] * xp.expand_dims(v, axis=(-1))[..., None],
+    "squeezed": lambda xp, x, w, v: xp.squeeze(xp.expand_dims(x, axis=0), axis=0) / 3.0,
+    "features chosen": lambda xp, x, w, v: x[..., 0] + x[:, 1],
+    "features cut": lambda xp, x, w, v: x[:, 1:] - 1.0,
+    "a whole with all rows": lambda xp, x, w, v: (
+        x + xp.astype(xp.expand_dims(xp.arange(x.shape[0]), axis=-1), x.dtype)
+    ),
+    "elementwise": lambda xp, x, w, v: xp.exp(-xp.abs(x)) + xp.maximum(x, 0.0) - xp.tanh(x),
+    "zeros like it": lambda xp, x, w, v: xp.zeros_like(x) + x,
+}  # fmt: skip
+REFUSED = {
+    "sorted along the batch": lambda xp, x: xp.sort(x, axis=0),
+    "one row": lambda xp, x: x[0, :],
+    "half of the rows": lambda xp, x: x[1:3, :],
+    "flattened": lambda xp, x: xp.reshape(x, (-1,)),
+    "rows by rows": lambda xp, x: x @ xp.matrix_transpose(x),
+    "cut differently": lambda xp, x: x + xp.matrix_transpose(x),
+    "a number of it": lambda xp, x: float(x[:, 0]),
+}
+
+
+def cut(whole, communicator, inner, edges):
+    """Return a process's part of a whole array (n, …)."""
+    layout = Layout(edges, communicator.rank, communicator.size)
+    own = [row for start, stop in layout.ranges(layout.rank) for row in range(start, stop)]
+    xp = ShardedNamespace(inner, communicator, BACKEND)
+    return xp, ShardedArray(inner.asarray(whole[own, ...]), xp, -whole.ndim, layout)
+
+
+def data(rows):
+    """Return x (rows, 3), w (3, 2) and v (rows,), float64."""
+    rng = np.random.default_rng(rows)
+    return tuple(rng.standard_normal(shape) for shape in ((rows, 3), (3, 2), (rows,)))
+
+
+def result_of(function, rows, edges, inner):
+    """Return what three processes find, gathered, as the library's arrays."""
+    x, w, v = data(rows)
+
+    def run(communicator):
+        xp, own_x = cut(x, communicator, inner, edges)
+        _, own_v = cut(v, communicator, inner, edges)
+        own_x.namespace = own_v.namespace = xp
+        return wholes_of(xp.gathered(function(xp, own_x, xp.asarray(w), own_v)))
+
+    return on_threads(3, run)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@given(rows=st.integers(2, 9), split=st.integers(1, 9))
+def test_a_cut_array_gives_what_a_whole_one_gives(name, rows, split):
+    edges = tuple(sorted({0, min(split, rows), rows}))
+    function, (x, w, v) = FUNCTIONS[name], data(rows)
+    expected = function(np, x, w, v)
+    for found in result_of(function, rows, edges, np):
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    exact = reproducible(np)
+    expected = to_native(function(exact, *map(exact.asarray, (x, w, v))))
+    for found in result_of(function, rows, edges, exact):
+        assert to_native(found).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_needs_the_rows_of_others_is_refused(name):
+    x, _, _ = data(6)
+
+    def run(communicator):
+        xp, own = cut(x, communicator, np, (0, 6))
+        with pytest.raises(ShardingError):
+            REFUSED[name](xp, own)
+
+    on_threads(3, run)
+
+
+@given(rows=st.integers(1, 40), unit=st.integers(1, 40), size=st.integers(1, 5))
+def test_every_row_belongs_to_one_process_and_slices_keep_it(rows, unit, size):
+    edges = (*range(0, rows, unit), rows)
+    owners = {}
+    for rank in range(size):
+        layout = Layout(edges, rank, size)
+        own = [row for start, stop in layout.ranges(rank) for row in range(start, stop)]
+        for row in own:
+            assert owners.setdefault(row, rank) == rank
+        for start, stop in zip(edges, edges[1:], strict=False):
+            local, cut_layout = layout.cut(slice(start, stop))
+            assert own[local] == [
+                start + row for begin, end in cut_layout.ranges(rank) for row in range(begin, end)
+            ]
+    assert sorted(owners) == list(range(rows))
