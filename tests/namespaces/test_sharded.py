@@ -1,5 +1,7 @@
 """Arrays that are cut over processes, here threads: what whole arrays give, or an error."""
 
+from itertools import pairwise
+
 import array_api_compat.numpy as np
 import pytest
 from hypothesis import given
@@ -113,7 +115,7 @@ def test_every_row_belongs_to_one_process_and_slices_keep_it(rows, unit, size):
         own = [row for start, stop in layout.ranges(rank) for row in range(start, stop)]
         for row in own:
             assert owners.setdefault(row, rank) == rank
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             local, cut_layout = layout.cut(slice(start, stop))
             assert own[local] == [
                 start + row for begin, end in cut_layout.ranges(rank) for row in range(begin, end)
