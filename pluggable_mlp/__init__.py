@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pluggable_mlp.consistency import Report, format_report
     from pluggable_mlp.consistency.compare import compare
     from pluggable_mlp.data import DataError, Dataset, DataWarning, Split, load_dataset
-    from pluggable_mlp.distributed import MPI
+    from pluggable_mlp.distributed import MPI, NCCL
     from pluggable_mlp.estimators import MLPClassifier as MLPClassifier
     from pluggable_mlp.estimators import MLPRegressor as MLPRegressor
     from pluggable_mlp.namespaces import ArithmeticUnavailable, reproducible, to_native
@@ -85,6 +85,7 @@ __all__ = [
     "LOSSES",
     "MLP",
     "MPI",
+    "NCCL",
     "NORMALIZATIONS",
     "OPTIMIZERS",
     "SCHEDULES",

@@ -53,7 +53,7 @@ class MPI:
             ) from error
         self._world = mpi.COMM_WORLD
         self._operations = {"sum": mpi.SUM, "max": mpi.MAX}
-        self._in_place = mpi.IN_PLACE
+        self._in_place, self._of_machine = mpi.IN_PLACE, mpi.COMM_TYPE_SHARED
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
         _check_launcher(self.size, mpi.get_vendor()[0])
         self._limit = time_limit
@@ -76,6 +76,10 @@ class MPI:
     def barrier(self) -> None:
         """See `Communicator.barrier`."""
         self._within_limit(self._world.Barrier)
+
+    def _rank_on_machine(self) -> int:
+        """Return the number of this process among those that share its memory."""
+        return int(self._world.Split_type(self._of_machine).Get_rank())
 
     def _within_limit(self, exchange: Callable[[], Value]) -> Value:
         self._since = time.monotonic()

@@ -1,0 +1,54 @@
+"""NCCL, by CuPy: processes with an NVIDIA GPU each.  Written for CuPy 14; untried on GPUs."""
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.distributed.communicator import Operation
+from pluggable_mlp.distributed.mpi import MPI
+
+__all__ = ["NCCL"]
+
+
+class NCCL(MPI):
+    """The processes that `mpiexec` started, each with a GPU, as a `Communicator`.
+
+    Arrays of CuPy go from GPU to GPU; everything else goes by MPI.  It was written for CuPy 14 and
+    has not been tried on GPUs yet.
+
+    Parameters
+    ----------
+    device : int, optional
+        The GPU of this process; by default the number of this process among those of its machine.
+    time_limit : float, default 600.0
+        As for `MPI`.  It holds for what goes by MPI.
+
+    Attributes
+    ----------
+    device : int
+        Of which backend arrays have to be: `get_backend(f"cupy:{device}")`.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If CuPy, mpi4py or an MPI library is not installed.
+    RuntimeError
+        As `MPI`.
+    """
+
+    def __init__(self, *, device: int | None = None, time_limit: float = 600.0) -> None:
+        super().__init__(time_limit=time_limit)
+        try:
+            import cupy
+            from cupyx.distributed import init_process_group
+        except ImportError as error:
+            raise ModuleNotFoundError(
+                "NCCL needs CuPy: pip install 'pluggable-mlp[cupy-cuda13,mpi]'"
+            ) from error
+        self.device = self._rank_on_machine() if device is None else device
+        cupy.cuda.Device(self.device).use()  # the group is made on the current device
+        self._group = init_process_group(self.size, self.rank, use_mpi=True)
+
+    def all_reduce(self, x: Array, operation: Operation, *, backend: Backend) -> Array:
+        """See `Communicator.all_reduce`; the arrays are contiguous ones of CuPy."""
+        total = backend.xp.empty_like(x)
+        self._group.all_reduce(x, total, op=operation)
+        return total

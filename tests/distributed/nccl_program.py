@@ -1,0 +1,60 @@
+"""A training by NCCL, with CuPy simulated and a group of NCCL that goes by MPI."""
+
+import sys
+from types import ModuleType
+from unittest.mock import patch
+
+import numpy as np
+
+from pluggable_mlp import NCCL
+from tests.distributed.program import summary, training
+from tests.simulated_cupy import SimulatedCupyBackend, installed
+
+BACKEND = SimulatedCupyBackend()
+
+
+class Group:
+    """What `init_process_group` returns, of the calls that are made."""
+
+    def __init__(self, n_devices, rank, *, use_mpi):
+        from mpi4py import MPI
+
+        assert use_mpi
+        self.mpi, self.world = MPI, MPI.COMM_WORLD
+        assert (n_devices, rank) == (self.world.Get_size(), self.world.Get_rank())
+        self.calls = 0
+
+    def all_reduce(self, in_array, out_array, op="sum", stream=None):
+        """Write the sum or the maximum of all into an array of CuPy."""
+        assert stream is None
+        host = np.array(BACKEND.to_numpy(in_array))
+        operation = {"sum": self.mpi.SUM, "max": self.mpi.MAX}[op]
+        self.world.Allreduce(self.mpi.IN_PLACE, host, operation)
+        out_array[...] = BACKEND.asarray(host)
+        self.calls += 1
+
+
+def main():
+    """Train, and print whether the result is that of one process."""
+    import cupy
+    import mpi4py.MPI  # once: what is imported below is forgotten
+
+    del mpi4py
+    distributed = ModuleType("cupyx.distributed")
+    distributed.init_process_group = Group
+    modules = {"cupyx": ModuleType("cupyx"), "cupyx.distributed": distributed}
+    with patch.dict(sys.modules, modules):
+        communicator = NCCL(device=1, time_limit=60.0)
+    assert communicator.device == cupy.cuda.Device().id == 1
+    cupy.cuda.Device(0).use()
+    settings = {"backend": BACKEND, "arithmetic": "reproducible", "dtype": "float32"}
+    many = summary(training("adam", communicator=communicator, **settings), BACKEND)
+    assert communicator._group.calls
+    assert many == summary(training("adam", **settings), BACKEND)
+    if communicator.rank == 0:
+        print("the same bits")
+
+
+if __name__ == "__main__":
+    with installed():
+        main()
