@@ -15,7 +15,7 @@ __all__ = ["draw_steps"]
 _COLORS = {"numpy": "#3f8fd2", "torch": "#e4572e", "jax": "#2a9d6f", "cupy": "#9b6fd0"}
 _KINDS = {"ours": ("o", "-"), "peer": ("x", ":")}
 _GRAY = "#808890"  # of text and axes
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "pluggable-mlp",  # the same file for the same numbers
     "font.size": 10,
     "axes.spines.top": False,
@@ -43,7 +43,7 @@ def draw_steps(entries: dict[str, Entry], cases: list[dict[str, Any]], path: Pat
             sharey=True,
             squeeze=False,
         )
-        lines = {}
+        lines: dict[str, Any] = {}
         for row, (optimizer, name) in zip(panels, OPTIMIZERS.items(), strict=True):
             for panel, network in zip(row, networks, strict=True):
                 panel.set_title(f"{network}, {name}", fontsize=10)
@@ -53,7 +53,11 @@ def draw_steps(entries: dict[str, Entry], cases: list[dict[str, Any]], path: Pat
         for panel in panels[-1]:
             panel.set_xlabel("batch")
         figure.legend(
-            lines.values(), lines, loc="lower center", ncols=len(lines) // 2 or 1, frameon=False
+            lines.values(),
+            lines.keys(),
+            loc="lower center",
+            ncols=len(lines) // 2 or 1,
+            frameon=False,
         )
         figure.tight_layout(rect=(0, 0.1, 1, 1))
         figure.savefig(path, metadata={"Date": None}, transparent=True)

@@ -39,7 +39,7 @@ def estimators(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
     del backend, seconds  # the work is fixed
     names = ["theirs", *(name for name, library in BACKENDS.items() if find_spec(library))]
     with ExitStack() as stack:
-        executors = {name: stack.enter_context(process()) for name in names}
+        executors: dict[str, Executor] = {name: stack.enter_context(process()) for name in names}
         chosen = list(_cases())[: 1 if quick else None]
         return {"cases": [_measure(executors, data, 1 if quick else SEEDS) for data in chosen]}
 

@@ -65,8 +65,7 @@ def _comparisons(entries: dict[str, Entry], samples: Samples) -> dict[str, Compa
     Only those of which both were measured.
     """
     found = {}
-    titles: dict[str | None, str] = {**LIBRARIES, None: BEST}
-    for library, title in titles.items():
+    for library, title in (*LIBRARIES.items(), (None, BEST)):
         ours, theirs = (fastest(entries, samples, kind, library) for kind in ("ours", "peer"))
         if ours and theirs:
             found[title] = Comparison(ours, theirs, _ratio(samples, ours, theirs))
@@ -226,16 +225,7 @@ def least_seconds(network: str, batch: int, machine: dict[str, Any]) -> float:
 
 
 class Table(NamedTuple):
-    """A table of the report.
-
-    Parameters
-    ----------
-    title : str
-    parts : tuple of str
-        The results that it is made of: of those that are there.
-    make : callable
-        From the backend's name and the results to Markdown.
-    """
+    """A table of the report, made of the results of those of its parts that are there."""
 
     title: str
     parts: tuple[str, ...]

@@ -58,7 +58,7 @@ CONTENDERS: dict[str, dict[str, Entry]] = {
         "loop": Entry("bare NumPy loop", "peer", "numpy", _LOOP, {}),
     },
 }
-_GPU = {
+_GPU: dict[str, dict[str, Any]] = {
     "limit": {"library": "cupy"},
     "ours": {"backend": "cupy"},
     "ours-uint8": {"backend": "cupy", "pixels": True},

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import chart, estimators, run, tables
+from benchmarks import chart, command, estimators, tables
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders.numpy_loop import NumpyLoop
 from benchmarks.field import TRIAL_STEPS, Field, tolerance
@@ -388,26 +388,26 @@ def test_a_run_shares_its_minutes_and_writes_each_part_when_it_is_done(tmp_path,
             written[name] = sorted(path.stem for path in tmp_path.glob("*.json"))
             return {"value": 1 / 3}
 
-        return run.Part(measured, seconds, 1.0)
+        return command.Part(measured, seconds, 1.0)
 
     wanted = {"fit": 30.0, "memory": 10.0, "roofline": 5.0}
-    monkeypatch.setattr(run, "PARTS", {name: part(name, s) for name, s in wanted.items()})
-    monkeypatch.setattr(run, "report", lambda backend, folder: f"{backend} in {folder}")
-    command = ["run.py", "--output", str(tmp_path)]
-    monkeypatch.setattr("sys.argv", [*command, "--only", "memory", "fit", "--minutes", "2"])
-    assert run.main() == 0
+    monkeypatch.setattr(command, "PARTS", {name: part(name, s) for name, s in wanted.items()})
+    monkeypatch.setattr(command, "report", lambda backend, folder: f"{backend} in {folder}")
+    always = ["run.py", "--output", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*always, "--only", "memory", "fit", "--minutes", "2"])
+    assert command.main() == 0
     assert given["fit"] == ("numpy", False, pytest.approx(90.0, rel=0.01))
     assert given["memory"] == ("numpy", False, pytest.approx(120.0, rel=0.01))  # what fit left
     assert written == {"fit": [], "memory": ["fit"]}  # a run may be broken off
     recorded = json.loads((tmp_path / "fit.json").read_text())
     assert recorded["value"] == 0.33333
     assert recorded["machine"]["versions"]["numpy"] == np.__version__
-    monkeypatch.setattr("sys.argv", [*command, "--quick"])
-    assert run.main() == 0
+    monkeypatch.setattr("sys.argv", [*always, "--quick"])
+    assert command.main() == 0
     assert given["roofline"] == ("numpy", True, 1.0)
 
 
-def command(*arguments):
+def run(*arguments):
     return subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "run.py", *arguments],
         capture_output=True, text=True, check=False,
@@ -415,7 +415,7 @@ def command(*arguments):
 
 
 def test_the_command_measures_a_part_and_prints_its_table(tmp_path):
-    done = command("--quick", "--only", "roofline", "--output", str(tmp_path / "new"))
+    done = run("--quick", "--only", "roofline", "--output", str(tmp_path / "new"))
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["roofline.json"]
     assert "## The limit of a step" in done.stdout
@@ -423,7 +423,7 @@ def test_the_command_measures_a_part_and_prints_its_table(tmp_path):
 
 
 def test_the_command_refuses_what_it_does_not_know():
-    done = command("--only", "speed")
+    done = run("--only", "speed")
     assert done.returncode == 2
     assert "choose from" in done.stderr
     assert "steps" in done.stderr
@@ -431,7 +431,7 @@ def test_the_command_refuses_what_it_does_not_know():
 
 @pytest.mark.slow
 def test_the_command_measures_the_price_in_processes_of_their_own(tmp_path):
-    done = command("--quick", "--only", "reproducible", "--minutes", "0.1", "--output", tmp_path)
+    done = run("--quick", "--only", "reproducible", "--minutes", "0.1", "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     cases = json.loads((tmp_path / "reproducible.json").read_text())["cases"]
     assert [case["backend"] for case in cases] == ["numpy", "torch", "jax"]
