@@ -114,7 +114,7 @@ def _ratios(backend: str, results: Results) -> str:
     shown = [name for name in ("ours", "ours-uint8") if name in entries]
     compared = _ratios_by_title(backend, results)
     titles = [title for title in (*LIBRARIES.values(), BEST) if title in compared]
-    rows = []
+    rows, left_out = [], []
     for what, case in _compared_cases(results):
         samples = case["seconds"]
         row = [what, case["network"], str(case["batch"]), _time(samples.get("limit"))]
@@ -123,8 +123,13 @@ def _ratios(backend: str, results: Results) -> str:
             row.append(f"{_ratio(samples, name, 'limit'):.2f}" if both else "")
         found = _comparisons(entries, samples)
         rows.append([*row, *(_told(entries, found.get(title), title == BEST) for title in titles)])
+        left_out += [
+            f"\n\nLeft out of {what}, {row[1]}, {row[2]}: {entries[name].label}: {reason}"
+            for name, reason in case["failed"].items()
+        ]
     labels = (f"{entries[name].label} / products" for name in shown)
-    return _markdown(["", "network", "batch", "products alone", *labels, *titles], rows)
+    header = ["", "network", "batch", "products alone", *labels, *titles]
+    return _markdown(header, rows) + "".join(left_out)
 
 
 def _estimators(_: str, results: Results) -> str:
