@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from benchmarks import chart, command, estimators, tables
+from benchmarks import chart, estimators, run, tables
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders.numpy_loop import NumpyLoop
 from benchmarks.field import TRIAL_STEPS, Field, tolerance
@@ -387,7 +388,8 @@ def test_documents_name_tables_that_there_are():
 
 
 def test_a_run_shares_its_minutes_and_writes_each_part_when_it_is_done(tmp_path, monkeypatch):
-    given, written = {}, {}
+    given, written, module = {}, {}, ModuleType("measured")
+    monkeypatch.setitem(sys.modules, "measured", module)
 
     def part(name, seconds):
         def measured(backend, quick, seconds):
@@ -395,14 +397,15 @@ def test_a_run_shares_its_minutes_and_writes_each_part_when_it_is_done(tmp_path,
             written[name] = sorted(path.stem for path in tmp_path.glob("*.json"))
             return {"value": 1 / 3}
 
-        return command.Part(measured, seconds, 1.0)
+        setattr(module, name, measured)
+        return run.Part(f"measured:{name}", seconds, 1.0)
 
     wanted = {"fit": 30.0, "memory": 10.0, "roofline": 5.0}
-    monkeypatch.setattr(command, "PARTS", {name: part(name, s) for name, s in wanted.items()})
-    monkeypatch.setattr(command, "report", lambda backend, folder: f"{backend} in {folder}")
+    monkeypatch.setattr(run, "PARTS", {name: part(name, s) for name, s in wanted.items()})
+    monkeypatch.setattr(tables, "report", lambda backend, folder: f"{backend} in {folder}")
     always = ["run.py", "--output", str(tmp_path)]
     monkeypatch.setattr("sys.argv", [*always, "--only", "memory", "fit", "--minutes", "2"])
-    assert command.main() == 0
+    assert run.main() == 0
     assert given["fit"] == ("numpy", False, pytest.approx(90.0, rel=0.01))
     assert given["memory"] == ("numpy", False, pytest.approx(120.0, rel=0.01))  # what fit left
     assert written == {"fit": [], "memory": ["fit"]}  # a run may be broken off
@@ -410,11 +413,11 @@ def test_a_run_shares_its_minutes_and_writes_each_part_when_it_is_done(tmp_path,
     assert recorded["value"] == 0.33333
     assert recorded["machine"]["versions"]["numpy"] == np.__version__
     monkeypatch.setattr("sys.argv", [*always, "--quick"])
-    assert command.main() == 0
+    assert run.main() == 0
     assert given["roofline"] == ("numpy", True, 1.0)
 
 
-def run(*arguments):
+def ran(*arguments):
     return subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "run.py", *arguments],
         capture_output=True, text=True, check=False,
@@ -422,7 +425,7 @@ def run(*arguments):
 
 
 def test_the_command_measures_a_part_and_prints_its_table(tmp_path):
-    done = run("--quick", "--only", "roofline", "--output", str(tmp_path / "new"))
+    done = ran("--quick", "--only", "roofline", "--output", str(tmp_path / "new"))
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["roofline.json"]
     assert "## The limit of a step" in done.stdout
@@ -432,13 +435,13 @@ def test_the_command_measures_a_part_and_prints_its_table(tmp_path):
 def test_a_part_that_is_not_there_is_refused(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["run.py", "--only", "speed"])
     with pytest.raises(SystemExit, match="2"):
-        command.main()
+        run.main()
     assert "invalid choice: 'speed'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_the_command_measures_the_price_in_processes_of_their_own(tmp_path):
-    done = run("--quick", "--only", "reproducible", "--minutes", "0.1", "--output", tmp_path)
+    done = ran("--quick", "--only", "reproducible", "--minutes", "0.1", "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     cases = json.loads((tmp_path / "reproducible.json").read_text())["cases"]
     assert [case["backend"] for case in cases] == ["numpy", "torch", "jax"]
