@@ -1,8 +1,8 @@
 """The reproducible elementary functions in float32, against every one of the 2^32 inputs.
 
-`python benchmarks/elementary_functions.py [FUNCTION ...]` runs them on NumPy, in blocks, and writes
-benchmarks/results/elementary_functions.json and .md; functions that are not named keep their
-recorded results. A function takes some minutes. SciPy is needed for erf.
+`python benchmarks/elementary_functions.py [FUNCTION ...]` runs them on NumPy, some minutes each,
+and writes benchmarks/results/elementary_functions.json; functions that are not named keep their
+recorded results.
 
 The reference is NumPy's (SciPy's) function in float64, accurate to a few units of 2^-53; where that
 cannot tell which float32 number is nearest, mpmath decides. Results below 2^-126 must be +0, and
@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import array_api_compat.numpy as xp
 import mpmath as mp
 import numpy as np
+import scipy.special
 
 from pluggable_mlp.namespaces.reproducible.error_function import erf
 from pluggable_mlp.namespaces.reproducible.exponential import exp
@@ -29,7 +30,7 @@ from pluggable_mlp.namespaces.reproducible.roots import reciprocal, rsqrt
 from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus, tanh
 
 mp.mp.prec = 200
-RESULTS = Path(__file__).parent / "results"
+RECORD = Path(__file__).parent / "results" / "elementary_functions.json"
 BLOCK = 2**16
 SMALLEST_NORMAL = 2.0**-126
 MINUS_ZERO = np.uint32(2**31)
@@ -37,15 +38,7 @@ MINUS_ZERO = np.uint32(2**31)
 DOUBT = 2.0**-48
 
 
-def scipy_erf(x: np.ndarray) -> np.ndarray:
-    """SciPy's error function; NumPy has none."""
-    from scipy.special import erf as reference
-
-    return np.asarray(reference(x))
-
-
-@dataclass(frozen=True)
-class Function:
+class Function(NamedTuple):
     """One function, its references in float64 and in mpmath, and whether it never decreases."""
 
     ours: Callable[[Any, Any], Any]
@@ -54,24 +47,20 @@ class Function:
     increasing: bool = True
 
 
+def stable_softplus(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
 FUNCTIONS = {
     "exp": Function(exp, np.exp, mp.exp),
     "log": Function(log, np.log, mp.log),
     "log1p": Function(log1p, np.log1p, mp.log1p),
     "tanh": Function(tanh, np.tanh, mp.tanh),
-    "sigmoid": Function(
-        sigmoid, lambda x: 1.0 / (1.0 + np.exp(-x)), lambda x: 1 / (1 + mp.exp(-x))
-    ),
-    "softplus": Function(
-        softplus,
-        lambda x: np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))),
-        lambda x: mp.log1p(mp.exp(x)),
-    ),
-    "erf": Function(erf, scipy_erf, mp.erf),
-    "reciprocal": Function(reciprocal, lambda x: 1.0 / x, lambda x: 1 / x, increasing=False),
-    "rsqrt": Function(
-        rsqrt, lambda x: 1.0 / np.sqrt(x), lambda x: 1 / mp.sqrt(x), increasing=False
-    ),
+    "sigmoid": Function(sigmoid, lambda x: 1 / (1 + np.exp(-x)), lambda x: 1 / (1 + mp.exp(-x))),
+    "softplus": Function(softplus, stable_softplus, lambda x: mp.log1p(mp.exp(x))),
+    "erf": Function(erf, scipy.special.erf, mp.erf),
+    "reciprocal": Function(reciprocal, lambda x: 1 / x, lambda x: 1 / x, increasing=False),
+    "rsqrt": Function(rsqrt, lambda x: 1 / np.sqrt(x), lambda x: 1 / mp.sqrt(x), increasing=False),
 }
 
 
@@ -99,7 +88,7 @@ def examine(function: Function) -> Outcome:
     outcome = Outcome()
     started = time.perf_counter()
     for sign in (0, 1):
-        last = None
+        last = np.empty(0, dtype=np.float32)
         for start in range(0, 2**31, BLOCK):
             bits = np.arange(start, start + BLOCK, dtype=np.uint32) + np.uint32(sign << 31)
             x = bits.view(np.float32)
@@ -108,7 +97,7 @@ def examine(function: Function) -> Outcome:
                 y = function.ours(xp, x)
                 judge(function, x, y, outcome)
             if function.increasing:
-                sequence = y if last is None else np.concatenate([last, y])
+                sequence = np.concatenate([last, y])
                 steps = sequence[1:] < sequence[:-1] if not sign else sequence[1:] > sequence[:-1]
                 outcome.decreases += int(np.count_nonzero(steps))
                 last = y[-1:]
@@ -136,17 +125,15 @@ def judge(function: Function, x: np.ndarray, y: np.ndarray, outcome: Outcome) ->
             error = abs(mp.mpf(float(y[i])) - exact) * mp.mpf(2) ** (24 - mp.frexp(exact)[1])
             outcome.note(float(error), x[i])
     # Where y is the nearest number, its error is at most 1/2; only the rest is looked into.
-    differ = np.flatnonzero((y != nearest) & ~doubtful)
-    y, nearest, reference, x = y[differ], nearest[differ], reference[differ], x[differ]
-    special = ~np.isfinite(nearest) | (nearest == 0.0)
-    both_nan = np.isnan(y) & np.isnan(nearest)
-    outcome.special_values_wrong += int(np.count_nonzero(special & ~both_nan))
-    outcome.not_correctly_rounded += int(np.count_nonzero(~special))
-    if not np.all(special):
-        exponent = np.frexp(np.where(special, 1.0, reference))[1]
-        error = np.where(special, 0.0, np.ldexp(np.abs(y - reference), 24 - exponent))
-        worst = int(np.argmax(error))
-        outcome.note(float(error[worst]), x[worst])
+    wrong = (y != nearest) & ~doubtful & ~(np.isnan(y) & np.isnan(nearest))
+    outcome.special_values_wrong += int(np.count_nonzero(wrong & ~ordinary))
+    wrong &= ordinary
+    outcome.not_correctly_rounded += int(np.count_nonzero(wrong))
+    if np.any(wrong):
+        exponent = np.frexp(reference[wrong])[1]
+        errors = np.ldexp(np.abs(y[wrong] - reference[wrong]), 24 - exponent)
+        worst = int(np.argmax(errors))
+        outcome.note(float(errors[worst]), x[wrong][worst])
 
 
 def is_nearest(y: Any, exact: Any) -> bool:
@@ -154,30 +141,6 @@ def is_nearest(y: Any, exact: Any) -> bool:
     neighbours = (np.nextafter(y, np.float32(end)) for end in (-np.inf, np.inf))
     distance = abs(mp.mpf(float(y)) - exact)
     return not any(abs(mp.mpf(float(other)) - exact) < distance for other in neighbours)
-
-
-def table(functions: dict[str, dict[str, Any]], machine: str) -> str:
-    """Return the Markdown page of the recorded results."""
-    lines = [
-        "# The reproducible elementary functions in float32, on all 2^32 inputs",
-        "",
-        "`python benchmarks/elementary_functions.py`. Errors are in units of the last place of the",
-        "exact result; 0.5 is correct rounding. Not counted as results: NaN, infinity, zero, and",
-        "what is below 2^-126 and must therefore be +0; these were all checked, too.",
-        "",
-        "| function | worst error | at | not correctly rounded | of results | special values wrong "
-        "| neighbours out of order |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, found in functions.items():
-        share = found["not_correctly_rounded"] / found["results"]
-        order = found["decreases"] if FUNCTIONS[name].increasing else "-"
-        lines.append(
-            f"| {name} | {found['worst_ulps']:.7f} | {found['worst_argument']} "
-            f"| {found['not_correctly_rounded']:,} ({share:.4%}) | {found['results']:,} "
-            f"| {found['special_values_wrong']} | {order} |"
-        )
-    return "\n".join([*lines, "", machine, ""])
 
 
 def main() -> None:
@@ -190,16 +153,13 @@ def main() -> None:
     # glibc keeps what is freed for reuse only up to the largest block that was ever freed (at most
     # 32 MiB); without this, most of the time goes into fresh pages for every temporary.
     np.empty(2**22 - 2**14)
-    path = RESULTS / "elementary_functions.json"
-    recorded = json.loads(path.read_text())["functions"] if path.exists() else {}
+    recorded = json.loads(RECORD.read_text())["functions"] if RECORD.exists() else {}
     machine = f"NumPy {np.__version__}, Python {platform.python_version()}, {platform.machine()}"
     for name in names:
         recorded[name] = asdict(examine(FUNCTIONS[name]))
         print(name, recorded[name], flush=True)
         ordered = {name: recorded[name] for name in FUNCTIONS if name in recorded}
-        RESULTS.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"machine": machine, "functions": ordered}, indent=2) + "\n")
-        path.with_suffix(".md").write_text(table(ordered, machine))
+        RECORD.write_text(json.dumps({"machine": machine, "functions": ordered}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ fault that is seen in every tensor, and in how many tensors none is: rounding co
 large as most of their elements.  docs/compare.md quotes it.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,44 +23,42 @@ NETWORKS: dict[str, tuple[list[int], str, str | None]] = {
     "784-64x4-10 relu, layer norm": ([64] * 4, "relu", "layer"),
     "784-100-10 tanh, standardised floats": ([100], "tanh", None),
 }
-COLUMNS = [
-    (check, of) for check in ("layer by layer", "whole step") for of in ("float32", "float64")
-]
+DTYPES = ("float32", "float64")
+COLUMNS = [(check, dtype) for check in ("layer by layer", "whole step") for dtype in DTYPES]
+
+
+def cell(found: list[Any], check: str, dtype: str) -> str:
+    """Return what a check sees in a dtype."""
+    faults: dict[str, list[float]] = {}
+    blind = set()
+    for one in found:
+        if (one.check, one.dtype) == (check, dtype):
+            faults.setdefault(one.tensor, []).append(one.smallest_fault)
+            blind |= {one.tensor} if one.blind_part >= 0.5 else set()
+    seen = [min(of) for tensor, of in faults.items() if tensor not in blind]
+    parts = [f"{max(seen):.0e}"] if seen else []
+    parts += [f"blind to {len(blind)} of {len(faults)}"] if blind else []
+    return "; ".join(parts)
 
 
 def main() -> None:
     data = load_dataset("mnist")
     pixels, targets = data.train.inputs[:2560], data.train.targets[:2560]
-    floats = (pixels - np.mean(pixels)) / np.std(pixels)
+    floats = {"inputs": (pixels - np.mean(pixels)) / np.std(pixels)}
+    backends = [get_backend("numpy"), get_backend("torch")]
     print("| network |", " | ".join(", ".join(column) for column in COLUMNS), "|")
     print("|---" * (1 + len(COLUMNS)) + "|")
     for name, (hidden, activation, norm) in NETWORKS.items():
         mlp = MLP([784, *hidden, 10], activation=activation, norm=norm)
-        given: dict[str, Any] = {"inputs": pixels, "scale": data.scale}
-        if "floats" in name:
-            given = {"inputs": floats}
-        print(f"| {name} |", " | ".join(cells(mlp, targets=targets, **given)), "|", flush=True)
-
-
-def cells(mlp: MLP, **given: Any) -> Iterator[str]:
-    """Yield what each check sees."""
-    backends = [get_backend("numpy"), get_backend("torch")]
-    found = [
-        one
-        for dtype in ("float32", "float64")
-        for one in compare(backends, mlp, **given, dtype=dtype).agreements
-    ]
-    for column in COLUMNS:
-        faults: dict[str, list[float]] = {}
-        blind = set()
-        for one in found:
-            if (one.check, one.dtype) == column:
-                faults.setdefault(one.tensor, []).append(one.smallest_fault)
-                blind |= {one.tensor} if one.blind_part >= 0.5 else set()
-        seen = [min(of) for tensor, of in faults.items() if tensor not in blind]
-        parts = [f"{max(seen):.0e}"] if seen else []
-        parts += [f"blind to {len(blind)} of {len(faults)}"] if blind else []
-        yield "; ".join(parts)
+        given = floats if "floats" in name else {"inputs": pixels, "scale": data.scale}
+        found = [
+            one
+            for dtype in DTYPES
+            for one in compare(backends, mlp, targets=targets, **given, dtype=dtype).agreements
+        ]
+        print(
+            f"| {name} |", " | ".join(cell(found, *column) for column in COLUMNS), "|", flush=True
+        )
 
 
 if __name__ == "__main__":

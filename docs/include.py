@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package benchmarks
 
-from benchmarks.report import recorded_tables
+from benchmarks.tables import recorded_tables
 from pluggable_mlp.fields import Field, fields_of
 from pluggable_mlp.settings import Settings
 

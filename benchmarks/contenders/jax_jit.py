@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.contenders import Contender
-from benchmarks.job import ADAM, LEARNING_RATES, Work
+from benchmarks.contenders.contender import Contender
+from benchmarks.job import ADAM, LEARNING_RATES, Job
 
 __all__ = ["JaxJit"]
 
@@ -31,12 +31,10 @@ def loss_of(parameters: list[Any], x: Any, labels: Any) -> Any:
     return -jnp.take_along_axis(logarithms, labels[:, None], axis=1).mean()
 
 
+@jax.jit
 def probabilities_of(parameters: list[Any], x: Any) -> Any:
     """Return the probabilities (batch, classes) for x (batch, in)."""
     return jax.nn.softmax(logits_of(parameters, x))
-
-
-compiled_probabilities_of = jax.jit(probabilities_of)
 
 
 def descend(optimizer: str, parameters: Any, moments: Any, count: Any, gradients: Any) -> Any:
@@ -86,47 +84,45 @@ class JaxJit(Contender):
 
     Parameters
     ----------
-    work : Work
+    job : Job
     whole_epoch : bool
         Scan over the steps within the compiled function.
     """
 
-    def __init__(self, work: Work, whole_epoch: bool = False) -> None:
-        self.work, self._whole_epoch = work, whole_epoch
-        self._inputs, self._test_inputs = (jnp.asarray(x) for x in work.floats())
-        self._labels = jnp.asarray(work.labels[0].astype(np.int32))
-        self._rng = np.random.default_rng(work.job.seed)
+    def __init__(self, job: Job, whole_epoch: bool = False) -> None:
+        super().__init__(job)
+        self._whole_epoch = whole_epoch
+        self._inputs, self.test_inputs = (jnp.asarray(x) for x in job.floats())
+        self._labels = jnp.asarray(job.labels().astype(np.int32))
+        self._initial = job.parameters()
 
     def start(self, *, shuffle: bool, steps: int | None = None) -> None:
-        batch = self.work.job.batch
-        self._shuffle, self._steps = shuffle, steps or len(self._inputs) // batch
-        self._parameters = [(jnp.array(W), jnp.array(b)) for W, b in self.work.parameters]
+        super().start(shuffle=shuffle, steps=steps)
+        self._parameters = [(jnp.array(W), jnp.array(b)) for W, b in self._initial]
         zeros = partial(jax.tree.map, jnp.zeros_like, self._parameters)
-        self._moments = (zeros(), zeros()) if self.work.job.optimizer == "adam" else ()
+        self._moments = (zeros(), zeros()) if self.job.optimizer == "adam" else ()
         self._count = jnp.zeros((), dtype=jnp.float32)
 
     def epoch(self) -> float:
-        batch, optimizer = self.work.job.batch, self.work.job.optimizer
-        count = self._steps * batch
-        rows = self._rng.permutation(count) if self._shuffle else np.arange(count)
-        order = jnp.asarray(rows.astype(np.int32).reshape(-1, batch))
+        batch, optimizer = self.job.batch, self.job.optimizer
+        steps = self.count // batch
+        order = jnp.asarray(self.order().astype(np.int32).reshape(-1, batch))
         state = (self._parameters, self._moments, self._count, jnp.zeros((), dtype=jnp.float32))
         if self._whole_epoch:
             state = all_steps(optimizer, state, self._inputs, self._labels, order)
         else:
-            for i in range(self._steps):
+            for i in range(steps):
                 state = one_step(optimizer, state, self._inputs, self._labels, order, i)
         self._parameters, self._moments, self._count, total = state
-        loss = float(total) / self._steps
+        loss = float(total) / steps
         jax.block_until_ready(self._parameters)
         return loss
 
     def cut(self, batch: int) -> list[Any]:
-        x = self._test_inputs
-        batches = [x[begin : begin + batch] for begin in range(0, len(x), batch)]
+        batches = super().cut(batch)
         jax.block_until_ready(batches)
         return batches
 
     def predict(self, batches: list[Any]) -> list[Any]:
-        parts = [compiled_probabilities_of(self._parameters, x) for x in batches]
+        parts = [probabilities_of(self._parameters, x) for x in batches]
         return [np.asarray(part) for part in parts]

@@ -7,14 +7,14 @@ product with inner length 1 may also be a multiplication by broadcasting.
 import importlib
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders import Contender
-from benchmarks.job import Work
+from benchmarks.contenders.contender import Contender
+from benchmarks.job import Job
 from pluggable_mlp import get_backend
 
 __all__ = ["Limit"]
@@ -29,47 +29,34 @@ class Limit(Contender):
 
     Parameters
     ----------
-    work : Work
+    job : Job
     library : {"numpy", "cupy"}
     """
 
-    def __init__(self, work: Work, library: str) -> None:
-        self.work = work
+    def __init__(self, job: Job, library: str) -> None:
+        super().__init__(job)
         self._xp = importlib.import_module(library)
         self._synchronize = get_backend(library).synchronize
-        self._known: dict[tuple[int, int, int], Product] = {}
-        self._forward = [self._fastest(*shape) for shape in self._forward_shapes(work.job.batch)]
-        self._backward = [self._fastest(*shape) for shape in self._backward_shapes()]
-
-    def _forward_shapes(self, batch: int) -> list[tuple[int, int, int]]:
-        return [(batch, m, n) for m, n in pairwise(self.work.job.sizes)]
-
-    def _backward_shapes(self) -> Iterator[tuple[int, int, int]]:
-        batch = self.work.job.batch
-        for layer, (m, n) in enumerate(pairwise(self.work.job.sizes)):
-            yield m, batch, n
+        self._fastest = cache(lambda *shape: min(self._forms(*shape), key=self._seconds))
+        self._step = self._forward(job.batch)
+        for layer, (m, n) in enumerate(pairwise(job.sizes)):
+            self._step.append(self._fastest(m, job.batch, n))
             if layer:  # the gradient with respect to the data is not used
-                yield batch, n, m
+                self._step.append(self._fastest(job.batch, n, m))
 
-    def start(self, *, shuffle: bool, steps: int | None = None) -> None:
-        del shuffle
-        self._steps = steps or self.work.job.examples // self.work.job.batch
+    def _forward(self, batch: int) -> list[Product]:
+        return [self._fastest(batch, m, n) for m, n in pairwise(self.job.sizes)]
 
     def epoch(self) -> float:
-        self._run(self._forward + self._backward, self._steps)
+        self._run(self._step, self.count // self.job.batch)
         return float("nan")
 
     def cut(self, batch: int) -> list[Any]:
-        self._predicting = [self._fastest(*shape) for shape in self._forward_shapes(batch)]
-        return [batch] * (self.work.job.test_examples // batch)
+        return [self._forward(batch)] * (self.job.test_examples // batch)
 
     def predict(self, batches: list[Any]) -> list[Any]:
-        self._run(self._predicting, len(batches))
+        self._run(batches[0], len(batches))
         return [np.empty(0)]
-
-    def accuracy(self) -> float:
-        self.probabilities(min(1000, self.work.job.test_examples))
-        return float("nan")
 
     def _run(self, products: list[Product], times: int) -> None:
         for _ in range(times):
@@ -77,18 +64,12 @@ class Limit(Contender):
                 multiply()
         self._synchronize()
 
-    def _fastest(self, m: int, k: int, n: int) -> Product:
-        """Return the product of (m, k) and (k, n) in its fastest form, searched for once."""
-        if (m, k, n) not in self._known:
-            self._known[m, k, n] = min(self._forms(m, k, n), key=self._seconds)
-        return self._known[m, k, n]
-
     def _forms(self, m: int, k: int, n: int) -> Iterator[Product]:
-        xp = self._xp
-        rng = np.random.default_rng(0)
+        """Yield the ways to multiply (m, k) by (k, n)."""
+        xp, rng = self._xp, np.random.default_rng(0)
         for orders in product("CF", repeat=3):
             a, b, c = (
-                xp.asarray(rng.standard_normal(shape), dtype=self.work.job.dtype, order=order)
+                xp.asarray(rng.standard_normal(shape), dtype=self.job.dtype, order=order)
                 for shape, order in zip(((m, k), (k, n), (m, n)), orders, strict=True)
             )
             yield partial(xp.matmul, a, b, out=c)

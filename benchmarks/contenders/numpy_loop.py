@@ -4,38 +4,34 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders import Contender
-from benchmarks.job import ADAM, Work
+from benchmarks.contenders.contender import Contender
+from benchmarks.job import ADAM, Job
 
-__all__ = ["NumpyLoop", "one_hot"]
+__all__ = ["NumpyLoop"]
 
 
 class NumpyLoop(Contender):
     """A bare NumPy loop; in float64 it is also what the losses of all are compared with."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self._inputs, self._test_inputs = work.floats()
-        self._targets = one_hot(work.labels[0], work.job.sizes[-1], work.job.dtype)
-        self._rng = np.random.default_rng(work.job.seed)
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self._inputs, self.test_inputs = job.floats()
+        self._targets = np.eye(job.sizes[-1], dtype=job.dtype)[job.labels()]
+        self._initial = job.parameters()
 
     def start(self, *, shuffle: bool, steps: int | None = None) -> None:
-        self._shuffle = shuffle
-        self._count = steps * self.work.job.batch if steps else len(self._inputs)
-        self._Ws = [W.copy() for W, _ in self.work.parameters]
-        self._bs = [b.copy() for _, b in self.work.parameters]
+        super().start(shuffle=shuffle, steps=steps)
+        self._Ws = [W.copy() for W, _ in self._initial]
+        self._bs = [b.copy() for _, b in self._initial]
         self._updates = 0
         self._moments = [(np.zeros_like(w), np.zeros_like(w)) for w in self._Ws + self._bs]
 
     def epoch(self) -> float:
-        batch, total = self.work.job.batch, 0.0
-        order = self._rng.permutation(self._count) if self._shuffle else None
-        for begin in range(0, self._count, batch):
-            rows: Any = slice(begin, begin + batch)
-            if order is not None:
-                rows = order[rows]
+        batch, total, order = self.job.batch, 0.0, self.order()
+        for begin in range(0, self.count, batch):
+            rows = order[begin : begin + batch]
             total += float(self._step(self._inputs[rows], self._targets[rows]))
-        return total * batch / self._count
+        return total * batch / self.count
 
     def _step(self, x: Any, t: Any) -> Any:
         """Take a step on x (batch, in), t (batch, classes), and return the loss before it."""
@@ -78,12 +74,12 @@ class NumpyLoop(Contender):
 
     def _update(self, gradients: list[Any]) -> None:
         self._updates += 1
-        update = self._descend if self.work.job.optimizer == "sgd" else self._adam
+        update = self._descend if self.job.optimizer == "sgd" else self._adam
         for w, g, moments in zip(self._Ws + self._bs, gradients, self._moments, strict=True):
             update(w, g, *moments)
 
     def _descend(self, w: Any, g: Any, *_: Any) -> None:
-        g *= self.work.job.learning_rate
+        g *= self.job.learning_rate
         w -= g
 
     def _adam(self, w: Any, g: Any, m: Any, v: Any) -> None:
@@ -99,12 +95,8 @@ class NumpyLoop(Contender):
         np.sqrt(v, out=g)
         g += epsilon * root
         np.divide(m, g, out=g)
-        g *= self.work.job.learning_rate * root / (1.0 - beta1**self._updates)
+        g *= self.job.learning_rate * root / (1.0 - beta1**self._updates)
         w -= g
-
-    def cut(self, batch: int) -> list[Any]:
-        x = self._test_inputs
-        return [x[begin : begin + batch] for begin in range(0, len(x), batch)]
 
     def predict(self, batches: list[Any]) -> list[Any]:
         parts = []
@@ -114,8 +106,3 @@ class NumpyLoop(Contender):
             z /= z.sum(axis=1, keepdims=True)
             parts.append(z)
         return parts
-
-
-def one_hot(labels: Any, classes: int, dtype: str) -> Any:
-    """Return the rows (examples, classes) with 1 at each label."""
-    return np.eye(classes, dtype=dtype)[labels]

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.contenders import Contender
-from benchmarks.job import ADAM, SCALE, Work
+from benchmarks.contenders.contender import Contender
+from benchmarks.job import ADAM, SCALE, Job
 from pluggable_mlp import MLP, SGD, Adam, get_backend, train
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.training.examples import make_examples
@@ -22,7 +22,7 @@ class Ours(Contender):
 
     Parameters
     ----------
-    work : Work
+    job : Job
     backend : str
         Such as "torch:cuda".
     pixels : bool
@@ -31,50 +31,35 @@ class Ours(Contender):
     """
 
     def __init__(
-        self, work: Work, backend: str, pixels: bool = False, arithmetic: str = "native"
+        self, job: Job, backend: str = "numpy", pixels: bool = False, arithmetic: str = "native"
     ) -> None:
-        job = work.job
-        self.work, self._arithmetic = work, arithmetic
-        self._backend = get_backend(backend)
+        super().__init__(job)
+        self._backend, self._arithmetic = get_backend(backend), arithmetic
         self._mlp = MLP(job.sizes, activation="sigmoid")
-        adam = Adam(job.learning_rate, **ADAM) if job.optimizer == "adam" else None
-        self._optimizer = adam or SGD(job.learning_rate)
         self._scale = SCALE if pixels else None
-        inputs, test_inputs = work.pixels if pixels else work.floats()
+        inputs, test_inputs = job.pixels() if pixels else job.floats()
+        settings: dict[str, Any] = {"backend": self._backend, "arithmetic": arithmetic}
         self._examples = make_examples(
-            self._mlp,
-            inputs,
-            work.labels[0],
-            backend=self._backend,
-            dtype=job.dtype,
-            scale=self._scale,
-            arithmetic=arithmetic,
+            self._mlp, inputs, job.labels(), dtype=job.dtype, scale=self._scale, **settings
         )
-        self._test_inputs = self._backend.asarray(test_inputs)
+        self.test_inputs = self._backend.asarray(test_inputs)
         self._initial = [
             {"W": self._backend.asarray(W), "b": self._backend.asarray(b)}
-            for W, b in work.parameters
+            for W, b in job.parameters()
         ]
+        adam = Adam(job.learning_rate, **ADAM) if job.optimizer == "adam" else None
+        optimizer = adam or SGD(job.learning_rate)
+        self._settings = {**settings, "optimizer": optimizer, "batch_size": job.batch, "seed": 0}
 
     def start(self, *, shuffle: bool, steps: int | None = None) -> None:
-        job, examples = self.work.job, self._examples
+        super().start(shuffle=shuffle, steps=steps)
+        examples = self._examples
         if steps:
-            stop = steps * job.batch
-            examples = replace(
-                examples, inputs=examples.inputs[:stop, ...], targets=examples.targets[:stop]
-            )
+            inputs, targets = examples.inputs[: self.count, ...], examples.targets[: self.count]
+            examples = replace(examples, inputs=inputs, targets=targets)
         self._parameters = self._initial
-        taken = first_steps(
-            self._mlp,
-            self._initial,
-            examples,
-            backend=self._backend,
-            optimizer=self._optimizer,
-            arithmetic=self._arithmetic,
-            batch_size=job.batch,
-            seed=job.seed,
-        )
-        order = seeded_order(job.seed if shuffle else None)
+        taken = first_steps(self._mlp, self._initial, examples, **self._settings)
+        order = seeded_order(0 if shuffle else None)
         self._epochs = epochs_of(training_progress(taken, examples, order=order, epochs=_NO_END))
 
     def epoch(self) -> float:
@@ -82,33 +67,27 @@ class Ours(Contender):
         self._parameters = done.parameters
         return done.train_loss
 
-    def fit(self) -> tuple[float, float]:
-        job = self.work.job
+    def fit(self) -> float:
         result = train(
             self._mlp,
             *unwrapped((self._examples.inputs, self._examples.targets)),
-            backend=self._backend,
             parameters=self._initial,
-            optimizer=self._optimizer,
             epochs=1,
-            batch_size=job.batch,
-            dtype=job.dtype,
-            arithmetic=self._arithmetic,
-            seed=job.seed,
+            dtype=self.job.dtype,
             scale=self._scale,
+            **self._settings,
         )
         self._parameters = result.parameters
-        return result.history[-1], self.accuracy()
+        return result.history[-1]
 
     def cut(self, batch: int) -> list[Any]:
-        x = self._test_inputs
-        batches = [x[begin : begin + batch, ...] for begin in range(0, x.shape[0], batch)]
+        batches = super().cut(batch)
         self._backend.synchronize()  # JAX slices while Python goes on
         return batches
 
     def predict(self, batches: list[Any]) -> list[Any]:
         xp, parts = self._backend.xp, []
-        dtype = getattr(xp, self.work.job.dtype)
+        dtype = getattr(xp, self.job.dtype)
         for each in batches:
             x = xp.astype(each, dtype) * self._scale if self._scale else each
             parts.append(self._mlp.predict_proba(self._parameters, x, arithmetic=self._arithmetic))

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.contenders import Contender
-from benchmarks.job import ADAM, Work
+from benchmarks.contenders.contender import Contender
+from benchmarks.job import ADAM, Job
 from benchmarks.machine import usable_processors
 
 __all__ = ["PyTorch"]
@@ -40,21 +40,21 @@ class PyTorch(Contender):
 
     Parameters
     ----------
-    work : Work
+    job : Job
     device : str
     compiled : bool
         `torch.compile` of the loss with its gradient, and of the prediction; on a GPU with CUDA
         graphs ("reduce-overhead").  What it cannot compile as a whole is an error.
     """
 
-    def __init__(self, work: Work, device: str = "cpu", compiled: bool = False) -> None:
-        self.work = work
+    def __init__(self, job: Job, device: str = "cpu", compiled: bool = False) -> None:
+        super().__init__(job)
         torch.set_num_threads(usable_processors())
         # Weights as torch.nn.Linear keeps them, (out, in).
-        arrays = [array for W, b in work.parameters for array in (np.ascontiguousarray(W.T), b)]
+        arrays = [array for W, b in job.parameters() for array in (np.ascontiguousarray(W.T), b)]
         self._initial = [torch.tensor(array, device=device) for array in arrays]
-        self._inputs, self._test_inputs = (torch.from_numpy(x).to(device) for x in work.floats())
-        self._labels = torch.from_numpy(work.labels[0]).to(device)
+        self._inputs, self.test_inputs = (torch.from_numpy(x).to(device) for x in job.floats())
+        self._labels = torch.from_numpy(job.labels()).to(device)
         self._loss, self._probabilities = loss_of, probabilities_of
         if compiled:
             torch.compiler.reset()  # or it gives up after so many shapes
@@ -63,12 +63,11 @@ class PyTorch(Contender):
                 torch.compile(function, fullgraph=True, dynamic=False, mode=mode)
                 for function in (loss_of, probabilities_of)
             )
-        torch.manual_seed(work.job.seed)
+        torch.manual_seed(0)
 
     def start(self, *, shuffle: bool, steps: int | None = None) -> None:
-        job = self.work.job
-        self._shuffle = shuffle
-        self._count = steps * job.batch if steps else len(self._inputs)
+        super().start(shuffle=shuffle, steps=steps)
+        job = self.job
         self._parameters = [w.clone().requires_grad_() for w in self._initial]
         if job.optimizer == "sgd":
             self._optimizer: Any = torch.optim.SGD(
@@ -81,10 +80,10 @@ class PyTorch(Contender):
             )
 
     def epoch(self) -> float:
-        batch, device = self.work.job.batch, self._inputs.device
+        batch, device = self.job.batch, self._inputs.device
         total = torch.zeros((), device=device)
-        order = torch.randperm(self._count, device=device) if self._shuffle else None
-        for begin in range(0, self._count, batch):
+        order = torch.randperm(self.count, device=device) if self.shuffle else None
+        for begin in range(0, self.count, batch):
             if order is None:
                 x, labels = (a[begin : begin + batch] for a in (self._inputs, self._labels))
             else:
@@ -95,10 +94,7 @@ class PyTorch(Contender):
             loss.backward()
             self._optimizer.step()
             total += loss.detach()
-        return float(total) * batch / self._count
-
-    def cut(self, batch: int) -> list[Any]:
-        return list(self._test_inputs.split(batch))
+        return float(total) * batch / self.count
 
     def predict(self, batches: list[Any]) -> list[Any]:
         with torch.inference_mode():

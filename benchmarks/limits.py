@@ -9,22 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.field import say
 from benchmarks.machine import usable_processors
-from benchmarks.measure import say
 from pluggable_mlp import get_backend
 
-__all__ = ["PRODUCT", "measure"]
+__all__ = ["roofline"]
 
 PRODUCT = {"numpy": 2048, "cupy": 8192}
 _TRIAD_BYTES = 2**27  # an array, several times any cache
 _BYTES_PER_ELEMENT = 5 * 8  # c read, a written; a and b read, a written
+_CALLS = 1000
 
 
-def measure(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+def roofline(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
     """Return {"gflops": {float32, float64}, "gigabytes_per_second", "microseconds_per_call"}."""
     del seconds  # the work is fixed
     say("roofline")
-    xp, synchronize = importlib.import_module(backend), get_backend(backend).synchronize
+    xp, best = importlib.import_module(backend), partial(_best, get_backend(backend).synchronize)
     size = 512 if quick else PRODUCT[backend]
     gflops = {}
     for dtype in ("float32", "float64"):
@@ -32,41 +33,32 @@ def measure(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
             xp.asarray(np.random.default_rng(i).standard_normal((size, size)), dtype=dtype)
             for i in range(2)
         )
-        seconds = _best(partial(xp.matmul, a, b, out=xp.empty_like(a)), synchronize)
-        gflops[dtype] = 2e-9 * size**3 / seconds
-    tiny = xp.ones(1, dtype="float32")
-    calls = 1000
-
-    def call() -> None:
-        for _ in range(calls):
-            xp.multiply(tiny, tiny, out=tiny)
-
-    return {
-        "gflops": gflops,
-        "gigabytes_per_second": _bandwidth(xp, synchronize, 1 if backend != "numpy" else None),
-        "microseconds_per_call": 1e6 * _best(call, synchronize) / calls,
-    }
-
-
-def _bandwidth(xp: Any, synchronize: Callable[[], None], threads: int | None) -> float:
-    """Return the gigabytes a second of a = b + s c, written as two operations.
-
-    On a processor every thread has a part of the arrays.
-    """
-    threads = threads or usable_processors()
+        gflops[dtype] = 2e-9 * size**3 / best(partial(xp.matmul, a, b, out=xp.empty_like(a)))
+    # a = b + s c, written as two operations; on a processor every thread has a part of the arrays.
+    threads = usable_processors() if backend == "numpy" else 1
     count = _TRIAD_BYTES // 8 // threads * threads
     a, b, c = (xp.ones(count).reshape(threads, -1) for _ in range(3))
 
-    def task(i: int) -> None:
+    def triad(i: int) -> None:
         xp.multiply(c[i], 3.0, out=a[i])
         xp.add(a[i], b[i], out=a[i])
 
     with ThreadPoolExecutor(threads) as pool:
-        seconds = _best(lambda: list(pool.map(task, range(threads))), synchronize)
-    return 1e-9 * _BYTES_PER_ELEMENT * count / seconds
+        triads = best(lambda: list(pool.map(triad, range(threads))))
+    tiny = xp.ones(1, dtype="float32")
+
+    def calls() -> None:
+        for _ in range(_CALLS):
+            xp.multiply(tiny, tiny, out=tiny)
+
+    return {
+        "gflops": gflops,
+        "gigabytes_per_second": 1e-9 * _BYTES_PER_ELEMENT * count / triads,
+        "microseconds_per_call": 1e6 * best(calls) / _CALLS,
+    }
 
 
-def _best(run: Callable[[], Any], synchronize: Callable[[], None]) -> float:
+def _best(synchronize: Callable[[], None], run: Callable[[], Any]) -> float:
     """Return the seconds of the fastest of some runs."""
     seconds = []
     for _ in range(7):

@@ -1,0 +1,114 @@
+"""Against peers that do the same work: training steps, predictions, whole fits.
+
+`estimators.py` has scikit-learn's estimators and ours.
+"""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.field import TRIAL_STEPS, Field, field_of, say, shared
+from benchmarks.job import Job
+
+__all__ = ["fit", "inference", "steps"]
+
+NETWORKS = ((784, 100, 10), (784, 1024, 10), (784, 1024, 1024, 10), (64, 64, 64, 64, 10))
+BATCHES = (1, 32, 128, 256, 1024)
+GRID = [
+    Job(sizes, batch, optimizer)
+    for sizes in NETWORKS
+    for batch in BATCHES
+    for optimizer in ("sgd", "adam")
+]
+QUICK = [
+    Job((784, 100, 10), 128),
+    Job((784, 100, 10), 1024),
+    Job((784, 1024, 10), 256),
+    Job((784, 1024, 10), 32, "adam"),
+    Job((784, 100, 10), 1),
+    Job((64, 64, 64, 64, 10), 1, "adam"),
+]
+FITS = [
+    Job((784, 100, 10), 128, "sgd", 59904, 10000),
+    Job((784, 100, 10), 128, "adam", 59904, 10000),
+    Job((784, 100, 10), 1024, "sgd", 59392, 10000),
+    Job((784, 1024, 10), 256, "sgd", 20480, 10000),
+    Job((784, 1024, 10), 256, "adam", 20480, 10000),
+    Job((784, 1024, 1024, 10), 256, "adam", 10240, 10000),
+    Job((784, 100, 10), 1, "sgd", 5000, 10000),
+    Job((64, 64, 64, 64, 10), 32, "adam", 20480, 10000),
+]
+_TEST_EXAMPLES = 64  # for the proof of the same work
+_SECONDS_OF_PRODUCTS = 0.1  # a sample is as many steps as the limit takes in this time
+_MOST_STEPS = 4096  # many steps: an epoch has costs of its own
+_MOST_INPUTS = 2**24  # numbers, which each contender has in its memory
+
+
+def steps(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+    """Measure training steps: each contender shuffles its examples, and computes every loss."""
+    return _measure("steps", backend, QUICK if quick else GRID, seconds)
+
+
+def inference(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+    """Measure class probabilities, batch by batch."""
+    jobs = [job for job in (QUICK if quick else GRID) if job.optimizer == "sgd"]
+    return _measure("inference", backend, jobs, seconds)
+
+
+def fit(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+    """Measure whole fits as a user runs them: an epoch, then the classes of test examples."""
+    return _measure("fit", backend, FITS[:1] if quick else FITS, seconds)
+
+
+def _measure(part: str, backend: str, jobs: list[Job], seconds: float) -> dict[str, Any]:
+    """Return {"cases": [{network, batch, optimizer, count, seconds: {contender: samples}, …}]}."""
+    cases = []
+    entries = dict(CONTENDERS[backend])
+    if part == "inference":
+        entries.pop("jax-scan", None)  # it predicts as "jax" does
+    with field_of(entries) as field:
+        for job, share in shared(jobs, seconds):
+            say(f"{part}: {job.network}, batch {job.batch}, {job.optimizer}")
+            end = time.perf_counter() + share
+            count, samples = _samples(part, field, job, end)
+            cases.append(
+                {
+                    "network": job.network,
+                    "batch": job.batch,
+                    "optimizer": job.optimizer,
+                    "count": count,
+                    "failed": field.failures,
+                    "seconds": {name: [each / count for each in samples[name]] for name in samples},
+                }
+            )
+    return {"cases": cases}
+
+
+def _samples(part: str, field: Field, job: Job, end: float) -> tuple[int, dict[str, list[float]]]:
+    """Return how many steps, batches or fits a sample is, and the samples until about an end."""
+    measure, count = "time_fit", 1
+    if part == "steps":
+        measure, count = "time_epoch", _sized(field, job)
+        # Predictions are part of the proof: in the job's batches, so that nothing compiles twice.
+        test_examples = job.batch * max(1, _TEST_EXAMPLES // job.batch)
+        job = replace(job, examples=count * job.batch, test_examples=test_examples)
+    elif part == "inference":
+        measure, count = "time_prediction", _sized(field, job)
+        job = replace(job, examples=TRIAL_STEPS * job.batch, test_examples=count * job.batch)
+    field.prepare(job)
+    field.prove_same_work(job)
+    field.ask("warm_up")
+    field.ask(measure)  # with whatever compiles
+    return count, field.sample(measure, end - time.perf_counter())
+
+
+def _sized(field: Field, job: Job) -> int:
+    """Return how many steps of the job make a good sample, by the clock of the limit."""
+    count = 2 * TRIAL_STEPS
+    limit = Field({"limit": field.entries["limit"]}, field.executors)
+    limit.prepare(replace(job, examples=count * job.batch))
+    limit.ask("warm_up")
+    seconds = min(limit.sample("time_epoch", 0.0)["limit"]) / count
+    most = min(_MOST_STEPS, _MOST_INPUTS // (job.sizes[0] * job.batch))
+    return max(min(int(_SECONDS_OF_PRODUCTS / seconds), most), TRIAL_STEPS)
