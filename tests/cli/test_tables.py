@@ -132,7 +132,8 @@ def test_every_format_is_the_same_table(command, trained, tmp_path):
 def test_the_target_is_named_or_counted(trained, tmp_path, target):
     path = write(tmp_path / "table.csv", columns())
     _, run = trained(path, "--target", target)
-    assert content(run, "config.json")["feature_names"] == ["age", "city", "income", "pair"]
+    names = [column["name"] for column in content(run, "config.json")["columns"]]
+    assert names == ["age", "city", "income", "pair"]
 
 
 def test_several_targets_are_labels_or_numbers(command, trained, tmp_path):
@@ -157,7 +158,7 @@ def test_plain_numbers_are_found_by_their_names(command, trained, tmp_path):
     path = write(tmp_path / "table.csv", table)
     outcome, run = trained(path, "--target", "class")
     assert outcome.out.startswith("2 features, standard scaling\nclassification of 2 classes: 0, 1")
-    assert content(run, "config.json")["columns"] is None
+    assert content(run, "config.json")["plain"]
     other = write(tmp_path / "other.csv", {"b": table["b"], "x": table["a"] * 9, "a": table["a"]})
     np.save(tmp_path / "X.npy", x)
     expected = command("predict", run, tmp_path / "X.npy").out
@@ -190,6 +191,11 @@ def test_the_header_and_the_encoding_may_be_said(command, trained, tmp_path):
     settings = content(run, "config.json")["settings"]
     assert (settings["header"], settings["encoding"]) == ("yes", "latin-1")
     assert len(rows(command("predict", run, path))) == 60
+    copy = tmp_path / "copy.csv"
+    copy.write_text(text, "utf-8")
+    assert command("verify", run, "--data", copy).code == 0
+    assert command("predict", run, copy).out == command("predict", run, path).out
+    assert command("train", "--resume", run, "--data", copy, "--epochs", 6).code == 0
     outcome = command("train", "--data", path, "--encoding", "latin-1", "--header", "no")
     assert "classification of 3 classes: Köln, ä, ö" in outcome.out
     outcome = command("train", "--data", path)
