@@ -12,7 +12,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data import DataError, Dataset, DataWarning
 from pluggable_mlp.data.dataset import Source, Split, no_data_warnings
-from pluggable_mlp.data.loading import dataset_of, examples_like, load_inputs, load_source_like
+from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
 from pluggable_mlp.namespaces import namespace_of, unwrapped

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
-from pluggable_mlp.data import DataError, load_dataset, loading
+from pluggable_mlp.data import DataError, load, load_dataset
 from pluggable_mlp.data.frame import Frame
-from pluggable_mlp.data.loading import load_inputs, load_source
+from pluggable_mlp.data.load import load_inputs, load_source
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.values import as_inputs
 
@@ -27,10 +27,10 @@ def called(monkeypatch):
     def note(name):
         return lambda *arguments: calls.append((name, *arguments))
 
-    monkeypatch.setattr(loading, "load_digits", note("digits"))
-    monkeypatch.setattr(loading, "load_named", note("named"))
-    monkeypatch.setattr(loading, "read_arrays", note("arrays"))
-    monkeypatch.setattr(loading, "read_table", note("table"))
+    monkeypatch.setattr(load, "load_digits", note("digits"))
+    monkeypatch.setattr(load, "load_named", note("named"))
+    monkeypatch.setattr(load, "read_arrays", note("arrays"))
+    monkeypatch.setattr(load, "read_table", note("table"))
     return calls
 
 
