@@ -181,13 +181,15 @@ def _fitted(name: str, values: Array | Texts) -> Column:
     """Return what is made of a column of the training part (n,)."""
     if isinstance(values, Texts):
         return _fitted_texts(name, values)
-    present = np.sort(values[~np.isnan(values)])
+    present = values[~np.isnan(values)]
     missing = values.size - present.size
     if not present.size:
         return Column(name, LEFT_OUT, missing, note="it has no values")
-    middle = present[(present.size - 1) // 2 : present.size // 2 + 1]
-    median = float(middle[0] + (middle[-1] - middle[0]) / 2)
-    return Column(name, NUMBER, missing, (float(present[0]), float(present[-1])), median)
+    places = [(present.size - 1) // 2, present.size // 2]
+    low, high = np.partition(present, places)[places]
+    median = float(low + (high - low) / 2)
+    ends = (float(present.min()) + 0.0, float(present.max()) + 0.0)  # never -0.0, which is hashed
+    return Column(name, NUMBER, missing, ends, median)
 
 
 def _fitted_texts(name: str, values: Texts) -> Column:

@@ -195,3 +195,10 @@ def test_it_survives_json():
 def test_a_number_needs_one_that_stands_for_missing_ones(fill):
     with pytest.raises(ValueError, match="fill of column 'age' is"):
         Column("age", "number", fill=fill)
+
+
+def test_the_sign_of_zero_is_no_difference():
+    """Which of two zeros is the smallest one depends on the machine."""
+    for zeros in ([0.0, -0.0, 0.0], [-0.0, -0.0, -0.0]):
+        (column,) = fit_columns("example", Frame(("a",), (np.array(zeros),)))
+        assert str((column.range, column.fill)) == "((0.0, 0.0), 0.0)"
