@@ -132,7 +132,7 @@ class Preparation:
     def derived(self) -> dict[str, Any]:
         """Return, as JSON knows it, how numbers were made of others; empty where none were."""
         made = {
-            "columns": None if self.plain else self.columns,
+            "columns": None if self.plain else self.used_columns,
             "scaling": self.scaling,
             "target_scaling": self.target_scaling,
         }

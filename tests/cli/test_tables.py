@@ -225,6 +225,16 @@ def test_later_files_that_are_read_unlike_trainings_are_refused(command, trained
     assert "if the first line names the columns, leave it out" in outcome.err
 
 
+def test_the_table_of_training_is_known_again_where_a_column_was_left_out(
+    command, trained, tmp_path
+):
+    path = write(tmp_path / "table.csv", {"id": [f"n{k}" for k in range(COUNT)], **columns()})
+    outcome, run = trained(path, "--target", "buys")
+    assert outcome.out.startswith("id      left out: 180 different texts in 180 rows\n")
+    outcome = told(command, "evaluate", run, "--data", path)
+    assert "the run was trained on most of these examples" in outcome.err
+
+
 def test_an_unseen_category_warns_once(command, trained, tmp_path):
     path = write(tmp_path / "table.csv", columns())
     _, run = trained(path, "--target", "buys")
