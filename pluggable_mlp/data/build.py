@@ -147,18 +147,7 @@ def _as_inputs(source: Source, splits: dict[str, Split]) -> dict[str, Array]:
 def _scaled_inputs(
     name: str, kind: str, inputs: dict[str, Array], unit: float
 ) -> tuple[dict[str, Array], Scaling | None]:
-    """Return the inputs of all splits, scaled as was asked for, and how.
-
-    Parameters
-    ----------
-    name : str
-        Of the data, for errors.
-    kind : str
-        A name of `SCALINGS`, "none" or "pixels".
-    inputs : dict of arrays (n, features)
-    unit : float
-        The value of one unit of uint8 inputs.
-    """
+    """Return the inputs of all splits, 8-bit pixels times their unit, scaled, and how."""
     choose(SCALINGS | dict.fromkeys([NO_SCALING, PIXEL_SCALING]), kind, "scaling")
     if kind == PIXEL_SCALING:
         return _whole_pixels(name, inputs), None

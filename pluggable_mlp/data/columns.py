@@ -50,19 +50,7 @@ _FOR_PEOPLE = {
 
 
 class Described(NamedTuple):
-    """A row of the table that shows a preparation.
-
-    Parameters
-    ----------
-    column : str
-        Its name.
-    missing : int
-        How many values the training part lacked.
-    range : str
-        From the smallest to the largest number of the training part; empty of texts.
-    becomes : str
-        What is made of it, in words.
-    """
+    """A row of the table that shows a preparation: values of the training part, before scaling."""
 
     column: str
     missing: int

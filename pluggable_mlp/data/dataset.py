@@ -320,15 +320,7 @@ class Dataset:
 
 
 def check_finite(name: str, part: str, kind: str, values: Array) -> None:
-    """Raise `DataError` where inputs or targets hold NaN or infinity; integers hold none.
-
-    Parameters
-    ----------
-    name, part : str
-        Of the data and of the split, for errors.
-    kind : {"inputs", "targets"}
-    values : array, shape (n,) or (n, columns)
-    """
+    """Raise `DataError` where inputs or targets (n, …), which `kind` says, hold NaN or infinity."""
     # Both reach the smallest or the largest: no array of flags is needed.
     if values.dtype.kind == "f" and not np.isfinite([values.min(), values.max()]).all():
         before = 0
@@ -343,12 +335,7 @@ def check_finite(name: str, part: str, kind: str, values: Array) -> None:
 
 
 def as_floats(name: str, part: str, kind: str, values: Array) -> Array:
-    """Convert numbers to float32 or float64, exactly; that they are finite is another check.
-
-    Parameters
-    ----------
-    name, part, kind, values
-        As for `check_finite`; values of any dtype and shape.
+    """Convert numbers of any dtype and shape to float32 or float64, exactly.
 
     Raises
     ------

@@ -142,17 +142,7 @@ def dataset_of(
 
 
 def load_source_like(preparation: Preparation, spec: Any, target: str | None = None) -> Source:
-    """Load data for a network that was trained on others, neither converted nor divided.
-
-    Parameters
-    ----------
-    preparation : Preparation
-        Of the training: it says which columns of a table are the features.
-    spec : str, path or data frame
-        As for `load_dataset`.
-    target : str, optional
-        The column of a table that training was to predict.
-    """
+    """Load data like those of training, neither converted nor divided."""
     texts = isinstance((preparation.class_labels or (0,))[0], str)
     target = target if is_table(spec) else None
     return load_source(spec, target, preparation=preparation, text_target=texts)
@@ -161,17 +151,7 @@ def load_source_like(preparation: Preparation, spec: Any, target: str | None = N
 def examples_like(
     preparation: Preparation, source: Source, dtype: str = "float64", block_size: int | None = None
 ) -> Split:
-    """Return the test part of other data, or all where they have none, as training had its own.
-
-    Parameters
-    ----------
-    preparation : Preparation
-    source : Source
-    dtype : {"float32", "float64"}
-        Of the network, whose range values must keep to.
-    block_size : int, optional
-        As for `load_dataset`.
-    """
+    """Return the test part of other data, or all where they have none, as training had its own."""
     measured = source.splits.get("test", source.splits["train"])
     inputs, targets = matched(source.name, "new", measured, preparation.task)
     prepared = preparation.inputs(source.name, inputs, dtype, block_size)

@@ -76,14 +76,9 @@ def as_values(inputs: Array, unit: float | None = None) -> Array:
 
 
 def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
-    """Return the uint8 array whose entries times `unit` are `values`, or None if there is none.
+    """Return the uint8 array (n, ...) whose entries times `unit`, a power of two, are `values`.
 
-    Parameters
-    ----------
-    values : array (n, ...) of floats or uint8
-        uint8 values are returned as they are, whatever the unit.
-    unit : float
-        A power of two.
+    None if there is none; uint8 values are returned as they are, whatever the unit.
     """
     if values.dtype == np.uint8:
         return values
