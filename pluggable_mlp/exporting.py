@@ -13,8 +13,8 @@ from typing import Any, cast
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import CATEGORY, LEFT_OUT, Column
-from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.data.columns import NUMBER, Column
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.saved_runs import SavedRun
 from pluggable_mlp.storage import write_file
 
@@ -66,18 +66,17 @@ def write_onnx(run: SavedRun, path: Path) -> dict[str, str]:
     return {name: f"{of.dtype} {_shape(run.schema, of)}" for name, of in inputs.items()}
 
 
-def _shape(schema: Schema, array: Array) -> str:
+def _shape(schema: Preparation, array: Array) -> str:
     return f"(N, {schema.features})" if array.ndim > 1 else "(N,)"
 
 
-def _inputs(ndx: Any, schema: Schema) -> tuple[dict[str, Array], Array]:
+def _inputs(ndx: Any, schema: Preparation) -> tuple[dict[str, Array], Array]:
     """Return the inputs of the graph, and the features that they become."""
-    preparation = schema.preparation
-    if preparation.columns is not None:
-        used = [column for column in preparation.columns.columns if column.kind != LEFT_OUT]
+    used = schema.used_columns
+    if not schema.plain:
         inputs = {
             column.name: ndx.argument(
-                shape=("N",), dtype=ndx.utf8 if column.kind == CATEGORY else ndx.float64
+                shape=("N",), dtype=ndx.utf8 if column.is_text else ndx.float64
             )
             for column in used
         }
@@ -90,7 +89,7 @@ def _inputs(ndx: Any, schema: Schema) -> tuple[dict[str, Array], Array]:
         )
         inputs = {"X": x}
         x = ndx.astype(x, ndx.float64) * (schema.scale or 1.0)
-    scaling = preparation.scaling
+    scaling = schema.scaling
     if scaling is not None:
         x = (x - ndx.asarray(np.asarray(scaling.offsets))) / ndx.asarray(
             np.asarray(scaling.divisors)
@@ -99,13 +98,13 @@ def _inputs(ndx: Any, schema: Schema) -> tuple[dict[str, Array], Array]:
 
 
 def _features(ndx: Any, column: Column, values: Array) -> list[Array]:
-    """Return what a column becomes, as `Columns.apply` does; an empty text is a missing one."""
-    if column.kind == CATEGORY:
-        missing = values == ""
-        parts = [values == category for category in column.categories]
-    else:
+    """Return what a column becomes, as `encode` does; an empty text is a missing one."""
+    if column.kind == NUMBER:
         missing = ndx.isnan(values)
         parts = [ndx.where(missing, ndx.asarray(column.fill, dtype=ndx.float64), values)]
+    else:
+        missing = values == ""
+        parts = [values == category for category in column.categories]
     return [ndx.astype(part, ndx.float64) for part in [*parts, *[missing] * column.indicator]]
 
 

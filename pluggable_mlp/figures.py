@@ -64,7 +64,7 @@ def figures_of(
         elif schema.task == "regression":
             figures["residuals"] = _residuals(answers, targets, schema.target_names or ())
     weights = backend.to_numpy(run.parameters[0]["W"])
-    names = schema.preparation.names_of_features
+    names = schema.feature_names
     figures["first-layer"] = _first_layer(weights, names, are_pixels=schema.scale is not None)
     return figures
 

@@ -12,10 +12,9 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data import DataError, Dataset, DataWarning
 from pluggable_mlp.data.dataset import Source, Split, no_data_warnings
-from pluggable_mlp.data.loading import dataset_of, examples_like, load_inputs, load_source_like
-from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
-from pluggable_mlp.data.tables import is_table
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.saved_runs import SavedRun
 from pluggable_mlp.training.examples import AnyExamples, examples_in_blocks
@@ -106,7 +105,7 @@ def _own_data(run: SavedRun, data: str | None = None) -> Dataset:
     return dataset
 
 
-def prediction_header(schema: Schema) -> list[str]:
+def prediction_header(schema: Preparation) -> list[str]:
     """Return the names of the columns of `predict_rows`, all different.
 
     Probabilities have the name of their class or label after "p", or after "p_", "p__", … where
@@ -122,7 +121,7 @@ def prediction_header(schema: Schema) -> list[str]:
     return [*answers, *(f"{prefix}{name}" for name in of)]
 
 
-def predictions_alone(schema: Schema, rows: Iterator[list[Any]]) -> Array:
+def predictions_alone(schema: Preparation, rows: Iterator[list[Any]]) -> Array:
     """Return the answers of `predict_rows` without probabilities: (n,), or (n, outputs)."""
     width = 1 if schema.class_labels is not None else schema.outputs
     answers = np.asarray([row[:width] for row in rows])
@@ -151,8 +150,8 @@ def predict_rows(run: SavedRun, path: Path, backend: Backend) -> Iterator[list[A
     """
     settings = run.settings
     schema = run.schema
-    examples = left_in_file(load_inputs(path, schema.preparation, schema.target_names or ()))
-    inputs = schema.inputs(str(path), examples, settings.dtype, is_table(str(path)))
+    examples = left_in_file(load_inputs(path, schema, schema.target_names or ()))
+    inputs = schema.inputs(str(path), examples, settings.dtype)
     scale = run.schema.scale_of(inputs) or 1.0
     return (_row(run.schema, row) for part in _answers(run, inputs, scale, backend) for row in part)
 
@@ -191,7 +190,7 @@ def _answers(run: SavedRun, inputs: Array, scale: float, backend: Backend) -> It
     return (answers_of(inputs[start : start + _EXAMPLES_AT_ONCE]) for start in starts)
 
 
-def _row(schema: Schema, answers: Array) -> list[Any]:
+def _row(schema: Preparation, answers: Array) -> list[Any]:
     """Return the row of one example, of its probabilities or its numbers (outputs,)."""
     listed: list[Any] = answers.tolist()
     if schema.class_labels is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.scores import measure
@@ -295,9 +295,10 @@ class Run:
         }
 
     @cached_property
-    def schema(self) -> Schema:
+    def schema(self) -> Preparation:
         """What the network takes and answers."""
-        return Schema.of(self._data)
+        assert self._data.preparation is not None  # `load_dataset` fits one
+        return self._data.preparation
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pluggable_mlp.arrays import LibraryArrays
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.data.schema import Schema
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.folders import settle
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
@@ -32,7 +32,7 @@ class SavedRun:
     config : dict
         All of `config.json`.
     settings : Settings
-    schema : Schema
+    schema : Preparation
         What the network takes, and what it answers with.
     mlp : MLP
     parameters : list of dict of arrays
@@ -41,7 +41,7 @@ class SavedRun:
 
     config: dict[str, Any]
     settings: Settings
-    schema: Schema
+    schema: Preparation
     mlp: MLP
     parameters: LibraryArrays
 
@@ -58,7 +58,7 @@ def load_run(folder: Path, backend: Backend) -> SavedRun:
     config = read_json(folder / "config.json", _FOLDER, CONFIG)
     with damaged(folder / "config.json"):
         settings = Settings.from_dict(config["settings"])
-        schema = Schema.from_dict(config)
+        schema = Preparation.from_dict(config)
         mlp = settings.make_mlp(schema.features, schema.outputs)
     sha256 = read_summary(folder, config)["parameters_sha256"]
     parameters = load_parameters(folder / "model.safetensors", backend, sha256)

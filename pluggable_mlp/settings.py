@@ -214,7 +214,9 @@ class Settings:
                 f"early_stopping is {self.early_stopping}, but there is no validation part to "
                 "watch; keep one with --validation 0.1"
             )
-        of_targets = dataset.target_scaling
+        made = dataset.preparation
+        of_targets = made.target_scaling if made else None
+        named = made.target_names if made and made.columns is not None else None
         if of_targets is None and self.target_scaling not in (None, "none"):
             raise ValueError(
                 f"target_scaling is {self.target_scaling!r}, but the targets are classes or "
@@ -223,8 +225,8 @@ class Settings:
         return replace(
             self,
             task=dataset.task,
-            target=self.target or (dataset.target_names or (None,))[0],
-            scaling=dataset.preparation.scaling_kind if dataset.preparation else "none",
+            target=self.target or (named or (None,))[0],
+            scaling=made.scaling_kind if made else "none",
             target_scaling="none" if of_targets is None else of_targets.kind,
             test_share=dataset.test_share,
             validation=self.validation if self.validates(dataset) else 0.0,

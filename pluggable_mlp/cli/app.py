@@ -12,6 +12,7 @@ import typer
 from pluggable_mlp import __version__
 from pluggable_mlp.cli.compare import compare
 from pluggable_mlp.cli.console import counted
+from pluggable_mlp.cli.data import data
 from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, verify
 from pluggable_mlp.cli.train import train
 
@@ -69,7 +70,7 @@ def backends() -> None:
             )
 
 
-for command in (train, evaluate, predict, export, plot, report, compare, verify, backends):
+for command in (train, data, evaluate, predict, export, plot, report, compare, verify, backends):
     app.command()(command)
 
 

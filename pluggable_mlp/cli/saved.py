@@ -23,7 +23,7 @@ from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
-    from pluggable_mlp.data.schema import Schema
+    from pluggable_mlp.data.preparation import Preparation
     from pluggable_mlp.html_report import ReportedRun
     from pluggable_mlp.runs import Run
     from pluggable_mlp.verifying import Difference
@@ -112,7 +112,7 @@ def predict(
             _write_table(output, saved.schema, rows)
 
 
-def _write_table(output: Path | None, schema: "Schema", rows: Iterator[list[Any]]) -> None:
+def _write_table(output: Path | None, schema: "Preparation", rows: Iterator[list[Any]]) -> None:
     """Write predictions as CSV, as they come."""
     import csv
 
@@ -124,7 +124,7 @@ def _write_table(output: Path | None, schema: "Schema", rows: Iterator[list[Any]
         table.writerows(rows)
 
 
-def _save_array(output: Path, schema: "Schema", rows: Iterator[list[Any]]) -> None:
+def _save_array(output: Path, schema: "Preparation", rows: Iterator[list[Any]]) -> None:
     """Write the predictions alone as an array."""
     import numpy as np
 

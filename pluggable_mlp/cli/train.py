@@ -218,7 +218,7 @@ class _Report:
     def begin(self) -> None:
         """Print what is made of the data."""
         if not (self.quiet or self._as_json):
-            for line in self._run.schema.describe():
+            for line in self._run.schema.in_words():
                 typer.echo(line)
 
     def epoch(self, line: dict[str, Any], bar: bool) -> None:

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.build import as_bytes
 from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Source, Split
 from pluggable_mlp.data.files import GET_A_NEW_COPY, check_file, read_bytes
+from pluggable_mlp.data.values import as_bytes
 
 __all__ = [
     "IDX_NAMES",

@@ -1,13 +1,10 @@
-"""From the arrays that a file holds to numbers for a network.
+"""From what a file holds to a `Dataset`: the division, and what is fitted on the training part.
 
-What can be said of raw inputs whatever their file belongs here, what of targets in `targets.py`;
-the rules that a `Dataset` keeps belong in `dataset.py`, what a saved run asks of later files in
-`schema.py`.
+How rows are prepared belongs in `preparation.py`, the rules that a `Dataset` keeps in `dataset.py`.
 
 Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
 
-import warnings
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -15,46 +12,27 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Columns
-from pluggable_mlp.data.dataset import (
-    PIXEL_SCALE,
-    DataError,
-    Dataset,
-    DataWarning,
-    Source,
-    Split,
-    as_floats,
-    check_finite,
-)
-from pluggable_mlp.data.preparation import (
-    NO_SCALING,
-    PIXEL_SCALING,
-    Preparation,
-    fit_columns,
-    scaled,
-)
-from pluggable_mlp.data.scaling import Scaling
+from pluggable_mlp.data.columns import Column, encode, fit_columns
+from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Dataset, Source, Split, warn
+from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
 from pluggable_mlp.data.split import divide
 from pluggable_mlp.data.streaming import in_memory, left_in_files
-from pluggable_mlp.data.targets import (
-    Task,
-    as_task,
-    class_indices,
-    classes_of,
-    find_task,
-)
-from pluggable_mlp.stored import StoredArray, blocks, mapped
+from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of, find_task
+from pluggable_mlp.data.values import as_bytes, as_inputs, as_values
+from pluggable_mlp.registry import choose
+from pluggable_mlp.stored import mapped
 
-__all__ = ["as_bytes", "as_inputs", "build_dataset"]
+__all__ = ["build_dataset"]
+
+NO_SCALING, PIXEL_SCALING = "none", "pixels"
 
 EIGHT_BITS = 128
 """Numbers from here on are large; pixels that are all below do not need their eight bits."""
 
 STANDARDIZE = "--scaling standard (in Python, scaling='standard')"
 PIXELS = "--scaling pixels"
-
-BLOCK = 4096
-"""So many rows are looked at together, which keeps temporary arrays small."""
 
 ELEMENTS = 2**18
 """So many numbers of a table are looked at together."""
@@ -79,35 +57,15 @@ def build_dataset(
     are values: float32 and float64 stay, float16 becomes float32, other integers and booleans
     float64, exactly.  The axes after the first are flattened.
 
-    Columns of texts, and what is missing in columns of numbers, become what `Columns` says.  Where
-    a scaling is asked for, inputs of any dtype are scaled features, float64; "pixels" makes whole
-    numbers from 0 to 255 of any dtype the pixels that uint8 are.  All is fitted on the training
-    part.
+    Columns of texts, and what is missing in columns of numbers, become what `fit_columns` says.
+    Where a scaling is asked for, inputs of any dtype are scaled features, float64; "pixels" makes
+    whole numbers from 0 to 255 of any dtype the pixels that uint8 are.  All is fitted on the
+    training part.
 
     The classes are the labels that occur for training, in increasing order.  Numbers to predict
     become floats as inputs do.
 
-    Parameters
-    ----------
-    source : Source
-    seed : int
-        Of the division.
-    task : {"classification", "multilabel", "regression"} or None
-        Whether targets are class labels (n,), labels (n, outputs) of 0 and 1, or numbers, (n,) or
-        (n, outputs); None: what `find_task` says of those for training.
-    scaling : {"standard", "minmax", "robust", "pixels", "none"} or None
-        How features are scaled; None: "standard" for tables, else "none".
-    validation : float or None
-        The share of the training examples that is kept for validation; 0 or None: none, but what
-        the source has.
-    target_scaling : {"standard", "minmax", "robust", "none"} or None
-        How numbers to predict are scaled, for the task "regression"; None: not at all.
-    block_size : int or None
-        Whether inputs of .npy files stay there, and categories codes, to be read a block at a
-        time: 0, no; more, yes; None, if they take more than a quarter of the memory.
-    test_share : float or None
-        The share of the examples that is kept for testing, where the source has no split for it;
-        None: `TEST_SHARE`; 0: none.
+    The arguments after the first are those of `load_dataset`; the task None is that of the targets.
 
     Raises
     ------
@@ -121,148 +79,87 @@ def build_dataset(
     task = find_task(name, source.splits["train"].targets) if task is None else as_task(task)
     splits, test_share = divide(source, seed, task, validation, test_share)
     arrays, columns = _as_arrays(source, splits)
-    if source.is_table:
-        _warn_of_constant(source, arrays["train"])
     kind = ("standard" if source.is_table else NO_SCALING) if scaling is None else scaling
-    pixels = kind == PIXEL_SCALING
-    inputs, fitted = scaled(name, kind, arrays, columns, source.pixel_scale)
-    if pixels:
-        inputs = _whole_pixels(name, inputs)
+    inputs, fitted = _scaled_inputs(name, kind, arrays, source.pixel_scale)
     inputs = in_memory(inputs, block_size)
-    train = inputs["train"]
-    scale = source.pixel_scale if train.dtype == np.uint8 else None
+    scale = source.pixel_scale if inputs["train"].dtype == np.uint8 else None
     if scale is not None:
-        _warn_of_dark_pixels(source, train)
+        _warn_of_dark_pixels(source, inputs["train"])
     elif scaling is None and fitted is None:
-        _warn_of_large_numbers(source, train)
+        _warn_of_large_numbers(source, inputs["train"])
     targets, class_labels, of_targets = _prepared_targets(name, splits, task, target_scaling)
+    were_pixels = arrays["train"].dtype == np.uint8
+    preparation = Preparation(
+        features=inputs["train"].shape[1],
+        scale=source.pixel_scale if scale or were_pixels else None,
+        input_range=_range_of(inputs["train"], scale or 1.0),
+        class_labels=class_labels,
+        task=task,
+        target_names=_target_names(source, task, targets["train"]),
+        target_scaling=of_targets,
+        columns=columns,
+        plain=not isinstance(arrays["train"], EncodedArray),
+        scaling=fitted,
+        pixels=kind == PIXEL_SCALING,
+        header=source.header,
+        encoding=source.encoding,
+        examples={part: len(split.targets) for part, split in splits.items()},
+    )
     return Dataset(
         {part: Split(inputs[part], targets[part]) for part in splits},
         name,
         scale,
         class_labels,
         multilabel=task == "multilabel",
-        target_names=source.target_names,
-        preparation=Preparation(
-            columns,
-            source.pixel_scale if fitted and arrays["train"].dtype == np.uint8 else None,
-            fitted,
-            source.feature_names,
-            pixels=pixels,
-            header=source.header,
-            encoding=source.encoding,
-        ),
-        target_scaling=of_targets,
+        preparation=preparation,
         test_share=test_share,
     )
 
 
-def _as_arrays(source: Source, splits: dict[str, Split]) -> tuple[dict[str, Array], Columns | None]:
-    """Return the inputs of all splits as arrays, and what became of the columns of a table.
+def _as_arrays(
+    source: Source, splits: dict[str, Split]
+) -> tuple[dict[str, Array], tuple[Column, ...] | None]:
+    """Return the inputs of all splits as arrays, and what becomes of the columns of a table."""
+    name = source.name
+    if not source.is_table:
+        return _as_inputs(source, splits), None
+    frames: dict[str, Any] = {part: given.inputs for part, given in splits.items()}
+    columns = fit_columns(name, frames["train"])
+    if all(frame.is_plain for frame in frames.values()):
+        arrays = {part: frame.as_array() for part, frame in frames.items()}
+    else:
+        arrays = {part: encode(name, columns, frame) for part, frame in frames.items()}
+    _warn_of_constant(source, arrays["train"])
+    return arrays, columns
+
+
+def _as_inputs(source: Source, splits: dict[str, Split]) -> dict[str, Array]:
+    """Return the inputs of all splits as features.
 
     Errors count examples as the source does, before it was divided.
     """
     name = source.name
-    arrays, columns = fit_columns(name, {part: given.inputs for part, given in splits.items()})
-    if columns is not None:
-        return arrays, columns
     with suppress(DataError):
-        return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
-    arrays = {part: given.inputs for part, given in source.splits.items()}
-    return {part: as_inputs(name, part, inputs) for part, inputs in arrays.items()}, columns
+        return {part: as_inputs(name, part, given.inputs) for part, given in splits.items()}
+    return {part: as_inputs(name, part, given.inputs) for part, given in source.splits.items()}
 
 
-def _warn_of_constant(source: Source, inputs: Array) -> None:
-    """Warn where all training inputs (n, features) are alike."""
-    rows = max(1, ELEMENTS // inputs.shape[1])
-    starts = range(0, len(inputs), rows)
-    if all((inputs[start : start + rows] == inputs[:1]).all() for start in starts):
-        doubt = "all training inputs are alike, and nothing can be learned from them; give features"
-        _warn(source, f"{doubt} that vary")
-
-
-def _prepared_targets(
-    name: str, splits: dict[str, Split], task: Task, scaling: str | None
-) -> tuple[dict[str, Array], tuple[int, ...] | tuple[str, ...] | None, Scaling | None]:
-    """Return the targets of all splits as a task takes them, the classes, and the scaling."""
-    targets = {part: split.targets for part, split in splits.items()}
-    if task == "classification":
-        return *_as_class_indices(name, targets), None
-    if task == "regression":
-        scaled_targets, fitted = _scaled_targets(name, scaling, targets)
-        return scaled_targets, None, fitted
-    return targets, None, None
-
-
-def _as_class_indices(
-    name: str, labels: dict[str, Array]
-) -> tuple[dict[str, Array], tuple[int, ...] | tuple[str, ...]]:
-    """Return the labels of all splits as indices of the classes in training, and the classes."""
-    classes = classes_of(name, labels["train"])
-    return {part: class_indices(name, part, of, classes) for part, of in labels.items()}, classes
-
-
-def _scaled_targets(
-    name: str, kind: str | None, targets: dict[str, Array]
+def _scaled_inputs(
+    name: str, kind: str, inputs: dict[str, Array], unit: float
 ) -> tuple[dict[str, Array], Scaling | None]:
-    """Return the numbers to predict of all splits, scaled as was asked for, and how."""
-    rows = {part: values.reshape(len(values), -1) for part, values in targets.items()}
-    values, fitted = scaled(name, kind or NO_SCALING, rows, what="target_scaling")
-    return {part: values[part].reshape(of.shape) for part, of in targets.items()}, fitted
-
-
-def as_inputs(name: str, part: str, values: Array) -> Array:
-    """Convert inputs (n, ...) to (n, features) of uint8, float32 or float64, all finite.
-
-    Raises
-    ------
-    DataError
-        If they are not such numbers, or not at least one example of one feature.
-    """
-    if values.ndim < 2 or 0 in values.shape:
-        fault = f"the {part} inputs have shape {values.shape}"
-        raise DataError(name, fault, "give examples along the first axis, features along the rest")
-    inputs = mapped(values, partial(_flattened, name, part))
-    check_finite(name, part, "inputs", inputs)
-    return inputs
-
-
-def _flattened(name: str, part: str, values: Array) -> Array:
-    """Return inputs (m, ...) as (m, features) of uint8, float32 or float64."""
-    values = values.reshape(values.shape[0], -1)
-    if values.dtype == np.uint8:  # writeable, for PyTorch warns of memory that is not
-        return np.require(values, requirements=["C", "W"])
-    return as_floats(name, part, "inputs", values)
-
-
-def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
-    """Return the uint8 array whose entries times `unit` are `values`, or None if there is none.
-
-    Parameters
-    ----------
-    values : array (n, ...) of floats or uint8
-        uint8 values are returned as they are, whatever the unit.
-    unit : float
-        A power of two.
-    """
-    if values.dtype == np.uint8:
-        return values
-    if values.dtype.kind != "f" or values.ndim == 0:
-        return None
-    if isinstance(values, StoredArray):
-        as_own: Any = partial(as_bytes, unit=unit)
-        stored = all(as_own(block) is not None for block in blocks(values))
-        return values.map(as_own) if stored else None
-    found = np.empty(values.shape, dtype=np.uint8)
-    for start in range(0, len(values), BLOCK):
-        block = values[start : start + BLOCK]
-        if not ((block >= 0) & (block <= 255 * unit)).all():  # False for NaN, too
-            return None
-        in_units = block / unit
-        found[start : start + BLOCK] = in_units
-        if not np.array_equal(found[start : start + BLOCK], in_units):
-            return None
-    return found
+    """Return the inputs of all splits, 8-bit pixels times their unit, scaled, and how."""
+    choose(SCALINGS | dict.fromkeys([NO_SCALING, PIXEL_SCALING]), kind, "scaling")
+    if kind == PIXEL_SCALING:
+        return _whole_pixels(name, inputs), None
+    if kind == NO_SCALING:
+        return inputs, None
+    train = inputs["train"]
+    if isinstance(train, EncodedArray):  # of which categories are not scaled
+        scaling = fit_scaling(name, kind, train.numbers(), train.is_number)
+    else:
+        inputs = {part: mapped(of, partial(as_values, unit=unit)) for part, of in inputs.items()}
+        scaling = fit_scaling(name, kind, inputs["train"])
+    return {part: mapped(array, scaling.apply_in_place) for part, array in inputs.items()}, scaling
 
 
 def _whole_pixels(name: str, inputs: dict[str, Array]) -> dict[str, Array]:
@@ -276,11 +173,51 @@ def _whole_pixels(name: str, inputs: dict[str, Array]) -> dict[str, Array]:
     return {part: values for part, values in pixels.items() if values is not None}
 
 
+def _prepared_targets(
+    name: str, splits: dict[str, Split], task: Task, scaling: str | None
+) -> tuple[dict[str, Array], tuple[int, ...] | tuple[str, ...] | None, Scaling | None]:
+    """Return the targets of all splits as a task takes them, the classes, and the scaling."""
+    targets = {part: split.targets for part, split in splits.items()}
+    if task == "classification":
+        classes = classes_of(name, targets["train"])
+        indices = {part: class_indices(name, part, of, classes) for part, of in targets.items()}
+        return indices, classes, None
+    kind = scaling or NO_SCALING
+    choose(SCALINGS | dict.fromkeys([NO_SCALING]), kind, "target_scaling")
+    if task == "multilabel" or kind == NO_SCALING:
+        return targets, None, None
+    train = targets["train"]
+    fitted = fit_scaling(name, kind, as_values(train).reshape(len(train), -1))
+    return {part: fitted.apply(of) for part, of in targets.items()}, None, fitted
+
+
+def _target_names(source: Source, task: Task, targets: Array) -> tuple[str, ...] | None:
+    """Return the names of the targets' columns; of numbers without any y, or y1, y2, …."""
+    if source.target_names is not None or task == "classification":
+        return source.target_names
+    if targets.ndim == 1 or targets.shape[1] == 1:
+        return ("y",)
+    return tuple(f"y{place + 1}" for place in range(targets.shape[1]))
+
+
+def _range_of(inputs: Array, unit: float) -> tuple[float, float]:
+    return float(inputs.min()) * unit, float(inputs.max()) * unit
+
+
+def _warn_of_constant(source: Source, inputs: Array) -> None:
+    """Warn where all training inputs (n, features) are alike."""
+    rows = max(1, ELEMENTS // inputs.shape[1])
+    starts = range(0, len(inputs), rows)
+    if all((inputs[start : start + rows] == inputs[:1]).all() for start in starts):
+        doubt = "all training inputs are alike, and nothing can be learned from them; give features"
+        warn(source.name, f"{doubt} that vary")
+
+
 def _warn_of_dark_pixels(source: Source, train: Array) -> None:
     """Warn of uint8 inputs that are small for pixels of eight bits."""
     if train.max() * source.pixel_scale < EIGHT_BITS * PIXEL_SCALE:
-        _warn(
-            source,
+        warn(
+            source.name,
             f"8-bit pixels are worth 1/{1 / source.pixel_scale:g} of their number, and here run "
             f"to {train.max()} alone; if they are not pixels, or of fewer bits, save floats",
         )
@@ -289,12 +226,8 @@ def _warn_of_dark_pixels(source: Source, train: Array) -> None:
 def _warn_of_large_numbers(source: Source, train: Array) -> None:
     low, high = float(train.min()), float(train.max())
     if max(-low, high) >= EIGHT_BITS:
-        _warn(
-            source,
+        warn(
+            source.name,
             f"the inputs run from {low:g} to {high:g}, and training works best on numbers near 0; "
             f"{STANDARDIZE} makes them so, {PIXELS} divides 8-bit pixels by 256",
         )
-
-
-def _warn(source: Source, doubt: str) -> None:
-    warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=4)

@@ -5,7 +5,6 @@ How a table is read belongs in `tables.py`, what becomes of its columns in `colu
 Shapes: n rows, a column is (n,).
 """
 
-import warnings
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -13,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError, DataWarning, Source, Split
-from pluggable_mlp.data.frame import Frame, Texts
+from pluggable_mlp.data.dataset import DataError, Source, Split, listed, warn
+from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.tables import Table, open_table
+from pluggable_mlp.data.table_files import open_table
+from pluggable_mlp.data.tables import Table
 
 __all__ = ["read_table", "read_table_inputs"]
 
@@ -24,7 +24,7 @@ __all__ = ["read_table", "read_table_inputs"]
 def read_table(
     path: Any,
     target: str | None = None,
-    known: Preparation | None = None,
+    preparation: Preparation | None = None,
     text_target: bool | None = None,
     header: bool | None = None,
     encoding: str | None = None,
@@ -33,12 +33,10 @@ def read_table(
 
     Parameters
     ----------
-    path : str or data frame
-        A path ends with one of `TABLES`; a data frame is of any library that narwhals knows.
-    target, header, encoding
+    path, target, header, encoding
         As for `load_dataset`; by default the encoding is that of training.
-    known : Preparation, optional
-        What training made of its table: the features are found by the names that they have there.
+    preparation : Preparation, optional
+        Of the training: the features are found by the names that they have there.
     text_target : bool, optional
         Whether the target is texts; by default what its fields say.
 
@@ -47,54 +45,47 @@ def read_table(
     DataError
         If it cannot be read, has no such column, or lacks a target.
     """
-    table = open_table(path, known, header, encoding)
+    table = open_table(path, preparation, header, encoding)
     width = len(table.columns)
     if width < 2:
         fault = f"has one column, which begins with {str(table.columns[0][0])[:50]!r}"
         remedy = "separate the fields of .csv by commas or semicolons, those of .tsv by tabs: the "
         raise DataError(table.source, fault, f"{remedy}features, then what to predict")
-    chosen = _places(table, target, known)
+    chosen = _places(table, target, preparation)
     if len(chosen) == width:
         raise DataError(table.source, "all columns are targets", "leave some for the features")
     as_text = text_target if len(chosen) == 1 else False
     targets = [(table.name(place), table.target(place, as_text)) for place in chosen]
-    places = _features(table, known, chosen)
+    places = _features(table, preparation, chosen)
     return Source(
         table.source,
-        {"train": Split(_inputs(table, known, places), _targets(table.source, targets))},
+        {"train": Split(_inputs(table, preparation, places), _targets(table.source, targets))},
         target_names=tuple(name for name, _ in targets),
-        feature_names=None if table.names is None else tuple(map(table.name, places)),
-        is_table=True,
         header=table.header,
         encoding=table.encoding,
     )
 
 
 def read_table_inputs(
-    path: Any, known: Preparation | None = None, targets: Collection[str] = ()
-) -> Array | Frame:
+    path: Any, preparation: Preparation | None = None, targets: Collection[str] = ()
+) -> Frame:
     """Read the features of a table for a network: by their names where both have names.
 
-    Parameters
-    ----------
-    path : str or data frame
-        As for `read_table`.
-    known : Preparation, optional
-        What training made of its table.
-    targets : collection of str
-        Columns of that table that may be there, too.
+    The arguments are those of `load_inputs`.
 
     Raises
     ------
     DataError
         If it cannot be read, or lacks a feature.
     """
-    table = open_table(path, known)
+    table = open_table(path, preparation)
     beside = [k for k, name in enumerate(table.names or ()) if name in targets]
-    return _inputs(table, known, _features(table, known, beside))
+    return _inputs(table, preparation, _features(table, preparation, beside))
 
 
-def _features(table: Table, known: Preparation | None, targets: Sequence[int] = ()) -> list[int]:
+def _features(
+    table: Table, preparation: Preparation | None, targets: Sequence[int] = ()
+) -> list[int]:
     """Return the places of the features: those that training knew, by their names if both have any.
 
     A warning lists columns that are not used.
@@ -105,11 +96,12 @@ def _features(table: Table, known: Preparation | None, targets: Sequence[int] = 
         If one is missing.
     """
     rest = [place for place in range(len(table.columns)) if place not in targets]
-    if known is None or known.every_name is None:
+    if preparation is None or preparation.columns is None:
         return rest
-    names, every, used = table.names, known.every_name, known.used_names
-    if names is None or known.feature_names is None:
-        if known.feature_names is None and len(rest) != len(every):
+    names, every = table.names, [column.name for column in preparation.columns]
+    used = preparation.used_names
+    if names is None or not preparation.is_named:
+        if not preparation.is_named and len(rest) != len(every):
             rest = [int(name) - 1 for name in every]  # in training; maybe the target is among them
         if len(rest) != len(every) or max(rest) >= len(table.columns):
             fault = f"has {len(rest)} features without names, training had {len(every)}"
@@ -121,42 +113,36 @@ def _features(table: Table, known: Preparation | None, targets: Sequence[int] = 
         raise DataError(table.source, fault, f"give the columns {', '.join(used[:20])}")
     unused = [names[place] for place in rest if names[place] not in every]
     if unused:
-        doubt = f"{table.source}: columns that are not used: {_listed(unused)}"
-        warnings.warn(doubt, DataWarning, stacklevel=4)
+        warn(table.source, f"columns that are not used: {_listed(unused)}")
     return [names.index(name) for name in used]
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:6])) + (", …" if len(names) > 6 else "")
+    return listed([*map(repr, names)])
 
 
-def _inputs(table: Table, known: Preparation | None, places: Sequence[int]) -> Array | Frame:
-    """Return features of a table; as an array where training had, or has, numbers alone."""
-    if known is not None and known.columns is not None:
-        kinds = ["texts" if name in known.columns.texts else "numbers" for name in known.used_names]
-        pairs = zip(places, kinds, strict=True)
-        return Frame(known.used_names, tuple(table.column(*pair) for pair in pairs))
-    kind = None if known is None else "numbers"
-    names = tuple(map(table.name, places))
-    frame = Frame(names, tuple(table.column(place, kind) for place in places))
-    plain = frame.as_numbers()
-    if plain is not None or known is None:
-        return frame if plain is None else plain
-    row, column = np.argwhere(np.isnan(np.stack(frame.columns, axis=1)))[0].tolist()
-    fault = f"column {names[column]!r} lacks a value in row {row + 1}"
-    raise DataError(table.source, fault, "give numbers, as training had")
+def _inputs(table: Table, preparation: Preparation | None, places: Sequence[int]) -> Frame:
+    """Return the features of a table, as numbers or texts as training knew them."""
+    if preparation is None or preparation.columns is None:
+        names = tuple(map(table.name, places))
+        kinds = [None if preparation is None else "numbers"] * len(names)
+    else:
+        names = preparation.used_names
+        kinds = ["texts" if of.is_text else "numbers" for of in preparation.used_columns]
+    pairs = zip(places, kinds, strict=True)
+    return Frame(names, tuple(table.column(*pair) for pair in pairs))
 
 
-def _places(table: Table, target: str | None, known: Preparation | None) -> list[int]:
+def _places(table: Table, target: str | None, preparation: Preparation | None) -> list[int]:
     """Return the places of the target's columns, from 0."""
     if target is None:
         return [len(table.columns) - 1]
     if table.names and target in table.names:  # which may hold a comma
         return [table.names.index(target)]
-    return [_place(table, one.strip(), known) for one in target.split(",")]
+    return [_place(table, one.strip(), preparation) for one in target.split(",")]
 
 
-def _place(table: Table, one: str, known: Preparation | None) -> int:
+def _place(table: Table, one: str, preparation: Preparation | None) -> int:
     names, width = table.names, len(table.columns)
     if names and one in names:
         return names.index(one)
@@ -165,7 +151,7 @@ def _place(table: Table, one: str, known: Preparation | None) -> int:
     if not names:
         fault = f"has {width} columns without names, and no target {one!r}"
         remedy = f"give its place from 1 to {width}"
-        if known is not None and known.feature_names is not None:
+        if preparation is not None and preparation.is_named:
             remedy = "name the columns in the first line, as training's table did"
         raise DataError(table.source, fault, remedy)
     fault = f"has no column {one!r}; it has {', '.join(names[:20])}"
@@ -177,7 +163,7 @@ def _place(table: Table, one: str, known: Preparation | None) -> int:
 def _targets(source: str, columns: list[tuple[str, Any]]) -> Array:
     """Return texts (n,), numbers (n,), or rows of them (n, outputs); none may be missing."""
     for name, values in columns:
-        lacking = values.codes < 0 if isinstance(values, Texts) else np.isnan(values)
+        lacking = is_missing(values)
         if lacking.any():
             row = int(np.flatnonzero(lacking)[0]) + 1
             fault = f"{lacking.sum()} rows lack the target {name!r}, row {row} first"

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.stored import LazyArray, blocks
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
-    from pluggable_mlp.data.scaling import Scaling
 
 __all__ = [
     "LARGEST_EXACT",
@@ -34,7 +34,9 @@ __all__ = [
     "Split",
     "as_floats",
     "check_finite",
+    "listed",
     "no_data_warnings",
+    "warn",
 ]
 
 PIXEL_SCALE = 1 / 256
@@ -74,6 +76,16 @@ class DataWarning(UserWarning):
     """Data that can be used, but perhaps not as they are meant."""
 
 
+def warn(name: str, doubt: str) -> None:
+    """Warn of data that can be used, but perhaps not as they are meant."""
+    warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=4)
+
+
+def listed(values: Sequence[object], most: int = 6) -> str:
+    """Return the first of some values, separated by commas."""
+    return ", ".join(map(str, values[:most])) + (", …" if len(values) > most else "")
+
+
 @contextmanager
 def no_data_warnings() -> Iterator[None]:
     """Suppress `DataWarning`: training has already reported it."""
@@ -107,10 +119,8 @@ class Source:
         "train", and what the source keeps apart from it: "test", "validation".
     pixel_scale : float
         The value of one unit of a pixel, a power of two.
-    target_names, feature_names : tuple of str, optional
+    target_names : tuple of str, optional
         Those of the columns of a table.
-    is_table : bool, default False
-        Whether it is a table, whose columns have each a unit of its own.
     header : bool, optional
         Whether the first line of a text names the columns; None for other files.
     encoding : str, optional
@@ -121,10 +131,13 @@ class Source:
     splits: Mapping[str, Split]
     pixel_scale: float = PIXEL_SCALE
     target_names: tuple[str, ...] | None = None
-    feature_names: tuple[str, ...] | None = None
-    is_table: bool = False
     header: bool | None = None
     encoding: str | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table, whose columns have each a unit of its own."""
+        return isinstance(self.splits["train"].inputs, Frame)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,12 +166,8 @@ class Dataset:
         numbers.
     multilabel : bool, default False
         Whether numbers to predict are 1 and 0: yes or no for each output.
-    target_names : tuple of str, optional
-        What the source calls the columns of the targets, where it is a table.
     preparation : Preparation, optional
-        What was made of the inputs that the source holds, beyond `scale`.
-    target_scaling : Scaling, optional
-        How numbers to predict were scaled.
+        What was made of the inputs and the targets that the source holds.
     test_share : float, optional
         The share of the examples that was kept for testing; None where that was not drawn.
 
@@ -173,9 +182,7 @@ class Dataset:
     scale: float | None = None
     class_labels: tuple[int, ...] | tuple[str, ...] | None = None
     multilabel: bool = False
-    target_names: tuple[str, ...] | None = None
     preparation: "Preparation | None" = None
-    target_scaling: "Scaling | None" = None
     test_share: float | None = None
 
     def __post_init__(self) -> None:
@@ -216,26 +223,6 @@ class Dataset:
             fault = "has no examples for testing, all of them are for training"
             raise DataError(self.name, fault, "name others (--test for train, --data for evaluate)")
         return self.splits["test"]
-
-    @property
-    def train_inputs(self) -> Array:
-        """Short for `train.inputs`."""
-        return self.train.inputs
-
-    @property
-    def train_labels(self) -> Array:
-        """Short for `train.targets`."""
-        return self.train.targets
-
-    @property
-    def test_inputs(self) -> Array:
-        """Short for `test.inputs`."""
-        return self.test.inputs
-
-    @property
-    def test_labels(self) -> Array:
-        """Short for `test.targets`."""
-        return self.test.targets
 
     @property
     def features(self) -> int:
@@ -326,27 +313,14 @@ class Dataset:
         digest.update(f"scale {self.scale} classes {classes}\n".encode())
         if texts:
             digest.update(json.dumps(known).encode())
-        prepared = {
-            "columns": self.preparation and self.preparation.columns,
-            "scaling": self.preparation and self.preparation.scaling,
-            "target_scaling": self.target_scaling,
-        }
-        made = {name: each.to_dict() for name, each in prepared.items() if each is not None}
+        made = {} if self.preparation is None else self.preparation.derived()
         if made:
             digest.update(json.dumps(made, sort_keys=True).encode())
         return digest.hexdigest()
 
 
 def check_finite(name: str, part: str, kind: str, values: Array) -> None:
-    """Raise `DataError` where inputs or targets hold NaN or infinity; integers hold none.
-
-    Parameters
-    ----------
-    name, part : str
-        Of the data and of the split, for errors.
-    kind : {"inputs", "targets"}
-    values : array, shape (n,) or (n, columns)
-    """
+    """Raise `DataError` where inputs or targets (n, …), which `kind` says, hold NaN or infinity."""
     # Both reach the smallest or the largest: no array of flags is needed.
     if values.dtype.kind == "f" and not np.isfinite([values.min(), values.max()]).all():
         before = 0
@@ -361,12 +335,7 @@ def check_finite(name: str, part: str, kind: str, values: Array) -> None:
 
 
 def as_floats(name: str, part: str, kind: str, values: Array) -> Array:
-    """Convert numbers to float32 or float64, exactly; that they are finite is another check.
-
-    Parameters
-    ----------
-    name, part, kind, values
-        As for `check_finite`; values of any dtype and shape.
+    """Convert numbers of any dtype and shape to float32 or float64, exactly.
 
     Raises
     ------

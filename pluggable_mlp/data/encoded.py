@@ -78,6 +78,12 @@ class EncodedArray(LazyArray):
         return np.stack(found, axis=1) if found else np.zeros((len(self), 0))
 
     @property
+    def is_number(self) -> Array:
+        """Which features are numbers of the table, bool (features,)."""
+        widths = [part.categories or 1 for part in self._parts]
+        return np.repeat([part.is_number for part in self._parts], widths)
+
+    @property
     def nbytes(self) -> int:
         """What all rows together take in memory."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize

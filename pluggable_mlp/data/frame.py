@@ -3,7 +3,6 @@
 Shapes: n rows, a column is (n,).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 
-__all__ = ["Frame", "Texts"]
+__all__ = ["Frame", "Texts", "is_missing"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +28,6 @@ class Texts:
     distinct: tuple[str, ...]
     codes: Array
 
-    @classmethod
-    def of(cls, values: Sequence[str | None]) -> "Texts":
-        """Return a column of these texts; None is a missing one."""
-        distinct = sorted({text for text in values if text is not None})
-        place: dict[str | None, int] = {text: code for code, text in enumerate(distinct)}
-        return cls(tuple(distinct), np.asarray([place.get(v, -1) for v in values], np.int32))
-
     def __len__(self) -> int:
         return len(self.codes)
 
@@ -43,9 +35,20 @@ class Texts:
         """Return the rows that an array of booleans or indices chooses."""
         return Texts(self.distinct, self.codes[rows])
 
+    def occurring(self) -> list[str]:
+        """Return the texts that occur, in order: of a part of a table maybe fewer than all."""
+        counts = np.bincount(self.codes + 1, minlength=len(self.distinct) + 1)[1:]
+        return [text for text, count in zip(self.distinct, counts, strict=True) if count]
+
     def as_array(self) -> Array:
         """Return the texts themselves (n,); none may be missing."""
         return np.asarray(self.distinct)[self.codes]
+
+
+def is_missing(column: Any) -> Array:
+    """Return where a column of numbers or of texts (n,) lacks a value, bool (n,)."""
+    lacking: Array = column.codes < 0 if isinstance(column, Texts) else np.isnan(column)
+    return lacking
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +83,15 @@ class Frame:
         """(n, columns), as of an array."""
         return len(self), len(self.columns)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all columns are numbers, and none is missing."""
+        return not any(isinstance(of, Texts) or np.isnan(of).any() for of in self.columns)
+
+    def as_array(self) -> Array:
+        """Return columns of numbers as one array (n, columns)."""
+        return np.stack(self.columns, axis=1)
+
     def column(self, name: str) -> Any:
         """Return a column (n,) by its name."""
         return self.columns[self.names.index(name)]
-
-    def as_numbers(self) -> Array | None:
-        """Return the values (n, columns) where all are numbers and none is missing, else None."""
-        if any(isinstance(c, Texts) or not np.isfinite(c).all() for c in self.columns):
-            return None
-        return np.stack(self.columns, axis=1)

@@ -1,168 +1,346 @@
-"""What training makes of inputs before a network sees them, so that later files get the same."""
+"""How the rows of a file become the numbers of a network, and its answers those of the file.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+A `Preparation` is fitted once, on the training part (`build.py`), shown, saved with the model,
+and applied to every later file, of which nothing is derived again: the same row means the same
+numbers to training, evaluation and prediction.
+
+Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Columns
-from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp.data.columns import Column, Described, encode
+from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, listed, warn
+from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.frame import Frame
-from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
-from pluggable_mlp.registry import choose
+from pluggable_mlp.data.scaling import Scaling
+from pluggable_mlp.data.streaming import in_memory
+from pluggable_mlp.data.targets import Task, class_indices
+from pluggable_mlp.data.values import as_inputs, as_pixels, as_scaled, as_values
 from pluggable_mlp.stored import mapped
 
-__all__ = ["NO_SCALING", "PIXEL_SCALING", "Preparation", "as_values", "fit_columns", "scaled"]
+__all__ = ["Preparation", "aligned"]
 
-NO_SCALING, PIXEL_SCALING = "none", "pixels"
+_Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What was made of the inputs of a source, in this order.
+    """What training made of its inputs and targets, and makes of all later ones.
 
     Parameters
     ----------
-    columns : Columns or None
-        What became of the columns of a table; None for arrays and tables of numbers.
-    pixel_scale : float or None
-        What 8-bit pixels were multiplied by before they were scaled.
+    features : int
+        How many numbers an example has.
+    scale : float or None
+        What a pixel's integer is multiplied by; None where training saw no pixels.
+    input_range : tuple of two floats
+        The smallest and the largest number of the training inputs, pixels times their scale.
+    class_labels : tuple of int or of str, or None
+        The label of each output of a classification, increasing.
+    task : {"classification", "multilabel", "regression"}
+    target_names : tuple of str or None
+        The name of each output of any other task; of a classification, the table's name for it.
+    target_scaling : Scaling or None
+        Of numbers to predict.
+    columns : tuple of Column, or None
+        What becomes of the columns of a table, in its order; None for arrays.
+    plain : bool
+        Whether the inputs were numbers and none was missing: then none may be missing later.
     scaling : Scaling or None
-    feature_names : tuple of str or None
-        What the source calls the features; None where it does not.
-    pixels : bool, default False
+        Of the features, pixels times their scale.
+    pixels : bool
         Whether numbers of any dtype were said to be 8-bit pixels: then later ones are, too.
     header : bool or None
         Whether the first line of a text named the columns; None for other sources.
     encoding : str or None
         Of a text.
+    examples : mapping of str to int
+        How many examples each part had: "train", "test", ….
+
+    Raises
+    ------
+    ValueError
+        If a value is anything else: the message names it.
     """
 
-    columns: Columns | None = None
-    pixel_scale: float | None = None
+    features: _Count
+    scale: float | None
+    input_range: tuple[float, float]
+    class_labels: tuple[int | str, ...] | None
+    task: Task = "classification"
+    target_names: tuple[str, ...] | None = None
+    target_scaling: Scaling | None = None
+    columns: tuple[Column, ...] | None = None
+    plain: bool = True
     scaling: Scaling | None = None
-    feature_names: tuple[str, ...] | None = None
     pixels: bool = False
     header: bool | None = None
     encoding: str | None = None
+    examples: Mapping[str, _Count] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and not 0 < self.scale <= 1:
+            raise ValueError(f"scale is {self.scale!r}, expected a number in (0, 1], or null")
+        low, high = self.input_range
+        if not -math.inf < low <= high < math.inf:
+            raise ValueError(
+                f"input_range is {self.input_range!r}, expected two increasing numbers"
+            )
+        if self.task == "classification":
+            self._check_class_labels()
+        elif not self.target_names:
+            raise ValueError(f"target_names is {self.target_names!r}, expected a text per output")
+
+    def _check_class_labels(self) -> None:
+        known: Any = self.class_labels or ()
+        whole = all(type(n) is int and abs(n) <= LARGEST_EXACT for n in known)
+        texts = all(isinstance(n, str) for n in known)
+        if len(known) < 2 or not (whole or texts) or list(known) != sorted(set(known)):
+            raise ValueError(
+                f"class_labels is {known!r}, expected increasing integers, or texts in order"
+            )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
+        """Return the preparation that `to_dict` wrote, whatever else stands beside it.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If a value is missing or wrong.
+        """
+        own = {of.name: values[of.name] for of in fields(cls)}
+        try:
+            return msgspec.convert(own, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the preparation as JSON knows it."""
+        made: dict[str, Any] = msgspec.to_builtins(self)
+        return made
+
+    def derived(self) -> dict[str, Any]:
+        """Return, as JSON knows it, how numbers were made of others; empty where none were."""
+        made = {
+            "columns": None if self.plain else self.used_columns,
+            "scaling": self.scaling,
+            "target_scaling": self.target_scaling,
+        }
+        return {name: msgspec.to_builtins(of) for name, of in made.items() if of is not None}
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the network answers with."""
+        return len(self.class_labels or self.target_names or ())
 
     @property
     def scaling_kind(self) -> str:
         """The name of the scaling, as it is asked for."""
         if self.scaling is None:
-            return PIXEL_SCALING if self.pixels else NO_SCALING
+            return "pixels" if self.pixels else "none"
         return self.scaling.kind
 
     @property
-    def every_name(self) -> tuple[str, ...] | None:
-        """The names of all columns that training had beside the targets; None where it had none."""
-        if self.columns is None:
-            return self.feature_names
-        return tuple(column.name for column in self.columns.columns)
+    def is_named(self) -> bool:
+        """Whether the columns of training's table had names."""
+        return self.columns is not None and self.header is not False
+
+    @property
+    def used_columns(self) -> list[Column]:
+        """The columns that become features; empty for arrays."""
+        return [column for column in self.columns or () if column.is_used]
 
     @property
     def used_names(self) -> tuple[str, ...]:
-        """Those that became features."""
-        return self.feature_names or () if self.columns is None else tuple(self.columns.names)
+        """Their names."""
+        return tuple(column.name for column in self.used_columns)
 
     @property
-    def names_of_features(self) -> tuple[str, ...]:
+    def feature_names(self) -> tuple[str, ...]:
         """The names of the features; empty where they have none."""
-        return self.feature_names or () if self.columns is None else tuple(self.columns.features)
+        used = self.used_columns if self.is_named or not self.plain else ()
+        return tuple(feature for column in used for feature in column.features)
 
-    def as_array(self, name: str, inputs: Any) -> Array:
-        """Return what becomes of the columns of a Frame; arrays are returned as they are.
+    def describe(self) -> list[Described]:
+        """Return a row for each column of a table; one for all inputs of other data."""
+        if self.columns is not None:
+            return [column.describe() for column in self.columns]
+        limits = "{:g} to {:g}".format(*self.input_range)
+        return [Described("all inputs", 0, limits, self._features_in_words())]
+
+    def in_words(self) -> list[str]:
+        """Return in lines what becomes of the features and the targets, where it is not plain."""
+        rows = [] if self.plain else [(row.column, row.becomes) for row in self.describe()]
+        lines = aligned(rows)
+        if self.scaling is not None:
+            lines.append(self._features_in_words())
+        if lines or self.class_labels is None:
+            lines.extend(self._targets_in_words())
+        return lines
+
+    def facts(self) -> list[str]:
+        """Return in lines the features, the task, and how many examples each part had."""
+        parts = ", ".join(f"{count} {part}" for part, count in self.examples.items())
+        return [self._features_in_words(), *self._targets_in_words(), f"examples: {parts}"]
+
+    def _features_in_words(self) -> str:
+        count = f"{self.features} feature{'' if self.features == 1 else 's'}"
+        if self.scaling is not None:
+            return f"{count}, {self.scaling.kind} scaling"
+        if self.scale is not None:
+            return f"{count}, 8-bit pixels divided by {1 / self.scale:g}"
+        return f"{count}, not scaled"
+
+    def _targets_in_words(self) -> list[str]:
+        if self.class_labels is not None:
+            shown = listed(self.class_labels)
+            return [f"{self.task} of {self.outputs} classes: {shown}"]
+        lines = [f"{self.task}: {listed(self.target_names or ())}"]
+        if self.target_scaling is not None:
+            lines.append(
+                f"{self.target_scaling.kind} scaling of the targets: the loss is of scaled ones, "
+                "predictions and errors are in their own units"
+            )
+        return lines
+
+    def inputs(
+        self, name: str, values: Array | Frame, dtype: str, block_size: int | None = None
+    ) -> Array:
+        """Return inputs (n, ...) of any file as training would have had them, (n, features).
+
+        Where training saw pixels, the unit of numbers follows from what they are in, never from
+        other rows.  Integers, and the numbers of a table, are pixels; so are floats, if training's
+        own pixels were no bytes.  Pixels are from 0 to 255: whole ones become uint8, to be
+        multiplied by the scale, fractions among them, as of averaged images, are multiplied here.
+        Other floats and booleans are values.  A warning lists values far outside the range that
+        training saw.
+
+        Parameters
+        ----------
+        name : str
+            Where they come from, for errors.
+        values : array (n, ...) or Frame
+            Of a table those columns that training used, in its order.
+        dtype : {"float32", "float64"}
+            Of the network, whose range values must keep to.
+        block_size : int, optional
+            As for `load_dataset`.
+
+        Returns
+        -------
+        array (n, features)
+            uint8 pixels, or float32 or float64 values, not yet rounded to the dtype: how to is for
+            the arithmetic.
 
         Raises
         ------
         DataError
-            If training saw an array and this is a Frame, or the other way round.
+            If they do not fit.
         """
-        if self.columns is not None:
-            if not isinstance(inputs, Frame):
+        array = self._as_array(name, values)
+        inputs = array if isinstance(array, EncodedArray) else as_inputs(name, "new", array)
+        self._check_features(name, inputs.shape[1])
+        if self.scale is not None:
+            kind = "u" if isinstance(values, Frame) else array.dtype.kind
+            are_pixels = kind in "iu" or (kind == "f" and self.pixels)
+            inputs = (as_pixels if are_pixels else as_scaled)(name, inputs, self.scale)
+        if self.scaling is not None:
+            if not isinstance(inputs, EncodedArray):  # whose rows nobody else holds
+                inputs = mapped(inputs, partial(as_values, unit=self.scale_of(inputs)))
+            inputs = mapped(inputs, self.scaling.apply_in_place)
+        inputs = in_memory({"new": inputs}, block_size)["new"]
+        self._compare_range(name, inputs)
+        largest = max(-float(inputs.min()), float(inputs.max()))
+        if largest > float(np.finfo(dtype).max):
+            way = ", scaled as in training," if self.scaling else ","
+            raise DataError(
+                name, f"holds {largest:g}{way} which is beyond {dtype}", "scale it down"
+            )
+        is_value = self.scale is None and inputs.dtype == np.uint8
+        return mapped(inputs, as_values) if is_value else inputs
+
+    def _as_array(self, name: str, values: Array | Frame) -> Array:
+        """Return what becomes of the columns of a Frame; arrays are returned as they are."""
+        if not isinstance(values, Frame):
+            if not self.plain:
                 fault = "holds no table, as the network was trained on"
-                raise DataError(name, fault, f"give the columns {', '.join(self.columns.names)}")
-            return self.columns.apply(name, inputs)
-        if isinstance(inputs, Frame):
-            fault = "holds texts or lacks values, the network was trained on numbers"
-            raise DataError(name, fault, "give numbers, and fill what is missing")
-        return inputs
+                raise DataError(name, fault, f"give the columns {', '.join(self.used_names)}")
+            return values
+        if not self.plain:
+            return encode(name, self.columns or (), values)
+        array = values.as_array()
+        for row, column in np.argwhere(np.isnan(array))[:1].tolist():
+            fault = f"column {values.names[column]!r} lacks a value in row {row + 1}"
+            raise DataError(name, fault, "give numbers, as training had")
+        return array
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
-        """Return the preparation that `to_dict` wrote, whatever else stands beside it."""
-        columns, scaling, names = (values[k] for k in ("columns", "scaling", "feature_names"))
-        return cls(
-            None if columns is None else Columns.from_dict(columns),
-            None,
-            None if scaling is None else Scaling.from_dict(scaling),
-            None if names is None else tuple(names),
-            values["pixels"],
-            values["header"],
-            values["encoding"],
+    def _check_features(self, name: str, count: int) -> None:
+        if count != self.features:
+            own = "1 feature" if count == 1 else f"{count} features"
+            fault = f"its examples have {own}, the network takes {self.features}"
+            one_more = count == self.features + 1
+            remedy = "leave the labels out" if one_more else "give those that it was trained on"
+            raise DataError(name, fault, remedy)
+
+    def scale_of(self, inputs: Array) -> float | None:
+        """Return what inputs made by `inputs` are yet to be multiplied by; None for values."""
+        return self.scale if inputs.dtype == np.uint8 else None
+
+    def targets(self, name: str, targets: Array) -> Array:
+        """Return targets, made by `as_targets`, as the network was trained on them.
+
+        Raises
+        ------
+        DataError
+            If training never saw a label, or there are others outputs than the network's.
+        """
+        if self.class_labels is not None:
+            return class_indices(name, "new", targets, self.class_labels)
+        outputs = math.prod(targets.shape[1:])
+        if outputs != self.outputs:
+            fault = f"its targets have {outputs} columns, the network answers with {self.outputs}"
+            raise DataError(name, fault, f"give {', '.join(self.target_names or ())}")
+        return targets if self.target_scaling is None else self.target_scaling.apply(targets)
+
+    def in_own_units(self, numbers: Array) -> Array:
+        """Return targets, or what the network answers, (n,) or (n, outputs), before scaling."""
+        return numbers if self.target_scaling is None else self.target_scaling.undo(numbers)
+
+    @property
+    def target_units(self) -> tuple[float, ...] | None:
+        """What one unit of each scaled output is worth; None where none is scaled."""
+        return None if self.target_scaling is None else self.target_scaling.divisors
+
+    def _compare_range(self, name: str, inputs: Array) -> None:
+        """Warn of inputs further outside the training range than that range is wide."""
+        unit = self.scale_of(inputs) or 1.0
+        low, high = float(inputs.min()) * unit, float(inputs.max()) * unit
+        least, most = self.input_range
+        width = most - least
+        if least - width <= low and high <= most + width:
+            return
+        scaled = "scaled as in training, " if self.scaling else ""
+        fault = (
+            f"{scaled}the inputs run from {low:g} to {high:g}, training saw {least:g} to {most:g}"
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the preparation as JSON knows it, without the pixel scale."""
-        names = self.feature_names
-        return {
-            "columns": None if self.columns is None else self.columns.to_dict(),
-            "scaling": None if self.scaling is None else self.scaling.to_dict(),
-            "feature_names": None if names is None else list(names),
-            "header": self.header,
-            "encoding": self.encoding,
-            "pixels": self.pixels,
-        }
+        remedy = "prepare them as the training inputs were"
+        if inputs.dtype == np.uint8 and self.scale is None:
+            raise DataError(name, f"holds integers of 8 bits, but {fault}", remedy)
+        warn(name, f"{fault}; {remedy}")
 
 
-def fit_columns(name: str, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], Columns | None]:
-    """Return the inputs of all splits as arrays, and what became of the columns of a table."""
-    if not isinstance(inputs["train"], Frame):
-        return dict(inputs), None
-    columns = Columns.fit(name, inputs["train"])
-    return {part: columns.apply(name, frame) for part, frame in inputs.items()}, columns
-
-
-def scaled(
-    name: str,
-    kind: str,
-    inputs: dict[str, Array],
-    columns: Columns | None = None,
-    unit: float = 1.0,
-    what: str = "scaling",
-) -> tuple[dict[str, Array], Scaling | None]:
-    """Return the inputs of all splits, scaled as was asked for, and how.
-
-    Parameters
-    ----------
-    name : str
-        Of the data, for errors.
-    kind : str
-        A name of `SCALINGS`; "none" and "pixels" leave the inputs as they are.
-    inputs : dict of arrays (n, features)
-    columns : Columns, optional
-        Of a table, which made the inputs: categories are not scaled.
-    unit : float, default 1
-        The value of one unit of uint8 inputs.
-    what : str, default "scaling"
-        What the kind is called where it was asked for, for errors.
-    """
-    others = (NO_SCALING,) if what == "target_scaling" else (NO_SCALING, PIXEL_SCALING)
-    choose(SCALINGS | dict.fromkeys(others), kind, what)
-    if kind in others:
-        return inputs, None
-    if columns is not None:
-        scaling = fit_scaling(name, kind, inputs["train"].numbers(), columns.numeric)
-        return {part: array.map(scaling.apply_in_place) for part, array in inputs.items()}, scaling
-    values = {part: mapped(array, partial(as_values, unit=unit)) for part, array in inputs.items()}
-    scaling = fit_scaling(name, kind, values["train"])
-    return {part: mapped(array, scaling.apply_in_place) for part, array in values.items()}, scaling
-
-
-def as_values(inputs: Array, unit: float | None) -> Array:
-    """Return a copy of inputs as float64, 8-bit pixels times their unit."""
-    values = inputs.astype(np.float64)
-    return values * unit if inputs.dtype == np.uint8 and unit is not None else values
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table, its fields one below the other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ([*map(str.ljust, row, widths)] for row in rows)
+    return ["  ".join(row).rstrip() for row in padded]

@@ -1,8 +1,7 @@
 """Scaling of inputs, and of numbers to predict, as fitted on the training part.
 
-It is kept with the model, and applied to every later file.  All of it is computed in float64 on
-the host, in operations whose results IEEE 754 fixes and in an order that is fixed: the same bits on
-every machine.
+All of it is computed in float64 on the host, in operations whose results IEEE 754 fixes and in an
+order that is fixed: the same bits on every machine.
 
 Shapes: values (n, features), offsets and divisors (features,).
 """
@@ -12,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 
@@ -49,14 +47,15 @@ class Scaling:
         choose(SCALINGS, self.kind, "scaling")
         for name in ("offsets", "divisors"):
             values = getattr(self, name)
-            if not all(type(n) is float and math.isfinite(n) for n in values):
+            if not all(map(math.isfinite, values)):
                 raise ValueError(f"{name} of scaling is {values!r}, expected finite numbers")
         if len(self.offsets) != len(self.divisors) or not all(n > 0 for n in self.divisors):
             raise ValueError(f"divisors of scaling is {self.divisors!r}, expected numbers above 0")
 
     def apply(self, values: Array) -> Array:
-        """Return (values - offset) / divisor, feature by feature, as float64 (n, features)."""
-        return self.apply_in_place(values.astype(np.float64))
+        """Return (values - offset) / divisor as float64; of (n,) the one column is scaled."""
+        rows = values.astype(np.float64).reshape(len(values), -1)
+        return self.apply_in_place(rows).reshape(values.shape)
 
     def apply_in_place(self, values: Array) -> Array:
         """Scale float64 values (n, features), which nobody else holds; return them."""
@@ -65,21 +64,10 @@ class Scaling:
         return values
 
     def undo(self, values: Array) -> Array:
-        """Return values * divisor + offset, column by column, as float64 (n, columns)."""
-        return values.astype(np.float64) * np.asarray(self.divisors) + np.asarray(self.offsets)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Scaling":
-        """Return the scaling that `to_dict` wrote."""
-        return cls(values["kind"], tuple(values["offsets"]), tuple(values["divisors"]))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the scaling as JSON knows it."""
-        return {
-            "kind": self.kind,
-            "offsets": list(self.offsets),
-            "divisors": list(self.divisors),
-        }
+        """Return values * divisor + offset as float64, of the shape that they have."""
+        rows = values.astype(np.float64).reshape(len(values), -1)
+        rows = rows * np.asarray(self.divisors) + np.asarray(self.offsets)
+        return rows.reshape(values.shape)
 
 
 def fit_scaling(name: str, kind: str, values: Array, features: Array | None = None) -> Scaling:

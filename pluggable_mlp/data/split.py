@@ -27,11 +27,23 @@ def divide(
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
     if "test" not in splits:
         test_share = TEST_SHARE if test_share is None else test_share
-        splits |= _tested(name, splits, seed, task, test_share)
+        as_number("test_share", test_share, at_least=0.0, below=1.0)
     elif test_share is not None:
         raise DataError(name, "has a test part of its own", "leave --test-share out")
-    if validation:
-        splits |= _validation(name, splits, seed, task, validation)
+    if validation and "validation" in splits:
+        remedy = "leave --validation out, or give 0 to leave that part alone"
+        raise DataError(name, "has a validation part of its own", remedy)
+    drawn = {
+        "test": (choose_test_examples, test_share),
+        "validation": (choose_validation_examples, validation),
+    }
+    for part, (choose, share) in drawn.items():
+        if share:
+            inputs, targets = splits["train"]
+            classes = targets if task == "classification" else np.zeros(len(targets), np.int64)
+            chosen = choose(name, classes, seed, share)
+            splits["train"] = Split(inputs[~chosen], targets[~chosen])
+            splits[part] = Split(inputs[chosen], targets[chosen])
     return splits, test_share
 
 
@@ -50,43 +62,6 @@ def matched(name: str, part: str, split: Split, task: Task = "classification") -
         fault = f"the {part} inputs have shape {inputs.shape}, the {kind} {targets.shape}"
         raise DataError(name, fault, f"give one of the {kind} for each example")
     return Split(inputs, targets)
-
-
-def _classes(splits: dict[str, Split], task: Task) -> Array:
-    """Return the classes of the training examples (n,); all 0 where there are none."""
-    targets = splits["train"].targets
-    return targets if task == "classification" else np.zeros(len(targets), np.int64)
-
-
-def _tested(
-    name: str, splits: dict[str, Split], seed: int, task: Task, share: float
-) -> dict[str, Split]:
-    """Return the training split without a share of it, and that for testing."""
-    as_number("test_share", share, at_least=0.0, below=1.0)
-    if not share:
-        return {}
-    chosen = choose_test_examples(name, _classes(splits, task), seed, share)
-    return _divided(splits["train"], chosen, "test")
-
-
-def _validation(
-    name: str, splits: dict[str, Split], seed: int, task: Task, share: float
-) -> dict[str, Split]:
-    """Return the training split without a share of it, and that as validation."""
-    if "validation" in splits:
-        remedy = "leave --validation out, or give 0 to leave that part alone"
-        raise DataError(name, "has a validation part of its own", remedy)
-    chosen = choose_validation_examples(name, _classes(splits, task), seed, share)
-    return _divided(splits["train"], chosen, "validation")
-
-
-def _divided(train: Split, chosen: Array, part: str) -> dict[str, Split]:
-    """Return the training split without the chosen examples, and these as another."""
-    inputs, targets = train
-    return {
-        "train": Split(inputs[~chosen], targets[~chosen]),
-        part: Split(inputs[chosen], targets[chosen]),
-    }
 
 
 def choose_test_examples(name: str, classes: Array, seed: int, share: float = TEST_SHARE) -> Array:

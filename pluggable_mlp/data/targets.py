@@ -3,7 +3,6 @@
 Shapes: n examples, targets (n,) or (n, outputs), class labels and class indices (n,).
 """
 
-import warnings
 from typing import Literal
 
 import numpy as np
@@ -12,9 +11,10 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import (
     LARGEST_EXACT,
     DataError,
-    DataWarning,
     as_floats,
     check_finite,
+    listed,
+    warn,
 )
 from pluggable_mlp.registry import choose
 
@@ -108,7 +108,7 @@ def _warn_of_whole_floats(name: str, targets: Array) -> None:
     if 0 < different.size <= FEW and different.size < finite.size:
         shown = ", ".join(f"{value:g}" for value in different[:5])
         doubt = f"the targets are floats, {shown}, …, and are predicted as numbers"
-        warnings.warn(f"{name}: {doubt}; if they are classes, {CHOOSE}", DataWarning, stacklevel=4)
+        warn(name, f"{doubt}; if they are classes, {CHOOSE}")
 
 
 def as_targets(name: str, part: str, values: Array, task: Task) -> Array:
@@ -176,7 +176,7 @@ def _as_labels(name: str, part: str, values: Array) -> Array:
 
 
 def class_indices(
-    name: str, part: str, labels: Array, class_labels: tuple[int, ...] | tuple[str, ...]
+    name: str, part: str, labels: Array, class_labels: tuple[int | str, ...]
 ) -> Array:
     """Return the place of each label (n,) among the increasing class labels, int64 (n,).
 
@@ -195,8 +195,8 @@ def class_indices(
     places = np.minimum(np.searchsorted(known, labels), known.size - 1)
     unknown = labels[known[places] != labels]
     if unknown.size:
-        listed = ", ".join(map(str, class_labels[:20])) + (", …" if known.size > 20 else "")
-        fault = f"a {part} label is {unknown[0]}, which training never saw (it saw {listed})"
+        saw = listed(class_labels, 20)
+        fault = f"a {part} label is {unknown[0]}, which training never saw (it saw {saw})"
         raise DataError(name, fault, "leave such examples out, or train on some of them")
     return places.astype(np.int64, copy=False)
 
@@ -227,8 +227,8 @@ def classes_of(name: str, labels: Array) -> tuple[int, ...] | tuple[str, ...]:
         raise DataError(name, fault, remedy)
     lone = occurring[counts == 1]
     if lone.size and labels.size >= MANY_OF_A_CLASS * occurring.size:
-        listed = ", ".join(map(str, lone[:5])) + (", …" if lone.size > 5 else "")
-        doubt = f"of {labels.size} training examples a single one has the label {listed}"
+        shown = listed(lone, 5)
+        doubt = f"of {labels.size} training examples a single one has the label {shown}"
         remedy = "if it is damaged or no example, correct it or leave it out"
-        warnings.warn(f"{name}: {doubt}; {remedy}", DataWarning, stacklevel=3)
+        warn(name, f"{doubt}; {remedy}")
     return tuple(occurring.tolist())

@@ -126,3 +126,17 @@ def test_a_row_that_counts_is_a_row(tmp_path):
     done("train", "--data", tmp_path / "table.csv", "--epochs", 1, "--output", tmp_path / "run")
     done("predict", tmp_path / "run", tmp_path / "new.csv", "--output", tmp_path / "p.csv")
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_a_row_that_counts_is_a_row_where_training_had_arrays(tmp_path, capsys):
+    rows = np.array([[k % 5, k % 3, k % 7] for k in range(COUNT)], float)
+    np.savez(tmp_path / "table.npz", X=rows, y=np.arange(COUNT) % 2)
+    (tmp_path / "new.csv").write_text("0,1,2\n4,2,6\n")
+    np.save(tmp_path / "new.npy", np.array([[0.0, 1, 2], [4, 2, 6]]))
+    options = ("--epochs", 1, "--arithmetic", "reproducible", "--output", tmp_path / "run")
+    done("train", "--data", tmp_path / "table.npz", *options)
+    for form in ("npy", "csv"):
+        new, output = tmp_path / f"new.{form}", tmp_path / f"p-{form}.csv"
+        done("predict", tmp_path / "run", new, "--output", output)
+    assert "new.csv: the first line, 0,1,2, is an example" in capsys.readouterr().err
+    assert (tmp_path / "p-csv.csv").read_text() == (tmp_path / "p-npy.csv").read_text()

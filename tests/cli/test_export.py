@@ -16,6 +16,7 @@ COLUMNS = {
     "width": NUMBERS[:, 0],
     "colour": RANDOM.choice(["red", "green", ""], N),
     "weight": np.where(RANDOM.random(N) < 0.3, np.nan, RANDOM.normal(size=N)),
+    "cabin": np.array([f"C{k}" if k % 3 else "" for k in range(N)]),
 }
 TARGETS = {
     "words": np.where(NUMBERS[:, 0] > 1e6, "big", "small"),
@@ -99,7 +100,7 @@ def test_columns_of_a_table(command, tmp_path, target):
     write_table(tmp_path / "data.csv", COLUMNS | {"y": TARGETS[target]})
     write_table(tmp_path / "x.csv", COLUMNS)
     run = train(tmp_path, tmp_path / "data.csv")
-    inputs = COLUMNS | {"colour": COLUMNS["colour"].astype(object)}
+    inputs = COLUMNS | {name: COLUMNS[name].astype(object) for name in ("colour", "cabin")}
     found = exported(command, run, tmp_path, inputs)
     expected = predicted(command, run, tmp_path / "x.csv")
     if target == "number":

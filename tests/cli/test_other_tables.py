@@ -81,6 +81,18 @@ def test_a_column_alone_may_lack_values(told, train, tmp_path):
     assert len(answers(told("predict", run, tmp_path / "new.csv"))) == 3
 
 
+@pytest.mark.parametrize("lacks", [False, True])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_blank_lines_of_a_column_alone_are_not_rows(told, train, tmp_path, lacks, end):
+    table = {"a": numbers()["a"], "y": numbers()["y"]}
+    if lacks:
+        table["a"][0] = ""
+    run = train(write(tmp_path / "table.csv", table))
+    lines = ["", "a", "1", "", "2", "  ", "3", "", ""]
+    (tmp_path / "new.csv").write_bytes(end.join(lines).encode())
+    assert len(answers(told("predict", run, tmp_path / "new.csv"))) == 3
+
+
 def test_a_gap_that_training_never_saw_is_named(told, train, tmp_path):
     run = train(write(tmp_path / "table.csv", numbers()))
     (tmp_path / "new.csv").write_text("a,b\n1,2\n3,\n")

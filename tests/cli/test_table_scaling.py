@@ -49,7 +49,8 @@ def test_every_format_of_a_table_is_standardized(command, tmp_path, suffix):
     assert content(run, "summary.json")["test_r2"] > 0.9
     config = content(run, "config.json")
     assert config["settings"]["scaling"] == config["scaling"]["kind"] == "standard"
-    assert config["columns"] is None
+    assert [column["kind"] for column in config["columns"]] == ["number"] * 3
+    assert config["plain"]
     from pluggable_mlp import load_dataset
 
     raw = load_dataset(data, task="regression", scaling="none")

@@ -132,7 +132,8 @@ def test_every_format_is_the_same_table(command, trained, tmp_path):
 def test_the_target_is_named_or_counted(trained, tmp_path, target):
     path = write(tmp_path / "table.csv", columns())
     _, run = trained(path, "--target", target)
-    assert content(run, "config.json")["feature_names"] == ["age", "city", "income", "pair"]
+    names = [column["name"] for column in content(run, "config.json")["columns"]]
+    assert names == ["age", "city", "income", "pair"]
 
 
 def test_several_targets_are_labels_or_numbers(command, trained, tmp_path):
@@ -157,7 +158,7 @@ def test_plain_numbers_are_found_by_their_names(command, trained, tmp_path):
     path = write(tmp_path / "table.csv", table)
     outcome, run = trained(path, "--target", "class")
     assert outcome.out.startswith("2 features, standard scaling\nclassification of 2 classes: 0, 1")
-    assert content(run, "config.json")["columns"] is None
+    assert content(run, "config.json")["plain"]
     other = write(tmp_path / "other.csv", {"b": table["b"], "x": table["a"] * 9, "a": table["a"]})
     np.save(tmp_path / "X.npy", x)
     expected = command("predict", run, tmp_path / "X.npy").out
@@ -190,6 +191,11 @@ def test_the_header_and_the_encoding_may_be_said(command, trained, tmp_path):
     settings = content(run, "config.json")["settings"]
     assert (settings["header"], settings["encoding"]) == ("yes", "latin-1")
     assert len(rows(command("predict", run, path))) == 60
+    copy = tmp_path / "copy.csv"
+    copy.write_text(text, "utf-8")
+    assert command("verify", run, "--data", copy).code == 0
+    assert command("predict", run, copy).out == command("predict", run, path).out
+    assert command("train", "--resume", run, "--data", copy, "--epochs", 6).code == 0
     outcome = command("train", "--data", path, "--encoding", "latin-1", "--header", "no")
     assert "classification of 3 classes: Köln, ä, ö" in outcome.out
     outcome = command("train", "--data", path)
@@ -217,6 +223,16 @@ def test_later_files_that_are_read_unlike_trainings_are_refused(command, trained
     assert outcome.code == 2
     assert "column '1' holds 'age' in row 1, where training saw numbers" in outcome.err
     assert "if the first line names the columns, leave it out" in outcome.err
+
+
+def test_the_table_of_training_is_known_again_where_a_column_was_left_out(
+    command, trained, tmp_path
+):
+    path = write(tmp_path / "table.csv", {"id": [f"n{k}" for k in range(COUNT)], **columns()})
+    outcome, run = trained(path, "--target", "buys")
+    assert outcome.out.startswith("id      left out: 180 different texts in 180 rows\n")
+    outcome = told(command, "evaluate", run, "--data", path)
+    assert "the run was trained on most of these examples" in outcome.err
 
 
 def test_an_unseen_category_warns_once(command, trained, tmp_path):

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pluggable_mlp.data import DataError, DataWarning, Split
-from pluggable_mlp.data.build import as_bytes, build_dataset
+from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source
+from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.split import choose_test_examples
+from pluggable_mlp.data.values import as_bytes
 
 LABELS = np.array([0, 1, 1])
 
@@ -131,7 +133,8 @@ def test_bytes_that_are_small_for_pixels_warn(largest):
 @pytest.mark.parametrize("inputs", [np.ones((70, 3)), np.full((5000, 2), [0.5, 7])])
 def test_a_table_whose_rows_are_all_alike_warns(inputs):
     targets = np.arange(len(inputs)) % 2
-    given = Source("example", {"train": Split(inputs, targets)}, is_table=True)
+    frame = Frame(tuple("abc"[: inputs.shape[1]]), tuple(inputs.T))
+    given = Source("example", {"train": Split(frame, targets)})
     with pytest.warns(DataWarning, match="example: all training inputs are alike, and nothing"):
         build_dataset(given)
     inputs[-1] += 1
@@ -146,7 +149,7 @@ def test_all_parts_are_pixels_or_none():
 
 def test_more_rows_than_are_looked_at_together(monkeypatch):
     """The last block's rows are converted, and looked at, too."""
-    monkeypatch.setattr("pluggable_mlp.data.build.BLOCK", 2)
+    monkeypatch.setattr("pluggable_mlp.data.values.BLOCK", 2)
     values = np.arange(10.0).reshape(5, 2)
     assert as_bytes(values).tolist() == values.tolist()
     assert as_bytes(values / 256, 1 / 256).tolist() == values.tolist()

@@ -145,9 +145,9 @@ def test_a_broken_rule_of_numbers_is_named(train, test, fault):
 
 
 def test_short_names_are_those_of_the_splits(dataset):
-    assert dataset.train_inputs is dataset.train.inputs is INPUTS
-    assert dataset.train_labels is dataset.train.targets is CLASSES
-    assert (dataset.test_inputs, dataset.test_labels) == (TEST.inputs, TEST.targets)
+    assert dataset.train.inputs is INPUTS
+    assert dataset.train.targets is CLASSES
+    assert dataset.test == TEST
     assert dataset.test is dataset.splits["test"]
 
 

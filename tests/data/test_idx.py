@@ -158,6 +158,6 @@ def test_fashion_mnist_stays_small(real_data, peak_memory, check_rules):
     datasets = []
     peak = peak_memory(lambda: datasets.append(build_dataset(read_arrays(str(folder)))))
     check_rules(datasets[0])
-    assert datasets[0].train_inputs.shape == (60_000, 784)
-    assert datasets[0].test_inputs.shape == (10_000, 784)
+    assert datasets[0].train.inputs.shape == (60_000, 784)
+    assert datasets[0].test.inputs.shape == (10_000, 784)
     assert peak < 1.3 * 70_000 * 784

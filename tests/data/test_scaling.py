@@ -3,6 +3,7 @@
 import hashlib
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -36,7 +37,7 @@ def test_it_agrees_with_scikit_learn(kind, rows):
 @pytest.mark.parametrize("kind", SCALINGS)
 def test_it_survives_json(kind):
     scaling = fit_scaling("example", kind, values(10))
-    assert Scaling.from_dict(scaling.to_dict()) == scaling
+    assert msgspec.json.decode(msgspec.json.encode(scaling), type=Scaling) == scaling
 
 
 def test_the_sums_are_those_of_exact_arithmetic():
@@ -74,7 +75,6 @@ def test_a_spread_beyond_float64_is_refused():
         ({"offsets": (0.0, math.nan)}, "offsets of scaling is"),
         ({"divisors": (1.0, 0.0)}, "divisors of scaling is"),
         ({"divisors": (1.0,)}, "divisors of scaling is"),
-        ({"offsets": (0, 1)}, "offsets of scaling is"),
     ],
 )
 def test_wrong_values_are_named(changed, word):

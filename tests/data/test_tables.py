@@ -143,11 +143,45 @@ def test_a_quotation_mark_within_a_field_is_named_by_its_line(read):
 def test_the_encoding_may_be_said(read, encoding):
     text = "größe,stadt,y\n" + "1,Zürich,0\n2,Genève,1\n" * 9
     data = read(text.encode(encoding), encoding=encoding)
-    assert data.preparation.columns.features == ["größe", "stadt=Genève", "stadt=Zürich"]
+    assert data.preparation.feature_names == ("größe", "stadt=Genève", "stadt=Zürich")
     with pytest.raises(DataError, match="encoding is 'latin-l'; name one that Python knows"):
         read(text, encoding="latin-l")
     with pytest.raises(DataError, match="encoding is ''; name one that Python knows"):
         read(text, encoding="")
+
+
+def test_a_copy_in_utf_8_is_the_same_table(read):
+    text = "größe,stadt,y\n" + "1,Zürich,0\n2,Genève,1\n" * 9
+    data = read(text.encode("latin-1"), encoding="latin-1")
+    for copy in (text, f"\ufeff{text}"):
+        with pytest.warns(DataWarning, match="is text in UTF-8, and is read as such, not as lat"):
+            assert read(copy, encoding="latin-1").sha256() == data.sha256()
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("form", [".csv", ".parquet", "polars", "pandas"])
+def test_integers_that_a_float_does_not_hold_are_no_targets(tmp_path, form, number):
+    """Rounded they would be other classes, or other amounts."""
+    kind = polars.UInt64 if number > 0 else polars.Int64
+    target = polars.Series("y", [1, 2, number, 3], dtype=kind)
+    frame = polars.DataFrame({"a": [0.5, 1.5, 2.5, 3.5], "y": target})
+    given = frame.to_pandas() if form == "pandas" else FORMS[form](frame, tmp_path)
+    with pytest.raises(DataError, match=f"column .y. holds {number} in row 3, a target beyond 2"):
+        load_dataset(given, test_share=0.0)
+
+
+def test_integers_of_any_length_are_read_as_such(read):
+    with pytest.raises(DataError, match=f"column .y. holds {10**30} in row 2, a target beyond 2"):
+        read(f"a,y\n0.5,1\n1.5,{10**30}\n")
+
+
+def test_decimal_fractions_are_not_cut_off(tmp_path):
+    prices = polars.Series("y", ["1.25", "2.50", "7.75"] * 9).cast(polars.Decimal(10, 2))
+    frame = polars.DataFrame({"a": range(27), "y": prices})
+    frame.write_parquet(tmp_path / "table.parquet")
+    data = load_dataset(tmp_path / "table.parquet", test_share=0.0)
+    assert data.task == "regression"
+    assert data.train.targets[:3].tolist() == [1.25, 2.5, 7.75]
 
 
 def test_header_and_encoding_are_of_texts_alone():
@@ -226,7 +260,7 @@ FORMS = {form: written(form) for form in (".csv", ".tsv", ".parquet", ".feather"
 def test_every_form_of_a_table_is_the_same_data(tmp_path, form):
     data = load_dataset(FORMS[form](mixed(), tmp_path), test_share=0.0)
     assert data.sha256() == load_dataset(mixed(), test_share=0.0).sha256()
-    columns = {column.name: column for column in data.preparation.columns.columns}
+    columns = {column.name: column for column in data.preparation.columns}
     assert columns["n"].fill == 1.5
     assert columns["city"].categories == ("Bern", "Oslo", "Rome")
     assert columns["flag"].categories == ("false", "true")
@@ -278,3 +312,17 @@ def test_many_gaps_in_the_last_column_need_no_second_reading(tmp_path):
     (tmp_path / "table.csv").write_bytes(text.getvalue().replace(b"a,\n", b"a\n", 1))
     with pytest.raises(DataError, match="line 3 has 1 fields, the first has 2"):
         load_dataset(tmp_path / "table.csv", target="y")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_what_becomes_of_a_row_depends_on_it_alone(scratch, form, data):
+    """Not on the other rows, the order of the columns or the form of the table."""
+    frame = mixed()
+    rows = data.draw(st.lists(st.integers(0, len(frame) - 1), min_size=1, max_size=6))
+    part = frame[rows].select(data.draw(st.permutations(frame.columns)))
+    whole = load_dataset(frame, target="y", test_share=0.0).train
+    found = load_dataset(frame, target="y", test=FORMS[form](part, scratch)).test
+    np.testing.assert_array_equal(found.inputs, whole.inputs[rows])
+    assert found.targets.tolist() == whole.targets[rows].tolist()

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
-from pluggable_mlp.data import DataError, load_dataset, loading
-from pluggable_mlp.data.build import as_inputs
-from pluggable_mlp.data.loading import load_inputs, load_source
+from pluggable_mlp.data import DataError, load, load_dataset
+from pluggable_mlp.data.frame import Frame
+from pluggable_mlp.data.load import load_inputs, load_source
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.values import as_inputs
 
 
 @pytest.fixture
@@ -26,10 +27,10 @@ def called(monkeypatch):
     def note(name):
         return lambda *arguments: calls.append((name, *arguments))
 
-    monkeypatch.setattr(loading, "load_digits", note("digits"))
-    monkeypatch.setattr(loading, "load_named", note("named"))
-    monkeypatch.setattr(loading, "read_arrays", note("arrays"))
-    monkeypatch.setattr(loading, "read_table", note("table"))
+    monkeypatch.setattr(load, "load_digits", note("digits"))
+    monkeypatch.setattr(load, "load_named", note("named"))
+    monkeypatch.setattr(load, "read_arrays", note("arrays"))
+    monkeypatch.setattr(load, "read_table", note("table"))
     return calls
 
 
@@ -142,6 +143,8 @@ def test_every_format_is_the_array_that_it_holds(tmp_path, name):
     content, array = HOLDING[name]
     (tmp_path / name).write_bytes(content)
     raw = load_inputs(tmp_path / name)
+    if isinstance(raw, Frame):
+        raw = raw.as_array()
     assert raw.dtype == np.dtype(array.dtype if name != "big.npy" else ">f8")
     np.testing.assert_array_equal(raw, array)
     inputs = as_inputs(name, "new", raw)
@@ -175,7 +178,7 @@ def test_a_fault_is_named_with_its_file(tmp_path, name):
     (tmp_path / name).write_bytes(content)
     said = rf"^{re.escape(str(tmp_path / name))}: .*{re.escape(fault)}.*; \w+"
     with pytest.raises(DataError, match=said):
-        load_inputs(tmp_path / name, Preparation())
+        load_inputs(tmp_path / name, Preparation(3, None, (0.0, 1.0), (0, 1)))
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.csv", "images"])

@@ -1,4 +1,4 @@
-"""What a run asks of later files: the same numbers as in training, the labels that it knows."""
+"""What is made of later files: the same numbers as in training, the labels that it knows."""
 
 import json
 import warnings
@@ -11,36 +11,37 @@ from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.schema import Schema
 
-PIXELS = Schema(features=2, scale=1 / 16, input_range=(0.0, 1.0), class_labels=(0, 1))
-NUMBERS = Schema(features=2, scale=None, input_range=(-2.0, 3.0), class_labels=(-1, 1, 5))
+PIXELS = Preparation(features=2, scale=1 / 16, input_range=(0.0, 1.0), class_labels=(0, 1))
+NUMBERS = Preparation(features=2, scale=None, input_range=(-2.0, 3.0), class_labels=(-1, 1, 5))
 
 
 def test_it_is_that_of_the_training_part():
     inputs, labels = np.array([[-2.0, 0.5], [3.0, 0.0]]), np.array([7, -7])
     test = Split(np.array([[-90.0, 90.0]]), np.array([7]))
     source = Source("example", {"train": Split(inputs, labels), "test": test})
-    schema = Schema.of(build_dataset(source))
-    assert schema == Schema(2, None, (-2.0, 3.0), (-7, 7))
-    assert Schema.of(load_dataset("digits")) == Schema(64, 1 / 16, (0.0, 1.0), tuple(range(10)))
+    fitted = build_dataset(source).preparation
+    assert fitted == Preparation(2, None, (-2.0, 3.0), (-7, 7), examples={"train": 2, "test": 1})
+    assert load_dataset("digits").preparation == Preparation(
+        64, 1 / 16, (0.0, 1.0), tuple(range(10)), examples={"train": 1541, "test": 256}
+    )
 
 
 def test_regression_targets_have_no_classes():
     inputs, numbers = np.arange(14.0).reshape(7, 2), np.arange(7.0)
     source = Source("example", {"train": Split(inputs, numbers)})
-    schema = Schema.of(build_dataset(source, task="regression"))
-    assert (schema.task, schema.class_labels, schema.target_names) == ("regression", None, ("y",))
-    assert schema.targets("file", np.array([0.5, -9.0])).tolist() == [0.5, -9.0]
+    fitted = build_dataset(source, task="regression").preparation
+    assert (fitted.task, fitted.class_labels, fitted.target_names) == ("regression", None, ("y",))
+    assert fitted.targets("file", np.array([0.5, -9.0])).tolist() == [0.5, -9.0]
     with pytest.raises(DataError, match="file: its targets have 2 columns, the network answers w"):
-        schema.targets("file", np.zeros((3, 2)))
+        fitted.targets("file", np.zeros((3, 2)))
 
 
 def test_it_survives_json():
-    labels = Schema(2, None, (0.0, 1.0), None, "multilabel", ("red", "green"))
-    for schema in (PIXELS, NUMBERS, labels, replace(NUMBERS, class_labels=("cat", "dog"))):
-        written = json.loads(json.dumps(schema.to_dict() | {"settings": {}}))
-        assert Schema.from_dict(written) == schema
+    labels = Preparation(2, None, (0.0, 1.0), None, "multilabel", ("red", "green"))
+    for preparation in (PIXELS, NUMBERS, labels, replace(NUMBERS, class_labels=("cat", "dog"))):
+        written = json.loads(json.dumps(preparation.to_dict() | {"settings": {}}))
+        assert Preparation.from_dict(written) == preparation
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,6 @@ def test_it_survives_json():
         ("features", True),
         ("scale", 0.0),
         ("scale", 2.0),
-        ("scale", 1),
         ("scale", float("nan")),
         ("input_range", [0.0]),
         ("input_range", [1.0, 0.0]),
@@ -70,15 +70,15 @@ def test_it_survives_json():
 )
 def test_wrong_values_are_named(name, value):
     with pytest.raises(ValueError, match=name):
-        Schema.from_dict(PIXELS.to_dict() | {name: value})
+        Preparation.from_dict(PIXELS.to_dict() | {name: value})
     with pytest.raises(KeyError, match=name):
-        Schema.from_dict({key: kept for key, kept in PIXELS.to_dict().items() if key != name})
+        Preparation.from_dict({key: kept for key, kept in PIXELS.to_dict().items() if key != name})
 
 
-def values_of(schema, array):
+def values_of(preparation, array):
     """The numbers that a network is given."""
-    inputs = schema.inputs("file", array, "float64")
-    return (inputs * (schema.scale_of(inputs) or 1.0)).tolist()
+    inputs = preparation.inputs("file", array, "float64")
+    return (inputs * (preparation.scale_of(inputs) or 1.0)).tolist()
 
 
 WHOLE = [[0, 16], [4, 8]]
@@ -99,13 +99,13 @@ def test_values_are_values_where_training_saw_pixels(array):
     assert values_of(PIXELS, array) == array.tolist()
 
 
-WHOLE_PIXELS = replace(PIXELS, preparation=Preparation(pixels=True))
+WHOLE_PIXELS = replace(PIXELS, pixels=True)
 
 
 @pytest.mark.parametrize("array", [np.array([[1, 0]]), np.array([[1, 0.0]]), np.array([[1.5, 0]])])
 def test_where_training_took_whole_numbers_for_pixels_all_numbers_are(array):
     assert values_of(WHOLE_PIXELS, array) == (array / 16).tolist()
-    assert values_of(Schema.from_dict(WHOLE_PIXELS.to_dict()), array) == (array / 16).tolist()
+    assert values_of(Preparation.from_dict(WHOLE_PIXELS.to_dict()), array) == (array / 16).tolist()
 
 
 def test_floats_that_were_not_scaled_are_refused():
@@ -128,7 +128,7 @@ def test_whole_numbers_are_values_where_training_saw_numbers(dtype):
 
 
 @pytest.mark.parametrize(
-    ("schema", "array", "told"),
+    ("preparation", "array", "told"),
     [
         (PIXELS, np.array([[0, 255]], np.uint8), "0 to 15.9375, training saw 0 to 1"),
         (PIXELS, np.array([[0.0, 2.0]]) + 1e-3, "0.001 to 2.001, training saw 0 to 1"),
@@ -139,14 +139,14 @@ def test_whole_numbers_are_values_where_training_saw_numbers(dtype):
         (NUMBERS, np.array([[0, 9]]), "0 to 9, training saw -2 to 3"),
     ],
 )
-def test_numbers_far_outside_the_range_of_training_warn(schema, array, told):
+def test_numbers_far_outside_the_range_of_training_warn(preparation, array, told):
     if told:
         with pytest.warns(DataWarning, match=f"file: the inputs run from {told}; prepare them"):
-            schema.inputs("file", array, "float64")
+            preparation.inputs("file", array, "float64")
         return
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        schema.inputs("file", array, "float64")
+        preparation.inputs("file", array, "float64")
 
 
 @pytest.mark.parametrize("wrong", [256, 65535, -1])
@@ -177,19 +177,19 @@ def test_bytes_far_outside_the_range_of_training_are_refused():
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(array, fault):
-    for schema in (PIXELS, NUMBERS):
+    for preparation in (PIXELS, NUMBERS):
         with pytest.raises(DataError, match=f"file: .*{fault}"):
-            schema.inputs("file", array, "float64")
+            preparation.inputs("file", array, "float64")
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
 def test_values_keep_to_the_range_of_the_dtype_and_are_not_rounded():
-    for schema in (PIXELS, NUMBERS):
+    for preparation in (PIXELS, NUMBERS):
         values = np.array([[0.1, (1 - 2.0**-30) * 2.0**-126]])  # reproducible makes the second 0
         for dtype in ("float32", "float64"):
-            assert schema.inputs("file", values, dtype).tolist() == values.tolist()
+            assert preparation.inputs("file", values, dtype).tolist() == values.tolist()
         with pytest.raises(DataError, match=r"file: holds 1e\+39, which is beyond float32"):
-            schema.inputs("file", np.array([[0.0, -1e39]]), "float32")
+            preparation.inputs("file", np.array([[0.0, -1e39]]), "float32")
     assert NUMBERS.inputs("file", np.array([[0.5, 1e39]]), "float64").max() == 1e39
 
 
@@ -197,3 +197,39 @@ def test_labels_become_their_outputs():
     assert NUMBERS.targets("file", np.array([5, -1, 1, 5])).tolist() == [2, 0, 1, 2]
     with pytest.raises(DataError, match=r"file: a new label is 0, .* \(it saw -1, 1, 5\)"):
         NUMBERS.targets("file", np.array([5, 0]))
+
+
+COLUMN = {
+    "name": "a", "kind": "number", "missing": 0, "range": [0.0, 1.0], "fill": 0.5,
+    "categories": [], "note": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"kind": "date"}, "kind"),
+        ({"fill": None}, "fill of column 'a' is None"),
+        ({"fill": "1"}, "fill"),
+        ({"missing": "no"}, "missing"),
+        ({"categories": [1]}, "categories"),
+    ],
+)
+def test_wrong_values_of_a_column_are_named(changed, word):
+    written = NUMBERS.to_dict() | {"columns": [COLUMN]}
+    assert Preparation.from_dict(written).columns[0].fill == 0.5
+    with pytest.raises(ValueError, match=word):
+        Preparation.from_dict(written | {"columns": [COLUMN | changed]})
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [({"kind": "quantile"}, "quantile"), ({"divisors": [1.0, 0.0]}, "divisors of scaling")],
+)
+def test_wrong_values_of_a_scaling_are_named(changed, word):
+    scaling = {"kind": "minmax", "offsets": [0.0, 1.0], "divisors": [1.0, 2.0]}
+    for name in ("scaling", "target_scaling"):
+        written = NUMBERS.to_dict() | {name: scaling}
+        assert Preparation.from_dict(written).to_dict()[name]["kind"] == "minmax"
+        with pytest.raises(ValueError, match=word):
+            Preparation.from_dict(written | {name: scaling | changed})

@@ -13,10 +13,9 @@ from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.split import matched
 from pluggable_mlp.data.streaming import left_in_files
-from pluggable_mlp.data.tables import TABLES, TEXTS, is_table
+from pluggable_mlp.data.table_files import TABLES, TEXTS, is_table
 
 __all__ = [
     "dataset_of",
@@ -133,47 +132,30 @@ def dataset_of(
     if test_share is not None:
         raise DataError(test, "is all for testing", "leave --test-share out")
     dataset = build_dataset(source, block_size=block_size, test_share=0.0, **options)
-    schema = Schema.of(dataset)
-    tested = left_in_files(load_source_like(schema, test, target), block_size)
-    splits = {**dataset.splits, "test": examples_like(schema, tested, block_size=block_size)}
-    return replace(dataset, splits=splits, test_share=None)
+    fitted = dataset.preparation
+    assert fitted is not None
+    tested = left_in_files(load_source_like(fitted, test, target), block_size)
+    part = examples_like(fitted, tested, block_size=block_size)
+    counted = replace(fitted, examples={**fitted.examples, "test": len(part.targets)})
+    splits = {**dataset.splits, "test": part}
+    return replace(dataset, splits=splits, preparation=counted, test_share=None)
 
 
-def load_source_like(schema: Schema, spec: Any, target: str | None = None) -> Source:
-    """Load data for a network that was trained on others, neither converted nor divided.
-
-    Parameters
-    ----------
-    schema : Schema
-        Of the training: it says which columns of a table are the features.
-    spec : str, path or data frame
-        As for `load_dataset`.
-    target : str, optional
-        The column of a table that training was to predict.
-    """
-    texts = isinstance((schema.class_labels or (0,))[0], str)
+def load_source_like(preparation: Preparation, spec: Any, target: str | None = None) -> Source:
+    """Load data like those of training, neither converted nor divided."""
+    texts = isinstance((preparation.class_labels or (0,))[0], str)
     target = target if is_table(spec) else None
-    return load_source(spec, target, known=schema.preparation, text_target=texts)
+    return load_source(spec, target, preparation=preparation, text_target=texts)
 
 
 def examples_like(
-    schema: Schema, source: Source, dtype: str = "float64", block_size: int | None = None
+    preparation: Preparation, source: Source, dtype: str = "float64", block_size: int | None = None
 ) -> Split:
-    """Return the test part of other data, or all where they have none, as training had its own.
-
-    Parameters
-    ----------
-    schema : Schema
-    source : Source
-    dtype : {"float32", "float64"}
-        Of the network, whose range values must keep to.
-    block_size : int, optional
-        As for `load_dataset`.
-    """
+    """Return the test part of other data, or all where they have none, as training had its own."""
     measured = source.splits.get("test", source.splits["train"])
-    inputs, targets = matched(source.name, "new", measured, schema.task)
-    inputs = schema.inputs(source.name, inputs, dtype, source.is_table, block_size)
-    return Split(inputs, schema.targets(source.name, targets))
+    inputs, targets = matched(source.name, "new", measured, preparation.task)
+    prepared = preparation.inputs(source.name, inputs, dtype, block_size)
+    return Split(prepared, preparation.targets(source.name, targets))
 
 
 def load_source(spec: Any, target: str | None = None, **reading: Any) -> Source:
@@ -206,7 +188,7 @@ def load_source(spec: Any, target: str | None = None, **reading: Any) -> Source:
 
 def load_inputs(
     path: Any,
-    known: Preparation | None = None,
+    preparation: Preparation | None = None,
     targets: Collection[str] = (),
 ) -> Array | Frame:
     """Read examples without targets, as their file holds them.
@@ -216,7 +198,7 @@ def load_inputs(
     path : str, path or data frame
         `*.npy`, `*.npz` with `X`, a table of features, or else a file of IDX images, plain or
         gzipped.
-    known : Preparation, optional
+    preparation : Preparation, optional
         What training made of its inputs: columns of a table are found by the names that they have
         there.
     targets : collection of str
@@ -225,7 +207,7 @@ def load_inputs(
     Returns
     -------
     array (n, ...) or Frame
-        What it means to a network is said by `Schema.inputs`.
+        What it means to a network is said by `Preparation.inputs`.
 
     Raises
     ------
@@ -233,7 +215,7 @@ def load_inputs(
         If the file cannot be read; names the file and the fault.
     """
     if is_table(path):
-        return read_table_inputs(path, known, targets)
+        return read_table_inputs(path, preparation, targets)
     name = os.fspath(path)
     lower = name.lower()
     if lower.endswith(".npy"):

@@ -1,0 +1,89 @@
+"""`pluggable-mlp data`: how a file is prepared for training, or how that of a saved run was."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pluggable_mlp.cli.console import saved_input
+from pluggable_mlp.cli.options import with_settings
+from pluggable_mlp.fields import fields_of
+from pluggable_mlp.settings import Settings
+
+if TYPE_CHECKING:
+    from pluggable_mlp.data.preparation import Preparation
+
+__all__ = ["data"]
+
+_OPTIONS = (
+    "task",
+    "target",
+    "header",
+    "encoding",
+    "scaling",
+    "target_scaling",
+    "test",
+    "test_share",
+    "validation",
+    "seed",
+)
+_SETTINGS = fields_of(Settings)
+
+
+@with_settings(without=tuple(name for name in _SETTINGS if name not in _OPTIONS))
+def data(
+    *,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="Data as for --data of train, - for standard input, or a folder written by train "
+            "--output.",
+        ),
+    ],
+    settings: dict[str, Any],
+) -> None:
+    """Show how data are prepared: what becomes of each column, the task, the examples."""
+    from pluggable_mlp.data.preparation import aligned
+
+    folder = Path(file)
+    if (folder / "config.json").is_file():
+        preparation = _saved(folder, settings)
+    else:
+        preparation = _fitted(file, settings)
+    rows = [("column", "missing", "range", "becomes")]
+    for column, missing, limits, becomes in preparation.describe():
+        rows.append((column, str(missing), limits, becomes))
+    for line in [*aligned(rows), *preparation.facts()]:
+        typer.echo(line)
+
+
+def _fitted(file: str, settings: dict[str, Any]) -> "Preparation":
+    """Return the preparation that training with these settings would fit."""
+    with saved_input(file) as named:
+        asked = Settings(data=str(named), **settings)
+        dataset = asked.load_dataset()
+    asked.for_dataset(dataset)
+    assert dataset.preparation is not None  # `load_dataset` fits one
+    return dataset.preparation
+
+
+def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
+    """Return the preparation of a run; ValueError where settings of another one are given."""
+    from pluggable_mlp.data.preparation import Preparation
+    from pluggable_mlp.run_files import CONFIG
+    from pluggable_mlp.saved_runs import read_summary
+    from pluggable_mlp.storage import damaged, read_json
+
+    for name, value in settings.items():
+        if value != _SETTINGS[name].default:
+            raise ValueError(
+                f"{folder} is the folder of a run, whose preparation is fitted; leave out "
+                f"--{name.replace('_', '-')}"
+            )
+    path = folder / "config.json"
+    config = read_json(path, "a folder that train --output wrote", CONFIG)
+    if (folder / "summary.json").exists():
+        read_summary(folder, config)
+    with damaged(path):
+        return Preparation.from_dict(config)

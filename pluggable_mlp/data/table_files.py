@@ -1,0 +1,249 @@
+"""Files of tables and data frames: .csv, .tsv, .parquet, .feather, one example in each row.
+
+polars reads the files, narwhals gives the columns of other libraries' data frames (both: the extra
+`tables`).  Which line is a header, which a row, and which encoding a text has, is decided here, by
+the rules of docs/data.md; what its columns hold in `tables.py`.
+"""
+
+import codecs
+import csv
+import io
+import os
+import re
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pluggable_mlp.data.dataset import DataError, warn
+from pluggable_mlp.data.files import GET_A_NEW_COPY, check_file, read_bytes
+from pluggable_mlp.data.tables import MISSING, Table, import_polars, is_number
+
+if TYPE_CHECKING:
+    from pluggable_mlp.data.preparation import Preparation
+
+__all__ = ["TABLES", "TEXTS", "is_table", "open_table"]
+
+TEXTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_COLUMNAR = {".parquet": "read_parquet", ".feather": "read_ipc"}
+"""Formats that hold columns and their types, and the function of polars that reads each."""
+
+TABLES = (*TEXTS, *_COLUMNAR)
+
+FEWEST_COUNTED = 3
+"""So many of a first line's numbers have to count the columns, if it names them."""
+
+_ONE_LINE_PER_EXAMPLE = "give a line per example, all with as many fields as the first"
+
+
+def is_table(spec: Any) -> bool:
+    """Return whether this is a data frame, or the path of a table, by its end."""
+    is_path = isinstance(spec, str | os.PathLike)
+    return os.fspath(spec).lower().endswith(TABLES) if is_path else True
+
+
+def open_table(
+    path: Any,
+    preparation: "Preparation | None",
+    header: bool | None = None,
+    encoding: str | None = None,
+) -> Table:
+    """Return a table whose columns have different names, and at least one row."""
+    path = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(path, str):
+        table = _from_frame(path)
+    elif path.lower().endswith(tuple(_COLUMNAR)):
+        table = _from_columns(path)
+    else:
+        table = _from_text(path, preparation, header, encoding)
+    if table.header is None and (header, encoding) != (None, None):
+        doubt = f"header and encoding are not used: they are for {', '.join(TEXTS)}"
+        warn(table.source, doubt)
+    repeated = [name for name, count in Counter(table.names or ()).items() if count > 1]
+    if repeated:
+        fault = f"two columns are named {repeated[0]!r}"
+        raise DataError(table.source, fault, "name each column once")
+    if not table.columns or not len(table.columns[0]):
+        raise DataError(table.source, "holds no rows", "give a row for each example")
+    return table
+
+
+def _from_frame(frame: Any) -> Table:
+    """Return a data frame of any library."""
+    source = f"{type(frame).__module__.partition('.')[0]} data frame"
+    polars = import_polars(source)
+    import narwhals
+
+    given = narwhals.from_native(frame, eager_only=True)
+    columns = []
+    for column in given.iter_columns():
+        if column.dtype.is_integer() and not column.is_null().any():
+            values: Any = column.to_numpy()
+        elif column.dtype.is_numeric():
+            values = column.cast(narwhals.Float64()).fill_null(float("nan")).to_numpy()
+        else:
+            pairs = zip(column.to_list(), column.is_null(), strict=True)
+            values = [None if missing else value for value, missing in pairs]
+        columns.append(polars.Series(str(column.name), values, strict=False))
+    return Table(source, tuple(map(str, given.columns)), columns)
+
+
+def _from_columns(path: str) -> Table:
+    """Read a file of columns that have types."""
+    polars = import_polars(path)
+    check_file(path)
+    try:
+        table = getattr(polars, _COLUMNAR[os.path.splitext(path)[1].lower()])(path)
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
+    return Table(path, tuple(table.columns), table.get_columns())
+
+
+def _from_text(
+    path: str, preparation: "Preparation | None", header: bool | None, encoding: str | None
+) -> Table:
+    """Read comma-, semicolon- or tab-separated text; blank lines are left out."""
+    polars = import_polars(path)
+    text, encoding = _decoded(path, encoding, preparation.encoding if preparation else None)
+    tabs = ".tsv" in path.lower()[-7:]
+    blank = re.match(r"[ \r\n]*\n" if tabs else r"\s*\n", text)
+    before = blank.end() if blank else 0
+    data = text[before:]
+    first = re.sub(r'"[^"]*("|$)', "", data.partition("\n")[0])
+    delimiter = "\t" if tabs else ";" if ";" in first else ","
+    try:
+        table = polars.read_csv(
+            data.encode(), separator=delimiter, has_header=False, infer_schema=False
+        )
+    except polars.exceptions.NoDataError:
+        raise DataError(path, "holds no rows", "give a line for each example") from None
+    except polars.exceptions.PolarsError as error:
+        _check_lines(path, text, before, delimiter)
+        _check_quotations(path, text, delimiter)
+        reason = _first_line(error)
+        raise DataError(path, f"cannot be read: {reason}", "write a plain table") from None
+    gaps = table[:, -1].null_count()  # of an empty field, of a line that is blank or too short
+    separators = table.height * (table.width - 1)
+    if gaps and (not separators or '"' in data or data.count(delimiter) != separators):
+        table = table.filter(_check_lines(path, text, before, delimiter))
+    fields = [(field or "").strip() for field in (table.row(0) if table.height else [""])]
+    fields[0] = fields[0].removeprefix("#").lstrip()  # numpy.savetxt writes "# a"
+    if header is None:
+        header = _has_header(path, fields, delimiter == ";", preparation)
+    names = _checked_names(path, fields) if header else None
+    rows = table[1:] if header else table
+    return Table(path, names, rows.get_columns(), header, encoding, delimiter == ";")
+
+
+def _decoded(path: str, said: str | None, of_training: str | None) -> tuple[str, str]:
+    """Return the text of a file, and its encoding.
+
+    Bytes beyond ASCII that are UTF-8 are read so, whatever is said: a copy of a file in UTF-8 is
+    the same table.  Line ends are as they are, or \\n where they are \\r alone.
+    """
+    data = read_bytes(path)
+    encoding = next((name for name in (said, of_training) if name is not None), "utf-8")
+    try:
+        named, text = codecs.lookup(encoding).name, None
+        if not data.isascii():
+            with suppress(UnicodeDecodeError):
+                text = data.decode("utf-8-sig")
+        if text is None:
+            text = data.decode(encoding)
+        elif said is not None and not named.startswith("utf-8"):
+            warn(path, f"is text in UTF-8, and is read as such, not as {said}")
+    except LookupError:
+        remedy = "name one that Python knows, such as utf-8 or latin-1"
+        raise DataError(path, f"encoding is {encoding!r}", remedy) from None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        fault = f"is not text in {encoding}: line {line} holds the byte {data[error.start]:#04x}"
+        if said is None and of_training is not None:
+            remedy = f"save it in {encoding}, as training's table was"
+        else:
+            remedy = "save it as CSV in UTF-8, or name its encoding: --encoding latin-1 "
+            remedy += "(encoding='latin-1')"
+        raise DataError(path, fault, remedy) from None
+    return text if "\n" in text else text.replace("\r", "\n"), encoding
+
+
+def _has_header(
+    path: str, fields: list[str], decimal_comma: bool, preparation: "Preparation | None"
+) -> bool:
+    """Return whether the first line of a text names the columns.
+
+    Where training's table had no header, none has.  A line with a name of training's columns is
+    one.  Any other is one if none of its fields is a number or missing; in training also if its
+    numbers, three or more, count from 0 or 1: pandas' 0,1,2,3, or label,1,2,3.
+    """
+    if preparation is not None and preparation.header is False:
+        return False
+    if preparation is not None and not set(fields).isdisjoint(preparation.used_names):
+        return True
+    plain = [field.replace(",", ".") if decimal_comma else field for field in fields]
+    rest = plain[1:] if plain[0] == "" else plain
+    numbers = [field for field in rest if is_number(field)]
+    if any(field.lower() in MISSING for field in rest if not is_number(field)):
+        return False
+    if preparation is None or not numbers:
+        return not numbers or _count(numbers)
+    if preparation.columns is None and _count(numbers):
+        shown = ",".join(fields[:5])
+        warn(path, f"the first line, {shown}, is an example, as training had no names of columns")
+    return False
+
+
+def _count(numbers: list[str]) -> bool:
+    """Return whether numbers, at least three, count from 0 or 1."""
+    counted = [[str(k + first) for k in range(len(numbers))] for first in (0, 1)]
+    return len(numbers) >= FEWEST_COUNTED and numbers in counted
+
+
+def _checked_names(path: str, fields: list[str]) -> tuple[str, ...]:
+    """Return the names of columns; DataError where one has none."""
+    unnamed = [k for k, name in enumerate(fields, 1) if not name or name.startswith("Unnamed: ")]
+    if unnamed:
+        fault = f"column {unnamed[0]} of the header has no name"
+        index = " (pandas' index, which is no feature: to_csv(path, index=False))"
+        remedy = f"name it{index if unnamed[0] == 1 else ''}, or say --header no (header=False)"
+        raise DataError(path, fault, remedy)
+    return tuple(fields)
+
+
+def _check_lines(path: str, text: str, before: int, delimiter: str) -> list[bool]:
+    """Return of each line from a place on whether it is a row: more than blank.
+
+    Raises
+    ------
+    DataError
+        If a row has another number of fields than the first, or a quotation is not closed.
+    """
+    filled: list[bool] = []
+    reader = csv.reader(io.StringIO(text[before:], newline=""), delimiter=delimiter, strict=True)
+    width, line = 0, 1 + text.count("\n", 0, before)
+    start = line
+    try:
+        for fields in reader:
+            is_row = len(fields) > 1 or any(not field or field.strip() for field in fields)
+            width = width or len(fields) * is_row
+            if is_row and len(fields) != width:
+                fault = f"line {line} has {len(fields)} fields, the first has {width}"
+                raise DataError(path, fault, _ONE_LINE_PER_EXAMPLE)
+            filled.append(is_row)
+            line = start + reader.line_num
+    except csv.Error as error:
+        remedy = f"close or remove its quotation marks, or {_ONE_LINE_PER_EXAMPLE}"
+        raise DataError(path, f"line {line} cannot be read: {error}", remedy) from None
+    return filled
+
+
+def _check_quotations(path: str, text: str, delimiter: str) -> None:
+    """Raise DataError where a quotation mark stands in a field that is not quoted."""
+    quoted = rf'(?<![^{delimiter}\r\n])"(?:[^"]|"")*"(?=[{delimiter}\r\n]|$)'
+    place = re.sub(quoted, lambda field: field[0].replace('"', " "), text).find('"')
+    if place >= 0:
+        fault = f"line {1 + text.count(chr(10), 0, place)} holds a quotation mark within a field"
+        raise DataError(path, fault, 'double it, and quote the field: 6" long as "6"" long"')
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
