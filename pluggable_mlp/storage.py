@@ -1,6 +1,6 @@
 """Files of a run on disk: written whole or not at all, read with helpful errors; and JSON text.
 
-Which files there are and what they hold belongs in `run_files.py`.
+Which files there are and what they hold belongs in `runs/`.
 """
 
 import hashlib

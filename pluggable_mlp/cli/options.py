@@ -129,7 +129,7 @@ def _read(file: Path) -> dict[str, Any]:
     """Return the options of a TOML file, or of a run by its config.json."""
     import tomllib
 
-    from pluggable_mlp.run_files import CONFIG
+    from pluggable_mlp.runs.files import CONFIG
     from pluggable_mlp.storage import read_json
 
     if file.suffix == ".json":

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
     from pluggable_mlp.data.schema import Schema
     from pluggable_mlp.html_report import ReportedRun
-    from pluggable_mlp.runs import Run
-    from pluggable_mlp.verifying import Difference
+    from pluggable_mlp.runs.run import Run
+    from pluggable_mlp.runs.verify import Difference
 
 __all__ = ["evaluate", "export", "plot", "predict", "report", "verify"]
 
@@ -56,9 +56,9 @@ def evaluate(
     is used, otherwise all examples.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.predictions import measured_examples
-    from pluggable_mlp.saved_runs import load_run
-    from pluggable_mlp.scores import measure
+    from pluggable_mlp.runs.predict import measured_examples
+    from pluggable_mlp.runs.saved import load_run
+    from pluggable_mlp.runs.scores import measure
     from pluggable_mlp.storage import to_json
 
     place = get_backend(backend)
@@ -99,8 +99,8 @@ def predict(
 ) -> None:
     """Predict classes with their probabilities, labels with their probabilities, or numbers."""
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.predictions import predict_rows
-    from pluggable_mlp.saved_runs import load_run
+    from pluggable_mlp.runs.predict import predict_rows
+    from pluggable_mlp.runs.saved import load_run
 
     place = get_backend(backend)
     saved = load_run(run, place)
@@ -116,7 +116,7 @@ def _write_table(output: Path | None, schema: "Schema", rows: Iterator[list[Any]
     """Write predictions as CSV, as they come."""
     import csv
 
-    from pluggable_mlp.predictions import prediction_header
+    from pluggable_mlp.runs.predict import prediction_header
 
     with nullcontext(sys.stdout) if output is None else _written_to(output) as file:
         table = csv.writer(file, lineterminator="\n")
@@ -128,7 +128,7 @@ def _save_array(output: Path, schema: "Schema", rows: Iterator[list[Any]]) -> No
     """Write the predictions alone as an array."""
     import numpy as np
 
-    from pluggable_mlp.predictions import predictions_alone
+    from pluggable_mlp.runs.predict import predictions_alone
     from pluggable_mlp.storage import write_file
 
     content = io.BytesIO()
@@ -178,7 +178,7 @@ def export(
     """
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.exporting import need_ndonnx, write_onnx
-    from pluggable_mlp.saved_runs import load_run
+    from pluggable_mlp.runs.saved import load_run
 
     need_ndonnx()
     saved = load_run(run, get_backend("numpy"))
@@ -206,7 +206,7 @@ def plot(
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.figures import figures_of, need_matplotlib
     from pluggable_mlp.registry import choose
-    from pluggable_mlp.saved_runs import load_run
+    from pluggable_mlp.runs.saved import load_run
 
     need_matplotlib()
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
@@ -253,8 +253,8 @@ def _reported(folder: Path, backend: "Backend", data: str | None) -> "ReportedRu
     from pluggable_mlp.data import DataError
     from pluggable_mlp.figures import figures_of, history_of, learning_curves
     from pluggable_mlp.html_report import ReportedRun
-    from pluggable_mlp.run_files import SUMMARY
-    from pluggable_mlp.saved_runs import load_run
+    from pluggable_mlp.runs.files import SUMMARY
+    from pluggable_mlp.runs.saved import load_run
     from pluggable_mlp.storage import read_json
 
     saved, note = load_run(folder, backend), ""
@@ -299,9 +299,9 @@ def verify(
     Of a folder all files of the run are checked, beside a certificate its model and config.json.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.certificates import read_certificate, refuse_other_records
-    from pluggable_mlp.folders import settle
-    from pluggable_mlp.verifying import (
+    from pluggable_mlp.runs.certificate import read_certificate, refuse_other_records
+    from pluggable_mlp.runs.locking import settle
+    from pluggable_mlp.runs.verify import (
         check_data,
         check_files,
         difference_of_measures,
@@ -352,7 +352,7 @@ def _repeated_part(run: "Run", step: int | None) -> str:
 def _repeated(settings: Settings, data: str | None, test: str | None, backend: "Backend") -> "Run":
     """Return the run of a certificate, not yet trained, with the data where they are now."""
     from pluggable_mlp.data.dataset import DataError, no_data_warnings
-    from pluggable_mlp.runs import Run
+    from pluggable_mlp.runs.run import Run
 
     settings = replace(settings, data=data or settings.data, test=test or settings.test)
     try:
@@ -365,7 +365,7 @@ def _repeated(settings: Settings, data: str | None, test: str | None, backend: "
 
 def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | None":
     """Train with a progress bar, to the end or to the first departure from the certificate."""
-    from pluggable_mlp.verifying import first_difference
+    from pluggable_mlp.runs.verify import first_difference
 
     total = certificate["epochs"][-1]["epoch"] * run.training_examples
     with ending_when_asked() as request, progress_bar(total) as bar:

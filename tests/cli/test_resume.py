@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.checkpoints import FOLDER, load_checkpoint, save_checkpoint
+from pluggable_mlp.runs.checkpoints import FOLDER, load_checkpoint, save_checkpoint
 from pluggable_mlp.data import load_dataset
 from tests.cli.children import running
 from tests.cli.conftest import ended
@@ -60,7 +60,7 @@ def three_and_four_epochs(tmp_path_factory):
     """A run of three epochs, with two checkpoints, and the same one with an epoch more."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pluggable_mlp.run_folders.SHORTEST_SECONDS", 0.0)
+        patch.setattr("pluggable_mlp.runs.folder.SHORTEST_SECONDS", 0.0)
         for epochs in (3, 4):
             given = ("train", "--hidden", 8, "--quiet", "--epochs", epochs)
             assert ended(*given, "--output", folder / str(epochs)) == 0
@@ -75,7 +75,7 @@ def three_and_four_epochs(tmp_path_factory):
 @pytest.fixture
 def stopped(three_and_four_epochs, tmp_path, monkeypatch):
     """The run of three epochs, to be changed; beside it, as `whole`, the one of four."""
-    monkeypatch.setattr("pluggable_mlp.run_folders.SHORTEST_SECONDS", 0.0)
+    monkeypatch.setattr("pluggable_mlp.runs.folder.SHORTEST_SECONDS", 0.0)
     for epochs, name in (("3", "run"), ("4", "whole")):
         shutil.copytree(three_and_four_epochs / epochs, tmp_path / name)
     return tmp_path / "run"
@@ -384,7 +384,7 @@ def test_the_minutes_between_checkpoints(command, tmp_path, monkeypatch, minutes
     """By a clock that stands still after the start, of a run that has nothing but a checkpoint."""
     times = chain([0.0], repeat(float(seconds)))
     clock = SimpleNamespace(monotonic=lambda: next(times))
-    monkeypatch.setattr("pluggable_mlp.run_folders.time", clock)
+    monkeypatch.setattr("pluggable_mlp.runs.folder.time", clock)
     given = ("--checkpoint-minutes", minutes, "--output", tmp_path / "run")
     assert command("train", *DIVERGING, *given).code == 2
     assert (tmp_path / "run").exists() == is_due

@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.fields import fields_of
-from pluggable_mlp.run_folders import RunFolder
-from pluggable_mlp.runs import Run
+from pluggable_mlp.runs.folder import RunFolder
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 
 

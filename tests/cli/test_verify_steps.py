@@ -8,9 +8,11 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
-from pluggable_mlp import certificates, get_backend, runs
-from pluggable_mlp.run_folders import RunFolder
-from pluggable_mlp.runs import Run
+from pluggable_mlp import get_backend
+from pluggable_mlp.runs.folder import RunFolder
+from pluggable_mlp.runs import certificate as certificates
+from pluggable_mlp.runs import run as runs
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from tests.cli.certificates import edited, sealed
 from tests.cli.children import running
@@ -42,7 +44,7 @@ class GlassBackend(NumpyBackend):
 @pytest.fixture
 def run(command, tmp_path, monkeypatch):
     """A run with checkpoints after 194 and 291 steps."""
-    monkeypatch.setattr("pluggable_mlp.run_folders.SHORTEST_SECONDS", 0.0)
+    monkeypatch.setattr("pluggable_mlp.runs.folder.SHORTEST_SECONDS", 0.0)
     command("train", *SETTINGS, "--output", tmp_path / "run")
     return tmp_path / "run"
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.checkpoints import load_checkpoint, save_checkpoint
-from pluggable_mlp.runs import Run
+from pluggable_mlp.runs.checkpoints import load_checkpoint, save_checkpoint
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 

@@ -2,7 +2,7 @@
 
 Its folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line per
 epoch), `model.safetensors` (the parameters) and `summary.json` (what was reached, and the hashes
-of the settings and the parameters): `run_folders.py` says when, `saved_runs.py` reads them.  What
+of the settings and the parameters): `folder.py` says when, `saved.py` reads them.  What
 is printed belongs in `cli`.
 """
 
@@ -18,7 +18,7 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.scores import measure
+from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import json_lines, json_sha256, write_json
 from pluggable_mlp.training.callbacks import EarlyStopping

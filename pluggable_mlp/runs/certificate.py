@@ -7,15 +7,15 @@ steps it has a short hash of each tensor, which names the first that differs.  `
 the run was trained: the bits of a native run are expected only there.  Last comes the hash of all
 that: it tells a certificate that was changed from a run that differs.
 
-Verifying belongs to `verifying.py`.
+Verifying belongs to `verify.py`.
 """
 
 from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.registry import as_count
-from pluggable_mlp.run_files import CERTIFICATE
-from pluggable_mlp.runs import Run, versions
+from pluggable_mlp.runs.files import CERTIFICATE
+from pluggable_mlp.runs.run import Run, versions
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import check_shape, json_sha256, parse_object, read_file, write_json
 from pluggable_mlp.training.checkpoints import HASH_DIGITS, tensor_names

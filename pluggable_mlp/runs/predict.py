@@ -17,7 +17,7 @@ from pluggable_mlp.data.schema import Schema
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
 from pluggable_mlp.data.tables import is_table
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.saved_runs import SavedRun
+from pluggable_mlp.runs.saved import SavedRun
 from pluggable_mlp.training.examples import AnyExamples, examples_in_blocks
 
 __all__ = [

@@ -1,7 +1,7 @@
 """The folder of a run, which belongs to one process and is written from the start of training.
 
-The contents of its files are defined in `runs.py` and `certificates.py`; how several take their
-places as one, in `folders.py`.
+The contents of its files are defined in `run.py` and `certificate.py`; how several take their
+places as one, in `locking.py`.
 """
 
 import os
@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from pluggable_mlp.certificates import write_certificate
-from pluggable_mlp.checkpoints import FOLDER, save_checkpoint
-from pluggable_mlp.folders import (
+from pluggable_mlp.runs.certificate import write_certificate
+from pluggable_mlp.runs.checkpoints import FOLDER, save_checkpoint
+from pluggable_mlp.runs.locking import (
     LOCK,
     REPLACEMENT,
     RESULT,
@@ -24,7 +24,7 @@ from pluggable_mlp.folders import (
     remove,
     stage,
 )
-from pluggable_mlp.runs import Run
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.storage import Remark, json_lines, write_file, write_json
 from pluggable_mlp.training.loop import Position
 

@@ -1,6 +1,6 @@
 """Saved runs: what `train --output` left in a folder, read again.
 
-How a run comes about belongs in `runs.py`.
+How a run comes about belongs in `run.py`.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from typing import Any
 from pluggable_mlp.arrays import LibraryArrays
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.schema import Schema
-from pluggable_mlp.folders import settle
+from pluggable_mlp.runs.locking import settle
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.run_files import CONFIG, SUMMARY
+from pluggable_mlp.runs.files import CONFIG, SUMMARY
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, json_sha256, read_json
 from pluggable_mlp.training.checkpoints import load_parameters

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.checkpoints import FOLDER, CheckpointWarning, load_checkpoint
+from pluggable_mlp.runs.checkpoints import FOLDER, CheckpointWarning, load_checkpoint
 from pluggable_mlp.data.dataset import DataError, no_data_warnings
 from pluggable_mlp.registry import parse_component
-from pluggable_mlp.run_files import CONFIG, read_history
-from pluggable_mlp.runs import Run
-from pluggable_mlp.saved_runs import read_summary
+from pluggable_mlp.runs.files import CONFIG, read_history
+from pluggable_mlp.runs.run import Run
+from pluggable_mlp.runs.saved import read_summary
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged, json_lines, read_json
 from pluggable_mlp.training.schedules import SCHEDULES

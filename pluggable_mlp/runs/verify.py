@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.certificates import certified_epoch
-from pluggable_mlp.checkpoints import FOLDER, checkpoint_steps, read_checkpoint
+from pluggable_mlp.runs.certificate import certified_epoch
+from pluggable_mlp.runs.checkpoints import FOLDER, checkpoint_steps, read_checkpoint
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.resuming import are_written_before
-from pluggable_mlp.run_files import CONFIG, read_history
-from pluggable_mlp.runs import Run
-from pluggable_mlp.saved_runs import read_summary
+from pluggable_mlp.runs.resume import are_written_before
+from pluggable_mlp.runs.files import CONFIG, read_history
+from pluggable_mlp.runs.run import Run
+from pluggable_mlp.runs.saved import read_summary
 from pluggable_mlp.storage import damaged, json_sha256, read_json, to_json
 from pluggable_mlp.training.checkpoints import (
     HASH_DIGITS,
