@@ -19,8 +19,7 @@ from pluggable_mlp.plotting import (
     plot_weights,
 )
 from pluggable_mlp.runs.predict import answers_on_test_part
-from pluggable_mlp.runs.files import read_history
-from pluggable_mlp.runs.saved import SavedRun
+from pluggable_mlp.runs.saved import SavedRun, read_history
 
 __all__ = ["figures_of", "history_of", "learning_curves", "need_matplotlib"]
 

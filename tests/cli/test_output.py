@@ -157,12 +157,12 @@ def test_lines_of_the_metrics_are_not_lost_while_they_are_written_again(tmp_path
 
 def fail_to_save(monkeypatch, error):
     """Have the model not be written."""
-    from pluggable_mlp.training import checkpoints
+    from pluggable_mlp.runs import run
 
     def fail(path, content):
         raise error
 
-    monkeypatch.setattr(checkpoints, "write_file", fail)
+    monkeypatch.setattr(run, "write_tree", fail)
 
 
 FULL = OSError(28, "No space left on device")

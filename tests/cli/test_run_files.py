@@ -229,7 +229,7 @@ def test_a_flipped_bit_of_the_model_is_noticed(command, run, tmp_path, byte):
     ):
         outcome = command(*arguments)
         assert (outcome.code, outcome.out) == (2, "")
-        assert "model.safetensors holds parameters of SHA-256" in outcome.err
+        assert "model.safetensors is damaged: its SHA-256 is another than it states" in outcome.err
 
 
 def test_an_unfinished_run_is_refused(command, run, tmp_path):
