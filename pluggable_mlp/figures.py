@@ -18,9 +18,8 @@ from pluggable_mlp.plotting import (
     plot_residuals,
     plot_weights,
 )
-from pluggable_mlp.predictions import answers_on_test_part
-from pluggable_mlp.run_files import read_history
-from pluggable_mlp.saved_runs import SavedRun
+from pluggable_mlp.runs.predict import answers_on_test_part
+from pluggable_mlp.runs.saved import SavedRun, read_history
 
 __all__ = ["figures_of", "history_of", "learning_curves", "need_matplotlib"]
 

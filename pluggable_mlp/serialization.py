@@ -1,58 +1,89 @@
-"""Arrays with a description in one file: safetensors, whose metadata hold JSON and a hash.
+"""Trees of arrays in a file, and SHA-256: the one form of models, checkpoints and estimators.
 
-The metadata "pluggable_mlp" is the description as JSON, and "sha256" the hash of that text and of
-each array's name, dtype, shape and bytes.  It finds damage, not forgery.  Nothing in a file is
-executed.  What a description says belongs elsewhere.
+A tree is made of None, booleans, numbers, texts, arrays of NumPy, lists, tuples and dicts of trees,
+and of components: objects of classes that the caller names.  Its file is a safetensors one.  An
+array is named after its place in the tree, such as "0.W".  The metadata "pluggable_mlp" is JSON:
+"tree" is all else, and "sha256" the hash of that as text and of each array's name, dtype, shape and
+bytes.  It finds damage, not forgery.  Nothing in a file is executed.  Equal trees give equal files.
+
+The bytes of an array are hashed and written little-endian, in C order.
 """
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
 from pluggable_mlp.storage import damaged, read_file, write_file
 
-__all__ = ["Arrays", "read_arrays", "write_arrays"]
+if TYPE_CHECKING:
+    from pluggable_mlp.backends import Backend
+
+__all__ = [
+    "HASH_DIGITS",
+    "Arrays",
+    "Components",
+    "arrays_of",
+    "parameters_sha256",
+    "read_tree",
+    "sha256_of",
+    "tensor_hashes",
+    "tensor_names",
+    "tree_from_json",
+    "tree_to_json",
+    "write_tree",
+]
 
 Arrays = dict[str, NDArray[Any]]
+Components = Mapping[str, Callable[..., Any]]
+"""Classes by their names: dataclasses and named tuples."""
+
+HASH_DIGITS = 16
+"""Of the hash of a single tensor: the first of its SHA-256, 64 bits."""
+
+_NO_COMPONENTS: Components = MappingProxyType({})
+_TAGS = {"array", "tuple", "dict", "component"}
+"""The first keys of objects in JSON that stand for something else than a dict."""
 
 
-def write_arrays(path: Path, arrays: Arrays, description: Any) -> None:
-    """Write a file, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-    arrays : dict of numpy.ndarray
-    description
-        What JSON can hold, and NaN and infinity.
+def write_tree(path: Path, tree: Any, components: Components = _NO_COMPONENTS) -> None:
+    """Write a tree to a file, whole or not at all.
 
     Raises
     ------
+    ValueError
+        If there is something in it that a tree cannot hold.
+    MemoryError
+        If there is no room: safetensors would end the process, which has a run to save.
     OSError
         As `write_file`.
     """
-    little = {
-        name: np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        for name, array in arrays.items()
-    }
-    text = json.dumps(description)
-    metadata = {"pluggable_mlp": text, "sha256": _sha256(text, little)}
-    write_file(path, save(little, metadata=metadata))
+    arrays: Arrays = {}
+    content = tree_to_json(tree, components, arrays)
+    ordered = {name: _little_endian(array) for name, array in arrays.items()}
+    bytearray(2**20 + 3 * sum(array.nbytes for array in ordered.values()))
+    described = {"sha256": sha256_of(_hashed(content, ordered)), "tree": content}
+    write_file(path, save(ordered, {"pluggable_mlp": json.dumps(described)}))
 
 
-def read_arrays(path: Path, expected: str) -> tuple[Any, Arrays]:
-    """Return the description and the arrays of a file.
+def read_tree(path: Path, expected: str, components: Components = _NO_COMPONENTS) -> Any:
+    """Return the tree that a file holds.
 
     Parameters
     ----------
     path, expected
         As for `read_file`.
+    components : mapping, optional
+        The classes that may be made.
 
     Raises
     ------
@@ -64,18 +95,160 @@ def read_arrays(path: Path, expected: str) -> tuple[Any, Arrays]:
         length = int.from_bytes(data[:8], "little")
         try:
             metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-            text, stated = metadata["pluggable_mlp"], metadata["sha256"]
             arrays: Arrays = load(data)
-        except (SafetensorError, UnicodeDecodeError) as error:
+        except SafetensorError as error:
             raise ValueError(str(error)) from None
-        if _sha256(text, arrays) != stated:
+        described = json.loads(metadata["pluggable_mlp"])
+        if sha256_of(_hashed(described["tree"], arrays)) != described["sha256"]:
             raise ValueError("its SHA-256 is another than it states")
-        return json.loads(text), arrays
+        tree = tree_from_json(described["tree"], components, arrays)
+        if arrays:
+            raise ValueError(f"{next(iter(arrays))!r} has no place in it")
+        return tree
 
 
-def _sha256(text: str, arrays: Arrays) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.name} {array.shape}".encode())
-        digest.update(array.data)
+def tree_to_json(
+    tree: Any,
+    components: Components = _NO_COMPONENTS,
+    arrays: Arrays | None = None,
+    place: str = "",
+) -> Any:
+    """Return a tree as JSON has it.
+
+    Parameters
+    ----------
+    tree
+    components : mapping, optional
+        The classes that may occur.
+    arrays : dict, optional
+        Receives the arrays by their places; by default there may be none.
+    place : str, optional
+        Where the tree is in a larger one.
+
+    Raises
+    ------
+    ValueError
+        If there is something else in it; names the place.
+    """
+
+    def part(key: Any, value: Any) -> Any:
+        return tree_to_json(value, components, arrays, f"{place}.{key}" if place else str(key))
+
+    if isinstance(tree, np.generic):
+        tree = tree.item()
+    if tree is None or isinstance(tree, bool | int | float | str):
+        return tree
+    if isinstance(tree, np.ndarray) and arrays is not None and place not in arrays:
+        arrays[place] = tree
+        return {"array": place}
+    name = type(tree).__name__
+    if components.get(name) is type(tree):
+        own = tree._asdict() if isinstance(tree, tuple) else parameters_of(tree)
+        return {"component": name, "parameters": {key: part(key, of) for key, of in own.items()}}
+    if isinstance(tree, list | tuple):
+        parts = [part(index, of) for index, of in enumerate(tree)]
+        return parts if isinstance(tree, list) else {"tuple": parts}
+    if isinstance(tree, dict):
+        if all(isinstance(key, str) for key in tree) and _TAGS.isdisjoint(tree):
+            return {key: part(key, of) for key, of in tree.items()}
+        return {"dict": [[part("key", key), part(key, of)] for key, of in tree.items()]}
+    raise ValueError(f"{place} is {tree!r}, which a file cannot hold; name a component instead")
+
+
+def tree_from_json(
+    content: Any,
+    components: Components = _NO_COMPONENTS,
+    arrays: Arrays | None = None,
+) -> Any:
+    """Return the tree that `tree_to_json` was given; takes its arrays out of `arrays`.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it is of no tree, or a component refuses its parameters.
+    """
+
+    def tree(part: Any) -> Any:
+        return tree_from_json(part, components, arrays)
+
+    if isinstance(content, list):
+        return [*map(tree, content)]
+    if not isinstance(content, dict):
+        return content
+    if "array" in content:
+        return (arrays or {}).pop(content["array"])
+    if "tuple" in content:
+        return tuple(map(tree, content["tuple"]))
+    if "dict" in content:
+        return {tree(key): tree(of) for key, of in content["dict"]}
+    parts = {key: tree(of) for key, of in content.items()}
+    return _component(components, **parts) if "component" in content else parts
+
+
+def _component(components: Components, component: str, parameters: dict[str, Any]) -> Any:
+    """Return a component with its parameters."""
+    kind = choose(components, component, "component")
+    refuse_unknown(component, parameters, getattr(kind, "_fields", None) or parameters_of(kind))
+    return kind(**parameters)
+
+
+def arrays_of(tree: Any, components: Components = _NO_COMPONENTS) -> Arrays:
+    """Return the arrays of a tree by their places."""
+    arrays: Arrays = {}
+    tree_to_json(tree, components, arrays)
+    return arrays
+
+
+def sha256_of(parts: Iterable[str | bytes | NDArray[Any]]) -> str:
+    """Return the hexadecimal SHA-256 of texts, in UTF-8, bytes and arrays, one after the other."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            digest.update(part.encode())
+        else:
+            digest.update(part if isinstance(part, bytes) else _little_endian(part).data)
     return digest.hexdigest()
+
+
+def parameters_sha256(parameters: LibraryArrays, backend: "Backend | None" = None) -> str:
+    """Return the SHA-256 over all parameters in layer order, W before b.
+
+    Parameters
+    ----------
+    parameters : list of dict of arrays
+    backend : Backend, optional
+        Whose arrays they are; by default they are NumPy's.
+    """
+    return sha256_of(_tensors(parameters, backend))
+
+
+def tensor_hashes(parameters: LibraryArrays, backend: "Backend | None" = None) -> str:
+    """Return the hashes of all parameters, one after the other, each of `HASH_DIGITS` digits."""
+    hashes = (sha256_of([array]) for array in _tensors(parameters, backend))
+    return "".join(of[:HASH_DIGITS] for of in hashes)
+
+
+def tensor_names(parameters: LibraryArrays) -> list[str]:
+    """Return the names of all parameters, such as "0.W", in the order of the hashes."""
+    return [f"{index}.{name}" for index, layer in enumerate(parameters) for name in sorted(layer)]
+
+
+def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> Iterator[NDArray[Any]]:
+    """Yield the parameters in the order of the hashes, as arrays of NumPy."""
+    to_numpy = np.asarray if backend is None else backend.to_numpy
+    for layer in parameters:
+        for name in sorted(layer):
+            yield to_numpy(layer[name])
+
+
+def _hashed(content: Any, arrays: Arrays) -> Iterator[str | NDArray[Any]]:
+    """Yield what the hash of a file is of."""
+    yield json.dumps(content)
+    for name, array in sorted(arrays.items()):
+        yield f"{name} {array.dtype.name} {array.shape}"
+        yield array
+
+
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in C order with little-endian bytes; safetensors writes memory as it is."""
+    return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)

@@ -1,6 +1,6 @@
 """Files of a run on disk: written whole or not at all, read with helpful errors; and JSON text.
 
-Which files there are and what they hold belongs in `run_files.py`.
+Which files there are and what they hold belongs in `runs/`.
 """
 
 import hashlib
@@ -8,15 +8,16 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, BinaryIO
+
+import msgspec
 
 __all__ = [
     "Remark",
-    "check_shape",
+    "check_kind",
     "damaged",
     "json_lines",
     "json_sha256",
@@ -31,18 +32,8 @@ __all__ = [
     "write_json",
 ]
 
-Shape = Mapping[Any, Any]
 MOST_LEVELS = 100
 """Of objects and lists within each other: far more than any file of ours has."""
-
-_WORDS = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number with a point",
-    dict: "an object",
-    list: "a list",
-    None: "null",
-}
 
 
 class Remark(str):
@@ -162,7 +153,7 @@ def write_json(path: Path, content: Any) -> None:
     write_file(path, json_lines(content, indent=2))
 
 
-def read_json(path: Path, expected: str, shape: Shape = MappingProxyType({})) -> dict[str, Any]:
+def read_json(path: Path, expected: str, kind: Any = dict[str, Any]) -> dict[str, Any]:
     """Return the object that a file of JSON holds.
 
     Parameters
@@ -170,8 +161,8 @@ def read_json(path: Path, expected: str, shape: Shape = MappingProxyType({})) ->
     path : Path
     expected : str
         As for `read_file`.
-    shape : mapping
-        What the object must hold at least; see `check_shape`.
+    kind : type, optional
+        What the object must hold at least, such as a `TypedDict`.
 
     Raises
     ------
@@ -180,46 +171,23 @@ def read_json(path: Path, expected: str, shape: Shape = MappingProxyType({})) ->
     """
     content = read_file(path, expected)
     with damaged(path):
-        return parse_object(content, shape)
+        return parse_object(content, kind)
 
 
-def parse_object(text: bytes, shape: Shape) -> dict[str, Any]:
-    """Return the object that JSON holds; ValueError if it holds anything else."""
+def parse_object(text: bytes, kind: Any = dict[str, Any]) -> dict[str, Any]:
+    """Return the object that JSON holds; ValueError if it is not of a kind, as for `read_json`."""
     found: dict[str, Any] = json.loads(text)
     _refuse_deep(found, MOST_LEVELS)
-    check_shape(found, shape, "it")
+    check_kind(found, kind)
     return found
 
 
-def check_shape(value: Any, shape: Any, name: str) -> None:
-    """Raise ValueError unless a value, called `name` in it, has a shape.
-
-    A shape is a type of Python, a tuple of types and None, `[shape]` for a list of such values, or
-    a mapping for an object: a shape for each name that must be there, and with the key `str` one
-    for all other names.  A float must be finite.
-    """
-    if isinstance(shape, Mapping):
-        _check_type(value, (dict,), name)
-        missing = [key for key in shape if key is not str and key not in value]
-        if missing:
-            raise ValueError(f"{name} lacks {', '.join(map(repr, missing))}")
-        for key, one in value.items():
-            expected = shape.get(key, shape.get(str))
-            if expected is not None:
-                check_shape(one, expected, f"{key!r} of {name}")
-    elif isinstance(shape, list):
-        _check_type(value, (list,), name)
-        for index, one in enumerate(value):
-            check_shape(one, shape[0], f"{name}[{index}]")
-    else:
-        _check_type(value, shape if isinstance(shape, tuple) else (shape,), name)
-
-
-def _check_type(value: Any, allowed: tuple[Any, ...], name: str) -> None:
-    kind = None if value is None else type(value)
-    if kind not in allowed or (kind is float and not math.isfinite(value)):
-        expected = " or ".join(_WORDS[each] for each in allowed)
-        raise ValueError(f"{name} is {json.dumps(value)[:50]}, expected {expected}")
+def check_kind(value: Any, kind: Any) -> None:
+    """Raise ValueError unless a value of JSON is of a type."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
 
 
 def _refuse_deep(value: Any, levels: int) -> None:
@@ -232,11 +200,11 @@ def _refuse_deep(value: Any, levels: int) -> None:
 
 
 @contextmanager
-def damaged(path: Path) -> Iterator[None]:
+def damaged(path: Path, what: str = "is damaged") -> Iterator[None]:
     """Turn what goes wrong with a file's content into a ValueError that names the file."""
     try:
         yield
     except KeyError as error:
-        raise ValueError(f"{path} is damaged: it lacks {error}") from None
+        raise ValueError(f"{path} {what}: it lacks {error}") from None
     except (AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        raise ValueError(f"{path} {what}: {error}") from None

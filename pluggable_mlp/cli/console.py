@@ -168,7 +168,7 @@ def _listen(reader: int, heard: list[signal.Signals], hear: Callable[[int], None
 
 def _end(number: int) -> None:
     if _unfinished:
-        from pluggable_mlp.folders import remove  # imported before: a run is open
+        from pluggable_mlp.runs.locking import remove  # imported before: a run is open
 
         for path in _unfinished:
             with suppress(OSError):

@@ -71,9 +71,8 @@ def _fitted(file: str, settings: dict[str, Any]) -> "Preparation":
 def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
     """Return the preparation of a run; ValueError where settings of another one are given."""
     from pluggable_mlp.data.preparation import Preparation
-    from pluggable_mlp.run_files import CONFIG
-    from pluggable_mlp.saved_runs import read_summary
-    from pluggable_mlp.storage import damaged, read_json
+    from pluggable_mlp.runs.saved import read_config, read_summary
+    from pluggable_mlp.storage import damaged
 
     for name, value in settings.items():
         if value != _SETTINGS[name].default:
@@ -82,7 +81,7 @@ def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
                 f"--{name.replace('_', '-')}"
             )
     path = folder / "config.json"
-    config = read_json(path, "a folder that train --output wrote", CONFIG)
+    config = read_config(path)
     if (folder / "summary.json").exists():
         read_summary(folder, config)
     with damaged(path):

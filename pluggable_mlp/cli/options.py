@@ -129,11 +129,10 @@ def _read(file: Path) -> dict[str, Any]:
     """Return the options of a TOML file, or of a run by its config.json."""
     import tomllib
 
-    from pluggable_mlp.run_files import CONFIG
-    from pluggable_mlp.storage import read_json
+    from pluggable_mlp.runs.saved import read_config
 
     if file.suffix == ".json":
-        settings = read_json(file, "the config.json that train --output writes", CONFIG)["settings"]
+        settings = read_config(file)["settings"]
         return {name: value for name, value in settings.items() if value is not None}
     try:
         return tomllib.loads(file.read_text("utf-8"))

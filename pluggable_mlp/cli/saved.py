@@ -4,7 +4,6 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -19,14 +18,13 @@ from pluggable_mlp.cli.console import (
     saved_input,
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, path
-from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
     from pluggable_mlp.data.preparation import Preparation
     from pluggable_mlp.html_report import ReportedRun
-    from pluggable_mlp.runs import Run
-    from pluggable_mlp.verifying import Difference
+    from pluggable_mlp.runs.run import Run
+    from pluggable_mlp.runs.verify import Difference, Verification
 
 __all__ = ["evaluate", "export", "plot", "predict", "report", "verify"]
 
@@ -56,24 +54,15 @@ def evaluate(
     is used, otherwise all examples.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.predictions import measured_examples
-    from pluggable_mlp.saved_runs import load_run
-    from pluggable_mlp.scores import measure
+    from pluggable_mlp.runs.predict import evaluate_run
+    from pluggable_mlp.runs.saved import load_run
     from pluggable_mlp.storage import to_json
 
     place = get_backend(backend)
     saved = load_run(run, place)
     with saved_input(data) as named:
-        examples = measured_examples(saved, named, place)
-    measured = measure(
-        saved.mlp,
-        saved.parameters,
-        examples,
-        backend=place,
-        arithmetic=saved.settings.arithmetic,
-        units=saved.schema.target_units,
-    )
-    typer.echo(to_json({"examples": len(examples), **measured}))
+        measured = evaluate_run(saved, named, place)
+    typer.echo(to_json(measured))
 
 
 def predict(
@@ -99,8 +88,8 @@ def predict(
 ) -> None:
     """Predict classes with their probabilities, labels with their probabilities, or numbers."""
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.predictions import predict_rows
-    from pluggable_mlp.saved_runs import load_run
+    from pluggable_mlp.runs.predict import predict_rows
+    from pluggable_mlp.runs.saved import load_run
 
     place = get_backend(backend)
     saved = load_run(run, place)
@@ -116,7 +105,7 @@ def _write_table(output: Path | None, schema: "Preparation", rows: Iterator[list
     """Write predictions as CSV, as they come."""
     import csv
 
-    from pluggable_mlp.predictions import prediction_header
+    from pluggable_mlp.runs.predict import prediction_header
 
     with nullcontext(sys.stdout) if output is None else _written_to(output) as file:
         table = csv.writer(file, lineterminator="\n")
@@ -128,7 +117,7 @@ def _save_array(output: Path, schema: "Preparation", rows: Iterator[list[Any]]) 
     """Write the predictions alone as an array."""
     import numpy as np
 
-    from pluggable_mlp.predictions import predictions_alone
+    from pluggable_mlp.runs.predict import predictions_alone
     from pluggable_mlp.storage import write_file
 
     content = io.BytesIO()
@@ -178,7 +167,7 @@ def export(
     """
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.exporting import need_ndonnx, write_onnx
-    from pluggable_mlp.saved_runs import load_run
+    from pluggable_mlp.runs.saved import load_run
 
     need_ndonnx()
     saved = load_run(run, get_backend("numpy"))
@@ -206,7 +195,7 @@ def plot(
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.figures import figures_of, need_matplotlib
     from pluggable_mlp.registry import choose
-    from pluggable_mlp.saved_runs import load_run
+    from pluggable_mlp.runs.saved import load_run
 
     need_matplotlib()
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
@@ -253,8 +242,7 @@ def _reported(folder: Path, backend: "Backend", data: str | None) -> "ReportedRu
     from pluggable_mlp.data import DataError
     from pluggable_mlp.figures import figures_of, history_of, learning_curves
     from pluggable_mlp.html_report import ReportedRun
-    from pluggable_mlp.run_files import SUMMARY
-    from pluggable_mlp.saved_runs import load_run
+    from pluggable_mlp.runs.saved import load_run, read_summary
     from pluggable_mlp.storage import read_json
 
     saved, note = load_run(folder, backend), ""
@@ -264,11 +252,10 @@ def _reported(folder: Path, backend: "Backend", data: str | None) -> "ReportedRu
         note = f"Without the figures of the test part: {error}"
         log(f"Warning: {note}")
         figures = {"learning-curves": learning_curves({folder.name: history_of(folder)})}
-    summary, certificate = (
-        read_json(folder / f"{name}.json", "a file of the run", shape)
-        for name, shape in (("summary", SUMMARY), ("certificate", {}))
+    certificate = read_json(folder / "certificate.json", "a file of the run")
+    return ReportedRun(
+        str(folder), read_summary(folder), saved.settings.to_dict(), certificate, figures, note
     )
-    return ReportedRun(str(folder), summary, saved.settings.to_dict(), certificate, figures, note)
 
 
 def verify(
@@ -299,36 +286,29 @@ def verify(
     Of a folder all files of the run are checked, beside a certificate its model and config.json.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.certificates import read_certificate, refuse_other_records
-    from pluggable_mlp.folders import settle
-    from pluggable_mlp.verifying import (
-        check_data,
-        check_files,
-        difference_of_measures,
-        go_on_from_step,
-    )
+    from pluggable_mlp.runs.certificate import read_certificate
+    from pluggable_mlp.runs.locking import settle
+    from pluggable_mlp.runs.verify import Verification
 
     file = run / "certificate.json" if run.is_dir() else run
     settle(file.parent)
     certificate, settings = read_certificate(file)
     place = get_backend(backend)
-    again = _repeated(settings, data, test, place)
-    check_data(certificate, again)
-    refuse_other_records(certificate, again)
-    has_model = check_files(certificate, again, file.parent, whole=run.is_dir())
+    again = Verification(certificate, settings, place, data, test)
+    has_model = again.check_files(file.parent, whole=run.is_dir())
     if settings.arithmetic == "native":
         log(_NATIVE.format(certificate["made_on"]))
     if step is not None:
-        go_on_from_step(certificate, again, file.parent, step)
+        again.go_on_from(file.parent, step)
     difference = _first_difference(certificate, again)
     if difference is None and run.is_dir():
-        difference = difference_of_measures(again, run)
+        difference = again.difference_of_measures(run)
     here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
         typer.echo(_in_words(difference, here))
         raise typer.Exit(1)
     typer.echo(
-        f"same bits: {_repeated_part(again, step)} on {here} give the certified losses and "
+        f"same bits: {_repeated_part(again.run, step)} on {here} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
         f"{certificate['final_parameters_sha256']}"
     )
@@ -349,30 +329,14 @@ def _repeated_part(run: "Run", step: int | None) -> str:
     return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"
 
 
-def _repeated(settings: Settings, data: str | None, test: str | None, backend: "Backend") -> "Run":
-    """Return the run of a certificate, not yet trained, with the data where they are now."""
-    from pluggable_mlp.data.dataset import DataError, no_data_warnings
-    from pluggable_mlp.runs import Run
-
-    settings = replace(settings, data=data or settings.data, test=test or settings.test)
-    try:
-        with no_data_warnings():
-            return Run(settings, backend)
-    except DataError as error:
-        is_named = data is not None and (settings.test is None or test is not None)
-        raise (error if is_named else error.or_else(settings.where_data_are)) from None
-
-
-def _first_difference(certificate: dict[str, Any], run: "Run") -> "Difference | None":
+def _first_difference(certificate: dict[str, Any], again: "Verification") -> "Difference | None":
     """Train with a progress bar, to the end or to the first departure from the certificate."""
-    from pluggable_mlp.verifying import first_difference
-
-    total = certificate["epochs"][-1]["epoch"] * run.training_examples
+    total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
     with ending_when_asked() as request, progress_bar(total) as bar:
-        bar(run.examples_done)
+        bar(again.run.examples_done)
 
         def visited(count: int) -> None:
             bar(count)
             request.raise_if_made()
 
-        return first_difference(certificate, run, visited)
+        return again.first_difference(visited)

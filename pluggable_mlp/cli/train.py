@@ -23,8 +23,8 @@ from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
-    from pluggable_mlp.run_folders import RunFolder
-    from pluggable_mlp.runs import Run
+    from pluggable_mlp.runs.folder import RunFolder
+    from pluggable_mlp.runs.run import Run
 
 __all__ = ["train"]
 
@@ -67,8 +67,8 @@ def train(
     del config  # its callback has read it
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.logs import check_log, logging_epochs
-    from pluggable_mlp.run_folders import RunFolder, lock_run, refuse_used_folder
-    from pluggable_mlp.runs import Run
+    from pluggable_mlp.runs.folder import RunFolder, lock_run, refuse_used_folder
+    from pluggable_mlp.runs.run import Run
 
     as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
     settings = _without_replaced(context, settings)
@@ -116,7 +116,7 @@ def _source(context: typer.Context, name: str) -> str:
 
 def _resumed(context: typer.Context, folder: Path, backend: str, settings: dict[str, Any]) -> "Run":
     """Return the run to go on with; ValueError where a setting differs from its own."""
-    from pluggable_mlp.resuming import resumed_run
+    from pluggable_mlp.runs.resume import resumed_run
 
     given = {name for name in context.params if _source(context, name) != "DEFAULT"}
     output = context.params["output"]

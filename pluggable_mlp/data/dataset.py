@@ -6,19 +6,20 @@ The rules, the hash and the errors belong here; how raw arrays become such a dat
 Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
 """
 
-import hashlib
 import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.frame import Frame
+from pluggable_mlp.serialization import sha256_of
 from pluggable_mlp.stored import LazyArray, blocks
 
 if TYPE_CHECKING:
@@ -296,7 +297,14 @@ class Dataset:
         as JSON; at last, where columns or numbers were prepared, how, as JSON: the same prepared
         numbers come of other ones, too.
         """
-        digest = hashlib.sha256()
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
+        return sha256_of(self._hashed())
+
+    def _hashed(self) -> Iterator[str | Array]:
+        """Yield what the hash is of."""
         known = self.class_labels
         texts = known is not None and isinstance(known[0], str)
         for part in sorted(self.splits, key=lambda name: (name != "train", name != "test", name)):
@@ -305,18 +313,15 @@ class Dataset:
                 targets = self.labels_of(targets)
             named = {"inputs": inputs, "targets" if known is None else "labels": targets}
             for name, values in named.items():
-                digest.update(f"{part}_{name} {values.dtype.name} {values.shape}\n".encode())
-                little = values.dtype.newbyteorder("<")
-                for block in blocks(values):
-                    digest.update(np.ascontiguousarray(block, dtype=little).data)
+                yield f"{part}_{name} {values.dtype.name} {values.shape}\n"
+                yield from blocks(values)
         classes = None if known is None else len(known)
-        digest.update(f"scale {self.scale} classes {classes}\n".encode())
+        yield f"scale {self.scale} classes {classes}\n"
         if texts:
-            digest.update(json.dumps(known).encode())
+            yield json.dumps(known)
         made = {} if self.preparation is None else self.preparation.derived()
         if made:
-            digest.update(json.dumps(made, sort_keys=True).encode())
-        return digest.hexdigest()
+            yield json.dumps(made, sort_keys=True)
 
 
 def check_finite(name: str, part: str, kind: str, values: Array) -> None:

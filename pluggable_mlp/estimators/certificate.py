@@ -6,15 +6,17 @@ C99 hexadecimal number.  A fit with the same data and parameters has an equal on
 `arithmetic="reproducible"` computes; only `made_on` differs.
 """
 
-import hashlib
 from typing import Any
-
-import numpy as np
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.inputs import on_host, place_of
-from pluggable_mlp.estimators.saving import decoded, encoded, parameters_to_save
-from pluggable_mlp.training.checkpoints import parameters_sha256
+from pluggable_mlp.estimators.saving import COMPONENTS, parameters_to_save
+from pluggable_mlp.serialization import (
+    parameters_sha256,
+    sha256_of,
+    tree_from_json,
+    tree_to_json,
+)
 from pluggable_mlp.training.trees import Tree
 
 __all__ = ["certify", "refuse_differences", "repeated"]
@@ -39,17 +41,14 @@ def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -
     """
     settings = {name: _named(name, of) for name, of in parameters_to_save(estimator).items()}
     versions = ", ".join(f"{name} {number}" for name, number in place.versions().items())
-    digest = hashlib.sha256()
-    for array in on_host(data):
-        digest.update(repr((array.dtype.name, array.shape)).encode())
-        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+    hashed = ((repr((of.dtype.name, of.shape)), of) for of in on_host(data))
     losses = getattr(estimator, "loss_curve_", [estimator.loss_])  # L-BFGS has the last alone
     return {
         "format": FORMAT,
         "estimator": type(estimator).__name__,
         "made_on": f"{place.name} ({place.device}), {versions}",
         "parameters": {name: settings[name] for name in settings if name not in _OF_THE_MACHINE},
-        "data_sha256": digest.hexdigest(),
+        "data_sha256": sha256_of(part for parts in hashed for part in parts),
         "iterations": estimator.n_iter_,
         "losses": [float(loss).hex() for loss in losses],
         "parameters_sha256": parameters_sha256(parameters, place_of(data[0])),
@@ -59,7 +58,7 @@ def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -
 def _named(name: str, value: Any) -> Any:
     """Return a parameter as JSON, or the name of what JSON cannot hold."""
     try:
-        return encoded(name, value)
+        return tree_to_json(value, COMPONENTS, place=name)
     except ValueError:
         return {_OWN: getattr(value, "__qualname__", type(value).__qualname__)}
 
@@ -106,9 +105,7 @@ def repeated(kind: Any, certificate: dict[str, Any]) -> Any:
         n = model.n_iter_
         return n >= iterations or (len(losses) > 1 and losses[n - 1] != float(model.loss_).hex())
 
-    return kind(**{name: decoded(value) for name, value in parameters.items()}).set_params(
-        callbacks=ended
-    )
+    return kind(**tree_from_json(parameters, COMPONENTS)).set_params(callbacks=ended)
 
 
 def refuse_differences(certified: dict[str, Any], computed: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The loss and the measures of a network on examples, from one forward pass.
 
-Scores that are computed on the host, for the end of a run, are in `scores.py`.
+Scores that are computed on the host, for the end of a run, are in `runs/scores.py`.
 
 Shapes: z (examples, outputs); targets (examples,) or (examples, outputs).
 """

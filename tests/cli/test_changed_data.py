@@ -50,8 +50,8 @@ def test_no_command_takes_them_for_the_same(command, trained, change):
     data, run = write(trained / "houses.csv", **change), trained / "run"
     before = (run / "config.json").read_bytes()
     for arguments, words in [
-        (("verify", run / "certificate.json"), f"the data {data} have the SHA-256"),
-        (("verify", run), f"the data {data} have the SHA-256"),
+        (("verify", run / "certificate.json"), f"{data}: holds other data than the run was"),
+        (("verify", run), f"{data}: holds other data than the run was"),
         (("evaluate", run), f"{data}: holds other data than the run was trained on"),
         (("train", "--resume", run, "--epochs", 2), f"{data}: holds other data than the run was"),
     ]:

@@ -106,12 +106,12 @@ def last_checkpoint(folder):
 
 
 LINES = [
-    (lacking("parameters_sha256"), "'parameters_sha256'"),
-    (lacking("train_loss"), "'train_loss'"),
-    (lacking("epoch"), "'epoch'"),
-    (lacking("validation_loss"), "'validation_loss'"),
-    (lambda line: line.update(train_loss="low"), '"low"'),
-    (lambda line: line.update(train_loss=None), "is null"),
+    (lacking("parameters_sha256"), "`parameters_sha256`"),
+    (lacking("train_loss"), "`train_loss`"),
+    (lacking("epoch"), "`epoch`"),
+    (lacking("validation_loss"), "validation_loss"),
+    (lambda line: line.update(train_loss="low"), "`$.train_loss`"),
+    (lambda line: line.update(train_loss=None), "got `null`"),
     (lambda line: line.update(seconds=[]), "seconds"),
     (lambda line: line.update(validation_loss=[1.0]), "validation_loss"),
     (lambda line: line.update(parameters_sha256=5), "parameters_sha256"),

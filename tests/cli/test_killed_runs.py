@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from pluggable_mlp.checkpoints import FOLDER
 from pluggable_mlp.data import load_dataset
+from pluggable_mlp.runs.checkpoints import FOLDER
 from tests.cli.children import running
 from tests.cli.saved_runs import content, told
 

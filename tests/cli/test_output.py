@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.run_folders import RunFolder
-from pluggable_mlp.runs import Run
+from pluggable_mlp.runs.folder import RunFolder
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from tests.cli.children import running
 from tests.cli.small_disks import small_disk
@@ -72,10 +72,10 @@ def test_the_folder_is_written_from_the_start_and_taken(command, tmp_path):
 
 def test_of_two_that_come_at_once_one_gets_the_folder(tmp_path, monkeypatch):
     """Both have seen an empty folder."""
-    from pluggable_mlp import run_folders
+    from pluggable_mlp.runs import folder
 
     run = Run(Settings(epochs=1, hidden=()), get_backend("numpy"))
-    monkeypatch.setattr(run_folders, "refuse_used_folder", lambda *_: None)
+    monkeypatch.setattr(folder, "refuse_used_folder", lambda *_: None)
     with RunFolder(tmp_path, run):
         with pytest.raises(ValueError, match="already holds something"):
             RunFolder(tmp_path, run)
@@ -157,12 +157,12 @@ def test_lines_of_the_metrics_are_not_lost_while_they_are_written_again(tmp_path
 
 def fail_to_save(monkeypatch, error):
     """Have the model not be written."""
-    from pluggable_mlp.training import checkpoints
+    from pluggable_mlp.runs import run
 
     def fail(path, content):
         raise error
 
-    monkeypatch.setattr(checkpoints, "write_file", fail)
+    monkeypatch.setattr(run, "write_tree", fail)
 
 
 FULL = OSError(28, "No space left on device")

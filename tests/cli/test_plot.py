@@ -12,7 +12,7 @@ import pytest
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.figures import figures_of, history_of, learning_curves
-from pluggable_mlp.saved_runs import load_run
+from pluggable_mlp.runs.saved import load_run
 
 pytest.importorskip("matplotlib")
 

@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.fields import fields_of
-from pluggable_mlp.run_folders import RunFolder
-from pluggable_mlp.runs import Run
+from pluggable_mlp.runs.folder import RunFolder
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 
 
@@ -230,7 +230,7 @@ def test_a_flipped_bit_of_the_model_is_noticed(command, run, tmp_path, byte):
     ):
         outcome = command(*arguments)
         assert (outcome.code, outcome.out) == (2, "")
-        assert "model.safetensors holds parameters of SHA-256" in outcome.err
+        assert "model.safetensors is damaged: its SHA-256 is another than it states" in outcome.err
 
 
 def test_an_unfinished_run_is_refused(command, run, tmp_path):

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from pluggable_mlp import runs
 from pluggable_mlp.data import load_dataset
+from pluggable_mlp.runs import run as runs
 
 TRAIN = ("train", "--hidden", 8, "--epochs", 3)
 

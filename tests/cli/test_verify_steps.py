@@ -1,16 +1,16 @@
 """`verify` names the first step, layer and tensor that differ, and repeats a part of a run."""
 
-import hashlib
 import json
 from contextlib import suppress
 
 import pytest
-from safetensors import safe_open
-from safetensors.numpy import load_file, save
 
-from pluggable_mlp import certificates, get_backend, runs
-from pluggable_mlp.run_folders import RunFolder
-from pluggable_mlp.runs import Run
+from pluggable_mlp import get_backend
+from pluggable_mlp.runs.certificate import read_certificate, write_certificate
+from pluggable_mlp.runs.checkpoints import read_checkpoint, save_checkpoint
+from pluggable_mlp.runs.folder import RunFolder
+from pluggable_mlp.runs.run import Run
+from pluggable_mlp.serialization import tensor_names
 from pluggable_mlp.settings import Settings
 from tests.cli.certificates import edited, sealed
 from tests.cli.children import running
@@ -42,7 +42,7 @@ class GlassBackend(NumpyBackend):
 @pytest.fixture
 def run(command, tmp_path, monkeypatch):
     """A run with checkpoints after 194 and 291 steps."""
-    monkeypatch.setattr("pluggable_mlp.run_folders.SHORTEST_SECONDS", 0.0)
+    monkeypatch.setattr("pluggable_mlp.runs.folder.SHORTEST_SECONDS", 0.0)
     command("train", *SETTINGS, "--output", tmp_path / "run")
     return tmp_path / "run"
 
@@ -87,7 +87,7 @@ def test_an_altered_hash_is_a_changed_file_or_a_run_that_differs(command, run, t
     path.write_text(json.dumps(altered))
     outcome = command("verify", run)
     assert (outcome.code, outcome.out) == (2, "")
-    assert f"{path} was changed after it was written" in outcome.err
+    assert f"{path} is not a certificate of a run: it was changed after it was" in outcome.err
     path.write_text(json.dumps(sealed(altered)))
     outcome = command("verify", run)
     assert outcome.code == 1
@@ -135,7 +135,7 @@ def test_a_record_is_of_all_tensors_after_every_so_many_steps():
     run = Run(settings, get_backend("numpy"))
     list(run.train())
     assert sorted(run.records) == [*range(4, 292, 4)]
-    names = runs.tensor_names(run.parameters)
+    names = tensor_names(run.parameters)
     assert {"0.W", "1.gamma", "1.running_mean", "1.running_variance"} <= set(names)
     assert {len(hashes) for hashes in run.records.values()} == {16 * len(names)}
 
@@ -153,9 +153,9 @@ def test_edited_metrics_before_a_checkpoint_are_refused(command, run):
 def test_a_checkpoint_that_was_exchanged_differs(command, run, tmp_path):
     """Its state after 194 steps is not certified, that after the next recorded step is."""
     command("train", *SETTINGS, "--seed", 1, "--output", tmp_path / "other")
-    (own,) = (run / "checkpoints").glob("*194-*")
+    (own,) = (run / "checkpoints").glob("*194.safetensors")
     own.unlink()
-    (other,) = (tmp_path / "other" / "checkpoints").glob("*194-*")
+    (other,) = (tmp_path / "other" / "checkpoints").glob("*194.safetensors")
     other.replace(run / "checkpoints" / other.name)
     outcome = command("verify", run, "--from", 194)
     assert outcome.code == 2
@@ -181,14 +181,14 @@ def test_a_certificate_stays_below_1_mb(tmp_path, monkeypatch, epochs, hidden):
     run.history = [{"epoch": number, **line} for number in range(1, epochs + 1)]
     run.kept_epoch = epochs - 1
     end = epochs * run.steps_per_epoch
-    hashes = "0" * 16 * len(runs.tensor_names(run.parameters))
+    hashes = "0" * 16 * len(tensor_names(run.parameters))
     run.records = dict.fromkeys(range(run.record_every, end + 1, run.record_every), hashes)
     assert len(run.records) <= 128
     monkeypatch.setattr(Run, "test_measures", lambda self: {"loss": 1 / 3})
     path = tmp_path / "certificate.json"
-    certificates.write_certificate(run, path)
+    write_certificate(run, path)
     assert path.stat().st_size < 1_000_000
-    read, _ = certificates.read_certificate(path)
+    read, _ = read_certificate(path)
     numbers = [epoch["epoch"] for epoch in read["epochs"]]
     assert numbers[-2:] == [epochs - 1, epochs]
     assert numbers[:-2] == [*range(numbers[0], epochs - 1, numbers[0])]
@@ -200,15 +200,10 @@ def test_a_state_that_was_edited_is_found_where_it_is(command, tmp_path, step):
     run = tmp_path / "run"
     given = ("--quiet", "--epochs", 2, "--hidden", 4, "--batch-size", 512)
     command("train", *given, "--checkpoint-minutes", 0, "--output", run)
-    (path,) = (run / "checkpoints").glob(f"{step:012d}-*")
-    tensors = load_file(path)
-    with safe_open(path, "numpy") as file:
-        metadata = file.metadata()
-    tensors["0"][0, 0] += 1  # the first of the position's state
-    data = save(tensors, metadata)
-    path.unlink()
-    name = f"{step:012d}-{hashlib.sha256(data).hexdigest()}.safetensors"
-    (run / "checkpoints" / name).write_bytes(data)
+    path = run / "checkpoints" / f"{step:012d}.safetensors"
+    checkpoint = read_checkpoint(path.parent, step)
+    checkpoint.position.state.parameters[0]["W"][0, 0] += 1
+    assert save_checkpoint(path.parent, checkpoint, get_backend("numpy"))
     outcome = command("verify", run, "--from", step)
     assert outcome.code == 1, outcome.err
     assert outcome.out.startswith(f"the run differs at step {step}, layer 0, tensor W: certified")

@@ -52,17 +52,18 @@ def content_of(data):
     """Return the header, the description in it, and the arrays."""
     (length,) = struct.unpack("<Q", data[:8])
     metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-    return json.loads(metadata["pluggable_mlp"]), load(data)
+    return json.loads(metadata["pluggable_mlp"])["tree"], load(data)
 
 
 def written(description, arrays):
-    """Return a file of these with their hash, as docs/estimators.md describes it."""
+    """Return a file of these with their hash, as docs/runs.md describes it."""
     text = json.dumps(description)
     digest = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
-    return save(arrays, metadata={"pluggable_mlp": text, "sha256": digest.hexdigest()})
+    described = {"sha256": digest.hexdigest(), "tree": description}
+    return save(arrays, metadata={"pluggable_mlp": json.dumps(described)})
 
 
 @pytest.mark.parametrize("model", ["classifier"])

@@ -7,7 +7,9 @@ from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.normalization import BatchNorm
-from pluggable_mlp.training.checkpoints import load_parameters, parameters_sha256, save_parameters
+from pluggable_mlp.runs.saved import read_parameters
+from pluggable_mlp.serialization import parameters_sha256, write_tree
+from pluggable_mlp.training.trees import map_nested
 
 NUMPY = get_backend("numpy")
 REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
@@ -113,8 +115,8 @@ def test_statistics_are_saved_loaded_and_hashed(backend, tmp_path):
     x, labels = data()
     trained = train(mlp, x, labels, backend=backend, epochs=1).parameters
     sha256 = parameters_sha256(trained, backend)
-    save_parameters(tmp_path / "model.safetensors", trained, backend, sha256)
-    loaded = load_parameters(tmp_path / "model.safetensors", backend, sha256)
+    write_tree(tmp_path / "model.safetensors", map_nested(backend.to_numpy, trained))
+    loaded = read_parameters(tmp_path / "model.safetensors", backend, sha256)
     assert parameters_sha256(loaded, backend) == sha256
     inputs = backend.asarray(x, dtype="float32")
     ours, again = (backend.to_numpy(mlp.logits(p, inputs)) for p in (trained, loaded))

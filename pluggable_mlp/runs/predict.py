@@ -10,18 +10,25 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.data import DataError, Dataset, DataWarning
-from pluggable_mlp.data.dataset import Source, Split, no_data_warnings
+from pluggable_mlp.data.dataset import (
+    DataError,
+    Dataset,
+    DataWarning,
+    Source,
+    Split,
+    no_data_warnings,
+)
 from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.saved_runs import SavedRun
-from pluggable_mlp.training.examples import AnyExamples, examples_in_blocks
+from pluggable_mlp.runs.saved import SavedRun, load_own_data
+from pluggable_mlp.runs.scores import measure
+from pluggable_mlp.training.examples import examples_in_blocks
 
 __all__ = [
     "answers_on_test_part",
-    "measured_examples",
+    "evaluate_run",
     "predict_rows",
     "prediction_header",
     "predictions_alone",
@@ -30,8 +37,8 @@ __all__ = [
 _EXAMPLES_AT_ONCE = 1000
 
 
-def measured_examples(run: SavedRun, data: str | None, backend: Backend) -> AnyExamples:
-    """Return the examples that tell how good a saved run is, on the backend.
+def evaluate_run(run: SavedRun, data: str | None, backend: Backend) -> dict[str, float]:
+    """Return how good a saved run is: `measure`, and the count of the examples.
 
     Parameters
     ----------
@@ -54,7 +61,8 @@ def measured_examples(run: SavedRun, data: str | None, backend: Backend) -> AnyE
         source = load_source_like(run.schema, data, run.settings.target)
         inputs, targets = _other_examples(run, left_in_files(source, None))
         scale = run.schema.scale_of(inputs)
-    return examples_in_blocks(
+    arithmetic = run.settings.arithmetic
+    examples = examples_in_blocks(
         run.mlp,
         inputs,
         targets,
@@ -62,8 +70,17 @@ def measured_examples(run: SavedRun, data: str | None, backend: Backend) -> AnyE
         backend=backend,
         dtype=run.settings.dtype,
         scale=scale,
-        arithmetic=run.settings.arithmetic,
+        arithmetic=arithmetic,
     )
+    measured = measure(
+        run.mlp,
+        run.parameters,
+        examples,
+        backend=backend,
+        arithmetic=arithmetic,
+        units=run.schema.target_units,
+    )
+    return {"examples": len(examples), **measured}
 
 
 def _other_examples(run: SavedRun, source: Source) -> Split:
@@ -89,20 +106,13 @@ def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
 
 
 def _own_data(run: SavedRun, data: str | None = None) -> Dataset:
-    """Return what the run was trained on, if it is still that."""
-    settings = run.settings if data is None else replace(run.settings, data=data)
-    try:
-        with no_data_warnings():
-            dataset = settings.load_dataset()
-    except DataError as error:
-        raise error.or_else("say with --data where they are") from None
-    if dataset.sha256() != run.config["data_sha256"]:
-        raise DataError(
-            dataset.name,
-            "holds other data than the run was trained on (their SHA-256 differ)",
-            "to measure the run on these, name them with --data",
-        )
-    return dataset
+    """Return what the run was trained on, maybe from another place than then."""
+    return load_own_data(
+        run.settings if data is None else replace(run.settings, data=data),
+        run.config["data_sha256"],
+        missing="say with --data where they are",
+        changed="to measure the run on these, name them with --data",
+    )
 
 
 def prediction_header(schema: Preparation) -> list[str]:

@@ -1,7 +1,7 @@
 """The folder of a run, which belongs to one process and is written from the start of training.
 
-The contents of its files are defined in `runs.py` and `certificates.py`; how several take their
-places as one, in `folders.py`.
+The contents of its files are defined in `run.py` and `certificate.py`; how several take their
+places as one, in `locking.py`.
 """
 
 import os
@@ -11,9 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from pluggable_mlp.certificates import write_certificate
-from pluggable_mlp.checkpoints import FOLDER, save_checkpoint
-from pluggable_mlp.folders import (
+from pluggable_mlp.runs.certificate import write_certificate
+from pluggable_mlp.runs.checkpoints import (
+    FOLDER,
+    checkpoint_steps,
+    remove_checkpoints,
+    save_checkpoint,
+)
+from pluggable_mlp.runs.locking import (
     LOCK,
     REPLACEMENT,
     RESULT,
@@ -24,7 +29,7 @@ from pluggable_mlp.folders import (
     remove,
     stage,
 )
-from pluggable_mlp.runs import Run
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.storage import Remark, json_lines, write_file, write_json
 from pluggable_mlp.training.loop import Position
 
@@ -32,6 +37,8 @@ __all__ = ["RunFolder", "lock_run", "refuse_used_folder"]
 
 SHORTEST_SECONDS = 1.0
 """Epochs that take less share a checkpoint."""
+
+KEPT_CHECKPOINTS = 2
 
 _CONFIG = "config.json"
 _FILES = ("certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", _CONFIG)
@@ -83,7 +90,10 @@ class RunFolder:
         self._path, self._run, self.place = path, run, path
         self._seconds, self._checked = 60.0 * minutes, time.monotonic()
         self._is_saved = resume is not None  # so far that it may be gone on with
-        self._has_checkpoint = self._has_tried = run.position is not None
+        at = 0 if run.position is None else run.position.state.t
+        # Those after later steps were left aside where the run goes on from.
+        self._checkpoints = [step for step in checkpoint_steps(path / FOLDER) if step <= at]
+        self._has_tried = run.position is not None
         self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
         self._lock = resume or _locked(path, lambda: refuse_used_folder(path, overwrite))
         try:
@@ -175,10 +185,13 @@ class RunFolder:
         if self._recorded is None:
             self._append()
         self._sync_metrics()
-        folder, content = self.place / FOLDER, self._run.checkpoint(position)
-        if save_checkpoint(folder, position.state.t, content, self._run.backend):
+        folder = self.place / FOLDER
+        if save_checkpoint(folder, self._run.checkpoint(position), self._run.backend):
+            steps = dict.fromkeys([*self._checkpoints, position.state.t])
+            self._checkpoints = [*steps][-KEPT_CHECKPOINTS:]
+            remove_checkpoints(folder, but=self._checkpoints)
             self._take_place()
-            self._has_checkpoint = self._is_saved = True
+            self._is_saved = True
 
     def _sync_metrics(self) -> None:
         """Have the lines of the epochs on the disk before a checkpoint counts on them."""
@@ -243,7 +256,7 @@ class RunFolder:
 
     def _not_saved(self, fault: Exception) -> str:
         message = f"--output {self._path} cannot be written: {_why(fault)}"
-        if self._has_checkpoint and self._lock.is_held:
+        if self._checkpoints and self._lock.is_held:
             message += f"; --resume {self._path} goes on from its last checkpoint"
         return message
 

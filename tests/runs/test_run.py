@@ -10,15 +10,15 @@ import pytest
 
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.run_folders import RunFolder
-from pluggable_mlp.runs import Run
+from pluggable_mlp.runs.folder import RunFolder
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.divergence import DivergenceError
 from tests.conftest import MAKERS
 from tests.simulated_cupy import SimulatedCupyBackend
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # Evaluates folder after folder on a backend, as the console script does; a line for each.
 EVALUATE = """

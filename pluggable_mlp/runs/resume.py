@@ -1,6 +1,5 @@
 """Going on with a run from the last checkpoint in its folder."""
 
-import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -8,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.checkpoints import FOLDER, CheckpointWarning, load_checkpoint
-from pluggable_mlp.data.dataset import DataError, no_data_warnings
 from pluggable_mlp.registry import parse_component
-from pluggable_mlp.run_files import CONFIG, read_history
-from pluggable_mlp.runs import Run
-from pluggable_mlp.saved_runs import read_summary
+from pluggable_mlp.runs.checkpoints import (
+    FOLDER,
+    Checkpoint,
+    CheckpointWarning,
+    checkpoint_steps,
+    read_checkpoint,
+)
+from pluggable_mlp.runs.run import Run
+from pluggable_mlp.runs.saved import load_own_data, read_config, read_history, read_summary
+from pluggable_mlp.serialization import sha256_of
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, json_lines, read_json
+from pluggable_mlp.storage import damaged, json_lines
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = ["are_written_before", "resumed_run"]
+__all__ = ["has_lines_before", "last_checkpoint", "resumed_run"]
 
 
 _WHERE = ("data", "test")
@@ -46,10 +50,11 @@ def resumed_run(
         If the folder is not that of a run, its data have changed, a setting is another, given or in
         `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint.
     """
-    config = read_json(folder / "config.json", "a folder that train --output wrote", CONFIG)
-    with damaged(folder / "config.json"):
+    path = folder / "config.json"
+    config = read_config(path)
+    with damaged(path):
         settings = Settings.from_dict(config["settings"])
-        data_sha256 = config["data_sha256"]
+    data_sha256 = config["data_sha256"]
     ended = (folder / "summary.json").exists()
     if ended:
         read_summary(folder, config)
@@ -58,42 +63,58 @@ def resumed_run(
     moved = {name: others.pop(name) for name in _WHERE if name in others}
     _refuse_others(folder, settings, others)
     metrics = folder / "metrics.jsonl"
-    history = read_history(metrics, settings.early_stopping is not None)
-    checkpoint = load_checkpoint(
-        folder / FOLDER, usable=lambda content: content["epochs"] <= len(history)
-    )
+    history = read_history(metrics, validated=settings.early_stopping is not None)
+    checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
+    done = 0 if checkpoint is None else checkpoint.epochs
     if checkpoint is None:
-        _tell_beginning(folder, more=(epochs or settings.epochs) > len(history))
+        more = (epochs or settings.epochs) > len(history)
+        _warn_of_beginning(folder, refused=ended and not more)
     else:
-        if not are_written_before(history, checkpoint):
+        if not has_lines_before(checkpoint, history):
             raise ValueError(
                 f"{metrics} is not what the run wrote: a checkpoint has another SHA-256 of the "
-                f"first {checkpoint['epochs']} lines; undo what was edited, or train again"
+                f"first {done} lines; undo what was edited, or train again"
             )
         if ended:
             settings = _prolonged(settings, checkpoint)
-        _refuse_edited(folder / "config.json", settings, data_sha256, checkpoint)
-    done = 0 if checkpoint is None else checkpoint["epochs"]
+        _refuse_edited(path, settings, data_sha256, checkpoint)
     if epochs is not None:
         settings = _with_epochs(settings, epochs, done)
-    spec = backend or (checkpoint["backend"] if checkpoint else "numpy")
-    run = _run_on(settings, moved, spec, data_sha256)
+    settings = replace(settings, **moved)
+    changed = "put them back to go on with the run"
+    data = load_own_data(settings, data_sha256, missing=settings.where_data_are, changed=changed)
+    spec = backend or (checkpoint.backend if checkpoint else "numpy")
+    run = Run(settings, get_backend(spec), data)
     if checkpoint is not None:
         run.go_on_from(checkpoint, history[:done])
     return run
 
 
-def _run_on(settings: Settings, moved: dict[str, Any], backend: str, data_sha256: str) -> Run:
-    """Return the run at its beginning, on data with this SHA-256 that may have been moved."""
-    try:
-        with no_data_warnings():
-            run = Run(replace(settings, **moved), get_backend(backend))
-    except DataError as error:
-        raise error.or_else(settings.where_data_are) from None
-    if run.data_sha256 != data_sha256:
-        fault = "holds other data than the run was trained on (their SHA-256 differ)"
-        raise DataError(run.settings.data, fault, "put them back to go on with the run")
-    return run
+def last_checkpoint(folder: Path, epochs: int) -> Checkpoint | None:
+    """Return the last checkpoint that is whole and after at most so many epochs, if any.
+
+    Warns
+    -----
+    CheckpointWarning
+        Naming each that is left aside.
+    """
+    for step in reversed(checkpoint_steps(folder)):
+        try:
+            checkpoint = read_checkpoint(folder, step)
+        except ValueError as error:
+            fault = f"{error}; it"
+        else:
+            if checkpoint.epochs <= epochs:
+                return checkpoint
+            fault = f"the checkpoint after step {step} in {folder} does not fit metrics.jsonl and"
+        warnings.warn(f"{fault} is left aside", CheckpointWarning, stacklevel=3)
+    return None
+
+
+def has_lines_before(checkpoint: Checkpoint, history: Sequence[dict[str, Any]]) -> bool:
+    """Return whether the first lines of a history are those of the run before a checkpoint."""
+    lines = map(json_lines, history[: checkpoint.epochs])
+    return sha256_of(lines) == checkpoint.metrics_sha256
 
 
 def _refuse_others(folder: Path, settings: Settings, given: Mapping[str, Any]) -> None:
@@ -108,12 +129,12 @@ def _refuse_others(folder: Path, settings: Settings, given: Mapping[str, Any]) -
 
 
 def _refuse_edited(
-    path: Path, settings: Settings, data_sha256: str, checkpoint: dict[str, Any]
+    path: Path, settings: Settings, data_sha256: str, checkpoint: Checkpoint
 ) -> None:
     """Raise ValueError where a checkpoint has another setting, but for fewer epochs."""
     free = {*_WHERE} if _schedule_to_the_end(settings) else {*_WHERE, "epochs"}
-    trained = asdict(Settings.from_dict(checkpoint["settings"]))
-    trained["data_sha256"] = checkpoint["data_sha256"]
+    trained = asdict(Settings.from_dict(checkpoint.settings))
+    trained["data_sha256"] = checkpoint.data_sha256
     for name, value in (asdict(settings) | {"data_sha256": data_sha256}).items():
         if name not in free and value != trained[name]:
             raise ValueError(
@@ -123,39 +144,32 @@ def _refuse_edited(
             )
 
 
-def _prolonged(settings: Settings, checkpoint: dict[str, Any]) -> Settings:
+def _prolonged(settings: Settings, checkpoint: Checkpoint) -> Settings:
     """Return the settings of a run that had ended, was to have more epochs, and was killed.
 
     The files of a run that has ended stay until it ends again.
     """
-    later = Settings.from_dict(checkpoint["settings"])
+    later = Settings.from_dict(checkpoint.settings)
     if later.epochs <= settings.epochs or _schedule_to_the_end(settings):
         return settings
     where = {name: getattr(later, name) for name in _WHERE}
     return replace(settings, epochs=later.epochs, **where)
 
 
-def are_written_before(history: Sequence[dict[str, Any]], checkpoint: dict[str, Any]) -> bool:
-    """Return whether the first lines of a history are those of the run before a checkpoint."""
-    lines = b"".join(json_lines(line) for line in history[: checkpoint["epochs"]])
-    written: str = checkpoint["metrics_sha256"]
-    return hashlib.sha256(lines).hexdigest() == written
-
-
-def _written(value: Any) -> str:
-    """Return a setting as the command line has it."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else repr(value)
-
-
-def _tell_beginning(folder: Path, more: bool) -> None:
-    """Warn that a run begins again; ValueError where it has ended and gets no more epochs."""
-    if (folder / "summary.json").exists() and not more:
+def _warn_of_beginning(folder: Path, refused: bool) -> None:
+    """Warn that a run begins again, or refuse one that has ended and gets no more epochs."""
+    if refused:
         raise ValueError(
             f"{folder} holds a run that has ended, and no checkpoint to go on from; train it again "
             "with --output and --overwrite"
         )
     message = f"{folder} holds no checkpoint: the run begins again with its first epoch"
     warnings.warn(message, CheckpointWarning, stacklevel=3)
+
+
+def _written(value: Any) -> str:
+    """Return a setting as the command line has it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else repr(value)
 
 
 def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:

@@ -2,33 +2,36 @@
 
 Its folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line per
 epoch), `model.safetensors` (the parameters) and `summary.json` (what was reached, and the hashes
-of the settings and the parameters): `run_folders.py` says when, `saved_runs.py` reads them.  What
+of the settings and the parameters): `folder.py` says when, `saved.py` reads them.  What
 is printed belongs in `cli`.
 """
 
 import hashlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.data.dataset import Dataset, Split
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
-from pluggable_mlp.scores import measure
+from pluggable_mlp.runs.checkpoints import Checkpoint
+from pluggable_mlp.runs.saved import read_parameters
+from pluggable_mlp.runs.scores import measure
+from pluggable_mlp.serialization import (
+    HASH_DIGITS,
+    parameters_sha256,
+    tensor_hashes,
+    tensor_names,
+    write_tree,
+)
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import json_lines, json_sha256, write_json
 from pluggable_mlp.training.callbacks import EarlyStopping
-from pluggable_mlp.training.checkpoints import (
-    HASH_DIGITS,
-    parameters_sha256,
-    save_parameters,
-    tensor_hashes,
-    tensor_names,
-)
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import AnyExamples, examples_in_blocks
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
@@ -53,6 +56,8 @@ class Run:
     ----------
     settings : Settings
     backend : Backend
+    data : Dataset, optional
+        By default those that the settings name.
 
     Attributes
     ----------
@@ -74,30 +79,31 @@ class Run:
         These hashes, as `tensor_hashes` returns them, by the count of steps.
     """
 
-    def __init__(self, settings: Settings, backend: Backend) -> None:
-        self._data = data = settings.load_dataset()
+    def __init__(self, settings: Settings, backend: Backend, data: Dataset | None = None) -> None:
+        self._data = data = settings.load_dataset() if data is None else data
         settings = settings.for_dataset(data)
         self.settings, self.backend = settings, backend
         self.mlp = settings.make_mlp(data.features, data.outputs)
-        own: dict[str, Any] = {
-            "backend": backend,
-            "dtype": settings.dtype,
-            "scale": data.scale,
-            "arithmetic": settings.arithmetic,
-        }
         size = None
         if settings.block_size:
             size = in_whole_batches(settings.block_size, settings.batch_size)
-        self._train = examples_in_blocks(
-            self.mlp, *data.train, size, class_weight=settings.class_weight, **own
-        )
-        self._test: AnyExamples | None = None
-        if "test" in data.splits:
-            self._test = examples_in_blocks(self.mlp, *data.test, size, **own)
-        self._validation: AnyExamples | None = None
-        if settings.validates(data):
-            self._validation = examples_in_blocks(self.mlp, *data.splits["validation"], size, **own)
-        self._validated: dict[str, float] = {}
+
+        def examples(split: Split, class_weight: str | None = None) -> AnyExamples:
+            return examples_in_blocks(
+                self.mlp,
+                *split,
+                size,
+                backend=backend,
+                dtype=settings.dtype,
+                scale=data.scale,
+                arithmetic=settings.arithmetic,
+                class_weight=class_weight,
+            )
+
+        self._train = examples(data.train, class_weight=settings.class_weight)
+        self._test = examples(data.test) if "test" in data.splits else None
+        validates = settings.validates(data)
+        self._validation = examples(data.splits["validation"]) if validates else None
         patience = settings.early_stopping
         self._stopping = None if patience is None else EarlyStopping(patience)
         self._tested: tuple[int, dict[str, float]] = (0, {})
@@ -114,7 +120,7 @@ class Run:
         )
         self.records: dict[int, str] = {}
 
-    @cached_property
+    @property
     def data_sha256(self) -> str:
         """The SHA-256 of the data set."""
         return self._data.sha256()
@@ -164,12 +170,14 @@ class Run:
 
     def _end_epoch(self, progress: Progress, epoch: Epoch) -> None:
         """Measure the validation part, add the epoch's line, and keep its parameters if best."""
+        validated: dict[str, float] = {}
         if self._validation is not None:
-            progress.followed = self._validate(self._validation, epoch.parameters)
+            validated = self._measured(evaluate, epoch.parameters, self._validation)
+            progress.followed = validated["loss"]
         line = {
             "epoch": epoch.epoch,
             "train_loss": epoch.train_loss,
-            **{f"validation_{name}": value for name, value in self._validated.items()},
+            **{f"validation_{name}": value for name, value in validated.items()},
             "seconds": epoch.seconds,
             "parameters_sha256": parameters_sha256(epoch.parameters, self.backend),
         }
@@ -201,32 +209,32 @@ class Run:
             return 0
         return (self.position.epoch - 1) * self.training_examples + self.position.start
 
-    def checkpoint(self, position: Position) -> dict[str, Any]:
+    def checkpoint(self, position: Position) -> Checkpoint:
         """Return what is needed to go on from a position of this run, beside its history."""
-        return {
-            "position": position,
-            "epochs": len(self.history),
-            "metrics_sha256": self._lines.hexdigest(),
-            "kept_epoch": self.kept_epoch,
-            "parameters": self.parameters if self.kept_epoch else None,
-            "record_every": self.record_every,
-            "records": self.records,
-            "backend": f"{self.backend.name}:{self.backend.device}",
-            "settings": self.settings.to_dict(),
-            "data_sha256": self.data_sha256,
-        }
+        return Checkpoint(
+            position=position,
+            epochs=len(self.history),
+            metrics_sha256=self._lines.hexdigest(),
+            kept_epoch=self.kept_epoch,
+            parameters=self.parameters if self.kept_epoch else None,
+            record_every=self.record_every,
+            records=self.records,
+            backend=f"{self.backend.name}:{self.backend.device}",
+            settings=self.settings.to_dict(),
+            data_sha256=self.data_sha256,
+        )
 
-    def go_on_from(self, checkpoint: dict[str, Any], history: list[dict[str, Any]]) -> None:
+    def go_on_from(self, checkpoint: Checkpoint, history: list[dict[str, Any]]) -> None:
         """Take up the run where a checkpoint of it was made, on any backend."""
         moved = map_nested(self.backend.asarray, checkpoint)
-        self.kept_epoch = moved["kept_epoch"]
-        self.position, self.records = moved["position"], moved["records"]
-        self.record_every = max(self.record_every, moved["record_every"])  # powers of two
+        self.kept_epoch = moved.kept_epoch
+        self.position, self.records = moved.position, moved.records
+        self.record_every = max(self.record_every, moved.record_every)  # powers of two
         for line in history:
             self._add_line(line)
             self._is_kept(line)
         if self.kept_epoch:
-            self.parameters = moved["parameters"]
+            self.parameters = moved.parameters
 
     def _is_kept(self, line: dict[str, Any]) -> bool:
         """Return whether an epoch is to be kept: the best so far where there is early stopping."""
@@ -234,17 +242,18 @@ class Run:
             return True
         return self._stopping.is_best(line["epoch"], line["validation_loss"])
 
-    def _validate(self, examples: AnyExamples, parameters: Parameters) -> float:
-        """Measure the validation part, and return its loss, which a schedule may follow."""
-        self._validated = evaluate(
+    def _measured(
+        self, measure_by: Callable[..., dict[str, float]], parameters: Parameters, on: AnyExamples
+    ) -> dict[str, float]:
+        """Return what `evaluate` or `measure` says of parameters."""
+        return measure_by(
             self.mlp,
             parameters,
-            examples,
+            on,
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
             units=self.schema.target_units,
         )
-        return self._validated["loss"]
 
     @property
     def test_loss(self) -> str | None:
@@ -257,17 +266,8 @@ class Run:
         if self._test is None:
             return {}
         if self._tested[0] != self.kept_epoch:
-            self._tested = (
-                self.kept_epoch,
-                measure(
-                    self.mlp,
-                    self.parameters,
-                    self._test,
-                    backend=self.backend,
-                    arithmetic=self.settings.arithmetic,
-                    units=self.schema.target_units,
-                ),
-            )
+            measured = self._measured(measure, self.parameters, self._test)
+            self._tested = self.kept_epoch, measured
         return self._tested[1]
 
     def summary(self) -> dict[str, Any]:
@@ -318,8 +318,9 @@ class Run:
             If they cannot be written, or the model does not come back as it was.
         """
         summary = self.summary()
-        sha256 = summary["parameters_sha256"]
-        save_parameters(folder / "model.safetensors", self.parameters, self.backend, sha256)
+        model = folder / "model.safetensors"
+        write_tree(model, map_nested(self.backend.to_numpy, self.parameters))
+        read_parameters(model, self.backend, summary["parameters_sha256"])
         write_json(folder / "summary.json", summary)
 
 

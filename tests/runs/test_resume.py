@@ -5,8 +5,8 @@ import json
 import pytest
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.checkpoints import load_checkpoint, save_checkpoint
-from pluggable_mlp.runs import Run
+from pluggable_mlp.runs.checkpoints import read_checkpoint, save_checkpoint
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 
@@ -21,15 +21,15 @@ def positions_of(run, folder, every):
             place.mkdir(parents=True)
             history = json.loads(json.dumps(run.history))
             at = progress.position()
-            assert save_checkpoint(place, at.state.t, run.checkpoint(at), run.backend)
-            saved.append((place, history))
+            assert save_checkpoint(place, run.checkpoint(at), run.backend)
+            saved.append((place, at.state.t, history))
     return saved
 
 
-def end_of(settings, backend, place, history):
+def end_of(settings, backend, place, step, history):
     """Go on from a checkpoint to the end; return all hashes and losses."""
     run = Run(settings, backend)
-    run.go_on_from(load_checkpoint(place, lambda content: True), history)
+    run.go_on_from(read_checkpoint(place, step), history)
     list(run.train())
     return reached(run)
 
@@ -51,8 +51,8 @@ def test_every_optimizer_goes_on_from_any_step(tmp_path, optimizer):
     run = Run(settings, backend)
     saved = positions_of(run, tmp_path, every=1 if large else 4)
     assert len(saved) > 3
-    for place, history in saved:
-        assert end_of(settings, backend, place, history) == reached(run)
+    for place, step, history in saved:
+        assert end_of(settings, backend, place, step, history) == reached(run)
 
 
 def test_averaged_parameters_go_on_from_any_step(tmp_path, monkeypatch):
@@ -61,13 +61,13 @@ def test_averaged_parameters_go_on_from_any_step(tmp_path, monkeypatch):
     monkeypatch.setattr(Settings, "make_optimizer", lambda self, examples: averaged)
     settings, numpy = Settings(hidden=(12,), batch_size=256, epochs=2), get_backend("numpy")
     run = Run(settings, numpy)
-    for place, history in positions_of(run, tmp_path, every=3):
-        assert end_of(settings, numpy, place, history) == reached(run)
+    for place, step, history in positions_of(run, tmp_path, every=3):
+        assert end_of(settings, numpy, place, step, history) == reached(run)
 
 
 def test_every_backend_goes_on_with_its_own_bits(backend, tmp_path):
     settings = Settings(hidden=(12,), optimizer="adam", batch_size=256, epochs=2, norm="batch")
     run = Run(settings, backend)
     saved = positions_of(run, tmp_path, every=5)
-    for place, history in saved:
-        assert end_of(settings, backend, place, history) == reached(run)
+    for place, step, history in saved:
+        assert end_of(settings, backend, place, step, history) == reached(run)

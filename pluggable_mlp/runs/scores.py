@@ -2,7 +2,7 @@
 
 Computed on the host from what is predicted, in integers and sums that are exact before their
 rounding: the same on every machine for the same predictions.  What is measured after every epoch
-is said in `training/evaluation.py`.
+is in `training/evaluation.py`.
 """
 
 import math

@@ -1,0 +1,136 @@
+"""Checkpoints: all that a run needs to go on, each in a file that is whole or is not used.
+
+They are in the run's folder `checkpoints`: `NUMBER.safetensors`, as `serialization.py` writes it.
+"""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.serialization import Components, arrays_of, read_tree, write_tree
+from pluggable_mlp.storage import sync_folder
+from pluggable_mlp.training.lbfgs import Memory
+from pluggable_mlp.training.loop import Position
+from pluggable_mlp.training.step import TrainState
+from pluggable_mlp.training.trees import map_nested
+
+__all__ = [
+    "FOLDER",
+    "Checkpoint",
+    "CheckpointWarning",
+    "checkpoint_steps",
+    "read_checkpoint",
+    "remove_checkpoints",
+    "save_checkpoint",
+]
+
+FOLDER = "checkpoints"
+
+_NAME = re.compile(r"(\d{12,})\.safetensors(\.part)?")
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint that cannot be used."""
+
+
+class Checkpoint(NamedTuple):
+    """What a run needs to go on, beside its history.
+
+    Attributes
+    ----------
+    position : Position
+        Where training is.
+    epochs : int
+        How many lines of the history are of the run before it.
+    metrics_sha256 : str
+        The hash of these lines, as in `metrics.jsonl`.
+    kept_epoch : int
+        The epoch that `parameters` are of; 0 before the first has ended.
+    parameters : list of dict of arrays or None
+    record_every : int
+    records : dict of int to str
+        The hashes of the tensors after so many steps.
+    backend : str
+        On which it was made: "numpy:cpu".
+    settings : dict
+    data_sha256 : str
+    """
+
+    position: Position
+    epochs: int
+    metrics_sha256: str
+    kept_epoch: int
+    parameters: LibraryArrays | None
+    record_every: int
+    records: dict[int, str]
+    backend: str
+    settings: dict[str, Any]
+    data_sha256: str
+
+
+_COMPONENTS: Components = {of.__name__: of for of in (Checkpoint, Position, TrainState, Memory)}
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, backend: Backend) -> bool:
+    """Write a checkpoint, unless it holds numbers that are not finite; return if it was written.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run's checkpoints; is made if need be.
+    checkpoint : Checkpoint
+        Its arrays are the backend's.
+    backend : Backend
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the checkpoints before are as they were.
+    """
+    on_host = map_nested(backend.to_numpy, checkpoint)
+    if not all(np.isfinite(array).all() for array in arrays_of(on_host, _COMPONENTS).values()):
+        return False
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+    path = folder / f"{checkpoint.position.state.t:012d}.safetensors"
+    write_tree(path, on_host, _COMPONENTS)
+    return True
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """Return after which steps there are checkpoints, ascending; they may be damaged."""
+    return sorted(_checkpoints(folder))
+
+
+def read_checkpoint(folder: Path, step: int) -> Checkpoint:
+    """Return the checkpoint after a step, which is there, its arrays NumPy's.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged: names the file.
+    """
+    path = _checkpoints(folder)[step]
+    checkpoint = read_tree(path, "a checkpoint", _COMPONENTS)
+    if not isinstance(checkpoint, Checkpoint):
+        raise ValueError(f"{path} is damaged: it holds no checkpoint")
+    return checkpoint
+
+
+def remove_checkpoints(folder: Path, but: Collection[int]) -> None:
+    """Remove all checkpoints but those after these steps, and what was half written."""
+    for path in folder.iterdir():
+        name = _NAME.fullmatch(path.name)
+        if name and (name[2] or int(name[1]) not in but):
+            path.unlink(missing_ok=True)
+
+
+def _checkpoints(folder: Path) -> dict[int, Path]:
+    """Return the paths of the checkpoints by their steps."""
+    found = {path: _NAME.fullmatch(path.name) for path in folder.glob("*.safetensors")}
+    return {int(name[1]): path for path, name in found.items() if name}

@@ -1,0 +1,226 @@
+"""Saved runs: what each file in the folder of a run must hold, and the run that is read from it.
+
+How a run comes about belongs in `run.py`.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.data.dataset import DataError, Dataset, no_data_warnings
+from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.runs.locking import settle
+from pluggable_mlp.serialization import parameters_sha256, read_tree
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.storage import check_kind, damaged, json_sha256, read_file, read_json
+from pluggable_mlp.training.trees import map_nested
+
+__all__ = [
+    "SavedRun",
+    "load_own_data",
+    "load_run",
+    "read_config",
+    "read_history",
+    "read_parameters",
+    "read_summary",
+]
+
+_FOLDER = "a folder that train --output wrote"
+
+
+class _Config(TypedDict):
+    """What config.json holds at least, beside the schema."""
+
+    settings: dict[str, Any]
+    data_sha256: str
+
+
+class _Summary(TypedDict):
+    """What summary.json holds at least."""
+
+    backend: str
+    device: str
+    versions: dict[str, str]
+    config_sha256: str
+    parameters_sha256: str
+
+
+class _Epoch(TypedDict):
+    """What a line of metrics.jsonl holds beside measures."""
+
+    epoch: int
+    train_loss: float
+    seconds: float
+    parameters_sha256: str
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """What `train --output` left in a folder.
+
+    Parameters
+    ----------
+    config : dict
+        All of `config.json`.
+    settings : Settings
+    schema : Preparation
+        What the network takes, and what it answers with.
+    mlp : MLP
+    parameters : list of dict of arrays
+        On the backend that they were loaded for.
+    """
+
+    config: dict[str, Any]
+    settings: Settings
+    schema: Preparation
+    mlp: MLP
+    parameters: LibraryArrays
+
+
+def load_run(folder: Path, backend: Backend) -> SavedRun:
+    """Return a saved run, its parameters on the backend.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing or damaged, or the parameters do not fit the settings.
+    """
+    settle(folder)
+    path = folder / "config.json"
+    config = read_config(path)
+    with damaged(path):
+        settings = Settings.from_dict(config["settings"])
+        schema = Preparation.from_dict(config)
+        mlp = settings.make_mlp(schema.features, schema.outputs)
+    sha256 = read_summary(folder, config)["parameters_sha256"]
+    parameters = read_parameters(folder / "model.safetensors", backend, sha256)
+    check_parameters(mlp, parameters)
+    return SavedRun(config, settings, schema, mlp, parameters)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return what a config.json holds; ValueError if it is missing or damaged."""
+    return read_json(path, _FOLDER, _Config)
+
+
+def read_summary(folder: Path, config: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the summary in the folder of a run.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or damaged, or has the hash of another `config.json` than the one given.
+    """
+    summary = read_json(folder / "summary.json", f"{_FOLDER}, when the run ended", _Summary)
+    stated = summary["config_sha256"]
+    if config is not None and stated != json_sha256(config):
+        raise ValueError(
+            f"{folder / 'config.json'} is not what the run was trained with: summary.json has "
+            f"another SHA-256 of it, {stated}; undo what was edited, or train again"
+        )
+    return summary
+
+
+def read_parameters(path: Path, backend: Backend, sha256: str) -> LibraryArrays:
+    """Return the parameters in a file, on the backend.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, is damaged, or holds others than those of this hash.
+    """
+    parameters = read_tree(path, "a model that train --output wrote")
+    with damaged(path):
+        found = parameters_sha256(parameters)
+    if found != sha256:
+        raise ValueError(
+            f"{path} holds parameters of SHA-256 {found}, expected {sha256} as trained: the file "
+            "is of another run"
+        )
+    on_backend: LibraryArrays = map_nested(backend.asarray, parameters)
+    return on_backend
+
+
+def read_history(path: Path, validated: bool = False) -> list[dict[str, Any]]:
+    """Return the lines of metrics.jsonl up to the first that is not whole; none without a file.
+
+    Parameters
+    ----------
+    path : Path
+    validated : bool, default False
+        Whether each line must have a loss of the validation part.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or a whole line is not that of its epoch, or lacks a measure
+        that the first one has.
+    """
+    lines: list[dict[str, Any]] = []
+    names: Iterable[str] = ("validation_loss",) if validated else ()
+    content = read_file(path, "a line for each epoch") if path.exists() else b""
+    for number, text in enumerate(content.splitlines(), 1):
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError):  # the process was killed while it wrote
+            break
+        with damaged(path):
+            _check_line(line, number, names)
+        if line.get("validation_loss", 0.0) is None:
+            line["validation_loss"] = math.inf  # for which JSON has null
+        lines.append(line)
+        names = lines[0]
+    return lines
+
+
+def _check_line(line: Any, number: int, names: Iterable[str]) -> None:
+    """Raise ValueError unless a line is that of an epoch, and has these names."""
+    try:
+        check_kind(line, _Epoch)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from None
+    for name in line.keys() - _Epoch.__annotations__:
+        if not isinstance(line[name], float | None):
+            raise ValueError(f"line {number}: {name} is {line[name]!r}, expected a number or null")
+    if line["epoch"] != number:
+        raise ValueError(f"line {number} is of epoch {line['epoch']}")
+    if missing := [name for name in names if name not in line]:
+        raise ValueError(f"line {number} lacks {', '.join(missing)}")
+
+
+def load_own_data(
+    settings: Settings, data_sha256: str, *, missing: str | None, changed: str
+) -> Dataset:
+    """Return the data that a run was trained on, if they are still those.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the run, with the place where the data are now.
+    data_sha256 : str
+        Of the data in training.
+    missing, changed : str
+        The remedies where they cannot be read, beside that of the reader, and where they are
+        others.
+
+    Raises
+    ------
+    DataError
+        If they cannot be read, or are others.
+    """
+    try:
+        with no_data_warnings():
+            dataset = settings.load_dataset()
+    except DataError as error:
+        raise (error.or_else(missing) if missing else error) from None
+    if dataset.sha256() != data_sha256:
+        fault = "holds other data than the run was trained on (their SHA-256 differ)"
+        raise DataError(dataset.name, fault, changed)
+    return dataset

@@ -1,0 +1,350 @@
+"""Verifying a certificate: train again with its settings, on any backend, and compare.
+
+Compared are the hashes of the tensors after every so many steps, and after the epochs the losses
+and the parameters.  A part of a run is repeated from a checkpoint of it.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.runs.certificate import certified_epoch
+from pluggable_mlp.runs.checkpoints import FOLDER, Checkpoint, checkpoint_steps, read_checkpoint
+from pluggable_mlp.runs.resume import has_lines_before
+from pluggable_mlp.runs.run import Run
+from pluggable_mlp.runs.saved import (
+    load_own_data,
+    read_config,
+    read_history,
+    read_parameters,
+    read_summary,
+)
+from pluggable_mlp.serialization import HASH_DIGITS, parameters_sha256, tensor_hashes, tensor_names
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.storage import damaged, json_sha256, to_json
+from pluggable_mlp.training.divergence import DivergenceError
+from pluggable_mlp.training.trees import merge
+
+__all__ = ["Difference", "Verification"]
+
+_OF_MACHINE = (
+    "seconds",
+    "examples_per_second",
+    "versions",
+    "backend",
+    "device",
+    "config_sha256",  # of a path of the data, too
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first difference of a repeated run from its certificate.
+
+    Attributes
+    ----------
+    place : str
+        Where it was found, such as "step 48, layer 0, tensor W" or "epoch 2, train_loss".
+    certified, computed : str
+        As the certificate writes them; or why nothing was computed.
+    known : str
+        What is known of the steps around it; may be empty.
+    said : str
+        By which word the certified value is introduced: it may be written elsewhere.
+    """
+
+    place: str
+    certified: str
+    computed: str
+    known: str = ""
+    said: str = "certified"
+
+
+class Verification:
+    """The run of a certificate, to be trained again and compared.
+
+    Parameters
+    ----------
+    certificate, settings
+        As from `read_certificate`.
+    backend : Backend
+    data, test : str, optional
+        Where the data are now; by default where they were.
+
+    Attributes
+    ----------
+    run : Run
+        The repeated one.
+
+    Raises
+    ------
+    ValueError
+        If the data cannot be read or are others, or a run of these settings has other records.
+    """
+
+    def __init__(
+        self,
+        certificate: dict[str, Any],
+        settings: Settings,
+        backend: Backend,
+        data: str | None = None,
+        test: str | None = None,
+    ) -> None:
+        is_named = data is not None and (settings.test is None or test is not None)
+        settings = replace(settings, data=data or settings.data, test=test or settings.test)
+        dataset = load_own_data(
+            settings,
+            certificate["data_sha256"],
+            missing=None if is_named else settings.where_data_are,
+            changed="name the right ones with --data",
+        )
+        self.run = Run(settings, backend, dataset)
+        self._certificate = certificate
+        self._epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
+        self._last = max(self._epochs)
+        self._records: dict[int, str] = {int(t): of for t, of in certificate["records"].items()}
+        self._same: int | None = None  # the last step after which all tensors are the same
+        self._compared = 0
+        self._refuse_other_records()
+
+    def _refuse_other_records(self) -> None:
+        """Refuse other records than those of the run; one that was to be longer may have fewer."""
+        every, end = self._certificate["record_every"], self._last * self.run.steps_per_epoch
+        names = tensor_names(self.run.parameters)
+        if (
+            every % self.run.record_every
+            or self._certificate["tensors"] != names
+            or sorted(self._records) != [*range(every, end + 1, every)]
+            or {*map(len, self._records.values())} - {HASH_DIGITS * len(names)}
+        ):
+            raise ValueError(
+                "the certificate has other records than a run of its settings, which are after "
+                f"each {self.run.record_every} steps up to {end}, of {', '.join(names)}"
+            )
+
+    def check_files(self, folder: Path, whole: bool) -> bool:
+        """Check the files of the run against the certificate; return whether there is a model.
+
+        What the certificate does not state, such as an accuracy, is for `difference_of_measures`.
+
+        Parameters
+        ----------
+        folder : Path
+        whole : bool
+            Refuse a folder that lacks one of them; else the model and config.json alone are
+            checked.
+
+        Raises
+        ------
+        ValueError
+            If a file cannot be read, was edited or is of another run.
+        """
+        model = folder / "model.safetensors"
+        if whole:
+            self._check_metrics(folder / "metrics.jsonl")
+            self._check_summary(folder)
+        if whole or (folder / "config.json").exists():
+            self._check_config(folder, whole)
+        if not whole and not model.exists():
+            return False
+        sha256 = self._certificate["final_parameters_sha256"]
+        check_parameters(self.run.mlp, read_parameters(model, self.run.backend, sha256))
+        return True
+
+    def _check_metrics(self, path: Path) -> None:
+        lines = read_history(path)
+        if not path.exists():
+            raise ValueError(f"{path} is missing; expected what train --output wrote")
+        with damaged(path):
+            found = {line["epoch"]: certified_epoch(line) for line in lines}
+        if any(found.get(number) != epoch for number, epoch in self._epochs.items()):
+            raise _edited(path)
+
+    def _check_summary(self, folder: Path) -> None:
+        kept = self._epochs[self._certificate["kept_epoch"]]
+        losses = {
+            "train_loss": kept["train_loss"],
+            "test_loss": self._certificate["test_loss"],  # there may be no test part
+        }
+        certified = {
+            "epochs": self._last,
+            "kept_epoch": kept["epoch"],
+            "parameters_sha256": kept["parameters_sha256"],
+            **{name: float.fromhex(loss) for name, loss in losses.items() if loss},
+        }
+        summary = read_summary(folder)
+        if json_sha256({name: summary.get(name) for name in certified}) != json_sha256(certified):
+            raise _edited(folder / "summary.json")
+
+    def _check_config(self, folder: Path, whole: bool) -> None:
+        settings = self._certificate["settings"]
+        certified = {**self.run.config, "settings": settings}
+        found = read_config(folder / "config.json")
+        if self.run.settings.data != settings["data"]:  # maybe of another format
+            certified |= {name: found.get(name) for name in ("header", "encoding")}
+            if whole:  # as the certificate cannot say if these two were edited
+                read_summary(folder, found)
+        if json_sha256(found) != json_sha256(certified):
+            raise _edited(folder / "config.json")
+
+    def go_on_from(self, folder: Path, step: int) -> None:
+        """Let the repetition begin after a step, where a checkpoint of the run was made.
+
+        Raises
+        ------
+        ValueError
+            If there is no such checkpoint, or it is not of the certified run; names those there
+            are.
+        """
+        checkpoints, end = folder / FOLDER, self._last * self.run.steps_per_epoch
+        there = [t for t in checkpoint_steps(checkpoints) if t <= end]
+        if step not in there:
+            found = ", ".join(map(str, there)) or "none"
+            raise ValueError(
+                f"from is {step}, but no checkpoint of the run holds the state after that step; "
+                f"those in {checkpoints}: {found}"
+            )
+        checkpoint = read_checkpoint(checkpoints, step)
+        validated = self.run.settings.early_stopping is not None
+        history = read_history(folder / "metrics.jsonl", validated)[: checkpoint.epochs]
+        if not self._is_certified(checkpoint, history):
+            raise ValueError(
+                f"the checkpoint after step {step} in {checkpoints}, or metrics.jsonl before it, "
+                "is not of the certified run; verify without --from"
+            )
+        self.run.go_on_from(checkpoint, history)
+        state = checkpoint.position.state
+        tensors = merge(state.parameters, state.buffers)
+        self.run.records[step] = tensor_hashes(tensors)
+        self._compared = step - 1
+
+    def _is_certified(self, checkpoint: Checkpoint, history: list[dict[str, Any]]) -> bool:
+        """Return whether a checkpoint, and the history before it, are of the certified run."""
+        run, kept = self.run, checkpoint.kept_epoch
+        if not has_lines_before(checkpoint, history) or len(history) < checkpoint.epochs:
+            return False
+        lines = {line["epoch"]: certified_epoch(line) for line in history}
+        if any(self._epochs.get(number, line) != line for number, line in lines.items()):
+            return False
+        try:
+            check_parameters(run.mlp, checkpoint.position.state.inference_parameters)
+        except ValueError:
+            return False
+        if not 0 < kept <= len(history):
+            return True
+        stated: str = history[kept - 1]["parameters_sha256"]
+        return parameters_sha256(checkpoint.parameters or []) == stated
+
+    def first_difference(self, on_batch: Callable[[int], None]) -> Difference | None:
+        """Train again, to the end or to the first difference, and return it.
+
+        After each call of steps `on_batch` receives how many examples it visited.  A repetition
+        that diverges differs, since certified epochs did not.
+        """
+        certified = self._certificate["initial_parameters_sha256"]
+        computed = self.run.initial_parameters_sha256
+        if certified != computed:
+            return Difference("epoch 0, initial_parameters_sha256", certified, computed)
+        self.run.record_every = self._certificate["record_every"]
+        try:
+            found = self._difference_in_training(on_batch)
+        except DivergenceError as error:
+            at_least = (of for number, of in self._epochs.items() if number >= error.epoch)
+            found = self._difference_of_steps() or Difference(
+                f"epoch {error.epoch}, parameters_sha256",
+                next(at_least)["parameters_sha256"],
+                f"none, as {error.found}",
+                self._known(),
+            )
+        return found or self._difference_at_end()
+
+    def _difference_in_training(self, on_batch: Callable[[int], None]) -> Difference | None:
+        found = self._difference_of_steps()  # of the state that a part of a run begins with
+        if found is not None or len(self.run.history) >= self._last:
+            return found
+        for progress in self.run.train():
+            on_batch(progress.count)
+            found = self._difference_of_steps()
+            if found is None and progress.ended:
+                found = self._difference_of_epoch(self.run.history[-1])
+            if found is not None or len(self.run.history) >= self._last:
+                return found
+        return None
+
+    def _difference_of_steps(self) -> Difference | None:
+        """Return the first difference among the hashes recorded since the last call."""
+        for t in [t for t in self.run.records if t > self._compared]:
+            self._compared = t
+            found = self._difference_after(t) if t in self._records else None
+            if found is not None:
+                return found
+        return None
+
+    def _difference_after(self, t: int) -> Difference | None:
+        certified, computed = self._records[t], self.run.records[t]
+        starts = range(0, len(certified), HASH_DIGITS)
+        pairs = [(certified[at:][:HASH_DIGITS], computed[at:][:HASH_DIGITS]) for at in starts]
+        differing = [index for index, (one, other) in enumerate(pairs) if one != other]
+        if differing:
+            layer, _, name = self._certificate["tensors"][differing[0]].partition(".")
+            place = f"step {t}, layer {layer}, tensor {name}"
+            if len(differing) > 1:
+                place += f" (the first of {len(differing)} tensors)"
+            return Difference(place, *pairs[differing[0]], self._known())
+        self._same = t
+        return None
+
+    def _difference_of_epoch(self, line: dict[str, Any]) -> Difference | None:
+        found = certified_epoch(line)
+        expected = self._epochs.get(line["epoch"], found)
+        wrong = next((name for name in expected if expected[name] != found.get(name)), None)
+        if wrong is None:
+            return None
+        place = f"epoch {line['epoch']}, {wrong}"
+        return Difference(place, expected[wrong], found.get(wrong, "none"), self._known())
+
+    def _difference_at_end(self) -> Difference | None:
+        """Return the difference of the epoch that is kept, or of its test loss."""
+        kept = self.run.kept_epoch
+        if self._certificate["kept_epoch"] != kept:
+            return Difference("kept_epoch", str(self._certificate["kept_epoch"]), str(kept))
+        certified, computed = self._certificate["test_loss"] or "none", self.run.test_loss or "none"
+        if certified != computed:
+            return Difference(f"epoch {kept}, test_loss", certified, computed)
+        return None
+
+    def _known(self) -> str:
+        """Return in words up to which step all is the same."""
+        return "" if self._same is None else f"step {self._same} is the same"
+
+    def difference_of_measures(self, folder: Path) -> Difference | None:
+        """Return where metrics.jsonl or summary.json differ from the repeated run, if anywhere.
+
+        Losses and hashes are the certificate's, and compared bit by bit; other measures are
+        computed on the host in float64, and compared to 1 in 10^6.  Times and the machine are not
+        looked at.
+        """
+        metrics = folder / "metrics.jsonl"
+        pairs = zip(read_history(metrics), self.run.history, strict=False)  # it may have gone on
+        written = [(f"{metrics}, epoch {own['epoch']}", line, own) for line, own in pairs]
+        written.append((f"{folder / 'summary.json'}", read_summary(folder), self.run.summary()))
+        for place, found, computed in written:
+            for name, value in json.loads(to_json(computed)).items():
+                if name not in _OF_MACHINE and not _is_close(found.get(name), value):
+                    written_one, own = f"{found.get(name)!r}", f"{value!r}"
+                    return Difference(f"{place}, {name}", written_one, own, said="written")
+        return None
+
+
+def _edited(path: Path) -> ValueError:
+    return ValueError(f"{path} is not what was certified; undo what was edited, or train again")
+
+
+def _is_close(found: Any, computed: Any) -> bool:
+    numbers = isinstance(found, float | int) and isinstance(computed, float)
+    return math.isclose(found, computed, rel_tol=1e-6) if numbers else bool(found == computed)
