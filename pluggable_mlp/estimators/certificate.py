@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.estimators.inputs import on_host, place_of
 from pluggable_mlp.estimators.saving import decoded, encoded, parameters_to_save
+from pluggable_mlp.estimators.validation import on_host, place_of
 from pluggable_mlp.training.checkpoints import parameters_sha256
 from pluggable_mlp.training.trees import Tree
 
