@@ -107,6 +107,11 @@ class Tape:
                 needed.append(operation)
         return needed[::-1]
 
+    def used(self, result: Tree) -> set[int]:
+        """Return the numbers of the places on which a result depends, views by themselves."""
+        read = {number for operation in self.needed(result) for number in operation.operands}
+        return read.union(place.number for place in _places(result))
+
 
 class Writer:
     """Writes the operations that a result needs as Python code.

@@ -41,11 +41,12 @@ class TracedTorchFunction(TracedFunction):
         recorder = _Recorder(flat)
         with recorder:
             result = called_with_numbers(self.function, arguments, tensors)
-        writer = Writer(recorder.tape, map_tree(recorder.place_of, result))
+        places = map_tree(recorder.place_of, result)
+        writer, used = Writer(recorder.tape, places), recorder.tape.used(places)
         conversions = [
             f"v{index} = tensor(v{index})"
             for index, leaf in enumerate(leaves(arguments))
-            if isinstance(leaf, int | float)
+            if isinstance(leaf, int | float) and index in used
         ]
         # Within `torch.autocast`, functions round otherwise than the operations that they call.
         lines = ["if autocast(device): return NotImplemented", *conversions, *writer.lines()]

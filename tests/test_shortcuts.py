@@ -99,6 +99,11 @@ def test_cupy_has_them():
         assert own(xp, name) is function
 
 
+def test_inner_products_of_pytorch_are_one_operation():
+    torch = pytest.importorskip("torch")
+    assert own(get_backend("torch").xp, "vecdot") is torch.dot
+
+
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_a_process_is_checked_whenever_an_arithmetic_is_asked_for(arithmetic):
     answers = []

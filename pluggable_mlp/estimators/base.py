@@ -10,51 +10,46 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.estimators.certificate import certify, refuse_differences, repeated
-from pluggable_mlp.estimators.exchange import Exchange
-from pluggable_mlp.estimators.inputs import (
+from pluggable_mlp.estimators.convert import ConversionMixin
+from pluggable_mlp.estimators.fitting import RECORDS, FitByEpochs, Problem
+from pluggable_mlp.estimators.lbfgs import FitByLBFGS
+from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.parameters import EstimatorParameters, SteppedRate
+from pluggable_mlp.estimators.sparse import SparseRows
+from pluggable_mlp.estimators.validation import (
     check_same_place,
     check_sample_weight,
     check_targets,
     check_X,
     computed_at_X,
     moved,
+    moved_tree,
     namespace_for,
+    on_device,
     place_of,
 )
-from pluggable_mlp.estimators.objective import PenalizedMLP
-from pluggable_mlp.estimators.parameters import (
-    CONSTRAINTS,
-    callbacks_of,
-    initial_parameters,
-    is_lbfgs,
-)
-from pluggable_mlp.estimators.solving import (
-    Job,
-    forget_records,
-    solve_by_epochs,
-    solve_by_lbfgs,
-    warn_of_lost_numbers,
-)
-from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Examples
+from pluggable_mlp.training.optimizer import Slots
 from pluggable_mlp.training.trees import map_arrays
 
-__all__ = ["BaseMLP", "checks_parameters", "takes_steps", "unchanged_by_failure"]
+__all__ = ["BaseMLP", "checks_parameters", "takes_steps"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 _LINKS = {"classes": "softmax", "labels": "logistic", "numbers": "identity", "counts": "exp"}
+_FITTED = ("certificate_", "classes_", "coefs_", "_optimizer_state", *RECORDS)
+"""The attributes that decide how a fit goes on from an earlier one."""
 
 
 def checks_parameters(method: Method) -> Method:
@@ -69,22 +64,7 @@ def takes_steps(method: Method) -> Method:
     return offered
 
 
-@contextmanager
-def unchanged_by_failure(estimator: Any) -> Iterator[None]:
-    """Set the attributes of an estimator to what they were before, if fitting fails.
-
-    A fit sets them as it goes, for callbacks, but changes none in place.
-    """
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
-class BaseMLP(Exchange, ABC):
+class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
     """A multilayer perceptron with scikit-learn's parameters, attributes and methods."""
 
     coefs_: list[LibraryArray]
@@ -105,21 +85,17 @@ class BaseMLP(Exchange, ABC):
     feature_names_in_: NDArray[np.object_]
     out_activation_: str
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
-    _numeric_targets = True
-
-    def _take_parameters(self, given: dict[str, Any]) -> None:
-        """Set the attributes of the constructor's parameters, from its local names.
-
-        A subclass may have parameters of its own, more or fewer: `_get_param_names` knows those.
-        """
-        for name, value in given.items():
-            if name != "self":
-                setattr(self, name, value)
+    _numeric_targets: ClassVar[bool] = True
+    _metric: ClassVar[Callable[..., float]]
+    _random_state: np.random.RandomState
+    _rate: SteppedRate
+    _no_improvement_count: int
+    _optimizer_state: tuple[Slots, int] | None = None
+    """The optimizer's slots, on the backend of the attributes, and the count of its updates."""
 
     @checks_parameters
     @computed_at_X
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Fit the model to data.
 
         Parameters
@@ -136,12 +112,24 @@ class BaseMLP(Exchange, ABC):
         -------
         self
         """
-        with unchanged_by_failure(self):
-            return self._fit(X, y, sample_weight, incremental=False)
+        with self._fitted_apart() as model:
+            model._fit(X, y, sample_weight, incremental=False)
+        return self
+
+    @contextmanager
+    def _fitted_apart(self) -> Iterator[Self]:
+        """Yield a copy to fit; if that succeeds, its attributes become those of the estimator.
+
+        No fit changes an attribute in place: a copy need not be deep.
+        """
+        copied = object.__new__(type(self))
+        copied.__dict__.update(vars(self))
+        yield copied
+        self.__dict__ = dict(vars(copied))
 
     def _takes_steps(self) -> bool:
         """Return whether the solver takes steps from batches, or raise."""
-        if is_lbfgs(self.solver):
+        if self._is_full_batch:
             raise AttributeError(
                 "partial_fit is only available for stochastic optimizers. "
                 f"{self.solver} is not stochastic."
@@ -149,11 +137,14 @@ class BaseMLP(Exchange, ABC):
         return True
 
     @abstractmethod
-    def _encoded(self, y: Any, home: Backend, X: Any, incremental: bool) -> Array:
-        """Return what the loss compares with, on the backend of X; set what is known of y."""
+    def _encoded(self, y: Array, home: Backend, dtype: str) -> Array:
+        """Return what the loss compares with, on the backend of X; set what is known of y.
+
+        Where these are no class indices, they are of the dtype of X.
+        """
 
     @abstractmethod
-    def _loss(self) -> tuple[Any, int]:
+    def _loss_and_outputs(self) -> tuple[Loss, int]:
         """Return the loss, and how many outputs the network has."""
 
     @abstractmethod
@@ -162,55 +153,73 @@ class BaseMLP(Exchange, ABC):
 
     @abstractmethod
     def _score_of(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None
+        self,
+        xp: Namespace,
+        predicted: Array,
+        targets: Array,
+        sample_weight: Array | None,
+        dtype: DType,
     ) -> float:
-        """Return the score of the outputs z (examples, outputs)."""
+        """Return the score, computed in a dtype, of predictions that the loss or `predict` made."""
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
+    def _weights(self, targets: Array, sample_weight: Array | None, dtype: str) -> Array | None:
+        """Return how much each example counts, (examples,) of a dtype, or None."""
+        del targets, dtype
+        return sample_weight
+
+    def _strata(self, place: Backend, targets: Array) -> NDArray[np.bool_] | None:
+        """Return what the held-out part is stratified by: nothing."""
+        del place, targets
+        return None
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> None:
+        """Fit, setting attributes on the way."""
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        callbacks_of(self)  # refuses what cannot be called
-        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        self.__dict__.pop("certificate_", None)  # of an earlier fit
+        self._list_of_callbacks()  # refuses what cannot be called
+        goes_on = incremental or self.warm_start
+        for name in ("certificate_",) if goes_on else _FITTED:  # of an earlier fit
+            self.__dict__.pop(name, None)
+        first = not hasattr(self, "coefs_")
         X = check_X(self, X, reset=first)
         y = check_targets(self, X, y, numeric=self._numeric_targets)
         home = place_of(X)
         if not first:
             X = _cast(home.xp, X, self.coefs_[0].dtype)
-        targets = self._encoded(y, home, X, incremental)
+        dtype = type_name(home.xp, X)
+        targets = self._encoded(y, home, dtype)
         sample_weight = check_sample_weight(X, sample_weight, home)
-        weights = self._weights(X, targets, sample_weight)
+        weights = self._weights(targets, sample_weight, dtype)
         self._random_state = check_random_state(self.random_state)
         network = self._describe()
         if first:
-            self._initialize(network, home, type_name(home.xp, X))
+            self._initialize(network, home, dtype)
         else:
-            self._keep(map_arrays(lambda w: moved(w, home), self._parameters(network)))
+            self._keep(moved_tree(self._parameters(network), home))
         place, there = self._placed(home, (X, targets, weights, sample_weight))
         with on_device_of(there[0]):
-            job = self._job(network, home, place, there)
-            with np.errstate(all="ignore"):  # what is not finite is told below
-                if is_lbfgs(self.solver):
-                    solve_by_lbfgs(self, job)
+            problem = self._problem(network, home, place, there)
+            with np.errstate(all="ignore"):  # what is not finite is refused below
+                if self._is_full_batch:
+                    FitByLBFGS(self, problem).run()
                 else:
-                    solve_by_epochs(self, job, incremental)
+                    FitByEpochs(self, problem, incremental=incremental).run()
         self._refuse_divergence(home)
         if self.arithmetic == "reproducible":
             parameters = self._parameters(network)
             with on_device_of(there[0]):
-                warn_of_lost_numbers(job, parameters)
+                problem.warn_of_lost_numbers(parameters)
             if first:
                 known = [each for each in (X, targets, weights) if each is not None]
                 self.certificate_ = certify(self, known, place, parameters)
-        return self
 
     @classmethod
     def verify(
         cls,
         certificate: dict[str, Any],
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
+        X: object,
+        y: object,
+        sample_weight: object = None,
         *,
         backend: str | None = None,
         device: str | None = None,
@@ -245,6 +254,11 @@ class BaseMLP(Exchange, ABC):
         refuse_differences(certificate, again.certificate_)
         return again.set_params(callbacks=None)
 
+    def _fitted_network(self) -> PenalizedMLP:
+        """Return the network of the fitted parameters."""
+        loss, outputs = self._loss_and_outputs()
+        return self._network(self.n_features_in_, outputs, loss)
+
     def _describe(self) -> PenalizedMLP:
         """Return the network for the features and targets, and set the attributes of its form."""
         network = self._fitted_network()
@@ -252,19 +266,13 @@ class BaseMLP(Exchange, ABC):
         self.out_activation_ = _LINKS[network.objective.targets]
         return network
 
-    def _weights(self, X: Any, targets: Array, sample_weight: Array | None) -> Array | None:
-        """Return how much each example counts, (examples,), or None."""
-        del X, targets
-        return sample_weight
-
     def _initialize(self, network: PenalizedMLP, home: Backend, dtype: str) -> None:
         """Set the attributes of a model before its first step."""
         self.n_iter_ = self.t_ = 0
-        start = initial_parameters(network, self._random_state, self.activation, dtype)
-        self._keep([{name: home.asarray(a) for name, a in of.items()} for of in start])
-        forget_records(self)
+        start = self._initial_parameters(network, self._random_state, dtype)
+        self._keep(map_arrays(home.asarray, start))
 
-    def _placed(self, home: Backend, data: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+    def _placed(self, home: Backend, data: tuple[Array, ...]) -> tuple[Backend, list[Array]]:
         """Return the backend on which to train, and the data there."""
         place = home
         if self.backend is not None or self.device is not None:
@@ -273,16 +281,14 @@ class BaseMLP(Exchange, ABC):
                 place = get_backend(name if self.device is None else f"{name}:{self.device}")
         return place, [None if each is None else moved(each, place) for each in data]
 
-    def _job(self, network: PenalizedMLP, home: Backend, place: Backend, there: list[Any]) -> Job:
-        """Return all that a solver needs.
-
-        The data are X, targets, weights and sample_weight, already where it is to train.
-        """
+    def _problem(
+        self, network: PenalizedMLP, home: Backend, place: Backend, there: list[Array]
+    ) -> Problem:
+        """Return the problem of X, targets, weights and sample_weight, which are on `place`."""
         xp = namespace_for(self.arithmetic, place, there[0])
-        dtype = there[0].dtype
         X, targets, weights, given = (None if of is None else _wrapped(xp, of) for of in there)
-        examples = Examples(X, targets, dtype, None, weights)
-        return Job(xp, network, examples, given, place, home)
+        examples = Examples(X, targets, there[0].dtype, None, weights)
+        return Problem(xp, network, examples, given, place, home)
 
     def _keep(self, parameters: Parameters) -> None:
         """Set the attributes that hold parameters."""
@@ -320,37 +326,47 @@ class BaseMLP(Exchange, ABC):
                 "values and need to be preprocessed."
             )
 
-    def _outputs(self, X: Any, method: str) -> tuple[Namespace, PenalizedMLP, Array]:
-        """Return X's namespace, the network, and its outputs z (examples, outputs) for X."""
+    def _outputs(self, X: object, method: str) -> tuple[Namespace, Loss, Array]:
+        """Return X's namespace, the loss, and the network's outputs z (examples, outputs) for X."""
         check_is_fitted(self)
-        X = check_X(self, X, reset=False)
-        check_same_place(self, X, self.coefs_[0], method)
-        place = place_of(X)
-        X = _cast(place.xp, X, self.coefs_[0].dtype)
+        rows = check_X(self, X, reset=False)
+        check_same_place(self, rows, self.coefs_[0], method)
+        place = place_of(rows)
+        rows = _cast(place.xp, rows, self.coefs_[0].dtype)
         network = self._fitted_network()
-        xp = namespace_for(self.arithmetic, place, X)
+        xp = namespace_for(self.arithmetic, place, rows)
         parameters = map_arrays(xp.asarray, self._parameters(network))
         with np.errstate(all="ignore"):
-            z, _ = network.forward(xp, parameters, _wrapped(xp, X))
-        return xp, network, z
+            z, _ = network.forward(xp, parameters, _wrapped(xp, rows))
+        return xp, network.objective, z
+
+    def _score(self, predicted: Array, y: object, sample_weight: object) -> float:
+        """Return the score of what `predict` gave: scikit-learn's, or the same on a device."""
+        if not on_device(predicted):
+            y = place_of(y).to_numpy(y) if on_device(y) else y
+            return float(self._metric(y, predicted, sample_weight=sample_weight))
+        place = place_of(predicted)
+        targets = moved(check_targets(self, predicted, y, numeric=self._numeric_targets), place)
+        weights = None if sample_weight is None else moved(sample_weight, place)
+        return self._score_of(place.xp, predicted, targets, weights, place.xp.float64)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.array_api_support = True
         return tags
 
 
-def _cast(xp: Namespace, X: Any, dtype: Any) -> Any:
+def _cast(xp: Namespace, X: Array, dtype: DType) -> Array:
     """Return X in the dtype of the fitted parameters."""
     if isinstance(X, SparseRows):
         return X.astype(dtype)
-    return xp.astype(X, getattr(xp, dtype_name(dtype).rpartition(".")[2]), copy=False)
+    return xp.astype(X, getattr(xp, dtype_name(dtype)), copy=False)
 
 
-def _wrapped(xp: Namespace, array: Any) -> Any:
+def _wrapped(xp: Namespace, array: Array) -> Array:
     """Return an array of the namespace; sparse rows are known to theirs as they are."""
     return array if isinstance(array, SparseRows) else xp.asarray(array)

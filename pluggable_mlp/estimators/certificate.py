@@ -9,8 +9,8 @@ C99 hexadecimal number.  A fit with the same data and parameters has an equal on
 from typing import Any
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.estimators.inputs import on_host, place_of
 from pluggable_mlp.estimators.saving import COMPONENTS, parameters_to_save
+from pluggable_mlp.estimators.validation import on_host, place_of
 from pluggable_mlp.serialization import (
     parameters_sha256,
     sha256_of,

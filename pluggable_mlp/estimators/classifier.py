@@ -1,35 +1,28 @@
 """The classifier: labels of any kind become what a loss takes, and its outputs labels again."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from array_api_compat import array_namespace
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from pluggable_mlp.arrays import LibraryArray
-from pluggable_mlp.estimators.base import checks_parameters, takes_steps, unchanged_by_failure
-from pluggable_mlp.estimators.inputs import (
-    check_targets,
-    computed_at_X,
-    moved,
-    on_device,
-    place_of,
-)
-from pluggable_mlp.estimators.labelled import Labelled
-from pluggable_mlp.estimators.labels import accuracy
+from pluggable_mlp.estimators.base import checks_parameters, takes_steps
+from pluggable_mlp.estimators.labels import ClassifierBase
 from pluggable_mlp.estimators.parameters import (
-    CONSTRAINTS,
     Activation,
     Callback,
     ClassWeight,
+    EstimatorParameters,
     RandomState,
     Rate,
     Solver,
     Widths,
 )
+from pluggable_mlp.estimators.validation import computed_at_X
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.normalization import Normalization
@@ -37,7 +30,7 @@ from pluggable_mlp.network.normalization import Normalization
 __all__ = ["MLPClassifier"]
 
 
-class MLPClassifier(ClassifierMixin, Labelled):
+class MLPClassifier(ClassifierMixin, ClassifierBase):
     """A multilayer perceptron that classifies, on arrays of any library.
 
     scikit-learn's `MLPClassifier` with its parameters, attributes and methods, and more of them.
@@ -108,7 +101,8 @@ class MLPClassifier(ClassifierMixin, Labelled):
     clip_norm : float or None, default None
         The largest norm of a step's gradients.
     callbacks : callable or list of callables, optional
-        Each is called with the estimator after each iteration; one that returns True ends the fit.
+        Each is called after each iteration with the model so far, a copy of the estimator; one that
+        returns True ends the fit.
     progress_bar : bool, default False
         Show the iterations on a terminal.
     backend : str or None, default None
@@ -158,8 +152,8 @@ class MLPClassifier(ClassifierMixin, Labelled):
     0.98
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **CONSTRAINTS,
+    _parameter_constraints: ClassVar[dict[str, list[object]]] = {
+        **EstimatorParameters._parameter_constraints,
         "loss": [StrOptions({"log_loss"}), HasMethods(["predict_proba"])],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
@@ -208,7 +202,9 @@ class MLPClassifier(ClassifierMixin, Labelled):
     @takes_steps
     @checks_parameters
     @computed_at_X
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+    def partial_fit(
+        self, X: object, y: object, sample_weight: object = None, classes: object = None
+    ) -> Self:
         """Take one epoch over the data, from where the last call left off.
 
         Parameters
@@ -222,12 +218,13 @@ class MLPClassifier(ClassifierMixin, Labelled):
         -------
         self
         """
-        with unchanged_by_failure(self):
-            self._learn_classes(y, classes)
-            return self._fit(X, y, sample_weight, incremental=True)
+        with self._fitted_apart() as model:
+            model._learn_classes(y, classes)
+            model._fit(X, y, sample_weight, incremental=True)
+        return self
 
     @computed_at_X
-    def predict(self, X: Any) -> LibraryArray:
+    def predict(self, X: object) -> LibraryArray:
         """Return the predicted labels: (examples,), or an indicator (examples, labels).
 
         Parameters
@@ -235,11 +232,11 @@ class MLPClassifier(ClassifierMixin, Labelled):
         X : array (examples, features)
             Of the library and on the device of those that the model was fitted on.
         """
-        xp, network, z = self._outputs(X, "predict")
-        return self._named(unwrapped(network.objective.predict(xp, z)))
+        xp, loss, z = self._outputs(X, "predict")
+        return self._labels(unwrapped(loss.predict(xp, z)))
 
     @computed_at_X
-    def predict_proba(self, X: Any) -> LibraryArray:
+    def predict_proba(self, X: object) -> LibraryArray:
         """Return the probability of each class, (examples, classes), in the order of `classes_`.
 
         Parameters
@@ -250,7 +247,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
         return self._probabilities(X, "predict_proba")
 
     @computed_at_X
-    def predict_log_proba(self, X: Any) -> LibraryArray:
+    def predict_log_proba(self, X: object) -> LibraryArray:
         """Return the logarithm of `predict_proba`, (examples, classes).
 
         Parameters
@@ -263,7 +260,7 @@ class MLPClassifier(ClassifierMixin, Labelled):
             return array_namespace(probabilities).log(probabilities)
 
     @computed_at_X
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: object, y: object, sample_weight: object = None) -> float:
         """Return the accuracy of `predict(X)`: the share of examples all of whose labels are right.
 
         Parameters
@@ -271,18 +268,9 @@ class MLPClassifier(ClassifierMixin, Labelled):
         X, y, sample_weight
             As for `fit`.
         """
-        predicted = self.predict(X)
-        if not on_device(predicted):
-            y = place_of(y).to_numpy(y) if on_device(y) else y
-            return float(accuracy_score(y, predicted, sample_weight=sample_weight))
-        y = moved(check_targets(self, predicted, y, numeric=False), place_of(predicted))
-        xp = array_namespace(predicted)
-        weights = sample_weight
-        if weights is not None:
-            weights = xp.astype(moved(weights, place_of(predicted)), xp.float64)
-        return accuracy(xp, predicted == y, weights, xp.float64)
+        return self._score(self.predict(X), y, sample_weight)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

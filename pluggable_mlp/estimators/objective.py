@@ -1,4 +1,4 @@
-"""What an estimator makes small: scikit-learn's losses, with its penalty of large weights.
+"""The estimators' objective: scikit-learn's losses plus its L2 penalty.
 
 Shapes: z, dz (…, batch, outputs), W (…, in, out), sample_weight (…, batch).  The losses are those
 of `network/losses.py`, and only their scale is another here.
@@ -6,15 +6,16 @@ of `network/losses.py`, and only their scale is another here.
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self, cast
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.shortcuts import vecdot
 
-__all__ = ["PenalizedMLP", "ScaledLoss"]
+__all__ = ["PenalizedMLP", "ScaledLoss", "scaled"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ScaledLoss:
     factor: float
 
     @property
-    def targets(self) -> Any:
+    def targets(self) -> TargetKind:
         """What the loss is compared with."""
         return self.loss.targets
 
@@ -52,8 +53,12 @@ class ScaledLoss:
     def predict_proba(self, xp: Namespace, z: Array) -> Array:
         """Return the probabilities of the loss, which must be one of classes or labels."""
         loss: Any = self.loss
-        probabilities: Array = loss.predict_proba(xp, z)
-        return probabilities
+        return loss.predict_proba(xp, z)
+
+
+def scaled(loss: Loss, factor: float) -> Loss:
+    """Return a loss times a factor: itself, if that is 1."""
+    return loss if factor == 1.0 else cast("Loss", ScaledLoss(loss, factor))
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class PenalizedMLP(MLP):
         """alpha, unless it is 0."""
         return () if self.alpha == 0.0 else (self.alpha,)
 
-    def with_numbers(self, numbers: tuple[Any, ...]) -> "PenalizedMLP":
+    def with_numbers(self, numbers: tuple[Array, ...]) -> Self:
         """Return the network with another alpha, if it has one."""
         if not numbers:
             return self
@@ -110,18 +115,19 @@ class PenalizedMLP(MLP):
         if isinstance(self.alpha, float) and self.alpha == 0.0:  # a traced one is not
             return loss, gradients, moved
         if sample_weight is None:
-            factor: Any = self.alpha / x.shape[-2]
+            factor: Array = self.alpha / x.shape[-2]
         else:
             total = xp.sum(sample_weight, axis=-1)
             factor = self.alpha * (1.0 / xp.where(total > 0.0, total, 1.0))
         of_gradients = factor if gradient_scale is None else factor * gradient_scale
-        squares: Any = 0.0
-        for of_layer, gradient in zip(parameters, gradients, strict=True):
-            if "W" in of_layer:
-                W = of_layer["W"]
+        squares = None
+        for layer, of_layer in zip(parameters, gradients, strict=True):
+            if "W" in layer:
+                W = layer["W"]
                 flat = xp.reshape(W, (-1,))
-                squares = squares + vecdot(xp, flat, flat)
-                total_gradient = W * of_gradients
-                total_gradient += gradient["W"]
-                gradient["W"] = total_gradient
+                square = vecdot(xp, flat, flat)
+                squares = square if squares is None else squares + square
+                dW = W * of_gradients
+                dW += of_layer["W"]
+                of_layer["W"] = dW
         return loss + squares * (0.5 * factor), gradients, moved

@@ -1,38 +1,27 @@
 """The regressor: numbers, one or several for each example."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from array_api_compat import array_namespace
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from pluggable_mlp.arrays import Array, LibraryArray, Namespace
+from pluggable_mlp.arrays import Array, DType, LibraryArray, Namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.estimators.base import (
-    BaseMLP,
-    checks_parameters,
-    takes_steps,
-    unchanged_by_failure,
-)
-from pluggable_mlp.estimators.inputs import (
-    check_targets,
-    computed_at_X,
-    moved,
-    on_device,
-    place_of,
-)
-from pluggable_mlp.estimators.objective import ScaledLoss
+from pluggable_mlp.estimators.base import BaseMLP, checks_parameters, takes_steps
+from pluggable_mlp.estimators.objective import scaled
 from pluggable_mlp.estimators.parameters import (
-    CONSTRAINTS,
     Activation,
     Callback,
+    EstimatorParameters,
     RandomState,
     Rate,
     Solver,
     Widths,
 )
+from pluggable_mlp.estimators.validation import computed_at_X, moved
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.losses import LOSSES, Loss
 from pluggable_mlp.network.normalization import Normalization
@@ -77,10 +66,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **CONSTRAINTS,
+    _parameter_constraints: ClassVar[dict[str, list[object]]] = {
+        **EstimatorParameters._parameter_constraints,
         "loss": [StrOptions(set(_NAMES)), HasMethods(["predict"])],
     }
+    _metric = staticmethod(r2_score)
+    _outputs_of_y: int
 
     def __init__(
         self,
@@ -125,7 +116,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @takes_steps
     @checks_parameters
     @computed_at_X
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Take one epoch over the data, from where the last call left off.
 
         Parameters
@@ -137,11 +128,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self
         """
-        with unchanged_by_failure(self):
-            return self._fit(X, y, sample_weight, incremental=True)
+        with self._fitted_apart() as model:
+            model._fit(X, y, sample_weight, incremental=True)
+        return self
 
     @computed_at_X
-    def predict(self, X: Any) -> LibraryArray:
+    def predict(self, X: object) -> LibraryArray:
         """Return the predicted numbers, (examples,) or (examples, outputs).
 
         Parameters
@@ -149,12 +141,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         X : array (examples, features)
             Of the library and on the device of those that the model was fitted on.
         """
-        xp, network, z = self._outputs(X, "predict")
-        predicted = unwrapped(network.objective.predict(xp, z))
+        xp, loss, z = self._outputs(X, "predict")
+        predicted = unwrapped(loss.predict(xp, z))
         return predicted[:, 0] if self.n_outputs_ == 1 else predicted
 
     @computed_at_X
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: object, y: object, sample_weight: object = None) -> float:
         """Return R² of `predict(X)`, the mean over the outputs.
 
         Parameters
@@ -162,29 +154,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         X, y, sample_weight
             As for `fit`.
         """
-        predicted = self.predict(X)
-        if not on_device(predicted):
-            y = place_of(y).to_numpy(y) if on_device(y) else y
-            return float(r2_score(y, predicted, sample_weight=sample_weight))
-        place, xp = place_of(predicted), array_namespace(predicted)
-        y = xp.astype(
-            moved(check_targets(self, predicted, y, numeric=True), place), predicted.dtype
-        )
-        weights = sample_weight
-        if weights is not None:
-            weights = xp.astype(moved(weights, place), predicted.dtype)
-        return float(r2(xp, xp.reshape(predicted, (predicted.shape[0], -1)), y, weights))
+        return self._score(self.predict(X), y, sample_weight)
 
-    def _encoded(self, y: Any, home: Backend, X: Any, incremental: bool) -> Array:
-        del incremental
+    def _encoded(self, y: Array, home: Backend, dtype: str) -> Array:
         xp = home.xp
-        y = xp.astype(moved(y, home), X.dtype)
+        y = xp.astype(moved(y, home), getattr(xp, dtype))
         self._outputs_of_y = 1 if y.ndim == 1 else y.shape[1]
-        if self._loss()[0].targets == "counts" and bool(xp.any(y < 0)):
+        if self._loss_and_outputs()[0].targets == "counts" and bool(xp.any(y < 0)):
             raise ValueError(f"y holds negative numbers, expected none with loss={self.loss!r}")
         return y[:, None] if y.ndim == 1 else y
 
-    def _loss(self) -> tuple[Any, int]:
+    def _loss_and_outputs(self) -> tuple[Loss, int]:
         outputs, loss = self._outputs_of_y, self.loss
         if not isinstance(loss, str):
             if loss.targets == "classes":
@@ -192,25 +172,29 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return loss, outputs
         # scikit-learn sums over the outputs, and halves squares.
         factors = {"squared_error": 0.5 * outputs, "poisson": 1.0 * outputs}
-        named: Any = LOSSES[loss]
-        factor = factors.get(loss, 1.0)
-        scaled: Any = named if factor == 1.0 else ScaledLoss(named, factor)
-        return scaled, outputs
+        return scaled(LOSSES[loss], factors.get(loss, 1.0)), outputs
 
     def _graph_outputs(self, xp: Namespace, loss: Loss, z: Array) -> dict[str, Array]:
         predicted = loss.predict(xp, z)
         return {"prediction": predicted[:, 0] if self.n_outputs_ == 1 else predicted}
 
-    def _strata(self, place: Backend, targets: Array) -> Any:
-        """Return None: numbers have no strata."""
-        del place, targets
-
     def _score_of(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None
+        self,
+        xp: Namespace,
+        predicted: Array,
+        targets: Array,
+        sample_weight: Array | None,
+        dtype: DType,
     ) -> float:
-        return float(r2(xp, self._loss()[0].predict(xp, z), targets, sample_weight))
+        """Return R², the mean over the outputs; in the dtype of the predictions."""
+        del dtype
+        predicted = xp.reshape(predicted, (predicted.shape[0], -1))
+        targets = xp.astype(targets, predicted.dtype, copy=False)
+        if sample_weight is not None:
+            sample_weight = xp.astype(sample_weight, predicted.dtype, copy=False)
+        return float(r2(xp, predicted, targets, sample_weight))
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

@@ -14,8 +14,7 @@ import numpy as np
 from msgspec import Meta
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.estimators.inputs import on_host
-from pluggable_mlp.estimators.labels import BINARY, MULTICLASS, MULTILABEL
+from pluggable_mlp.estimators.validation import BINARY, MULTICLASS, MULTILABEL, on_host
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.losses import LOSSES

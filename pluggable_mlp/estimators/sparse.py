@@ -6,9 +6,13 @@ trains, the rows of a batch are made dense and moved when a product asks for the
 """
 
 from functools import cached_property
+from types import EllipsisType
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace, transpose
+from scipy.sparse import csr_array
+
+from pluggable_mlp.arrays import Array, DType, Namespace, transpose
+from pluggable_mlp.backends import Backend
 
 __all__ = ["SparseNamespace", "SparseRows"]
 
@@ -26,7 +30,7 @@ class SparseRows:
 
     ndim = 2
 
-    def __init__(self, matrix: Any, place: Any = None) -> None:
+    def __init__(self, matrix: csr_array, place: Backend | None = None) -> None:
         self.matrix, self.place = matrix, place
         self.shape, self.dtype = matrix.shape, matrix.dtype
 
@@ -37,15 +41,15 @@ class SparseRows:
         return array if self.place is None else self.place.asarray(array)
 
     @property
-    def mT(self) -> Any:
+    def mT(self) -> Array:
         """The transpose, which shares the memory."""
         return SparseRows(self.matrix.T) if self.place is None else transpose(self.dense)
 
-    def astype(self, dtype: Any) -> "SparseRows":
+    def astype(self, dtype: DType) -> "SparseRows":
         """Return the same rows in a dtype."""
         return SparseRows(self.matrix.astype(dtype, copy=False), self.place)
 
-    def __getitem__(self, key: tuple[Any, ...]) -> "SparseRows":
+    def __getitem__(self, key: tuple[slice, EllipsisType]) -> "SparseRows":
         """Return rows: the key is (slice, ...)."""
         return SparseRows(self.matrix[key[0]], self.place)
 
@@ -74,7 +78,7 @@ class SparseNamespace:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._xp, name)
 
-    def matmul(self, a: Any, b: Any) -> Array:
+    def matmul(self, a: Array, b: Array) -> Array:
         """Return a b, dense, where either may be sparse."""
         if isinstance(a, SparseRows):
             return a.matrix @ b if a.place is None else self._xp.matmul(a.dense, b)
@@ -82,7 +86,7 @@ class SparseNamespace:
             return a @ b.matrix
         return self._xp.matmul(a, b)
 
-    def take(self, x: Any, indices: Array, *, axis: int) -> Any:
+    def take(self, x: Array, indices: Array, *, axis: int) -> Array:
         """Return the rows at the indices."""
         if isinstance(x, SparseRows):
             return x.taken(indices)

@@ -15,7 +15,8 @@ from tests.backends import counting
 
 torch = pytest.importorskip("torch")
 
-from pluggable_mlp.backends.torch_tracing import TracedTorchFunction  # noqa: E402 (only if it is there)
+from pluggable_mlp.backends import torch_tracing  # noqa: E402 (only if it is there)
+from pluggable_mlp.backends.torch_tracing import TracedTorchFunction, as_tensor  # noqa: E402
 
 TORCH = get_backend("torch")
 NETWORKS = {
@@ -299,6 +300,20 @@ def test_numbers_are_no_constants_of_a_program():
         assert all(map(torch.equal, found, expected))
         assert [one.dtype for one in found] == [torch.float32, torch.int64]
     assert traced._programs
+
+
+def test_only_the_numbers_that_are_read_become_tensors(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        torch_tracing, "as_tensor", lambda leaf: made.append(leaf) or as_tensor(leaf)
+    )
+    traced = TracedTorchFunction(lambda x, n, m: x * n)
+    x = numbers(3)
+    for _ in range(3):
+        traced(x, 2.0, 7)
+    made.clear()
+    assert torch.equal(traced(x, 3.0, 5), x * 3.0)
+    assert made == [3.0]
 
 
 def test_numbers_take_the_dtype_of_arrays_without_axes():

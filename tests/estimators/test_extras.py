@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -248,3 +249,13 @@ def test_lbfgs_refuses_what_changes_its_loss(parameters):
 def test_lbfgs_refuses_to_clip():
     with pytest.raises(ValueError, match=r"clip_norm is 1\.0, and lbfgs clips no gradients"):
         MLPClassifier(solver="lbfgs", clip_norm=1.0).fit(X, Y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_warnings_name_the_line_that_called_fit(solver):
+    model = MLPClassifier(solver=solver, max_iter=1, batch_size=1000)
+    with warnings.catch_warnings(record=True, action="always") as found:
+        model.fit(X, Y)
+    categories = {warning.category for warning in found}
+    assert categories == {ConvergenceWarning} | ({UserWarning} if solver == "adam" else set())
+    assert {warning.filename for warning in found} == {__file__}

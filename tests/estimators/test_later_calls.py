@@ -1,6 +1,7 @@
 """What a second call finds of the first: other solvers, libraries, records and parameters."""
 
 import copy
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import sklearn.neural_network as theirs
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
-from pluggable_mlp import MLPClassifier, MLPRegressor
+from pluggable_mlp import MLPClassifier, MLPRegressor, SoftmaxCrossEntropy
 from pluggable_mlp.training.steps import Steps
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -108,6 +109,24 @@ def raising(model):
     raise RuntimeError("a callback of the user's")
 
 
+def interrupted(model):
+    if model.n_iter_ == 2:
+        raise KeyboardInterrupt
+
+
+class FailingLoss(SoftmaxCrossEntropy):
+    """A user's loss, which fails at one of its calls."""
+
+    def __init__(self, error, call):
+        super().__init__()
+        self.__dict__.update(error=error, left=iter(range(call - 1)))
+
+    def __call__(self, *given):
+        if next(self.left, None) is None:
+            raise self.error
+        return super().__call__(*given)
+
+
 HUGE = X * 2e307
 SGD = {"solver": "sgd", "batch_size": 10}
 OTHER = np.asarray(["north", "south"])[Y % 2]
@@ -124,6 +143,21 @@ FAILURES = {
     "warm start, a callback": lambda model: model.set_params(
         warm_start=True, callbacks=raising
     ).fit(X, Y),
+    "second epoch, no memory": lambda model: model.set_params(
+        loss=FailingLoss(MemoryError, 20)
+    ).fit(X, Y),
+    "first epoch, Ctrl-C": lambda model: model.set_params(
+        loss=FailingLoss(KeyboardInterrupt, 5)
+    ).fit(X, Y),
+    "lbfgs, Ctrl-C": lambda model: model.set_params(solver="lbfgs", callbacks=interrupted).fit(
+        X, OTHER
+    ),
+    "warm start, no memory": lambda model: model.set_params(
+        warm_start=True, loss=FailingLoss(MemoryError, 20)
+    ).fit(X, Y),
+    "one step more, Ctrl-C": lambda model: model.set_params(
+        loss=FailingLoss(KeyboardInterrupt, 5)
+    ).partial_fit(X, Y),
     "one step more, divergence": lambda model: model.partial_fit(HUGE, Y),
     "one step more, a callback": lambda model: model.set_params(callbacks=raising).partial_fit(
         X, Y
@@ -133,12 +167,12 @@ FAILURES = {
 
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("learning_rate", ["constant", "invscaling"])
-def test_a_fit_that_fails_leaves_the_one_before(failure, learning_rate):
-    """Its predictions, attributes and records, and how it trains on."""
+def test_a_fit_that_fails_leaves_the_one_before(failure, learning_rate, tmp_path):
+    """Its predictions, attributes and records, what is saved, and how it trains on."""
     settings = {"learning_rate": learning_rate, "random_state": 0, "max_iter": 3, **SGD}
     models = [MLPClassifier((8,), **settings).fit(X, Y) for _ in range(2)]
     before = models[0].get_params()
-    with pytest.raises((ValueError, RuntimeError)):
+    with pytest.raises((ValueError, RuntimeError, MemoryError, KeyboardInterrupt)):
         FAILURES[failure](models[0])
     for model in models:
         model.set_params(**before)
@@ -147,6 +181,9 @@ def test_a_fit_that_fails_leaves_the_one_before(failure, learning_rate):
         np.testing.assert_equal(found, expected)
         np.testing.assert_array_equal(*(model.predict_proba(X) for model in models))
         for model in models:
+            model.save(tmp_path / "model")
+            loaded = MLPClassifier.load(tmp_path / "model")
+            np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
             model.partial_fit(X, Y)
 
 
@@ -182,3 +219,67 @@ def test_a_fit_that_is_interrupted_within_a_step_has_the_epochs_before(monkeypat
         model = MLPClassifier(max_iter=9, **settings).fit(X, y)
     for array, expected in zip(model.coefs_, once.coefs_, strict=True):
         np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_until_a_fit_has_succeeded_the_estimator_is_the_one_before(solver):
+    """A callback gets the one that is being fitted."""
+    model = MLPClassifier((8,), max_iter=3, random_state=0).fit(X, Y)
+    expected, seen = model.predict_proba(X), []
+
+    def callback(fitted):
+        np.testing.assert_array_equal(model.predict_proba(X), expected)
+        seen.append(fitted.predict_proba(X))
+
+    model.set_params(solver=solver, alpha=1.0, callbacks=callback).fit(X, Y)
+    assert len(seen) == model.n_iter_ > 1
+    assert np.abs(seen[0] - expected).max() > 0.0
+    np.testing.assert_array_equal(model.predict_proba(X), seen[-1])
+
+
+class Interruption:
+    """Raises KeyboardInterrupt at one of the calls of the package's functions."""
+
+    def __init__(self, call=None):
+        self.call, self.count = call, 0
+
+    def __enter__(self):
+        sys.setprofile(self._profile)
+        return self
+
+    def __exit__(self, *_):
+        sys.setprofile(None)
+
+    def _profile(self, frame, event, _):
+        if event == "call" and frame.f_globals.get("__name__", "").startswith("pluggable_mlp."):
+            self.count += 1
+            if self.count == self.call:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted")
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_wherever_a_fit_is_interrupted_there_is_a_whole_one(warm_start):
+    """The one before, or one of the epochs so far."""
+    settings = {"batch_size": 50, "max_iter": 4, "early_stopping": True, "random_state": 0}
+    first = MLPClassifier((5,), **settings, warm_start=warm_start).fit(X, Y)
+    fitted = ("coefs_", "intercepts_", "loss_curve_", "validation_scores_", "_optimizer_state")
+    with Interruption() as calls:
+        copy.copy(first).fit(X, Y)
+    ends = set()
+    for call in np.random.default_rng(0).integers(1, calls.count, 60):
+        model = copy.copy(first)
+        raised = False
+        try:
+            with Interruption(call):
+                model.fit(X, Y)
+        except KeyboardInterrupt:
+            raised = True
+        kept = {getattr(model, name) is getattr(first, name) for name in fitted}
+        assert kept == {raised}
+        epochs = len(model.loss_curve_) - warm_start * len(first.loss_curve_)
+        assert raised or 0 < epochs == model.n_iter_ <= 4
+        lengths = map(len, (model.validation_scores_, model.validation_loss_curve_))
+        assert {*lengths} == {len(model.loss_curve_)}
+        ends.add(raised)
+    assert ends == {True, False}

@@ -1,4 +1,4 @@
-"""The ways to and from other libraries: scikit-learn's own estimators, PyTorch, ONNX.
+"""Conversion of estimators to and from files, scikit-learn's own, PyTorch and ONNX.
 
 Weights are moved, formulas are not written again: PyTorch's modules are its own, and the ONNX graph
 is recorded from our forward pass, whose array-API code runs on ndonnx's arrays.
@@ -7,6 +7,7 @@ is recorded from our forward pass, whose array-API code runs on ndonnx's arrays.
 import math
 from os import PathLike
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,21 +16,25 @@ from sklearn.base import BaseEstimator
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
-from pluggable_mlp.estimators.inputs import on_host, place_of
-from pluggable_mlp.estimators.labels import BINARY, MULTICLASS, MULTILABEL
-from pluggable_mlp.estimators.objective import PenalizedMLP
-from pluggable_mlp.estimators.parameters import make_network
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.estimators.saving import read_estimator, write_estimator
-from pluggable_mlp.network.activations import ACTIVATIONS, ELU, LeakyReLU, gelu_tanh
-from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Noise
-from pluggable_mlp.network.normalization import BatchNorm
+from pluggable_mlp.estimators.validation import (
+    BINARY,
+    MULTICLASS,
+    MULTILABEL,
+    on_host,
+    place_of,
+)
+from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, LeakyReLU, gelu_tanh
+from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Noise
+from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
 from pluggable_mlp.storage import write_file
 from pluggable_mlp.training.trees import map_arrays
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Exchange"]
+__all__ = ["ConversionMixin"]
 
 _ATTRIBUTES = (
     "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
@@ -38,8 +43,8 @@ _ATTRIBUTES = (
 )  # fmt: skip
 
 
-class Exchange(BaseEstimator):
-    """What every estimator can become, and be made of."""
+class ConversionMixin(BaseEstimator):
+    """Methods that convert an estimator, or make one of something else."""
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one safetensors file, with all else as JSON in it.
@@ -88,14 +93,13 @@ class Exchange(BaseEstimator):
         if not isinstance(model, theirs):
             raise TypeError(f"model is {model!r}, expected scikit-learn's {theirs.__name__}")
         check_is_fitted(model)
-        made: Any = cls(**model.get_params())
-        vars(made).update(_copied(model))
+        made = cls(**model.get_params())
+        made.__dict__.update(_copied(model))
         made.coefs_ = [W.copy() for W in model.coefs_]
         made.intercepts_ = [b.copy() for b in model.intercepts_]
         made.norms_ = []
-        scores = getattr(
-            model, "validation_scores_", None
-        )  # scikit-learn's tells no losses of them
+        scores = getattr(model, "validation_scores_", None)
+        # scikit-learn records no losses beside them.
         made.validation_loss_curve_ = None if scores is None else [math.nan] * len(scores)
         if hasattr(model, "classes_"):
             made.classes_ = model.classes_
@@ -105,7 +109,7 @@ class Exchange(BaseEstimator):
             made._outputs_of_y = model.n_outputs_
         return made
 
-    def to_sklearn(self) -> Any:
+    def to_sklearn(self) -> BaseEstimator:
         """Return scikit-learn's estimator with the same parameters and weights, as NumPy arrays.
 
         Raises
@@ -123,7 +127,7 @@ class Exchange(BaseEstimator):
                 raise ValueError(f"{name} is {value!r}, which scikit-learn's does not have")
         made = kind(**{name: parameters[name] for name in known})
         made._validate_params()
-        vars(made).update(_copied(self))
+        made.__dict__.update(_copied(self))
         made._no_improvement_count = 0
         made.coefs_, made.intercepts_ = on_host(self.coefs_), on_host(self.intercepts_)
         if hasattr(self, "classes_"):
@@ -188,19 +192,14 @@ class Exchange(BaseEstimator):
         model = ndx.build({"X": x}, self._graph_outputs(ndx, network.objective, z))
         write_file(Path(path), model.SerializeToString())
 
-    def _fitted_network(self) -> PenalizedMLP:
-        """Return the network of the fitted parameters."""
-        loss, outputs = self._loss()
-        return make_network(self, self.n_features_in_, outputs, loss)
 
-
-def _kind_of_sklearn(kind: type[Exchange]) -> Any:
+def _kind_of_sklearn(kind: type[ConversionMixin]) -> type[BaseEstimator]:
     """Return scikit-learn's class of the same name as an estimator's, or as one it derives from."""
-    names = [of.__name__ for of in kind.__mro__ if issubclass(of, Exchange)]
+    names = [of.__name__ for of in kind.__mro__ if issubclass(of, ConversionMixin)]
     return next(of for of in map(sklearn.neural_network.__dict__.get, names) if of is not None)
 
 
-def _copied(model: Any) -> dict[str, Any]:
+def _copied(model: BaseEstimator) -> dict[str, object]:
     """Return the attributes that both kinds of estimators have, lists as lists of their own."""
     found = {name: getattr(model, name) for name in _ATTRIBUTES if hasattr(model, name)}
     return {name: list(of) if isinstance(of, list) else of for name, of in found.items()}
@@ -214,7 +213,7 @@ _TORCH = {
 """PyTorch's modules by the names of our activations that take no parameters."""
 
 
-def _torch_module(nn: Any, layer: Any, parameters: dict[str, Any]) -> Any:
+def _torch_module(nn: ModuleType, layer: Layer, parameters: dict[str, Array]) -> "torch.nn.Module":
     """Return the module that computes what a layer does, with its parameters."""
     if isinstance(layer, Dropout):
         return nn.Dropout(layer.rate)
@@ -226,6 +225,7 @@ def _torch_module(nn: Any, layer: Any, parameters: dict[str, Any]) -> Any:
         names = {"weight": parameters["W"].T, "bias": parameters["b"]}
         module = nn.Linear(layer.inputs, layer.outputs)
     else:
+        assert isinstance(layer, BatchNorm | LayerNorm)
         names = {"weight": parameters["gamma"], "bias": parameters["beta"]}
         kind = nn.BatchNorm1d if isinstance(layer, BatchNorm) else nn.LayerNorm
         module = kind(layer.features, eps=layer.epsilon)
@@ -243,7 +243,7 @@ def _torch_module(nn: Any, layer: Any, parameters: dict[str, Any]) -> Any:
     return module
 
 
-def _torch_activation(nn: Any, function: Any) -> Any:
+def _torch_activation(nn: ModuleType, function: Activation) -> "torch.nn.Module":
     if isinstance(function, LeakyReLU):
         return nn.LeakyReLU(function.slope)
     if isinstance(function, ELU):

@@ -6,14 +6,15 @@ scikit-learn is told to dispatch.  Shapes: X (examples, features), y (examples,)
 (examples, outputs), sample_weight (examples,).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from numbers import Real
-from typing import Any, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 from scipy.sparse import csr_array, issparse
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data as _validate_data
 
@@ -23,42 +24,50 @@ from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.shortcuts import on_device_of
+from pluggable_mlp.training.trees import Tree, map_arrays
 
 __all__ = [
+    "BINARY",
+    "MULTICLASS",
+    "MULTILABEL",
     "check_X",
     "check_same_place",
     "check_sample_weight",
     "check_targets",
     "computed_at_X",
+    "kind_of_labels",
     "moved",
+    "moved_tree",
     "namespace_for",
     "on_device",
     "on_host",
     "place_of",
 ]
 
+BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
+
 _FLOATS = (np.float64, np.float32)
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+Method = TypeVar("Method", bound=Callable[..., object])
 
 
 def computed_at_X(method: Method) -> Method:
     """Let a method (self, X, …) compute on the device of X: see `on_device_of`."""
 
     @wraps(method)
-    def there(self: Any, X: Any, *arguments: Any, **named: Any) -> Any:
+    def there(self: object, X: object, *arguments: object, **named: object) -> object:
         with on_device_of(X):
             return method(self, X, *arguments, **named)
 
-    return cast(Method, there)
+    return cast("Method", there)
 
 
-def on_device(data: Any) -> bool:
+def on_device(data: object) -> TypeGuard[Array]:
     """Return whether data are an array of another library than NumPy."""
     return is_array_api_obj(data) and not isinstance(data, np.ndarray | np.generic)
 
 
-def place_of(data: Any) -> Any:
+def place_of(data: object) -> Backend:
     """Return the backend of the data: their library on their device, NumPy for all of the host."""
     if not on_device(data):
         return get_backend("numpy")
@@ -66,7 +75,7 @@ def place_of(data: Any) -> Any:
         return backend_of(data)
 
 
-def moved(data: Any, backend: Backend) -> Array:
+def moved(data: object, backend: Backend) -> Array:
     """Return data of any place as an array of the backend."""
     if isinstance(data, SparseRows):
         return SparseRows(data.matrix, backend if on_device(backend.asarray([0.0])) else None)
@@ -79,14 +88,19 @@ def moved(data: Any, backend: Backend) -> Array:
     return backend.asarray(np.asarray(data))
 
 
-def on_host(arrays: list[Any]) -> list[Any]:
+def moved_tree(tree: Tree, backend: Backend) -> Tree:
+    """Return a list of dicts of arrays of any place with arrays of the backend."""
+    return map_arrays(lambda array: moved(array, backend), tree)
+
+
+def on_host(arrays: Sequence[object]) -> list[Array]:
     """Return arrays of any place as NumPy arrays with memory of their own."""
     return [
         place_of(array).to_numpy(array) if on_device(array) else np.array(array) for array in arrays
     ]
 
 
-def namespace_for(arithmetic: str, backend: Backend, X: Any) -> Namespace:
+def namespace_for(arithmetic: str, backend: Backend, X: Array) -> Namespace:
     """Return the namespace in which an estimator computes with X.
 
     Raises
@@ -105,7 +119,7 @@ def namespace_for(arithmetic: str, backend: Backend, X: Any) -> Namespace:
     return SparseNamespace(xp)
 
 
-def check_X(estimator: Any, X: Any, *, reset: bool) -> Any:
+def check_X(estimator: object, X: object, *, reset: bool) -> Array:
     """Return X as floats of its library, or as `SparseRows`; set or hold what fit saw of it.
 
     Raises
@@ -117,13 +131,13 @@ def check_X(estimator: Any, X: Any, *, reset: bool) -> Any:
         X = _check_on_device(X, type(estimator).__name__)
         _validate_data(estimator, X, reset=reset, skip_check_array=True)
         return X
-    X = _validate_data(
+    rows = _validate_data(
         estimator, X, accept_sparse=["csr", "csc"], dtype=_FLOATS, order="C", reset=reset
     )
-    return SparseRows(csr_array(X)) if issparse(X) else X
+    return SparseRows(csr_array(rows)) if issparse(rows) else rows
 
 
-def check_targets(estimator: Any, X: Any, y: Any, *, numeric: bool) -> Any:
+def check_targets(estimator: object, X: Array, y: object, *, numeric: bool) -> Array:
     """Return y as an array, (examples,) or (examples, outputs) with more than one output.
 
     Parameters
@@ -148,21 +162,9 @@ def check_targets(estimator: Any, X: Any, y: Any, *, numeric: bool) -> Any:
             "y is None."
         )
     if on_device(y):
-        xp, y = array_namespace(y), without_graph(y)
-        if xp.isdtype(y.dtype, "complex floating"):
-            raise ValueError("Complex data not supported: y")
-        if xp.isdtype(y.dtype, "real floating"):
-            _refuse_infinities(xp, y, "y")
-        if xp.isdtype(y.dtype, "unsigned integer"):
-            y = xp.astype(y, xp.int64)  # PyTorch computes little with the others
-        column = y.ndim == 2 and y.shape[1] == 1
-        y = xp.reshape(y, (-1,)) if column else y
-        if y.ndim not in (1, 2):
-            raise ValueError(
-                f"y should be a 1d array, got an array of shape {tuple(y.shape)} instead."
-            )
+        targets = _check_targets_on_device(y)
     else:
-        y = check_array(
+        targets = check_array(
             y,
             accept_sparse="csr",
             ensure_2d=False,
@@ -171,16 +173,62 @@ def check_targets(estimator: Any, X: Any, y: Any, *, numeric: bool) -> Any:
             input_name="y",
             estimator=estimator,
         )
-        y = y.toarray() if issparse(y) else y
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        if numeric and y.dtype.kind == "O":
-            y = y.astype(np.float64)
-    _check_lengths(X, y)
+        targets = targets.toarray() if issparse(targets) else targets
+        if targets.ndim == 2 and targets.shape[1] == 1:
+            targets = column_or_1d(targets, warn=True)
+        if numeric and targets.dtype.kind == "O":
+            targets = targets.astype(np.float64)
+    if X.shape[0] != targets.shape[0]:
+        check_consistent_length(np.empty(X.shape[0]), np.empty(targets.shape[0]))
+    return targets
+
+
+def _check_targets_on_device(y: Array) -> Array:
+    xp, y = array_namespace(y), without_graph(y)
+    if xp.isdtype(y.dtype, "complex floating"):
+        raise ValueError("Complex data not supported: y")
+    if xp.isdtype(y.dtype, "real floating"):
+        _refuse_infinities(xp, y, "y")
+    if xp.isdtype(y.dtype, "unsigned integer"):
+        y = xp.astype(y, xp.int64)  # PyTorch computes little with the others
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = xp.reshape(y, (-1,))
+    if y.ndim not in (1, 2):
+        raise ValueError(f"y should be a 1d array, got an array of shape {tuple(y.shape)} instead.")
     return y
 
 
-def check_sample_weight(X: Any, sample_weight: Any, backend: Backend) -> Array | None:
+def kind_of_labels(y: Array) -> str:
+    """Return `BINARY`, `MULTICLASS` or `MULTILABEL`, scikit-learn's words, for checked targets.
+
+    Raises
+    ------
+    ValueError
+        If y does not consist of class labels.
+    """
+    if on_device(y):
+        kind = _kind_on_device(array_namespace(y), y)
+    else:
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+    if "multioutput" in kind:
+        raise ValueError("Multioutput target data is not supported with label binarization")
+    return kind
+
+
+def _kind_on_device(xp: Namespace, y: Array) -> str:
+    if xp.isdtype(y.dtype, "real floating") and not bool(xp.all(xp.floor(y) == y)):
+        raise ValueError(
+            "Unknown label type: continuous. Maybe you are trying to fit a classifier, which "
+            "expects discrete classes on a regression target with continuous values."
+        )
+    if y.ndim == 2:
+        indicator = bool(xp.all((y == 0) | (y == 1)))
+        return MULTILABEL if indicator else "multiclass-multioutput"
+    return BINARY if xp.unique_values(y).shape[0] <= 2 else MULTICLASS
+
+
+def check_sample_weight(X: Array, sample_weight: Any, backend: Backend) -> Array | None:
     """Return the weights on the backend of X and in its dtype, (examples,), or None.
 
     Raises
@@ -212,7 +260,7 @@ def check_sample_weight(X: Any, sample_weight: Any, backend: Backend) -> Array |
     return weights
 
 
-def check_same_place(estimator: Any, X: Any, fitted: Array, method: str) -> None:
+def check_same_place(estimator: object, X: Array, fitted: Array, method: str) -> None:
     """Refuse X of another library or device than the fitted parameters are.
 
     Raises
@@ -266,8 +314,3 @@ def _refuse_infinities(xp: Namespace, array: Array, name: str) -> None:
     raise ValueError(
         f"Input {name} contains infinity or a value too large for {dtype_name(array.dtype)}."
     )
-
-
-def _check_lengths(X: Any, y: Any) -> None:
-    if X.shape[0] != y.shape[0]:
-        check_consistent_length(np.empty(X.shape[0]), np.empty(y.shape[0]))

@@ -1,0 +1,108 @@
+"""Fits by L-BFGS, on all examples at once, with SciPy's conditions of when to stop."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sklearn.exceptions import ConvergenceWarning
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit
+from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.step import initial_state
+from pluggable_mlp.training.train import check_optimizer
+from pluggable_mlp.training.trees import Tree
+
+__all__ = ["FitByLBFGS"]
+
+# SciPy's L-BFGS-B stops where a step lowers the loss by less than this part of it.
+_SMALLEST_DECREASE = 2.220446049250313e-09
+
+
+class Iteration(NamedTuple):
+    """Where an iteration of L-BFGS ended, and at the last one why it has not converged, if so."""
+
+    parameters: Parameters
+    loss: float
+    number: int
+    failure: str | None
+
+
+class FitByLBFGS(Fit):
+    """Iterations of L-BFGS on all examples, with SciPy's conditions of when to stop."""
+
+    def run(self) -> None:
+        """See `Fit.run`."""
+        model, count = self._model, len(self._problem.examples)
+        minimizer = model._minimizer()
+        check_optimizer(self._problem.network, self._start, minimizer, count, count)
+        with self._progress_bar() as advance:
+            for end in self._iterations(minimizer):
+                parameters, model.loss_, model.n_iter_, failure = end
+                self._say(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
+                advance()
+                if self._is_stopped(parameters):
+                    break
+        self._keep(parameters)
+        model._optimizer_state = None
+        if failure:
+            warnings.warn(
+                f"lbfgs failed to converge after {model.n_iter_} iteration(s) (status=1):\n"
+                f"STOP: {failure}\n\nIncrease the number of iterations to improve the "
+                "convergence (max_iter, max_fun).\nYou might also want to scale the data.",
+                ConvergenceWarning,
+                stacklevel=OF_THE_CALLER,
+            )
+
+    def _iterations(self, minimizer: LBFGS) -> Iterator[Iteration]:
+        """Yield after each iteration.
+
+        The last is the one where no derivative is larger than `tol`, the loss falls by less than
+        2e-9 of itself, or there were `max_iter` iterations or `max_fun` looks at the loss.
+        """
+        xp, network, examples = self._problem.xp, self._problem.network, self._problem.examples
+        batch = examples.inputs, examples.targets, examples.sample_weight
+        looks = 0
+
+        def loss_and_gradients(trained: Tree) -> tuple[Array, Tree]:
+            nonlocal looks
+            looks += 1
+            return network.loss_gradients_and_buffers(xp, trained, buffers, *batch)[:2]
+
+        trained, buffers, memory, _ = initial_state(xp, network, self._start, minimizer)
+        before, count = math.inf, 0
+        while True:
+            steepest = not memory.pairs
+            _, trained, memory = minimizer.minimize_step(xp, loss_and_gradients, trained, memory)
+            loss = memory.loss
+            assert loss is not None
+            count += not memory.finished
+            # SciPy's order: what comes to a limit has not converged.
+            failure = self._limit(count, looks)
+            flat = memory.finished or _largest(xp, memory.gradients) <= self._model.tol
+            small = _is_small(before, loss)
+            yield Iteration(unwrapped(trained), loss, count, failure)
+            if failure or flat or (small and steepest):
+                return
+            if small:  # at a corner, as relu has: what was learnt of the curvature misleads
+                memory = memory._replace(pairs=())
+            before = loss
+
+    def _limit(self, count: int, looks: int) -> str | None:
+        if count >= self._model.max_iter:
+            return "TOTAL NO. OF ITERATIONS REACHED LIMIT"
+        return "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" if looks > self._model.max_fun else None
+
+
+def _is_small(before: float, loss: float) -> bool:
+    """Return whether the loss has hardly fallen; after the first iteration it is not known."""
+    least = _SMALLEST_DECREASE * max(abs(before), abs(loss), 1.0)
+    return math.isfinite(before) and before - loss <= least
+
+
+def _largest(xp: Namespace, gradients: Tree) -> float:
+    """Return the largest magnitude of all derivatives: waits for the device."""
+    return max(float(xp.max(xp.abs(g))) for of in gradients for g in of.values())
