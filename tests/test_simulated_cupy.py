@@ -2,7 +2,6 @@
 
 import inspect
 import sys
-import threading
 
 import array_api_compat
 import numpy as np
@@ -249,6 +248,15 @@ def test_unique_values_are_an_array_and_with_counts_two():
     ]
 
 
+def test_places_of_unique_values_are_found_too():
+    x = array([2.0, 1.0, 2.0])
+    with counting() as counts:
+        found = xp.unique_all(x)
+    assert counts.waits.total() == 3
+    assert [each.get().tolist() for each in found] == [[1.0, 2.0], [1, 0], [1, 0, 1], [1, 2]]
+    assert xp.unique_inverse(x)[1].get().tolist() == [1, 0, 1]
+
+
 def test_broadcasting_gives_views_and_counting_and_searching_wait_for_nothing():
     x = array([[1.0, 0.0, 2.0]])
     with counting() as counts:
@@ -265,64 +273,6 @@ def test_dlpack_gives_its_values_to_the_host_that_asks_for_them():
     assert np.from_dlpack(x, device="cpu").tolist() == [1.0, 2.0]
     with pytest.raises(BufferError):
         np.from_dlpack(x)
-
-
-def on_the_second(data):
-    second = get_backend("cupy:1")
-    x = second.asarray(data)
-    CUPY.asarray(0.0)  # the first is current again
-    return x
-
-
-@pytest.mark.parametrize(
-    "kernel",
-    [
-        lambda x: x + 1.0,
-        lambda x: -x,
-        xp.sum,
-        lambda x: xp.matmul(x, x),
-        lambda x: x @ x,
-        lambda x: xp.take(x, x, axis=0),
-        lambda x: xp.concat([x, x]),
-        lambda x: xp.where(x > 0, x, 0.0),
-        lambda x: xp.astype(x, xp.int8),
-        lambda x: x.__setitem__(0, 1.0),
-        xp.unique_values,
-    ],
-)
-def test_kernels_refuse_arrays_of_another_device_than_the_current_one(kernel):
-    x = on_the_second([[1.0]])
-    with pytest.raises(ValueError, match="array device = 1 while current = 0"):
-        kernel(x)
-    with x.device:
-        kernel(xp.astype(x, xp.int64))
-
-
-def test_views_and_reads_are_on_the_device_of_their_array():
-    x = on_the_second([[1.0, 2.0]])
-    for view in (x.T, x.mT, x[0], xp.reshape(x, (2, 1)), xp.expand_dims(x, axis=0)):
-        assert view.device.id == 1
-    assert float(x[0, 0]) == 1.0
-    assert x.device != CUPY.asarray([1.0]).device
-
-
-def test_each_thread_has_a_current_device():
-    get_backend("cupy:1")
-    devices = []
-    thread = threading.Thread(target=lambda: devices.append(xp.zeros(1).device.id))
-    thread.start()
-    thread.join()
-    assert devices == [0]
-    assert xp.zeros(1).device.id == 1
-
-
-def test_host_data_go_through_pinned_memory_of_the_next_power_of_two():
-    with counting() as counts:
-        xp.asarray(np.zeros(1000, "uint8"))
-    assert counts.pinned == 1024
-    with counting() as counts:
-        xp.empty((1000,), dtype=xp.uint8).set(np.zeros(1000, "uint8"))
-    assert counts.pinned == 0
 
 
 def test_arrays_in_place_keep_dtype_and_memory():

@@ -3,6 +3,7 @@
 Array libraries are imported by the commands that need them, so that help is quick.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from traceback import extract_tb
 from typing import Annotated
@@ -75,21 +76,30 @@ for command in (train, data, evaluate, predict, export, plot, report, compare, v
 
 
 def described(error: Exception) -> tuple[int, str]:
-    """Return the exit code of an error, and what to say of it: a line for each fault.
+    """Return the exit code of an error, and what to say of it: a line for each fault."""
+    code, words = _of_itself(error)
+    return code, "\nError: ".join([words, *_remarks(error)])
+
+
+def _remarks(error: BaseException | None) -> Iterator[str]:
+    """Yield the remarks on an error, and on those that were being handled when it was raised."""
+    from pluggable_mlp.storage import Remark
+
+    while error is not None:
+        yield from (note for note in getattr(error, "__notes__", []) if isinstance(note, Remark))
+        error = error.__context__
+
+
+def _of_itself(error: Exception) -> tuple[int, str]:
+    """Return the exit code of an error, and what it says.
 
     2 for a wrong argument or input, or training that diverged; 3 for a backend that is not
     available, cannot keep to an arithmetic, is out of memory, or fails in an unforeseen way.
     """
     from pluggable_mlp.backends import BackendUnavailable, out_of_memory
     from pluggable_mlp.namespaces import ArithmeticUnavailable
-    from pluggable_mlp.storage import Remark
     from pluggable_mlp.training import DivergenceError
 
-    notes = getattr(error, "__notes__", [])
-    if remarks := [note for note in notes if isinstance(note, Remark)]:
-        error.__notes__ = [note for note in notes if note not in remarks]
-        code, words = described(error)
-        return code, "\nError: ".join([words, *remarks])
     if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
         return 3, str(error)
     if exhausted := out_of_memory(error):

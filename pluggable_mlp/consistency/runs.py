@@ -9,6 +9,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.units import Unit, gradients_of, named_step
 from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Batch, Examples
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.step import TrainState
@@ -38,6 +39,7 @@ class BackendRun:
             examples, (1, 0), None, backend=steps.backend, batch_size=steps.batch_size
         )
         self._epoch, self._starts = examples, range(0)
+        self._here = unwrapped(examples.inputs)
 
     @property
     def state(self) -> TrainState:
@@ -52,10 +54,11 @@ class BackendRun:
     def batch(self) -> Batch:
         """The batch of the next step: past the end of the examples another epoch begins."""
         size = self.steps.batch_size
-        if not self._starts:
-            self._epoch = next(self._epochs)
-            self._starts = range(0, len(self._epoch), size)
-        return self._epoch.batch(self.steps.xp, self._starts[0], size)
+        with on_device_of(self._here):
+            if not self._starts:
+                self._epoch = next(self._epochs)
+                self._starts = range(0, len(self._epoch), size)
+            return self._epoch.batch(self.steps.xp, self._starts[0], size)
 
     @cached_property
     def has_float64(self) -> bool:
@@ -74,14 +77,16 @@ class BackendRun:
         """
         steps, before, batch = self.steps, self.state, self.batch
         losses = _LastLoss(steps.xp, self.backend)
-        steps.take(steps.optimizer, self._epoch, self._starts[:1], losses)
-        self._starts = self._starts[1:]
-        gradients = gradients_of(steps.xp, steps.mlp, before, batch, steps.seed)
-        return self._on_host(named_step(losses.last, gradients, self.state))
+        with on_device_of(self._here):
+            steps.take(steps.optimizer, self._epoch, self._starts[:1], losses)
+            self._starts = self._starts[1:]
+            gradients = gradients_of(steps.xp, steps.mlp, before, batch, steps.seed)
+            return self._on_host(named_step(losses.last, gradients, self.state))
 
     def compute(self, unit: Unit) -> dict[str, Array]:
         """Return the results of the unit as NumPy arrays, by name."""
-        return self._on_host(unit.run(self.steps.xp, self.backend.asarray))
+        with on_device_of(self._here):
+            return self._on_host(unit.run(self.steps.xp, self.backend.asarray))
 
     def _on_host(self, tensors: dict[str, Array]) -> dict[str, Array]:
         return {name: self.backend.to_numpy(tensor) for name, tensor in unwrapped(tensors).items()}

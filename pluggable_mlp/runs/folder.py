@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from traceback import clear_frames
 from types import TracebackType
 
+from pluggable_mlp.backends import out_of_memory
 from pluggable_mlp.runs.certificate import write_certificate
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
@@ -111,6 +113,8 @@ class RunFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if isinstance(error, Exception) and out_of_memory(error):
+            clear_frames(traceback)  # what the step had made is in the way of what is left to do
         try:
             if self._run.history:
                 self._save()

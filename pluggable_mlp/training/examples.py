@@ -5,6 +5,7 @@ Shapes: inputs (examples, in), integers with a scale or floats; targets (example
 batch for examples.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,7 @@ __all__ = [
     "Batch",
     "Examples",
     "Streamed",
+    "all_within",
     "examples_in_blocks",
     "make_examples",
     "streamed_examples",
@@ -336,16 +338,20 @@ def _check_inputs(mlp: MLP, xp: Namespace, moved: Array, dtype: str, scale: floa
         )
     else:
         largest = min(float(xp.finfo(kind).max) for kind in (moved.dtype, getattr(xp, dtype)))
-        if not _all_within(moved, largest):
+        if not all_within(moved, largest):
             raise ValueError(
                 f"inputs hold NaN, infinity or numbers beyond {dtype}; scale or drop them"
             )
 
 
-def _all_within(x: Array, largest: float) -> bool:
-    """Return whether all elements of x (n, …) are finite and no larger, part by part."""
+def all_within(x: Array, largest: float) -> bool:
+    """Return whether all elements of floats x (n, …), or (), are finite and no larger.
+
+    It is found out part by part, which takes less memory.
+    """
     xp = common_namespace(inputs=x)
-    n, rows = x.shape[0], max(1, _BYTES_AT_ONCE // (x.shape[1] * xp.finfo(x.dtype).bits // 8))
+    n, bits_of_row = math.prod(x.shape[:1]), math.prod(x.shape[1:]) * xp.finfo(x.dtype).bits
+    rows = max(1, 8 * _BYTES_AT_ONCE // max(1, bits_of_row))
 
     def within(part: Array) -> Array:
         return xp.all(xp.abs(part) <= largest)  # NaN fails it, too
@@ -353,7 +359,7 @@ def _all_within(x: Array, largest: float) -> bool:
     if n <= rows:
         return bool(within(x))
     starts = range(0, n, rows)
-    return bool(xp.all(xp.stack([within(x[at : min(at + rows, n), :]) for at in starts])))
+    return bool(xp.all(xp.stack([within(x[at : min(at + rows, n), ...]) for at in starts])))
 
 
 def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:

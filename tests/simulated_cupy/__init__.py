@@ -21,6 +21,10 @@ source of CuPy 14.2:
 - `concatenate` is one copy per array, up to 8 of them (`_core/_routines_manipulation.pyx`);
 - there are two devices; the current one is of the thread, kernels run there, and refuse arrays of
   the other one (`cuda/device.pyx`, `_kernel.pyx`);
+- an array and its views share a block of memory, of which a device has 16 GiB, or what
+  `set_limit` says (`cuda/memory.pyx`);
+- copies, pickled arrays, too, are made on the current device, deep ones on that of the array, and
+  are C-contiguous (`core.pyx`);
 - host data goes to the device through pinned memory, but for what `set` copies
   (`core.pyx`, `_send_object_to_gpu`);
 - sums and products add in another order than NumPy's, functions of CUDA's mathematical library are
@@ -39,8 +43,9 @@ from types import ModuleType
 import array_api_compat
 
 import pluggable_mlp.backends
-from tests.simulated_cupy.arrays import counting, current, ndarray
+from tests.simulated_cupy.arrays import counting, ndarray
 from tests.simulated_cupy.functions import libraries
+from tests.simulated_cupy.memory import DEVICES, current, memory_pool
 
 __all__ = ["SimulatedCupyBackend", "counting", "cupy", "current", "installed", "ndarray", "xp"]
 
@@ -56,7 +61,7 @@ def installed() -> Iterator[None]:
         yield
         return
     theirs = _exchanged(_ours)
-    current.device = 0
+    current.device, memory_pool.limits = 0, [0] * DEVICES
     try:
         yield
     finally:

@@ -2,7 +2,6 @@
 
 import operator
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +13,13 @@ from typing import Any
 import numpy as np
 
 import pluggable_mlp.backends
+from tests.simulated_cupy.memory import Block, current
 from tests.simulated_cupy.rounding import INEXACT, a_unit_off, saturated, with_signed_zeros
 
 __all__ = [
     "Counts",
     "Device",
     "counting",
-    "current",
     "elementwise",
     "flushed",
     "launch",
@@ -29,8 +28,6 @@ __all__ = [
     "pin",
     "wait",
 ]
-
-DEVICES = 2
 
 SMALLEST_NORMAL = np.float32(2.0**-126)
 LIBRARY = {Path(package.__file__).parent for package in (pluggable_mlp, pluggable_mlp.backends)}
@@ -129,15 +126,6 @@ def elementwise(name: str, function: Any, *operands: Any, into: Any = None) -> "
     return into
 
 
-class Current(threading.local):
-    """The current device, of each thread its own."""
-
-    device = 0
-
-
-current = Current()
-
-
 class Device:
     """A GPU, of which there are two; it cannot be hashed (`cuda/device.pyx`, `__richcmp__`)."""
 
@@ -172,14 +160,18 @@ class Device:
 
 
 class ndarray:  # noqa: N801 (its name in CuPy)
-    """An array on the current device, or a view; `memory` is for the files of this folder."""
+    """An array on the current device, or a view of `base`.
+
+    Its `memory` is for the files of this folder.
+    """
 
     __hash__ = None  # type: ignore[assignment]
     __array_ufunc__ = None  # NumPy's functions raise; its operators leave it to those here
 
-    def __init__(self, memory: Any, device: Device | None = None) -> None:
+    def __init__(self, memory: Any, base: "ndarray | None" = None) -> None:
+        self.device = Device() if base is None else base.device
+        self._block = Block(memory.nbytes) if base is None else base._block
         self.memory = memory
-        self.device = device or Device()
 
     shape = property(lambda self: self.memory.shape)
     ndim = property(lambda self: self.memory.ndim)
@@ -192,7 +184,17 @@ class ndarray:  # noqa: N801 (its name in CuPy)
 
     def view(self, memory: Any) -> "ndarray":
         """Return a part of this array's memory, on its device."""
-        return ndarray(memory, self.device)
+        return ndarray(memory, self)
+
+    def __reduce__(self) -> Any:
+        return sys.modules["cupy"].array, (self.get(),)  # on the current device, whichever it was
+
+    def __copy__(self) -> "ndarray":
+        return self.copy()
+
+    def __deepcopy__(self, _: Any) -> "ndarray":
+        with self.device:
+            return self.copy()
 
     def __dlpack__(self, *, dl_device: tuple[int, int] | None = None, **options: Any) -> Any:
         if dl_device != (1, 0):
@@ -212,7 +214,15 @@ class ndarray:  # noqa: N801 (its name in CuPy)
         wait(name)
         return convert(self.memory)
 
-    get = partialmethod(_read, "get()", np.copy)
+    def get(self) -> np.ndarray:
+        """Copy to the host; what is not C-contiguous is gathered on the device first."""
+        if not self.memory.flags.c_contiguous:
+            launch("copy (get)")
+            with self.device:
+                Block(self.nbytes)
+        wait("get()")
+        return np.array(self.memory, order="C")
+
     item = partialmethod(_read, "item()", lambda memory: memory.item())
     tolist = partialmethod(_read, "tolist()", lambda memory: memory.tolist())
     __float__ = partialmethod(_read, "float()", lambda memory: float(memory.item()))
@@ -257,24 +267,31 @@ class ndarray:  # noqa: N801 (its name in CuPy)
         self.memory[...] = host
 
     def astype(self, dtype: Any, order: str = "K", *, copy: bool = True) -> "ndarray":
-        if self.dtype == dtype:
-            return self.copy() if copy else self
+        if self.dtype == dtype and not copy:
+            return self
         launch("astype")
+        if self.dtype == dtype:
+            return ndarray(operand(self).copy(order=order))
         x = flushed(operand(self))
         if self.dtype.kind == "f" and np.dtype(dtype).kind in "iu":
             return ndarray(saturated(x, dtype))
         with np.errstate(all="ignore"):
             return ndarray(flushed(x.astype(dtype)))
 
-    def copy(self) -> "ndarray":
+    def copy(self, order: str = "C") -> "ndarray":
+        """Copy to the current device."""
         launch("copy")
-        return ndarray(self.memory.copy(order="K"))
+        return ndarray(self.memory.copy(order=order))
 
     def clip(self, low: Any = None, high: Any = None) -> "ndarray":
         launch("clip")
         x, kept = flushed(operand(self)), operand(self)
         kept = kept if low is None else np.where(x < low, kept.dtype.type(low), kept)
         return ndarray(kept if high is None else np.where(x > high, kept.dtype.type(high), kept))
+
+    def reshape(self, *shape: Any) -> "ndarray":
+        reshaped: ndarray = sys.modules["cupy"].reshape(self, *shape)
+        return reshaped
 
     def __matmul__(self, other: "ndarray") -> "ndarray":
         product: ndarray = sys.modules["cupy"].matmul(self, other)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tests.simulated_cupy.arrays import (
-    DEVICES,
     Device,
     elementwise,
     flushed,
@@ -21,6 +20,7 @@ from tests.simulated_cupy.arrays import (
     pin,
     wait,
 )
+from tests.simulated_cupy.memory import DEVICES, SIZE, OutOfMemoryError, memory_pool
 from tests.simulated_cupy.rounding import permuted, product, reductions_flush, with_signed_zeros
 
 __all__ = ["libraries", "module"]
@@ -28,9 +28,14 @@ __all__ = ["libraries", "module"]
 REDUCTIONS = {
     "sum", "mean", "prod", "max", "min", "any", "all", "argmax", "argmin", "count_nonzero"
 }  # fmt: skip
-VIEWS = {"reshape", "moveaxis", "expand_dims", "squeeze", "broadcast_to", "swapaxes", "transpose"}
-CREATIONS = {"zeros", "ones", "full", "eye", "arange"}
-ORDERS = {"sort", "argsort", "flip", "roll", "repeat", "tile", "tril", "triu", "cumsum", "cumprod"}
+VIEWS = {
+    "broadcast_to", "expand_dims", "flip", "moveaxis", "reshape", "squeeze", "swapaxes",
+    "transpose",
+}  # fmt: skip
+CREATIONS = {"arange", "empty", "eye", "full", "ones", "zeros"}
+ORDERS = {"sort", "argsort", "roll", "repeat", "tile", "tril", "triu", "cumsum", "cumprod"}
+# Of more than one kernel: a copy that is sorted, parts that are copied, a mask and a selection.
+COMPOSED = {"eye": 2, "roll": 2, "sort": 2, "tril": 2, "triu": 2}
 LIKE = {"zeros_like", "ones_like", "full_like", "empty_like"}
 OF_DTYPES = {
     "can_cast",
@@ -78,7 +83,7 @@ def _order(name: str) -> Callable[..., ndarray]:
     function = getattr(np, name)
 
     def order(a: ndarray, *arguments: Any, **keywords: Any) -> ndarray:
-        launch(name)
+        launch(name, COMPOSED.get(name, 1))
         return ndarray(np.array(function(operand(a), *arguments, **keywords), order="C"))
 
     return order
@@ -86,8 +91,14 @@ def _order(name: str) -> Callable[..., ndarray]:
 
 def _creation(name: str) -> Callable[..., ndarray]:
     def create(*arguments: Any, **keywords: Any) -> ndarray:
-        launch(name)
-        return ndarray(getattr(np, name)(*arguments, **keywords))
+        if name != "empty":
+            launch(name, COMPOSED.get(name, 1))
+        try:
+            memory = getattr(np, name)(*arguments, **keywords)
+        except MemoryError as error:  # more than the host has, and a GPU
+            size = math.prod(error.shape) * error.dtype.itemsize
+            raise OutOfMemoryError(size, memory_pool.used_bytes()) from None
+        return ndarray(memory)
 
     return create
 
@@ -163,15 +174,23 @@ def stack(arrays: Any, axis: int = 0) -> ndarray:
 
 
 def unique(
-    a: ndarray, *, return_counts: bool = False, equal_nan: bool = True, **_: bool
+    a: ndarray,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    *,
+    equal_nan: bool = True,
 ) -> ndarray | tuple[ndarray, ...]:
     """Sort, compare, and pick by a mask; counts are differences of the places where it is set."""
     launch("unique", 12)
     wait("boolean mask")
+    if return_index:
+        wait("boolean mask")
     if return_counts:
         wait("nonzero()")
-    found = np.unique(operand(a), return_counts=return_counts, equal_nan=equal_nan)
-    return tuple(map(ndarray, found)) if return_counts else ndarray(found)
+    extras = return_index, return_inverse, return_counts
+    found = np.unique(operand(a), *extras, equal_nan=equal_nan)
+    return tuple(map(ndarray, found)) if any(extras) else ndarray(found)
 
 
 def broadcast_arrays(*arrays: ndarray) -> list[ndarray]:
@@ -241,13 +260,20 @@ def _cuda() -> dict[str, ModuleType]:
         getDeviceCount=lambda: DEVICES,
         runtimeGetVersion=lambda: 13020,
         driverGetVersion=lambda: 13000,
-        memGetInfo=lambda: (2**33, 2**34),
+        memGetInfo=lambda: (SIZE - memory_pool.used_bytes(), SIZE),
         CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}),
     )
+    memory = module("cupy.cuda.memory", OutOfMemoryError=OutOfMemoryError)
     device = module("cupy.cuda.device", Device=Device, get_cublas_handle=lambda: 1)
     nvrtc = module("cupy.cuda.nvrtc", getVersion=lambda: (13, 0))
     cublas = module("cupy.cuda.cublas", getVersion=lambda _: 130100)
-    parts = {"device": device, "runtime": runtime, "nvrtc": nvrtc, "cublas": cublas}
+    parts = {
+        "device": device,
+        "memory": memory,
+        "runtime": runtime,
+        "nvrtc": nvrtc,
+        "cublas": cublas,
+    }
     cuda = module("cupy.cuda", Device=Device, **parts)
     return {made.__name__: made for made in (cuda, *parts.values())}
 
@@ -266,7 +292,7 @@ def libraries() -> dict[str, ModuleType]:
         "cuda": cuda["cupy.cuda"],
         "linalg": linalg,
         "fft": fft,
-        "empty": lambda *arguments, **keywords: ndarray(np.empty(*arguments, **keywords)),
+        "get_default_memory_pool": lambda: memory_pool,
         "asnumpy": lambda a: a.get(),
         "round": partial(elementwise, "round", np.round),
         "clip": lambda a, low=None, high=None: a.clip(low, high),

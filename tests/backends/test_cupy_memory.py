@@ -1,0 +1,46 @@
+"""How much memory of a GPU is taken beside the data, on the simulated CuPy."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, MLPClassifier, get_backend, train
+from tests.simulated_cupy import cupy
+
+pytestmark = [
+    pytest.mark.simulated_cupy,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+POOL = cupy.get_default_memory_pool()
+BATCH = 8
+
+
+def by_train(backend, X, y):
+    train(MLP([1024, 2, 3]), X, y, backend=backend, epochs=1, batch_size=BATCH, dtype="float32")
+
+
+def by_fit(backend, X, y):
+    del backend
+    MLPClassifier((2,), batch_size=BATCH, max_iter=1).fit(X, y)
+
+
+@pytest.mark.parametrize("run", [by_train, by_fit])
+def test_large_data_are_checked_part_by_part(run, monkeypatch):
+    """A mask of all would be a quarter of them."""
+    monkeypatch.setattr("pluggable_mlp.training.examples._BYTES_AT_ONCE", 2**16)
+    backend = get_backend("cupy")
+    X = backend.asarray(np.ones((256, 1024), "float32"))
+    y = backend.asarray(np.arange(256) % 3)
+    POOL.set_limit(POOL.used_bytes() + X.nbytes // 5)
+    run(backend, X, y)
+
+
+@pytest.mark.parametrize("run", [by_train, by_fit])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_no_part_is_left_unchecked(run, wrong, monkeypatch):
+    monkeypatch.setattr("pluggable_mlp.training.examples._BYTES_AT_ONCE", 2**16)
+    X = np.ones((250, 1024), "float32")
+    X[-1, -1] = wrong
+    backend = get_backend("cupy")
+    with pytest.raises(ValueError, match="NaN|infinity"):
+        run(backend, backend.asarray(X), backend.asarray(np.arange(250) % 3))
