@@ -21,6 +21,7 @@ from tests.simulated_cupy.arrays import (
     pin,
     wait,
 )
+from tests.simulated_cupy.kernels import NAMES, ElementwiseKernel, function_of
 from tests.simulated_cupy.rounding import permuted, product, reductions_flush, with_signed_zeros
 
 __all__ = ["libraries", "module"]
@@ -197,6 +198,8 @@ def _erf(x: Any) -> Any:
     return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x), dtype=x.dtype)
 
 
+NAMES["erf"] = function_of("erf", _erf)
+
 _MADE = ((REDUCTIONS, _reduction), (VIEWS, _view), (ORDERS, _order), (CREATIONS, _creation))
 
 
@@ -263,6 +266,7 @@ def libraries() -> dict[str, ModuleType]:
     )
     members = {
         "ndarray": ndarray,
+        "ElementwiseKernel": ElementwiseKernel,
         "cuda": cuda["cupy.cuda"],
         "linalg": linalg,
         "fft": fft,
