@@ -16,7 +16,7 @@ from pluggable_mlp.arrays import Array
 from .tape import Function, Operation, Place, Tape, Tree, Writer, leaves, map_tree
 from .tracing import TracedFunction, TraceError
 
-__all__ = ["TracedNumpyFunction", "Tracer"]
+__all__ = ["UFUNCS", "ArrayWriter", "NumpyTape", "TracedNumpyFunction", "Tracer"]
 
 _BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
@@ -31,6 +31,11 @@ _COMPARISONS = {
     "eq": np.equal, "ne": np.not_equal,
 }  # fmt: skip
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
+UFUNCS = {
+    getattr(operator, f"__{name}__"): ufunc
+    for name, ufunc in (_BINARY | _COMPARISONS | _UNARY).items()
+}
+"""Of the operators: those are on a tape where operands are numbers or have no axes."""
 
 # Functions whose results have shapes that the shapes of their arguments determine.
 _FUNCTIONS = {
@@ -54,12 +59,7 @@ class TracedNumpyFunction(TracedFunction):
     def trace(self, arguments: Tree) -> tuple[list[str], dict[str, Any]]:
         """See `TracedFunction.trace`."""
         tape = NumpyTape()
-        tracers = map_tree(tape.argument, arguments)
-        with np.errstate(all="call", call=_ignore):  # as no function's own context
-            result = self.function(*tracers)
-        if any(isinstance(leaf, np.ndarray) for leaf in leaves(result)):
-            raise TraceError  # an array of the function's own, which callers would share
-        writer = _NumpyWriter(tape, map_tree(tape.operand, result))
+        writer = _NumpyWriter(tape, tape.run(self.function, arguments))
         return [*writer.lines()], writer.constants
 
     def is_array(self, leaf: object) -> bool:
@@ -170,6 +170,15 @@ class NumpyTape(Tape):
         self.layouts: list[tuple[Any, ...] | None] = []
         self._copies: dict[int, tuple[Array, Array]] = {}  # of constants, by their ids
 
+    def run(self, function: Function, arguments: Tree) -> Tree:
+        """Record what a function does; return its result, with places for arrays and numbers."""
+        tracers = map_tree(self.argument, arguments)
+        with np.errstate(all="call", call=_ignore):  # as no function's own context
+            result = function(*tracers)
+        if any(isinstance(leaf, np.ndarray) for leaf in leaves(result)):
+            raise TraceError  # an array of the function's own, which callers would share
+        return map_tree(self.operand, result)
+
     def argument(self, value: Any) -> Tracer:
         """Return a tracer for an argument."""
         if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
@@ -177,10 +186,18 @@ class NumpyTape(Tape):
         self.layouts.append(None)
         return Tracer(self, value, self.add_argument())
 
+    def evaluate(self, function: Function, args: Any, settings: dict[str, Any]) -> Any:
+        """Return what a function returns for values."""
+        return function(*args, **settings)
+
+    def overwrite(self, ufunc: Function, inputs: Any, target: Array) -> None:
+        """Let a ufunc overwrite an array."""
+        ufunc(*inputs, out=target)
+
     def record(self, function: Function, *args: Any, **settings: Any) -> Tracer:
         """Call a function that changes nothing, and return a tracer for its result."""
         _check_errors()
-        value = function(*map_tree(_value, args), **map_tree(_value, settings))
+        value = self.evaluate(function, map_tree(_value, args), map_tree(_value, settings))
         if not isinstance(value, np.ndarray | np.generic | int | float):
             raise TraceError
         owner, layout = None, None
@@ -203,7 +220,7 @@ class NumpyTape(Tape):
         if not isinstance(target, Tracer) or self.owners[target.place] < self.argument_count:
             raise TraceError  # an argument, or an array that may be on the tape as it was
         _check_errors()
-        ufunc(*map_tree(_value, inputs), out=target.value)
+        self.overwrite(ufunc, map_tree(_value, inputs), target.value)
         self._add_call(ufunc, inputs, {"out": target}, target, is_new=False)
         return target
 
@@ -228,10 +245,8 @@ class NumpyTape(Tape):
         return copy
 
 
-class _NumpyWriter(Writer):
-    """Writes results over arrays that are no longer needed."""
-
-    _tape: NumpyTape
+class ArrayWriter(Writer):
+    """Writes indexing as such."""
 
     def call(self, operation: Operation, done: list[int]) -> str:
         """See `Writer.call`."""
@@ -240,12 +255,32 @@ class _NumpyWriter(Writer):
             return f"{self.text(args[0])}.{function.__reduce__()[1][0]}"
         if function is operator.getitem:
             return f"{self.text(args[0])}[{self._key(args[1])}]"
-        settings = operation.settings
+        return super().call(operation, done)
+
+    def _key(self, key: Any) -> str:
+        """Return the expression of an index."""
+        if type(key) is tuple and len(key) > 1:
+            return ", ".join(map(self._key, key))
+        if isinstance(key, slice):
+            ends = key.start, key.stop, key.step
+            return ":".join("" if end is None else self.text(end) for end in ends)
+        return self.text(key)
+
+
+class _NumpyWriter(ArrayWriter):
+    """Writes results over arrays that are no longer needed."""
+
+    _tape: NumpyTape
+
+    def call(self, operation: Operation, done: list[int]) -> str:
+        """See `Writer.call`."""
+        function = operation.function
         is_elementwise = isinstance(function, np.ufunc) and function.signature is None
-        if is_elementwise and operation.is_new and not settings:
+        if is_elementwise and operation.is_new and not operation.settings:
             overwritten = self._overwritten(operation, done)
             settings = {"out": Place(overwritten[0])} if overwritten else {}
-        return self.call_text(function, args, settings)
+            return self.call_text(function, operation.args, settings)
+        return super().call(operation, done)
 
     def _overwritten(self, operation: Operation, done: list[int]) -> list[int]:
         """Return the operands whose memory an elementwise result can take."""
@@ -257,15 +292,6 @@ class _NumpyWriter(Writer):
             and layouts[place] == layouts[operation.result]
             and all(other == place for other in operation.operands if owners[other] == place)
         ]
-
-    def _key(self, key: Any) -> str:
-        """Return the expression of an index."""
-        if type(key) is tuple and len(key) > 1:
-            return ", ".join(map(self._key, key))
-        if isinstance(key, slice):
-            ends = key.start, key.stop, key.step
-            return ":".join("" if end is None else self.text(end) for end in ends)
-        return self.text(key)
 
 
 def layout_of(array: Array) -> tuple[Any, ...]:

@@ -28,7 +28,9 @@ __all__ = [
     "clip",
     "compile_call",
     "compiled",
+    "entries",
     "guards",
+    "in_one_kernel",
     "largest",
     "load_offers",
     "offer",
@@ -56,15 +58,17 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
     xp
         The array API namespace of the library's arrays.
     **functions
-        Some of `affine(x, W, b)`, `clip(x, low, high)`, `erf(x)`, `largest(x, axis=axis)`,
-        `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`, `rows_from(x, start, size)`,
-        `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`, `softplus(x)`,
-        `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
-        `times_transposed(a, b)`, `transposed_times(a, b)`, `vecdot(x, y)`,
-        `zero_below(x, threshold)`, `zero_where(mask, x)`, `on_device_of(x)`, `updater(w)`,
-        `backend_at(device)`, `compile_call(function, device)` and `check_process()`.
+        Some of `affine(x, W, b)`, `clip(x, low, high)`, `entries(table, indices)`, `erf(x)`,
+        `in_one_kernel(function, *operands)`, `largest(x, axis=axis)`, `matmul(a, b)` (of arrays of
+        one dtype), `mean(x, axis=axis)`, `rows_from(x, start, size)`, `rsqrt(x)`, `sigmoid(x)`,
+        `sign(x)`, `softmax(x)`, `softplus(x)`, `sum(x, axis=axis, keepdims=keepdims)`,
+        `take(x, indices, axis=axis)`, `times_transposed(a, b)`, `transposed_times(a, b)`,
+        `tree_sum(halved, x, axis)`, `vecdot(x, y)`, `zero_below(x, threshold)`,
+        `zero_where(mask, x)`, `on_device_of(x)`, `updater(w)`, `backend_at(device)`,
+        `compile_call(function, device)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
-        `erf` within 8 units in the last place.
+        `erf` within 8 units in the last place, and `tree_sum` what halved(xp, x, axis) gives: see
+        `reproducible/sums.py`.
 
         `backend_at` returns the backend on a device, as the library's arrays have it, for what a
         backend may do beyond the standard: `compile` and `queued` of `backends/contract.py`.  It
@@ -157,6 +161,21 @@ def compile_call(xp: Namespace) -> Callable[..., Callable[..., Any] | None] | No
     return _offered.get((xp, "compile_call"))
 
 
+def in_one_kernel(xp: Namespace, function: Callable[..., Any], *operands: Any) -> Any:
+    """Return function(xp, *operands) of an elementwise function, at once where a library can.
+
+    Parameters
+    ----------
+    xp : namespace
+    function : callable
+        Of a module; each element of its results depends on one element of each operand.
+    *operands
+        Arrays, of shapes that broadcast, and numbers.
+    """
+    at_once = own(xp, "in_one_kernel")
+    return function(xp, *operands) if at_once is None else at_once(function, *operands)
+
+
 def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:
     """Return `size` rows of `x` (n, …) from `start` on, at most n - size: a number or 0-d array."""
     function = _offered.get((xp, "rows_from"))
@@ -221,6 +240,14 @@ def take(xp: Namespace, x: Array, indices: Array) -> Array:
     if function is None and not isinstance(xp, ModuleType):
         function = getattr(xp, "_take_rows", None)
     return (function or xp.take)(x, indices, axis=0)
+
+
+def entries(xp: Namespace, table: Array, indices: Array) -> Array:
+    """Return the entries of a table (n,) at the indices (any shape), from 0 to n - 1."""
+    function = _offered.get((xp, "entries"))
+    if function is not None:
+        return function(table, indices)
+    return xp.reshape(take(xp, table, xp.reshape(indices, (-1,))), indices.shape)
 
 
 def vecdot(xp: Namespace, x: Array, y: Array) -> Array:

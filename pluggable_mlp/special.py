@@ -10,7 +10,7 @@ from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
 from pluggable_mlp.namespaces.reproducible import error_function
-from pluggable_mlp.shortcuts import own
+from pluggable_mlp.shortcuts import in_one_kernel, own
 
 __all__ = [
     "affine",
@@ -95,8 +95,10 @@ def by_rows(xp: Namespace, x: Array, function: Callable[[Namespace, int, int], A
 def sigmoid(xp: Namespace, x: Array) -> Array:
     """Return 1 / (1 + exp(-x)), of the shape of x, without overflow."""
     function = own(xp, "sigmoid")
-    if function is not None:
-        return function(x)
+    return in_one_kernel(xp, _sigmoid, x) if function is None else function(x)
+
+
+def _sigmoid(xp: Namespace, x: Array) -> Array:
     single = x.dtype == xp.float32
     largest = _LARGEST_EXPONENT_FLOAT32 if single else _LARGEST_EXPONENT_FLOAT64
     y = xp.exp(xp.minimum(-x, largest))
@@ -116,8 +118,10 @@ def softmax(xp: Namespace, x: Array) -> Array:
 def softplus(xp: Namespace, x: Array) -> Array:
     """Return log(1 + exp(x)) as max(x, 0) + log1p(exp(-|x|)), of the shape of x."""
     function = own(xp, "softplus")
-    if function is not None:
-        return function(x)
+    return in_one_kernel(xp, _softplus, x) if function is None else function(x)
+
+
+def _softplus(xp: Namespace, x: Array) -> Array:
     y = xp.log1p(xp.exp(-xp.abs(x)))
     y += xp.maximum(x, 0.0)
     return y

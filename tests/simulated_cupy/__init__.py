@@ -82,7 +82,7 @@ def _exchanged(modules: dict[str, ModuleType]) -> dict[str, ModuleType]:
 
 
 def _is_over_cupy(name: str) -> bool:
-    return any(name == top or name.startswith(f"{top}.") for top in OVER_CUPY)
+    return any(name == top or name.startswith((f"{top}.", f"{top}_")) for top in OVER_CUPY)
 
 
 with installed():

@@ -17,8 +17,14 @@ from tests.simulated_cupy.memory import Block, current
 from tests.simulated_cupy.rounding import INEXACT, a_unit_off, saturated, with_signed_zeros
 
 __all__ = [
+    "COMPARISONS",
+    "OPERATORS",
+    "SIGNS",
     "Counts",
     "Device",
+    "clipped",
+    "computed",
+    "converted",
     "counting",
     "elementwise",
     "flushed",
@@ -110,16 +116,38 @@ def operand(x: Any) -> Any:
     raise TypeError(f"Unsupported type {type(x)}")
 
 
-def elementwise(name: str, function: Any, *operands: Any, into: Any = None) -> "ndarray":
-    """Run one kernel of an IEEE operation or a mathematical function."""
-    hosts = [flushed(operand(x)) for x in operands]
-    launch(name)
+def computed(name: str, function: Any, *hosts: Any) -> Any:
+    """Return what an IEEE operation or a mathematical function gives on the device."""
+    hosts = tuple(map(flushed, hosts))
     with np.errstate(all="ignore"):
         if name in ("maximum", "minimum"):
             result = with_signed_zeros(function, *hosts, largest=name == "maximum")
         else:
             result = np.asarray(function(*hosts))
-        result = flushed(a_unit_off(result) if name in INEXACT else result)
+        return flushed(a_unit_off(result) if name in INEXACT else result)
+
+
+def converted(x: Any, dtype: Any) -> Any:
+    """Return a NumPy array in another dtype."""
+    x = flushed(x)
+    if x.dtype.kind == "f" and np.dtype(dtype).kind in "iu":
+        return saturated(x, dtype)
+    with np.errstate(all="ignore"):
+        return flushed(x.astype(dtype))
+
+
+def clipped(x: Any, low: Any, high: Any) -> Any:
+    """Return a NumPy array between bounds: denormal numbers in it stay."""
+    kept, x = x, flushed(x)
+    kept = kept if low is None else np.where(x < low, low, kept)
+    return kept if high is None else np.where(x > high, high, kept)
+
+
+def elementwise(name: str, function: Any, *operands: Any, into: Any = None) -> "ndarray":
+    """Run one kernel of an IEEE operation or a mathematical function."""
+    hosts = [operand(x) for x in operands]
+    launch(name)
+    result = computed(name, function, *hosts)
     if into is None:
         return ndarray(np.array(result, order="C"))
     np.copyto(operand(into), result, casting="same_kind")
@@ -272,11 +300,7 @@ class ndarray:  # noqa: N801 (its name in CuPy)
         launch("astype")
         if self.dtype == dtype:
             return ndarray(operand(self).copy(order=order))
-        x = flushed(operand(self))
-        if self.dtype.kind == "f" and np.dtype(dtype).kind in "iu":
-            return ndarray(saturated(x, dtype))
-        with np.errstate(all="ignore"):
-            return ndarray(flushed(x.astype(dtype)))
+        return ndarray(converted(operand(self), dtype))
 
     def copy(self, order: str = "C") -> "ndarray":
         """Copy to the current device."""
@@ -285,9 +309,8 @@ class ndarray:  # noqa: N801 (its name in CuPy)
 
     def clip(self, low: Any = None, high: Any = None) -> "ndarray":
         launch("clip")
-        x, kept = flushed(operand(self)), operand(self)
-        kept = kept if low is None else np.where(x < low, kept.dtype.type(low), kept)
-        return ndarray(kept if high is None else np.where(x > high, kept.dtype.type(high), kept))
+        bounds = (of if of is None else self.dtype.type(of) for of in (low, high))
+        return ndarray(clipped(operand(self), *bounds))
 
     def reshape(self, *shape: Any) -> "ndarray":
         reshaped: ndarray = sys.modules["cupy"].reshape(self, *shape)

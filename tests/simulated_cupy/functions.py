@@ -20,6 +20,7 @@ from tests.simulated_cupy.arrays import (
     pin,
     wait,
 )
+from tests.simulated_cupy.kernels import NAMES, ElementwiseKernel, function_of
 from tests.simulated_cupy.memory import DEVICES, SIZE, OutOfMemoryError, memory_pool
 from tests.simulated_cupy.rounding import permuted, product, reductions_flush, with_signed_zeros
 
@@ -216,6 +217,8 @@ def _erf(x: Any) -> Any:
     return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x), dtype=x.dtype)
 
 
+NAMES["erf"] = function_of("erf", _erf)
+
 _MADE = ((REDUCTIONS, _reduction), (VIEWS, _view), (ORDERS, _order), (CREATIONS, _creation))
 
 
@@ -289,6 +292,7 @@ def libraries() -> dict[str, ModuleType]:
     )
     members = {
         "ndarray": ndarray,
+        "ElementwiseKernel": ElementwiseKernel,
         "cuda": cuda["cupy.cuda"],
         "linalg": linalg,
         "fft": fft,

@@ -143,6 +143,10 @@ class ReproducibleNamespace:
         """
         return ReproducibleNamespace(self.library, self.run_all, [])
 
+    def over(self, library: Namespace) -> "ReproducibleNamespace":
+        """Return a new namespace over another library, which cuts operations as this one does."""
+        return ReproducibleNamespace(library, self.run_all)
+
     def all_valid(self, like: Array) -> Array:
         """Return whether all that was computed speculatively is valid: 0-d, on `like`'s device.
 

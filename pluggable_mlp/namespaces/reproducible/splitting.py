@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.shortcuts import in_one_kernel
 
 __all__ = ["Slices", "add_exact", "exact_ends", "power_of_two_at_least", "split"]
 
@@ -39,6 +40,10 @@ class Slices(NamedTuple):
 
 def power_of_two_at_least(xp: Namespace, x: Array) -> Array:
     """Return the smallest power of two >= x for float64 0 <= x <= 2^900 (any shape); 0 for 0."""
+    return in_one_kernel(xp, _power_of_two_at_least, x)
+
+
+def _power_of_two_at_least(xp: Namespace, x: Array) -> Array:
     q = x * 2.0**53
     p = (q + x) - q
     return xp.where(p == 0.0, x, p)

@@ -27,6 +27,7 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
 from pluggable_mlp.namespaces.reproducible.special_values import clean, scale_back
 from pluggable_mlp.namespaces.reproducible.splitting import add_exact
 from pluggable_mlp.namespaces.reproducible.validity import flag_finite
+from pluggable_mlp.shortcuts import own
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
@@ -116,6 +117,12 @@ def _sum_along(ns: "ReproducibleNamespace", x: Array, axis: int) -> Array:
 
 
 def _tree_sum(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return `_halved`, at once where a library can."""
+    at_once = own(xp, "tree_sum")
+    return _halved(xp, x, axis) if at_once is None else at_once(_halved, x, axis)
+
+
+def _halved(xp: Namespace, x: Array, axis: int) -> Array:
     """Return the sum of float32 x (…, n, …) along the axis in float64, kept with length 1.
 
     The second half is added to the first, again and again; what is left over where the length

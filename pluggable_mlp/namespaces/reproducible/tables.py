@@ -10,7 +10,7 @@ from math import isqrt, ldexp
 from array_api_compat import device
 
 from pluggable_mlp.arrays import Array, Device, Namespace
-from pluggable_mlp.shortcuts import take
+from pluggable_mlp.shortcuts import entries
 
 _made: dict[tuple[Namespace, str, str], Array] = {}
 
@@ -30,8 +30,7 @@ def roots_of_two(xp: Namespace, j: Array) -> tuple[Array, Array]:
 
 def _take(xp: Namespace, name: str, indices: Array) -> Array:
     """Return the entries of the table at `indices` (int64, any shape), of the same shape."""
-    table = _table(xp, name, device(indices))
-    return xp.reshape(take(xp, table, xp.reshape(indices, (-1,))), indices.shape)
+    return entries(xp, _table(xp, name, device(indices)), indices)
 
 
 def _table(xp: Namespace, name: str, place: Device) -> Array:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.executor import RunAll, at_once, one_by_one
+from pluggable_mlp.shortcuts import in_one_kernel
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
@@ -87,7 +88,7 @@ def in_blocks(ns: "ReproducibleNamespace", function: Elementwise, x: Array) -> A
     """
     xp = ns.library
     if ns.queued:
-        return function(xp, x)
+        return in_one_kernel(xp, function, x)
     size = math.prod(x.shape)  # not x.size, which is a method in PyTorch
     count = min(MOST_BLOCKS, size // BLOCK)
     if count < 2:

@@ -1,0 +1,365 @@
+"""A tape with its elementwise operations put together, each group of them one operation.
+
+Elementwise results wait until another operation needs them.  What it needs, and what that needs,
+is then computed by as few kernels as shapes and order allow: one for the results of a shape that
+depend on each other elementwise, and one for several shapes where nothing is broadcast.  So all
+that is left at the end, such as the update of every parameter, is one kernel.
+"""
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import array_api_compat.cupy
+import cupy
+import numpy as np
+
+from pluggable_mlp.arrays import Array, DType
+
+from .cupy_kernels import (
+    MOST_ARRAYS,
+    Argument,
+    Input,
+    Kernel,
+    Line,
+    Previous,
+    as_line,
+    is_supported,
+)
+from .cupy_launches import launcher
+from .cupy_sums import short_sum
+from .numpy_tracing import UFUNCS
+from .tape import Function, Operation, Place, Tape, Tree, leaves, map_tree
+from .tracing import TraceError
+
+__all__ = ["Kind", "fused"]
+
+Shape = tuple[int, ...]
+
+_NAMES: dict[Function, str] = {
+    np.add.reduce: "sum",
+    np.maximum.reduce: "max",
+    np.minimum.reduce: "min",
+    np.ndarray.take: "take",
+}
+
+
+class Kind:
+    """What a tape knows of a place.
+
+    Parameters
+    ----------
+    value : array or number
+        One of that shape and dtype.
+    """
+
+    def __init__(self, value: Any) -> None:
+        like = np.asarray(value)
+        self.shape: Shape = like.shape
+        self.dtype: DType = like.dtype
+        self.is_number = not isinstance(value, np.ndarray | np.generic)
+
+
+class _Node:
+    """The result of an operation.
+
+    Attributes
+    ----------
+    line : (callable, tuple) or None
+        Of an elementwise operation on the device: its function and operands.
+    consumers : list of _Node
+        The operations that read it.
+    is_result : bool
+        Whether the function returns it.
+    place : int or None
+        Where the new tape has it, if it does already.
+    """
+
+    def __init__(self, kind: Kind, on_device: bool, place: int | None = None) -> None:
+        self.kind, self.on_device, self.place = kind, on_device, place
+        self.function: Function | None = None
+        self.args: Tree = ()
+        self.settings: dict[str, Tree] = {}
+        self.line: tuple[Function, tuple[Any, ...]] | None = None
+        self.consumers: list[_Node] = []
+        self.is_result = False
+
+    @property
+    def operands(self) -> "list[_Node]":
+        """The results that it reads."""
+        of = (self.args, self.settings) if self.line is None else self.line[1]
+        return [leaf for leaf in leaves(of) if isinstance(leaf, _Node)]
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is elementwise and not computed yet."""
+        return self.line is not None and self.place is None
+
+
+def fused(tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree) -> tuple[Tape, Tree]:
+    """Return a tape of CuPy's operations and of kernels, and the result on it.
+
+    Parameters
+    ----------
+    tape : Tape
+        Of NumPy's operations, on places that stand for arrays of CuPy, or for numbers.
+    kinds : list of Kind
+        Of each place.
+    on_device : list of bool
+        Whether each argument is an array of CuPy.
+    result : tree
+        What is returned, with places.
+    """
+    fuser = _Fuser(kinds, on_device)
+    for operation in tape.needed(result):
+        fuser.add(operation)
+    return fuser.tape, fuser.finish(result)
+
+
+class _Fuser:
+    """Builds the new tape."""
+
+    def __init__(self, kinds: list[Kind], on_device: list[bool]) -> None:
+        self.tape = Tape()
+        self._kinds = kinds
+        self._nodes: list[_Node] = []
+        self._current: dict[int, _Node] = {}  # by the place on the old tape
+        self._constants: dict[int, tuple[Array, Array]] = {}  # on the device, by ids on the host
+        for number, is_array in enumerate(on_device):
+            self._current[number] = _Node(kinds[number], is_array, self.tape.add_argument())
+
+    # The graph
+
+    def add(self, operation: Operation) -> None:
+        """Add an operation; an array that it overwrites is a new result."""
+        operands = map_tree(self._node_at, (operation.args, operation.settings))
+        flat = leaves(operands)
+        on_device = any(
+            leaf.on_device if isinstance(leaf, _Node) else _is_constant(leaf) for leaf in flat
+        )
+        node = _Node(self._kinds[operation.result], on_device)
+        node.function, (node.args, node.settings) = operation.function, operands
+        if on_device:
+            line = as_line(operation.function, *operands)
+            node.line = line if line and _has_expression(line, node.kind) else None
+        elif node.kind.shape:
+            raise TraceError  # it would be copied to the device at every call
+        if node.line is None and not operation.is_new:
+            raise TraceError
+        for operand in node.operands:
+            operand.consumers.append(node)
+        self._current[operation.result] = node
+        self._nodes.append(node)
+
+    def _node_at(self, leaf: Any) -> Any:
+        return self._current[leaf.number] if isinstance(leaf, Place) else leaf
+
+    # The order
+
+    def finish(self, result: Tree) -> Tree:
+        """Put everything on the new tape, and return the result there."""
+        results = map_tree(self._node_at, result)
+        for node in leaves(results):
+            if not isinstance(node, _Node) or not node.on_device:
+                raise TraceError
+            node.is_result = True
+        for node in self._nodes:
+            if node.line is None:
+                self._compute(node.operands)
+                self._call(node)
+        self._compute(leaves(results))
+        return map_tree(self._placed, results)
+
+    def _call(self, node: _Node) -> None:
+        """Put an operation on the tape that is not elementwise, or one of numbers."""
+        assert node.function is not None
+        function = node.function
+        if node.on_device and not _is_view(function):
+            if not all(operand.on_device for operand in node.operands):
+                raise TraceError
+            function = _of_library(UFUNCS.get(function, function))
+        args, settings = map_tree(self._placed, (node.args, node.settings))
+        node.place = self._add(function, args, settings)
+
+    def _add(self, function: Function, args: Tree, settings: dict[str, Tree] | None = None) -> int:
+        place = self.tape.add_place()
+        self.tape.add(function, args, settings or {}, place, True)
+        return place
+
+    def _placed(self, leaf: Any) -> Any:
+        """Return what stands for an operand on the new tape."""
+        if isinstance(leaf, _Node):
+            assert leaf.place is not None
+            return Place(leaf.place)
+        return self._constant(leaf) if _is_constant(leaf) else leaf
+
+    def _constant(self, host: Array) -> Array:
+        if id(host) not in self._constants:
+            self._constants[id(host)] = host, cupy.asarray(host)
+        return self._constants[id(host)][1]
+
+    def _compute(self, roots: Iterable[_Node]) -> None:
+        """Put kernels on the tape for elementwise results and all that they need."""
+        needed = _closure(roots)
+        nodes = [node for node in self._nodes if node in needed]  # in order
+        levels: dict[_Node, int] = {}
+        groups: dict[tuple[int, Shape], list[_Node]] = {}
+        for node in nodes:
+            levels[node] = max(
+                (
+                    levels[operand] + (operand.kind.shape != node.kind.shape)
+                    for operand in node.operands
+                    if operand in needed
+                ),
+                default=0,
+            )
+            groups.setdefault((levels[node], node.kind.shape), []).append(node)
+        for level in sorted(set(levels.values())):
+            self._launch([group for (of, _), group in groups.items() if of == level])
+
+    def _launch(self, groups: list[list[_Node]]) -> None:
+        """Put the kernels of groups on the tape that do not depend on each other."""
+        made = [_Group(group) for group in groups]
+        together = [group for group in made if group.is_plain]
+        if len(together) == 1 or sum(group.array_count for group in together) > MOST_ARRAYS:
+            together = []
+        for batch in (*([group] for group in made if group not in together), together):
+            if batch:
+                self._launch_together(batch)
+
+    def _launch_together(self, groups: "list[_Group]") -> None:
+        kernels = tuple(group.kernel for group in groups)
+        function = launcher(kernels, tuple(group.shape for group in groups))
+        args = tuple(self._argument(operand) for group in groups for operand in group.arguments)
+        results = Place(self._add(function, args))
+        for index, node in enumerate(node for group in groups for node in group.results):
+            node.place = self._add(operator.getitem, (results, index))
+
+    def _argument(self, operand: Any) -> Any:
+        placed = self._placed(operand)
+        if isinstance(operand, _Node) and not operand.on_device and not operand.kind.is_number:
+            return Place(self._add(operator.getitem, (placed, ())))  # a scalar, not a 0-d array
+        return placed
+
+
+class _Group:
+    """Elementwise operations of one shape as a kernel.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    arguments : list
+        Nodes, and constants of the host.
+    results : list of _Node
+        Which others need.
+    """
+
+    def __init__(self, nodes: list[_Node]) -> None:
+        self.shape = nodes[0].kind.shape
+        self.arguments: list[Any] = []
+        self._inputs: list[Argument] = []
+        self._numbers: dict[int, Input | Previous] = {}  # of what is known, by its id
+        lines: list[Line] = []
+        members = set(nodes)
+        self.results = [node for node in nodes if node.is_result or {*node.consumers} - members]
+        for node in nodes:
+            assert node.line is not None
+            function, operands = node.line
+            read = tuple(
+                self._operand(operand, is_table=function is np.ndarray.take and place == 0)
+                for place, operand in enumerate(operands)
+            )
+            self._numbers[id(node)] = Previous(len(lines))
+            lines.append(Line(function, read, node.kind.dtype.name))
+        outputs = tuple(self._numbers[id(node)].number for node in self.results)
+        self.kernel = Kernel(tuple(self._inputs), tuple(lines), outputs)
+
+    def _operand(self, operand: Any, is_table: bool) -> Any:
+        """Return what stands for an operand in a line."""
+        if not isinstance(operand, _Node) and not _is_constant(operand):
+            return operand
+        if id(operand) not in self._numbers:
+            self._numbers[id(operand)] = Input(len(self.arguments))
+            self.arguments.append(operand)
+            self._inputs.append(_argument(operand, self.shape, is_table))
+        return self._numbers[id(operand)]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every argument has the shape of the results, or is one element or number."""
+        return all(
+            argument.kind != "table" and (argument.kind != "array" or _shape(operand) == self.shape)
+            for argument, operand in zip(self._inputs, self.arguments, strict=True)
+        )
+
+    @property
+    def array_count(self) -> int:
+        """The number of arrays that it reads and writes."""
+        return len(self.arguments) + len(self.results)
+
+
+def _closure(roots: Iterable[_Node]) -> set[_Node]:
+    """Return the elementwise results that are not computed yet and that the roots need."""
+    needed: set[_Node] = set()
+    waiting = [node for node in roots if node.waits]
+    while waiting:
+        node = waiting.pop()
+        if node not in needed:
+            needed.add(node)
+            waiting += [operand for operand in node.operands if operand.waits]
+    return needed
+
+
+def _is_view(function: Function) -> bool:
+    """Return whether it is indexing, by numbers of the host maybe, or an attribute."""
+    return function is operator.getitem or isinstance(function, operator.attrgetter)
+
+
+def _is_constant(leaf: Any) -> bool:
+    """Return whether it is an array of the function's own, which is copied to the device once."""
+    return isinstance(leaf, np.ndarray) and leaf.ndim > 0
+
+
+def _shape(operand: Any) -> Shape:
+    shape: Shape = operand.kind.shape if isinstance(operand, _Node) else operand.shape
+    return shape
+
+
+def _argument(operand: Any, shape: Shape, is_table: bool) -> Argument:
+    """Return the argument of a kernel, with results of a shape, for an operand."""
+    if is_table:
+        return Argument(operand.dtype.name, "table", operand.size)
+    if isinstance(operand, _Node) and not operand.on_device:
+        kind = "number" if operand.kind.is_number else "scalar"
+        return Argument(operand.kind.dtype.name, kind)
+    own = _shape(operand)
+    dtype = operand.kind.dtype if isinstance(operand, _Node) else operand.dtype
+    is_single = math.prod(own) == 1 and math.prod(shape) > 1
+    return Argument(dtype.name, "single" if is_single else "array")
+
+
+def _has_expression(line: tuple[Function, tuple[Any, ...]], kind: Kind) -> bool:
+    """Return whether a kernel can have the line."""
+    function, operands = line
+    inputs: list[Argument] = []
+    read: list[Any] = []
+    for place, operand in enumerate(operands):
+        if isinstance(operand, _Node) or _is_constant(operand):
+            is_table = function is np.ndarray.take and place == 0
+            read.append(Input(len(inputs)))
+            inputs.append(_argument(operand, kind.shape, is_table))
+        else:
+            read.append(operand)
+    return is_supported(Kernel(tuple(inputs), (), ()), Line(function, tuple(read), kind.dtype.name))
+
+
+def _of_library(function: Function) -> Function:
+    """Return CuPy's function for one of NumPy."""
+    if function is short_sum:
+        return function
+    name = _NAMES.get(function, getattr(function, "__name__", ""))
+    found: Function | None = getattr(array_api_compat.cupy, name, None) or getattr(cupy, name, None)
+    if found is None:
+        raise TraceError
+    return found

@@ -1,0 +1,100 @@
+"""Sums in the order of a binary tree, on CuPy in one launch: each thread takes a sum of its own.
+
+The order is that of `reproducible/sums.py`: the second half is added to the first, again and again,
+and what is left over where a length is odd is added at the end.  A thread goes through the tree
+depth first, so that it keeps one partial sum for each level.
+"""
+
+import math
+from functools import cache, partial
+from typing import Any
+
+import array_api_compat.cupy
+import cupy
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+
+from .cupy_kernels import OPTIONS, PREAMBLE
+from .cupy_launches import have_same_bits, works
+from .tape import Function
+
+__all__ = ["is_short", "short_sum", "tree_sum"]
+
+_LONGEST = 512
+"""A thread takes longer for more, and the halves are added by many threads."""
+
+# y_l[k] is the sum at place k after l halvings: of 2^l elements, whose places differ by n >> 1, …,
+# n >> l.  Bit j of c says whether the place n >> (j + 1) is added; s[t] waits for its right half.
+_BODY = """
+const int64 first = i / inner * n * inner + i % inner;
+float64 odd = 0.0;
+for (int64 m = n, level = 0; m > 0; m >>= 1, ++level) {
+  if (!(m & 1)) continue;
+  float64 s[16];
+  for (int64 c = 0; c < (int64(1) << level); ++c) {
+    int64 k = m - 1;
+    for (int64 j = 0; j < level; ++j) k += (c >> j & 1) * (n >> (j + 1));
+    float64 sum = x[first + k * inner];
+    int64 t = 0;
+    for (; c >> t & 1; ++t) sum = s[t] + sum;
+    s[t] = sum;
+  }
+  odd = s[level] + odd;
+}
+y[i] = odd;
+"""
+
+
+@cache
+def _kernel(dtype: str) -> Function:
+    made: Function = cupy.ElementwiseKernel(
+        f"raw {dtype} x, int64 n, int64 inner",
+        "raw float64 y",
+        _BODY,
+        "tree_sum",
+        preamble=PREAMBLE,
+        options=OPTIONS,
+        return_tuple=True,
+    )
+    return made
+
+
+def short_sum(x: Array, axis: int) -> Array:
+    """Return the sum of x (…, n, …) along the axis in float64, kept with length 1.
+
+    Of an array of NumPy, which stands for one of CuPy on a tape, only the shape and the dtype.
+    """
+    if isinstance(x, np.ndarray):
+        return np.add.reduce(x, axis=axis, dtype=np.float64, keepdims=True)
+    axis %= x.ndim
+    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    y, inner = cupy.empty(shape, dtype="float64"), math.prod(shape[axis:])
+    if y.size:
+        _kernel(x.dtype.name)(x, x.shape[axis], inner, y, size=y.size)
+    return y
+
+
+def tree_sum(halved: Function, x: Array, axis: int) -> Array:
+    """Return halved(xp, x, axis), in one launch where that is quicker and gives the same bits."""
+    if is_short(halved, x, axis):
+        return short_sum(x, axis)
+    return halved(array_api_compat.cupy, x, axis)
+
+
+def is_short(halved: Function, x: Any, axis: int) -> bool:
+    """Return whether a sum is to be taken by `short_sum`."""
+    trial = partial(_gives_the_same, halved)
+    return x.shape[axis] <= _LONGEST and works("tree_sum", trial)
+
+
+def _gives_the_same(halved: Function) -> bool:
+    """Return whether one launch gives the bits of the halvings."""
+    rng = np.random.default_rng(0)
+    host = rng.normal(size=(5, 512, 3)) * 2.0 ** rng.integers(-60, 60, (5, 512, 3))
+    x = cupy.asarray(host.astype(np.float32))
+    return all(
+        have_same_bits(short_sum(part, axis), halved(array_api_compat.cupy, part, axis))
+        for n in (*range(1, 34), 63, 100, 127, 128, 500, 511, 512)
+        for part, axis in ((x[:, :n, :], 1), (x[0, :n, :], -2), (x[0, :n, 0], 0))
+    )

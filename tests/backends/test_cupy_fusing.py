@@ -1,0 +1,225 @@
+"""What CuPy does in one launch, on the simulated one: how many there are, and with which bits."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import get_backend, reproducible
+from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+from pluggable_mlp.training.optimizer import GradientDescent
+from pluggable_mlp.training.trees import map_nested
+from tests.backends.fused_sources import COMPILER, compiled, kernel_calls
+from tests.simulated_cupy import counting, cupy, xp
+
+pytestmark = pytest.mark.simulated_cupy
+
+DTYPES = ("float32", "float64")
+ELEMENTARY = (
+    "exp", "expm1", "log", "log1p", "log2", "log10", "tanh", "sqrt", "rsqrt", "reciprocal",
+    "sigmoid", "softplus", "erf",
+)  # fmt: skip
+
+
+def hard(dtype):
+    """Return numbers of every magnitude, those where functions end, and special ones.
+
+    No denormal ones: a GPU flushes those of float32.
+    """
+    rng = np.random.default_rng(5)
+    whole = np.dtype(dtype).itemsize
+    bits = rng.integers(0, 256, 20_000 * whole, dtype=np.uint8).view(dtype)
+    info = np.finfo(dtype)
+    special = [0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, info.max, -info.max, info.smallest_normal]
+    x = np.concatenate(
+        [bits, rng.normal(0, 3, 10_000), rng.uniform(-760, 760, 10_000), special],
+        dtype=dtype,
+        casting="same_kind",
+    )
+    return np.where(np.abs(x) < info.smallest_normal, 0, x).astype(dtype)
+
+
+def assert_same_bits(found, expected):
+    assert found.dtype == expected.dtype
+    bits = f"u{found.dtype.itemsize}"
+    same = (found.view(bits) == expected.view(bits)) | (np.isnan(found) & np.isnan(expected))
+    assert same.all(), f"{np.sum(~same)} of {same.size} differ"
+
+
+def fused(function, *arguments, namespace=xp):
+    """Return what a compiled function returns when it is fused, and its launches."""
+    call = get_backend("cupy").compile(partial(as_one(function), namespace))
+    for _ in range(3):  # then it is known that it comes again
+        call(*arguments)
+    with counting() as counts:
+        result = call(*arguments)
+    assert not counts.waits
+    return result, counts.launches
+
+
+def as_one(function):
+    """Return a function that `partial` does not take apart."""
+
+    def call(*arguments):
+        return function(*arguments)
+
+    return call
+
+
+def applied(ns, name, x):
+    return getattr(ns, name)(ns.wrap(x)).native
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_an_elementary_function_is_one_launch_with_its_bits(name, dtype):
+    x = hard(dtype)
+    ns = reproducible(get_backend("numpy").xp)
+    with np.errstate(all="ignore"):
+        expected = applied(ns, name, x)
+    argument = get_backend("cupy").asarray(x)
+    found, launches = fused(applied_to(name), argument, namespace=reproducible(xp, None))
+    assert launches.total() == 1, launches
+    assert_same_bits(found.get(), expected)
+
+
+def applied_to(name):
+    return lambda ns, x: applied(ns, name, x)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="there is no g++")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_the_source_gives_the_bits_when_a_compiler_compiles_it(name, dtype, tmp_path):
+    x = hard(dtype)
+    with np.errstate(all="ignore"):
+        expected = applied(reproducible(get_backend("numpy").xp), name, x)
+    argument = get_backend("cupy").asarray(x)
+    call = get_backend("cupy").compile(partial(applied_to(name), reproducible(xp, None)))
+    for _ in range(3):
+        call(argument)
+    with kernel_calls() as calls:
+        call(argument)
+    ((kernel, arguments),) = calls
+    (found,) = compiled(kernel, tmp_path)(*arguments)
+    assert_same_bits(found, expected)
+
+
+def entered(ns, trees):
+    """Return the arrays in a namespace: those of a library are in it already."""
+    return wrapped(ns, trees) if hasattr(ns, "library") else trees
+
+
+def activated(activation, ns, x, dy):
+    x, dy = entered(ns, [x, dy])
+    y, backward = activation(ns, x)
+    return unwrapped((y, backward(dy)))
+
+
+def of_cupy(*shape, seed=0, dtype="float32"):
+    rng = np.random.default_rng(seed)
+    return get_backend("cupy").asarray(rng.normal(0, 3, shape).astype(dtype))
+
+
+def own_activation(ns, x):
+    """An activation of a user: x exp(-x²) with a lower end."""
+    y = ns.exp(x * x * -1.0)
+    return ns.maximum(x * y, -0.25), lambda dy: ns.where(x * y > -0.25, y, 0.0) * dy
+
+
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "own"])
+def test_an_activation_with_its_backward_is_one_launch(name, arithmetic):
+    activation = own_activation if name == "own" else ACTIVATIONS[name]
+    ns = xp if arithmetic == "native" else reproducible(xp, None)
+    x, dy = of_cupy(64, 10), of_cupy(64, 10, seed=1)
+    expected = activated(activation, ns, x, dy)
+    found, launches = fused(partial(activated, activation), x, dy, namespace=ns)
+    assert launches.total() == (0 if name == "identity" and ns is xp else 1), launches
+    for one, other in zip(found, expected, strict=True):
+        assert_same_bits(one.get(), other.get())
+
+
+def updates(optimizer, ns, c, *trees):
+    c = as_numbers(ns, c) if hasattr(ns, "library") else c
+    return unwrapped(optimizer.update(ns, c, *entered(ns, [*trees])))
+
+
+def leaves(tree):
+    found = []
+    map_nested(found.append, tree)
+    return found
+
+
+OWN_RULES = [
+    name
+    for name, of in OPTIMIZERS.items()
+    if isinstance(of, type) and issubclass(of, GradientDescent)
+]
+
+
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+@pytest.mark.parametrize("name", [name for name in OWN_RULES if name != "muon"])
+def test_an_update_of_all_arrays_is_one_launch(name, arithmetic):
+    optimizer = make_optimizer(name)
+    ns = xp if arithmetic == "native" else reproducible(xp, None)
+    shapes = [{"W": (7, 5), "b": (5,)}, {"W": (5, 3), "b": (3,)}]
+    parameters, gradients = (
+        [{key: of_cupy(*shape, seed=seed) for key, shape in layer.items()} for layer in shapes]
+        for seed in (0, 1)
+    )
+    slots = {
+        slot: [{key: abs(g) for key, g in layer.items()} for layer in gradients]
+        for slot in optimizer.slots
+    }
+    c = optimizer.coefficients_at(3)
+    given = c, parameters, gradients, slots
+    expected = updates(optimizer, ns, *given)
+    found, launches = fused(partial(updates, optimizer), *given, namespace=ns)
+    assert launches.total() == 1, launches
+    for one, other in zip(leaves(found), leaves(expected), strict=True):
+        assert_same_bits(one.get(), other.get())
+
+
+def test_a_kernel_that_gives_other_bits_is_not_used(monkeypatch):
+    """As a compiler would make it that rounds a * b + c once."""
+
+    def contracted(self, part, variables):
+        run(self, part, variables)
+        for name in {"y0", "t2"} & {*variables}:
+            variables[name].memory = np.nextafter(variables[name].memory, np.float32(9))
+
+    run = cupy.ElementwiseKernel._run
+    monkeypatch.setattr(cupy.ElementwiseKernel, "_run", contracted)
+    x = of_cupy(50)
+    call = get_backend("cupy").compile(partial(lambda ns, x: (x * 3.0 + 1.7) * x - 0.3, xp))
+    for _ in range(2):
+        expected = call(x)
+    with pytest.warns(UserWarning, match="goes on operation by operation.*bits differ"):
+        assert_same_bits(call(x).get(), expected.get())
+    with counting() as counts:
+        assert_same_bits(call(x).get(), expected.get())
+    assert counts.launches.total() == 4
+
+
+def test_a_kernel_that_does_not_compile_is_not_used(monkeypatch):
+    def refused(*arguments, **settings):
+        raise RuntimeError("NVRTC_ERROR_COMPILATION (6)")
+
+    monkeypatch.setattr(cupy, "ElementwiseKernel", refused)
+    x = of_cupy(50)
+    call = get_backend("cupy").compile(partial(lambda ns, x: (x * 3.1 + 1.9) * x, xp))
+    for _ in range(2):
+        expected = call(x)
+    with pytest.warns(UserWarning, match="NVRTC_ERROR_COMPILATION"):
+        assert_same_bits(call(x).get(), expected.get())
+
+
+def test_a_function_that_reads_values_runs_as_it_is():
+    x = of_cupy(5)
+    call = get_backend("cupy").compile(partial(lambda ns, x: x if float(x[0]) > 9 else -x, xp))
+    for _ in range(4):
+        assert_same_bits(call(x).get(), -x.get())

@@ -1,0 +1,167 @@
+"""What NVRTC makes of the fused kernels of CuPy, for sm_90 and without a GPU: it contracts nothing.
+
+NVRTC comes from pip (nvidia-cuda-nvrtc).  The PTX says how each operation rounds; what it computes
+is checked in test_cupy_fusing.py.
+"""
+
+import ctypes
+import re
+from collections import Counter
+from functools import cache, partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, get_backend, make_optimizer, reproducible, train
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.losses import LOSSES
+from tests.backends.fused_sources import cuda_program, kernel_calls
+from tests.simulated_cupy import installed, xp
+
+# As CuPy gives them (`cupy/cuda/compiler.py`), and the kernels' own.
+OPTIONS = ("--gpu-architecture=compute_90", "-ftz=true", "--std=c++17")
+INEXACT = re.compile(r"\b(exp|expm1|log|log1p|tanh|erf)\(")
+
+
+@cache
+def nvrtc():
+    """Return NVRTC, or the reason why there is none."""
+    package = find_spec("nvidia")
+    folders = [] if package is None else [Path(of) for of in package.submodule_search_locations]
+    found = [file for folder in folders for file in folder.glob("**/libnvrtc.so.1?")]
+    return ctypes.CDLL(str(found[0])) if found else "NVRTC is not installed"
+
+
+@pytest.fixture
+def ptx():
+    """Give a function of a kernel that returns its PTX, with or without the kernel's options."""
+    library = nvrtc()
+    if isinstance(library, str):
+        pytest.skip(library)
+    return partial(ptx_of, library)
+
+
+def ptx_of(library, kernel, *, options=None):
+    program = ctypes.c_void_p()
+    source = cuda_program(kernel).encode()
+    library.nvrtcCreateProgram(ctypes.byref(program), source, b"kernel.cu", 0, None, None)
+    given = [of.encode() for of in (*OPTIONS, *(kernel.options if options is None else options))]
+    failed = library.nvrtcCompileProgram(
+        program, len(given), (ctypes.c_char_p * len(given))(*given)
+    )
+    assert not failed, text_of(library, program, "ProgramLog")
+    return text_of(library, program, "PTX")
+
+
+def text_of(library, program, what):
+    size = ctypes.c_size_t()
+    getattr(library, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
+    text = ctypes.create_string_buffer(size.value)
+    getattr(library, f"nvrtcGet{what}")(program, text)
+    return text.value.decode()
+
+
+def operations(ptx):
+    return Counter(re.findall(r"^\s+(?:@!?%p\d+ )?([a-z]\w*(?:\.\w+)*)\s", ptx, re.M))
+
+
+def check(kernel, text):
+    """Fail unless the PTX has what the lines say, each operation rounded by itself."""
+    names = operations(text)
+    if INEXACT.search(kernel.operation):
+        return  # CUDA's own functions are made of fused operations
+    fused = [name for name in names if name.startswith("fma")]
+    assert not fused, (kernel.operation, names)
+    floating = [name for name in names if re.search(r"\.f(32|64)$", name)]
+    inexact = [name for name in floating if ".approx" in name or ".full" in name]
+    assert not inexact, (kernel.operation, inexact)
+    rounded = {"add", "sub", "mul", "div", "rcp", "sqrt"}
+    for name in floating:
+        if name.split(".")[0] in rounded:
+            assert ".rn" in name, (kernel.operation, name)
+            assert ".f64" in name or ".ftz" in name
+
+
+ELEMENTARY = ("exp", "log", "log1p", "tanh", "sqrt", "rsqrt", "sigmoid", "softplus", "erf")
+
+
+def kernels_of(function, namespace, *arguments):
+    """Return the kernels of a function, given arrays of the host."""
+    with installed():
+        backend = get_backend("cupy")
+        call = backend.compile(partial(function, namespace))
+        arguments = [backend.asarray(x) for x in arguments]
+        for _ in range(3):
+            call(*arguments)
+        with kernel_calls() as calls:
+            call(*arguments)
+    return [kernel for kernel, _ in calls]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_an_elementary_function_contracts_nothing(name, dtype, ptx):
+    def function(ns, x):
+        return getattr(ns, name)(ns.wrap(x)).native
+
+    (kernel,) = kernels_of(function, reproducible(xp, None), np.ones(9, dtype))
+    check(kernel, ptx(kernel))
+
+
+def test_without_the_option_it_would(ptx):
+    """So the test sees contractions."""
+
+    def function(ns, x):
+        return ns.exp(ns.wrap(x)).native
+
+    (kernel,) = kernels_of(function, reproducible(xp, None), np.ones(9))
+    with pytest.raises(AssertionError, match="fma"):
+        check(kernel, ptx(kernel, options=()))
+
+
+def kernels_of_training(
+    arithmetic, dtype, loss="softmax_cross_entropy", optimizer="sgd", **network
+):
+    with installed(), kernel_calls() as calls:
+        rng = np.random.default_rng(0)
+        kind = LOSSES[loss].targets
+        targets = {
+            "classes": rng.integers(0, 3, 12),
+            "labels": rng.integers(0, 2, (12, 3)).astype(dtype),
+        }.get(kind, rng.integers(0, 5, (12, 3)).astype(dtype))
+        train(
+            MLP([5, 4, 3], loss=loss, **network),
+            rng.normal(size=(12, 5)).astype(dtype),
+            targets,
+            backend="cupy",
+            optimizer=make_optimizer(optimizer),
+            epochs=4,
+            batch_size=4,
+            arithmetic=arithmetic,
+            dtype=dtype,
+        )
+    return {kernel.name: kernel for kernel, _ in calls}
+
+
+OPTIMIZERS = ("sgd", "adagrad", "rmsprop", "adam", "adamw", "lion", "muon")
+NETWORKS = [
+    *({"activation": name} for name in ACTIVATIONS),
+    *({"loss": name} for name in LOSSES),
+    *({"optimizer": name} for name in OPTIMIZERS),
+    *({"norm": name} for name in ("batch", "layer")),
+    {"dropout": 0.5, "input_noise": 0.1},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_kernel_of_training_compiles_and_contracts_nothing(dtype, arithmetic, ptx):
+    kernels = {}
+    for network in NETWORKS:
+        kernels |= kernels_of_training(arithmetic, dtype, **network)
+    assert len(kernels) > 50
+    for kernel in kernels.values():
+        check(kernel, ptx(kernel))
