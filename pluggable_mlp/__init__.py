@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from pluggable_mlp.data import DataError, Dataset, DataWarning, Split, load_dataset
     from pluggable_mlp.estimators import MLPClassifier as MLPClassifier
     from pluggable_mlp.estimators import MLPRegressor as MLPRegressor
+    from pluggable_mlp.figures import (
+        ConfusionMatrixDisplay,
+        PredictionErrorDisplay,
+        TrainingCurveDisplay,
+        WeightsDisplay,
+    )
     from pluggable_mlp.namespaces import ArithmeticUnavailable, reproducible, to_native
     from pluggable_mlp.network import (
         ACTIVATIONS,
@@ -38,12 +44,6 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy,
         SquaredError,
         average_of_elements,
-    )
-    from pluggable_mlp.plotting import (
-        plot_confusion_matrix,
-        plot_losses,
-        plot_residuals,
-        plot_weights,
     )
     from pluggable_mlp.training import (
         L1,
@@ -97,6 +97,7 @@ __all__ = [
     "BackendUnavailable",
     "BatchNorm",
     "ClipByGlobalNorm",
+    "ConfusionMatrixDisplay",
     "DataError",
     "DataWarning",
     "Dataset",
@@ -113,6 +114,7 @@ __all__ = [
     "PinballLoss",
     "PoissonLoss",
     "PrecisionWarning",
+    "PredictionErrorDisplay",
     "RMSprop",
     "Report",
     "Rng",
@@ -122,6 +124,8 @@ __all__ = [
     "SquaredError",
     "TrainState",
     "Training",
+    "TrainingCurveDisplay",
+    "WeightsDisplay",
     "available_backends",
     "average_of_elements",
     "averaged_parameters",
@@ -132,10 +136,6 @@ __all__ = [
     "load_dataset",
     "make_optimizer",
     "make_schedule",
-    "plot_confusion_matrix",
-    "plot_losses",
-    "plot_residuals",
-    "plot_weights",
     "reproducible",
     "to_native",
     "train",
@@ -147,7 +147,7 @@ __version__ = "0.1.0"
 # They need scikit-learn, an extra; in `__all__` they would be imported by `import *`.
 _ESTIMATORS = ("MLPClassifier", "MLPRegressor")
 
-_HOMES = ("backends", "namespaces", "network", "training", "data", "consistency", "plotting")
+_HOMES = ("backends", "namespaces", "network", "training", "data", "consistency", "figures")
 
 
 def __getattr__(name: str) -> object:

@@ -36,7 +36,8 @@ class SavedRun:
         What the network takes, and what it answers with.
     mlp : MLP
     parameters : list of dict of arrays
-        On the backend that they were loaded for.
+        On the backend.
+    backend : Backend
     """
 
     config: dict[str, Any]
@@ -44,6 +45,7 @@ class SavedRun:
     schema: Schema
     mlp: MLP
     parameters: LibraryArrays
+    backend: Backend
 
 
 def load_run(folder: Path, backend: Backend) -> SavedRun:
@@ -63,7 +65,7 @@ def load_run(folder: Path, backend: Backend) -> SavedRun:
     sha256 = read_summary(folder, config)["parameters_sha256"]
     parameters = load_parameters(folder / "model.safetensors", backend, sha256)
     check_parameters(mlp, parameters)
-    return SavedRun(config, settings, schema, mlp, parameters)
+    return SavedRun(config, settings, schema, mlp, parameters, backend)
 
 
 def read_summary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:

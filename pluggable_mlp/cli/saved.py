@@ -1,4 +1,4 @@
-"""What a saved run is good for: `evaluate`, `predict`, `export`, `plot`, `report` and `verify`."""
+"""Commands on saved runs: `evaluate`, `predict`, `export`, `plot`, `report` and `verify`."""
 
 import io
 import sys
@@ -24,7 +24,6 @@ from pluggable_mlp.settings import Settings
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
     from pluggable_mlp.data.schema import Schema
-    from pluggable_mlp.html_report import ReportedRun
     from pluggable_mlp.runs import Run
     from pluggable_mlp.verifying import Difference
 
@@ -61,15 +60,14 @@ def evaluate(
     from pluggable_mlp.scores import measure
     from pluggable_mlp.storage import to_json
 
-    place = get_backend(backend)
-    saved = load_run(run, place)
+    saved = load_run(run, get_backend(backend))
     with saved_input(data) as named:
-        examples = measured_examples(saved, named, place)
+        examples = measured_examples(saved, named, saved.backend)
     measured = measure(
         saved.mlp,
         saved.parameters,
         examples,
-        backend=place,
+        backend=saved.backend,
         arithmetic=saved.settings.arithmetic,
         units=saved.schema.target_units,
     )
@@ -97,15 +95,14 @@ def predict(
     ] = None,
     backend: BackendAsForTrain = "numpy",
 ) -> None:
-    """Predict classes with their probabilities, labels with their probabilities, or numbers."""
+    """Predict classes or labels, with their probabilities, or numbers."""
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.predictions import predict_rows
     from pluggable_mlp.saved_runs import load_run
 
-    place = get_backend(backend)
-    saved = load_run(run, place)
+    saved = load_run(run, get_backend(backend))
     with saved_input(str(inputs)) as named:
-        rows = predict_rows(saved, Path(str(named)), place)
+        rows = predict_rows(saved, Path(str(named)), saved.backend)
         if output is not None and output.suffix.lower() == ".npy":
             _save_array(output, saved.schema, rows)
         else:
@@ -113,19 +110,19 @@ def predict(
 
 
 def _write_table(output: Path | None, schema: "Schema", rows: Iterator[list[Any]]) -> None:
-    """Write predictions as CSV, as they come."""
+    """Write predictions as CSV, row by row."""
     import csv
 
     from pluggable_mlp.predictions import prediction_header
 
-    with nullcontext(sys.stdout) if output is None else _written_to(output) as file:
+    with nullcontext(sys.stdout) if output is None else _open_output(output) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(prediction_header(schema))
         table.writerows(rows)
 
 
 def _save_array(output: Path, schema: "Schema", rows: Iterator[list[Any]]) -> None:
-    """Write the predictions alone as an array."""
+    """Write the predictions without probabilities as .npy."""
     import numpy as np
 
     from pluggable_mlp.predictions import predictions_alone
@@ -133,17 +130,17 @@ def _save_array(output: Path, schema: "Schema", rows: Iterator[list[Any]]) -> No
 
     content = io.BytesIO()
     np.save(content, predictions_alone(schema, rows))
-    with _named(output):
+    with _naming_output(output):
         write_file(output, content.getvalue())
 
 
 @contextmanager
-def _written_to(output: Path) -> Iterator[TextIO]:
-    """Give a file of predictions, open: a device or a pipe, or one that is whole in the end."""
+def _open_output(output: Path) -> Iterator[TextIO]:
+    """Yield an open file of predictions: a device, a pipe, or a file that is renamed when whole."""
     from pluggable_mlp.storage import part_of, whole_file
 
     in_place = output.exists() and not output.is_file()
-    with _named(output):
+    with _naming_output(output):
         path = output.resolve()
         opened = output.open("wb") if in_place else whole_file(path)
         with removed_at_end(part_of(path)), opened as binary:
@@ -155,8 +152,8 @@ def _written_to(output: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _named(output: Path) -> Iterator[None]:
-    """Turn what goes wrong with a file of predictions into a ValueError that names it."""
+def _naming_output(output: Path) -> Iterator[None]:
+    """Raise ValueError in place of OSError; it names the file of predictions."""
     try:
         yield
     except OSError as error:
@@ -203,15 +200,14 @@ def plot(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Draw learning curves, confusion matrix or residuals, and the first layer's weights."""
+    _check_matplotlib()
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.figures import figures_of, need_matplotlib
     from pluggable_mlp.registry import choose
+    from pluggable_mlp.report import draw_figures
     from pluggable_mlp.saved_runs import load_run
 
-    need_matplotlib()
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
-    place = get_backend(backend)
-    figures = figures_of(run, load_run(run, place), place, data)
+    figures = draw_figures(run, load_run(run, get_backend(backend)), data)
     folder = run / "plots" if output is None else output
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -231,44 +227,27 @@ def report(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Write one HTML page about runs, which opens without a server or a network."""
+    _check_matplotlib()
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.figures import history_of, learning_curves, need_matplotlib
-    from pluggable_mlp.html_report import report_page
+    from pluggable_mlp.report import report_page
     from pluggable_mlp.storage import write_file
 
-    need_matplotlib()
-    place = get_backend(backend)
-    reported = [_reported(run, place, data) for run in runs]
-    together = {str(run): history_of(run) for run in runs}
-    comparison = learning_curves(together) if len(runs) > 1 else None
+    page = report_page(runs, get_backend(backend), data)
     try:
-        write_file(output, report_page(reported, comparison).encode())
+        write_file(output, page.encode())
     except OSError as error:
         raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
     typer.echo(output)
 
 
-def _reported(folder: Path, backend: "Backend", data: str | None) -> "ReportedRun":
-    """Return what the page says of a run; without the figures of data that are not there."""
-    from pluggable_mlp.data import DataError
-    from pluggable_mlp.figures import figures_of, history_of, learning_curves
-    from pluggable_mlp.html_report import ReportedRun
-    from pluggable_mlp.run_files import SUMMARY
-    from pluggable_mlp.saved_runs import load_run
-    from pluggable_mlp.storage import read_json
+def _check_matplotlib() -> None:
+    """Refuse a command that draws where matplotlib is not installed."""
+    from pluggable_mlp.figures.display import need_matplotlib
 
-    saved, note = load_run(folder, backend), ""
     try:
-        figures = figures_of(folder, saved, backend, data)
-    except DataError as error:
-        note = f"Without the figures of the test part: {error}"
-        log(f"Warning: {note}")
-        figures = {"learning-curves": learning_curves({folder.name: history_of(folder)})}
-    summary, certificate = (
-        read_json(folder / f"{name}.json", "a file of the run", shape)
-        for name, shape in (("summary", SUMMARY), ("certificate", {}))
-    )
-    return ReportedRun(str(folder), summary, saved.settings.to_dict(), certificate, figures, note)
+        need_matplotlib()
+    except ImportError as error:
+        raise ValueError(str(error)) from None
 
 
 def verify(
@@ -311,8 +290,7 @@ def verify(
     file = run / "certificate.json" if run.is_dir() else run
     settle(file.parent)
     certificate, settings = read_certificate(file)
-    place = get_backend(backend)
-    again = _repeated(settings, data, test, place)
+    again = _repeated(settings, data, test, get_backend(backend))
     check_data(certificate, again)
     refuse_other_records(certificate, again)
     has_model = check_files(certificate, again, file.parent, whole=run.is_dir())
@@ -323,27 +301,27 @@ def verify(
     difference = _first_difference(certificate, again)
     if difference is None and run.is_dir():
         difference = difference_of_measures(again, run)
-    here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
+    where = f"{again.backend.name} ({again.backend.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
-        typer.echo(_in_words(difference, here))
+        typer.echo(_difference_in_words(difference, where))
         raise typer.Exit(1)
     typer.echo(
-        f"same bits: {_repeated_part(again, step)} on {here} give the certified losses and "
+        f"same bits: {_repeated_part(again, step)} on {where} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
         f"{certificate['final_parameters_sha256']}"
     )
 
 
-def _in_words(difference: "Difference", here: str) -> str:
+def _difference_in_words(difference: "Difference", where: str) -> str:
     known = f"; {difference.known}" if difference.known else ""
     return (
         f"the run differs at {difference.place}: {difference.said} {difference.certified}, on "
-        f"{here} {difference.computed}{known}"
+        f"{where} {difference.computed}{known}"
     )
 
 
 def _repeated_part(run: "Run", step: int | None) -> str:
-    """Return the words for what was trained again, from a step if one is given."""
+    """Describe what was trained again, from a step if one is given."""
     count = len(run.history)
     part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
     return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"
