@@ -28,7 +28,7 @@ from pluggable_mlp.storage import read_json
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_figures", "report_page"]
+__all__ = ["draw_figures", "learning_curves", "report_page"]
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem;
@@ -64,13 +64,13 @@ def draw_figures(folder: Path, run: SavedRun, data: str | None = None) -> dict[s
         If the data are not there any more, or have changed.
     """
     return {
-        "learning-curves": _learning_curves([folder]),
+        "learning-curves": learning_curves([folder]),
         **_figures_of_test_part(run, data),
         "first-layer": _first_layer(run),
     }
 
 
-def _learning_curves(folders: Sequence[Path]) -> "Figure":
+def learning_curves(folders: Sequence[Path]) -> "Figure":
     """Return the losses of runs, and beside them the score of their validation parts."""
     names = [None] if len(folders) == 1 else [*map(str, folders)]
     runs = [
@@ -180,7 +180,7 @@ def _comparison(runs: Sequence[_Reported]) -> str:
         *([key, *(of.get(key) for of in settings)] for key in differing),
     ]
     head = ["", *(str(run.folder) for run in runs)]
-    curves = _learning_curves([run.folder for run in runs])
+    curves = learning_curves([run.folder for run in runs])
     return f"<h2>Comparison</h2>\n{_table(rows, head)}\n{_image('comparison', curves)}"
 
 
@@ -213,7 +213,7 @@ def _images(folder: Path, run: SavedRun, data: str | None) -> str:
         words = f"Without the figures of the test part: {error}"
         warnings.warn(words, DataWarning, stacklevel=4)
         note = f"<p>{escape(words)}</p>\n"
-        figures = {"learning-curves": _learning_curves([folder]), "first-layer": _first_layer(run)}
+        figures = {"learning-curves": learning_curves([folder]), "first-layer": _first_layer(run)}
     return note + "\n".join(_image(name, figure) for name, figure in figures.items())
 
 

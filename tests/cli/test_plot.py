@@ -17,7 +17,7 @@ from pluggable_mlp import (
 )
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
-from pluggable_mlp.report import draw_figures
+from pluggable_mlp.report import draw_figures, learning_curves
 from pluggable_mlp.runs import Run
 from pluggable_mlp.saved_runs import load_run
 from pluggable_mlp.settings import Settings
@@ -226,6 +226,28 @@ def test_a_square_count_of_named_features_makes_no_images(command, tmp_path, las
     ax = WeightsDisplay.from_run(tmp_path / "run").ax_
     ticks = [tick.get_text() for tick in ax.get_xticklabels()]
     assert ticks == (names if last == "number" else [*names[:-1], "d=a", "d=b"])
+
+
+def test_a_square_count_of_numbers_without_names_makes_images(command, tmp_path):
+    x = np.random.default_rng(0).normal(size=(70, 16))
+    np.savez(tmp_path / "data.npz", X=x, y=np.arange(70) % 2)
+    given = ("--data", tmp_path / "data.npz", "--hidden", 4, "--epochs", 1)
+    assert command("train", *given, "--output", tmp_path / "run").code == 0
+    (image,) = WeightsDisplay.from_run(tmp_path / "run").ax_.images
+    assert image.get_array().shape == (9, 9)
+
+
+def test_a_run_has_one_color_on_all_axes_of_a_comparison(command, folders, tmp_path):
+    """The first of the two has no validation part, hence no accuracy."""
+    given = ("train", "--quiet", "--epochs", 2, "--hidden", 4, "--validation", 0)
+    assert command(*given, "--output", tmp_path / "run").code == 0
+    figure = learning_curves([tmp_path / "run", folders / "images"])
+    losses, accuracies = ({line.get_label(): line.get_color() for line in ax.lines}
+                          for ax in figure.axes)  # fmt: skip
+    name = folders / "images"
+    assert losses[f"{name}: train loss"] == losses[f"{name}: validation loss"]
+    assert accuracies == {f"{name}: validation accuracy": losses[f"{name}: train loss"]}
+    assert losses[f"{tmp_path / 'run'}: train loss"] not in accuracies.values()
 
 
 def test_named_pixels_make_images(command, tmp_path):
