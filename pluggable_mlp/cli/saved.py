@@ -60,14 +60,15 @@ def evaluate(
     from pluggable_mlp.scores import measure
     from pluggable_mlp.storage import to_json
 
-    saved = load_run(run, get_backend(backend))
+    place = get_backend(backend)
+    saved = load_run(run, place)
     with saved_input(data) as named:
-        examples = measured_examples(saved, named, saved.backend)
+        examples = measured_examples(saved, named, place)
     measured = measure(
         saved.mlp,
         saved.parameters,
         examples,
-        backend=saved.backend,
+        backend=place,
         arithmetic=saved.settings.arithmetic,
         units=saved.schema.target_units,
     )
@@ -290,7 +291,8 @@ def verify(
     file = run / "certificate.json" if run.is_dir() else run
     settle(file.parent)
     certificate, settings = read_certificate(file)
-    again = _repeated(settings, data, test, get_backend(backend))
+    place = get_backend(backend)
+    again = _repeated(settings, data, test, place)
     check_data(certificate, again)
     refuse_other_records(certificate, again)
     has_model = check_files(certificate, again, file.parent, whole=run.is_dir())
@@ -301,22 +303,22 @@ def verify(
     difference = _first_difference(certificate, again)
     if difference is None and run.is_dir():
         difference = difference_of_measures(again, run)
-    where = f"{again.backend.name} ({again.backend.device}) in {settings.arithmetic} arithmetic"
+    here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
-        typer.echo(_difference_in_words(difference, where))
+        typer.echo(_in_words(difference, here))
         raise typer.Exit(1)
     typer.echo(
-        f"same bits: {_repeated_part(again, step)} on {where} give the certified losses and "
+        f"same bits: {_repeated_part(again, step)} on {here} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
         f"{certificate['final_parameters_sha256']}"
     )
 
 
-def _difference_in_words(difference: "Difference", where: str) -> str:
+def _in_words(difference: "Difference", here: str) -> str:
     known = f"; {difference.known}" if difference.known else ""
     return (
         f"the run differs at {difference.place}: {difference.said} {difference.certified}, on "
-        f"{where} {difference.computed}{known}"
+        f"{here} {difference.computed}{known}"
     )
 
 
