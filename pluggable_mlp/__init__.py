@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI, NCCL
     from pluggable_mlp.estimators import MLPClassifier as MLPClassifier
     from pluggable_mlp.estimators import MLPRegressor as MLPRegressor
+    from pluggable_mlp.figures import (
+        ConfusionMatrixDisplay,
+        PredictionErrorDisplay,
+        TrainingCurveDisplay,
+        WeightsDisplay,
+    )
     from pluggable_mlp.namespaces import ArithmeticUnavailable, reproducible, to_native
     from pluggable_mlp.network import (
         ACTIVATIONS,
@@ -39,12 +45,6 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy,
         SquaredError,
         average_of_elements,
-    )
-    from pluggable_mlp.plotting import (
-        plot_confusion_matrix,
-        plot_losses,
-        plot_residuals,
-        plot_weights,
     )
     from pluggable_mlp.training import (
         L1,
@@ -100,6 +100,7 @@ __all__ = [
     "BackendUnavailable",
     "BatchNorm",
     "ClipByGlobalNorm",
+    "ConfusionMatrixDisplay",
     "DataError",
     "DataWarning",
     "Dataset",
@@ -116,6 +117,7 @@ __all__ = [
     "PinballLoss",
     "PoissonLoss",
     "PrecisionWarning",
+    "PredictionErrorDisplay",
     "RMSprop",
     "Report",
     "Rng",
@@ -125,6 +127,8 @@ __all__ = [
     "SquaredError",
     "TrainState",
     "Training",
+    "TrainingCurveDisplay",
+    "WeightsDisplay",
     "available_backends",
     "average_of_elements",
     "averaged_parameters",
@@ -135,10 +139,6 @@ __all__ = [
     "load_dataset",
     "make_optimizer",
     "make_schedule",
-    "plot_confusion_matrix",
-    "plot_losses",
-    "plot_residuals",
-    "plot_weights",
     "reproducible",
     "to_native",
     "train",
@@ -158,7 +158,7 @@ _HOMES = (
     "training",
     "data",
     "consistency",
-    "plotting",
+    "figures",
 )
 
 

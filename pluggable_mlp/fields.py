@@ -1,8 +1,8 @@
-"""Annotated fields: type, bounds, default and help of a value in one place, and what follows.
+"""Annotated fields: type, bounds, default and help of a value in one place.
 
 A field is a line of a dataclass, `epochs: Annotated[int, Meta(ge=1), doc("Passes over …")] = 30`.
-msgspec converts and checks values; how a field is explained to a user is decided here, for the
-command line, the pages and the errors alike.
+msgspec converts and checks values; the words for users, on the command line, in the docs and in
+errors, are made here.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _BOUNDS = {"ge": "of at least", "gt": "above", "lt": "below", "le": "at most"}
 
 @dataclass(frozen=True)
 class Field:
-    """A field, as those see it who offer it to a user.
+    """A field, for user interfaces.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Field:
     default
     help : str
     accepts : str
-        The values that it takes, in words: "an integer of at least 1".
+        A description of the values that it takes: "an integer of at least 1".
     choices : tuple of str
         The only values of a text; empty: any.
     annotation
@@ -62,20 +62,20 @@ class Field:
         ----------
         value
         given, optional
-            What came from the user, where that is not the value itself.
+            The user's input, if that is not the value itself.
 
         Raises
         ------
         ValueError
-            The message names the field, what came and what was expected.
+            The message names the field, the value and what was expected.
         """
         try:
             return msgspec.convert(value, self.annotation)
         except msgspec.ValidationError:
-            came = value if given is None else given
+            received = value if given is None else given
             raise ValueError(
-                f"{self.name} is {came!r}, expected {self.accepts}"
-                f"{did_you_mean(came, self.choices)}"
+                f"{self.name} is {received!r}, expected {self.accepts}"
+                f"{did_you_mean(received, self.choices)}"
             ) from None
 
     def parse(self, text: str) -> Any:
@@ -95,7 +95,7 @@ class Field:
 
 
 def doc(text: str) -> Meta:
-    """Return what the annotation of a field says to a user: its help."""
+    """Return an annotation with the help of a field."""
     return Meta(description=text)
 
 
@@ -132,19 +132,19 @@ def _field(of: inspect.Field, annotation: Any) -> Field:
         many=single is not some,
         default=of.default,
         help=help_,
-        accepts=_in_words(some),
+        accepts=_accepted_values(some),
         choices=tuple(map(str, some.values)) if isinstance(some, inspect.LiteralType) else (),
         annotation=annotation,
     )
 
 
-def _in_words(kind: inspect.Type, *, several: bool = False) -> str:
-    """Return what a type accepts: "a finite number of at least 0 and below 1"."""
+def _accepted_values(kind: inspect.Type, *, several: bool = False) -> str:
+    """Describe what a type accepts: "a finite number of at least 0 and below 1"."""
     if isinstance(kind, inspect.LiteralType):
         one_of = "one of " if len(kind.values) > 1 else ""
         return one_of + ", ".join(map(str, kind.values))
     if isinstance(kind, inspect.VarTupleType):
-        return f"{_in_words(kind.item_type, several=True)}, separated by commas"
+        return f"{_accepted_values(kind.item_type, several=True)}, separated by commas"
     limits = {words: getattr(kind, name, None) for name, words in _BOUNDS.items()}
     bounds = [f"{words} {limit:g}" for words, limit in limits.items() if limit is not None]
     return f"{_NOUNS[type(kind)][several]} {' and '.join(bounds)}".rstrip()

@@ -8,7 +8,7 @@ from typing import Any
 
 from pluggable_mlp.registry import choose
 
-__all__ = ["check_log", "logging_epochs"]
+__all__ = ["check_log", "epoch_log"]
 
 Log = Callable[[Path, dict[str, Any]], None]
 """(folder of the run, line of an epoch) -> None."""
@@ -27,13 +27,13 @@ def check_log(name: str) -> None:
 
 
 @contextmanager
-def logging_epochs(name: str | None) -> Iterator[Log]:
-    """Give what writes the numbers of each epoch's line to the folder `name` of the run's; or not.
+def epoch_log(name: str | None) -> Iterator[Log]:
+    """Yield a function that logs the numbers of an epoch in the run's folder.
 
     Parameters
     ----------
     name : str or None
-        A log that `check_log` accepts; None: nothing is written.
+        A log that `check_log` accepts; with None the function does nothing.
     """
     with ExitStack() as stack:
         writers: list[Any] = []

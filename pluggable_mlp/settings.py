@@ -1,6 +1,6 @@
 """The settings of one training run: everything but where it runs.
 
-The command line makes them, `config.json` keeps them; the same settings, data and seed describe
+The command line makes them, `config.json` holds them.  The same settings, data and seed describe
 the same computation on every backend.
 """
 
@@ -58,7 +58,7 @@ _RATE_OF_REGRESSION = 0.01
 
 @dataclass(frozen=True)
 class Settings:
-    """What is trained, on what, and how; see the command line's help for each.
+    """The settings of a training run; `pluggable-mlp train --help` explains each.
 
     Components are given by name, with parameters after a colon: "leaky_relu:slope=0.2".  None
     stands for "not given": the component's own value holds.
@@ -168,7 +168,7 @@ class Settings:
         self.make_mlp(1, 2)
 
     def load_dataset(self) -> "Dataset":
-        """Return the data, for the task that is named, that of the loss, or that of the targets.
+        """Return the data, for the task given, or that of the loss, or that of the targets.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class Settings:
         return f"say with {options} where they are"
 
     def data_options(self) -> dict[str, Any]:
-        """Return what `load_dataset` is asked for."""
+        """Return the options of `load_dataset`."""
         return {
             "target": self.target,
             "header": None if self.header is None else self.header == "yes",
@@ -202,7 +202,7 @@ class Settings:
         }
 
     def for_dataset(self, dataset: "Dataset") -> "Settings":
-        """Return the settings with what was left to the data: task, scalings, loss, blocks, ….
+        """Return the settings, completed by the data: task, scalings, loss, blocks, ….
 
         Raises
         ------
@@ -235,7 +235,7 @@ class Settings:
         )
 
     def _blocks_of(self, dataset: "Dataset") -> int:
-        """Return the size of a block that is given, or that of data in files, else 0."""
+        """Return the size of a block: the one given, or that of data in files, else 0."""
         if self.block_size is not None:
             return self.block_size
         from pluggable_mlp.data.streaming import block_of
@@ -248,7 +248,7 @@ class Settings:
         return "validation" in dataset.splits and self.validation != 0.0
 
     def _task(self) -> str | None:
-        """Return the task that is named, or that of the loss; None where neither is."""
+        """Return the task given, or that of the loss, or None."""
         if self.task is not None or self.loss is None:
             return self.task
         name, _ = parse_component(self.loss, "loss")
@@ -314,31 +314,31 @@ class Settings:
         name, parameters = self._optimizer()
         if self.schedule is not None or self.warmup:
             rate = parameters.get("learning_rate", _default_rate(name))
-            schedule, own = parse_component(self.schedule or "constant", "schedule")
+            schedule, options = parse_component(self.schedule or "constant", "schedule")
             for key in ("learning_rate", "total_steps", "warmup"):
-                if key in own:
+                if key in options:
                     raise ValueError(
                         f"schedule is {self.schedule!r}, expected it without {key}, which follows "
                         "from other settings"
                     )
             steps = self.epochs * -(-examples // self.batch_size)
             parameters["learning_rate"] = make_schedule(
-                schedule, rate, total_steps=steps, warmup=self.warmup, **own
+                schedule, rate, total_steps=steps, warmup=self.warmup, **options
             )
         return make_optimizer(name, **parameters)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON knows them, with the optimizer's values that hold.
+        """Return the settings for JSON, with the values that the optimizer uses.
 
-        What stays None is not used at all.
+        None stands for what is not used.
         """
         name, parameters = self._optimizer()
-        own = {key: getattr(OPTIMIZERS[name], key, None) for key in _OF_OPTIMIZER}
-        held = {key: parameters.get(key, own[key]) for key in _OF_OPTIMIZER}
-        return asdict(self) | held
+        defaults = {key: getattr(OPTIMIZERS[name], key, None) for key in _OF_OPTIMIZER}
+        used = {key: parameters.get(key, defaults[key]) for key in _OF_OPTIMIZER}
+        return asdict(self) | used
 
     def _optimizer(self) -> tuple[str, dict[str, Any]]:
-        """Return the optimizer's name and the parameters that it is given."""
+        """Return the optimizer's name and its parameters."""
         name, parameters = parse_component(self.optimizer, "optimizer")
         given = {key: getattr(self, key) for key in _OF_OPTIMIZER}
         parameters |= {key: of for key, of in given.items() if of is not None}
@@ -355,16 +355,16 @@ class Settings:
         ValueError
             If one is missing, unknown or out of range.
         """
-        known = fields_of(cls)
+        fields = fields_of(cls)
         for name in values:
-            if name not in known:
-                raise ValueError(f"{name!r} is not a setting{did_you_mean(name, known)}")
-        if missing := [name for name in known if name not in values]:
+            if name not in fields:
+                raise ValueError(f"{name!r} is not a setting{did_you_mean(name, fields)}")
+        if missing := [name for name in fields if name not in values]:
             raise ValueError(f"settings are missing: {', '.join(missing)}")
         return cls(**values)
 
 
 def _default_rate(optimizer: str) -> float:
-    """Return the learning rate that an optimizer has of itself; 1 for one that has none."""
+    """Return the default learning rate of an optimizer; 1 if it has none."""
     rate: float = getattr(choose(OPTIMIZERS, optimizer, "optimizer"), "learning_rate", 1.0)
     return rate

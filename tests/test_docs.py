@@ -209,7 +209,7 @@ def test_python_examples_run(page):
     """The blocks that are written by hand, one after the other: a page's belong together."""
     by_hand = include.INCLUDED.sub("", TEXTS[page])
     examples = re.findall(r"^```python\n(.*?)^```$", by_hand, flags=re.DOTALL | re.MULTILINE)
-    drawing = [example for example in examples if "plot_" in example]
+    drawing = [example for example in examples if "Display" in example]
     run = examples if find_spec("matplotlib") else [one for one in examples if one not in drawing]
     exec(compile("\n".join(run), page, "exec"), {"__name__": "example"})
     if len(run) < len(examples):

@@ -40,19 +40,19 @@ def compare(
     raise typer.Exit(0 if report.passes else 1)
 
 
-def _compared(settings: Settings, backends: list[str], steps: int) -> "Report":
-    """Return what the steps of these settings make on backends given by their names."""
+def _compared(settings: Settings, specs: list[str], steps: int) -> "Report":
+    """Return the report on training steps of these settings, on backends given by name."""
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.consistency import compare as compare_backends
 
-    places = [get_backend(spec.strip()) for spec in backends]
+    backends = [get_backend(spec.strip()) for spec in specs]
     dataset = replace(settings, block_size=0).load_dataset()
     examples = dataset.train.inputs.shape[0]
     # A schedule ends with the epoch of the last step.
     steps_per_epoch = -(-examples // settings.batch_size)
     settings = replace(settings.for_dataset(dataset), epochs=max(1, -(-steps // steps_per_epoch)))
     return compare_backends(
-        places,
+        backends,
         settings.make_mlp(dataset.features, dataset.outputs),
         *dataset.train,
         scale=dataset.scale,

@@ -101,7 +101,7 @@ class StopRequest:
 @contextmanager
 def ending_at_once() -> Iterator[None]:
     """Return a context in which a signal ends the process immediately."""
-    with _heard_by(_end):
+    with _handling_signals(_end):
         yield
 
 
@@ -120,38 +120,38 @@ def ending_when_asked() -> Iterator[StopRequest]:
     """Return a context in which the first signal is a request, and the second ends the process."""
     request = StopRequest()
 
-    def hear(number: int) -> None:
+    def handle(number: int) -> None:
         if request.code is not None:
             _end(number)
         request.code = 128 + number
         with suppress(OSError):  # without the lock of the stream, which the main thread may hold
             os.write(_STDERR, _STOPPING)
 
-    with _heard_by(hear):
+    with _handling_signals(handle):
         yield request
 
 
 @contextmanager
-def _heard_by(hear: Callable[[int], None]) -> Iterator[None]:
-    """Return a context in which `hear(number)` is called, in another thread, for each signal."""
+def _handling_signals(handle: Callable[[int], None]) -> Iterator[None]:
+    """Return a context in which another thread calls `handle(number)` for each signal."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     # A background job ignores Ctrl-C and continues.
-    heard = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
+    handled = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
     reader, writer = os.pipe()
     if hasattr(os, "set_blocking"):  # Windows has it from Python 3.12 on, and does without
         os.set_blocking(writer, False)
     outer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in heard:
+    for number in handled:
         signal.signal(number, lambda *_: None)
 
     import threading  # slow, so only when signals are already caught; they wait in the pipe
 
-    listener = threading.Thread(target=_listen, args=(reader, heard, hear), daemon=True)
+    listener = threading.Thread(target=_listen, args=(reader, handled, handle), daemon=True)
     listener.start()
     try:
         yield
     finally:
-        for number in heard:
+        for number in handled:
             signal.signal(number, before[number])
         signal.set_wakeup_fd(outer)
         os.close(writer)  # which ends the listener
@@ -159,11 +159,11 @@ def _heard_by(hear: Callable[[int], None]) -> Iterator[None]:
         os.close(reader)
 
 
-def _listen(reader: int, heard: list[signal.Signals], hear: Callable[[int], None]) -> None:
-    """Call `hear` for every byte, the number of a signal, until the other end is closed."""
+def _listen(reader: int, handled: list[signal.Signals], handle: Callable[[int], None]) -> None:
+    """Call `handle` for every byte, the number of a signal, until the other end is closed."""
     while number := os.read(reader, 1):
-        if number[0] in heard:
-            hear(number[0])
+        if number[0] in handled:
+            handle(number[0])
 
 
 def _end(number: int) -> None:
@@ -187,10 +187,10 @@ def guarded_streams() -> Iterator[None]:
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is its own
-            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8", closefd=False))
+            null = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is its own
+            setattr(sys, name, os.fdopen(null, mode, encoding="utf-8", closefd=False))
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _Output(sys.stdout), _Beside(sys.stderr)
+    sys.stdout, sys.stderr = _StandardOutput(sys.stdout), _StandardError(sys.stderr)
     try:
         yield
     finally:
@@ -215,7 +215,7 @@ def counted(count: int, word: str) -> str:
 def finish(code: int, error: str) -> int:
     """Flush the output of a command, print its error, and return the exit code.
 
-    A stream that cannot be written is replaced; otherwise Python would complain at exit.
+    A stream that cannot be written is replaced; otherwise Python would report it at exit.
     """
     try:
         sys.stdout.flush()
@@ -223,16 +223,16 @@ def finish(code: int, error: str) -> int:
         code = CLOSED_PIPE
     except OSError as fault:
         code, error = code or 2, str(fault)
-        _give_up(sys.stdout)
+        _redirect_to_null(sys.stdout)
     if code == CLOSED_PIPE:
-        _give_up(sys.stdout)
+        _redirect_to_null(sys.stdout)
     elif error:
         log(f"Error: {error}")
     return code
 
 
-class _Output:
-    """Standard output, whose errors say so."""
+class _StandardOutput:
+    """Standard output; its errors name it."""
 
     def __init__(self, stream: "TextIO") -> None:
         self._stream = stream
@@ -261,28 +261,28 @@ class _Output:
             raise OSError(f"standard output cannot be written: {error.strerror}") from None
 
 
-class _Beside(_Output):
-    """Standard error, which is replaced if it cannot be written."""
+class _StandardError(_StandardOutput):
+    """Standard error; replaced by the null device if it cannot be written."""
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
             yield
         except OSError:
-            _give_up(self._stream)
+            _redirect_to_null(self._stream)
 
 
-def _give_up(stream: "TextIO") -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+def _redirect_to_null(stream: "TextIO") -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 @contextmanager
 def saved_input(name: str | None) -> Iterator[str | None]:
-    """Give the name of data; for - that of a file with what comes from standard input.
+    """Yield the name of data; for -, that of a temporary file with standard input.
 
-    Its first bytes tell the format.  Errors and warnings speak of standard input.
+    The format follows from the first bytes.  Errors and warnings say "standard input".
     """
     if name != "-":
         yield name
@@ -301,13 +301,13 @@ def saved_input(name: str | None) -> Iterator[str | None]:
         with path.open("wb") as file:
             file.write(first)
             copyfileobj(stream, file)
-        with _called_input(str(path)):
+        with _naming_standard_input(str(path)):
             yield str(path)
 
 
 @contextmanager
-def _called_input(path: str) -> Iterator[None]:
-    """Have errors and warnings speak of standard input instead of the file that stands for it."""
+def _naming_standard_input(path: str) -> Iterator[None]:
+    """Let errors and warnings say "standard input" instead of the name of its temporary file."""
     show = warnings.showwarning
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *others: show(
@@ -343,7 +343,7 @@ class Bar:
             self._progress.advance(self._task, count)
 
     def show(self, words: str) -> None:
-        """Show what the last epoch reached, in the place of what was shown before."""
+        """Show the measures of the last epoch."""
         if self._progress is not None:
             self._progress.update(self._task, description=words)
 

@@ -1,6 +1,6 @@
 """The options of `Settings`, from the command line or from a file (`--config`), and those of runs.
 
-What a setting is called, takes and means is said once, where it is annotated.
+The name, the values and the help of a setting come from its annotation in `settings.py`.
 """
 
 import inspect
@@ -42,8 +42,8 @@ def with_settings(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each of the `Settings`, and pass it their values in a dict.
 
-    The options replace the parameter `settings` of the command, which is to make the `Settings`:
-    the values are not yet checked.
+    The options replace the parameter `settings` of the command, which makes the `Settings`: the
+    values are not checked before.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def with_settings(
             values = {name: _value(of, given.pop(name)) for name, of in settings.items()}
             command(settings=values, **given)
 
-        own = inspect.signature(command).parameters.values()
-        shown = [options if one.name == "settings" else [one] for one in own]
+        declared = inspect.signature(command).parameters.values()
+        shown = [options if one.name == "settings" else [one] for one in declared]
         run.__signature__ = inspect.Signature([*chain(*shown)])  # type: ignore[attr-defined]
         return run
 
@@ -74,14 +74,14 @@ def _option(field: Field, default: Any) -> inspect.Parameter:
     kind: Any = field.kind
     if field.many:
         kind, default = str, _as_text(default)
-    option = Annotated[kind | None, typer.Option(help=field.help, parser=_unparsed(kind))]
+    option = Annotated[kind | None, typer.Option(help=field.help, parser=_text_parser(kind))]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
     )
 
 
-def _unparsed(kind: type) -> Callable[[object], str]:
-    """Return what makes values and defaults texts: Typer's own messages do not say what came."""
+def _text_parser(kind: type) -> Callable[[object], str]:
+    """Return a parser that leaves values as texts: Typer's own messages do not show the value."""
 
     def as_text(value: object) -> str:
         return str(value)
@@ -99,7 +99,7 @@ def _as_text(value: Any) -> str:
     return ",".join(map(str, value if isinstance(value, list | tuple) else [value]))
 
 
-def _take(context: typer.Context, file: Path | None) -> None:
+def _load_config(context: typer.Context, file: Path | None) -> None:
     """Make the options of a file the defaults of the command line's.
 
     Raises
@@ -161,6 +161,6 @@ ConfigOption = Annotated[
         "its settings; the command line overrides it.",
         parser=path,
         is_eager=True,
-        callback=_take,
+        callback=_load_config,
     ),
 ]

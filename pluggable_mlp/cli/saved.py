@@ -1,4 +1,4 @@
-"""What a saved run is good for: `evaluate`, `predict`, `export`, `plot`, `report` and `verify`."""
+"""Commands on saved runs: `evaluate`, `predict`, `export`, `plot`, `report` and `verify`."""
 
 import io
 import sys
@@ -20,9 +20,7 @@ from pluggable_mlp.cli.console import (
 from pluggable_mlp.cli.options import BackendOption, RunArgument, path
 
 if TYPE_CHECKING:
-    from pluggable_mlp.backends import Backend
     from pluggable_mlp.data.preparation import Preparation
-    from pluggable_mlp.html_report import ReportedRun
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.runs.verify import Difference, Verification
 
@@ -86,15 +84,14 @@ def predict(
     ] = None,
     backend: BackendAsForTrain = "numpy",
 ) -> None:
-    """Predict classes with their probabilities, labels with their probabilities, or numbers."""
+    """Predict classes or labels, with their probabilities, or numbers."""
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.runs.predict import predict_rows
     from pluggable_mlp.runs.saved import load_run
 
-    place = get_backend(backend)
-    saved = load_run(run, place)
+    saved = load_run(run, get_backend(backend))
     with saved_input(str(inputs)) as named:
-        rows = predict_rows(saved, Path(str(named)), place)
+        rows = predict_rows(saved, Path(str(named)), saved.backend)
         if output is not None and output.suffix.lower() == ".npy":
             _save_array(output, saved.schema, rows)
         else:
@@ -102,19 +99,19 @@ def predict(
 
 
 def _write_table(output: Path | None, schema: "Preparation", rows: Iterator[list[Any]]) -> None:
-    """Write predictions as CSV, as they come."""
+    """Write predictions as CSV, row by row."""
     import csv
 
     from pluggable_mlp.runs.predict import prediction_header
 
-    with nullcontext(sys.stdout) if output is None else _written_to(output) as file:
+    with nullcontext(sys.stdout) if output is None else _open_output(output) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(prediction_header(schema))
         table.writerows(rows)
 
 
 def _save_array(output: Path, schema: "Preparation", rows: Iterator[list[Any]]) -> None:
-    """Write the predictions alone as an array."""
+    """Write the predictions without probabilities as .npy."""
     import numpy as np
 
     from pluggable_mlp.runs.predict import predictions_alone
@@ -122,17 +119,17 @@ def _save_array(output: Path, schema: "Preparation", rows: Iterator[list[Any]]) 
 
     content = io.BytesIO()
     np.save(content, predictions_alone(schema, rows))
-    with _named(output):
+    with _naming_output(output):
         write_file(output, content.getvalue())
 
 
 @contextmanager
-def _written_to(output: Path) -> Iterator[TextIO]:
-    """Give a file of predictions, open: a device or a pipe, or one that is whole in the end."""
+def _open_output(output: Path) -> Iterator[TextIO]:
+    """Yield an open file of predictions: a device, a pipe, or a file that is renamed when whole."""
     from pluggable_mlp.storage import part_of, whole_file
 
     in_place = output.exists() and not output.is_file()
-    with _named(output):
+    with _naming_output(output):
         path = output.resolve()
         opened = output.open("wb") if in_place else whole_file(path)
         with removed_at_end(part_of(path)), opened as binary:
@@ -144,8 +141,8 @@ def _written_to(output: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _named(output: Path) -> Iterator[None]:
-    """Turn what goes wrong with a file of predictions into a ValueError that names it."""
+def _naming_output(output: Path) -> Iterator[None]:
+    """Raise ValueError in place of OSError; it names the file of predictions."""
     try:
         yield
     except OSError as error:
@@ -192,15 +189,14 @@ def plot(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Draw learning curves, confusion matrix or residuals, and the first layer's weights."""
+    _check_matplotlib()
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.figures import figures_of, need_matplotlib
     from pluggable_mlp.registry import choose
+    from pluggable_mlp.report import draw_figures
     from pluggable_mlp.runs.saved import load_run
 
-    need_matplotlib()
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
-    place = get_backend(backend)
-    figures = figures_of(run, load_run(run, place), place, data)
+    figures = draw_figures(run, load_run(run, get_backend(backend)), data)
     folder = run / "plots" if output is None else output
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -220,42 +216,27 @@ def report(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Write one HTML page about runs, which opens without a server or a network."""
+    _check_matplotlib()
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.figures import history_of, learning_curves, need_matplotlib
-    from pluggable_mlp.html_report import report_page
+    from pluggable_mlp.report import report_page
     from pluggable_mlp.storage import write_file
 
-    need_matplotlib()
-    place = get_backend(backend)
-    reported = [_reported(run, place, data) for run in runs]
-    together = {str(run): history_of(run) for run in runs}
-    comparison = learning_curves(together) if len(runs) > 1 else None
+    page = report_page(runs, get_backend(backend), data)
     try:
-        write_file(output, report_page(reported, comparison).encode())
+        write_file(output, page.encode())
     except OSError as error:
         raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
     typer.echo(output)
 
 
-def _reported(folder: Path, backend: "Backend", data: str | None) -> "ReportedRun":
-    """Return what the page says of a run; without the figures of data that are not there."""
-    from pluggable_mlp.data import DataError
-    from pluggable_mlp.figures import figures_of, history_of, learning_curves
-    from pluggable_mlp.html_report import ReportedRun
-    from pluggable_mlp.runs.saved import load_run, read_summary
-    from pluggable_mlp.storage import read_json
+def _check_matplotlib() -> None:
+    """Refuse a command that draws where matplotlib is not installed."""
+    from pluggable_mlp.figures.display import need_matplotlib
 
-    saved, note = load_run(folder, backend), ""
     try:
-        figures = figures_of(folder, saved, backend, data)
-    except DataError as error:
-        note = f"Without the figures of the test part: {error}"
-        log(f"Warning: {note}")
-        figures = {"learning-curves": learning_curves({folder.name: history_of(folder)})}
-    certificate = read_json(folder / "certificate.json", "a file of the run")
-    return ReportedRun(
-        str(folder), read_summary(folder), saved.settings.to_dict(), certificate, figures, note
-    )
+        need_matplotlib()
+    except ImportError as error:
+        raise ValueError(str(error)) from None
 
 
 def verify(
@@ -323,7 +304,7 @@ def _in_words(difference: "Difference", here: str) -> str:
 
 
 def _repeated_part(run: "Run", step: int | None) -> str:
-    """Return the words for what was trained again, from a step if one is given."""
+    """Describe what was trained again, from a step if one is given."""
     count = len(run.history)
     part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
     return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"

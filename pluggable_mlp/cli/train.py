@@ -1,4 +1,4 @@
-"""`pluggable-mlp train`: train, print what each epoch reached, keep it in a folder."""
+"""`pluggable-mlp train`: train, print the measures of each epoch, save the run in a folder."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ def train(
     """Train a network and report its results on the test part."""
     del config  # its callback has read it
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.logs import check_log, logging_epochs
+    from pluggable_mlp.logs import check_log, epoch_log
     from pluggable_mlp.runs.folder import RunFolder, lock_run, refuse_used_folder
     from pluggable_mlp.runs.run import Run
 
@@ -93,8 +93,8 @@ def train(
         if output is not None:
             kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
-            with kept as folder, logging_epochs(log) as write_log:
-                _follow(run, folder, request, report, write_log)
+            with kept as folder, epoch_log(log) as write_log:
+                _train(run, folder, request, report, write_log)
         finally:  # when it is saved, or cannot be
             if run.history:
                 report.end()
@@ -102,7 +102,7 @@ def train(
 
 
 def _without_replaced(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings without that of a file which another one stands for in the command."""
+    """Return the settings without that of a file which one of the command line excludes."""
     sources = {name: _source(context, name) for name in ("test", "test_share")}
     if {*sources.values()} != {"COMMANDLINE", "DEFAULT_MAP"}:
         return settings
@@ -110,12 +110,12 @@ def _without_replaced(context: typer.Context, settings: dict[str, Any]) -> dict[
 
 
 def _source(context: typer.Context, name: str) -> str:
-    """Return where the value of a parameter came from; DEFAULT, if from nowhere."""
+    """Return the source of a parameter's value, such as COMMANDLINE or DEFAULT."""
     return getattr(context.get_parameter_source(name), "name", "DEFAULT")
 
 
 def _resumed(context: typer.Context, folder: Path, backend: str, settings: dict[str, Any]) -> "Run":
-    """Return the run to go on with; ValueError where a setting differs from its own."""
+    """Return the run to resume; ValueError if a setting differs from its own."""
     from pluggable_mlp.runs.resume import resumed_run
 
     given = {name for name in context.params if _source(context, name) != "DEFAULT"}
@@ -135,7 +135,7 @@ def _resumed(context: typer.Context, folder: Path, backend: str, settings: dict[
 
 
 def _why_done(run: "Run") -> str:
-    """Return in words why a run has no epoch left."""
+    """Explain why a run has no epoch left."""
     done = counted(len(run.history), "epoch")
     if len(run.history) >= run.settings.epochs:
         return f"The run has had its {done}; --epochs may be raised."
@@ -145,19 +145,19 @@ def _why_done(run: "Run") -> str:
     )
 
 
-def _follow(
+def _train(
     run: "Run",
     folder: "RunFolder | None",
     request: StopRequest,
     report: "_Report",
     write_log: "Callable[[Path, dict[str, Any]], None]",
 ) -> None:
-    """Run all epochs, or until the end is requested, with their lines and a progress bar."""
+    """Train to the end, or until it is requested, with a line for each epoch and a progress bar."""
     total = run.settings.epochs * run.training_examples
     logged: set[str] = set()
 
     def keep(save: "Callable[[], None]") -> None:
-        with _going_on(logged):
+        with _ignoring_write_errors(logged):
             save()
 
     try:
@@ -167,12 +167,12 @@ def _follow(
                 bar(progress.count)
                 if progress.ended:
                     line = run.history[-1]
-                    bar.show(report.words(line))
+                    bar.show(report.describe(line))
                     if folder is not None:
                         keep(folder.record)
                         keep(folder.keep_epoch)
                         write_log(folder.place, line)
-                    with nullcontext() if folder is None else _going_on(logged):
+                    with nullcontext() if folder is None else _ignoring_write_errors(logged):
                         report.epoch(line, bar.visible)
                 else:
                     if folder is not None:
@@ -187,11 +187,8 @@ def _follow(
 
 
 @contextmanager
-def _going_on(logged: set[str]) -> Iterator[None]:
-    """Let training go on where something cannot be written: say so, unless that was logged before.
-
-    It ends where the reader of a pipe went away: the rest is not read.
-    """
+def _ignoring_write_errors(logged: set[str]) -> Iterator[None]:
+    """Log errors of writing, each once, and go on; a closed pipe ends training."""
     try:
         yield
     except BrokenPipeError:
@@ -216,22 +213,22 @@ class _Report:
         return not (self.quiet or (self._as_json and self._on_terminal) or goes_to_pipe())
 
     def begin(self) -> None:
-        """Print what is made of the data."""
+        """Print the preparation of the data."""
         if not (self.quiet or self._as_json):
             for line in self._run.schema.in_words():
                 typer.echo(line)
 
     def epoch(self, line: dict[str, Any], bar: bool) -> None:
-        """Print what an epoch reached, unless a bar shows it on the same terminal."""
+        """Print the measures of an epoch, unless a bar shows them on the same terminal."""
         if self.quiet:
             return
         if self._as_json:
             _echo_json(line)
         elif not (bar and self._on_terminal):
-            typer.echo(f"{self.words(line)}  {line['seconds']:.2f} s")
+            typer.echo(f"{self.describe(line)}  {line['seconds']:.2f} s")
 
-    def words(self, line: dict[str, Any]) -> str:
-        """Return in words what an epoch reached."""
+    def describe(self, line: dict[str, Any]) -> str:
+        """Describe the measures of an epoch."""
         words = [
             f"epoch {line['epoch']:3d}/{self._run.settings.epochs}",
             f"train loss {line['train_loss']:.6f}",
@@ -263,7 +260,7 @@ def _echo_json(content: dict[str, Any]) -> None:
 
 
 def _quality(measured: dict[str, Any], part: str) -> str:
-    """Return the first measure of the task in words, empty where nothing was measured."""
+    """Describe the first measure of the task; empty if nothing was measured."""
     if f"{part}_accuracy" in measured:
         return f"{part} accuracy {measured[f'{part}_accuracy']:.2%}"
     return f"{part} R2 {measured[f'{part}_r2']:.4f}" if f"{part}_r2" in measured else ""

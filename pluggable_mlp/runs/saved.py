@@ -74,7 +74,8 @@ class SavedRun:
         What the network takes, and what it answers with.
     mlp : MLP
     parameters : list of dict of arrays
-        On the backend that they were loaded for.
+        On the backend.
+    backend : Backend
     """
 
     config: dict[str, Any]
@@ -82,6 +83,7 @@ class SavedRun:
     schema: Preparation
     mlp: MLP
     parameters: LibraryArrays
+    backend: Backend
 
 
 def load_run(folder: Path, backend: Backend) -> SavedRun:
@@ -102,7 +104,7 @@ def load_run(folder: Path, backend: Backend) -> SavedRun:
     sha256 = read_summary(folder, config)["parameters_sha256"]
     parameters = read_parameters(folder / "model.safetensors", backend, sha256)
     check_parameters(mlp, parameters)
-    return SavedRun(config, settings, schema, mlp, parameters)
+    return SavedRun(config, settings, schema, mlp, parameters, backend)
 
 
 def read_config(path: Path) -> dict[str, Any]:

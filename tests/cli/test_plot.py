@@ -1,4 +1,4 @@
-"""`plot` and `report`: figures that show what the run reached, and one page that holds all."""
+"""`plot`, `report`, and the displays of runs in Python: what they show is what a run reached."""
 
 import json
 import re
@@ -9,12 +9,31 @@ import sys
 import numpy as np
 import pytest
 
+from pluggable_mlp import (
+    ConfusionMatrixDisplay,
+    PredictionErrorDisplay,
+    TrainingCurveDisplay,
+    WeightsDisplay,
+)
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
-from pluggable_mlp.figures import figures_of, history_of, learning_curves
+from pluggable_mlp.report import draw_figures, learning_curves
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import load_run
+from pluggable_mlp.settings import Settings
+from tests.cli.conftest import ended
+from tests.cli.saved_runs import content
 
-pytest.importorskip("matplotlib")
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402 (only if it is there)
+
+
+@pytest.fixture(autouse=True)
+def figures_are_closed():
+    plt.close("all")
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +47,16 @@ def folders(tmp_path_factory):
     for name, spec in data.items():
         arguments = ["train", "--data", spec, "--epochs", 3, "--hidden", 9, "--quiet"]
         arguments += ["--validation", 0.1, "--output", folder / name, "--learning-rate", 0.05]
-        program = [sys.executable, "-m", "pluggable_mlp", *map(str, arguments)]
-        subprocess.run(program, check=True, capture_output=True)
+        assert ended(*arguments) == 0
     return folder
+
+
+def epochs_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def points(ax):
+    return np.asarray(ax.collections[0].get_offsets())
 
 
 FIGURES = {
@@ -47,6 +73,7 @@ def test_plot_writes_images(command, folders, tmp_path, name):
     files = [tmp_path / f"{figure}.png" for figure in FIGURES[name]]
     assert outcome.out.split() == [str(file) for file in files]
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+    assert plt.get_fignums() == []
 
 
 def test_plots_stand_in_the_run_and_go_with_it(command, folders, tmp_path):
@@ -59,55 +86,121 @@ def test_plots_stand_in_the_run_and_go_with_it(command, folders, tmp_path):
     assert not (run / "plots").exists()
 
 
-def shown(folders, name):
-    backend = get_backend("numpy")
-    return figures_of(folders / name, load_run(folders / name, backend), backend)
-
-
 def test_the_confusion_matrix_counts_the_test_part(command, folders, tmp_path):
     """Its numbers against those of what `predict` says."""
     test = load_dataset("digits").test
     np.save(tmp_path / "x.npy", test.inputs)
     command("predict", folders / "images", tmp_path / "x.npy", "--output", tmp_path / "p.npy")
     expected = np.zeros((10, 10), int)
-    for truth, said in zip(test.targets, np.load(tmp_path / "p.npy"), strict=True):
-        expected[truth, said] += 1
-    axis = shown(folders, "images")["confusion-matrix"].axes[0]
+    for true, predicted in zip(test.targets, np.load(tmp_path / "p.npy"), strict=True):
+        expected[true, predicted] += 1
+    ax = ConfusionMatrixDisplay.from_run(folders / "images").ax_
     found = np.zeros((10, 10), int)
-    for text in axis.texts:
+    for text in ax.texts:
         column, row = text.get_position()
         found[row, column] = int(text.get_text())
     assert (found == expected).all()
 
 
-def test_residuals_are_predictions_less_targets(folders):
+def test_residuals_are_targets_less_predictions(folders):
     test = load_dataset(folders / "numbers.npz", task="regression", validation=0.1).test
-    for output, axis in enumerate(shown(folders, "numbers")["residuals"].axes):
-        points = np.asarray(axis.collections[0].get_offsets())
-        truth = points[:, 0] - points[:, 1]
-        np.testing.assert_allclose(truth, test.targets[:, output], atol=1e-5)
+    for index, output in enumerate(("y1", "y2")):
+        display = PredictionErrorDisplay.from_run(folders / "numbers", output=output)
+        true = points(display.ax_).sum(axis=1)
+        np.testing.assert_allclose(true, test.targets[:, index], atol=1e-5)
 
 
 def test_curves_are_the_metrics(folders):
-    history = history_of(folders / "images")
-    loss, accuracy = learning_curves({"a": history}).axes
-    lines = {line.get_label(): line.get_ydata() for line in (*loss.lines, *accuracy.lines)}
-    for label, key in (
-        ("train loss", "train_loss"),
-        ("validation loss", "validation_loss"),
-        ("a", "validation_accuracy"),
+    history = epochs_of(folders / "images")
+    loss = TrainingCurveDisplay.from_run(folders / "images")
+    accuracy = TrainingCurveDisplay.from_run(folders / "images", metric="accuracy")
+    lines = {line.get_label(): line.get_ydata() for line in (*loss.lines_, *accuracy.lines_)}
+    assert {label: [*of] for label, of in lines.items()} == {
+        key.replace("_", " "): [line[key] for line in history]
+        for key in ("train_loss", "validation_loss", "validation_accuracy")
+    }
+
+
+def test_a_run_may_still_be_training(folders, tmp_path):
+    """Then it has metrics, but no model; a value that is no number is left out of its curve."""
+    lines = epochs_of(folders / "numbers")
+    lines[1]["validation_r2"] = None
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    (line,) = TrainingCurveDisplay.from_run(str(tmp_path), metric="r2").lines_
+    expected = [lines[0]["validation_r2"], np.nan, lines[2]["validation_r2"]]
+    np.testing.assert_array_equal(line.get_ydata(), expected)
+
+
+def test_a_run_in_python_has_the_figures_of_its_folder(folders):
+    """It is trained with the settings of the other, which is in a folder."""
+    settings = content(folders / "images", "config.json")["settings"]
+    run = Run(Settings.from_dict(settings), get_backend("numpy"))
+    with pytest.raises(ValueError, match="without an epoch; train it first"):
+        TrainingCurveDisplay.from_run(run)
+    for _ in run.train():
+        pass
+    for kind in (TrainingCurveDisplay, WeightsDisplay, ConfusionMatrixDisplay):
+        here, saved = kind.from_run(run).ax_, kind.from_run(folders / "images").ax_
+        for ours, theirs in zip(here.lines, saved.lines, strict=True):
+            assert ours.get_ydata().tolist() == theirs.get_ydata().tolist()
+        for ours, theirs in zip(here.images, saved.images, strict=True):
+            np.testing.assert_array_equal(ours.get_array(), theirs.get_array())
+        assert [text.get_text() for text in here.texts] == [text.get_text() for text in saved.texts]
+
+
+def test_what_a_run_does_not_have_is_named(command, folders, tmp_path):
+    np.savez(tmp_path / "data.npz", X=np.arange(70.0)[:, None], y=np.arange(70) % 2)
+    given = ("train", "--quiet", "--data", tmp_path / "data.npz", "--epochs", 1, "--test-share", 0)
+    assert command(*given, "--output", tmp_path / "run").code == 0
+    for call, words in (
+        (lambda: ConfusionMatrixDisplay.from_run(folders / "numbers"), "regression, which has no"),
+        (lambda: PredictionErrorDisplay.from_run(folders / "labels"), "multilabel, which has no"),
+        (lambda: PredictionErrorDisplay.from_run(folders / "numbers"), "expected one of y1, y2"),
+        (
+            lambda: ConfusionMatrixDisplay.from_run(tmp_path / "run"),
+            "no test part",
+        ),
+        (lambda: TrainingCurveDisplay.from_run(folders), "without an epoch; train it first"),
+        (lambda: WeightsDisplay.from_run(folders), "config.json"),
     ):
-        assert list(lines[label]) == [line[key] for line in history]
+        with pytest.raises(ValueError, match=words):
+            call()
+    assert plt.get_fignums() == []
+    assert command("plot", tmp_path / "run").out.split() == [
+        str(tmp_path / "run" / "plots" / f"{name}.png") for name in FIGURES["labels"]
+    ]
+
+
+def test_the_figures_of_a_command_are_the_displays(folders):
+    """Of a run with two outputs: each has its residuals."""
+    run = load_run(folders / "numbers", get_backend("numpy"))
+    figures = draw_figures(folders / "numbers", run)
+    assert [*figures] == FIGURES["numbers"]
+    loss, r2 = figures["learning-curves"].axes
+    expected = {ax: TrainingCurveDisplay.from_run(folders / "numbers", metric=metric).lines_
+                for ax, metric in ((loss, "loss"), (r2, "r2"))}  # fmt: skip
+    for ax, lines in expected.items():
+        assert [line.get_ydata().tolist() for line in ax.lines] == [
+            line.get_ydata().tolist() for line in lines
+        ]
+    for ax in figures["residuals"].axes:
+        display = PredictionErrorDisplay.from_run(folders / "numbers", output=ax.get_title())
+        assert points(ax).tolist() == points(display.ax_).tolist()
+    image = figures["first-layer"].axes[0].images[0].get_array()
+    np.testing.assert_array_equal(image, run.parameters[0]["W"].T)
 
 
 def test_the_first_layer_is_shown_as_images(folders):
-    backend = get_backend("numpy")
-    run = load_run(folders / "images", backend)
-    axes = shown(folders, "images")["first-layer"].axes
-    images = [axis.images[0].get_array() for axis in axes if axis.images]
-    assert len(images) == 9
-    for unit, image in enumerate(images):
-        assert (np.asarray(image) == run.parameters[0]["W"][:, unit].reshape(8, 8)).all()
+    """Nine, in three rows and three columns, with a gap between them."""
+    run = load_run(folders / "images", get_backend("numpy"))
+    (image,) = WeightsDisplay.from_run(folders / "images").ax_.images
+    tiles = np.ma.filled(image.get_array(), np.nan)
+    assert tiles.shape == (26, 26)
+    for unit in range(9):
+        row, column = (9 * place for place in divmod(unit, 3))
+        expected = run.parameters[0]["W"][:, unit].reshape(8, 8)
+        assert (tiles[row : row + 8, column : column + 8] == expected).all()
 
 
 def test_the_features_of_a_table_are_named(command, tmp_path):
@@ -115,7 +208,7 @@ def test_the_features_of_a_table_are_named(command, tmp_path):
     (tmp_path / "table.csv").write_text(f"area,year,class\n{rows}\n")
     given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1)
     assert command("train", *given, "--output", tmp_path / "run").code == 0
-    ticks = shown(tmp_path, "run")["first-layer"].axes[0].get_xticklabels()
+    ticks = WeightsDisplay.from_run(tmp_path / "run").ax_.get_xticklabels()
     assert [tick.get_text() for tick in ticks] == ["area", "year"]
 
 
@@ -130,9 +223,31 @@ def test_a_square_count_of_named_features_makes_no_images(command, tmp_path, las
     (tmp_path / "table.csv").write_text(",".join([*names, "class"]) + f"\n{rows}\n")
     given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1)
     assert command("train", *given, "--output", tmp_path / "run").code == 0
-    axis = shown(tmp_path, "run")["first-layer"].axes[0]
-    ticks = [tick.get_text() for tick in axis.get_xticklabels()]
+    ax = WeightsDisplay.from_run(tmp_path / "run").ax_
+    ticks = [tick.get_text() for tick in ax.get_xticklabels()]
     assert ticks == (names if last == "number" else [*names[:-1], "d=a", "d=b"])
+
+
+def test_a_square_count_of_numbers_without_names_makes_images(command, tmp_path):
+    x = np.random.default_rng(0).normal(size=(70, 16))
+    np.savez(tmp_path / "data.npz", X=x, y=np.arange(70) % 2)
+    given = ("--data", tmp_path / "data.npz", "--hidden", 4, "--epochs", 1)
+    assert command("train", *given, "--output", tmp_path / "run").code == 0
+    (image,) = WeightsDisplay.from_run(tmp_path / "run").ax_.images
+    assert image.get_array().shape == (9, 9)
+
+
+def test_a_run_has_one_color_on_all_axes_of_a_comparison(command, folders, tmp_path):
+    """The first of the two has no validation part, hence no accuracy."""
+    given = ("train", "--quiet", "--epochs", 2, "--hidden", 4, "--validation", 0)
+    assert command(*given, "--output", tmp_path / "run").code == 0
+    figure = learning_curves([tmp_path / "run", folders / "images"])
+    losses, accuracies = ({line.get_label(): line.get_color() for line in ax.lines}
+                          for ax in figure.axes)  # fmt: skip
+    name = folders / "images"
+    assert losses[f"{name}: train loss"] == losses[f"{name}: validation loss"]
+    assert accuracies == {f"{name}: validation accuracy": losses[f"{name}: train loss"]}
+    assert losses[f"{tmp_path / 'run'}: train loss"] not in accuracies.values()
 
 
 def test_named_pixels_make_images(command, tmp_path):
@@ -142,8 +257,8 @@ def test_named_pixels_make_images(command, tmp_path):
     np.savetxt(tmp_path / "table.csv", rows, "%d", ",", header=names, comments="")
     given = ("--data", tmp_path / "table.csv", "--scaling", "pixels", "--hidden", 4, "--epochs", 1)
     assert command("train", *given, "--output", tmp_path / "run").code == 0
-    images = [axis for axis in shown(tmp_path, "run")["first-layer"].axes if axis.images]
-    assert len(images) == 4
+    (image,) = WeightsDisplay.from_run(tmp_path / "run").ax_.images
+    assert image.get_array().shape == (17, 17)
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path):
@@ -209,6 +324,17 @@ def test_a_browser_shows_the_report(command, folders, tmp_path, width):
     assert 0.005 < colored.mean() < 0.5
 
 
+def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):
+    rows = "\n".join(f"{'red' if k % 3 else 'blue'},{k % 5},{k % 2}" for k in range(70))
+    (tmp_path / "table.csv").write_text(f"color,area,class\n{rows}\n")
+    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1)
+    assert command("train", *given, "--output", tmp_path / "run").code == 0
+    command("report", tmp_path / "run", "--output", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    shown = page.partition("<h3>Preparation</h3>")[2].partition("<h3>")[0]
+    assert re.search(r"color.*blue, red\n.*area.*number", shown)
+
+
 def test_a_comparison_names_each_setting_once(command, folders, tmp_path):
     runs = [folders / "images", tmp_path / "deep"]
     command("train", "--quiet", "--epochs", 2, "--hidden", "9,8", "--output", runs[1])
@@ -229,8 +355,10 @@ def test_what_a_run_is_called_is_text(command, folders, tmp_path):
     text = (tmp_path / "r.html").read_text()
     assert "&lt;b&gt;" in text
     assert "<b>" not in text
+    assert "Preparation" not in text  # of pixels, which are taken as they are
 
 
+@pytest.mark.filterwarnings("always::pluggable_mlp.data.DataWarning")
 def test_a_report_without_the_data_says_so(command, tmp_path):
     data = tmp_path / "data.npz"
     np.savez(data, X=np.arange(70.0)[:, None] / 70, y=np.arange(70) % 2)
@@ -239,13 +367,13 @@ def test_a_report_without_the_data_says_so(command, tmp_path):
     outcome = command("report", tmp_path / "run", "--output", tmp_path / "r.html")
     assert outcome.code == 0
     assert "Warning: Without the figures of the test part: " in outcome.err
-    assert (tmp_path / "r.html").read_text().count("<img ") == 1
+    assert (tmp_path / "r.html").read_text().count("<img ") == len(FIGURES["labels"])
     assert command("plot", tmp_path / "run").code == 2
 
 
 def test_without_matplotlib_the_extra_is_named(folders):
     code = (
-        "import sys; sys.modules['matplotlib.figure'] = None; from pluggable_mlp.cli import main;"
+        "import sys; sys.modules['matplotlib'] = None; from pluggable_mlp.cli import main;"
         f"sys.argv = ['pluggable-mlp', 'plot', {str(folders / 'images')!r}]; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,0 +1,249 @@
+"""Figures of runs as files, and one HTML page about runs.
+
+The page holds its figures: it needs no server and no network.  What a figure shows is defined in
+`figures`; matplotlib draws them here without pyplot, so that none stays open.
+"""
+
+import base64
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.data import DataError, DataWarning
+from pluggable_mlp.data.columns import Described
+from pluggable_mlp.figures import (
+    ConfusionMatrixDisplay,
+    PredictionErrorDisplay,
+    TrainingCurveDisplay,
+    WeightsDisplay,
+)
+from pluggable_mlp.figures.predictions import pairs_by_output
+from pluggable_mlp.figures.sources import history_of
+from pluggable_mlp.runs.saved import SavedRun, load_run, read_summary
+from pluggable_mlp.storage import read_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_figures", "learning_curves", "report_page"]
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem;
+       color: #1a1a1a; }
+h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
+table { border-collapse: collapse; margin: 0.5rem 0; display: block; overflow-x: auto; }
+th, td { text-align: left; padding: 0.2rem 0.8rem 0.2rem 0; border-bottom: 1px solid #eee;
+         vertical-align: top; }
+td { overflow-wrap: anywhere; }
+img { max-width: 100%; height: auto; margin: 0.5rem 0; }
+pre { overflow-x: auto; font-size: 0.9em; }
+.columns { display: flex; flex-wrap: wrap; gap: 0 3rem; }
+.columns > div { max-width: 100%; }
+code { font-size: 0.9em; }
+"""
+_OF_MACHINE = ("backend", "device", "versions")
+
+
+def draw_figures(folder: Path, run: SavedRun, data: str | None = None) -> dict[str, "Figure"]:
+    """Return the figures of a run by their names; without a test part, none of it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    run : SavedRun
+    data : str, optional
+        Where its data are now; by default where they were.
+
+    Raises
+    ------
+    DataError
+        If the data are not there any more, or have changed.
+    """
+    return {
+        "learning-curves": learning_curves([folder]),
+        **_figures_of_test_part(run, data),
+        "first-layer": _first_layer(run),
+    }
+
+
+def learning_curves(folders: Sequence[Path]) -> "Figure":
+    """Return the losses of runs, and beside them the score of their validation parts."""
+    names = [None] if len(folders) == 1 else [*map(str, folders)]
+    runs = [
+        TrainingCurveDisplay(history_of(folder), name=name)
+        for folder, name in zip(folders, names, strict=True)
+    ]
+    scores = [of for of in ("accuracy", "r2") if any(of in run.metrics for run in runs)]
+    figure = _figure(6.4 * (1 + len(scores)), 4.2)
+    axes = figure.subplots(1, 1 + len(scores), squeeze=False)[0]
+    for metric, ax in zip(["loss", *scores], axes, strict=True):
+        for k, run in enumerate(runs):
+            if metric in run.metrics:
+                run.plot(ax, metric=metric, color=f"C{k}")
+    if all((line.get_ydata() > 0).all() for line in axes[0].lines):
+        axes[0].set_yscale("log")
+    return figure
+
+
+def _figures_of_test_part(run: SavedRun, data: str | None) -> dict[str, "Figure"]:
+    """Return the confusion matrix of classes, or the residuals of each output."""
+    if run.settings.test_share == 0 or run.schema.task == "multilabel":
+        return {}
+    if run.schema.task == "classification":
+        figure = _figure(6.4, 5.6)
+        ConfusionMatrixDisplay.from_run(run, data=data, ax=figure.subplots())
+        name = "confusion-matrix"
+    else:
+        pairs = pairs_by_output(run, data)
+        figure = _figure(5.0 * len(pairs), 4.2)
+        axes = figure.subplots(1, len(pairs), squeeze=False)[0]
+        for ax, (output, pair) in zip(axes, pairs.items(), strict=True):
+            PredictionErrorDisplay.from_predictions(*pair, ax=ax).ax_.set_title(output)
+        name = "residuals"
+    figure.suptitle("test part")
+    return {name: figure}
+
+
+def _first_layer(run: SavedRun) -> "Figure":
+    figure = _figure(6.4, 4.8)
+    WeightsDisplay.from_run(run, ax=figure.subplots())
+    figure.suptitle("first layer's weights")
+    return figure
+
+
+def _figure(width: float, height: float) -> "Figure":
+    """Return an empty figure that pyplot does not know of."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(min(width, 24.0), height), layout="constrained")
+
+
+class _Reported(NamedTuple):
+    """A run and what its folder says that it reached."""
+
+    folder: Path
+    run: SavedRun
+    summary: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path, backend: Backend) -> "_Reported":
+        run = load_run(folder, backend)
+        return cls(folder, run, read_summary(folder, run.config))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.run.settings.to_dict()
+
+
+def report_page(folders: Sequence[Path], backend: Backend, data: str | None = None) -> str:
+    """Return a page about runs.
+
+    If the data of a run are not there, or have changed, a warning and the page say so, and the
+    figures of its test part are left out.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+    backend : Backend
+        Which computes the predictions.
+    data : str, optional
+        Where the data of the runs are now; by default where they were.
+    """
+    runs = [_Reported.of(folder, backend) for folder in folders]
+    title = escape(", ".join(map(str, folders)))
+    sections = [_comparison(runs)] if len(runs) > 1 else []
+    sections += [_section(*one, data) for one in runs]
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        + "\n".join(sections)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _comparison(runs: Sequence[_Reported]) -> str:
+    """Return a table of what the runs reached, and of the settings in which they differ."""
+    measured = [key for run in runs for key in run.summary if key.startswith(("test_", "valid"))]
+    keys = ["epochs", "kept_epoch", "train_loss", *measured, "seconds", "backend", "device"]
+    settings = [run.settings for run in runs]
+    differing = [
+        key
+        for key in sorted({key for of in settings for key in of} - {*keys})
+        if len({str(of.get(key)) for of in settings}) > 1
+    ]
+    rows = [
+        *([key, *(run.summary.get(key) for run in runs)] for key in dict.fromkeys(keys)),
+        *([key, *(of.get(key) for of in settings)] for key in differing),
+    ]
+    head = ["", *(str(run.folder) for run in runs)]
+    curves = learning_curves([run.folder for run in runs])
+    return f"<h2>Comparison</h2>\n{_table(rows, head)}\n{_image('comparison', curves)}"
+
+
+def _section(folder: Path, run: SavedRun, summary: Mapping[str, Any], data: str | None) -> str:
+    """Return what is said of one run."""
+    machine = {"backend": summary["backend"], "device": summary["device"], **summary["versions"]}
+    certificate = read_json(folder / "certificate.json", "a file of the run", {})
+    tables = {
+        "Result": {key: of for key, of in summary.items() if key not in _OF_MACHINE},
+        "Settings": run.settings.to_dict(),
+        "Made with": machine,
+        "Certificate": {key: of for key, of in certificate.items() if isinstance(of, str | int)},
+    }
+    shown = "\n".join(
+        f"<div><h3>{title}</h3>\n{_table([*map(list, of.items())])}</div>"
+        for title, of in tables.items()
+    )
+    return (
+        f"<h2>{escape(str(folder))}</h2>\n{_images(folder, run, data)}\n{_preparation(run)}"
+        f'<div class="columns">\n{shown}\n</div>'
+    )
+
+
+def _images(folder: Path, run: SavedRun, data: str | None) -> str:
+    """Return the figures of a run; without its data, a note in the place of those of the data."""
+    note = ""
+    try:
+        figures = draw_figures(folder, run, data)
+    except DataError as error:
+        words = f"Without the figures of the test part: {error}"
+        warnings.warn(words, DataWarning, stacklevel=4)
+        note = f"<p>{escape(words)}</p>\n"
+        figures = {"learning-curves": learning_curves([folder]), "first-layer": _first_layer(run)}
+    return note + "\n".join(_image(name, figure) for name, figure in figures.items())
+
+
+def _preparation(run: SavedRun) -> str:
+    """Return a table of the columns, and what becomes of each before the network sees it."""
+    table = _table(run.schema.describe(), Described._fields)
+    return f"<h3>Preparation</h3>\n{table}\n"
+
+
+def _table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
+    """Return a table whose first column names the rows."""
+    lines = ["<tr>" + "".join(f"<th>{escape(one)}</th>" for one in head) + "</tr>"] if head else []
+    for name, *values in rows:
+        cells = "".join(f"<td>{escape(_words(value))}</td>" for value in values)
+        lines.append(f"<tr><th>{escape(str(name).replace('_', ' '))}</th>{cells}</tr>")
+    return "<table>\n" + "\n".join(lines) + "\n</table>"
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value)) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _image(name: str, figure: "Figure") -> str:
+    """Return a figure as an image within the page."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=110)
+    content = base64.b64encode(data.getvalue()).decode()
+    return f'<img alt="{escape(name)}" src="data:image/png;base64,{content}">'

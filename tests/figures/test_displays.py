@@ -1,0 +1,350 @@
+"""Displays: what their axes show is what was computed.  Those of runs: tests/cli/test_plot.py."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import sklearn.inspection
+import sklearn.metrics
+import sklearn.model_selection
+import sklearn.neural_network
+from sklearn.datasets import load_diabetes, load_iris
+
+import pluggable_mlp
+from pluggable_mlp import (
+    MLP,
+    ConfusionMatrixDisplay,
+    MLPClassifier,
+    MLPRegressor,
+    PredictionErrorDisplay,
+    TrainingCurveDisplay,
+    WeightsDisplay,
+    get_backend,
+    train,
+)
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402 (only if it is there)
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_iris(return_X_y=True)
+
+
+@pytest.fixture(autouse=True)
+def figures_are_closed():
+    plt.close("all")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return MLPClassifier((7,), max_iter=4, early_stopping=True, random_state=0).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return MLPRegressor(
+        hidden_layer_sizes=(5,), max_iter=3, early_stopping=True, random_state=0
+    ).fit(X[:, :3], X[:, 3])
+
+
+@pytest.fixture(scope="module")
+def training():
+    mlp = MLP([4, 3, 3])
+    return train(mlp, X.astype("float32"), Y, backend=get_backend("numpy"), epochs=3)
+
+
+def drawn(ax):
+    """The points of each line, by its name in the legend."""
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    lines = {line.get_label(): np.asarray(line.get_xydata()).T.tolist() for line in ax.lines}
+    assert named == [name for name in lines if not name.startswith("_")]
+    return lines
+
+
+def counted(ax):
+    """The numbers of a confusion matrix that are not 0, by the names of row and column."""
+    rows, columns = (
+        [label.get_text() for label in axis.get_ticklabels()] for axis in (ax.yaxis, ax.xaxis)
+    )
+    found = {}
+    for text in ax.texts:
+        column, row = text.get_position()
+        found[rows[row], columns[column]] = int(text.get_text())
+    return found
+
+
+def points(ax):
+    return np.asarray(ax.collections[0].get_offsets())
+
+
+def test_losses_of_a_training(training):
+    losses = [[1, 2, 3], training.history]
+    assert drawn(TrainingCurveDisplay.from_training(training).ax_) == {"train loss": losses}
+    by_hand = TrainingCurveDisplay({"train_loss": training.history}).plot()
+    assert drawn(by_hand.ax_) == {"train loss": losses}
+    assert (by_hand.ax_.get_xlabel(), by_hand.ax_.get_ylabel()) == ("epoch", "loss")
+
+
+def test_losses_of_a_stack_of_networks():
+    backend, mlp = get_backend("numpy"), MLP([4, 3, 3])
+    starts = [mlp.initialize(seed=seed, backend=backend) for seed in (0, 1)]
+    stack = [
+        {name: np.stack([start[i][name] for start in starts]) for name in layer}
+        for i, layer in enumerate(starts[0])
+    ]
+    both = train(mlp, X.astype("float32"), Y, backend=backend, parameters=stack, epochs=3)
+    display = TrainingCurveDisplay.from_training(both)
+    found = [line.get_ydata().tolist() for line in display.lines_]
+    assert found == [list(of) for of in zip(*both.history, strict=True)]
+    assert len({line.get_color() for line in display.lines_}) == 2
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["train loss"]
+
+
+def test_curves_of_estimators_share_axes(classifier, regressor):
+    ax = TrainingCurveDisplay.from_estimator(classifier, name="a").ax_
+    assert TrainingCurveDisplay.from_estimator(regressor, name="b", ax=ax).ax_ is ax
+    expected = {
+        f"{name}: {part} loss": [[*range(1, 1 + len(losses))], losses]
+        for name, model in (("a", classifier), ("b", regressor))
+        for part, losses in (
+            ("train", model.loss_curve_),
+            ("validation", model.validation_loss_curve_),
+        )
+    }
+    assert drawn(ax) == expected
+    colors = [line.get_color() for line in ax.lines]
+    assert colors[0] == colors[1] != colors[2] == colors[3]
+    assert [line.get_linestyle() for line in ax.lines] == ["-", "--"] * 2
+
+
+def test_scores_of_estimators(classifier, regressor):
+    for model, metric in ((classifier, "accuracy"), (regressor, "r2")):
+        display = TrainingCurveDisplay.from_estimator(model, metric=metric)
+        scores = model.validation_scores_
+        expected = {f"validation {metric}": [[*range(1, 1 + len(scores))], scores]}
+        assert drawn(display.ax_) == expected
+        assert display.metrics == ["loss", metric]
+    with pytest.raises(ValueError, match="metric is 'r3', expected one of loss, r2"):
+        display.plot(metric="r3")
+
+
+def test_curves_of_scikit_learns_own_estimator():
+    model = sklearn.neural_network.MLPClassifier(max_iter=2, random_state=0).fit(X, Y)
+    lines = drawn(TrainingCurveDisplay.from_estimator(model).ax_)
+    assert lines == {"train loss": [[1, 2], model.loss_curve_]}
+
+
+TRUTH, PREDICTED = ["b", "a", "b", "b", "c"], ["b", "a", "a", "b", "b"]
+
+
+@pytest.mark.parametrize("labels", [None, ["c", "b", "a", "d"]])
+def test_a_confusion_matrix_counts(labels):
+    display = ConfusionMatrixDisplay.from_predictions(TRUTH, PREDICTED, labels=labels)
+    names = labels or ["a", "b", "c"]
+    assert counted(display.ax_) == {("b", "b"): 2, ("a", "a"): 1, ("b", "a"): 1, ("c", "b"): 1}
+    assert display.display_labels == names
+    shares = np.asarray(display.im_.get_array())[names.index("b")]
+    assert shares[[names.index("a"), names.index("b")]].tolist() == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_the_confusion_matrix_of_an_estimator_is_scikit_learns(classifier):
+    expected = sklearn.metrics.confusion_matrix(Y, classifier.predict(X))
+    display = ConfusionMatrixDisplay.from_estimator(classifier, X, Y)
+    assert display.confusion_matrix.tolist() == expected.tolist()
+    drawn_counts = counted(display.ax_)
+    assert sum(drawn_counts.values()) == len(Y)
+    again = ConfusionMatrixDisplay(expected, display_labels=[*"abc"]).plot()
+    assert [*counted(again.ax_).values()] == [*drawn_counts.values()]
+
+
+def test_residuals_are_true_less_predicted_values(backend):
+    if backend.name == "simulated_cupy":
+        pytest.skip("its arrays are of no library that backend_of knows")
+    y = np.linspace(-3.0, 5.0, 30) ** 2
+    predicted = y + np.linspace(-1.0, 1.0, 30)
+    display = PredictionErrorDisplay.from_predictions(
+        backend.asarray(y[:, None]), backend.asarray(predicted)
+    )
+    expected = np.stack([predicted, y - predicted], axis=1)
+    np.testing.assert_allclose(points(display.ax_), expected, rtol=1e-5)
+
+
+def test_residuals_of_an_estimator_are_those_that_scikit_learn_draws(regressor):
+    ours = PredictionErrorDisplay.from_estimator(regressor, X[:, :3], X[:, 3])
+    theirs = sklearn.metrics.PredictionErrorDisplay.from_estimator(
+        regressor, X[:, :3], X[:, 3], subsample=None
+    )
+    assert points(ours.ax_).tolist() == points(theirs.ax_).tolist()
+
+
+def test_weights_have_a_row_for_each_unit_and_zero_in_the_middle(classifier):
+    _, ax = plt.subplots()
+    names = ["sepal length", "sepal width", "petal length", "petal width"]
+    display = WeightsDisplay(classifier.coefs_[0], feature_names=names).plot(ax)
+    np.testing.assert_array_equal(display.im_.get_array(), classifier.coefs_[0].T)
+    low, high = display.im_.get_clim()
+    assert -low == high == abs(classifier.coefs_[0]).max()
+    assert [label.get_text() for label in ax.get_xticklabels()] == names
+
+
+def test_weights_of_a_training_and_of_an_estimator_are_those_of_the_first_layer(training):
+    pandas = pytest.importorskip("pandas")
+    image = WeightsDisplay.from_training(training).im_
+    np.testing.assert_array_equal(image.get_array(), training.parameters[0]["W"].T)
+    frame = pandas.DataFrame(X, columns=[*"abcd"])
+    display = WeightsDisplay.from_estimator(MLPClassifier((6,), max_iter=2).fit(frame, Y))
+    assert display.im_.get_array().shape == (6, 4)
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == [*"abcd"]
+
+
+@pytest.mark.parametrize("units", [1, 5, 70])
+def test_weights_of_pixels_are_images_side_by_side(units):
+    W = np.random.default_rng(0).normal(size=(6, units))
+    image = WeightsDisplay(W, image_shape=(2, 3)).plot().im_.get_array()
+    shown = min(units, 64)
+    columns = (image.shape[1] + 1) // 4
+    assert image.mask.sum() == image.size - 6 * shown  # between images, and after the last
+    for unit in range(shown):
+        row, column = divmod(unit, columns)
+        tile = image[3 * row : 3 * row + 2, 4 * column : 4 * column + 3]
+        np.testing.assert_array_equal(tile, W[:, unit].reshape(2, 3))
+
+
+UNFITTED = "estimator is MLPClassifier.*, without loss_curve_: fit it by sgd or adam"
+WRONG = {
+    "labels": (
+        lambda: ConfusionMatrixDisplay.from_predictions(TRUTH, PREDICTED, labels=["a", "b"]),
+        r"'c' is none of the labels \['a', 'b'\]",
+    ),
+    "lengths": (
+        lambda: ConfusionMatrixDisplay.from_predictions(TRUTH, PREDICTED[1:]),
+        r"y_true has the shape \(5,\) and y_pred \(4,\), expected \(examples,\)",
+    ),
+    "outputs": (
+        lambda: PredictionErrorDisplay(y_true=np.ones((2, 2)), y_pred=np.ones((2, 2))),
+        r"y_true has the shape \(2, 2\).* give one output at a time",
+    ),
+    "no examples": (
+        lambda: PredictionErrorDisplay.from_predictions([], []),
+        r"shape \(0,\)",
+    ),
+    "no square": (
+        lambda: ConfusionMatrixDisplay(np.ones((2, 3))),
+        r"confusion_matrix has the shape \(2, 3\), expected a row and a column for each",
+    ),
+    "no epochs": (
+        lambda: TrainingCurveDisplay({"train_loss": []}),
+        r"history is {'train_loss': \[\]}, expected curves of epochs",
+    ),
+    "unfitted": (lambda: TrainingCurveDisplay.from_estimator(MLPClassifier()), UNFITTED),
+    "lbfgs": (
+        lambda: TrainingCurveDisplay.from_estimator(
+            MLPClassifier(solver="lbfgs", max_iter=2).fit(X, Y)
+        ),
+        UNFITTED,
+    ),
+    "no training": (
+        lambda: TrainingCurveDisplay.from_training([1.0]),
+        r"training is \[1.0\], expected what train returns",
+    ),
+    "networks": (
+        lambda: WeightsDisplay(np.ones((2, 3, 4))),
+        r"W has the shape \(2, 3, 4\), expected \(in, out\)",
+    ),
+    "names": (
+        lambda: WeightsDisplay(np.ones((3, 4)), feature_names=["a"]),
+        r"feature_names are \['a'\], expected 3 names",
+    ),
+    "image": (
+        lambda: WeightsDisplay(np.ones((3, 4)), image_shape=(2, 2)),
+        r"image_shape is \(2, 2\), expected that of 3 pixels",
+    ),
+    "axes": (
+        lambda: WeightsDisplay(np.ones((3, 4))).plot([1]),
+        r"ax is \[1\], expected Axes, such as plt.subplots\(\)\[1\]",
+    ),
+    "run": (lambda: TrainingCurveDisplay.from_run(3), "run is 3, expected a run, or the folder"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_is_named_and_leaves_no_figure(wrong):
+    call, words = WRONG[wrong]
+    with pytest.raises((TypeError, ValueError), match=words):
+        call()
+    assert plt.get_fignums() == []
+
+
+DRAWN = {
+    "curves": lambda model, ax: TrainingCurveDisplay.from_estimator(model, ax=ax),
+    "confusion": lambda model, ax: ConfusionMatrixDisplay.from_estimator(model, X, Y, ax=ax),
+    "errors": lambda model, ax: PredictionErrorDisplay.from_estimator(model, X, Y, ax=ax),
+    "weights": lambda model, ax: WeightsDisplay.from_estimator(model, ax=ax),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_given_axes_are_used_and_no_figure_is_made(classifier, name):
+    """The figure here is none of pyplot's."""
+    ax = matplotlib.figure.Figure().subplots()
+    display = DRAWN[name](classifier, ax)
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    assert ax.has_data()
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_without_axes_there_is_one_new_figure_that_pyplot_shows(classifier, name):
+    display = DRAWN[name](classifier, None)
+    assert display.figure_ is plt.gcf()
+    assert len(plt.get_fignums()) == 1
+    elsewhere = matplotlib.figure.Figure().subplots()
+    assert display.plot(elsewhere) is display
+    assert display.ax_ is elsewhere
+
+
+def test_scikit_learns_displays_take_our_estimators(classifier, regressor):
+    theirs = sklearn.metrics.ConfusionMatrixDisplay.from_estimator(classifier, X, Y)
+    ours = ConfusionMatrixDisplay.from_estimator(classifier, X, Y)
+    assert theirs.confusion_matrix.tolist() == ours.confusion_matrix.tolist()
+    binary = MLPClassifier((5,), max_iter=3, random_state=0).fit(X[:100, :2], Y[:100])
+    roc = sklearn.metrics.RocCurveDisplay.from_estimator(binary, X[:100, :2], Y[:100])
+    probabilities = binary.predict_proba(X[:100, :2])[:, 1]
+    area = sklearn.metrics.roc_auc_score(Y[:100], probabilities)
+    assert float(np.ravel(roc.roc_auc)[0]) == pytest.approx(area)
+    boundary = sklearn.inspection.DecisionBoundaryDisplay.from_estimator(
+        binary, X[:100, :2], response_method="predict", grid_resolution=5
+    )
+    grid = np.stack([boundary.xx0.ravel(), boundary.xx1.ravel()], axis=1)
+    assert boundary.response.ravel().tolist() == binary.predict(grid).tolist()
+    inputs, y = load_diabetes(return_X_y=True)
+    curve = sklearn.model_selection.LearningCurveDisplay.from_estimator(
+        regressor, inputs, y, train_sizes=[0.5, 1.0], cv=2
+    )
+    assert curve.test_scores.shape == (2, 2)
+
+
+def test_public_displays_are_those_of_the_module():
+    names = [name for name in pluggable_mlp.__all__ if name.endswith("Display")]
+    assert sorted(names) == sorted(pluggable_mlp.figures.__all__)
+
+
+def test_without_matplotlib_the_extra_is_named():
+    code = """
+import sys
+sys.modules["matplotlib"] = None
+from pluggable_mlp import TrainingCurveDisplay
+display = TrainingCurveDisplay({"train_loss": [2.0, 1.0]})
+try:
+    display.plot()
+except ImportError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'pluggable-mlp[plot]'" in run.stdout
