@@ -144,7 +144,7 @@ def test_a_broken_rule_of_numbers_is_named(train, test, fault):
     assert fault in str(caught.value)
 
 
-def test_short_names_are_those_of_the_splits(dataset):
+def test_the_parts_are_the_splits(dataset):
     assert dataset.train.inputs is INPUTS
     assert dataset.train.targets is CLASSES
     assert dataset.test == TEST
