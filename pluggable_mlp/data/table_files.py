@@ -11,7 +11,6 @@ import io
 import os
 import re
 from collections import Counter
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.data.dataset import DataError, warn
@@ -137,20 +136,14 @@ def _from_text(
 def _decoded(path: str, said: str | None, of_training: str | None) -> tuple[str, str]:
     """Return the text of a file, and its encoding.
 
-    Bytes beyond ASCII that are UTF-8 are read so, whatever is said: a copy of a file in UTF-8 is
-    the same table.  Line ends are as they are, or \\n where they are \\r alone.
+    A file that begins with the byte order mark of UTF-8 is UTF-8, whatever is said.  Line ends are
+    as they are, or \\n where they are \\r alone.
     """
     data = read_bytes(path)
     encoding = next((name for name in (said, of_training) if name is not None), "utf-8")
     try:
-        named, text = codecs.lookup(encoding).name, None
-        if not data.isascii():
-            with suppress(UnicodeDecodeError):
-                text = data.decode("utf-8-sig")
-        if text is None:
-            text = data.decode(encoding)
-        elif said is not None and not named.startswith("utf-8"):
-            warn(path, f"is text in UTF-8, and is read as such, not as {said}")
+        is_utf_8 = codecs.lookup(encoding).name == "utf-8" or data.startswith(codecs.BOM_UTF8)
+        text = data.decode("utf-8-sig" if is_utf_8 else encoding)
     except LookupError:
         remedy = "name one that Python knows, such as utf-8 or latin-1"
         raise DataError(path, f"encoding is {encoding!r}", remedy) from None

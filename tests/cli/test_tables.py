@@ -192,7 +192,7 @@ def test_the_header_and_the_encoding_may_be_said(command, trained, tmp_path):
     assert (settings["header"], settings["encoding"]) == ("yes", "latin-1")
     assert len(rows(command("predict", run, path))) == 60
     copy = tmp_path / "copy.csv"
-    copy.write_text(text, "utf-8")
+    copy.write_text(text, "utf-8-sig")
     assert command("verify", run, "--data", copy).code == 0
     assert command("predict", run, copy).out == command("predict", run, path).out
     assert command("train", "--resume", run, "--data", copy, "--epochs", 6).code == 0
