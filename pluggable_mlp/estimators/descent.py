@@ -16,14 +16,14 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import SteppedRate
-from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.namespaces import run_to_float, unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import take_epochs
 from pluggable_mlp.training.optimizer import Slots
 from pluggable_mlp.training.step import initial_state
+from pluggable_mlp.training.step_functions import loss_and_gradients_of
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
 from pluggable_mlp.training.trees import Tree, map_arrays
@@ -129,10 +129,14 @@ def minimize(
     """
     looks = 0
 
-    def loss_and_gradients(trained: Tree) -> tuple[Array, Tree]:
+    def loss_and_gradients(trained: Tree) -> tuple[float, Tree]:
         nonlocal looks
         looks += 1
-        return network.loss_gradients_and_buffers(xp, trained, start.buffers, *batch, Rng(0, 0))[:2]
+        given = trained, start.buffers, *batch
+        loss, gradients = run_to_float(
+            xp, loss_and_gradients_of, (network.general,), *given, numbers=(network.numbers,)
+        )
+        return loss, gradients
 
     start = initial_state(xp, network, parameters, optimizer)
     trained, memory, before, iteration = start.parameters, start.slots, math.inf, 0
@@ -166,8 +170,9 @@ def _small(before: float, loss: float) -> bool:
 
 
 def _largest(xp: Namespace, gradients: Tree) -> float:
-    """Return the largest magnitude of all derivatives: waits for the device."""
-    return max(float(xp.max(xp.abs(g))) for of in gradients for g in of.values())
+    """Return the largest magnitude of all derivatives: waits once for the device."""
+    each = [xp.max(xp.abs(g)) for of in gradients for g in of.values()]
+    return float(xp.max(xp.stack(each)))
 
 
 def order_of(random_state: np.random.RandomState | None) -> Order:

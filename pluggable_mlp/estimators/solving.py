@@ -20,7 +20,7 @@ from pluggable_mlp.estimators.descent import Descent, lowered, minimize, order_o
 from pluggable_mlp.estimators.inputs import moved
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import SteppedRate, callbacks_of, make_solver
-from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.namespaces import run_to_float, unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import Examples
@@ -247,19 +247,29 @@ class Epochs:
         estimator, xp, network = self._estimator, self._job.xp, self._job.network
         parameters = self._descent.parameters
         examples, own = held.examples, held.place.xp
-        z, _ = network.forward(xp, map_arrays(xp.asarray, parameters), examples.inputs)
-        loss, _ = network.objective(xp, z, examples.targets, examples.sample_weight)
+        batch = examples.inputs, examples.targets, examples.sample_weight
+        given = map_arrays(xp.asarray, parameters), *batch
+        loss, z = run_to_float(xp, _loss_and_outputs, (network.general,), *given)
         z, targets, weight = map(unwrapped, (z, examples.targets, held.given_weight))
         score = float("nan")
         if bool(own.all(own.isfinite(z))):
             score = estimator._score_of(own, z, targets, weight)
         estimator.validation_scores_.append(score)
-        estimator.validation_loss_curve_.append(float(loss))
+        estimator.validation_loss_curve_.append(loss)
         _say(estimator, f"Validation score: {score:f}")
         self._count(score < estimator.best_validation_score_ + estimator.tol)
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
             self._best = parameters
+
+
+def _loss_and_outputs(
+    xp: Namespace, network: PenalizedMLP, parameters: Parameters, x: Array, *weighted: Any
+) -> tuple[Array, Array]:
+    """Return the loss and the outputs (examples, outputs) for targets and their sample_weight."""
+    z, _ = network.forward(xp, parameters, x)
+    loss, _ = network.objective(xp, z, *weighted)
+    return loss, z
 
 
 def forget_records(estimator: Any) -> None:
