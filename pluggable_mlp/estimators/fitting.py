@@ -22,10 +22,10 @@ from sklearn.model_selection import train_test_split
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.objective import PenalizedMLP, loss_and_outputs
 from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.estimators.validation import moved_tree
-from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.namespaces import run_to_float, unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.loop import Progress, take_epochs
@@ -262,15 +262,15 @@ class FitByEpochs(Fit):
     def _validate(self, held: Problem) -> tuple[float, float]:
         """Return the score and the loss of what is held out."""
         xp, network, examples, own = held.xp, held.network, held.examples, held.place.xp
-        parameters = map_arrays(xp.asarray, self._parameters)
-        z, _ = network.forward(xp, parameters, examples.inputs)
-        loss, _ = network.objective(xp, z, examples.targets, examples.sample_weight)
+        batch = examples.inputs, examples.targets, examples.sample_weight
+        given = map_arrays(xp.asarray, self._parameters), *batch
+        loss, z = run_to_float(xp, loss_and_outputs, (network.general,), *given)
         z, targets, weight = map(unwrapped, (z, examples.targets, held.given_weight))
         if not bool(own.all(own.isfinite(z))):
-            return math.nan, float(loss)
+            return math.nan, loss
         predicted = own.astype(network.objective.predict(own, z), targets.dtype, copy=False)
         score = self._model._score_of(own, predicted, targets, weight, z.dtype)
-        return score, float(loss)
+        return score, loss
 
     def _record(self, loss: float, validation: tuple[float, float] | None) -> None:
         """Record the loss of an epoch, and the score and the loss of what is held out."""

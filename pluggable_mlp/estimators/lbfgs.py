@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from sklearn.exceptions import ConvergenceWarning
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit
-from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.namespaces import run_to_float, unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.step import initial_state
+from pluggable_mlp.training.step_functions import loss_and_gradients_of
 from pluggable_mlp.training.train import check_optimizer
 from pluggable_mlp.training.trees import Tree
 
@@ -67,10 +68,14 @@ class FitByLBFGS(Fit):
         batch = examples.inputs, examples.targets, examples.sample_weight
         looks = 0
 
-        def loss_and_gradients(trained: Tree) -> tuple[Array, Tree]:
+        def loss_and_gradients(trained: Tree) -> tuple[float, Tree]:
             nonlocal looks
             looks += 1
-            return network.loss_gradients_and_buffers(xp, trained, buffers, *batch)[:2]
+            given, numbers = (trained, buffers, *batch), (network.numbers,)
+            loss, gradients = run_to_float(
+                xp, loss_and_gradients_of, (network.general,), *given, numbers=numbers
+            )
+            return loss, gradients
 
         trained, buffers, memory, _ = initial_state(xp, network, self._start, minimizer)
         before, count = math.inf, 0
@@ -104,5 +109,6 @@ def _is_small(before: float, loss: float) -> bool:
 
 
 def _largest(xp: Namespace, gradients: Tree) -> float:
-    """Return the largest magnitude of all derivatives: waits for the device."""
-    return max(float(xp.max(xp.abs(g))) for of in gradients for g in of.values())
+    """Return the largest magnitude of all derivatives: waits once for the device."""
+    each = [xp.max(xp.abs(g)) for of in gradients for g in of.values()]
+    return float(xp.max(xp.stack(each)))

@@ -15,7 +15,7 @@ from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.shortcuts import vecdot
 
-__all__ = ["PenalizedMLP", "ScaledLoss", "scaled"]
+__all__ = ["PenalizedMLP", "ScaledLoss", "loss_and_outputs", "scaled"]
 
 
 @dataclass(frozen=True)
@@ -131,3 +131,17 @@ class PenalizedMLP(MLP):
                 dW += of_layer["W"]
                 of_layer["W"] = dW
         return loss + squares * (0.5 * factor), gradients, moved
+
+
+def loss_and_outputs(
+    xp: Namespace,
+    network: PenalizedMLP,
+    parameters: Parameters,
+    x: Array,
+    targets: Array,
+    sample_weight: Array | None,
+) -> tuple[Array, Array]:
+    """Return the loss without the penalty, and the outputs (…, batch, outputs)."""
+    z, _ = network.forward(xp, parameters, x)
+    loss, _ = network.objective(xp, z, targets, sample_weight)
+    return loss, z

@@ -64,18 +64,22 @@ def run(
 
 
 def run_to_float(
-    xp: Namespace, function: Function, components: tuple[Any, ...], *trees: Any
+    xp: Namespace,
+    function: Function,
+    components: tuple[Any, ...],
+    *trees: Any,
+    numbers: tuple[Any, ...] = (),
 ) -> tuple[Any, ...]:
     """Return `run` of a function that returns a tuple, with the first item, 0-d, as a float.
 
     It waits once, for the number and the flag together.
     """
-    (first, *rest), valid = attempt(xp, function, components, *trees)
+    (first, *rest), valid = attempt(xp, function, components, *trees, numbers=numbers)
     if valid is not None:
         number = float(xp.library.where(valid, first.native, float("nan")))
         if not math.isnan(number):
             return (number, *rest)
-        first, *rest = function(xp, *components, *trees)
+        first, *rest = function(xp, *components, *numbers, *trees)
     return (float(first), *rest)
 
 

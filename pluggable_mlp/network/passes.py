@@ -66,6 +66,11 @@ class LayeredNetwork:
         del numbers
         return self
 
+    @property
+    def general(self) -> Self:
+        """The network with 1 for each of its `numbers`: one function is compiled for all."""
+        return self.with_numbers((1.0,) * len(self.numbers))
+
     def outputs(self, name: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
         """Return the "logits", or the result of the objective's method of that name for them."""
         z = self.forward(xp, parameters, x)[0]

@@ -1,7 +1,7 @@
 """What backends compile: steps as pure functions of arrays and numbers.
 
-Each takes a namespace, a `StepModel` and the size of a batch first, by which `Steps` binds it: of
-equal ones, one is compiled.  Rates, counts and seeds are arguments.
+Those of batches take a namespace, a `StepModel` and the size of a batch first, by which `Steps`
+binds them: of equal ones, one is compiled.  Rates, counts and seeds are arguments.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from pluggable_mlp.training.trees import Tree
 __all__ = [
     "StepModel",
     "differentiate_batch",
+    "loss_and_gradients_of",
     "speculating_step",
     "step_of_loop",
     "whole_step",
@@ -133,3 +134,16 @@ def speculating_step(
     )
     results = native_of((loss, total_weight(xp, batch[2]), after))
     return (*results, valid & xp.all_valid(results[0]))
+
+
+def loss_and_gradients_of(
+    xp: Namespace,
+    mlp: MLP,
+    numbers: tuple[Array, ...],
+    parameters: Tree,
+    buffers: Tree,
+    *batch: Any,
+) -> tuple[Array, Tree]:
+    """Return the loss and the gradients for L-BFGS, for a network that draws no random numbers."""
+    mlp = mlp.with_numbers(numbers)
+    return mlp.loss_gradients_and_buffers(xp, parameters, buffers, *batch)[:2]

@@ -34,6 +34,7 @@ from pluggable_mlp.training.step import Differentiated, TrainState, updated
 from pluggable_mlp.training.step_functions import (
     StepModel,
     differentiate_batch,
+    loss_and_gradients_of,
     speculating_step,
     step_of_loop,
     whole_step,
@@ -106,9 +107,8 @@ class Steps:
         self._state, self._is_owned = state, False
         self.names = [dict.fromkeys(of) for of in merge(state.parameters, state.buffers)]
         self._fixed = as_words(seed), mlp.numbers
-        general = mlp.with_numbers((1.0,) * len(mlp.numbers))
         settings = dtype_name(kind.dtype), kind.scale, micro_batch
-        self._model = StepModel(general, without_rate(optimizer), *settings)
+        self._model = StepModel(mlp.general, without_rate(optimizer), *settings)
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
         w = state.parameters[0]["W"]
@@ -357,12 +357,14 @@ class Steps:
     ) -> None:
         """Take an iteration of L-BFGS on all examples."""
         del starts  # one batch
-        xp, (parameters, buffers, slots, t) = self.xp, self._state
+        xp, mlp, (parameters, buffers, slots, t) = self.xp, self.mlp, self._state
         batch = examples.batch(xp, 0, len(examples))
 
         def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
             given = parameters, buffers, *batch
-            loss, gradients = run_to_float(xp, _loss_and_gradients, (self.mlp,), *given)
+            loss, gradients = run_to_float(
+                xp, loss_and_gradients_of, (mlp.general,), *given, numbers=(mlp.numbers,)
+            )
             return loss, gradients
 
         before, parameters, memory = optimizer.minimize_step(
@@ -382,10 +384,3 @@ def _copier(xp: Namespace) -> Function:
 
 def _copies(xp: Namespace, trees: Any) -> Any:
     return map_nested(partial(xp.asarray, copy=True), trees)
-
-
-def _loss_and_gradients(
-    xp: Namespace, mlp: MLP, parameters: Tree, buffers: Tree, *batch: Any
-) -> tuple[Array, Tree]:
-    """Return the loss and the gradients for L-BFGS, for a network that draws no numbers."""
-    return mlp.loss_gradients_and_buffers(xp, parameters, buffers, *batch)[:2]

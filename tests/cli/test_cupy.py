@@ -133,3 +133,12 @@ def test_a_step_out_of_memory_leaves_enough_to_measure_and_save_the_run(command,
     assert content(run, "summary.json")["epochs"] == 1
     evaluated = command("evaluate", run, "--backend", "numpy")
     assert evaluated.code == 0
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "verify"])
+def test_a_saved_run_that_does_not_fit_ends_with_3_and_sizes(command, trained, verb):
+    run = trained("numpy", 1)
+    POOL.set_limit(POOL.used_bytes() + 1024)
+    outcome = command(verb, run, "--backend", "cupy")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.err.startswith("Error: out of memory: Out of memory allocating ")

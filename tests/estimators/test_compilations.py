@@ -54,6 +54,12 @@ def test_equal_fits_compile_once():
         ({"solver": "sgd", "learning_rate": "invscaling"}, "power_t", [0.1, 0.5]),
         ({}, "alpha", [1e-4, 1e-2]),
         ({"dropout": 0.1}, "random_state", [0, 1]),
+        pytest.param(
+            {"solver": "lbfgs", "arithmetic": "reproducible"},
+            "alpha",
+            [1e-4, 1e-2],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=str,
 )

@@ -2,14 +2,18 @@
 
 import numpy as np
 import pytest
+import sklearn.neural_network
 
 from pluggable_mlp import MLP, MLPClassifier, get_backend, train
+from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizers import Adam
+from pluggable_mlp.training.trees import map_arrays
 from tests.simulated_cupy import counting
 
 pytestmark = pytest.mark.simulated_cupy
 
 BATCH = 32
+ARITHMETICS = ("native", "reproducible")
 
 
 def by_fit(backend, X, y, arithmetic):
@@ -36,8 +40,65 @@ def waits_of_steps(run, arithmetic):
     return waits[2] - waits[1]
 
 
-@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_a_step_of_fit_waits_no_more_often_than_one_of_train(arithmetic):
     allowed = waits_of_steps(by_train, arithmetic)
     waits = waits_of_steps(by_fit, arithmetic)
     assert waits.total() <= allowed.total(), f"by the line that asked: {waits}"
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_an_iteration_of_lbfgs_waits_no_more_often_than_one_of_train(arithmetic):
+    """From the same parameters, so that both look at the loss in the same places."""
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(60, 20)).astype("float32"), np.arange(60) % 3
+    known = sklearn.neural_network.MLPClassifier((5,), max_iter=1).fit(X, y)
+    start = [{"W": W, "b": b} for W, b in zip(known.coefs_, known.intercepts_, strict=True)]
+    backend = get_backend("cupy")
+
+    def by_fit(iterations):
+        model = MLPClassifier.from_sklearn(known).set_params(
+            solver="lbfgs", warm_start=True, max_iter=iterations, alpha=0.0, arithmetic=arithmetic
+        )
+        model.fit(backend.asarray(X), backend.asarray(y))
+
+    def by_train(iterations):
+        train(
+            MLP([20, 5, 3], activation="relu"),
+            X,
+            y,
+            backend=backend,
+            parameters=map_arrays(backend.asarray, start),
+            optimizer=LBFGS(),
+            epochs=iterations,
+            batch_size=60,
+            arithmetic=arithmetic,
+        )
+
+    found = {}
+    for run in (by_fit, by_train):
+        for iterations in (2, 2, 7):
+            with counting() as counts:
+                run(iterations)
+            found[run, iterations] = counts.waits
+    fit, trained = (found[run, 7] - found[run, 2] for run in (by_fit, by_train))
+    assert fit.total() <= trained.total(), f"by the line that asked: {fit}, {trained}"
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_early_stopping_waits_as_often_in_either_arithmetic():
+    generator = np.random.default_rng(0)
+    backend = get_backend("cupy")
+    X = backend.asarray(generator.normal(size=(60, 20)).astype("float32"))
+    y = backend.asarray(np.arange(60) % 3)
+    waits = {}
+    for arithmetic in ARITHMETICS:
+        for epochs in (2, 2, 5):
+            model = MLPClassifier((5,), max_iter=epochs, early_stopping=True, arithmetic=arithmetic)
+            with counting() as counts:
+                model.fit(X, y)
+            waits[arithmetic, epochs] = counts.waits
+    native, reproducible = (waits[each, 5] - waits[each, 2] for each in ARITHMETICS)
+    flags_of_steps = 3
+    assert reproducible.total() <= native.total() + flags_of_steps, f"{reproducible}"

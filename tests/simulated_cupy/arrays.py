@@ -161,7 +161,6 @@ class Device:
 
     def __init__(self, index: int | None = None) -> None:
         self.id = current.device if index is None else int(index)
-        self._before: list[int] = []
 
     def __int__(self) -> int:
         return self.id
@@ -173,12 +172,12 @@ class Device:
         return f"<CUDA Device {self.id}>"
 
     def __enter__(self) -> "Device":
-        self._before.append(current.device)
+        current.before.append(current.device)
         self.use()
         return self
 
     def __exit__(self, *_: object) -> None:
-        current.device = self._before.pop()
+        current.device = current.before.pop()
 
     def use(self) -> None:
         current.device = self.id

@@ -14,9 +14,11 @@ UNIT = 512
 
 
 class Current(threading.local):
-    """The current device, of each thread its own."""
+    """The current device, of each thread its own, and those before it in `with` statements."""
 
-    device = 0
+    def __init__(self) -> None:
+        self.device = 0
+        self.before: list[int] = []
 
 
 current = Current()
