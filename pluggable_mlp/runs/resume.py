@@ -62,19 +62,14 @@ def resumed_run(
     epochs = others.pop("epochs", None)
     moved = {name: others.pop(name) for name in _WHERE if name in others}
     _refuse_others(folder, settings, others)
-    metrics = folder / "metrics.jsonl"
-    history = read_history(metrics, validated=settings.early_stopping is not None)
+    history = read_history(folder / "metrics.jsonl", validated=settings.early_stopping is not None)
     checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
     done = 0 if checkpoint is None else checkpoint.epochs
     if checkpoint is None:
         more = (epochs or settings.epochs) > len(history)
         _warn_of_beginning(folder, refused=ended and not more)
     else:
-        if not has_lines_before(checkpoint, history):
-            raise ValueError(
-                f"{metrics} is not what the run wrote: a checkpoint has another SHA-256 of the "
-                f"first {done} lines; undo what was edited, or train again"
-            )
+        _refuse_edited_lines(folder, history, checkpoint)
         if ended:
             settings = _prolonged(settings, checkpoint)
         _refuse_edited(path, settings, data_sha256, checkpoint)
@@ -126,6 +121,17 @@ def _refuse_others(folder: Path, settings: Settings, given: Mapping[str, Any]) -
                 f"--{name.replace('_', '-')} is {_written(value)}, but the run in {folder} has "
                 f"{_written(own)}; leave it out, or train a new run"
             )
+
+
+def _refuse_edited_lines(
+    folder: Path, history: Sequence[dict[str, Any]], checkpoint: Checkpoint
+) -> None:
+    """Raise ValueError where a checkpoint was made after other lines of metrics.jsonl."""
+    if not has_lines_before(checkpoint, history):
+        raise ValueError(
+            f"{folder / 'metrics.jsonl'} is not what the run wrote: a checkpoint has another "
+            f"SHA-256 of the first {checkpoint.epochs} lines; undo what was edited, or train again"
+        )
 
 
 def _refuse_edited(
