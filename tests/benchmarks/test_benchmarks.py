@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders.numpy_loop import NumpyLoop
 from benchmarks.field import TRIAL_STEPS, Field, tolerance
 from benchmarks.job import Job
+from pluggable_mlp import BackendUnavailable, get_backend
 from pluggable_mlp.randomness import permutation
 
 ROOT = Path(__file__).parents[2]
@@ -437,6 +439,15 @@ def test_a_part_that_is_not_there_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         run.main()
     assert "invalid choice: 'speed'" in capsys.readouterr().err
+
+
+def test_a_backend_that_is_not_there_is_named(monkeypatch, capsys):
+    with suppress(BackendUnavailable):
+        get_backend("cupy")
+        pytest.skip("there is a GPU")
+    monkeypatch.setattr("sys.argv", ["run.py", "--backend", "cupy"])
+    assert run.main() == 3
+    assert "cupy" in capsys.readouterr().err.lower()
 
 
 @pytest.mark.slow
