@@ -84,7 +84,7 @@ OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
 
 step "a dry run of what a machine with a GPU is asked: the processor in its place"
 for part in bits tests benchmark others; do
-    OUT="$scratch/gpu" PYTHON="$bin/python" bash ci/gpu.sh --dry "$part"
+    OUT="$scratch/gpu" PYTHON="$bin/python" bash ci/gpu.sh "$part" --dry
 done
 
 step "the default tests on the oldest versions, of JAX a selection"

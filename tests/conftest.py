@@ -50,6 +50,17 @@ MAKERS: dict[str, Callable[[], Backend]] = {
 # The same library as a stricter member, which also refuses writes in place, or NumPy's functions.
 TWINS = {"numpy", "array_api_strict"}
 
+
+def to_collect() -> list[str]:
+    """Return the backends to make tests for: of those not installed, the required ones alone.
+
+    There are thousands of tests for each, and a skipped one takes its time, too.
+    """
+    absent = {status.name for status in available_backends() if not status.available}
+    required = named_in(VARIABLE) + named_in(PLUG_INS)
+    return [each for each in MAKERS if each in required or each.partition(":")[0] not in absent]
+
+
 made: dict[str, Backend | BackendUnavailable] = {}
 
 
@@ -63,9 +74,9 @@ def make(label: str) -> Backend | BackendUnavailable:
     return made[label]
 
 
-@pytest.fixture(scope="session", params=list(MAKERS))
+@pytest.fixture(scope="session", params=to_collect())
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Every backend that is here; the others are skipped, or fail where they are required."""
+    """Every backend that is here; others are left out or skipped, or fail where required."""
     backend = make(request.param)
     if isinstance(backend, BackendUnavailable):
         _fail_if_required(request.param, backend)

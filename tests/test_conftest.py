@@ -46,10 +46,11 @@ def run(require: str | None, **more: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_an_absent_backend_is_skipped_and_listed():
+def test_an_absent_backend_is_left_out_and_listed():
     done = run(None)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "absent: jax:cpu: jax is not installed" in done.stdout
+    assert " skipped," not in done.stdout
     assert f"required: none ({VARIABLE} is not set: absent ones are skipped)" in done.stdout
 
 
@@ -100,7 +101,7 @@ def test_a_plug_in_is_tested_where_it_is_named(tmp_path):
     environment = write_plug_in(tmp_path, "abacus = abacus:AbacusBackend", abacus=source)
     done = run(None, **environment, **{PLUG_INS: "abacus, abacus:beads"})
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed, 1 skipped" in done.stdout
+    assert "4 passed, " in done.stdout
     assert "required: abacus, abacus:beads" in done.stdout
     (tmp_path / "abacus.py").write_text("import wooden_frame")
     done = run(None, **environment, **{PLUG_INS: "abacus"})

@@ -21,6 +21,8 @@ def test_every_run_is_recorded():
 
 
 QUICK = ("sgd, pixels, float32", "adamw, many components, float64")
+ON_JAX = [name for place, name in enumerate(RUNS) if place % 4 in (0, 3)]
+"""Each optimizer in one dtype, by turns."""
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,15 @@ QUICK = ("sgd, pixels, float32", "adamw, many components, float64")
     [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in RUNS],
 )
 def test_the_recorded_bits(backend, name):
+    if backend.name == "jax" and name not in ON_JAX:
+        pytest.skip("JAX compiles each operation: it has each optimizer in one dtype")
     assert run(name, backend) == HASHES[name]
+
+
+def test_jax_has_every_optimizer_and_both_dtypes():
+    assert {RUNS[name][2] for name in ON_JAX} == {of[2] for of in RUNS.values()}
+    assert {RUNS[name][4] for name in ON_JAX} == {"float32", "float64"}
+    assert set(QUICK) <= set(ON_JAX)
 
 
 @pytest.mark.simulated_cupy

@@ -152,6 +152,7 @@ def test_functions_of_a_library_that_only_share_a_name_are_not_called(monkeypatc
     np.testing.assert_array_equal(special.affine(xp, x, x.T, x[0, :1]), affine)
 
 
+@pytest.mark.slow
 def test_tensors_have_probabilities_where_no_backend_was_asked_for():
     pytest.importorskip("torch")
     code = """

@@ -181,8 +181,9 @@ def _decoded_labels(name: str, content: Any) -> Any:
 def parameters_to_save(estimator: Any) -> dict[str, Any]:
     """Return an estimator's parameters, without callbacks and a `RandomState`."""
     parameters: dict[str, Any] = estimator.get_params()
+    left_out = {"callbacks"}
     if not isinstance(parameters.get("random_state"), Integral):
-        parameters["random_state"] = None
-    parameters["callbacks"] = None
+        left_out.add("random_state")
+    parameters |= dict.fromkeys(left_out & parameters.keys())
     arrays = {name: of for name, of in parameters.items() if isinstance(of, np.ndarray)}
     return parameters | {name: tuple(of.tolist()) for name, of in arrays.items()}

@@ -111,6 +111,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is of glibc")
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
 def test_temporaries_do_not_pay_for_fresh_pages(library):

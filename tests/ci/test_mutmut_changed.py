@@ -32,7 +32,7 @@ def repository(tmp_path):
         "pluggable_mlp/network/losses.py", "backends/tape.py", "backends/jax.py",
         "tests/network/losses/test_bits.py", "tests/network/test_layers.py",
         "tests/backends/test_jax.py", "tests/backends/test_jax_exact.py",
-        "tests/backends/test_torch.py", "ci/gpu.py",
+        "tests/backends/test_torch.py", "ci/gpu_bits.py",
     ):  # fmt: skip
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def repository(tmp_path):
 
 def test_changed_files_and_their_tests(repository):
     root, run = repository
-    for name in ("pluggable_mlp/network/losses.py", "backends/jax.py", "ci/gpu.py"):
+    for name in ("pluggable_mlp/network/losses.py", "backends/jax.py", "ci/gpu_bits.py"):
         (root / name).write_text("changed\n", encoding="utf-8")
     said = run("bash", "ci/mutmut_changed.sh")
     settings = tomllib.loads(said[said.index("[tool.mutmut]") : said.index("as committed")])

@@ -96,6 +96,7 @@ def test_a_disagreement_ends_with_1_and_names_the_tensor(command, monkeypatch):
     assert "beyond the bound: array_api_strict, layer 1 y, layer by layer in float32" in outcome.out
 
 
+@pytest.mark.slow
 def test_an_infinite_bound_is_not_a_disagreement(command):
     """Through four layers the worst case in float32 overflows; the other checks see."""
     pytest.importorskip("torch")
@@ -111,6 +112,7 @@ def test_an_infinite_bound_is_not_a_disagreement(command):
     assert outcome.out.endswith("within the bounds of rounding errors around numpy: torch\n")
 
 
+@pytest.mark.slow
 def test_a_device_without_float64_is_compared_in_float32(command):
     pytest.importorskip("array_api_strict", minversion="2.6")  # before, it had no such device
     outcome = command("compare", "--backends", "numpy,array_api_strict:no_float64,numpy")

@@ -10,6 +10,7 @@ import pytest
 from pluggable_mlp.settings import Settings
 
 
+@pytest.mark.slow
 def test_all_at_once(command, tmp_path):
     outcome = command(
         "train", "--epochs", 5, "--hidden", "64,32", "--activation", "leaky_relu:slope=0.1,gelu",
@@ -43,6 +44,7 @@ for number, table in enumerate([ACTIVATIONS, NORMALIZATIONS, OPTIMIZERS, SCHEDUL
 """
 
 
+@pytest.mark.slow
 def test_help_shows_what_is_added_to_a_table():
     program = f"{ADDED}from pluggable_mlp.cli import main; main()"
     arguments = [sys.executable, "-c", program, "train", "--help"]

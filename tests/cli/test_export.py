@@ -66,7 +66,10 @@ def train(folder, data, *options):
 
 
 @pytest.mark.parametrize("scaling", ["standard", pytest.param("none", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "target",
+    ["words", *(pytest.param(name, marks=pytest.mark.slow) for name in TARGETS if name != "words")],
+)
 def test_arrays(command, tmp_path, target, scaling):
     X = NUMBERS if scaling == "standard" else NUMBERS - 1e6
     np.savez(tmp_path / "data.npz", X=X, y=TARGETS[target])

@@ -68,7 +68,7 @@ def slow_torch(tmp_path: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(tmp_path)}
 
 
-@pytest.mark.parametrize("sent", CODES)
+@BOTH
 def test_a_signal_during_a_slow_import_ends_at_once(slow_torch, sent):
     with running("train", "--backend", "torch", env=slow_torch) as child:
         assert child.stdout.readline() == "importing\n"
@@ -77,6 +77,7 @@ def test_a_signal_during_a_slow_import_ends_at_once(slow_torch, sent):
     assert (child.returncode, out, err) == (CODES[sent], "", "")
 
 
+@pytest.mark.slow
 def test_a_job_that_ignores_ctrl_c_goes_on(slow_torch):
     ignoring = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
     with running("train", "--backend", "torch", before=ignoring, env=slow_torch) as child:
@@ -113,6 +114,7 @@ def test_an_interrupted_run_saves_its_whole_epochs(tmp_path, sent):
     assert np.isfinite(load_file(folder / "model.safetensors")["0.W"]).all()
 
 
+@pytest.mark.slow
 def test_ctrl_c_within_an_epoch_keeps_its_steps(command, tmp_path):
     """In the first one, and without a checkpoint before."""
     run = tmp_path / "run"
@@ -133,6 +135,7 @@ def test_ctrl_c_within_an_epoch_keeps_its_steps(command, tmp_path):
     assert json.loads((run / "summary.json").read_text())["epochs"] == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_verification_ends_with_130(command, tmp_path):
     command("train", "--epochs", 2, "--output", tmp_path / "run")
     environment = compiling(tmp_path, seconds=1)
@@ -145,7 +148,8 @@ def test_an_interrupted_verification_ends_with_130(command, tmp_path):
     assert "Traceback" not in err
 
 
-@BOTH
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", CODES)
 def test_a_compiler_is_not_disturbed(tmp_path, sent):
     environment = compiling(tmp_path, seconds=1)
     with running("train", "--backend", "glass", env=environment) as child:
@@ -173,7 +177,7 @@ def test_ctrl_c_at_any_moment_while_jax_compiles(tmp_path):
     pytest.importorskip("jax")
     moments = random.Random(0)
     environment = os.environ | {"JAX_LOG_COMPILES": "1"}
-    for attempt in range(15):
+    for attempt in range(6):
         arguments = ("--hidden", 2000, "--backend", "jax", "--epochs", 1_000_000)
         folder = tmp_path / str(attempt)
         with running("train", *arguments, "--output", folder, env=environment) as child:
@@ -190,7 +194,7 @@ def test_ctrl_c_at_any_moment_while_jax_compiles(tmp_path):
     "arguments",
     [
         ("--help",),
-        ("train", "--epochs", 2),
+        pytest.param(("train", "--epochs", 2), marks=pytest.mark.slow),
         pytest.param(("backends",), marks=pytest.mark.slow),
         pytest.param(("train", "--quiet"), marks=pytest.mark.slow),
     ],
@@ -202,6 +206,7 @@ def test_a_closed_pipe_is_not_a_failed_comparison(arguments):
         assert child.wait(timeout=60) == 141
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_does_not_lose_the_training(tmp_path):
     with running("train", "--epochs", 1_000_000, "--output", tmp_path / "run") as child:
         assert child.stdout.readline().startswith("epoch   1/")
@@ -291,6 +296,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_commands_need_no_functions_of_posix(tmp_path):
     for arguments in (
         ["train", "--quiet", "--epochs", "1", "--output", "run"],

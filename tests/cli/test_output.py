@@ -83,6 +83,7 @@ def test_of_two_that_come_at_once_one_gets_the_folder(tmp_path, monkeypatch):
     assert names(tmp_path) == FILES
 
 
+@pytest.mark.slow
 @posix
 def test_a_folder_that_vanishes_is_told_and_not_made_again(command, tmp_path):
     folder = tmp_path / "run"
@@ -100,6 +101,7 @@ def test_a_folder_that_vanishes_is_told_and_not_made_again(command, tmp_path):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 @posix
 def test_the_folder_of_another_run_is_not_touched(tmp_path):
     folder = tmp_path / "run"
@@ -232,6 +234,7 @@ def test_an_unsaved_run_reports_what_ended_the_training(command, tmp_path, monke
     )
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_full_disk_behind_standard_output_does_not_lose_the_run(command, tmp_path, kept):
@@ -281,6 +284,7 @@ def test_a_run_that_fails_later_keeps_its_whole_epochs(command, tmp_path):
     assert_complete(tmp_path / "run", command)
 
 
+@pytest.mark.slow
 @posix
 def test_a_full_disk_raises_before_training(tmp_path):
     """As where no file may have a single byte."""
@@ -324,6 +328,7 @@ def test_only_a_run_is_replaced(command, tmp_path):
     )
 
 
+@pytest.mark.slow
 @posix
 def test_a_run_in_training_is_not_replaced(command, tmp_path):
     folder = tmp_path / "run"
@@ -365,6 +370,7 @@ def test_overwrite_keeps_the_old_run_until_an_epoch_replaces_it(command, tmp_pat
     assert list(tmp_path.iterdir()) == [folder]  # nothing is left of the old one
 
 
+@pytest.mark.slow
 @posix
 def test_ctrl_c_in_the_first_epoch_leaves_the_old_run(command, tmp_path):
     """And nothing else, and says so."""
@@ -399,6 +405,7 @@ def test_a_run_behind_a_link_is_replaced_where_it_is(command, tmp_path):
     assert names(tmp_path / "disk") == {"run"}
 
 
+@pytest.mark.slow
 @posix
 def test_a_run_that_is_a_mounted_file_system_is_replaced(command, tmp_path):
     """As a container's volume: it cannot be renamed, and nothing moves out of it."""

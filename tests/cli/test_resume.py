@@ -230,6 +230,7 @@ def test_options_that_are_the_runs_may_be_given_again(command, stopped, tmp_path
     assert "--seed is 7, but the run in" in outcome.err
 
 
+@pytest.mark.slow
 def test_options_given_again_are_not_held_against_defaults(command, tmp_path):
     """Each of these is refused beside the default of another."""
     given = ("--block-size", 8, "--activation", "relu,gelu")

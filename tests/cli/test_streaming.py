@@ -50,7 +50,10 @@ def test_blocks_are_the_same_data_in_another_order(command, folder, tmp_path):
     assert summary["test_accuracy"] > 0.5  # of three classes, though sorted by class
 
 
-@pytest.mark.parametrize("options", [(), ("--validation", "0.2", "--scaling", "standard")])
+MORE = ("--validation", "0.2", "--scaling", "standard")
+
+
+@pytest.mark.parametrize("options", [(), pytest.param(MORE, marks=pytest.mark.slow)])
 def test_a_run_in_blocks_is_verified_on_another_backend(command, folder, tmp_path, options):
     pytest.importorskip("torch")
     trained(command, folder, tmp_path / "run", *BLOCKS, *options)
@@ -131,6 +134,7 @@ def test_what_is_in_fortran_order_is_held_in_memory(command, folder, tmp_path):
     assert summary["parameters_sha256"] == found
 
 
+@pytest.mark.slow
 def test_numbers_to_predict_are_scaled_in_blocks_as_in_memory(command, folder, tmp_path):
     """The same statistics, measures in the targets' own units; another order of examples."""
     X = np.load(folder / "X.npy").astype(float)

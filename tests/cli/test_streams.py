@@ -14,7 +14,7 @@ from tests.cli.children import running
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="redirections of POSIX shells")
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 
-QUICK = ("train", "a failed verification", "a wrong option")
+QUICK = ("train",)
 """What stands for the others in the default suite."""
 
 
@@ -81,7 +81,9 @@ def test_a_full_standard_output_is_reported(saved, name):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("redirection", ["2>&-", pytest.param("2>/dev/full", marks=needs_full)])
+@pytest.mark.parametrize(
+    "redirection", ["2>&-", pytest.param("2>/dev/full", marks=[needs_full, pytest.mark.slow])]
+)
 @pytest.mark.parametrize(
     "name", quick_first(["train", "a failed verification", "a missing backend"])
 )
@@ -91,6 +93,7 @@ def test_a_standard_error_that_cannot_be_written_changes_nothing(saved, name, re
     assert bool(out) == (code < 2)
 
 
+@pytest.mark.slow
 def test_files_do_not_take_the_place_of_closed_streams(saved, tmp_path):
     """A file opened next would get the number 1, and whatever a library prints."""
     shell = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")

@@ -59,6 +59,7 @@ def test_every_format_of_a_table_is_standardized(command, tmp_path, suffix):
     np.testing.assert_allclose(config["scaling"]["divisors"], scaler.scale_, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_what_follows_a_run_scales_as_it_did(command, tmp_path):
     data, run = houses(tmp_path / "houses.csv"), tmp_path / "run"
     train(command, run, data, "--arithmetic", "reproducible", "--hidden", 8)

@@ -259,7 +259,10 @@ def test_a_name_of_a_class_may_be_a_number(command, trained, tmp_path):
     assert json.loads(outcome.out)["examples"] == 9
 
 
-@pytest.mark.parametrize("kind", ["standard", "minmax", "robust"])
+@pytest.mark.parametrize(
+    "kind",
+    ["robust", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("standard", "minmax"))],
+)
 def test_scaling_is_applied_to_every_later_file(command, trained, tmp_path, kind):
     x = np.random.default_rng(0).normal(size=(COUNT, 3)) * [1, 1e4, 1e-4] + [0, 3e4, 1]
     y = (x[:, 1] > 3e4).astype(int)
@@ -293,6 +296,7 @@ def test_scaled_pixels(command, trained, tmp_path):
     assert np.mean(found == test.targets) == content(run, "summary.json")["test_accuracy"]
 
 
+@pytest.mark.slow
 def test_scaled_data_have_the_same_bits_on_every_backend(command, trained, tmp_path):
     pytest.importorskip("array_api_strict")
     path = write(tmp_path / "table.csv", columns())
@@ -356,6 +360,7 @@ def test_other_inputs_than_a_table_are_refused(command, trained, tmp_path):
     assert "leave --target out" in command("train", "--data", "digits", "--target", "a").err
 
 
+@pytest.mark.slow
 def test_without_polars_the_extra_is_named(tmp_path):
     path = write(tmp_path / "table.csv", columns())
     code = (

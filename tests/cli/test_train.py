@@ -18,6 +18,7 @@ def test_the_readme_command_reaches_95_percent_on_the_embedded_digits(command):
     assert outcome.err == ""  # progress is for terminals
 
 
+@pytest.mark.slow
 def test_other_seeds_reach_it_too(command):
     for seed in (1, 2):
         outcome = command("train", "--quiet", "--seed", seed)

@@ -15,7 +15,7 @@ LOSSES_AND_LABELS = {
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
-@pytest.mark.parametrize("norm", ["batch", "layer"])
+@pytest.mark.parametrize("norm", ["batch", pytest.param("layer", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("loss", LOSSES_AND_LABELS)
 def test_networks_of_all_layers_agree(loss, norm, arithmetic):
     pytest.importorskip("torch")

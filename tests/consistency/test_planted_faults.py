@@ -20,16 +20,26 @@ from tests.consistency.planted import (
     watched,
 )
 
-DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+DTYPES = ("float32", "float64")
 SMALL = "64-100-10 sigmoid"
-SLOW = {name: () if name == SMALL else pytest.mark.slow for name in NETWORKS}
-ALL_NETWORKS = pytest.mark.parametrize(
-    "network", [pytest.param(NETWORKS[name], id=name, marks=SLOW[name]) for name in NETWORKS]
-)
 
 
-@DTYPES
-@ALL_NETWORKS
+def every_network(*more: float) -> list[Any]:
+    """Return parameters: the small network in both dtypes, the others, which are slow, in one."""
+    return [
+        pytest.param(
+            network,
+            dtype,
+            *more,
+            id=f"{name}-{dtype}",
+            marks=() if name == SMALL else pytest.mark.slow,
+        )
+        for place, (name, network) in enumerate(NETWORKS.items())
+        for dtype in (DTYPES if name == SMALL else [DTYPES[place % 2]])
+    ]
+
+
+@pytest.mark.parametrize(("network", "dtype"), every_network())
 def test_every_fault_is_seen(network: Network, dtype: str) -> None:
     """All the faulty backends in one comparison, each of them to be named for what is wrong."""
     mlp, optimizer = watched(network.mlp()), WatchedRule(SGD())
@@ -48,16 +58,12 @@ def test_every_fault_is_seen(network: Network, dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "dropout"),
+    ("network", "dtype", "dropout"),
     [
-        pytest.param(NETWORKS[SMALL], 0.0, id=SMALL),
-        *(
-            pytest.param(NETWORKS[name], 0.25, id=f"{name}, dropout", marks=SLOW[name])
-            for name in NETWORKS
-        ),
+        *every_network(0.25),
+        *(pytest.param(NETWORKS[SMALL], dtype, 0.0, id=f"no dropout-{dtype}") for dtype in DTYPES),
     ],
 )
-@DTYPES
 def test_no_backend_is_accused(
     network: Network, dtype: str, dropout: float, all_backends: list[Backend]
 ) -> None:
@@ -67,8 +73,7 @@ def test_no_backend_is_accused(
     assert 0.0 < report.improbability < 1e-6
 
 
-@DTYPES
-@ALL_NETWORKS
+@pytest.mark.parametrize(("network", "dtype"), every_network())
 def test_no_order_of_the_additions_is_accused(network: Network, dtype: str) -> None:
     mlp, orders = network.mlp(), right_backends()
     report = compare([NUMPY, *orders], mlp, **network.data(), dtype=dtype, steps=2)
@@ -84,8 +89,17 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        pytest.param(
+            name,
+            DTYPES[place % 2],
+            marks=() if name == "adam" else pytest.mark.slow,
+        )
+        for place, name in enumerate(RULES)
+    ],
+)
 def test_every_optimizers_rule_is_compared(
     name: str, dtype: str, all_backends: list[Backend]
 ) -> None:

@@ -137,6 +137,7 @@ def test_random_operations_are_a_fault(read, parts):
         read(b"\x80\4" + b"".join(parts) + b".")
 
 
+@pytest.mark.slow
 def test_the_published_file(real_data, check_rules):
     dataset = build_dataset(read_arrays(str(real_data / "mnist.pkl.gz")))
     check_rules(dataset)

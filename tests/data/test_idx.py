@@ -153,6 +153,7 @@ def test_random_bytes_are_a_fault(scratch, data):
         read_idx(str(path))
 
 
+@pytest.mark.slow
 def test_fashion_mnist_stays_small(real_data, peak_memory, check_rules):
     folder = real_data / "fashion-mnist"
     datasets = []

@@ -186,6 +186,7 @@ def test_the_cache_folder_is_where_pooch_would_have_it(monkeypatch, platform, va
     assert mnist.cache_folder() == expected
 
 
+@pytest.mark.slow
 def test_mnist_and_fashion_mnist_are_the_published_ones(real_data, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(real_data))

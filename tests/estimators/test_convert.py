@@ -213,6 +213,7 @@ def test_a_model_is_loaded_to_another_library(tmp_path):
     np.testing.assert_allclose(found, model.predict_proba(NAMES[0]), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_files_that_are_no_model_are_refused(tmp_path):
     path = tmp_path / "model.safetensors"
     with pytest.raises(ValueError, match="is missing; expected what MLPClassifier.save wrote"):

@@ -155,7 +155,10 @@ def test_scores_count_weights_of_examples(outputs):
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-@pytest.mark.parametrize("data", [CANCER, IRIS], ids=["cancer", "iris"])
+@pytest.mark.parametrize(
+    "data",
+    [pytest.param(CANCER, id="cancer", marks=pytest.mark.slow), pytest.param(IRIS, id="iris")],
+)
 def test_lbfgs_reaches_their_loss(kind, data):
     """By another line search: not the same steps, and as low a minimum, where theirs stays.
 

@@ -158,6 +158,7 @@ def test_subclasses_of_arrays_predict_as_arrays_at_each_call(subclass, of):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
 def test_no_argument_is_kept_alive(library, monkeypatch):
     pytest.importorskip(library)

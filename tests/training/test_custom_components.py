@@ -118,6 +118,7 @@ def test_a_loss_with_an_array_made_anew_for_each_training(library):
     assert once == again
 
 
+@pytest.mark.slow
 def test_each_training_that_is_not_compiled_warns():
     pytest.importorskip("jax")
     backend = get_backend("jax")

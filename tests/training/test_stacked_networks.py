@@ -28,6 +28,7 @@ CASES = {
         {"sample_weight": np.arange(10.0)},
     ),
 }  # fmt: skip
+COMPILED_SOON = ("sgd, indices", "adam, rows")
 
 
 def network(case):
@@ -66,6 +67,8 @@ def test_each_network_is_what_it_is_alone(case, arithmetic):
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 @pytest.mark.parametrize("case", CASES)
 def test_each_network_is_what_it_is_alone_everywhere(backend, case, arithmetic):
+    if backend.name == "jax" and arithmetic == "reproducible" and case not in COMPILED_SOON:
+        pytest.skip("JAX compiles each operation, for up to a minute")
     check_each_alone(backend, case, arithmetic)
 
 
