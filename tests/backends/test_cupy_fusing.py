@@ -12,7 +12,7 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import GradientDescent
 from pluggable_mlp.training.trees import map_nested
-from tests.backends.fused_sources import COMPILER, compiled, kernel_calls
+from tests.backends.fused_sources import COMPILER, computed, kernel_calls
 from tests.simulated_cupy import counting, cupy, xp
 
 pytestmark = pytest.mark.simulated_cupy
@@ -103,8 +103,8 @@ def test_the_source_gives_the_bits_when_a_compiler_compiles_it(name, dtype, tmp_
         call(argument)
     with kernel_calls() as calls:
         call(argument)
-    ((kernel, arguments),) = calls
-    (found,) = compiled(kernel, tmp_path)(*arguments)
+    (only,) = calls
+    (found,) = computed(only, tmp_path)
     assert_same_bits(found, expected)
 
 
@@ -223,3 +223,43 @@ def test_a_function_that_reads_values_runs_as_it_is():
     call = get_backend("cupy").compile(partial(lambda ns, x: x if float(x[0]) > 9 else -x, xp))
     for _ in range(4):
         assert_same_bits(call(x).get(), -x.get())
+
+
+LENGTHS = (*range(1, 20), 31, 64, 100, 127, 128, 500, 512)
+
+
+def sums(ns, x, axis):
+    return ns.sum(ns.wrap(x), axis=axis).native
+
+
+def float32_of_all_sizes(shape):
+    rng = np.random.default_rng(3)
+    return (rng.normal(size=shape) * 2.0 ** rng.integers(-60, 60, shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("n", [2, 3, 100, 128, 512, 513, 700])
+def test_a_sum_of_up_to_512_numbers_is_one_launch(n, axis):
+    host = float32_of_all_sizes((n, 5) if axis == 0 else (5, n))
+    expected = sums(reproducible(get_backend("numpy").xp), host, axis)
+    x = get_backend("cupy").asarray(host)
+    found, launches = fused(lambda ns, x: sums(ns, x, axis), x, namespace=reproducible(xp, None))
+    assert_same_bits(found.get(), expected)
+    # What follows the sum is a launch, but for that after a halving.
+    assert launches.total() == (2 if n <= 512 else n.bit_length() - 1)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="there is no g++")
+def test_the_loops_of_a_sum_give_the_bits_when_a_compiler_compiles_them(tmp_path):
+    ns = reproducible(xp, None)
+    for axis in (0, 1):
+        for n in LENGTHS:
+            host = float32_of_all_sizes((n, 3, 2) if axis == 0 else (3, n, 2))
+            x = get_backend("cupy").asarray(host)
+            sums(ns, x, axis)  # tries the kernel, when it is the first
+            with kernel_calls() as calls:
+                sums(ns, x, axis)
+            (call,) = (call for call in calls if call.kernel.name == "tree_sum")
+            (found,) = computed(call, tmp_path)
+            whole = sums(reproducible(get_backend("numpy").xp), host, axis)
+            assert_same_bits(found.reshape(whole.shape).astype(np.float32), whole)
