@@ -114,7 +114,7 @@ NAMES: dict[str, Any] = {
 
 def tree_sum(variables: dict[str, Any]) -> None:
     """Add halves, as the loops of the kernel of that name do."""
-    n, inner = (int(variables[name].memory) for name in ("n", "inner"))
+    n, inner = (int(variables[name].memory) for name in ("count", "inner"))
     x = variables["x"].memory.reshape(-1, n, inner)
     odd = np.zeros((len(x), inner))
     while n > 1:
