@@ -92,7 +92,10 @@ def applied_to(name):
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no g++")
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ELEMENTARY)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(of, marks=() if of == "sigmoid" else pytest.mark.slow) for of in ELEMENTARY],
+)
 def test_the_source_gives_the_bits_when_a_compiler_compiles_it(name, dtype, tmp_path):
     x = hard(dtype)
     with np.errstate(all="ignore"):
@@ -182,6 +185,59 @@ def test_an_update_of_all_arrays_is_one_launch(name, arithmetic):
     assert launches.total() == 1, launches
     for one, other in zip(leaves(found), leaves(expected), strict=True):
         assert_same_bits(one.get(), other.get())
+
+
+def fused_by_compiler(function, folder, *arguments):
+    """Return the results of the one kernel of a reproducible function, as g++ compiles it."""
+    call = get_backend("cupy").compile(partial(as_one(function), reproducible(xp, None)))
+    for _ in range(3):
+        call(*arguments)
+    with kernel_calls() as calls:
+        call(*arguments)
+    (only,) = calls
+    return computed(only, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(COMPILER is None, reason="there is no g++")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "own"])
+def test_an_activation_gives_its_bits_when_a_compiler_compiles_it(name, dtype, tmp_path):
+    activation = own_activation if name == "own" else ACTIVATIONS[name]
+    x = hard(dtype)
+    dy = np.roll(x, 1234)
+    with np.errstate(all="ignore"):
+        expected = activated(activation, reproducible(get_backend("numpy").xp), x, dy)
+    given = map(get_backend("cupy").asarray, (x, dy))
+    found = fused_by_compiler(partial(activated, activation), tmp_path, *given)
+    for one, other in zip(found, expected, strict=True):
+        assert_same_bits(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(COMPILER is None, reason="there is no g++")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name in OWN_RULES if name != "muon"])
+def test_an_update_gives_its_bits_when_a_compiler_compiles_it(name, dtype, tmp_path):
+    optimizer = make_optimizer(name)
+    w = hard(dtype)
+
+    def trees(asarray):
+        parameters = [{"W": asarray(w[:2000]), "b": asarray(w[2000:9000])}]
+        gradients = [{"W": asarray(w[9000:11000]), "b": asarray(w[30000:37000])}]
+        slots = [{"W": asarray(abs(w[:2000])), "b": asarray(abs(w[2000:9000]))}]
+        return parameters, gradients, dict.fromkeys(optimizer.slots, slots)
+
+    c = optimizer.coefficients_at(3)
+    with np.errstate(all="ignore"):
+        expected = updates(optimizer, reproducible(get_backend("numpy").xp), c, *trees(np.copy))
+    given = c, *trees(get_backend("cupy").asarray)
+    found = fused_by_compiler(partial(updates, optimizer), tmp_path, *given)
+    by_size = {}
+    for array in found:
+        by_size.setdefault(array.size, []).append(array)
+    for array in leaves(expected):
+        assert_same_bits(by_size[array.size].pop(0), array)
 
 
 def test_a_kernel_that_gives_other_bits_is_not_used(monkeypatch):
