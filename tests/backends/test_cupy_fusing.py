@@ -319,3 +319,19 @@ def test_the_loops_of_a_sum_give_the_bits_when_a_compiler_compiles_them(tmp_path
             (found,) = computed(call, tmp_path)
             whole = sums(reproducible(get_backend("numpy").xp), host, axis)
             assert_same_bits(found.reshape(whole.shape).astype(np.float32), whole)
+
+
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_a_function_by_itself_is_one_launch_for_every_shape(name):
+    """Outside of what is compiled, as in programs of users."""
+    ns = reproducible(xp, None)
+    getattr(ns, name)(ns.wrap(of_cupy(2)))  # makes the kernel and tries it
+    for shape in ((5, 3), (1,), (), (2, 1, 4)):
+        x = of_cupy(*shape)
+        with counting() as counts:
+            found = applied(ns, name, x)
+        assert (found.shape, counts.launches.total()) == (shape, 1)
+        assert not counts.waits
+        with np.errstate(all="ignore"):
+            expected = applied(reproducible(get_backend("numpy").xp), name, x.get())
+        assert_same_bits(found.get(), np.asarray(expected))
