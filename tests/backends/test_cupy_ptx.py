@@ -215,9 +215,8 @@ def program_of_cupy(call):
         tuple(infos), types, made.params, kernel.operation, kernel.name, kernel.preamble
     )
     include = Path(cupy.__file__).parent / "_core/include"
-    cuda = [file.parent for folder in nvidia() for file in folder.glob("**/cuda_fp16.h")]
     cccl = [include / "cupy/_cccl" / name for name in ("libcudacxx", "thrust", "cub")]
-    return AROUND + code, [f"-I{folder}" for folder in (include, *cccl, *cuda)]
+    return AROUND + code, [f"-I{folder}" for folder in (include, *cccl)]
 
 
 def text_of_parameter(parameter):
