@@ -24,17 +24,17 @@ __all__ = ["is_short", "short_sum", "tree_sum"]
 _LONGEST = 512
 """A thread takes longer for more, and the halves are added by many threads."""
 
-# y_l[k] is the sum at place k after l halvings: of 2^l elements, whose places differ by n >> 1, …,
-# n >> l.  Bit j of c says whether the place n >> (j + 1) is added; s[t] waits for its right half.
+# y_l[k] is the sum at place k after l halvings: of 2^l elements, whose places differ by count >> 1,
+# …, count >> l.  Bit j of c says whether count >> (j + 1) is added; s[t] waits for its right half.
 _BODY = """
-const int64 first = i / inner * n * inner + i % inner;
+const int64 first = i / inner * count * inner + i % inner;
 float64 odd = 0.0;
-for (int64 m = n, level = 0; m > 0; m >>= 1, ++level) {
+for (int64 m = count, level = 0; m > 0; m >>= 1, ++level) {
   if (!(m & 1)) continue;
   float64 s[16];
   for (int64 c = 0; c < (int64(1) << level); ++c) {
     int64 k = m - 1;
-    for (int64 j = 0; j < level; ++j) k += (c >> j & 1) * (n >> (j + 1));
+    for (int64 j = 0; j < level; ++j) k += (c >> j & 1) * (count >> (j + 1));
     float64 sum = x[first + k * inner];
     int64 t = 0;
     for (; c >> t & 1; ++t) sum = s[t] + sum;
@@ -49,7 +49,7 @@ y[i] = odd;
 @cache
 def _kernel(dtype: str) -> Function:
     made: Function = cupy.ElementwiseKernel(
-        f"raw {dtype} x, int64 n, int64 inner",
+        f"raw {dtype} x, int64 count, int64 inner",
         "raw float64 y",
         _BODY,
         "tree_sum",

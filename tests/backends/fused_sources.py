@@ -10,13 +10,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tests.simulated_cupy.kernels import ElementwiseKernel, Parameter
+from tests.simulated_cupy.kernels import Call, ElementwiseKernel, Parameter
 
-__all__ = ["COMPILER", "compiled", "cuda_program", "kernel_calls"]
+__all__ = ["COMPILER", "computed", "cuda_program", "kernel_calls"]
 
 COMPILER = shutil.which("g++")
 HOST = """
@@ -31,8 +30,8 @@ static double __longlong_as_double(long long bits) { double x; memcpy(&x, &bits,
 
 
 @contextmanager
-def kernel_calls() -> Iterator[list[tuple[ElementwiseKernel, list[Any]]]]:
-    """Give the kernels that are launched meanwhile, with the values of their arguments."""
+def kernel_calls() -> Iterator[list[Call]]:
+    """Give the calls of kernels meanwhile."""
     ElementwiseKernel.log = calls = []
     try:
         yield calls
@@ -69,26 +68,29 @@ def cuda_program(kernel: ElementwiseKernel) -> str:
     )
 
 
-def compiled(kernel: ElementwiseKernel, folder: Path):
-    """Return the kernel, compiled by g++ without contraction, as a function of NumPy's arrays."""
-    source, library = folder / f"{kernel.name}.cpp", folder / f"{kernel.name}.so"
+def _compile(kernel: ElementwiseKernel, source: Path, library: Path) -> None:
     source.write_text(
         f'{HOST}{kernel.preamble}\nextern "C" void run({_signature(kernel)}) {{\n'
         f"for (int64 i = 0; i < n; ++i) {{\n{_body(kernel)}\n}}\n}}\n"
     )
     options = ("-O2", "-ffp-contract=off", "-fwrapv", "-shared", "-fPIC")
     subprocess.run([COMPILER, *options, "-o", library, source], check=True)
-    run = ctypes.CDLL(str(library)).run
 
-    def call(*arrays):
-        given = [
-            np.ascontiguousarray(of, p.dtype) for of, p in zip(arrays, kernel.inputs, strict=True)
-        ]
-        size = max(of.size for of in given)
-        results = [np.empty(size, of.dtype) for of in kernel.outputs]
-        run(
-            *(ctypes.c_void_p(of.ctypes.data) for of in (*given, *results)), ctypes.c_longlong(size)
-        )
-        return results
 
-    return call
+def computed(call: Call, folder: Path) -> list[np.ndarray]:
+    """Return the results of a call, by what g++ makes of the kernel without contraction."""
+    kernel, arguments, size = call
+    source, library = folder / f"{kernel.name}.cpp", folder / f"{kernel.name}.so"
+    if not library.exists():
+        _compile(kernel, source, library)
+    own = list(zip(kernel.inputs, arguments, strict=False))
+    if size is None:
+        size = max(np.size(value) for of, value in own if not of.is_raw)
+        arguments = [*arguments, *(np.empty(size, of.dtype) for of in kernel.outputs)]
+    given = [
+        np.ascontiguousarray(value if of.is_raw else np.broadcast_to(value, size), of.dtype)
+        for of, value in zip([*kernel.inputs, *kernel.outputs], arguments, strict=True)
+    ]
+    pointers = (ctypes.c_void_p(of.ctypes.data) for of in given)
+    ctypes.CDLL(str(library)).run(*pointers, ctypes.c_longlong(size))
+    return given[len(kernel.inputs) :]

@@ -12,7 +12,7 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import GradientDescent
 from pluggable_mlp.training.trees import map_nested
-from tests.backends.fused_sources import COMPILER, compiled, kernel_calls
+from tests.backends.fused_sources import COMPILER, computed, kernel_calls
 from tests.simulated_cupy import counting, cupy, xp
 
 pytestmark = pytest.mark.simulated_cupy
@@ -92,7 +92,10 @@ def applied_to(name):
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no g++")
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ELEMENTARY)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(of, marks=() if of == "sigmoid" else pytest.mark.slow) for of in ELEMENTARY],
+)
 def test_the_source_gives_the_bits_when_a_compiler_compiles_it(name, dtype, tmp_path):
     x = hard(dtype)
     with np.errstate(all="ignore"):
@@ -103,8 +106,8 @@ def test_the_source_gives_the_bits_when_a_compiler_compiles_it(name, dtype, tmp_
         call(argument)
     with kernel_calls() as calls:
         call(argument)
-    ((kernel, arguments),) = calls
-    (found,) = compiled(kernel, tmp_path)(*arguments)
+    (only,) = calls
+    (found,) = computed(only, tmp_path)
     assert_same_bits(found, expected)
 
 
@@ -184,6 +187,59 @@ def test_an_update_of_all_arrays_is_one_launch(name, arithmetic):
         assert_same_bits(one.get(), other.get())
 
 
+def fused_by_compiler(function, folder, *arguments):
+    """Return the results of the one kernel of a reproducible function, as g++ compiles it."""
+    call = get_backend("cupy").compile(partial(as_one(function), reproducible(xp, None)))
+    for _ in range(3):
+        call(*arguments)
+    with kernel_calls() as calls:
+        call(*arguments)
+    (only,) = calls
+    return computed(only, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(COMPILER is None, reason="there is no g++")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "own"])
+def test_an_activation_gives_its_bits_when_a_compiler_compiles_it(name, dtype, tmp_path):
+    activation = own_activation if name == "own" else ACTIVATIONS[name]
+    x = hard(dtype)
+    dy = np.roll(x, 1234)
+    with np.errstate(all="ignore"):
+        expected = activated(activation, reproducible(get_backend("numpy").xp), x, dy)
+    given = map(get_backend("cupy").asarray, (x, dy))
+    found = fused_by_compiler(partial(activated, activation), tmp_path, *given)
+    for one, other in zip(found, expected, strict=True):
+        assert_same_bits(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(COMPILER is None, reason="there is no g++")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name in OWN_RULES if name != "muon"])
+def test_an_update_gives_its_bits_when_a_compiler_compiles_it(name, dtype, tmp_path):
+    optimizer = make_optimizer(name)
+    w = hard(dtype)
+
+    def trees(asarray):
+        parameters = [{"W": asarray(w[:2000]), "b": asarray(w[2000:9000])}]
+        gradients = [{"W": asarray(w[9000:11000]), "b": asarray(w[30000:37000])}]
+        slots = [{"W": asarray(abs(w[:2000])), "b": asarray(abs(w[2000:9000]))}]
+        return parameters, gradients, dict.fromkeys(optimizer.slots, slots)
+
+    c = optimizer.coefficients_at(3)
+    with np.errstate(all="ignore"):
+        expected = updates(optimizer, reproducible(get_backend("numpy").xp), c, *trees(np.copy))
+    given = c, *trees(get_backend("cupy").asarray)
+    found = fused_by_compiler(partial(updates, optimizer), tmp_path, *given)
+    by_size = {}
+    for array in found:
+        by_size.setdefault(array.size, []).append(array)
+    for array in leaves(expected):
+        assert_same_bits(by_size[array.size].pop(0), array)
+
+
 def test_a_kernel_that_gives_other_bits_is_not_used(monkeypatch):
     """As a compiler would make it that rounds a * b + c once."""
 
@@ -223,3 +279,59 @@ def test_a_function_that_reads_values_runs_as_it_is():
     call = get_backend("cupy").compile(partial(lambda ns, x: x if float(x[0]) > 9 else -x, xp))
     for _ in range(4):
         assert_same_bits(call(x).get(), -x.get())
+
+
+LENGTHS = (*range(1, 20), 31, 64, 100, 127, 128, 500, 512)
+
+
+def sums(ns, x, axis):
+    return ns.sum(ns.wrap(x), axis=axis).native
+
+
+def float32_of_all_sizes(shape):
+    rng = np.random.default_rng(3)
+    return (rng.normal(size=shape) * 2.0 ** rng.integers(-60, 60, shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("n", [2, 3, 100, 128, 512, 513, 700])
+def test_a_sum_of_up_to_512_numbers_is_one_launch(n, axis):
+    host = float32_of_all_sizes((n, 5) if axis == 0 else (5, n))
+    expected = sums(reproducible(get_backend("numpy").xp), host, axis)
+    x = get_backend("cupy").asarray(host)
+    found, launches = fused(lambda ns, x: sums(ns, x, axis), x, namespace=reproducible(xp, None))
+    assert_same_bits(found.get(), expected)
+    # What follows the sum is a launch, but for that after a halving.
+    assert launches.total() == (2 if n <= 512 else n.bit_length() - 1)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="there is no g++")
+def test_the_loops_of_a_sum_give_the_bits_when_a_compiler_compiles_them(tmp_path):
+    ns = reproducible(xp, None)
+    for axis in (0, 1):
+        for n in LENGTHS:
+            host = float32_of_all_sizes((n, 3, 2) if axis == 0 else (3, n, 2))
+            x = get_backend("cupy").asarray(host)
+            sums(ns, x, axis)  # tries the kernel, when it is the first
+            with kernel_calls() as calls:
+                sums(ns, x, axis)
+            (call,) = (call for call in calls if call.kernel.name == "tree_sum")
+            (found,) = computed(call, tmp_path)
+            whole = sums(reproducible(get_backend("numpy").xp), host, axis)
+            assert_same_bits(found.reshape(whole.shape).astype(np.float32), whole)
+
+
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_a_function_by_itself_is_one_launch_for_every_shape(name):
+    """Outside of what is compiled, as in programs of users."""
+    ns = reproducible(xp, None)
+    getattr(ns, name)(ns.wrap(of_cupy(2)))  # makes the kernel and tries it
+    for shape in ((5, 3), (1,), (), (2, 1, 4)):
+        x = of_cupy(*shape)
+        with counting() as counts:
+            found = applied(ns, name, x)
+        assert (found.shape, counts.launches.total()) == (shape, 1)
+        assert not counts.waits
+        with np.errstate(all="ignore"):
+            expected = applied(reproducible(get_backend("numpy").xp), name, x.get())
+        assert_same_bits(found.get(), np.asarray(expected))

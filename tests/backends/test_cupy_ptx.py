@@ -21,16 +21,25 @@ from tests.backends.fused_sources import cuda_program, kernel_calls
 from tests.simulated_cupy import installed, xp
 
 # As CuPy gives them (`cupy/cuda/compiler.py`), and the kernels' own.
-OPTIONS = ("--gpu-architecture=compute_90", "-ftz=true", "--std=c++17")
+OPTIONS = (
+    "--gpu-architecture=compute_90",
+    "-ftz=true",
+    "--std=c++17",
+    "--device-as-default-execution-space",
+)
 INEXACT = re.compile(r"\b(exp|expm1|log|log1p|tanh|erf)\(")
+
+
+def nvidia():
+    """Return the folders of the libraries that pip installs."""
+    package = find_spec("nvidia")
+    return [] if package is None else [Path(of) for of in package.submodule_search_locations]
 
 
 @cache
 def nvrtc():
     """Return NVRTC, or the reason why there is none."""
-    package = find_spec("nvidia")
-    folders = [] if package is None else [Path(of) for of in package.submodule_search_locations]
-    found = [file for folder in folders for file in folder.glob("**/libnvrtc.so.1?")]
+    found = [file for folder in nvidia() for file in folder.glob("**/libnvrtc.so.1?")]
     return ctypes.CDLL(str(found[0])) if found else "NVRTC is not installed"
 
 
@@ -43,11 +52,14 @@ def ptx():
     return partial(ptx_of, library)
 
 
-def ptx_of(library, kernel, *, options=None):
+def ptx_of(library, kernel, *, options=None, source=None, folders=()):
     program = ctypes.c_void_p()
-    source = cuda_program(kernel).encode()
+    source = (source or cuda_program(kernel)).encode()
     library.nvrtcCreateProgram(ctypes.byref(program), source, b"kernel.cu", 0, None, None)
-    given = [of.encode() for of in (*OPTIONS, *(kernel.options if options is None else options))]
+    given = [
+        of.encode()
+        for of in (*OPTIONS, *folders, *(kernel.options if options is None else options))
+    ]
     failed = library.nvrtcCompileProgram(
         program, len(given), (ctypes.c_char_p * len(given))(*given)
     )
@@ -87,17 +99,17 @@ def check(kernel, text):
 ELEMENTARY = ("exp", "log", "log1p", "tanh", "sqrt", "rsqrt", "sigmoid", "softplus", "erf")
 
 
-def kernels_of(function, namespace, *arguments):
-    """Return the kernels of a function, given arrays of the host."""
+def calls_of(function, namespace, *arguments):
+    """Return the calls of kernels of a function, given arrays of the host and numbers."""
     with installed():
         backend = get_backend("cupy")
         call = backend.compile(partial(function, namespace))
-        arguments = [backend.asarray(x) for x in arguments]
+        arguments = [backend.asarray(x) if isinstance(x, np.ndarray) else x for x in arguments]
         for _ in range(3):
             call(*arguments)
         with kernel_calls() as calls:
             call(*arguments)
-    return [kernel for kernel, _ in calls]
+    return calls
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -106,8 +118,8 @@ def test_an_elementary_function_contracts_nothing(name, dtype, ptx):
     def function(ns, x):
         return getattr(ns, name)(ns.wrap(x)).native
 
-    (kernel,) = kernels_of(function, reproducible(xp, None), np.ones(9, dtype))
-    check(kernel, ptx(kernel))
+    (call,) = calls_of(function, reproducible(xp, None), np.ones(9, dtype))
+    check(call.kernel, ptx(call.kernel))
 
 
 def test_without_the_option_it_would(ptx):
@@ -116,9 +128,9 @@ def test_without_the_option_it_would(ptx):
     def function(ns, x):
         return ns.exp(ns.wrap(x)).native
 
-    (kernel,) = kernels_of(function, reproducible(xp, None), np.ones(9))
+    (call,) = calls_of(function, reproducible(xp, None), np.ones(9))
     with pytest.raises(AssertionError, match="fma"):
-        check(kernel, ptx(kernel, options=()))
+        check(call.kernel, ptx(call.kernel, options=()))
 
 
 def kernels_of_training(
@@ -135,14 +147,14 @@ def kernels_of_training(
             MLP([5, 4, 3], loss=loss, **network),
             rng.normal(size=(12, 5)).astype(dtype),
             targets,
-            backend="cupy",
+            backend=get_backend("cupy"),
             optimizer=make_optimizer(optimizer),
             epochs=4,
             batch_size=4,
             arithmetic=arithmetic,
             dtype=dtype,
         )
-    return {kernel.name: kernel for kernel, _ in calls}
+    return {call.kernel.name: call.kernel for call in calls}
 
 
 OPTIMIZERS = ("sgd", "adagrad", "rmsprop", "adam", "adamw", "lion", "muon")
@@ -164,4 +176,75 @@ def test_every_kernel_of_training_compiles_and_contracts_nothing(dtype, arithmet
         kernels |= kernels_of_training(arithmetic, dtype, **network)
     assert len(kernels) > 50
     for kernel in kernels.values():
+        assert arithmetic == "native" or not INEXACT.search(kernel.operation)
         check(kernel, ptx(kernel))
+
+
+# Within CuPy's own code
+
+AROUND = "".join(
+    f"#include <cupy/{name}>\n" for name in ("complex.cuh", "carray.cuh", "atomics.cuh")
+)
+
+
+def program_of_cupy(call):
+    """Return what CuPy makes of a kernel for such arguments (`_kernel.pyx`), and where it looks."""
+    cupy = pytest.importorskip("cupy")
+    from cupy._core import _carray, _kernel, _scalar
+
+    kernel, arguments, _ = call
+    made = cupy.ElementwiseKernel(
+        *(", ".join(map(text_of_parameter, of)) for of in (kernel.inputs, kernel.outputs)),
+        kernel.operation,
+        kernel.name,
+        preamble=kernel.preamble,
+        options=kernel.options,
+    )
+    dtypes = [tuple(np.dtype(p.dtype) for p in of) for of in (kernel.inputs, kernel.outputs)]
+    infos = []
+    for index, parameter in enumerate([*kernel.inputs, *kernel.outputs]):
+        is_scalar = (
+            index < len(arguments) and np.ndim(arguments[index]) == 0 and not parameter.is_raw
+        )
+        kind = (3, _scalar.CScalar) if is_scalar else (1, cupy.ndarray)
+        shape = (0, True) if is_scalar else (2, False)
+        infos.append(_kernel._ArgInfo(*kind, np.dtype(parameter.dtype), *shape, True))
+    infos.append(_kernel._ArgInfo(2, _carray.Indexer, None, 2, True, True))
+    types = made._decide_params_type(*dtypes)[2]
+    code = _kernel._get_elementwise_kernel_code(
+        tuple(infos), types, made.params, kernel.operation, kernel.name, kernel.preamble
+    )
+    include = Path(cupy.__file__).parent / "_core/include"
+    cccl = [include / "cupy/_cccl" / name for name in ("libcudacxx", "thrust", "cub")]
+    return AROUND + code, [f"-I{folder}" for folder in (include, *cccl)]
+
+
+def text_of_parameter(parameter):
+    return f"{'raw ' if parameter.is_raw else ''}{parameter.dtype} {parameter.name}"
+
+
+def step(ns, x, W, rate):
+    """Products with columns, a table, what is broadcast, a sum, and two updates in one kernel."""
+    ns = ns.speculating()  # what looks at values is not traced
+    x, W = ns.wrap(x), ns.wrap(W)
+    y = ns.sigmoid(x @ W) * ns.max(x, axis=1, keepdims=True)
+    b = ns.sum(y, axis=0)
+    rate = rate if isinstance(rate, float) else ns.device_scalar(rate)
+    return [(W - W * rate).native, (b - ns.exp(b) * rate).native]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cupy_makes_programs_of_them(dtype, ptx):
+    rng = np.random.default_rng(0)
+    given = rng.normal(size=(4, 5)).astype(dtype), rng.normal(size=(5, 3)).astype(dtype), 0.5
+    calls = calls_of(step, reproducible(xp, None), *given)
+    assert len(calls) > 5
+    assert any("begin1" in call.kernel.operation for call in calls)
+    assert dtype == "float32" or any("wrapped" in call.kernel.operation for call in calls)
+    assert dtype == "float64" or any(call.kernel.name == "tree_sum" for call in calls)
+    for call in calls:
+        source, folders = program_of_cupy(call)
+        text = ptx(call.kernel, source=source, folders=folders)
+        assert f".entry {call.kernel.name}" in text
+        check(call.kernel, text)

@@ -25,7 +25,7 @@ from tests.simulated_cupy.arrays import (
     operand,
 )
 
-__all__ = ["ElementwiseKernel"]
+__all__ = ["Call", "ElementwiseKernel"]
 
 DTYPES = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
 DTYPES += ["float32", "float64", "bool"]
@@ -114,7 +114,7 @@ NAMES: dict[str, Any] = {
 
 def tree_sum(variables: dict[str, Any]) -> None:
     """Add halves, as the loops of the kernel of that name do."""
-    n, inner = (int(variables[name].memory) for name in ("n", "inner"))
+    n, inner = (int(variables[name].memory) for name in ("count", "inner"))
     x = variables["x"].memory.reshape(-1, n, inner)
     odd = np.zeros((len(x), inner))
     while n > 1:
@@ -168,7 +168,7 @@ class ElementwiseKernel:
 
     made: ClassVar[dict[tuple[str, str, str], "ElementwiseKernel"]] = {}
     """All of this process, by what they are made of."""
-    log: ClassVar[list[tuple["ElementwiseKernel", list[Any]]] | None] = None
+    log: ClassVar["list[Call] | None"] = None
     """The calls and what they were given, where somebody asks for them."""
 
     def __init__(
@@ -194,7 +194,7 @@ class ElementwiseKernel:
     def __call__(self, *arguments: Any, size: int | None = None) -> Any:
         launch("fused")
         if self.log is not None:
-            self.log.append((self, [np.copy(operand(value)) for value in arguments]))
+            self.log.append(Call(self, [np.copy(operand(value)) for value in arguments], size))
         count = len(self.inputs)
         assert len(arguments) in (count, count + len(self.outputs))
         given = zip([*self.inputs, *self.outputs], arguments, strict=False)
@@ -238,3 +238,11 @@ class ElementwiseKernel:
     def _result(parameter: Parameter, value: Value, shape: tuple[int, ...]) -> ndarray:
         assert value.memory.dtype == parameter.dtype
         return ndarray(np.array(np.broadcast_to(value.memory, shape), order="C"))
+
+
+class Call(NamedTuple):
+    """A call of a kernel: its arguments on the host, results among them if the size is given."""
+
+    kernel: ElementwiseKernel
+    arguments: list[Any]
+    size: int | None

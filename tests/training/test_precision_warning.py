@@ -123,8 +123,15 @@ def test_they_are_read_with_the_flags_of_an_epoch():
         with counting() as counts:
             settings = {"backend": SimulatedCupyBackend(), "arithmetic": arithmetic, "epochs": 2}
             train(MLP(SIZES), inputs, np.arange(COUNT) % 3, **settings)
-        # Whether products are exact is asked once in a process, by whichever test is the first.
-        looks = ("operand.py:", "steps.py:", "exactness.py:")
+        # Whether products are exact, and fused functions are right, is asked once in a process, by
+        # whichever test is the first.
+        looks = (
+            "operand.py:",
+            "steps.py:",
+            "exactness.py:",
+            "cupy_tracing.py:",
+            "cupy_launches.py:",
+        )
         return {line: n for line, n in counts.waits.items() if not line.startswith(looks)}
 
     assert waits("reproducible") == waits("native")
