@@ -188,7 +188,7 @@ def _comparison(runs: Sequence[_Reported]) -> str:
 def _section(folder: Path, run: SavedRun, summary: Mapping[str, Any], data: str | None) -> str:
     """Return what is said of one run."""
     machine = {"backend": summary["backend"], "device": summary["device"], **summary["versions"]}
-    certificate = read_json(folder / "certificate.json", "a file of the run", {})
+    certificate = read_json(folder / "certificate.json", "a file of the run")
     tables = {
         "Result": {key: of for key, of in summary.items() if key not in _OF_MACHINE},
         "Settings": run.settings.to_dict(),

@@ -89,13 +89,14 @@ def history_of(run: RunOrFolder) -> dict[str, list[float | None]]:
         If it has no epoch, or its file is damaged.
     """
     if isinstance(run, Run):
-        lines = run.history
+        lines, where = run.history, "run"
     else:
         folder = _folder(run)
         settle(folder)
-        lines = read_history(folder / "metrics.jsonl")
+        file = folder / "metrics.jsonl"
+        lines, where = read_history(file), str(file)
     if not lines:
-        raise ValueError(f"run is {run!s}, without an epoch; train it first")
+        raise ValueError(f"{where} has no epoch; train first")
     curves = [key for key in lines[0] if key.startswith(("train_", "validation_"))]
     return {key: [line[key] for line in lines] for key in curves}
 

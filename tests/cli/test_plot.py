@@ -136,7 +136,7 @@ def test_a_run_in_python_has_the_figures_of_its_folder(folders):
     """It is trained with the settings of the other, which is in a folder."""
     settings = content(folders / "images", "config.json")["settings"]
     run = Run(Settings.from_dict(settings), get_backend("numpy"))
-    with pytest.raises(ValueError, match="without an epoch; train it first"):
+    with pytest.raises(ValueError, match="run has no epoch; train first"):
         TrainingCurveDisplay.from_run(run)
     for _ in run.train():
         pass
@@ -161,7 +161,7 @@ def test_what_a_run_does_not_have_is_named(command, folders, tmp_path):
             lambda: ConfusionMatrixDisplay.from_run(tmp_path / "run"),
             "no test part",
         ),
-        (lambda: TrainingCurveDisplay.from_run(folders), "without an epoch; train it first"),
+        (lambda: TrainingCurveDisplay.from_run(folders), "metrics.jsonl has no epoch; train"),
         (lambda: WeightsDisplay.from_run(folders), "config.json"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -332,7 +332,9 @@ def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):
     command("report", tmp_path / "run", "--output", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     shown = page.partition("<h3>Preparation</h3>")[2].partition("<h3>")[0]
-    assert re.search(r"color.*blue, red\n.*area.*number", shown)
+    cells = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in shown.splitlines()]
+    assert ["area", "0", "0 to 4", "number"] in cells
+    assert any(row[:1] == ["color"] and "blue, red" in row[-1] for row in cells)
 
 
 def test_a_comparison_names_each_setting_once(command, folders, tmp_path):
@@ -355,7 +357,7 @@ def test_what_a_run_is_called_is_text(command, folders, tmp_path):
     text = (tmp_path / "r.html").read_text()
     assert "&lt;b&gt;" in text
     assert "<b>" not in text
-    assert "Preparation" not in text  # of pixels, which are taken as they are
+    assert "<td>64 features, 8-bit pixels divided by 16</td>" in text
 
 
 @pytest.mark.filterwarnings("always::pluggable_mlp.data.DataWarning")
