@@ -55,6 +55,10 @@ class Recorder:
 
     numbers = ()
 
+    @property
+    def general(self):
+        return self
+
     def with_numbers(self, numbers):
         return self
 
@@ -223,6 +227,10 @@ def events(monkeypatch, spoil=None):
 
     class Spoilt:
         split, numbers = mlp.split, mlp.numbers
+
+        @property
+        def general(self):
+            return self
 
         def with_numbers(self, numbers):
             return self
