@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         SquaredError,
         average_of_elements,
     )
+    from pluggable_mlp.runs import load_run
     from pluggable_mlp.training import (
         L1,
         L2,
@@ -137,6 +138,7 @@ __all__ = [
     "format_report",
     "get_backend",
     "load_dataset",
+    "load_run",
     "make_optimizer",
     "make_schedule",
     "reproducible",
@@ -159,6 +161,7 @@ _HOMES = (
     "data",
     "consistency",
     "figures",
+    "runs",
 )
 
 

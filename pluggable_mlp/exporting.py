@@ -15,7 +15,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import NUMBER, Column
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.runs.saved import SavedRun
+from pluggable_mlp.runs.predict import SavedRun
 from pluggable_mlp.storage import write_file
 
 __all__ = ["need_ndonnx", "write_onnx"]
@@ -55,7 +55,7 @@ def write_onnx(run: SavedRun, path: Path) -> dict[str, str]:
     """
     import ndonnx as ndx
 
-    inputs, x = _inputs(ndx, run.schema)
+    inputs, x = _inputs(ndx, run.preparation)
     parameters = [
         {name: ndx.asarray(array.astype(np.float32)) for name, array in layer.items()}
         for layer in run.parameters
@@ -63,17 +63,17 @@ def write_onnx(run: SavedRun, path: Path) -> dict[str, str]:
     z, _ = run.mlp.forward(ndx, parameters, ndx.astype(x, ndx.float32))
     model = ndx.build(inputs, _outputs(ndx, run, z))
     write_file(path, model.SerializeToString())
-    return {name: f"{of.dtype} {_shape(run.schema, of)}" for name, of in inputs.items()}
+    return {name: f"{of.dtype} {_shape(run.preparation, of)}" for name, of in inputs.items()}
 
 
-def _shape(schema: Preparation, array: Array) -> str:
-    return f"(N, {schema.features})" if array.ndim > 1 else "(N,)"
+def _shape(preparation: Preparation, array: Array) -> str:
+    return f"(N, {preparation.features})" if array.ndim > 1 else "(N,)"
 
 
-def _inputs(ndx: Any, schema: Preparation) -> tuple[dict[str, Array], Array]:
+def _inputs(ndx: Any, preparation: Preparation) -> tuple[dict[str, Array], Array]:
     """Return the inputs of the graph, and the features that they become."""
-    used = schema.used_columns
-    if not schema.plain:
+    used = preparation.used_columns
+    if not preparation.plain:
         inputs = {
             column.name: ndx.argument(
                 shape=("N",), dtype=ndx.utf8 if column.is_text else ndx.float64
@@ -83,13 +83,13 @@ def _inputs(ndx: Any, schema: Preparation) -> tuple[dict[str, Array], Array]:
         features = [part for of in used for part in _features(ndx, of, inputs[of.name])]
         x = ndx.stack(features, axis=1)
     else:
-        is_pixels = schema.scale is not None
+        is_pixels = preparation.scale is not None
         x = ndx.argument(
-            shape=("N", schema.features), dtype=ndx.uint8 if is_pixels else ndx.float64
+            shape=("N", preparation.features), dtype=ndx.uint8 if is_pixels else ndx.float64
         )
         inputs = {"X": x}
-        x = ndx.astype(x, ndx.float64) * (schema.scale or 1.0)
-    scaling = schema.scaling
+        x = ndx.astype(x, ndx.float64) * (preparation.scale or 1.0)
+    scaling = preparation.scaling
     if scaling is not None:
         x = (x - ndx.asarray(np.asarray(scaling.offsets))) / ndx.asarray(
             np.asarray(scaling.divisors)
@@ -110,16 +110,16 @@ def _features(ndx: Any, column: Column, values: Array) -> list[Array]:
 
 def _outputs(ndx: Any, run: SavedRun, z: Array) -> dict[str, Array]:
     """Return the outputs of the graph for logits z (N, outputs)."""
-    schema, loss = run.schema, cast(Any, run.mlp.loss)
+    preparation, loss = run.preparation, cast(Any, run.mlp.loss)
     predicted = loss.predict(ndx, z)
-    if schema.task == "regression":
-        scaling = schema.target_scaling
+    if preparation.task == "regression":
+        scaling = preparation.target_scaling
         if scaling is not None:
             divisors, offsets = (
                 ndx.asarray(np.asarray(of)) for of in (scaling.divisors, scaling.offsets)
             )
             predicted = ndx.astype(predicted, ndx.float64) * divisors + offsets
-        return {"prediction": predicted[:, 0] if schema.outputs == 1 else predicted}
-    if schema.class_labels is not None:
-        predicted = ndx.take(ndx.asarray(np.asarray(schema.class_labels)), predicted, axis=0)
+        return {"prediction": predicted[:, 0] if preparation.outputs == 1 else predicted}
+    if preparation.class_labels is not None:
+        predicted = ndx.take(ndx.asarray(np.asarray(preparation.class_labels)), predicted, axis=0)
     return {"label": predicted, "probabilities": loss.predict_proba(ndx, z)}

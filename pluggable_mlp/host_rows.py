@@ -70,6 +70,7 @@ def sha256_of_rows(values: Rows) -> str:
     """Return the SHA-256 of shape, dtype and values."""
     sha = hashlib.sha256(f"{values.dtype} {tuple(values.shape)}".encode())
     at_once = max(1, _BYTES_AT_ONCE // bytes_of_row(values))
+    values = values if values.shape else np.asarray([values])
     for start in range(0, values.shape[0], at_once):
         sha.update(np.ascontiguousarray(values[start : start + at_once]).tobytes())
     return sha.hexdigest()

@@ -23,7 +23,8 @@ from pluggable_mlp.figures import (
 )
 from pluggable_mlp.figures.predictions import pairs_by_output
 from pluggable_mlp.figures.sources import history_of
-from pluggable_mlp.runs.saved import SavedRun, load_run, read_summary
+from pluggable_mlp.runs.predict import SavedRun, load_run
+from pluggable_mlp.runs.saved import read_summary
 from pluggable_mlp.storage import read_json
 
 if TYPE_CHECKING:
@@ -92,9 +93,9 @@ def learning_curves(folders: Sequence[Path]) -> "Figure":
 
 def _figures_of_test_part(run: SavedRun, data: str | None) -> dict[str, "Figure"]:
     """Return the confusion matrix of classes, or the residuals of each output."""
-    if run.settings.test_share == 0 or run.schema.task == "multilabel":
+    if run.settings.test_share == 0 or run.preparation.task == "multilabel":
         return {}
-    if run.schema.task == "classification":
+    if run.preparation.task == "classification":
         figure = _figure(6.4, 5.6)
         ConfusionMatrixDisplay.from_run(run, data=data, ax=figure.subplots())
         name = "confusion-matrix"
@@ -220,7 +221,7 @@ def _images(folder: Path, run: SavedRun, data: str | None) -> str:
 
 def _preparation(run: SavedRun) -> str:
     """Return a table of the columns, and what becomes of each before the network sees it."""
-    table = _table(run.schema.describe(), Described._fields)
+    table = _table(run.preparation.describe(), Described._fields)
     return f"<h3>Preparation</h3>\n{table}\n"
 
 

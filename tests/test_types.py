@@ -24,7 +24,7 @@ from pluggable_mlp import (
     MLP, SGD, Epoch, MLPClassifier, MLPRegressor, first_state, get_backend, load_dataset, train,
     training_step,
 )
-from pluggable_mlp.runs.saved import load_run
+from pluggable_mlp.runs.predict import load_run
 
 X: NDArray[np.float64] = np.zeros((6, 2))
 y: NDArray[np.int64] = np.arange(6) % 2

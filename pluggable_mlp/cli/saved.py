@@ -20,7 +20,7 @@ from pluggable_mlp.cli.console import (
 from pluggable_mlp.cli.options import BackendOption, RunArgument, path
 
 if TYPE_CHECKING:
-    from pluggable_mlp.data.preparation import Preparation
+    from pluggable_mlp.arrays import Array
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.runs.verify import Difference, Verification
 
@@ -52,14 +52,12 @@ def evaluate(
     is used, otherwise all examples.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.runs.predict import evaluate_run
-    from pluggable_mlp.runs.saved import load_run
+    from pluggable_mlp.runs.predict import load_run
     from pluggable_mlp.storage import to_json
 
-    place = get_backend(backend)
-    saved = load_run(run, place)
+    saved = load_run(run, get_backend(backend))
     with saved_input(data) as named:
-        measured = evaluate_run(saved, named, place)
+        measured = saved.evaluate(named)
     typer.echo(to_json(measured))
 
 
@@ -86,39 +84,34 @@ def predict(
 ) -> None:
     """Predict classes or labels, with their probabilities, or numbers."""
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.runs.predict import predict_rows
-    from pluggable_mlp.runs.saved import load_run
+    from pluggable_mlp.runs.predict import load_run
 
     saved = load_run(run, get_backend(backend))
     with saved_input(str(inputs)) as named:
-        rows = predict_rows(saved, Path(str(named)), saved.backend)
         if output is not None and output.suffix.lower() == ".npy":
-            _save_array(output, saved.schema, rows)
+            _save_array(output, saved.predict(named))
         else:
-            _write_table(output, saved.schema, rows)
+            _write_table(output, saved.header(), saved.rows(named))
 
 
-def _write_table(output: Path | None, schema: "Preparation", rows: Iterator[list[Any]]) -> None:
+def _write_table(output: Path | None, header: list[str], rows: Iterator[list[Any]]) -> None:
     """Write predictions as CSV, row by row."""
     import csv
 
-    from pluggable_mlp.runs.predict import prediction_header
-
     with nullcontext(sys.stdout) if output is None else _open_output(output) as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(prediction_header(schema))
+        table.writerow(header)
         table.writerows(rows)
 
 
-def _save_array(output: Path, schema: "Preparation", rows: Iterator[list[Any]]) -> None:
+def _save_array(output: Path, predictions: "Array") -> None:
     """Write the predictions without probabilities as .npy."""
     import numpy as np
 
-    from pluggable_mlp.runs.predict import predictions_alone
     from pluggable_mlp.storage import write_file
 
     content = io.BytesIO()
-    np.save(content, predictions_alone(schema, rows))
+    np.save(content, predictions)
     with _naming_output(output):
         write_file(output, content.getvalue())
 
@@ -164,7 +157,7 @@ def export(
     """
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.exporting import need_ndonnx, write_onnx
-    from pluggable_mlp.runs.saved import load_run
+    from pluggable_mlp.runs.predict import load_run
 
     need_ndonnx()
     saved = load_run(run, get_backend("numpy"))
@@ -193,7 +186,7 @@ def plot(
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.registry import choose
     from pluggable_mlp.report import draw_figures
-    from pluggable_mlp.runs.saved import load_run
+    from pluggable_mlp.runs.predict import load_run
 
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
     figures = draw_figures(run, load_run(run, get_backend(backend)), data)

@@ -215,7 +215,7 @@ class _Report:
     def begin(self) -> None:
         """Print the preparation of the data."""
         if not (self.quiet or self._as_json):
-            for line in self._run.schema.in_words():
+            for line in self._run.preparation.in_words():
                 typer.echo(line)
 
     def epoch(self, line: dict[str, Any], bar: bool) -> None:

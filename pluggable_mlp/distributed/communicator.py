@@ -33,7 +33,7 @@ class Communicator(Protocol):
         Parameters
         ----------
         x : array
-            Of the backend, of one shape and dtype on all processes: float32, float64 or int64.
+            Of the backend, of one shape on all processes and one real dtype, not bool.
         operation : {"sum", "max"}
             Sums are added in any order; the result has the same bits on all processes.
         backend : Backend
@@ -41,6 +41,3 @@ class Communicator(Protocol):
 
     def all_gather(self, value: Value) -> list[Value]:
         """Return the values that the processes give, in the order of their ranks."""
-
-    def barrier(self) -> None:
-        """Wait until all processes are here."""

@@ -13,6 +13,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicator import Operation
+from pluggable_mlp.registry import as_number
 
 __all__ = ["MPI"]
 
@@ -21,8 +22,9 @@ Value = TypeVar("Value")
 EXIT_CODE = 1
 """Of all processes, where one raises an error that nothing catches, or does not come."""
 
-_LAUNCHED = ("PMI_SIZE", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
-"""Environment variables that the launchers of MPI libraries set."""
+_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
+"""Environment variables in which launchers of MPI libraries say how many processes there are."""
+_LAUNCHED = (*_SIZES, "PMIX_RANK")
 
 
 class MPI:
@@ -56,7 +58,7 @@ class MPI:
         self._in_place, self._of_machine = mpi.IN_PLACE, mpi.COMM_TYPE_SHARED
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
         _check_launcher(self.size, mpi.get_vendor()[0])
-        self._limit = time_limit
+        self._limit = as_number("time_limit", time_limit, above=0.0)
         self._since: float | None = None
         Thread(target=self._watch, name="time limit of MPI", daemon=True).start()
         sys.excepthook = partial(self._fail, sys.excepthook)
@@ -72,10 +74,6 @@ class MPI:
     def all_gather(self, value: Value) -> list[Value]:
         """See `Communicator.all_gather`; values are pickled."""
         return self._within_limit(lambda: self._world.allgather(value))
-
-    def barrier(self) -> None:
-        """See `Communicator.barrier`."""
-        self._within_limit(self._world.Barrier)
 
     def _rank_on_machine(self) -> int:
         """Return the number of this process among those that share its memory."""
@@ -101,20 +99,26 @@ class MPI:
 
     def _fail(self, report: Callable[..., Any], *error: Any) -> None:
         """Report an error that nothing caught, and end all processes."""
-        report(*error)
-        self._end(f"process {self.rank} of {self.size} failed")
+        try:
+            report(*error)
+        finally:
+            self._end(f"process {self.rank} of {self.size} failed")
 
     def _end(self, why: str) -> None:
-        sys.stderr.write(f"{why}; all processes end\n")
-        sys.stderr.flush()
-        self._world.Abort(EXIT_CODE)
-        os._exit(EXIT_CODE)
+        try:  # there may be no standard error
+            sys.stderr.write(f"{why}; all processes end\n")
+            sys.stderr.flush()
+        finally:
+            self._world.Abort(EXIT_CODE)
+            os._exit(EXIT_CODE)
 
 
 def _check_launcher(size: int, library: str) -> None:
     """Raise if `mpiexec` did not start this process, or that of another MPI library did."""
-    sizes = [int(os.environ[name]) for name in _LAUNCHED if os.environ.get(name, "").isdecimal()]
-    if size == 1 and max(sizes, default=0) > 1:
+    if size > 1:
+        return
+    sizes = [int(os.environ[name]) for name in _SIZES if os.environ.get(name, "").isdecimal()]
+    if max(sizes, default=0) > 1:
         raise RuntimeError(
             f"mpiexec started {max(sizes)} processes, but {library} "
             "knows of one: two MPI libraries are installed; use the mpiexec of the one that mpi4py "

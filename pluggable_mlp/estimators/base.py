@@ -18,7 +18,8 @@ from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.estimators.certificate import certify, refuse_differences, repeated
 from pluggable_mlp.estimators.convert import ConversionMixin
-from pluggable_mlp.estimators.fitting import RECORDS, FitByEpochs, Problem
+from pluggable_mlp.estimators.epochs import RECORDS, FitByEpochs
+from pluggable_mlp.estimators.fitting import Problem
 from pluggable_mlp.estimators.lbfgs import FitByLBFGS
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import EstimatorParameters, SteppedRate

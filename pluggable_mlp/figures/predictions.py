@@ -139,9 +139,11 @@ class ConfusionMatrixDisplay(Display):
             If it has no classes or no test part, or its data are not there or have changed.
         """
         saved = open_run(run)
-        labels = saved.schema.class_labels
+        labels = saved.preparation.class_labels
         if labels is None:
-            raise ValueError(f"the task of the run is {saved.schema.task}, which has no classes")
+            raise ValueError(
+                f"the task of the run is {saved.preparation.task}, which has no classes"
+            )
         targets, probabilities = predicted_test_part(saved, data)
         names = np.asarray(labels, dtype=object)
         predicted = names[probabilities.argmax(axis=1)]
@@ -231,8 +233,8 @@ def pairs_by_output(
 ) -> "dict[str, tuple[NDArray[Any], NDArray[Any]]]":
     """Return true and predicted values (examples,) on the test part of a regression, by output."""
     saved = open_run(run)
-    if saved.schema.task != "regression":
-        raise ValueError(f"the task of the run is {saved.schema.task}, which has no residuals")
+    if saved.preparation.task != "regression":
+        raise ValueError(f"the task of the run is {saved.preparation.task}, which has no residuals")
     targets, values = predicted_test_part(saved, data)
     columns = (of.reshape(len(of), -1).T for of in (targets, values))
-    return dict(zip(saved.schema.target_names or (), zip(*columns, strict=True), strict=True))
+    return dict(zip(saved.preparation.target_names or (), zip(*columns, strict=True), strict=True))

@@ -10,9 +10,9 @@ from array_api_compat import is_array_api_obj
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import backend_of, get_backend
 from pluggable_mlp.runs.locking import settle
-from pluggable_mlp.runs.predict import answers_on_test_part
+from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.runs.saved import SavedRun, load_run, read_history
+from pluggable_mlp.runs.saved import read_history
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +76,9 @@ def open_run(run: AnyRun) -> SavedRun:
     if isinstance(run, SavedRun):
         return run
     if isinstance(run, Run):
-        return SavedRun(run.config, run.settings, run.schema, run.mlp, run.parameters, run.backend)
+        return SavedRun(
+            run.config, run.settings, run.preparation, run.mlp, run.parameters, run.backend
+        )
     return load_run(_folder(run), get_backend("numpy"))
 
 
@@ -102,7 +104,7 @@ def history_of(run: RunOrFolder) -> dict[str, list[float | None]]:
 
 
 def predicted_test_part(run: SavedRun, data: str | None) -> "tuple[NDArray[Any], NDArray[Any]]":
-    """Return the targets of a run's test part, and its answers there: see `answers_on_test_part`.
+    """Return the targets of a run's test part, and `SavedRun.answers_on_test_part`.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def predicted_test_part(run: SavedRun, data: str | None) -> "tuple[NDArray[Any],
     """
     if run.settings.test_share == 0:
         raise ValueError("the run has no test part: test_share is 0")
-    answers, targets = answers_on_test_part(run, run.backend, data)
+    answers, targets = run.answers_on_test_part(data)
     return targets, answers
 
 

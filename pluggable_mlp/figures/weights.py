@@ -123,10 +123,10 @@ class WeightsDisplay(Display):
         """
         saved = open_run(run)
         W = saved.backend.to_numpy(saved.parameters[0]["W"])
-        names = saved.schema.feature_names
+        names = saved.preparation.feature_names
         side = math.isqrt(len(W))
         is_square = side * side == len(W) and side >= LEAST_SIDE
-        is_image = is_square and (saved.schema.scale is not None or not names)
+        is_image = is_square and (saved.preparation.scale is not None or not names)
         return cls(W, feature_names=names, image_shape=(side, side) if is_image else None).plot(ax)
 
 

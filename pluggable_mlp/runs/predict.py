@@ -1,15 +1,16 @@
-"""What a saved network makes of data: examples to measure it on, predictions as rows."""
+"""A saved run: its network, and what this makes of data: predictions, and how good they are."""
 
+import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
-from pluggable_mlp.backends import Backend
+from pluggable_mlp.arrays import Array, LibraryArrays
+from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.dataset import (
     DataError,
     Dataset,
@@ -22,189 +23,298 @@ from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.runs.saved import SavedRun, load_own_data
+from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.runs.locking import settle
+from pluggable_mlp.runs.saved import load_own_data, read_config, read_parameters, read_summary
 from pluggable_mlp.runs.scores import measure
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.storage import damaged
 from pluggable_mlp.training.examples import examples_in_blocks
 
-__all__ = [
-    "answers_on_test_part",
-    "evaluate_run",
-    "predict_rows",
-    "prediction_header",
-    "predictions_alone",
-]
+__all__ = ["SavedRun", "load_run"]
 
 _EXAMPLES_AT_ONCE = 1000
 
 
-def evaluate_run(run: SavedRun, data: str | None, backend: Backend) -> dict[str, float]:
-    """Return how good a saved run is: `measure`, and the count of the examples.
+@dataclass(frozen=True)
+class SavedRun:
+    """What `train --output` left in a folder: made by `load_run`.
 
     Parameters
     ----------
-    run : SavedRun
-    data : str or None
-        As for `load_dataset`: their test part, or all examples where they have none.  None: the
-        test part of what the run was trained on.
+    config : dict
+        All of `config.json`.
+    settings : Settings
+    preparation : Preparation
+        What the network takes, and what it answers with.
+    mlp : MLP
+    parameters : list of dict of arrays
+        On the backend.
     backend : Backend
-
-    Raises
-    ------
-    DataError
-        If the data cannot be read, do not fit the network, hold a label that training never saw,
-        or are no longer what the run was trained on.
     """
-    if data is None:
-        own = _own_data(run)
-        (inputs, targets), scale = own.test, own.scale
-    else:
-        source = load_source_like(run.schema, data, run.settings.target)
-        inputs, targets = _other_examples(run, left_in_files(source, None))
-        scale = run.schema.scale_of(inputs)
-    arithmetic = run.settings.arithmetic
-    examples = examples_in_blocks(
-        run.mlp,
-        inputs,
-        targets,
-        run.settings.block_size or block_of(inputs) or None,
-        backend=backend,
-        dtype=run.settings.dtype,
-        scale=scale,
-        arithmetic=arithmetic,
-    )
-    measured = measure(
-        run.mlp,
-        run.parameters,
-        examples,
-        backend=backend,
-        arithmetic=arithmetic,
-        units=run.schema.target_units,
-    )
-    return {"examples": len(examples), **measured}
 
+    config: dict[str, Any]
+    settings: Settings
+    preparation: Preparation
+    mlp: MLP
+    parameters: LibraryArrays
+    backend: Backend
 
-def _other_examples(run: SavedRun, source: Source) -> Split:
-    """Return the examples of other data, as training would have had them."""
-    if "test" not in source.splits and _is_what_it_was_trained_on(run, source):
-        doubt = "the run was trained on all of these examples"
-        if run.settings.test_share:
-            doubt = (
-                "the run was trained on most of these examples; without --data, those that were "
-                "kept for testing are measured"
+    def predict(self, data: Any) -> Array:
+        """Return what the network predicts for each example, prepared as in training.
+
+        Parameters
+        ----------
+        data : str, path, array or data frame
+            Examples without targets: what `pluggable-mlp predict` takes, an array
+            (examples, features), or a data frame of pandas, polars or pyarrow.  Columns of tables
+            are found by their names.
+
+        Returns
+        -------
+        numpy.ndarray
+            Classes, as the data name them (examples,); labels 0 and 1 (examples, labels); or
+            numbers in the units of the data, (examples,) or (examples, outputs).
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read, or are not what the network takes.
+        """
+        width = 1 if self.preparation.class_labels is not None else self.preparation.outputs
+        answers = np.asarray([row[:width] for row in self.rows(data)])
+        return answers[:, 0] if width == 1 else answers
+
+    def predict_proba(self, data: Any) -> Array:
+        """Return the probability of each class, or of each label, for each example.
+
+        Parameters
+        ----------
+        data
+            As for `predict`.
+
+        Returns
+        -------
+        numpy.ndarray (examples, classes)
+            In the order of `preparation.class_labels`; or (examples, labels).
+
+        Raises
+        ------
+        ValueError
+            If the task is regression.
+        DataError
+            As `predict`.
+        """
+        if self.preparation.task == "regression":
+            raise ValueError("the task is regression, which has no probabilities; use predict")
+        return np.concatenate([*self._answers(*self._prepared(data))])
+
+    def evaluate(self, data: Any = None) -> dict[str, float]:
+        """Return how good the predictions are: the loss, and the measures of the task.
+
+        Parameters
+        ----------
+        data : str, path or data frame, optional
+            As for `load_dataset`: their test part, or all examples where they have none.  By
+            default the test part of what the run was trained on.
+
+        Returns
+        -------
+        dict
+            The count of "examples", "loss", and accuracy or errors, in the units of the data.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read, do not fit the network, hold a label that training never
+            saw, or are no longer what the run was trained on.
+        """
+        if data is None:
+            own = self._own_data()
+            (inputs, targets), scale = own.test, own.scale
+        else:
+            source = load_source_like(self.preparation, data, self.settings.target)
+            inputs, targets = self._other_examples(left_in_files(source, None))
+            scale = self.preparation.scale_of(inputs)
+        arithmetic = self.settings.arithmetic
+        examples = examples_in_blocks(
+            self.mlp,
+            inputs,
+            targets,
+            self.settings.block_size or block_of(inputs) or None,
+            backend=self.backend,
+            dtype=self.settings.dtype,
+            scale=scale,
+            arithmetic=arithmetic,
+        )
+        measured = measure(
+            self.mlp,
+            self.parameters,
+            examples,
+            backend=self.backend,
+            arithmetic=arithmetic,
+            units=self.preparation.target_units,
+        )
+        return {"examples": len(examples), **measured}
+
+    def _other_examples(self, source: Source) -> Split:
+        """Return the examples of other data, as training would have had them."""
+        if "test" not in source.splits and self._was_trained_on(source):
+            doubt = "the run was trained on all of these examples"
+            if self.settings.test_share:
+                doubt = (
+                    "the run was trained on most of these examples; without --data, those that "
+                    "were kept for testing are measured"
+                )
+            warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=3)
+        return examples_like(self.preparation, source, self.settings.dtype)
+
+    def _was_trained_on(self, source: Source) -> bool:
+        try:
+            with no_data_warnings():
+                dataset = dataset_of(source, **self.settings.data_options())
+        except DataError:  # one class alone, too few examples: it was not
+            return False
+        return bool(dataset.sha256() == self.config["data_sha256"])
+
+    def _own_data(self, data: str | None = None) -> Dataset:
+        """Return what the run was trained on, maybe from another place than then."""
+        return load_own_data(
+            self.settings if data is None else replace(self.settings, data=data),
+            self.config["data_sha256"],
+            missing="say with --data where they are",
+            changed="to measure the run on these, name them with --data",
+        )
+
+    def header(self) -> list[str]:
+        """Return the names of the columns of `rows`, all different.
+
+        Probabilities have the name of their class or label after "p", or after "p_", "p__", …
+        where that is the name of another column.
+        """
+        preparation = self.preparation
+        names = list(preparation.target_names or ())
+        answers = (
+            ["prediction"] if preparation.class_labels is not None or len(names) == 1 else names
+        )
+        if preparation.task == "regression":
+            return answers
+        prefix, of = "p", preparation.class_labels or names
+        while not {f"{prefix}{name}" for name in of}.isdisjoint(answers):
+            prefix = f"{prefix}_"
+        return [*answers, *(f"{prefix}{name}" for name in of)]
+
+    def rows(self, data: Any) -> Iterator[list[Any]]:
+        """Return a row for every example, as asked for.
+
+        Of a classification [label, probability of each class …], of a multilabel one [0 or 1 for
+        each label …, probability of each label …], of a regression [number for each output …].
+        All data are read and checked before the first: a fault in them leaves an old output alone.
+
+        Parameters
+        ----------
+        data
+            As for `predict`.
+
+        Raises
+        ------
+        DataError
+            As `predict`.
+        """
+        answers = self._answers(*self._prepared(data))
+        return (self._row(row) for part in answers for row in part)
+
+    def _prepared(self, data: Any) -> tuple[Array, float]:
+        """Return inputs (examples, features) as training would have had them, and their scale."""
+        if isinstance(data, np.ndarray):
+            name, examples = "data", data
+        else:
+            name = str(data) if isinstance(data, str | os.PathLike) else "data"
+            examples = left_in_file(
+                load_inputs(data, self.preparation, self.preparation.target_names or ())
             )
-        warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=3)
-    return examples_like(run.schema, source, run.settings.dtype)
+        inputs = self.preparation.inputs(name, examples, self.settings.dtype)
+        return inputs, self.preparation.scale_of(inputs) or 1.0
+
+    def answers_on_test_part(self, data: str | None = None) -> tuple[Array, Array]:
+        """Return the answers on the test part of the run's data, and the targets there.
+
+        Answers are probabilities (n, outputs), or the numbers of a regression.  `data` says where
+        the data are, by default where they were.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read, or are no longer what the run was trained on.
+        """
+        own = self._own_data(data)
+        parts = [*self._answers(own.test.inputs, own.scale or 1.0)]
+        return np.concatenate(parts), self.preparation.in_own_units(own.test.targets)
+
+    def _answers(self, inputs: Array, scale: float) -> Iterator[Array]:
+        """Return the answers (…, outputs) for inputs, times the scale, some at a time."""
+        arithmetic = self.settings.arithmetic
+        xp = namespace_of(arithmetic, self.backend)
+        dtype = getattr(xp, self.settings.dtype)
+        is_regression = self.preparation.task == "regression"
+        of_task = self.mlp.predict if is_regression else self.mlp.predict_proba
+
+        def answers_of(part: Array) -> Array:
+            given = xp.asarray(self.backend.asarray(part * scale))
+            x = unwrapped(xp.astype(given, dtype, copy=False))
+            answers = self.backend.to_numpy(of_task(self.parameters, x, arithmetic=arithmetic))
+            return self.preparation.in_own_units(answers)
+
+        starts = range(0, inputs.shape[0], _EXAMPLES_AT_ONCE)
+        return (answers_of(inputs[start : start + _EXAMPLES_AT_ONCE]) for start in starts)
+
+    def _row(self, answers: Array) -> list[Any]:
+        """Return the row of one example, of its probabilities or its numbers (outputs,)."""
+        listed: list[Any] = answers.tolist()
+        if self.preparation.class_labels is not None:
+            return [self.preparation.class_labels[answers.argmax()], *listed]
+        if self.preparation.task == "multilabel":
+            return [*(int(p > 0.5) for p in listed), *listed]
+        return listed
 
 
-def _is_what_it_was_trained_on(run: SavedRun, source: Source) -> bool:
-    try:
-        with no_data_warnings():
-            dataset = dataset_of(source, **run.settings.data_options())
-    except DataError:  # one class alone, too few examples: it was not
-        return False
-    return bool(dataset.sha256() == run.config["data_sha256"])
-
-
-def _own_data(run: SavedRun, data: str | None = None) -> Dataset:
-    """Return what the run was trained on, maybe from another place than then."""
-    return load_own_data(
-        run.settings if data is None else replace(run.settings, data=data),
-        run.config["data_sha256"],
-        missing="say with --data where they are",
-        changed="to measure the run on these, name them with --data",
-    )
-
-
-def prediction_header(schema: Preparation) -> list[str]:
-    """Return the names of the columns of `predict_rows`, all different.
-
-    Probabilities have the name of their class or label after "p", or after "p_", "p__", … where
-    that is the name of another column.
-    """
-    names = list(schema.target_names or ())
-    answers = ["prediction"] if schema.class_labels is not None or len(names) == 1 else names
-    if schema.task == "regression":
-        return answers
-    prefix, of = "p", schema.class_labels or names
-    while not {f"{prefix}{name}" for name in of}.isdisjoint(answers):
-        prefix = f"{prefix}_"
-    return [*answers, *(f"{prefix}{name}" for name in of)]
-
-
-def predictions_alone(schema: Preparation, rows: Iterator[list[Any]]) -> Array:
-    """Return the answers of `predict_rows` without probabilities: (n,), or (n, outputs)."""
-    width = 1 if schema.class_labels is not None else schema.outputs
-    answers = np.asarray([row[:width] for row in rows])
-    return answers[:, 0] if width == 1 else answers
-
-
-def predict_rows(run: SavedRun, path: Path, backend: Backend) -> Iterator[list[Any]]:
-    """Return a row for every example of a file, as asked for.
-
-    Of a classification [label, probability of each class …], of a multilabel one [0 or 1 for each
-    label …, probability of each label …], of a regression [number for each output …].  The file is
-    read and checked before the first: a fault in it leaves an old output alone.
+def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -> SavedRun:
+    """Return the run that `pluggable-mlp train --output` saved in a folder.
 
     Parameters
     ----------
-    run : SavedRun
-        Its parameters are on the backend.
-    path : Path
-        Examples without targets; see `load_inputs`.
-    backend : Backend
+    folder : str or path
+    backend : Backend or str, default "numpy"
+        Where its parameters are, and its network computes; a name as for `get_backend`.
+
+    Returns
+    -------
+    SavedRun
+        With `predict`, `predict_proba` and `evaluate`, which prepare data as training did.
 
     Raises
     ------
-    DataError
-        If the file does not hold what the network takes.
+    ValueError
+        If a file is missing or damaged, or the parameters do not fit the settings.
+    BackendUnavailable
+        If the backend is not here.
+
+    Examples
+    --------
+    >>> run = load_run("run")  # doctest: +SKIP
+    >>> run.predict("new.csv")  # doctest: +SKIP
     """
-    settings = run.settings
-    schema = run.schema
-    examples = left_in_file(load_inputs(path, schema, schema.target_names or ()))
-    inputs = schema.inputs(str(path), examples, settings.dtype)
-    scale = run.schema.scale_of(inputs) or 1.0
-    return (_row(run.schema, row) for part in _answers(run, inputs, scale, backend) for row in part)
-
-
-def answers_on_test_part(
-    run: SavedRun, backend: Backend, data: str | None = None
-) -> tuple[Array, Array]:
-    """Return what a network answers on the test part of its data, and the targets there.
-
-    Answers are probabilities (n, outputs), or the numbers of a regression.  `data` says where the
-    data are, by default where they were.
-
-    Raises
-    ------
-    DataError
-        If the data cannot be read, or are no longer what the run was trained on.
-    """
-    own = _own_data(run, data)
-    parts = [*_answers(run, own.test.inputs, own.scale or 1.0, backend)]
-    return np.concatenate(parts), run.schema.in_own_units(own.test.targets)
-
-
-def _answers(run: SavedRun, inputs: Array, scale: float, backend: Backend) -> Iterator[Array]:
-    """Return the answers (…, outputs) for inputs, times the scale, some at a time."""
-    settings = run.settings
-    xp = namespace_of(settings.arithmetic, backend)
-    dtype = getattr(xp, settings.dtype)
-    of_task = run.mlp.predict if run.schema.task == "regression" else run.mlp.predict_proba
-
-    def answers_of(part: Array) -> Array:
-        x = unwrapped(xp.astype(xp.asarray(backend.asarray(part * scale)), dtype, copy=False))
-        answers = backend.to_numpy(of_task(run.parameters, x, arithmetic=settings.arithmetic))
-        return run.schema.in_own_units(answers)
-
-    starts = range(0, inputs.shape[0], _EXAMPLES_AT_ONCE)
-    return (answers_of(inputs[start : start + _EXAMPLES_AT_ONCE]) for start in starts)
-
-
-def _row(schema: Preparation, answers: Array) -> list[Any]:
-    """Return the row of one example, of its probabilities or its numbers (outputs,)."""
-    listed: list[Any] = answers.tolist()
-    if schema.class_labels is not None:
-        return [schema.class_labels[answers.argmax()], *listed]
-    if schema.task == "multilabel":
-        return [*(int(p > 0.5) for p in listed), *listed]
-    return listed
+    folder = Path(folder)
+    backend = get_backend(backend) if isinstance(backend, str) else backend
+    settle(folder)
+    path = folder / "config.json"
+    config = read_config(path)
+    with damaged(path):
+        settings = Settings.from_dict(config["settings"])
+        preparation = Preparation.from_dict(config)
+        mlp = settings.make_mlp(preparation.features, preparation.outputs)
+    sha256 = read_summary(folder, config)["parameters_sha256"]
+    parameters = read_parameters(folder / "model.safetensors", backend, sha256)
+    check_parameters(mlp, parameters)
+    return SavedRun(config, settings, preparation, mlp, parameters, backend)

@@ -252,7 +252,7 @@ class Run:
             on,
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
-            units=self.schema.target_units,
+            units=self.preparation.target_units,
         )
 
     @property
@@ -295,7 +295,7 @@ class Run:
         }
 
     @cached_property
-    def schema(self) -> Preparation:
+    def preparation(self) -> Preparation:
         """What the network takes and answers."""
         assert self._data.preparation is not None  # `load_dataset` fits one
         return self._data.preparation
@@ -305,7 +305,7 @@ class Run:
         """What the run is made of: its settings, and its data in short."""
         return {
             "settings": self.settings.to_dict(),
-            **self.schema.to_dict(),
+            **self.preparation.to_dict(),
             "data_sha256": self.data_sha256,
         }
 

@@ -1,31 +1,24 @@
-"""Saved runs: what each file in the folder of a run must hold, and the run that is read from it.
+"""Files of saved runs: what each in the folder of a run must hold, and the data of the run.
 
-How a run comes about belongs in `run.py`.
+How a run comes about belongs in `run.py`, what its network makes of data in `predict.py`.
 """
 
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
 from pluggable_mlp.arrays import LibraryArrays
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import DataError, Dataset, no_data_warnings
-from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.runs.locking import settle
 from pluggable_mlp.serialization import parameters_sha256, read_tree
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import check_kind, damaged, json_sha256, read_file, read_json
 from pluggable_mlp.training.trees import map_nested
 
 __all__ = [
-    "SavedRun",
     "load_own_data",
-    "load_run",
     "read_config",
     "read_history",
     "read_parameters",
@@ -36,7 +29,7 @@ _FOLDER = "a folder that train --output wrote"
 
 
 class _Config(TypedDict):
-    """What config.json holds at least, beside the schema."""
+    """What config.json holds at least, beside the preparation."""
 
     settings: dict[str, Any]
     data_sha256: str
@@ -59,52 +52,6 @@ class _Epoch(TypedDict):
     train_loss: float
     seconds: float
     parameters_sha256: str
-
-
-@dataclass(frozen=True)
-class SavedRun:
-    """What `train --output` left in a folder.
-
-    Parameters
-    ----------
-    config : dict
-        All of `config.json`.
-    settings : Settings
-    schema : Preparation
-        What the network takes, and what it answers with.
-    mlp : MLP
-    parameters : list of dict of arrays
-        On the backend.
-    backend : Backend
-    """
-
-    config: dict[str, Any]
-    settings: Settings
-    schema: Preparation
-    mlp: MLP
-    parameters: LibraryArrays
-    backend: Backend
-
-
-def load_run(folder: Path, backend: Backend) -> SavedRun:
-    """Return a saved run, its parameters on the backend.
-
-    Raises
-    ------
-    ValueError
-        If a file is missing or damaged, or the parameters do not fit the settings.
-    """
-    settle(folder)
-    path = folder / "config.json"
-    config = read_config(path)
-    with damaged(path):
-        settings = Settings.from_dict(config["settings"])
-        schema = Preparation.from_dict(config)
-        mlp = settings.make_mlp(schema.features, schema.outputs)
-    sha256 = read_summary(folder, config)["parameters_sha256"]
-    parameters = read_parameters(folder / "model.safetensors", backend, sha256)
-    check_parameters(mlp, parameters)
-    return SavedRun(config, settings, schema, mlp, parameters, backend)
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import math
 import warnings
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.namespaces import ShardedNamespace, unwrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.products import lost
 from pluggable_mlp.network.mlp import Parameters
@@ -36,6 +36,8 @@ class LostNumbers:
     """
 
     def __init__(self, xp: Namespace, examples: AnyExamples) -> None:
+        if isinstance(xp, ShardedNamespace):
+            xp = xp.inner
         self._library = xp.library if isinstance(xp, ReproducibleNamespace) else None
         self._pixels = examples.scale is not None
         self._of_inputs = None

@@ -8,7 +8,7 @@ Shapes: as in `examples.py`.
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -89,7 +89,7 @@ def _blocks_of_epochs(
     for layout, found in read_ahead(read, places_in_order(count, size, first, epochs)):
 
         def sharded(x: Array | None, layout: Layout = layout) -> ShardedArray | None:
-            return None if x is None else ShardedArray(x, xp, -x.ndim, layout)
+            return None if x is None else xp.cut(x, -x.ndim, layout)
 
         inputs, targets, sample_weight = map(sharded, examples.moved(*found))
         yield examples.kind.with_arrays((inputs, targets, sample_weight, None))
@@ -104,23 +104,29 @@ def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, .
     return (*itertools.chain(*batches), count)
 
 
-def check_agreement(communicator: Communicator, backend: Backend, **arguments: Any) -> None:
+def check_agreement(
+    communicator: Communicator, backend: Backend, rows: Mapping[str, Any], **arguments: Any
+) -> None:
     """Compare the arguments of all processes, and their versions of this library.
 
     Parameters
     ----------
     communicator : Communicator
     backend : Backend
+    rows : mapping
+        By the names of arguments: what becomes an array on the host, or None.
     **arguments
-        Arrays, rows, trees of arrays; anything else is compared by its `repr`.
+        Trees of arrays; anything else is compared by its `repr`, without addresses.
 
     Raises
     ------
     ValueError
         On all processes, if one of them has other arguments than process 0.
     """
-    own = {name: _fingerprint(value, backend) for name, value in arguments.items()}
-    everyone = communicator.all_gather({**own, "pluggable_mlp": __version__})
+    own = {"pluggable_mlp": __version__}
+    own |= {name: "" if x is None else _hash(x, backend) for name, x in rows.items()}
+    own |= {name: _fingerprint(value, backend) for name, value in arguments.items()}
+    everyone = communicator.all_gather(own)
     for rank, found in enumerate(everyone):
         different = [name for name, value in everyone[0].items() if found[name] != value]
         if different:
@@ -130,11 +136,12 @@ def check_agreement(communicator: Communicator, backend: Backend, **arguments: A
             )
 
 
+def _hash(values: Any, backend: Backend) -> str:
+    return sha256_of_rows(rows_on_host(values, backend))
+
+
 def _fingerprint(value: Any, backend: Backend) -> str:
-    """Return the SHA-256 of arrays, and of other objects their `repr` without addresses."""
+    """Return a text that is the same of equal values."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        items = [(name, _fingerprint(x, backend)) for layer in value for name, x in layer.items()]
-        return repr(items)
-    if not (hasattr(value, "dtype") and value.shape):
-        return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-    return sha256_of_rows(rows_on_host(value, backend))
+        return repr([(name, _hash(x, backend)) for layer in value for name, x in layer.items()])
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -104,8 +104,8 @@ def train(
     class_weight : "balanced", mapping or sequence, optional
         Factors of the weights of the examples by class; see `class_weights_of_examples`.
     callbacks : sequence of callable, default ()
-        Called with the `Epoch` after every epoch.  If one returns True, training stops after all
-        have been called.
+        Called with the `Epoch` after every epoch, on every process.  If one returns True, training
+        stops after all have been called, on all processes.
     block_size : int, optional
         How many examples are on the device at once, rounded down to whole batches; by default all.
         Inputs may then be larger than memory: a memory map, as of `numpy.load(…, mmap_mode="r")`,
@@ -143,9 +143,11 @@ def train(
         check_agreement(
             communicator,
             backend,
+            {"inputs": inputs, "targets": targets, "sample_weight": sample_weight},
+            # The native bits of one library are not those of another, and each process updates.
+            libraries=backend.versions() if arithmetic == "native" else None,
+            callbacks=len(callbacks),
             mlp=mlp,
-            inputs=inputs,
-            targets=targets,
             parameters=parameters,
             optimizer=optimizer,
             epochs=epochs,
@@ -155,7 +157,6 @@ def train(
             seed=seed,
             shuffle=shuffle,
             scale=scale,
-            sample_weight=sample_weight,
             class_weight=class_weight,
             block_size=block_size,
             micro_batch=micro_batch,
@@ -193,7 +194,7 @@ def train(
     if isinstance(steps.xp, ShardedNamespace):
         order = sharded_order(seed if shuffle else None, steps.xp, micro_batch)
     run = training_progress(steps, examples, order=order, epochs=epochs)
-    return _trained(epochs_of(run), parameters, callbacks)
+    return _trained(epochs_of(run), parameters, callbacks, communicator)
 
 
 def first_steps(
@@ -272,7 +273,10 @@ def check_optimizer(
 
 
 def _trained(
-    epochs: Iterator[Epoch], parameters: Parameters, callbacks: Sequence[Callback]
+    epochs: Iterator[Epoch],
+    parameters: Parameters,
+    callbacks: Sequence[Callback],
+    communicator: Communicator | None,
 ) -> Training:
     """Train until the last epoch, or until a callback stops training.
 
@@ -284,7 +288,10 @@ def _trained(
             history.append(epoch.train_loss)
             parameters = epoch.parameters
             answers = [_asks_to_stop(callback, epoch) for callback in callbacks]
-            if any(answers):
+            stops = any(answers)
+            if callbacks and communicator is not None:
+                stops = any(communicator.all_gather(stops))
+            if stops:
                 break
     except DivergenceError as error:
         error.reached = Training(parameters, history)

@@ -18,8 +18,8 @@ from pluggable_mlp import (
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.report import draw_figures, learning_curves
+from pluggable_mlp.runs.predict import load_run
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.runs.saved import load_run
 from pluggable_mlp.settings import Settings
 from tests.cli.conftest import ended
 from tests.cli.saved_runs import content

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend, train
+from pluggable_mlp import MLP, SGD, DivergenceError, PrecisionWarning, get_backend, train
 from tests.distributed.processes import on_processes
 from tests.distributed.program import CASES, summary, training
 from tests.distributed.threads import on_threads
@@ -38,6 +38,9 @@ def test_native_results_agree_up_to_rounding(case):
     found, *_ = on_threads(3, lambda each: training(case, communicator=each, **settings))
     expected = training(case, **settings)
     np.testing.assert_allclose(found.history, expected.history, rtol=1e-9)
+    for layer, like in zip(found.parameters, expected.parameters, strict=True):
+        for name, array in layer.items():
+            np.testing.assert_allclose(array, like[name], rtol=1e-6, atol=1e-9)
 
 
 @DTYPES
@@ -107,23 +110,78 @@ def test_a_process_reads_its_own_rows_only():
     assert [more - less for less, more in zip(first, last, strict=True)] == [4 * 30] * 3
 
 
-def test_arguments_must_be_the_same():
-    def fit(communicator):
+def fit(communicator, x=None, **changes):
+    """Train a small network, on every process with these arguments."""
+    x = np.eye(6, 2) if x is None else x
+    given = {"backend": get_backend("numpy"), "epochs": 4, "batch_size": 3, **changes}
+    return train(MLP([2, 2]), x, np.arange(6) % 2, communicator=communicator, **given)
+
+
+def test_all_processes_stop_where_a_callback_of_one_says_so():
+    def stop(communicator):
+        ends = [lambda epoch: communicator.rank == 1 and epoch.epoch == 2]
+        return len(fit(communicator, callbacks=ends).history)
+
+    assert on_threads(3, stop) == [2, 2, 2]
+
+
+def test_a_training_that_diverges_ends_on_all_processes():
+    def diverge(communicator):
+        with pytest.raises(DivergenceError) as caught:
+            fit(communicator, x=np.full((6, 2), 1e150), optimizer=SGD(1e200), dtype="float64")
+        return str(caught.value), len(caught.value.reached.history)
+
+    with pytest.raises(DivergenceError) as alone:
+        fit(None, x=np.full((6, 2), 1e150), optimizer=SGD(1e200), dtype="float64")
+    expected = str(alone.value), len(alone.value.reached.history)
+    assert on_threads(3, diverge) == [expected] * 3
+
+
+def test_numbers_that_get_lost_are_warned_of():
+    x = np.eye(6, 2) + np.eye(6, 2)[:, ::-1] * 1e-30
+    with pytest.warns(PrecisionWarning) as alone:
+        fit(None, x=x, arithmetic="reproducible")
+    with pytest.warns(PrecisionWarning) as caught:
+        on_threads(3, lambda each: fit(each, x=x, arithmetic="reproducible"))
+    assert {str(one.message) for one in caught} == {str(one.message) for one in alone}
+
+
+@pytest.mark.parametrize("name", ["x", "targets"])
+def test_data_must_be_the_same(name):
+    def other(communicator):
+        x, targets = np.eye(6, 2).tolist(), (np.arange(6) % 2).tolist()
+        if communicator.rank == 1:
+            x[5][1] += 1e-15 if name == "x" else 0.0
+            targets[0] += name == "targets"
         return train(
-            MLP([2, 2]), np.zeros((6, 2)), np.zeros(6, dtype=int), backend=get_backend("numpy"),
-            epochs=2 + communicator.rank // 2, communicator=communicator,
+            MLP([2, 2]), x, targets, backend=get_backend("numpy"), communicator=communicator,
         )  # fmt: skip
 
+    differing = "inputs" if name == "x" else "targets"
+    with pytest.raises(ValueError, match=f"^{differing} of process 1 differs"):
+        on_threads(2, other)
+
+
+def test_native_processes_have_the_same_libraries():
+    def unlike(communicator):
+        names = ("numpy", "array_api_strict")
+        return fit(communicator, backend=get_backend(names[communicator.rank]))
+
+    with pytest.raises(ValueError, match="libraries of process 1 differs"):
+        on_threads(2, unlike)
+
+
+def test_arguments_must_be_the_same():
     with pytest.raises(ValueError, match="epochs of process 2 differs from that of process 0"):
-        on_threads(3, fit)
+        on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
 
 
 def test_there_must_be_an_example_for_each_process():
-    def fit(communicator):
+    def few(communicator):
         return train(
             MLP([2, 2]), np.zeros((2, 2)), np.zeros(2, dtype=int), backend=get_backend("numpy"),
             communicator=communicator,
         )  # fmt: skip
 
     with pytest.raises(ValueError, match="inputs has 2 examples for 3 processes"):
-        on_threads(3, fit)
+        on_threads(3, few)

@@ -31,10 +31,6 @@ class Member:
         self._barrier.wait()
         return given
 
-    def barrier(self) -> None:
-        """Wait for all."""
-        self._barrier.wait()
-
 
 def on_threads(size: int, function: Callable[[Member], Any]) -> list[Any]:
     """Return function(communicator) of each of so many threads; the first error ends all."""

@@ -22,6 +22,10 @@ FUNCTIONS = {
     "products": lambda xp, x, w, v: xp.matrix_transpose(x) @ (x * 2.0),
     "product with a row of weights": lambda xp, x, w, v: xp.expand_dims(v, axis=-2) @ x,
     "product with a whole": lambda xp, x, w, v: x @ w,
+    "product with a whole vector": lambda xp, x, w, v: xp.mean(x @ w[:, 0], axis=-1),
+    "wholes without a rule": lambda xp, x, w, v: x @ xp.flip(xp.sort(w, axis=0), axis=0),
+    "norm of a whole": lambda xp, x, w, v: x * xp.linalg.vector_norm(w),
+    "bounds by keyword": lambda xp, x, w, v: xp.clip(x, min=-0.5, max=xp.abs(w[0, 0])),
     "sum over the batch": lambda xp, x, w, v: xp.sum(x, axis=-2),
     "sum of all": lambda xp, x, w, v: xp.sum(x),
     "sum over both axes": lambda xp, x, w, v: xp.sum(x, axis=(0, 1), keepdims=True),
@@ -42,13 +46,14 @@ FUNCTIONS = {
     "zeros like it": lambda xp, x, w, v: xp.zeros_like(x) + x,
 }  # fmt: skip
 REFUSED = {
-    "sorted along the batch": lambda xp, x: xp.sort(x, axis=0),
-    "one row": lambda xp, x: x[0, :],
-    "half of the rows": lambda xp, x: x[1:3, :],
-    "flattened": lambda xp, x: xp.reshape(x, (-1,)),
-    "rows by rows": lambda xp, x: x @ xp.matrix_transpose(x),
-    "cut differently": lambda xp, x: x + xp.matrix_transpose(x),
-    "a number of it": lambda xp, x: float(x[:, 0]),
+    "sorted along the batch": (r"xp\.sort has no rule", lambda xp, x: xp.sort(x, axis=0)),
+    "flattened": (r"xp\.reshape has no rule", lambda xp, x: xp.reshape(x, (-1,))),
+    "one row": ("a single row of an array that is cut", lambda xp, x: x[0, :]),
+    "each row": ("a single row of an array that is cut", lambda xp, x: list(x)),
+    "half of the rows": ("rows 1:3:1 are not whole units", lambda xp, x: x[1:3, :]),
+    "rows by rows": ("cut along axes", lambda xp, x: x @ xp.matrix_transpose(x)),
+    "cut differently": ("operands are cut diff", lambda xp, x: x + xp.matrix_transpose(x)),
+    "a number of it": ("all .* of an array of which", lambda xp, x: float(x[:, 0])),
 }
 
 
@@ -100,8 +105,8 @@ def test_what_needs_the_rows_of_others_is_refused(name):
 
     def run(communicator):
         xp, own = cut(x, communicator, np, (0, 6))
-        with pytest.raises(ShardingError):
-            REFUSED[name](xp, own)
+        with pytest.raises(ShardingError, match=REFUSED[name][0]):
+            REFUSED[name][1](xp, own)
 
     on_threads(3, run)
 

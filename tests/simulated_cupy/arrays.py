@@ -131,9 +131,9 @@ def converted(x: Any, dtype: Any) -> Any:
     """Return a NumPy array in another dtype."""
     x = flushed(x)
     if x.dtype.kind == "f" and np.dtype(dtype).kind in "iu":
-        return saturated(x, dtype)
+        return np.asarray(saturated(x, dtype))
     with np.errstate(all="ignore"):
-        return flushed(x.astype(dtype))
+        return np.asarray(flushed(x.astype(dtype)))
 
 
 def clipped(x: Any, low: Any, high: Any) -> Any:
@@ -196,6 +196,7 @@ class ndarray:  # noqa: N801 (its name in CuPy)
     __array_ufunc__ = None  # NumPy's functions raise; its operators leave it to those here
 
     def __init__(self, memory: Any, base: "ndarray | None" = None) -> None:
+        memory = np.asarray(memory)  # NumPy's operations on arrays without axes give scalars
         self.device = Device() if base is None else base.device
         self._block = Block(memory.nbytes) if base is None else base._block
         self.memory = memory

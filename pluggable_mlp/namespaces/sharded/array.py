@@ -14,7 +14,15 @@ from pluggable_mlp.arrays import Array, Device, DType
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 
-__all__ = ["KeyItem", "Layout", "ShardedArray", "ShardingError", "wholes_of"]
+__all__ = [
+    "KeyItem",
+    "Layout",
+    "ShardedArray",
+    "ShardingError",
+    "axes_of",
+    "expanded_key",
+    "wholes_of",
+]
 
 ArrayOrScalar: TypeAlias = "ShardedArray | bool | int | float"
 KeyItem: TypeAlias = int | slice | EllipsisType | None
@@ -179,6 +187,11 @@ class ShardedArray:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __iter__(self) -> Iterator["ShardedArray"]:
+        if not self.ndim:
+            raise TypeError("x has no axis to iterate over")
+        return (self[index, ...] for index in range(self.shape[0]))
+
     def __float__(self) -> float:
         return float(self.whole)
 
@@ -240,3 +253,19 @@ def wholes_of(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: wholes_of(item) for name, item in value.items()}
     return value
+
+
+def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """Return the axes that a function is to reduce."""
+    if axis is None:
+        return tuple(range(ndim))
+    return axis if isinstance(axis, tuple) else (axis,)
+
+
+def expanded_key(key: tuple[KeyItem, ...], ndim: int) -> list[Any]:
+    """Return the key with slices in the place of an ellipsis, and of axes that are left out."""
+    named = sum(item is not None and item is not ... for item in key)
+    items: list[Any] = []
+    for item in key if ... in key else (*key, ...):
+        items += [slice(None)] * (ndim - named) if item is ... else [item]
+    return items

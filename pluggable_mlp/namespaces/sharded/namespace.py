@@ -9,6 +9,8 @@ processes, and each of them computes it.  Whatever else a cut array would need r
 import math
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
+from operator import attrgetter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,8 @@ from pluggable_mlp.namespaces.sharded.array import (
     Layout,
     ShardedArray,
     ShardingError,
+    axes_of,
+    expanded_key,
     wholes_of,
 )
 from pluggable_mlp.shortcuts import own
@@ -50,9 +54,8 @@ _REDUCING = (
     "var",
 )
 _LIKE = ("empty_like", "full_like", "ones_like", "zeros_like")
-_CREATING = ("arange", "empty", "eye", "full", "linspace", "ones", "zeros")
-_OF_WHOLES = ("broadcast_to", "concat", "moveaxis", "permute_dims", "reshape", "stack", "take")
 _OF_DTYPES = ("can_cast", "finfo", "iinfo", "isdtype", "result_type")
+_LINALG = ("diagonal", "matrix_transpose", "outer", "tensordot", "trace", "vecdot", "vector_norm")
 _BEYOND_STANDARD = ("erf", "rsqrt", "sigmoid", "softplus")  # elementwise
 # fmt: on
 
@@ -84,17 +87,30 @@ class ShardedNamespace:
             value = self._reducing(name)
         elif name in _LIKE:
             value = self._like(name)
-        elif name in _CREATING or name in _OF_WHOLES or name in _OF_DTYPES:
-            value = self._of_wholes(name)
+        elif name in _OF_DTYPES:
+            value = self._of_dtypes(name)
+        elif name == "linalg":
+            there = [of for of in _LINALG if hasattr(self.inner.linalg, of)]
+            value = SimpleNamespace(**{of: self._of_wholes(f"linalg.{of}") for of in there})
         else:
             value = getattr(self.inner, name)
-            if callable(value) and not isinstance(value, type) and not name.startswith("__"):
-                raise ShardingError(f"xp.{name} has no rule for arrays that are cut over processes")
+            if name[0] == "_" and not name.startswith("__"):
+                raise AttributeError(f"{self.__name__} has no {name}")
+            if callable(value) and not isinstance(value, type) and name[0] != "_":
+                value = self._of_wholes(name)
         if not name.startswith("__"):
             setattr(self, name, value)
         return value
 
     # Cutting and joining
+
+    def cut(self, part: Array, axis: int, layout: Layout) -> ShardedArray:
+        """Return an array of which this is the process's part.
+
+        One row is made the same on all processes, as formulas treat a single row in a special way.
+        """
+        x = ShardedArray(part, self, axis, layout)
+        return self.gathered(x) if layout.total == 1 else x
 
     def gathered(self, x: ShardedArray) -> ShardedArray:
         """Return an array that is not cut: every process receives the parts of all."""
@@ -192,9 +208,10 @@ class ShardedNamespace:
             function = partial(erf, self.inner) if portable else getattr(self.inner, name)
 
         def apply(*operands: Any, **settings: Any) -> ShardedArray:
-            cut = self._cut_of(operands)
+            cut = self._cut_of([*operands, *settings.values()])
             parts = [self._part_of(x, *cut) for x in operands]
-            return ShardedArray(function(*parts, **settings), self, *cut)
+            named = {key: self._part_of(x, *cut) for key, x in settings.items()}
+            return ShardedArray(function(*parts, **named), self, *cut)
 
         return apply
 
@@ -208,14 +225,37 @@ class ShardedNamespace:
         return apply
 
     def _of_wholes(self, name: str) -> Callable[..., Any]:
-        """Return a function of arrays that are not cut, of shapes or of dtypes."""
+        """Return a function that has no rule for arrays that are cut."""
+        function = attrgetter(name)(self.inner)
+
+        @wraps(function)
+        def apply(*arguments: Any, **settings: Any) -> Any:
+            try:
+                given, named = wholes_of((arguments, settings))
+            except ShardingError:
+                raise ShardingError(
+                    f"xp.{name} has no rule for arrays that are cut over processes"
+                ) from None
+            return self._wrapped(function(*given, **named))
+
+        return apply
+
+    def _wrapped(self, result: Any) -> Any:
+        """Return the arrays of a result as those of this namespace, the same on all processes."""
+        if isinstance(result, tuple | list):
+            items = [self._wrapped(item) for item in result]
+            return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
+        is_array = hasattr(result, "shape") and hasattr(result, "dtype")
+        return ShardedArray(result, self) if is_array else result
+
+    def _of_dtypes(self, name: str) -> Callable[..., Any]:
+        """Return a function of dtypes, which may be given as arrays, cut or not."""
         function = getattr(self.inner, name)
 
         @wraps(function)
         def apply(*arguments: Any, **settings: Any) -> Any:
-            result = function(*map(wholes_of, arguments), **settings)
-            is_array = hasattr(result, "shape") and hasattr(result, "dtype")
-            return ShardedArray(result, self) if is_array else result
+            parts = (x.part if isinstance(x, ShardedArray) else x for x in arguments)
+            return function(*parts, **settings)
 
         return apply
 
@@ -231,7 +271,7 @@ class ShardedNamespace:
             **settings: Any,
         ) -> ShardedArray:
             settings = {"axis": axis, "keepdims": keepdims, **settings}
-            axes = {one % x.ndim - x.ndim for one in _as_tuple(axis, x.ndim)}
+            axes = {one % x.ndim - x.ndim for one in axes_of(axis, x.ndim)}
             if x.axis is None:
                 return ShardedArray(function(x.part, **settings), self)
             if x.axis not in axes:
@@ -296,7 +336,8 @@ class ShardedNamespace:
             return self._contracted(a, b, layout)
         if cut in ((-2, None), (None, -1), (None, None)):
             product = own(self.inner, "matmul")(a.part, b.part)
-            return ShardedArray(product, self, a.axis or b.axis, a.layout or b.layout)
+            axis = b.axis if a.axis is None else a.axis + (b.ndim == 1)
+            return ShardedArray(product, self, axis, a.layout or b.layout)
         raise ShardingError(f"a product of matrices that are cut along axes {cut} has no rule")
 
     def affine(self, x: ShardedArray, W: ShardedArray, b: ShardedArray, /) -> ShardedArray:
@@ -335,7 +376,7 @@ class ShardedNamespace:
         """Return x[key]; of a cut axis all rows, or a slice of whole units."""
         if x.axis is None:
             return ShardedArray(x.part[wholes_of(key)], self)
-        items = _expanded(key, x.ndim)
+        items = expanded_key(key, x.ndim)
         place, cut, layout = 0, None, x.layout
         new: list[slice | None] = []
         assert layout is not None
@@ -350,9 +391,7 @@ class ShardedNamespace:
             if item is None or isinstance(item, slice):
                 new.append(item)
         assert cut is not None
-        part = ShardedArray(x.part[tuple(items)], self, cut - len(new), layout)
-        # One row is the same on all processes, as formulas treat a single row in a special way.
-        return self.gathered(part) if layout.total == 1 else part
+        return self.cut(x.part[tuple(items)], cut - len(new), layout)
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
@@ -360,18 +399,3 @@ class ShardedNamespace:
 
 def _factor(x: ReproducibleArray) -> Array | FixedPoint:
     return x.native if x.fixed_point is None else x.fixed_point
-
-
-def _as_tuple(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
-    if axis is None:
-        return tuple(range(ndim))
-    return axis if isinstance(axis, tuple) else (axis,)
-
-
-def _expanded(key: tuple[KeyItem, ...], ndim: int) -> list[Any]:
-    """Return the key with slices in the place of an ellipsis, and of axes that are left out."""
-    named = sum(item is not None and item is not ... for item in key)
-    items: list[Any] = []
-    for item in key if ... in key else (*key, ...):
-        items += [slice(None)] * (ndim - named) if item is ... else [item]
-    return items

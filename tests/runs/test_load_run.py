@@ -1,0 +1,110 @@
+"""Saved runs in Python: predictions and measures are those of the command line."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import polars
+import pytest
+
+from pluggable_mlp import DataError, get_backend, load_dataset, load_run
+from tests.cli.conftest import ended
+
+COUNT = 120
+NUMBERS = np.random.default_rng(8).standard_normal(COUNT)
+TABLE = polars.DataFrame(
+    {
+        "size": NUMBERS.tolist(),
+        "city": [["Bern", "Oslo", None][k % 3] for k in range(COUNT)],
+        "kind": ["small" if x < 0 else "large" for x in NUMBERS],
+        "price": (3.0 * NUMBERS + 50.0).tolist(),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Runs of a classification, a regression and images."""
+    folder = tmp_path_factory.mktemp("runs")
+    TABLE.write_csv(folder / "table.csv")
+    settings = ["--quiet", "--epochs", 2, "--hidden", 5]
+    for name, options in {
+        "classes": ["--data", folder / "table.csv", "--target", "kind"],
+        "numbers": ["--data", folder / "table.csv", "--target", "price"],
+        "images": [],
+    }.items():
+        assert ended("train", *settings, *options, "--output", folder / name) == 0
+    return folder
+
+
+def printed(capsys, *arguments):
+    """Return what a command prints."""
+    capsys.readouterr()
+    assert ended(*arguments) == 0
+    return capsys.readouterr().out
+
+
+def rows(capsys, folder, path):
+    """Return the rows that `predict` prints, below the header."""
+    text = printed(capsys, "predict", folder, path)
+    return [*csv.reader(io.StringIO(text))][1:]
+
+
+@pytest.mark.parametrize("form", ["path", "polars", "pandas", "reordered"])
+def test_predictions_are_those_of_the_command(capsys, folders, form):
+    path = folders / "table.csv"
+    data = {
+        "path": lambda: path,
+        "polars": lambda: TABLE,
+        "pandas": lambda: pytest.importorskip("pandas") and TABLE.to_pandas(),
+        "reordered": lambda: TABLE.select("city", "price", "size"),
+    }[form]()
+    run = load_run(folders / "classes")
+    expected = rows(capsys, folders / "classes", path)
+    assert run.predict(data).tolist() == [row[0] for row in expected]
+    probabilities = [[float(p) for p in row[1:]] for row in expected]
+    np.testing.assert_array_equal(run.predict_proba(data), probabilities)
+    assert run.preparation.class_labels == ("large", "small")
+
+
+def test_numbers_are_in_their_units(capsys, folders):
+    run = load_run(str(folders / "numbers"), get_backend("numpy"))
+    found = run.predict(TABLE.drop("price"))
+    expected = rows(capsys, folders / "numbers", folders / "table.csv")
+    assert found.tolist() == [float(row[0]) for row in expected]
+    assert abs(found.mean() - 50.0) < 5.0
+    with pytest.raises(ValueError, match="regression, which has no probabilities; use predict"):
+        run.predict_proba(TABLE)
+
+
+def test_arrays_are_taken_as_files_of_them_are(capsys, folders, tmp_path):
+    images = load_dataset("digits").test.inputs
+    np.save(tmp_path / "images.npy", images)
+    run = load_run(folders / "images")
+    found = run.predict(images)
+    expected = rows(capsys, folders / "images", tmp_path / "images.npy")
+    assert found.tolist() == [int(row[0]) for row in expected]
+    with pytest.raises(DataError, match="data"):
+        run.predict(images[:, 1:])
+
+
+def test_measures_are_those_of_the_command(capsys, folders):
+    run = load_run(folders / "classes")
+    assert run.evaluate() == json.loads(printed(capsys, "evaluate", folders / "classes"))
+    other = folders / "other.csv"
+    TABLE.head(20).write_csv(other)
+    said = printed(capsys, "evaluate", folders / "classes", "--data", other)
+    assert run.evaluate(TABLE.head(20)) == run.evaluate(other) == json.loads(said)
+
+
+def test_the_network_computes_where_it_is_asked_to(folders):
+    pytest.importorskip("torch")
+    run = load_run(folders / "numbers", "torch")
+    assert type(run.parameters[0]["W"]).__module__ == "torch"
+    np.testing.assert_allclose(run.predict(TABLE), load_run(folders / "numbers").predict(TABLE))
+
+
+def test_a_folder_of_no_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="config.json"):
+        load_run(tmp_path)
