@@ -108,6 +108,7 @@ class MPI:
         try:  # there may be no standard error
             sys.stderr.write(f"{why}; all processes end\n")
             sys.stderr.flush()
+            time.sleep(0.5)  # until the launcher has passed it on
         finally:
             self._world.Abort(EXIT_CODE)
             os._exit(EXIT_CODE)

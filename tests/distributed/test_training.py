@@ -125,6 +125,7 @@ def test_all_processes_stop_where_a_callback_of_one_says_so():
     assert on_threads(3, stop) == [2, 2, 2]
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
 def test_a_training_that_diverges_ends_on_all_processes():
     def diverge(communicator):
         with pytest.raises(DivergenceError) as caught:
