@@ -54,12 +54,11 @@ def rows(capsys, folder, path):
 @pytest.mark.parametrize("form", ["path", "polars", "pandas", "reordered"])
 def test_predictions_are_those_of_the_command(capsys, folders, form):
     path = folders / "table.csv"
-    data = {
-        "path": lambda: path,
-        "polars": lambda: TABLE,
-        "pandas": lambda: pytest.importorskip("pandas") and TABLE.to_pandas(),
-        "reordered": lambda: TABLE.select("city", "price", "size"),
-    }[form]()
+    if form == "pandas":
+        data = pytest.importorskip("pandas").DataFrame(TABLE.to_dict(as_series=False))
+    else:
+        reordered = TABLE.select("city", "price", "size")
+        data = {"path": path, "polars": TABLE, "reordered": reordered}[form]
     run = load_run(folders / "classes")
     expected = rows(capsys, folders / "classes", path)
     assert run.predict(data).tolist() == [row[0] for row in expected]
