@@ -120,7 +120,10 @@ def _from_text(
         _check_quotations(path, text, delimiter)
         reason = _first_line(error)
         raise DataError(path, f"cannot be read: {reason}", "write a plain table") from None
-    gaps = table[:, -1].null_count()  # of an empty field, of a line that is blank or too short
+    last = table[:, -1]
+    gaps = last.null_count()  # of an empty field, of a line that is blank or too short
+    if table.width == 1:  # a line of spaces is blank
+        gaps += (last.str.strip_chars() == "").sum()
     separators = table.height * (table.width - 1)
     if gaps and (not separators or '"' in data or data.count(delimiter) != separators):
         table = table.filter(_check_lines(path, text, before, delimiter))
