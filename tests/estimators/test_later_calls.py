@@ -238,8 +238,8 @@ def test_until_a_fit_has_succeeded_the_estimator_is_the_one_before(solver):
 class Interruption:
     """Raises KeyboardInterrupt at one of the calls of the package's functions."""
 
-    def __init__(self, call=None):
-        self.call, self.count = call, 0
+    def __init__(self, call=None, within="pluggable_mlp."):
+        self.call, self.within, self.count = call, within, 0
 
     def __enter__(self):
         sys.setprofile(self._profile)
@@ -249,7 +249,7 @@ class Interruption:
         sys.setprofile(None)
 
     def _profile(self, frame, event, _):
-        if event == "call" and frame.f_globals.get("__name__", "").startswith("pluggable_mlp."):
+        if event == "call" and frame.f_globals.get("__name__", "").startswith(self.within):
             self.count += 1
             if self.count == self.call:
                 raise KeyboardInterrupt
@@ -283,3 +283,30 @@ def test_wherever_a_fit_is_interrupted_there_is_a_whole_one(warm_start):
         assert {*lengths} == {len(model.loss_curve_)}
         ends.add(raised)
     assert ends == {True, False}
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_wherever_a_fit_is_interrupted_its_rate_is_that_of_its_epochs():
+    """One step more is that after a fit of as many epochs, its learning rate and momentum too."""
+    of_epochs = "pluggable_mlp.estimators.epochs"
+    settings = {"solver": "sgd", "learning_rate": "invscaling", "batch_size": 150}
+
+    def models(max_iter):
+        return MLPClassifier((2,), max_iter=max_iter, random_state=0, **settings)
+
+    expected = [models(epochs).fit(X, Y).partial_fit(X, Y).coefs_[0] for epochs in (1, 2, 3)]
+    with Interruption(within=of_epochs) as calls:
+        models(3).fit(X, Y)
+    seen = set()
+    for call in range(1, calls.count):
+        model = models(3)
+        try:
+            with Interruption(call, within=of_epochs):
+                model.fit(X, Y)
+        except KeyboardInterrupt:
+            continue
+        epochs = model.n_iter_
+        np.testing.assert_array_equal(model.partial_fit(X, Y).coefs_[0], expected[epochs - 1])
+        seen.add(epochs)
+    assert seen >= {1, 2}
