@@ -235,6 +235,22 @@ def test_until_a_fit_has_succeeded_the_estimator_is_the_one_before(solver):
     np.testing.assert_array_equal(model.predict_proba(X), seen[-1])
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_what_is_set_on_an_estimator_during_a_fit_stays(solver):
+    """By a callback that knows the estimator, or another thread."""
+    model = MLPClassifier((4,), solver=solver, max_iter=2, alpha=1.0, random_state=0).fit(X, Y)
+
+    def callback(fitted):
+        model.seen_at = fitted.n_iter_
+        model.set_params(tol=0.25)
+        fitted.note = "of the callback"
+
+    model.unused = model.seen_at = 0
+    model.set_params(callbacks=callback).fit(X, Y)
+    assert (model.seen_at, model.tol, model.note) == (2, 0.25, "of the callback")
+    assert (model.unused, model.n_iter_) == (0, 2)
+
+
 class Interruption:
     """Raises KeyboardInterrupt at one of the calls of the package's functions."""
 
