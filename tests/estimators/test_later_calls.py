@@ -109,7 +109,7 @@ def raising(model):
 
 def interrupted(model):
     if model.n_iter_ == 2:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("in a callback")
 
 
 class FailingLoss(SoftmaxCrossEntropy):
@@ -128,39 +128,46 @@ class FailingLoss(SoftmaxCrossEntropy):
 HUGE = X * 2e307
 SGD = {"solver": "sgd", "batch_size": 10}
 OTHER = np.asarray(["north", "south"])[Y % 2]
+WEIGHTS = ValueError, "Sample weights must contain at least one non-zero number"
+DIVERGES = ValueError, "Solver produced non-finite parameter weights"
+RAISES = RuntimeError, "a callback of the user's"
+NO_MEMORY = MemoryError, "no memory for this step"
+CTRL_C = KeyboardInterrupt, "at this step"
 FAILURES = {
-    "other classes, all weights zero": lambda model: model.fit(X, OTHER, np.zeros(150)),
-    "other classes, divergence": lambda model: model.fit(HUGE, OTHER),
-    "fewer features, a callback": lambda model: model.set_params(callbacks=raising).fit(
-        X[:, 1:], Y
+    "other classes, all weights zero": (WEIGHTS, {}, ("fit", X, OTHER, np.zeros(150))),
+    "other classes, divergence": (DIVERGES, {}, ("fit", HUGE, OTHER)),
+    "fewer features, a callback": (RAISES, {"callbacks": raising}, ("fit", X[:, 1:], Y)),
+    "lbfgs, a callback": (
+        RAISES,
+        {"solver": "lbfgs", "alpha": 1.0, "callbacks": raising},
+        ("fit", X, OTHER),
     ),
-    "lbfgs, a callback": lambda model: model.set_params(
-        solver="lbfgs", alpha=1.0, callbacks=raising
-    ).fit(X, OTHER),
-    "lbfgs, dropout": lambda model: model.set_params(solver="lbfgs", dropout=0.5).fit(X, OTHER),
-    "warm start, a callback": lambda model: model.set_params(
-        warm_start=True, callbacks=raising
-    ).fit(X, Y),
-    "second epoch, no memory": lambda model: model.set_params(
-        loss=FailingLoss(MemoryError, 20)
-    ).fit(X, Y),
-    "first epoch, Ctrl-C": lambda model: model.set_params(
-        loss=FailingLoss(KeyboardInterrupt, 5)
-    ).fit(X, Y),
-    "lbfgs, Ctrl-C": lambda model: model.set_params(solver="lbfgs", callbacks=interrupted).fit(
-        X, OTHER
+    "lbfgs, dropout": (
+        (ValueError, "dropout is 0.5, and lbfgs needs the same loss"),
+        {"solver": "lbfgs", "dropout": 0.5},
+        ("fit", X, OTHER),
     ),
-    "warm start, no memory": lambda model: model.set_params(
-        warm_start=True, loss=FailingLoss(MemoryError, 20)
-    ).fit(X, Y),
-    "one step more, Ctrl-C": lambda model: model.set_params(
-        loss=FailingLoss(KeyboardInterrupt, 5)
-    ).partial_fit(X, Y),
-    "one step more, divergence": lambda model: model.partial_fit(HUGE, Y),
-    "one step more, a callback": lambda model: model.set_params(callbacks=raising).partial_fit(
-        X, Y
+    "warm start, a callback": (
+        RAISES,
+        {"warm_start": True, "callbacks": raising},
+        ("fit", X, Y),
     ),
+    "second epoch, no memory": (NO_MEMORY, {"fails_at": 20}, ("fit", X, Y)),
+    "first epoch, Ctrl-C": (CTRL_C, {"fails_at": 5}, ("fit", X, Y)),
+    "lbfgs, Ctrl-C": (
+        (KeyboardInterrupt, "in a callback"),
+        {"solver": "lbfgs", "callbacks": interrupted},
+        ("fit", X, OTHER),
+    ),
+    "warm start, no memory": (NO_MEMORY, {"warm_start": True, "fails_at": 20}, ("fit", X, Y)),
+    "one step more, Ctrl-C": (CTRL_C, {"fails_at": 5}, ("partial_fit", X, Y)),
+    "one step more, divergence": (DIVERGES, {}, ("partial_fit", HUGE, Y)),
+    "one step more, a callback": (RAISES, {"callbacks": raising}, ("partial_fit", X, Y)),
 }
+"""Of each the error and its message, the parameters, and the call that fails.
+
+`fails_at` says at which call the loss raises the error.
+"""
 
 
 @pytest.mark.parametrize("failure", FAILURES)
@@ -170,8 +177,12 @@ def test_a_fit_that_fails_leaves_the_one_before(failure, learning_rate, tmp_path
     settings = {"learning_rate": learning_rate, "random_state": 0, "max_iter": 3, **SGD}
     models = [MLPClassifier((8,), **settings).fit(X, Y) for _ in range(2)]
     before = models[0].get_params()
-    with pytest.raises((ValueError, RuntimeError, MemoryError, KeyboardInterrupt)):
-        FAILURES[failure](models[0])
+    (error, message), parameters, (method, *data) = FAILURES[failure]
+    parameters = dict(parameters)
+    if call := parameters.pop("fails_at", None):
+        parameters["loss"] = FailingLoss(error(message), call)
+    with pytest.raises(error, match=message):
+        getattr(models[0].set_params(**parameters), method)(*data)
     for model in models:
         model.set_params(**before)
     for _ in range(2):
