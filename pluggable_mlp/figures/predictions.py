@@ -172,7 +172,8 @@ class PredictionErrorDisplay(Display):
     """
 
     def __init__(self, *, y_true: Array, y_pred: Array) -> None:
-        self.y_true, self.y_pred = pair_on_host(y_true, y_pred)
+        pair = pair_on_host(y_true, y_pred)
+        self.y_true, self.y_pred = (of.astype(np.float64) for of in pair)  # unsigned ones wrap
 
     def plot(self, ax: "Axes | None" = None) -> Self:
         """Plot the residuals, by default on the axes of a new figure, and return this display."""
