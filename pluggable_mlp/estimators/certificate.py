@@ -86,11 +86,11 @@ def repeated(kind: Any, certificate: dict[str, Any]) -> Any:
         )
     own = set(kind._get_param_names()).difference(_OF_THE_MACHINE)
     faults = {"unknown": set(parameters) - own, "missing": own - set(parameters)}
-    told = [f"{fault} are {', '.join(sorted(of))}" for fault, of in faults.items() if of]
-    if told:
+    named = [f"{fault} are {', '.join(sorted(of))}" for fault, of in faults.items() if of]
+    if named:
         raise ValueError(
             f"the certificate's parameters are not those of this {kind.__name__}: "
-            f"{'; '.join(told)}; verify with the version that it was made with"
+            f"{'; '.join(named)}; verify with the version that it was made with"
         )
     if parameters.get("random_state") is None:
         raise ValueError("the fit had no int as random_state: its random numbers are not known")

@@ -212,7 +212,7 @@ class FitByEpochs(Fit):
         model.n_iter_ += 1
         model.t_ += len(self._problem.examples)
         model.loss_curve_.append(loss)
-        self._say(f"Iteration {model.n_iter_}, loss = {loss:.8f}")
+        self._print(f"Iteration {model.n_iter_}, loss = {loss:.8f}")
         if validation is None:
             assert model.best_loss_ is not None
             self._count(loss > model.best_loss_ - model.tol)
@@ -224,7 +224,7 @@ class FitByEpochs(Fit):
             assert model.best_validation_score_ is not None
             model.validation_scores_.append(score)
             model.validation_loss_curve_.append(held_loss)
-            self._say(f"Validation score: {score:f}")
+            self._print(f"Validation score: {score:f}")
             self._count(score < model.best_validation_score_ + model.tol)
             if score > model.best_validation_score_:
                 model.best_validation_score_, self._best = score, self._parameters
@@ -249,13 +249,13 @@ class FitByEpochs(Fit):
             f"{model.n_iter_no_change} consecutive epochs."
         )
         if not model._has_rate("adaptive"):
-            self._say(f"{message} Stopping.")
+            self._print(f"{message} Stopping.")
             return True
         if self._rate.value <= _SMALLEST_ADAPTIVE_RATE:
-            self._say(f"{message} Learning rate too small. Stopping.")
+            self._print(f"{message} Learning rate too small. Stopping.")
             return True
         rate = self._rate.value / _ADAPTIVE_DIVISOR
-        self._say(f"{message} Setting learning rate to {rate:f}")
+        self._print(f"{message} Setting learning rate to {rate:f}")
         self._set_rate(rate)
         model._no_improvement_count = 0
         return False

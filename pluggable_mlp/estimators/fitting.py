@@ -102,7 +102,7 @@ class Fit(ABC):
         stops = [callback(self._model) is True for callback in callbacks]  # all are called
         return any(stops)
 
-    def _say(self, message: str) -> None:
+    def _print(self, message: str) -> None:
         if self._model.verbose:
             print(message)
 
