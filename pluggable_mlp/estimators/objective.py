@@ -66,8 +66,9 @@ def scaled(loss: Loss, factor: float) -> Loss:
 class PenalizedMLP(MLP):
     """A multilayer perceptron whose loss includes scikit-learn's penalty of large weights.
 
-    It is a single network, not a stack of several.  The loss of a batch of n examples becomes l + alpha/2 |W|² / n, over all matrices W, and so
-    dW becomes dW + alpha W / n.  With weights of examples, n is the sum of the batch's.
+    It is a single network, not a stack of several.  The loss of a batch of n examples becomes
+    l + alpha/2 |W|² / n, over all matrices W, and so dW becomes dW + alpha W / n.  With weights of
+    examples, n is the sum of the batch's.
 
     Parameters
     ----------
