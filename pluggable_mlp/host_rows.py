@@ -12,6 +12,7 @@ from array_api_compat import is_array_api_obj
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend, backend_of
+from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.stored import Range, Rows, StoredArray, as_rows, gather
 
 __all__ = [
@@ -32,7 +33,8 @@ _BYTES_AT_ONCE = 2**24
 def on_host(data: Array) -> npt.NDArray[Any]:
     """Return an array of any library, or what NumPy makes one of, as NumPy's."""
     if is_array_api_obj(data) and not isinstance(data, np.ndarray | np.generic):
-        data = backend_of(data).to_numpy(data)
+        with on_device_of(data):  # to make a backend may change the current device
+            data = backend_of(data).to_numpy(data)
     return np.asarray(data)
 
 
