@@ -11,14 +11,31 @@ import numpy.typing as npt
 from array_api_compat import is_array_api_obj
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.backends import Backend
+from pluggable_mlp.backends import Backend, backend_of
+from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.stored import Range, Rows, StoredArray, as_rows, gather
 
-__all__ = ["Places", "bytes_of_row", "places_of", "rows_at", "rows_on_host", "sha256_of_rows"]
+__all__ = [
+    "Places",
+    "bytes_of_row",
+    "on_host",
+    "places_of",
+    "rows_at",
+    "rows_on_host",
+    "sha256_of_rows",
+]
 
 Places = npt.NDArray[np.int64]
 
 _BYTES_AT_ONCE = 2**24
+
+
+def on_host(data: Array) -> npt.NDArray[Any]:
+    """Return an array of any library, or what NumPy makes one of, as NumPy's."""
+    if is_array_api_obj(data) and not isinstance(data, np.ndarray | np.generic):
+        with on_device_of(data):  # to make a backend may change the current device
+            data = backend_of(data).to_numpy(data)
+    return np.asarray(data)
 
 
 def rows_on_host(values: Any, backend: Backend) -> Rows:

@@ -71,6 +71,7 @@ def _fitted(file: str, settings: dict[str, Any]) -> "Preparation":
 def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
     """Return the preparation of a run; ValueError where settings of another one are given."""
     from pluggable_mlp.data.preparation import Preparation
+    from pluggable_mlp.runs.locking import settle
     from pluggable_mlp.runs.saved import read_config, read_summary
     from pluggable_mlp.storage import damaged
 
@@ -80,6 +81,7 @@ def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
                 f"{folder} is the folder of a run, whose preparation is fitted; leave out "
                 f"--{name.replace('_', '-')}"
             )
+    settle(folder)
     path = folder / "config.json"
     config = read_config(path)
     if (folder / "summary.json").exists():

@@ -289,10 +289,10 @@ def verify(
 
 
 def _in_words(difference: "Difference", here: str) -> str:
-    known = f"; {difference.known}" if difference.known else ""
+    last_same = f"; {difference.last_same}" if difference.last_same else ""
     return (
-        f"the run differs at {difference.place}: {difference.said} {difference.certified}, on "
-        f"{here} {difference.computed}{known}"
+        f"the run differs at {difference.place}: {difference.source} {difference.certified}, on "
+        f"{here} {difference.computed}{last_same}"
     )
 
 

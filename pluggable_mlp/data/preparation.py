@@ -54,7 +54,8 @@ class Preparation:
     columns : tuple of Column, or None
         What becomes of the columns of a table, in its order; None for arrays.
     plain : bool
-        Whether the inputs were numbers and none was missing: then none may be missing later.
+        Whether the inputs were numbers, and no part of them, test part included, lacked one: then
+        none may be missing later.
     scaling : Scaling or None
         Of the features, pixels times their scale.
     pixels : bool

@@ -77,7 +77,7 @@ def _are_large(*inputs: Any) -> bool:
 
 
 def _in_file(values: Any) -> Any:
-    """Return inputs that stay in their file, if they can; a warning tells of the wrong order."""
+    """Return inputs that stay in their file, if they can; warn of those in Fortran order."""
     if not isinstance(values, np.memmap):
         return values
     rows = as_rows(values)

@@ -120,7 +120,10 @@ def _from_text(
         _check_quotations(path, text, delimiter)
         reason = _first_line(error)
         raise DataError(path, f"cannot be read: {reason}", "write a plain table") from None
-    gaps = table[:, -1].null_count()  # of an empty field, of a line that is blank or too short
+    last = table[:, -1]
+    gaps = last.null_count()  # of an empty field, of a line that is blank or too short
+    if table.width == 1:  # a line of spaces is blank
+        gaps += (last.str.strip_chars() == "").sum()
     separators = table.height * (table.width - 1)
     if gaps and (not separators or '"' in data or data.count(delimiter) != separators):
         table = table.filter(_check_lines(path, text, before, delimiter))
@@ -133,24 +136,29 @@ def _from_text(
     return Table(path, names, rows.get_columns(), header, encoding, delimiter == ";")
 
 
-def _decoded(path: str, said: str | None, of_training: str | None) -> tuple[str, str]:
+def _decoded(path: str, given: str | None, of_training: str | None) -> tuple[str, str]:
     """Return the text of a file, and its encoding.
 
-    A file that begins with the byte order mark of UTF-8 is UTF-8, whatever is said.  Line ends are
+    A file that begins with the byte order mark of UTF-8 is UTF-8, whatever is given.  Line ends are
     as they are, or \\n where they are \\r alone.
     """
     data = read_bytes(path)
-    encoding = next((name for name in (said, of_training) if name is not None), "utf-8")
+    encoding = next((name for name in (given, of_training) if name is not None), "utf-8")
+    is_marked = data.startswith(codecs.BOM_UTF8)
+    actual = "utf-8" if is_marked else encoding
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        is_utf_8 = codecs.lookup(encoding).name == "utf-8" or data.startswith(codecs.BOM_UTF8)
-        text = data.decode("utf-8-sig" if is_utf_8 else encoding)
+        codecs.lookup(encoding)
+        text = data.decode(actual)
     except LookupError:
         remedy = "name one that Python knows, such as utf-8 or latin-1"
         raise DataError(path, f"encoding is {encoding!r}", remedy) from None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        fault = f"is not text in {encoding}: line {line} holds the byte {data[error.start]:#04x}"
-        if said is None and of_training is not None:
+        fault = f"is not text in {actual}: line {line} holds the byte {data[error.start]:#04x}"
+        if is_marked:
+            remedy = "save it as CSV in UTF-8, which its byte order mark says it is"
+        elif given is None and of_training is not None:
             remedy = f"save it in {encoding}, as training's table was"
         else:
             remedy = "save it as CSV in UTF-8, or name its encoding: --encoding latin-1 "

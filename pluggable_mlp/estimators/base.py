@@ -119,14 +119,19 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
 
     @contextmanager
     def _fitted_apart(self) -> Iterator[Self]:
-        """Yield a copy to fit; if that succeeds, its attributes become those of the estimator.
+        """Yield a copy to fit; if that succeeds, its changes become those of the estimator.
 
-        No fit changes an attribute in place: a copy need not be deep.
+        No fit changes an attribute in place: a copy need not be deep.  What a callback or another
+        thread sets on the estimator meanwhile stays.
         """
-        copied = object.__new__(type(self))
-        copied.__dict__.update(vars(self))
+        copied, before = object.__new__(type(self)), dict(vars(self))
+        copied.__dict__.update(before)
         yield copied
-        self.__dict__ = dict(vars(copied))
+        after, nothing = vars(copied), object()
+        changed = {name: of for name, of in after.items() if before.get(name, nothing) is not of}
+        gone = before.keys() - after.keys()
+        kept = {name: of for name, of in vars(self).items() if name not in gone}
+        self.__dict__ = {**kept, **changed}
 
     def _takes_steps(self) -> bool:
         """Return whether the solver takes steps from batches, or raise."""

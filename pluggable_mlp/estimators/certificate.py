@@ -10,7 +10,8 @@ from typing import Any
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.saving import COMPONENTS, parameters_to_save
-from pluggable_mlp.estimators.validation import on_host, place_of
+from pluggable_mlp.estimators.validation import place_of
+from pluggable_mlp.host_rows import on_host
 from pluggable_mlp.serialization import (
     parameters_sha256,
     sha256_of,
@@ -41,7 +42,7 @@ def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -
     """
     settings = {name: _named(name, of) for name, of in parameters_to_save(estimator).items()}
     versions = ", ".join(f"{name} {number}" for name, number in place.versions().items())
-    hashed = ((repr((of.dtype.name, of.shape)), of) for of in on_host(data))
+    hashed = ((repr((of.dtype.name, of.shape)), of) for of in map(on_host, data))
     losses = getattr(estimator, "loss_curve_", [estimator.loss_])  # L-BFGS has the last alone
     return {
         "format": FORMAT,
@@ -86,11 +87,11 @@ def repeated(kind: Any, certificate: dict[str, Any]) -> Any:
         )
     own = set(kind._get_param_names()).difference(_OF_THE_MACHINE)
     faults = {"unknown": set(parameters) - own, "missing": own - set(parameters)}
-    told = [f"{fault} are {', '.join(sorted(of))}" for fault, of in faults.items() if of]
-    if told:
+    named = [f"{fault} are {', '.join(sorted(of))}" for fault, of in faults.items() if of]
+    if named:
         raise ValueError(
             f"the certificate's parameters are not those of this {kind.__name__}: "
-            f"{'; '.join(told)}; verify with the version that it was made with"
+            f"{'; '.join(named)}; verify with the version that it was made with"
         )
     if parameters.get("random_state") is None:
         raise ValueError("the fit had no int as random_state: its random numbers are not known")

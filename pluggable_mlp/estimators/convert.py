@@ -22,9 +22,9 @@ from pluggable_mlp.estimators.validation import (
     BINARY,
     MULTICLASS,
     MULTILABEL,
-    on_host,
     place_of,
 )
+from pluggable_mlp.host_rows import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, LeakyReLU, gelu_tanh
 from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Noise
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
@@ -129,9 +129,11 @@ class ConversionMixin(BaseEstimator):
         made._validate_params()
         made.__dict__.update(_copied(self))
         made._no_improvement_count = 0
-        made.coefs_, made.intercepts_ = on_host(self.coefs_), on_host(self.intercepts_)
+        made.coefs_, made.intercepts_ = (
+            [np.array(on_host(of)) for of in arrays] for arrays in (self.coefs_, self.intercepts_)
+        )
         if hasattr(self, "classes_"):
-            made.classes_ = on_host([self.classes_])[0]
+            made.classes_ = np.array(on_host(self.classes_))
             several = self._label_kind == MULTILABEL
             examples = np.eye(self.n_outputs_, dtype=int) if several else made.classes_
             made._label_binarizer = LabelBinarizer().fit(examples)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -45,8 +45,19 @@ RECORDS: dict[str, list[float] | int | None] = {
 }
 """The attributes that epochs add to, as they are before the first."""
 
+_RECORDED = {*RECORDS, "loss_", "n_iter_", "t_"}
+
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
+
+
+class _Reached(NamedTuple):
+    """Where a fit was after whole epochs: its records (of a curve the length), and what goes on."""
+
+    records: dict[str, Any]
+    state: TrainState
+    best: Parameters
+    rate: float
 
 
 class FitByEpochs(Fit):
@@ -126,8 +137,7 @@ class FitByEpochs(Fit):
                 else:
                     self._warn_of_the_limit()
         except KeyboardInterrupt:
-            records, self._steps.state, self._best = whole
-            model.__dict__.update(records)
+            self._go_back(whole)
             if not model.n_iter_:  # nothing was learnt
                 raise
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER)
@@ -136,12 +146,25 @@ class FitByEpochs(Fit):
         slots = {name: moved_tree(tree, home) for name, tree in slots.items()}
         model._optimizer_state = slots, self._steps.t
 
-    def _reached(self) -> tuple[dict[str, object], TrainState, Parameters]:
-        """Return what an interrupt goes back to: the records, the state, the best parameters."""
+    def _reached(self) -> _Reached:
+        """Return what an interrupt goes back to."""
         records = {
-            name: [*of] if isinstance(of, list) else of for name, of in vars(self._model).items()
+            name: len(of) if isinstance(of, list) else of
+            for name, of in vars(self._model).items()
+            if name in _RECORDED
         }
-        return records, self._steps.state, self._best
+        return _Reached(records, self._steps.state, self._best, self._rate.value)
+
+    def _go_back(self, reached: _Reached) -> None:
+        """Forget what came after."""
+        model = self._model
+        records, self._steps.state, self._best, self._rate.value = reached
+        for name, of in records.items():
+            curve = getattr(model, name)
+            if isinstance(curve, list):
+                del curve[of:]
+            else:
+                setattr(model, name, of)
 
     def _epochs(self) -> Iterator[Progress]:
         """Yield at the end of each epoch."""
@@ -189,7 +212,7 @@ class FitByEpochs(Fit):
         model.n_iter_ += 1
         model.t_ += len(self._problem.examples)
         model.loss_curve_.append(loss)
-        self._say(f"Iteration {model.n_iter_}, loss = {loss:.8f}")
+        self._print(f"Iteration {model.n_iter_}, loss = {loss:.8f}")
         if validation is None:
             assert model.best_loss_ is not None
             self._count(loss > model.best_loss_ - model.tol)
@@ -201,7 +224,7 @@ class FitByEpochs(Fit):
             assert model.best_validation_score_ is not None
             model.validation_scores_.append(score)
             model.validation_loss_curve_.append(held_loss)
-            self._say(f"Validation score: {score:f}")
+            self._print(f"Validation score: {score:f}")
             self._count(score < model.best_validation_score_ + model.tol)
             if score > model.best_validation_score_:
                 model.best_validation_score_, self._best = score, self._parameters
@@ -226,13 +249,13 @@ class FitByEpochs(Fit):
             f"{model.n_iter_no_change} consecutive epochs."
         )
         if not model._has_rate("adaptive"):
-            self._say(f"{message} Stopping.")
+            self._print(f"{message} Stopping.")
             return True
         if self._rate.value <= _SMALLEST_ADAPTIVE_RATE:
-            self._say(f"{message} Learning rate too small. Stopping.")
+            self._print(f"{message} Learning rate too small. Stopping.")
             return True
         rate = self._rate.value / _ADAPTIVE_DIVISOR
-        self._say(f"{message} Setting learning rate to {rate:f}")
+        self._print(f"{message} Setting learning rate to {rate:f}")
         self._set_rate(rate)
         model._no_improvement_count = 0
         return False

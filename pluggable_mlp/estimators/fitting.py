@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OF_THE_CALLER", "Fit", "Problem"]
 
-OF_THE_CALLER = 6  # the stack level of who called `fit`, seen from `run`
+OF_THE_CALLER = 6  # the stack level of who called `fit`, seen from what `_fit` calls
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Problem:
         """Warn where reproducible products take many numbers of the data or weights for 0."""
         lost = LostNumbers(self.xp, self.examples)
         counts = lost.counts(moved_tree(parameters, self.place))
-        lost.warn({name: int(unwrapped(count)) for name, count in counts.items()})
+        numbers = {name: int(unwrapped(count)) for name, count in counts.items()}
+        lost.warn(numbers, stacklevel=OF_THE_CALLER)
 
 
 class Fit(ABC):
@@ -101,7 +102,7 @@ class Fit(ABC):
         stops = [callback(self._model) is True for callback in callbacks]  # all are called
         return any(stops)
 
-    def _say(self, message: str) -> None:
+    def _print(self, message: str) -> None:
         if self._model.verbose:
             print(message)
 

@@ -24,9 +24,9 @@ from pluggable_mlp.estimators.validation import (
     kind_of_labels,
     moved,
     on_device,
-    on_host,
     place_of,
 )
+from pluggable_mlp.host_rows import on_host
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pluggable_mlp.training.class_weight import class_weights_of_examples
@@ -51,12 +51,12 @@ class ClassifierBase(BaseMLP):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is None:
             return
-        given = unique_labels(*on_host([classes]))
+        given = unique_labels(on_host(classes))
         if known is None:
             self.classes_ = given
             several = y.ndim == 2 if on_device(y) else type_of_target(y).startswith(MULTILABEL)
             self._label_kind = MULTILABEL if several else _kind_of(given)
-        elif not np.array_equal(on_host([known])[0], given):
+        elif not np.array_equal(on_host(known), given):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
                 f"{known!r}"
@@ -123,7 +123,7 @@ class ClassifierBase(BaseMLP):
         if class_weight is None:
             return sample_weight
         if isinstance(class_weight, dict):
-            names = on_host([self.classes_])[0].tolist()
+            names = on_host(self.classes_).tolist()
             unknown = [name for name in class_weight if name not in names]
             if unknown:
                 raise ValueError(f"class_weight has {unknown[0]!r}, expected classes of {names}")
@@ -166,7 +166,7 @@ class ClassifierBase(BaseMLP):
     def _graph_outputs(self, xp: Namespace, loss: Any, z: Array) -> dict[str, Array]:
         label, p = loss.predict(xp, z), loss.predict_proba(xp, z)
         if self._label_kind != MULTILABEL:
-            classes = xp.asarray(*on_host([self.classes_]))
+            classes = xp.asarray(on_host(self.classes_))
             label = xp.take(classes, self._class_indices(label), axis=0)
         return {"label": label, "probabilities": self._by_class(xp, p)}
 

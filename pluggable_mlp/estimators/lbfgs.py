@@ -43,7 +43,7 @@ class FitByLBFGS(Fit):
         with self._progress_bar() as advance:
             for end in self._iterations(minimizer):
                 parameters, model.loss_, model.n_iter_, failure = end
-                self._say(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
+                self._print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
                 advance()
                 if self._is_stopped(parameters):
                     break

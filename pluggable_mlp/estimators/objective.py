@@ -1,7 +1,8 @@
 """The estimators' objective: scikit-learn's losses plus its L2 penalty.
 
-Shapes: z, dz (…, batch, outputs), W (…, in, out), sample_weight (…, batch).  The losses are those
-of `network/losses.py`, and only their scale is another here.
+Shapes: z, dz (…, batch, outputs), sample_weight (…, batch); of the penalty, which is that of a
+single network, W (in, out).  The losses are those of `network/losses.py`, and only their scale is
+another here.
 """
 
 from copy import copy
@@ -65,8 +66,9 @@ def scaled(loss: Loss, factor: float) -> Loss:
 class PenalizedMLP(MLP):
     """A multilayer perceptron whose loss includes scikit-learn's penalty of large weights.
 
-    The loss of a batch of n examples becomes l + alpha/2 |W|² / n, over all matrices W, and so
-    dW becomes dW + alpha W / n.  With weights of examples, n is the sum of the batch's.
+    It is a single network, not a stack of several.  The loss of a batch of n examples becomes
+    l + alpha/2 |W|² / n, over all matrices W, and so dW becomes dW + alpha W / n.  With weights of
+    examples, n is the sum of the batch's.
 
     Parameters
     ----------
@@ -100,7 +102,7 @@ class PenalizedMLP(MLP):
         rng: Rng | None = None,
         gradient_scale: float | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
-        """Return what that of `MLP` does, of the penalized loss.
+        """Return what that of `MLP` does, of the penalized loss () of a single network.
 
         Raises
         ------

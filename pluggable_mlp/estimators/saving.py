@@ -14,7 +14,8 @@ import numpy as np
 from msgspec import Meta
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.estimators.validation import BINARY, MULTICLASS, MULTILABEL, on_host
+from pluggable_mlp.estimators.validation import BINARY, MULTICLASS, MULTILABEL
+from pluggable_mlp.host_rows import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.losses import LOSSES
@@ -88,8 +89,8 @@ def write_estimator(estimator: Any, path: Path) -> None:
         "attributes": {
             name: getattr(estimator, name) for name in _ATTRIBUTES if hasattr(estimator, name)
         },
-        "labels": {name: _encoded_labels(name, *on_host([of])) for name, of in labels.items()},
-        "weights": map_nested(lambda array: on_host([array])[0], layers),
+        "labels": {name: _encoded_labels(name, on_host(of)) for name, of in labels.items()},
+        "weights": map_nested(on_host, layers),
     }
     write_tree(path, content, COMPONENTS)
 

@@ -6,7 +6,7 @@ scikit-learn is told to dispatch.  Shapes: X (examples, features), y (examples,)
 (examples, outputs), sample_weight (examples,).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from numbers import Real
 from typing import Any, TypeGuard, TypeVar, cast
@@ -41,7 +41,6 @@ __all__ = [
     "moved_tree",
     "namespace_for",
     "on_device",
-    "on_host",
     "place_of",
 ]
 
@@ -92,13 +91,6 @@ def moved(data: object, backend: Backend) -> Array:
 def moved_tree(tree: Tree, backend: Backend) -> Tree:
     """Return a list of dicts of arrays of any place with arrays of the backend."""
     return map_arrays(lambda array: moved(array, backend), tree)
-
-
-def on_host(arrays: Sequence[object]) -> list[Array]:
-    """Return arrays of any place as NumPy arrays with memory of their own."""
-    return [
-        place_of(array).to_numpy(array) if on_device(array) else np.array(array) for array in arrays
-    ]
 
 
 def namespace_for(arithmetic: str, backend: Backend, X: Array) -> Namespace:

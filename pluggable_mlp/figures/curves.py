@@ -7,7 +7,8 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.figures.display import Display, integer_ticks
-from pluggable_mlp.figures.sources import RunOrFolder, fitted, history_of, on_host
+from pluggable_mlp.figures.sources import AnyRun, fitted, history_of
+from pluggable_mlp.host_rows import on_host
 from pluggable_mlp.registry import choose
 from pluggable_mlp.training.train import Training
 
@@ -137,7 +138,7 @@ class TrainingCurveDisplay(Display):
     @classmethod
     def from_run(
         cls,
-        run: RunOrFolder,
+        run: AnyRun,
         *,
         metric: str = "loss",
         name: str | None = None,
@@ -147,8 +148,8 @@ class TrainingCurveDisplay(Display):
 
         Parameters
         ----------
-        run : Run, str or Path
-            A run, or the folder of one.
+        run : SavedRun, str or Path
+            What `load_run` returns, or the folder of a run.
         metric : str, default "loss"
             Or of a run with a validation part "accuracy", "r2" or "mean_absolute_error".
         name : str, optional

@@ -12,11 +12,11 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.figures.display import Display, name_ticks
 from pluggable_mlp.figures.sources import (
     AnyRun,
-    on_host,
     open_run,
     pair_on_host,
     predicted_test_part,
 )
+from pluggable_mlp.host_rows import on_host
 from pluggable_mlp.registry import choose
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ class ConfusionMatrixDisplay(Display):
 
         Parameters
         ----------
-        run : Run, str or Path
-            A run of a classification, or the folder of one.
+        run : SavedRun, str or Path
+            A classification: what `load_run` returns, or the folder of a run.
         data : str, optional
             Where its data are now; by default where they were.
         ax : matplotlib Axes, optional
@@ -172,7 +172,8 @@ class PredictionErrorDisplay(Display):
     """
 
     def __init__(self, *, y_true: Array, y_pred: Array) -> None:
-        self.y_true, self.y_pred = pair_on_host(y_true, y_pred)
+        pair = pair_on_host(y_true, y_pred)
+        self.y_true, self.y_pred = (of.astype(np.float64) for of in pair)  # unsigned ones wrap
 
     def plot(self, ax: "Axes | None" = None) -> Self:
         """Plot the residuals, by default on the axes of a new figure, and return this display."""
@@ -208,8 +209,8 @@ class PredictionErrorDisplay(Display):
 
         Parameters
         ----------
-        run : Run, str or Path
-            A run of a regression, or the folder of one.
+        run : SavedRun, str or Path
+            A regression: what `load_run` returns, or the folder of a run.
         output : str, optional
             The name of the output, where there are several.
         data : str, optional

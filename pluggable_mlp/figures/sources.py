@@ -4,11 +4,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-from array_api_compat import is_array_api_obj
-
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.backends import backend_of, get_backend
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.host_rows import on_host
 from pluggable_mlp.runs.locking import settle
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.run import Run
@@ -19,24 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnyRun",
-    "RunOrFolder",
     "fitted",
     "history_of",
-    "on_host",
     "open_run",
     "pair_on_host",
     "predicted_test_part",
 ]
 
-RunOrFolder: TypeAlias = Run | str | PathLike[str]
-AnyRun: TypeAlias = RunOrFolder | SavedRun
-
-
-def on_host(data: Array) -> "NDArray[Any]":
-    """Return an array of any library, or what NumPy makes one of, as NumPy's."""
-    if is_array_api_obj(data) and not isinstance(data, np.ndarray | np.generic):
-        data = backend_of(data).to_numpy(data)
-    return np.asarray(data)
+AnyRun: TypeAlias = Run | SavedRun | str | PathLike[str]
 
 
 def pair_on_host(y_true: Array, y_pred: Array) -> "tuple[NDArray[Any], NDArray[Any]]":
@@ -77,12 +65,18 @@ def open_run(run: AnyRun) -> SavedRun:
         return run
     if isinstance(run, Run):
         return SavedRun(
-            run.config, run.settings, run.preparation, run.mlp, run.parameters, run.backend
+            run.config,
+            run.settings,
+            run.preparation,
+            run.mlp,
+            run.parameters,
+            run.backend,
+            dataset=run.dataset,
         )
     return load_run(_folder(run), get_backend("numpy"))
 
 
-def history_of(run: RunOrFolder) -> dict[str, list[float | None]]:
+def history_of(run: AnyRun) -> dict[str, list[float | None]]:
     """Return the losses and scores of each epoch of a run, by their names.
 
     Raises
@@ -93,7 +87,7 @@ def history_of(run: RunOrFolder) -> dict[str, list[float | None]]:
     if isinstance(run, Run):
         lines, where = run.history, "run"
     else:
-        folder = _folder(run)
+        folder = _folder(run.folder if isinstance(run, SavedRun) else run)
         settle(folder)
         file = folder / "metrics.jsonl"
         lines, where = read_history(file), str(file)

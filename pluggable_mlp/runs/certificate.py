@@ -102,7 +102,8 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
         If the file cannot be read, is not a certificate, was changed, or contradicts itself.
     """
     text = read_file(path, "the certificate.json that train --output writes")
-    with damaged(path, "is not a certificate of a run"):
+    no_certificate = "is not a certificate of a run"
+    with damaged(path, no_certificate):
         content = parse_object(text)
         if "estimator" in content:
             kind = content["estimator"]
@@ -110,11 +111,13 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
         stated = content.pop("sha256")
+    with damaged(path):
         if json_sha256(content) != stated:
             raise ValueError(
                 "it was changed after it was written, its content does not have the SHA-256 that "
                 "it states; this says nothing of the run, take the file that train wrote"
             )
+    with damaged(path, no_certificate):
         check_kind(content, _Certificate)
         if json_sha256(content["settings"]) != content["settings_sha256"]:
             raise ValueError("its settings do not have the hash it states: it was edited")

@@ -3,11 +3,12 @@
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_array_api_obj
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend, get_backend
@@ -22,6 +23,7 @@ from pluggable_mlp.data.dataset import (
 from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
+from pluggable_mlp.host_rows import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
@@ -39,7 +41,7 @@ _EXAMPLES_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class SavedRun:
-    """What `train --output` left in a folder: made by `load_run`.
+    """A run with its parameters: what `load_run` makes of the folder that `train --output` wrote.
 
     Parameters
     ----------
@@ -52,14 +54,20 @@ class SavedRun:
     parameters : list of dict of arrays
         On the backend.
     backend : Backend
+    folder : Path or None
+        Where it was saved.
+    dataset : Dataset or None
+        What it was trained on, if that is in memory.
     """
 
-    config: dict[str, Any]
+    config: dict[str, Any] = field(repr=False)
     settings: Settings
     preparation: Preparation
     mlp: MLP
-    parameters: LibraryArrays
+    parameters: LibraryArrays = field(repr=False)
     backend: Backend
+    folder: Path | None = None
+    dataset: Dataset | None = field(default=None, repr=False)
 
     def predict(self, data: Any) -> Array:
         """Return what the network predicts for each example, prepared as in training.
@@ -68,8 +76,8 @@ class SavedRun:
         ----------
         data : str, path, array or data frame
             Examples without targets: what `pluggable-mlp predict` takes, an array
-            (examples, features), or a data frame of pandas, polars or pyarrow.  Columns of tables
-            are found by their names.
+            (examples, features) of any library, or a data frame of pandas, polars or pyarrow.
+            Columns of tables are found by their names.
 
         Returns
         -------
@@ -180,6 +188,8 @@ class SavedRun:
 
     def _own_data(self, data: str | None = None) -> Dataset:
         """Return what the run was trained on, maybe from another place than then."""
+        if data is None and self.dataset is not None:
+            return self.dataset
         return load_own_data(
             self.settings if data is None else replace(self.settings, data=data),
             self.config["data_sha256"],
@@ -227,8 +237,8 @@ class SavedRun:
 
     def _prepared(self, data: Any) -> tuple[Array, float]:
         """Return inputs (examples, features) as training would have had them, and their scale."""
-        if isinstance(data, np.ndarray):
-            name, examples = "data", data
+        if is_array_api_obj(data):
+            name, examples = "data", on_host(data)
         else:
             name = str(data) if isinstance(data, str | os.PathLike) else "data"
             examples = left_in_file(
@@ -317,4 +327,4 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     sha256 = read_summary(folder, config)["parameters_sha256"]
     parameters = read_parameters(folder / "model.safetensors", backend, sha256)
     check_parameters(mlp, parameters)
-    return SavedRun(config, settings, preparation, mlp, parameters, backend)
+    return SavedRun(config, settings, preparation, mlp, parameters, backend, folder)

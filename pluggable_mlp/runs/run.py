@@ -63,6 +63,7 @@ class Run:
     ----------
     settings : Settings
         With the task and the loss, which may have been left to the data.
+    dataset : Dataset
     history : list of dict
         A line for each whole epoch: epoch, train_loss, the measures of the validation part where
         there is one (validation_loss, and validation_accuracy or validation_r2 and
@@ -80,7 +81,7 @@ class Run:
     """
 
     def __init__(self, settings: Settings, backend: Backend, data: Dataset | None = None) -> None:
-        self._data = data = settings.load_dataset() if data is None else data
+        self.dataset = data = settings.load_dataset() if data is None else data
         settings = settings.for_dataset(data)
         self.settings, self.backend = settings, backend
         self.mlp = settings.make_mlp(data.features, data.outputs)
@@ -123,7 +124,7 @@ class Run:
     @property
     def data_sha256(self) -> str:
         """The SHA-256 of the data set."""
-        return self._data.sha256()
+        return self.dataset.sha256()
 
     @property
     def training_examples(self) -> int:
@@ -297,8 +298,8 @@ class Run:
     @cached_property
     def preparation(self) -> Preparation:
         """What the network takes and answers."""
-        assert self._data.preparation is not None  # `load_dataset` fits one
-        return self._data.preparation
+        assert self.dataset.preparation is not None  # `load_dataset` fits one
+        return self.dataset.preparation
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -52,17 +52,17 @@ class Difference:
         Where it was found, such as "step 48, layer 0, tensor W" or "epoch 2, train_loss".
     certified, computed : str
         As the certificate writes them; or why nothing was computed.
-    known : str
-        What is known of the steps around it; may be empty.
-    said : str
-        By which word the certified value is introduced: it may be written elsewhere.
+    last_same : str
+        The last step before it without a difference, in words; may be empty.
+    source : str
+        Where the value that is compared with stands: "certified", or "written" in another file.
     """
 
     place: str
     certified: str
     computed: str
-    known: str = ""
-    said: str = "certified"
+    last_same: str = ""
+    source: str = "certified"
 
 
 class Verification:
@@ -259,7 +259,7 @@ class Verification:
                 f"epoch {error.epoch}, parameters_sha256",
                 next(at_least)["parameters_sha256"],
                 f"none, as {error.found}",
-                self._known(),
+                self._last_same(),
             )
         return found or self._difference_at_end()
 
@@ -295,7 +295,7 @@ class Verification:
             place = f"step {t}, layer {layer}, tensor {name}"
             if len(differing) > 1:
                 place += f" (the first of {len(differing)} tensors)"
-            return Difference(place, *pairs[differing[0]], self._known())
+            return Difference(place, *pairs[differing[0]], self._last_same())
         self._same = t
         return None
 
@@ -306,7 +306,7 @@ class Verification:
         if wrong is None:
             return None
         place = f"epoch {line['epoch']}, {wrong}"
-        return Difference(place, expected[wrong], found.get(wrong, "none"), self._known())
+        return Difference(place, expected[wrong], found.get(wrong, "none"), self._last_same())
 
     def _difference_at_end(self) -> Difference | None:
         """Return the difference of the epoch that is kept, or of its test loss."""
@@ -318,7 +318,7 @@ class Verification:
             return Difference(f"epoch {kept}, test_loss", certified, computed)
         return None
 
-    def _known(self) -> str:
+    def _last_same(self) -> str:
         """Return in words up to which step all is the same."""
         return "" if self._same is None else f"step {self._same} is the same"
 
@@ -337,7 +337,7 @@ class Verification:
             for name, value in json.loads(to_json(computed)).items():
                 if name not in _OF_MACHINE and not _is_close(found.get(name), value):
                     written_one, own = f"{found.get(name)!r}", f"{value!r}"
-                    return Difference(f"{place}, {name}", written_one, own, said="written")
+                    return Difference(f"{place}, {name}", written_one, own, source="written")
         return None
 
 

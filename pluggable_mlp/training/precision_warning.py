@@ -62,8 +62,15 @@ class LostNumbers:
             self._sizes[name] = math.prod(layer["W"].shape)
         return counts
 
-    def warn(self, counts: dict[str, int]) -> None:
-        """Warn if a count is large: once for the inputs, and once for the weights."""
+    def warn(self, counts: dict[str, int], stacklevel: int = 1) -> None:
+        """Warn if a count is large: once for the inputs, and once for the weights.
+
+        Parameters
+        ----------
+        counts : dict
+        stacklevel : int, default 1
+            As for `warnings.warn`: 1 is the caller.
+        """
         for name, count in counts.items():
             operand, size = name.partition("[")[0], self._sizes[name]
             if operand in self._warned or count < _MANY * size:
@@ -76,5 +83,5 @@ class LostNumbers:
                 "them for 0: native ones are more accurate; or take logarithms of the data, or "
                 "standardise them by column",
                 PrecisionWarning,
-                stacklevel=2,
+                stacklevel=stacklevel + 1,
             )

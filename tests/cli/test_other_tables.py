@@ -93,6 +93,12 @@ def test_blank_lines_of_a_column_alone_are_not_rows(told, train, tmp_path, lacks
     assert len(answers(told("predict", run, tmp_path / "new.csv"))) == 3
 
 
+def test_lines_of_spaces_alone_of_a_column_alone_are_not_rows(told, train, tmp_path):
+    run = train(write(tmp_path / "table.csv", {"a": numbers()["a"], "y": numbers()["y"]}))
+    (tmp_path / "new.csv").write_text("a\n1\n  \n2\n")
+    assert len(answers(told("predict", run, tmp_path / "new.csv"))) == 2
+
+
 def test_a_gap_that_training_never_saw_is_named(told, train, tmp_path):
     run = train(write(tmp_path / "table.csv", numbers()))
     (tmp_path / "new.csv").write_text("a,b\n1,2\n3,\n")

@@ -149,6 +149,30 @@ def test_a_run_in_python_has_the_figures_of_its_folder(folders):
         assert [text.get_text() for text in here.texts] == [text.get_text() for text in saved.texts]
 
 
+def test_a_run_that_was_opened_has_the_figures_of_its_folder(folders):
+    for name, kind in {
+        "images": TrainingCurveDisplay,
+        "labels": WeightsDisplay,
+        "numbers": TrainingCurveDisplay,
+    }.items():
+        ours, theirs = kind.from_run(load_run(folders / name)), kind.from_run(folders / name)
+        for one, other in zip(ours.ax_.lines, theirs.ax_.lines, strict=True):
+            assert one.get_ydata().tolist() == other.get_ydata().tolist()
+        assert len(ours.ax_.images) == len(theirs.ax_.images)
+
+
+def test_a_run_of_a_data_set_in_memory_predicts_its_test_part(tmp_path):
+    """The settings name another one."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    np.savez(tmp_path / "data.npz", X=X, y=np.arange(60) % 2)
+    dataset = load_dataset(tmp_path / "data.npz")
+    run = Run(Settings(epochs=1, hidden=(4,)), get_backend("numpy"), dataset)
+    for _ in run.train():
+        pass
+    display = ConfusionMatrixDisplay.from_run(run)
+    assert display.confusion_matrix.sum() == len(dataset.test.targets)
+
+
 def test_what_a_run_does_not_have_is_named(command, folders, tmp_path):
     np.savez(tmp_path / "data.npz", X=np.arange(70.0)[:, None], y=np.arange(70) % 2)
     given = ("train", "--quiet", "--data", tmp_path / "data.npz", "--epochs", 1, "--test-share", 0)

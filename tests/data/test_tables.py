@@ -155,6 +155,9 @@ def test_a_copy_that_is_marked_as_utf_8_is_the_same_table(read):
     text = "größe,stadt,y\n" + "1,Zürich,0\n2,Genève,1\n" * 9
     data = read(text.encode("latin-1"), encoding="latin-1")
     assert read(f"\ufeff{text}", encoding="latin-1").sha256() == data.sha256()
+    with pytest.raises(DataError, match="not text in utf-8: line 2 holds the byte 0xfc") as caught:
+        read(b"\xef\xbb\xbfa,y\nZ\xfcrich,0\n", encoding="latin-1")
+    assert "--encoding" not in caught.value.args[2]
     unmarked = read(text, encoding="latin-1")
     assert unmarked.preparation.feature_names[0] == "größe".encode().decode("latin-1")
 

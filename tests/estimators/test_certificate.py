@@ -122,7 +122,9 @@ def test_parameters_of_another_version_are_named():
         MLPClassifier.verify(certificate | {"parameters": parameters}, X, Y)
 
 
-def test_numbers_that_reproducible_products_lose_are_told():
+def test_numbers_that_reproducible_products_lose_are_warned_of():
     wide = X * np.asarray([1.0, 1e12, 1.0, 1.0])
-    with pytest.warns(PrecisionWarning, match="numbers of inputs"):
+    with pytest.warns(PrecisionWarning, match="numbers of inputs") as found:
         MLPClassifier(**SETTINGS).fit(wide.astype("float32"), Y)
+    lines = {warning.filename for warning in found if warning.category is PrecisionWarning}
+    assert lines == {__file__}  # the one that called fit

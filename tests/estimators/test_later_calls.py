@@ -109,7 +109,7 @@ def raising(model):
 
 def interrupted(model):
     if model.n_iter_ == 2:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("in a callback")
 
 
 class FailingLoss(SoftmaxCrossEntropy):
@@ -128,39 +128,46 @@ class FailingLoss(SoftmaxCrossEntropy):
 HUGE = X * 2e307
 SGD = {"solver": "sgd", "batch_size": 10}
 OTHER = np.asarray(["north", "south"])[Y % 2]
+WEIGHTS = ValueError, "Sample weights must contain at least one non-zero number"
+DIVERGES = ValueError, "Solver produced non-finite parameter weights"
+RAISES = RuntimeError, "a callback of the user's"
+NO_MEMORY = MemoryError, "no memory for this step"
+CTRL_C = KeyboardInterrupt, "at this step"
 FAILURES = {
-    "other classes, all weights zero": lambda model: model.fit(X, OTHER, np.zeros(150)),
-    "other classes, divergence": lambda model: model.fit(HUGE, OTHER),
-    "fewer features, a callback": lambda model: model.set_params(callbacks=raising).fit(
-        X[:, 1:], Y
+    "other classes, all weights zero": (WEIGHTS, {}, ("fit", X, OTHER, np.zeros(150))),
+    "other classes, divergence": (DIVERGES, {}, ("fit", HUGE, OTHER)),
+    "fewer features, a callback": (RAISES, {"callbacks": raising}, ("fit", X[:, 1:], Y)),
+    "lbfgs, a callback": (
+        RAISES,
+        {"solver": "lbfgs", "alpha": 1.0, "callbacks": raising},
+        ("fit", X, OTHER),
     ),
-    "lbfgs, a callback": lambda model: model.set_params(
-        solver="lbfgs", alpha=1.0, callbacks=raising
-    ).fit(X, OTHER),
-    "lbfgs, dropout": lambda model: model.set_params(solver="lbfgs", dropout=0.5).fit(X, OTHER),
-    "warm start, a callback": lambda model: model.set_params(
-        warm_start=True, callbacks=raising
-    ).fit(X, Y),
-    "second epoch, no memory": lambda model: model.set_params(
-        loss=FailingLoss(MemoryError, 20)
-    ).fit(X, Y),
-    "first epoch, Ctrl-C": lambda model: model.set_params(
-        loss=FailingLoss(KeyboardInterrupt, 5)
-    ).fit(X, Y),
-    "lbfgs, Ctrl-C": lambda model: model.set_params(solver="lbfgs", callbacks=interrupted).fit(
-        X, OTHER
+    "lbfgs, dropout": (
+        (ValueError, "dropout is 0.5, and lbfgs needs the same loss"),
+        {"solver": "lbfgs", "dropout": 0.5},
+        ("fit", X, OTHER),
     ),
-    "warm start, no memory": lambda model: model.set_params(
-        warm_start=True, loss=FailingLoss(MemoryError, 20)
-    ).fit(X, Y),
-    "one step more, Ctrl-C": lambda model: model.set_params(
-        loss=FailingLoss(KeyboardInterrupt, 5)
-    ).partial_fit(X, Y),
-    "one step more, divergence": lambda model: model.partial_fit(HUGE, Y),
-    "one step more, a callback": lambda model: model.set_params(callbacks=raising).partial_fit(
-        X, Y
+    "warm start, a callback": (
+        RAISES,
+        {"warm_start": True, "callbacks": raising},
+        ("fit", X, Y),
     ),
+    "second epoch, no memory": (NO_MEMORY, {"fails_at": 20}, ("fit", X, Y)),
+    "first epoch, Ctrl-C": (CTRL_C, {"fails_at": 5}, ("fit", X, Y)),
+    "lbfgs, Ctrl-C": (
+        (KeyboardInterrupt, "in a callback"),
+        {"solver": "lbfgs", "callbacks": interrupted},
+        ("fit", X, OTHER),
+    ),
+    "warm start, no memory": (NO_MEMORY, {"warm_start": True, "fails_at": 20}, ("fit", X, Y)),
+    "one step more, Ctrl-C": (CTRL_C, {"fails_at": 5}, ("partial_fit", X, Y)),
+    "one step more, divergence": (DIVERGES, {}, ("partial_fit", HUGE, Y)),
+    "one step more, a callback": (RAISES, {"callbacks": raising}, ("partial_fit", X, Y)),
 }
+"""Of each the error and its message, the parameters, and the call that fails.
+
+`fails_at` says at which call the loss raises the error.
+"""
 
 
 @pytest.mark.parametrize("failure", FAILURES)
@@ -170,8 +177,12 @@ def test_a_fit_that_fails_leaves_the_one_before(failure, learning_rate, tmp_path
     settings = {"learning_rate": learning_rate, "random_state": 0, "max_iter": 3, **SGD}
     models = [MLPClassifier((8,), **settings).fit(X, Y) for _ in range(2)]
     before = models[0].get_params()
-    with pytest.raises((ValueError, RuntimeError, MemoryError, KeyboardInterrupt)):
-        FAILURES[failure](models[0])
+    (error, message), parameters, (method, *data) = FAILURES[failure]
+    parameters = dict(parameters)
+    if call := parameters.pop("fails_at", None):
+        parameters["loss"] = FailingLoss(error(message), call)
+    with pytest.raises(error, match=message):
+        getattr(models[0].set_params(**parameters), method)(*data)
     for model in models:
         model.set_params(**before)
     for _ in range(2):
@@ -235,11 +246,27 @@ def test_until_a_fit_has_succeeded_the_estimator_is_the_one_before(solver):
     np.testing.assert_array_equal(model.predict_proba(X), seen[-1])
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_what_is_set_on_an_estimator_during_a_fit_stays(solver):
+    """By a callback that knows the estimator, or another thread."""
+    model = MLPClassifier((4,), solver=solver, max_iter=2, alpha=1.0, random_state=0).fit(X, Y)
+
+    def callback(fitted):
+        model.seen_at = fitted.n_iter_
+        model.set_params(tol=0.25)
+        fitted.note = "of the callback"
+
+    model.unused = model.seen_at = 0
+    model.set_params(callbacks=callback).fit(X, Y)
+    assert (model.seen_at, model.tol, model.note) == (2, 0.25, "of the callback")
+    assert (model.unused, model.n_iter_) == (0, 2)
+
+
 class Interruption:
     """Raises KeyboardInterrupt at one of the calls of the package's functions."""
 
-    def __init__(self, call=None):
-        self.call, self.count = call, 0
+    def __init__(self, call=None, within="pluggable_mlp."):
+        self.call, self.within, self.count = call, within, 0
 
     def __enter__(self):
         sys.setprofile(self._profile)
@@ -249,7 +276,7 @@ class Interruption:
         sys.setprofile(None)
 
     def _profile(self, frame, event, _):
-        if event == "call" and frame.f_globals.get("__name__", "").startswith("pluggable_mlp."):
+        if event == "call" and frame.f_globals.get("__name__", "").startswith(self.within):
             self.count += 1
             if self.count == self.call:
                 raise KeyboardInterrupt
@@ -283,3 +310,30 @@ def test_wherever_a_fit_is_interrupted_there_is_a_whole_one(warm_start):
         assert {*lengths} == {len(model.loss_curve_)}
         ends.add(raised)
     assert ends == {True, False}
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_wherever_a_fit_is_interrupted_its_rate_is_that_of_its_epochs():
+    """One step more is that after a fit of as many epochs, its learning rate and momentum too."""
+    of_epochs = "pluggable_mlp.estimators.epochs"
+    settings = {"solver": "sgd", "learning_rate": "invscaling", "batch_size": 150}
+
+    def models(max_iter):
+        return MLPClassifier((2,), max_iter=max_iter, random_state=0, **settings)
+
+    expected = [models(epochs).fit(X, Y).partial_fit(X, Y).coefs_[0] for epochs in (1, 2, 3)]
+    with Interruption(within=of_epochs) as calls:
+        models(3).fit(X, Y)
+    seen = set()
+    for call in range(1, calls.count):
+        model = models(3)
+        try:
+            with Interruption(call, within=of_epochs):
+                model.fit(X, Y)
+        except KeyboardInterrupt:
+            continue
+        epochs = model.n_iter_
+        np.testing.assert_array_equal(model.partial_fit(X, Y).coefs_[0], expected[epochs - 1])
+        seen.add(epochs)
+    assert seen >= {1, 2}

@@ -174,6 +174,20 @@ def test_residuals_are_true_less_predicted_values(backend):
     np.testing.assert_allclose(points(display.ax_), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("y", "predicted", "residuals"),
+    [
+        (np.asarray([3, 5], np.uint8), np.asarray([5, 3], np.uint8), [-2.0, 2.0]),
+        (np.asarray([False, True]), np.asarray([True, True]), [-1.0, 0.0]),
+        (np.asarray([-128, 0], np.int8), np.asarray([127, 0], np.int8), [-255.0, 0.0]),
+    ],
+    ids=["unsigned", "boolean", "8 bits"],
+)
+def test_residuals_of_integers_and_booleans_are_numbers(y, predicted, residuals):
+    display = PredictionErrorDisplay.from_predictions(y, predicted)
+    assert points(display.ax_)[:, 1].tolist() == residuals
+
+
 def test_residuals_of_an_estimator_are_those_that_scikit_learn_draws(regressor):
     ours = PredictionErrorDisplay.from_estimator(regressor, X[:, :3], X[:, 3])
     theirs = sklearn.metrics.PredictionErrorDisplay.from_estimator(

@@ -88,6 +88,21 @@ def test_arrays_are_taken_as_files_of_them_are(capsys, folders, tmp_path):
         run.predict(images[:, 1:])
 
 
+def test_arrays_of_any_library_are_taken(folders, backend):
+    images = load_dataset("digits").test.inputs[:20]
+    run = load_run(folders / "images")
+    given = backend.asarray(images)
+    np.testing.assert_array_equal(run.predict(given), run.predict(images))
+    np.testing.assert_array_equal(run.predict_proba(given), run.predict_proba(images))
+
+
+def test_a_run_is_shown_without_its_numbers(folders):
+    shown = repr(load_run(folders / "images"))
+    assert "SavedRun(settings=Settings(data='digits'" in shown
+    assert str(folders / "images") in shown
+    assert "array(" not in shown
+
+
 def test_measures_are_those_of_the_command(capsys, folders):
     run = load_run(folders / "classes")
     assert run.evaluate() == json.loads(printed(capsys, "evaluate", folders / "classes"))
