@@ -18,8 +18,8 @@ from .numpy_tracing import UFUNCS
 from .tape import Function
 
 __all__ = [
+    "ARGUMENT_BYTES",
     "CONVERT",
-    "MOST_ARRAYS",
     "OPTIONS",
     "PREAMBLE",
     "Argument",
@@ -56,7 +56,7 @@ __device__ int64 wrapped(int64 k, int64 n) { k %= n; return k < 0 ? k + n : k; }
 """
 
 OPTIONS = ("--fmad=false",)  # by default NVRTC rounds a * b + c once
-MOST_ARRAYS = 64  # of a kernel, whose arguments have 4 KB
+ARGUMENT_BYTES = 4000  # CUDA takes 4 KB, and CuPy adds the range of the index
 
 # Stand for what NumPy has as a method, or not at all.
 CONVERT = operator.methodcaller("astype", "")

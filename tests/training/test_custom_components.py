@@ -24,9 +24,11 @@ def traced_early(monkeypatch):
     monkeypatch.setattr(numpy_tracing.TracedNumpyFunction, "calls_before_tracing", 1)
 
 
-@pytest.fixture(params=["numpy", "jax"])
+@pytest.fixture(
+    params=["numpy", "jax", pytest.param("cupy", marks=pytest.mark.simulated_cupy, id="cupy")]
+)
 def fast(request):
-    """A backend that records, and one that compiles."""
+    """A backend that records, one that compiles, and one that fuses."""
     pytest.importorskip(request.param)
     return get_backend(request.param)
 
