@@ -161,7 +161,7 @@ def in_one_kernel(function: Function, *operands: Any) -> Any:
 
 @lru_cache(maxsize=256)
 def _kernel_of(function: Function, kinds: tuple[str | type, ...], device: int) -> Function:
-    """Return the function as a kernel, which serves all shapes."""
+    """Return the function in few launches, mostly one, which serves all shapes."""
     del device  # on each, kernels are tried
     tape = _StandInTape()
     bound = partial(function, namespace())
@@ -169,16 +169,12 @@ def _kernel_of(function: Function, kinds: tuple[str | type, ...], device: int) -
         kind(1) if isinstance(kind, type) else _stand_in((2,), kind) for kind in kinds
     )
     on_device = [isinstance(kind, str) for kind in kinds]
-    one_by_one = partial(function, array_api_compat.cupy)
     try:
         with np.errstate(all="ignore"):
             result = tape.run(bound, arguments)
         tape_of_kernel, places = fused(tape, tape.kinds, on_device, result)
     except TraceError:
-        return one_by_one
-    calls = [of for of in tape_of_kernel.operations if of.function is not operator.getitem]
-    if len(calls) > 1:
-        return one_by_one
+        return partial(function, array_api_compat.cupy)
     writer = ArrayWriter(tape_of_kernel, places)
     names = "".join(f"v{number}, " for number in range(len(kinds)))
     return compiled_program([f"{names}= arguments", *writer.lines()], writer.constants)

@@ -432,15 +432,24 @@ def float32_of_all_sizes(shape):
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("n", [2, 3, 100, 128, 512, 513, 700])
-def test_a_sum_of_up_to_512_numbers_is_one_launch(n, axis):
-    host = float32_of_all_sizes((n, 5) if axis == 0 else (5, n))
+@pytest.mark.parametrize(
+    ("n", "others", "is_one"),
+    [
+        *((n, 5, True) for n in (2, 3, 100, 128)),
+        *((n, 5, False) for n in (129, 512, 700)),
+        *((n, n, True) for n in (129, 512)),
+        (512, 511, False),
+        (513, 513, False),
+    ],
+)
+def test_a_sum_is_one_launch_where_it_is_short_or_one_of_many(n, others, is_one, axis):
+    host = float32_of_all_sizes((n, others) if axis == 0 else (others, n))
     expected = sums(reproducible(get_backend("numpy").xp), host, axis)
     x = get_backend("cupy").asarray(host)
     found, launches = fused(lambda ns, x: sums(ns, x, axis), x, namespace=reproducible(xp, None))
     assert_same_bits(found.get(), expected)
     # What follows the sum is a launch, but for that after a halving.
-    assert launches.total() == (2 if n <= 512 else n.bit_length() - 1)
+    assert launches.total() == (2 if is_one else n.bit_length() - 1)
 
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no g++")
@@ -448,7 +457,8 @@ def test_the_loops_of_a_sum_give_the_bits_when_a_compiler_compiles_them(tmp_path
     ns = reproducible(xp, None)
     for axis in (0, 1):
         for n in LENGTHS:
-            host = float32_of_all_sizes((n, 3, 2) if axis == 0 else (3, n, 2))
+            m = 3 if n <= 128 else n // 2  # then there are as many sums as numbers in each
+            host = float32_of_all_sizes((n, m, 2) if axis == 0 else (m, n, 2))
             x = get_backend("cupy").asarray(host)
             sums(ns, x, axis)  # tries the kernel, when it is the first
             with kernel_calls() as calls:
