@@ -210,8 +210,8 @@ class Compiler(Protocol):
             arrays: it may be called with 0-d arrays in place of the numbers, and with arrays that
             do not have values or a device yet.  Where it is a `functools.partial` that binds a
             namespace first, it may be called with another one, whose arrays are tracers.
-            `pluggable_mlp.provenance.is_builtin_call` tells
-            whether it consists of this package's code alone; code of users may have side effects.
+            `pluggable_mlp.provenance.is_builtin_call` tells whether it consists of this package's
+            code alone; code of users may have side effects.
         used_up : tuple of int
             The positions of arguments whose arrays the caller no longer needs; each array occurs
             once.  Their memory may be overwritten.

@@ -15,7 +15,7 @@ from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .cupy_sums import tree_sum
-from .cupy_tracing import FusedFunction, in_one_kernel, zero_below
+from .cupy_tracing import FusedFunction, affine, in_one_kernel, zero_below
 from .memory import in_words
 from .tape import Function
 from .transfer import ArrayLibrary
@@ -192,6 +192,7 @@ def _need_libraries() -> None:
 # One kernel each, and NaN stays: `_clip` in cupy/_core/_routines_math.pyx, `sign` in _math/misc.py.
 offer(
     array_api_compat.cupy,
+    affine=partial(affine, array_api_compat.cupy),
     backend_at=CupyBackend._at,
     clip=cupy.clip,
     entries=cupy.take,

@@ -18,7 +18,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array, DType
 
 from .cupy_kernels import (
-    MOST_ARRAYS,
+    ARGUMENT_BYTES,
     Argument,
     Input,
     Kernel,
@@ -37,11 +37,11 @@ __all__ = ["Kind", "fused"]
 
 Shape = tuple[int, ...]
 
+_BY_VALUE = ("number", "scalar")
 _NAMES: dict[Function, str] = {
     np.add.reduce: "sum",
     np.maximum.reduce: "max",
     np.minimum.reduce: "min",
-    np.ndarray.take: "take",
 }
 
 
@@ -111,7 +111,7 @@ def fused(tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree) ->
     result : tree
         What is returned, with places.
     """
-    fuser = _Fuser(kinds, on_device)
+    fuser = _Fuser(tape.owners, kinds, on_device)
     for operation in tape.needed(result):
         fuser.add(operation)
     return fuser.tape, fuser.finish(result)
@@ -120,11 +120,12 @@ def fused(tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree) ->
 class _Fuser:
     """Builds the new tape."""
 
-    def __init__(self, kinds: list[Kind], on_device: list[bool]) -> None:
+    def __init__(self, owners: list[int], kinds: list[Kind], on_device: list[bool]) -> None:
         self.tape = Tape()
-        self._kinds = kinds
+        self._owners, self._kinds = owners, kinds
         self._nodes: list[_Node] = []
         self._current: dict[int, _Node] = {}  # by the place on the old tape
+        self._stale: set[int] = set()  # places there of memory that was overwritten by another
         self._constants: dict[int, tuple[Array, Array]] = {}  # on the device, by ids on the host
         for number, is_array in enumerate(on_device):
             self._current[number] = _Node(kinds[number], is_array, self.tape.add_argument())
@@ -149,11 +150,19 @@ class _Fuser:
             raise TraceError
         for operand in node.operands:
             operand.consumers.append(node)
+        if not operation.is_new:
+            owner = self._owners[operation.result]
+            self._stale.update(place for place in self._current if self._owners[place] == owner)
+            self._stale.discard(operation.result)
         self._current[operation.result] = node
         self._nodes.append(node)
 
     def _node_at(self, leaf: Any) -> Any:
-        return self._current[leaf.number] if isinstance(leaf, Place) else leaf
+        if not isinstance(leaf, Place):
+            return leaf
+        if leaf.number in self._stale:
+            raise TraceError  # the new result is not in its memory
+        return self._current[leaf.number]
 
     # The order
 
@@ -220,13 +229,18 @@ class _Fuser:
 
     def _launch(self, groups: list[list[_Node]]) -> None:
         """Put the kernels of groups on the tape that do not depend on each other."""
-        made = [_Group(group) for group in groups]
-        together = [group for group in made if group.is_plain]
-        if len(together) == 1 or sum(group.array_count for group in together) > MOST_ARRAYS:
-            together = []
-        for batch in (*([group] for group in made if group not in together), together):
-            if batch:
-                self._launch_together(batch)
+        together: list[_Group] = []
+        for group in (part for nodes in groups for part in _parts(nodes)):
+            size = sum(of.argument_bytes for of in (*together, group))
+            if group.depends_on(together) or (group.is_plain and size > ARGUMENT_BYTES):
+                self._launch_together(together)
+                together = []
+            if group.is_plain:
+                together.append(group)
+            else:
+                self._launch_together([group])
+        if together:
+            self._launch_together(together)
 
     def _launch_together(self, groups: "list[_Group]") -> None:
         kernels = tuple(group.kernel for group in groups)
@@ -294,9 +308,25 @@ class _Group:
         )
 
     @property
-    def array_count(self) -> int:
-        """The number of arrays that it reads and writes."""
-        return len(self.arguments) + len(self.results)
+    def argument_bytes(self) -> int:
+        """The bytes of a launch's arguments that are this kernel's, at most."""
+        count = len(self.results) + sum(of.kind not in _BY_VALUE for of in self._inputs)
+        values = 2 + len(self.arguments) + len(self.results) - count  # and a range of the index
+        return 8 * values + (16 + 16 * max(len(self.shape), 1)) * count
+
+    def depends_on(self, others: "list[_Group]") -> bool:
+        """Return whether it reads results of others."""
+        made = {id(node) for other in others for node in other.results}
+        return any(id(operand) in made for operand in self.arguments)
+
+
+def _parts(nodes: list[_Node]) -> list[_Group]:
+    """Return kernels of operations of one shape, in order, of as many arguments as CUDA takes."""
+    group = _Group(nodes)
+    if group.argument_bytes <= ARGUMENT_BYTES or len(nodes) == 1:
+        return [group]
+    half = len(nodes) // 2
+    return [*_parts(nodes[:half]), *_parts(nodes[half:])]
 
 
 def _closure(roots: Iterable[_Node]) -> set[_Node]:
@@ -356,10 +386,11 @@ def _has_expression(line: tuple[Function, tuple[Any, ...]], kind: Kind) -> bool:
 
 def _of_library(function: Function) -> Function:
     """Return CuPy's function for one of NumPy."""
-    if function is short_sum:
+    if function in (short_sum, operator.pow):  # CuPy's operator makes squares and roots of powers
         return function
     name = _NAMES.get(function, getattr(function, "__name__", ""))
-    found: Function | None = getattr(array_api_compat.cupy, name, None) or getattr(cupy, name, None)
-    if found is None:
-        raise TraceError
-    return found
+    for library in (cupy, array_api_compat.cupy):  # the names and settings of NumPy are CuPy's
+        if hasattr(library, name):
+            found: Function = getattr(library, name)
+            return found
+    raise TraceError

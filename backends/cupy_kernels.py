@@ -18,8 +18,8 @@ from .numpy_tracing import UFUNCS
 from .tape import Function
 
 __all__ = [
+    "ARGUMENT_BYTES",
     "CONVERT",
-    "MOST_ARRAYS",
     "OPTIONS",
     "PREAMBLE",
     "Argument",
@@ -56,7 +56,7 @@ __device__ int64 wrapped(int64 k, int64 n) { k %= n; return k < 0 ? k + n : k; }
 """
 
 OPTIONS = ("--fmad=false",)  # by default NVRTC rounds a * b + c once
-MOST_ARRAYS = 64  # of a kernel, whose arguments have 4 KB
+ARGUMENT_BYTES = 4000  # CUDA takes 4 KB, and CuPy adds the range of the index
 
 # Stand for what NumPy has as a method, or not at all.
 CONVERT = operator.methodcaller("astype", "")
@@ -98,6 +98,8 @@ _OF_FLOATS = {
     np.divide, np.exp, np.expm1, np.log, np.log1p, np.tanh, np.sqrt, erf,
     np.floor, np.ceil, np.trunc, np.rint, np.isnan, np.isfinite, np.isinf,
 }  # fmt: skip
+# Within CUDA's functions of float64, --fmad=false rounds a product of these by itself.
+_OTHERWISE_IN_FLOAT64 = {np.log, np.log1p}
 _OF_BOOLEANS = {np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.equal, np.not_equal}
 
 
@@ -234,6 +236,8 @@ def _expression(kernel: Kernel, line: Line) -> str:
         common = np.dtype("float64")
     if common.kind not in "fiub" or (common.kind == "b" and function not in _OF_BOOLEANS):
         raise TypeError(f"{function} of {common}")
+    if common == np.float64 and function in _OTHERWISE_IN_FLOAT64:
+        raise TypeError(f"{function} is a kernel of CuPy's own")
     texts = [_text(kernel, operand, common.name) for operand in operands]
     if function in _INFIX:
         result = f"{texts[0]} {_INFIX[function]} {texts[1]}"

@@ -221,8 +221,8 @@ def _hard_values(dtype: str) -> HostArray:
     return np.concatenate([special, near, normal, bits])[:_HARD_COUNT]
 
 
-def have_same_bits(found: Array, expected: Array) -> bool:
-    """Return whether two arrays have the same bits, but for those of NaN."""
+def have_same_bits(found: Any, expected: Any) -> bool:
+    """Return whether two arrays, of CuPy or NumPy, have the same bits, but for those of NaN."""
     one, other = cupy.asnumpy(found), cupy.asnumpy(expected)
     if one.dtype != other.dtype or one.shape != other.shape:
         return False

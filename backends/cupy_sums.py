@@ -21,8 +21,11 @@ from .tape import Function
 
 __all__ = ["is_short", "short_sum", "tree_sum"]
 
+# A thread takes longer for more than the launches do that add halves, each by many threads.  Where
+# there are many sums, there are many threads anyway.
+_LONGEST_OF_FEW = 128
 _LONGEST = 512
-"""A thread takes longer for more, and the halves are added by many threads."""
+_MANY = 128
 
 # y_l[k] is the sum at place k after l halvings: of 2^l elements, whose places differ by count >> 1,
 # …, count >> l.  Bit j of c says whether count >> (j + 1) is added; s[t] waits for its right half.
@@ -85,7 +88,9 @@ def tree_sum(halved: Function, x: Array, axis: int) -> Array:
 def is_short(halved: Function, x: Any, axis: int) -> bool:
     """Return whether a sum is to be taken by `short_sum`."""
     trial = partial(_gives_the_same, halved)
-    return x.shape[axis] <= _LONGEST and works("tree_sum", trial)
+    n = x.shape[axis]
+    is_quicker = n <= _LONGEST_OF_FEW or (n <= _LONGEST and math.prod(x.shape) >= n * _MANY)
+    return is_quicker and works("tree_sum", trial)
 
 
 def _gives_the_same(halved: Function) -> bool:

@@ -22,12 +22,13 @@ from pluggable_mlp.shortcuts import offer
 
 from .cupy_fusing import Kind, fused
 from .cupy_kernels import erf
+from .cupy_launches import have_same_bits
 from .cupy_sums import is_short, short_sum
 from .numpy_tracing import UFUNCS, ArrayWriter, NumpyTape, Tracer
 from .tape import Function, Tree, compiled_program, leaves, map_tree
-from .tracing import TracedFunction
+from .tracing import TracedFunction, TraceError
 
-__all__ = ["FusedFunction", "in_one_kernel", "zero_below"]
+__all__ = ["FusedFunction", "affine", "in_one_kernel", "zero_below"]
 
 HostArray = npt.NDArray[Any]
 
@@ -54,22 +55,29 @@ class FusedFunction(TracedFunction):
         result = tape.run(bound, map_tree(_stand_in_of, arguments))
         on_device = [self.is_array(leaf) for leaf in leaves(arguments)]
         writer = ArrayWriter(*fused(tape, tape.kinds, on_device, result))
-        return [*writer.lines()], writer.constants
+        # It computes on the current device, which may be another one than that of the arrays.
+        guard = f"if current().id != {cupy.cuda.Device().id}: return NotImplemented"
+        return [guard, *writer.lines()], writer.constants | {"current": cupy.cuda.Device}
 
     def is_array(self, leaf: object) -> bool:
         """See `TracedFunction.is_array`."""
         return type(leaf) is cupy.ndarray
 
     def has_same_bits(self, program: Function, arguments: Tree) -> bool:
-        """See `TracedFunction.has_same_bits`; warn if not."""
-        same = super().has_same_bits(program, arguments)
-        if not same:
-            warnings.warn(
-                f"CuPy {cupy.__version__} goes on operation by operation: a fused function gives "
-                "other bits",
-                stacklevel=2,
-            )
-        return same
+        """See `TracedFunction.has_same_bits`; but for the bits of NaN."""
+        # On the host: no two results are in the device's memory at once.
+        expected = map_tree(self.to_numpy, self.function(*arguments))
+        found = map_tree(self.to_numpy, program(*arguments))
+        have_same_form = map_tree(type, found) == map_tree(type, expected)
+        return have_same_form and all(map(have_same_bits, leaves(found), leaves(expected)))
+
+    def explain(self, reason: str) -> None:
+        """See `TracedFunction.explain`: warn."""
+        warnings.warn(
+            f"CuPy {cupy.__version__} goes on operation by operation: a function cannot be fused: "
+            f"{reason}",
+            stacklevel=2,
+        )
 
     def to_numpy(self, array: Array) -> HostArray:
         """See `TracedFunction.to_numpy`."""
@@ -153,20 +161,19 @@ def in_one_kernel(function: Function, *operands: Any) -> Any:
 
 @lru_cache(maxsize=256)
 def _kernel_of(function: Function, kinds: tuple[str | type, ...], device: int) -> Function:
-    """Return the function as a kernel, which serves all shapes."""
+    """Return the function in few launches, mostly one, which serves all shapes."""
     del device  # on each, kernels are tried
     tape = _StandInTape()
     bound = partial(function, namespace())
     arguments = tuple(
         kind(1) if isinstance(kind, type) else _stand_in((2,), kind) for kind in kinds
     )
-    result = tape.run(bound, arguments)
     on_device = [isinstance(kind, str) for kind in kinds]
-    tape_of_kernel, places = fused(tape, tape.kinds, on_device, result)
-    if (
-        sum(operation.function is not operator.getitem for operation in tape_of_kernel.operations)
-        > 1
-    ):
+    try:
+        with np.errstate(all="ignore"):
+            result = tape.run(bound, arguments)
+        tape_of_kernel, places = fused(tape, tape.kinds, on_device, result)
+    except TraceError:
         return partial(function, array_api_compat.cupy)
     writer = ArrayWriter(tape_of_kernel, places)
     names = "".join(f"v{number}, " for number in range(len(kinds)))
@@ -195,6 +202,7 @@ def namespace() -> Namespace:
     vars(traced).update(vars(array_api_compat.numpy) | {"__name__": traced.__name__})
     offer(
         traced,
+        affine=partial(affine, traced),
         clip=np.clip,
         entries=_recorded(np.ndarray.take),
         erf=_recorded(erf),
@@ -223,6 +231,13 @@ def _tree_sum(traced: Namespace, halved: Function, x: Array, axis: int) -> Array
     if is_short(halved, x, axis):
         return _recorded(short_sum)(x, axis)
     return halved(traced, x, axis)
+
+
+def affine(xp: Namespace, x: Array, W: Array, b: Array) -> Array:
+    """Return x W + b by rows, as all results of elementwise operations: see `special.py`."""
+    y = xp.matmul(x, W)
+    y += b if b.ndim == 1 else xp.expand_dims(b, axis=-2)
+    return y
 
 
 def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:

@@ -122,7 +122,7 @@ class Tracer:
             function, settings = _REDUCTIONS[function], {"axis": None, **settings}
         return self.tape.record(_METHODS.get(function, function), *args, **settings)
 
-    def _refuse(self, *_: Any) -> NoReturn:
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TraceError
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = _refuse

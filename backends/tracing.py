@@ -49,6 +49,10 @@ class TracedFunction:
         The attributes, and methods with "()", in which arrays of one program agree.
     calls_before_tracing : int
         With arguments of one kind in a row: about as many as take the time of tracing.
+    programs : list of callable
+        That were made, the last one first; they return NotImplemented for other arguments.
+    failed : bool
+        Whether the function was not traced, or its program did not serve, and none will be made.
     """
 
     specialized_on: ClassVar[tuple[str, ...]]
@@ -56,10 +60,10 @@ class TracedFunction:
 
     def __init__(self, function: Function) -> None:
         self.function = function
-        self._programs: list[Function] = []
+        self.programs: list[Function] = []
+        self.failed = False
         self._last_kinds: Tree = None
         self._count = 0
-        self._failed = False
         self._lock = Lock()
 
     @classmethod
@@ -86,7 +90,7 @@ class TracedFunction:
         """Return what the function returns."""
         result = self.call_if_known(*arguments)
         # While one thread counts and traces, the others do not wait.
-        if result is NotImplemented and not self._failed and self._lock.acquire(blocking=False):
+        if result is NotImplemented and not self.failed and self._lock.acquire(blocking=False):
             try:
                 new_programs = self._traced(arguments)
             finally:
@@ -96,7 +100,7 @@ class TracedFunction:
 
     def call_if_known(self, *arguments: Tree) -> Tree:
         """Return what the function returns; NotImplemented if no program is for such arguments."""
-        return _first_result(self._programs, arguments)
+        return _first_result(self.programs, arguments)
 
     def _traced(self, arguments: Tree) -> list[Function]:
         """Return the program that is made now, if it is time for one and it serves, in a list."""
@@ -107,16 +111,26 @@ class TracedFunction:
         self._last_kinds = kinds
         if self._count != self.calls_before_tracing:
             return []
+        reason = ""
         try:
             with np.errstate(all="ignore"):
                 program = self._program(arguments)
-                self._failed = not self.has_same_bits(program, arguments)
-        except Exception:  # whatever code of others raises when it is traced
-            self._failed = True
-        if self._failed:
+                self.failed = not self.has_same_bits(program, arguments)
+            reason = "its results have other bits" if self.failed else ""
+        except TraceError:
+            self.failed = True
+        except Exception as error:  # whatever code of others, or a library, raises
+            self.failed = True
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        if reason:
+            self.explain(reason)
+        if self.failed:
             return []
-        self._programs = [program, *self._programs][:_MOST_PROGRAMS]
+        self.programs = [program, *self.programs][:_MOST_PROGRAMS]
         return [program]
+
+    def explain(self, reason: str) -> None:
+        """Tell a user why the function runs as it is; by default nobody is told."""
 
     def has_same_bits(self, program: Function, arguments: Tree) -> bool:
         """Return whether a program gives all bits that the function gives."""

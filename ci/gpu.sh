@@ -90,7 +90,9 @@ export GPU_FILES=$scratch/benchmark
 # Workers of pytest-xdist: one that crashes or hangs is a failed test, and the others go on.  What
 # newer versions than CI's deprecate (-W) is not the device's fault.
 passed=yes
-env --default-signal=INT timeout --signal INT --kill-after 20 $((${LIMIT:-560} - SECONDS)) \
+left=$((${LIMIT:-560} - SECONDS))
+[ "$left" -gt 0 ] || left=1  # 0 would be no limit
+env --default-signal=INT timeout --signal INT --kill-after 20 "$left" \
     "$python" -m pytest -v -rfE --tb short -W default -p no:cacheprovider \
     --junitxml "$out/$part.xml" -o junit_logging=all --continue-on-collection-errors \
     "${selected[@]}" "$@" 2>&1 | tee "$out/$part.txt" || passed=no

@@ -6,15 +6,19 @@ Tests of pytest; in a dry run they take the processor, and small sizes.
 import os
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from multiprocessing import get_context
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from pluggable_mlp import MLP, train
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.namespaces import ArithmeticUnavailable
 from pluggable_mlp.namespaces.reproducible.exactness import LENGTH, WIDTHS, require_exact_products
@@ -77,6 +81,50 @@ def is_exact(backend: Backend, widths: Any, shape: Any, transposed: Any) -> bool
         arrays.append(xp.matrix_transpose(array) if is_transposed else array)
     found = xp.matmul(arrays[0], xp.matrix_transpose(arrays[1]))
     return bool(np.all(backend.to_numpy(found) == exact))
+
+
+@pytest.mark.skipif(DRY, reason="on the processor, there is nothing to fuse")
+@pytest.mark.parametrize("arithmetic", ["reproducible", "native"])
+def test_steps_are_fused_on_cupy(arithmetic: str) -> None:
+    """Else the bits are those of operations one by one, which say nothing of the kernels.
+
+    In a process of its own, where no kernel was refused before, without a warning now.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        fused, unfused, said = pool.submit(fusing, arithmetic, 100).result()
+    assert fused
+    assert not unfused
+    assert not said
+
+
+def fusing(arithmetic: str, hidden: int) -> tuple[list[str], list[str], list[str]]:
+    """Return the functions of a training on CuPy that are fused, those that cannot be, and why.
+
+    Of a network that had no training in this process: functions are kept.
+    """
+    from pluggable_mlp.backends.cupy_tracing import FusedFunction  # needs CuPy
+
+    fuse, functions = FusedFunction.of, []
+
+    def noting(function: Any) -> Any:
+        functions.append(fuse(function))
+        return functions[-1]
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8 * 64, 784)), rng.integers(0, 10, 8 * 64)
+    with (
+        patch.object(FusedFunction, "of", noting),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        settings = {"epochs": 1, "batch_size": 64, "arithmetic": arithmetic}
+        train(MLP([784, hidden, 10]), x, y, backend=get_backend("cupy"), **settings)
+    of_programs, of_failures = (
+        [each.function.func.__name__ for each in functions if each and chosen(each)]
+        for chosen in (attrgetter("programs"), attrgetter("failed"))
+    )
+    said = [str(of.message) for of in caught if "operation by operation" in str(of.message)]
+    return of_programs, of_failures, said
 
 
 def command_line(*arguments: object, small: str = "") -> None:

@@ -8,7 +8,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, first_state, get_backend, train
 from pluggable_mlp import training_step as take_step
 from pluggable_mlp.estimators import MLPClassifier, MLPRegressor
-from tests.simulated_cupy import cupy, current
+from tests.simulated_cupy import counting, cupy, current
 
 pytestmark = pytest.mark.simulated_cupy
 
@@ -78,6 +78,20 @@ def test_networks_compute_where_their_arrays_are(door, arithmetic, run):
         assert str(on_host(found)) == str(values(expected))
     else:
         on_host(found)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("door", DOORS)
+def test_networks_compute_there_when_they_know_the_arguments(door, arithmetic):
+    """No kernel is launched on the current device first."""
+    mlp = MLP([5, 4, 3])
+    start = mlp.initialize(seed=0, backend=get_backend("cupy:1"))
+    x, y = on_the_second(X, Y)
+    with counting() as counts:
+        for _ in range(5):
+            on_host(DOORS[door](mlp, start, x, y, arithmetic=arithmetic))
+            assert current.device == 0
+    assert not counts.refused
 
 
 def values(value):

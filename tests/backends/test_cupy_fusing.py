@@ -12,6 +12,7 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import GradientDescent
 from pluggable_mlp.training.trees import map_nested
+from tests.backends.fused import as_one, assert_same_bits, fused, of_cupy
 from tests.backends.fused_sources import COMPILER, computed, kernel_calls
 from tests.simulated_cupy import counting, cupy, xp
 
@@ -40,33 +41,6 @@ def hard(dtype):
         casting="same_kind",
     )
     return np.where(np.abs(x) < info.smallest_normal, 0, x).astype(dtype)
-
-
-def assert_same_bits(found, expected):
-    assert found.dtype == expected.dtype
-    bits = f"u{found.dtype.itemsize}"
-    same = (found.view(bits) == expected.view(bits)) | (np.isnan(found) & np.isnan(expected))
-    assert same.all(), f"{np.sum(~same)} of {same.size} differ"
-
-
-def fused(function, *arguments, namespace=xp):
-    """Return what a compiled function returns when it is fused, and its launches."""
-    call = get_backend("cupy").compile(partial(as_one(function), namespace))
-    for _ in range(3):  # then it is known that it comes again
-        call(*arguments)
-    with counting() as counts:
-        result = call(*arguments)
-    assert not counts.waits
-    return result, counts.launches
-
-
-def as_one(function):
-    """Return a function that `partial` does not take apart."""
-
-    def call(*arguments):
-        return function(*arguments)
-
-    return call
 
 
 def applied(ns, name, x):
@@ -120,11 +94,6 @@ def activated(activation, ns, x, dy):
     x, dy = entered(ns, [x, dy])
     y, backward = activation(ns, x)
     return unwrapped((y, backward(dy)))
-
-
-def of_cupy(*shape, seed=0, dtype="float32"):
-    rng = np.random.default_rng(seed)
-    return get_backend("cupy").asarray(rng.normal(0, 3, shape).astype(dtype))
 
 
 def own_activation(ns, x):
@@ -294,15 +263,24 @@ def float32_of_all_sizes(shape):
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("n", [2, 3, 100, 128, 512, 513, 700])
-def test_a_sum_of_up_to_512_numbers_is_one_launch(n, axis):
-    host = float32_of_all_sizes((n, 5) if axis == 0 else (5, n))
+@pytest.mark.parametrize(
+    ("n", "others", "is_one"),
+    [
+        *((n, 5, True) for n in (2, 3, 100, 128)),
+        *((n, 5, False) for n in (129, 512, 700)),
+        *((n, 128, True) for n in (129, 512)),
+        (512, 127, False),
+        (513, 128, False),
+    ],
+)
+def test_a_sum_is_one_launch_where_it_is_short_or_one_of_many(n, others, is_one, axis):
+    host = float32_of_all_sizes((n, others) if axis == 0 else (others, n))
     expected = sums(reproducible(get_backend("numpy").xp), host, axis)
     x = get_backend("cupy").asarray(host)
     found, launches = fused(lambda ns, x: sums(ns, x, axis), x, namespace=reproducible(xp, None))
     assert_same_bits(found.get(), expected)
     # What follows the sum is a launch, but for that after a halving.
-    assert launches.total() == (2 if n <= 512 else n.bit_length() - 1)
+    assert launches.total() == (2 if is_one else n.bit_length() - 1)
 
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no g++")
@@ -310,7 +288,8 @@ def test_the_loops_of_a_sum_give_the_bits_when_a_compiler_compiles_them(tmp_path
     ns = reproducible(xp, None)
     for axis in (0, 1):
         for n in LENGTHS:
-            host = float32_of_all_sizes((n, 3, 2) if axis == 0 else (3, n, 2))
+            m = 3 if n <= 128 else 64  # then there are many sums
+            host = float32_of_all_sizes((n, m, 2) if axis == 0 else (m, n, 2))
             x = get_backend("cupy").asarray(host)
             sums(ns, x, axis)  # tries the kernel, when it is the first
             with kernel_calls() as calls:

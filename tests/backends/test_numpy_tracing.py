@@ -284,7 +284,7 @@ def test_shapes_that_never_return_are_not_traced_and_few_are_kept(programs):
     assert not programs
     for size in range(1, 30):
         traced(np.ones(size)), traced(np.ones(size))
-    assert len(traced._programs) == tracing._MOST_PROGRAMS
+    assert len(traced.programs) == tracing._MOST_PROGRAMS
 
 
 def with_numbers(x, k):
@@ -416,7 +416,7 @@ def test_what_cannot_be_traced_runs_as_it_is(function):
             assert not isinstance(found, Tracer)
             np.testing.assert_array_equal(x, before)
     assert len(runs) in (7, 6)
-    assert not traced._programs
+    assert not traced.programs
 
 
 def test_what_could_not_be_traced_is_not_tried_again():
@@ -441,7 +441,7 @@ def test_an_array_of_the_function_is_copied_once():
         traced(2.0)
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert len(traced._programs) == 1
+    assert len(traced.programs) == 1
     assert kept < 1.5 * own.nbytes
 
 
@@ -540,7 +540,7 @@ def test_others_do_not_wait_for_a_program_nor_take_part_in_it():
     for _ in range(3):
         assert traced(np.ones(2)).tolist() == [2.0, 2.0]
     assert [of.tolist() for of in found] == [[2.0] * 3]
-    assert len(traced._programs) == 1
+    assert len(traced.programs) == 1
 
 
 def test_threads_share_no_array():

@@ -94,7 +94,7 @@ def test_other_kinds_have_programs_of_their_own():
     kinds = [rows, rows[:2], rows.T.contiguous().T, rows[::2], rows.double()]
     for x in [kind for kind in kinds for _ in range(3)]:
         assert torch.equal(traced(x), (x * 2.0).sum(0) + x.mean())
-    assert len(traced._programs) == len(kinds)
+    assert len(traced.programs) == len(kinds)
     runs.clear()
     for x in kinds:
         traced(x)
@@ -106,7 +106,7 @@ def repeated(mlp, parameters, x):
     for _ in range(4):
         found = mlp.logits(parameters, x)
     (function,) = mlp._predictions.functions.values()
-    assert function._programs
+    assert function.programs
     return found
 
 
@@ -171,7 +171,7 @@ def test_a_sparse_tensor_is_not_traced():
     traced = TracedTorchFunction(lambda x: x * 2.0)
     for _ in range(4):
         assert torch.equal(traced(numbers(3).to_sparse()).to_dense(), numbers(3) * 2.0)
-    assert not traced._programs
+    assert not traced.programs
 
 
 def test_an_argument_that_an_operation_is_told_to_write_over_is_not_traced():
@@ -244,7 +244,7 @@ def test_what_cannot_be_traced_runs_as_it_is(function):
         found = traced(x)
         assert torch.equal(found, function(x))
         assert torch.equal(x, before)
-    assert not traced._programs
+    assert not traced.programs
 
 
 @pytest.mark.parametrize("function", [changed, changed_view])
@@ -288,7 +288,7 @@ def test_an_array_of_the_function_that_is_changed_is_not_traced():
     for n in range(4):
         x = numbers(3, seed=n)
         assert torch.equal(traced(x), function(x))
-    assert not traced._programs
+    assert not traced.programs
 
 
 def test_numbers_are_no_constants_of_a_program():
@@ -299,7 +299,7 @@ def test_numbers_are_no_constants_of_a_program():
         expected = x * (0.1 * n - 1.0), (x > m).to(torch.int64) + m
         assert all(map(torch.equal, found, expected))
         assert [one.dtype for one in found] == [torch.float32, torch.int64]
-    assert traced._programs
+    assert traced.programs
 
 
 def test_only_the_numbers_that_are_read_become_tensors(monkeypatch):
@@ -326,7 +326,7 @@ def test_numbers_take_the_dtype_of_arrays_without_axes():
         for found, expected in zip(traced(x, n), function(x, n), strict=True):
             assert found.dtype == torch.float32
             assert torch.equal(found, expected)
-    assert traced._programs
+    assert traced.programs
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9], ids=["plain", "momentum"])
@@ -375,7 +375,7 @@ def test_a_subclass_runs_as_it_is():
     x = torch.nn.Parameter(numbers(3))
     for _ in range(4):
         assert traced(x).grad_fn is not None
-    assert not traced._programs
+    assert not traced.programs
 
 
 def test_threads_share_no_array():
@@ -411,7 +411,7 @@ def test_a_program_does_not_import_the_compiler():
         "x = backend.asarray([[0.0, 1.0, 2.0]], dtype='float32')\n"
         "for _ in range(200): mlp.predict(parameters, x)\n"
         "(function,) = mlp._predictions.functions.values()\n"
-        "assert function._programs\n"
+        "assert function.programs\n"
         "print('torch._dynamo' in sys.modules)\n"
     )
     done = subprocess.run(

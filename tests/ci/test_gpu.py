@@ -3,6 +3,7 @@
 That its calls work is seen by a dry run, which is part of CI.
 """
 
+import importlib
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import pytest
 
 from ci import gpu_bits, gpu_report
 from pluggable_mlp.namespaces.reproducible import exactness
-from tests.simulated_cupy import SimulatedCupyBackend, ndarray, xp
+from tests.simulated_cupy import SimulatedCupyBackend, cupy, ndarray, xp
 
 ROOT = Path(__file__).parents[2]
 
@@ -171,3 +172,24 @@ def test_inexact_products_and_their_refusal_are_reported(monkeypatch):
     assert len(inexact) == 16, "of the wider slices: each shape, each operand in both orders"
     monkeypatch.setattr(gpu_bits, "require_exact_products", lambda *_: None)
     assert gpu_bits.inexact_products("cupy") == (inexact, "")
+
+
+@pytest.mark.simulated_cupy
+@pytest.mark.parametrize("arithmetic", ["reproducible", "native"])
+def test_steps_that_are_not_fused_are_seen(arithmetic, monkeypatch):
+    fused, unfused, said = gpu_bits.fusing(arithmetic, 21)
+    assert fused
+    assert not unfused + said
+    tried = importlib.import_module("pluggable_mlp.backends.cupy_launches")._tried
+    run = cupy.ElementwiseKernel._run
+
+    def contracted(self, part, variables):
+        run(self, part, variables)
+        if "y0" in variables:
+            variables["y0"].memory = np.nextafter(variables["y0"].memory, np.float32(9))
+
+    monkeypatch.setattr(cupy.ElementwiseKernel, "_run", contracted)
+    for of in [*tried]:
+        monkeypatch.delitem(tried, of)
+    _, _, said = gpu_bits.fusing(arithmetic, 22)
+    assert "cannot be used here" in said[0]

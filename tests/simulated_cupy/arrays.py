@@ -49,12 +49,14 @@ SIGNS = {"neg", "pos", "abs", "invert"}
 class Counts:
     """Launches (kernels, copies to the device) by name; waits by the line that asked for them.
 
-    And the bytes of pinned memory through which host data went.
+    And the bytes of pinned memory through which host data went, and how often an array was of
+    another device than the current one.
     """
 
     launches: Counter[str] = field(default_factory=Counter)
     waits: Counter[str] = field(default_factory=Counter)
     pinned: int = 0
+    refused: int = 0
 
 
 _counts = [Counts()]
@@ -106,6 +108,7 @@ def operand(x: Any) -> Any:
     """
     if isinstance(x, ndarray):
         if x.device != Device():
+            _counts[-1].refused += 1
             raise ValueError(
                 "Array device must be same as the current device: "
                 f"array device = {x.device.id} while current = {current.device}"
@@ -321,6 +324,15 @@ class ndarray:  # noqa: N801 (its name in CuPy)
         return product
 
 
+def _power(a: Any, b: Any, into: Any = None) -> ndarray:
+    """Run the kernel that `**` takes: for some numbers not that of `pow` (`core.pyx`)."""
+    powers = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}
+    is_fast = type(b) is float or (type(b) is int and b == 2)
+    if into is None and is_fast and (function := powers.get(b)):
+        return elementwise(function.__name__, function, a)
+    return elementwise("pow", operator.pow, a, b, into=into)
+
+
 def _give_operators() -> None:
     """Give `ndarray` its operators; those in place write into its own memory."""
 
@@ -333,6 +345,7 @@ def _give_operators() -> None:
     for name in OPERATORS | COMPARISONS | SIGNS:
         function = getattr(operator, f"__{name}__")
         give(name, partial(elementwise, name, function))
+    give("pow", _power)
 
 
 _give_operators()

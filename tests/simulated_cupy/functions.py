@@ -57,9 +57,8 @@ def _reduction(name: str) -> Callable[..., ndarray]:
     def reduce(a: ndarray, axis: Any = None, keepdims: bool = False) -> ndarray:
         launch(name)
         flush = flushed if reductions_flush() else np.asarray
-        x = flush(operand(a))
-        if name in ("sum", "mean", "prod"):
-            x = permuted(x, axis)
+        x = operand(a)
+        x = flush(permuted(x, axis) if name in ("sum", "mean", "prod") else x)
         with np.errstate(all="ignore"):
             result = function(x, axis=axis, keepdims=keepdims)
         return ndarray(np.array(flush(np.asarray(result)), order="C"))
@@ -213,6 +212,18 @@ def searchsorted(a: ndarray, v: ndarray, side: Any = "left", sorter: Any = None)
     return ndarray(np.asarray(np.searchsorted(operand(a), operand(v), side, sorted_by)))
 
 
+def var(a: ndarray, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> ndarray:
+    """Return the mean square of differences from the mean: two kernels and one that divides."""
+    launch("var", 3)
+    x = permuted(operand(a), axis)
+    return ndarray(np.var(x, axis=axis, ddof=ddof, keepdims=keepdims))
+
+
+def std(a: ndarray, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> ndarray:
+    """Return the root of the variance."""
+    return elementwise("sqrt", np.sqrt, var(a, axis, ddof, keepdims))
+
+
 def _erf(x: Any) -> Any:
     return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x), dtype=x.dtype)
 
@@ -288,7 +299,7 @@ def libraries() -> dict[str, ModuleType]:
     fft = module("cupy.fft", __getattr__=_not_yet, __all__=[])
     functions = (
         *(asarray, array, where, take, take_along_axis, matmul, concatenate, stack, unique),
-        *(broadcast_arrays, count_nonzero, nonzero, searchsorted, vdot),
+        *(broadcast_arrays, count_nonzero, nonzero, searchsorted, std, var, vdot),
     )
     members = {
         "ndarray": ndarray,
@@ -297,7 +308,7 @@ def libraries() -> dict[str, ModuleType]:
         "linalg": linalg,
         "fft": fft,
         "get_default_memory_pool": lambda: memory_pool,
-        "asnumpy": lambda a: a.get(),
+        "asnumpy": lambda a: a.get() if isinstance(a, ndarray) else np.asarray(a),
         "round": partial(elementwise, "round", np.round),
         "clip": lambda a, low=None, high=None: a.clip(low, high),
         **{function.__name__: function for function in functions},

@@ -56,10 +56,14 @@ def a_unit_off(result: np.ndarray) -> np.ndarray:
 
 
 def permuted(a: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
-    """Return an array with its elements along axes that are summed in another order."""
+    """Return an array with its elements along axes that are summed in another order.
+
+    It depends on the layout, too, as the kernel does that a reduction takes.
+    """
     axes = range(a.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    order = _order if a.flags.c_contiguous else _other_order
     for one in axes:
-        a = np.take(a, _order(a.shape[one]), axis=one)
+        a = np.take(a, order(a.shape[one]), axis=one)
     return a
 
 
@@ -71,6 +75,10 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _order(length: int) -> np.ndarray:
     return np.random.default_rng(length).permutation(length)
+
+
+def _other_order(length: int) -> np.ndarray:
+    return _order(length)[::-1]
 
 
 def with_signed_zeros(

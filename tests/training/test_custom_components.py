@@ -1,6 +1,7 @@
 """User-defined components may change, draw numbers and look at values: none is taken as it was.
 
-Where steps are traced, they run operation by operation; compiled, they are so in each training.
+Where steps are traced, they run operation by operation; compiled or fused, they are so in each
+training.
 """
 
 import warnings
@@ -24,9 +25,11 @@ def traced_early(monkeypatch):
     monkeypatch.setattr(numpy_tracing.TracedNumpyFunction, "calls_before_tracing", 1)
 
 
-@pytest.fixture(params=["numpy", "jax"])
+@pytest.fixture(
+    params=["numpy", "jax", pytest.param("cupy", marks=pytest.mark.simulated_cupy, id="cupy")]
+)
 def fast(request):
-    """A backend that records, and one that compiles."""
+    """A backend that records, one that compiles, and one that fuses."""
     pytest.importorskip(request.param)
     return get_backend(request.param)
 
@@ -146,6 +149,18 @@ def test_a_loss_that_changes_while_it_trains():
     assert found == history(plain, network(loss=expected), 4, callbacks=[annealed(expected)])
     assert loss.parts == expected.parts
     assert len(loss.parts) == 4 * STEPS
+
+
+@pytest.mark.simulated_cupy
+def test_a_fused_loss_that_changes_is_as_it_was_in_its_first_calls():
+    loss, cupy = Scaled(), get_backend("cupy")
+
+    def halve(epoch):
+        loss.k *= 0.5
+
+    found = history(cupy, network(loss=loss), 4, callbacks=[halve])
+    assert found == history(cupy, network(loss=Scaled()), 4)
+    assert len(loss.parts) < 4 * STEPS
 
 
 @dataclass(frozen=True)

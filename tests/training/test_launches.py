@@ -54,9 +54,13 @@ def counted(steps: int, hidden: int, arithmetic: str, case: str) -> Any:
 def cases() -> Any:
     for arithmetic, launches in LIMITS.items():
         for case, most in launches.items():
-            for hidden in (100, 512):
-                quick = hidden == 100 and (arithmetic == "native" or case in ("sgd", "adam"))
-                marks = [] if quick else [pytest.mark.slow]
+            for hidden in (16, 100, 512):  # the first stored by columns elsewhere
+                is_native = arithmetic == "native"
+                quick = {
+                    16: is_native and case in ("batch", "layer"),
+                    100: is_native or case in ("sgd", "adam"),
+                }
+                marks = [] if quick.get(hidden) else [pytest.mark.slow]
                 yield pytest.param(hidden, arithmetic, case, most, marks=marks)
 
 
