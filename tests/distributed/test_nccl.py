@@ -13,6 +13,7 @@ def test_a_simulated_group_has_the_bits_of_one_process():
     assert done.stdout == "the same bits\n", done.stderr
 
 
+@pytest.mark.filterwarnings("ignore:.*nccl library could not be loaded")
 def test_the_simulated_group_has_the_signatures_of_cupy():
     pytest.importorskip("cupy")
     real = pytest.importorskip("cupyx.distributed", exc_type=ImportError)

@@ -111,5 +111,7 @@ def _shared_sum(left: Operand, right: Operand, name: str, inner: int, exchange: 
 
 def _blocks(xp: Namespace, a: Array, b: Array) -> Iterator[Array]:
     """Yield exact products of at most BLOCK terms; one, of zeros, of no terms."""
-    for start in range(0, max(a.shape[-1], 1), BLOCK):
-        yield xp.matmul(a[..., start : start + BLOCK], b[..., start : start + BLOCK, :])
+    inner = a.shape[-1]
+    for start in range(0, max(inner, 1), BLOCK):
+        stop = min(start + BLOCK, inner)
+        yield xp.matmul(a[..., start:stop], b[..., start:stop, :])
