@@ -142,11 +142,11 @@ def test_the_option_changes_nothing_within_functions_of_cuda(name, dtype, ptx):
 ELEMENTARY = ("exp", "log", "log1p", "tanh", "sqrt", "rsqrt", "sigmoid", "softplus", "erf")
 
 
-def calls_of(function, namespace, *arguments):
-    """Return the calls of kernels of a function, given arrays of the host and numbers."""
+def calls_of(function, *arguments):
+    """Return the calls of kernels of a reproducible function, given arrays of the host."""
     with installed():
         backend = get_backend("cupy")
-        call = backend.compile(partial(function, namespace))
+        call = backend.compile(partial(function, reproducible(xp, None)))
         arguments = [backend.asarray(x) if isinstance(x, np.ndarray) else x for x in arguments]
         for _ in range(3):
             call(*arguments)
@@ -161,7 +161,7 @@ def test_an_elementary_function_contracts_nothing(name, dtype, ptx):
     def function(ns, x):
         return getattr(ns, name)(ns.wrap(x)).native
 
-    (call,) = calls_of(function, reproducible(xp, None), np.ones(9, dtype))
+    (call,) = calls_of(function, np.ones(9, dtype))
     check(call.kernel, ptx(call.kernel))
 
 
@@ -171,7 +171,7 @@ def test_without_the_option_it_would(ptx):
     def function(ns, x):
         return ns.exp(ns.wrap(x)).native
 
-    (call,) = calls_of(function, reproducible(xp, None), np.ones(9))
+    (call,) = calls_of(function, np.ones(9))
     with pytest.raises(AssertionError, match="fma"):
         check(call.kernel, ptx(call.kernel, options=()))
 
@@ -281,7 +281,7 @@ def step(ns, x, W, rate):
 def test_cupy_makes_programs_of_them(dtype, ptx):
     rng = np.random.default_rng(0)
     given = rng.normal(size=(4, 5)).astype(dtype), rng.normal(size=(5, 3)).astype(dtype), 0.5
-    calls = calls_of(step, reproducible(xp, None), *given)
+    calls = calls_of(step, *given)
     assert len(calls) > 5
     assert any("begin1" in call.kernel.operation for call in calls)
     assert dtype == "float32" or any("wrapped" in call.kernel.operation for call in calls)
