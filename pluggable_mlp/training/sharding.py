@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from pluggable_mlp import __version__
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.host_rows import places_of, rows_at, rows_on_host, sha256_of_rows
@@ -21,9 +21,19 @@ from pluggable_mlp.namespaces import ShardedNamespace
 from pluggable_mlp.namespaces.sharded import Layout, ShardedArray
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.examples import AnyExamples, Examples, Streamed, streamed_examples
-from pluggable_mlp.training.streaming import Order, places_in_order, read_ahead, rows_of_block
+from pluggable_mlp.training.streaming import (
+    Order,
+    places_in_order,
+    read_ahead,
+    rows_of_block,
+    seeded_order,
+)
 
-__all__ = ["check_agreement", "examples_of_processes", "sharded_order"]
+__all__ = ["check_agreement", "examples_of_processes", "order_of_processes"]
+
+_ROWS = ("inputs", "targets", "sample_weight")
+_OF_PROCESS = ("backend", "callbacks", "communicator")
+"""Arguments that may be others on each process."""
 
 
 def examples_of_processes(
@@ -54,8 +64,10 @@ def examples_of_processes(
     return streamed_examples(mlp, rows, targets, size, backend=backend, **settings)
 
 
-def sharded_order(seed: int | None, xp: ShardedNamespace, micro_batch: int | None = None) -> Order:
-    """Return `seeded_order`, of which each process has its part of every micro-batch."""
+def order_of_processes(seed: int | None, xp: Namespace, micro_batch: int | None = None) -> Order:
+    """Return `seeded_order`; on several processes each has its part of every micro-batch."""
+    if not isinstance(xp, ShardedNamespace):
+        return seeded_order(seed)
     return partial(_blocks_of_epochs, seed, xp, micro_batch)
 
 
@@ -105,18 +117,9 @@ def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, .
 
 
 def check_agreement(
-    communicator: Communicator, backend: Backend, rows: Mapping[str, Any], **arguments: Any
+    communicator: Communicator, backend: Backend, arguments: Mapping[str, Any]
 ) -> None:
-    """Compare the arguments of all processes, and their versions of this library.
-
-    Parameters
-    ----------
-    communicator : Communicator
-    backend : Backend
-    rows : mapping
-        By the names of arguments: what becomes an array on the host, or None.
-    **arguments
-        Trees of arrays; anything else is compared by its `repr`, without addresses.
+    """Compare the arguments of `train` on all processes, and the versions of this library.
 
     Raises
     ------
@@ -124,8 +127,13 @@ def check_agreement(
         On all processes, if one of them has other arguments than process 0.
     """
     own = {"pluggable_mlp": __version__}
-    own |= {name: "" if x is None else _hash(x, backend) for name, x in rows.items()}
-    own |= {name: _fingerprint(value, backend) for name, value in arguments.items()}
+    if arguments["arithmetic"] == "native":  # has bits of its own, and each process updates
+        own["libraries"] = repr(backend.versions())
+    for name, value in arguments.items():
+        if name in _ROWS:
+            own[name] = "" if value is None else _hash(value, backend)
+        elif name not in _OF_PROCESS:
+            own[name] = _fingerprint(value, backend)
     everyone = communicator.all_gather(own)
     for rank, found in enumerate(everyone):
         different = [name for name, value in everyone[0].items() if found[name] != value]

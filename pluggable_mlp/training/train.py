@@ -19,10 +19,14 @@ from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
 from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.optimizers import SGD
-from pluggable_mlp.training.sharding import check_agreement, examples_of_processes, sharded_order
+from pluggable_mlp.training.sharding import (
+    check_agreement,
+    examples_of_processes,
+    order_of_processes,
+)
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
-from pluggable_mlp.training.streaming import in_whole_batches, seeded_order
+from pluggable_mlp.training.streaming import in_whole_batches
 
 __all__ = ["Callback", "Training", "check_optimizer", "first_steps", "train"]
 
@@ -130,6 +134,7 @@ def train(
         If the loss or the parameters become infinite or NaN; its `reached` is the `Training` before
         that epoch.
     """
+    arguments = dict(locals())
     _check_kinds(mlp, backend, optimizer, dtype)
     callbacks = _as_callbacks(callbacks)
     shuffle = as_flag("shuffle", shuffle)
@@ -140,27 +145,7 @@ def train(
     seed = as_seed(seed)
     in_blocks = examples_in_blocks
     if communicator is not None:
-        check_agreement(
-            communicator,
-            backend,
-            {"inputs": inputs, "targets": targets, "sample_weight": sample_weight},
-            # The native bits of one library are not those of another, and each process updates.
-            libraries=backend.versions() if arithmetic == "native" else None,
-            callbacks=len(callbacks),
-            mlp=mlp,
-            parameters=parameters,
-            optimizer=optimizer,
-            epochs=epochs,
-            batch_size=batch_size,
-            dtype=dtype,
-            arithmetic=arithmetic,
-            seed=seed,
-            shuffle=shuffle,
-            scale=scale,
-            class_weight=class_weight,
-            block_size=block_size,
-            micro_batch=micro_batch,
-        )
+        check_agreement(communicator, backend, arguments)
         in_blocks = partial(examples_of_processes, communicator=communicator)
     examples = in_blocks(
         mlp,
@@ -190,9 +175,7 @@ def train(
         micro_batch=micro_batch,
         communicator=communicator,
     )
-    order = seeded_order(seed if shuffle else None)
-    if isinstance(steps.xp, ShardedNamespace):
-        order = sharded_order(seed if shuffle else None, steps.xp, micro_batch)
+    order = order_of_processes(seed if shuffle else None, steps.xp, micro_batch)
     run = training_progress(steps, examples, order=order, epochs=epochs)
     return _trained(epochs_of(run), parameters, callbacks, communicator)
 
@@ -289,7 +272,7 @@ def _trained(
             parameters = epoch.parameters
             answers = [_asks_to_stop(callback, epoch) for callback in callbacks]
             stops = any(answers)
-            if callbacks and communicator is not None:
+            if communicator is not None:
                 stops = any(communicator.all_gather(stops))
             if stops:
                 break

@@ -13,8 +13,6 @@ from operator import attrgetter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, FixedPointArray, ReproducibleArray
@@ -148,7 +146,7 @@ class ShardedNamespace:
                 for row in range(start, stop)
             ]
             places = sorted(range(layout.total), key=rows.__getitem__)
-            whole = xp.take(whole, self.backend.asarray(np.asarray(places)), axis=axis)
+            whole = xp.take(whole, self.backend.asarray(places, dtype="int64"), axis=axis)
         return xp.astype(whole, xp.bool) if is_boolean else whole
 
     def _exchange(self, arrays: Sequence[Array], operation: Any) -> list[Array]:
