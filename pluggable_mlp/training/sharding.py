@@ -20,7 +20,13 @@ from pluggable_mlp.host_rows import places_of, rows_at, rows_on_host, sha256_of_
 from pluggable_mlp.namespaces import ShardedNamespace
 from pluggable_mlp.namespaces.sharded import Layout, ShardedArray
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.examples import AnyExamples, Examples, Streamed, streamed_examples
+from pluggable_mlp.training.examples import (
+    AnyExamples,
+    Examples,
+    Streamed,
+    examples_in_blocks,
+    streamed_examples,
+)
 from pluggable_mlp.training.streaming import (
     Order,
     places_in_order,
@@ -37,22 +43,24 @@ _OF_PROCESS = ("backend", "callbacks", "communicator")
 
 
 def examples_of_processes(
+    communicator: Communicator | None,
     mlp: MLP,
     inputs: Any,
     targets: Any,
     block_size: int | None,
-    communicator: Communicator,
     *,
     backend: Backend,
     **settings: Any,
-) -> Streamed:
-    """Return `examples_in_blocks` that all stay on the host.
+) -> AnyExamples:
+    """Return `examples_in_blocks`; for several processes those that all stay on the host.
 
     Raises
     ------
     ValueError, TypeError
         As `make_examples`; or if there are fewer examples than processes.
     """
+    if communicator is None:
+        return examples_in_blocks(mlp, inputs, targets, block_size, backend=backend, **settings)
     rows = rows_on_host(inputs, backend)
     count = rows.shape[0] if rows.ndim else 0
     if count < communicator.size:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArrays, common_namespace, dtype_name
@@ -14,7 +13,7 @@ from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.registry import as_count, as_flag, as_seed
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
-from pluggable_mlp.training.examples import AnyExamples, Streamed, examples_in_blocks
+from pluggable_mlp.training.examples import AnyExamples, Streamed
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
 from pluggable_mlp.training.losses import Loss
@@ -143,11 +142,10 @@ def train(
     if micro_batch is not None:
         micro_batch = as_count("micro_batch", micro_batch, at_least=1)
     seed = as_seed(seed)
-    in_blocks = examples_in_blocks
     if communicator is not None:
         check_agreement(communicator, backend, arguments)
-        in_blocks = partial(examples_of_processes, communicator=communicator)
-    examples = in_blocks(
+    examples = examples_of_processes(
+        communicator,
         mlp,
         inputs,
         targets,
@@ -159,10 +157,7 @@ def train(
         class_weight=class_weight,
         arithmetic=arithmetic,
     )
-    if parameters is None:
-        parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
-    else:
-        _check_start(mlp, parameters, examples)
+    parameters = _initial(mlp, parameters, examples, backend=backend, seed=seed, dtype=dtype)
     steps = first_steps(
         mlp,
         parameters,
@@ -310,8 +305,18 @@ def _check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any) -> None:
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
 
 
-def _check_start(mlp: MLP, parameters: Parameters, examples: AnyExamples) -> None:
-    """Refuse parameters that the examples cannot train."""
+def _initial(
+    mlp: MLP,
+    parameters: Parameters | None,
+    examples: AnyExamples,
+    *,
+    backend: Backend,
+    seed: int,
+    dtype: str,
+) -> Parameters:
+    """Return the initial parameters; refuse given ones that the examples cannot train."""
+    if parameters is None:
+        return mlp.initialize(seed=seed, backend=backend, dtype=dtype)
     check_parameters(mlp, parameters)
     W = parameters[0]["W"]
     some = (
@@ -323,3 +328,4 @@ def _check_start(mlp: MLP, parameters: Parameters, examples: AnyExamples) -> Non
             f"parameters are {W.dtype}, but dtype is {dtype_name(some.dtype)}; "
             "ask for the parameters' own, or convert them with xp.astype"
         )
+    return parameters
