@@ -140,7 +140,7 @@ class Argument(NamedTuple):
     ----------
     dtype : str
     kind : {"array", "single", "number", "scalar", "table"}
-        An array that broadcasts to the results, one of a single element, a number of Python, a
+        An array that broadcasts to the results, a single element, a Python number, a
         scalar of NumPy, or a table whose entries are taken.
     length : int
         Of a table.

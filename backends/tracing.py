@@ -130,7 +130,7 @@ class TracedFunction:
         return [program]
 
     def explain(self, reason: str) -> None:
-        """Tell a user why the function runs as it is; by default nobody is told."""
+        """Warn of why the function runs unfused; by default nothing is reported."""
 
     def has_same_bits(self, program: Function, arguments: Tree) -> bool:
         """Return whether a program gives all bits that the function gives."""

@@ -187,7 +187,7 @@ def _comparison(runs: Sequence[_Reported]) -> str:
 
 
 def _section(folder: Path, run: SavedRun, summary: Mapping[str, Any], data: str | None) -> str:
-    """Return what is said of one run."""
+    """Return the part of the page about one run."""
     machine = {"backend": summary["backend"], "device": summary["device"], **summary["versions"]}
     certificate = read_json(folder / "certificate.json", "a file of the run")
     tables = {

@@ -207,7 +207,7 @@ def load_inputs(
     Returns
     -------
     array (n, ...) or Frame
-        What it means to a network is said by `Preparation.inputs`.
+        `Preparation.inputs` prepares them for a network.
 
     Raises
     ------

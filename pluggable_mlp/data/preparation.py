@@ -256,7 +256,7 @@ class Preparation:
             are_pixels = kind in "iu" or (kind == "f" and self.pixels)
             inputs = (as_pixels if are_pixels else as_scaled)(name, inputs, self.scale)
         if self.scaling is not None:
-            if not isinstance(inputs, EncodedArray):  # whose rows nobody else holds
+            if not isinstance(inputs, EncodedArray):  # whose rows are made when they are asked for
                 inputs = mapped(inputs, partial(as_values, unit=self.scale_of(inputs)))
             inputs = mapped(inputs, self.scaling.apply_in_place)
         inputs = in_memory({"new": inputs}, block_size)["new"]

@@ -220,8 +220,8 @@ class PredictionErrorDisplay(Display):
         Raises
         ------
         ValueError, DataError
-            If it is no regression, or has no test part or no such output, or its data are not there
-            or have changed.
+            If the task is not regression, there is no test part or no such output, or its data are
+            not there or have changed.
         """
         pairs = pairs_by_output(run, data)
         if output is None and len(pairs) == 1:

@@ -24,7 +24,7 @@ __all__ = ["WeightsDisplay"]
 MOST_FEATURES_NAMED = 30
 MOST_IMAGES = 64
 LEAST_SIDE = 4
-"""Features are no image if they form a smaller square."""
+"""Features that form a smaller square are not shown as an image."""
 
 
 class WeightsDisplay(Display):
