@@ -121,7 +121,7 @@ def test_a_prediction_like_the_last_may_be_traced():
         assert by_x.shape == x.shape
         assert mlp.logits(parameters, x).tolist() == expected.tolist()
     function = mlp._predictions.functions["logits", backend.xp, str(x.device)]
-    assert function._programs
+    assert function.programs
 
 
 TWO_DEVICES = """

@@ -5,11 +5,12 @@ import io
 import json
 
 import numpy as np
-import polars
 import pytest
 
 from pluggable_mlp import DataError, get_backend, load_dataset, load_run
 from tests.cli.conftest import ended
+
+polars = pytest.importorskip("polars")
 
 COUNT = 120
 NUMBERS = np.random.default_rng(8).standard_normal(COUNT)
