@@ -37,6 +37,7 @@ __all__ = [
     "check_finite",
     "listed",
     "no_data_warnings",
+    "part_for_testing",
     "warn",
 ]
 
@@ -106,6 +107,10 @@ class Split(NamedTuple):
 
     inputs: Array
     targets: Array
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of both, in hexadecimal, as `Dataset.sha256` takes them."""
+        return sha256_of(part for array in self for part in _stated("", array))
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +186,7 @@ class Dataset:
     splits: Mapping[str, Split]
     name: str
     scale: float | None = None
-    class_labels: tuple[int, ...] | tuple[str, ...] | None = None
+    class_labels: tuple[int | str, ...] | None = None
     multilabel: bool = False
     preparation: "Preparation | None" = None
     test_share: float | None = None
@@ -220,10 +225,7 @@ class Dataset:
     @property
     def test(self) -> Split:
         """The examples for testing; DataError where there are none."""
-        if "test" not in self.splits:
-            fault = "has no examples for testing, all of them are for training"
-            raise DataError(self.name, fault, "name others (--test for train, --data for evaluate)")
-        return self.splits["test"]
+        return part_for_testing(self.name, self.splits)
 
     @property
     def features(self) -> int:
@@ -313,8 +315,7 @@ class Dataset:
                 targets = self.labels_of(targets)
             named = {"inputs": inputs, "targets" if known is None else "labels": targets}
             for name, values in named.items():
-                yield f"{part}_{name} {values.dtype.name} {values.shape}\n"
-                yield from blocks(values)
+                yield from _stated(f"{part}_{name} ", values)
         classes = None if known is None else len(known)
         yield f"scale {self.scale} classes {classes}\n"
         if texts:
@@ -322,6 +323,20 @@ class Dataset:
         made = {} if self.preparation is None else self.preparation.derived()
         if made:
             yield json.dumps(made, sort_keys=True)
+
+
+def part_for_testing(name: str, splits: Mapping[str, Split]) -> Split:
+    """Return the examples for testing; DataError where there are none."""
+    if "test" not in splits:
+        fault = "has no examples for testing, all of them are for training"
+        raise DataError(name, fault, "name others (--test for train, --data for evaluate)")
+    return splits["test"]
+
+
+def _stated(name: str, values: Array) -> Iterator[str | Array]:
+    """Yield the name, the dtype and the shape as text, then the values."""
+    yield f"{name}{values.dtype.name} {values.shape}\n"
+    yield from blocks(values)
 
 
 def check_finite(name: str, part: str, kind: str, values: Array) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Column, Described, encode
-from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, listed, warn
+from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, Split, listed, warn
 from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.scaling import Scaling
@@ -213,6 +213,19 @@ class Preparation:
                 "predictions and errors are in their own units"
             )
         return lines
+
+    def apply(
+        self, name: str, split: Split, dtype: str = "float64", block_size: int | None = None
+    ) -> Split:
+        """Return examples as training would have had them: `inputs` and `targets` of both.
+
+        Raises
+        ------
+        DataError
+            If they do not fit.
+        """
+        inputs = self.inputs(name, split.inputs, dtype, block_size)
+        return Split(inputs, self.targets(name, split.targets))
 
     def inputs(
         self, name: str, values: Array | Frame, dtype: str, block_size: int | None = None

@@ -58,7 +58,7 @@ class Checkpoint(NamedTuple):
     backend : str
         On which it was made: "numpy:cpu".
     settings : dict
-    data_sha256 : str
+    data_sha256, preparation_sha256 : str
     """
 
     position: Position
@@ -71,6 +71,7 @@ class Checkpoint(NamedTuple):
     backend: str
     settings: dict[str, Any]
     data_sha256: str
+    preparation_sha256: str
 
 
 _COMPONENTS: Components = {of.__name__: of for of in (Checkpoint, Position, TrainState, Memory)}

@@ -28,7 +28,7 @@ from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.locking import settle
-from pluggable_mlp.runs.saved import load_own_data, read_config, read_parameters, read_summary
+from pluggable_mlp.runs.saved import load_own_test_part, read_config, read_parameters, read_summary
 from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged
@@ -139,12 +139,10 @@ class SavedRun:
             saw, or are no longer what the run was trained on.
         """
         if data is None:
-            own = self._own_data()
-            (inputs, targets), scale = own.test, own.scale
+            inputs, targets = self._own_test_part()
         else:
             source = load_source_like(self.preparation, data, self.settings.target)
             inputs, targets = self._other_examples(left_in_files(source, None))
-            scale = self.preparation.scale_of(inputs)
         arithmetic = self.settings.arithmetic
         examples = examples_in_blocks(
             self.mlp,
@@ -153,7 +151,7 @@ class SavedRun:
             self.settings.block_size or block_of(inputs) or None,
             backend=self.backend,
             dtype=self.settings.dtype,
-            scale=scale,
+            scale=self.preparation.scale_of(inputs),
             arithmetic=arithmetic,
         )
         measured = measure(
@@ -181,18 +179,21 @@ class SavedRun:
     def _was_trained_on(self, source: Source) -> bool:
         try:
             with no_data_warnings():
-                dataset = dataset_of(source, **self.settings.data_options())
-        except DataError:  # one class alone, too few examples: it was not
+                dataset = dataset_of(
+                    source, **self.settings.data_options(), preparation=self.preparation
+                )
+        except DataError:  # other columns or labels, too few examples: it was not
             return False
         return bool(dataset.sha256() == self.config["data_sha256"])
 
-    def _own_data(self, data: str | None = None) -> Dataset:
-        """Return what the run was trained on, maybe from another place than then."""
+    def _own_test_part(self, data: str | None = None) -> Split:
+        """Return the test part of what the run was trained on, maybe from another place."""
         if data is None and self.dataset is not None:
-            return self.dataset
-        return load_own_data(
+            return self.dataset.test
+        return load_own_test_part(
             self.settings if data is None else replace(self.settings, data=data),
-            self.config["data_sha256"],
+            self.config["test_sha256"],
+            self.preparation,
             missing="say with --data where they are",
             changed="to measure the run on these, name them with --data",
         )
@@ -258,9 +259,9 @@ class SavedRun:
         DataError
             If the data cannot be read, or are no longer what the run was trained on.
         """
-        own = self._own_data(data)
-        parts = [*self._answers(own.test.inputs, own.scale or 1.0)]
-        return np.concatenate(parts), self.preparation.in_own_units(own.test.targets)
+        inputs, targets = self._own_test_part(data)
+        parts = [*self._answers(inputs, self.preparation.scale_of(inputs) or 1.0)]
+        return np.concatenate(parts), self.preparation.in_own_units(targets)
 
     def _answers(self, inputs: Array, scale: float) -> Iterator[Array]:
         """Return the answers (…, outputs) for inputs, times the scale, some at a time."""

@@ -223,6 +223,7 @@ class Run:
             backend=f"{self.backend.name}:{self.backend.device}",
             settings=self.settings.to_dict(),
             data_sha256=self.data_sha256,
+            preparation_sha256=json_sha256(self.preparation.to_dict()),
         )
 
     def go_on_from(self, checkpoint: Checkpoint, history: list[dict[str, Any]]) -> None:
@@ -308,6 +309,7 @@ class Run:
             "settings": self.settings.to_dict(),
             **self.preparation.to_dict(),
             "data_sha256": self.data_sha256,
+            "test_sha256": self.dataset.test.sha256() if self._test is not None else None,
         }
 
     def save(self, folder: Path) -> None:

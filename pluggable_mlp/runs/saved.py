@@ -5,13 +5,16 @@ How a run comes about belongs in `run.py`, what its network makes of data in `pr
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
 from pluggable_mlp.arrays import LibraryArrays
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.data.dataset import DataError, Dataset, no_data_warnings
+from pluggable_mlp.data.dataset import DataError, Dataset, Split, no_data_warnings
+from pluggable_mlp.data.load import load_test_part
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.serialization import parameters_sha256, read_tree
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import check_kind, damaged, json_sha256, read_file, read_json
@@ -19,6 +22,7 @@ from pluggable_mlp.training.trees import map_nested
 
 __all__ = [
     "load_own_data",
+    "load_own_test_part",
     "read_config",
     "read_history",
     "read_parameters",
@@ -33,6 +37,7 @@ class _Config(TypedDict):
 
     settings: dict[str, Any]
     data_sha256: str
+    test_sha256: str | None
 
 
 class _Summary(TypedDict):
@@ -145,7 +150,12 @@ def _check_line(line: Any, number: int, names: Iterable[str]) -> None:
 
 
 def load_own_data(
-    settings: Settings, data_sha256: str, *, missing: str | None, changed: str
+    settings: Settings,
+    data_sha256: str,
+    preparation: Preparation | None = None,
+    *,
+    missing: str | None,
+    changed: str,
 ) -> Dataset:
     """Return the data that a run was trained on, if they are still those.
 
@@ -155,6 +165,8 @@ def load_own_data(
         Of the run, with the place where the data are now.
     data_sha256 : str
         Of the data in training.
+    preparation : Preparation, optional
+        That of the run, which is applied; by default one is fitted, as training did.
     missing, changed : str
         The remedies where they cannot be read, beside that of the reader, and where they are
         others.
@@ -164,12 +176,53 @@ def load_own_data(
     DataError
         If they cannot be read, or are others.
     """
+    with _of_own_data(missing):
+        dataset = settings.load_dataset(preparation)
+    _refuse_others(dataset.name, dataset.sha256(), data_sha256, changed)
+    return dataset
+
+
+def load_own_test_part(
+    settings: Settings,
+    test_sha256: str | None,
+    preparation: Preparation,
+    *,
+    missing: str | None,
+    changed: str,
+) -> Split:
+    """Return the test part of the data of a run, if it is still that.
+
+    The rest of the data may have changed: what the run answers on its test part is the same.
+
+    Parameters
+    ----------
+    settings, preparation, missing, changed
+        As for `load_own_data`.
+    test_sha256 : str or None
+        Of the test part in training; None where there was none.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is another, or there is none.
+    """
+    with _of_own_data(missing):
+        part = load_test_part(preparation, settings.data, **settings.data_options())
+    _refuse_others(settings.test or settings.data, part.sha256(), test_sha256, changed)
+    return part
+
+
+@contextmanager
+def _of_own_data(missing: str | None) -> Iterator[None]:
+    """Read data of which training has warned; say what else to do where they cannot be read."""
     try:
         with no_data_warnings():
-            dataset = settings.load_dataset()
+            yield
     except DataError as error:
         raise (error.or_else(missing) if missing else error) from None
-    if dataset.sha256() != data_sha256:
+
+
+def _refuse_others(name: str, found: str, expected: str | None, changed: str) -> None:
+    if found != expected:
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
-        raise DataError(dataset.name, fault, changed)
-    return dataset
+        raise DataError(name, fault, changed)

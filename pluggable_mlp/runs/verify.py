@@ -68,6 +68,9 @@ class Difference:
 class Verification:
     """The run of a certificate, to be trained again and compared.
 
+    The preparation is fitted anew: what is certified follows from the data and the settings alone,
+    the preparation included, and `check_files` compares it with the one that was saved.
+
     Parameters
     ----------
     certificate, settings
@@ -185,12 +188,12 @@ class Verification:
         settings = self._certificate["settings"]
         certified = {**self.run.config, "settings": settings}
         found = read_config(folder / "config.json")
-        if self.run.settings.data != settings["data"]:  # maybe of another format
+        if whole or self.run.settings.data != settings["data"]:  # maybe once of another format
             certified |= {name: found.get(name) for name in ("header", "encoding")}
-            if whole:  # as the certificate cannot say if these two were edited
-                read_summary(folder, found)
         if json_sha256(found) != json_sha256(certified):
             raise _edited(folder / "config.json")
+        if whole:  # as the certificate cannot say if these two were edited
+            read_summary(folder, found)
 
     def go_on_from(self, folder: Path, step: int) -> None:
         """Let the repetition begin after a step, where a checkpoint of the run was made.
