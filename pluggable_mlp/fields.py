@@ -7,6 +7,7 @@ errors, are made here.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -99,6 +100,7 @@ def doc(text: str) -> Meta:
     return Meta(description=text)
 
 
+@cache
 def fields_of(owner: type) -> Mapping[str, Field]:
     """Return the fields of a dataclass by their names."""
     described = inspect.type_info(owner)
