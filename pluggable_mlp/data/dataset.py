@@ -37,7 +37,6 @@ __all__ = [
     "check_finite",
     "listed",
     "no_data_warnings",
-    "part_for_testing",
     "warn",
 ]
 
@@ -225,7 +224,10 @@ class Dataset:
     @property
     def test(self) -> Split:
         """The examples for testing; DataError where there are none."""
-        return part_for_testing(self.name, self.splits)
+        if "test" not in self.splits:
+            fault = "has no examples for testing, all of them are for training"
+            raise DataError(self.name, fault, "name others (--test for train, --data for evaluate)")
+        return self.splits["test"]
 
     @property
     def features(self) -> int:
@@ -323,14 +325,6 @@ class Dataset:
         made = {} if self.preparation is None else self.preparation.derived()
         if made:
             yield json.dumps(made, sort_keys=True)
-
-
-def part_for_testing(name: str, splits: Mapping[str, Split]) -> Split:
-    """Return the examples for testing; DataError where there are none."""
-    if "test" not in splits:
-        fault = "has no examples for testing, all of them are for training"
-        raise DataError(name, fault, "name others (--test for train, --data for evaluate)")
-    return splits["test"]
 
 
 def _stated(name: str, values: Array) -> Iterator[str | Array]:

@@ -9,11 +9,11 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.arrays import read_arrays, read_idx, read_npy, read_npz
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.choice import read_table, read_table_inputs
-from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split, part_for_testing
+from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.split import divide, matched
+from pluggable_mlp.data.split import matched
 from pluggable_mlp.data.streaming import left_in_files
 from pluggable_mlp.data.table_files import TABLES, TEXTS, is_table
 
@@ -21,10 +21,10 @@ __all__ = [
     "dataset_of",
     "examples_like",
     "load_dataset",
+    "load_for_testing",
     "load_inputs",
     "load_source",
     "load_source_like",
-    "load_test_part",
 ]
 
 ARRAYS = (".npz", ".pkl", ".pkl.gz")
@@ -144,45 +144,22 @@ def dataset_of(
     dataset = build_dataset(source, block_size=block_size, test_share=0.0, **options)
     fitted = dataset.preparation
     assert fitted is not None
-    part = _all_for_testing(fitted, test, target, block_size)
+    part = load_for_testing(fitted, test, target, block_size)
     counted = replace(fitted, examples={**fitted.examples, "test": len(part.targets)})
     splits = {**dataset.splits, "test": part}
     return replace(dataset, splits=splits, preparation=counted, test_share=None)
 
 
-def load_test_part(
-    preparation: Preparation,
-    spec: Any,
-    *,
-    target: str | None = None,
-    test: Any = None,
-    seed: int = 0,
-    validation: float | None = None,
-    test_share: float | None = None,
-    block_size: int | None = 0,
-    **_fitted: Any,
+def load_for_testing(
+    preparation: Preparation, test: Any, target: str | None = None, block_size: int | None = 0
 ) -> Split:
-    """Return the test part of what `load_dataset` returns with a preparation, and no more.
-
-    Where there are other data for testing, those for training need not be there.
+    """Return other data for testing, as `load_dataset` takes and prepares them.
 
     Raises
     ------
     DataError
-        If the data cannot be read or do not fit, or have no test part.
+        If they cannot be read, or do not fit.
     """
-    if test is not None:
-        return _all_for_testing(preparation, test, target, block_size)
-    source = left_in_files(load_source_like(preparation, spec, target), block_size)
-    splits, _ = divide(source, seed, preparation.task, validation, test_share)
-    given = part_for_testing(source.name, splits)
-    return preparation.apply(source.name, given, block_size=block_size)
-
-
-def _all_for_testing(
-    preparation: Preparation, test: Any, target: str | None, block_size: int | None
-) -> Split:
-    """Return `examples_like` of other data for testing."""
     source = left_in_files(load_source_like(preparation, test, target), block_size)
     return examples_like(preparation, source, block_size=block_size)
 

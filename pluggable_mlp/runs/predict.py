@@ -192,7 +192,7 @@ class SavedRun:
             return self.dataset.test
         return load_own_test_part(
             self.settings if data is None else replace(self.settings, data=data),
-            self.config["test_sha256"],
+            self.config,
             self.preparation,
             missing="say with --data where they are",
             changed="to measure the run on these, name them with --data",

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 from pluggable_mlp.arrays import LibraryArrays
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import DataError, Dataset, Split, no_data_warnings
-from pluggable_mlp.data.load import load_test_part
+from pluggable_mlp.data.load import load_for_testing
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.serialization import parameters_sha256, read_tree
 from pluggable_mlp.settings import Settings
@@ -184,31 +184,34 @@ def load_own_data(
 
 def load_own_test_part(
     settings: Settings,
-    test_sha256: str | None,
+    config: dict[str, Any],
     preparation: Preparation,
     *,
     missing: str | None,
     changed: str,
 ) -> Split:
-    """Return the test part of the data of a run, if it is still that.
+    """Return the test part of the data of a run, if they are still those.
 
-    The rest of the data may have changed: what the run answers on its test part is the same.
+    Where the test part is a file of its own, no other is read.
 
     Parameters
     ----------
     settings, preparation, missing, changed
         As for `load_own_data`.
-    test_sha256 : str or None
-        Of the test part in training; None where there was none.
+    config : dict
+        All of `config.json`.
 
     Raises
     ------
     DataError
-        If it cannot be read, or is another, or there is none.
+        If they cannot be read, or are others, or have no test part.
     """
+    if settings.test is None:
+        own = config["data_sha256"]
+        return load_own_data(settings, own, preparation, missing=missing, changed=changed).test
     with _of_own_data(missing):
-        part = load_test_part(preparation, settings.data, **settings.data_options())
-    _refuse_others(settings.test or settings.data, part.sha256(), test_sha256, changed)
+        part = load_for_testing(preparation, settings.test, settings.target, settings.block_size)
+    _refuse_others(settings.test, part.sha256(), config["test_sha256"], changed)
     return part
 
 
