@@ -71,9 +71,9 @@ def _fitted(file: str, settings: dict[str, Any]) -> "Preparation":
 def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
     """Return the preparation of a run; ValueError where settings of another one are given."""
     from pluggable_mlp.data.preparation import Preparation
+    from pluggable_mlp.files import damaged
     from pluggable_mlp.runs.locking import settle
     from pluggable_mlp.runs.saved import read_config, read_summary
-    from pluggable_mlp.storage import damaged
 
     for name, value in settings.items():
         if value != _SETTINGS[name].default:

@@ -18,11 +18,11 @@ from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
 from pluggable_mlp.data.split import divide
-from pluggable_mlp.data.streaming import in_memory, left_in_files
+from pluggable_mlp.data.streaming import in_memory, keep_on_disk
 from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of, find_task
 from pluggable_mlp.data.values import as_bytes, as_inputs, as_values
+from pluggable_mlp.lazy import lazy_map
 from pluggable_mlp.registry import choose
-from pluggable_mlp.stored import mapped
 
 __all__ = ["build_dataset"]
 
@@ -75,7 +75,7 @@ def build_dataset(
     ValueError
         If the task is another.
     """
-    source = left_in_files(source, block_size)
+    source = keep_on_disk(source, block_size)
     name = source.name
     if preparation is not None:
         task = preparation.task
@@ -183,9 +183,10 @@ def _scaled_inputs(
     if isinstance(train, EncodedArray):  # of which categories are not scaled
         scaling = fit_scaling(name, kind, train.numbers(), train.is_number)
     else:
-        inputs = {part: mapped(of, partial(as_values, unit=unit)) for part, of in inputs.items()}
+        inputs = {part: lazy_map(of, partial(as_values, unit=unit)) for part, of in inputs.items()}
         scaling = fit_scaling(name, kind, inputs["train"])
-    return {part: mapped(array, scaling.apply_in_place) for part, array in inputs.items()}, scaling
+    scaled = {part: lazy_map(array, scaling.apply_in_place) for part, array in inputs.items()}
+    return scaled, scaling
 
 
 def _whole_pixels(name: str, inputs: dict[str, Array]) -> dict[str, Array]:

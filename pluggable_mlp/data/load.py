@@ -14,7 +14,7 @@ from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import matched
-from pluggable_mlp.data.streaming import left_in_files
+from pluggable_mlp.data.streaming import keep_on_disk
 from pluggable_mlp.data.table_files import TABLES, TEXTS, is_table
 
 __all__ = [
@@ -160,7 +160,7 @@ def load_for_testing(
     DataError
         If they cannot be read, or do not fit.
     """
-    source = left_in_files(load_source_like(preparation, test, target), block_size)
+    source = keep_on_disk(load_source_like(preparation, test, target), block_size)
     return examples_like(preparation, source, block_size=block_size)
 
 

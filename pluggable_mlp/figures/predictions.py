@@ -16,7 +16,7 @@ from pluggable_mlp.figures.sources import (
     pair_on_host,
     predicted_test_part,
 )
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.registry import choose
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 
 from pluggable_mlp.arrays import LibraryArrays
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.files import sync_folder
 from pluggable_mlp.serialization import Components, arrays_of, read_tree, write_tree
-from pluggable_mlp.storage import sync_folder
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
 from pluggable_mlp.training.step import TrainState

@@ -22,8 +22,9 @@ from pluggable_mlp.data.dataset import (
 )
 from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.data.streaming import block_of, keep_on_disk, keep_on_disk_if_large
+from pluggable_mlp.files import damaged
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
@@ -31,7 +32,6 @@ from pluggable_mlp.runs.locking import settle
 from pluggable_mlp.runs.saved import load_own_test_part, read_config, read_parameters, read_summary
 from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged
 from pluggable_mlp.training.examples import examples_in_blocks
 
 __all__ = ["SavedRun", "load_run"]
@@ -142,7 +142,7 @@ class SavedRun:
             inputs, targets = self._own_test_part()
         else:
             source = load_source_like(self.preparation, data, self.settings.target)
-            inputs, targets = self._other_examples(left_in_files(source, None))
+            inputs, targets = self._other_examples(keep_on_disk(source, None))
         arithmetic = self.settings.arithmetic
         examples = examples_in_blocks(
             self.mlp,
@@ -242,7 +242,7 @@ class SavedRun:
             name, examples = "data", on_host(data)
         else:
             name = str(data) if isinstance(data, str | os.PathLike) else "data"
-            examples = left_in_file(
+            examples = keep_on_disk_if_large(
                 load_inputs(data, self.preparation, self.preparation.target_names or ())
             )
         inputs = self.preparation.inputs(name, examples, self.settings.dtype)

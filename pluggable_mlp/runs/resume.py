@@ -8,6 +8,7 @@ from typing import Any
 
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.files import damaged, json_lines, json_sha256
 from pluggable_mlp.registry import parse_component
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
@@ -20,7 +21,6 @@ from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import load_own_data, read_config, read_history, read_summary
 from pluggable_mlp.serialization import sha256_of
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, json_lines, json_sha256
 from pluggable_mlp.training.schedules import SCHEDULES
 
 __all__ = ["has_lines_before", "last_checkpoint", "resumed_run"]

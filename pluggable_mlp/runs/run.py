@@ -17,6 +17,7 @@ from typing import Any
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset, Split
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.files import json_lines, json_sha256, write_json
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.runs.checkpoints import Checkpoint
@@ -30,7 +31,6 @@ from pluggable_mlp.serialization import (
     write_tree,
 )
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import json_lines, json_sha256, write_json
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import AnyExamples, examples_in_blocks

@@ -19,13 +19,12 @@ from pluggable_mlp.arrays import (
     without_graph,
 )
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.host_rows import bytes_of_row
+from pluggable_mlp.lazy import Range, Rows, as_lazy, gather, rows_within
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.shortcuts import rows_from, take
-from pluggable_mlp.stored import Range, Rows, as_rows, gather
 from pluggable_mlp.training.class_weight import class_weights_of_examples
 
 __all__ = [
@@ -234,7 +233,7 @@ def examples_in_blocks(
     """
     weighting = {"sample_weight": sample_weight, "class_weight": class_weight}
     settings: dict[str, Any] = {"backend": backend, "dtype": dtype}
-    rows = None if block_size is None else as_rows(inputs)
+    rows = None if block_size is None else as_lazy(inputs)
     if rows is None or block_size is None or rows.ndim != 2 or rows.shape[0] <= block_size:
         whole = inputs if rows is None else rows[:]
         own: dict[str, Any] = {"scale": scale, "arithmetic": arithmetic}
@@ -270,7 +269,7 @@ def streamed_examples(
     settings: dict[str, Any] = {"backend": backend, "dtype": dtype}
     scale = None if scale is None else as_number("scale", scale, above=0.0)
     xp, count = namespace_of(arithmetic, backend), rows.shape[0]
-    at_once = max(1, min(block_size, _BYTES_AT_ONCE // bytes_of_row(rows)))
+    at_once = min(block_size, rows_within(_BYTES_AT_ONCE, rows.shape, rows.dtype))
     for start in range(0, max(count, 1), at_once):
         block = backend.asarray(rows[start : start + at_once])
         _check_inputs(mlp, xp, block, dtype, scale)

@@ -16,7 +16,7 @@ from pluggable_mlp import __version__
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
-from pluggable_mlp.host_rows import places_of, rows_at, rows_on_host, sha256_of_rows
+from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
 from pluggable_mlp.namespaces import ShardedNamespace
 from pluggable_mlp.namespaces.sharded import Layout, ShardedArray
 from pluggable_mlp.network.mlp import MLP

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
+from pluggable_mlp.lazy import StoredArray
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.stored import StoredArray
 from pluggable_mlp.training import streaming as module
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import Streamed, examples_in_blocks, make_examples
