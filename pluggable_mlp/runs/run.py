@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset, Split
 from pluggable_mlp.data.preparation import Preparation
@@ -38,7 +39,7 @@ from pluggable_mlp.training.loop import Epoch, Position, Progress, training_prog
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import in_whole_batches, seeded_order
 from pluggable_mlp.training.train import first_steps
-from pluggable_mlp.training.trees import map_nested, merge
+from pluggable_mlp.training.trees import merge
 
 __all__ = ["Run", "versions"]
 

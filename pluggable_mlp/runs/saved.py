@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
-from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import DataError, Dataset, Split, no_data_warnings
 from pluggable_mlp.data.load import load_for_testing
@@ -18,7 +18,6 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.files import check_kind, damaged, json_sha256, read_file, read_json
 from pluggable_mlp.serialization import parameters_sha256, read_tree
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.training.trees import map_nested
 
 __all__ = [
     "load_own_data",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, Device, DType, device_of
+from pluggable_mlp.arrays import Array, Device, DType, device_of, map_nested
 from pluggable_mlp.namespaces.operators import Operators
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
@@ -42,7 +42,6 @@ __all__ = [
     "map_wrapped",
     "native_of",
     "to_native",
-    "unwrapped",
 ]
 
 ANY, LATTICE, PRODUCTS = 0, 1, 2
@@ -285,24 +284,12 @@ class FixedPointArray(ReproducibleArray):
 
 def native_of(value: Any) -> Any:
     """Return a structure of tuples, lists and dicts with the library's arrays for the wrapped."""
-    return map_wrapped(lambda x: x.native, value)
-
-
-def unwrapped(value: Any) -> Any:
-    """Return `native_of` for use outside the namespace, with one NaN: see `to_native`."""
-    return map_wrapped(to_native, value)
+    return map_nested(lambda x: x.native, value, ReproducibleArray)
 
 
 def map_wrapped(function: Callable[["ReproducibleArray"], Any], value: Any) -> Any:
     """Return a structure with function(x) for each array x of a reproducible namespace."""
-    if isinstance(value, ReproducibleArray):
-        return function(value)
-    if isinstance(value, tuple | list):
-        items = [map_wrapped(function, item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if isinstance(value, dict):
-        return {name: map_wrapped(function, item) for name, item in value.items()}
-    return value
+    return map_nested(function, value, ReproducibleArray)
 
 
 def to_native(x: ReproducibleArray) -> Array:

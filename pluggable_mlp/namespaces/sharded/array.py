@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pluggable_mlp.arrays import Array, Device, DType
+from pluggable_mlp.arrays import Array, Device, DType, map_nested
 from pluggable_mlp.namespaces.operators import Operators
 
 if TYPE_CHECKING:
@@ -202,14 +202,7 @@ def wholes_of(value: Any) -> Any:
     ShardingError
         If one of them is cut.
     """
-    if isinstance(value, ShardedArray):
-        return value.whole
-    if isinstance(value, tuple | list):
-        items = [wholes_of(item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if isinstance(value, dict):
-        return {name: wholes_of(item) for name, item in value.items()}
-    return value
+    return map_nested(lambda x: x.whole, value, ShardedArray)
 
 
 def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
