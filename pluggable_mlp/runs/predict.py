@@ -29,7 +29,12 @@ from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.locking import settle
-from pluggable_mlp.runs.saved import load_own_test_part, read_config, read_parameters, read_summary
+from pluggable_mlp.runs.saved import (
+    load_own_test_part,
+    read_parameters,
+    read_settings,
+    read_summary,
+)
 from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.examples import examples_in_blocks
@@ -320,10 +325,8 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     backend = get_backend(backend) if isinstance(backend, str) else backend
     settle(folder)
     path = folder / "config.json"
-    config = read_config(path)
+    config, settings, preparation = read_settings(path)
     with damaged(path):
-        settings = Settings.from_dict(config["settings"])
-        preparation = Preparation.from_dict(config)
         mlp = settings.make_mlp(preparation.features, preparation.outputs)
     sha256 = read_summary(folder, config)["parameters_sha256"]
     parameters = read_parameters(folder / "model.safetensors", backend, sha256)

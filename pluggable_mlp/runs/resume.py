@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.files import damaged, json_lines, json_sha256
+from pluggable_mlp.files import json_lines, json_sha256
 from pluggable_mlp.registry import parse_component
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
@@ -18,7 +17,7 @@ from pluggable_mlp.runs.checkpoints import (
     read_checkpoint,
 )
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.runs.saved import load_own_data, read_config, read_history, read_summary
+from pluggable_mlp.runs.saved import load_own_data, read_history, read_settings, read_summary
 from pluggable_mlp.serialization import sha256_of
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.schedules import SCHEDULES
@@ -52,10 +51,7 @@ def resumed_run(
         `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint.
     """
     path = folder / "config.json"
-    config = read_config(path)
-    with damaged(path):
-        settings = Settings.from_dict(config["settings"])
-        preparation = Preparation.from_dict(config)
+    config, settings, preparation = read_settings(path)
     hashes = {
         "data_sha256": config["data_sha256"],
         "preparation_sha256": json_sha256(preparation.to_dict()),

@@ -25,6 +25,7 @@ __all__ = [
     "read_config",
     "read_history",
     "read_parameters",
+    "read_settings",
     "read_summary",
 ]
 
@@ -61,6 +62,19 @@ class _Epoch(TypedDict):
 def read_config(path: Path) -> dict[str, Any]:
     """Return what a config.json holds; ValueError if it is missing or damaged."""
     return read_json(path, _FOLDER, _Config)
+
+
+def read_settings(path: Path) -> tuple[dict[str, Any], Settings, Preparation]:
+    """Return all of a config.json, and the settings and the preparation in it.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or damaged.
+    """
+    config = read_config(path)
+    with damaged(path):
+        return config, Settings.from_dict(config["settings"]), Preparation.from_dict(config)
 
 
 def read_summary(folder: Path, config: dict[str, Any] | None = None) -> dict[str, Any]:
