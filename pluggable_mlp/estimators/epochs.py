@@ -120,7 +120,7 @@ class FitByEpochs(Fit):
         """See `Fit.run`; where it is interrupted, the whole epochs before count."""
         model = self._model
         model.n_iter_ = 0
-        whole = self._reached()
+        whole: _Reached | None = None
         try:
             with self._progress_bar() as advance:
                 for end in self._epochs():
@@ -133,13 +133,14 @@ class FitByEpochs(Fit):
                     advance()
                     if self._is_over():
                         break
-                    whole = self._reached()  # with the velocity that belongs to the rate
+                    if self._rate.value != whole.rate:
+                        whole = self._reached()
                 else:
                     self._warn_of_the_limit()
         except KeyboardInterrupt:
-            self._go_back(whole)
-            if not model.n_iter_:  # nothing was learnt
+            if whole is None:  # nothing was learnt
                 raise
+            self._go_back(whole)
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER)
         self._keep(self._parameters if self._held is None else self._best)
         slots, home = unwrapped(self._steps.state.slots), self._problem.home
@@ -148,10 +149,9 @@ class FitByEpochs(Fit):
 
     def _reached(self) -> _Reached:
         """Return what an interrupt goes back to."""
+        known = vars(self._model)
         records = {
-            name: len(of) if isinstance(of, list) else of
-            for name, of in vars(self._model).items()
-            if name in _RECORDED
+            name: len(of) if isinstance(of := known[name], list) else of for name in _RECORDED
         }
         return _Reached(records, self._steps.state, self._best, self._rate.value)
 
@@ -239,7 +239,8 @@ class FitByEpochs(Fit):
     def _is_over(self) -> bool:
         """Return whether to stop; or lower the rate, where it is adaptive."""
         model = self._model
-        if self._is_stopped(self._parameters):
+        callbacks = model._list_of_callbacks()
+        if callbacks and self._is_stopped(callbacks, self._parameters):
             return True
         if model._no_improvement_count <= model.n_iter_no_change:
             return False
@@ -320,12 +321,13 @@ def _shuffled(
     """See `Order`: the order of scikit-learn's epochs, each shuffles that of the one before."""
     del first, epochs
     assert isinstance(examples, Examples)
-    places = np.arange(len(examples))
+    count = len(examples)
+    places = np.arange(count)
+    # The order within a single batch changes nothing but rounding.
+    whole = random_state is None or batch_size >= count
     while True:
         if random_state is not None:
-            order = np.arange(len(examples))
+            order = np.arange(count)
             random_state.shuffle(order)
             places = places[order]
-        # The order within a single batch changes nothing but rounding.
-        whole = random_state is None or batch_size >= len(examples)
         yield examples if whole else replace(examples, order=backend.asarray(places))
