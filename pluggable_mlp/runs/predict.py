@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from array_api_compat import is_array_api_obj
@@ -30,9 +30,11 @@ from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.locking import settle
 from pluggable_mlp.runs.saved import load_own_data, read_config, read_parameters, read_summary
 from pluggable_mlp.runs.scores import measure
-from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged
 from pluggable_mlp.training.examples import examples_in_blocks
+
+if TYPE_CHECKING:
+    from pluggable_mlp.settings import Settings
 
 __all__ = ["SavedRun", "load_run"]
 
@@ -61,7 +63,7 @@ class SavedRun:
     """
 
     config: dict[str, Any] = field(repr=False)
-    settings: Settings
+    settings: "Settings"
     preparation: Preparation
     mlp: MLP
     parameters: LibraryArrays = field(repr=False)
@@ -315,6 +317,8 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     >>> run = load_run("run")  # doctest: +SKIP
     >>> run.predict("new.csv")  # doctest: +SKIP
     """
+    from pluggable_mlp.settings import Settings  # the fields take time
+
     folder = Path(folder)
     backend = get_backend(backend) if isinstance(backend, str) else backend
     settle(folder)

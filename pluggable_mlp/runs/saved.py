@@ -7,15 +7,17 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pluggable_mlp.arrays import LibraryArrays
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import DataError, Dataset, no_data_warnings
 from pluggable_mlp.serialization import parameters_sha256, read_tree
-from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import check_kind, damaged, json_sha256, read_file, read_json
 from pluggable_mlp.training.trees import map_nested
+
+if TYPE_CHECKING:
+    from pluggable_mlp.settings import Settings
 
 __all__ = [
     "load_own_data",
@@ -145,7 +147,7 @@ def _check_line(line: Any, number: int, names: Iterable[str]) -> None:
 
 
 def load_own_data(
-    settings: Settings, data_sha256: str, *, missing: str | None, changed: str
+    settings: "Settings", data_sha256: str, *, missing: str | None, changed: str
 ) -> Dataset:
     """Return the data that a run was trained on, if they are still those.
 
