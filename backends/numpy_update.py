@@ -95,18 +95,23 @@ class Updater:
 
 def _in_place(rule: Any, decay: float | None) -> Update:
     """Return the rule as a function that writes its results over w and the slots."""
-    adam = partial(_adam, rule.numbers) if rule.kernel == "adam" else None
+    if rule.kernel == "adam":
+        update = partial(_adam, rule.numbers)
+    else:
+        update = partial(_write_over, rule.function)
+    return update if decay is None else partial(_decayed, update, decay)
 
-    def write_over(w: Array, g: Array, *slots: Array) -> None:
-        if decay is not None:
-            w *= decay
-        if adam is not None:
-            adam(w, g, *slots)
-            return
-        for array, result in zip((w, *slots), rule.function(w, g, *slots), strict=True):
-            array[...] = result
 
-    return write_over
+def _decayed(update: Update, decay: float, w: Array, *others: Array) -> None:
+    w *= decay
+    update(w, *others)
+
+
+def _write_over(function: Callable[..., Sequence[Array]], *arrays: Array) -> None:
+    """Write the results of a function of w, g and slots over w and the slots."""
+    w, _, *slots = arrays
+    for array, result in zip((w, *slots), function(*arrays), strict=True):
+        array[...] = result
 
 
 def _adam(numbers: dict[str, float], w: Array, g: Array, m: Array, v: Array) -> None:
