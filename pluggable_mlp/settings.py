@@ -27,7 +27,6 @@ from pluggable_mlp.registry import (
 )
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
-from pluggable_mlp.training.streaming import in_whole_batches
 
 if TYPE_CHECKING:
     from pluggable_mlp.data import Dataset
@@ -159,6 +158,8 @@ class Settings:
         check_fields(self)
         as_seed(self.seed)
         if self.block_size:
+            from pluggable_mlp.training.streaming import in_whole_batches  # with much else
+
             in_whole_batches(self.block_size, self.batch_size)
         if self.test_share is not None and self.test is not None:
             raise ValueError(

@@ -79,10 +79,11 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         for libraries that compile each operation anew for each shape.
 
         `updater` returns, for parameters on the device of `w`, a function (rule, parameters,
-        gradients, *slots) -> (parameters, *slots), all of them sequences of arrays, for the updates
-        of one training, or None.  It may overwrite its arguments.  `rule` is a `Rule` of
-        `training/optimizer.py`, the update of one array.  It is meant for libraries that have an
-        optimizer as one operation, or that are quicker with other sizes than those of the
+        gradients, *slots, in_place) -> (parameters, *slots), all of them sequences of arrays, for
+        the updates of one training, or None.  It may overwrite the gradients; `in_place` says
+        whether also the parameters and slots: the results are new arrays if not.  `rule` is a
+        `Rule` of `training/optimizer.py`, the update of one array.  It is meant for libraries that
+        have an optimizer as one operation, or that are quicker with other sizes than those of the
         parameters.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})

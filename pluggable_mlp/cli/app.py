@@ -98,7 +98,7 @@ def _of_itself(error: Exception) -> tuple[int, str]:
     """
     from pluggable_mlp.backends import BackendUnavailable, out_of_memory
     from pluggable_mlp.namespaces import ArithmeticUnavailable
-    from pluggable_mlp.training import DivergenceError
+    from pluggable_mlp.training.divergence import DivergenceError
 
     if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
         return 3, str(error)

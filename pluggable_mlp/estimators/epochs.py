@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -45,16 +46,19 @@ RECORDS: dict[str, list[float] | int | None] = {
 }
 """The attributes that epochs add to, as they are before the first."""
 
-_RECORDED = {*RECORDS, "loss_", "n_iter_", "t_"}
+_CURVES = [name for name in RECORDS if name.endswith("_curve_") or name.endswith("_scores_")]
+_NUMBERS = ["loss_", "n_iter_", "t_", *(name for name in RECORDS if name not in _CURVES)]
+_numbers_of = attrgetter(*_NUMBERS)
 
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
 
 
 class _Reached(NamedTuple):
-    """Where a fit was after whole epochs: its records (of a curve the length), and what goes on."""
+    """Where a fit was after whole epochs: its numbers, the lengths of curves, and what goes on."""
 
-    records: dict[str, Any]
+    numbers: tuple[float | None, ...]
+    lengths: list[int]
     state: TrainState
     best: Parameters
     rate: float
@@ -70,6 +74,8 @@ class FitByEpochs(Fit):
         super().__init__(model, problem)
         self._is_incremental, self._best = incremental, self._start
         self._begin_records()
+        curves = [getattr(model, name) for name in _CURVES]
+        self._curves = [curve for curve in curves if curve is not None]
         batch_size = _batch_size(model.batch_size, len(problem.examples))
         self._rate = SteppedRate(float(model.learning_rate_init))
         optimizer = model._optimizer(self._rate)
@@ -120,7 +126,7 @@ class FitByEpochs(Fit):
         """See `Fit.run`; where it is interrupted, the whole epochs before count."""
         model = self._model
         model.n_iter_ = 0
-        whole = self._reached()
+        whole: _Reached | None = None
         try:
             with self._progress_bar() as advance:
                 for end in self._epochs():
@@ -133,13 +139,14 @@ class FitByEpochs(Fit):
                     advance()
                     if self._is_over():
                         break
-                    whole = self._reached()  # with the velocity that belongs to the rate
+                    if self._rate.value != whole.rate:
+                        whole = self._reached()
                 else:
                     self._warn_of_the_limit()
         except KeyboardInterrupt:
-            self._go_back(whole)
-            if not model.n_iter_:  # nothing was learnt
+            if whole is None:  # nothing was learnt
                 raise
+            self._go_back(whole)
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER)
         self._keep(self._parameters if self._held is None else self._best)
         slots, home = unwrapped(self._steps.state.slots), self._problem.home
@@ -148,23 +155,16 @@ class FitByEpochs(Fit):
 
     def _reached(self) -> _Reached:
         """Return what an interrupt goes back to."""
-        records = {
-            name: len(of) if isinstance(of, list) else of
-            for name, of in vars(self._model).items()
-            if name in _RECORDED
-        }
-        return _Reached(records, self._steps.state, self._best, self._rate.value)
+        numbers, lengths = _numbers_of(self._model), [*map(len, self._curves)]
+        return _Reached(numbers, lengths, self._steps.state, self._best, self._rate.value)
 
     def _go_back(self, reached: _Reached) -> None:
         """Forget what came after."""
-        model = self._model
-        records, self._steps.state, self._best, self._rate.value = reached
-        for name, of in records.items():
-            curve = getattr(model, name)
-            if isinstance(curve, list):
-                del curve[of:]
-            else:
-                setattr(model, name, of)
+        numbers, lengths, self._steps.state, self._best, self._rate.value = reached
+        for name, number in zip(_NUMBERS, numbers, strict=True):
+            setattr(self._model, name, number)
+        for curve, length in zip(self._curves, lengths, strict=True):
+            del curve[length:]
 
     def _epochs(self) -> Iterator[Progress]:
         """Yield at the end of each epoch."""
@@ -239,7 +239,8 @@ class FitByEpochs(Fit):
     def _is_over(self) -> bool:
         """Return whether to stop; or lower the rate, where it is adaptive."""
         model = self._model
-        if self._is_stopped(self._parameters):
+        callbacks = model._list_of_callbacks()
+        if callbacks and self._is_stopped(callbacks, self._parameters):
             return True
         if model._no_improvement_count <= model.n_iter_no_change:
             return False
@@ -320,12 +321,13 @@ def _shuffled(
     """See `Order`: the order of scikit-learn's epochs, each shuffles that of the one before."""
     del first, epochs
     assert isinstance(examples, Examples)
-    places = np.arange(len(examples))
+    count = len(examples)
+    places = np.arange(count)
+    # The order within a single batch changes nothing but rounding.
+    whole = random_state is None or batch_size >= count
     while True:
         if random_state is not None:
-            order = np.arange(len(examples))
+            order = np.arange(count)
             random_state.shuffle(order)
             places = places[order]
-        # The order within a single batch changes nothing but rounding.
-        whole = random_state is None or batch_size >= len(examples)
         yield examples if whole else replace(examples, order=backend.asarray(places))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.parameters import Callback
 from pluggable_mlp.estimators.validation import moved_tree
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
@@ -93,11 +94,8 @@ class Fit(ABC):
         """Give the estimator its parameters, which are on `place`."""
         self._model._keep(moved_tree(parameters, self._problem.home))
 
-    def _is_stopped(self, parameters: Parameters) -> bool:
+    def _is_stopped(self, callbacks: list[Callback], parameters: Parameters) -> bool:
         """Call the callbacks with these parameters, and return whether one of them says stop."""
-        callbacks = self._model._list_of_callbacks()
-        if not callbacks:
-            return False
         self._keep(parameters)
         stops = [callback(self._model) is True for callback in callbacks]  # all are called
         return any(stops)

@@ -45,7 +45,8 @@ class FitByLBFGS(Fit):
                 parameters, model.loss_, model.n_iter_, failure = end
                 self._print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
                 advance()
-                if self._is_stopped(parameters):
+                callbacks = model._list_of_callbacks()
+                if callbacks and self._is_stopped(callbacks, parameters):
                     break
         self._keep(parameters)
         model._optimizer_state = None

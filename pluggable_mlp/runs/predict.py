@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from array_api_compat import is_array_api_obj
@@ -36,8 +36,10 @@ from pluggable_mlp.runs.saved import (
     read_summary,
 )
 from pluggable_mlp.runs.scores import measure
-from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.examples import examples_in_blocks
+
+if TYPE_CHECKING:
+    from pluggable_mlp.settings import Settings
 
 __all__ = ["SavedRun", "load_run"]
 
@@ -66,7 +68,7 @@ class SavedRun:
     """
 
     config: dict[str, Any] = field(repr=False)
-    settings: Settings
+    settings: "Settings"
     preparation: Preparation
     mlp: MLP
     parameters: LibraryArrays = field(repr=False)

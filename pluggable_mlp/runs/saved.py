@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
@@ -17,7 +17,9 @@ from pluggable_mlp.data.load import load_for_testing
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.files import check_kind, damaged, json_sha256, read_file, read_json
 from pluggable_mlp.serialization import parameters_sha256, read_tree
-from pluggable_mlp.settings import Settings
+
+if TYPE_CHECKING:
+    from pluggable_mlp.settings import Settings
 
 __all__ = [
     "load_own_data",
@@ -64,7 +66,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return read_json(path, _FOLDER, _Config)
 
 
-def read_settings(path: Path) -> tuple[dict[str, Any], Settings, Preparation]:
+def read_settings(path: Path) -> "tuple[dict[str, Any], Settings, Preparation]":
     """Return all of a config.json, and the settings and the preparation in it.
 
     Raises
@@ -72,6 +74,8 @@ def read_settings(path: Path) -> tuple[dict[str, Any], Settings, Preparation]:
     ValueError
         If it is missing or damaged.
     """
+    from pluggable_mlp.settings import Settings  # the fields take time
+
     config = read_config(path)
     with damaged(path):
         return config, Settings.from_dict(config["settings"]), Preparation.from_dict(config)
@@ -163,7 +167,7 @@ def _check_line(line: Any, number: int, names: Iterable[str]) -> None:
 
 
 def load_own_data(
-    settings: Settings,
+    settings: "Settings",
     data_sha256: str,
     preparation: Preparation | None = None,
     *,
@@ -196,7 +200,7 @@ def load_own_data(
 
 
 def load_own_test_part(
-    settings: Settings,
+    settings: "Settings",
     config: dict[str, Any],
     preparation: Preparation,
     *,

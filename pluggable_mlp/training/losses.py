@@ -42,9 +42,8 @@ class LossRecord:
     ) -> None:
         """Begin with what was recorded before; a mean is `by_weight`, if there are weights."""
         self._before, self._by_weight = before, by_weight
-        stack = _stack_function(xp, backend)
-        self._losses = _Kept(xp, stack, backend)
-        self._weights = _Kept(xp, stack, backend)
+        self._losses = _Kept(xp, backend)
+        self._weights: _Kept | None = None
         self._counts: list[int] = []
 
     def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
@@ -56,7 +55,7 @@ class LossRecord:
         if weight is None or not self._by_weight:
             self._counts.append(count)
         else:
-            self._weights.add(weight)
+            self._kept_weights().add(weight)
 
     def add_stack(self, losses: Array, counts: list[int], weights: Array | None = None) -> None:
         """Note the losses (batches, …) of several batches, and their total weights (batches,).
@@ -67,7 +66,12 @@ class LossRecord:
         if weights is None or not self._by_weight:
             self._counts += counts
         else:
-            self._weights.add_stack(weights, len(counts))
+            self._kept_weights().add_stack(weights, len(counts))
+
+    def _kept_weights(self) -> "_Kept":
+        if self._weights is None:
+            self._weights = self._losses.like()
+        return self._weights
 
     def ends_with_nan(self) -> bool:
         """Return whether the last loss, of any network, is NaN: waits for the device."""
@@ -80,17 +84,22 @@ class LossRecord:
     def read(self) -> Recorded:
         """Return the losses, and the counts or weights, of all batches: waits for the device."""
         losses, weights = self._before
-        return [*losses, *self._losses.read()], [*weights, *(self._counts or self._weights.read())]
+        own = self._counts if self._weights is None else self._weights.read()
+        return [*losses, *self._losses.read()], [*weights, *own]
 
 
 class _Kept:
     """Arrays of one shape that stay on the device, stacked, until they are read all at once."""
 
-    def __init__(self, xp: Namespace, stack: Stack, backend: Backend) -> None:
-        self._xp, self._stack, self._backend = xp, stack, backend
+    def __init__(self, xp: Namespace, backend: Backend) -> None:
+        self._xp, self._backend = xp, backend
         self._recent: list[Array] = []
         self._stacks: list[Array] = []
         self._numbers: list[Loss] = []  # what was read, which came before
+
+    def like(self) -> "_Kept":
+        """Return another one, for arrays of the same library."""
+        return _Kept(self._xp, self._backend)
 
     def add(self, array: Array) -> None:
         """Keep an array."""
@@ -124,7 +133,8 @@ class _Kept:
         return self._backend.to_numpy(unwrapped(array))
 
     def _stack_recent(self) -> None:
-        self._stacks.append(self._stack(self._recent))
+        stack = _stack_function(self._xp, self._backend)
+        self._stacks.append(stack(self._recent))
         self._recent = []
 
 

@@ -245,16 +245,17 @@ class GradientDescent(Optimizer):
         """Return the parameters and the slots after applying the rule to each array."""
         xp, c, parameters, gradients, slots, apply = before
         decay = c.get("decay")
-        decays = [decay if is_weight(name) else None for layer in parameters for name in layer]
+        names = [name for layer in parameters for name in layer]
+        decays: list[float | None] = [None] * len(names)
+        if decay is not None:
+            decays = [decay if is_weight(name) else None for name in names]
         kernel = kernel_of(type(self).rule)
         rule = Rule(partial(self.rule, xp, c), kernel or "", self.kernel_numbers(c), decays)
         chosen = each_array if kernel is None else apply
-        trees = (parameters, gradients, *(slots[slot] for slot in self.slots))
-        updated, *moved = chosen(rule, *(leaves(tree, like=parameters) for tree in trees))
-        return with_leaves(parameters, updated), {
-            slot: with_leaves(parameters, arrays)
-            for slot, arrays in zip(self.slots, moved, strict=True)
-        }
+        trees = [parameters, gradients, *[slots[slot] for slot in self.slots]]
+        columns = chosen(rule, *[leaves(tree, like=parameters) for tree in trees])
+        updated, *moved = [with_leaves(parameters, arrays) for arrays in columns]
+        return updated, dict(zip(self.slots, moved, strict=True))
 
 
 def _as_learning_rate(learning_rate: LearningRate) -> LearningRate:

@@ -29,7 +29,7 @@ from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import LossRecord, total_weight
-from pluggable_mlp.training.optimizer import Coefficients, Optimizer, each_array
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, each_array
 from pluggable_mlp.training.step import Differentiated, TrainState, updated
 from pluggable_mlp.training.step_functions import (
     StepModel,
@@ -112,7 +112,7 @@ class Steps:
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
         w = state.parameters[0]["W"]
-        self._update = (None if updater is None else updater(w)) or each_array
+        self._updater: Update | None = None if updater is None else updater(w)
         self._functions: dict[tuple[Function, int], Function | None] = {}
         self._loop: Function | None = None
         self.at_once, self._most = 1, 1
@@ -169,7 +169,9 @@ class Steps:
     def _chosen_way(self, optimizer: AnyOptimizer) -> Callable[..., None]:
         if isinstance(optimizer, LBFGS):
             return Steps._take_by_lbfgs
-        if self._is_native and self._update is each_array:
+        if self._updater is not None:
+            return Steps._take_each
+        if self._is_native:
             function = partial(step_of_loop, self.xp, self._model, self.batch_size)
             self._loop = self._compiled(function, most=STEPS_PER_CALL)
             if self._loop is not None:
@@ -199,8 +201,9 @@ class Steps:
     def _take_each(
         self, optimizer: Optimizer, examples: Examples, starts: Sequence[int], losses: LossRecord
     ) -> None:
+        count = len(examples)
         for start in starts:
-            size = min(self.batch_size, len(examples) - start)
+            size = min(self.batch_size, count - start)
             take = self._take_one if self._whole_step(size) is None else self._take_compiled
             coefficients = optimizer.coefficients_at(self._state.t)
             loss, weight = take(optimizer, coefficients, examples, start, size)
@@ -215,7 +218,7 @@ class Steps:
         size: int,
     ) -> tuple[Array, Array | None]:
         """Take a step that is not compiled as a whole; return its loss and weight."""
-        state = self._state if self._update is each_array else self._own()
+        state = self._state
         weight, *parts = self._differentiate(size)(
             state.parameters,
             state.buffers,
@@ -225,7 +228,12 @@ class Steps:
             start,
         )
         found = Differentiated(*parts)
-        self._state = updated(self.xp, optimizer, state, coefficients, found, self._update)
+        update = each_array
+        if self._updater is not None:
+            update = partial(self._updater, in_place=self._is_owned)
+        self._state = updated(self.xp, optimizer, state, coefficients, found, update)
+        if not self._is_owned and self._updater is not None:  # it has returned new arrays
+            self._is_owned = not _share_arrays(state, self._state)
         return found.loss, weight
 
     def _differentiate(self, size: int) -> Function:
@@ -261,7 +269,7 @@ class Steps:
 
     def _whole_step(self, size: int) -> Function | None:
         """Return the step compiled; None also where the library has an updater of its own."""
-        if not self._is_native or self._update is not each_array:
+        if not self._is_native or self._updater is not None:
             return None
         return self._compiled_step(whole_step, size)
 
@@ -374,6 +382,17 @@ class Steps:
         loss = xp.asarray(before, dtype=W.dtype, device=W.device)
         self._state = TrainState(parameters, buffers, memory, t + 1)
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
+
+
+def _share_arrays(before: TrainState, after: TrainState) -> bool:
+    """Return whether an array of parameters or slots is in both states."""
+    return not _identities(before).isdisjoint(_identities(after))
+
+
+def _identities(state: TrainState) -> set[int]:
+    found: list[int] = []
+    map_nested(lambda array: found.append(id(array)), (state.parameters, state.slots))
+    return set(found)
 
 
 @cache

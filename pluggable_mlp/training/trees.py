@@ -68,7 +68,8 @@ def leaves(tree: Tree, like: Tree) -> list[Array]:
 def with_leaves(like: Tree, arrays: Sequence[Array]) -> Tree:
     """Return a tree with these arrays, in the order of `leaves`, in the place of its own."""
     remaining = iter(arrays)
-    return [{name: next(remaining) for name in layer} for layer in like]
+    # The names come first: where they end, no array is taken.
+    return [dict(zip(layer, remaining, strict=False)) for layer in like]
 
 
 def named_like(like: Any, value: Any) -> Any:
