@@ -34,6 +34,7 @@ __all__ = [
     "largest",
     "load_offers",
     "offer",
+    "offers_of",
     "on_device_of",
     "own",
     "queued",
@@ -88,6 +89,11 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
     _of_module.cache_clear()
+
+
+def offers_of(xp: Namespace) -> list[str]:
+    """Return the names of the functions that are registered for a namespace, in order."""
+    return sorted(name for space, name in _offered if space is xp)
 
 
 def load_offers(xp: Namespace) -> None:

@@ -4,15 +4,13 @@ Two runs stand for the others in the default suite: libraries that compile each 
 minutes for all of them.
 """
 
-import json
-
 import pytest
 
-from tests.recorded_runs import RECORDED, RUNS, run
+from pluggable_mlp.testing.recorded_runs import RUNS, recorded, run
 from tests.simulated_cupy import SimulatedCupyBackend
 from tests.simulated_cupy.rounding import keeping_denormals
 
-HASHES = json.loads(RECORDED.read_text())
+HASHES = recorded()
 
 
 def test_every_run_is_recorded():

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pluggable_mlp import __version__
+from pluggable_mlp.cli.check import check
 from pluggable_mlp.cli.compare import compare
 from pluggable_mlp.cli.console import counted
 from pluggable_mlp.cli.data import data
@@ -71,7 +72,8 @@ def backends() -> None:
             )
 
 
-for command in (train, data, evaluate, predict, export, plot, report, compare, verify, backends):
+_ON_RUNS = (train, data, evaluate, predict, export, plot, report)
+for command in (*_ON_RUNS, compare, verify, backends, check):
     app.command()(command)
 
 

@@ -110,7 +110,11 @@ def test_wheels_are_installed_for_the_call_alone(tmp_path):
         __import__("of_the_call")
 
 
-SOME = ("tests/backends/test_contract.py", "tests/backends/test_cupy.py", "tests/test_shortcuts.py")
+SOME = (
+    "tests/backends/test_conformance.py",
+    "tests/backends/test_cupy.py",
+    "tests/test_shortcuts.py",
+)
 
 
 def collected(part, tmp_path, *files):
