@@ -11,8 +11,9 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.testing.checks import CHECKS, Check, Grade, check, expect
 from pluggable_mlp.testing.recorded_runs import RUNS, recorded, run
-from pluggable_mlp.training import SGD, Adam, train
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+from pluggable_mlp.training.optimizers import SGD, Adam
+from pluggable_mlp.training.train import train
 
 __all__: list[str] = []
 
