@@ -13,7 +13,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Layer, Rng
 from pluggable_mlp.network.losses import Loss
 
-__all__ = ["LayeredNetwork", "Parameters", "merged"]
+__all__ = ["LayeredNetwork", "Parameters", "core_axes", "first_array", "merged", "networks_of"]
 
 Parameters = list[dict[str, Array]]
 
@@ -133,6 +133,26 @@ class LayeredNetwork:
             for old, layer_gradients in zip(buffers, gradients, strict=True)
         ]
         return loss, gradients, new_buffers
+
+
+def core_axes(name: str) -> int:
+    """Return how many of an array's last axes belong to one network, by the name of the array."""
+    return _CORE_AXES.get(name, 1)
+
+
+_CORE_AXES = {"W": 2}
+"""Other arrays are vectors: biases, gains, shifts."""
+
+
+def first_array(parameters: Parameters) -> Array:
+    """Return the first of the parameters, which has the library, device and dtype of all."""
+    return next(iter(parameters[0].values()))
+
+
+def networks_of(parameters: Parameters) -> tuple[int, ...]:
+    """Return the leading axes of the parameters, one network for each place."""
+    name, array = next(iter(parameters[0].items()))
+    return tuple(array.shape[: -core_axes(name)])
 
 
 def merged(parameters: Parameters, buffers: Parameters) -> Parameters:

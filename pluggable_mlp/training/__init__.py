@@ -17,6 +17,7 @@ from pluggable_mlp.training.transforms import (
     L2,
     AverageParameters,
     ClipByGlobalNorm,
+    RateFactors,
     averaged_parameters,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "Optimizer",
     "PrecisionWarning",
     "RMSprop",
+    "RateFactors",
     "TrainState",
     "Training",
     "averaged_parameters",

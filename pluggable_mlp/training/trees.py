@@ -13,7 +13,6 @@ from pluggable_mlp.arrays import Array
 
 __all__ = [
     "Tree",
-    "core_axes",
     "is_weight",
     "leaves",
     "map_arrays",
@@ -32,11 +31,6 @@ Tree = list[dict[str, Array]]
 def is_weight(name: str) -> bool:
     """Return whether an array is a matrix of weights, which decays: "W"."""
     return name == "W"
-
-
-def core_axes(name: str) -> int:
-    """Return how many of an array's last axes belong to one network: 2 for "W", else 1."""
-    return 2 if is_weight(name) else 1
 
 
 def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
