@@ -18,6 +18,7 @@ from pluggable_mlp.network.philox import Seed, random_numbers
 from pluggable_mlp.registry import as_number
 
 __all__ = [
+    "PARAMETRIZATIONS",
     "ActivationLayer",
     "Arrays",
     "Backward",
@@ -28,8 +29,10 @@ __all__ = [
     "Gradients",
     "Layer",
     "Mode",
+    "NTKDense",
     "Noise",
     "Rng",
+    "Scaling",
     "Seed",
     "Shapes",
     "input_layers",
@@ -127,6 +130,65 @@ class Dense:
             return dx, {"W": dW, "b": special.sum(xp, dy, axis=-2)}
 
         return special.affine(xp, x, W, parameters["b"]), backward
+
+
+@dataclass(frozen=True)
+class NTKDense(Dense):
+    """A fully connected layer in NTK parametrization: y = x W / sqrt(in) + b.
+
+    Jacot, Gabriel, Hongler, "Neural tangent kernel" (NeurIPS 2018), section 3: with weights from
+    N(0, 1) the outputs have the variance of the inputs, whatever the width, and so have updates of
+    a given rate the same effect at every width.
+    """
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return y = x W / sqrt(in) + b.
+
+        It is `Dense` of x c with c = 1 / sqrt(in), so dW = c xᵀ dy and dx = c dy Wᵀ.
+        """
+        c = 1.0 / math.sqrt(self.inputs)
+        y, backward_of_dense = super().forward(xp, parameters, x * c, rng)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            dx, gradients = backward_of_dense(dy, with_dx=with_dx)
+            return (dx * c if with_dx else None), gradients
+
+        return y, backward
+
+
+PARAMETRIZATIONS: dict[str, type[Dense]] = {"standard": Dense, "ntk": NTKDense}
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A trained factor for each input: y = x scale, with scale = 1 at first.
+
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), section 3: with a larger
+    learning rate than the others, it selects among the inputs.
+    """
+
+    features: int
+    buffers: ClassVar[tuple[str, ...]] = ()
+
+    def shapes(self) -> Shapes:
+        """Return {"scale": (features,)}."""
+        return {"scale": (self.features,)}
+
+    def initial(self, draw: Draw) -> Arrays:
+        """Return ones."""
+        del draw
+        return {"scale": [1.0] * self.features}
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return y = x scale; dx = dy scale, and dscale = sum of dy x over the batch."""
+        del rng
+        scale = xp.expand_dims(parameters["scale"], axis=-2)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            dscale = special.sum(xp, dy * x, axis=-2)
+            return (dy * scale if with_dx else None), {"scale": dscale}
+
+        return x * scale, backward
 
 
 class _WithoutParameters:

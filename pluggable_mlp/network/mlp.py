@@ -23,13 +23,22 @@ from pluggable_mlp.network.checks import (
     check_targets,
 )
 from pluggable_mlp.network.initializers import INITIALIZERS
-from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Rng, input_layers
+from pluggable_mlp.network.layers import (
+    PARAMETRIZATIONS,
+    ActivationLayer,
+    Draw,
+    Dropout,
+    Layer,
+    Rng,
+    Scaling,
+    input_layers,
+)
 from pluggable_mlp.network.losses import Loss, LossFunction, as_loss
 from pluggable_mlp.network.normalization import Normalization, as_normalization
-from pluggable_mlp.network.passes import LayeredNetwork, Parameters, merged
+from pluggable_mlp.network.passes import LayeredNetwork, Parameters, merged, networks_of
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.prediction_cache import PredictionCache
-from pluggable_mlp.registry import choose
+from pluggable_mlp.registry import as_flag, choose
 from pluggable_mlp.shortcuts import on_device_of
 
 if TYPE_CHECKING:
@@ -46,8 +55,8 @@ class MLP(LayeredNetwork):
     """A multilayer perceptron, which describes the network but does not hold its parameters.
 
     A hidden layer consists of a dense layer and, if given, normalization, activation and dropout,
-    in this order; the last layer is only dense.  Before the first come noise and dropout of the
-    inputs.
+    in this order; the last layer is only dense.  Before the first come noise, dropout and scaling
+    of the inputs.
 
     Parameters
     ----------
@@ -70,6 +79,12 @@ class MLP(LayeredNetwork):
         of x as the network gets it: pixels divided by 256, columns standardized.
     norm : str, LayerNorm or BatchNorm, optional
         A name in `NORMALIZATIONS`, or an object such as `BatchNorm(momentum=0.01)`.
+    parametrization : {"standard", "ntk"}, default "standard"
+        Of the dense layers: x W + b, or x W / sqrt(in) + b.
+    output_initializer : str, optional
+        A name in `INITIALIZERS` for the last layer; by default that of the others.
+    input_scaling : bool, default False
+        Whether each input is multiplied by a trained factor.
 
     Raises
     ------
@@ -99,6 +114,9 @@ class MLP(LayeredNetwork):
     input_dropout: float = 0.0
     input_noise: float = 0.0
     norm: str | Normalization | None = None
+    parametrization: str = "standard"
+    output_initializer: str | None = None
+    input_scaling: bool = False
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
     _predictions: PredictionCache = field(
@@ -111,6 +129,9 @@ class MLP(LayeredNetwork):
             object.__setattr__(self, "activation", [*self.activation])
         object.__setattr__(self, "objective", as_loss(self.loss))
         choose(INITIALIZERS, self.initializer, "initializer")
+        if self.output_initializer is not None:
+            choose(INITIALIZERS, self.output_initializer, "output_initializer")
+        as_flag("input_scaling", self.input_scaling)
         object.__setattr__(self, "layers", tuple(self._layers()))
 
     def __getstate__(self) -> dict[str, object]:  # of copies and pickles: each predicts by itself
@@ -119,17 +140,20 @@ class MLP(LayeredNetwork):
     def _layers(self) -> list[Layer]:
         activations = activations_of_layers(self.activation, len(self.sizes) - 2)
         norm, dropout = as_normalization(self.norm), Dropout(self.dropout)
+        dense = choose(PARAMETRIZATIONS, self.parametrization, "parametrization")
         layers = input_layers(self.input_noise, self.input_dropout)
+        if self.input_scaling:
+            layers.append(Scaling(self.sizes[0]))
         for index, (activation, width) in enumerate(
             zip(activations, self.sizes[1:-1], strict=True)
         ):
-            layers.append(Dense(self.sizes[index], width))
+            layers.append(dense(self.sizes[index], width))
             if norm is not None:
                 layers.append(norm.of_features(width))
             layers.append(ActivationLayer(activation))
             if dropout.rate > 0.0:
                 layers.append(replace(dropout, stream=index))
-        return [*layers, Dense(*self.sizes[-2:])]
+        return [*layers, dense(*self.sizes[-2:])]
 
     def initialize(self, *, seed: int, backend: "Backend", dtype: str = "float32") -> LibraryArrays:
         """Return initial parameters on the backend; a seed gives the same bits everywhere.
@@ -149,13 +173,14 @@ class MLP(LayeredNetwork):
         """
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
-        initializer = INITIALIZERS[self.initializer]
         streams = itertools.count()
-        drawn = [
-            layer.initial(lambda shapes: initializer.draw(seed, next(streams), shapes))
-            for layer in self.layers
-            if layer.shapes()
-        ]
+
+        def draw_by(name: str) -> Draw:
+            return lambda shapes: INITIALIZERS[name].draw(seed, next(streams), shapes)
+
+        *hidden, last = [layer for layer in self.layers if layer.shapes()]
+        drawn = [layer.initial(draw_by(self.initializer)) for layer in hidden]
+        drawn.append(last.initial(draw_by(self.output_initializer or self.initializer)))
         return [
             {name: backend.asarray(array, dtype=dtype) for name, array in layer.items()}
             for layer in drawn
@@ -327,7 +352,7 @@ class MLP(LayeredNetwork):
         The arguments and the errors are those of `loss_and_gradients`.
         """
         xp, its_parameters, its_x = self._predictions.checked(self, parameters, x, arithmetic)
-        networks = parameters[0]["W"].shape[:-2]
+        networks = networks_of(parameters)
         targets = xp.asarray(check_targets(self, x, targets, networks=networks))
         if sample_weight is not None:
             check_sample_weight(x, sample_weight, networks=networks)

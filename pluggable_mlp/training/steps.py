@@ -23,6 +23,7 @@ from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.namespaces.speculation import wrapped
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.passes import first_array
 from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.shortcuts import compiled, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
@@ -111,7 +112,7 @@ class Steps:
         self._model = StepModel(mlp.general, without_rate(optimizer), *settings)
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
-        w = state.parameters[0]["W"]
+        w = first_array(state.parameters)
         self._update = (None if updater is None else updater(w)) or each_array
         self._functions: dict[tuple[Function, int], Function | None] = {}
         self._loop: Function | None = None
@@ -370,8 +371,8 @@ class Steps:
         before, parameters, memory = optimizer.minimize_step(
             xp, loss_and_gradients, parameters, slots
         )
-        W = parameters[0]["W"]
-        loss = xp.asarray(before, dtype=W.dtype, device=W.device)
+        w = first_array(parameters)
+        loss = xp.asarray(before, dtype=w.dtype, device=w.device)
         self._state = TrainState(parameters, buffers, memory, t + 1)
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
 

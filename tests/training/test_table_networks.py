@@ -1,0 +1,51 @@
+"""Networks for tables, whole: training gives the same bits on every library."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, Adam, RateFactors, SoftmaxCrossEntropy, get_backend, train
+from pluggable_mlp.training.schedules import LogCosine
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(48, 5))
+CLASSES = (X[:, 0] * X[:, 1] > 0.0).astype(np.int64) + (X[:, 2] > 0.5)
+
+
+def realmlp():
+    """RealMLP-TD-S, small."""
+    mlp = MLP(
+        [5, 8, 8, 3],
+        activation="selu",
+        loss=SoftmaxCrossEntropy(label_smoothing=0.1),
+        initializer="standard_normal",
+        output_initializer="zeros",
+        parametrization="ntk",
+        input_scaling=True,
+    )
+    adam = Adam(LogCosine(0.04, total_steps=20), beta2=0.95)
+    return mlp, RateFactors(adam, {"scale": 6.0, "b": 0.1})
+
+
+NETWORKS = {"realmlp": realmlp}
+
+
+def trained(name, backend, **settings):
+    mlp, optimizer = NETWORKS[name]()
+    given = {"epochs": 4, "batch_size": 16, "seed": 3, **settings}
+    return train(mlp, X, CLASSES, optimizer=optimizer, backend=backend, **given)
+
+
+def bits(training, backend):
+    return [
+        backend.to_numpy(array).tobytes()
+        for layer in training.parameters
+        for array in layer.values()
+    ]
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax:cpu"], indirect=True)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_gives_the_same_bits(backend, name):
+    numpy = get_backend("numpy")
+    ours = trained(name, backend, arithmetic="reproducible")
+    assert bits(ours, backend) == bits(trained(name, numpy, arithmetic="reproducible"), numpy)
