@@ -44,6 +44,8 @@ if TYPE_CHECKING:
         SigmoidCrossEntropy,
         SoftmaxCrossEntropy,
         SquaredError,
+        TabM,
+        TabMMini,
         average_of_elements,
     )
     from pluggable_mlp.runs import load_run
@@ -128,6 +130,8 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Split",
     "SquaredError",
+    "TabM",
+    "TabMMini",
     "TrainState",
     "Training",
     "TrainingCurveDisplay",

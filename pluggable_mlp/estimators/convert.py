@@ -190,7 +190,7 @@ class ConversionMixin(BaseEstimator):
             lambda array: ndx.asarray(home.to_numpy(array).astype(np.float32)),
             self._parameters(network),
         )
-        z, _ = network.forward(ndx, parameters, x)
+        z = network.evaluate(ndx, parameters, x)
         model = ndx.build({"X": x}, self._graph_outputs(ndx, network.objective, z))
         write_file(Path(path), model.SerializeToString())
 

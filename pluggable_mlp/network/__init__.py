@@ -14,6 +14,7 @@ from pluggable_mlp.network.losses import (
     SquaredError,
     average_of_elements,
 )
+from pluggable_mlp.network.members import TabM, TabMMini
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 
@@ -36,5 +37,7 @@ __all__ = [
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "SquaredError",
+    "TabM",
+    "TabMMini",
     "average_of_elements",
 ]

@@ -24,8 +24,9 @@ class Initializer:
     ----------
     variance : callable (inputs, outputs) -> float
         The variance of each weight.
-    distribution : {"uniform", "normal", "zero"}
-        Uniform on the interval around 0 that has this variance, or normal, or always 0.
+    distribution : {"uniform", "normal", "sign", "zero"}
+        Uniform on the interval around 0 that has this variance; normal; its root with a random
+        sign; or always 0.
     random_biases : bool
         Draw the biases like the weights; they are zero otherwise.
     """
@@ -52,6 +53,8 @@ class Initializer:
             return normal(seed, "parameters", step, shape)
         if self.distribution == "zero":
             return uniform(seed, "parameters", step, shape) * 0.0
+        if self.distribution == "sign":
+            return (uniform(seed, "parameters", step, shape) >= 0.5) * 2.0 - 1.0
         # Uniform on (-a, a) has the variance a² / 3.
         return (2.0 * uniform(seed, "parameters", step, shape) - 1.0) * math.sqrt(3.0)
 

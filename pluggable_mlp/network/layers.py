@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.network.activations import Activation
+from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.philox import Seed, random_numbers
 from pluggable_mlp.registry import as_number
 
@@ -46,7 +47,13 @@ Gradients = tuple[Array, Arrays]
 Backward = Callable[..., Gradients]
 Forward = tuple[Array, Backward]
 Shapes = dict[str, tuple[int, ...]]
-Draw = Callable[[Shapes], Arrays]
+
+
+class Draw(Protocol):
+    """The interface of a function that draws initial parameters."""
+
+    def __call__(self, shapes: Shapes, initializer: Initializer | None = None, /) -> Arrays:
+        """Return host data by name, drawn by the initializer, by default the network's."""
 
 
 @dataclass(frozen=True)
@@ -223,8 +230,11 @@ class ActivationLayer(_WithoutParameters):
         return y, backward
 
 
-def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
-    """Return numbers of 16 random bits, int64 (batch, features), for x (…, batch, features)."""
+def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -> Array:
+    """Return numbers of 16 random bits, int64 (rows, features), for x (…, rows, features).
+
+    Each example is a row for each of the members.
+    """
     features = x.shape[-1]
 
     def draw(xp: Namespace, first: int, rows: int) -> Array:
@@ -235,7 +245,7 @@ def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
             stream=stream,
             step=rng.t,
             device=device_of(x),
-            first=(rng.first + first) * features,
+            first=(rng.first * members + first) * features,
         )
         return xp.reshape(numbers, (rows, features))
 
@@ -269,6 +279,8 @@ class Dropout(_WithoutParameters):
     stream : int, default 0
         Its own in the network, so that each layer has its own masks: the index of the hidden
         layer whose outputs are dropped, or 2^32 - 1 for the inputs of the network.
+    members : int, default 1
+        How many rows each example of the batch has, of which each has a mask.
 
     Raises
     ------
@@ -278,6 +290,7 @@ class Dropout(_WithoutParameters):
 
     rate: float
     stream: int = 0
+    members: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", _rate("dropout", self.rate))
@@ -301,7 +314,7 @@ class Dropout(_WithoutParameters):
 
     def _factors(self, xp: Namespace, x: Array, rng: Rng) -> Array:
         """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
-        kept = xp.astype(_numbers(xp, x, rng, self.stream) >= self._dropped, x.dtype)
+        kept = xp.astype(_numbers(xp, x, rng, self.stream, self.members) >= self._dropped, x.dtype)
         return kept * (_RESOLUTION / (_RESOLUTION - self._dropped))
 
 

@@ -9,12 +9,13 @@ predictions and the training step call, do not.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, overload
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
 from pluggable_mlp.namespaces import run, unwrapped
-from pluggable_mlp.network.activations import ActivationChoice, activations_of_layers
+from pluggable_mlp.network.activations import ActivationChoice
+from pluggable_mlp.network.assembly import layers_of
 from pluggable_mlp.network.checks import (
     check_buffers,
     check_rng,
@@ -22,23 +23,15 @@ from pluggable_mlp.network.checks import (
     check_sizes,
     check_targets,
 )
-from pluggable_mlp.network.initializers import INITIALIZERS
-from pluggable_mlp.network.layers import (
-    PARAMETRIZATIONS,
-    ActivationLayer,
-    Draw,
-    Dropout,
-    Layer,
-    Rng,
-    Scaling,
-    input_layers,
-)
+from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
+from pluggable_mlp.network.layers import Arrays, Draw, Layer, Rng, Shapes
 from pluggable_mlp.network.losses import Loss, LossFunction, as_loss
-from pluggable_mlp.network.normalization import Normalization, as_normalization
+from pluggable_mlp.network.members import TabMMini
+from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.network.passes import LayeredNetwork, Parameters, merged, networks_of
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.prediction_cache import PredictionCache
-from pluggable_mlp.registry import as_flag, choose
+from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import on_device_of
 
 if TYPE_CHECKING:
@@ -85,6 +78,8 @@ class MLP(LayeredNetwork):
         A name in `INITIALIZERS` for the last layer; by default that of the others.
     input_scaling : bool, default False
         Whether each input is multiplied by a trained factor.
+    ensemble : TabMMini or TabM, optional
+        Members that share weights, whose predictions are averaged; by default a single network.
 
     Raises
     ------
@@ -117,6 +112,7 @@ class MLP(LayeredNetwork):
     parametrization: str = "standard"
     output_initializer: str | None = None
     input_scaling: bool = False
+    ensemble: TabMMini | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
     _predictions: PredictionCache = field(
@@ -131,29 +127,12 @@ class MLP(LayeredNetwork):
         choose(INITIALIZERS, self.initializer, "initializer")
         if self.output_initializer is not None:
             choose(INITIALIZERS, self.output_initializer, "output_initializer")
-        as_flag("input_scaling", self.input_scaling)
-        object.__setattr__(self, "layers", tuple(self._layers()))
+        if not isinstance(self.ensemble, TabMMini | None):
+            raise TypeError(f"ensemble is {self.ensemble!r}, expected None, TabMMini() or TabM()")
+        object.__setattr__(self, "layers", tuple(layers_of(self)))
 
     def __getstate__(self) -> dict[str, object]:  # of copies and pickles: each predicts by itself
         return {**vars(self), "_predictions": PredictionCache()}
-
-    def _layers(self) -> list[Layer]:
-        activations = activations_of_layers(self.activation, len(self.sizes) - 2)
-        norm, dropout = as_normalization(self.norm), Dropout(self.dropout)
-        dense = choose(PARAMETRIZATIONS, self.parametrization, "parametrization")
-        layers = input_layers(self.input_noise, self.input_dropout)
-        if self.input_scaling:
-            layers.append(Scaling(self.sizes[0]))
-        for index, (activation, width) in enumerate(
-            zip(activations, self.sizes[1:-1], strict=True)
-        ):
-            layers.append(dense(self.sizes[index], width))
-            if norm is not None:
-                layers.append(norm.of_features(width))
-            layers.append(ActivationLayer(activation))
-            if dropout.rate > 0.0:
-                layers.append(replace(dropout, stream=index))
-        return [*layers, dense(*self.sizes[-2:])]
 
     def initialize(self, *, seed: int, backend: "Backend", dtype: str = "float32") -> LibraryArrays:
         """Return initial parameters on the backend; a seed gives the same bits everywhere.
@@ -176,7 +155,10 @@ class MLP(LayeredNetwork):
         streams = itertools.count()
 
         def draw_by(name: str) -> Draw:
-            return lambda shapes: INITIALIZERS[name].draw(seed, next(streams), shapes)
+            def draw(shapes: Shapes, initializer: Initializer | None = None) -> Arrays:
+                return (initializer or INITIALIZERS[name]).draw(seed, next(streams), shapes)
+
+            return draw
 
         *hidden, last = [layer for layer in self.layers if layer.shapes()]
         drawn = [layer.initial(draw_by(self.initializer)) for layer in hidden]

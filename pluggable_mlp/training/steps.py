@@ -40,7 +40,7 @@ from pluggable_mlp.training.step_functions import (
     step_of_loop,
     whole_step,
 )
-from pluggable_mlp.training.trees import Tree, map_nested, merge
+from pluggable_mlp.training.trees import Tree, is_weight, map_nested, merge
 
 __all__ = ["Steps"]
 
@@ -306,7 +306,8 @@ class Steps:
         if speculates(self.xp):
             return True
         rows = min(self.batch_size, self._model.micro_batch or self.batch_size)
-        weights = [math.prod(of["W"].shape) for of in self._state.parameters if "W" in of]
+        arrays = [item for layer in self._state.parameters for item in layer.items()]
+        weights = [math.prod(array.shape) for name, array in arrays if is_weight(name)]
         is_small = rows * max(weights) < SMALL
         return is_small and self._exact_step(self.batch_size) is not None
 

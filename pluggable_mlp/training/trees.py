@@ -1,7 +1,7 @@
 """Lists of dicts of arrays (parameters, gradients, moments): walking several at once.
 
-Shapes: a layer's "W" is (…, in, out); every other array, a bias, a gain or a shift, is
-(…, out).  Leading axes are independent networks.  Formulas belong elsewhere.
+Shapes: a layer's "W" is (…, in, out), a bias, a gain or a shift (…, out); arrays of k members have
+an axis of these before.  Leading axes are independent networks.  Formulas belong elsewhere.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -29,8 +29,8 @@ Tree = list[dict[str, Array]]
 
 
 def is_weight(name: str) -> bool:
-    """Return whether an array is a matrix of weights, which decays: "W"."""
-    return name == "W"
+    """Return whether an array consists of matrices of weights, which decay: "W", "member_W"."""
+    return name in ("W", "member_W")
 
 
 def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:

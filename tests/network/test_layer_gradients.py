@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend
-from pluggable_mlp.network.layers import NTKDense, Scaling
+from pluggable_mlp.network.layers import Dense, NTKDense, Scaling
+from pluggable_mlp.network.member_layers import (
+    BatchEnsembleDense,
+    FirstMemberScaling,
+    MemberDense,
+    MemberScaling,
+)
 from pluggable_mlp.network.passes import core_axes
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
@@ -17,10 +23,34 @@ def ntk_dense(p, x):
     return x @ (p["W"] / 2.0) + p["b"]
 
 
+def batch_ensemble(p, x):
+    """Of tabm: LinearBatchEnsemble, on x (batch, k, in)."""
+    x = x.reshape(2, 3, 4)
+    y = (x * p["r"]) @ p["W"] * p["s"] + p["member_b"]
+    return y.reshape(6, 5)
+
+
+def first_batch_ensemble(p, x):
+    y = (x[:, None, :] * p["r"]) @ p["W"] * p["s"] + p["member_b"]
+    return y.reshape(18, 5)
+
+
+def member_dense(p, x):
+    """Of tabm: LinearEnsemble, on x (batch, k, in); ours gives the members first."""
+    return x.reshape(2, 3, 4).transpose(0, 1) @ p["member_W"] + p["member_b"][:, None, :]
+
+
+FIRST = FirstMemberScaling(3, FEATURES, "signs", (1, 1, 2))
+
 # Each with what it does in PyTorch, for parameters by name and x (batch, features).
 LAYERS = {
     "ntk dense": (NTKDense(FEATURES, 3), ntk_dense),
     "scaling": (Scaling(FEATURES), lambda p, x: x * p["scale"]),
+    "member scaling": (MemberScaling(3, FEATURES), lambda p, x: x * p["r"].repeat(2, 1)),
+    "first member scaling": (FIRST, lambda p, x: (x[:, None, :] * p["r"]).reshape(18, 4)),
+    "batch ensemble": (BatchEnsembleDense(MemberScaling(3, FEATURES), 5), batch_ensemble),
+    "first batch ensemble": (BatchEnsembleDense(FIRST, 5), first_batch_ensemble),
+    "member dense": (MemberDense(3, Dense(FEATURES, 5)), member_dense),
 }
 EVERY_LAYER = pytest.mark.parametrize("name", LAYERS)
 

@@ -1,9 +1,22 @@
 """Networks for tables, whole: training gives the same bits on every library."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, Adam, RateFactors, SoftmaxCrossEntropy, get_backend, train
+from pluggable_mlp import (
+    MLP,
+    Adam,
+    AdamW,
+    ClipByGlobalNorm,
+    RateFactors,
+    SoftmaxCrossEntropy,
+    TabM,
+    TabMMini,
+    get_backend,
+    train,
+)
 from pluggable_mlp.training.schedules import LogCosine
 
 RNG = np.random.default_rng(0)
@@ -26,7 +39,23 @@ def realmlp():
     return mlp, RateFactors(adam, {"scale": 6.0, "b": 0.1})
 
 
-NETWORKS = {"realmlp": realmlp}
+def tabm(ensemble):
+    """TabM or TabM-mini, small."""
+    mlp = MLP(
+        [5, 8, 8, 3],
+        activation="relu",
+        initializer="inverse_sqrt_uniform",
+        dropout=0.1,
+        ensemble=ensemble,
+    )
+    return mlp, ClipByGlobalNorm(AdamW(2e-3, weight_decay=3e-4), 1.0)
+
+
+NETWORKS = {
+    "realmlp": realmlp,
+    "tabm-mini": partial(tabm, TabMMini(4, scaling="normal", blocks=(1, 3, 1))),
+    "tabm": partial(tabm, TabM(4)),
+}
 
 
 def trained(name, backend, **settings):
