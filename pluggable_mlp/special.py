@@ -16,6 +16,7 @@ __all__ = [
     "affine",
     "by_rows",
     "erf",
+    "exchanged",
     "matmul",
     "mean",
     "rsqrt",
@@ -81,6 +82,12 @@ def mean(xp: Namespace, x: Array, axis: int) -> Array:
         return x[_ONLY_ELEMENT[axis]]
     average: Array = own(xp, "mean")(x, axis=axis)
     return average
+
+
+def exchanged(xp: Namespace, x: Array) -> Array:
+    """Return (…, n, m, features) of x (…, m, n, features)."""
+    leading = range(x.ndim - 3)
+    return xp.permute_dims(x, (*leading, x.ndim - 2, x.ndim - 3, x.ndim - 1))
 
 
 def by_rows(xp: Namespace, x: Array, function: Callable[[Namespace, int, int], Array]) -> Array:

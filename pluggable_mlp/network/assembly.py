@@ -17,6 +17,7 @@ from pluggable_mlp.network.layers import (
     input_layers,
 )
 from pluggable_mlp.network.normalization import as_normalization
+from pluggable_mlp.network.parametric import ParametricActivation
 from pluggable_mlp.registry import as_flag, choose
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def layers_of(mlp: "MLP") -> list[Layer]:
         If one of its components is unknown, out of its range or of another type.
     """
     layers = input_layers(mlp.input_noise, mlp.input_dropout)
-    widths = (1,) * mlp.sizes[0]
+    widths: tuple[int, ...] = (1,) * mlp.sizes[0]
+    if mlp.embedding is not None:
+        widths = mlp.embedding.widths(mlp.sizes[0])
+        layers.append(mlp.embedding.layer())
     if as_flag("input_scaling", mlp.input_scaling):
         layers.append(Scaling(sum(widths)))
     dense = choose(PARAMETRIZATIONS, mlp.parametrization, "parametrization")
@@ -53,10 +57,12 @@ def _after_dense(mlp: "MLP") -> list[list[Layer]]:
     activations = activations_of_layers(mlp.activation, len(mlp.sizes) - 2)
     norm = as_normalization(mlp.norm)
     dropout = Dropout(mlp.dropout, members=1 if mlp.ensemble is None else mlp.ensemble.members)
+    is_parametric = as_flag("parametric_activation", mlp.parametric_activation)
     found: list[list[Layer]] = []
     for index, (activation, width) in enumerate(zip(activations, mlp.sizes[1:-1], strict=True)):
         layers: list[Layer] = [] if norm is None else [norm.of_features(width)]
-        layers.append(ActivationLayer(activation))
+        parametric = ParametricActivation(activation, width)
+        layers.append(parametric if is_parametric else ActivationLayer(activation))
         if dropout.rate > 0.0:
             layers.append(replace(dropout, stream=index))
         found.append(layers)

@@ -223,18 +223,12 @@ class MemberDense:
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y (…, k, batch, out) for x (…, batch k, in): that of `dense` for each member."""
         own = {name.removeprefix("member_"): parameters[name] for name in self.shapes()}
-        by_member = _exchanged(xp, _reshaped(xp, x, -1, self.members, x.shape[-1]))
+        by_member = special.exchanged(xp, _reshaped(xp, x, -1, self.members, x.shape[-1]))
         y, backward_of_dense = self.dense.forward(xp, own, by_member, rng)
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             dx, gradients = backward_of_dense(dy, with_dx=with_dx)
             renamed = {f"member_{name}": gradient for name, gradient in gradients.items()}
-            return (_flat(xp, _exchanged(xp, dx)) if with_dx else None), renamed
+            return (_flat(xp, special.exchanged(xp, dx)) if with_dx else None), renamed
 
         return y, backward
-
-
-def _exchanged(xp: Namespace, x: Array) -> Array:
-    """Return x (…, m, n, features) as (…, n, m, features)."""
-    leading = range(x.ndim - 3)
-    return xp.permute_dims(x, (*leading, x.ndim - 2, x.ndim - 3, x.ndim - 1))

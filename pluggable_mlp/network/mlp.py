@@ -23,6 +23,7 @@ from pluggable_mlp.network.checks import (
     check_sizes,
     check_targets,
 )
+from pluggable_mlp.network.embeddings import Embedding
 from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Layer, Rng, Shapes
 from pluggable_mlp.network.losses import Loss, LossFunction, as_loss
@@ -48,8 +49,8 @@ class MLP(LayeredNetwork):
     """A multilayer perceptron, which describes the network but does not hold its parameters.
 
     A hidden layer consists of a dense layer and, if given, normalization, activation and dropout,
-    in this order; the last layer is only dense.  Before the first come noise, dropout and scaling
-    of the inputs.
+    in this order; the last layer is only dense.  Before the first come noise, dropout, embedding
+    and scaling of the inputs.
 
     Parameters
     ----------
@@ -78,6 +79,10 @@ class MLP(LayeredNetwork):
         A name in `INITIALIZERS` for the last layer; by default that of the others.
     input_scaling : bool, default False
         Whether each input is multiplied by a trained factor.
+    parametric_activation : bool, default False
+        Whether activations f become x + a (f(x) - x), with trained a for each feature.
+    embedding : PiecewiseLinear, optional
+        Makes several features of each of the first inputs.
     ensemble : TabMMini or TabM, optional
         Members that share weights, whose predictions are averaged; by default a single network.
 
@@ -112,6 +117,8 @@ class MLP(LayeredNetwork):
     parametrization: str = "standard"
     output_initializer: str | None = None
     input_scaling: bool = False
+    parametric_activation: bool = False
+    embedding: Embedding | None = None
     ensemble: TabMMini | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
@@ -127,6 +134,11 @@ class MLP(LayeredNetwork):
         choose(INITIALIZERS, self.initializer, "initializer")
         if self.output_initializer is not None:
             choose(INITIALIZERS, self.output_initializer, "output_initializer")
+        if not isinstance(self.embedding, Embedding | None):
+            raise TypeError(
+                f"embedding is {self.embedding!r}, expected None or one such as "
+                "PiecewiseLinear(edges)"
+            )
         if not isinstance(self.ensemble, TabMMini | None):
             raise TypeError(f"ensemble is {self.ensemble!r}, expected None, TabMMini() or TabM()")
         object.__setattr__(self, "layers", tuple(layers_of(self)))

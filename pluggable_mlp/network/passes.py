@@ -155,7 +155,13 @@ def core_axes(name: str) -> int:
     return _CORE_AXES.get(name, 1)
 
 
-_CORE_AXES = {"W": 2, "r": 2, "s": 2, "member_W": 3, "member_b": 2}
+_CORE_AXES = {
+    "W": 2,
+    **dict.fromkeys(("r", "s", "member_b"), 2),
+    "member_W": 3,
+    **dict.fromkeys(("embedding_w", "embedding_b", "left", "inverse_width", "low", "high"), 2),
+    "embedding_V": 3,
+}
 """Other arrays are vectors: biases, gains, shifts."""
 
 

@@ -29,8 +29,8 @@ Tree = list[dict[str, Array]]
 
 
 def is_weight(name: str) -> bool:
-    """Return whether an array consists of matrices of weights, which decay: "W", "member_W"."""
-    return name in ("W", "member_W")
+    """Return whether an array consists of matrices of weights, which decay."""
+    return name in ("W", "member_W", "embedding_V")
 
 
 def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:

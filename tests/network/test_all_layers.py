@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend
+from pluggable_mlp import ACTIVATIONS, MLP, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.layers import (
     ActivationLayer,
@@ -14,6 +14,7 @@ from pluggable_mlp.network.layers import (
     Scaling,
 )
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
+from pluggable_mlp.network.parametric import ParametricActivation
 from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
 
@@ -46,6 +47,8 @@ def test_layers_for_tables():
     mlp = MLP([2, 3, 2], parametrization="ntk", input_scaling=True, input_dropout=0.25)
     kinds = [type(layer) for layer in mlp.layers]
     assert kinds == [Dropout, Scaling, NTKDense, ActivationLayer, NTKDense]
+    (_, parametric, _) = MLP([2, 3, 2], activation="selu", parametric_activation=True).layers
+    assert parametric == ParametricActivation(ACTIVATIONS["selu"], 3)
     chosen = {"initializer": "standard_normal", "output_initializer": "zeros"}
     scaling, first, last = MLP([2, 3, 2], input_scaling=True, **chosen).initialize(
         seed=0, backend=get_backend("numpy")
@@ -63,6 +66,7 @@ def test_layers_for_tables():
         ({"parametrization": "ntl"}, "parametrization is 'ntl', expected one of standard, ntk"),
         ({"output_initializer": "zero"}, "output_initializer is 'zero', expected one of"),
         ({"input_scaling": 1}, "input_scaling is 1, expected True or False"),
+        ({"parametric_activation": 1}, "parametric_activation is 1, expected True or False"),
     ],
 )
 def test_layers_for_tables_refuse(options, message):

@@ -1,9 +1,12 @@
 """Layers with parameters: values and gradients against PyTorch and differences, and their bits."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from pluggable_mlp import get_backend
+from pluggable_mlp import PiecewiseLinear, get_backend
+from pluggable_mlp.network.activations import tanh
 from pluggable_mlp.network.layers import Dense, NTKDense, Scaling
 from pluggable_mlp.network.member_layers import (
     BatchEnsembleDense,
@@ -11,6 +14,7 @@ from pluggable_mlp.network.member_layers import (
     MemberDense,
     MemberScaling,
 )
+from pluggable_mlp.network.parametric import ParametricActivation
 from pluggable_mlp.network.passes import core_axes
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
@@ -40,12 +44,38 @@ def member_dense(p, x):
     return x.reshape(2, 3, 4).transpose(0, 1) @ p["member_W"] + p["member_b"][:, None, :]
 
 
+EDGES = ((-1.0, 0.25, 0.5, 2.0), (-0.5, 1.5), (-2.0, -1.0, 1.0))
+
+
+def piecewise_linear(p, x):
+    """Three of four inputs, with 3, 1 and 2 bins, component by component."""
+    import torch
+
+    features = []
+    for index, edges in enumerate(EDGES):
+        y = x[:, index, None] * p["embedding_w"][index] + p["embedding_b"][index]
+        last = len(edges) - 2
+        for bin, (left, right) in enumerate(itertools.pairwise(edges)):
+            e = (x[:, index, None] - left) / (right - left)
+            e = e if bin == 0 else e.clamp(min=0.0)
+            e = e if bin == last else e.clamp(max=1.0)
+            y = y + e * p["embedding_V"][index, bin]
+        features.append(y)
+    return torch.cat([*features, x[:, 3:]], dim=-1)
+
+
+def parametric(p, x):
+    return x + p["a"] * (x.tanh() - x)
+
+
 FIRST = FirstMemberScaling(3, FEATURES, "signs", (1, 1, 2))
 
 # Each with what it does in PyTorch, for parameters by name and x (batch, features).
 LAYERS = {
     "ntk dense": (NTKDense(FEATURES, 3), ntk_dense),
     "scaling": (Scaling(FEATURES), lambda p, x: x * p["scale"]),
+    "parametric activation": (ParametricActivation(tanh, FEATURES), parametric),
+    "piecewise linear": (PiecewiseLinear(EDGES, size=2).layer(), piecewise_linear),
     "member scaling": (MemberScaling(3, FEATURES), lambda p, x: x * p["r"].repeat(2, 1)),
     "first member scaling": (FIRST, lambda p, x: (x[:, None, :] * p["r"]).reshape(18, 4)),
     "batch ensemble": (BatchEnsembleDense(MemberScaling(3, FEATURES), 5), batch_ensemble),
@@ -58,7 +88,13 @@ EVERY_LAYER = pytest.mark.parametrize("name", LAYERS)
 def example(layer, leading=(), seed=0):
     rng = np.random.default_rng(seed)
     shapes = layer.shapes() | {"x": (BATCH, FEATURES)}
-    return {name: on_grid(rng.normal(size=(*leading, *of))) for name, of in shapes.items()}
+    arrays = {name: on_grid(rng.normal(size=(*leading, *of))) for name, of in shapes.items()}
+    if layer.buffers:  # which are not any numbers
+        drawn = layer.initial(lambda shapes, *_: {"W": np.zeros(shapes["W"])})
+        for name in layer.buffers:
+            of = np.asarray(drawn[name])
+            arrays[name] = np.broadcast_to(of, (*leading, *of.shape)).copy()
+    return arrays
 
 
 def compute(layer, arrays, c):

@@ -10,6 +10,7 @@ from pluggable_mlp import (
     Adam,
     AdamW,
     ClipByGlobalNorm,
+    PiecewiseLinear,
     RateFactors,
     SoftmaxCrossEntropy,
     TabM,
@@ -25,7 +26,7 @@ CLASSES = (X[:, 0] * X[:, 1] > 0.0).astype(np.int64) + (X[:, 2] > 0.5)
 
 
 def realmlp():
-    """RealMLP-TD-S, small."""
+    """RealMLP-TD-S, small, with parametric activations."""
     mlp = MLP(
         [5, 8, 8, 3],
         activation="selu",
@@ -34,18 +35,20 @@ def realmlp():
         output_initializer="zeros",
         parametrization="ntk",
         input_scaling=True,
+        parametric_activation=True,
     )
     adam = Adam(LogCosine(0.04, total_steps=20), beta2=0.95)
     return mlp, RateFactors(adam, {"scale": 6.0, "b": 0.1})
 
 
-def tabm(ensemble):
+def tabm(ensemble, embedding=None):
     """TabM or TabM-mini, small."""
     mlp = MLP(
         [5, 8, 8, 3],
         activation="relu",
         initializer="inverse_sqrt_uniform",
         dropout=0.1,
+        embedding=embedding,
         ensemble=ensemble,
     )
     return mlp, ClipByGlobalNorm(AdamW(2e-3, weight_decay=3e-4), 1.0)
@@ -53,7 +56,11 @@ def tabm(ensemble):
 
 NETWORKS = {
     "realmlp": realmlp,
-    "tabm-mini": partial(tabm, TabMMini(4, scaling="normal", blocks=(1, 3, 1))),
+    "tabm-mini": partial(
+        tabm,
+        TabMMini(4, scaling="normal", blocks=(1, 3, 1)),
+        PiecewiseLinear([[-1.0, 0.0, 0.5, 1.0], [-1.0, 1.0]], size=3),
+    ),
     "tabm": partial(tabm, TabM(4)),
 }
 
