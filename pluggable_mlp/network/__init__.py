@@ -1,7 +1,7 @@
 """The network: layers, activations, losses, initializers, each forward beside its backward."""
 
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Elementwise, LeakyReLU
-from pluggable_mlp.network.embeddings import PiecewiseLinear
+from pluggable_mlp.network.embeddings import Periodic, PiecewiseLinear
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.losses import (
@@ -32,6 +32,7 @@ __all__ = [
     "HuberLoss",
     "LayerNorm",
     "LeakyReLU",
+    "Periodic",
     "PiecewiseLinear",
     "PinballLoss",
     "PoissonLoss",

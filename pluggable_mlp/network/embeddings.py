@@ -11,15 +11,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
-from pluggable_mlp.network.initializers import INITIALIZERS
+from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer, Mode, Shapes
-from pluggable_mlp.registry import Component, PositiveCount
+from pluggable_mlp.registry import Component, NonNegative, PositiveCount
+from pluggable_mlp.registry import count as count_of
 
-__all__ = ["Embedding", "PiecewiseLinear", "PiecewiseLinearLayer"]
+__all__ = ["Embedding", "Periodic", "PeriodicLayer", "PiecewiseLinear", "PiecewiseLinearLayer"]
 
 _UNBOUNDED = 2.0**100  # as good as infinite, in float32, too
 
@@ -159,15 +160,86 @@ class PiecewiseLinearLayer:
         return embed(xp, x, len(self.edges), features)
 
 
+@dataclass(frozen=True)
+class PeriodicLayer:
+    """See `Periodic`."""
+
+    count: int
+    size: int
+    frequencies: int
+    deviation: float
+    buffers: ClassVar[tuple[str, ...]] = ()
+
+    def shapes(self) -> Shapes:
+        """Return those of w and b (n, frequencies), V (n, frequencies, d - 1) and c (n, d - 1)."""
+        n, f, others = self.count, self.frequencies, self.size - 1
+        w = dict.fromkeys(("embedding_w", "embedding_b"), (n, f))
+        return {**w, "embedding_V": (n, f, others), "embedding_c": (n, others)}
+
+    def initial(self, draw: Draw) -> Arrays:
+        """Return w normal, b uniform within ±pi, V and c uniform within ±1/sqrt(frequencies)."""
+        shapes = self.shapes()
+        given = {"W": shapes["embedding_w"], "b": (self.frequencies,)}
+        last = {"W": shapes["embedding_V"], "b": shapes["embedding_c"]}
+        dense = draw(last, INITIALIZERS["inverse_sqrt_uniform"])
+        return {
+            "embedding_w": draw(given, Initializer(lambda *_: self.deviation**2, "normal"))["W"],
+            "embedding_b": draw(given, _PHASES)["W"],
+            "embedding_V": dense["W"],
+            "embedding_c": dense["b"],
+        }
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return cos(2 pi x w + b) V + c of each number x, and x itself.
+
+        With a the cosines and da = dy Vᵀ, summing over the batch, dV = aᵀ dy and dc = sum of dy.
+        With du = -sin(2 pi x w + b) da, db = sum of du, dw = sum of 2 pi x du, and dx is the sum of
+        2 pi w du over the frequencies, plus the gradient of x itself.
+        """
+        del rng
+        w, b, c = (
+            xp.expand_dims(parameters[name], axis=-2)
+            for name in ("embedding_w", "embedding_b", "embedding_c")
+        )
+        V = parameters["embedding_V"]
+
+        def features(numbers: Array) -> Embedded:
+            a, sine = special.cos_and_sin_of_turns(xp, numbers * w + b * (0.5 / math.pi))
+
+            def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, Arrays]:
+                of_dense, of_numbers = dy[..., :-1], dy[..., -1:]
+                du = -sine * special.times_transposed(xp, of_dense, V)
+                of_turns = du * (2.0 * math.pi)
+                gradients = {
+                    "embedding_w": special.sum(xp, of_turns * numbers, axis=-2),
+                    "embedding_b": special.sum(xp, du, axis=-2),
+                    "embedding_V": special.transposed_times(xp, a, of_dense),
+                    "embedding_c": special.sum(xp, of_dense, axis=-2),
+                }
+                dx = special.sum(xp, of_turns * w, -1, keepdims=True) if with_dx else None
+                return (of_numbers + dx if with_dx else None), gradients
+
+            return xp.concat([special.matmul(xp, a, V) + c, numbers], axis=-1), backward
+
+        return embed(xp, x, self.count, features)
+
+
+_PHASES = Initializer(lambda *_: math.pi**2 / 3.0, "uniform")  # within ±pi
+
+
 class Embedding(Component):
-    """Base of embeddings of the first inputs of a network."""
+    """Base of embeddings of the first inputs of a network.
 
-    size: PositiveCount
+    Attributes
+    ----------
+    size : int
+        The number of features of each.
+    count : int
+        The number of these inputs.
+    """
 
-    @property
-    def count(self) -> int:
-        """The number of inputs with an embedding."""
-        raise NotImplementedError
+    size: int
+    count: int
 
     def layer(self) -> Layer:
         """Return the layer."""
@@ -228,10 +300,44 @@ class PiecewiseLinear(Embedding):
         object.__setattr__(self, "edges", checked)
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]  # it follows from the edges
         """The number of inputs with an embedding."""
         return len(self.edges)
 
     def layer(self) -> Layer:
         """Return the layer."""
         return PiecewiseLinearLayer(tuple(map(tuple, self.edges)), self.size)
+
+
+@dataclass(frozen=True)
+class Periodic(Embedding):
+    """Features that are waves of a number, and the number itself: PBLD.
+
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), "periodic bias linear
+    DenseNet": the d features of an input x are cos(2 pi x w + b) V + c, and x.
+
+    Parameters
+    ----------
+    count : int
+        How many of the network's first inputs have an embedding.
+    size : int, default 4
+        d, at least 2.
+    frequencies : int, default 16
+        The number of waves.
+    deviation : float, default 0.1
+        The standard deviation of w at first.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    count: PositiveCount
+    size: Annotated[int, count_of(at_least=2)] = 4
+    frequencies: PositiveCount = 16
+    deviation: NonNegative = 0.1
+
+    def layer(self) -> Layer:
+        """Return the layer."""
+        return PeriodicLayer(self.count, self.size, self.frequencies, self.deviation)

@@ -81,7 +81,7 @@ class MLP(LayeredNetwork):
         Whether each input is multiplied by a trained factor.
     parametric_activation : bool, default False
         Whether activations f become x + a (f(x) - x), with trained a for each feature.
-    embedding : PiecewiseLinear, optional
+    embedding : PiecewiseLinear or Periodic, optional
         Makes several features of each of the first inputs.
     ensemble : TabMMini or TabM, optional
         Members that share weights, whose predictions are averaged; by default a single network.

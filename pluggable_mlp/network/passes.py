@@ -159,8 +159,9 @@ _CORE_AXES = {
     "W": 2,
     **dict.fromkeys(("r", "s", "member_b"), 2),
     "member_W": 3,
-    **dict.fromkeys(("embedding_w", "embedding_b", "left", "inverse_width", "low", "high"), 2),
+    **dict.fromkeys(("embedding_w", "embedding_b", "embedding_c"), 2),
     "embedding_V": 3,
+    **dict.fromkeys(("left", "inverse_width", "low", "high"), 2),
 }
 """Other arrays are vectors: biases, gains, shifts."""
 

@@ -6,6 +6,7 @@ import pytest
 from pluggable_mlp import (
     MLP,
     Adam,
+    Periodic,
     PiecewiseLinear,
     TabMMini,
     first_state,
@@ -90,6 +91,30 @@ def test_fifty_steps_agree_with_rtdl_num_embeddings(dtype, tolerance):
     assert abs(found["embedding_V"]).min() > 0.0
 
 
+def test_initial_parameters_of_waves():
+    """Deviations 0.1 of w; phases within pi; V and c within 1/sqrt(16)."""
+    embedding = Periodic(200, deviation=0.1)
+    first = MLP([200, 2], embedding=embedding).initialize(seed=0, backend=NUMPY)[0]
+    assert 0.097 < first["embedding_w"].std() < 0.103
+    assert 0.99 * np.pi < abs(first["embedding_b"]).max() < np.pi
+    for name in ("embedding_V", "embedding_c"):
+        assert 0.24 < abs(first[name]).max() < 0.25
+    assert [array.shape for array in first.values()] == [(200, 16)] * 2 + [(200, 16, 3), (200, 3)]
+
+
+@pytest.mark.parametrize("embedding", [PiecewiseLinear(EDGES), Periodic(3)])
+def test_a_graph_of_onnx(embedding):
+    ndx, runtime = pytest.importorskip("ndonnx"), pytest.importorskip("onnxruntime")
+    mlp = MLP([4, 2], embedding=embedding, parametric_activation=True, input_scaling=True)
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    own = [{name: ndx.asarray(array) for name, array in layer.items()} for layer in parameters]
+    argument = ndx.argument(shape=("N", 4), dtype=ndx.float32)
+    model = ndx.build({"X": argument}, {"z": mlp.evaluate(ndx, own, argument)})
+    x = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    (z,) = runtime.InferenceSession(model.SerializeToString()).run(None, {"X": x})
+    assert np.allclose(z, mlp.logits(parameters, x), rtol=1e-5, atol=1e-6)
+
+
 def test_blocks_of_members_are_of_inputs_with_all_their_features():
     embedding = PiecewiseLinear(EDGES[:2], size=3)
     mlp = MLP(
@@ -113,6 +138,13 @@ def test_blocks_of_members_are_of_inputs_with_all_their_features():
         ),
         (lambda: PiecewiseLinear([[0, 1], [1, 1]]), ValueError, r"edges\[1\] is .* that increase"),
         (lambda: PiecewiseLinear([[0, np.inf]]), ValueError, r"edges\[0\] is .* finite numbers"),
+        (lambda: Periodic(0), ValueError, "count is 0, expected an integer of at least 1"),
+        (lambda: Periodic(1, size=1), ValueError, "size is 1, expected an integer of at least 2"),
+        (
+            lambda: Periodic(1, deviation=-1),
+            ValueError,
+            "deviation is -1, expected a finite",
+        ),
         (lambda: PiecewiseLinear([[0, 1]], size=0), ValueError, "size is 0, expected an integer"),
         (
             lambda: MLP([1, 2], embedding=PiecewiseLinear([[0, 1], [0, 1]])),

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pluggable_mlp import PiecewiseLinear, get_backend
+from pluggable_mlp import Periodic, PiecewiseLinear, get_backend
 from pluggable_mlp.network.activations import tanh
 from pluggable_mlp.network.layers import Dense, NTKDense, Scaling
 from pluggable_mlp.network.member_layers import (
@@ -64,6 +64,16 @@ def piecewise_linear(p, x):
     return torch.cat([*features, x[:, 3:]], dim=-1)
 
 
+def periodic(p, x):
+    """Of pytabkit: PLREmbeddingsLayerCosBias, where the number itself comes last for all."""
+    import torch
+
+    u = 2.0 * torch.pi * x.T[:2, :, None] * p["embedding_w"][:, None, :]
+    y = (u + p["embedding_b"][:, None, :]).cos() @ p["embedding_V"] + p["embedding_c"][:, None, :]
+    waves = torch.cat([y, x.T[:2, :, None]], dim=-1)
+    return torch.cat([waves.transpose(0, 1).flatten(1), x[:, 2:]], dim=-1)
+
+
 def parametric(p, x):
     return x + p["a"] * (x.tanh() - x)
 
@@ -76,6 +86,7 @@ LAYERS = {
     "scaling": (Scaling(FEATURES), lambda p, x: x * p["scale"]),
     "parametric activation": (ParametricActivation(tanh, FEATURES), parametric),
     "piecewise linear": (PiecewiseLinear(EDGES, size=2).layer(), piecewise_linear),
+    "periodic": (Periodic(2, size=3, frequencies=5).layer(), periodic),
     "member scaling": (MemberScaling(3, FEATURES), lambda p, x: x * p["r"].repeat(2, 1)),
     "first member scaling": (FIRST, lambda p, x: (x[:, None, :] * p["r"]).reshape(18, 4)),
     "batch ensemble": (BatchEnsembleDense(MemberScaling(3, FEATURES), 5), batch_ensemble),

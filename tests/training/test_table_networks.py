@@ -10,6 +10,7 @@ from pluggable_mlp import (
     Adam,
     AdamW,
     ClipByGlobalNorm,
+    Periodic,
     PiecewiseLinear,
     RateFactors,
     SoftmaxCrossEntropy,
@@ -18,7 +19,7 @@ from pluggable_mlp import (
     get_backend,
     train,
 )
-from pluggable_mlp.training.schedules import LogCosine
+from pluggable_mlp.training.schedules import FlatCosine, LogCosine
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(48, 5))
@@ -41,6 +42,13 @@ def realmlp():
     return mlp, RateFactors(adam, {"scale": 6.0, "b": 0.1})
 
 
+def periodic():
+    """RealMLP-TD's embedding."""
+    mlp = MLP([5, 8, 3], activation="mish", parametrization="ntk", embedding=Periodic(3))
+    decay = FlatCosine(0.02, total_steps=12)
+    return mlp, AdamW(0.04, weight_decay=decay)
+
+
 def tabm(ensemble, embedding=None):
     """TabM or TabM-mini, small."""
     mlp = MLP(
@@ -56,6 +64,7 @@ def tabm(ensemble, embedding=None):
 
 NETWORKS = {
     "realmlp": realmlp,
+    "periodic": periodic,
     "tabm-mini": partial(
         tabm,
         TabMMini(4, scaling="normal", blocks=(1, 3, 1)),
