@@ -343,7 +343,7 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         xp = namespace_for(self.arithmetic, place, rows)
         parameters = map_arrays(xp.asarray, self._parameters(network))
         with np.errstate(all="ignore"):
-            z, _ = network.forward(xp, parameters, _wrapped(xp, rows))
+            z = network.evaluate(xp, parameters, _wrapped(xp, rows))
         return xp, network.objective, z
 
     def _score(self, predicted: Array, y: object, sample_weight: object) -> float:

@@ -20,6 +20,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.network.normalization import (
@@ -235,7 +236,10 @@ class EstimatorParameters(BaseEstimator):
         """
         factor = 2.0 if self.activation == _LOGISTIC else 6.0
 
-        def draw(shapes: dict[str, tuple[int, ...]]) -> dict[str, Array]:
+        def draw(
+            shapes: dict[str, tuple[int, ...]], initializer: Initializer | None = None
+        ) -> dict[str, Array]:
+            assert initializer is None  # no layer of these networks has its own
             bound = math.sqrt(factor / sum(shapes["W"]))
             return {name: random_state.uniform(-bound, bound, shapes[name]) for name in ("W", "b")}
 

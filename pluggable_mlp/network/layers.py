@@ -14,10 +14,12 @@ from typing import ClassVar, Protocol
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.network.activations import Activation
+from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.philox import Seed, random_numbers
 from pluggable_mlp.registry import as_number
 
 __all__ = [
+    "PARAMETRIZATIONS",
     "ActivationLayer",
     "Arrays",
     "Backward",
@@ -28,8 +30,10 @@ __all__ = [
     "Gradients",
     "Layer",
     "Mode",
+    "NTKDense",
     "Noise",
     "Rng",
+    "Scaling",
     "Seed",
     "Shapes",
     "input_layers",
@@ -43,7 +47,13 @@ Gradients = tuple[Array, Arrays]
 Backward = Callable[..., Gradients]
 Forward = tuple[Array, Backward]
 Shapes = dict[str, tuple[int, ...]]
-Draw = Callable[[Shapes], Arrays]
+
+
+class Draw(Protocol):
+    """The interface of a function that draws initial parameters."""
+
+    def __call__(self, shapes: Shapes, initializer: Initializer | None = None, /) -> Arrays:
+        """Return host data by name, drawn by the initializer, by default the network's."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +139,65 @@ class Dense:
         return special.affine(xp, x, W, parameters["b"]), backward
 
 
+@dataclass(frozen=True)
+class NTKDense(Dense):
+    """A fully connected layer in NTK parametrization: y = x W / sqrt(in) + b.
+
+    Jacot, Gabriel, Hongler, "Neural tangent kernel" (NeurIPS 2018), section 3: with weights from
+    N(0, 1) the outputs have the variance of the inputs, whatever the width, and so have updates of
+    a given rate the same effect at every width.
+    """
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return y = x W / sqrt(in) + b.
+
+        It is `Dense` of x c with c = 1 / sqrt(in), so dW = c xᵀ dy and dx = c dy Wᵀ.
+        """
+        c = 1.0 / math.sqrt(self.inputs)
+        y, backward_of_dense = super().forward(xp, parameters, x * c, rng)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            dx, gradients = backward_of_dense(dy, with_dx=with_dx)
+            return (dx * c if with_dx else None), gradients
+
+        return y, backward
+
+
+PARAMETRIZATIONS: dict[str, type[Dense]] = {"standard": Dense, "ntk": NTKDense}
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A trained factor for each input: y = x scale, with scale = 1 at first.
+
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), section 3: with a larger
+    learning rate than the others, it selects among the inputs.
+    """
+
+    features: int
+    buffers: ClassVar[tuple[str, ...]] = ()
+
+    def shapes(self) -> Shapes:
+        """Return {"scale": (features,)}."""
+        return {"scale": (self.features,)}
+
+    def initial(self, draw: Draw) -> Arrays:
+        """Return ones."""
+        del draw
+        return {"scale": [1.0] * self.features}
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return y = x scale; dx = dy scale, and dscale = sum of dy x over the batch."""
+        del rng
+        scale = xp.expand_dims(parameters["scale"], axis=-2)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            dscale = special.sum(xp, dy * x, axis=-2)
+            return (dy * scale if with_dx else None), {"scale": dscale}
+
+        return x * scale, backward
+
+
 class _WithoutParameters:
     """Base of layers without parameters."""
 
@@ -161,8 +230,11 @@ class ActivationLayer(_WithoutParameters):
         return y, backward
 
 
-def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
-    """Return numbers of 16 random bits, int64 (batch, features), for x (…, batch, features)."""
+def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -> Array:
+    """Return numbers of 16 random bits, int64 (rows, features), for x (…, rows, features).
+
+    Each example is a row for each of the members.
+    """
     features = x.shape[-1]
 
     def draw(xp: Namespace, first: int, rows: int) -> Array:
@@ -173,7 +245,7 @@ def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
             stream=stream,
             step=rng.t,
             device=device_of(x),
-            first=(rng.first + first) * features,
+            first=(rng.first * members + first) * features,
         )
         return xp.reshape(numbers, (rows, features))
 
@@ -207,6 +279,8 @@ class Dropout(_WithoutParameters):
     stream : int, default 0
         Its own in the network, so that each layer has its own masks: the index of the hidden
         layer whose outputs are dropped, or 2^32 - 1 for the inputs of the network.
+    members : int, default 1
+        How many rows each example of the batch has, of which each has a mask.
 
     Raises
     ------
@@ -216,6 +290,7 @@ class Dropout(_WithoutParameters):
 
     rate: float
     stream: int = 0
+    members: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", _rate("dropout", self.rate))
@@ -239,7 +314,7 @@ class Dropout(_WithoutParameters):
 
     def _factors(self, xp: Namespace, x: Array, rng: Rng) -> Array:
         """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
-        kept = xp.astype(_numbers(xp, x, rng, self.stream) >= self._dropped, x.dtype)
+        kept = xp.astype(_numbers(xp, x, rng, self.stream, self.members) >= self._dropped, x.dtype)
         return kept * (_RESOLUTION / (_RESOLUTION - self._dropped))
 
 

@@ -128,7 +128,7 @@ def _outputs_of_rows(
 ) -> tuple[Array, Array | None, Array]:
     examples = Examples(None, None, getattr(xp, dtype), scale)
     x, targets, sample_weight = examples.floats_of(xp, rows)
-    z, _ = mlp.forward(xp, parameters, x)
+    z = mlp.evaluate(xp, parameters, x)
     loss, _ = mlp.objective(xp, z, targets, sample_weight)
     return loss, total_weight(xp, sample_weight), z
 

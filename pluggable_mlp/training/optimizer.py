@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import Component, as_number
-from pluggable_mlp.training.schedules import LearningRate, Schedule
+from pluggable_mlp.training.schedules import LearningRate, Scaled, Schedule
 from pluggable_mlp.training.trees import Tree, is_weight, leaves, with_leaves, zeros_like
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Slots",
     "Update",
     "UpdateArguments",
+    "as_rate",
     "each_array",
     "elementwise",
     "kernel_of",
@@ -183,8 +184,16 @@ class GradientDescent(Optimizer):
     """The names of what the rule remembers of each array, zeros at first."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "learning_rate", _as_learning_rate(self.learning_rate))
+        rate = as_rate("learning_rate", self.learning_rate)
+        object.__setattr__(self, "learning_rate", rate)
         super().__post_init__()
+
+    def with_rate_factor(self, factor: float) -> Self:
+        """Return the optimizer with its learning rate times a number."""
+        rate = self.learning_rate
+        return self.replaced(
+            learning_rate=Scaled(rate, factor) if callable(rate) else rate * factor
+        )
 
     @property
     def follows_losses(self) -> bool:
@@ -258,7 +267,7 @@ class GradientDescent(Optimizer):
         return updated, dict(zip(self.slots, moved, strict=True))
 
 
-def _as_learning_rate(learning_rate: LearningRate) -> LearningRate:
+def as_rate(name: str, rate: LearningRate) -> LearningRate:
     """Return a finite number of at least 0 as a Python float, and a function of t unchanged.
 
     Raises
@@ -266,28 +275,29 @@ def _as_learning_rate(learning_rate: LearningRate) -> LearningRate:
     ValueError
         The message names the argument, its value and what was expected.
     """
-    if callable(learning_rate) and not isinstance(learning_rate, type):
-        return learning_rate
-    return as_number("learning_rate", learning_rate, at_least=0.0)
+    if callable(rate) and not isinstance(rate, type):
+        return rate
+    return as_number(name, rate, at_least=0.0)
 
 
-def scheduled_rate(learning_rate: LearningRate, t: int) -> float:
-    """Return the learning rate of the update that follows t others.
+def scheduled_rate(scheduled: LearningRate, t: int, name: str = "learning_rate") -> float:
+    """Return the learning rate, or another number by schedule, of the update that follows t others.
 
     Raises
     ------
     ValueError
-        If a function of t returns anything but a finite number of at least 0.
+        If a function of t returns anything but a finite number of at least 0; the message has the
+        name.
     """
-    if not callable(learning_rate):
-        return learning_rate
-    returned = learning_rate(t)
+    if not callable(scheduled):
+        return scheduled
+    returned = scheduled(t)
     try:  # numpy.float64 would make arrays of float32 ones of float64
         rate = float(returned)
     except (TypeError, ValueError):
         rate = math.nan
     if not 0.0 <= rate < math.inf:
         raise ValueError(
-            f"learning_rate returned {returned!r} for t={t}, expected a finite number of at least 0"
+            f"{name} returned {returned!r} for t={t}, expected a finite number of at least 0"
         )
     return rate

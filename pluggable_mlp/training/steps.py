@@ -23,6 +23,7 @@ from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.namespaces.speculation import wrapped
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.passes import first_array
 from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.shortcuts import compiled, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
@@ -39,7 +40,7 @@ from pluggable_mlp.training.step_functions import (
     step_of_loop,
     whole_step,
 )
-from pluggable_mlp.training.trees import Tree, merge
+from pluggable_mlp.training.trees import Tree, is_weight, merge
 
 __all__ = ["Steps"]
 
@@ -111,7 +112,7 @@ class Steps:
         self._model = StepModel(mlp.general, without_rate(optimizer), *settings)
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
-        w = state.parameters[0]["W"]
+        w = first_array(state.parameters)
         self._updater: Update | None = None if updater is None else updater(w)
         self._functions: dict[tuple[Function, int], Function | None] = {}
         self._loop: Function | None = None
@@ -313,7 +314,8 @@ class Steps:
         if speculates(self.xp):
             return True
         rows = min(self.batch_size, self._model.micro_batch or self.batch_size)
-        weights = [math.prod(of["W"].shape) for of in self._state.parameters if "W" in of]
+        arrays = [item for layer in self._state.parameters for item in layer.items()]
+        weights = [math.prod(array.shape) for name, array in arrays if is_weight(name)]
         is_small = rows * max(weights) < SMALL
         return is_small and self._exact_step(self.batch_size) is not None
 
@@ -378,8 +380,8 @@ class Steps:
         before, parameters, memory = optimizer.minimize_step(
             xp, loss_and_gradients, parameters, slots
         )
-        W = parameters[0]["W"]
-        loss = xp.asarray(before, dtype=W.dtype, device=W.device)
+        w = first_array(parameters)
+        loss = xp.asarray(before, dtype=w.dtype, device=w.device)
         self._state = TrainState(parameters, buffers, memory, t + 1)
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
 

@@ -1,7 +1,7 @@
 """Lists of dicts of arrays (parameters, gradients, moments): walking several at once.
 
-Shapes: a layer's "W" is (…, in, out); every other array, a bias, a gain or a shift, is
-(…, out).  Leading axes are independent networks.  Formulas belong elsewhere.
+Shapes: a layer's "W" is (…, in, out), a bias, a gain or a shift (…, out); arrays of k members have
+an axis of these before.  Leading axes are independent networks.  Formulas belong elsewhere.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -13,7 +13,6 @@ from pluggable_mlp.arrays import Array
 
 __all__ = [
     "Tree",
-    "core_axes",
     "is_weight",
     "leaves",
     "map_arrays",
@@ -29,13 +28,8 @@ Tree = list[dict[str, Array]]
 
 
 def is_weight(name: str) -> bool:
-    """Return whether an array is a matrix of weights, which decays: "W"."""
-    return name == "W"
-
-
-def core_axes(name: str) -> int:
-    """Return how many of an array's last axes belong to one network: 2 for "W", else 1."""
-    return 2 if is_weight(name) else 1
+    """Return whether an array consists of matrices of weights, which decay."""
+    return name in ("W", "member_W", "embedding_V")
 
 
 def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
