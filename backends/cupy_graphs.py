@@ -52,13 +52,13 @@ class CapturedFunction(FusedFunction):
 
     def __init__(self, function: Function) -> None:
         super().__init__(function)
-        self._graphs = Graphs()
+        self.graphs = Graphs()
 
     def __call__(self, *arguments: Tree) -> Tree:
         """Return what the function returns."""
         result = NotImplemented
         if self.programs and cupy.cuda.get_current_stream().ptr == 0:
-            result = self._graphs(self, arguments)
+            result = self.graphs(self, arguments)
         return super().__call__(*arguments) if result is NotImplemented else result
 
     def capture(self, arguments: tuple[Tree, ...]) -> Graph:

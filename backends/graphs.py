@@ -10,10 +10,12 @@ from typing import Any, Protocol
 from .tape import Function, Tree
 from .tracing import TraceError
 
-__all__ = ["Capturable", "Graph", "Graphs"]
+__all__ = ["CALLS_BEFORE_CAPTURE", "Capturable", "Graph", "Graphs"]
 
-_CALLS_BEFORE_CAPTURE = 32
+CALLS_BEFORE_CAPTURE = 32
 """About as many as take the time of capturing."""
+_MOST_UNUSED = 4
+"""Graphs in a row that were captured for arguments that never came again."""
 
 
 class Graph(Protocol):
@@ -49,12 +51,19 @@ class Graphs:
 
     It is captured when the function was called often, and has to give the same bits at the next
     call, whose numbers are others, before it is used.
+
+    Attributes
+    ----------
+    is_used : bool
+        Whether there is one that gave the same bits.
     """
 
     def __init__(self) -> None:
+        self.is_used = False
         self._graph: Graph | None = None
         self._calls = 0  # since the last one of the graph
-        self._was_used = self._gave_up = False
+        self._unused = 0
+        self._gave_up = False
         self._busy = Lock()
 
     def __call__(self, of: Capturable, arguments: tuple[Tree, ...]) -> Tree:
@@ -66,7 +75,7 @@ class Graphs:
             return NotImplemented
         try:
             given = NotImplemented if self._graph is None else self._graph.inputs(arguments)
-            if self._graph is not None and given is not NotImplemented and self._was_used:
+            if self._graph is not None and given is not NotImplemented and self.is_used:
                 self._calls = 0
                 return self._graph.launch(given)
             self._prepare(of, arguments, is_known=given is not NotImplemented)
@@ -88,23 +97,25 @@ class Graphs:
 
     def _capture_when_due(self, of: Capturable, arguments: tuple[Tree, ...]) -> None:
         self._calls += 1
-        if self._calls < _CALLS_BEFORE_CAPTURE:
+        if self._calls < CALLS_BEFORE_CAPTURE:
             return
-        if self._graph is not None and not self._was_used:
-            raise TraceError  # the arguments are others each time
-        self._calls, self._was_used = 0, False
+        self._unused += 1
+        if self._unused > _MOST_UNUSED:
+            raise TraceError
+        self._calls, self.is_used = 0, False
         self._graph = None  # its memory is free for the next one
         self._graph = of.capture(arguments)
 
     def _try(self, of: Capturable, arguments: tuple[Tree, ...]) -> None:
         graph = self._graph
         assert graph is not None
-        self._was_used = True
-        if not of.has_same_bits(lambda *given: graph.launch(graph.inputs(given)), arguments):
+        if of.has_same_bits(lambda *given: graph.launch(graph.inputs(given)), arguments):
+            self.is_used, self._unused = True, 0
+        else:
             self._give_up(of, "its results have other bits")
 
     def _give_up(self, of: Capturable, reason: str) -> None:
-        self._gave_up, self._graph = True, None
+        self._gave_up, self.is_used, self._graph = True, False, None
         warnings.warn(
             f"{of.library} goes on without a CUDA graph of a step: {reason}", stacklevel=2
         )
