@@ -15,6 +15,7 @@ from .contract import BackendUnavailable
 from .memory import keep_freed_blocks, with_free_memory
 from .tape import Function
 from .torch_compile import CompiledFunction
+from .torch_graphs import CapturedFunction
 from .torch_tracing import TracedTorchFunction
 from .transfer import ArrayLibrary
 
@@ -126,12 +127,14 @@ class TorchBackend(ArrayLibrary):
 
         Training steps, which use up their state, are compiled by `torch.compile` on other devices
         than the processor.  There it saves some 80 microseconds a step and takes 5 seconds or more
-        to start, for each shape of a batch.
+        to start, for each shape of a batch.  On CUDA they become graphs then.
         """
         if most > 1:
             return None
         if exact or not used_up or self.device == "cpu":
             return TracedTorchFunction.of(function)
+        if self._device.type == "cuda":
+            return CapturedFunction(function, used_up)
         return CompiledFunction(function)
 
     def versions(self) -> dict[str, str]:

@@ -197,3 +197,14 @@ def test_steps_that_are_not_fused_are_seen(arithmetic, monkeypatch):
         monkeypatch.delitem(tried, of)
     _, _, said = gpu_bits.fusing(arithmetic, 22)
     assert "cannot be used here" in said[0]
+
+
+@pytest.mark.simulated_cupy
+def test_steps_that_become_no_graph_are_seen(monkeypatch):
+    are_used, said = gpu_bits.capturing("cupy", "native", 23)
+    assert any(are_used)
+    assert not said
+    monkeypatch.setattr(cupy.cuda.Graph, "launch", lambda self: None)
+    are_used, said = gpu_bits.capturing("cupy", "native", 24)
+    assert not any(are_used)
+    assert "other bits" in said[0]
