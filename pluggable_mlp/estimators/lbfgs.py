@@ -9,9 +9,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit
-from pluggable_mlp.namespaces import run_to_float, unwrapped
+from pluggable_mlp.namespaces import ShardedNamespace, run_to_float, unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.sharding import cut_examples
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.step_functions import loss_and_gradients_of
 from pluggable_mlp.training.train import check_optimizer
@@ -64,7 +65,9 @@ class FitByLBFGS(Fit):
         The last is the one where no derivative is larger than `tol`, the loss falls by less than
         2e-9 of itself, or there were `max_iter` iterations or `max_fun` looks at the loss.
         """
-        xp, network, examples = self._problem.xp, self._problem.network, self._problem.examples
+        xp, network, examples = self._xp, self._problem.network, self._problem.examples
+        if isinstance(xp, ShardedNamespace):
+            examples = cut_examples(xp, examples, len(examples))
         batch = examples.inputs, examples.targets, examples.sample_weight
         looks = 0
 

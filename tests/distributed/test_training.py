@@ -173,7 +173,7 @@ def test_native_processes_have_the_same_libraries():
 
 
 def test_arguments_must_be_the_same():
-    with pytest.raises(ValueError, match="epochs of process 2 differs from that of process 0"):
+    with pytest.raises(ValueError, match="epochs of process 2 differs from process 0"):
         on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
 
 
