@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         make_schedule,
         training_step,
     )
+    from pluggable_mlp.training.sweep import Sweep, SweptNetwork, sweep
     from pluggable_mlp.training.train import Training, train
 
 __all__ = [
@@ -126,6 +127,8 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Split",
     "SquaredError",
+    "Sweep",
+    "SweptNetwork",
     "TrainState",
     "Training",
     "TrainingCurveDisplay",
@@ -142,6 +145,7 @@ __all__ = [
     "make_optimizer",
     "make_schedule",
     "reproducible",
+    "sweep",
     "to_native",
     "train",
     "training_step",

@@ -9,7 +9,7 @@ returned, never stored.  The normalizations are in a file of their own.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
@@ -32,6 +32,7 @@ __all__ = [
     "Rng",
     "Seed",
     "Shapes",
+    "StackedDropout",
     "input_layers",
     "layer_kind",
 ]
@@ -162,7 +163,10 @@ class ActivationLayer(_WithoutParameters):
 
 
 def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
-    """Return numbers of 16 random bits, int64 (batch, features), for x (…, batch, features)."""
+    """Return numbers of 16 random bits, int64 (…, batch, features), for x (…, batch, features).
+
+    Networks along leading axes share them, unless the words of the seed are arrays (…, 1).
+    """
     features = x.shape[-1]
 
     def draw(xp: Namespace, first: int, rows: int) -> Array:
@@ -175,7 +179,7 @@ def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
             device=device_of(x),
             first=(rng.first + first) * features,
         )
-        return xp.reshape(numbers, (rows, features))
+        return xp.reshape(numbers, (*numbers.shape[:-1], rows, features))
 
     return special.by_rows(xp, x, draw)
 
@@ -221,8 +225,10 @@ class Dropout(_WithoutParameters):
         object.__setattr__(self, "rate", _rate("dropout", self.rate))
 
     @property
-    def _dropped(self) -> int:
-        return round(self.rate * _RESOLUTION)
+    def numbers(self) -> tuple[int, float]:
+        """Which of 2^16 random numbers drop an input, those below this one; and 1 / (1 - p)."""
+        dropped = round(self.rate * _RESOLUTION)
+        return dropped, _RESOLUTION / (_RESOLUTION - dropped)
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = x m / (1 - p) in training and x in evaluation."""
@@ -239,8 +245,30 @@ class Dropout(_WithoutParameters):
 
     def _factors(self, xp: Namespace, x: Array, rng: Rng) -> Array:
         """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
-        kept = xp.astype(_numbers(xp, x, rng, self.stream) >= self._dropped, x.dtype)
-        return kept * (_RESOLUTION / (_RESOLUTION - self._dropped))
+        dropped, factor = self.numbers
+        return xp.astype(_numbers(xp, x, rng, self.stream) >= dropped, x.dtype) * factor
+
+
+@dataclass(frozen=True)
+class StackedDropout(Dropout):
+    """The `Dropout` of networks along leading axes, each with its own rate.
+
+    Parameters
+    ----------
+    rate : float
+        Of no importance.
+    stream : int, default 0
+        As for `Dropout`.
+    own_numbers : tuple of array (…, 1, 1)
+        The `numbers` of each network's `Dropout`.
+    """
+
+    own_numbers: tuple[Any, Any] = (0, 1.0)
+
+    @property
+    def numbers(self) -> tuple[Any, Any]:
+        """Those of the networks."""
+        return self.own_numbers
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, R
 from pluggable_mlp.training.precision_warning import PrecisionWarning
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 from pluggable_mlp.training.step import TrainState, first_state, training_step
+from pluggable_mlp.training.sweep import Sweep, SweptNetwork, sweep
 from pluggable_mlp.training.train import Training, train
 from pluggable_mlp.training.transforms import (
     L1,
@@ -40,12 +41,15 @@ __all__ = [
     "Optimizer",
     "PrecisionWarning",
     "RMSprop",
+    "Sweep",
+    "SweptNetwork",
     "TrainState",
     "Training",
     "averaged_parameters",
     "first_state",
     "make_optimizer",
     "make_schedule",
+    "sweep",
     "train",
     "training_step",
 ]
