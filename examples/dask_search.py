@@ -4,7 +4,7 @@ python -m pip install -e '.[sklearn]' 'dask[distributed]' && python examples/das
 """
 
 import joblib
-from distributed import Client, LocalCluster
+from dask.distributed import Client, LocalCluster
 from sklearn.model_selection import GridSearchCV
 
 from pluggable_mlp import MLP, SGD, MLPClassifier, Training, get_backend, load_dataset, train

@@ -11,15 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self, TypeAlias
 
-import numpy as np
-
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.network.layers import Dropout, Seed, StackedDropout
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.philox import as_words
-from pluggable_mlp.randomness import permutation
+from pluggable_mlp.randomness import permutations
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots, UpdateArguments
@@ -121,8 +119,8 @@ class StackedMLP(MLP):
         stacked = cls(**{**settings, "dropout": 0.5})  # of no importance, but for the layers
         return stacked.with_numbers(
             (
-                backend.asarray(np.reshape(dropped, (-1, 1, 1)), dtype="int64"),
-                as_array(np.reshape(factors, (-1, 1, 1))),
+                backend.asarray([[[number]] for number in dropped], dtype="int64"),
+                as_array([[[factor]] for factor in factors]),
             )
         )
 
@@ -150,7 +148,7 @@ def seed_of_networks(seeds: Sequence[int], backend: Backend) -> Seed:
     if len(set(seeds)) == 1:
         return seeds[0]
     low, high = zip(*map(as_words, seeds), strict=True)
-    lower, upper = (backend.asarray(np.reshape(of, (-1, 1)), dtype="int64") for of in (low, high))
+    lower, upper = (backend.asarray([[word] for word in of], dtype="int64") for of in (low, high))
     return lower, upper
 
 
@@ -178,6 +176,5 @@ def _orders_of_epochs(
         if batch_size >= count:  # a single batch needs no order
             yield examples
             continue
-        drawn = np.stack([permutation(seed, "shuffle", epoch, count) for seed in seeds])
-        batches = [drawn[:, at : at + batch_size].reshape(-1) for at in range(0, count, batch_size)]
-        yield replace(examples, order=backend.asarray(np.concatenate(batches)))
+        drawn = permutations(seeds, "shuffle", epoch, count, batch_size)
+        yield replace(examples, order=backend.asarray(drawn))

@@ -115,6 +115,7 @@ def test_native_results_agree_up_to_rounding(case):
         check_parameters(backend, one.parameters, expected.parameters, 1e-9)
 
 
+@pytest.mark.slow
 def test_native_results_of_compiled_loops_agree_up_to_rounding():
     pytest.importorskip("jax")
     backend = get_backend("jax")
