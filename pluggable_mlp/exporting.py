@@ -15,8 +15,8 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import NUMBER, Column
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.files import write_file
 from pluggable_mlp.runs.predict import SavedRun
-from pluggable_mlp.storage import write_file
 
 __all__ = ["need_ndonnx", "write_onnx"]
 

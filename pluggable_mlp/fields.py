@@ -22,6 +22,9 @@ _NOUNS = {
     inspect.IntType: ("an integer", "integers"),
     inspect.FloatType: ("a finite number", "finite numbers"),
 }
+_known: dict[type, Mapping[str, "Field"]] = {}
+"""The fields of classes that were asked for: to inspect annotations takes time."""
+
 _BOUNDS = {"ge": "of at least", "gt": "above", "lt": "below", "le": "at most"}
 
 
@@ -101,9 +104,13 @@ def doc(text: str) -> Meta:
 
 def fields_of(owner: type) -> Mapping[str, Field]:
     """Return the fields of a dataclass by their names."""
-    described = inspect.type_info(owner)
-    assert isinstance(described, inspect.DataclassType)
-    return {of.name: _field(of, owner.__annotations__[of.name]) for of in described.fields}
+    if owner not in _known:
+        described = inspect.type_info(owner)
+        assert isinstance(described, inspect.DataclassType)
+        _known[owner] = {
+            of.name: _field(of, owner.__annotations__[of.name]) for of in described.fields
+        }
+    return _known[owner]
 
 
 def check_fields(owner: Any) -> None:

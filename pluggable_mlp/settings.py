@@ -31,6 +31,7 @@ from pluggable_mlp.training.streaming import in_whole_batches
 
 if TYPE_CHECKING:
     from pluggable_mlp.data import Dataset
+    from pluggable_mlp.data.preparation import Preparation
 
 __all__ = ["LOSS_OF_TASK", "Settings"]
 
@@ -167,8 +168,10 @@ class Settings:
         self.make_optimizer(examples=1_000_000 * self.batch_size)
         self.make_mlp(1, 2)
 
-    def load_dataset(self) -> "Dataset":
+    def load_dataset(self, preparation: "Preparation | None" = None) -> "Dataset":
         """Return the data, for the task given, or that of the loss, or that of the targets.
+
+        A preparation that was saved is applied; by default one is fitted.
 
         Raises
         ------
@@ -177,7 +180,7 @@ class Settings:
         """
         from pluggable_mlp.data import load_dataset
 
-        return load_dataset(self.data, **self.data_options())
+        return load_dataset(self.data, **self.data_options(), preparation=preparation)
 
     @property
     def where_data_are(self) -> str:

@@ -83,7 +83,7 @@ def described(error: Exception) -> tuple[int, str]:
 
 def _remarks(error: BaseException | None) -> Iterator[str]:
     """Yield the remarks on an error, and on those that were being handled when it was raised."""
-    from pluggable_mlp.storage import Remark
+    from pluggable_mlp.files import Remark
 
     while error is not None:
         yield from (note for note in getattr(error, "__notes__", []) if isinstance(note, Remark))

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.consistency.bounds import difference_in_ulps, part_of_bound, sharpness
 from pluggable_mlp.consistency.report import (
     LAYER_BY_LAYER,
@@ -27,7 +27,6 @@ from pluggable_mlp.consistency.units import Unit, units_of_step, whole_step
 from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.step import as_single_steps, map_state
-from pluggable_mlp.training.trees import map_nested
 
 __all__ = ["BitComparator", "BoundComparator", "Comparator"]
 

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, map_nested
 from pluggable_mlp.network.layers import Backward, Layer, Rng, layer_kind
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.philox import Seed
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.step import TrainState, step
-from pluggable_mlp.training.trees import Tree, map_nested, merge
+from pluggable_mlp.training.trees import Tree, merge
 
 __all__ = ["Unit", "gradients_of", "named", "named_step", "units_of_step", "whole_step"]
 

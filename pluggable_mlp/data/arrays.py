@@ -21,7 +21,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Source, Split
-from pluggable_mlp.data.files import GET_A_NEW_COPY, check_file, read_bytes
+from pluggable_mlp.data.reading import GET_A_NEW_COPY, check_file, read_bytes
 from pluggable_mlp.data.values import as_bytes
 
 __all__ = [

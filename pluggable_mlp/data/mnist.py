@@ -24,7 +24,7 @@ from pluggable_mlp.data.arrays import (
     read_npz,
 )
 from pluggable_mlp.data.dataset import DataError, Source, Split
-from pluggable_mlp.data.files import GET_A_NEW_COPY
+from pluggable_mlp.data.reading import GET_A_NEW_COPY
 
 __all__ = ["ENVIRONMENT", "PUBLISHED", "Published", "cache_folder", "load_digits", "load_named"]
 

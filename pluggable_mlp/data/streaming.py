@@ -15,9 +15,9 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends.memory import host_memory
 from pluggable_mlp.data.dataset import DataWarning, Source
 from pluggable_mlp.data.encoded import EncodedArray
-from pluggable_mlp.stored import LazyArray, StoredArray, as_rows
+from pluggable_mlp.lazy import LazyArray, StoredArray, as_lazy
 
-__all__ = ["block_of", "in_memory", "left_in_file", "left_in_files"]
+__all__ = ["block_of", "in_memory", "keep_on_disk", "keep_on_disk_if_large"]
 
 PART_OF_MEMORY = 4
 """Inputs of more than one part in so many of the machine's memory stay in their file."""
@@ -25,7 +25,7 @@ PART_OF_MEMORY = 4
 BYTES_PER_BLOCK = 2**26
 
 
-def left_in_files(source: Source, block_size: int | None) -> Source:
+def keep_on_disk(source: Source, block_size: int | None) -> Source:
     """Return a source whose inputs stay in their files, where they do not fit or blocks are asked.
 
     Parameters
@@ -43,7 +43,7 @@ def left_in_files(source: Source, block_size: int | None) -> Source:
     return replace(source, splits=splits)
 
 
-def left_in_file(values: Any) -> Any:
+def keep_on_disk_if_large(values: Any) -> Any:
     """Return inputs that stay in their file, where they take too large a part of the memory."""
     return _in_file(values) if _are_large(values) else values
 
@@ -55,7 +55,7 @@ def in_memory(inputs: dict[str, Any], block_size: int | None) -> dict[str, Any]:
     ----------
     inputs : dict of arrays
     block_size : int or None
-        As for `left_in_files`.
+        As for `keep_on_disk`.
     """
     if block_size or (block_size is None and _are_large(*inputs.values())):
         return inputs
@@ -80,7 +80,7 @@ def _in_file(values: Any) -> Any:
     """Return inputs that stay in their file, if they can; warn of those in Fortran order."""
     if not isinstance(values, np.memmap):
         return values
-    rows = as_rows(values)
+    rows = as_lazy(values)
     if not isinstance(rows, StoredArray) and not values.flags.c_contiguous:
         warnings.warn(
             f"{values.filename} is in Fortran order, of which no rows can be read alone: all of "

@@ -11,7 +11,7 @@ from typing import Any
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.saving import COMPONENTS, parameters_to_save
 from pluggable_mlp.estimators.validation import place_of
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.serialization import (
     parameters_sha256,
     sha256_of,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.runs.locking import settle
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.run import Run

@@ -22,16 +22,21 @@ from pluggable_mlp.data.dataset import (
 )
 from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.data.streaming import block_of, keep_on_disk, keep_on_disk_if_large
+from pluggable_mlp.files import damaged
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.locking import settle
-from pluggable_mlp.runs.saved import load_own_data, read_config, read_parameters, read_summary
+from pluggable_mlp.runs.saved import (
+    load_own_test_part,
+    read_parameters,
+    read_settings,
+    read_summary,
+)
 from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged
 from pluggable_mlp.training.examples import examples_in_blocks
 
 __all__ = ["SavedRun", "load_run"]
@@ -139,12 +144,10 @@ class SavedRun:
             saw, or are no longer what the run was trained on.
         """
         if data is None:
-            own = self._own_data()
-            (inputs, targets), scale = own.test, own.scale
+            inputs, targets = self._own_test_part()
         else:
             source = load_source_like(self.preparation, data, self.settings.target)
-            inputs, targets = self._other_examples(left_in_files(source, None))
-            scale = self.preparation.scale_of(inputs)
+            inputs, targets = self._other_examples(keep_on_disk(source, None))
         arithmetic = self.settings.arithmetic
         examples = examples_in_blocks(
             self.mlp,
@@ -153,7 +156,7 @@ class SavedRun:
             self.settings.block_size or block_of(inputs) or None,
             backend=self.backend,
             dtype=self.settings.dtype,
-            scale=scale,
+            scale=self.preparation.scale_of(inputs),
             arithmetic=arithmetic,
         )
         measured = measure(
@@ -181,18 +184,21 @@ class SavedRun:
     def _was_trained_on(self, source: Source) -> bool:
         try:
             with no_data_warnings():
-                dataset = dataset_of(source, **self.settings.data_options())
-        except DataError:  # one class alone, too few examples: it was not
+                dataset = dataset_of(
+                    source, **self.settings.data_options(), preparation=self.preparation
+                )
+        except DataError:  # other columns or labels, too few examples: it was not
             return False
         return bool(dataset.sha256() == self.config["data_sha256"])
 
-    def _own_data(self, data: str | None = None) -> Dataset:
-        """Return what the run was trained on, maybe from another place than then."""
+    def _own_test_part(self, data: str | None = None) -> Split:
+        """Return the test part of what the run was trained on, maybe from another place."""
         if data is None and self.dataset is not None:
-            return self.dataset
-        return load_own_data(
+            return self.dataset.test
+        return load_own_test_part(
             self.settings if data is None else replace(self.settings, data=data),
-            self.config["data_sha256"],
+            self.config,
+            self.preparation,
             missing="say with --data where they are",
             changed="to measure the run on these, name them with --data",
         )
@@ -241,7 +247,7 @@ class SavedRun:
             name, examples = "data", on_host(data)
         else:
             name = str(data) if isinstance(data, str | os.PathLike) else "data"
-            examples = left_in_file(
+            examples = keep_on_disk_if_large(
                 load_inputs(data, self.preparation, self.preparation.target_names or ())
             )
         inputs = self.preparation.inputs(name, examples, self.settings.dtype)
@@ -258,9 +264,9 @@ class SavedRun:
         DataError
             If the data cannot be read, or are no longer what the run was trained on.
         """
-        own = self._own_data(data)
-        parts = [*self._answers(own.test.inputs, own.scale or 1.0)]
-        return np.concatenate(parts), self.preparation.in_own_units(own.test.targets)
+        inputs, targets = self._own_test_part(data)
+        parts = [*self._answers(inputs, self.preparation.scale_of(inputs) or 1.0)]
+        return np.concatenate(parts), self.preparation.in_own_units(targets)
 
     def _answers(self, inputs: Array, scale: float) -> Iterator[Array]:
         """Return the answers (…, outputs) for inputs, times the scale, some at a time."""
@@ -319,10 +325,8 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     backend = get_backend(backend) if isinstance(backend, str) else backend
     settle(folder)
     path = folder / "config.json"
-    config = read_config(path)
+    config, settings, preparation = read_settings(path)
     with damaged(path):
-        settings = Settings.from_dict(config["settings"])
-        preparation = Preparation.from_dict(config)
         mlp = settings.make_mlp(preparation.features, preparation.outputs)
     sha256 = read_summary(folder, config)["parameters_sha256"]
     parameters = read_parameters(folder / "model.safetensors", backend, sha256)

@@ -12,7 +12,7 @@ from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import attempt, namespace_of
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.network.targets import rows as as_rows
+from pluggable_mlp.network.targets import rows as as_lazy
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.losses import Loss, LossRecord, total_weight
 from pluggable_mlp.training.metrics import (
@@ -143,7 +143,7 @@ def _quality(
     predictions = mlp.objective.predict(xp, z)
     quality = float(r2(xp, predictions, targets))
     if unit is not None:
-        targets = as_rows(xp, targets, predictions) * unit
+        targets = as_lazy(xp, targets, predictions) * unit
         predictions = predictions * unit
     error = float(mean_absolute_error(xp, predictions, targets))
     return {"r2": quality, "mean_absolute_error": error}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, cast
 
-from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import Origin, check_parameters_finite, finite_mean
@@ -24,7 +24,7 @@ from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
-from pluggable_mlp.training.trees import map_nested, named_like
+from pluggable_mlp.training.trees import named_like
 
 __all__ = ["Epoch", "Position", "Progress", "epochs_of", "take_epochs", "training_progress"]
 

@@ -10,13 +10,13 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from pluggable_mlp import __version__
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
-from pluggable_mlp.host_rows import places_of, rows_at, rows_on_host, sha256_of_rows
+from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
 from pluggable_mlp.namespaces import ShardedNamespace
 from pluggable_mlp.namespaces.sharded import Layout
 from pluggable_mlp.network.mlp import MLP
@@ -24,6 +24,7 @@ from pluggable_mlp.shortcuts import take
 from pluggable_mlp.training.examples import (
     AnyExamples,
     Examples,
+    ExampleSettings,
     Streamed,
     examples_in_blocks,
     streamed_examples,
@@ -55,9 +56,7 @@ def examples_of_processes(
     inputs: Any,
     targets: Any,
     block_size: int | None,
-    *,
-    backend: Backend,
-    **settings: Any,
+    **settings: Unpack[ExampleSettings],
 ) -> AnyExamples:
     """Return `examples_in_blocks`; for several processes those that all stay on the host.
 
@@ -67,12 +66,12 @@ def examples_of_processes(
         As `make_examples`; or if there are fewer examples than processes.
     """
     if communicator is None:
-        return examples_in_blocks(mlp, inputs, targets, block_size, backend=backend, **settings)
-    rows = rows_on_host(inputs, backend)
+        return examples_in_blocks(mlp, inputs, targets, block_size, **settings)
+    rows = rows_on_host(inputs, settings["backend"])
     count = rows.shape[0] if rows.ndim else 0
     check_count("inputs", count, communicator)
     size = count if block_size is None else min(block_size, count)
-    return streamed_examples(mlp, rows, targets, size, backend=backend, **settings)
+    return streamed_examples(mlp, rows, targets, size, **settings)
 
 
 def check_count(name: str, count: int, communicator: Communicator) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, Namespace, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import run_to_float, speculates
@@ -39,7 +39,7 @@ from pluggable_mlp.training.step_functions import (
     step_of_loop,
     whole_step,
 )
-from pluggable_mlp.training.trees import Tree, map_nested, merge
+from pluggable_mlp.training.trees import Tree, merge
 
 __all__ = ["Steps"]
 

@@ -17,10 +17,9 @@ from threading import Thread
 from typing import Any, Generic, Protocol, TypeVar
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.host_rows import Places, places_of
+from pluggable_mlp.lazy import Places, Range, places_of
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
-from pluggable_mlp.stored import Range
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
 __all__ = [
