@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pluggable_mlp.arrays import Array, LibraryArrays
+from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP
@@ -17,7 +17,7 @@ from pluggable_mlp.registry import as_count, as_flag, as_seed, refuse_unknown
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.components import AnyOptimizer, make_optimizer
 from pluggable_mlp.training.evaluation import evaluate, outputs_of
-from pluggable_mlp.training.examples import Examples, make_examples
+from pluggable_mlp.training.examples import Examples, ExampleSettings, make_examples
 from pluggable_mlp.training.loop import Position, take_epochs
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.stacked import (
@@ -30,7 +30,7 @@ from pluggable_mlp.training.stacked import (
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.train import check_kinds, check_optimizer
-from pluggable_mlp.training.trees import map_arrays, map_nested, named_like
+from pluggable_mlp.training.trees import map_arrays, named_like
 
 __all__ = ["Sweep", "SweptNetwork", "sweep"]
 
@@ -165,7 +165,7 @@ def sweep(
     """
     check_kinds(mlp, backend, None, dtype)
     runs = _runs(mlp, settings, optimizer, patience)
-    data: dict[str, Any] = {
+    data: ExampleSettings = {
         "backend": backend,
         "dtype": dtype,
         "scale": scale,
