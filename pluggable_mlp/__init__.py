@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from pluggable_mlp.training.precision_warning import PrecisionWarning
     from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
     from pluggable_mlp.training.step import TrainState, first_state, training_step
+    from pluggable_mlp.training.sweep import Sweep, SweptNetwork, sweep
     from pluggable_mlp.training.train import Training, train
     from pluggable_mlp.training.transforms import (
         L1,
@@ -125,6 +126,8 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Split",
     "SquaredError",
+    "Sweep",
+    "SweptNetwork",
     "TabM",
     "TabMMini",
     "TrainState",
@@ -143,6 +146,7 @@ __all__ = [
     "make_optimizer",
     "make_schedule",
     "reproducible",
+    "sweep",
     "to_native",
     "train",
     "training_step",
@@ -171,6 +175,7 @@ _HOMES = (
     "training.loop",
     "training.callbacks",
     "training.train",
+    "training.sweep",
     "data",
     "consistency",
     "figures",

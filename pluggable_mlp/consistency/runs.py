@@ -34,6 +34,7 @@ class BackendRun:
     def __init__(self, name: str, steps: Steps, examples: Examples) -> None:
         self.name, self.steps = name, steps
         self.backend: Backend = steps.backend
+        assert isinstance(steps.seed, int)  # of one network
         order = seeded_order(steps.seed)
         self._epochs = order(
             examples, (1, 0), None, backend=steps.backend, batch_size=steps.batch_size

@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -22,13 +22,15 @@ from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit, Problem
 from pluggable_mlp.estimators.objective import loss_and_outputs
 from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.estimators.validation import moved_tree
-from pluggable_mlp.namespaces import run_to_float, unwrapped
+from pluggable_mlp.namespaces import ShardedNamespace, run_to_float, unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.loop import Progress, take_epochs
 from pluggable_mlp.training.optimizer import Optimizer
+from pluggable_mlp.training.sharding import cut_examples
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.streaming import Order
 from pluggable_mlp.training.trees import map_arrays
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class FitByEpochs(Fit):
         self._rate = SteppedRate(float(model.learning_rate_init))
         optimizer = model._optimizer(self._rate)
         self._steps = Steps(
-            problem.xp,
+            self._xp,
             problem.network,
             optimizer,
             problem.examples.kind,
@@ -110,14 +112,14 @@ class FitByEpochs(Fit):
         if the solver is of the same kind.
         """
         problem, model = self._problem, self._model
-        state = initial_state(problem.xp, problem.network, self._start, optimizer)
+        state = initial_state(self._xp, problem.network, self._start, optimizer)
         remembered = model._optimizer_state if self._is_incremental else None
         if remembered is None or remembered[0].keys() != state.slots.keys():
             return state
         self._rate.value = model._rate.value
         slots, t = remembered
         slots = {
-            name: map_arrays(problem.xp.asarray, moved_tree(tree, problem.place))
+            name: map_arrays(self._xp.asarray, moved_tree(tree, problem.place))
             for name, tree in slots.items()
         }
         return state._replace(slots=slots, t=t)
@@ -132,7 +134,7 @@ class FitByEpochs(Fit):
                 for end in self._epochs():
                     loss = end.losses.mean()
                     assert isinstance(loss, float)  # of a single network
-                    validation = None if self._held is None else self._validate(self._held)
+                    validation = None if self._held is None else self._validated(self._held)
                     end.followed = loss
                     self._record(loss, validation)
                     whole = self._reached()
@@ -144,7 +146,8 @@ class FitByEpochs(Fit):
                 else:
                     self._warn_of_the_limit()
         except KeyboardInterrupt:
-            if whole is None:  # nothing was learnt
+            # Nothing was learnt, or other processes may be in another epoch.
+            if whole is None or model.communicator is not None:
                 raise
             self._go_back(whole)
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER)
@@ -169,10 +172,13 @@ class FitByEpochs(Fit):
     def _epochs(self) -> Iterator[Progress]:
         """Yield at the end of each epoch."""
         model = self._model
+        order: Order = partial(_shuffled, model._random_state if model.shuffle else None)
+        if isinstance(self._xp, ShardedNamespace):
+            order = partial(_cut, self._xp, order)
         training = take_epochs(
             self._steps,
             self._problem.examples,
-            order=partial(_shuffled, model._random_state if model.shuffle else None),
+            order=order,
             epochs=1 if self._is_incremental else model.max_iter,
             by_weight=False,  # as in scikit-learn: it is the steps that count weights
         )
@@ -191,6 +197,11 @@ class FitByEpochs(Fit):
     def _parameters(self) -> Parameters:
         """The parameters so far."""
         return unwrapped(self._steps.state.inference_parameters)
+
+    def _validated(self, held: Problem) -> tuple[float, float]:
+        """Return `_validate`, on all processes that of the first: they decide alike."""
+        found, communicator = self._validate(held), self._model.communicator
+        return found if communicator is None else communicator.all_gather(found)[0]
 
     def _validate(self, held: Problem) -> tuple[float, float]:
         """Return the score and the loss of what is held out."""
@@ -239,8 +250,7 @@ class FitByEpochs(Fit):
     def _is_over(self) -> bool:
         """Return whether to stop; or lower the rate, where it is adaptive."""
         model = self._model
-        callbacks = model._list_of_callbacks()
-        if callbacks and self._is_stopped(callbacks, self._parameters):
+        if self._is_stopped():
             return True
         if model._no_improvement_count <= model.n_iter_no_change:
             return False
@@ -307,6 +317,14 @@ def _seed_of_steps(model: "BaseMLP") -> int:
     """Return the seed of dropout and noise; draw none where there is neither, as scikit-learn."""
     draws = max(model.dropout, model.input_dropout, model.input_noise) > 0.0
     return int(model._random_state.randint(2**31)) if draws else 0
+
+
+def _cut(
+    xp: ShardedNamespace, order: Order, *place: Any, backend: Backend, batch_size: int
+) -> Iterator[Examples]:
+    """See `Order`: that of another, of each batch this process's part."""
+    for block in order(*place, backend=backend, batch_size=batch_size):
+        yield cut_examples(xp, block, batch_size)
 
 
 def _shuffled(

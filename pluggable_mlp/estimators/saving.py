@@ -180,9 +180,9 @@ def _decoded_labels(name: str, content: Any) -> Any:
 
 
 def parameters_to_save(estimator: Any) -> dict[str, Any]:
-    """Return an estimator's parameters, without callbacks and a `RandomState`."""
+    """Return an estimator's parameters, without callbacks, communicator and a `RandomState`."""
     parameters: dict[str, Any] = estimator.get_params()
-    left_out = {"callbacks"}
+    left_out = {"callbacks", "communicator"}
     if not isinstance(parameters.get("random_state"), Integral):
         left_out.add("random_state")
     parameters |= dict.fromkeys(left_out & parameters.keys())

@@ -14,7 +14,7 @@ from pluggable_mlp.namespaces import attempt, namespace_of
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import rows as as_lazy
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
-from pluggable_mlp.training.losses import LossRecord, total_weight
+from pluggable_mlp.training.losses import Loss, LossRecord, total_weight
 from pluggable_mlp.training.metrics import (
     correct_labels,
     correct_predictions,
@@ -34,12 +34,13 @@ class Outputs(NamedTuple):
     ----------
     xp
         The namespace of the arrays.
-    loss : float
+    loss : float, or list of float
+        Of each network, where parameters have leading axes.
     z, targets : array
     """
 
     xp: Namespace
-    loss: float
+    loss: Loss
     z: Array
     targets: Array
 
@@ -82,9 +83,7 @@ def outputs_of(
             record.add(loss, z.shape[-2], weight)
             logits.append(z)
     z = xp.concat(logits, axis=-2)
-    loss = record.mean()
-    assert isinstance(loss, float)  # of a single network
-    return Outputs(xp, loss, z, targets[0] if len(targets) == 1 else xp.concat(targets))
+    return Outputs(xp, record.mean(), z, targets[0] if len(targets) == 1 else xp.concat(targets))
 
 
 def measures_of(
@@ -97,6 +96,7 @@ def measures_of(
     1.
     """
     xp, loss, z, targets = outputs
+    assert isinstance(loss, float)  # of a single network
     if units is None:
         return {"loss": loss, **_quality(xp, mlp, z, targets)}
     unit = xp.asarray(backend.asarray(list(units), dtype=dtype_name(z.dtype)))

@@ -62,7 +62,9 @@ class Examples:
     sample_weight : array (examples,) or None
         Of that dtype.
     order : array of int64 (examples,) or None
-        The indices of the examples as they are visited, on the device; None: as they come.
+        The indices of the examples as they are visited, on the device; None: as they come.  Or
+        (networks * examples,) of several networks with orders of their own: of each batch the
+        indices of the first network, of the second, and so on.
     """
 
     inputs: Array
@@ -117,9 +119,11 @@ class Examples:
         """Return the rows of a batch as they are, with integers."""
         arrays = self.inputs, self.targets, self.sample_weight
         if self.order is not None:
-            places = rows_from(xp, self.order, start, size)
+            networks = self.order.shape[0] // len(self)
+            places = rows_from(xp, self.order, start * networks, size * networks)
             x, targets, sample_weight = (
-                None if of is None else take(xp, of, places) for of in arrays
+                None if of is None else _of_networks(xp, take(xp, of, places), networks)
+                for of in arrays
             )
         elif size == len(self):  # a compiler would copy the whole data set
             return arrays
@@ -136,6 +140,11 @@ class Examples:
             x = xp.astype(x, self.dtype)
             x *= self.scale
         return x, targets, sample_weight
+
+
+def _of_networks(xp: Namespace, rows: Array, networks: int) -> Array:
+    """Return rows (networks * batch, …) as (networks, batch, …); those of one as they are."""
+    return rows if networks == 1 else xp.reshape(rows, (networks, -1, *rows.shape[1:]))
 
 
 @dataclass(frozen=True)

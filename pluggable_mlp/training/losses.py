@@ -19,8 +19,8 @@ __all__ = ["NOTHING", "Loss", "LossRecord", "Recorded", "is_finite", "total_weig
 Loss: TypeAlias = "float | list[Loss]"
 """On the host: a float, or nested lists of floats where parameters have leading axes."""
 
-Recorded: TypeAlias = tuple[Sequence[Loss], Sequence[float]]
-"""Losses of batches, and their counts of examples or total weights."""
+Recorded: TypeAlias = tuple[Sequence[Loss], Sequence[Loss]]
+"""Losses of batches, and their counts of examples or total weights, perhaps of each network."""
 
 NOTHING: Recorded = ((), ())
 
@@ -30,8 +30,8 @@ _LOSSES_A_STACK = 128  # a fixed number: some libraries compile a kernel for eac
 
 
 def total_weight(xp: Namespace, sample_weight: Array | None) -> Array | None:
-    """Return the sum of the weights (batch,) of a batch, 0-d, if it has any."""
-    return None if sample_weight is None else xp.sum(sample_weight)
+    """Return the sum (…) of the weights (…, batch) of a batch, if it has any."""
+    return None if sample_weight is None else xp.sum(sample_weight, axis=-1)
 
 
 class LossRecord:
@@ -156,16 +156,22 @@ def is_finite(loss: Loss) -> bool:
     return all(map(is_finite, loss)) if isinstance(loss, list) else math.isfinite(loss)
 
 
-def _weighted_mean(losses: Sequence[Loss], weights: Sequence[float]) -> Loss:
+def _weighted_mean(losses: Sequence[Loss], weights: Sequence[Loss]) -> Loss:
     """Return the mean of numbers, or of lists of numbers place by place; NaN beyond all floats.
 
     The sum is exact before its rounding (math.fsum), so it is the same on every host.
     """
     if isinstance(losses[0], list):
-        return [_weighted_mean(of_one, weights) for of_one in zip(*losses, strict=True)]
-    numbers = cast("Sequence[float]", losses)
-    products = [loss * weight for loss, weight in zip(numbers, weights, strict=True)]
+        networks = range(len(losses[0]))
+        return [_weighted_mean(*(_of_network(n, of) for of in (losses, weights))) for n in networks]
+    numbers, counts = cast("Sequence[float]", losses), cast("Sequence[float]", weights)
+    products = [loss * count for loss, count in zip(numbers, counts, strict=True)]
     try:
-        return math.fsum(products) / math.fsum(weights)
+        return math.fsum(products) / math.fsum(counts)
     except (OverflowError, ValueError):  # what fsum raises for a sum that is not finite
         return math.nan
+
+
+def _of_network(index: int, values: Sequence[Loss]) -> list[Loss]:
+    """Return those of a network, of lists with one for each; a number is that of all."""
+    return [of[index] if isinstance(of, list) else of for of in values]

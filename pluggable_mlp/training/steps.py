@@ -21,10 +21,10 @@ from pluggable_mlp.namespaces import run_to_float, speculates
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
-from pluggable_mlp.namespaces.speculation import wrapped
+from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.passes import first_array
-from pluggable_mlp.network.philox import as_words
+from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.shortcuts import compiled, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
@@ -74,7 +74,9 @@ class Steps:
     state : TrainState
         Of arrays of `xp`; it is not changed.
     backend : Backend
-    batch_size, seed : int
+    batch_size : int
+    seed : int, or pair of words
+        Of several networks perhaps arrays (…, 1): see `random_numbers`.
     micro_batch : int, optional
         How many examples of a batch are computed at once; by default all.
 
@@ -100,7 +102,7 @@ class Steps:
         *,
         backend: Backend,
         batch_size: int,
-        seed: int,
+        seed: Seed,
         micro_batch: int | None = None,
     ) -> None:
         self.xp, self.mlp, self.optimizer, self.backend = xp, mlp, optimizer, backend
@@ -220,10 +222,13 @@ class Steps:
     ) -> tuple[Array, Array | None]:
         """Take a step that is not compiled as a whole; return its loss and weight."""
         state = self._state
+        at = state.t, *self._fixed
+        if isinstance(self.xp, ReproducibleNamespace):
+            at, coefficients = as_numbers(self.xp, (at, coefficients))
         weight, *parts = self._differentiate(size)(
             state.parameters,
             state.buffers,
-            (state.t, *self._fixed),
+            at,
             optimizer.gradient_scale(coefficients),
             examples.arrays,
             start,

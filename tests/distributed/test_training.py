@@ -52,6 +52,17 @@ def test_native_results_agree_up_to_rounding(case):
             np.testing.assert_allclose(array, like[name], rtol=1e-6, atol=1e-9)
 
 
+def test_the_gradients_of_a_native_step_and_its_loss_are_one_exchange():
+    def exchanges(communicator, count):
+        x, y = np.tile(np.eye(6, 2), (count, 1)), np.tile(np.arange(6) % 2, count)
+        settings = {"backend": get_backend("numpy"), "epochs": 1, "batch_size": 6}
+        train(MLP([2, 5, 4, 2]), x, y, communicator=communicator, **settings)
+        return communicator.exchanges
+
+    few, many = (on_threads(2, lambda each, n=n: exchanges(each, n)) for n in (1, 8))
+    assert [more - less for less, more in zip(few, many, strict=True)] == [7, 7]
+
+
 @DTYPES
 def test_mpi_has_the_bits_of_one_process(dtype):
     cases = ["adam", "dropout", "batch norm", "long"]
@@ -183,7 +194,7 @@ def test_native_processes_have_the_same_libraries():
 
 
 def test_arguments_must_be_the_same():
-    with pytest.raises(ValueError, match="epochs of process 2 differs from that of process 0"):
+    with pytest.raises(ValueError, match="epochs of process 2 differs from process 0"):
         on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
 
 

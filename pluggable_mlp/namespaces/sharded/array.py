@@ -99,7 +99,7 @@ class ShardedArray(Operators):
         Of the rows of that axis.
     """
 
-    __slots__ = ("axis", "layout", "namespace", "part")
+    __slots__ = ("_part", "axis", "is_pending", "layout", "namespace")
 
     __array_ufunc__ = None
 
@@ -110,31 +110,48 @@ class ShardedArray(Operators):
         axis: int | None = None,
         layout: Layout | None = None,
     ) -> None:
-        self.part, self.namespace, self.axis, self.layout = part, namespace, axis, layout
+        self._part, self.namespace, self.axis, self.layout = part, namespace, axis, layout
+        self.is_pending = False
 
     def __array_namespace__(self, *, api_version: str | None = None) -> "ShardedNamespace":
         """Return the namespace; see the array API standard."""
         return self.namespace
 
     @property
+    def part(self) -> Array:
+        """The process's part; of a sum over the processes, which are exchanged when one is used."""
+        if self.is_pending:
+            self.namespace.settle()
+        return self._part
+
+    @property
+    def term(self) -> Array:
+        """This process's term of a sum that has not been exchanged yet; else the part."""
+        return self._part
+
+    def settle(self, total: Array) -> None:
+        """Put the sum of all processes in the place of this one's term."""
+        self._part, self.is_pending = total, False
+
+    @property
     def dtype(self) -> DType:
         """That of the part."""
-        return self.part.dtype
+        return self._part.dtype
 
     @property
     def device(self) -> Device:
         """That of the part."""
-        return self.part.device
+        return self._part.device
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return int(self.part.ndim)
+        return int(self._part.ndim)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The lengths of the whole."""
-        lengths = [*self.part.shape]
+        lengths = [*self._part.shape]
         if self.axis is not None and self.layout is not None:
             lengths[self.axis] = self.layout.total
         return tuple(lengths)
@@ -188,7 +205,8 @@ class ShardedArray(Operators):
         return int(self.whole.__index__())
 
     def __repr__(self) -> str:
-        return f"ShardedArray({self.part!r}, axis={self.axis}, layout={self.layout})"
+        what = "a term of " if self.is_pending else ""
+        return f"ShardedArray({what}{self._part!r}, axis={self.axis}, layout={self.layout})"
 
 
 ShardedArray.operands = (ShardedArray, *ShardedArray.scalars)
