@@ -51,6 +51,14 @@ for dtype in ("float32", "float64"):
 print(json.dumps([digest(ours), digest(native)]))
 """
 
+NATIVE = """
+import numpy as np
+
+for dtype in ("float32", "float64"):
+    a, b = np.ones((128, 784), dtype), np.ones((784, 100), dtype)
+    a @ b, b.T @ a.T
+"""
+
 
 def flags() -> set[str]:
     """Return what /proc/cpuinfo says this processor can do; nothing where there is none."""
@@ -89,9 +97,8 @@ def hashes(kernel: str, threads: int) -> tuple[str, str]:
 
 
 def _crashes_alone(environment: dict[str, str]) -> bool:
-    """Return whether NumPy's own product crashes, as with OpenBLAS 0.3.34 on some processors."""
-    program = "import numpy as np; np.ones((128, 784)) @ np.ones((784, 100))"
-    done = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
+    """Return whether NumPy's own products crash, as with OpenBLAS 0.3.34 on some processors."""
+    done = subprocess.run([sys.executable, "-c", NATIVE], env=environment, check=False)
     return done.returncode == -signal.SIGSEGV
 
 
