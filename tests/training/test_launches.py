@@ -54,7 +54,7 @@ def in_suite(step: Step) -> Any:
     return pytest.param(step, id=str(step), marks=[] if is_quick else [pytest.mark.slow])
 
 
-@pytest.mark.parametrize("step", map(in_suite, STEPS))
+@pytest.mark.parametrize("step", [in_suite(step) for step in STEPS])
 def test_a_step_asks_for_what_the_page_says(step):
     """After a change, `python -m tests.launches` and `python docs/include.py`."""
     launches, waits = counts_of_step(step)
