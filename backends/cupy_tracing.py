@@ -20,9 +20,10 @@ import numpy.typing as npt
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.shortcuts import offer
 
-from .cupy_fusing import Kind, fused
+from .cupy_fusing import fused
 from .cupy_kernels import erf
 from .cupy_launches import have_same_bits
+from .cupy_nodes import Kind
 from .cupy_sums import is_short, short_sum
 from .numpy_tracing import UFUNCS, ArrayWriter, NumpyTape, Tracer
 from .tape import Function, Tape, Tree, compiled_program, leaves, map_tree

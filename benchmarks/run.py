@@ -102,7 +102,7 @@ def _options() -> argparse.Namespace:
         "--backend",
         choices=list(CONTENDERS),
         default="numpy",
-        help="numpy: this processor; cupy: an NVIDIA GPU, against PyTorch's CUDA",
+        help="numpy: this processor; cupy: an NVIDIA GPU, against PyTorch and JAX on it",
     )
     parser.add_argument(
         "--only", choices=list(PARTS), nargs="+", metavar="PART", help=f"of {', '.join(PARTS)}"

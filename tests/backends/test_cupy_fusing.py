@@ -115,6 +115,38 @@ def test_an_activation_with_its_backward_is_one_launch(name, arithmetic):
         assert_same_bits(one.get(), other.get())
 
 
+def scaled_rows(ns, x):
+    """Divide by two factors of rows, which an operation needs that is not elementwise."""
+    largest = ns.max(ns.abs(x), axis=1, keepdims=True)
+    factor = 1.0 / (largest + 1.0)
+    return x * (factor * 0.5), x * (factor + 2.0)
+
+
+def test_what_is_broadcast_is_computed_within_the_kernel_that_reads_it():
+    x = of_cupy(40, 30)
+    expected = scaled_rows(xp, x)
+    found, launches = fused(scaled_rows, x, namespace=xp)
+    assert launches == {"fused": 2, "max": 1}  # magnitudes, and all the rest
+    for one, other in zip(found, expected, strict=True):
+        assert_same_bits(one.get(), other.get())
+
+
+def two_sums(ns, x):
+    """Sum both parts of a split; the second follows from the first by two operations."""
+    high = (x + 64.0) - 64.0
+    first = ns.sum(high, axis=0)
+    return first, ns.sum((x - high) * 3.0, axis=0)
+
+
+def test_what_follows_from_a_result_is_computed_with_it():
+    x = of_cupy(40, 30)
+    expected = two_sums(xp, x)
+    found, launches = fused(two_sums, x, namespace=xp)
+    assert launches == {"fused": 1, "sum": 2}
+    for one, other in zip(found, expected, strict=True):
+        assert_same_bits(one.get(), other.get())
+
+
 def updates(optimizer, ns, c, *trees):
     c = as_numbers(ns, c) if hasattr(ns, "library") else c
     return unwrapped(optimizer.update(ns, c, *entered(ns, [*trees])))
