@@ -397,9 +397,8 @@ def _share_arrays(before: TrainState, after: TrainState) -> bool:
 
 
 def _identities(state: TrainState) -> set[int]:
-    found: list[int] = []
-    map_nested(lambda array: found.append(id(array)), (state.parameters, state.slots))
-    return set(found)
+    trees = (state.parameters, *state.slots.values())
+    return {id(array) for tree in trees for layer in tree for array in layer.values()}
 
 
 @cache

@@ -13,7 +13,7 @@ from tests.distributed.estimators_program import CASES, CLASSES, WEIGHTS, X, fit
 from tests.distributed.processes import mpiexec
 from tests.distributed.threads import on_threads
 
-pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.mark.parametrize("case", CASES)
