@@ -15,6 +15,7 @@ from pluggable_mlp.backends import (
     Queued,
     TaskRunner,
 )
+from tests.together import together
 
 MEMBERS = {member for member in vars(Backend) if not member.startswith("_")}
 METHODS = sorted(MEMBERS - {"name", "device", "xp"})
@@ -58,7 +59,7 @@ def test_optional_members_have_the_signatures_of_the_contract(backend, method):
     assert shape_of(getattr(backend, method)) == [one for one in expected if one[0] != "self"]
 
 
-@pytest.mark.parametrize("method", ["__init__", *METHODS])
+@together("method", ["__init__", *METHODS])
 def test_signatures_are_those_of_the_contract(backend, method):
     if (method, backend.name) == ("__init__", "numpy-readonly"):
         method = "asarray"  # it inherits the constructor

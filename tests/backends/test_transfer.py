@@ -10,6 +10,7 @@ import pytest
 from pluggable_mlp.arrays import library_of
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.backends.transfer import DTYPES, ArrayLibrary
+from tests.together import together
 
 ELSEWHERE = array_api_strict.__array_namespace_info__().devices()[-1]
 """A device that no backend of the suite has."""
@@ -20,7 +21,7 @@ def words(backend, pattern):
     return pattern if isinstance(backend, ArrayLibrary) else None
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@together("dtype", DTYPES)
 def test_every_dtype_comes_back_bit_for_bit(backend, dtype):
     host = np.frombuffer(bytes(range(64)), dtype="uint8") % 2
     host = host.astype(dtype).reshape(8, 8)
@@ -64,7 +65,7 @@ def test_any_layout_of_host_data(backend, view):
     np.testing.assert_array_equal(backend.to_numpy(array), host)
 
 
-@pytest.mark.parametrize("data", [[[1, 2], [3, 4]], [1.5, 2], (True, False), 3, 2.5, [[]]])
+@together("data", [[[1, 2], [3, 4]], [1.5, 2], (True, False), 3, 2.5, [[]]])
 def test_numbers_and_lists_get_the_dtype_that_numpy_gives(backend, data):
     back = backend.to_numpy(backend.asarray(data))
     np.testing.assert_array_equal(back, np.asarray(data), strict=True)
@@ -95,15 +96,15 @@ def test_results_of_computing_come_back(backend):
     assert total == 7 + 10 + 15 + 22
 
 
-@pytest.mark.parametrize("dtype", ["float33", "float16", "object", "f4"])
+@together("dtype", ["float33", "float16", "object", "f4"])
 def test_refuses_a_dtype_that_is_not_in_the_standard(backend, dtype):
     said = f"dtype is '{dtype}': expected one of bool, int8"
     with pytest.raises(ValueError, match=words(backend, said)):
         backend.asarray([1.0], dtype=dtype)
 
 
-@pytest.mark.parametrize(
-    ("data", "said"),
+@together(
+    "data, said",
     [
         ("abc", r"data is a builtins\.str: expected a NumPy array, a number, nested lists"),
         (None, r"data is a builtins\.NoneType: expected"),
@@ -118,8 +119,8 @@ def test_refuses_data_without_numbers(backend, data, said):
         backend.asarray(data)
 
 
-@pytest.mark.parametrize(
-    ("data", "dtype", "said"),
+@together(
+    "data, dtype, said",
     [
         ([[1, 2], [3]], None, "an array of numbers: .*; expected .* of one length along each axis"),
         ([[1.0], 2.0], "float32", "an array of float32: .*; expected .* of one length"),
