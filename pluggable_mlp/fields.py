@@ -94,6 +94,9 @@ class Field:
         return self.convert(value, text if self.many else None)
 
 
+_known: dict[type, dict[str, Field]] = {}  # by the dataclass
+
+
 def doc(text: str) -> Meta:
     """Return an annotation with the help of a field."""
     return Meta(description=text)
@@ -101,9 +104,13 @@ def doc(text: str) -> Meta:
 
 def fields_of(owner: type) -> Mapping[str, Field]:
     """Return the fields of a dataclass by their names."""
-    described = inspect.type_info(owner)
-    assert isinstance(described, inspect.DataclassType)
-    return {of.name: _field(of, owner.__annotations__[of.name]) for of in described.fields}
+    if owner not in _known:
+        described = inspect.type_info(owner)
+        assert isinstance(described, inspect.DataclassType)
+        _known[owner] = {
+            of.name: _field(of, owner.__annotations__[of.name]) for of in described.fields
+        }
+    return _known[owner]
 
 
 def check_fields(owner: Any) -> None:

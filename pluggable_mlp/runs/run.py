@@ -10,10 +10,10 @@ import hashlib
 import platform
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pluggable_mlp import __version__
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset, Split
 from pluggable_mlp.data.preparation import Preparation
@@ -340,7 +340,7 @@ def _steps_of_a_record(steps: int, tensors: int) -> int:
 def versions(backend: Backend) -> dict[str, str]:
     """Return the versions that a result depends on."""
     return {
-        "pluggable-mlp": version("pluggable-mlp"),
+        "pluggable-mlp": __version__,
         "python": platform.python_version(),
         **backend.versions(),
     }
