@@ -58,7 +58,7 @@ def cases() -> Any:
                 is_native = arithmetic == "native"
                 quick = {
                     16: is_native and case in ("batch", "layer"),
-                    100: is_native or case in ("sgd", "adam"),
+                    100: is_native or case == "adam",
                 }
                 marks = [] if quick.get(hidden) else [pytest.mark.slow]
                 yield pytest.param(hidden, arithmetic, case, most, marks=marks)
