@@ -14,6 +14,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 import pluggable_mlp
+from tests.together import together
 
 CHECKOUT = Path(__file__).parent.parent
 ROOT = Path(pluggable_mlp.__file__).parent
@@ -211,7 +212,7 @@ PAGES = sorted(
 )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
+@together("page", PAGES)
 def test_pages_import_public_names_from_the_package(page):
     imports = list(page_imports((CHECKOUT / page).read_text(encoding="utf-8")))
     assert {module for module, name in imports if name in pluggable_mlp.__all__} <= {

@@ -23,7 +23,7 @@ WITHOUT_JAX = """
 import sys
 sys.modules["jax"] = None
 import pytest
-here = ["tests/backends/test_conformance.py", "-k", "description and (numpy or jax:cpu or abacus)"]
+here = ["tests/backends/test_transfer.py", "-k", "not_in_the and (numpy or jax:cpu or abacus)"]
 sys.exit(pytest.main(["-p", "no:cacheprovider", *here]))
 """
 

@@ -38,14 +38,14 @@ def main() -> None:
 
 def _run() -> tuple[int, str]:
     """Run a command; return its exit code and the error, empty where there is none."""
-    from pluggable_mlp.cli.app import app, described
+    from pluggable_mlp.cli.app import described, program
 
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
             # NumPy's of overflow: what comes of it is said where it matters, in our words.
             warnings.simplefilter("ignore", RuntimeWarning)
-            app()
+            program()()
     except Interrupted as request:
         return request.code, ""
     except BrokenPipeError:

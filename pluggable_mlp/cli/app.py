@@ -4,11 +4,14 @@ Array libraries are imported by the commands that need them, so that help is qui
 """
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from traceback import extract_tb
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from pluggable_mlp import __version__
 from pluggable_mlp.cli.check import check
@@ -18,12 +21,11 @@ from pluggable_mlp.cli.data import data
 from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, verify
 from pluggable_mlp.cli.train import train
 
-__all__ = ["app", "described"]
+__all__ = ["described", "program"]
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
     help="Train and use multilayer perceptrons on any array library.",
 )
 
@@ -75,6 +77,12 @@ def backends() -> None:
 _ON_RUNS = (train, data, evaluate, predict, export, plot, report)
 for command in (*_ON_RUNS, compare, verify, backends, check):
     app.command()(command)
+
+
+@cache
+def program() -> TyperGroup:
+    """Return what runs the commands, made once however often it runs."""
+    return get_group(app)
 
 
 def described(error: Exception) -> tuple[int, str]:

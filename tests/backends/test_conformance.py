@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 
 import pytest
 
@@ -10,19 +11,23 @@ from pluggable_mlp import get_backend
 from pluggable_mlp.testing import Grade, check_backend, parametrize_with_checks
 from pluggable_mlp.testing.checks import CHECKS, NotOffered
 from tests.backends.faulty import FAULTY
+from tests.together import together
 
 # The recorded runs have tests of their own.
 OWN = [name for name in CHECKS if not name.startswith("recorded run")]
 LONG = ("training_with_every_component", "steps_within_bounds")
-ALL = [pytest.param(each, marks=[pytest.mark.slow] if each in LONG else []) for each in OWN]
 
 
-@pytest.mark.parametrize("name", ALL)
+@together("name", [name for name in OWN if name not in LONG])
 def test_every_backend_passes(backend, name):
-    try:
+    with suppress(NotOffered):
         CHECKS[name](backend)
-    except NotOffered as reason:
-        pytest.skip(str(reason))
+
+
+@pytest.mark.slow
+@together("name", LONG)
+def test_every_backend_trains(backend, name):
+    CHECKS[name](backend)
 
 
 @pytest.mark.parametrize("name", FAULTY)

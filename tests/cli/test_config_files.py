@@ -6,9 +6,8 @@ The file is written by hand, or the config.json of a run.
 import json
 
 import pytest
-import typer
 
-from pluggable_mlp.cli.app import app
+from pluggable_mlp.cli.app import program
 from pluggable_mlp.fields import fields_of
 from pluggable_mlp.settings import Settings
 
@@ -91,7 +90,7 @@ def test_every_option_may_stand_in_a_file(command, tmp_path, file):
     keys = {line.partition(" ")[0].replace("_", "-") for line in OPTIONS.split("\n") if line}
     options = {
         name.removeprefix("--")
-        for parameter in typer.main.get_command(app).commands["train"].params
+        for parameter in program().commands["train"].params
         for name in parameter.opts
     }
     others = {"config", "output", "overwrite", "resume", "log", "help"}
