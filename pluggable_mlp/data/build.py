@@ -18,7 +18,7 @@ from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
 from pluggable_mlp.data.split import divide
-from pluggable_mlp.data.streaming import in_memory, left_in_files
+from pluggable_mlp.data.streaming import block_of, in_memory, left_in_files, needs_blocks
 from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of, find_task
 from pluggable_mlp.data.values import as_bytes, as_inputs, as_values
 from pluggable_mlp.registry import choose
@@ -47,6 +47,7 @@ def build_dataset(
     target_scaling: str | None = None,
     block_size: int | None = 0,
     test_share: float | None = None,
+    in_files: bool = False,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
@@ -74,7 +75,8 @@ def build_dataset(
     ValueError
         If the task is another.
     """
-    source = left_in_files(source, block_size)
+    needed = needs_blocks((split.inputs for split in source.splits.values()), block_size)
+    source = left_in_files(source, block_size, in_files)
     name = source.name
     task = find_task(name, source.splits["train"].targets) if task is None else as_task(task)
     splits, test_share = divide(source, seed, task, validation, test_share)
@@ -113,6 +115,7 @@ def build_dataset(
         multilabel=task == "multilabel",
         preparation=preparation,
         test_share=test_share,
+        block_size=block_of(inputs["train"], needed),
     )
 
 

@@ -43,6 +43,7 @@ def load_dataset(
     test_share: float | None = None,
     header: bool | None = None,
     encoding: str | None = None,
+    in_files: bool = False,
 ) -> Dataset:
     """Load a data set by its name or its path, or take one from a data frame.
 
@@ -88,6 +89,9 @@ def load_dataset(
         field is a number, or where its numbers, three or more, count from 0 or 1.
     encoding : str, optional
         Of a .csv or .tsv, by default UTF-8.
+    in_files : bool, default False
+        Whether the inputs of .npy and IDX files stay there, of any size, without blocks: for
+        processes that each read the rows that they need.
 
     Returns
     -------
@@ -109,6 +113,7 @@ def load_dataset(
         target_scaling=target_scaling,
         block_size=block_size,
         test_share=test_share,
+        in_files=in_files,
     )
 
 
@@ -121,20 +126,22 @@ def dataset_of(
     test_share: float | None = None,
     header: bool | None = None,
     encoding: str | None = None,
+    in_files: bool = False,
     **options: Any,
 ) -> Dataset:
     """Return the data set of a source, as `load_dataset` does; options are of `build_dataset`."""
     del header, encoding  # the source was read by them
+    options |= {"block_size": block_size, "in_files": in_files}
     if test is None:
-        return build_dataset(source, block_size=block_size, test_share=test_share, **options)
+        return build_dataset(source, test_share=test_share, **options)
     if "test" in source.splits:
         raise DataError(source.name, "has a test part of its own", "leave --test out")
     if test_share is not None:
         raise DataError(test, "is all for testing", "leave --test-share out")
-    dataset = build_dataset(source, block_size=block_size, test_share=0.0, **options)
+    dataset = build_dataset(source, test_share=0.0, **options)
     fitted = dataset.preparation
     assert fitted is not None
-    tested = left_in_files(load_source_like(fitted, test, target), block_size)
+    tested = left_in_files(load_source_like(fitted, test, target), block_size, in_files)
     part = examples_like(fitted, tested, block_size=block_size)
     counted = replace(fitted, examples={**fitted.examples, "test": len(part.targets)})
     splits = {**dataset.splits, "test": part}

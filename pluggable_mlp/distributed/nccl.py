@@ -1,11 +1,11 @@
 """NCCL, by CuPy: processes with an NVIDIA GPU each.  Written for CuPy 14; untried on GPUs."""
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed.communicator import Operation
+from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.distributed.communicator import Communicator, Operation
 from pluggable_mlp.distributed.mpi import MPI
 
-__all__ = ["NCCL"]
+__all__ = ["NCCL", "backend_of_process"]
 
 
 class NCCL(MPI):
@@ -52,3 +52,23 @@ class NCCL(MPI):
         total = backend.xp.empty_like(x)
         self._group.all_reduce(x, total, op=operation)
         return total
+
+
+def backend_of_process(spec: str, communicator: Communicator | None) -> Backend:
+    """Return the backend of a name; with NCCL that of the GPU of this process.
+
+    Raises
+    ------
+    ValueError
+        If the communicator is `NCCL` and the backend is not CuPy; or as `get_backend`.
+    BackendUnavailable
+        As `get_backend`.
+    """
+    if not isinstance(communicator, NCCL):
+        return get_backend(spec)
+    if spec.partition(":")[0] != "cupy":
+        raise ValueError(
+            f"backend is {spec!r}, but nccl moves arrays of CuPy alone; choose --backend cupy, or "
+            "--distributed mpi"
+        )
+    return get_backend(f"cupy:{communicator.device}")

@@ -22,7 +22,8 @@ from pluggable_mlp.data.dataset import (
 )
 from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
+from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files, needs_blocks
+from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.host_rows import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
@@ -32,7 +33,7 @@ from pluggable_mlp.runs.saved import load_own_data, read_config, read_parameters
 from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.storage import damaged
-from pluggable_mlp.training.examples import examples_in_blocks
+from pluggable_mlp.training.sharding import examples_of_processes
 
 __all__ = ["SavedRun", "load_run"]
 
@@ -118,7 +119,9 @@ class SavedRun:
             raise ValueError("the task is regression, which has no probabilities; use predict")
         return np.concatenate([*self._answers(*self._prepared(data))])
 
-    def evaluate(self, data: Any = None) -> dict[str, float]:
+    def evaluate(
+        self, data: Any = None, *, communicator: Communicator | None = None
+    ) -> dict[str, float]:
         """Return how good the predictions are: the loss, and the measures of the task.
 
         Parameters
@@ -126,6 +129,9 @@ class SavedRun:
         data : str, path or data frame, optional
             As for `load_dataset`: their test part, or all examples where they have none.  By
             default the test part of what the run was trained on.
+        communicator : Communicator, optional
+            The processes that share the examples, such as `MPI()`: all of them call this, and
+            return the same.  By default this process alone.
 
         Returns
         -------
@@ -138,19 +144,23 @@ class SavedRun:
             If the data cannot be read, do not fit the network, hold a label that training never
             saw, or are no longer what the run was trained on.
         """
+        in_files = communicator is not None
         if data is None:
-            own = self._own_data()
-            (inputs, targets), scale = own.test, own.scale
+            own = self._own_data(in_files=in_files)
+            (inputs, targets), scale, size = own.test, own.scale, own.block_size
         else:
             source = load_source_like(self.preparation, data, self.settings.target)
-            inputs, targets = self._other_examples(left_in_files(source, None))
-            scale = self.preparation.scale_of(inputs)
+            whole = (split.inputs for split in source.splits.values())
+            needed = needs_blocks(whole, None)
+            inputs, targets = self._other_examples(left_in_files(source, None, in_files))
+            scale, size = self.preparation.scale_of(inputs), block_of(inputs, needed)
         arithmetic = self.settings.arithmetic
-        examples = examples_in_blocks(
+        examples = examples_of_processes(
+            communicator,
             self.mlp,
             inputs,
             targets,
-            self.settings.block_size or block_of(inputs) or None,
+            self.settings.block_size or size or None,
             backend=self.backend,
             dtype=self.settings.dtype,
             scale=scale,
@@ -163,6 +173,7 @@ class SavedRun:
             backend=self.backend,
             arithmetic=arithmetic,
             units=self.preparation.target_units,
+            communicator=communicator,
         )
         return {"examples": len(examples), **measured}
 
@@ -186,7 +197,7 @@ class SavedRun:
             return False
         return bool(dataset.sha256() == self.config["data_sha256"])
 
-    def _own_data(self, data: str | None = None) -> Dataset:
+    def _own_data(self, data: str | None = None, in_files: bool = False) -> Dataset:
         """Return what the run was trained on, maybe from another place than then."""
         if data is None and self.dataset is not None:
             return self.dataset
@@ -195,6 +206,7 @@ class SavedRun:
             self.config["data_sha256"],
             missing="say with --data where they are",
             changed="to measure the run on these, name them with --data",
+            in_files=in_files,
         )
 
     def header(self) -> list[str]:

@@ -145,7 +145,12 @@ def _check_line(line: Any, number: int, names: Iterable[str]) -> None:
 
 
 def load_own_data(
-    settings: Settings, data_sha256: str, *, missing: str | None, changed: str
+    settings: Settings,
+    data_sha256: str,
+    *,
+    missing: str | None,
+    changed: str,
+    in_files: bool = False,
 ) -> Dataset:
     """Return the data that a run was trained on, if they are still those.
 
@@ -158,6 +163,8 @@ def load_own_data(
     missing, changed : str
         The remedies where they cannot be read, beside that of the reader, and where they are
         others.
+    in_files : bool, default False
+        As for `load_dataset`.
 
     Raises
     ------
@@ -166,7 +173,7 @@ def load_own_data(
     """
     try:
         with no_data_warnings():
-            dataset = settings.load_dataset()
+            dataset = settings.load_dataset(in_files)
     except DataError as error:
         raise (error.or_else(missing) if missing else error) from None
     if dataset.sha256() != data_sha256:

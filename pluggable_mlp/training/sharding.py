@@ -6,13 +6,14 @@ Each batch is divided evenly.  Their order is that of one process, so is all tha
 Shapes: as in `examples.py`.
 """
 
+import hashlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
-from pluggable_mlp import __version__
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
@@ -35,7 +36,13 @@ from pluggable_mlp.training.streaming import (
     seeded_order,
 )
 
-__all__ = ["check_agreement", "examples_of_processes", "order_of_processes"]
+__all__ = [
+    "check_agreement",
+    "check_count",
+    "check_same",
+    "examples_of_processes",
+    "order_of_processes",
+]
 
 _ROWS = ("inputs", "targets", "sample_weight")
 _OF_PROCESS = ("backend", "callbacks", "communicator")
@@ -57,19 +64,23 @@ def examples_of_processes(
     Raises
     ------
     ValueError, TypeError
-        As `make_examples`; or if there are fewer examples than processes.
+        As `make_examples`.
     """
     if communicator is None:
         return examples_in_blocks(mlp, inputs, targets, block_size, backend=backend, **settings)
     rows = rows_on_host(inputs, backend)
     count = rows.shape[0] if rows.ndim else 0
-    if count < communicator.size:
-        raise ValueError(
-            f"inputs has {count} examples for {communicator.size} processes, expected at least one "
-            "for each; start fewer processes"
-        )
     size = count if block_size is None else min(block_size, count)
     return streamed_examples(mlp, rows, targets, size, backend=backend, **settings)
+
+
+def check_count(name: str, count: int, communicator: Communicator) -> None:
+    """Raise a ValueError if there are fewer examples than processes."""
+    if count < communicator.size:
+        raise ValueError(
+            f"{name} has {count} examples for {communicator.size} processes, expected at least one "
+            "for each; start fewer processes"
+        )
 
 
 def order_of_processes(seed: int | None, xp: Namespace, micro_batch: int | None = None) -> Order:
@@ -127,21 +138,26 @@ def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, .
 def check_agreement(
     communicator: Communicator, backend: Backend, arguments: Mapping[str, Any]
 ) -> None:
-    """Compare the arguments of `train` on all processes, and the versions of this library.
+    """Compare the arguments of `train` on all processes, and this library's code.
 
     Raises
     ------
     ValueError
         On all processes, if one of them has other arguments than process 0.
     """
-    own = {"pluggable_mlp": __version__}
+    own = {"the code of pluggable_mlp": _code_sha256()}
     if arguments["arithmetic"] == "native":  # has bits of its own, and each process updates
-        own["libraries"] = repr(backend.versions())
+        own["libraries"] = repr((backend.name, backend.versions()))
     for name, value in arguments.items():
         if name in _ROWS:
             own[name] = "" if value is None else _hash(value, backend)
         elif name not in _OF_PROCESS:
             own[name] = _fingerprint(value, backend)
+    check_same(communicator, own)
+
+
+def check_same(communicator: Communicator, own: Mapping[str, str]) -> None:
+    """Raise a ValueError on all processes if one of them has other values than process 0."""
     everyone = communicator.all_gather(own)
     for rank, found in enumerate(everyone):
         different = [name for name, value in everyone[0].items() if found[name] != value]
@@ -150,6 +166,17 @@ def check_agreement(
                 f"{', '.join(different)} of process {rank} differs from that of process 0; "
                 "start all processes with the same program, settings and data"
             )
+
+
+@cache
+def _code_sha256() -> str:
+    """Return the SHA-256 of this library's modules."""
+    sha, root = hashlib.sha256(), Path(__file__).parents[1]
+    folders = [root, *(path for path in root.iterdir() if path.is_dir())]  # one may be a link
+    found = {str(path.relative_to(root)): path for of in folders for path in of.rglob("*.py")}
+    for name in sorted(found):
+        sha.update(name.encode() + found[name].read_bytes())
+    return sha.hexdigest()
 
 
 def _hash(values: Any, backend: Backend) -> str:

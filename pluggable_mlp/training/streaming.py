@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any, Generic, Protocol, TypeVar
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.host_rows import Places, places_of
+from pluggable_mlp.host_rows import Places, bytes_of_row, places_of
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
 from pluggable_mlp.stored import Range
@@ -32,6 +32,8 @@ __all__ = [
     "rows_of_block",
     "seeded_order",
 ]
+
+_BYTES_AT_ONCE = 2**24  # of inputs that are visited once
 
 _RUNS_PER_BLOCK = 32
 
@@ -58,15 +60,23 @@ def in_whole_batches(block_size: int, batch_size: int) -> int:
     return block_size - block_size % batch_size
 
 
-def blocks_in_order(examples: AnyExamples) -> Iterator[Examples]:
-    """Yield all examples once, as they come: a block at a time, on the device."""
+def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Examples]:
+    """Yield all examples once, as they come, on the device: streamed ones some at a time.
+
+    These are whole batches of a block, the last one of a block perhaps smaller.
+    """
     if isinstance(examples, Examples):
         yield examples
         return
     count, size = len(examples), examples.block_size
-    ranges = [[(start, min(start + size, count))] for start in range(0, count, size)]
-    for block in read_ahead(examples.read, ranges):
-        yield examples.on_device(block)
+    at_once = max(1, _BYTES_AT_ONCE // (bytes_of_row(examples.inputs) * batch_size)) * batch_size
+    ranges = [
+        [(start, min(start + at_once, block + size, count))]
+        for block in range(0, count, size)
+        for start in range(block, min(block + size, count), at_once)
+    ]
+    for found in read_ahead(examples.read, ranges):
+        yield examples.on_device(found)
 
 
 class Order(Protocol):
