@@ -63,6 +63,8 @@ def joined(distributed: str | None) -> "MPI | None":
     except ModuleNotFoundError as error:
         reason, _, remedy = str(error).partition(": ")
         raise BackendUnavailable(distributed, reason, remedy) from error
+    except BackendUnavailable:
+        raise
     except RuntimeError as error:
         raise ValueError(f"distributed is {distributed!r}, but {error}") from error
     _joined.append(communicator)

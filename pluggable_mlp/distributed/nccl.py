@@ -28,20 +28,23 @@ class NCCL(MPI):
 
     Raises
     ------
+    BackendUnavailable
+        If CuPy or a GPU is not here.
     ModuleNotFoundError
-        If CuPy, mpi4py or an MPI library is not installed.
+        If NCCL, mpi4py or an MPI library is not installed.
     RuntimeError
         As `MPI`.
     """
 
     def __init__(self, *, device: int | None = None, time_limit: float = 600.0) -> None:
+        get_backend("cupy")  # says why there is no GPU
         super().__init__(time_limit=time_limit)
         try:
             import cupy
             from cupyx.distributed import init_process_group
         except ImportError as error:
             raise ModuleNotFoundError(
-                "NCCL needs CuPy: pip install 'pluggable-mlp[cupy-cuda13,mpi]'"
+                "NCCL needs a library beside CuPy: pip install nvidia-nccl-cu13 (or -cu12)"
             ) from error
         self.device = self._rank_on_machine() if device is None else device
         cupy.cuda.Device(self.device).use()  # the group is made on the current device
