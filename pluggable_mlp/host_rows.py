@@ -27,7 +27,7 @@ __all__ = [
 
 Places = npt.NDArray[np.int64]
 
-_BYTES_AT_ONCE = 2**24
+_BYTES_AT_ONCE = 2**22
 
 
 def on_host(data: Array) -> npt.NDArray[Any]:
@@ -57,14 +57,12 @@ def rows_at(values: Rows, places: Places) -> Array:
     if isinstance(values, np.ndarray):
         return values[places]
     order = np.argsort(places)
-    if isinstance(values, StoredArray):
-        chosen = np.zeros(len(values), dtype=bool)
-        chosen[places] = True
-        found = values[chosen][:]
-    else:
-        found = gather(values, _runs(places[order]) or [(0, 0)])
-    result = np.empty_like(found)
-    result[order] = found
+    at_once = max(1, _BYTES_AT_ONCE // bytes_of_row(values))
+    result = np.empty((len(places), *values.shape[1:]), values.dtype)
+    for start in range(0, len(places), at_once):
+        some = order[start : start + at_once]
+        is_stored = isinstance(values, StoredArray)
+        result[some] = values.at(places[some]) if is_stored else gather(values, _runs(places[some]))
     return result
 
 

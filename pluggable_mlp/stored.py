@@ -128,6 +128,11 @@ class StoredArray(LazyArray):
             found = self._among(self._chosen[start:stop])
         return found if self._prepare is None else self._prepare(found)
 
+    def at(self, places: npt.NDArray[np.int64]) -> Array:
+        """Return the rows (m, …) at increasing places, in memory; OSError as for a slice."""
+        found = self._among(places if self._chosen is None else self._chosen[places])
+        return found if self._prepare is None else self._prepare(found)
+
     def map(self, function: Prepare) -> "StoredArray":
         """Return what a function makes of rows, each by itself, when they are read."""
         before = self._prepare

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _BYTES_AT_ONCE = 2**28  # of inputs that are checked: memory of the device
+_BYTES_STREAMED = 2**24  # of those that stay on the host
 
 Batch = tuple[Array, Array, Array | None]
 Arrays = tuple[Array, Array, Array | None, Array | None]
@@ -270,7 +271,7 @@ def streamed_examples(
     settings: dict[str, Any] = {"backend": backend, "dtype": dtype}
     scale = None if scale is None else as_number("scale", scale, above=0.0)
     xp, count = namespace_of(arithmetic, backend), rows.shape[0]
-    at_once = max(1, min(block_size, _BYTES_AT_ONCE // bytes_of_row(rows)))
+    at_once = max(1, min(block_size, _BYTES_STREAMED // bytes_of_row(rows)))
     for start in range(0, max(count, 1), at_once):
         block = backend.asarray(rows[start : start + at_once])
         _check_inputs(mlp, xp, block, dtype, scale)

@@ -210,11 +210,11 @@ class _Reading(Thread, Generic[Block]):
             self._error = error
 
     def result(self) -> Block:
-        """Wait, and return what was found, or raise the error."""
+        """Wait, and return what was found, once, or raise the error."""
         self.join()
         if self._error is not None:
             raise self._error
-        return self._found[0]
+        return self._found.pop()
 
 
 def read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import pluggable_mlp
+from pluggable_mlp.data.arrays import idx_header
 from tests.cli.children import running
 from tests.cli.conftest import ended
 from tests.cli.saved_runs import content, told
@@ -97,6 +98,57 @@ def test_an_evaluation_on_processes_is_that_of_one(run_of_one):
     done = on(3, "evaluate", run_of_one)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == json.loads(alone("evaluate", run_of_one))
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from pluggable_mlp.cli import main
+sys.argv[0] = "pluggable-mlp"
+try:
+    main()
+finally:
+    print("peak", Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0],
+          file=sys.__stderr__, flush=True)
+"""
+
+
+def peak(count, *arguments):
+    """Return the most memory that one of so many processes takes to train, in bytes."""
+    given = ("--hidden", "4", "--batch-size", "8192", "--epochs", "2", *arguments)
+    done = mpiexec(count, "-c", PEAK, "train", *DISTRIBUTED, "--quiet", *given)
+    assert done.returncode == 0, done.stderr
+    found = [1024 * int(line.split()[1]) for line in done.stderr.splitlines()]
+    assert len(found) == count
+    return max(found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux says what was the peak")
+@pytest.mark.parametrize("form", ["npy", "idx"])
+def test_the_memory_of_a_process_falls_with_their_number(tmp_path, form):
+    """Each holds its rows of two epochs, of one and the next: two thirds of the data on three."""
+    rng = np.random.default_rng(0)
+    rows, features = 400_000, 256
+    folder = tmp_path / "set"
+    folder.mkdir()
+    if form == "npy":
+        features //= 4  # of four bytes
+        np.save(folder / "X.npy", rng.standard_normal((rows, features), dtype=np.float32))
+        np.save(folder / "y.npy", rng.integers(0, 2, rows))
+    else:
+        for name, shape in {"train": (rows, 16, 16), "t10k": (100, 16, 16)}.items():
+            pixels, labels = rng.bytes(rows * features), np.arange(shape[0]) % 2
+            for kind, header, values in (
+                ("images-idx3", idx_header(shape), pixels[: shape[0] * features]),
+                ("labels-idx1", idx_header(shape[:1]), labels.astype(np.uint8).tobytes()),
+            ):
+                (folder / f"{name}-{kind}-ubyte").write_bytes(header + values)
+    of_one, of_three = (peak(count, "--data", folder) for count in (1, 3))
+    data = rows * 256
+    assert of_one - of_three > data  # of 4/3
+    # Beside 2/3 of the data: pieces that are read and checked, the order of all examples.
+    assert of_three - peak(3) < 1.75 * data
 
 
 # Failures
