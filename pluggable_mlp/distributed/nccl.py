@@ -7,6 +7,9 @@ from pluggable_mlp.distributed.mpi import MPI
 
 __all__ = ["NCCL", "backend_of_process"]
 
+_BACKEND = "cupy"
+"""The arrays of which it moves."""
+
 
 class NCCL(MPI):
     """The processes that `mpiexec` started, each with a GPU, as a `Communicator`.
@@ -37,7 +40,7 @@ class NCCL(MPI):
     """
 
     def __init__(self, *, device: int | None = None, time_limit: float = 600.0) -> None:
-        get_backend("cupy")  # says why there is no GPU
+        get_backend(_BACKEND)  # says why there is no GPU
         super().__init__(time_limit=time_limit)
         try:
             import cupy
@@ -69,9 +72,9 @@ def backend_of_process(spec: str, communicator: Communicator | None) -> Backend:
     """
     if not isinstance(communicator, NCCL):
         return get_backend(spec)
-    if spec.partition(":")[0] != "cupy":
+    if spec.partition(":")[0] != _BACKEND:
         raise ValueError(
             f"backend is {spec!r}, but nccl moves arrays of CuPy alone; choose --backend cupy, or "
             "--distributed mpi"
         )
-    return get_backend(f"cupy:{communicator.device}")
+    return get_backend(f"{_BACKEND}:{communicator.device}")

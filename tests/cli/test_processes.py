@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import pluggable_mlp
+from pluggable_mlp.backends import available_backends
 from pluggable_mlp.data.arrays import idx_header
 from tests.cli.children import running
 from tests.cli.conftest import ended
@@ -108,8 +110,8 @@ sys.argv[0] = "pluggable-mlp"
 try:
     main()
 finally:
-    print("peak", Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0],
-          file=sys.__stderr__, flush=True)
+    status = Path("/proc/self/status").read_text()
+    sys.__stderr__.write(f"peak {status.split('VmHWM:')[1].split()[0]} kB")
 """
 
 
@@ -118,7 +120,7 @@ def peak(count, *arguments):
     given = ("--hidden", "4", "--batch-size", "8192", "--epochs", "2", *arguments)
     done = mpiexec(count, "-c", PEAK, "train", *DISTRIBUTED, "--quiet", *given)
     assert done.returncode == 0, done.stderr
-    found = [1024 * int(line.split()[1]) for line in done.stderr.splitlines()]
+    found = [1024 * int(kilobytes) for kilobytes in re.findall(r"peak (\d+) kB", done.stderr)]
     assert len(found) == count
     return max(found)
 
@@ -399,6 +401,16 @@ def test_a_launcher_of_this_mpi_library_is_needed(environment, words):
     assert child.returncode == 2
     assert err.count("Error") == 1
     assert words in err
+
+
+@pytest.mark.slow
+def test_nccl_without_a_gpu_is_reported_once():
+    if next(one for one in available_backends() if one.name == "cupy").available:
+        pytest.skip("there is a GPU")
+    command = ("train", "--distributed", "nccl", "--backend", "cupy")
+    done = together((2, *PROGRAM, *command))
+    assert done.returncode == 3
+    assert done.stderr.count("Error: backend cupy is not available") == 1
 
 
 @pytest.mark.slow
