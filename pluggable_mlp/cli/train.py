@@ -25,6 +25,7 @@ from pluggable_mlp.settings import Settings
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import Communicator
     from pluggable_mlp.runs.folder import RunFolder
+    from pluggable_mlp.runs.locking import FolderLock
     from pluggable_mlp.runs.run import Run
 
 __all__ = ["train"]
@@ -69,7 +70,7 @@ def train(
     del config  # its callback has read it
     from pluggable_mlp.distributed import backend_of_process
     from pluggable_mlp.logs import check_log, epoch_log
-    from pluggable_mlp.runs.folder import RunFolder, lock_run, refuse_used_folder
+    from pluggable_mlp.runs.folder import RunFolder, refuse_used_folder
     from pluggable_mlp.runs.run import Run
 
     as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
@@ -83,11 +84,7 @@ def train(
     with ExitStack() as stack:
         lock = None
         if resume is not None:
-            if writes:
-                lock = lock_run(resume)  # before anything is read
-                stack.callback(lock.release)
-            if communicator is not None:
-                communicator.all_gather("locked")
+            lock = _locked(resume, communicator, stack)
             run, output = _resumed(context, resume, backend, settings, communicator), resume
         else:
             if output is not None:
@@ -107,6 +104,21 @@ def train(
             if run.history and writes:
                 report.end()
     raise typer.Exit(request.code or 0)
+
+
+def _locked(
+    folder: Path, communicator: "Communicator | None", stack: ExitStack
+) -> "FolderLock | None":
+    """Lock the folder of a run for process 0, which writes, before any process reads it."""
+    from pluggable_mlp.runs.folder import lock_run
+
+    lock = None
+    if communicator is None or communicator.rank == 0:
+        lock = lock_run(folder)
+        stack.callback(lock.release)
+    if communicator is not None:
+        communicator.all_gather("locked")
+    return lock
 
 
 def _without_replaced(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:

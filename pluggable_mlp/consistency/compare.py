@@ -91,15 +91,8 @@ def compare(
     ValueError, TypeError
         If an argument does not fit; the message names it, what came and what was expected.
     """
-    arguments = dict(locals())
-    if len(backends) < 2:
-        raise ValueError(f"backends has length {len(backends)}, expected two or more to compare")
-    for name, value in (("batch_size", batch_size), ("steps", steps)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}, expected an integer of at least 1")
+    _check(dict(locals()))
     rule = as_single_steps(SGD() if optimizer is None else optimizer)
-    if communicator is not None:
-        check_agreement(communicator, backends[0], arguments)
     runs: list[BackendRun] = []
     for name, backend in zip(_names(backends, communicator), backends, strict=True):
         together = communicator if runs else None  # the reference is one process
@@ -136,6 +129,18 @@ def compare(
     names = tuple(run.name for run in runs)
     report = Report(names, dtype, arithmetic, batch_size, steps, len(inputs), seed)
     return comparator.complete(report)
+
+
+def _check(arguments: dict[str, Any]) -> None:
+    """Refuse arguments of `compare` that are too few or too small, or differ between processes."""
+    backends, communicator = arguments["backends"], arguments["communicator"]
+    if len(backends) < 2:
+        raise ValueError(f"backends has length {len(backends)}, expected two or more to compare")
+    for name in ("batch_size", "steps"):
+        if arguments[name] < 1:
+            raise ValueError(f"{name} is {arguments[name]}, expected an integer of at least 1")
+    if communicator is not None:
+        check_agreement(communicator, backends[0], arguments)
 
 
 def _names(backends: Sequence[Backend], communicator: Communicator | None) -> list[str]:
