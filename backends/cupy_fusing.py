@@ -37,7 +37,6 @@ __all__ = ["Kind", "fused"]
 
 Shape = tuple[int, ...]
 
-_BY_VALUE = ("number", "scalar")
 _NAMES: dict[Function, str] = {
     np.add.reduce: "sum",
     np.maximum.reduce: "max",
@@ -74,10 +73,13 @@ class _Node:
         Whether the function returns it.
     place : int or None
         Where the new tape has it, if it does already.
+    is_held : bool
+        Whether it is a number of the host that kernels read from the device.
     """
 
-    def __init__(self, kind: Kind, on_device: bool, place: int | None = None) -> None:
+    def __init__(self, kind: Kind, on_device: bool, held: bool, place: int | None = None) -> None:
         self.kind, self.on_device, self.place = kind, on_device, place
+        self.is_held = held and not on_device
         self.function: Function | None = None
         self.args: Tree = ()
         self.settings: dict[str, Tree] = {}
@@ -97,7 +99,9 @@ class _Node:
         return self.line is not None and self.place is None
 
 
-def fused(tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree) -> tuple[Tape, Tree]:
+def fused(
+    tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree, *, held: bool = False
+) -> tuple[Tape, Tree]:
     """Return a tape of CuPy's operations and of kernels, and the result on it.
 
     Parameters
@@ -110,8 +114,11 @@ def fused(tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree) ->
         Whether each argument is an array of CuPy.
     result : tree
         What is returned, with places.
+    held : bool, default False
+        Whether kernels are to be given numbers as arrays without axes, of the same dtype, which
+        are promoted as the numbers are.
     """
-    fuser = _Fuser(tape.owners, kinds, on_device)
+    fuser = _Fuser(tape.owners, kinds, on_device, held)
     for operation in tape.needed(result):
         fuser.add(operation)
     return fuser.tape, fuser.finish(result)
@@ -120,15 +127,18 @@ def fused(tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree) ->
 class _Fuser:
     """Builds the new tape."""
 
-    def __init__(self, owners: list[int], kinds: list[Kind], on_device: list[bool]) -> None:
+    def __init__(
+        self, owners: list[int], kinds: list[Kind], on_device: list[bool], held: bool
+    ) -> None:
         self.tape = Tape()
-        self._owners, self._kinds = owners, kinds
+        self._owners, self._kinds, self._held = owners, kinds, held
         self._nodes: list[_Node] = []
         self._current: dict[int, _Node] = {}  # by the place on the old tape
         self._stale: set[int] = set()  # places there of memory that was overwritten by another
         self._constants: dict[int, tuple[Array, Array]] = {}  # on the device, by ids on the host
         for number, is_array in enumerate(on_device):
-            self._current[number] = _Node(kinds[number], is_array, self.tape.add_argument())
+            place = self.tape.add_argument()
+            self._current[number] = _Node(kinds[number], is_array, held, place)
 
     # The graph
 
@@ -139,7 +149,7 @@ class _Fuser:
         on_device = any(
             leaf.on_device if isinstance(leaf, _Node) else _is_constant(leaf) for leaf in flat
         )
-        node = _Node(self._kinds[operation.result], on_device)
+        node = _Node(self._kinds[operation.result], on_device, self._held)
         node.function, (node.args, node.settings) = operation.function, operands
         if on_device:
             line = as_line(operation.function, *operands)
@@ -310,7 +320,7 @@ class _Group:
     @property
     def argument_bytes(self) -> int:
         """The bytes of a launch's arguments that are this kernel's, at most."""
-        count = len(self.results) + sum(of.kind not in _BY_VALUE for of in self._inputs)
+        count = len(self.results) + sum(not of.is_value for of in self._inputs)
         values = 2 + len(self.arguments) + len(self.results) - count  # and a range of the index
         return 8 * values + (16 + 16 * max(len(self.shape), 1)) * count
 
@@ -362,7 +372,7 @@ def _argument(operand: Any, shape: Shape, is_table: bool) -> Argument:
         return Argument(operand.dtype.name, "table", operand.size)
     if isinstance(operand, _Node) and not operand.on_device:
         kind = "number" if operand.kind.is_number else "scalar"
-        return Argument(operand.kind.dtype.name, kind)
+        return Argument(operand.kind.dtype.name, kind, held=operand.is_held)
     own = _shape(operand)
     dtype = operand.kind.dtype if isinstance(operand, _Node) else operand.dtype
     is_single = math.prod(own) == 1 and math.prod(shape) > 1

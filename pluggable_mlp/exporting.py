@@ -15,8 +15,8 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import NUMBER, Column
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.files import write_file
 from pluggable_mlp.runs.predict import SavedRun
-from pluggable_mlp.storage import write_file
 
 __all__ = ["need_ndonnx", "write_onnx"]
 
@@ -60,7 +60,7 @@ def write_onnx(run: SavedRun, path: Path) -> dict[str, str]:
         {name: ndx.asarray(array.astype(np.float32)) for name, array in layer.items()}
         for layer in run.parameters
     ]
-    z, _ = run.mlp.forward(ndx, parameters, ndx.astype(x, ndx.float32))
+    z = run.mlp.evaluate(ndx, parameters, ndx.astype(x, ndx.float32))
     model = ndx.build(inputs, _outputs(ndx, run, z))
     write_file(path, model.SerializeToString())
     return {name: f"{of.dtype} {_shape(run.preparation, of)}" for name, of in inputs.items()}

@@ -5,17 +5,21 @@ reproducible namespace rounds each once, and a library's own is a single kernel 
 portable implementations use functions of the standard and are stable for every finite input.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
 from pluggable_mlp.namespaces.reproducible import error_function
+from pluggable_mlp.namespaces.reproducible.polynomials import COSINE, SINE, horner
 from pluggable_mlp.shortcuts import in_one_kernel, own
 
 __all__ = [
     "affine",
     "by_rows",
+    "cos_and_sin_of_turns",
     "erf",
+    "exchanged",
     "matmul",
     "mean",
     "rsqrt",
@@ -83,6 +87,12 @@ def mean(xp: Namespace, x: Array, axis: int) -> Array:
     return average
 
 
+def exchanged(xp: Namespace, x: Array) -> Array:
+    """Return (…, n, m, features) of x (…, m, n, features)."""
+    leading = range(x.ndim - 3)
+    return xp.permute_dims(x, (*leading, x.ndim - 2, x.ndim - 3, x.ndim - 1))
+
+
 def by_rows(xp: Namespace, x: Array, function: Callable[[Namespace, int, int], Array]) -> Array:
     """Return function(xp, first row, rows) (rows, m), which depends on the rows of x (…, n, m).
 
@@ -130,6 +140,23 @@ def _softplus(xp: Namespace, x: Array) -> Array:
 def erf(xp: Namespace, x: Array) -> Array:
     """Return the error function of x, of the shape of x."""
     return (own(xp, "erf") or partial(error_function.erf, xp))(x)
+
+
+def cos_and_sin_of_turns(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Return cos(2 pi x) and sin(2 pi x), of the shape of x, to 2^-51 (2^-22 in float32).
+
+    Whole turns, then quarters are taken away, exactly; |a| <= pi/4 is the rest.  With q quarters,
+    from -2 to 2, cos(q pi/2) = 1 - |q| and sin(q pi/2) = q (2 - |q|), each 0, 1 or -1.
+    """
+    turns = x - xp.round(x)
+    q = xp.round(turns * 4.0)
+    a = (turns - q * 0.25) * (2.0 * math.pi)
+    z = a * a
+    s = a + a * z * horner(z, SINE)
+    c = 1.0 - (z * 0.5 - z * z * horner(z, COSINE))
+    size = xp.abs(q)
+    cos_q, sin_q = 1.0 - size, q * (2.0 - size)
+    return c * cos_q - s * sin_q, s * cos_q + c * sin_q
 
 
 def rsqrt(xp: Namespace, x: Array) -> Array:

@@ -55,6 +55,25 @@ def test_infinity_and_nan(backend, arithmetic):
         np.testing.assert_allclose(got, expected, atol=1e-300, rtol=0.0, err_msg=name)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+def test_cosines_and_sines_of_turns(backend, arithmetic, dtype):
+    """Absolute: to 2^-51, or 2^-22 in float32, also of many turns, whose whole ones are exact."""
+    library = InArithmetic(arithmetic, backend)
+    edges = [0.0, 0.125, 0.25, 0.375, 0.5, -0.25, 0.75, 100.25, -3.5, 1000.625]
+    points = [*edges, *np.random.default_rng(0).normal(scale=3.0, size=200)]
+    points = np.asarray(points, dtype=dtype)
+    got = special.cos_and_sin_of_turns(library.xp, library.asarray(points))
+    with mpmath.workdps(40):
+        angles = [2 * mpmath.pi * mpmath.mpf(float(x)) for x in points]
+        exact = [np.asarray([float(f(a)) for a in angles]) for f in (mpmath.cos, mpmath.sin)]
+    for ours, right in zip(got, exact, strict=True):
+        host = library.to_numpy(ours)
+        assert host.dtype == dtype
+        allowed = 2.0**-51 if dtype == "float64" else 2.0**-22
+        assert abs(host - right).max() <= allowed
+
+
 def test_affine_of_integers_is_exact_in_every_shape(backend):
     rng = np.random.default_rng(0)
     few_columns, networks = ((200, 4), (4, 2)), ((200, 4), (6, 4, 2))

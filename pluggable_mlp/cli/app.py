@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pluggable_mlp import __version__
+from pluggable_mlp.cli.check import check
 from pluggable_mlp.cli.compare import compare
 from pluggable_mlp.cli.console import counted
 from pluggable_mlp.cli.data import data
@@ -71,7 +72,8 @@ def backends() -> None:
             )
 
 
-for command in (train, data, evaluate, predict, export, plot, report, compare, verify, backends):
+_ON_RUNS = (train, data, evaluate, predict, export, plot, report)
+for command in (*_ON_RUNS, compare, verify, backends, check):
     app.command()(command)
 
 
@@ -83,7 +85,7 @@ def described(error: Exception) -> tuple[int, str]:
 
 def _remarks(error: BaseException | None) -> Iterator[str]:
     """Yield the remarks on an error, and on those that were being handled when it was raised."""
-    from pluggable_mlp.storage import Remark
+    from pluggable_mlp.files import Remark
 
     while error is not None:
         yield from (note for note in getattr(error, "__notes__", []) if isinstance(note, Remark))
@@ -98,7 +100,7 @@ def _of_itself(error: Exception) -> tuple[int, str]:
     """
     from pluggable_mlp.backends import BackendUnavailable, out_of_memory
     from pluggable_mlp.namespaces import ArithmeticUnavailable
-    from pluggable_mlp.training import DivergenceError
+    from pluggable_mlp.training.divergence import DivergenceError
 
     if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
         return 3, str(error)

@@ -56,8 +56,8 @@ def evaluate(
     is used, otherwise all examples.
     """
     from pluggable_mlp.distributed import backend_of_process
+    from pluggable_mlp.files import to_json
     from pluggable_mlp.runs.predict import load_run
-    from pluggable_mlp.storage import to_json
 
     communicator = joined(distributed)
     if communicator is not None and data == "-":
@@ -115,7 +115,7 @@ def _save_array(output: Path, predictions: "Array") -> None:
     """Write the predictions without probabilities as .npy."""
     import numpy as np
 
-    from pluggable_mlp.storage import write_file
+    from pluggable_mlp.files import write_file
 
     content = io.BytesIO()
     np.save(content, predictions)
@@ -126,7 +126,7 @@ def _save_array(output: Path, predictions: "Array") -> None:
 @contextmanager
 def _open_output(output: Path) -> Iterator[TextIO]:
     """Yield an open file of predictions: a device, a pipe, or a file that is renamed when whole."""
-    from pluggable_mlp.storage import part_of, whole_file
+    from pluggable_mlp.files import part_of, whole_file
 
     in_place = output.exists() and not output.is_file()
     with _naming_output(output):
@@ -218,8 +218,8 @@ def report(
     """Write one HTML page about runs, which opens without a server or a network."""
     _check_matplotlib()
     from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.files import write_file
     from pluggable_mlp.report import report_page
-    from pluggable_mlp.storage import write_file
 
     page = report_page(runs, get_backend(backend), data)
     try:

@@ -282,7 +282,7 @@ class _Report:
 
 
 def _echo_json(content: dict[str, Any]) -> None:
-    from pluggable_mlp.storage import to_json
+    from pluggable_mlp.files import to_json
 
     typer.echo(to_json(content))
 

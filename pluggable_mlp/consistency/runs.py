@@ -8,9 +8,10 @@ from functools import cached_property
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.units import Unit, gradients_of, named_step
-from pluggable_mlp.host_rows import places_of
+from pluggable_mlp.lazy import places_of
 from pluggable_mlp.namespaces import ShardedNamespace, unwrapped
 from pluggable_mlp.namespaces.sharded import Layout, ShardedArray
+from pluggable_mlp.network.passes import first_array
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import AnyExamples, Batch
 from pluggable_mlp.training.losses import LossRecord
@@ -36,12 +37,13 @@ class BackendRun:
     def __init__(self, name: str, steps: Steps, examples: AnyExamples) -> None:
         self.name, self.steps = name, steps
         self.backend: Backend = steps.backend
+        assert isinstance(steps.seed, int)  # of one network
         order = order_of_processes(steps.seed, steps.xp)
         self._epochs = order(
             examples, (1, 0), None, backend=steps.backend, batch_size=steps.batch_size
         )
         self._epoch, self._starts = examples.kind, range(0)
-        self._here = unwrapped(steps.state.parameters[0]["W"])
+        self._here = unwrapped(first_array(steps.state.parameters))
 
     @property
     def state(self) -> TrainState:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, map_nested
 from pluggable_mlp.network.layers import Backward, Layer, Rng, layer_kind
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.philox import Seed
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.step import TrainState, step
-from pluggable_mlp.training.trees import Tree, map_nested, merge
+from pluggable_mlp.training.trees import Tree, merge
 
 __all__ = ["Unit", "gradients_of", "named", "named_step", "units_of_step", "whole_step"]
 
@@ -79,13 +80,13 @@ def named_step(loss: Array, gradients: Tree, after: TrainState) -> Tensors:
     return {"loss": loss, **named(gradients, "d"), **_named_state(after)}
 
 
-def gradients_of(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: int) -> Tree:
+def gradients_of(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: Seed) -> Tree:
     """Return the gradients of a batch before the step from a state."""
     rng = Rng(seed, state.t)
     return mlp.loss_gradients_and_buffers(xp, state.parameters, state.buffers, *batch, rng)[1]
 
 
-def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: int) -> Unit:
+def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: Seed) -> Unit:
     """Return the step from this state, on the host, as one unit."""
 
     def compute(xp: Namespace, arrays: Any, batch: Any) -> Tensors:
@@ -99,7 +100,7 @@ def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, 
 
 
 def units_of_step(
-    mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: int
+    mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: Seed
 ) -> list[Unit]:
     """Return the units of that step: the layers from the first to the last, the loss, the update.
 

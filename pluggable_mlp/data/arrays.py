@@ -21,7 +21,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Source, Split
-from pluggable_mlp.data.files import (
+from pluggable_mlp.data.reading import (
     GET_A_NEW_COPY,
     GZIP_MAGIC,
     check_file,

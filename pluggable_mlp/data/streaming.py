@@ -16,9 +16,9 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends.memory import host_memory
 from pluggable_mlp.data.dataset import DataWarning, Source
 from pluggable_mlp.data.encoded import EncodedArray
-from pluggable_mlp.stored import LazyArray, StoredArray, as_rows
+from pluggable_mlp.lazy import LazyArray, StoredArray, as_lazy
 
-__all__ = ["block_of", "in_memory", "left_in_file", "left_in_files", "needs_blocks"]
+__all__ = ["block_of", "in_memory", "keep_on_disk", "keep_on_disk_if_large", "needs_blocks"]
 
 PART_OF_MEMORY = 4
 """Inputs of more than one part in so many of the machine's memory stay in their file."""
@@ -39,7 +39,7 @@ def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
     return bool(block_size) or (block_size is None and _are_large(*inputs))
 
 
-def left_in_files(source: Source, block_size: int | None, in_files: bool = False) -> Source:
+def keep_on_disk(source: Source, block_size: int | None, in_files: bool = False) -> Source:
     """Return a source whose inputs stay in their files, where it is asked or they need blocks."""
     inputs = (given.inputs for given in source.splits.values())
     if not (in_files or needs_blocks(inputs, block_size)):
@@ -50,7 +50,7 @@ def left_in_files(source: Source, block_size: int | None, in_files: bool = False
     return replace(source, splits=splits)
 
 
-def left_in_file(values: Any) -> Any:
+def keep_on_disk_if_large(values: Any) -> Any:
     """Return inputs that stay in their file, where they take too large a part of the memory."""
     return _in_file(values) if _are_large(values) else values
 
@@ -95,7 +95,7 @@ def _in_file(values: Any) -> Any:
     """Return inputs that stay in their file, if they can; warn of those in Fortran order."""
     if not isinstance(values, np.memmap):
         return values
-    rows = as_rows(values)
+    rows = as_lazy(values)
     if not isinstance(rows, StoredArray) and not values.flags.c_contiguous:
         warnings.warn(
             f"{values.filename} is in Fortran order, of which no rows can be read alone: all of "

@@ -24,11 +24,11 @@ from pluggable_mlp.estimators.validation import (
     MULTILABEL,
     place_of,
 )
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.files import write_file
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, LeakyReLU, gelu_tanh
 from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Noise
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
-from pluggable_mlp.storage import write_file
 from pluggable_mlp.training.trees import map_arrays
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class ConversionMixin(BaseEstimator):
             lambda array: ndx.asarray(home.to_numpy(array).astype(np.float32)),
             self._parameters(network),
         )
-        z, _ = network.forward(ndx, parameters, x)
+        z = network.evaluate(ndx, parameters, x)
         model = ndx.build({"X": x}, self._graph_outputs(ndx, network.objective, z))
         write_file(Path(path), model.SerializeToString())
 
@@ -223,11 +223,12 @@ def _torch_module(nn: ModuleType, layer: Layer, parameters: dict[str, Array]) ->
         return nn.Identity()
     if isinstance(layer, ActivationLayer):
         return _torch_activation(nn, layer.function)
-    if isinstance(layer, Dense):
+    if type(layer) is Dense:
         names = {"weight": parameters["W"].T, "bias": parameters["b"]}
         module = nn.Linear(layer.inputs, layer.outputs)
+    elif not isinstance(layer, BatchNorm | LayerNorm):
+        raise ValueError(f"PyTorch has no module for {type(layer).__name__}; export with to_onnx")
     else:
-        assert isinstance(layer, BatchNorm | LayerNorm)
         names = {"weight": parameters["gamma"], "bias": parameters["beta"]}
         kind = nn.BatchNorm1d if isinstance(layer, BatchNorm) else nn.LayerNorm
         module = kind(layer.features, eps=layer.epsilon)

@@ -26,7 +26,7 @@ from pluggable_mlp.estimators.validation import (
     on_device,
     place_of,
 )
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pluggable_mlp.training.class_weight import class_weights_of_examples

@@ -144,6 +144,6 @@ def loss_and_outputs(
     sample_weight: Array | None,
 ) -> tuple[Array, Array]:
     """Return the loss without the penalty, and the outputs (…, batch, outputs)."""
-    z, _ = network.forward(xp, parameters, x)
+    z = network.evaluate(xp, parameters, x)
     loss, _ = network.objective(xp, z, targets, sample_weight)
     return loss, z

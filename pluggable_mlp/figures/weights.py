@@ -12,7 +12,8 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.figures.display import Display, integer_ticks, name_ticks
 from pluggable_mlp.figures.sources import AnyRun, fitted, open_run
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
+from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.train import Training
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class WeightsDisplay(Display):
         ax: "Axes | None" = None,
     ) -> Self:
         """Plot the first layer of what `train` returned."""
-        return cls(training.parameters[0]["W"], image_shape=image_shape).plot(ax)
+        return cls(_first_matrix(training.parameters), image_shape=image_shape).plot(ax)
 
     @classmethod
     def from_estimator(
@@ -123,7 +124,7 @@ class WeightsDisplay(Display):
         Pixels, and features without names, are shown as images if their count is that of a square.
         """
         saved = open_run(run)
-        W = saved.backend.to_numpy(saved.parameters[0]["W"])
+        W = saved.backend.to_numpy(_first_matrix(saved.parameters))
         names = saved.preparation.feature_names
         side = math.isqrt(len(W))
         is_square = side * side == len(W) and side >= LEAST_SIDE
@@ -140,3 +141,8 @@ def _tiles(W: "NDArray[Any]", height: int, width: int) -> "NDArray[Any]":
     tiles[:shown, :height, :width] = W.T[:shown].reshape(shown, height, width)
     grid = tiles.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
     return grid.reshape(rows * (height + 1), columns * (width + 1))[:-1, :-1]
+
+
+def _first_matrix(parameters: Parameters) -> Array:
+    """Return W of the first dense layer: others may precede it."""
+    return next(layer["W"] for layer in parameters if "W" in layer)

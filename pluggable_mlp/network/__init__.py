@@ -1,6 +1,7 @@
 """The network: layers, activations, losses, initializers, each forward beside its backward."""
 
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Elementwise, LeakyReLU
+from pluggable_mlp.network.embeddings import Periodic, PiecewiseLinear
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.losses import (
@@ -14,6 +15,7 @@ from pluggable_mlp.network.losses import (
     SquaredError,
     average_of_elements,
 )
+from pluggable_mlp.network.members import TabM, TabMMini
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 
@@ -30,11 +32,15 @@ __all__ = [
     "HuberLoss",
     "LayerNorm",
     "LeakyReLU",
+    "Periodic",
+    "PiecewiseLinear",
     "PinballLoss",
     "PoissonLoss",
     "Rng",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "SquaredError",
+    "TabM",
+    "TabMMini",
     "average_of_elements",
 ]

@@ -21,6 +21,7 @@ from pluggable_mlp.arrays import (
 )
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.network.passes import first_array, networks_of
 from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.registry import as_count, as_seed
 
@@ -88,10 +89,10 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
         for name, shape in shapes.items():
             named[f"parameters[{index}][{name!r}]"] = (layer[name], shape)
     xp = common_namespace(**{name: array for name, (array, _) in named.items()})
-    dtype = parameters[0]["W"].dtype
+    dtype = first_array(parameters).dtype
     if dtype not in (xp.float32, xp.float64):
         raise ValueError(f"parameters are {dtype}, expected float32 or float64")
-    networks = parameters[0]["W"].shape[:-2]
+    networks = networks_of(parameters)
     for name, (array, shape) in named.items():
         if array.shape[-len(shape) :] != shape:
             raise ValueError(f"{name} has shape {tuple(array.shape)}, expected (…, {shape})")
@@ -130,19 +131,19 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> None:
     ValueError, TypeError
         If it differs from them in library, device, dtype or shape.
     """
-    W = parameters[0]["W"]
-    if type(x) is not type(W) or device_of(x) != device_of(W):  # what it asks costs microseconds
-        common_namespace(x=x, parameters=W)
-    if x.dtype != W.dtype:
+    w = first_array(parameters)
+    if type(x) is not type(w) or device_of(x) != device_of(w):  # what it asks costs microseconds
+        common_namespace(x=x, parameters=w)
+    if x.dtype != w.dtype:
         raise ValueError(
-            f"x is {x.dtype}, but the parameters are {W.dtype}; convert it with xp.astype"
+            f"x is {x.dtype}, but the parameters are {w.dtype}; convert it with xp.astype"
         )
     if x.ndim < 2 or x.shape[-1] != mlp.sizes[0] or x.shape[-2] < 1:
         raise ValueError(
             f"x has shape {tuple(x.shape)}, expected (batch, {mlp.sizes[0]}) with a batch of "
             "at least 1"
         )
-    leading, networks = x.shape[:-2], W.shape[:-2]
+    leading, networks = x.shape[:-2], networks_of(parameters)
     if leading and networks and leading != networks:
         raise ValueError(
             f"x has shape {tuple(x.shape)}, expected no leading axes or the parameters' {networks}"

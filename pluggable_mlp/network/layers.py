@@ -9,15 +9,17 @@ returned, never stored.  The normalizations are in a file of their own.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.network.activations import Activation
+from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.philox import Seed, random_numbers
 from pluggable_mlp.registry import as_number
 
 __all__ = [
+    "PARAMETRIZATIONS",
     "ActivationLayer",
     "Arrays",
     "Backward",
@@ -28,10 +30,13 @@ __all__ = [
     "Gradients",
     "Layer",
     "Mode",
+    "NTKDense",
     "Noise",
     "Rng",
+    "Scaling",
     "Seed",
     "Shapes",
+    "StackedDropout",
     "input_layers",
     "layer_kind",
 ]
@@ -43,7 +48,13 @@ Gradients = tuple[Array, Arrays]
 Backward = Callable[..., Gradients]
 Forward = tuple[Array, Backward]
 Shapes = dict[str, tuple[int, ...]]
-Draw = Callable[[Shapes], Arrays]
+
+
+class Draw(Protocol):
+    """The interface of a function that draws initial parameters."""
+
+    def __call__(self, shapes: Shapes, initializer: Initializer | None = None, /) -> Arrays:
+        """Return host data by name, drawn by the initializer, by default the network's."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,65 @@ class Dense:
         return special.affine(xp, x, W, parameters["b"]), backward
 
 
+@dataclass(frozen=True)
+class NTKDense(Dense):
+    """A fully connected layer in NTK parametrization: y = x W / sqrt(in) + b.
+
+    Jacot, Gabriel, Hongler, "Neural tangent kernel" (NeurIPS 2018), section 3: with weights from
+    N(0, 1) the outputs have the variance of the inputs, whatever the width, and so have updates of
+    a given rate the same effect at every width.
+    """
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return y = x W / sqrt(in) + b.
+
+        It is `Dense` of x c with c = 1 / sqrt(in), so dW = c xᵀ dy and dx = c dy Wᵀ.
+        """
+        c = 1.0 / math.sqrt(self.inputs)
+        y, backward_of_dense = super().forward(xp, parameters, x * c, rng)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            dx, gradients = backward_of_dense(dy, with_dx=with_dx)
+            return (dx * c if with_dx else None), gradients
+
+        return y, backward
+
+
+PARAMETRIZATIONS: dict[str, type[Dense]] = {"standard": Dense, "ntk": NTKDense}
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A trained factor for each input: y = x scale, with scale = 1 at first.
+
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), section 3: with a larger
+    learning rate than the others, it selects among the inputs.
+    """
+
+    features: int
+    buffers: ClassVar[tuple[str, ...]] = ()
+
+    def shapes(self) -> Shapes:
+        """Return {"scale": (features,)}."""
+        return {"scale": (self.features,)}
+
+    def initial(self, draw: Draw) -> Arrays:
+        """Return ones."""
+        del draw
+        return {"scale": [1.0] * self.features}
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return y = x scale; dx = dy scale, and dscale = sum of dy x over the batch."""
+        del rng
+        scale = xp.expand_dims(parameters["scale"], axis=-2)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            dscale = special.sum(xp, dy * x, axis=-2)
+            return (dy * scale if with_dx else None), {"scale": dscale}
+
+        return x * scale, backward
+
+
 class _WithoutParameters:
     """Base of layers without parameters."""
 
@@ -161,8 +231,12 @@ class ActivationLayer(_WithoutParameters):
         return y, backward
 
 
-def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
-    """Return numbers of 16 random bits, int64 (batch, features), for x (…, batch, features)."""
+def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -> Array:
+    """Return numbers of 16 random bits, int64 (…, rows, features), for x (…, rows, features).
+
+    Each example is a row for each of the members.  Networks along leading axes share the numbers,
+    unless the words of the seed are arrays (…, 1).
+    """
     features = x.shape[-1]
 
     def draw(xp: Namespace, first: int, rows: int) -> Array:
@@ -173,9 +247,9 @@ def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int) -> Array:
             stream=stream,
             step=rng.t,
             device=device_of(x),
-            first=(rng.first + first) * features,
+            first=(rng.first * members + first) * features,
         )
-        return xp.reshape(numbers, (rows, features))
+        return xp.reshape(numbers, (*numbers.shape[:-1], rows, features))
 
     return special.by_rows(xp, x, draw)
 
@@ -207,6 +281,8 @@ class Dropout(_WithoutParameters):
     stream : int, default 0
         Its own in the network, so that each layer has its own masks: the index of the hidden
         layer whose outputs are dropped, or 2^32 - 1 for the inputs of the network.
+    members : int, default 1
+        How many rows each example of the batch has, of which each has a mask.
 
     Raises
     ------
@@ -216,13 +292,16 @@ class Dropout(_WithoutParameters):
 
     rate: float
     stream: int = 0
+    members: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", _rate("dropout", self.rate))
 
     @property
-    def _dropped(self) -> int:
-        return round(self.rate * _RESOLUTION)
+    def numbers(self) -> tuple[int, float]:
+        """Which of 2^16 random numbers drop an input, those below this one; and 1 / (1 - p)."""
+        dropped = round(self.rate * _RESOLUTION)
+        return dropped, _RESOLUTION / (_RESOLUTION - dropped)
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = x m / (1 - p) in training and x in evaluation."""
@@ -239,8 +318,32 @@ class Dropout(_WithoutParameters):
 
     def _factors(self, xp: Namespace, x: Array, rng: Rng) -> Array:
         """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
-        kept = xp.astype(_numbers(xp, x, rng, self.stream) >= self._dropped, x.dtype)
-        return kept * (_RESOLUTION / (_RESOLUTION - self._dropped))
+        dropped, factor = self.numbers
+        kept = xp.astype(_numbers(xp, x, rng, self.stream, self.members) >= dropped, x.dtype)
+        return kept * factor
+
+
+@dataclass(frozen=True)
+class StackedDropout(Dropout):
+    """The `Dropout` of networks along leading axes, each with its own rate.
+
+    Parameters
+    ----------
+    rate : float
+        Of no importance.
+    stream : int, default 0
+    members : int, default 1
+        As for `Dropout`.
+    own_numbers : tuple of array (…, 1, 1)
+        The `numbers` of each network's `Dropout`.
+    """
+
+    own_numbers: tuple[Any, Any] = (0, 1.0)
+
+    @property
+    def numbers(self) -> tuple[Any, Any]:
+        """Those of the networks."""
+        return self.own_numbers
 
 
 @dataclass(frozen=True)

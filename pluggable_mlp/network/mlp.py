@@ -9,12 +9,13 @@ predictions and the training step call, do not.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, overload
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
 from pluggable_mlp.namespaces import run, unwrapped
-from pluggable_mlp.network.activations import ActivationChoice, activations_of_layers
+from pluggable_mlp.network.activations import ActivationChoice
+from pluggable_mlp.network.assembly import layers_of
 from pluggable_mlp.network.checks import (
     check_buffers,
     check_rng,
@@ -22,11 +23,13 @@ from pluggable_mlp.network.checks import (
     check_sizes,
     check_targets,
 )
-from pluggable_mlp.network.initializers import INITIALIZERS
-from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Rng, input_layers
+from pluggable_mlp.network.embeddings import Embedding
+from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
+from pluggable_mlp.network.layers import Arrays, Draw, Layer, Rng, Shapes
 from pluggable_mlp.network.losses import Loss, LossFunction, as_loss
-from pluggable_mlp.network.normalization import Normalization, as_normalization
-from pluggable_mlp.network.passes import LayeredNetwork, Parameters, merged
+from pluggable_mlp.network.members import TabMMini
+from pluggable_mlp.network.normalization import Normalization
+from pluggable_mlp.network.passes import LayeredNetwork, Parameters, merged, networks_of
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.prediction_cache import PredictionCache
 from pluggable_mlp.registry import choose
@@ -46,8 +49,8 @@ class MLP(LayeredNetwork):
     """A multilayer perceptron, which describes the network but does not hold its parameters.
 
     A hidden layer consists of a dense layer and, if given, normalization, activation and dropout,
-    in this order; the last layer is only dense.  Before the first come noise and dropout of the
-    inputs.
+    in this order; the last layer is only dense.  Before the first come noise, dropout, embedding
+    and scaling of the inputs.
 
     Parameters
     ----------
@@ -70,6 +73,18 @@ class MLP(LayeredNetwork):
         of x as the network gets it: pixels divided by 256, columns standardized.
     norm : str, LayerNorm or BatchNorm, optional
         A name in `NORMALIZATIONS`, or an object such as `BatchNorm(momentum=0.01)`.
+    parametrization : {"standard", "ntk"}, default "standard"
+        Of the dense layers: x W + b, or x W / sqrt(in) + b.
+    output_initializer : str, optional
+        A name in `INITIALIZERS` for the last layer; by default that of the others.
+    input_scaling : bool, default False
+        Whether each input is multiplied by a trained factor.
+    parametric_activation : bool, default False
+        Whether activations f become x + a (f(x) - x), with trained a for each feature.
+    embedding : PiecewiseLinear or Periodic, optional
+        Makes several features of each of the first inputs.
+    ensemble : TabMMini or TabM, optional
+        Members that share weights, whose predictions are averaged; by default a single network.
 
     Raises
     ------
@@ -99,6 +114,12 @@ class MLP(LayeredNetwork):
     input_dropout: float = 0.0
     input_noise: float = 0.0
     norm: str | Normalization | None = None
+    parametrization: str = "standard"
+    output_initializer: str | None = None
+    input_scaling: bool = False
+    parametric_activation: bool = False
+    embedding: Embedding | None = None
+    ensemble: TabMMini | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
     _predictions: PredictionCache = field(
@@ -111,25 +132,19 @@ class MLP(LayeredNetwork):
             object.__setattr__(self, "activation", [*self.activation])
         object.__setattr__(self, "objective", as_loss(self.loss))
         choose(INITIALIZERS, self.initializer, "initializer")
-        object.__setattr__(self, "layers", tuple(self._layers()))
+        if self.output_initializer is not None:
+            choose(INITIALIZERS, self.output_initializer, "output_initializer")
+        if not isinstance(self.embedding, Embedding | None):
+            raise TypeError(
+                f"embedding is {self.embedding!r}, expected None or one such as "
+                "PiecewiseLinear(edges)"
+            )
+        if not isinstance(self.ensemble, TabMMini | None):
+            raise TypeError(f"ensemble is {self.ensemble!r}, expected None, TabMMini() or TabM()")
+        object.__setattr__(self, "layers", tuple(layers_of(self)))
 
     def __getstate__(self) -> dict[str, object]:  # of copies and pickles: each predicts by itself
         return {**vars(self), "_predictions": PredictionCache()}
-
-    def _layers(self) -> list[Layer]:
-        activations = activations_of_layers(self.activation, len(self.sizes) - 2)
-        norm, dropout = as_normalization(self.norm), Dropout(self.dropout)
-        layers = input_layers(self.input_noise, self.input_dropout)
-        for index, (activation, width) in enumerate(
-            zip(activations, self.sizes[1:-1], strict=True)
-        ):
-            layers.append(Dense(self.sizes[index], width))
-            if norm is not None:
-                layers.append(norm.of_features(width))
-            layers.append(ActivationLayer(activation))
-            if dropout.rate > 0.0:
-                layers.append(replace(dropout, stream=index))
-        return [*layers, Dense(*self.sizes[-2:])]
 
     def initialize(self, *, seed: int, backend: "Backend", dtype: str = "float32") -> LibraryArrays:
         """Return initial parameters on the backend; a seed gives the same bits everywhere.
@@ -149,13 +164,17 @@ class MLP(LayeredNetwork):
         """
         if dtype not in ("float32", "float64"):
             raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
-        initializer = INITIALIZERS[self.initializer]
         streams = itertools.count()
-        drawn = [
-            layer.initial(lambda shapes: initializer.draw(seed, next(streams), shapes))
-            for layer in self.layers
-            if layer.shapes()
-        ]
+
+        def draw_by(name: str) -> Draw:
+            def draw(shapes: Shapes, initializer: Initializer | None = None) -> Arrays:
+                return (initializer or INITIALIZERS[name]).draw(seed, next(streams), shapes)
+
+            return draw
+
+        *hidden, last = [layer for layer in self.layers if layer.shapes()]
+        drawn = [layer.initial(draw_by(self.initializer)) for layer in hidden]
+        drawn.append(last.initial(draw_by(self.output_initializer or self.initializer)))
         return [
             {name: backend.asarray(array, dtype=dtype) for name, array in layer.items()}
             for layer in drawn
@@ -327,7 +346,7 @@ class MLP(LayeredNetwork):
         The arguments and the errors are those of `loss_and_gradients`.
         """
         xp, its_parameters, its_x = self._predictions.checked(self, parameters, x, arithmetic)
-        networks = parameters[0]["W"].shape[:-2]
+        networks = networks_of(parameters)
         targets = xp.asarray(check_targets(self, x, targets, networks=networks))
         if sample_weight is not None:
             check_sample_weight(x, sample_weight, networks=networks)

@@ -12,8 +12,9 @@ from typing import Self
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Layer, Rng
 from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.members import TabMMini, average_of_members, loss_of_members
 
-__all__ = ["LayeredNetwork", "Parameters", "merged"]
+__all__ = ["LayeredNetwork", "Parameters", "core_axes", "first_array", "merged", "networks_of"]
 
 Parameters = list[dict[str, Array]]
 
@@ -25,10 +26,13 @@ class LayeredNetwork:
     ----------
     layers : tuple of Layer
     objective : Loss
+    ensemble : TabMMini, optional
+        Of how many members the network consists; by default it is a single one.
     """
 
     layers: tuple[Layer, ...]
     objective: Loss
+    ensemble: TabMMini | None = None
 
     @cached_property
     def buffers(self) -> tuple[tuple[str, ...], ...]:
@@ -73,8 +77,15 @@ class LayeredNetwork:
 
     def outputs(self, name: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
         """Return the "logits", or the result of the objective's method of that name for them."""
-        z = self.forward(xp, parameters, x)[0]
+        z = self.evaluate(xp, parameters, x)
         return z if name == "logits" else getattr(self.objective, name)(xp, z)
+
+    def evaluate(self, xp: Namespace, parameters: Parameters, x: Array) -> Array:
+        """Return the logits (…, batch, outputs) for x (…, batch, in), the average of members'."""
+        z, _ = self.forward(xp, parameters, x)
+        if self.ensemble is None:
+            return z
+        return average_of_members(xp, self.objective.targets, z)
 
     def forward(
         self,
@@ -85,9 +96,10 @@ class LayeredNetwork:
     ) -> tuple[Array, Callable[[Array], Parameters]]:
         """Return the logits for x (…, batch, in), and the backward pass.
 
-        The backward pass maps the gradient of the loss with respect to the logits (…, batch,
-        outputs) to the gradients of the parameters, by the chain rule from the last layer to the
-        first; in training it also returns the new buffers, by their names.
+        Logits are (…, batch, outputs), those of members (…, k, batch, outputs).  The backward pass
+        maps the gradient of the loss with respect to them to the gradients of the parameters, by
+        the chain rule from the last layer to the first; in training it also returns the new
+        buffers, by their names.
         """
         remaining = iter(parameters)
         backwards = []
@@ -124,7 +136,10 @@ class LayeredNetwork:
         The gradients, structured like the parameters, are those of the loss times `gradient_scale`.
         """
         z, backward = self.forward(xp, merged(parameters, buffers), x, rng)
-        loss, dz = self.objective(xp, z, targets, sample_weight)
+        if self.ensemble is None:
+            loss, dz = self.objective(xp, z, targets, sample_weight)
+        else:
+            loss, dz = loss_of_members(xp, self.objective, z, targets, sample_weight)
         if gradient_scale is not None:
             dz = dz * gradient_scale
         gradients = backward(dz)
@@ -133,6 +148,33 @@ class LayeredNetwork:
             for old, layer_gradients in zip(buffers, gradients, strict=True)
         ]
         return loss, gradients, new_buffers
+
+
+def core_axes(name: str) -> int:
+    """Return how many of an array's last axes belong to one network, by the name of the array."""
+    return _CORE_AXES.get(name, 1)
+
+
+_CORE_AXES = {
+    "W": 2,
+    **dict.fromkeys(("r", "s", "member_b"), 2),
+    "member_W": 3,
+    **dict.fromkeys(("embedding_w", "embedding_b", "embedding_c"), 2),
+    "embedding_V": 3,
+    **dict.fromkeys(("left", "inverse_width", "low", "high"), 2),
+}
+"""Other arrays are vectors: biases, gains, shifts."""
+
+
+def first_array(parameters: Parameters) -> Array:
+    """Return the first of the parameters, which has the library, device and dtype of all."""
+    return next(iter(parameters[0].values()))
+
+
+def networks_of(parameters: Parameters) -> tuple[int, ...]:
+    """Return the leading axes of the parameters, one network for each place."""
+    name, array = next(iter(parameters[0].items()))
+    return tuple(array.shape[: -core_axes(name)])
 
 
 def merged(parameters: Parameters, buffers: Parameters) -> Parameters:

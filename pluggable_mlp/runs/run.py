@@ -10,14 +10,16 @@ import hashlib
 import platform
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pluggable_mlp import __version__
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset, Split
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.files import json_lines, json_sha256, write_json
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.runs.checkpoints import Checkpoint
@@ -31,7 +33,6 @@ from pluggable_mlp.serialization import (
     write_tree,
 )
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import json_lines, json_sha256, write_json
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import AnyExamples
@@ -45,7 +46,7 @@ from pluggable_mlp.training.sharding import (
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import in_whole_batches
 from pluggable_mlp.training.train import first_steps
-from pluggable_mlp.training.trees import map_nested, merge
+from pluggable_mlp.training.trees import merge
 
 __all__ = ["Run", "versions"]
 
@@ -251,6 +252,7 @@ class Run:
             backend=f"{self.backend.name}:{self.backend.device}",
             settings=self.settings.to_dict(),
             data_sha256=self.data_sha256,
+            preparation_sha256=json_sha256(self.preparation.to_dict()),
         )
 
     def go_on_from(self, checkpoint: Checkpoint, history: list[dict[str, Any]]) -> None:
@@ -343,6 +345,7 @@ class Run:
             "settings": self.settings.to_dict(),
             **self.preparation.to_dict(),
             "data_sha256": self.data_sha256,
+            "test_sha256": self.dataset.test.sha256() if self._test is not None else None,
         }
 
     def save(self, folder: Path) -> None:
@@ -375,7 +378,7 @@ def _steps_of_a_record(steps: int, tensors: int) -> int:
 def versions(backend: Backend) -> dict[str, str]:
     """Return the versions that a result depends on."""
     return {
-        "pluggable-mlp": version("pluggable-mlp"),
+        "pluggable-mlp": __version__,
         "python": platform.python_version(),
         **backend.versions(),
     }

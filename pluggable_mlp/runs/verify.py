@@ -13,6 +13,7 @@ from typing import Any
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.files import damaged, json_sha256, to_json
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.runs.certificate import certified_epoch
 from pluggable_mlp.runs.checkpoints import FOLDER, Checkpoint, checkpoint_steps, read_checkpoint
@@ -27,7 +28,6 @@ from pluggable_mlp.runs.saved import (
 )
 from pluggable_mlp.serialization import HASH_DIGITS, parameters_sha256, tensor_hashes, tensor_names
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, json_sha256, to_json
 from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.trees import merge
 
@@ -69,6 +69,9 @@ class Difference:
 
 class Verification:
     """The run of a certificate, to be trained again and compared.
+
+    The preparation is fitted anew: what is certified follows from the data and the settings alone,
+    the preparation included, and `check_files` compares it with the one that was saved.
 
     Parameters
     ----------
@@ -191,12 +194,12 @@ class Verification:
         settings = self._certificate["settings"]
         certified = {**self.run.config, "settings": settings}
         found = read_config(folder / "config.json")
-        if self.run.settings.data != settings["data"]:  # maybe of another format
+        if whole or self.run.settings.data != settings["data"]:  # maybe once of another format
             certified |= {name: found.get(name) for name in ("header", "encoding")}
-            if whole:  # as the certificate cannot say if these two were edited
-                read_summary(folder, found)
         if json_sha256(found) != json_sha256(certified):
             raise _edited(folder / "config.json")
+        if whole:  # as the certificate cannot say if these two were edited
+            read_summary(folder, found)
 
     def go_on_from(self, folder: Path, step: int) -> None:
         """Let the repetition begin after a step, where a checkpoint of the run was made.

@@ -13,9 +13,9 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.namespaces import ShardedNamespace, attempt, namespace_of
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.network.targets import rows as as_rows
+from pluggable_mlp.network.targets import rows as as_lazy
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
-from pluggable_mlp.training.losses import LossRecord, total_weight
+from pluggable_mlp.training.losses import Loss, LossRecord, total_weight
 from pluggable_mlp.training.metrics import (
     correct_labels,
     correct_predictions,
@@ -36,12 +36,13 @@ class Outputs(NamedTuple):
     ----------
     xp
         The namespace of the arrays.
-    loss : float
+    loss : float, or list of float
+        Of each network, where parameters have leading axes.
     z, targets : array
     """
 
     xp: Namespace
-    loss: float
+    loss: Loss
     z: Array
     targets: Array
 
@@ -105,9 +106,7 @@ def outputs_of(
             record.add(loss, z.shape[-2], weight)
             logits.append(whole(z))
     z = xp.concat(logits, axis=-2)
-    loss = record.mean()
-    assert isinstance(loss, float)  # of a single network
-    return Outputs(xp, loss, z, targets[0] if len(targets) == 1 else xp.concat(targets))
+    return Outputs(xp, record.mean(), z, targets[0] if len(targets) == 1 else xp.concat(targets))
 
 
 def measures_of(
@@ -120,6 +119,7 @@ def measures_of(
     1.
     """
     xp, loss, z, targets = outputs
+    assert isinstance(loss, float)  # of a single network
     if units is None:
         return {"loss": loss, **_quality(xp, mlp, z, targets)}
     unit = xp.asarray(backend.asarray(list(units), dtype=dtype_name(z.dtype)))
@@ -151,7 +151,7 @@ def _outputs_of_rows(
 ) -> tuple[Array, Array | None, Array]:
     examples = Examples(None, None, getattr(xp, dtype), scale)
     x, targets, sample_weight = examples.floats_of(xp, rows)
-    z, _ = mlp.forward(xp, parameters, x)
+    z = mlp.evaluate(xp, parameters, x)
     loss, _ = mlp.objective(xp, z, targets, sample_weight)
     return loss, total_weight(xp, sample_weight), z
 
@@ -166,7 +166,7 @@ def _quality(
     predictions = mlp.objective.predict(xp, z)
     quality = float(r2(xp, predictions, targets))
     if unit is not None:
-        targets = as_rows(xp, targets, predictions) * unit
+        targets = as_lazy(xp, targets, predictions) * unit
         predictions = predictions * unit
     error = float(mean_absolute_error(xp, predictions, targets))
     return {"r2": quality, "mean_absolute_error": error}

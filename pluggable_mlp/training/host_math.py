@@ -1,7 +1,8 @@
-"""Powers and cosines of Python floats, with the same bits on every machine.
+"""Powers, logarithms and cosines of Python floats, with the same bits on every machine.
 
-`math.pow` and `math.cos` are those of the C library, which differ between machines.  This module
-uses only operations whose results IEEE 754 or the decimal arithmetic specification determines.
+`math.pow`, `math.log2` and `math.cos` are those of the C library, which differ between machines.
+This module uses only operations whose results IEEE 754 or the decimal arithmetic specification
+determines.
 """
 
 import math
@@ -9,26 +10,22 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from itertools import accumulate
 
-__all__ = ["cos_pi", "half_wave", "integer_power", "integer_powers", "real_power"]
+from pluggable_mlp.namespaces.reproducible.polynomials import COSINE, SINE
 
-# fdlibm k_cos.c and k_sin.c (Sun Microsystems, 1993), on [-pi/4, pi/4]:
-# cos x = 1 - z/2 + z^2 C(z) and sin x = x + x z S(z) with z = x^2, highest coefficient first.
-_COSINE = (
-    -1.13596475577881948265e-11,
-    2.08757232129817482790e-09,
-    -2.75573143513906633035e-07,
-    2.48015872894767294178e-05,
-    -1.38888888888741095749e-03,
-    4.16666666666666019037e-02,
+__all__ = ["cos_pi", "half_wave", "integer_power", "integer_powers", "log2", "real_power"]
+
+# fdlibm e_log.c (Sun Microsystems, 1993), on [1/sqrt(2), sqrt(2)]: log(1 + f) = f - s (f - R(s^2))
+# with s = f / (2 + f), highest coefficient first.
+_LOGARITHM = (
+    1.479819860511658591e-01,
+    1.531383769920937332e-01,
+    1.818357216161805012e-01,
+    2.222219843214978396e-01,
+    2.857142874366239149e-01,
+    3.999999999940941908e-01,
+    6.666666666666735130e-01,
 )
-_SINE = (
-    1.58969099521155010221e-10,
-    -2.50507602534068634195e-08,
-    2.75573137070700676789e-06,
-    -1.98412698298579493134e-04,
-    8.33333333332248946124e-03,
-    -1.66666666666666324348e-01,
-)
+_LOG2_E = 1.4426950408889634
 
 # So many more digits than a float's 17 that what they round away is not seen in the result.
 _DIGITS = Context(prec=40, rounding=ROUND_HALF_EVEN, Emin=-99999, Emax=99999, traps=[])
@@ -44,7 +41,18 @@ def cos_pi(x: float) -> float:
     half = 0.5 * z
     rest = 1.0 - half
     # 1 - half, and what that subtraction rounded away.
-    return rest + (((1.0 - rest) - half) + z * z * _horner(_COSINE, z))
+    return rest + (((1.0 - rest) - half) + z * z * _horner(COSINE, z))
+
+
+def log2(x: float) -> float:
+    """Return the logarithm to base 2 of x >= 1, to 2 units in the last place; exact for 2^n."""
+    mantissa, exponent = math.frexp(x)
+    if mantissa < math.sqrt(0.5):
+        mantissa, exponent = 2.0 * mantissa, exponent - 1
+    f = mantissa - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    return exponent + (f - s * (f - z * _horner(_LOGARITHM, z))) * _LOG2_E
 
 
 def half_wave(first: float, last: float, x: float) -> float:
@@ -55,7 +63,7 @@ def half_wave(first: float, last: float, x: float) -> float:
 
 def _sine(x: float) -> float:
     z = x * x
-    return x + x * z * _horner(_SINE, z)
+    return x + x * z * _horner(SINE, z)
 
 
 def _horner(coefficients: tuple[float, ...], z: float) -> float:

@@ -18,7 +18,7 @@ from pluggable_mlp.training.optimizer import (
 )
 from pluggable_mlp.training.optimizers import AdamW, moving_average
 from pluggable_mlp.training.schedules import LearningRate
-from pluggable_mlp.training.trees import Tree, merge, split
+from pluggable_mlp.training.trees import Tree, is_weight, merge, split
 
 __all__ = ["Muon", "orthogonalize"]
 
@@ -128,5 +128,6 @@ class Muon(GradientDescent):
 
 def _divide(tree: Tree) -> tuple[Tree, Tree]:
     """Return a tree of the matrices of the hidden layers, and one of all other arrays."""
-    output = max((index for index, layer in enumerate(tree) if "W" in layer), default=None)
+    dense = [index for index, layer in enumerate(tree) if any(map(is_weight, layer))]
+    output = max(dense, default=None)
     return split(tree, [("W",) if index != output else () for index in range(len(tree))])

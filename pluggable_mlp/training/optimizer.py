@@ -9,12 +9,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import Component, as_number
-from pluggable_mlp.training.schedules import LearningRate, Schedule
+from pluggable_mlp.training.schedules import LearningRate, Scaled, Schedule
 from pluggable_mlp.training.trees import Tree, is_weight, leaves, with_leaves, zeros_like
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "Slots",
     "Update",
     "UpdateArguments",
+    "as_rate",
+    "beside",
     "each_array",
     "elementwise",
     "kernel_of",
@@ -35,6 +37,7 @@ __all__ = [
 Arrays: TypeAlias = tuple[Array, ...]
 Slots: TypeAlias = dict[str, Tree]
 Coefficients: TypeAlias = dict[str, float]
+"""Numbers; on the device perhaps a number of each network (…), as an array or `DeviceScalar`."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -115,6 +118,12 @@ def kernel_of(rule: Callable[..., object]) -> str | None:
     return _kernels.get(rule)
 
 
+def beside(number: Any, x: Array) -> Any:
+    """Return a number of each network (…) with the axes of x (…, *core); a single one as it is."""
+    axes = getattr(number, "ndim", 0)
+    return number[(..., *[None] * (x.ndim - axes))] if axes else number
+
+
 class Optimizer(Component, ABC):
     """The interface of an optimizer that makes one update from the gradients of one batch.
 
@@ -183,8 +192,16 @@ class GradientDescent(Optimizer):
     """The names of what the rule remembers of each array, zeros at first."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "learning_rate", _as_learning_rate(self.learning_rate))
+        rate = as_rate("learning_rate", self.learning_rate)
+        object.__setattr__(self, "learning_rate", rate)
         super().__post_init__()
+
+    def with_rate_factor(self, factor: float) -> Self:
+        """Return the optimizer with its learning rate times a number."""
+        rate = self.learning_rate
+        return self.replaced(
+            learning_rate=Scaled(rate, factor) if callable(rate) else rate * factor
+        )
 
     @property
     def follows_losses(self) -> bool:
@@ -245,19 +262,30 @@ class GradientDescent(Optimizer):
         """Return the parameters and the slots after applying the rule to each array."""
         xp, c, parameters, gradients, slots, apply = before
         decay = c.get("decay")
-        decays = [decay if is_weight(name) else None for layer in parameters for name in layer]
+        names = [name for layer in parameters for name in layer]
+        decays: list[float | None] = [None] * len(names)
+        if decay is not None:
+            decays = [decay if is_weight(name) else None for name in names]
         kernel = kernel_of(type(self).rule)
-        rule = Rule(partial(self.rule, xp, c), kernel or "", self.kernel_numbers(c), decays)
-        chosen = each_array if kernel is None else apply
-        trees = (parameters, gradients, *(slots[slot] for slot in self.slots))
-        updated, *moved = chosen(rule, *(leaves(tree, like=parameters) for tree in trees))
-        return with_leaves(parameters, updated), {
-            slot: with_leaves(parameters, arrays)
-            for slot, arrays in zip(self.slots, moved, strict=True)
-        }
+        function, chosen = partial(self.rule, xp, c), each_array if kernel is None else apply
+        trees = [parameters, gradients, *[slots[slot] for slot in self.slots]]
+        columns = [leaves(tree, like=parameters) for tree in trees]
+        if any(getattr(number, "ndim", 0) for number in c.values()):  # of each network
+            function, chosen = partial(self._rule_of_networks, xp, c), each_array
+            decays = [
+                None if decay is None else beside(decay, w)
+                for decay, w in zip(decays, columns[0], strict=True)
+            ]
+        rule = Rule(function, kernel or "", self.kernel_numbers(c), decays)
+        updated, *moved = [with_leaves(parameters, arrays) for arrays in chosen(rule, *columns)]
+        return updated, dict(zip(self.slots, moved, strict=True))
+
+    def _rule_of_networks(self, xp: Namespace, c: Coefficients, w: Array, *others: Array) -> Arrays:
+        """Return what the rule does, where coefficients may be of each network."""
+        return self.rule(xp, {name: beside(number, w) for name, number in c.items()}, w, *others)
 
 
-def _as_learning_rate(learning_rate: LearningRate) -> LearningRate:
+def as_rate(name: str, rate: LearningRate) -> LearningRate:
     """Return a finite number of at least 0 as a Python float, and a function of t unchanged.
 
     Raises
@@ -265,28 +293,29 @@ def _as_learning_rate(learning_rate: LearningRate) -> LearningRate:
     ValueError
         The message names the argument, its value and what was expected.
     """
-    if callable(learning_rate) and not isinstance(learning_rate, type):
-        return learning_rate
-    return as_number("learning_rate", learning_rate, at_least=0.0)
+    if callable(rate) and not isinstance(rate, type):
+        return rate
+    return as_number(name, rate, at_least=0.0)
 
 
-def scheduled_rate(learning_rate: LearningRate, t: int) -> float:
-    """Return the learning rate of the update that follows t others.
+def scheduled_rate(scheduled: LearningRate, t: int, name: str = "learning_rate") -> float:
+    """Return the learning rate, or another number by schedule, of the update that follows t others.
 
     Raises
     ------
     ValueError
-        If a function of t returns anything but a finite number of at least 0.
+        If a function of t returns anything but a finite number of at least 0; the message has the
+        name.
     """
-    if not callable(learning_rate):
-        return learning_rate
-    returned = learning_rate(t)
+    if not callable(scheduled):
+        return scheduled
+    returned = scheduled(t)
     try:  # numpy.float64 would make arrays of float32 ones of float64
         rate = float(returned)
     except (TypeError, ValueError):
         rate = math.nan
     if not 0.0 <= rate < math.inf:
         raise ValueError(
-            f"learning_rate returned {returned!r} for t={t}, expected a finite number of at least 0"
+            f"{name} returned {returned!r} for t={t}, expected a finite number of at least 0"
         )
     return rate

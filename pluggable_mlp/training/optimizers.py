@@ -18,6 +18,7 @@ from pluggable_mlp.training.optimizer import (
     Arrays,
     Coefficients,
     GradientDescent,
+    as_rate,
     elementwise,
     scheduled_rate,
 )
@@ -244,7 +245,7 @@ class AdamW(Adam):
     beta2 : float, default 0.999
     epsilon : float, default 1e-08
         See `Adam`.
-    weight_decay : float, default 0.01
+    weight_decay : float, Schedule or callable, default 0.01
         At least 0.
 
     Raises
@@ -253,11 +254,17 @@ class AdamW(Adam):
         If a value is out of range.
     """
 
-    weight_decay: NonNegative = 0.01
+    weight_decay: LearningRate = 0.01
+
+    def __post_init__(self) -> None:
+        decay = as_rate("weight_decay", self.weight_decay)
+        object.__setattr__(self, "weight_decay", decay)
+        super().__post_init__()
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return those of Adam, and the decay."""
-        return {**super().coefficients(t, rate), "decay": 1.0 - rate * self.weight_decay}
+        decay = scheduled_rate(self.weight_decay, t, "weight_decay")
+        return {**super().coefficients(t, rate), "decay": 1.0 - rate * decay}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pluggable_mlp.namespaces.reproducible.products import lost
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.streaming import blocks_in_order
+from pluggable_mlp.training.trees import is_weight
 
 __all__ = ["LostNumbers", "PrecisionWarning"]
 
@@ -54,12 +55,11 @@ class LostNumbers:
             return {}
         counts = {} if self._of_inputs is None else {"inputs": self._of_inputs}
         for index, layer in enumerate(parameters):
-            if "W" not in layer:  # of a normalization
-                continue
             beside_pixels = self._pixels and index == 0
-            name = f"parameters[{index}]['W']"
-            counts[name] = lost(self._library, layer["W"], -2, beside_fixed_point=beside_pixels)
-            self._sizes[name] = math.prod(layer["W"].shape)
+            for key in filter(is_weight, layer):
+                name = f"parameters[{index}][{key!r}]"
+                counts[name] = lost(self._library, layer[key], -2, beside_fixed_point=beside_pixels)
+                self._sizes[name] = math.prod(layer[key].shape)
         return counts
 
     def warn(self, counts: dict[str, int], stacklevel: int = 1) -> None:

@@ -22,17 +22,20 @@ from pluggable_mlp.registry import (
     parameters_of,
     refuse_unknown,
 )
-from pluggable_mlp.training.host_math import half_wave, integer_power, real_power
+from pluggable_mlp.training.host_math import half_wave, integer_power, log2, real_power
 
 __all__ = [
     "SCHEDULES",
     "Constant",
     "Cosine",
     "Exponential",
+    "FlatCosine",
     "InverseScaling",
     "LearningRate",
+    "LogCosine",
     "OneCycle",
     "Plateau",
+    "Scaled",
     "Schedule",
     "Step",
     "WarmUp",
@@ -155,6 +158,52 @@ class Cosine(Constant):
 
 
 @dataclass(frozen=True)
+class FlatCosine(Constant):
+    """The learning rate, then half a cosine wave down to 0, where it stays.
+
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (2024), for dropout and weight decay.
+
+    Parameters
+    ----------
+    learning_rate : float
+    total_steps : int
+        The number of updates until 0 is reached.
+    flat : float, default 0.5
+        The share of updates before the wave, at least 0 and below 1.
+    """
+
+    total_steps: PositiveCount
+    flat: BelowOne = 0.5
+
+    def __call__(self, t: int) -> float:
+        """Return the learning rate, and from flat total_steps on half a wave to 0."""
+        first = self.flat * self.total_steps
+        return half_wave(self.learning_rate, 0.0, max(t - first, 0.0) / (self.total_steps - first))
+
+
+@dataclass(frozen=True)
+class LogCosine(Constant):
+    """Four waves from 0 to the learning rate and back, each twice as long as the one before.
+
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (2024), there called coslog4.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The largest rate.
+    total_steps : int
+        The number of updates of the four waves; from then on the rate is 0.
+    """
+
+    total_steps: PositiveCount
+
+    def __call__(self, t: int) -> float:
+        """Return learning_rate (1 - cos(2 pi log2(1 + 15 t / total_steps))) / 2."""
+        wave = 2.0 * (log2(1.0 + 15.0 * min(t / self.total_steps, 1.0)) % 1.0)
+        return half_wave(0.0, self.learning_rate, min(wave, 2.0 - wave))
+
+
+@dataclass(frozen=True)
 class OneCycle(Constant):
     """Up to the learning rate and down to almost nothing, by half cosine waves.
 
@@ -232,6 +281,18 @@ class Plateau(Constant):
 
 
 @dataclass(frozen=True)
+class Scaled(Schedule):
+    """A schedule, or another function of t, times a number of at least 0."""
+
+    schedule: Callable[[int], float]
+    factor: NonNegative
+
+    def __call__(self, t: int) -> float:
+        """Return factor schedule(t)."""
+        return self.factor * self.schedule(t)
+
+
+@dataclass(frozen=True)
 class WarmUp(Schedule):
     """A linear rise to the first rate of a schedule, followed by the schedule.
 
@@ -277,6 +338,8 @@ SCHEDULES: dict[str, type[Constant]] = {
     "exponential": Exponential,
     "inverse_scaling": InverseScaling,
     "cosine": Cosine,
+    "flat_cosine": FlatCosine,
+    "log_cosine": LogCosine,
     "one_cycle": OneCycle,
     "plateau": Plateau,
 }

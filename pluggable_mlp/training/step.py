@@ -13,6 +13,7 @@ from pluggable_mlp.namespaces import arithmetic_namespace, run, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import Rng, Seed
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.network.passes import first_array
 from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.registry import as_seed
 from pluggable_mlp.shortcuts import on_device_of
@@ -287,7 +288,7 @@ def first_state(
     """
     optimizer = as_single_steps(optimizer)
     own = check_parameters(mlp, parameters)
-    with on_device_of(parameters[0]["W"]):
+    with on_device_of(first_array(parameters)):
         xp = arithmetic_namespace(arithmetic, own)
         state: TrainState = unwrapped(initial_state(xp, mlp, parameters, optimizer))
     return state

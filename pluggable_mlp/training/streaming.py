@@ -17,10 +17,9 @@ from threading import Thread
 from typing import Any, Generic, Protocol, TypeVar
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.host_rows import Places, bytes_of_row, places_of
+from pluggable_mlp.lazy import Places, Range, places_of, rows_within
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
-from pluggable_mlp.stored import Range
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
 __all__ = [
@@ -69,7 +68,8 @@ def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Exam
         yield examples
         return
     count, size = len(examples), examples.block_size
-    at_once = max(1, _BYTES_AT_ONCE // (bytes_of_row(examples.inputs) * batch_size)) * batch_size
+    rows = rows_within(_BYTES_AT_ONCE, examples.inputs.shape, examples.inputs.dtype)
+    at_once = max(1, rows // batch_size) * batch_size
     ranges = [
         [(start, min(start + at_once, block + size, count))]
         for block in range(0, count, size)

@@ -10,6 +10,7 @@ from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.network.passes import first_array, networks_of
 from pluggable_mlp.registry import as_count, as_flag, as_seed
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
@@ -28,7 +29,7 @@ from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import in_whole_batches
 
-__all__ = ["Callback", "Training", "check_optimizer", "first_steps", "train"]
+__all__ = ["Callback", "Training", "check_kinds", "check_optimizer", "first_steps", "train"]
 
 Callback: TypeAlias = Callable[[Epoch], bool | None]
 
@@ -135,7 +136,7 @@ def train(
         that epoch.
     """
     arguments = dict(locals())
-    _check_kinds(mlp, backend, optimizer, dtype)
+    check_kinds(mlp, backend, optimizer, dtype)
     callbacks = _as_callbacks(callbacks)
     shuffle = as_flag("shuffle", shuffle)
     epochs = as_count("epochs", epochs, at_least=1)
@@ -228,7 +229,7 @@ def check_optimizer(
         networks; or if the optimizer is L-BFGS and the batches are smaller than the data, or the
         network has dropout, noise or batch normalization.
     """
-    networks = parameters[0]["W"].shape[:-2]
+    networks = networks_of(parameters)
     if networks and (isinstance(optimizer, LBFGS) or optimizer.follows_losses):
         raise ValueError(
             f"parameters have leading axes {networks}, networks with a loss each: lbfgs and the "
@@ -295,7 +296,7 @@ def _as_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     return tuple(callbacks)
 
 
-def _check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any) -> None:
+def check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any) -> None:
     """Raise for a name or a class in place of an instance, and for other dtypes."""
     if not isinstance(mlp, MLP):
         raise TypeError(f"mlp is {mlp!r}, expected one such as MLP([784, 100, 10])")
@@ -320,14 +321,14 @@ def _initial(
     if parameters is None:
         return mlp.initialize(seed=seed, backend=backend, dtype=dtype)
     check_parameters(mlp, parameters)
-    W = parameters[0]["W"]
+    first = first_array(parameters)
     some = (
         examples.on_device(examples.read([(0, 1)])) if isinstance(examples, Streamed) else examples
     )
-    common_namespace(parameters=W, inputs=unwrapped(some.inputs[:1, ...]))
-    if W.dtype != some.dtype:
+    common_namespace(parameters=first, inputs=unwrapped(some.inputs[:1, ...]))
+    if first.dtype != some.dtype:
         raise ValueError(
-            f"parameters are {W.dtype}, but dtype is {dtype_name(some.dtype)}; "
+            f"parameters are {first.dtype}, but dtype is {dtype_name(some.dtype)}; "
             "ask for the parameters' own, or convert them with xp.astype"
         )
     return parameters

@@ -5,25 +5,37 @@ scikit-learn; torch.optim decays all parameters that it is given.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Self
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.registry import BelowOne, NonNegative, number
+from pluggable_mlp.network.passes import core_axes
+from pluggable_mlp.registry import BelowOne, NonNegative, as_number, number
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.host_math import integer_power
 from pluggable_mlp.training.optimizer import (
     Coefficients,
+    GradientDescent,
     Optimizer,
     Slots,
     UpdateArguments,
+    beside,
 )
-from pluggable_mlp.training.trees import Tree, core_axes, map_arrays, map_weights
+from pluggable_mlp.training.trees import Tree, map_arrays, map_weights
 
-__all__ = ["L1", "L2", "AverageParameters", "ClipByGlobalNorm", "Transform", "averaged_parameters"]
+__all__ = [
+    "L1",
+    "L2",
+    "AverageParameters",
+    "ClipByGlobalNorm",
+    "RateFactors",
+    "Transform",
+    "averaged_parameters",
+]
 
-_AVERAGE = "average"
+_AVERAGE, _PENALTY = "average", "l2"
 
 
 class Transform(Optimizer):
@@ -63,12 +75,12 @@ class GradientTransform(Transform):
     """A transform that changes the gradients and leaves the update to the inner optimizer."""
 
     @abstractmethod
-    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
-        """Return the gradients for the inner optimizer."""
+    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
+        """Return the gradients for the inner optimizer, of an update with coefficients c."""
 
     def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update with the changed gradients."""
-        gradients = self.change(before.xp, before.gradients, before.parameters)
+        gradients = self.change(before.xp, before.c, before.gradients, before.parameters)
         return self.optimizer.update(*before._replace(gradients=gradients))
 
 
@@ -90,10 +102,25 @@ class L2(GradientTransform):
     optimizer: Optimizer
     weight_decay: NonNegative
 
-    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        inner = self.optimizer
+        while isinstance(inner, Transform) and not isinstance(inner, L2):
+            inner = inner.optimizer
+        if isinstance(inner, L2):
+            raise ValueError(
+                f"optimizer has weight_decay={inner.weight_decay} already; give it the sum"
+            )
+
+    def coefficients_at(self, t: int) -> Coefficients:
+        """Return the inner optimizer's, and weight_decay."""
+        return {**self.optimizer.coefficients_at(t), _PENALTY: self.weight_decay}
+
+    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return dW + weight_decay W, and the other gradients unchanged."""
         del xp
-        return map_weights(lambda dW, W: W * self.weight_decay + dW, gradients, parameters)
+        weight_decay = c[_PENALTY]
+        return map_weights(lambda dW, W: W * beside(weight_decay, W) + dW, gradients, parameters)
 
 
 @dataclass(frozen=True)
@@ -114,8 +141,9 @@ class L1(GradientTransform):
     optimizer: Optimizer
     l1: NonNegative
 
-    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
+    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return dW + l1 sign(W), and the other gradients as they are."""
+        del c
         return map_weights(lambda dW, W: sign(xp, W) * self.l1 + dW, gradients, parameters)
 
 
@@ -139,9 +167,9 @@ class ClipByGlobalNorm(GradientTransform):
     optimizer: Optimizer
     clip_norm: Annotated[float, number(at_least=1e-30)]
 
-    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
+    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return the gradients of each network times a factor of at most 1."""
-        del parameters
+        del c, parameters
         norm = global_norm(xp, gradients)
         # The selection keeps a norm of 0 away from the reciprocal.
         large = norm > self.clip_norm
@@ -206,10 +234,97 @@ class AverageParameters(Transform):
         parameters, slots = self.optimizer.update(*before)
 
         def approach(a: Array, w: Array) -> Array:
-            return (w - a) * before.c[_AVERAGE] + a
+            return (w - a) * beside(before.c[_AVERAGE], a) + a
 
         average = map_arrays(approach, before.slots[_AVERAGE], parameters)
         return parameters, {**slots, _AVERAGE: average}
+
+
+@dataclass(frozen=True)
+class RateFactors(Transform):
+    """Multiply the learning rate of some parameters by a factor, by their names.
+
+    A decoupled weight decay is multiplied by it, too, as in the parameter groups of torch.optim.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        One with a learning rate.  Other transforms are put around this one.
+    factors : dict of float
+        By the names of parameters, such as {"scale": 6.0, "b": 0.1}: at least 0.  All others have
+        the factor 1.
+
+    Raises
+    ------
+    TypeError
+        If the optimizer has no learning rate, or the factors are not a dict.
+    ValueError
+        If a factor is out of its range.
+    """
+
+    optimizer: GradientDescent
+    factors: Mapping[str, float] | tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.optimizer, GradientDescent):
+            raise TypeError(
+                f"optimizer is {self.optimizer!r}, expected one with a learning rate, such as "
+                "Adam(); put transforms around RateFactors"
+            )
+        if not isinstance(self.factors, Mapping | tuple):
+            raise TypeError(f'factors is {self.factors!r}, expected a dict such as {{"b": 0.1}}')
+        items = dict(self.factors).items()
+        checked = [(name, as_number(f"factors[{name!r}]", f, at_least=0.0)) for name, f in items]
+        object.__setattr__(self, "factors", tuple(checked))  # which can be hashed
+
+    @cached_property
+    def _optimizers(self) -> dict[float, GradientDescent]:
+        """The optimizer of each group of parameters, by its factor."""
+        factors = dict.fromkeys((1.0, *dict(self.factors).values()))
+        return {factor: self.optimizer.with_rate_factor(factor) for factor in factors}
+
+    def coefficients_at(self, t: int) -> Coefficients:
+        """Return those of each group, whose names begin with its factor."""
+        return {
+            f"{factor} {name}": number
+            for factor, optimizer in self._optimizers.items()
+            for name, number in optimizer.coefficients_at(t).items()
+        }
+
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+        """Return the parameters and the slots after the update of each group."""
+        found = {factor: self._update_of_group(factor, before) for factor in self._optimizers}
+        updated = self._joined(before.parameters, {key: of[0] for key, of in found.items()})
+        return updated, {
+            slot: self._joined(tree, {key: of[1][slot] for key, of in found.items()})
+            for slot, tree in before.slots.items()
+        }
+
+    def _update_of_group(self, factor: float, before: UpdateArguments) -> tuple[Tree, Slots]:
+        xp, c, parameters, gradients, slots, apply = before
+        start = f"{factor} "
+        own = {name.removeprefix(start): c[name] for name in c if name.startswith(start)}
+        parameters, gradients = (self._group(tree, factor) for tree in (parameters, gradients))
+        slots = {slot: self._group(tree, factor) for slot, tree in slots.items()}
+        return self._optimizers[factor].update(xp, own, parameters, gradients, slots, apply)
+
+    def _factor_of(self, name: str) -> float:
+        return dict(self.factors).get(name, 1.0)
+
+    def _group(self, tree: Tree, factor: float) -> Tree:
+        """Return a tree of the arrays with this factor."""
+        return [
+            {name: array for name, array in layer.items() if self._factor_of(name) == factor}
+            for layer in tree
+        ]
+
+    def _joined(self, like: Tree, groups: Mapping[float, Tree]) -> Tree:
+        """Return one tree of those of the groups, in the order of the one it is like."""
+        return [
+            {name: groups[self._factor_of(name)][index][name] for name in layer}
+            for index, layer in enumerate(like)
+        ]
 
 
 def averaged_parameters(slots: object, parameters: Tree) -> Tree:

@@ -1,7 +1,7 @@
 """Lists of dicts of arrays (parameters, gradients, moments): walking several at once.
 
-Shapes: a layer's "W" is (…, in, out); every other array, a bias, a gain or a shift, is
-(…, out).  Leading axes are independent networks.  Formulas belong elsewhere.
+Shapes: a layer's "W" is (…, in, out), a bias, a gain or a shift (…, out); arrays of k members have
+an axis of these before.  Leading axes are independent networks.  Formulas belong elsewhere.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -13,11 +13,9 @@ from pluggable_mlp.arrays import Array
 
 __all__ = [
     "Tree",
-    "core_axes",
     "is_weight",
     "leaves",
     "map_arrays",
-    "map_nested",
     "map_weights",
     "merge",
     "named_like",
@@ -30,13 +28,8 @@ Tree = list[dict[str, Array]]
 
 
 def is_weight(name: str) -> bool:
-    """Return whether an array is a matrix of weights, which decays: "W"."""
-    return name == "W"
-
-
-def core_axes(name: str) -> int:
-    """Return how many of an array's last axes belong to one network: 2 for "W", else 1."""
-    return 2 if is_weight(name) else 1
+    """Return whether an array consists of matrices of weights, which decay."""
+    return name in ("W", "member_W", "embedding_V")
 
 
 def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
@@ -69,17 +62,8 @@ def leaves(tree: Tree, like: Tree) -> list[Array]:
 def with_leaves(like: Tree, arrays: Sequence[Array]) -> Tree:
     """Return a tree with these arrays, in the order of `leaves`, in the place of its own."""
     remaining = iter(arrays)
-    return [{name: next(remaining) for name in layer} for layer in like]
-
-
-def map_nested(function: Callable[[Array], Array], value: Any) -> Any:
-    """Return nested lists, tuples and dicts with function(array) for each array among all else."""
-    if isinstance(value, dict):
-        return {name: map_nested(function, one) for name, one in value.items()}
-    if isinstance(value, tuple | list):
-        items = [map_nested(function, one) for one in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return function(value) if hasattr(value, "dtype") else value
+    # The names come first: where they end, no array is taken.
+    return [dict(zip(layer, remaining, strict=False)) for layer in like]
 
 
 def named_like(like: Any, value: Any) -> Any:

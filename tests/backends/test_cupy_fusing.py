@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend, reproducible
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import GradientDescent
-from pluggable_mlp.training.trees import map_nested
 from tests.backends.fused import as_one, assert_same_bits, fused, of_cupy
 from tests.backends.fused_sources import COMPILER, computed, kernel_calls
 from tests.simulated_cupy import counting, cupy, xp

@@ -189,11 +189,11 @@ def test_another_test_part_replaces_that_of_the_file(command, tmp_path, file):
         ("[1]", ["config.json"]),
         ("{", ["config.json"]),
         (
-            '{"settings": {"epoch": 3}, "data_sha256": ""}',
+            '{"settings": {"epoch": 3}, "data_sha256": "", "test_sha256": null}',
             ["config.json: 'epoch' is not an option of train; did you mean 'epochs'?"],
         ),
         (
-            '{"settings": {"epochs": {}}, "data_sha256": ""}',
+            '{"settings": {"epochs": {}}, "data_sha256": "", "test_sha256": null}',
             ["config.json: epochs is {}, expected a text, a number or a list of these"],
         ),
     ],

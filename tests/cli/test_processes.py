@@ -83,7 +83,7 @@ def test_a_changed_certificate_is_reported_once(run_of_one, tmp_path):
     """By another seed, with hashes as they should be: no process has its bits."""
     other = tmp_path / "other"
     alone(*TRAIN, "--seed", 1, "--output", other)
-    from pluggable_mlp.storage import json_sha256
+    from pluggable_mlp.files import json_sha256
 
     certificate = content(run_of_one, "certificate.json")
     del certificate["sha256"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pluggable_mlp.data import DataError, load_dataset
 from pluggable_mlp.data.arrays import find_idx, read_arrays, read_idx
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.stored import StoredArray
+from pluggable_mlp.lazy import StoredArray
 
 IMAGES = b"\0\0\x08\x03" + b"\0\0\0\x04\0\0\0\x02\0\0\0\x03" + bytes(range(200, 224))
 LABELS = b"\0\0\x08\x01" + b"\0\0\0\x04" + b"\2\0\1\2"

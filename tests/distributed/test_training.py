@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, DivergenceError, PrecisionWarning, get_backend, train
+from pluggable_mlp import (
+    MLP,
+    SGD,
+    DivergenceError,
+    PiecewiseLinear,
+    PrecisionWarning,
+    TabMMini,
+    get_backend,
+    train,
+)
 from tests.distributed.processes import on_processes
 from tests.distributed.program import CASES, summary, training
 from tests.distributed.threads import on_threads
@@ -41,6 +50,17 @@ def test_native_results_agree_up_to_rounding(case):
     for layer, like in zip(found.parameters, expected.parameters, strict=True):
         for name, array in layer.items():
             np.testing.assert_allclose(array, like[name], rtol=1e-6, atol=1e-9)
+
+
+def test_the_gradients_of_a_native_step_and_its_loss_are_one_exchange():
+    def exchanges(communicator, count):
+        x, y = np.tile(np.eye(6, 2), (count, 1)), np.tile(np.arange(6) % 2, count)
+        settings = {"backend": get_backend("numpy"), "epochs": 1, "batch_size": 6}
+        train(MLP([2, 5, 4, 2]), x, y, communicator=communicator, **settings)
+        return communicator.exchanges
+
+    few, many = (on_threads(2, lambda each, n=n: exchanges(each, n)) for n in (1, 8))
+    assert [more - less for less, more in zip(few, many, strict=True)] == [7, 7]
 
 
 @DTYPES
@@ -110,11 +130,12 @@ def test_a_process_reads_its_own_rows_only():
     assert [more - less for less, more in zip(first, last, strict=True)] == [4 * 30] * 3
 
 
-def fit(communicator, x=None, **changes):
+def fit(communicator, x=None, mlp=None, **changes):
     """Train a small network, on every process with these arguments."""
     x = np.eye(6, 2) if x is None else x
     given = {"backend": get_backend("numpy"), "epochs": 4, "batch_size": 3, **changes}
-    return train(MLP([2, 2]), x, np.arange(6) % 2, communicator=communicator, **given)
+    mlp = MLP([2, 2]) if mlp is None else mlp
+    return train(mlp, x, np.arange(6) % 2, communicator=communicator, **given)
 
 
 def test_all_processes_stop_where_a_callback_of_one_says_so():
@@ -173,7 +194,7 @@ def test_native_processes_have_the_same_libraries():
 
 
 def test_arguments_must_be_the_same():
-    with pytest.raises(ValueError, match="epochs of process 2 differs from that of process 0"):
+    with pytest.raises(ValueError, match="epochs of process 2 differs from process 0"):
         on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
 
 
@@ -186,3 +207,14 @@ def test_there_must_be_an_example_for_each_process():
 
     with pytest.raises(ValueError, match="inputs has 2 examples for 3 processes"):
         on_threads(3, few)
+
+
+@pytest.mark.parametrize(
+    ("option", "component"), [("ensemble", TabMMini(2)), ("embedding", PiecewiseLinear([[0, 1]]))]
+)
+def test_networks_that_cannot_be_divided_are_refused(option, component):
+    def of_members(communicator):
+        return fit(communicator, mlp=MLP([2, 2], **{option: component}))
+
+    with pytest.raises(ValueError, match=f"mlp has an {option}, whose arrays cannot be divided"):
+        on_threads(2, of_members)

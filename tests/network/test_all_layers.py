@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend
+from pluggable_mlp import ACTIVATIONS, MLP, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Rng
+from pluggable_mlp.network.layers import (
+    ActivationLayer,
+    Dense,
+    Dropout,
+    NTKDense,
+    Rng,
+    Scaling,
+)
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
+from pluggable_mlp.network.parametric import ParametricActivation
 from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
 
@@ -33,6 +41,37 @@ def test_the_order_of_a_hidden_layer():
     assert MLP([2, 3, 2], norm=BatchNorm(momentum=0.5)).layers[1].features == 3
     assert MLP([2, 2], norm="batch", dropout=0.5).layers == (Dense(2, 2),)
     assert MLP([2, 2], input_dropout=0.25).layers == (Dropout(0.25, 2**32 - 1), Dense(2, 2))
+
+
+def test_layers_for_tables():
+    mlp = MLP([2, 3, 2], parametrization="ntk", input_scaling=True, input_dropout=0.25)
+    kinds = [type(layer) for layer in mlp.layers]
+    assert kinds == [Dropout, Scaling, NTKDense, ActivationLayer, NTKDense]
+    (_, parametric, _) = MLP([2, 3, 2], activation="selu", parametric_activation=True).layers
+    assert parametric == ParametricActivation(ACTIVATIONS["selu"], 3)
+    chosen = {"initializer": "standard_normal", "output_initializer": "zeros"}
+    scaling, first, last = MLP([2, 3, 2], input_scaling=True, **chosen).initialize(
+        seed=0, backend=get_backend("numpy")
+    )
+    assert scaling["scale"].tolist() == [1.0, 1.0]
+    assert (abs(first["W"]) > 0.0).all()
+    assert (abs(first["b"]) > 0.0).all()
+    assert not last["W"].any()
+    assert not last["b"].any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"parametrization": "ntl"}, "parametrization is 'ntl', expected one of standard, ntk"),
+        ({"output_initializer": "zero"}, "output_initializer is 'zero', expected one of"),
+        ({"input_scaling": 1}, "input_scaling is 1, expected True or False"),
+        ({"parametric_activation": 1}, "parametric_activation is 1, expected True or False"),
+    ],
+)
+def test_layers_for_tables_refuse(options, message):
+    with pytest.raises(ValueError, match=message):
+        MLP([2, 3, 2], **options)
 
 
 @pytest.mark.parametrize("step", [RNG, None], ids=["training", "evaluation"])

@@ -10,7 +10,8 @@ from pluggable_mlp.network.initializers import INITIALIZERS
 
 # Variance of a weight, and whether biases are drawn; N inputs, M outputs.
 # Glorot and Bengio 2010: equations 12 and 16, U(-sqrt(6/(N+M)), sqrt(6/(N+M))).
-# He et al. 2015: equation 10.  The classic notebook: N(0, 1) for both.
+# He et al. 2015: equation 10.  The classic notebook: N(0, 1) for both.  torch.nn.Linear:
+# U(-1/sqrt(N), 1/sqrt(N)) for both.
 N, M = 300, 200
 PROMISED = {
     "glorot_uniform": (2 / (N + M), math.sqrt(6 / (N + M)), False),
@@ -18,6 +19,8 @@ PROMISED = {
     "he_uniform": (2 / N, math.sqrt(6 / N), False),
     "he_normal": (2 / N, math.inf, False),
     "standard_normal": (1.0, math.inf, True),
+    "inverse_sqrt_uniform": (1 / (3 * N), math.sqrt(1 / N), True),
+    "zeros": (0.0, 0.0, False),
 }
 
 
@@ -37,11 +40,13 @@ def test_moments(name):
     kurtosis = 3.0 if limit == math.inf else 1.8
     for array in [drawn["W"], drawn["b"]] if random_biases else [drawn["W"]]:
         count = array.size
-        assert abs(array.mean()) < 5 * math.sqrt(variance / count)
+        assert abs(array.mean()) <= 5 * math.sqrt(variance / count)
         estimate = (array**2).mean()
-        assert abs(estimate - variance) < 5 * variance * math.sqrt((kurtosis - 1) / count)
+        assert abs(estimate - variance) <= 5 * variance * math.sqrt((kurtosis - 1) / count)
         assert abs(array).max() <= limit
-    if limit < math.inf:  # and it is uniform: it comes close to its limits, P = 1 - (1-1e-3)^60000
+    if (
+        0.0 < limit < math.inf
+    ):  # and it is uniform: it comes close to its limits, P = 1 - (1-1e-3)^60000
         assert abs(drawn["W"]).max() > 0.999 * limit
     if not random_biases:
         assert np.asarray(drawn["b"]).tobytes() == bytes(8 * M)  # and none is -0

@@ -1,10 +1,12 @@
-"""Record schedules.json: the learning rates of torch.optim's and scikit-learn's schedules.
+"""Record schedules.json: the rates of the schedules of torch.optim, scikit-learn and pytabkit.
 
-Run by hand where both are installed; the tests read the numbers only, and nothing of
+Run by hand where all are installed; the tests read the numbers only, and nothing of
 pluggable_mlp is imported here.
 """
 
 import json
+import runpy
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +69,23 @@ def inverse_scaling():
     return seen
 
 
+def of_pytabkit(names):
+    """From the module alone: the package needs PyTorch Lightning."""
+    file = distribution("pytabkit").locate_file("pytabkit/models/training/scheduling.py")
+    get_schedule = runpy.run_path(str(file))["get_schedule"]
+    schedules = {name: get_schedule(name) for name in names}
+    return {
+        name: [float(0.3 * of.call_time_(t / STEPS)) for t in range(STEPS + 1)]
+        for name, of in schedules.items()
+    }
+
+
 def main():
     recorded = {
-        "versions": {of.__name__: of.__version__ for of in (sklearn, torch)},
+        "versions": {
+            **{of.__name__: of.__version__ for of in (sklearn, torch)},
+            "pytabkit": version("pytabkit"),
+        },
         "step": rates(lambda of: StepLR(of, step_size=7, gamma=0.6)),
         "exponential": rates(lambda of: ExponentialLR(of, gamma=0.97)),
         "cosine": rates(lambda of: CosineAnnealingLR(of, T_max=STEPS, eta_min=0.02), STEPS + 1),
@@ -89,6 +105,7 @@ def main():
         "inverse_scaling": inverse_scaling(),
         "losses": LOSSES,
         "plateau": plateau(),
+        **of_pytabkit(["flat_cos", "coslog4"]),
     }
     path = Path(__file__).with_name("schedules.json")
     path.write_text(json.dumps(recorded, separators=(",", ":")) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Powers and cosines of the host against mpmath."""
+"""Powers, logarithms and cosines of the host against mpmath."""
 
 import hashlib
 import math
@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from pluggable_mlp.training.host_math import cos_pi, integer_power, real_power
+from pluggable_mlp.training.host_math import cos_pi, integer_power, log2, real_power
 
 
 def test_cos_pi_within_two_units_in_the_last_place():
@@ -34,6 +34,16 @@ def test_the_bits_of_cos_pi_are_those_of_fdlibms_coefficients():
     values = [cos_pi(k / 2**16) for k in range(2**16 + 1)]
     digest = hashlib.sha256(np.asarray(values, dtype="<f8").tobytes()).hexdigest()
     assert digest == "ff3405c960dc389e97a6c2608a5e9e329c41b0ae86fd31bdeaf6bc8f7bf4b382"
+
+
+def test_log2_within_two_units_in_the_last_place():
+    rng = np.random.default_rng(7)
+    edges = [1.0 + 2.0**-52, 1.0 + 2.0**-30, 2.0**0.5, 2.0 - 2.0**-52, 4.0 + 2.0**-50, 15.999]
+    with mpmath.workdps(40):
+        for x in [*edges, *rng.uniform(1.0, 16.0, size=4000).tolist()]:
+            exact = mpmath.log(mpmath.mpf(x), 2)
+            assert abs(log2(x) - exact) <= 2 * math.ulp(float(exact))
+    assert [log2(2.0**n) for n in range(6)] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
 
 
 def test_integer_power_within_its_bound():

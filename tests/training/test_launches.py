@@ -72,3 +72,20 @@ def test_a_step_asks_for_no_more_than_it_did(hidden, arithmetic, case, most):
     launches, waits = second.launches - first.launches, second.waits - first.waits
     assert not waits, f"waits, by the line that asked: {waits}"
     assert launches.total() <= most, f"launches, by name: {launches}"
+
+
+@pytest.mark.simulated_cupy
+@pytest.mark.parametrize(
+    "arithmetic", ["native", pytest.param("reproducible", marks=pytest.mark.slow)]
+)
+def test_a_step_by_a_graph_is_five_launches(arithmetic, monkeypatch):
+    """Rows of inputs and targets in the order of the epoch, copies in, the graph, copies out.
+
+    And one that puts the losses together, of up to 8.
+    """
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 2)
+    # Each count is of another shape of data: of that, functions are traced at the third call.
+    *_, first, second = (counted(steps, 17, arithmetic, "adam") for steps in (5, 6) * 4)
+    launches, waits = second.launches - first.launches, second.waits - first.waits
+    assert not waits, f"waits, by the line that asked: {waits}"
+    assert launches == {"take": 2, "fused": 2, "graph": 1, "concatenate": 1}

@@ -6,6 +6,7 @@ import re
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
+import mpmath
 import pytest
 
 from pluggable_mlp.training.optimizer import scheduled_rate
@@ -13,6 +14,8 @@ from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.schedules import (
     SCHEDULES,
     Cosine,
+    FlatCosine,
+    LogCosine,
     OneCycle,
     Plateau,
     Schedule,
@@ -21,7 +24,7 @@ from pluggable_mlp.training.schedules import (
     make_schedule,
 )
 
-# Those of torch.optim and scikit-learn, as record_schedules.py wrote them.
+# Those of torch.optim, scikit-learn and pytabkit, as record_schedules.py wrote them.
 RECORDED = json.loads(Path(__file__).with_name("schedules.json").read_text("utf-8"))
 
 
@@ -45,6 +48,8 @@ RECORDED = json.loads(Path(__file__).with_name("schedules.json").read_text("utf-
             ),
         ),
         ("inverse_scaling", make_schedule("inverse_scaling", 0.3, power=0.7)),
+        ("flat_cos", make_schedule("flat_cosine", 0.3, total_steps=60)),
+        ("coslog4", make_schedule("log_cosine", 0.3, total_steps=60)),
     ],
 )
 def test_follows_the_recorded_rates(name, schedule):
@@ -138,6 +143,26 @@ def test_constant():
 def test_cosine_keeps_its_final_rate():
     schedule = Cosine(0.5, total_steps=10, final=0.125)
     assert (schedule(0), schedule(10), schedule(1000)) == (0.5, 0.125, 0.125)
+
+
+def test_flat_cosine_at_its_corners():
+    schedule = FlatCosine(0.5, total_steps=64, flat=0.25)
+    assert [schedule(t) for t in (0, 15, 16, 64, 1000)] == [0.5, 0.5, 0.5, 0.0, 0.0]
+    assert schedule(40) == pytest.approx(0.25, rel=1e-15)
+    rates = [schedule(t) for t in range(16, 65)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_log_cosine_has_four_waves():
+    """Each ends where log2(1 + 15 x) is whole, x = 1/15, 3/15, 7/15, 1; its top is at the half."""
+    schedule = LogCosine(0.5, total_steps=1500)
+    assert [schedule(t) for t in (0, 100, 300, 700, 1500, 2000)] == [0.0] * 6
+    with mpmath.workdps(30):
+        for t in range(0, 1500, 7):
+            waves = mpmath.log(1 + mpmath.mpf(15) * t / 1500, 2)
+            exact = (1 - mpmath.cos(2 * mpmath.pi * waves)) / 4
+            assert abs(schedule(t) - exact) < 2e-15
+    assert max(schedule(t) for t in range(1500)) > 0.4999
 
 
 def test_one_cycle_at_its_corners():

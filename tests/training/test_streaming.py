@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
+from pluggable_mlp.arrays import map_nested
+from pluggable_mlp.lazy import StoredArray
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.stored import StoredArray
 from pluggable_mlp.training import streaming as module
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import Streamed, examples_in_blocks, make_examples
 from pluggable_mlp.training.loop import epochs_of
 from pluggable_mlp.training.streaming import blocks_in_order, seeded_order
-from pluggable_mlp.training.trees import map_nested
 from tests.training.loops import training
 
 NUMPY = get_backend("numpy")

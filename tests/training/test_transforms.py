@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.training.optimizers import SGD, Adam
+from pluggable_mlp.training.optimizers import SGD, Adam, AdamW
+from pluggable_mlp.training.schedules import Plateau
 from pluggable_mlp.training.transforms import (
     L1,
     L2,
     AverageParameters,
     ClipByGlobalNorm,
+    RateFactors,
     averaged_parameters,
     global_norm,
 )
@@ -54,6 +56,67 @@ def test_without_an_average_averaged_returns_the_parameters():
 
 def test_clipping_follows_optax():
     assert_follows("sgd clip_norm", ClipByGlobalNorm(SGD(0.05), 5.0))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_rate_factors_follow_torchs_groups(name):
+    """A rate for W, one for b, and the decay, of W alone, by schedules."""
+    torch = pytest.importorskip("torch")
+    rates = [0.05 / (t + 1) for t in range(20)]
+    tensors = [{key: torch.tensor(w.copy()) for key, w in of.items()} for of in START]
+    groups = [
+        {"params": [of[key] for of in tensors if key in of], "factor": factor, "decay": decay}
+        for key, factor, decay in (("W", 6.0, 0.25), ("b", 0.25, 0.0))
+    ]
+    theirs = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
+    ours = SGD(lambda t: 0.05 / (t + 1), momentum=0.9)
+    if name == "adamw":
+        theirs = torch.optim.AdamW(groups, lr=0.1)
+        ours = AdamW(lambda t: 0.05 / (t + 1), weight_decay=lambda t: 0.25 / (t + 2))
+    for t, rate in enumerate(rates):
+        parameters = [{key: w.numpy().copy() for key, w in of.items()} for of in tensors]
+        for of, gradient in zip(tensors, gradients(parameters, t), strict=True):
+            for key, w in of.items():
+                w.grad = torch.tensor(gradient[key])
+        for group in theirs.param_groups:
+            group["lr"] = rate * group["factor"]
+            group["weight_decay"] = group["decay"] / (t + 2) if name == "adamw" else 0.0
+        theirs.step()
+    grouped = RateFactors(ours, {"W": 6.0, "b": 0.25})
+    found, _ = after(20, grouped, START, gradients)
+    assert_close(found, [{key: w.numpy() for key, w in of.items()} for of in tensors])
+
+
+def test_rate_factors_of_no_group_change_nothing():
+    plain, _ = after(5, Adam(0.05), START, gradients)
+    found, slots = after(5, RateFactors(Adam(0.05), {"scale": 6.0}), START, gradients)
+    assert_close(found, plain, 0.0)
+    assert list(slots) == ["mean", "mean_square"]
+
+
+def test_rate_factors_of_a_schedule_that_follows_losses():
+    grouped = RateFactors(SGD(Plateau(0.5, factor=0.5, patience=0)), {"b": 0.5})
+    assert grouped.follows_losses
+    assert grouped.coefficients_at(3) == {"1.0 rate": 0.5, "0.5 rate": 0.25}
+    assert grouped.after([1.0, 1.0]).coefficients_at(3) == {"1.0 rate": 0.25, "0.5 rate": 0.125}
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: RateFactors(SGD(), {"b": -1.0}), ValueError, r"factors\['b'\] is -1.0, expected"),
+        (lambda: RateFactors(SGD(), {"b": "x"}), ValueError, r"factors\['b'\] is 'x', expected"),
+        (lambda: RateFactors(SGD(), 2.0), TypeError, "factors is 2.0, expected a dict such as"),
+        (
+            lambda: RateFactors(ClipByGlobalNorm(SGD(), 1.0), {}),
+            TypeError,
+            "put transforms around RateFactors",
+        ),
+    ],
+)
+def test_rate_factors_refuse(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
 
 
 def test_global_norm_by_hand():

@@ -3,7 +3,6 @@
 import numpy as np
 
 from pluggable_mlp.training.trees import (
-    core_axes,
     map_arrays,
     map_weights,
     merge,
@@ -29,10 +28,6 @@ def test_map_weights_leaves_the_others():
     mapped = map_weights(lambda x, y: x + y, TREE, TREE)
     assert values(mapped) == [{"W": 2.0, "b": 2.0}, {"gamma": 3.0}]
     assert mapped[0]["b"] is TREE[0]["b"]
-
-
-def test_core_axes():
-    assert [core_axes(name) for name in ("W", "b", "gamma")] == [2, 1, 1]
 
 
 def test_zeros_like(backend):

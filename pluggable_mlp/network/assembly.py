@@ -1,0 +1,69 @@
+"""Which layers a network has, and in which order, from its description.
+
+What a layer computes belongs in the files of the layers.
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from pluggable_mlp.network.activations import activations_of_layers
+from pluggable_mlp.network.layers import (
+    PARAMETRIZATIONS,
+    ActivationLayer,
+    Dropout,
+    Layer,
+    Scaling,
+    input_layers,
+)
+from pluggable_mlp.network.normalization import as_normalization
+from pluggable_mlp.network.parametric import ParametricActivation
+from pluggable_mlp.registry import as_flag, choose
+
+if TYPE_CHECKING:
+    from pluggable_mlp.network.mlp import MLP
+
+__all__ = ["layers_of"]
+
+
+def layers_of(mlp: "MLP") -> list[Layer]:
+    """Return the layers of a network.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If one of its components is unknown, out of its range or of another type.
+    """
+    layers = input_layers(mlp.input_noise, mlp.input_dropout)
+    widths: tuple[int, ...] = (1,) * mlp.sizes[0]
+    if mlp.embedding is not None:
+        widths = mlp.embedding.widths(mlp.sizes[0])
+        layers.append(mlp.embedding.layer())
+    if as_flag("input_scaling", mlp.input_scaling):
+        layers.append(Scaling(sum(widths)))
+    dense = choose(PARAMETRIZATIONS, mlp.parametrization, "parametrization")
+    sizes = [sum(widths), *mlp.sizes[1:]]
+    of_dense = [dense(*pair) for pair in pairwise(sizes)]
+    in_place: list[list[Layer]] = [[layer] for layer in of_dense]
+    if mlp.ensemble is not None:
+        in_place = mlp.ensemble.layers(of_dense, widths)
+    for layers_of_dense, others in zip(in_place, _after_dense(mlp), strict=True):
+        layers += [*layers_of_dense, *others]
+    return layers
+
+
+def _after_dense(mlp: "MLP") -> list[list[Layer]]:
+    """Return what follows each dense layer: nothing after the last."""
+    activations = activations_of_layers(mlp.activation, len(mlp.sizes) - 2)
+    norm = as_normalization(mlp.norm)
+    dropout = Dropout(mlp.dropout, members=1 if mlp.ensemble is None else mlp.ensemble.members)
+    is_parametric = as_flag("parametric_activation", mlp.parametric_activation)
+    found: list[list[Layer]] = []
+    for index, (activation, width) in enumerate(zip(activations, mlp.sizes[1:-1], strict=True)):
+        layers: list[Layer] = [] if norm is None else [norm.of_features(width)]
+        parametric = ParametricActivation(activation, width)
+        layers.append(parametric if is_parametric else ActivationLayer(activation))
+        if dropout.rate > 0.0:
+            layers.append(replace(dropout, stream=index))
+        found.append(layers)
+    return [*found, []]

@@ -1,0 +1,343 @@
+"""Embeddings: layers that make several features of each number.
+
+Gorishniy, Rubachev, Babenko, "On embeddings for numerical features in tabular deep learning"
+(NeurIPS 2022).
+
+Shapes: x (…, batch, inputs), of which the first n have an embedding of d features; the others, such
+as one-hot columns, pass through.  y is (…, batch, n d + others), feature by feature.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, ClassVar, TypeAlias
+
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace, transpose
+from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
+from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer, Mode, Shapes
+from pluggable_mlp.registry import Component, NonNegative, PositiveCount
+from pluggable_mlp.registry import count as count_of
+
+__all__ = ["Embedding", "Periodic", "PeriodicLayer", "PiecewiseLinear", "PiecewiseLinearLayer"]
+
+_UNBOUNDED = 2.0**100  # as good as infinite, in float32, too
+
+Embedded: TypeAlias = tuple[Array, Callable[..., tuple[Array, Arrays]]]
+
+
+def embed(xp: Namespace, x: Array, count: int, function: Callable[[Array], Embedded]) -> Forward:
+    """Return what a layer's forward does, from a function of the numbers with an embedding.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    x : array (…, batch, inputs)
+    count : int
+        n.
+    function : callable
+        Of numbers (…, n, batch, 1); it returns their features (…, n, batch, d), and their backward
+        pass, which returns the gradient with respect to the numbers, unless with_dx is false, and
+        those of the parameters.
+    """
+    numbers = xp.expand_dims(transpose(x[..., :count]), axis=-1)
+    features, backward_of_features = function(numbers)
+    width = count * features.shape[-1]
+    rows = special.exchanged(xp, features)
+    y = xp.reshape(rows, (*rows.shape[:-3], -1, width))
+
+    def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+        of_features = dy[..., :width]
+        by_number = xp.reshape(of_features, (*dy.shape[:-2], -1, count, width // count))
+        d_numbers, gradients = backward_of_features(
+            special.exchanged(xp, by_number), with_dx=with_dx
+        )
+        if not with_dx:
+            return None, gradients
+        dx = transpose(d_numbers[..., 0])
+        return _beside(xp, dx, dy[..., width:]), gradients
+
+    return _beside(xp, y, x[..., count:]), backward
+
+
+def _beside(xp: Namespace, x: Array, others: Array) -> Array:
+    """Return x (…, m) with others (…, n) beside it."""
+    return xp.concat([x, others], axis=-1) if others.shape[-1] else x
+
+
+@dataclass(frozen=True)
+class PiecewiseLinearLayer:
+    """See `PiecewiseLinear`.
+
+    Parameters
+    ----------
+    edges : tuple of tuple of float
+    size : int
+    """
+
+    edges: tuple[tuple[float, ...], ...]
+    size: int
+    buffers: ClassVar[tuple[str, ...]] = ("left", "inverse_width", "low", "high")
+
+    @property
+    def _bins(self) -> int:
+        return max(map(len, self.edges)) - 1
+
+    def shapes(self) -> Shapes:
+        """Return those of w and b (n, d), of V (n, bins, d) and of the buffers (n, bins)."""
+        n, bins, d = len(self.edges), self._bins, self.size
+        return {
+            "embedding_w": (n, d),
+            "embedding_b": (n, d),
+            "embedding_V": (n, bins, d),
+            **dict.fromkeys(self.buffers, (n, bins)),
+        }
+
+    def initial(self, draw: Draw) -> Arrays:
+        """Return w and b uniform within ±1/sqrt(d), V = 0, and the bins as buffers.
+
+        A feature with fewer bins than others has a number of components that are always 0.
+        """
+        n, d = len(self.edges), self.size
+        # Bounds are 1/sqrt(in) of weights (in, out), and of biases (out,): in = d here.
+        drawn = draw({"W": (d, n), "b": (n,)}, INITIALIZERS["inverse_sqrt_uniform"])
+        again = draw({"W": (d, n), "b": (n,)}, INITIALIZERS["inverse_sqrt_uniform"])
+        bins = [self._bins_of(edges) for edges in self.edges]
+        zeros = [[[0.0] * d] * self._bins] * n
+        return {
+            "embedding_w": drawn["W"].T,
+            "embedding_b": again["W"].T,
+            "embedding_V": zeros,
+            **{name: [of[name] for of in bins] for name in self.buffers},
+        }
+
+    def _bins_of(self, edges: tuple[float, ...]) -> dict[str, list[float]]:
+        """Return the buffers of a feature with these edges."""
+        last = len(edges) - 2
+        widths = [right - left for left, right in pairwise(edges)]
+        padding = [0.0] * (self._bins - len(widths))
+        return {
+            "left": [*edges[:-1], *padding],
+            "inverse_width": [*(1.0 / width for width in widths), *padding],
+            "low": [*(-_UNBOUNDED * (bin == 0) for bin in range(last + 1)), *padding],
+            "high": [*(_UNBOUNDED if bin == last else 1.0 for bin in range(last + 1)), *padding],
+        }
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return x w + b + e V of each number x, with e its components.
+
+        Summing over the batch, dw = sum of dy x, db = sum of dy and dV = eᵀ dy; dx = dy wᵀ plus the
+        sum of the components' dy Vᵀ, divided by the widths of the bins, where they are not clipped.
+        """
+        del rng
+        w, b, left, inverse, low, high = (
+            xp.expand_dims(parameters[name], axis=-2)
+            for name in ("embedding_w", "embedding_b", *self.buffers)
+        )
+        V = parameters["embedding_V"]
+
+        def features(numbers: Array) -> Embedded:
+            u = (numbers - left) * inverse
+            e = xp.minimum(xp.maximum(u, low), high)
+
+            def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, Arrays]:
+                gradients = {
+                    "embedding_w": special.sum(xp, dy * numbers, axis=-2),
+                    "embedding_b": special.sum(xp, dy, axis=-2),
+                    "embedding_V": special.transposed_times(xp, e, dy),
+                }
+                if not with_dx:
+                    return None, gradients
+                inside = (u >= low) & (u <= high)
+                de = xp.where(inside, special.times_transposed(xp, dy, V) * inverse, 0.0)
+                dx = special.sum(xp, de, -1, keepdims=True)
+                return dx + special.sum(xp, dy * w, -1, keepdims=True), gradients
+
+            return special.matmul(xp, e, V) + (numbers * w + b), backward
+
+        return embed(xp, x, len(self.edges), features)
+
+
+@dataclass(frozen=True)
+class PeriodicLayer:
+    """See `Periodic`."""
+
+    count: int
+    size: int
+    frequencies: int
+    deviation: float
+    buffers: ClassVar[tuple[str, ...]] = ()
+
+    def shapes(self) -> Shapes:
+        """Return those of w and b (n, frequencies), V (n, frequencies, d - 1) and c (n, d - 1)."""
+        n, f, others = self.count, self.frequencies, self.size - 1
+        w = dict.fromkeys(("embedding_w", "embedding_b"), (n, f))
+        return {**w, "embedding_V": (n, f, others), "embedding_c": (n, others)}
+
+    def initial(self, draw: Draw) -> Arrays:
+        """Return w normal, b uniform within ±pi, V and c uniform within ±1/sqrt(frequencies)."""
+        shapes = self.shapes()
+        given = {"W": shapes["embedding_w"], "b": (self.frequencies,)}
+        last = {"W": shapes["embedding_V"], "b": shapes["embedding_c"]}
+        dense = draw(last, INITIALIZERS["inverse_sqrt_uniform"])
+        return {
+            "embedding_w": draw(given, Initializer(lambda *_: self.deviation**2, "normal"))["W"],
+            "embedding_b": draw(given, _PHASES)["W"],
+            "embedding_V": dense["W"],
+            "embedding_c": dense["b"],
+        }
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return cos(2 pi x w + b) V + c of each number x, and x itself.
+
+        With a the cosines and da = dy Vᵀ, summing over the batch, dV = aᵀ dy and dc = sum of dy.
+        With du = -sin(2 pi x w + b) da, db = sum of du, dw = sum of 2 pi x du, and dx is the sum of
+        2 pi w du over the frequencies, plus the gradient of x itself.
+        """
+        del rng
+        w, b, c = (
+            xp.expand_dims(parameters[name], axis=-2)
+            for name in ("embedding_w", "embedding_b", "embedding_c")
+        )
+        V = parameters["embedding_V"]
+
+        def features(numbers: Array) -> Embedded:
+            a, sine = special.cos_and_sin_of_turns(xp, numbers * w + b * (0.5 / math.pi))
+
+            def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, Arrays]:
+                of_dense, of_numbers = dy[..., :-1], dy[..., -1:]
+                du = -sine * special.times_transposed(xp, of_dense, V)
+                of_turns = du * (2.0 * math.pi)
+                gradients = {
+                    "embedding_w": special.sum(xp, of_turns * numbers, axis=-2),
+                    "embedding_b": special.sum(xp, du, axis=-2),
+                    "embedding_V": special.transposed_times(xp, a, of_dense),
+                    "embedding_c": special.sum(xp, of_dense, axis=-2),
+                }
+                dx = special.sum(xp, of_turns * w, -1, keepdims=True) if with_dx else None
+                return (of_numbers + dx if with_dx else None), gradients
+
+            return xp.concat([special.matmul(xp, a, V) + c, numbers], axis=-1), backward
+
+        return embed(xp, x, self.count, features)
+
+
+_PHASES = Initializer(lambda *_: math.pi**2 / 3.0, "uniform")  # within ±pi
+
+
+class Embedding(Component):
+    """Base of embeddings of the first inputs of a network.
+
+    Attributes
+    ----------
+    size : int
+        The number of features of each.
+    count : int
+        The number of these inputs.
+    """
+
+    size: int
+    count: int
+
+    def layer(self) -> Layer:
+        """Return the layer."""
+        raise NotImplementedError
+
+    def widths(self, inputs: int) -> tuple[int, ...]:
+        """Return how many features each of the network's inputs becomes.
+
+        Raises
+        ------
+        ValueError
+            If the network has fewer inputs.
+        """
+        if self.count > inputs:
+            raise ValueError(f"embedding is of {self.count} inputs, but the network has {inputs}")
+        return (self.size,) * self.count + (1,) * (inputs - self.count)
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear(Embedding):
+    """Features that are piecewise linear functions of a number, with corners at given edges.
+
+    Version B of the package rtdl_num_embeddings: with the edges t_0 < … < t_B of an input x, its
+    components are
+
+        e_j = (x - t_(j-1)) / (t_j - t_(j-1))    for the bins j = 1 … B,
+
+    the first at most 1, the last at least 0, the others between 0 and 1 (a single one is not
+    clipped); and its d features are x w + b + e V, where V = 0 at first.
+
+    Parameters
+    ----------
+    edges : sequence of sequence of float
+        Those of each of the network's first inputs, increasing, at least two.
+    size : int, default 16
+        d.
+
+    Raises
+    ------
+    ValueError
+        If the edges do not increase, or the size is out of range.
+    """
+
+    edges: Sequence[Sequence[float]]
+    size: PositiveCount = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checked = tuple(tuple(float(edge) for edge in edges) for edges in self.edges)
+        if not checked:
+            raise ValueError("edges is empty, expected those of at least one input")
+        for index, edges in enumerate(checked):
+            are_increasing = all(left < right for left, right in pairwise(edges))
+            if len(edges) < 2 or not are_increasing or not all(map(math.isfinite, edges)):
+                raise ValueError(
+                    f"edges[{index}] is {edges}, expected at least two finite numbers that increase"
+                )
+        object.__setattr__(self, "edges", checked)
+
+    @property
+    def count(self) -> int:  # type: ignore[override]  # it follows from the edges
+        """The number of inputs with an embedding."""
+        return len(self.edges)
+
+    def layer(self) -> Layer:
+        """Return the layer."""
+        return PiecewiseLinearLayer(tuple(map(tuple, self.edges)), self.size)
+
+
+@dataclass(frozen=True)
+class Periodic(Embedding):
+    """Features that are waves of a number, and the number itself: PBLD.
+
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), "periodic bias linear
+    DenseNet": the d features of an input x are cos(2 pi x w + b) V + c, and x.
+
+    Parameters
+    ----------
+    count : int
+        How many of the network's first inputs have an embedding.
+    size : int, default 4
+        d, at least 2.
+    frequencies : int, default 16
+        The number of waves.
+    deviation : float, default 0.1
+        The standard deviation of w at first.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    count: PositiveCount
+    size: Annotated[int, count_of(at_least=2)] = 4
+    frequencies: PositiveCount = 16
+    deviation: NonNegative = 0.1
+
+    def layer(self) -> Layer:
+        """Return the layer."""
+        return PeriodicLayer(self.count, self.size, self.frequencies, self.deviation)

@@ -1,0 +1,206 @@
+"""Networks of several members: their layers, their loss, and the average of their predictions.
+
+Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).  The layers are in `member_layers.py`.
+
+Shapes: the outputs z of k members are (…, k, batch, outputs); targets are (…, batch) or
+(…, batch, outputs), sample_weight is (…, batch).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.network.layers import Dense, Layer
+from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.member_layers import (
+    SCALINGS,
+    BatchEnsembleDense,
+    FirstMemberScaling,
+    MemberDense,
+    MemberScaling,
+)
+from pluggable_mlp.network.targets import TargetKind
+from pluggable_mlp.registry import Component, PositiveCount, as_count, choose
+
+__all__ = ["TabM", "TabMMini", "average_of_members", "loss_of_members"]
+
+
+@dataclass(frozen=True)
+class TabMMini(Component):
+    """TabM-mini: members that differ in factors of their inputs, and in their last layer.
+
+    Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).  All other layers they share.  The loss is
+    the mean of the members' own losses; predictions are the mean of their probabilities, or of
+    their outputs.
+
+    Parameters
+    ----------
+    members : int, default 32
+    scaling : {"signs", "normal"}, default "signs"
+        The distribution of the factors: 1 or -1, or normal.  The authors take normal ones for
+        inputs with embeddings.
+    blocks : tuple of int, optional
+        Numbers of inputs, one after the other, that begin with one factor in common, such as the
+        one-hot columns of one feature; by default each input is one.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range or a name is unknown.
+    """
+
+    members: PositiveCount = 32
+    scaling: str = "signs"
+    blocks: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choose(SCALINGS, self.scaling, "scaling")
+        if self.blocks is not None:
+            checked = tuple(as_count("blocks", size, at_least=1) for size in self.blocks)
+            object.__setattr__(self, "blocks", checked)
+
+    def layers(self, dense: Sequence[Dense], widths: Sequence[int]) -> list[list[Layer]]:
+        """Return the layers in the place of each dense one.
+
+        Parameters
+        ----------
+        dense : sequence of Dense
+            Those of a single network.
+        widths : sequence of int
+            How many features each input has become.
+
+        Raises
+        ------
+        ValueError
+            If the blocks or the parametrization of the layers do not fit.
+        """
+        *hidden, last = dense
+        found: list[list[Layer]] = [*map(self._hidden, hidden)]
+        found.append([MemberDense(self.members, last)])
+        return self._with_first(self._first_scaling(widths), found)
+
+    def _first_scaling(self, widths: Sequence[int]) -> FirstMemberScaling:
+        """Return the first layer, for inputs of which each has become so many features.
+
+        Raises
+        ------
+        ValueError
+            If the blocks are not as many inputs.
+        """
+        blocks = self.blocks or (1,) * len(widths)
+        if sum(blocks) != len(widths):
+            raise ValueError(
+                f"blocks have {sum(blocks)} inputs together, expected the {len(widths)} of the "
+                "network"
+            )
+        remaining = iter(widths)
+        of_blocks = tuple(sum(islice(remaining, size)) for size in blocks)
+        return FirstMemberScaling(self.members, sum(widths), self.scaling, of_blocks)
+
+    def _hidden(self, dense: Dense) -> list[Layer]:
+        """Return the layers in the place of a hidden dense one."""
+        return [dense]
+
+    def _with_first(
+        self, first: FirstMemberScaling, layers: list[list[Layer]]
+    ) -> list[list[Layer]]:
+        """Return the layers with the first scaling, after which there are members."""
+        return [[first, *layers[0]], *layers[1:]]
+
+
+@dataclass(frozen=True)
+class TabM(TabMMini):
+    """TabM: as `TabMMini`, with factors and biases of each member in every hidden layer.
+
+    A hidden dense layer is y = ((x r) W) s + b, where the members share W; r is random in the first
+    layer, and all other factors are 1 at first.
+
+    Parameters
+    ----------
+    members : int, default 32
+    scaling : {"signs", "normal"}, default "signs"
+    blocks : tuple of int, optional
+        As of `TabMMini`.
+    """
+
+    def _hidden(self, dense: Dense) -> list[Layer]:
+        """Return the layer in the place of a hidden dense one."""
+        if type(dense) is not Dense:
+            raise ValueError("parametrization is 'ntk', which TabM does not have; take TabMMini")
+        return [BatchEnsembleDense(MemberScaling(self.members, dense.inputs), dense.outputs)]
+
+    def _with_first(
+        self, first: FirstMemberScaling, layers: list[list[Layer]]
+    ) -> list[list[Layer]]:
+        """Return the layers with the first scaling as that of the first hidden one, if any."""
+        if isinstance(layers[0][0], BatchEnsembleDense):
+            return [[replace(layers[0][0], scaling=first)], *layers[1:]]
+        return super()._with_first(first, layers)
+
+
+def loss_of_members(
+    xp: Namespace, loss: Loss, z: Array, targets: Array, sample_weight: Array | None
+) -> tuple[Array, Array]:
+    """Return the mean over the members of their losses, and dz.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    loss : Loss
+    z : array (…, k, batch, outputs)
+    targets, sample_weight : array
+        As the loss takes them: without an axis of members.
+    """
+    if z.ndim > 3:  # networks may have examples of their own
+        are_rows = targets.shape[-2:] == z.shape[-2:]
+        targets = _for_members(xp, targets, 2 if are_rows else 1)
+        sample_weight = None if sample_weight is None else _for_members(xp, sample_weight, 1)
+    losses, dz = loss(xp, z, targets, sample_weight)
+    return special.mean(xp, losses, axis=-1), dz * (1.0 / z.shape[-3])
+
+
+def _for_members(xp: Namespace, array: Array, core: int) -> Array:
+    """Return an array with an axis for members before its last `core`, if it has leading ones."""
+    return xp.expand_dims(array, axis=-core - 1) if array.ndim > core else array
+
+
+def average_of_members(xp: Namespace, kind: TargetKind, z: Array) -> Array:
+    """Return outputs (…, batch, outputs) whose prediction is the mean of those of the members.
+
+    With p_m the probabilities or rates of member m, and p their mean over k members, these are
+    log p of classes, log p - log(1 - p) of labels, log p of counts, and the mean of z of numbers.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    kind : {"classes", "labels", "numbers", "counts"}
+        Of the targets.
+    z : array (…, k, batch, outputs)
+    """
+    if kind == "classes":
+        return _log_mean_exp(xp, z - _log_sum_exp(xp, z, -1))
+    if kind == "labels":
+        return _log_mean_exp(xp, -special.softplus(xp, -z)) - _log_mean_exp(
+            xp, -special.softplus(xp, z)
+        )
+    if kind == "counts":
+        return _log_mean_exp(xp, z)
+    return xp.mean(z, axis=-3)
+
+
+def _log_mean_exp(xp: Namespace, x: Array) -> Array:
+    """Return the logarithm of the mean of exp(x) over the members, for x (…, k, batch, n)."""
+    total = _log_sum_exp(xp, x, -3) - math.log(x.shape[-3])
+    return xp.squeeze(total, axis=-3)
+
+
+def _log_sum_exp(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return log(sum(exp(x))) along an axis, which is kept, without overflow."""
+    largest = xp.max(x, axis=axis, keepdims=True)
+    return xp.log(xp.sum(xp.exp(x - largest), axis=axis, keepdims=True)) + largest

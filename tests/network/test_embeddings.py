@@ -1,0 +1,163 @@
+"""Embeddings: against rtdl_num_embeddings over 50 steps, by hand, their buffers, and errors."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import (
+    MLP,
+    Adam,
+    Periodic,
+    PiecewiseLinear,
+    TabMMini,
+    first_state,
+    get_backend,
+    training_step,
+)
+
+NUMPY = get_backend("numpy")
+# Widths are powers of two: the package rounds their reciprocals to float32.
+EDGES = [[-1.5, -0.5, 0.0, 1.0], [-1.0, 0.0, 0.5, 2.5], [-2.0, 0.0, 0.5, 2.5]]
+SIZE, STEPS = 4, 50
+
+
+def test_components_by_hand():
+    """Edges 0, 1, 3: at x = 2 the components are 1 (clipped) and 1/2; at -1 they are -1 and 0.
+
+    w = 10, b = 100 and V = (1000, 2000): 20 + 100 + 1000 + 1000, and -10 + 100 - 1000.
+    At 5 they are 1 and 2: 50 + 100 + 1000 + 4000.  The second input passes through.
+    """
+    layer = PiecewiseLinear([[0.0, 1.0, 3.0]], size=1).layer()
+    drawn = layer.initial(lambda shapes, *_: {"W": np.zeros(shapes["W"])})
+    parameters = {name: np.asarray(drawn[name]) for name in layer.buffers}
+    parameters |= {"embedding_w": np.asarray([[10.0]]), "embedding_b": np.asarray([[100.0]])}
+    parameters["embedding_V"] = np.asarray([[[1000.0], [2000.0]]])
+    x = np.asarray([[2.0, 7.0], [-1.0, 8.0], [5.0, 9.0]])
+    y, _ = layer.forward(NUMPY.xp, parameters, x)
+    assert y.tolist() == [[2120.0, 7.0], [-910.0, 8.0], [5150.0, 9.0]]
+
+
+def test_initial_parameters_are_those_of_a_linear_embedding():
+    mlp = MLP([3, 2], embedding=PiecewiseLinear(EDGES, size=100))
+    first, dense = mlp.initialize(seed=0, backend=NUMPY)
+    assert dense["W"].shape == (300, 2)
+    assert not first["embedding_V"].any()
+    for name in ("embedding_w", "embedding_b"):
+        assert 0.09 < abs(first[name]).max() < 0.1  # 1 / sqrt(100)
+    trained, buffers = mlp.split([first, dense])
+    assert list(trained[0]) == ["embedding_w", "embedding_b", "embedding_V"]
+    assert list(buffers[0]) == ["left", "inverse_width", "low", "high"]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5)])
+def test_fifty_steps_agree_with_rtdl_num_embeddings(dtype, tolerance):
+    torch = pytest.importorskip("torch")
+    theirs = pytest.importorskip("rtdl_num_embeddings")
+    mlp = MLP([3, 2], loss="squared_error", embedding=PiecewiseLinear(EDGES, size=SIZE))
+    rng = np.random.default_rng(0)
+    x, targets = rng.normal(size=(64, 3)).astype(dtype), rng.normal(size=(64, 2)).astype(dtype)
+    parameters = mlp.initialize(seed=1, backend=NUMPY, dtype=dtype)
+
+    kind = getattr(torch, dtype)
+    bins = [torch.tensor(edges) for edges in EDGES]
+    embedding = theirs.PiecewiseLinearEmbeddings(bins, SIZE, activation=False, version="B").to(kind)
+    head = torch.nn.Linear(3 * SIZE, 2, dtype=kind)
+    state = {
+        "linear0.weight": parameters[0]["embedding_w"],
+        "linear0.bias": parameters[0]["embedding_b"],
+        "linear.weight": parameters[0]["embedding_V"],
+    }
+    given = {name: torch.tensor(array) for name, array in state.items()}
+    assert not embedding.load_state_dict(given, strict=False).unexpected_keys
+    head.weight.data = torch.tensor(parameters[1]["W"].T.copy())
+    head.bias.data = torch.tensor(parameters[1]["b"])
+    optimizer = torch.optim.Adam([*embedding.parameters(), *head.parameters()], lr=0.01)
+    expected, losses = [], []
+    of_ours, adam = first_state(mlp, Adam(0.01), parameters), Adam(0.01)
+    for step in range(STEPS):
+        rows = slice(step % 4 * 16, step % 4 * 16 + 16)
+        y = head(embedding(torch.tensor(x[rows])).flatten(1))
+        loss = torch.nn.functional.mse_loss(y, torch.tensor(targets[rows]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        expected.append(float(loss.detach()))
+        of_step, of_ours = training_step(mlp, adam, of_ours, x[rows], targets[rows])
+        losses.append(float(of_step))
+    assert losses == pytest.approx(expected, rel=tolerance, abs=tolerance)
+    found = of_ours.parameters[0]
+    for name, ours in zip(state, ("embedding_w", "embedding_b", "embedding_V"), strict=True):
+        array = embedding.state_dict()[name].numpy()
+        assert np.allclose(found[ours], array, rtol=tolerance, atol=tolerance), name
+    assert abs(found["embedding_V"]).min() > 0.0
+
+
+def test_initial_parameters_of_waves():
+    """Deviations 0.1 of w; phases within pi; V and c within 1/sqrt(16)."""
+    embedding = Periodic(200, deviation=0.1)
+    first = MLP([200, 2], embedding=embedding).initialize(seed=0, backend=NUMPY)[0]
+    assert 0.097 < first["embedding_w"].std() < 0.103
+    assert 0.99 * np.pi < abs(first["embedding_b"]).max() < np.pi
+    for name in ("embedding_V", "embedding_c"):
+        assert 0.24 < abs(first[name]).max() < 0.25
+    assert [array.shape for array in first.values()] == [(200, 16)] * 2 + [(200, 16, 3), (200, 3)]
+
+
+@pytest.mark.parametrize("embedding", [PiecewiseLinear(EDGES), Periodic(3)])
+def test_a_graph_of_onnx(embedding):
+    ndx, runtime = pytest.importorskip("ndonnx"), pytest.importorskip("onnxruntime")
+    mlp = MLP([4, 2], embedding=embedding, parametric_activation=True, input_scaling=True)
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    own = [{name: ndx.asarray(array) for name, array in layer.items()} for layer in parameters]
+    argument = ndx.argument(shape=("N", 4), dtype=ndx.float32)
+    model = ndx.build({"X": argument}, {"z": mlp.evaluate(ndx, own, argument)})
+    x = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    (z,) = runtime.InferenceSession(model.SerializeToString()).run(None, {"X": x})
+    assert np.allclose(z, mlp.logits(parameters, x), rtol=1e-5, atol=1e-6)
+
+
+def test_blocks_of_members_are_of_inputs_with_all_their_features():
+    embedding = PiecewiseLinear(EDGES[:2], size=3)
+    mlp = MLP(
+        [4, 2], embedding=embedding, ensemble=TabMMini(20, scaling="normal", blocks=(1, 1, 2))
+    )
+    r = mlp.initialize(seed=0, backend=NUMPY)[1]["r"]
+    assert r.shape == (20, 8)
+    for block in (slice(0, 3), slice(3, 6), slice(6, 8)):
+        assert (r[:, block] == r[:, block.start, None]).all()
+    assert len(np.unique(r)) == 60
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: PiecewiseLinear([]), ValueError, "edges is empty, expected those of at least one"),
+        (
+            lambda: PiecewiseLinear([[0.0]]),
+            ValueError,
+            r"edges\[0\] is \(0.0,\), expected at",
+        ),
+        (lambda: PiecewiseLinear([[0, 1], [1, 1]]), ValueError, r"edges\[1\] is .* that increase"),
+        (lambda: PiecewiseLinear([[0, np.inf]]), ValueError, r"edges\[0\] is .* finite numbers"),
+        (lambda: Periodic(0), ValueError, "count is 0, expected an integer of at least 1"),
+        (lambda: Periodic(1, size=1), ValueError, "size is 1, expected an integer of at least 2"),
+        (
+            lambda: Periodic(1, deviation=-1),
+            ValueError,
+            "deviation is -1, expected a finite",
+        ),
+        (lambda: PiecewiseLinear([[0, 1]], size=0), ValueError, "size is 0, expected an integer"),
+        (
+            lambda: MLP([1, 2], embedding=PiecewiseLinear([[0, 1], [0, 1]])),
+            ValueError,
+            "embedding is of 2 inputs, but the network has 1",
+        ),
+        (
+            lambda: MLP([1, 2], embedding=16),
+            TypeError,
+            "embedding is 16, expected None or one",
+        ),
+    ],
+)
+def test_invalid_embeddings_raise(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

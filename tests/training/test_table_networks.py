@@ -1,0 +1,107 @@
+"""Networks for tables, whole: the same bits on every library, or within the bounds."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import (
+    MLP,
+    Adam,
+    AdamW,
+    ClipByGlobalNorm,
+    Periodic,
+    PiecewiseLinear,
+    RateFactors,
+    SoftmaxCrossEntropy,
+    TabM,
+    TabMMini,
+    compare,
+    get_backend,
+    train,
+)
+from pluggable_mlp.training.schedules import FlatCosine, LogCosine
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(48, 5))
+CLASSES = (X[:, 0] * X[:, 1] > 0.0).astype(np.int64) + (X[:, 2] > 0.5)
+
+
+def realmlp():
+    """RealMLP-TD-S, small, with parametric activations."""
+    mlp = MLP(
+        [5, 8, 8, 3],
+        activation="selu",
+        loss=SoftmaxCrossEntropy(label_smoothing=0.1),
+        initializer="standard_normal",
+        output_initializer="zeros",
+        parametrization="ntk",
+        input_scaling=True,
+        parametric_activation=True,
+    )
+    adam = Adam(LogCosine(0.04, total_steps=20), beta2=0.95)
+    return mlp, RateFactors(adam, {"scale": 6.0, "b": 0.1})
+
+
+def periodic():
+    """RealMLP-TD's embedding."""
+    mlp = MLP([5, 8, 3], activation="mish", parametrization="ntk", embedding=Periodic(3))
+    decay = FlatCosine(0.02, total_steps=12)
+    return mlp, AdamW(0.04, weight_decay=decay)
+
+
+def tabm(ensemble, embedding=None):
+    """TabM or TabM-mini, small."""
+    mlp = MLP(
+        [5, 8, 8, 3],
+        activation="relu",
+        initializer="inverse_sqrt_uniform",
+        dropout=0.1,
+        embedding=embedding,
+        ensemble=ensemble,
+    )
+    return mlp, ClipByGlobalNorm(AdamW(2e-3, weight_decay=3e-4), 1.0)
+
+
+NETWORKS = {
+    "realmlp": realmlp,
+    "periodic": periodic,
+    "tabm-mini": partial(
+        tabm,
+        TabMMini(4, scaling="normal", blocks=(1, 3, 1)),
+        PiecewiseLinear([[-1.0, 0.0, 0.5, 1.0], [-1.0, 1.0]], size=3),
+    ),
+    "tabm": partial(tabm, TabM(4)),
+}
+
+
+def trained(name, backend, **settings):
+    mlp, optimizer = NETWORKS[name]()
+    given = {"epochs": 4, "batch_size": 16, "seed": 3, **settings}
+    return train(mlp, X, CLASSES, optimizer=optimizer, backend=backend, **given)
+
+
+def bits(training, backend):
+    return [
+        backend.to_numpy(array).tobytes()
+        for layer in training.parameters
+        for array in layer.values()
+    ]
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax:cpu"], indirect=True)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_gives_the_same_bits(backend, name):
+    numpy = get_backend("numpy")
+    ours = trained(name, backend, arithmetic="reproducible")
+    assert bits(ours, backend) == bits(trained(name, numpy, arithmetic="reproducible"), numpy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_libraries_agree_within_the_bounds(name):
+    pytest.importorskip("torch")
+    mlp, optimizer = NETWORKS[name]()
+    backends = get_backend("numpy"), get_backend("torch")
+    given = {"optimizer": optimizer, "batch_size": 16, "steps": 2}
+    assert compare(backends, mlp, X, CLASSES, **given).passes
