@@ -153,6 +153,11 @@ class StoredArray(LazyArray):
             found = self._among(self._chosen[start:stop])
         return found if self._prepare is None else self._prepare(found)
 
+    def at(self, places: npt.NDArray[np.int64]) -> Array:
+        """Return the rows (m, …) at increasing places, in memory; OSError as for a slice."""
+        found = self._among(places if self._chosen is None else self._chosen[places])
+        return found if self._prepare is None else self._prepare(found)
+
     def map(self, function: Prepare) -> "StoredArray":
         """Return what a function makes of rows, each by itself, when they are read."""
         before = self._prepare
@@ -280,14 +285,12 @@ def rows_at(values: Rows, places: Places) -> Array:
     if isinstance(values, np.ndarray):
         return values[places]
     order = np.argsort(places)
-    if isinstance(values, StoredArray):
-        chosen = np.zeros(len(values), dtype=bool)
-        chosen[places] = True
-        found = values[chosen][:]
-    else:
-        found = gather(values, _runs(places[order]) or [(0, 0)])
-    result: Array = np.empty_like(found)
-    result[order] = found
+    at_once = rows_within(_BYTES_AT_ONCE, values.shape, values.dtype)
+    result: Array = np.empty((len(places), *values.shape[1:]), values.dtype)
+    for start in range(0, len(places), at_once):
+        some = order[start : start + at_once]
+        is_stored = isinstance(values, StoredArray)
+        result[some] = values.at(places[some]) if is_stored else gather(values, _runs(places[some]))
     return result
 
 

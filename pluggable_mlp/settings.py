@@ -169,10 +169,17 @@ class Settings:
         self.make_optimizer(examples=1_000_000 * self.batch_size)
         self.make_mlp(1, 2)
 
-    def load_dataset(self, preparation: "Preparation | None" = None) -> "Dataset":
+    def load_dataset(
+        self, preparation: "Preparation | None" = None, in_files: bool = False
+    ) -> "Dataset":
         """Return the data, for the task given, or that of the loss, or that of the targets.
 
-        A preparation that was saved is applied; by default one is fitted.
+        Parameters
+        ----------
+        preparation : Preparation, optional
+            One that was saved, to be applied; by default one is fitted.
+        in_files : bool, default False
+            As for `pluggable_mlp.data.load_dataset`.
 
         Raises
         ------
@@ -181,7 +188,9 @@ class Settings:
         """
         from pluggable_mlp.data import load_dataset
 
-        return load_dataset(self.data, **self.data_options(), preparation=preparation)
+        return load_dataset(
+            self.data, **self.data_options(), preparation=preparation, in_files=in_files
+        )
 
     @property
     def where_data_are(self) -> str:
@@ -242,10 +251,7 @@ class Settings:
         """Return the size of a block: the one given, or that of data in files, else 0."""
         if self.block_size is not None:
             return self.block_size
-        from pluggable_mlp.data.streaming import block_of
-
-        size = block_of(dataset.train.inputs)
-        return max(size, self.batch_size) if size else 0
+        return max(dataset.block_size, self.batch_size) if dataset.block_size else 0
 
     def validates(self, dataset: "Dataset") -> bool:
         """Return whether the data have a validation part that is used."""

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array, map_nested
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.consistency.bounds import difference_in_ulps, part_of_bound, sharpness
 from pluggable_mlp.consistency.report import (
     LAYER_BY_LAYER,
@@ -149,7 +149,7 @@ class BoundComparator:
         """See `Comparator.step`."""
         reference, *others = runs
         state = map_state(reference.backend.to_numpy, reference.state)
-        on_host = [map_nested(run.backend.to_numpy, run.batch) for run in runs]
+        on_host = [run.batch_on_host() for run in runs]
         self._compare_batches(t, runs, on_host)
 
         steps = reference.steps

@@ -18,7 +18,7 @@ from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
 from pluggable_mlp.data.split import divide
-from pluggable_mlp.data.streaming import in_memory, keep_on_disk
+from pluggable_mlp.data.streaming import block_of, in_memory, keep_on_disk, needs_blocks
 from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of, find_task
 from pluggable_mlp.data.values import as_bytes, as_inputs, as_values
 from pluggable_mlp.lazy import lazy_map
@@ -48,6 +48,7 @@ def build_dataset(
     block_size: int | None = 0,
     test_share: float | None = None,
     preparation: Preparation | None = None,
+    in_files: bool = False,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
@@ -75,7 +76,8 @@ def build_dataset(
     ValueError
         If the task is another.
     """
-    source = keep_on_disk(source, block_size)
+    needed = needs_blocks((split.inputs for split in source.splits.values()), block_size)
+    source = keep_on_disk(source, block_size, in_files)
     name = source.name
     if preparation is not None:
         task = preparation.task
@@ -99,6 +101,7 @@ def build_dataset(
         multilabel=preparation.task == "multilabel",
         preparation=preparation,
         test_share=test_share,
+        block_size=block_of(splits["train"].inputs, needed),
     )
 
 

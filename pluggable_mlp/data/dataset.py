@@ -175,6 +175,8 @@ class Dataset:
         What was made of the inputs and the targets that the source holds.
     test_share : float, optional
         The share of the examples that was kept for testing; None where that was not drawn.
+    block_size : int, default 0
+        How many examples a block has if they are to be taken a block at a time; else 0.
 
     Raises
     ------
@@ -189,6 +191,7 @@ class Dataset:
     multilabel: bool = False
     preparation: "Preparation | None" = None
     test_share: float | None = None
+    block_size: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", {k: Split(*pair) for k, pair in self.splits.items()})

@@ -45,6 +45,7 @@ def load_dataset(
     header: bool | None = None,
     encoding: str | None = None,
     preparation: Preparation | None = None,
+    in_files: bool = False,
 ) -> Dataset:
     """Load a data set by its name or its path, or take one from a data frame.
 
@@ -93,6 +94,9 @@ def load_dataset(
     preparation : Preparation, optional
         That of an earlier data set, to be applied; it stands for the task, the scalings, the
         header and the encoding.  By default one is fitted on the training part.
+    in_files : bool, default False
+        Whether the inputs of .npy and IDX files stay there, of any size, without blocks: for
+        processes that each read the rows that they need.
 
     Returns
     -------
@@ -119,6 +123,7 @@ def load_dataset(
         block_size=block_size,
         test_share=test_share,
         preparation=preparation,
+        in_files=in_files,
     )
 
 
@@ -131,27 +136,33 @@ def dataset_of(
     test_share: float | None = None,
     header: bool | None = None,
     encoding: str | None = None,
+    in_files: bool = False,
     **options: Any,
 ) -> Dataset:
     """Return the data set of a source, as `load_dataset` does; options are of `build_dataset`."""
     del header, encoding  # the source was read by them
+    options |= {"block_size": block_size, "in_files": in_files}
     if test is None:
-        return build_dataset(source, block_size=block_size, test_share=test_share, **options)
+        return build_dataset(source, test_share=test_share, **options)
     if "test" in source.splits:
         raise DataError(source.name, "has a test part of its own", "leave --test out")
     if test_share is not None:
         raise DataError(test, "is all for testing", "leave --test-share out")
-    dataset = build_dataset(source, block_size=block_size, test_share=0.0, **options)
+    dataset = build_dataset(source, test_share=0.0, **options)
     fitted = dataset.preparation
     assert fitted is not None
-    part = load_for_testing(fitted, test, target, block_size)
+    part = load_for_testing(fitted, test, target, block_size, in_files)
     counted = replace(fitted, examples={**fitted.examples, "test": len(part.targets)})
     splits = {**dataset.splits, "test": part}
     return replace(dataset, splits=splits, preparation=counted, test_share=None)
 
 
 def load_for_testing(
-    preparation: Preparation, test: Any, target: str | None = None, block_size: int | None = 0
+    preparation: Preparation,
+    test: Any,
+    target: str | None = None,
+    block_size: int | None = 0,
+    in_files: bool = False,
 ) -> Split:
     """Return other data for testing, as `load_dataset` takes and prepares them.
 
@@ -160,7 +171,7 @@ def load_for_testing(
     DataError
         If they cannot be read, or do not fit.
     """
-    source = keep_on_disk(load_source_like(preparation, test, target), block_size)
+    source = keep_on_disk(load_source_like(preparation, test, target), block_size, in_files)
     return examples_like(preparation, source, block_size=block_size)
 
 

@@ -167,5 +167,7 @@ def _whole_epochs_records(run: Run) -> dict[str, str]:
 
 def _place(run: Run) -> str:
     """Return where a run was trained, with the versions that determine the results."""
-    named = (f"{name} {number}" for name, number in versions(run.backend).items())
+    named = [f"{name} {number}" for name, number in versions(run.backend).items()]
+    if run.processes > 1:
+        named.append(f"{run.processes} processes")
     return f"{run.backend.name} ({run.backend.device}), {', '.join(named)}"

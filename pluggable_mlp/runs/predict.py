@@ -22,7 +22,13 @@ from pluggable_mlp.data.dataset import (
 )
 from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.streaming import block_of, keep_on_disk, keep_on_disk_if_large
+from pluggable_mlp.data.streaming import (
+    block_of,
+    keep_on_disk,
+    keep_on_disk_if_large,
+    needs_blocks,
+)
+from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
@@ -36,7 +42,7 @@ from pluggable_mlp.runs.saved import (
     read_summary,
 )
 from pluggable_mlp.runs.scores import measure
-from pluggable_mlp.training.examples import examples_in_blocks
+from pluggable_mlp.training.sharding import examples_of_processes
 
 if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings
@@ -125,7 +131,9 @@ class SavedRun:
             raise ValueError("the task is regression, which has no probabilities; use predict")
         return np.concatenate([*self._answers(*self._prepared(data))])
 
-    def evaluate(self, data: Any = None) -> dict[str, float]:
+    def evaluate(
+        self, data: Any = None, *, communicator: Communicator | None = None
+    ) -> dict[str, float]:
         """Return how good the predictions are: the loss, and the measures of the task.
 
         Parameters
@@ -133,6 +141,9 @@ class SavedRun:
         data : str, path or data frame, optional
             As for `load_dataset`: their test part, or all examples where they have none.  By
             default the test part of what the run was trained on.
+        communicator : Communicator, optional
+            The processes that share the examples, such as `MPI()`: all of them call this, and
+            return the same.  By default this process alone.
 
         Returns
         -------
@@ -145,17 +156,22 @@ class SavedRun:
             If the data cannot be read, do not fit the network, hold a label that training never
             saw, or are no longer what the run was trained on.
         """
+        in_files = communicator is not None
         if data is None:
-            inputs, targets = self._own_test_part()
+            inputs, targets = self._own_test_part(in_files=in_files)
+            size = self.settings.block_size
         else:
             source = load_source_like(self.preparation, data, self.settings.target)
-            inputs, targets = self._other_examples(keep_on_disk(source, None))
+            needed = needs_blocks((split.inputs for split in source.splits.values()), None)
+            inputs, targets = self._other_examples(keep_on_disk(source, None, in_files))
+            size = self.settings.block_size or block_of(inputs, needed)
         arithmetic = self.settings.arithmetic
-        examples = examples_in_blocks(
+        examples = examples_of_processes(
+            communicator,
             self.mlp,
             inputs,
             targets,
-            self.settings.block_size or block_of(inputs) or None,
+            size or None,
             backend=self.backend,
             dtype=self.settings.dtype,
             scale=self.preparation.scale_of(inputs),
@@ -168,6 +184,7 @@ class SavedRun:
             backend=self.backend,
             arithmetic=arithmetic,
             units=self.preparation.target_units,
+            communicator=communicator,
         )
         return {"examples": len(examples), **measured}
 
@@ -193,7 +210,7 @@ class SavedRun:
             return False
         return bool(dataset.sha256() == self.config["data_sha256"])
 
-    def _own_test_part(self, data: str | None = None) -> Split:
+    def _own_test_part(self, data: str | None = None, in_files: bool = False) -> Split:
         """Return the test part of what the run was trained on, maybe from another place."""
         if data is None and self.dataset is not None:
             return self.dataset.test
@@ -203,6 +220,7 @@ class SavedRun:
             self.preparation,
             missing="say with --data where they are",
             changed="to measure the run on these, name them with --data",
+            in_files=in_files,
         )
 
     def header(self) -> list[str]:

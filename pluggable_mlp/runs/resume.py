@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.backends import get_backend
+from pluggable_mlp.distributed import Communicator, backend_of_process
 from pluggable_mlp.files import json_lines, json_sha256
 from pluggable_mlp.registry import parse_component
 from pluggable_mlp.runs.checkpoints import (
@@ -30,7 +30,10 @@ _WHERE = ("data", "test")
 
 
 def resumed_run(
-    folder: Path, backend: str | None = None, given: Mapping[str, Any] | None = None
+    folder: Path,
+    backend: str | None = None,
+    given: Mapping[str, Any] | None = None,
+    communicator: Communicator | None = None,
 ) -> Run:
     """Return the run of a folder, ready to go on where its last good checkpoint was made.
 
@@ -43,6 +46,8 @@ def resumed_run(
     given : mapping, optional
         Settings that are named again: `epochs`, of which there may be more, `data` and `test`,
         which may be elsewhere, and others, which must be as they were.
+    communicator : Communicator, optional
+        The processes that go on with it, as many as may be: each of them reads the folder.
 
     Raises
     ------
@@ -84,9 +89,10 @@ def resumed_run(
         preparation if checkpoint else None,  # a run that begins again is fitted again, too
         missing=settings.where_data_are,
         changed=changed,
+        in_files=communicator is not None,
     )
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
-    run = Run(settings, get_backend(spec), data)
+    run = Run(settings, backend_of_process(spec, communicator), data, communicator)
     if checkpoint is not None:
         run.go_on_from(checkpoint, history[:done])
     return run

@@ -173,6 +173,7 @@ def load_own_data(
     *,
     missing: str | None,
     changed: str,
+    in_files: bool = False,
 ) -> Dataset:
     """Return the data that a run was trained on, if they are still those.
 
@@ -187,6 +188,8 @@ def load_own_data(
     missing, changed : str
         The remedies where they cannot be read, beside that of the reader, and where they are
         others.
+    in_files : bool, default False
+        As for `load_dataset`.
 
     Raises
     ------
@@ -194,7 +197,7 @@ def load_own_data(
         If they cannot be read, or are others.
     """
     with _of_own_data(missing):
-        dataset = settings.load_dataset(preparation)
+        dataset = settings.load_dataset(preparation, in_files)
     _refuse_others(dataset.name, dataset.sha256(), data_sha256, changed)
     return dataset
 
@@ -206,6 +209,7 @@ def load_own_test_part(
     *,
     missing: str | None,
     changed: str,
+    in_files: bool = False,
 ) -> Split:
     """Return the test part of the data of a run, if they are still those.
 
@@ -213,7 +217,7 @@ def load_own_test_part(
 
     Parameters
     ----------
-    settings, preparation, missing, changed
+    settings, preparation, missing, changed, in_files
         As for `load_own_data`.
     config : dict
         All of `config.json`.
@@ -224,10 +228,18 @@ def load_own_test_part(
         If they cannot be read, or are others, or have no test part.
     """
     if settings.test is None:
-        own = config["data_sha256"]
-        return load_own_data(settings, own, preparation, missing=missing, changed=changed).test
+        return load_own_data(
+            settings,
+            config["data_sha256"],
+            preparation,
+            missing=missing,
+            changed=changed,
+            in_files=in_files,
+        ).test
     with _of_own_data(missing):
-        part = load_for_testing(preparation, settings.test, settings.target, settings.block_size)
+        part = load_for_testing(
+            preparation, settings.test, settings.target, settings.block_size, in_files
+        )
     _refuse_others(settings.test, part.sha256(), config["test_sha256"], changed)
     return part
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import damaged, json_sha256, to_json
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.runs.certificate import certified_epoch
@@ -38,6 +39,7 @@ _OF_MACHINE = (
     "versions",
     "backend",
     "device",
+    "processes",
     "config_sha256",  # of a path of the data, too
 )
 
@@ -78,6 +80,8 @@ class Verification:
     backend : Backend
     data, test : str, optional
         Where the data are now; by default where they were.
+    communicator : Communicator, optional
+        The processes that train together: each of them makes this verification.
 
     Attributes
     ----------
@@ -97,6 +101,7 @@ class Verification:
         backend: Backend,
         data: str | None = None,
         test: str | None = None,
+        communicator: Communicator | None = None,
     ) -> None:
         is_named = data is not None and (settings.test is None or test is not None)
         settings = replace(settings, data=data or settings.data, test=test or settings.test)
@@ -105,8 +110,9 @@ class Verification:
             certificate["data_sha256"],
             missing=None if is_named else settings.where_data_are,
             changed="name the right ones with --data",
+            in_files=communicator is not None,
         )
-        self.run = Run(settings, backend, dataset)
+        self.run = Run(settings, backend, dataset, communicator)
         self._certificate = certificate
         self._epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
         self._last = max(self._epochs)

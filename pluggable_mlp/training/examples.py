@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _BYTES_AT_ONCE = 2**28  # of inputs that are checked: memory of the device
+_BYTES_STREAMED = 2**24  # of those that stay on the host
 
 Batch = tuple[Array, Array, Array | None]
 Arrays = tuple[Array, Array, Array | None, Array | None]
@@ -277,7 +278,7 @@ def streamed_examples(
     """
     scale = None if scale is None else as_number("scale", scale, above=0.0)
     xp, count = namespace_of(arithmetic, backend), rows.shape[0]
-    at_once = min(block_size, rows_within(_BYTES_AT_ONCE, rows.shape, rows.dtype))
+    at_once = min(block_size, rows_within(_BYTES_STREAMED, rows.shape, rows.dtype))
     for start in range(0, max(count, 1), at_once):
         block = backend.asarray(rows[start : start + at_once])
         _check_inputs(mlp, xp, block, dtype, scale)

@@ -6,13 +6,14 @@ Each batch is divided evenly.  Their order is that of one process, so is all tha
 Shapes: as in `examples.py`.
 """
 
+import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, Unpack
 
-from pluggable_mlp import __version__
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
@@ -40,6 +41,7 @@ from pluggable_mlp.training.streaming import (
 __all__ = [
     "check_agreement",
     "check_count",
+    "check_same",
     "cut_examples",
     "examples_of_processes",
     "order_of_processes",
@@ -63,8 +65,7 @@ def examples_of_processes(
     Raises
     ------
     ValueError, TypeError
-        As `make_examples`; or if there are fewer examples than processes, or the network has
-        members or an embedding.
+        As `make_examples`; or if the network has members or an embedding.
     """
     if communicator is None:
         return examples_in_blocks(mlp, inputs, targets, block_size, **settings)
@@ -75,7 +76,6 @@ def examples_of_processes(
             )
     rows = rows_on_host(inputs, settings["backend"])
     count = rows.shape[0] if rows.ndim else 0
-    check_count("inputs", count, communicator)
     size = count if block_size is None else min(block_size, count)
     return streamed_examples(mlp, rows, targets, size, **settings)
 
@@ -167,21 +167,26 @@ def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, .
 def check_agreement(
     communicator: Communicator, backend: Backend, arguments: Mapping[str, Any]
 ) -> None:
-    """Compare the arguments of `train` or of a fit on all processes, and the library's version.
+    """Compare the arguments of `train` or of a fit on all processes, and this library's code.
 
     Raises
     ------
     ValueError
         On all processes, if one of them has other arguments than process 0.
     """
-    own = {"pluggable_mlp": __version__}
+    own = {"the code of pluggable_mlp": _code_sha256()}
     if arguments["arithmetic"] == "native":  # has bits of its own, and each process updates
-        own["libraries"] = repr(backend.versions())
+        own["libraries"] = repr((backend.name, backend.versions()))
     for name, value in arguments.items():
         if name in _ROWS:
             own[name] = "" if value is None else _hash(value, backend)
         elif name not in _OF_PROCESS:
             own[name] = _fingerprint(value, backend)
+    check_same(communicator, own)
+
+
+def check_same(communicator: Communicator, own: Mapping[str, str]) -> None:
+    """Raise a ValueError on all processes if one of them has other values than process 0."""
     everyone = communicator.all_gather(own)
     for rank, found in enumerate(everyone):
         different = [name for name, value in everyone[0].items() if found[name] != value]
@@ -191,6 +196,17 @@ def check_agreement(
                 f"{'s' if len(different) == 1 else ''} from process 0's; "
                 "start all processes with the same program, settings and data"
             )
+
+
+@cache
+def _code_sha256() -> str:
+    """Return the SHA-256 of this library's modules."""
+    sha, root = hashlib.sha256(), Path(__file__).parents[1]
+    folders = [root, *(path for path in root.iterdir() if path.is_dir())]  # one may be a link
+    found = {str(path.relative_to(root)): path for of in folders for path in of.rglob("*.py")}
+    for name in sorted(found):
+        sha.update(name.encode() + found[name].read_bytes())
+    return sha.hexdigest()
 
 
 def _hash(values: Any, backend: Backend) -> str:

@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any, Generic, Protocol, TypeVar
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.lazy import Places, Range, places_of
+from pluggable_mlp.lazy import Places, Range, places_of, rows_within
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
 from pluggable_mlp.training.examples import AnyExamples, Examples
@@ -31,6 +31,8 @@ __all__ = [
     "rows_of_block",
     "seeded_order",
 ]
+
+_BYTES_AT_ONCE = 2**24  # of inputs that are visited once
 
 _RUNS_PER_BLOCK = 32
 
@@ -57,15 +59,24 @@ def in_whole_batches(block_size: int, batch_size: int) -> int:
     return block_size - block_size % batch_size
 
 
-def blocks_in_order(examples: AnyExamples) -> Iterator[Examples]:
-    """Yield all examples once, as they come: a block at a time, on the device."""
+def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Examples]:
+    """Yield all examples once, as they come, on the device: streamed ones some at a time.
+
+    These are whole batches of a block, the last one of a block perhaps smaller.
+    """
     if isinstance(examples, Examples):
         yield examples
         return
     count, size = len(examples), examples.block_size
-    ranges = [[(start, min(start + size, count))] for start in range(0, count, size)]
-    for block in read_ahead(examples.read, ranges):
-        yield examples.on_device(block)
+    rows = rows_within(_BYTES_AT_ONCE, examples.inputs.shape, examples.inputs.dtype)
+    at_once = max(1, rows // batch_size) * batch_size
+    ranges = [
+        [(start, min(start + at_once, block + size, count))]
+        for block in range(0, count, size)
+        for start in range(block, min(block + size, count), at_once)
+    ]
+    for found in read_ahead(examples.read, ranges):
+        yield examples.on_device(found)
 
 
 class Order(Protocol):
@@ -199,11 +210,11 @@ class _Reading(Thread, Generic[Block]):
             self._error = error
 
     def result(self) -> Block:
-        """Wait, and return what was found, or raise the error."""
+        """Wait, and return what was found, once, or raise the error."""
         self.join()
         if self._error is not None:
             raise self._error
-        return self._found[0]
+        return self._found.pop()
 
 
 def read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:

@@ -125,7 +125,8 @@ def sweep(
     ----------
     mlp : MLP
         Of all networks.
-    inputs, targets
+    inputs : array (examples, in)
+    targets : array (examples,) or (examples, outputs)
         As for `train`.
     settings : sequence of mapping
         Of each network: `dropout` (by default that of the mlp), `seed` (0), and parameters of
@@ -134,7 +135,14 @@ def sweep(
     backend : Backend
     optimizer : str, default "sgd"
         One of `OPTIMIZERS` but lbfgs.
-    epochs, batch_size, dtype, arithmetic, shuffle, scale, sample_weight, class_weight
+    epochs : int, default 10
+    batch_size : int, default 128
+    dtype : {"float32", "float64"}, default "float32"
+    arithmetic : str, default "native"
+    shuffle : bool, default True
+    scale : float, optional
+    sample_weight : array (examples,), optional
+    class_weight : mapping, array or "balanced", optional
         As for `train`.
     validation : tuple of two arrays, optional
         Inputs and targets on which the networks are compared.

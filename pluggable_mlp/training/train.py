@@ -21,6 +21,7 @@ from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.sharding import (
     check_agreement,
+    check_count,
     examples_of_processes,
     order_of_processes,
 )
@@ -196,11 +197,12 @@ def first_steps(
     Raises
     ------
     ValueError
-        As `check_optimizer`.
+        As `check_optimizer`; or if there are fewer examples than processes.
     """
     check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
     xp = namespace_of(arithmetic, backend)
     if communicator is not None:
+        check_count("inputs", len(examples), communicator)
         xp = ShardedNamespace(xp, communicator, backend)
     return Steps(
         xp,

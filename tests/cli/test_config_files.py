@@ -93,7 +93,7 @@ def test_every_option_may_stand_in_a_file(command, tmp_path, file):
         for parameter in program().commands["train"].params
         for name in parameter.opts
     }
-    others = {"config", "output", "overwrite", "resume", "log", "help"}
+    others = {"config", "distributed", "output", "overwrite", "resume", "log", "help"}
     assert options - keys == ELSEWHERE | (others & options)
 
 

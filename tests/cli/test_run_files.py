@@ -132,6 +132,7 @@ def test_every_field_of_the_summary(run):
     assert summary == {
         "backend": "array_api_strict",
         "device": "device1",
+        "processes": 1,
         "versions": {
             "pluggable-mlp": version("pluggable-mlp"),
             "python": platform.python_version(),
