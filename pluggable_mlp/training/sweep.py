@@ -18,6 +18,7 @@ from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.components import AnyOptimizer, make_optimizer
 from pluggable_mlp.training.evaluation import evaluate, outputs_of
 from pluggable_mlp.training.examples import Examples, ExampleSettings, make_examples
+from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import Position, take_epochs
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.stacked import (
@@ -29,7 +30,7 @@ from pluggable_mlp.training.stacked import (
 )
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
-from pluggable_mlp.training.train import check_kinds, check_optimizer
+from pluggable_mlp.training.train import check_kinds
 from pluggable_mlp.training.trees import map_arrays, named_like
 
 __all__ = ["Sweep", "SweptNetwork", "sweep"]
@@ -248,7 +249,6 @@ class _Training:
             )
         stack = self.backend.xp.stack
         together = map_arrays(lambda *each: stack(each), *(run.parameters for run in runs))
-        check_optimizer(self.mlp, together, runs[0].optimizer, len(self.examples), self.batch_size)
         state = initial_state(xp, self.mlp, together, runs[0].optimizer)
         lost = LostNumbers(xp, self.examples)
         active, epoch = list(runs), 1
@@ -376,9 +376,26 @@ def _runs(mlp: MLP, settings: Any, optimizer: str, patience: int | None) -> list
         _check_alike(index, given, settings[0])
         of_optimizer = {name: of for name, of in given.items() if name not in ("dropout", "seed")}
         made = make_optimizer(optimizer, **of_optimizer)
+        _check_no_loss_is_followed(index, made, given)
         own_mlp = replace(mlp, dropout=given["dropout"]) if "dropout" in given else mlp
         runs.append(_Run(dict(given), own_mlp, made, patience))
     return runs
+
+
+def _check_no_loss_is_followed(
+    index: int, optimizer: AnyOptimizer, given: Mapping[str, Any]
+) -> None:
+    """Raise a ValueError where an update depends on the losses of its network."""
+    if isinstance(optimizer, LBFGS):
+        refused = "optimizer is 'lbfgs'"
+    elif optimizer.follows_losses:
+        refused = f"settings[{index}] has learning_rate={given['learning_rate']!r}"
+    else:
+        return
+    raise ValueError(
+        f"{refused}, which follows the losses of a network; a sweep takes other optimizers, with "
+        "numbers and schedules of t: train each network alone"
+    )
 
 
 def _check_alike(index: int, given: Mapping[str, Any], first: Mapping[str, Any]) -> None:

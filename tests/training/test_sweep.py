@@ -12,6 +12,7 @@ from pluggable_mlp import (
     EarlyStopping,
     get_backend,
     make_optimizer,
+    make_schedule,
     sweep,
     train,
 )
@@ -190,7 +191,12 @@ def test_a_network_that_diverges_leaves_the_others_alone(arithmetic):
         ([{}, {"rate": 1}], {}, r"settings\[1\] takes no rate"),
         ([{"dropout": 1.5}], {}, "dropout is 1.5"),
         ([{"seed": -1}], {}, "seed is -1"),
-        ([{}, {}], {"optimizer": "lbfgs"}, "lbfgs"),
+        ([{}, {}], {"optimizer": "lbfgs"}, "optimizer is 'lbfgs', .* train each network alone"),
+        (
+            [{"learning_rate": 0.1}, {"learning_rate": make_schedule("plateau", 0.1)}],
+            {},
+            r"settings\[1\] has learning_rate=Plateau.*, which follows the losses",
+        ),
         ([{}], {"validation": HELD[0]}, r"validation is expected to be a tuple"),
         ([{}], {"patience": 0}, "patience is 0"),
     ],
