@@ -125,7 +125,7 @@ def sweep(
     Parameters
     ----------
     mlp : MLP
-        Of all networks.
+        Of all networks; an instance of a subclass has no dropout.
     inputs : array (examples, in)
     targets : array (examples,) or (examples, outputs)
         As for `train`.
@@ -378,6 +378,7 @@ def _runs(mlp: MLP, settings: Any, optimizer: str, patience: int | None) -> list
         made = make_optimizer(optimizer, **of_optimizer)
         _check_no_loss_is_followed(index, made, given)
         own_mlp = replace(mlp, dropout=given["dropout"]) if "dropout" in given else mlp
+        _check_keeps_its_class(index, own_mlp)
         runs.append(_Run(dict(given), own_mlp, made, patience))
     return runs
 
@@ -396,6 +397,15 @@ def _check_no_loss_is_followed(
         f"{refused}, which follows the losses of a network; a sweep takes other optimizers, with "
         "numbers and schedules of t: train each network alone"
     )
+
+
+def _check_keeps_its_class(index: int, mlp: MLP) -> None:
+    """Raise a ValueError where a `StackedMLP` would not have the methods of the network."""
+    if type(mlp) is not MLP and mlp.dropout > 0.0:
+        raise ValueError(
+            f"settings[{index}]: mlp is a {type(mlp).__name__} with dropout {mlp.dropout}; a sweep "
+            "has dropout of MLP itself, not of subclasses: train each network alone"
+        )
 
 
 def _check_alike(index: int, given: Mapping[str, Any], first: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """A sweep: each network is what `train` makes of its settings alone."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -204,3 +204,24 @@ def test_a_network_that_diverges_leaves_the_others_alone(arithmetic):
 def test_what_cannot_be_swept_is_refused(settings, more, error):
     with pytest.raises((ValueError, TypeError), match=error):
         sweep(MLP([4, 3, 2]), X, LABELS, settings, backend=get_backend("numpy"), **more)
+
+
+@dataclass(frozen=True)
+class Tripled(MLP):
+    """A subclass of which a step computes three times the gradients."""
+
+    def loss_gradients_and_buffers(self, *batch):
+        loss, gradients, buffers = super().loss_gradients_and_buffers(*batch)
+        tripled = [{name: 3.0 * of for name, of in layer.items()} for layer in gradients]
+        return loss, tripled, buffers
+
+
+def test_a_subclass_keeps_its_methods_or_is_refused():
+    given = {"backend": get_backend("numpy"), "arithmetic": "reproducible", "epochs": 1}
+    alone = train(Tripled([4, 3, 2]), X, LABELS, optimizer=SGD(0.1), **given)
+    settings = [{"learning_rate": rate} for rate in (0.1, 0.2)]
+    found = sweep(Tripled([4, 3, 2]), X, LABELS, settings, **given).networks[0]
+    check_parameters(given["backend"], found.parameters, alone.parameters, 0.0)
+    for dropout, own in ((0.0, [{"dropout": 0.0}, {"dropout": 0.5}]), (0.5, settings)):
+        with pytest.raises(ValueError, match=r"settings\[\d\]: mlp is a Tripled with dropout 0.5"):
+            sweep(Tripled([4, 3, 2], dropout=dropout), X, LABELS, own, **given)
