@@ -94,8 +94,8 @@ class Sweep:
 
     @property
     def best(self) -> SweptNetwork:
-        """The network with the smallest loss, the first of equal ones."""
-        return min(self.networks, key=lambda network: network.loss)
+        """The network with the smallest loss, the first of equal ones; NaN is above all others."""
+        return min(self.networks, key=lambda network: (math.isnan(network.loss), network.loss))
 
 
 def sweep(

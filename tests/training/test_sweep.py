@@ -1,5 +1,6 @@
 """A sweep: each network is what `train` makes of its settings alone."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from pluggable_mlp import (
     SGD,
     DivergenceError,
     EarlyStopping,
+    Sweep,
     get_backend,
     make_optimizer,
     make_schedule,
@@ -225,3 +227,12 @@ def test_a_subclass_keeps_its_methods_or_is_refused():
     for dropout, own in ((0.0, [{"dropout": 0.0}, {"dropout": 0.5}]), (0.5, settings)):
         with pytest.raises(ValueError, match=r"settings\[\d\]: mlp is a Tripled with dropout 0.5"):
             sweep(Tripled([4, 3, 2], dropout=dropout), X, LABELS, own, **given)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_network_without_a_loss_is_not_the_best(order):
+    found = sweep(MLP([4, 3, 2]), X, LABELS, [{}, {}], backend=get_backend("numpy"), epochs=1)
+    lost = replace(found.networks[0], history=[math.nan])
+    networks = [lost, found.networks[1]]
+    best = Sweep([networks[place] for place in order]).best
+    assert best is found.networks[1]
