@@ -6,19 +6,17 @@ that nothing changes it any more, and the others go on.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.registry import as_count, as_flag, as_seed, refuse_unknown
+from pluggable_mlp.registry import as_count, as_flag
 from pluggable_mlp.training.callbacks import EarlyStopping
-from pluggable_mlp.training.components import AnyOptimizer, make_optimizer
 from pluggable_mlp.training.evaluation import evaluate, outputs_of
 from pluggable_mlp.training.examples import Examples, ExampleSettings, make_examples
-from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import Position, take_epochs
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.stacked import (
@@ -30,13 +28,11 @@ from pluggable_mlp.training.stacked import (
 )
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.sweep_settings import NetworkSettings, networks_of_settings
 from pluggable_mlp.training.train import check_kinds
 from pluggable_mlp.training.trees import map_arrays, named_like
 
 __all__ = ["Sweep", "SweptNetwork", "sweep"]
-
-_OWN = ("learning_rate", "weight_decay", "dropout", "seed")
-"""The settings in which networks may differ."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +125,7 @@ def sweep(
     inputs : array (examples, in)
     targets : array (examples,) or (examples, outputs)
         As for `train`.
-    settings : sequence of mapping
+    settings : list or tuple of mapping
         Of each network: `dropout` (by default that of the mlp), `seed` (0), and parameters of
         `make_optimizer`.  Networks may differ in `learning_rate`, a number or a schedule,
         `weight_decay`, `dropout` and `seed`.
@@ -173,7 +169,8 @@ def sweep(
     {'learning_rate': 1.0}
     """
     check_kinds(mlp, backend, None, dtype)
-    runs = _runs(mlp, settings, optimizer, patience)
+    networks = networks_of_settings(mlp, settings, optimizer)
+    runs = [_Run(network, patience) for network in networks]
     data: ExampleSettings = {
         "backend": backend,
         "dtype": dtype,
@@ -201,11 +198,8 @@ def sweep(
 class _Run:
     """One network while it is trained."""
 
-    def __init__(
-        self, settings: dict[str, Any], mlp: MLP, optimizer: AnyOptimizer, patience: int | None
-    ) -> None:
-        self.settings, self.mlp, self.optimizer = settings, mlp, optimizer
-        self.seed = as_seed(settings.get("seed", 0))
+    def __init__(self, network: NetworkSettings, patience: int | None) -> None:
+        self.settings, self.mlp, self.optimizer, self.seed = network
         self.stop = None if patience is None else EarlyStopping(patience)
         self.parameters: LibraryArrays = []
         self.epoch, self.ended = 0, ""
@@ -360,66 +354,8 @@ def _as_float(loss: Any) -> float:
 
 
 def _pair(validation: Any) -> tuple[Any, Any]:
-    if not isinstance(validation, tuple | list) or len(validation) != 2:
-        raise TypeError("validation is expected to be a tuple (inputs, targets)")
+    is_sequence = isinstance(validation, tuple | list)
+    if not is_sequence or len(validation) != 2:
+        came = type(validation).__name__ + (f" of {len(validation)}" if is_sequence else "")
+        raise TypeError(f"validation is a {came}, expected a tuple (inputs, targets)")
     return validation[0], validation[1]
-
-
-def _runs(mlp: MLP, settings: Any, optimizer: str, patience: int | None) -> list[_Run]:
-    """Return the networks, or refuse settings that cannot be stacked."""
-    if not isinstance(settings, list | tuple) or not settings:
-        raise TypeError(f"settings is {settings!r}, expected a list with a dict for each network")
-    runs = []
-    for index, given in enumerate(settings):
-        if not isinstance(given, Mapping):
-            raise TypeError(f"settings[{index}] is {given!r}, expected a dict")
-        _check_alike(index, given, settings[0])
-        of_optimizer = {name: of for name, of in given.items() if name not in ("dropout", "seed")}
-        made = make_optimizer(optimizer, **of_optimizer)
-        _check_no_loss_is_followed(index, made, given)
-        own_mlp = replace(mlp, dropout=given["dropout"]) if "dropout" in given else mlp
-        _check_keeps_its_class(index, own_mlp)
-        runs.append(_Run(dict(given), own_mlp, made, patience))
-    return runs
-
-
-def _check_no_loss_is_followed(
-    index: int, optimizer: AnyOptimizer, given: Mapping[str, Any]
-) -> None:
-    """Raise a ValueError where an update depends on the losses of its network."""
-    if isinstance(optimizer, LBFGS):
-        refused = "optimizer is 'lbfgs'"
-    elif optimizer.follows_losses:
-        refused = f"settings[{index}] has learning_rate={given['learning_rate']!r}"
-    else:
-        return
-    raise ValueError(
-        f"{refused}, which follows the losses of a network; a sweep takes other optimizers, with "
-        "numbers and schedules of t: train each network alone"
-    )
-
-
-def _check_keeps_its_class(index: int, mlp: MLP) -> None:
-    """Raise a ValueError where a `StackedMLP` would not have the methods of the network."""
-    if type(mlp) is not MLP and mlp.dropout > 0.0:
-        raise ValueError(
-            f"settings[{index}]: mlp is a {type(mlp).__name__} with dropout {mlp.dropout}; a sweep "
-            "has dropout of MLP itself, not of subclasses: train each network alone"
-        )
-
-
-def _check_alike(index: int, given: Mapping[str, Any], first: Mapping[str, Any]) -> None:
-    """Raise a ValueError where networks differ in more than they may."""
-    own = ("dropout", "seed")  # the mlp has the one, 0 is the other
-    missing = [name for name in first if name not in given and name not in own]
-    if missing:
-        raise ValueError(
-            f"settings[{index}] has no {missing[0]}, which settings[0] has: give it to all"
-        )
-    refuse_unknown(f"settings[{index}]", given, [*first, *own])
-    for name, value in given.items():
-        if name not in _OWN and value != first[name]:
-            raise ValueError(
-                f"settings[{index}] has {name}={value!r}, settings[0] {first[name]!r}: networks "
-                f"of a sweep may differ in {', '.join(_OWN)}"
-            )
