@@ -9,7 +9,7 @@ from typing import Any
 import array_api_strict
 import numpy as np
 
-from pluggable_mlp.backends.transfer import host_array
+from pluggable_mlp.backends.transfer import DTYPES, host_array
 
 DEVICE = array_api_strict.Device("device2")
 HOST = array_api_strict.Device("CPU_DEVICE")
@@ -30,8 +30,11 @@ class AbacusBackend:
         """Return host data as an array; arrays of its own as they are."""
         if hasattr(data, "__array_namespace__") and not isinstance(data, np.ndarray | np.generic):
             array = self._own(data)
-            wanted = array.dtype if dtype is None else getattr(self.xp, dtype)
-            return self.xp.astype(array, wanted, copy=False)
+            if dtype is None:
+                return array
+            if dtype not in DTYPES:
+                raise ValueError(f"dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
+            return self.xp.astype(array, getattr(self.xp, dtype), copy=False)
         return self.xp.asarray(host_array(data, dtype), device=DEVICE)
 
     def to_numpy(self, array: Any) -> Any:

@@ -39,6 +39,7 @@ def test_a_fault_is_found_by_its_check(name):
 MESSAGES = {
     "dtype_promotion": "float32 * a Python number is float64, expected float32",
     "own_arrays_without_copies": "asarray of an array of its own returned a copy",
+    "data_of_others": "dtype 'float33' of its own array raised AttributeError(",
     "contracted_products": "a * b + c in float32 differs in",
     "transfer_of_denormal_numbers": "came back as",
     "other_devices": "arrays of cpu and of device1 are both on",
