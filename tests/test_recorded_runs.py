@@ -36,8 +36,8 @@ def test_the_recorded_bits(backend, name):
 
 
 def test_jax_has_every_optimizer_and_both_dtypes():
-    assert {RUNS[name][2] for name in ON_JAX} == {of[2] for of in RUNS.values()}
-    assert {RUNS[name][4] for name in ON_JAX} == {"float32", "float64"}
+    assert {RUNS[name].optimizer for name in ON_JAX} == {of.optimizer for of in RUNS.values()}
+    assert {RUNS[name].dtype for name in ON_JAX} == {"float32", "float64"}
     assert set(QUICK) <= set(ON_JAX)
 
 
@@ -57,4 +57,4 @@ def test_the_recorded_bits_by_cuda_graphs(name, monkeypatch):
     monkeypatch.setattr("pluggable_mlp.compile_cache._recent", deque())  # of other tests
     with counting() as counts:
         assert run(name, SimulatedCupyBackend()) == HASHES[name]
-    assert counts.launches["graph"] > 10 or RUNS[name][2] == "lbfgs"
+    assert counts.launches["graph"] > 10 or RUNS[name].optimizer == "lbfgs"

@@ -100,7 +100,7 @@ class PenalizedMLP(MLP):
         targets: Array,
         sample_weight: Array | None = None,
         rng: Rng | None = None,
-        gradient_scale: float | None = None,
+        gradient_scale: float | Array | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
         """Return what that of `MLP` does, of the penalized loss () of a single network.
 

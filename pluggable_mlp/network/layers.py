@@ -338,7 +338,7 @@ class StackedDropout(Dropout):
         The `numbers` of each network's `Dropout`.
     """
 
-    own_numbers: tuple[Any, Any] = (0, 1.0)
+    own_numbers: tuple[Array, Array] = (0, 1.0)
 
     @property
     def numbers(self) -> tuple[Any, Any]:

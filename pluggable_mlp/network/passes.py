@@ -129,7 +129,7 @@ class LayeredNetwork:
         targets: Array,
         sample_weight: Array | None = None,
         rng: Rng | None = None,
-        gradient_scale: float | None = None,
+        gradient_scale: float | Array | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
         """Return the loss, the gradients and the new buffers, unchecked and without waiting.
 

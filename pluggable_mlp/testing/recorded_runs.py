@@ -9,10 +9,11 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.examples import make_examples
@@ -27,39 +28,55 @@ _RECORDED = Path(__file__).with_suffix(".json")
 
 CASCADE = {"activation": ["tanh", "gelu", "softplus"], "norm": "layer", "dropout": 0.25}
 PLAIN: dict[str, Any] = {}
-# name: (sizes, network, optimizer and its parameters, dtype, pixels)
-RUNS: dict[str, tuple[list[int], dict[str, Any], str, dict[str, Any], str, bool]] = {
-    "sgd, pixels, float32": ([49, 20, 10], PLAIN, "sgd", {}, "float32", True),
-    "sgd, pixels, float64": ([49, 20, 10], PLAIN, "sgd", {}, "float64", True),
-    "momentum, float32": (
+
+
+class Run(NamedTuple):
+    """What is trained: a network by an optimizer with its parameters, on pixels or on floats."""
+
+    sizes: list[int]
+    network: dict[str, Any]
+    optimizer: str
+    parameters: dict[str, Any]
+    dtype: str
+    pixels: bool
+
+
+RUNS = {
+    "sgd, pixels, float32": Run([49, 20, 10], PLAIN, "sgd", {}, "float32", True),
+    "sgd, pixels, float64": Run([49, 20, 10], PLAIN, "sgd", {}, "float64", True),
+    "momentum, float32": Run(
         [49, 30, 10], {"activation": "relu"}, "sgd", {"momentum": 0.9}, "float32", False
     ),
-    "momentum, float64": (
+    "momentum, float64": Run(
         [49, 30, 10], {"activation": "relu"}, "sgd", {"momentum": 0.9, "nesterov": True},
         "float64", False,
     ),
-    "rmsprop, float32": ([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float32", False),
-    "rmsprop, float64": ([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float64", False),
-    "adagrad, float32": ([49, 12, 10], {"activation": "tanh"}, "adagrad", {}, "float32", False),
-    "adagrad, float64": ([49, 12, 10], {"activation": "tanh"}, "adagrad", {}, "float64", False),
-    "adam with a schedule, float32": ([49, 16, 10], PLAIN, "adam", {}, "float32", True),
-    "adam with a schedule, float64": ([49, 16, 10], PLAIN, "adam", {}, "float64", True),
-    "adamw, many components, float32": (
+    "rmsprop, float32": Run([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float32", False),
+    "rmsprop, float64": Run([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float64", False),
+    "adagrad, float32": Run([49, 12, 10], {"activation": "tanh"}, "adagrad", {}, "float32", False),
+    "adagrad, float64": Run([49, 12, 10], {"activation": "tanh"}, "adagrad", {}, "float64", False),
+    "adam with a schedule, float32": Run([49, 16, 10], PLAIN, "adam", {}, "float32", True),
+    "adam with a schedule, float64": Run([49, 16, 10], PLAIN, "adam", {}, "float64", True),
+    "adamw, many components, float32": Run(
         [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "average": 0.9}, "float32", False
     ),
-    "adamw, many components, float64": (
+    "adamw, many components, float64": Run(
         [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "l1": 0.001}, "float64", False
     ),
-    "lion, batch normalization, float32": (
+    "lion, batch normalization, float32": Run(
         [49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion", {}, "float32", False
     ),
-    "lion, batch normalization, float64": (
+    "lion, batch normalization, float64": Run(
         [49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion", {}, "float64", False
     ),
-    "muon, float64": ([49, 12, 11, 10], {"activation": "leaky_relu"}, "muon", {}, "float64", False),
-    "muon, float32": ([49, 12, 11, 10], {"activation": "gelu_tanh"}, "muon", {}, "float32", False),
-    "lbfgs, float32": ([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float32", False),
-    "lbfgs, float64": ([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float64", False),
+    "muon, float64": Run(
+        [49, 12, 11, 10], {"activation": "leaky_relu"}, "muon", {}, "float64", False
+    ),
+    "muon, float32": Run(
+        [49, 12, 11, 10], {"activation": "gelu_tanh"}, "muon", {}, "float32", False
+    ),
+    "lbfgs, float32": Run([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float32", False),
+    "lbfgs, float64": Run([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float64", False),
 }  # fmt: skip
 
 STEPS, BATCH = 20, 32
@@ -90,7 +107,7 @@ def data(pixels: bool) -> tuple[Any, Any]:
     return inputs.astype(np.float64) * 2.0**-23 - 1.0, labels
 
 
-def run(name: str, backend: Any) -> str:
+def run(name: str, backend: Backend) -> str:
     """Return SHA-256 over the mean loss and the parameters after 20 steps on the backend."""
     sizes, network, optimizer, parameters, dtype, pixels = RUNS[name]
     inputs, labels = data(pixels)

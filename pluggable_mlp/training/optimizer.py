@@ -19,6 +19,7 @@ from pluggable_mlp.training.trees import Tree, is_weight, leaves, with_leaves, z
 
 __all__ = [
     "Arrays",
+    "Coefficient",
     "Coefficients",
     "GradientDescent",
     "Optimizer",
@@ -36,8 +37,10 @@ __all__ = [
 
 Arrays: TypeAlias = tuple[Array, ...]
 Slots: TypeAlias = dict[str, Tree]
-Coefficients: TypeAlias = dict[str, float]
-"""Numbers; on the device perhaps a number of each network (…), as an array or `DeviceScalar`."""
+Coefficient: TypeAlias = float | Array
+"""A float; on the device perhaps a number of each network (…), an array or `DeviceScalar`."""
+
+Coefficients: TypeAlias = dict[str, Coefficient]
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -53,16 +56,16 @@ class Rule(NamedTuple):
         Its name, where libraries have it as one operation, else "".  "adam", with slots m and v and
         the numbers rate, epsilon, beta1 and beta2: m becomes beta1 m + (1 - beta1) g, v becomes
         beta2 v + (1 - beta2) g^2, and w becomes w - rate m / (sqrt(v) + epsilon).
-    numbers : dict of float
+    numbers : dict of float or array
         What such an operation takes.
-    decay : sequence of float or None
+    decay : sequence of float, array or None
         For each array, the number by which it is multiplied first, if any.
     """
 
     function: Callable[..., tuple[Array, ...]]
     kernel: str
     numbers: Coefficients
-    decay: Sequence[float | None]
+    decay: Sequence[Coefficient | None]
 
     def each_array(
         self, parameters: Sequence[Array], *others: Sequence[Array]
@@ -150,7 +153,7 @@ class Optimizer(Component, ABC):
         each = [self.coefficients_at(t) for t in counts]
         return {name: [c[name] for c in each] for name in each[0]}
 
-    def gradient_scale(self, c: Coefficients) -> float | None:
+    def gradient_scale(self, c: Coefficients) -> Coefficient | None:
         """Return s if the update is w + s g without slots, otherwise None.
 
         The training step then multiplies the gradient of the loss by s.  As the backward pass is
@@ -263,7 +266,7 @@ class GradientDescent(Optimizer):
         xp, c, parameters, gradients, slots, apply = before
         decay = c.get("decay")
         names = [name for layer in parameters for name in layer]
-        decays: list[float | None] = [None] * len(names)
+        decays: list[Coefficient | None] = [None] * len(names)
         if decay is not None:
             decays = [decay if is_weight(name) else None for name in names]
         kernel = kernel_of(type(self).rule)

@@ -16,6 +16,7 @@ from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.host_math import integer_power, integer_powers
 from pluggable_mlp.training.optimizer import (
     Arrays,
+    Coefficient,
     Coefficients,
     GradientDescent,
     as_rate,
@@ -70,7 +71,7 @@ class SGD(GradientDescent):
         """("velocity",), or () without momentum."""
         return ("velocity",) if self.momentum else ()
 
-    def gradient_scale(self, c: Coefficients) -> float | None:
+    def gradient_scale(self, c: Coefficients) -> Coefficient | None:
         """Return -learning_rate without momentum, else None."""
         methods = type(self).rule, type(self).update  # a subclass may have others, and a decay
         is_plain = methods == (SGD.rule, SGD.update) and "decay" not in c

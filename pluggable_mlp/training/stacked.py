@@ -84,9 +84,9 @@ class StackedOptimizer(Optimizer):
         rows = [self._numbers(t) for t in counts]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def gradient_scale(self, c: Coefficients) -> Any:
+    def gradient_scale(self, c: Coefficients) -> Array | None:
         """Return that of the optimizer, (networks, 1, 1), or None."""
-        scale: Any = self.optimizer.gradient_scale(c)
+        scale: Array | None = self.optimizer.gradient_scale(c)
         return None if scale is None else scale[..., None, None]
 
     def initial_slots(self, parameters: Tree) -> Slots:
@@ -107,7 +107,7 @@ class StackedMLP(MLP):
         The `numbers` of each network's `Dropout`; the other parameters are those of `MLP`.
     """
 
-    rates: tuple[Any, Any] = field(default=(0, 1.0), compare=False, repr=False)
+    rates: tuple[Array, Array] = field(default=(0, 1.0), compare=False, repr=False)
 
     @classmethod
     def of(cls, mlp: MLP, dropout: Sequence[float], backend: Backend, as_array: NumberMaker) -> MLP:
@@ -125,7 +125,7 @@ class StackedMLP(MLP):
         )
 
     @property
-    def numbers(self) -> tuple[Any, ...]:
+    def numbers(self) -> tuple[Array, ...]:
         """The numbers of dropout."""
         return self.rates
 

@@ -129,7 +129,7 @@ def differentiate(
     buffers: Tree,
     batch: Batch,
     rng: Rng,
-    scale: float | None,
+    scale: float | Array | None,
     micro_batch: int | None = None,
 ) -> Differentiated:
     """Return the loss, the buffers, and the gradients or the new parameters.
@@ -158,7 +158,7 @@ def _in_micro_batches(
     buffers: Tree,
     batch: Batch,
     rng: Rng,
-    scale: float | None,
+    scale: float | Array | None,
     micro_batch: int,
 ) -> tuple[Array, Tree, Tree]:
     """Return what `MLP.loss_gradients_and_buffers` does, from some examples at a time.

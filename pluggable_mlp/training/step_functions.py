@@ -93,7 +93,7 @@ def differentiate_batch(
     parameters: Tree,
     buffers: Tree,
     at: At,
-    gradient_scale: float | None,
+    gradient_scale: float | Array | None,
     data: Any,
     start: int,
 ) -> tuple[Array | None, Array, Tree, Tree, Tree | None]:

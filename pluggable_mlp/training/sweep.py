@@ -18,6 +18,7 @@ from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.evaluation import evaluate, outputs_of
 from pluggable_mlp.training.examples import Examples, ExampleSettings, make_examples
 from pluggable_mlp.training.loop import Position, take_epochs
+from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.stacked import (
     StackedMLP,
@@ -348,8 +349,8 @@ class _Training:
         return chosen
 
 
-def _as_float(loss: Any) -> float:
-    assert isinstance(loss, float)
+def _as_float(loss: Loss) -> float:
+    assert isinstance(loss, float)  # of one network
     return loss
 
 
