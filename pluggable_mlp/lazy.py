@@ -14,7 +14,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -47,10 +47,23 @@ Places = npt.NDArray[np.int64]
 Range = tuple[int, int]
 """Rows from start to stop."""
 Version = tuple[int, int, int, int]
-Rows = Any
-"""A NumPy array, or what has its `shape`, `dtype` and slices of rows: `StoredArray`, h5py's."""
 
 _BYTES_AT_ONCE = 2**22
+
+
+class Rows(Protocol):
+    """A NumPy array, or what has its shape, dtype and slices of rows: `StoredArray`, h5py's."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, …)."""
+
+    @property
+    def dtype(self) -> Any:
+        """Of all values."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Return a slice of rows (m, …)."""
 
 
 class LazyArray(ABC):
@@ -243,7 +256,7 @@ def gather(values: Rows, ranges: Iterable[Range]) -> Array:
     return found
 
 
-def blocks(values: Rows) -> Iterator[Array]:
+def blocks(values: Array | LazyArray) -> Iterator[Array]:
     """Yield an array as it is, or rows of a `LazyArray`, some at a time."""
     if not isinstance(values, LazyArray):
         yield values
@@ -253,7 +266,7 @@ def blocks(values: Rows) -> Iterator[Array]:
         yield values[start : start + at_once]
 
 
-def lazy_map(values: Rows, function: Prepare) -> Rows:
+def lazy_map(values: Array | LazyArray, function: Prepare) -> Array | LazyArray:
     """Return what a function makes of rows, each by itself; of a `LazyArray` when taken."""
     return values.map(function) if isinstance(values, LazyArray) else function(values)
 
@@ -289,8 +302,10 @@ def rows_at(values: Rows, places: Places) -> Array:
     result: Array = np.empty((len(places), *values.shape[1:]), values.dtype)
     for start in range(0, len(places), at_once):
         some = order[start : start + at_once]
-        is_stored = isinstance(values, StoredArray)
-        result[some] = values.at(places[some]) if is_stored else gather(values, _runs(places[some]))
+        if isinstance(values, StoredArray):
+            result[some] = values.at(places[some])
+        else:
+            result[some] = gather(values, _runs(places[some]))
     return result
 
 

@@ -248,7 +248,7 @@ def examples_in_blocks(
     All are checked here, block by block; to be moved when they are visited.
     """
     rows = None if block_size is None else as_lazy(inputs)
-    if rows is None or block_size is None or rows.ndim != 2 or rows.shape[0] <= block_size:
+    if rows is None or block_size is None or len(rows.shape) != 2 or rows.shape[0] <= block_size:
         whole = inputs if rows is None else rows[:]
         return make_examples(mlp, whole, targets, **settings)
     return streamed_examples(mlp, rows, targets, block_size, **settings)
@@ -288,7 +288,7 @@ def streamed_examples(
     checked = _checked_targets(
         mlp, xp, stand_in, like, sample_weight, class_weight, backend=backend, dtype=dtype
     )
-    on_host = [None if x is None else backend.to_numpy(unwrapped(x)) for x in checked]
+    on_host: list[Any] = [None if x is None else backend.to_numpy(unwrapped(x)) for x in checked]
 
     def moved(x: Any, targets: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         targets, sample_weight = (

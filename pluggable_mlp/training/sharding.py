@@ -75,7 +75,7 @@ def examples_of_processes(
                 f"mlp has an {name}, whose arrays cannot be divided over processes; train it on one"
             )
     rows = rows_on_host(inputs, settings["backend"])
-    count = rows.shape[0] if rows.ndim else 0
+    count = rows.shape[0] if rows.shape else 0
     size = count if block_size is None else min(block_size, count)
     return streamed_examples(mlp, rows, targets, size, **settings)
 
