@@ -118,12 +118,12 @@ class StoredArray(LazyArray):
         (n, …), as it is in the file.
     offset : int
         Where it begins in the file.
+    version : tuple of int, optional
+        Which file it is, as `_version` says; by default the one that is there.
     chosen : array of int64, optional
         The places of the rows that belong to it, increasing; by default all.
     prepare : callable, optional
         What is made of rows (m, …) that were read, each by itself.
-    version : tuple of int, optional
-        Which file it is, as `_version` says; by default the one that is there.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class LossRecord:
         self._counts: list[int] = []
 
     def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
-        """Note the mean loss (…) of `count` examples; and their total weight, 0-d, if any.
+        """Note the mean loss (…) of `count` examples, and their total weight (…), if any.
 
         Either all batches of a record have a weight, or none.
         """
@@ -58,7 +58,7 @@ class LossRecord:
             self._kept_weights().add(weight)
 
     def add_stack(self, losses: Array, counts: list[int], weights: Array | None = None) -> None:
-        """Note the losses (batches, …) of several batches, and their total weights (batches,).
+        """Note the losses (batches, …) of several batches, and their total weights (batches, …).
 
         They may hold more than there are counts; the rest means nothing.  Waits for the device.
         """
