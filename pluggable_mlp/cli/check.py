@@ -18,19 +18,13 @@ def check(
     take from seconds to minutes.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.testing.conformance import (
-        ConformanceReport,
-        abilities_of,
-        line_of,
-        results_of,
-    )
+    from pluggable_mlp.testing.conformance import ConformanceReport, line_of, results_of
 
     made = get_backend(backend)
     results = []
     for result in results_of(made, {}):
         typer.echo(line_of(result))
         results.append(result)
-    name = f"{made.name}:{made.device}"
-    report = ConformanceReport(name, made.versions(), tuple(results), abilities_of(made))
+    report = ConformanceReport.of(made, results)
     typer.echo("\n".join(["", *report.conclusion()]))
     raise typer.Exit(1 if report.faults else 0)

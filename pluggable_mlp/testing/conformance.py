@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import pluggable_mlp.testing.arithmetic_checks
 import pluggable_mlp.testing.contract_checks
@@ -15,7 +15,14 @@ from pluggable_mlp.shortcuts import offers_of
 from pluggable_mlp.testing.checks import CHECKS, Check, Fault, Grade, NotOffered
 from pluggable_mlp.testing.contract_checks import OPTIONAL
 
-__all__ = ["ConformanceReport", "Result", "check_backend", "parametrize_with_checks", "results_of"]
+__all__ = [
+    "ConformanceReport",
+    "Result",
+    "check_backend",
+    "line_of",
+    "parametrize_with_checks",
+    "results_of",
+]
 
 PASSED, FAILED, EXPECTED = "passed", "failed", "expected to fail"
 LEFT_OUT, UNEXPECTED = "not offered", "passed unexpectedly"
@@ -63,6 +70,12 @@ class ConformanceReport:
     versions: dict[str, str]
     results: tuple[Result, ...]
     abilities: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, backend: Backend, results: Iterable[Result]) -> Self:
+        """Return the report of a backend, with these results of its checks."""
+        name = f"{backend.name}:{backend.device}"
+        return cls(name, backend.versions(), tuple(results), _abilities_of(backend))
 
     @property
     def faults(self) -> tuple[Result, ...]:
@@ -142,10 +155,7 @@ def check_backend(
     """
     if on_fail not in ("raise", "warn", None):
         raise ValueError(f"on_fail is {on_fail!r}, expected 'raise', 'warn' or None")
-    results = tuple(results_of(backend, expected_failures))
-    report = ConformanceReport(
-        f"{backend.name}:{backend.device}", backend.versions(), results, abilities_of(backend)
-    )
+    report = ConformanceReport.of(backend, results_of(backend, expected_failures))
     lines = [line_of(result) for result in report.faults]
     if on_fail == "warn":
         for line in lines:
@@ -178,7 +188,7 @@ def _result_of(check: Check, backend: Backend, expected: str | None) -> Result:
     return Result(check, PASSED)
 
 
-def abilities_of(backend: Backend) -> dict[str, str]:
+def _abilities_of(backend: Backend) -> dict[str, str]:
     """Return the optional abilities of a backend, and whether it has them."""
     abilities = {}
     for member, protocol in OPTIONAL.items():
