@@ -9,7 +9,7 @@ returned, never stored.  The normalizations are in a file of their own.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
@@ -341,7 +341,7 @@ class StackedDropout(Dropout):
     own_numbers: tuple[Array, Array] = (0, 1.0)
 
     @property
-    def numbers(self) -> tuple[Any, Any]:
+    def numbers(self) -> tuple[Array, Array]:
         """Those of the networks."""
         return self.own_numbers
 
