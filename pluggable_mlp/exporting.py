@@ -13,8 +13,9 @@ from typing import Any, cast
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import NUMBER, Column
+from pluggable_mlp.data.columns import NUMBER, SIGN, Column
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
 from pluggable_mlp.runs.predict import SavedRun
 from pluggable_mlp.storage import write_file
 
@@ -89,12 +90,24 @@ def _inputs(ndx: Any, preparation: Preparation) -> tuple[dict[str, Array], Array
         )
         inputs = {"X": x}
         x = ndx.astype(x, ndx.float64) * (preparation.scale or 1.0)
+    return inputs, _scaled(ndx, preparation, x)
+
+
+def _scaled(ndx: Any, preparation: Preparation, x: Array) -> Array:
+    """Return features (N, features) scaled as in training."""
     scaling = preparation.scaling
-    if scaling is not None:
-        x = (x - ndx.asarray(np.asarray(scaling.offsets))) / ndx.asarray(
-            np.asarray(scaling.divisors)
+    if preparation.quantiles is not None:
+        raise ValueError(
+            "the features are scaled by their quantiles, which no ONNX graph of ours does; train "
+            "with --scaling standard or smooth_clip (in Python, another recipe)"
         )
-    return inputs, x
+    if scaling is None:
+        return x
+    offsets, divisors = (ndx.asarray(np.asarray(of)) for of in (scaling.offsets, scaling.divisors))
+    x = (x - offsets) / divisors
+    if scaling.kind == SMOOTH_CLIP:
+        x = x / ndx.sqrt(1.0 + (x / LIMIT) * (x / LIMIT))
+    return x
 
 
 def _features(ndx: Any, column: Column, values: Array) -> list[Array]:
@@ -105,6 +118,9 @@ def _features(ndx: Any, column: Column, values: Array) -> list[Array]:
     else:
         missing = values == ""
         parts = [values == category for category in column.categories]
+        if column.kind == SIGN:
+            first, second = (ndx.astype(part, ndx.float64) for part in parts)
+            return [second - first]
     return [ndx.astype(part, ndx.float64) for part in [*parts, *[missing] * column.indicator]]
 
 
