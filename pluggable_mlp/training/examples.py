@@ -61,8 +61,8 @@ class Examples:
         A power of two by which integers are multiplied, batch by batch.
     sample_weight : array (examples,) or None
         Of that dtype.
-    order : array of int64 (examples,) or None
-        The indices of the examples as they are visited, on the device; None: as they come.
+    order : array of int64 (visits,) or None
+        The indices of the examples as they are visited, on the device; None: all as they come.
     """
 
     inputs: Array
@@ -72,8 +72,8 @@ class Examples:
     sample_weight: Array | None = None
     order: Array | None = None
 
-    def __len__(self) -> int:
-        return int(self.inputs.shape[0])
+    def __len__(self) -> int:  # how many are visited
+        return int((self.inputs if self.order is None else self.order).shape[0])
 
     @property
     def block_size(self) -> int:

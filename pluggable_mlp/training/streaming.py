@@ -31,6 +31,7 @@ __all__ = [
     "read_ahead",
     "rows_of_block",
     "seeded_order",
+    "whole_batches",
 ]
 
 _RUNS_PER_BLOCK = 32
@@ -99,6 +100,27 @@ class Order(Protocol):
 def seeded_order(seed: int | None) -> Order:
     """Return the order drawn anew from a seed in each epoch; None: as they come."""
     return partial(_blocks_of_epochs, seed)
+
+
+def whole_batches(order: Order) -> Order:
+    """Return a shuffled order without the last batch of a block where it is a smaller one."""
+    return partial(_cut_to_batches, order)
+
+
+def _cut_to_batches(
+    order: Order,
+    examples: AnyExamples,
+    first: tuple[int, int],
+    epochs: int | None,
+    *,
+    backend: Backend,
+    batch_size: int,
+) -> Iterator[Examples]:
+    """See `Order`."""
+    for block in order(examples, first, epochs, backend=backend, batch_size=batch_size):
+        count = len(block) - len(block) % batch_size
+        cut = None if block.order is None or not count else block.order[:count]
+        yield block if cut is None else replace(block, order=cut)
 
 
 def _blocks_of_epochs(

@@ -1,4 +1,4 @@
-"""The quantile transform and the smooth clip: scikit-learn and arithmetic by hand are the oracles."""
+"""The quantile transform and the smooth clip: against scikit-learn and arithmetic by hand."""
 
 import math
 import statistics
@@ -65,7 +65,9 @@ NUMBERS = np.array([0.0, 1.0, 2.0, 3.0, 100.0])
 RARE = np.array([7.0, 7.0, 7.0, 7.0, 9.0])
 SEX = Texts(("f", "m"), np.array([0, 1, 1, -1, 0], np.int32))
 CITY = Texts(("a", "b", "c"), np.array([0, 1, 2, -1, 0], np.int32))
-TABLE = Frame(("number", "rare", "constant", "sex", "city"), (NUMBERS, RARE, NUMBERS * 0, SEX, CITY))
+TABLE = Frame(
+    ("number", "rare", "constant", "sex", "city"), (NUMBERS, RARE, NUMBERS * 0, SEX, CITY)
+)
 
 
 def prepared(scaling):
