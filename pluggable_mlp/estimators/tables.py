@@ -101,8 +101,8 @@ class TableClassifier(ClassifierMixin, BaseTable):
             self.classes_, indices = np.unique(labels, return_inverse=True)
             if len(self.classes_) < 2:
                 raise ValueError(
-                    f"y has one class, {self.classes_.tolist()[0]!r}, expected two classes or more: give "
-                    "rows of another one"
+                    f"y has one class, {self.classes_.tolist()[0]!r}, expected two classes or "
+                    "more: give rows of another one"
                 )
             return indices.astype(np.int64)
         indices = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
