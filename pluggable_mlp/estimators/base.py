@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.estimators.apart import fitted_apart
-from pluggable_mlp.estimators.certificate import certify, refuse_differences, repeated
+from pluggable_mlp.estimators.certificate import certify, ends_of, refuse_differences, repeated
 from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.epochs import RECORDS, FitByEpochs
 from pluggable_mlp.estimators.fitting import Problem
@@ -238,7 +238,7 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
             If it differs, saying in what first; or if the fit cannot be repeated, as its
             parameters had a function of your own, or a random_state other than an int.
         """
-        again: Self = repeated(cls, certificate)
+        again: Self = repeated(cls, certificate).set_params(callbacks=ends_of(certificate))
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             again.set_params(backend=backend, device=device).fit(X, y, sample_weight)
         refuse_differences(certificate, again.certificate_)

@@ -10,8 +10,6 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from numbers import Integral, Real
-from os import PathLike
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,28 +19,30 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from pluggable_mlp.arrays import Array, LibraryArrays
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.columns import LEFT_OUT, NUMBER, Column
 from pluggable_mlp.data.dataset import Dataset, DataWarning, Source, Split, listed
 from pluggable_mlp.data.frame import Frame
-from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.quantiles import bin_edges
 from pluggable_mlp.data.split import choose_validation_examples
 from pluggable_mlp.data.targets import Task
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters
+from pluggable_mlp.estimators.certificate import certify
 from pluggable_mlp.estimators.parameters import RandomState
+from pluggable_mlp.estimators.table_convert import TableConversionMixin
 from pluggable_mlp.estimators.table_fitting import Part, Place, fit_network, steps_of_epoch
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
-from pluggable_mlp.estimators.table_saving import read_table_estimator, write_table_estimator
 from pluggable_mlp.estimators.validation import check_sample_weight
+from pluggable_mlp.host_rows import on_host
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.registry import choose
+from pluggable_mlp.storage import to_json
 from pluggable_mlp.training.loop import Epoch
 from pluggable_mlp.training.recipes import RECIPES, Recipe, TableForm, TabMMiniRecipe
+from pluggable_mlp.training.trees import map_nested
 
 __all__ = ["BaseTable"]
 
@@ -53,7 +53,7 @@ FILLED = 64
 """A library may round products of few rows in another way: a row's result must not depend on it."""
 
 
-class BaseTable(BaseEstimator, ABC):
+class BaseTable(TableConversionMixin, BaseEstimator, ABC):
     """What the classifier and the regressor of tables share."""
 
     recipe: str
@@ -69,9 +69,6 @@ class BaseTable(BaseEstimator, ABC):
     arithmetic: str
     verbose: bool | int
 
-    preparation_: Preparation
-    network_: MLP
-    parameters_: LibraryArrays
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     n_iter_: int
@@ -190,6 +187,14 @@ class BaseTable(BaseEstimator, ABC):
         self.parameters_ = best.parameters
         self.n_iter_, self.best_iteration_ = len(best.losses), best.epoch
         self.loss_curve_, self.validation_errors_ = best.losses, best.errors
+        self.__dict__.pop("certificate_", None)
+        if self.arithmetic == "reproducible":
+            # Other tables may become the same matrix: the preparation counts, too.
+            known = to_json([preparation.to_dict(), self._labels()])
+            data = [np.frombuffer(known.encode(), np.uint8)]
+            data += [of for part in (train, validation) for of in part or () if of is not None]
+            parameters = map_nested(on_host, best.parameters)
+            self.certificate_ = certify(self, data, self._place(), parameters)
 
     @abstractmethod
     def _targets(self, y: Any, *, is_new: bool) -> Array:
@@ -283,11 +288,7 @@ class BaseTable(BaseEstimator, ABC):
 
     def _ordered(self, inputs: Array) -> Array:
         """Return a matrix (n, features) with the numbers of the table first, in the dtype."""
-        is_number = np.asarray(
-            [n for column in self.preparation_.used_columns for n in _are_numbers(column)]
-        )
-        order = np.argsort(~is_number, kind="stable")
-        return np.ascontiguousarray(inputs[:, order], self.dtype)
+        return np.ascontiguousarray(inputs[:, self._order()], self.dtype)
 
     def _form_of(self, recipe: Recipe, inputs: Array) -> TableForm:
         """Return the form of the table, of whose training part this is the matrix."""
@@ -313,34 +314,6 @@ class BaseTable(BaseEstimator, ABC):
     def _tell(self, epoch: Epoch, error: float | None) -> None:
         measured = "" if error is None else f", validation error = {error:.6g}"
         print(f"Epoch {epoch.epoch}, loss = {epoch.train_loss:.6g}{measured}")
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model, its preparation included, to one safetensors file.
-
-        Parameters
-        ----------
-        path : str or Path
-        """
-        check_is_fitted(self)
-        write_table_estimator(self, Path(path))
-
-    @classmethod
-    def load(cls, path: str | PathLike[str], *, backend: str = "numpy") -> Self:
-        """Return what `save` wrote.
-
-        Parameters
-        ----------
-        path : str or Path
-        backend : str, default "numpy"
-            Where to compute, such as "torch:cuda".
-
-        Raises
-        ------
-        ValueError
-            If the file cannot be read, has changed, or holds no such estimator.
-        """
-        made: Self = read_table_estimator(cls, Path(path), backend)
-        return made
 
     def _outputs(self, X: object, method: str) -> Array:
         """Return what a method of the network, "predict" or "predict_proba", gives, on the host."""
@@ -380,8 +353,3 @@ def _widths(column: Column) -> list[int]:
     """Return the widths of the blocks of features that a column becomes besides a number."""
     own = len(column.features) - (column.kind == NUMBER) - column.indicator
     return [*([own] if own else []), *[1] * column.indicator]
-
-
-def _are_numbers(column: Column) -> list[bool]:
-    """Return for each feature of a column whether it is a number of the table."""
-    return [column.kind == NUMBER, *[False] * (len(column.features) - 1)]

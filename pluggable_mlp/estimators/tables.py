@@ -4,6 +4,7 @@ What they share is in `table_base.py`.  Shapes: X (n, columns), y (n,).
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -92,6 +93,10 @@ class TableClassifier(ClassifierMixin, BaseTable):
         X : data frame or array (n, columns)
         """
         return self._outputs(X, "predict_proba")
+
+    def _labels(self) -> Sequence[int | str]:
+        labels: list[int | str] = self.classes_.tolist()
+        return labels
 
     def _targets(self, y: Any, *, is_new: bool) -> Array:
         labels = column_or_1d(_on_host(y), warn=True)

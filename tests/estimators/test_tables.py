@@ -1,6 +1,7 @@
 """Estimators for tables: frames and arrays, what is refused, the best epoch, files, equal bits."""
 
 import datetime
+import json
 import pickle
 import warnings
 
@@ -209,3 +210,39 @@ def test_eval_set_is_checked():
         model.fit(frame(), LABELS, eval_set=(frame(), ["maybe"] * N))
     with pytest.raises(ValueError, match="eval_set is DataFrame, expected a tuple"):
         model.fit(frame(), LABELS, eval_set=frame())
+
+
+def test_a_certificate_holds_other_libraries_to_it():
+    pytest.importorskip("torch")
+    X, y = load_iris(return_X_y=True)
+    model = TableClassifier(max_iter=1, random_state=0, arithmetic="reproducible").fit(X, y)
+    certificate = json.loads(json.dumps(model.certificate_))
+    assert TableClassifier.verify(certificate, X, y, backend="torch").score(X, y) > 0.3
+    with pytest.raises(ValueError, match="X, y or sample_weight are not those"):
+        TableClassifier.verify(certificate, X + 1, y**2)
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+def test_an_onnx_graph_takes_raw_columns(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("ndonnx")
+    X = pl.DataFrame(COLUMNS)
+    classifier = TableClassifier(**QUICK).fit(X, LABELS)
+    regressor = TableRegressor(**QUICK).fit(X, PRICES)
+    given = {
+        "age": X["age"].fill_null(float("nan")).to_numpy(),
+        "city": X["city"].fill_null("").to_numpy().astype(object),
+        "member": X["member"].cast(pl.String).to_numpy().astype(object),
+        "code": X["code"].cast(pl.Float64).to_numpy(),
+    }
+    results = []
+    for name, model in (("classifier", classifier), ("regressor", regressor)):
+        model.to_onnx(tmp_path / f"{name}.onnx")
+        session = onnxruntime.InferenceSession(tmp_path / f"{name}.onnx")
+        results.append(session.run(None, given))
+    (labels, probabilities), (predictions,) = results
+    assert labels.tolist() == classifier.predict(X).tolist()
+    np.testing.assert_allclose(probabilities, classifier.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(predictions, regressor.predict(X), rtol=1e-4, atol=1e-3)
+    with pytest.raises(ValueError, match="by their quantiles, which no ONNX graph"):
+        TableRegressor("tabm-mini", n_members=2, **QUICK).fit(X, PRICES).to_onnx(tmp_path / "no")
