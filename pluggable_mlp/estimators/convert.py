@@ -223,11 +223,12 @@ def _torch_module(nn: ModuleType, layer: Layer, parameters: dict[str, Array]) ->
         return nn.Identity()
     if isinstance(layer, ActivationLayer):
         return _torch_activation(nn, layer.function)
-    if isinstance(layer, Dense):
+    if type(layer) is Dense:
         names = {"weight": parameters["W"].T, "bias": parameters["b"]}
         module = nn.Linear(layer.inputs, layer.outputs)
+    elif not isinstance(layer, BatchNorm | LayerNorm):
+        raise ValueError(f"PyTorch has no module for {type(layer).__name__}; export with to_onnx")
     else:
-        assert isinstance(layer, BatchNorm | LayerNorm)
         names = {"weight": parameters["gamma"], "bias": parameters["beta"]}
         kind = nn.BatchNorm1d if isinstance(layer, BatchNorm) else nn.LayerNorm
         module = kind(layer.features, eps=layer.epsilon)

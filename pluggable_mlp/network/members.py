@@ -121,7 +121,9 @@ class TabM(TabMMini):
 
     Parameters
     ----------
-    members, scaling, blocks
+    members : int, default 32
+    scaling : {"signs", "normal"}, default "signs"
+    blocks : tuple of int, optional
         As of `TabMMini`.
     """
 

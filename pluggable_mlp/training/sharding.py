@@ -57,10 +57,16 @@ def examples_of_processes(
     Raises
     ------
     ValueError, TypeError
-        As `make_examples`; or if there are fewer examples than processes.
+        As `make_examples`; or if there are fewer examples than processes, or the network has
+        members or an embedding.
     """
     if communicator is None:
         return examples_in_blocks(mlp, inputs, targets, block_size, backend=backend, **settings)
+    for name in ("ensemble", "embedding"):
+        if getattr(mlp, name) is not None:
+            raise ValueError(
+                f"mlp has an {name}, whose arrays cannot be divided over processes; train it on one"
+            )
     rows = rows_on_host(inputs, backend)
     count = rows.shape[0] if rows.ndim else 0
     if count < communicator.size:

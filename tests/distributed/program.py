@@ -43,6 +43,14 @@ CASES = {
     "dropout": {"mlp": {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1}},
     "batch norm": {"mlp": {"norm": "batch", "activation": "relu"}},
     "layer norm": {"mlp": {"norm": "layer", "activation": "gelu"}},
+    "tables": {
+        "mlp": {
+            "activation": "selu",
+            "parametrization": "ntk",
+            "input_scaling": True,
+            "parametric_activation": True,
+        }
+    },
     "sample weights": {"sample_weight": WEIGHTS, "class_weight": "balanced"},
     "smoothing": {"mlp": {"activation": "softplus"}, "loss": "smoothed"},
     "regression": {"mlp": {"loss": "huber", "activation": "silu"}, "targets": NUMBERS},

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, DivergenceError, PrecisionWarning, get_backend, train
+from pluggable_mlp import (
+    MLP,
+    SGD,
+    DivergenceError,
+    PiecewiseLinear,
+    PrecisionWarning,
+    TabMMini,
+    get_backend,
+    train,
+)
 from tests.distributed.processes import on_processes
 from tests.distributed.program import CASES, summary, training
 from tests.distributed.threads import on_threads
@@ -110,11 +119,12 @@ def test_a_process_reads_its_own_rows_only():
     assert [more - less for less, more in zip(first, last, strict=True)] == [4 * 30] * 3
 
 
-def fit(communicator, x=None, **changes):
+def fit(communicator, x=None, mlp=None, **changes):
     """Train a small network, on every process with these arguments."""
     x = np.eye(6, 2) if x is None else x
     given = {"backend": get_backend("numpy"), "epochs": 4, "batch_size": 3, **changes}
-    return train(MLP([2, 2]), x, np.arange(6) % 2, communicator=communicator, **given)
+    mlp = MLP([2, 2]) if mlp is None else mlp
+    return train(mlp, x, np.arange(6) % 2, communicator=communicator, **given)
 
 
 def test_all_processes_stop_where_a_callback_of_one_says_so():
@@ -186,3 +196,14 @@ def test_there_must_be_an_example_for_each_process():
 
     with pytest.raises(ValueError, match="inputs has 2 examples for 3 processes"):
         on_threads(3, few)
+
+
+@pytest.mark.parametrize(
+    ("option", "component"), [("ensemble", TabMMini(2)), ("embedding", PiecewiseLinear([[0, 1]]))]
+)
+def test_networks_that_cannot_be_divided_are_refused(option, component):
+    def of_members(communicator):
+        return fit(communicator, mlp=MLP([2, 2], **{option: component}))
+
+    with pytest.raises(ValueError, match=f"mlp has an {option}, whose arrays cannot be divided"):
+        on_threads(2, of_members)

@@ -1,4 +1,4 @@
-"""Networks for tables, whole: training gives the same bits on every library."""
+"""Networks for tables, whole: the same bits on every library, or within the bounds."""
 
 from functools import partial
 
@@ -16,6 +16,7 @@ from pluggable_mlp import (
     SoftmaxCrossEntropy,
     TabM,
     TabMMini,
+    compare,
     get_backend,
     train,
 )
@@ -94,3 +95,13 @@ def test_training_gives_the_same_bits(backend, name):
     numpy = get_backend("numpy")
     ours = trained(name, backend, arithmetic="reproducible")
     assert bits(ours, backend) == bits(trained(name, numpy, arithmetic="reproducible"), numpy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_libraries_agree_within_the_bounds(name):
+    pytest.importorskip("torch")
+    mlp, optimizer = NETWORKS[name]()
+    backends = get_backend("numpy"), get_backend("torch")
+    given = {"optimizer": optimizer, "batch_size": 16, "steps": 2}
+    assert compare(backends, mlp, X, CLASSES, **given).passes
