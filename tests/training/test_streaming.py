@@ -14,7 +14,7 @@ from pluggable_mlp.training import streaming as module
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import Streamed, examples_in_blocks, make_examples
 from pluggable_mlp.training.loop import epochs_of
-from pluggable_mlp.training.streaming import blocks_in_order, seeded_order
+from pluggable_mlp.training.streaming import blocks_in_order, seeded_order, whole_batches
 from pluggable_mlp.training.trees import map_nested
 from tests.training.loops import training
 
@@ -101,6 +101,16 @@ def test_the_last_block_of_any_set_is_whole(count):
 def test_a_set_of_one_block_is_visited_as_without_blocks():
     (block,) = order_of(NUMPY, streamed(NUMPY, COUNT, block_size=COUNT))
     assert [block] == order_of(NUMPY, streamed(NUMPY, COUNT, block_size=None))
+
+
+@pytest.mark.parametrize(("count", "visited"), [(10, 8), (8, 8), (3, 3)])
+def test_whole_batches_leave_out_a_smaller_last_one(count, visited):
+    examples = streamed(NUMPY, count, block_size=None)
+    order = whole_batches(seeded_order(3))
+    blocks = order(examples, (1, 0), 2, backend=NUMPY, batch_size=BATCH)
+    epochs = [[len(x) for x, *_ in block.batches(NUMPY.xp, BATCH)] for block in blocks]
+    assert [sum(sizes) for sizes in epochs] == [visited, visited]
+    assert all(size == min(BATCH, count) for sizes in epochs for size in sizes)
 
 
 def test_the_next_block_is_read_while_one_is_used():
