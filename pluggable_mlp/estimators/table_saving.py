@@ -87,7 +87,11 @@ def read_table_estimator(kind: Any, path: Path, backend: str) -> Any:
         for name, value in _known(kind, content["labels"], LABELS).items():
             setattr(estimator, name, decoded_labels(name, value))
         estimator.preparation_ = Preparation.from_dict(content["preparation"])
-        estimator._set_network(msgspec.convert(content["form"], TableForm))
+        form = msgspec.convert(content["form"], TableForm)
+        expected = estimator.preparation_.features, estimator.preparation_.outputs
+        if (sum(form.blocks), form.outputs) != expected:
+            raise ValueError("its form is not that of its preparation")
+        estimator._set_network(form)
         weights: LibraryArrays = content["weights"]
         check_parameters(estimator.network_, weights)
         estimator.parameters_ = map_nested(estimator._place().asarray, weights)

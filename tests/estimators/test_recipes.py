@@ -1,10 +1,5 @@
 """RealMLP-TD-S as a whole, from a table to parameters after 50 steps, against pytabkit's own."""
 
-import importlib
-import sys
-from importlib.metadata import PackageNotFoundError, distribution
-from types import ModuleType
-
 import numpy as np
 import pytest
 
@@ -13,6 +8,7 @@ from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source, Split
 from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.training.recipes import RECIPES, TableForm
+from tests.published import import_pytabkit
 
 torch = pytest.importorskip("torch")
 STEPS, ROWS, BATCH = 50, 64, 16
@@ -33,15 +29,7 @@ FORMS = {
 
 @pytest.fixture
 def pytabkit(monkeypatch):
-    """A function that imports a module of it: without its __init__, which needs Lightning."""
-    try:
-        folder = distribution("pytabkit").locate_file("pytabkit")
-    except PackageNotFoundError:
-        pytest.skip("pytabkit is not installed")
-    package = ModuleType("pytabkit")
-    package.__path__ = [str(folder)]
-    monkeypatch.setitem(sys.modules, "pytabkit", package)
-    return lambda name: importlib.import_module(f"pytabkit.models.{name}")
+    return import_pytabkit(monkeypatch)
 
 
 @pytest.fixture(params=["float64", pytest.param("float32", marks=pytest.mark.slow)])
