@@ -198,7 +198,7 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _targets(self, y: Any, *, is_new: bool) -> Array:
-        """Return classes from 0, or numbers, (n,); set or hold what is known of them."""
+        """Return labels or numbers (n,) for `build_dataset`; set or hold the classes."""
 
     def _prepare(
         self, X: Any, y: Any, sample_weight: Any, eval_set: Any, seed: int

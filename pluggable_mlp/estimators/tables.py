@@ -109,14 +109,14 @@ class TableClassifier(ClassifierMixin, BaseTable):
                     f"y has one class, {self.classes_.tolist()[0]!r}, expected two classes or "
                     "more: give rows of another one"
                 )
-            return indices.astype(np.int64)
+            return _for_preparation(labels, indices)
         indices = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
         unknown = labels[self.classes_[indices] != labels]
         if len(unknown):
             raise ValueError(
                 f"y of eval_set has the label {unknown.tolist()[0]!r}, which y of fit has not"
             )
-        return indices
+        return _for_preparation(labels, indices)
 
 
 class TableRegressor(RegressorMixin, BaseTable):
@@ -157,6 +157,12 @@ feature_names_in_
             _on_host(y), ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
         )
         return column_or_1d(numbers, warn=True)
+
+
+def _for_preparation(labels: NDArray[Any], indices: Array) -> Array:
+    """Return texts and integers (n,) as they are, to be named; the indices of other labels."""
+    is_text = all(isinstance(label, str) for label in labels.tolist())
+    return labels.astype(str) if is_text else labels if labels.dtype.kind in "iu" else indices
 
 
 def _on_host(y: Any) -> NDArray[Any]:

@@ -148,6 +148,18 @@ def test_three_rows_are_fitted_with_a_warning():
     assert model.predict([[0.0], [2.0]]).tolist() == ["a", "b"]
 
 
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+@pytest.mark.parametrize(
+    "labels", [np.array([f"c{i}" for i in range(30)]), np.array([False, True]), [5, -1], [2.0, 1.0]]
+)
+def test_labels_of_any_type_come_back(labels):
+    y = np.resize(labels, N)
+    model = TableClassifier(**QUICK).fit(frame(), y)
+    assert model.classes_.tolist() == sorted(set(labels))
+    assert model.predict(frame()).dtype == y.dtype
+    assert model.predict_proba(frame()).shape == (N, len(labels))
+
+
 def test_categories_that_fit_never_saw_count_as_missing():
     X = pl.DataFrame(COLUMNS)
     model = TableClassifier(**QUICK).fit(X, LABELS)
