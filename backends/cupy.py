@@ -14,6 +14,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
+from .cupy_graphs import CapturedFunction
 from .cupy_sums import tree_sum
 from .cupy_tracing import FusedFunction, affine, in_one_kernel, zero_below
 from .memory import in_words
@@ -104,9 +105,14 @@ class CupyBackend(ArrayLibrary):
         exact: bool = False,
         most: int = 1,
     ) -> Function | None:
-        """See `Compiler.compile`: elementwise operations are fused, which changes no bit."""
-        del used_up, exact
-        return None if most > 1 else FusedFunction.of(function)
+        """See `Compiler.compile`: elementwise operations are fused, which changes no bit.
+
+        Training steps, which use up their state, become CUDA graphs.
+        """
+        del exact
+        if most > 1:
+            return None
+        return CapturedFunction.of(function) if used_up else FusedFunction.of(function)
 
     def versions(self) -> dict[str, str]:
         """Return the versions of CuPy and CUDA.

@@ -8,14 +8,13 @@ that is left at the end, such as the update of every parameter, is one kernel.
 
 import math
 import operator
-from collections.abc import Iterable
 from typing import Any
 
 import array_api_compat.cupy
 import cupy
 import numpy as np
 
-from pluggable_mlp.arrays import Array, DType
+from pluggable_mlp.arrays import Array
 
 from .cupy_kernels import (
     ARGUMENT_BYTES,
@@ -28,16 +27,23 @@ from .cupy_kernels import (
     is_supported,
 )
 from .cupy_launches import launcher
+from .cupy_nodes import (
+    Kind,
+    Node,
+    Shape,
+    by_products,
+    closure,
+    differ,
+    is_read_elsewhere,
+    tables,
+)
 from .cupy_sums import short_sum
 from .numpy_tracing import UFUNCS
 from .tape import Function, Operation, Place, Tape, Tree, leaves, map_tree
 from .tracing import TraceError
 
-__all__ = ["Kind", "fused"]
+__all__ = ["fused"]
 
-Shape = tuple[int, ...]
-
-_BY_VALUE = ("number", "scalar")
 _NAMES: dict[Function, str] = {
     np.add.reduce: "sum",
     np.maximum.reduce: "max",
@@ -45,59 +51,9 @@ _NAMES: dict[Function, str] = {
 }
 
 
-class Kind:
-    """What a tape knows of a place.
-
-    Parameters
-    ----------
-    value : array or number
-        One of that shape and dtype.
-    """
-
-    def __init__(self, value: Any) -> None:
-        like = np.asarray(value)
-        self.shape: Shape = like.shape
-        self.dtype: DType = like.dtype
-        self.is_number = not isinstance(value, np.ndarray | np.generic)
-
-
-class _Node:
-    """The result of an operation.
-
-    Attributes
-    ----------
-    line : (callable, tuple) or None
-        Of an elementwise operation on the device: its function and operands.
-    consumers : list of _Node
-        The operations that read it.
-    is_result : bool
-        Whether the function returns it.
-    place : int or None
-        Where the new tape has it, if it does already.
-    """
-
-    def __init__(self, kind: Kind, on_device: bool, place: int | None = None) -> None:
-        self.kind, self.on_device, self.place = kind, on_device, place
-        self.function: Function | None = None
-        self.args: Tree = ()
-        self.settings: dict[str, Tree] = {}
-        self.line: tuple[Function, tuple[Any, ...]] | None = None
-        self.consumers: list[_Node] = []
-        self.is_result = False
-
-    @property
-    def operands(self) -> "list[_Node]":
-        """The results that it reads."""
-        of = (self.args, self.settings) if self.line is None else self.line[1]
-        return [leaf for leaf in leaves(of) if isinstance(leaf, _Node)]
-
-    @property
-    def waits(self) -> bool:
-        """Whether it is elementwise and not computed yet."""
-        return self.line is not None and self.place is None
-
-
-def fused(tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree) -> tuple[Tape, Tree]:
+def fused(
+    tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree, *, held: bool = False
+) -> tuple[Tape, Tree]:
     """Return a tape of CuPy's operations and of kernels, and the result on it.
 
     Parameters
@@ -110,8 +66,11 @@ def fused(tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree) ->
         Whether each argument is an array of CuPy.
     result : tree
         What is returned, with places.
+    held : bool, default False
+        Whether kernels are to be given numbers as arrays without axes, of the same dtype, which
+        are promoted as the numbers are.
     """
-    fuser = _Fuser(tape.owners, kinds, on_device)
+    fuser = _Fuser(tape.owners, kinds, on_device, held)
     for operation in tape.needed(result):
         fuser.add(operation)
     return fuser.tape, fuser.finish(result)
@@ -120,15 +79,18 @@ def fused(tape: Tape, kinds: list[Kind], on_device: list[bool], result: Tree) ->
 class _Fuser:
     """Builds the new tape."""
 
-    def __init__(self, owners: list[int], kinds: list[Kind], on_device: list[bool]) -> None:
+    def __init__(
+        self, owners: list[int], kinds: list[Kind], on_device: list[bool], held: bool
+    ) -> None:
         self.tape = Tape()
-        self._owners, self._kinds = owners, kinds
-        self._nodes: list[_Node] = []
-        self._current: dict[int, _Node] = {}  # by the place on the old tape
+        self._owners, self._kinds, self._held = owners, kinds, held
+        self._nodes: list[Node] = []
+        self._current: dict[int, Node] = {}  # by the place on the old tape
         self._stale: set[int] = set()  # places there of memory that was overwritten by another
         self._constants: dict[int, tuple[Array, Array]] = {}  # on the device, by ids on the host
         for number, is_array in enumerate(on_device):
-            self._current[number] = _Node(kinds[number], is_array, self.tape.add_argument())
+            place = self.tape.add_argument()
+            self._current[number] = Node(kinds[number], is_array, held, place)
 
     # The graph
 
@@ -137,9 +99,9 @@ class _Fuser:
         operands = map_tree(self._node_at, (operation.args, operation.settings))
         flat = leaves(operands)
         on_device = any(
-            leaf.on_device if isinstance(leaf, _Node) else _is_constant(leaf) for leaf in flat
+            leaf.on_device if isinstance(leaf, Node) else _is_constant(leaf) for leaf in flat
         )
-        node = _Node(self._kinds[operation.result], on_device)
+        node = Node(self._kinds[operation.result], on_device, self._held)
         node.function, (node.args, node.settings) = operation.function, operands
         if on_device:
             line = as_line(operation.function, *operands)
@@ -170,7 +132,7 @@ class _Fuser:
         """Put everything on the new tape, and return the result there."""
         results = map_tree(self._node_at, result)
         for node in leaves(results):
-            if not isinstance(node, _Node) or not node.on_device:
+            if not isinstance(node, Node) or not node.on_device:
                 raise TraceError
             node.is_result = True
         for node in self._nodes:
@@ -180,7 +142,7 @@ class _Fuser:
         self._compute(leaves(results))
         return map_tree(self._placed, results)
 
-    def _call(self, node: _Node) -> None:
+    def _call(self, node: Node) -> None:
         """Put an operation on the tape that is not elementwise, or one of numbers."""
         assert node.function is not None
         function = node.function
@@ -198,7 +160,7 @@ class _Fuser:
 
     def _placed(self, leaf: Any) -> Any:
         """Return what stands for an operand on the new tape."""
-        if isinstance(leaf, _Node):
+        if isinstance(leaf, Node):
             assert leaf.place is not None
             return Place(leaf.place)
         return self._constant(leaf) if _is_constant(leaf) else leaf
@@ -208,26 +170,38 @@ class _Fuser:
             self._constants[id(host)] = host, cupy.asarray(host)
         return self._constants[id(host)][1]
 
-    def _compute(self, roots: Iterable[_Node]) -> None:
+    def _compute(self, roots: list[Node]) -> None:
         """Put kernels on the tape for elementwise results and all that they need."""
-        needed = _closure(roots)
+        needed = closure(roots)
+        kept = {root for root in roots if root.waits} | tables(needed)
+        for node in self._nodes:
+            more = by_products(node, needed)
+            if more:
+                needed |= more
+                kept.add(node)
         nodes = [node for node in self._nodes if node in needed]  # in order
-        levels: dict[_Node, int] = {}
-        groups: dict[tuple[int, Shape], list[_Node]] = {}
+        levels: dict[Node, int] = {}
         for node in nodes:
             levels[node] = max(
                 (
-                    levels[operand] + (operand.kind.shape != node.kind.shape)
+                    levels[operand] + (operand in kept and differ(operand, node))
                     for operand in node.operands
                     if operand in needed
                 ),
                 default=0,
             )
-            groups.setdefault((levels[node], node.kind.shape), []).append(node)
-        for level in sorted(set(levels.values())):
+        groups: dict[tuple[int, Shape], list[Node]] = {}
+        members = kept.copy()
+        for node in reversed(nodes):  # what others of another shape read is part of their kernels
+            if node in members:
+                members.update(of for of in node.operands if of.waits and not differ(of, node))
+        for node in nodes:
+            if node in members:
+                groups.setdefault((levels[node], node.kind.shape), []).append(node)
+        for level in sorted({of for of, _ in groups}):
             self._launch([group for (of, _), group in groups.items() if of == level])
 
-    def _launch(self, groups: list[list[_Node]]) -> None:
+    def _launch(self, groups: list[list[Node]]) -> None:
         """Put the kernels of groups on the tape that do not depend on each other."""
         together: list[_Group] = []
         for group in (part for nodes in groups for part in _parts(nodes)):
@@ -252,7 +226,7 @@ class _Fuser:
 
     def _argument(self, operand: Any) -> Any:
         placed = self._placed(operand)
-        if isinstance(operand, _Node) and not operand.on_device and not operand.kind.is_number:
+        if isinstance(operand, Node) and not operand.on_device and not operand.kind.is_number:
             return Place(self._add(operator.getitem, (placed, ())))  # a scalar, not a 0-d array
         return placed
 
@@ -265,33 +239,41 @@ class _Group:
     kernel : Kernel
     arguments : list
         Nodes, and constants of the host.
-    results : list of _Node
+    results : list of Node
         Which others need.
     """
 
-    def __init__(self, nodes: list[_Node]) -> None:
+    def __init__(self, nodes: list[Node]) -> None:
         self.shape = nodes[0].kind.shape
         self.arguments: list[Any] = []
         self._inputs: list[Argument] = []
         self._numbers: dict[int, Input | Previous] = {}  # of what is known, by its id
-        lines: list[Line] = []
+        self._lines: list[Line] = []
         members = set(nodes)
-        self.results = [node for node in nodes if node.is_result or {*node.consumers} - members]
+        self.results = [node for node in nodes if is_read_elsewhere(node, members)]
         for node in nodes:
-            assert node.line is not None
-            function, operands = node.line
-            read = tuple(
-                self._operand(operand, is_table=function is np.ndarray.take and place == 0)
-                for place, operand in enumerate(operands)
-            )
-            self._numbers[id(node)] = Previous(len(lines))
-            lines.append(Line(function, read, node.kind.dtype.name))
+            self._add(node)
         outputs = tuple(self._numbers[id(node)].number for node in self.results)
-        self.kernel = Kernel(tuple(self._inputs), tuple(lines), outputs)
+        self.kernel = Kernel(tuple(self._inputs), tuple(self._lines), outputs)
+
+    def _add(self, node: Node) -> None:
+        """Add the line of a node, and of what it reads and nothing has computed."""
+        assert node.line is not None
+        function, operands = node.line
+        for operand in node.operands:
+            is_known = not operand.waits or id(operand) in self._numbers
+            if not is_known and operand.kind.shape != self.shape:
+                self._add(operand)
+        read = tuple(
+            self._operand(operand, is_table=function is np.ndarray.take and place == 0)
+            for place, operand in enumerate(operands)
+        )
+        self._numbers[id(node)] = Previous(len(self._lines))
+        self._lines.append(Line(function, read, node.kind.dtype.name))
 
     def _operand(self, operand: Any, is_table: bool) -> Any:
         """Return what stands for an operand in a line."""
-        if not isinstance(operand, _Node) and not _is_constant(operand):
+        if not isinstance(operand, Node) and not _is_constant(operand):
             return operand
         if id(operand) not in self._numbers:
             self._numbers[id(operand)] = Input(len(self.arguments))
@@ -310,7 +292,7 @@ class _Group:
     @property
     def argument_bytes(self) -> int:
         """The bytes of a launch's arguments that are this kernel's, at most."""
-        count = len(self.results) + sum(of.kind not in _BY_VALUE for of in self._inputs)
+        count = len(self.results) + sum(not of.is_value for of in self._inputs)
         values = 2 + len(self.arguments) + len(self.results) - count  # and a range of the index
         return 8 * values + (16 + 16 * max(len(self.shape), 1)) * count
 
@@ -320,25 +302,13 @@ class _Group:
         return any(id(operand) in made for operand in self.arguments)
 
 
-def _parts(nodes: list[_Node]) -> list[_Group]:
+def _parts(nodes: list[Node]) -> list[_Group]:
     """Return kernels of operations of one shape, in order, of as many arguments as CUDA takes."""
     group = _Group(nodes)
     if group.argument_bytes <= ARGUMENT_BYTES or len(nodes) == 1:
         return [group]
     half = len(nodes) // 2
     return [*_parts(nodes[:half]), *_parts(nodes[half:])]
-
-
-def _closure(roots: Iterable[_Node]) -> set[_Node]:
-    """Return the elementwise results that are not computed yet and that the roots need."""
-    needed: set[_Node] = set()
-    waiting = [node for node in roots if node.waits]
-    while waiting:
-        node = waiting.pop()
-        if node not in needed:
-            needed.add(node)
-            waiting += [operand for operand in node.operands if operand.waits]
-    return needed
 
 
 def _is_view(function: Function) -> bool:
@@ -352,7 +322,7 @@ def _is_constant(leaf: Any) -> bool:
 
 
 def _shape(operand: Any) -> Shape:
-    shape: Shape = operand.kind.shape if isinstance(operand, _Node) else operand.shape
+    shape: Shape = operand.kind.shape if isinstance(operand, Node) else operand.shape
     return shape
 
 
@@ -360,11 +330,11 @@ def _argument(operand: Any, shape: Shape, is_table: bool) -> Argument:
     """Return the argument of a kernel, with results of a shape, for an operand."""
     if is_table:
         return Argument(operand.dtype.name, "table", operand.size)
-    if isinstance(operand, _Node) and not operand.on_device:
+    if isinstance(operand, Node) and not operand.on_device:
         kind = "number" if operand.kind.is_number else "scalar"
-        return Argument(operand.kind.dtype.name, kind)
+        return Argument(operand.kind.dtype.name, kind, held=operand.is_held)
     own = _shape(operand)
-    dtype = operand.kind.dtype if isinstance(operand, _Node) else operand.dtype
+    dtype = operand.kind.dtype if isinstance(operand, Node) else operand.dtype
     is_single = math.prod(own) == 1 and math.prod(shape) > 1
     return Argument(dtype.name, "single" if is_single else "array")
 
@@ -375,7 +345,7 @@ def _has_expression(line: tuple[Function, tuple[Any, ...]], kind: Kind) -> bool:
     inputs: list[Argument] = []
     read: list[Any] = []
     for place, operand in enumerate(operands):
-        if isinstance(operand, _Node) or _is_constant(operand):
+        if isinstance(operand, Node) or _is_constant(operand):
             is_table = function is np.ndarray.take and place == 0
             read.append(Input(len(inputs)))
             inputs.append(_argument(operand, kind.shape, is_table))

@@ -33,6 +33,7 @@ __all__ = [
     "fill",
     "is_supported",
     "source_of",
+    "source_of_several",
 ]
 
 HostArray: TypeAlias = npt.NDArray[Any]
@@ -144,11 +145,26 @@ class Argument(NamedTuple):
         scalar of NumPy, or a table whose entries are taken.
     length : int
         Of a table.
+    held : bool
+        Whether a number or scalar is in the memory of the device, as an array without axes.
     """
 
     dtype: str
     kind: str
     length: int = 0
+    held: bool = False
+
+    @property
+    def is_value(self) -> bool:
+        """Whether a launch is given the value itself."""
+        return self.kind in ("number", "scalar") and not self.held
+
+    @property
+    def element(self) -> str:
+        """Where a kernel of several finds it, of which each has a range of the index."""
+        if self.held or self.kind == "single":
+            return "[0]"
+        return "[j]" if self.kind == "array" else ""
 
 
 class Kernel(NamedTuple):
@@ -282,7 +298,7 @@ class Source(NamedTuple):
 
 def source_of(kernels: tuple[Kernel, ...]) -> Source:
     """Return the source of a kernel, or of several as one."""
-    return _of_one(kernels[0]) if len(kernels) == 1 else _of_several(kernels)
+    return _of_one(kernels[0]) if len(kernels) == 1 else source_of_several(kernels)
 
 
 def _of_one(kernel: Kernel) -> Source:
@@ -295,7 +311,7 @@ def _of_one(kernel: Kernel) -> Source:
     return Source(", ".join(inputs), ", ".join(outputs), "\n".join([*kernel.body(), *stores]))
 
 
-def _of_several(kernels: tuple[Kernel, ...]) -> Source:
+def source_of_several(kernels: tuple[Kernel, ...]) -> Source:
     """Return the source in which each kernel has a range of the index."""
     inputs: list[str] = []
     outputs: list[str] = []
@@ -305,9 +321,8 @@ def _of_several(kernels: tuple[Kernel, ...]) -> Source:
         lines += [f"if (i >= begin{at} && i < end{at}) {{", f"const int64 j = i - begin{at};"]
         for number, argument in enumerate(kernel.inputs):
             name = f"x{at}_{number}"
-            place = {"array": "[j]", "single": "[0]"}.get(argument.kind, "")
-            inputs.append(f"{'raw ' if place else ''}{argument.dtype} {name}")
-            lines.append(f"const {argument.dtype} x{number} = {name}{place};")
+            inputs.append(f"{'raw ' if argument.element else ''}{argument.dtype} {name}")
+            lines.append(f"const {argument.dtype} x{number} = {name}{argument.element};")
         lines += kernel.body()
         for number, line in enumerate(kernel.outputs):
             outputs.append(f"raw {kernel.lines[line].dtype} y{at}_{number}")

@@ -33,10 +33,11 @@ from .cupy_kernels import (
     erf,
     fill,
     source_of,
+    source_of_several,
 )
 from .tape import Function
 
-__all__ = ["have_same_bits", "launcher", "works"]
+__all__ = ["InOneLaunch", "have_same_bits", "launcher", "works"]
 
 HostArray: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
@@ -51,7 +52,8 @@ def _one_by_one(kernel: Kernel, arguments: Sequence[Any]) -> tuple[Array, ...]:
 
     def value(operand: Any) -> Any:
         if isinstance(operand, Input):
-            return arguments[operand.number]
+            given = arguments[operand.number]
+            return given.item() if kernel.inputs[operand.number].held else given
         if isinstance(operand, Previous):
             return results[operand.number]
         return operand[()] if isinstance(operand, np.ndarray) else operand
@@ -97,7 +99,7 @@ def launcher(kernels: tuple[Kernel, ...], shapes: tuple[Shape, ...]) -> Function
 def _in_one_launch(kernels: tuple[Kernel, ...], shapes: tuple[Shape, ...]) -> Function:
     if len(kernels) == 1:
         return _elementwise_kernel(source_of(kernels))
-    return _InOneLaunch(kernels, shapes)
+    return InOneLaunch(kernels, shapes)
 
 
 def _one_after_the_other(
@@ -120,11 +122,11 @@ def _elementwise_kernel(source: Source) -> Function:
     return made
 
 
-class _InOneLaunch:
+class InOneLaunch:
     """Several kernels of results of given shapes as one function; see `launcher`."""
 
     def __init__(self, kernels: tuple[Kernel, ...], shapes: tuple[Shape, ...]) -> None:
-        self._kernel = _elementwise_kernel(source_of(kernels))
+        self._kernel = _elementwise_kernel(source_of_several(kernels))
         ends = [0, *accumulate(map(math.prod, shapes))]
         self._size = ends[-1]
         self._parts = [
@@ -138,13 +140,18 @@ class _InOneLaunch:
         ]
 
     def __call__(self, *arguments: Any) -> list[Array]:
+        """Return the results."""
+        results = [cupy.empty(shape, dtype=dtype) for shape, dtype in self._results]
+        self.into(results, arguments)
+        return results
+
+    def into(self, results: Sequence[Array], arguments: Sequence[Any]) -> None:
+        """Write the results into arrays, which are C-contiguous."""
         given: list[Any] = []
         waiting = iter(arguments)
         for count, begin, end in self._parts:
             given += [begin, end, *islice(waiting, count)]
-        results = [cupy.empty(shape, dtype=dtype) for shape, dtype in self._results]
         self._kernel(*given, *results, size=self._size)
-        return results
 
 
 # The trial
@@ -195,6 +202,8 @@ def _hard(number: int, argument: Argument) -> Any:
     dtype = np.dtype(argument.dtype)
     if argument.kind in ("number", "scalar"):
         value = dtype.type(_NUMBERS[number % len(_NUMBERS)] if dtype.kind == "f" else 3 + number)
+        if argument.held:
+            return cupy.asarray(np.asarray(value))
         return value.item() if argument.kind == "number" else value
     values = np.roll(_hard_values(argument.dtype), 97 * number)
     if argument.kind == "table":

@@ -20,12 +20,13 @@ import numpy.typing as npt
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.shortcuts import offer
 
-from .cupy_fusing import Kind, fused
+from .cupy_fusing import fused
 from .cupy_kernels import erf
 from .cupy_launches import have_same_bits
+from .cupy_nodes import Kind
 from .cupy_sums import is_short, short_sum
 from .numpy_tracing import UFUNCS, ArrayWriter, NumpyTape, Tracer
-from .tape import Function, Tree, compiled_program, leaves, map_tree
+from .tape import Function, Tape, Tree, compiled_program, leaves, map_tree
 from .tracing import TracedFunction, TraceError
 
 __all__ = ["FusedFunction", "affine", "in_one_kernel", "zero_below"]
@@ -49,15 +50,25 @@ class FusedFunction(TracedFunction):
 
     def trace(self, arguments: Tree) -> tuple[list[str], dict[str, Any]]:
         """See `TracedFunction.trace`."""
+        writer = ArrayWriter(*self.fused(arguments))
+        return [*writer.lines()], writer.constants
+
+    def guarded(self, arguments: Tree, lines: list[str], constants: dict[str, Any]) -> Function:
+        """See `TracedFunction.guarded`."""
+        # It computes on the current device, which may be another one than that of the arrays.
+        guard = f"if current().id != {cupy.cuda.Device().id}: return NotImplemented"
+        return super().guarded(
+            arguments, [guard, *lines], constants | {"current": cupy.cuda.Device}
+        )
+
+    def fused(self, arguments: Tree, *, held: bool = False) -> tuple[Tape, Tree]:
+        """Return what the function does, and returns, as `cupy_fusing.fused` does."""
         tape = _StandInTape()
         bound = _on_tape(self.function)
         assert bound is not None
         result = tape.run(bound, map_tree(_stand_in_of, arguments))
         on_device = [self.is_array(leaf) for leaf in leaves(arguments)]
-        writer = ArrayWriter(*fused(tape, tape.kinds, on_device, result))
-        # It computes on the current device, which may be another one than that of the arrays.
-        guard = f"if current().id != {cupy.cuda.Device().id}: return NotImplemented"
-        return [guard, *writer.lines()], writer.constants | {"current": cupy.cuda.Device}
+        return fused(tape, tape.kinds, on_device, result, held=held)
 
     def is_array(self, leaf: object) -> bool:
         """See `TracedFunction.is_array`."""

@@ -29,7 +29,7 @@ def compiled_loop(function: Function, most: int) -> Function:
     )
 
     def padded(numbers: list[float]) -> npt.NDArray[np.float64]:
-        column = np.zeros(most)
+        column = np.zeros((most, *np.shape(numbers[0])))
         column[: len(numbers)] = numbers
         return column
 

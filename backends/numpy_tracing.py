@@ -47,7 +47,7 @@ _FUNCTIONS = {
 }  # fmt: skip
 # What some come to after checks in Python.
 _REDUCTIONS = {np.max: np.maximum.reduce, np.min: np.minimum.reduce, np.sum: np.add.reduce}
-_METHODS = {np.take: np.ndarray.take}
+_METHODS: dict[Function, Function] = {np.reshape: np.ndarray.reshape, np.take: np.ndarray.take}
 
 
 class TracedNumpyFunction(TracedFunction):

@@ -6,7 +6,7 @@ memory what does not fit a cache.  Neither the joining nor the parts change a bi
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import is_
 from typing import Any
 
@@ -37,6 +37,7 @@ class Updater:
         self._joined: list[Array] = []
         self._small: list[int] = []
         self._others: list[int] = []
+        self._spans: list[tuple[int, slice, tuple[int, ...]]] = []
 
     def __call__(
         self,
@@ -44,70 +45,90 @@ class Updater:
         parameters: Sequence[Array],
         gradients: Sequence[Array],
         *slots: Sequence[Array],
+        in_place: bool,
     ) -> list[list[Array]]:
-        """Return [parameters, *slots] after the rule, in the memory of those given."""
-        if not _are_the_same((parameters, *slots), self._columns):
-            self._join_small(parameters, *slots)
+        """Return [parameters, *slots] after the rule, in the memory of those given or in new."""
+        given = parameters, *slots
+        if not _are_the_same(given, self._columns):
+            self._join_small(given)
+            self._renew(given, in_place)
+        elif not in_place:
+            self._joined = [joined.copy() for joined in self._joined]
+            self._renew(given, in_place)
+        w, *own_slots = self._columns
         for place in self._others:
-            arrays = parameters[place], gradients[place], *(slot[place] for slot in slots)
+            arrays = w[place], gradients[place], *[slot[place] for slot in own_slots]
             _part_by_part(_in_place(rule, rule.decay[place]), *arrays)
         if self._small:
             for place in self._small:
                 if (decay := rule.decay[place]) is not None:
-                    self._columns[0][place] *= decay
-            w, *joined_slots = self._joined
-            _part_by_part(_in_place(rule, None), w, _join(gradients, self._small), *joined_slots)
+                    w[place] *= decay
+            joined_w, *joined_slots = self._joined
+            gradient = _join(gradients, self._small)
+            _part_by_part(_in_place(rule, None), joined_w, gradient, *joined_slots)
         return [*self._columns]
 
-    def _join_small(self, *columns: Sequence[Array]) -> None:
-        """Join the small arrays of each column, and keep the columns with views in their place."""
+    def _join_small(self, columns: Columns) -> None:
+        """Join the small arrays of each column, and note where they are."""
         like = columns[0]
         small = [place for place, w in enumerate(like) if w.nbytes < _PART]
         self._small = small if len(small) > 1 else []
         self._others = [place for place in range(len(like)) if place not in self._small]
-        self._columns = [[*column] for column in columns]
         self._joined = [_join(column, self._small) for column in columns if self._small]
         ends = [*accumulate(like[place].size for place in self._small)]
+        self._spans = [
+            (place, slice(end - like[place].size, end), like[place].shape)
+            for place, end in zip(self._small, ends, strict=True)
+        ]
+
+    def _renew(self, given: Columns, in_place: bool) -> None:
+        """Set the columns: views of what is joined, and the other arrays given or their copies."""
+        self._columns = [[*column] for column in given]
         for joined, column in zip(self._joined, self._columns, strict=False):
-            for place, end in zip(self._small, ends, strict=True):
-                shape, size = like[place].shape, like[place].size
-                column[place] = joined[end - size : end].reshape(shape)
+            for place, span, shape in self._spans:
+                column[place] = joined[span].reshape(shape)
+        if not in_place:
+            for column in self._columns:
+                for place in self._others:
+                    column[place] = column[place].copy(order="K")
 
 
 def _in_place(rule: Any, decay: float | None) -> Update:
     """Return the rule as a function that writes its results over w and the slots."""
-    adam = partial(_adam, rule.numbers) if rule.kernel == "adam" else None
+    if rule.kernel == "adam":
+        update = partial(_adam, rule.numbers)
+    else:
+        update = partial(_write_over, rule.function)
+    return update if decay is None else partial(_decayed, update, decay)
 
-    def write_over(w: Array, g: Array, *slots: Array) -> None:
-        if decay is not None:
-            w *= decay
-        if adam is not None:
-            adam(w, g, *slots)
-            return
-        for array, result in zip((w, *slots), rule.function(w, g, *slots), strict=True):
-            array[...] = result
 
-    return write_over
+def _decayed(update: Update, decay: float, w: Array, *others: Array) -> None:
+    w *= decay
+    update(w, *others)
+
+
+def _write_over(function: Callable[..., Sequence[Array]], *arrays: Array) -> None:
+    """Write the results of a function of w, g and slots over w and the slots."""
+    w, _, *slots = arrays
+    for array, result in zip((w, *slots), function(*arrays), strict=True):
+        array[...] = result
 
 
 def _adam(numbers: dict[str, float], w: Array, g: Array, m: Array, v: Array) -> None:
     """Do what Adam's rule does, each operation as it stands there, with one new array."""
-
-    def number(value: float) -> Array:
-        return _as_array(value, w.dtype)
-
-    m *= number(numbers["beta1"])
-    new = g * number(1.0 - numbers["beta1"])
+    dtype, beta1, beta2 = w.dtype, numbers["beta1"], numbers["beta2"]
+    m *= _as_array(beta1, dtype)
+    new = g * _as_array(1.0 - beta1, dtype)
     m += new
     np.multiply(g, g, out=new)  # not over g, which may be a view of what a loss returned
-    new *= number(1.0 - numbers["beta2"])
-    v *= number(numbers["beta2"])
+    new *= _as_array(1.0 - beta2, dtype)
+    v *= _as_array(beta2, dtype)
     v += new
     np.sqrt(v, out=new)
-    new += number(numbers["epsilon"])
+    new += _as_array(numbers["epsilon"], dtype)
     np.reciprocal(new, out=new)
     new *= m
-    new *= number(numbers["rate"])
+    new *= _as_array(numbers["rate"], dtype)
     w -= new
 
 
@@ -137,7 +158,6 @@ def _join(arrays: Sequence[Array], places: Sequence[int]) -> Array:
 
 
 def _are_the_same(some: Columns, others: Columns) -> bool:
-    return len(some) == len(others) and all(
-        len(one) == len(other) and all(map(is_, one, other))
-        for one, other in zip(some, others, strict=True)
-    )
+    if [*map(len, some)] != [*map(len, others)]:
+        return False
+    return all(map(is_, chain.from_iterable(some), chain.from_iterable(others)))

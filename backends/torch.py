@@ -15,6 +15,7 @@ from .contract import BackendUnavailable
 from .memory import keep_freed_blocks, with_free_memory
 from .tape import Function
 from .torch_compile import CompiledFunction
+from .torch_graphs import CapturedFunction
 from .torch_tracing import TracedTorchFunction
 from .transfer import ArrayLibrary
 
@@ -126,12 +127,14 @@ class TorchBackend(ArrayLibrary):
 
         Training steps, which use up their state, are compiled by `torch.compile` on other devices
         than the processor.  There it saves some 80 microseconds a step and takes 5 seconds or more
-        to start, for each shape of a batch.
+        to start, for each shape of a batch.  On CUDA they become graphs then.
         """
         if most > 1:
             return None
         if exact or not used_up or self.device == "cpu":
             return TracedTorchFunction.of(function)
+        if self._device.type == "cuda":
+            return CapturedFunction(function, used_up)
         return CompiledFunction(function)
 
     def versions(self) -> dict[str, str]:
@@ -155,13 +158,15 @@ class TorchBackend(ArrayLibrary):
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
 
-def _update(rule: Any, *columns: Sequence[Array]) -> Sequence[Sequence[Array]]:
+def _update(rule: Any, *columns: Sequence[Array], in_place: bool) -> Sequence[Sequence[Array]]:
     """See `shortcuts.offer`, updater: PyTorch's fused Adam, which writes in place."""
     if rule.kernel != "adam" or not columns[0]:
         results: Sequence[Sequence[Array]] = rule.each_array(*columns)
         return results
     # It walks through memory: an element's place there must be the same in all four.
     w, g, m, v = ([array.contiguous() for array in column] for column in columns)
+    if not in_place:
+        w, m, v = ([array.clone() for array in column] for column in (w, m, v))
     for array, decay in zip(w, rule.decay, strict=True):
         if decay is not None:
             array.mul_(decay)

@@ -42,11 +42,10 @@ class CompiledFunction:
         """Return what the function returns."""
         if self.fell_back:
             return self._function(*arguments)
-        # A Python number would be a constant, and each new one compiled anew.
-        arrays = map_tree(as_tensor, arguments)
+        arrays = self.as_arrays(arguments)
         kinds = repr(map_tree(_kind, arrays))
         if kinds in self._compiled:
-            return self._compiled[kinds](*arrays)
+            return self.run(self._compiled[kinds], arguments, arrays)
         try:
             return self._first_call(arguments, arrays, kinds)
         except Exception as error:  # whatever the compiler and its tools may raise
@@ -58,6 +57,18 @@ class CompiledFunction:
                 stacklevel=2,
             )
             return self._function(*arguments)
+
+    def as_arrays(self, arguments: Tree) -> Tree:
+        """Return the arguments with arrays in place of numbers.
+
+        A Python number would be a constant, and each new one compiled anew.
+        """
+        return map_tree(as_tensor, arguments)
+
+    def run(self, compiled: Function, arguments: Tree, arrays: Tree) -> Tree:
+        """Return what compiled code returns for arguments, of which all are arrays."""
+        del arguments
+        return compiled(*arrays)
 
     def _first_call(self, arguments: Tree, arrays: Tree, kinds: str) -> Tree:
         def function(*tensors: Tree) -> Tree:

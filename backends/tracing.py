@@ -153,7 +153,10 @@ class TracedFunction:
 
     def _program(self, arguments: Tree) -> Function:
         """Return what the function does with such arguments; with others it is NotImplemented."""
-        lines, constants = self.trace(arguments)
+        return self.guarded(arguments, *self.trace(arguments))
+
+    def guarded(self, arguments: Tree, lines: list[str], constants: dict[str, Any]) -> Function:
+        """Return a program of these lines; for arguments of another kind it is NotImplemented."""
         guard = _Guard(self.is_array, self.specialized_on, constants)
         return compiled_program([*guard.lines(arguments), *lines], constants)
 

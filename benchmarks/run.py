@@ -48,10 +48,16 @@ PARTS = {
     "estimators": Part("benchmarks.estimators:estimators", 270.0, 10.0),
     "memory": Part("benchmarks.prices:memory", 40.0, 20.0),
     "startup": Part("benchmarks.prices:startup", 40.0, 10.0),
+    "scaling": Part("benchmarks.scaling:scaling", 240.0, 8.0),
     "roofline": Part("benchmarks.limits:roofline", 10.0, 5.0),
 }
 """By their names on the command line, in the order of a run."""
-OF_THE_HOST = ("memory", "startup", "estimators")  # left out on a GPU: they look at the host
+OF_THE_HOST = (
+    "memory",
+    "startup",
+    "estimators",
+    "scaling",
+)  # left out on a GPU: they look at the host
 
 
 def main() -> int:
@@ -96,7 +102,7 @@ def _options() -> argparse.Namespace:
         "--backend",
         choices=list(CONTENDERS),
         default="numpy",
-        help="numpy: this processor; cupy: an NVIDIA GPU, against PyTorch's CUDA",
+        help="numpy: this processor; cupy: an NVIDIA GPU, against PyTorch and JAX on it",
     )
     parser.add_argument(
         "--only", choices=list(PARTS), nargs="+", metavar="PART", help=f"of {', '.join(PARTS)}"

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks import scaling
 from benchmarks.contenders import CONTENDERS, Entry
 
 __all__ = ["CHART", "LIBRARIES", "OPTIMIZERS", "RESULTS", "fastest", "recorded_tables", "report"]
@@ -187,6 +188,11 @@ def _startup(_: str, results: Results) -> str:
     return _markdown(["", "median", "least"], rows)
 
 
+def _scaling(_: str, results: Results) -> str:
+    """Return the time of a step on one and on two processes, with a thread each."""
+    return _markdown(*scaling.table(results))
+
+
 def _roofline(_: str, results: Results) -> str:
     """Return the machine's speed, and the least time of a step's products beside what they took."""
     speed = results.get("roofline")
@@ -249,6 +255,7 @@ TABLES = {
     "memory": Table("Peak memory", ("memory",), _memory),
     "startup": Table("Start-up", ("startup",), _startup),
     "roofline": Table("The limit of a step", ("roofline", "steps"), _roofline),
+    "scaling": Table("One training on two processes", ("scaling",), _scaling),
 }
 """In the order of the report, by the names that the documents have in their markers."""
 

@@ -35,7 +35,7 @@ export GPU_DRY=
 if [ "${1:-}" = --dry ]; then
     shift
     GPU_DRY=yes cupy=simulated_cupy torch="torch and not cuda" jax=jax:cpu workers=(2 2 2)
-    runs="simulated_cupy and pixels" files=(tests/backends/test_contract.py tests/test_shortcuts.py)
+    runs="simulated_cupy and pixels" files=(tests/backends/test_conformance.py tests/test_shortcuts.py)
 fi
 require() { # these backends: a test fails where they are missing
     local names="$*"

@@ -97,6 +97,37 @@ def test_steps_are_fused_on_cupy(arithmetic: str) -> None:
     assert not said
 
 
+@pytest.mark.skipif(DRY, reason="on the processor, there are no graphs")
+@pytest.mark.parametrize("device", ["cupy", "torch:cuda"])
+@pytest.mark.parametrize("arithmetic", ["reproducible", "native"])
+def test_steps_become_cuda_graphs(device: str, arithmetic: str) -> None:
+    """In a process of its own, without a warning; reproducible ones of PyTorch are none."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        are_used, said = pool.submit(capturing, device, arithmetic, 100).result()
+    assert any(are_used) or (device, arithmetic) == ("torch:cuda", "reproducible")
+    assert not said
+
+
+def capturing(device: str, arithmetic: str, hidden: int) -> tuple[list[bool], list[str]]:
+    """Return whether the graphs of a training are used, and what is said of them."""
+    from pluggable_mlp.backends.graphs import Graphs
+
+    begin, made = Graphs.__init__, []
+
+    def noting(self: Graphs) -> None:
+        made.append(self)
+        begin(self)
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64 * 40, 784)), rng.integers(0, 10, 64 * 40)
+    with patch.object(Graphs, "__init__", noting), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        settings = {"epochs": 2, "batch_size": 64, "arithmetic": arithmetic}
+        train(MLP([784, hidden, 10]), x, y, backend=get_backend(device), **settings)
+    said = [str(of.message) for of in caught if "CUDA graph" in str(of.message)]
+    return [graphs.is_used for graphs in made], said
+
+
 def fusing(arithmetic: str, hidden: int) -> tuple[list[str], list[str], list[str]]:
     """Return the functions of a training on CuPy that are fused, those that cannot be, and why.
 

@@ -100,7 +100,7 @@ else
 fi
 
 step "the wheel alone outside the checkout"
-environment wheel "$scratch"/dist/*.whl
+environment wheel "$(echo "$scratch"/dist/*.whl)[mpi]"
 "$scratch/wheel/bin/python" -m pip check
 mkdir "$scratch/elsewhere"
 cd "$scratch/elsewhere"
@@ -116,5 +116,8 @@ pluggable-mlp evaluate run
 pluggable-mlp predict run images.npy --output predictions.csv
 pluggable-mlp verify run/certificate.json
 pluggable-mlp compare --backends numpy,numpy
+mpiexec -n 2 pluggable-mlp train --distributed mpi \
+    --quiet --epochs 3 --arithmetic reproducible --output run-of-two
+diff <(grep parameters_sha256 run/summary.json) <(grep parameters_sha256 run-of-two/summary.json)
 
 step "all is well"

@@ -5,7 +5,8 @@
 - the block of code after `<!-- include: FILE NAME … -->`: the functions, classes, methods
   (`Class.method`) or constants of these names, as FILE has them, without their docstrings;
 - all between `<!-- begin NAME -->` and `<!-- end NAME -->`: the table of that name, made of the
-  figures that `python benchmarks/run.py` recorded; `options` is that of the settings of a run.
+  figures that `python benchmarks/run.py` recorded; `options` is that of the settings of a run,
+  `launches` that of `python -m tests.launches`.
 
 With `--check` it writes nothing; it names the pages that are out of date and exits with 1.
 Prose belongs in the pages.
@@ -13,6 +14,7 @@ Prose belongs in the pages.
 
 import argparse
 import ast
+import json
 import re
 import sys
 import textwrap
@@ -50,7 +52,7 @@ def rendered(page: str) -> str:
         If a marker names a file or a definition that does not exist.
     """
     page = INCLUDED.sub(lambda found: found["marker"] + _block(found["file"], found["names"]), page)
-    tables = recorded_tables() | {"options": _options()}
+    tables = recorded_tables() | {"options": _options(), "launches": _launches()}
     return MEASURED.sub(
         lambda found: found["begin"] + tables.get(found["name"], _NOT_YET) + "\n" + found["end"],
         page,
@@ -64,6 +66,19 @@ def _options() -> str:
         for name, field in fields_of(Settings).items()
     ]
     return "\n".join(["| Option | Value | Default | Meaning |", "| --- | --- | --- | --- |", *rows])
+
+
+def _launches() -> str:
+    """Return the table of the launches and waits of a step."""
+    counted = json.loads((ROOT / "tests/launches.json").read_text(encoding="utf-8"))
+    lines = [
+        "| Network | Optimizer | Arithmetic | By | Launches | Waits |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, (launches, waits) in counted.items():
+        network, solver, arithmetic, by = name.split(", ")
+        lines.append(f"| {network} | {solver} | {arithmetic} | `{by}` | {launches} | {waits} |")
+    return "\n".join(lines)
 
 
 def _default(field: Field) -> str:

@@ -53,35 +53,27 @@ if TYPE_CHECKING:
         average_of_elements,
     )
     from pluggable_mlp.runs import load_run
-    from pluggable_mlp.training import (
+    from pluggable_mlp.training.callbacks import EarlyStopping
+    from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+    from pluggable_mlp.training.divergence import DivergenceError
+    from pluggable_mlp.training.lbfgs import LBFGS
+    from pluggable_mlp.training.loop import Epoch
+    from pluggable_mlp.training.muon import Muon
+    from pluggable_mlp.training.optimizer import Optimizer
+    from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
+    from pluggable_mlp.training.precision_warning import PrecisionWarning
+    from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
+    from pluggable_mlp.training.step import TrainState, first_state, training_step
+    from pluggable_mlp.training.sweep import Sweep, SweptNetwork, sweep
+    from pluggable_mlp.training.train import Training, train
+    from pluggable_mlp.training.transforms import (
         L1,
         L2,
-        LBFGS,
-        OPTIMIZERS,
-        SCHEDULES,
-        SGD,
-        Adagrad,
-        Adam,
-        AdamW,
         AverageParameters,
         ClipByGlobalNorm,
-        DivergenceError,
-        EarlyStopping,
-        Epoch,
-        Lion,
-        Muon,
-        Optimizer,
-        PrecisionWarning,
         RateFactors,
-        RMSprop,
-        TrainState,
         averaged_parameters,
-        first_state,
-        make_optimizer,
-        make_schedule,
-        training_step,
     )
-    from pluggable_mlp.training.train import Training, train
 
 __all__ = [
     "ACTIVATIONS",
@@ -136,6 +128,8 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Split",
     "SquaredError",
+    "Sweep",
+    "SweptNetwork",
     "TabM",
     "TabMMini",
     "TrainState",
@@ -154,6 +148,7 @@ __all__ = [
     "make_optimizer",
     "make_schedule",
     "reproducible",
+    "sweep",
     "to_native",
     "train",
     "training_step",
@@ -169,7 +164,20 @@ _HOMES = (
     "distributed",
     "namespaces",
     "network",
-    "training",
+    "training.components",
+    "training.optimizer",
+    "training.optimizers",
+    "training.muon",
+    "training.lbfgs",
+    "training.schedules",
+    "training.transforms",
+    "training.step",
+    "training.precision_warning",
+    "training.divergence",
+    "training.loop",
+    "training.callbacks",
+    "training.train",
+    "training.sweep",
     "data",
     "consistency",
     "figures",

@@ -4,7 +4,7 @@ This is the lowest layer of the project: it depends on the array API standard, n
 library.  Mathematics does not belong here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 from array_api_compat import array_namespace, device
@@ -86,11 +86,28 @@ __all__ = [
     "dtype_name",
     "has_values",
     "library_of",
+    "map_nested",
     "transpose",
     "without_graph",
 ]
 
 _FEW_COLUMNS, _MANY_ROWS = 32, 64
+
+
+def map_nested(
+    function: Callable[[Any], Any], value: Any, kind: type | tuple[type, ...] | None = None
+) -> Any:
+    """Return nested lists, tuples and dicts with function(array) for each array among all else.
+
+    Arrays are what is of a kind; by default what has a dtype.
+    """
+    if isinstance(value, dict):
+        return {name: map_nested(function, one, kind) for name, one in value.items()}
+    if isinstance(value, tuple | list):
+        items = [map_nested(function, one, kind) for one in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    is_array = hasattr(value, "dtype") if kind is None else isinstance(value, kind)
+    return function(value) if is_array else value
 
 
 def common_namespace(**arrays: Array) -> Namespace:

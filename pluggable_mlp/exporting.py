@@ -17,8 +17,8 @@ from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.data.columns import NUMBER, SIGN, Column
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
+from pluggable_mlp.files import write_file
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.storage import write_file
 
 __all__ = ["Exported", "need_ndonnx", "write_onnx"]
 

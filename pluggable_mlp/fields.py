@@ -7,6 +7,7 @@ errors, are made here.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -101,6 +102,11 @@ def doc(text: str) -> Meta:
 
 def fields_of(owner: type) -> Mapping[str, Field]:
     """Return the fields of a dataclass by their names."""
+    return _fields_of(owner)
+
+
+@cache  # to inspect annotations takes time
+def _fields_of(owner: type) -> Mapping[str, Field]:
     described = inspect.type_info(owner)
     assert isinstance(described, inspect.DataclassType)
     return {of.name: _field(of, owner.__annotations__[of.name]) for of in described.fields}

@@ -7,6 +7,8 @@ normal deviates use the system's libm.  Everything here is computed on the host,
 operations whose results IEEE 754 determines.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +16,7 @@ from pluggable_mlp.namespaces.reproducible.logarithm import log
 from pluggable_mlp.namespaces.reproducible.roots import sqrt
 from pluggable_mlp.registry import as_seed
 
-__all__ = ["normal", "normal_quantile", "permutation", "uniform", "words"]
+__all__ = ["normal", "normal_quantile", "permutation", "permutations", "uniform", "words"]
 
 # What a word is drawn for.  Numbers are never reused: old seeds must give old results.
 PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5,
@@ -62,6 +64,18 @@ def uniform(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float
 def permutation(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[np.int64]:
     """Return a permutation of 0 … count - 1: the stable order of as many random words."""
     return np.argsort(words(seed, purpose, step, count), kind="stable")
+
+
+def permutations(
+    seeds: Sequence[int], purpose: str, step: int, count: int, batch_size: int
+) -> npt.NDArray[np.int64]:
+    """Return the `permutation` of each seed, batch by batch: (seeds * count,).
+
+    Of each batch the places by the first seed come first, then those by the second, and so on.
+    """
+    drawn = np.stack([permutation(seed, purpose, step, count) for seed in seeds])
+    starts = range(0, count, batch_size)
+    return np.concatenate([drawn[:, at : at + batch_size].reshape(-1) for at in starts])
 
 
 def normal(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float64:

@@ -23,9 +23,9 @@ from pluggable_mlp.figures import (
 )
 from pluggable_mlp.figures.predictions import pairs_by_output
 from pluggable_mlp.figures.sources import history_of
+from pluggable_mlp.files import read_json
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_summary
-from pluggable_mlp.storage import read_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -22,8 +22,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.files import damaged, read_file, write_file
 from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
-from pluggable_mlp.storage import damaged, read_file, write_file
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend

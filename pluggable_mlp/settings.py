@@ -27,10 +27,10 @@ from pluggable_mlp.registry import (
 )
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
-from pluggable_mlp.training.streaming import in_whole_batches
 
 if TYPE_CHECKING:
     from pluggable_mlp.data import Dataset
+    from pluggable_mlp.data.preparation import Preparation
 
 __all__ = ["LOSS_OF_TASK", "Settings"]
 
@@ -158,6 +158,8 @@ class Settings:
         check_fields(self)
         as_seed(self.seed)
         if self.block_size:
+            from pluggable_mlp.training.streaming import in_whole_batches  # with much else
+
             in_whole_batches(self.block_size, self.batch_size)
         if self.test_share is not None and self.test is not None:
             raise ValueError(
@@ -167,8 +169,17 @@ class Settings:
         self.make_optimizer(examples=1_000_000 * self.batch_size)
         self.make_mlp(1, 2)
 
-    def load_dataset(self) -> "Dataset":
+    def load_dataset(
+        self, preparation: "Preparation | None" = None, in_files: bool = False
+    ) -> "Dataset":
         """Return the data, for the task given, or that of the loss, or that of the targets.
+
+        Parameters
+        ----------
+        preparation : Preparation, optional
+            One that was saved, to be applied; by default one is fitted.
+        in_files : bool, default False
+            As for `pluggable_mlp.data.load_dataset`.
 
         Raises
         ------
@@ -177,7 +188,9 @@ class Settings:
         """
         from pluggable_mlp.data import load_dataset
 
-        return load_dataset(self.data, **self.data_options())
+        return load_dataset(
+            self.data, **self.data_options(), preparation=preparation, in_files=in_files
+        )
 
     @property
     def where_data_are(self) -> str:
@@ -238,10 +251,7 @@ class Settings:
         """Return the size of a block: the one given, or that of data in files, else 0."""
         if self.block_size is not None:
             return self.block_size
-        from pluggable_mlp.data.streaming import block_of
-
-        size = block_of(dataset.train.inputs)
-        return max(size, self.batch_size) if size else 0
+        return max(dataset.block_size, self.batch_size) if dataset.block_size else 0
 
     def validates(self, dataset: "Dataset") -> bool:
         """Return whether the data have a validation part that is used."""

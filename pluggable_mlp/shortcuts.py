@@ -34,6 +34,7 @@ __all__ = [
     "largest",
     "load_offers",
     "offer",
+    "offers_of",
     "on_device_of",
     "own",
     "queued",
@@ -79,14 +80,20 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         for libraries that compile each operation anew for each shape.
 
         `updater` returns, for parameters on the device of `w`, a function (rule, parameters,
-        gradients, *slots) -> (parameters, *slots), all of them sequences of arrays, for the updates
-        of one training, or None.  It may overwrite its arguments.  `rule` is a `Rule` of
-        `training/optimizer.py`, the update of one array.  It is meant for libraries that have an
-        optimizer as one operation, or that are quicker with other sizes than those of the
+        gradients, *slots, in_place) -> (parameters, *slots), all of them sequences of arrays, for
+        the updates of one training, or None.  It may overwrite the gradients; `in_place` says
+        whether also the parameters and slots: the results are new arrays if not.  `rule` is a
+        `Rule` of `training/optimizer.py`, the update of one array.  It is meant for libraries that
+        have an optimizer as one operation, or that are quicker with other sizes than those of the
         parameters.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
     _of_module.cache_clear()
+
+
+def offers_of(xp: Namespace) -> list[str]:
+    """Return the names of the functions that are registered for a namespace, in order."""
+    return sorted(name for space, name in _offered if space is xp)
 
 
 def load_offers(xp: Namespace) -> None:

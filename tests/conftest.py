@@ -105,6 +105,17 @@ def _fail_if_required(label: str, why: BackendUnavailable) -> None:
             pytest.fail(f"{variable} requires it, but {why}", pytrace=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_wait_for_the_disk() -> Iterator[None]:
+    """Let the system write files when it likes, in this process: no test cuts the power.
+
+    That files are flushed, and when, is tested in test_storage.py.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 files_with_jax = count(1)
 
 

@@ -14,6 +14,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 import pluggable_mlp
+from tests.together import together
 
 CHECKOUT = Path(__file__).parent.parent
 ROOT = Path(pluggable_mlp.__file__).parent
@@ -150,8 +151,12 @@ def test_the_public_names_import_no_array_library():
     """But NumPy, which randomness and data need on the host; not its slow parts."""
     code = "import sys; from pluggable_mlp import *; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    modules = {name.split(".")[0] for name in run.stdout.split()}
+    loaded = {*run.stdout.split()}
+    modules = {name.split(".")[0] for name in loaded}
     assert "pluggable_mlp" in modules
+    needless = {"importlib.metadata", "importlib.resources", "pluggable_mlp.runs.run"}
+    assert not loaded & {*needless, "pluggable_mlp.settings", "pluggable_mlp.report"}
+    assert not modules & {"matplotlib", "narwhals", "polars", "rich", "scipy", "sklearn", "typer"}
     assert modules & ARRAY_LIBRARIES == {"numpy"}
     assert "numpy.f2py" not in run.stdout.split()  # array_api_compat.numpy does
 
@@ -207,7 +212,7 @@ PAGES = sorted(
 )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
+@together("page", PAGES)
 def test_pages_import_public_names_from_the_package(page):
     imports = list(page_imports((CHECKOUT / page).read_text(encoding="utf-8")))
     assert {module for module, name in imports if name in pluggable_mlp.__all__} <= {

@@ -23,7 +23,7 @@ WITHOUT_JAX = """
 import sys
 sys.modules["jax"] = None
 import pytest
-here = ["tests/backends/test_contract.py", "-k", "text and (numpy or jax:cpu or abacus)"]
+here = ["tests/backends/test_transfer.py", "-k", "not_in_the and (numpy or jax:cpu or abacus)"]
 sys.exit(pytest.main(["-p", "no:cacheprovider", *here]))
 """
 
@@ -78,7 +78,7 @@ def test_hypothesis_is_deterministic_and_without_deadline():
 
 @pytest.mark.slow
 def test_the_twins_of_stricter_members_are_slow_but_where_they_matter():
-    files = ["training/test_trees.py", "backends/test_contract.py", "cli/test_verify.py"]
+    files = ["training/test_trees.py", "backends/test_conformance.py", "cli/test_verify.py"]
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, *(f"tests/{file}" for file in files)],
@@ -97,7 +97,7 @@ def test_the_twins_of_stricter_members_are_slow_but_where_they_matter():
 
 @pytest.mark.slow
 def test_a_plug_in_is_tested_where_it_is_named(tmp_path):
-    source = (ROOT / "tests/backends/third_party/abacus.py").read_text(encoding="utf-8")
+    source = (ROOT / "examples/plugin/abacus.py").read_text(encoding="utf-8")
     environment = write_plug_in(tmp_path, "abacus = abacus:AbacusBackend", abacus=source)
     done = run(None, **environment, **{PLUG_INS: "abacus, abacus:beads"})
     assert done.returncode == 0, done.stdout + done.stderr

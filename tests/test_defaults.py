@@ -9,17 +9,15 @@ import ast
 import inspect
 import re
 
-import pytest
-import typer.main
-
 import pluggable_mlp
-from pluggable_mlp.cli.app import app
+from pluggable_mlp.cli.app import program
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES, WarmUp
+from tests.together import together
 
 MLP = pluggable_mlp.MLP
 METHODS = ("initialize", "logits", "predict", "predict_proba", "loss_and_gradients")
@@ -71,7 +69,7 @@ def documented(called):
 WITH_DEFAULTS = {name: of for name, of in public_callables().items() if defaults_of(of)}
 
 
-@pytest.mark.parametrize("name", WITH_DEFAULTS)
+@together("name", WITH_DEFAULTS)
 def test_a_docstring_names_every_default(name):
     said, meant = documented(WITH_DEFAULTS[name]), defaults_of(WITH_DEFAULTS[name])
     assert said == meant
@@ -123,7 +121,7 @@ TRAIN = {
 
 
 def test_the_defaults_of_the_command_line_are_those_of_the_settings():
-    options = typer.main.get_command(app).commands["train"].params
+    options = program().commands["train"].params
     defaults = {option.name: option.default for option in options}
     assert {name: defaults[name] for name in TRAIN} == TRAIN
     of_settings = {name: TRAIN[name] for name in defaults_of(Settings) if name in TRAIN}

@@ -16,11 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import typer.main
+import typer
 
 import pluggable_mlp.cli
 from pluggable_mlp.backends import BackendUnavailable, get_backend
-from pluggable_mlp.cli.app import app
+from pluggable_mlp.cli.app import program
 from pluggable_mlp.data.mnist import PUBLISHED
 from pluggable_mlp.fields import fields_of
 from pluggable_mlp.namespaces.bounded import BoundedNamespace
@@ -31,6 +31,7 @@ from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
+from tests.together import together
 
 ROOT = Path(__file__).parent.parent
 
@@ -119,7 +120,7 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize(("page", "name"), [(page, n) for page, of in TABLES.items() for n in of])
+@together("page, name", [(page, n) for page, of in TABLES.items() for n in of])
 def test_every_component_has_a_section_with_its_code(page, name):
     """A heading with its name, then a marker with its function, or with a method of its class."""
     component = TABLES[page][name]
@@ -150,20 +151,19 @@ def lists_names(text, table):
     return len(table) > len(NORMALIZATIONS) and 2 * len(named) > len(table)
 
 
-@pytest.mark.parametrize("table", TYPED_ONCE)
-def test_no_text_lists_the_names_of_a_table_by_hand(table):
+def test_no_text_lists_the_names_of_a_table_by_hand():
     """A docstring or a message names the table: what is typed again is not kept up to date."""
-    names = TYPED_ONCE[table]
     listing = {
-        f"{name}:{node.lineno}"
+        f"{name}:{node.lineno} lists {table}"
         for name, path in SOURCES.items()
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and lists_names(node.value, names)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for table, names in TYPED_ONCE.items()
+        if lists_names(node.value, names)
     }
     assert listing == set()
-    assert lists_names(f"one of {', '.join(names)}", names) or table == "layers"
+    for table, names in TYPED_ONCE.items():
+        assert lists_names(f"one of {', '.join(names)}", names) or table == "layers"
 
 
 def slug(heading):
@@ -229,9 +229,9 @@ def commands(text):
 
 def check_commands(text):
     """Each is parsed by the command itself, without being run; the settings must fit together."""
-    for program, name, *arguments in commands(text):
-        if program == "pluggable-mlp" and name != "--help":
-            command = typer.main.get_command(app).commands[name]
+    for called, name, *arguments in commands(text):
+        if called == "pluggable-mlp" and name != "--help":
+            command = program().commands[name]
             given = command.make_context(name, arguments).params if arguments else {}
             for spec in (given.get("backends") or given.get("backend") or "numpy").split(","):
                 check_backend(spec)
@@ -294,7 +294,7 @@ def unknown_installs(text):
     )
 
 
-@pytest.mark.parametrize("page", [*TEXTS, "CONTRIBUTING.md"])
+@together("page", [*TEXTS, "CONTRIBUTING.md"])
 def test_named_extras_and_packages_exist(page):
     assert unknown_installs((ROOT / page).read_text("utf-8")) == set()
 
@@ -315,8 +315,8 @@ def test_the_page_on_the_command_line_names_every_file_of_a_run(tmp_path):
     page = TEXTS["docs/command-line.md"]
     (said,) = re.findall(r"writes a folder: (.*?)\.\s", page, flags=re.DOTALL)
     arguments = ["train", "--hidden", "4", "--epochs", "1", "--output", str(tmp_path / "run")]
-    program = "from pluggable_mlp.cli import main; main()"
-    subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True)
+    command = [sys.executable, "-c", "from pluggable_mlp.cli import main; main()", *arguments]
+    subprocess.run(command, check=True, capture_output=True)
     files = {file.name for file in (tmp_path / "run").iterdir()}
     assert set(re.findall(r"`(\w+\.\w+)`", said)) == files - {"checkpoints"}
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.recorded_runs import RECORDED
+from pluggable_mlp.testing.recorded_runs import recorded
 
 ROOT = Path(__file__).parent.parent
 RUNS = ("sgd, pixels, float32", "adamw, many components, float64")
 PROGRAM = """
 import json, sys
 from pluggable_mlp import get_backend
-from tests.recorded_runs import run
+from pluggable_mlp.testing.recorded_runs import run
 backend = get_backend(sys.argv[1])
 print(json.dumps({name: run(name, backend) for name in sys.argv[2:]}))
 """
@@ -70,5 +70,5 @@ def test_the_recorded_bits(backend, settings):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    recorded = json.loads(RECORDED.read_text())
-    assert json.loads(done.stdout.splitlines()[-1]) == {name: recorded[name] for name in names}
+    expected = {name: recorded()[name] for name in names}
+    assert json.loads(done.stdout.splitlines()[-1]) == expected

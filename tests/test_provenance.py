@@ -14,6 +14,7 @@ from pluggable_mlp.network.normalization import NORMALIZATIONS, LayerNorm
 from pluggable_mlp.provenance import is_builtin
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.schedules import Cosine, WarmUp
+from tests.together import together
 
 OWN = [
     *ACTIVATIONS.values(),
@@ -61,7 +62,7 @@ OF_A_USER = {
 }
 
 
-@pytest.mark.parametrize("component", OWN, ids=lambda one: getattr(one, "__name__", repr(one)))
+@together("component", OWN)
 def test_all_of_this_package_is_its_own(component):
     assert is_builtin(component)
 

@@ -4,15 +4,15 @@ Two runs stand for the others in the default suite: libraries that compile each 
 minutes for all of them.
 """
 
-import json
+from collections import deque
 
 import pytest
 
-from tests.recorded_runs import RECORDED, RUNS, run
-from tests.simulated_cupy import SimulatedCupyBackend
+from pluggable_mlp.testing.recorded_runs import RUNS, recorded, run
+from tests.simulated_cupy import SimulatedCupyBackend, counting
 from tests.simulated_cupy.rounding import keeping_denormals
 
-HASHES = json.loads(RECORDED.read_text())
+HASHES = recorded()
 
 
 def test_every_run_is_recorded():
@@ -45,3 +45,16 @@ def test_jax_has_every_optimizer_and_both_dtypes():
 def test_the_recorded_bits_where_reductions_keep_denormal_numbers():
     with keeping_denormals():
         assert run(QUICK[0], SimulatedCupyBackend()) == HASHES[QUICK[0]]
+
+
+@pytest.mark.simulated_cupy
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name == QUICK[1] else pytest.mark.slow) for name in RUNS],
+)
+def test_the_recorded_bits_by_cuda_graphs(name, monkeypatch):
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 4)
+    monkeypatch.setattr("pluggable_mlp.compile_cache._recent", deque())  # of other tests
+    with counting() as counts:
+        assert run(name, SimulatedCupyBackend()) == HASHES[name]
+    assert counts.launches["graph"] > 10 or RUNS[name][2] == "lbfgs"

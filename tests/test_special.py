@@ -12,6 +12,7 @@ from pluggable_mlp import get_backend, special
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.shortcuts import offer
 from tests.consistency.libraries import InArithmetic
+from tests.together import together
 
 POINTS = [-700.0, -80.0, -3.5, -1.0, -1e-3, 0.0, 1e-3, 0.5, 1.25, 4.0, 30.0, 80.0, 700.0]
 EXACT = {
@@ -24,9 +25,9 @@ EXACT = {
 ULPS = 16
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", EXACT)
-@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+@together("dtype", ["float32", "float64"])
+@together("name", EXACT)
+@together("arithmetic", list(ARITHMETICS))
 def test_value(backend, arithmetic, name, dtype):
     library = InArithmetic(arithmetic, backend)
     limits = np.finfo(dtype)
@@ -94,9 +95,9 @@ def test_matmul_of_integers_is_exact_whatever_the_inner_length(backend, arithmet
     np.testing.assert_array_equal(library.to_numpy(got), a @ b)
 
 
-@pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("networks", [(), (2,)])
-@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+@together("k", [1, 3])
+@together("networks", [(), (2,)])
+@together("arithmetic", list(ARITHMETICS))
 def test_times_transposed_of_integers_is_exact(backend, arithmetic, networks, k):
     library = InArithmetic(arithmetic, backend)
     rng = np.random.default_rng(k)
@@ -106,10 +107,10 @@ def test_times_transposed_of_integers_is_exact(backend, arithmetic, networks, k)
     np.testing.assert_array_equal(library.to_numpy(got), a @ b.mT)
 
 
-@pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("m", [4, 70])  # from 64 on, PyTorch computes the transpose
-@pytest.mark.parametrize("networks", [(), (2,)])
-@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+@together("k", [1, 3])
+@together("m", [4, 70])  # from 64 on, PyTorch computes the transpose
+@together("networks", [(), (2,)])
+@together("arithmetic", list(ARITHMETICS))
 def test_transposed_times_of_integers_is_exact(backend, arithmetic, networks, m, k):
     library = InArithmetic(arithmetic, backend)
     rng = np.random.default_rng(k)
@@ -119,9 +120,9 @@ def test_transposed_times_of_integers_is_exact(backend, arithmetic, networks, m,
     np.testing.assert_array_equal(library.to_numpy(got), a.mT @ b)
 
 
-@pytest.mark.parametrize("shape", [(5, 1), (1, 5), (2, 1, 3), (1, 1), (3, 4)])
-@pytest.mark.parametrize("axis", [-1, -2])
-@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+@together("shape", [(5, 1), (1, 5), (2, 1, 3), (1, 1), (3, 4)])
+@together("axis", [-1, -2])
+@together("arithmetic", list(ARITHMETICS))
 def test_sum_and_mean_of_integers_are_exact(backend, arithmetic, axis, shape):
     library = InArithmetic(arithmetic, backend)
     x = np.arange(float(math.prod(shape))).reshape(shape) * 12.0
@@ -131,9 +132,9 @@ def test_sum_and_mean_of_integers_are_exact(backend, arithmetic, axis, shape):
 
 
 # Few columns beside many rows are stored by columns; the bias may have leading axes.
-@pytest.mark.parametrize(("batch", "outputs"), [(3, 5), (100, 7), (1, 4)])
-@pytest.mark.parametrize("networks", [(), (2,)])
-@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+@together("batch, outputs", [(3, 5), (100, 7), (1, 4)])
+@together("networks", [(), (2,)])
+@together("arithmetic", list(ARITHMETICS))
 def test_affine_of_integers_is_exact(backend, arithmetic, networks, batch, outputs):
     library = InArithmetic(arithmetic, backend)
     rng = np.random.default_rng(batch)

@@ -63,12 +63,14 @@ _GPU: dict[str, dict[str, Any]] = {
     "ours": {"backend": "cupy"},
     "ours-uint8": {"backend": "cupy", "pixels": True},
     "ours-torch": {"backend": "torch:cuda"},
+    "ours-jax": {"backend": "jax:gpu"},
     "torch": {"device": "cuda"},
     "torch-compiled": {"device": "cuda", "compiled": True},
+    "jax": {"platform": "gpu"},
+    "jax-scan": {"platform": "gpu", "whole_epoch": True},
 }
 CONTENDERS["cupy"] = {
-    name: CONTENDERS["numpy"][name]._replace(
-        library="torch" if "torch" in name else "cupy", options=options
-    )
-    for name, options in _GPU.items()
+    name: entry._replace(library=entry.library.replace("numpy", "cupy"), options=_GPU[name])
+    for name, entry in CONTENDERS["numpy"].items()
+    if name in _GPU
 }

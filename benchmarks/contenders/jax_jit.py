@@ -85,15 +85,18 @@ class JaxJit(Contender):
     Parameters
     ----------
     job : Job
+    platform : str
+        "cpu" or "gpu".
     whole_epoch : bool
         Scan over the steps within the compiled function.
     """
 
-    def __init__(self, job: Job, whole_epoch: bool = False) -> None:
+    def __init__(self, job: Job, platform: str = "cpu", whole_epoch: bool = False) -> None:
         super().__init__(job)
         self._whole_epoch = whole_epoch
-        self._inputs, self.test_inputs = (jnp.asarray(x) for x in job.floats())
-        self._labels = jnp.asarray(job.labels().astype(np.int32))
+        put = partial(jax.device_put, device=jax.devices(platform)[0])
+        self._inputs, self.test_inputs = map(put, job.floats())  # what meets them goes there
+        self._labels = put(job.labels().astype(np.int32))
         self._initial = job.parameters()
 
     def start(self, *, shuffle: bool, steps: int | None = None) -> None:

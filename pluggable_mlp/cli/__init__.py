@@ -30,6 +30,8 @@ def main() -> None:
     try:
         with guarded_streams(), ending_at_once():
             code, error = _run()
+            if code:
+                _end_all(error, code)
             code = finish(code, error)
     except KeyboardInterrupt:  # before `ending_at_once` answers, or after it
         code = 130
@@ -38,14 +40,16 @@ def main() -> None:
 
 def _run() -> tuple[int, str]:
     """Run a command; return its exit code and the error, empty where there is none."""
-    from pluggable_mlp.cli.app import app, described
+    from pluggable_mlp.cli.app import described, program
+    from pluggable_mlp.cli.processes import silence_copies
 
+    silence_copies(sys.argv)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
             # NumPy's of overflow: what comes of it is said where it matters, in our words.
             warnings.simplefilter("ignore", RuntimeWarning)
-            app()
+            program()()
     except Interrupted as request:
         return request.code, ""
     except BrokenPipeError:
@@ -57,6 +61,13 @@ def _run() -> tuple[int, str]:
     except Exception as error:
         return described(error)
     return 0, ""
+
+
+def _end_all(error: str, code: int) -> None:
+    """End the other processes of the command, if there are some that have not failed."""
+    from pluggable_mlp.cli.processes import end_all
+
+    end_all(error, code)
 
 
 def _warn(message: Warning | str, *_: object) -> None:

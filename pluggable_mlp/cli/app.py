@@ -4,25 +4,28 @@ Array libraries are imported by the commands that need them, so that help is qui
 """
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from traceback import extract_tb
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from pluggable_mlp import __version__
+from pluggable_mlp.cli.check import check
 from pluggable_mlp.cli.compare import compare
 from pluggable_mlp.cli.console import counted
 from pluggable_mlp.cli.data import data
 from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, verify
 from pluggable_mlp.cli.train import train
 
-__all__ = ["app", "described"]
+__all__ = ["described", "program"]
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
     help="Train and use multilayer perceptrons on any array library.",
 )
 
@@ -71,8 +74,15 @@ def backends() -> None:
             )
 
 
-for command in (train, data, evaluate, predict, export, plot, report, compare, verify, backends):
+_ON_RUNS = (train, data, evaluate, predict, export, plot, report)
+for command in (*_ON_RUNS, compare, verify, backends, check):
     app.command()(command)
+
+
+@cache
+def program() -> TyperGroup:
+    """Return what runs the commands, made once however often it runs."""
+    return get_group(app)
 
 
 def described(error: Exception) -> tuple[int, str]:
@@ -83,7 +93,7 @@ def described(error: Exception) -> tuple[int, str]:
 
 def _remarks(error: BaseException | None) -> Iterator[str]:
     """Yield the remarks on an error, and on those that were being handled when it was raised."""
-    from pluggable_mlp.storage import Remark
+    from pluggable_mlp.files import Remark
 
     while error is not None:
         yield from (note for note in getattr(error, "__notes__", []) if isinstance(note, Remark))
@@ -98,7 +108,7 @@ def _of_itself(error: Exception) -> tuple[int, str]:
     """
     from pluggable_mlp.backends import BackendUnavailable, out_of_memory
     from pluggable_mlp.namespaces import ArithmeticUnavailable
-    from pluggable_mlp.training import DivergenceError
+    from pluggable_mlp.training.divergence import DivergenceError
 
     if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
         return 3, str(error)

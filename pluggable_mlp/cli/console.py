@@ -43,6 +43,7 @@ __all__ = [
     "progress_bar",
     "removed_at_end",
     "saved_input",
+    "silence",
 ]
 
 CLOSED_PIPE = 128 + 13
@@ -53,6 +54,7 @@ _SHOW_CURSOR = b"\x1b[?25h"  # progress bars hide it
 _STDERR = 2
 _STOPPING = b"stopping after this step; interrupt again to end at once, without saving\n"
 _unfinished: "list[Path]" = []
+_silenced: "list[TextIO]" = []
 
 _INPUT = "standard input"
 _FIRST_LINE = 2**16
@@ -92,11 +94,6 @@ class StopRequest:
     def __init__(self) -> None:
         self.code: int | None = None
 
-    def raise_if_made(self) -> None:
-        """Raise `Interrupted` if there was a signal; to be called where work can be interrupted."""
-        if self.code is not None:
-            raise Interrupted(self.code)
-
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
@@ -124,8 +121,9 @@ def ending_when_asked() -> Iterator[StopRequest]:
         if request.code is not None:
             _end(number)
         request.code = 128 + number
-        with suppress(OSError):  # without the lock of the stream, which the main thread may hold
-            os.write(_STDERR, _STOPPING)
+        if not _silenced:
+            with suppress(OSError):  # without the stream's lock, which the main thread may hold
+                os.write(_STDERR, _STOPPING)
 
     with _handling_signals(handle):
         yield request
@@ -195,6 +193,14 @@ def guarded_streams() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = streams
+
+
+def silence() -> None:
+    """Print nothing from here on: another process does."""
+    if not _silenced:
+        null = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the process ends)
+        _silenced.append(null)
+        sys.stdout, sys.stderr = _StandardOutput(null), _StandardError(null)
 
 
 def log(text: str) -> None:

@@ -70,10 +70,8 @@ def _fitted(file: str, settings: dict[str, Any]) -> "Preparation":
 
 def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
     """Return the preparation of a run; ValueError where settings of another one are given."""
-    from pluggable_mlp.data.preparation import Preparation
     from pluggable_mlp.runs.locking import settle
-    from pluggable_mlp.runs.saved import read_config, read_summary
-    from pluggable_mlp.storage import damaged
+    from pluggable_mlp.runs.saved import read_settings, read_summary
 
     for name, value in settings.items():
         if value != _SETTINGS[name].default:
@@ -82,9 +80,7 @@ def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
                 f"--{name.replace('_', '-')}"
             )
     settle(folder)
-    path = folder / "config.json"
-    config = read_config(path)
+    config, _, preparation = read_settings(folder / "config.json")
     if (folder / "summary.json").exists():
         read_summary(folder, config)
-    with damaged(path):
-        return Preparation.from_dict(config)
+    return preparation

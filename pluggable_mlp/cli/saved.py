@@ -18,9 +18,11 @@ from pluggable_mlp.cli.console import (
     saved_input,
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, path
+from pluggable_mlp.cli.processes import Stops, joined
 
 if TYPE_CHECKING:
     from pluggable_mlp.arrays import Array
+    from pluggable_mlp.distributed import MPI
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.runs.verify import Difference, Verification
 
@@ -32,6 +34,7 @@ _NATIVE = (
 )
 
 BackendAsForTrain = Annotated[str, typer.Option(help="As for train.")]
+DistributedAsForTrain = Annotated[str | None, typer.Option(help="As for train.")]
 DataOption = Annotated[
     str | None,
     typer.Option(help="Where the data of the run are now; by default where they were."),
@@ -45,19 +48,23 @@ def evaluate(
         typer.Option(help="As for train, or - for standard input; by default the data of the run."),
     ] = None,
     backend: BackendAsForTrain = "numpy",
+    distributed: DistributedAsForTrain = None,
 ) -> None:
     """Evaluate a saved run on the test part of its data, or on other data.
 
     If other data have a test part, such as mnist or an .npz with X_test and y_test, only that part
     is used, otherwise all examples.
     """
-    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.distributed import backend_of_process
+    from pluggable_mlp.files import to_json
     from pluggable_mlp.runs.predict import load_run
-    from pluggable_mlp.storage import to_json
 
-    saved = load_run(run, get_backend(backend))
+    communicator = joined(distributed)
+    if communicator is not None and data == "-":
+        raise ValueError("--data is -, but process 0 alone has a standard input; name a file")
+    saved = load_run(run, backend_of_process(backend, communicator))
     with saved_input(data) as named:
-        measured = saved.evaluate(named)
+        measured = saved.evaluate(named, communicator=communicator)
     typer.echo(to_json(measured))
 
 
@@ -108,7 +115,7 @@ def _save_array(output: Path, predictions: "Array") -> None:
     """Write the predictions without probabilities as .npy."""
     import numpy as np
 
-    from pluggable_mlp.storage import write_file
+    from pluggable_mlp.files import write_file
 
     content = io.BytesIO()
     np.save(content, predictions)
@@ -119,7 +126,7 @@ def _save_array(output: Path, predictions: "Array") -> None:
 @contextmanager
 def _open_output(output: Path) -> Iterator[TextIO]:
     """Yield an open file of predictions: a device, a pipe, or a file that is renamed when whole."""
-    from pluggable_mlp.storage import part_of, whole_file
+    from pluggable_mlp.files import part_of, whole_file
 
     in_place = output.exists() and not output.is_file()
     with _naming_output(output):
@@ -211,8 +218,8 @@ def report(
     """Write one HTML page about runs, which opens without a server or a network."""
     _check_matplotlib()
     from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.files import write_file
     from pluggable_mlp.report import report_page
-    from pluggable_mlp.storage import write_file
 
     page = report_page(runs, get_backend(backend), data)
     try:
@@ -254,30 +261,33 @@ def verify(
             "state after it.",
         ),
     ] = None,
+    distributed: DistributedAsForTrain = None,
 ) -> None:
     """Repeat the training of a certificate; exit 1 if a bit differs.
 
     Of a folder all files of the run are checked, beside a certificate its model and config.json.
     """
-    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.distributed import backend_of_process
     from pluggable_mlp.runs.certificate import read_certificate
     from pluggable_mlp.runs.locking import settle
     from pluggable_mlp.runs.verify import Verification
 
+    communicator = joined(distributed)
     file = run / "certificate.json" if run.is_dir() else run
     settle(file.parent)
     certificate, settings = read_certificate(file)
-    place = get_backend(backend)
-    again = Verification(certificate, settings, place, data, test)
+    place = backend_of_process(backend, communicator)
+    again = Verification(certificate, settings, place, data, test, communicator)
     has_model = again.check_files(file.parent, whole=run.is_dir())
     if settings.arithmetic == "native":
         log(_NATIVE.format(certificate["made_on"]))
     if step is not None:
         again.go_on_from(file.parent, step)
-    difference = _first_difference(certificate, again)
+    difference = _first_difference(certificate, again, communicator)
     if difference is None and run.is_dir():
         difference = again.difference_of_measures(run)
-    here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
+    of_processes = f" on {again.run.processes} processes" if again.run.processes > 1 else ""
+    here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic{of_processes}"
     if difference is not None:
         typer.echo(_in_words(difference, here))
         raise typer.Exit(1)
@@ -303,14 +313,17 @@ def _repeated_part(run: "Run", step: int | None) -> str:
     return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"
 
 
-def _first_difference(certificate: dict[str, Any], again: "Verification") -> "Difference | None":
+def _first_difference(
+    certificate: dict[str, Any], again: "Verification", communicator: "MPI | None"
+) -> "Difference | None":
     """Train with a progress bar, to the end or to the first departure from the certificate."""
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
     with ending_when_asked() as request, progress_bar(total) as bar:
+        stops = Stops(request, communicator)
         bar(again.run.examples_done)
 
         def visited(count: int) -> None:
             bar(count)
-            request.raise_if_made()
+            stops.raise_if_asked()
 
         return again.first_difference(visited)

@@ -11,7 +11,6 @@ import typer
 
 from pluggable_mlp.cli.console import (
     Interrupted,
-    StopRequest,
     counted,
     ending_when_asked,
     goes_to_pipe,
@@ -19,11 +18,14 @@ from pluggable_mlp.cli.console import (
     progress_bar,
 )
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, with_settings
+from pluggable_mlp.cli.processes import DistributedOption, Stops, joined
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
+    from pluggable_mlp.distributed import Communicator
     from pluggable_mlp.runs.folder import RunFolder
+    from pluggable_mlp.runs.locking import FolderLock
     from pluggable_mlp.runs.run import Run
 
 __all__ = ["train"]
@@ -34,6 +36,7 @@ def train(
     context: typer.Context,
     *,
     backend: BackendOption = "numpy",
+    distributed: DistributedOption = None,
     settings: dict[str, Any],
     output: Annotated[
         Path | None,
@@ -65,9 +68,9 @@ def train(
 ) -> None:
     """Train a network and report its results on the test part."""
     del config  # its callback has read it
-    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.distributed import backend_of_process
     from pluggable_mlp.logs import check_log, epoch_log
-    from pluggable_mlp.runs.folder import RunFolder, lock_run, refuse_used_folder
+    from pluggable_mlp.runs.folder import RunFolder, refuse_used_folder
     from pluggable_mlp.runs.run import Run
 
     as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
@@ -76,29 +79,46 @@ def train(
         check_log(log)
         if output is None and resume is None:
             raise ValueError(f"log is {log!r}, which is written to a run's folder; give --output")
+    communicator = joined(distributed)
+    writes = communicator is None or communicator.rank == 0
     with ExitStack() as stack:
         lock = None
         if resume is not None:
-            lock = lock_run(resume)  # before anything is read
-            stack.callback(lock.release)
-            run, output = _resumed(context, resume, backend, settings), resume
+            lock = _locked(resume, communicator, stack)
+            run, output = _resumed(context, resume, backend, settings, communicator), resume
         else:
             if output is not None:
                 refuse_used_folder(output, overwrite)
-            run = Run(Settings(**settings), get_backend(backend))
+            place = backend_of_process(backend, communicator)
+            run = Run(Settings(**settings), place, communicator=communicator)
         report = _Report(run, quiet, as_json)
         report.begin()
         request = stack.enter_context(ending_when_asked())
         kept: AbstractContextManager[RunFolder | None] = nullcontext()
-        if output is not None:
+        if output is not None and writes:
             kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
             with kept as folder, epoch_log(log) as write_log:
-                _train(run, folder, request, report, write_log)
+                _train(run, folder, Stops(request, communicator), report, write_log)
         finally:  # when it is saved, or cannot be
-            if run.history:
+            if run.history and writes:
                 report.end()
     raise typer.Exit(request.code or 0)
+
+
+def _locked(
+    folder: Path, communicator: "Communicator | None", stack: ExitStack
+) -> "FolderLock | None":
+    """Lock the folder of a run for process 0, which writes, before any process reads it."""
+    from pluggable_mlp.runs.folder import lock_run
+
+    lock = None
+    if communicator is None or communicator.rank == 0:
+        lock = lock_run(folder)
+        stack.callback(lock.release)
+    if communicator is not None:
+        communicator.all_gather("locked")
+    return lock
 
 
 def _without_replaced(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +134,13 @@ def _source(context: typer.Context, name: str) -> str:
     return getattr(context.get_parameter_source(name), "name", "DEFAULT")
 
 
-def _resumed(context: typer.Context, folder: Path, backend: str, settings: dict[str, Any]) -> "Run":
+def _resumed(
+    context: typer.Context,
+    folder: Path,
+    backend: str,
+    settings: dict[str, Any],
+    communicator: "Communicator | None",
+) -> "Run":
     """Return the run to resume; ValueError if a setting differs from its own."""
     from pluggable_mlp.runs.resume import resumed_run
 
@@ -128,6 +154,7 @@ def _resumed(context: typer.Context, folder: Path, backend: str, settings: dict[
         folder,
         backend if "backend" in given else None,
         {name: value for name, value in settings.items() if name in given},
+        communicator,
     )
     if run.is_done:
         log(_why_done(run))
@@ -148,7 +175,7 @@ def _why_done(run: "Run") -> str:
 def _train(
     run: "Run",
     folder: "RunFolder | None",
-    request: StopRequest,
+    stops: Stops,
     report: "_Report",
     write_log: "Callable[[Path, dict[str, Any]], None]",
 ) -> None:
@@ -175,10 +202,11 @@ def _train(
                     with nullcontext() if folder is None else _ignoring_write_errors(logged):
                         report.epoch(line, bar.visible)
                 else:
+                    code = stops.code()
                     if folder is not None:
-                        now = request.code is not None
-                        keep(partial(folder.keep, progress.position, now=now))
-                    request.raise_if_made()
+                        keep(partial(folder.keep, progress.position, now=code is not None))
+                    if code is not None:
+                        raise Interrupted(code)
     except Interrupted:
         stays = "; the old run stays" if folder is not None and folder.replaces else ""
         log(f"interrupted after {counted(len(run.history), 'whole epoch')}{stays}")
@@ -254,7 +282,7 @@ class _Report:
 
 
 def _echo_json(content: dict[str, Any]) -> None:
-    from pluggable_mlp.storage import to_json
+    from pluggable_mlp.files import to_json
 
     typer.echo(to_json(content))
 

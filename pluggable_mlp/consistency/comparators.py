@@ -27,7 +27,6 @@ from pluggable_mlp.consistency.units import Unit, units_of_step, whole_step
 from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.step import as_single_steps, map_state
-from pluggable_mlp.training.trees import map_nested
 
 __all__ = ["BitComparator", "BoundComparator", "Comparator"]
 
@@ -150,7 +149,7 @@ class BoundComparator:
         """See `Comparator.step`."""
         reference, *others = runs
         state = map_state(reference.backend.to_numpy, reference.state)
-        on_host = [map_nested(run.backend.to_numpy, run.batch) for run in runs]
+        on_host = [run.batch_on_host() for run in runs]
         self._compare_batches(t, runs, on_host)
 
         steps = reference.steps

@@ -19,10 +19,11 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.comparators import BitComparator, BoundComparator, Comparator
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.runs import BackendRun
+from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.components import AnyOptimizer
-from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.optimizers import SGD
+from pluggable_mlp.training.sharding import check_agreement, examples_of_processes
 from pluggable_mlp.training.step import as_single_steps
 from pluggable_mlp.training.train import first_steps
 
@@ -44,6 +45,7 @@ def compare(
     batch_size: int = 128,
     steps: int = 20,
     seed: int = 0,
+    communicator: Communicator | None = None,
 ) -> Report:
     """Take the same training steps on every backend, and compare what they make.
 
@@ -75,6 +77,10 @@ def compare(
         How many batches, at least 1; past the end of the examples another epoch begins.
     seed : int, default 0
         Of the initial parameters, the shuffles, dropout and noise.
+    communicator : Communicator, optional
+        Processes that share each batch, such as `MPI()`, on all backends but the reference, which
+        every process computes by itself: `[numpy, numpy]` compares several processes with one.  All
+        call this with the same arguments, and return the same report.
 
     Returns
     -------
@@ -85,18 +91,17 @@ def compare(
     ValueError, TypeError
         If an argument does not fit; the message names it, what came and what was expected.
     """
-    if len(backends) < 2:
-        raise ValueError(f"backends has length {len(backends)}, expected two or more to compare")
-    for name, value in (("batch_size", batch_size), ("steps", steps)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}, expected an integer of at least 1")
+    _check(dict(locals()))
     rule = as_single_steps(SGD() if optimizer is None else optimizer)
-    runs = []
-    for name, backend in zip(_names(backends), backends, strict=True):
-        examples = make_examples(
+    runs: list[BackendRun] = []
+    for name, backend in zip(_names(backends, communicator), backends, strict=True):
+        together = communicator if runs else None  # the reference is one process
+        examples = examples_of_processes(
+            together,
             mlp,
             inputs,
             targets,
+            None,
             backend=backend,
             dtype=dtype,
             scale=scale,
@@ -114,6 +119,7 @@ def compare(
             arithmetic=arithmetic,
             batch_size=batch_size,
             seed=seed,
+            communicator=together,
         )
         runs.append(BackendRun(name, taken, examples))
     comparator: Comparator = BoundComparator(dtype) if arithmetic == "native" else BitComparator()
@@ -125,9 +131,23 @@ def compare(
     return comparator.complete(report)
 
 
-def _names(backends: Sequence[Backend]) -> list[str]:
+def _check(arguments: dict[str, Any]) -> None:
+    """Refuse arguments of `compare` that are too few or too small, or differ between processes."""
+    backends, communicator = arguments["backends"], arguments["communicator"]
+    if len(backends) < 2:
+        raise ValueError(f"backends has length {len(backends)}, expected two or more to compare")
+    for name in ("batch_size", "steps"):
+        if arguments[name] < 1:
+            raise ValueError(f"{name} is {arguments[name]}, expected an integer of at least 1")
+    if communicator is not None:
+        check_agreement(communicator, backends[0], arguments)
+
+
+def _names(backends: Sequence[Backend], communicator: Communicator | None) -> list[str]:
     """Return a name for each backend that no other has: with its device, or with a number."""
     names = [backend.name for backend in backends]
+    if communicator is not None:
+        names[1:] = [f"{name} on {communicator.size} processes" for name in names[1:]]
     counts = Counter(names)
     names = [
         f"{name}:{backend.device}" if counts[name] > 1 else name

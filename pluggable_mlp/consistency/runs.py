@@ -8,13 +8,16 @@ from functools import cached_property
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.units import Unit, gradients_of, named_step
-from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.lazy import places_of
+from pluggable_mlp.namespaces import ShardedNamespace, unwrapped
+from pluggable_mlp.namespaces.sharded import Layout, ShardedArray
+from pluggable_mlp.network.passes import first_array
 from pluggable_mlp.shortcuts import on_device_of
-from pluggable_mlp.training.examples import Batch, Examples
+from pluggable_mlp.training.examples import AnyExamples, Batch
 from pluggable_mlp.training.losses import LossRecord
-from pluggable_mlp.training.step import TrainState
+from pluggable_mlp.training.sharding import order_of_processes
+from pluggable_mlp.training.step import TrainState, map_state
 from pluggable_mlp.training.steps import Steps
-from pluggable_mlp.training.streaming import seeded_order
 
 __all__ = ["BackendRun"]
 
@@ -27,19 +30,20 @@ class BackendRun:
     name : str
         The name in the report.
     steps : Steps
-    examples : Examples
-        On the backend.
+    examples : Examples or Streamed
+        On the backend; or, where processes take the steps together, on the host.
     """
 
-    def __init__(self, name: str, steps: Steps, examples: Examples) -> None:
+    def __init__(self, name: str, steps: Steps, examples: AnyExamples) -> None:
         self.name, self.steps = name, steps
         self.backend: Backend = steps.backend
-        order = seeded_order(steps.seed)
+        assert isinstance(steps.seed, int)  # of one network
+        order = order_of_processes(steps.seed, steps.xp)
         self._epochs = order(
             examples, (1, 0), None, backend=steps.backend, batch_size=steps.batch_size
         )
-        self._epoch, self._starts = examples, range(0)
-        self._here = unwrapped(examples.inputs)
+        self._epoch, self._starts = examples.kind, range(0)
+        self._here = unwrapped(first_array(steps.state.parameters))
 
     @property
     def state(self) -> TrainState:
@@ -48,7 +52,7 @@ class BackendRun:
 
     @state.setter
     def state(self, state: TrainState) -> None:
-        self.steps.state = state
+        self.steps.state = map_state(self.steps.xp.asarray, state)
 
     @property
     def batch(self) -> Batch:
@@ -85,11 +89,32 @@ class BackendRun:
 
     def compute(self, unit: Unit) -> dict[str, Array]:
         """Return the results of the unit as NumPy arrays, by name."""
+        xp, asarray = self.steps.xp, self.backend.asarray
         with on_device_of(self._here):
-            return self._on_host(unit.run(self.steps.xp, self.backend.asarray))
+            if isinstance(xp, ShardedNamespace):
+                return self._on_host(unit.run(xp, lambda x: xp.asarray(asarray(x)), self._own_rows))
+            return self._on_host(unit.run(xp, asarray))
+
+    def _own_rows(self, x: Array) -> Array:
+        """Return an array of the host (batch, …), cut over the processes."""
+        xp = self.steps.xp
+        layout = Layout((0, len(x)), xp.communicator.rank, xp.communicator.size)
+        return xp.cut(
+            self.backend.asarray(x[places_of(layout.ranges(layout.rank))]), -x.ndim, layout
+        )
+
+    def batch_on_host(self) -> Batch:
+        """Return the batch of the next step as NumPy arrays, whole."""
+        x, targets, sample_weight = map(self._whole, self.batch)
+        return x, targets, sample_weight
 
     def _on_host(self, tensors: dict[str, Array]) -> dict[str, Array]:
-        return {name: self.backend.to_numpy(tensor) for name, tensor in unwrapped(tensors).items()}
+        return {name: self._whole(tensor) for name, tensor in tensors.items()}
+
+    def _whole(self, x: Array | None) -> Array | None:
+        if isinstance(x, ShardedArray):
+            x = x.namespace.gathered(x)
+        return None if x is None else self.backend.to_numpy(unwrapped(x))
 
 
 class _LastLoss(LossRecord):

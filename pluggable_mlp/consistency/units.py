@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, map_nested
 from pluggable_mlp.network.layers import Backward, Layer, Rng, layer_kind
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.philox import Seed
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.step import TrainState, step
-from pluggable_mlp.training.trees import Tree, map_nested, merge
+from pluggable_mlp.training.trees import Tree, merge
 
 __all__ = ["Unit", "gradients_of", "named", "named_step", "units_of_step", "whole_step"]
 
@@ -34,26 +35,40 @@ class Unit:
 
     Parameters
     ----------
-    compute : callable (xp, given) -> dict of arrays
+    compute : callable (xp, given, rows) -> dict of arrays
         The results by their names in the report.
     given : arrays in dicts, lists and tuples, or None
         On the host.
+    rows : tuple of arrays (batch, …) or None
+        Those that have a row for each example.
     before : dict of arrays
         The tensors that the step updates, before it, by the same names.
     """
 
-    compute: Callable[[Namespace, Any], Tensors]
+    compute: Callable[[Namespace, Any, Any], Tensors]
     given: Any
+    rows: tuple[Array | None, ...] = ()
     before: Tensors = field(default_factory=dict)
 
-    def run(self, xp: Namespace, asarray: Callable[[Array], Array]) -> Tensors:
-        """Return the results in a namespace, for whose arrays `asarray` is given."""
-        return self.compute(xp, map_nested(asarray, self.given))
+    def run(
+        self,
+        xp: Namespace,
+        asarray: Callable[[Array], Array],
+        asrows: Callable[[Array], Array] | None = None,
+    ) -> Tensors:
+        """Return the results in a namespace, for whose arrays `asarray` is given.
+
+        That of `rows` is `asrows`, by default the same.
+        """
+        rows = map_nested(asrows or asarray, self.rows)
+        return self.compute(xp, map_nested(asarray, self.given), rows)
 
     def in_float64(self) -> "Unit":
         """Return the same computation from the same numbers as float64."""
-        widened = map_nested(_widened, self.given)
-        return Unit(self.compute, widened, {name: _widened(x) for name, x in self.before.items()})
+        given, rows, before = (
+            map_nested(_widened, each) for each in (self.given, self.rows, self.before)
+        )
+        return Unit(self.compute, given, rows, before)
 
 
 def _widened(array: Array) -> Array:
@@ -65,28 +80,27 @@ def named_step(loss: Array, gradients: Tree, after: TrainState) -> Tensors:
     return {"loss": loss, **named(gradients, "d"), **_named_state(after)}
 
 
-def gradients_of(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: int) -> Tree:
+def gradients_of(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: Seed) -> Tree:
     """Return the gradients of a batch before the step from a state."""
     rng = Rng(seed, state.t)
     return mlp.loss_gradients_and_buffers(xp, state.parameters, state.buffers, *batch, rng)[1]
 
 
-def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: int) -> Unit:
+def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: Seed) -> Unit:
     """Return the step from this state, on the host, as one unit."""
 
-    def compute(xp: Namespace, given: Any) -> Tensors:
-        arrays, batch = given
+    def compute(xp: Namespace, arrays: Any, batch: Any) -> Tensors:
         own = TrainState._make([*arrays, state.t])
         gradients = gradients_of(xp, mlp, own, batch, seed)
         coefficients = optimizer.coefficients_at(state.t)
         loss, after = step(xp, mlp, optimizer, own, batch, coefficients, seed)
         return named_step(loss, gradients, after)
 
-    return Unit(compute, (state[:-1], batch), _named_state(state))
+    return Unit(compute, state[:-1], batch, _named_state(state))
 
 
 def units_of_step(
-    mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: int
+    mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: Seed
 ) -> list[Unit]:
     """Return the units of that step: the layers from the first to the last, the loss, the update.
 
@@ -100,12 +114,12 @@ def units_of_step(
     gradients = gradients_of(array_namespace(batch[0]), witness, state, batch, seed)
     rng = Rng(seed, state.t)
     units = [
-        Unit(_layer(layer.layer, label, layer.with_dx, rng), layer.given)
+        Unit(_layer(layer.layer, label, layer.with_dx, rng), *layer.given)
         for layer, label in zip(layers, _labels(mlp), strict=True)
     ]
-    units.append(Unit(_loss(mlp), objective.given))
+    units.append(Unit(_loss(mlp), None, objective.given))
     given = (state.parameters, gradients, state.slots)
-    return [*units, Unit(_update(optimizer, state.t), given, _named_state(state))]
+    return [*units, Unit(_update(optimizer, state.t), given, before=_named_state(state))]
 
 
 class _WitnessedLayer:
@@ -130,7 +144,7 @@ class _WitnessedLayer:
         y, backward = self.layer.forward(xp, parameters, x, rng)
 
         def witnessed(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
-            self.given, self.with_dx = (parameters, x, dy), with_dx
+            self.given, self.with_dx = (parameters, (x, dy)), with_dx
             return backward(dy, with_dx=with_dx)
 
         return y, witnessed
@@ -163,9 +177,9 @@ def _labels(mlp: MLP) -> list[str]:
 
 def _layer(
     layer: Layer, label: str, with_dx: bool, rng: Rng
-) -> Callable[[Namespace, Any], Tensors]:
-    def compute(xp: Namespace, given: Any) -> Tensors:
-        parameters, x, dy = given
+) -> Callable[[Namespace, Any, Any], Tensors]:
+    def compute(xp: Namespace, parameters: Any, rows: Any) -> Tensors:
+        x, dy = rows
         y, backward = layer.forward(xp, parameters, x, rng)
         dx, others = backward(dy, with_dx=with_dx)
         tensors = {f"{label} y": y} | ({f"{label} dx": dx} if with_dx else {})
@@ -176,18 +190,18 @@ def _layer(
     return compute
 
 
-def _loss(mlp: MLP) -> Callable[[Namespace, Any], Tensors]:
-    def compute(xp: Namespace, given: Any) -> Tensors:
-        loss, dz = mlp.objective(xp, *given)
+def _loss(mlp: MLP) -> Callable[[Namespace, Any, Any], Tensors]:
+    def compute(xp: Namespace, _: Any, rows: Any) -> Tensors:
+        loss, dz = mlp.objective(xp, *rows)
         return {"loss": loss, "dz": dz}
 
     return compute
 
 
-def _update(optimizer: Optimizer, t: int) -> Callable[[Namespace, Any], Tensors]:
+def _update(optimizer: Optimizer, t: int) -> Callable[[Namespace, Any, Any], Tensors]:
     coefficients = optimizer.coefficients_at(t)
 
-    def compute(xp: Namespace, given: Any) -> Tensors:
+    def compute(xp: Namespace, given: Any, _: Any) -> Tensors:
         return _named_trees(*optimizer.update(xp, coefficients, *given))
 
     return compute

@@ -21,7 +21,13 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Source, Split
-from pluggable_mlp.data.files import GET_A_NEW_COPY, check_file, read_bytes
+from pluggable_mlp.data.reading import (
+    GET_A_NEW_COPY,
+    GZIP_MAGIC,
+    check_file,
+    first_bytes,
+    read_bytes,
+)
 from pluggable_mlp.data.values import as_bytes
 
 __all__ = [
@@ -49,6 +55,8 @@ IDX_NAMES = {
     "test_labels": "t10k-labels-idx1-ubyte",
 }
 """The published names of the four IDX files, by what each holds."""
+
+_LONGEST_HEADER = 4 + 4 * 4  # bytes of an IDX file of four axes
 
 
 def read_arrays(path: str) -> Source:
@@ -168,24 +176,31 @@ def read_idx(path: str) -> Array:
     Returns
     -------
     array of uint8
-        In the shape that the file's header gives.
+        In the shape that the file's header gives; of a plain file a map.
 
     Raises
     ------
     DataError
         If the file is not exactly what its header says.
     """
-    data = read_bytes(path)
-    if len(data) < 4 or data[:3] != b"\0\0\x08" or not 1 <= data[3] <= 4:
+    data: bytes | bytearray = first_bytes(path, _LONGEST_HEADER)
+    size = os.path.getsize(path)
+    is_plain = not data.startswith(GZIP_MAGIC)
+    if not is_plain:
+        data = read_bytes(path)
+        size = len(data)
+    if size < 4 or data[:3] != b"\0\0\x08" or not 1 <= data[3] <= 4:
         fault = f"is not an IDX file of bytes: it begins with {data[:4].hex(' ') or 'nothing'}"
         raise DataError(path, fault, "one of bytes begins with 00 00 08 01 to 00 00 08 04")
     start = 4 + 4 * data[3]
-    if len(data) < start:
+    if size < start:
         raise DataError(path, "is truncated in its header", GET_A_NEW_COPY)
     shape = struct.unpack_from(f">{data[3]}I", data, 4)
-    if len(data) - start != math.prod(shape):
-        fault = f"holds {len(data) - start} bytes, and its shape {shape} needs {math.prod(shape)}"
+    if size - start != math.prod(shape):
+        fault = f"holds {size - start} bytes, and its shape {shape} needs {math.prod(shape)}"
         raise DataError(path, fault, GET_A_NEW_COPY)
+    if is_plain and size > start:  # nothing cannot be mapped
+        return np.memmap(path, np.uint8, "r", start, shape)
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 

@@ -19,11 +19,11 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.quantiles import QUANTILE, QuantileTransform, fit_quantiles
 from pluggable_mlp.data.scaling import LINEAR, SCALINGS, SMOOTH_CLIP, Scaling, fit_scaling
 from pluggable_mlp.data.split import divide
-from pluggable_mlp.data.streaming import in_memory, left_in_files
+from pluggable_mlp.data.streaming import block_of, in_memory, keep_on_disk, needs_blocks
 from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of, find_task
 from pluggable_mlp.data.values import as_bytes, as_inputs, as_values
+from pluggable_mlp.lazy import lazy_map
 from pluggable_mlp.registry import choose
-from pluggable_mlp.stored import mapped
 
 __all__ = ["build_dataset"]
 
@@ -48,6 +48,8 @@ def build_dataset(
     target_scaling: str | None = None,
     block_size: int | None = 0,
     test_share: float | None = None,
+    preparation: Preparation | None = None,
+    in_files: bool = False,
     signs: bool = False,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
@@ -62,7 +64,8 @@ def build_dataset(
     Columns of texts, and what is missing in columns of numbers, become what `fit_columns` says.
     Where a scaling is asked for, inputs of any dtype are scaled features, float64; "pixels" makes
     whole numbers from 0 to 255 of any dtype the pixels that uint8 are.  All is fitted on the
-    training part.  With `signs`, categories become what `fit_columns` says of it.
+    training part; a preparation that is given is applied instead, and says the task, too.  With
+    `signs`, categories become what `fit_columns` says of it.
 
     The classes are the labels that occur for training, in increasing order.  Numbers to predict
     become floats as inputs do.
@@ -76,10 +79,47 @@ def build_dataset(
     ValueError
         If the task is another.
     """
-    source = left_in_files(source, block_size)
+    needed = needs_blocks((split.inputs for split in source.splits.values()), block_size)
+    source = keep_on_disk(source, block_size, in_files)
     name = source.name
-    task = find_task(name, source.splits["train"].targets) if task is None else as_task(task)
-    splits, test_share = divide(source, seed, task, validation, test_share)
+    if preparation is not None:
+        task = preparation.task
+    elif task is None:
+        task = find_task(name, source.splits["train"].targets)
+    splits, test_share = divide(source, seed, as_task(task), validation, test_share)
+    if preparation is None:
+        splits, preparation = _fit(
+            source, splits, as_task(task), seed, scaling, target_scaling, block_size, signs
+        )
+    else:
+        splits = {
+            part: preparation.apply(name, given, block_size=block_size)
+            for part, given in splits.items()
+        }
+    return Dataset(
+        splits,
+        name,
+        preparation.scale_of(splits["train"].inputs),
+        preparation.class_labels,
+        multilabel=preparation.task == "multilabel",
+        preparation=preparation,
+        test_share=test_share,
+        block_size=block_of(splits["train"].inputs, needed),
+    )
+
+
+def _fit(
+    source: Source,
+    splits: dict[str, Split],
+    task: Task,
+    seed: int,
+    scaling: str | None,
+    target_scaling: str | None,
+    block_size: int | None,
+    signs: bool,
+) -> tuple[dict[str, Split], Preparation]:
+    """Return all splits prepared, and how: as fitted on the training part."""
+    name = source.name
     arrays, columns = _as_arrays(source, splits, signs)
     kind = ("standard" if source.is_table else NO_SCALING) if scaling is None else scaling
     inputs, fitted = _scaled_inputs(name, kind, arrays, source.pixel_scale, seed)
@@ -108,15 +148,7 @@ def build_dataset(
         encoding=source.encoding,
         examples={part: len(split.targets) for part, split in splits.items()},
     )
-    return Dataset(
-        {part: Split(inputs[part], targets[part]) for part in splits},
-        name,
-        scale,
-        class_labels,
-        multilabel=task == "multilabel",
-        preparation=preparation,
-        test_share=test_share,
-    )
+    return {part: Split(inputs[part], targets[part]) for part in splits}, preparation
 
 
 def _as_arrays(
@@ -161,7 +193,7 @@ def _scaled_inputs(
         return inputs, None
     train, features = inputs["train"], None
     if not isinstance(train, EncodedArray):
-        inputs = {part: mapped(of, partial(as_values, unit=unit)) for part, of in inputs.items()}
+        inputs = {part: lazy_map(of, partial(as_values, unit=unit)) for part, of in inputs.items()}
         values = inputs["train"]
     elif kind == SMOOTH_CLIP:
         values = train[:]
@@ -172,7 +204,8 @@ def _scaled_inputs(
         scaling = fit_quantiles(name, values, seed, features)
     else:
         scaling = fit_scaling(name, kind, values, features)
-    return {part: mapped(array, scaling.apply_in_place) for part, array in inputs.items()}, scaling
+    scaled = {part: lazy_map(array, scaling.apply_in_place) for part, array in inputs.items()}
+    return scaled, scaling
 
 
 def _whole_pixels(name: str, inputs: dict[str, Array]) -> dict[str, Array]:

@@ -19,8 +19,8 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.frame import Frame
+from pluggable_mlp.lazy import LazyArray, blocks
 from pluggable_mlp.serialization import sha256_of
-from pluggable_mlp.stored import LazyArray, blocks
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -107,6 +107,10 @@ class Split(NamedTuple):
     inputs: Array
     targets: Array
 
+    def sha256(self) -> str:
+        """Return the SHA-256 of both, in hexadecimal, as `Dataset.sha256` takes them."""
+        return sha256_of(part for array in self for part in _stated("", array))
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -171,6 +175,8 @@ class Dataset:
         What was made of the inputs and the targets that the source holds.
     test_share : float, optional
         The share of the examples that was kept for testing; None where that was not drawn.
+    block_size : int, default 0
+        How many examples a block has if they are to be taken a block at a time; else 0.
 
     Raises
     ------
@@ -181,10 +187,11 @@ class Dataset:
     splits: Mapping[str, Split]
     name: str
     scale: float | None = None
-    class_labels: tuple[int, ...] | tuple[str, ...] | None = None
+    class_labels: tuple[int | str, ...] | None = None
     multilabel: bool = False
     preparation: "Preparation | None" = None
     test_share: float | None = None
+    block_size: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", {k: Split(*pair) for k, pair in self.splits.items()})
@@ -313,8 +320,7 @@ class Dataset:
                 targets = self.labels_of(targets)
             named = {"inputs": inputs, "targets" if known is None else "labels": targets}
             for name, values in named.items():
-                yield f"{part}_{name} {values.dtype.name} {values.shape}\n"
-                yield from blocks(values)
+                yield from _stated(f"{part}_{name} ", values)
         classes = None if known is None else len(known)
         yield f"scale {self.scale} classes {classes}\n"
         if texts:
@@ -322,6 +328,12 @@ class Dataset:
         made = {} if self.preparation is None else self.preparation.derived()
         if made:
             yield json.dumps(made, sort_keys=True)
+
+
+def _stated(name: str, values: Array) -> Iterator[str | Array]:
+    """Yield the name, the dtype and the shape as text, then the values."""
+    yield f"{name}{values.dtype.name} {values.shape}\n"
+    yield from blocks(values)
 
 
 def check_finite(name: str, part: str, kind: str, values: Array) -> None:

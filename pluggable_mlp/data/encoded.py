@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.stored import LazyArray
+from pluggable_mlp.lazy import LazyArray
 
 __all__ = ["EncodedArray", "Part"]
 

@@ -14,13 +14,14 @@ from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import matched
-from pluggable_mlp.data.streaming import left_in_files
+from pluggable_mlp.data.streaming import keep_on_disk
 from pluggable_mlp.data.table_files import TABLES, TEXTS, is_table
 
 __all__ = [
     "dataset_of",
     "examples_like",
     "load_dataset",
+    "load_for_testing",
     "load_inputs",
     "load_source",
     "load_source_like",
@@ -43,6 +44,8 @@ def load_dataset(
     test_share: float | None = None,
     header: bool | None = None,
     encoding: str | None = None,
+    preparation: Preparation | None = None,
+    in_files: bool = False,
 ) -> Dataset:
     """Load a data set by its name or its path, or take one from a data frame.
 
@@ -89,6 +92,12 @@ def load_dataset(
         field is a number, or where its numbers, three or more, count from 0 or 1.
     encoding : str, optional
         Of a .csv or .tsv, by default UTF-8.
+    preparation : Preparation, optional
+        That of an earlier data set, to be applied; it stands for the task, the scalings, the
+        header and the encoding.  By default one is fitted on the training part.
+    in_files : bool, default False
+        Whether the inputs of .npy and IDX files stay there, of any size, without blocks: for
+        processes that each read the rows that they need.
 
     Returns
     -------
@@ -99,8 +108,12 @@ def load_dataset(
     DataError
         If there are no such data, or they cannot be used; names the file and the fault.
     """
+    if preparation is None:
+        source = load_source(spec, target, header=header, encoding=encoding)
+    else:
+        source = load_source_like(preparation, spec, target)
     return dataset_of(
-        load_source(spec, target, header=header, encoding=encoding),
+        source,
         target,
         test,
         seed=seed,
@@ -110,6 +123,8 @@ def load_dataset(
         target_scaling=target_scaling,
         block_size=block_size,
         test_share=test_share,
+        preparation=preparation,
+        in_files=in_files,
     )
 
 
@@ -122,24 +137,43 @@ def dataset_of(
     test_share: float | None = None,
     header: bool | None = None,
     encoding: str | None = None,
+    in_files: bool = False,
     **options: Any,
 ) -> Dataset:
     """Return the data set of a source, as `load_dataset` does; options are of `build_dataset`."""
     del header, encoding  # the source was read by them
+    options |= {"block_size": block_size, "in_files": in_files}
     if test is None:
-        return build_dataset(source, block_size=block_size, test_share=test_share, **options)
+        return build_dataset(source, test_share=test_share, **options)
     if "test" in source.splits:
         raise DataError(source.name, "has a test part of its own", "leave --test out")
     if test_share is not None:
         raise DataError(test, "is all for testing", "leave --test-share out")
-    dataset = build_dataset(source, block_size=block_size, test_share=0.0, **options)
+    dataset = build_dataset(source, test_share=0.0, **options)
     fitted = dataset.preparation
     assert fitted is not None
-    tested = left_in_files(load_source_like(fitted, test, target), block_size)
-    part = examples_like(fitted, tested, block_size=block_size)
+    part = load_for_testing(fitted, test, target, block_size, in_files)
     counted = replace(fitted, examples={**fitted.examples, "test": len(part.targets)})
     splits = {**dataset.splits, "test": part}
     return replace(dataset, splits=splits, preparation=counted, test_share=None)
+
+
+def load_for_testing(
+    preparation: Preparation,
+    test: Any,
+    target: str | None = None,
+    block_size: int | None = 0,
+    in_files: bool = False,
+) -> Split:
+    """Return other data for testing, as `load_dataset` takes and prepares them.
+
+    Raises
+    ------
+    DataError
+        If they cannot be read, or do not fit.
+    """
+    source = keep_on_disk(load_source_like(preparation, test, target), block_size, in_files)
+    return examples_like(preparation, source, block_size=block_size)
 
 
 def load_source_like(preparation: Preparation, spec: Any, target: str | None = None) -> Source:
@@ -154,9 +188,8 @@ def examples_like(
 ) -> Split:
     """Return the test part of other data, or all where they have none, as training had its own."""
     measured = source.splits.get("test", source.splits["train"])
-    inputs, targets = matched(source.name, "new", measured, preparation.task)
-    prepared = preparation.inputs(source.name, inputs, dtype, block_size)
-    return Split(prepared, preparation.targets(source.name, targets))
+    given = matched(source.name, "new", measured, preparation.task)
+    return preparation.apply(source.name, given, dtype, block_size)
 
 
 def load_source(spec: Any, target: str | None = None, **reading: Any) -> Source:

@@ -7,7 +7,6 @@ that has it (pooch knows one address per file: https://github.com/fatiando/pooch
 import hashlib
 import os
 import sys
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from pluggable_mlp.data.arrays import (
     read_npz,
 )
 from pluggable_mlp.data.dataset import DataError, Source, Split
-from pluggable_mlp.data.files import GET_A_NEW_COPY
+from pluggable_mlp.data.reading import GET_A_NEW_COPY
 
 __all__ = ["ENVIRONMENT", "PUBLISHED", "Published", "cache_folder", "load_digits", "load_named"]
 
@@ -102,6 +101,8 @@ def load_digits() -> Source:
     0 1 2 ... 9 0 1 2 ... 9, and every class occurs in both parts.  The same 13 people wrote both,
     so the accuracy is higher than for digits of new writers.  `digits.txt` names their origin.
     """
+    from importlib.resources import as_file, files  # they import more than this module
+
     with as_file(files(__package__) / "digits.npz") as path:
         inputs, labels = read_npz(str(path), ["X", "y"]).values()
     test = np.arange(len(labels)) % 7 == 6

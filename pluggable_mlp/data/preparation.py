@@ -18,7 +18,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Column, Described, encode
-from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, listed, warn
+from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, Split, listed, warn
 from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.quantiles import QuantileTransform
@@ -26,7 +26,7 @@ from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.streaming import in_memory
 from pluggable_mlp.data.targets import Task, class_indices
 from pluggable_mlp.data.values import as_inputs, as_pixels, as_scaled, as_values
-from pluggable_mlp.stored import mapped
+from pluggable_mlp.lazy import lazy_map
 
 __all__ = ["Preparation", "aligned"]
 
@@ -224,6 +224,19 @@ class Preparation:
             )
         return lines
 
+    def apply(
+        self, name: str, split: Split, dtype: str = "float64", block_size: int | None = None
+    ) -> Split:
+        """Return examples as training would have had them: `inputs` and `targets` of both.
+
+        Raises
+        ------
+        DataError
+            If they do not fit.
+        """
+        inputs = self.inputs(name, split.inputs, dtype, block_size)
+        return Split(inputs, self.targets(name, split.targets))
+
     def inputs(
         self, name: str, values: Array | Frame, dtype: str, block_size: int | None = None
     ) -> Array:
@@ -267,8 +280,8 @@ class Preparation:
             inputs = (as_pixels if are_pixels else as_scaled)(name, inputs, self.scale)
         if self.transform is not None:
             if not isinstance(inputs, EncodedArray):  # whose rows are made when they are asked for
-                inputs = mapped(inputs, partial(as_values, unit=self.scale_of(inputs)))
-            inputs = mapped(inputs, self.transform.apply_in_place)
+                inputs = lazy_map(inputs, partial(as_values, unit=self.scale_of(inputs)))
+            inputs = lazy_map(inputs, self.transform.apply_in_place)
         inputs = in_memory({"new": inputs}, block_size)["new"]
         self._compare_range(name, inputs)
         largest = max(-float(inputs.min()), float(inputs.max()))
@@ -278,7 +291,7 @@ class Preparation:
                 name, f"holds {largest:g}{way} which is beyond {dtype}", "scale it down"
             )
         is_value = self.scale is None and inputs.dtype == np.uint8
-        return mapped(inputs, as_values) if is_value else inputs
+        return lazy_map(inputs, as_values) if is_value else inputs
 
     def _as_array(self, name: str, values: Array | Frame) -> Array:
         """Return what becomes of the columns of a Frame; arrays are returned as they are."""

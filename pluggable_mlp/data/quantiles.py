@@ -15,8 +15,8 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.data.scaling import quantile
+from pluggable_mlp.lazy import StoredArray
 from pluggable_mlp.randomness import normal, normal_quantile
-from pluggable_mlp.stored import StoredArray
 
 __all__ = ["QUANTILE", "QuantileTransform", "bin_edges", "fit_quantiles"]
 

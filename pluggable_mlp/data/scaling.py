@@ -17,8 +17,8 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp.lazy import StoredArray, blocks
 from pluggable_mlp.registry import choose
-from pluggable_mlp.stored import StoredArray, blocks
 
 __all__ = ["LINEAR", "SCALINGS", "Scaling", "fit_scaling", "quantile"]
 

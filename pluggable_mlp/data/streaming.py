@@ -6,6 +6,7 @@ stay codes.  Targets are held in memory.
 
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +16,9 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends.memory import host_memory
 from pluggable_mlp.data.dataset import DataWarning, Source
 from pluggable_mlp.data.encoded import EncodedArray
-from pluggable_mlp.stored import LazyArray, StoredArray, as_rows
+from pluggable_mlp.lazy import LazyArray, StoredArray, as_lazy
 
-__all__ = ["block_of", "in_memory", "left_in_file", "left_in_files"]
+__all__ = ["block_of", "in_memory", "keep_on_disk", "keep_on_disk_if_large", "needs_blocks"]
 
 PART_OF_MEMORY = 4
 """Inputs of more than one part in so many of the machine's memory stay in their file."""
@@ -25,17 +26,23 @@ PART_OF_MEMORY = 4
 BYTES_PER_BLOCK = 2**26
 
 
-def left_in_files(source: Source, block_size: int | None) -> Source:
-    """Return a source whose inputs stay in their files, where they do not fit or blocks are asked.
+def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
+    """Return whether inputs are taken a block at a time.
 
     Parameters
     ----------
-    source : Source
+    inputs : iterable of arrays
+        Of all splits.
     block_size : int or None
-        0: none stays; None: they stay if all together take too large a part of the memory.
+        0: they are not; None: if all together take too large a part of the memory.
     """
-    inputs = {part: given.inputs for part, given in source.splits.items()}
-    if block_size == 0 or (block_size is None and not _are_large(*inputs.values())):
+    return bool(block_size) or (block_size is None and _are_large(*inputs))
+
+
+def keep_on_disk(source: Source, block_size: int | None, in_files: bool = False) -> Source:
+    """Return a source whose inputs stay in their files, where it is asked or they need blocks."""
+    inputs = (given.inputs for given in source.splits.values())
+    if not (in_files or needs_blocks(inputs, block_size)):
         return source
     splits = {
         part: given._replace(inputs=_in_file(given.inputs)) for part, given in source.splits.items()
@@ -43,7 +50,7 @@ def left_in_files(source: Source, block_size: int | None) -> Source:
     return replace(source, splits=splits)
 
 
-def left_in_file(values: Any) -> Any:
+def keep_on_disk_if_large(values: Any) -> Any:
     """Return inputs that stay in their file, where they take too large a part of the memory."""
     return _in_file(values) if _are_large(values) else values
 
@@ -55,16 +62,24 @@ def in_memory(inputs: dict[str, Any], block_size: int | None) -> dict[str, Any]:
     ----------
     inputs : dict of arrays
     block_size : int or None
-        As for `left_in_files`.
+        As for `needs_blocks`.
     """
-    if block_size or (block_size is None and _are_large(*inputs.values())):
+    if needs_blocks(inputs.values(), block_size):
         return inputs
     return {part: v[:] if isinstance(v, EncodedArray) else v for part, v in inputs.items()}
 
 
-def block_of(inputs: Array) -> int:
-    """Return how many examples a block has where no one says so; 0 where all are in memory."""
-    if not isinstance(inputs, LazyArray):
+def block_of(inputs: Array, needed: bool) -> int:
+    """Return how many examples a block has where no one says so; 0 where all are taken at once.
+
+    Parameters
+    ----------
+    inputs : array
+        Prepared ones.
+    needed : bool
+        What `needs_blocks` says of the inputs before; codes of a table need them anyway.
+    """
+    if not (isinstance(inputs, EncodedArray) or (needed and isinstance(inputs, LazyArray))):
         return 0
     row: int = math.prod(inputs.shape[1:]) * inputs.dtype.itemsize
     return max(1, BYTES_PER_BLOCK // row)
@@ -80,7 +95,7 @@ def _in_file(values: Any) -> Any:
     """Return inputs that stay in their file, if they can; warn of those in Fortran order."""
     if not isinstance(values, np.memmap):
         return values
-    rows = as_rows(values)
+    rows = as_lazy(values)
     if not isinstance(rows, StoredArray) and not values.flags.c_contiguous:
         warnings.warn(
             f"{values.filename} is in Fortran order, of which no rows can be read alone: all of "

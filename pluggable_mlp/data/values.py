@@ -11,7 +11,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, as_floats, check_finite
-from pluggable_mlp.stored import StoredArray, blocks, mapped
+from pluggable_mlp.lazy import StoredArray, blocks, lazy_map
 
 __all__ = ["as_bytes", "as_inputs", "as_pixels", "as_scaled", "as_values"]
 
@@ -33,7 +33,7 @@ def as_pixels(name: str, inputs: Array, scale: float) -> Array:
     low, high = float(inputs.min()), float(inputs.max())
     if low < 0 or high > 255 or high <= 1:
         raise DataError(name, f"holds numbers from {low:g} to {high:g}, {_SAW_PIXELS}", _PIXELS)
-    return mapped(inputs, partial(mul, scale))  # some between two pixels
+    return lazy_map(inputs, partial(mul, scale))  # some between two pixels
 
 
 def as_scaled(name: str, inputs: Array, scale: float) -> Array:
@@ -56,7 +56,7 @@ def as_inputs(name: str, part: str, values: Array) -> Array:
     if values.ndim < 2 or 0 in values.shape:
         fault = f"the {part} inputs have shape {values.shape}"
         raise DataError(name, fault, "give examples along the first axis, features along the rest")
-    inputs = mapped(values, partial(_flattened, name, part))
+    inputs = lazy_map(values, partial(_flattened, name, part))
     check_finite(name, part, "inputs", inputs)
     return inputs
 

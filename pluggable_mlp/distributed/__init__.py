@@ -4,8 +4,20 @@
 `namespaces/sharded` decides what is computed where.
 """
 
-from pluggable_mlp.distributed.communicator import Communicator
-from pluggable_mlp.distributed.mpi import MPI
-from pluggable_mlp.distributed.nccl import NCCL
+from collections.abc import Mapping
 
-__all__ = ["MPI", "NCCL", "Communicator"]
+from pluggable_mlp.distributed.communicator import Communicator
+from pluggable_mlp.distributed.mpi import MPI, launched_rank
+from pluggable_mlp.distributed.nccl import NCCL, backend_of_process
+
+__all__ = [
+    "COMMUNICATORS",
+    "MPI",
+    "NCCL",
+    "Communicator",
+    "backend_of_process",
+    "launched_rank",
+]
+
+COMMUNICATORS: Mapping[str, type[MPI]] = {"mpi": MPI, "nccl": NCCL}
+"""By their names on the command line."""

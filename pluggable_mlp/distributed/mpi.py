@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -15,16 +15,22 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicator import Operation
 from pluggable_mlp.registry import as_number
 
-__all__ = ["MPI"]
+__all__ = ["MPI", "launched_rank"]
 
 Value = TypeVar("Value")
 
-EXIT_CODE = 1
-"""Of all processes, where one raises an error that nothing catches, or does not come."""
+_STDERR = 2
+
+UNCAUGHT, LATE = 1, 3
+"""Exit codes of all processes where one raises an error that nothing catches, or does not come."""
+
+_PATIENCE = 2.0
+"""For so many seconds a process that failed waits for others that may have failed alike."""
 
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
 """Environment variables in which launchers of MPI libraries say how many processes there are."""
-_LAUNCHED = (*_SIZES, "PMIX_RANK")
+_RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
+"""Those in which they say which of them this one is."""
 
 
 class MPI:
@@ -53,7 +59,7 @@ class MPI:
             raise ModuleNotFoundError(
                 "MPI needs mpi4py and an MPI library: pip install 'pluggable-mlp[mpi]'"
             ) from error
-        self._world = mpi.COMM_WORLD
+        self._world, self._failures = mpi.COMM_WORLD, mpi.COMM_WORLD.Dup()
         self._operations = {"sum": mpi.SUM, "max": mpi.MAX}
         self._in_place, self._of_machine = mpi.IN_PLACE, mpi.COMM_TYPE_SHARED
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
@@ -92,9 +98,10 @@ class MPI:
             time.sleep(min(1.0, self._limit / 4.0))
             since = self._since
             if since is not None and time.monotonic() - since > self._limit:
-                self._end(
+                self.end(
                     f"process {self.rank} of {self.size} waited for {self._limit:g} s for another "
-                    "process, which has failed or hangs"
+                    "process, which has failed or hangs; all processes end",
+                    LATE,
                 )
 
     def _fail(self, report: Callable[..., Any], *error: Any) -> None:
@@ -102,16 +109,37 @@ class MPI:
         try:
             report(*error)
         finally:
-            self._end(f"process {self.rank} of {self.size} failed")
+            self.end(f"process {self.rank} of {self.size} failed; all processes end", UNCAUGHT)
 
-    def _end(self, why: str) -> None:
+    def all_fail(self) -> bool:
+        """Return whether all processes fail: each that does asks, the first ones for some seconds.
+
+        The processes with other numbers wait longer than process 0, so that one of them reports
+        what all have met.
+        """
+        arrived = self._failures.Ibarrier()
+        end = time.monotonic() + _PATIENCE * (1 + bool(self.rank))
+        while not arrived.Test():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def end(self, why: str, code: int) -> NoReturn:
+        """End all processes with an exit code, and say why on standard error."""
         try:  # there may be no standard error
-            sys.stderr.write(f"{why}; all processes end\n")
-            sys.stderr.flush()
+            os.write(_STDERR, f"{why}\n".encode())
             time.sleep(0.5)  # until the launcher has passed it on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), _STDERR)  # the library has its own words
         finally:
-            self._world.Abort(EXIT_CODE)
-            os._exit(EXIT_CODE)
+            self._world.Abort(code)
+            os._exit(code)
+
+
+def launched_rank() -> int:
+    """Return the number of this process, as the launcher says it; 0 where there is none."""
+    found = (os.environ.get(name, "") for name in _RANKS)
+    return next((int(rank) for rank in found if rank.isdecimal()), 0)
 
 
 def _check_launcher(size: int, library: str) -> None:
@@ -125,7 +153,8 @@ def _check_launcher(size: int, library: str) -> None:
             "knows of one: two MPI libraries are installed; use the mpiexec of the one that mpi4py "
             "was built for"
         )
-    if not any(name in os.environ for name in _LAUNCHED):
+    if not any(name in os.environ for name in (*_SIZES, *_RANKS)):
         raise RuntimeError(
-            "this process was not started by mpiexec: mpiexec -n 4 python program.py"
+            "this process was not started by mpiexec; write mpiexec -n 4, for four processes, "
+            "before the command"
         )

@@ -1,11 +1,14 @@
 """NCCL, by CuPy: processes with an NVIDIA GPU each.  Written for CuPy 14; untried on GPUs."""
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed.communicator import Operation
+from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.distributed.communicator import Communicator, Operation
 from pluggable_mlp.distributed.mpi import MPI
 
-__all__ = ["NCCL"]
+__all__ = ["NCCL", "backend_of_process"]
+
+_BACKEND = "cupy"
+"""The arrays of which it moves."""
 
 
 class NCCL(MPI):
@@ -28,20 +31,23 @@ class NCCL(MPI):
 
     Raises
     ------
+    BackendUnavailable
+        If CuPy or a GPU is not here.
     ModuleNotFoundError
-        If CuPy, mpi4py or an MPI library is not installed.
+        If NCCL, mpi4py or an MPI library is not installed.
     RuntimeError
         As `MPI`.
     """
 
     def __init__(self, *, device: int | None = None, time_limit: float = 600.0) -> None:
+        get_backend(_BACKEND)  # says why there is no GPU
         super().__init__(time_limit=time_limit)
         try:
             import cupy
             from cupyx.distributed import init_process_group
         except ImportError as error:
             raise ModuleNotFoundError(
-                "NCCL needs CuPy: pip install 'pluggable-mlp[cupy-cuda13,mpi]'"
+                "NCCL needs a library beside CuPy: pip install nvidia-nccl-cu13 (or -cu12)"
             ) from error
         self.device = self._rank_on_machine() if device is None else device
         cupy.cuda.Device(self.device).use()  # the group is made on the current device
@@ -52,3 +58,23 @@ class NCCL(MPI):
         total = backend.xp.empty_like(x)
         self._group.all_reduce(x, total, op=operation)
         return total
+
+
+def backend_of_process(spec: str, communicator: Communicator | None) -> Backend:
+    """Return the backend of a name; with NCCL that of the GPU of this process.
+
+    Raises
+    ------
+    ValueError
+        If the communicator is `NCCL` and the backend is not CuPy; or as `get_backend`.
+    BackendUnavailable
+        As `get_backend`.
+    """
+    if not isinstance(communicator, NCCL):
+        return get_backend(spec)
+    if spec.partition(":")[0] != _BACKEND:
+        raise ValueError(
+            f"backend is {spec!r}, but nccl moves arrays of CuPy alone; choose --backend cupy, or "
+            "--distributed mpi"
+        )
+    return get_backend(f"{_BACKEND}:{communicator.device}")

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.certificate import certify, ends_of, refuse_differences, repeated
 from pluggable_mlp.estimators.convert import ConversionMixin
@@ -36,12 +37,14 @@ from pluggable_mlp.estimators.validation import (
     on_device,
     place_of,
 )
+from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.optimizer import Slots
+from pluggable_mlp.training.sharding import check_agreement
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["BaseMLP", "checks_parameters", "takes_steps"]
@@ -189,6 +192,8 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         place, there = self._placed(home, (X, targets, weights, sample_weight))
         with on_device_of(there[0]):
             problem = self._problem(network, home, place, there)
+            if self.communicator is not None:
+                self._check_agreement(self.communicator, network, problem)
             with np.errstate(all="ignore"):  # what is not finite is refused below
                 if self._is_full_batch:
                     FitByLBFGS(self, problem).run()
@@ -213,6 +218,7 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         *,
         backend: str | None = None,
         device: str | None = None,
+        communicator: Communicator | None = None,
     ) -> Self:
         """Fit again, and raise unless the certificate of the new fit is equal, `made_on` aside.
 
@@ -226,6 +232,8 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
             The data of that fit, arrays of any library.
         backend, device : str, optional
             Where to train, as for the constructor.
+        communicator : Communicator, optional
+            The processes that train, as for the constructor.
 
         Returns
         -------
@@ -240,9 +248,29 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         """
         again: Self = repeated(cls, certificate).set_params(callbacks=ends_of(certificate))
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-            again.set_params(backend=backend, device=device).fit(X, y, sample_weight)
+            again.set_params(backend=backend, device=device, communicator=communicator)
+            again.fit(X, y, sample_weight)
         refuse_differences(certificate, again.certificate_)
         return again.set_params(callbacks=None)
+
+    def _check_agreement(
+        self, communicator: Communicator, network: PenalizedMLP, problem: Problem
+    ) -> None:
+        """Raise if another process fits to other data, from other weights or otherwise."""
+        examples = problem.examples
+        if isinstance(examples.inputs, SparseRows):
+            raise ValueError(
+                "X is sparse, and communicator= takes dense arrays alone; pass X.toarray()"
+            )
+        data = (examples.inputs, examples.targets, examples.sample_weight)
+        arguments = {
+            **self.get_params(deep=False),
+            **dict(zip(("X", "y", "sample_weight"), map(unwrapped, data), strict=True)),
+            "arithmetic": self.arithmetic,
+            "random_state": self._random_state.get_state(legacy=False),
+            "fitted parameters": moved_tree(self._parameters(network), problem.place),
+        }
+        check_agreement(communicator, problem.place, arguments)
 
     def _fitted_network(self) -> PenalizedMLP:
         """Return the network of the fitted parameters."""

@@ -12,7 +12,7 @@ from typing import Any
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.saving import COMPONENTS, parameters_to_save
 from pluggable_mlp.estimators.validation import place_of
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.serialization import (
     parameters_sha256,
     sha256_of,
@@ -24,7 +24,7 @@ from pluggable_mlp.training.trees import Tree
 __all__ = ["certify", "ends_of", "refuse_differences", "repeated"]
 
 FORMAT = 1
-_OF_THE_MACHINE = ("backend", "device", "verbose", "progress_bar")
+_OF_THE_MACHINE = ("backend", "communicator", "device", "verbose", "progress_bar")
 _OWN = "of_your_own"
 
 
@@ -44,12 +44,15 @@ def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -
     settings = {name: _named(name, of) for name, of in parameters_to_save(estimator).items()}
     versions = ", ".join(f"{name} {number}" for name, number in place.versions().items())
     hashed = ((repr((of.dtype.name, of.shape)), of) for of in map(on_host, data))
+    communicator = getattr(estimator, "communicator", None)
+    processes = 1 if communicator is None else communicator.size
+    on_several = f", {processes} processes" if processes > 1 else ""
     # L-BFGS has the last alone.
     losses = getattr(estimator, "loss_curve_", None) or [estimator.loss_]
     return {
         "format": FORMAT,
         "estimator": type(estimator).__name__,
-        "made_on": f"{place.name} ({place.device}), {versions}",
+        "made_on": f"{place.name} ({place.device}), {versions}{on_several}",
         "parameters": {name: settings[name] for name in settings if name not in _OF_THE_MACHINE},
         "data_sha256": sha256_of(part for parts in hashed for part in parts),
         "iterations": estimator.n_iter_,

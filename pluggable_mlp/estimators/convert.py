@@ -24,11 +24,11 @@ from pluggable_mlp.estimators.validation import (
     MULTILABEL,
     place_of,
 )
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.files import write_file
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, LeakyReLU, gelu_tanh
 from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Noise
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
-from pluggable_mlp.storage import write_file
 from pluggable_mlp.training.trees import map_arrays
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,13 +22,15 @@ from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit, Problem
 from pluggable_mlp.estimators.objective import loss_and_outputs
 from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.estimators.validation import moved_tree
-from pluggable_mlp.namespaces import run_to_float, unwrapped
+from pluggable_mlp.namespaces import ShardedNamespace, run_to_float, unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.loop import Progress, take_epochs
 from pluggable_mlp.training.optimizer import Optimizer
+from pluggable_mlp.training.sharding import cut_examples
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.streaming import Order
 from pluggable_mlp.training.trees import map_arrays
 
 if TYPE_CHECKING:
@@ -45,16 +48,19 @@ RECORDS: dict[str, list[float] | int | None] = {
 }
 """The attributes that epochs add to, as they are before the first."""
 
-_RECORDED = {*RECORDS, "loss_", "n_iter_", "t_"}
+_CURVES = [name for name in RECORDS if name.endswith("_curve_") or name.endswith("_scores_")]
+_NUMBERS = ["loss_", "n_iter_", "t_", *(name for name in RECORDS if name not in _CURVES)]
+_numbers_of = attrgetter(*_NUMBERS)
 
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
 
 
 class _Reached(NamedTuple):
-    """Where a fit was after whole epochs: its records (of a curve the length), and what goes on."""
+    """Where a fit was after whole epochs: its numbers, the lengths of curves, and what goes on."""
 
-    records: dict[str, Any]
+    numbers: tuple[float | None, ...]
+    lengths: list[int]
     state: TrainState
     best: Parameters
     rate: float
@@ -70,11 +76,13 @@ class FitByEpochs(Fit):
         super().__init__(model, problem)
         self._is_incremental, self._best = incremental, self._start
         self._begin_records()
+        curves = [getattr(model, name) for name in _CURVES]
+        self._curves = [curve for curve in curves if curve is not None]
         batch_size = _batch_size(model.batch_size, len(problem.examples))
         self._rate = SteppedRate(float(model.learning_rate_init))
         optimizer = model._optimizer(self._rate)
         self._steps = Steps(
-            problem.xp,
+            self._xp,
             problem.network,
             optimizer,
             problem.examples.kind,
@@ -104,14 +112,14 @@ class FitByEpochs(Fit):
         if the solver is of the same kind.
         """
         problem, model = self._problem, self._model
-        state = initial_state(problem.xp, problem.network, self._start, optimizer)
+        state = initial_state(self._xp, problem.network, self._start, optimizer)
         remembered = model._optimizer_state if self._is_incremental else None
         if remembered is None or remembered[0].keys() != state.slots.keys():
             return state
         self._rate.value = model._rate.value
         slots, t = remembered
         slots = {
-            name: map_arrays(problem.xp.asarray, moved_tree(tree, problem.place))
+            name: map_arrays(self._xp.asarray, moved_tree(tree, problem.place))
             for name, tree in slots.items()
         }
         return state._replace(slots=slots, t=t)
@@ -120,26 +128,28 @@ class FitByEpochs(Fit):
         """See `Fit.run`; where it is interrupted, the whole epochs before count."""
         model = self._model
         model.n_iter_ = 0
-        whole = self._reached()
+        whole: _Reached | None = None
         try:
             with self._progress_bar() as advance:
                 for end in self._epochs():
                     loss = end.losses.mean()
                     assert isinstance(loss, float)  # of a single network
-                    validation = None if self._held is None else self._validate(self._held)
+                    validation = None if self._held is None else self._validated(self._held)
                     end.followed = loss
                     self._record(loss, validation)
                     whole = self._reached()
                     advance()
                     if self._is_over():
                         break
-                    whole = self._reached()  # with the velocity that belongs to the rate
+                    if self._rate.value != whole.rate:
+                        whole = self._reached()
                 else:
                     self._warn_of_the_limit()
         except KeyboardInterrupt:
-            self._go_back(whole)
-            if not model.n_iter_:  # nothing was learnt
+            # Nothing was learnt, or other processes may be in another epoch.
+            if whole is None or model.communicator is not None:
                 raise
+            self._go_back(whole)
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER)
         self._keep(self._parameters if self._held is None else self._best)
         slots, home = unwrapped(self._steps.state.slots), self._problem.home
@@ -148,31 +158,27 @@ class FitByEpochs(Fit):
 
     def _reached(self) -> _Reached:
         """Return what an interrupt goes back to."""
-        records = {
-            name: len(of) if isinstance(of, list) else of
-            for name, of in vars(self._model).items()
-            if name in _RECORDED
-        }
-        return _Reached(records, self._steps.state, self._best, self._rate.value)
+        numbers, lengths = _numbers_of(self._model), [*map(len, self._curves)]
+        return _Reached(numbers, lengths, self._steps.state, self._best, self._rate.value)
 
     def _go_back(self, reached: _Reached) -> None:
         """Forget what came after."""
-        model = self._model
-        records, self._steps.state, self._best, self._rate.value = reached
-        for name, of in records.items():
-            curve = getattr(model, name)
-            if isinstance(curve, list):
-                del curve[of:]
-            else:
-                setattr(model, name, of)
+        numbers, lengths, self._steps.state, self._best, self._rate.value = reached
+        for name, number in zip(_NUMBERS, numbers, strict=True):
+            setattr(self._model, name, number)
+        for curve, length in zip(self._curves, lengths, strict=True):
+            del curve[length:]
 
     def _epochs(self) -> Iterator[Progress]:
         """Yield at the end of each epoch."""
         model = self._model
+        order: Order = partial(_shuffled, model._random_state if model.shuffle else None)
+        if isinstance(self._xp, ShardedNamespace):
+            order = partial(_cut, self._xp, order)
         training = take_epochs(
             self._steps,
             self._problem.examples,
-            order=partial(_shuffled, model._random_state if model.shuffle else None),
+            order=order,
             epochs=1 if self._is_incremental else model.max_iter,
             by_weight=False,  # as in scikit-learn: it is the steps that count weights
         )
@@ -191,6 +197,11 @@ class FitByEpochs(Fit):
     def _parameters(self) -> Parameters:
         """The parameters so far."""
         return unwrapped(self._steps.state.inference_parameters)
+
+    def _validated(self, held: Problem) -> tuple[float, float]:
+        """Return `_validate`, on all processes that of the first: they decide alike."""
+        found, communicator = self._validate(held), self._model.communicator
+        return found if communicator is None else communicator.all_gather(found)[0]
 
     def _validate(self, held: Problem) -> tuple[float, float]:
         """Return the score and the loss of what is held out."""
@@ -239,7 +250,7 @@ class FitByEpochs(Fit):
     def _is_over(self) -> bool:
         """Return whether to stop; or lower the rate, where it is adaptive."""
         model = self._model
-        if self._is_stopped(self._parameters):
+        if self._is_stopped():
             return True
         if model._no_improvement_count <= model.n_iter_no_change:
             return False
@@ -308,6 +319,14 @@ def _seed_of_steps(model: "BaseMLP") -> int:
     return int(model._random_state.randint(2**31)) if draws else 0
 
 
+def _cut(
+    xp: ShardedNamespace, order: Order, *place: Any, backend: Backend, batch_size: int
+) -> Iterator[Examples]:
+    """See `Order`: that of another, of each batch this process's part."""
+    for block in order(*place, backend=backend, batch_size=batch_size):
+        yield cut_examples(xp, block, batch_size)
+
+
 def _shuffled(
     random_state: np.random.RandomState | None,
     examples: AnyExamples,
@@ -320,12 +339,13 @@ def _shuffled(
     """See `Order`: the order of scikit-learn's epochs, each shuffles that of the one before."""
     del first, epochs
     assert isinstance(examples, Examples)
-    places = np.arange(len(examples))
+    count = len(examples)
+    places = np.arange(count)
+    # The order within a single batch changes nothing but rounding.
+    whole = random_state is None or batch_size >= count
     while True:
         if random_state is not None:
-            order = np.arange(len(examples))
+            order = np.arange(count)
             random_state.shuffle(order)
             places = places[order]
-        # The order within a single batch changes nothing but rounding.
-        whole = random_state is None or batch_size >= len(examples)
         yield examples if whole else replace(examples, order=backend.asarray(places))

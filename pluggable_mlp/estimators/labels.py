@@ -4,6 +4,7 @@ Shapes: y (examples,) or an indicator (examples, labels) of 0 and 1; outputs z (
 classes (classes,) are in ascending order.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from pluggable_mlp.estimators.validation import (
     on_device,
     place_of,
 )
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pluggable_mlp.training.class_weight import class_weights_of_examples
@@ -134,7 +135,7 @@ class ClassifierBase(BaseMLP):
             columns = targets if targets.ndim == 2 else targets[:, None]
             classes = 2 if loss.targets == "labels" else outputs
             balanced = [
-                _balanced(xp, columns[:, column], classes, sample_weight)
+                _balanced(columns[:, column], classes, sample_weight)
                 for column in range(columns.shape[1])
             ]
             class_weight = balanced if len(balanced) > 1 else balanced[0]
@@ -213,12 +214,15 @@ def _indices_of(xp: Namespace, classes: Array, y: Array) -> tuple[Array, Array]:
     return indices, xp.take(classes, indices, axis=0) == y
 
 
-def _balanced(xp: Namespace, indices: Array, classes: int, sample_weight: Array) -> list[float]:
-    """Return the total weight over classes · the weight of the class, for each that occurs."""
-    parts = [xp.sum(xp.where(indices == index, sample_weight, 0.0)) for index in range(classes)]
-    totals = [float(part) for part in parts]
-    present = sum(total > 0.0 for total in totals)
-    return [sum(totals) / (present * total) if total > 0.0 else 1.0 for total in totals]
+def _balanced(indices: Array, classes: int, sample_weight: Array) -> list[float]:
+    """Return the total weight over classes · the weight of the class, for each that occurs.
+
+    On the host, where the sums are rounded once: they have the same bits everywhere.
+    """
+    of, weights = on_host(indices), on_host(sample_weight)
+    totals = [math.fsum(weights[of == index].tolist()) for index in range(classes)]
+    present, total = sum(each > 0.0 for each in totals), math.fsum(totals)
+    return [total / (present * each) if each > 0.0 else 1.0 for each in totals]
 
 
 def _kind_of(classes: NDArray[np.generic]) -> str:

@@ -9,9 +9,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit
-from pluggable_mlp.namespaces import run_to_float, unwrapped
+from pluggable_mlp.namespaces import ShardedNamespace, run_to_float, unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.sharding import cut_examples
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.step_functions import loss_and_gradients_of
 from pluggable_mlp.training.train import check_optimizer
@@ -43,9 +44,10 @@ class FitByLBFGS(Fit):
         with self._progress_bar() as advance:
             for end in self._iterations(minimizer):
                 parameters, model.loss_, model.n_iter_, failure = end
+                self._reached = parameters
                 self._print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
                 advance()
-                if self._is_stopped(parameters):
+                if self._is_stopped():
                     break
         self._keep(parameters)
         model._optimizer_state = None
@@ -58,13 +60,20 @@ class FitByLBFGS(Fit):
                 stacklevel=OF_THE_CALLER,
             )
 
+    @property
+    def _parameters(self) -> Parameters:
+        """See `Fit`."""
+        return self._reached
+
     def _iterations(self, minimizer: LBFGS) -> Iterator[Iteration]:
         """Yield after each iteration.
 
         The last is the one where no derivative is larger than `tol`, the loss falls by less than
         2e-9 of itself, or there were `max_iter` iterations or `max_fun` looks at the loss.
         """
-        xp, network, examples = self._problem.xp, self._problem.network, self._problem.examples
+        xp, network, examples = self._xp, self._problem.network, self._problem.examples
+        if isinstance(xp, ShardedNamespace):
+            examples = cut_examples(xp, examples, len(examples))
         batch = examples.inputs, examples.targets, examples.sample_weight
         looks = 0
 

@@ -6,17 +6,19 @@ and the initial weights.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from inspect import get_annotations
 from numbers import Integral, Real
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
@@ -144,6 +146,7 @@ class EstimatorParameters(BaseEstimator):
     backend: Annotated[str | None, str, None]
     device: Annotated[str | None, str, None]
     arithmetic: Annotated[str, StrOptions(set(ARITHMETICS))]
+    communicator: Annotated[Communicator | None, HasMethods(["all_reduce", "all_gather"]), None]
 
     _parameter_constraints: ClassVar[dict[str, list[object]]]
 
@@ -155,6 +158,16 @@ class EstimatorParameters(BaseEstimator):
         for name, value in given.items():
             if name != "self":
                 setattr(self, name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes for copies and pickles, which have no communicator."""
+        return {**super().__getstate__(), "communicator": None}
+
+    def __sklearn_clone__(self) -> Self:
+        """Return an unfitted estimator with the same parameters, and this communicator."""
+        cloned: Self = super(EstimatorParameters, copy(self)).__sklearn_clone__()
+        cloned.communicator = self.communicator
+        return cloned
 
     @property
     def _is_full_batch(self) -> bool:

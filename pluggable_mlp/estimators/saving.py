@@ -14,19 +14,19 @@ from typing import Annotated, Any, TypedDict, TypeVar
 import numpy as np
 from msgspec import Meta
 
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.estimators.validation import BINARY, MULTICLASS, MULTILABEL
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.files import check_kind, damaged
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.registry import refuse_unknown
 from pluggable_mlp.serialization import Components, read_tree, write_tree
-from pluggable_mlp.storage import check_kind, damaged
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
-from pluggable_mlp.training.trees import map_nested
 
 __all__ = [
     "COMPONENTS",
@@ -205,9 +205,9 @@ def decoded_labels(name: str, content: Any) -> Any:
 
 
 def parameters_to_save(estimator: Any) -> dict[str, Any]:
-    """Return an estimator's parameters, without callbacks and a `RandomState`."""
+    """Return an estimator's parameters, without callbacks, communicator and a `RandomState`."""
     parameters: dict[str, Any] = estimator.get_params()
-    left_out = {"callbacks"}
+    left_out = {"callbacks", "communicator"}
     if not isinstance(parameters.get("random_state"), Integral):
         left_out.add("random_state")
     parameters |= dict.fromkeys(left_out & parameters.keys())

@@ -19,7 +19,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.columns import LEFT_OUT, NUMBER, Column
@@ -36,13 +36,12 @@ from pluggable_mlp.estimators.table_convert import TableConversionMixin
 from pluggable_mlp.estimators.table_fitting import Part, Place, fit_network, steps_of_epoch
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
 from pluggable_mlp.estimators.validation import check_sample_weight
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.files import to_json
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.registry import choose
-from pluggable_mlp.storage import to_json
 from pluggable_mlp.training.loop import Epoch
 from pluggable_mlp.training.recipes import RECIPES, Recipe, TableForm, TabMMiniRecipe
-from pluggable_mlp.training.trees import map_nested
 
 __all__ = ["BaseTable"]
 

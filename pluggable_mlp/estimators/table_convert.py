@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.data.columns import NUMBER, Column
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.estimators.certificate import refuse_differences, repeated
 from pluggable_mlp.estimators.table_saving import read_table_estimator, write_table_estimator
 from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.trees import map_nested
 
 __all__ = ["TableConversionMixin"]
 

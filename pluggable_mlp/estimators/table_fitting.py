@@ -20,7 +20,7 @@ from pluggable_mlp.training.examples import Examples, make_examples
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.recipes import Recipe
-from pluggable_mlp.training.streaming import seeded_order, whole_batches
+from pluggable_mlp.training.streaming import seeded_order
 from pluggable_mlp.training.train import first_steps
 
 __all__ = ["Best", "Part", "Place", "fit_network", "steps_of_epoch"]
@@ -157,8 +157,10 @@ def _epochs(
         batch_size=min(recipe.batch_size, len(examples)),
         seed=seed,
     )
-    order = whole_batches(seeded_order(seed))
-    return epochs_of(training_progress(steps, examples, order=order, epochs=epochs))
+    order = seeded_order(seed)
+    return epochs_of(
+        training_progress(steps, examples, order=order, epochs=epochs, whole_batches=True)
+    )
 
 
 def _examples(mlp: MLP, part: Part, place: Place) -> Examples:
@@ -185,6 +187,7 @@ def _error(mlp: MLP, epoch: Epoch, examples: Examples, part: Part, place: Place)
         batch_size=ROWS_AT_ONCE,
     )
     if mlp.objective.targets != "classes":
+        assert isinstance(outputs.loss, float)  # of a single network
         return outputs.loss
     predicted = unwrapped(mlp.objective.predict(outputs.xp, outputs.z))
     is_wrong = place.backend.to_numpy(predicted) != part.targets

@@ -21,7 +21,7 @@ from pluggable_mlp.data.columns import Column
 from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.data.table_files import open_table
 from pluggable_mlp.data.tables import Table, import_polars
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 
 __all__ = ["frame_of", "kind_of"]
 

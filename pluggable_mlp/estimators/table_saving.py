@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.estimators.saving import (
     LABELS,
@@ -18,13 +18,12 @@ from pluggable_mlp.estimators.saving import (
     parameters_to_save,
     read_content,
 )
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.files import check_kind, damaged
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.registry import refuse_unknown
 from pluggable_mlp.serialization import write_tree
-from pluggable_mlp.storage import check_kind, damaged
 from pluggable_mlp.training.recipes import TableForm
-from pluggable_mlp.training.trees import map_nested
 
 __all__ = ["read_table_estimator", "write_table_estimator"]
 

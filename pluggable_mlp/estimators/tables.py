@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_array
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.targets import Task
 from pluggable_mlp.estimators.table_base import BaseTable
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 
 __all__ = ["TableClassifier", "TableRegressor"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.figures.display import Display, integer_ticks
 from pluggable_mlp.figures.sources import AnyRun, fitted, history_of
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.registry import choose
 from pluggable_mlp.training.train import Training
 

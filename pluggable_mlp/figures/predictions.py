@@ -3,6 +3,7 @@
 Shapes: X (examples, features), y_true and y_pred (examples,).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +17,7 @@ from pluggable_mlp.figures.sources import (
     pair_on_host,
     predicted_test_part,
 )
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.registry import choose
 
 if TYPE_CHECKING:
@@ -28,7 +29,23 @@ __all__ = ["ConfusionMatrixDisplay", "PredictionErrorDisplay", "pairs_by_output"
 MOST_CLASSES_NUMBERED = 20
 
 
-class ConfusionMatrixDisplay(Display):
+class _PredictionsDisplay(Display, ABC):
+    """Predictions beside what is true."""
+
+    @classmethod
+    @abstractmethod
+    def from_predictions(cls, y_true: Array, y_pred: Array, *, ax: "Axes | None" = None) -> Self:
+        """Plot predictions (examples,) beside what is true."""
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Array, y: Array, *, ax: "Axes | None" = None
+    ) -> Self:
+        """Predict for X, and plot the predictions beside y."""
+        return cls.from_predictions(y, estimator.predict(X), ax=ax)
+
+
+class ConfusionMatrixDisplay(_PredictionsDisplay):
     """How often each class (down) was predicted as each other (across).
 
     The color is the share of the class; of up to 20 classes the counts are written.
@@ -115,13 +132,6 @@ class ConfusionMatrixDisplay(Display):
         return cls(matrix, display_labels=labels).plot(ax)
 
     @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Array, y: Array, *, ax: "Axes | None" = None
-    ) -> Self:
-        """Predict the classes of X, and plot them beside y."""
-        return cls.from_predictions(y, estimator.predict(X), ax=ax)
-
-    @classmethod
     def from_run(cls, run: AnyRun, *, data: str | None = None, ax: "Axes | None" = None) -> Self:
         """Plot the predictions of a run for the test part of its data.
 
@@ -150,7 +160,7 @@ class ConfusionMatrixDisplay(Display):
         return cls.from_predictions(names[targets], predicted, labels=labels, ax=ax)
 
 
-class PredictionErrorDisplay(Display):
+class PredictionErrorDisplay(_PredictionsDisplay):
     """Residuals, true minus predicted values, over predicted values.
 
     Parameters
@@ -188,13 +198,6 @@ class PredictionErrorDisplay(Display):
     def from_predictions(cls, y_true: Array, y_pred: Array, *, ax: "Axes | None" = None) -> Self:
         """Plot the residuals of predictions (examples,) of one output."""
         return cls(y_true=y_true, y_pred=y_pred).plot(ax)
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Array, y: Array, *, ax: "Axes | None" = None
-    ) -> Self:
-        """Predict the values of X, and plot their residuals to y."""
-        return cls.from_predictions(y, estimator.predict(X), ax=ax)
 
     @classmethod
     def from_run(

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.runs.locking import settle
 from pluggable_mlp.runs.predict import SavedRun, load_run
-from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import read_history
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from pluggable_mlp.runs.run import Run
 
 __all__ = [
     "AnyRun",
@@ -24,7 +25,7 @@ __all__ = [
     "predicted_test_part",
 ]
 
-AnyRun: TypeAlias = Run | SavedRun | str | PathLike[str]
+AnyRun: TypeAlias = "Run | SavedRun | str | PathLike[str]"
 
 
 def pair_on_host(y_true: Array, y_pred: Array) -> "tuple[NDArray[Any], NDArray[Any]]":
@@ -61,6 +62,8 @@ def fitted(estimator: Any, attribute: str, remedy: str) -> Any:
 
 def open_run(run: AnyRun) -> SavedRun:
     """Return a run with its parameters: a folder's are read for NumPy."""
+    from pluggable_mlp.runs.run import Run  # with all that training takes
+
     if isinstance(run, SavedRun):
         return run
     if isinstance(run, Run):
@@ -84,6 +87,8 @@ def history_of(run: AnyRun) -> dict[str, list[float | None]]:
     ValueError
         If it has no epoch, or its file is damaged.
     """
+    from pluggable_mlp.runs.run import Run  # with all that training takes
+
     if isinstance(run, Run):
         lines, where = run.history, "run"
     else:

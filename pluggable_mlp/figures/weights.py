@@ -12,7 +12,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.figures.display import Display, integer_ticks, name_ticks
 from pluggable_mlp.figures.sources import AnyRun, fitted, open_run
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.training.train import Training
 

@@ -7,12 +7,11 @@ network, the losses and the optimizers run.
 from collections.abc import Callable
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, map_nested
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import ReproducibleArray, reproducible, to_native
-from pluggable_mlp.namespaces.reproducible.array import unwrapped as _unwrapped
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
-from pluggable_mlp.namespaces.sharded import ShardedNamespace, wholes_of
+from pluggable_mlp.namespaces.sharded import ShardedArray, ShardedNamespace
 from pluggable_mlp.namespaces.speculation import attempt, run, run_to_float, speculates
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import check_process, queued
@@ -95,4 +94,9 @@ def unwrapped(value: Any) -> Any:
     ShardingError
         If an array is cut over processes.
     """
-    return _unwrapped(wholes_of(value))
+    return map_nested(_library_array, value, (ShardedArray, ReproducibleArray))
+
+
+def _library_array(value: Any) -> Any:
+    whole = value.whole if isinstance(value, ShardedArray) else value
+    return to_native(whole) if isinstance(whole, ReproducibleArray) else whole

@@ -9,7 +9,7 @@ returned, never stored.  The normalizations are in a file of their own.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
@@ -36,6 +36,7 @@ __all__ = [
     "Scaling",
     "Seed",
     "Shapes",
+    "StackedDropout",
     "input_layers",
     "layer_kind",
 ]
@@ -231,9 +232,10 @@ class ActivationLayer(_WithoutParameters):
 
 
 def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -> Array:
-    """Return numbers of 16 random bits, int64 (rows, features), for x (…, rows, features).
+    """Return numbers of 16 random bits, int64 (…, rows, features), for x (…, rows, features).
 
-    Each example is a row for each of the members.
+    Each example is a row for each of the members.  Networks along leading axes share the numbers,
+    unless the words of the seed are arrays (…, 1).
     """
     features = x.shape[-1]
 
@@ -247,7 +249,7 @@ def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -
             device=device_of(x),
             first=(rng.first * members + first) * features,
         )
-        return xp.reshape(numbers, (rows, features))
+        return xp.reshape(numbers, (*numbers.shape[:-1], rows, features))
 
     return special.by_rows(xp, x, draw)
 
@@ -296,8 +298,10 @@ class Dropout(_WithoutParameters):
         object.__setattr__(self, "rate", _rate("dropout", self.rate))
 
     @property
-    def _dropped(self) -> int:
-        return round(self.rate * _RESOLUTION)
+    def numbers(self) -> tuple[int, float]:
+        """Which of 2^16 random numbers drop an input, those below this one; and 1 / (1 - p)."""
+        dropped = round(self.rate * _RESOLUTION)
+        return dropped, _RESOLUTION / (_RESOLUTION - dropped)
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = x m / (1 - p) in training and x in evaluation."""
@@ -314,8 +318,32 @@ class Dropout(_WithoutParameters):
 
     def _factors(self, xp: Namespace, x: Array, rng: Rng) -> Array:
         """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
-        kept = xp.astype(_numbers(xp, x, rng, self.stream, self.members) >= self._dropped, x.dtype)
-        return kept * (_RESOLUTION / (_RESOLUTION - self._dropped))
+        dropped, factor = self.numbers
+        kept = xp.astype(_numbers(xp, x, rng, self.stream, self.members) >= dropped, x.dtype)
+        return kept * factor
+
+
+@dataclass(frozen=True)
+class StackedDropout(Dropout):
+    """The `Dropout` of networks along leading axes, each with its own rate.
+
+    Parameters
+    ----------
+    rate : float
+        Of no importance.
+    stream : int, default 0
+    members : int, default 1
+        As for `Dropout`.
+    own_numbers : tuple of array (…, 1, 1)
+        The `numbers` of each network's `Dropout`.
+    """
+
+    own_numbers: tuple[Any, Any] = (0, 1.0)
+
+    @property
+    def numbers(self) -> tuple[Any, Any]:
+        """Those of the networks."""
+        return self.own_numbers
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,11 @@ def random_numbers(
     device: Device,
     first: int = 0,
 ) -> Array:
-    """Return `count` numbers of 16 random bits, int64 (count,), addressed by (seed, stream, step).
+    """Return `count` numbers of 16 random bits (…, count), addressed by (seed, stream, step).
 
-    Numbers 8 i to 8 i + 7 are the words of Philox at the counter (i, stream, step mod 2^32,
-    step div 2^32) and the key (seed mod 2^32, seed div 2^32): of each word the lower half, then
-    the upper one.
+    They are int64.  Numbers 8 i to 8 i + 7 are the words of Philox at the counter (i, stream,
+    step mod 2^32, step div 2^32) and the key (seed mod 2^32, seed div 2^32): of each word the lower
+    half, then the upper one.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def random_numbers(
     count : int
         Up to 2^35.
     seed, step : int or pair of words
-        From 0 to 2^64 - 1, or its lower and upper 32 bits.
+        From 0 to 2^64 - 1, or its lower and upper 32 bits; of the seed perhaps arrays (…, 1).
     stream : int
         From 0 to 2^32 - 1: which layer draws.
     device
@@ -66,7 +66,9 @@ def random_numbers(
     counter = (blocks, stream, *as_words(step))
     words = philox(counter, as_words(seed))
     halves = [half for word in words for half in (word & _MASK_16, word >> 16)]
-    return xp.reshape(xp.stack(halves, axis=-1), (-1,))[left_out : left_out + count]
+    numbers = xp.stack(halves, axis=-1)
+    numbers = xp.reshape(numbers, (*numbers.shape[:-2], -1))
+    return numbers[..., left_out : left_out + count]
 
 
 def philox(counter: tuple[Word, Word, Word, Word], key: tuple[Word, Word]) -> list[Word]:
@@ -77,7 +79,7 @@ def philox(counter: tuple[Word, Word, Word, Word], key: tuple[Word, Word]) -> li
     counter : four words
         int64 arrays of one shape, or Python integers, each from 0 to 2^32 - 1.
     key : two words
-        Integers or 0-d arrays, from 0 to 2^32 - 1.
+        Integers or arrays of a shape that broadcasts with it, from 0 to 2^32 - 1.
 
     Returns
     -------

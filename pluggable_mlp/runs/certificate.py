@@ -15,10 +15,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from pluggable_mlp.runs.run import Run, versions
-from pluggable_mlp.serialization import tensor_names
-from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import (
+from pluggable_mlp.files import (
     check_kind,
     damaged,
     json_sha256,
@@ -26,6 +23,9 @@ from pluggable_mlp.storage import (
     read_file,
     write_json,
 )
+from pluggable_mlp.runs.run import Run, versions
+from pluggable_mlp.serialization import tensor_names
+from pluggable_mlp.settings import Settings
 
 __all__ = ["certified_epoch", "read_certificate", "write_certificate"]
 
@@ -167,5 +167,7 @@ def _whole_epochs_records(run: Run) -> dict[str, str]:
 
 def _place(run: Run) -> str:
     """Return where a run was trained, with the versions that determine the results."""
-    named = (f"{name} {number}" for name, number in versions(run.backend).items())
+    named = [f"{name} {number}" for name, number in versions(run.backend).items()]
+    if run.processes > 1:
+        named.append(f"{run.processes} processes")
     return f"{run.backend.name} ({run.backend.device}), {', '.join(named)}"

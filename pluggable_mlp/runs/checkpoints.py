@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.files import sync_folder
 from pluggable_mlp.serialization import Components, arrays_of, read_tree, write_tree
-from pluggable_mlp.storage import sync_folder
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
 from pluggable_mlp.training.step import TrainState
-from pluggable_mlp.training.trees import map_nested
 
 __all__ = [
     "FOLDER",
@@ -58,7 +57,7 @@ class Checkpoint(NamedTuple):
     backend : str
         On which it was made: "numpy:cpu".
     settings : dict
-    data_sha256 : str
+    data_sha256, preparation_sha256 : str
     """
 
     position: Position
@@ -71,6 +70,7 @@ class Checkpoint(NamedTuple):
     backend: str
     settings: dict[str, Any]
     data_sha256: str
+    preparation_sha256: str
 
 
 _COMPONENTS: Components = {of.__name__: of for of in (Checkpoint, Position, TrainState, Memory)}

@@ -13,6 +13,7 @@ from traceback import clear_frames
 from types import TracebackType
 
 from pluggable_mlp.backends import out_of_memory
+from pluggable_mlp.files import Remark, json_lines, write_file, write_json
 from pluggable_mlp.runs.certificate import write_certificate
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
@@ -32,7 +33,6 @@ from pluggable_mlp.runs.locking import (
     stage,
 )
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.storage import Remark, json_lines, write_file, write_json
 from pluggable_mlp.training.loop import Position
 
 __all__ = ["RunFolder", "lock_run", "refuse_used_folder"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import BinaryIO
 
-from pluggable_mlp.storage import sync_folder
+from pluggable_mlp.files import sync_folder
 
 __all__ = [
     "LOCK",

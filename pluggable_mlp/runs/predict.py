@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from array_api_compat import is_array_api_obj
@@ -22,17 +22,30 @@ from pluggable_mlp.data.dataset import (
 )
 from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.streaming import block_of, left_in_file, left_in_files
-from pluggable_mlp.host_rows import on_host
+from pluggable_mlp.data.streaming import (
+    block_of,
+    keep_on_disk,
+    keep_on_disk_if_large,
+    needs_blocks,
+)
+from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.files import damaged
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.locking import settle
-from pluggable_mlp.runs.saved import load_own_data, read_config, read_parameters, read_summary
+from pluggable_mlp.runs.saved import (
+    load_own_test_part,
+    read_parameters,
+    read_settings,
+    read_summary,
+)
 from pluggable_mlp.runs.scores import measure
-from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged
-from pluggable_mlp.training.examples import examples_in_blocks
+from pluggable_mlp.training.sharding import examples_of_processes
+
+if TYPE_CHECKING:
+    from pluggable_mlp.settings import Settings
 
 __all__ = ["SavedRun", "load_run"]
 
@@ -61,7 +74,7 @@ class SavedRun:
     """
 
     config: dict[str, Any] = field(repr=False)
-    settings: Settings
+    settings: "Settings"
     preparation: Preparation
     mlp: MLP
     parameters: LibraryArrays = field(repr=False)
@@ -118,7 +131,9 @@ class SavedRun:
             raise ValueError("the task is regression, which has no probabilities; use predict")
         return np.concatenate([*self._answers(*self._prepared(data))])
 
-    def evaluate(self, data: Any = None) -> dict[str, float]:
+    def evaluate(
+        self, data: Any = None, *, communicator: Communicator | None = None
+    ) -> dict[str, float]:
         """Return how good the predictions are: the loss, and the measures of the task.
 
         Parameters
@@ -126,6 +141,9 @@ class SavedRun:
         data : str, path or data frame, optional
             As for `load_dataset`: their test part, or all examples where they have none.  By
             default the test part of what the run was trained on.
+        communicator : Communicator, optional
+            The processes that share the examples, such as `MPI()`: all of them call this, and
+            return the same.  By default this process alone.
 
         Returns
         -------
@@ -138,22 +156,25 @@ class SavedRun:
             If the data cannot be read, do not fit the network, hold a label that training never
             saw, or are no longer what the run was trained on.
         """
+        in_files = communicator is not None
         if data is None:
-            own = self._own_data()
-            (inputs, targets), scale = own.test, own.scale
+            inputs, targets = self._own_test_part(in_files=in_files)
+            size = self.settings.block_size
         else:
             source = load_source_like(self.preparation, data, self.settings.target)
-            inputs, targets = self._other_examples(left_in_files(source, None))
-            scale = self.preparation.scale_of(inputs)
+            needed = needs_blocks((split.inputs for split in source.splits.values()), None)
+            inputs, targets = self._other_examples(keep_on_disk(source, None, in_files))
+            size = self.settings.block_size or block_of(inputs, needed)
         arithmetic = self.settings.arithmetic
-        examples = examples_in_blocks(
+        examples = examples_of_processes(
+            communicator,
             self.mlp,
             inputs,
             targets,
-            self.settings.block_size or block_of(inputs) or None,
+            size or None,
             backend=self.backend,
             dtype=self.settings.dtype,
-            scale=scale,
+            scale=self.preparation.scale_of(inputs),
             arithmetic=arithmetic,
         )
         measured = measure(
@@ -163,6 +184,7 @@ class SavedRun:
             backend=self.backend,
             arithmetic=arithmetic,
             units=self.preparation.target_units,
+            communicator=communicator,
         )
         return {"examples": len(examples), **measured}
 
@@ -181,20 +203,24 @@ class SavedRun:
     def _was_trained_on(self, source: Source) -> bool:
         try:
             with no_data_warnings():
-                dataset = dataset_of(source, **self.settings.data_options())
-        except DataError:  # one class alone, too few examples: it was not
+                dataset = dataset_of(
+                    source, **self.settings.data_options(), preparation=self.preparation
+                )
+        except DataError:  # other columns or labels, too few examples: it was not
             return False
         return bool(dataset.sha256() == self.config["data_sha256"])
 
-    def _own_data(self, data: str | None = None) -> Dataset:
-        """Return what the run was trained on, maybe from another place than then."""
+    def _own_test_part(self, data: str | None = None, in_files: bool = False) -> Split:
+        """Return the test part of what the run was trained on, maybe from another place."""
         if data is None and self.dataset is not None:
-            return self.dataset
-        return load_own_data(
+            return self.dataset.test
+        return load_own_test_part(
             self.settings if data is None else replace(self.settings, data=data),
-            self.config["data_sha256"],
+            self.config,
+            self.preparation,
             missing="say with --data where they are",
             changed="to measure the run on these, name them with --data",
+            in_files=in_files,
         )
 
     def header(self) -> list[str]:
@@ -241,7 +267,7 @@ class SavedRun:
             name, examples = "data", on_host(data)
         else:
             name = str(data) if isinstance(data, str | os.PathLike) else "data"
-            examples = left_in_file(
+            examples = keep_on_disk_if_large(
                 load_inputs(data, self.preparation, self.preparation.target_names or ())
             )
         inputs = self.preparation.inputs(name, examples, self.settings.dtype)
@@ -258,9 +284,9 @@ class SavedRun:
         DataError
             If the data cannot be read, or are no longer what the run was trained on.
         """
-        own = self._own_data(data)
-        parts = [*self._answers(own.test.inputs, own.scale or 1.0)]
-        return np.concatenate(parts), self.preparation.in_own_units(own.test.targets)
+        inputs, targets = self._own_test_part(data)
+        parts = [*self._answers(inputs, self.preparation.scale_of(inputs) or 1.0)]
+        return np.concatenate(parts), self.preparation.in_own_units(targets)
 
     def _answers(self, inputs: Array, scale: float) -> Iterator[Array]:
         """Return the answers (…, outputs) for inputs, times the scale, some at a time."""
@@ -319,10 +345,8 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     backend = get_backend(backend) if isinstance(backend, str) else backend
     settle(folder)
     path = folder / "config.json"
-    config = read_config(path)
+    config, settings, preparation = read_settings(path)
     with damaged(path):
-        settings = Settings.from_dict(config["settings"])
-        preparation = Preparation.from_dict(config)
         mlp = settings.make_mlp(preparation.features, preparation.outputs)
     sha256 = read_summary(folder, config)["parameters_sha256"]
     parameters = read_parameters(folder / "model.safetensors", backend, sha256)

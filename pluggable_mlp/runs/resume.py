@@ -6,7 +6,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.backends import get_backend
+from pluggable_mlp.distributed import Communicator, backend_of_process
+from pluggable_mlp.files import json_lines, json_sha256
 from pluggable_mlp.registry import parse_component
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
@@ -16,10 +17,9 @@ from pluggable_mlp.runs.checkpoints import (
     read_checkpoint,
 )
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.runs.saved import load_own_data, read_config, read_history, read_summary
+from pluggable_mlp.runs.saved import load_own_data, read_history, read_settings, read_summary
 from pluggable_mlp.serialization import sha256_of
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, json_lines
 from pluggable_mlp.training.schedules import SCHEDULES
 
 __all__ = ["has_lines_before", "last_checkpoint", "resumed_run"]
@@ -30,7 +30,10 @@ _WHERE = ("data", "test")
 
 
 def resumed_run(
-    folder: Path, backend: str | None = None, given: Mapping[str, Any] | None = None
+    folder: Path,
+    backend: str | None = None,
+    given: Mapping[str, Any] | None = None,
+    communicator: Communicator | None = None,
 ) -> Run:
     """Return the run of a folder, ready to go on where its last good checkpoint was made.
 
@@ -43,6 +46,8 @@ def resumed_run(
     given : mapping, optional
         Settings that are named again: `epochs`, of which there may be more, `data` and `test`,
         which may be elsewhere, and others, which must be as they were.
+    communicator : Communicator, optional
+        The processes that go on with it, as many as may be: each of them reads the folder.
 
     Raises
     ------
@@ -51,10 +56,11 @@ def resumed_run(
         `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint.
     """
     path = folder / "config.json"
-    config = read_config(path)
-    with damaged(path):
-        settings = Settings.from_dict(config["settings"])
-    data_sha256 = config["data_sha256"]
+    config, settings, preparation = read_settings(path)
+    hashes = {
+        "data_sha256": config["data_sha256"],
+        "preparation_sha256": json_sha256(preparation.to_dict()),
+    }
     ended = (folder / "summary.json").exists()
     if ended:
         read_summary(folder, config)
@@ -72,14 +78,21 @@ def resumed_run(
         _refuse_edited_lines(folder, history, checkpoint)
         if ended:
             settings = _prolonged(settings, checkpoint)
-        _refuse_edited(path, settings, data_sha256, checkpoint)
+        _refuse_edited(path, settings, hashes, checkpoint)
     if epochs is not None:
         settings = _with_epochs(settings, epochs, done)
     settings = replace(settings, **moved)
     changed = "put them back to go on with the run"
-    data = load_own_data(settings, data_sha256, missing=settings.where_data_are, changed=changed)
+    data = load_own_data(
+        settings,
+        config["data_sha256"],
+        preparation if checkpoint else None,  # a run that begins again is fitted again, too
+        missing=settings.where_data_are,
+        changed=changed,
+        in_files=communicator is not None,
+    )
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
-    run = Run(settings, get_backend(spec), data)
+    run = Run(settings, backend_of_process(spec, communicator), data, communicator)
     if checkpoint is not None:
         run.go_on_from(checkpoint, history[:done])
     return run
@@ -135,13 +148,13 @@ def _refuse_edited_lines(
 
 
 def _refuse_edited(
-    path: Path, settings: Settings, data_sha256: str, checkpoint: Checkpoint
+    path: Path, settings: Settings, hashes: dict[str, str], checkpoint: Checkpoint
 ) -> None:
-    """Raise ValueError where a checkpoint has another setting, but for fewer epochs."""
+    """Raise ValueError where a checkpoint has another setting or hash, but for fewer epochs."""
     free = {*_WHERE} if _schedule_to_the_end(settings) else {*_WHERE, "epochs"}
     trained = asdict(Settings.from_dict(checkpoint.settings))
-    trained["data_sha256"] = checkpoint.data_sha256
-    for name, value in (asdict(settings) | {"data_sha256": data_sha256}).items():
+    trained |= {name: getattr(checkpoint, name) for name in hashes}
+    for name, value in (asdict(settings) | hashes).items():
         if name not in free and value != trained[name]:
             raise ValueError(
                 f"{path} is not what the run was trained with: {name} is {_written(value)}, a "

@@ -9,14 +9,17 @@ is printed belongs in `cli`.
 import hashlib
 import platform
 from collections.abc import Callable, Iterator
-from functools import cached_property
-from importlib.metadata import version
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from pluggable_mlp import __version__
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset, Split
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.files import json_lines, json_sha256, write_json
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.runs.checkpoints import Checkpoint
@@ -30,15 +33,20 @@ from pluggable_mlp.serialization import (
     write_tree,
 )
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import json_lines, json_sha256, write_json
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import AnyExamples, examples_in_blocks
+from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
+from pluggable_mlp.training.sharding import (
+    check_agreement,
+    check_same,
+    examples_of_processes,
+    order_of_processes,
+)
 from pluggable_mlp.training.steps import Steps
-from pluggable_mlp.training.streaming import in_whole_batches, seeded_order
+from pluggable_mlp.training.streaming import in_whole_batches
 from pluggable_mlp.training.train import first_steps
-from pluggable_mlp.training.trees import map_nested, merge
+from pluggable_mlp.training.trees import merge
 
 __all__ = ["Run", "versions"]
 
@@ -58,6 +66,8 @@ class Run:
     backend : Backend
     data : Dataset, optional
         By default those that the settings name.
+    communicator : Communicator, optional
+        The processes that train together: each of them makes this run.
 
     Attributes
     ----------
@@ -80,17 +90,29 @@ class Run:
         These hashes, as `tensor_hashes` returns them, by the count of steps.
     """
 
-    def __init__(self, settings: Settings, backend: Backend, data: Dataset | None = None) -> None:
-        self.dataset = data = settings.load_dataset() if data is None else data
+    def __init__(
+        self,
+        settings: Settings,
+        backend: Backend,
+        data: Dataset | None = None,
+        communicator: Communicator | None = None,
+    ) -> None:
+        if data is None:
+            data = settings.load_dataset(in_files=communicator is not None)
         settings = settings.for_dataset(data)
-        self.settings, self.backend = settings, backend
+        self.settings, self.backend, self.dataset = settings, backend, data
+        self._communicator = communicator
+        if communicator is not None:
+            of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
+            check_agreement(communicator, backend, settings.to_dict() | of_data)
         self.mlp = settings.make_mlp(data.features, data.outputs)
         size = None
         if settings.block_size:
             size = in_whole_batches(settings.block_size, settings.batch_size)
 
         def examples(split: Split, class_weight: str | None = None) -> AnyExamples:
-            return examples_in_blocks(
+            return examples_of_processes(
+                communicator,
                 self.mlp,
                 *split,
                 size,
@@ -127,6 +149,11 @@ class Run:
         return self.dataset.sha256()
 
     @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        return 1 if self._communicator is None else self._communicator.size
+
+    @property
     def training_examples(self) -> int:
         """How many examples an epoch visits."""
         return len(self._train)
@@ -151,11 +178,12 @@ class Run:
             batch_size=settings.batch_size,
             seed=settings.seed,
             micro_batch=settings.micro_batch,
+            communicator=self._communicator,
         )
         for progress in training_progress(
             steps,
             self._train,
-            order=seeded_order(settings.seed),
+            order=order_of_processes(settings.seed, steps.xp, settings.micro_batch),
             epochs=settings.epochs,
             start=self.position,
             every=self.record_every,
@@ -173,7 +201,8 @@ class Run:
         """Measure the validation part, add the epoch's line, and keep its parameters if best."""
         validated: dict[str, float] = {}
         if self._validation is not None:
-            validated = self._measured(evaluate, epoch.parameters, self._validation)
+            together = partial(evaluate, communicator=self._communicator)
+            validated = self._measured(together, epoch.parameters, self._validation)
             progress.followed = validated["loss"]
         line = {
             "epoch": epoch.epoch,
@@ -223,10 +252,14 @@ class Run:
             backend=f"{self.backend.name}:{self.backend.device}",
             settings=self.settings.to_dict(),
             data_sha256=self.data_sha256,
+            preparation_sha256=json_sha256(self.preparation.to_dict()),
         )
 
     def go_on_from(self, checkpoint: Checkpoint, history: list[dict[str, Any]]) -> None:
-        """Take up the run where a checkpoint of it was made, on any backend."""
+        """Take up the run where a checkpoint of it was made, on any backend and any processes."""
+        if self._communicator is not None:
+            own = {"checkpoint": parameters_sha256(checkpoint.position.state.parameters)}
+            check_same(self._communicator, own)
         moved = map_nested(self.backend.asarray, checkpoint)
         self.kept_epoch = moved.kept_epoch
         self.position, self.records = moved.position, moved.records
@@ -263,7 +296,10 @@ class Run:
         return measures["loss"].hex() if measures else None
 
     def test_measures(self) -> dict[str, float]:
-        """Return how good `parameters` are on the test part, not looked at before; {} if none."""
+        """Return how good `parameters` are on the test part, not looked at before; {} if none.
+
+        Of several processes each that asks measures by itself.
+        """
         if self._test is None:
             return {}
         if self._tested[0] != self.kept_epoch:
@@ -279,6 +315,7 @@ class Run:
         return {
             "backend": self.backend.name,
             "device": self.backend.device,
+            "processes": self.processes,
             "versions": versions(self.backend),
             "arithmetic": self.settings.arithmetic,
             "dtype": self.settings.dtype,
@@ -308,6 +345,7 @@ class Run:
             "settings": self.settings.to_dict(),
             **self.preparation.to_dict(),
             "data_sha256": self.data_sha256,
+            "test_sha256": self.dataset.test.sha256() if self._test is not None else None,
         }
 
     def save(self, folder: Path) -> None:
@@ -340,7 +378,7 @@ def _steps_of_a_record(steps: int, tensors: int) -> int:
 def versions(backend: Backend) -> dict[str, str]:
     """Return the versions that a result depends on."""
     return {
-        "pluggable-mlp": version("pluggable-mlp"),
+        "pluggable-mlp": __version__,
         "python": platform.python_version(),
         **backend.versions(),
     }

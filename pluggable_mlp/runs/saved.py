@@ -5,23 +5,29 @@ How a run comes about belongs in `run.py`, what its network makes of data in `pr
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.data.dataset import DataError, Dataset, no_data_warnings
+from pluggable_mlp.data.dataset import DataError, Dataset, Split, no_data_warnings
+from pluggable_mlp.data.load import load_for_testing
+from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.files import check_kind, damaged, json_sha256, read_file, read_json
 from pluggable_mlp.serialization import parameters_sha256, read_tree
-from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import check_kind, damaged, json_sha256, read_file, read_json
-from pluggable_mlp.training.trees import map_nested
+
+if TYPE_CHECKING:
+    from pluggable_mlp.settings import Settings
 
 __all__ = [
     "load_own_data",
+    "load_own_test_part",
     "read_config",
     "read_history",
     "read_parameters",
+    "read_settings",
     "read_summary",
 ]
 
@@ -33,6 +39,7 @@ class _Config(TypedDict):
 
     settings: dict[str, Any]
     data_sha256: str
+    test_sha256: str | None
 
 
 class _Summary(TypedDict):
@@ -57,6 +64,21 @@ class _Epoch(TypedDict):
 def read_config(path: Path) -> dict[str, Any]:
     """Return what a config.json holds; ValueError if it is missing or damaged."""
     return read_json(path, _FOLDER, _Config)
+
+
+def read_settings(path: Path) -> "tuple[dict[str, Any], Settings, Preparation]":
+    """Return all of a config.json, and the settings and the preparation in it.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or damaged.
+    """
+    from pluggable_mlp.settings import Settings  # the fields take time
+
+    config = read_config(path)
+    with damaged(path):
+        return config, Settings.from_dict(config["settings"]), Preparation.from_dict(config)
 
 
 def read_summary(folder: Path, config: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -145,7 +167,13 @@ def _check_line(line: Any, number: int, names: Iterable[str]) -> None:
 
 
 def load_own_data(
-    settings: Settings, data_sha256: str, *, missing: str | None, changed: str
+    settings: "Settings",
+    data_sha256: str,
+    preparation: Preparation | None = None,
+    *,
+    missing: str | None,
+    changed: str,
+    in_files: bool = False,
 ) -> Dataset:
     """Return the data that a run was trained on, if they are still those.
 
@@ -155,21 +183,78 @@ def load_own_data(
         Of the run, with the place where the data are now.
     data_sha256 : str
         Of the data in training.
+    preparation : Preparation, optional
+        That of the run, which is applied; by default one is fitted, as training did.
     missing, changed : str
         The remedies where they cannot be read, beside that of the reader, and where they are
         others.
+    in_files : bool, default False
+        As for `load_dataset`.
 
     Raises
     ------
     DataError
         If they cannot be read, or are others.
     """
+    with _of_own_data(missing):
+        dataset = settings.load_dataset(preparation, in_files)
+    _refuse_others(dataset.name, dataset.sha256(), data_sha256, changed)
+    return dataset
+
+
+def load_own_test_part(
+    settings: "Settings",
+    config: dict[str, Any],
+    preparation: Preparation,
+    *,
+    missing: str | None,
+    changed: str,
+    in_files: bool = False,
+) -> Split:
+    """Return the test part of the data of a run, if they are still those.
+
+    Where the test part is a file of its own, no other is read.
+
+    Parameters
+    ----------
+    settings, preparation, missing, changed, in_files
+        As for `load_own_data`.
+    config : dict
+        All of `config.json`.
+
+    Raises
+    ------
+    DataError
+        If they cannot be read, or are others, or have no test part.
+    """
+    if settings.test is None:
+        return load_own_data(
+            settings,
+            config["data_sha256"],
+            preparation,
+            missing=missing,
+            changed=changed,
+            in_files=in_files,
+        ).test
+    with _of_own_data(missing):
+        part = load_for_testing(
+            preparation, settings.test, settings.target, settings.block_size, in_files
+        )
+    _refuse_others(settings.test, part.sha256(), config["test_sha256"], changed)
+    return part
+
+
+@contextmanager
+def _of_own_data(missing: str | None) -> Iterator[None]:
+    """Read data of which training has warned; say what else to do where they cannot be read."""
     try:
         with no_data_warnings():
-            dataset = settings.load_dataset()
+            yield
     except DataError as error:
         raise (error.or_else(missing) if missing else error) from None
-    if dataset.sha256() != data_sha256:
+
+
+def _refuse_others(name: str, found: str, expected: str | None, changed: str) -> None:
+    if found != expected:
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
-        raise DataError(dataset.name, fault, changed)
-    return dataset
+        raise DataError(name, fault, changed)

@@ -13,6 +13,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.training.evaluation import measures_of, outputs_of
@@ -29,11 +30,19 @@ def measure(
     backend: Backend,
     arithmetic: str,
     units: Sequence[float] | None = None,
+    communicator: Communicator | None = None,
 ) -> dict[str, float]:
     """Return what `evaluate` does, and: of classes macro_f1; of labels hamming_loss and macro_f1,
     beside accuracy, of which all labels must be right; of numbers root_mean_squared_error.
     """
-    outputs = outputs_of(mlp, parameters, examples, backend=backend, arithmetic=arithmetic)
+    outputs = outputs_of(
+        mlp,
+        parameters,
+        examples,
+        backend=backend,
+        arithmetic=arithmetic,
+        communicator=communicator,
+    )
     measured = measures_of(mlp, outputs, backend, units)
     predictions = mlp.objective.predict(outputs.xp, outputs.z)
     said, targets = (backend.to_numpy(unwrapped(array)) for array in (predictions, outputs.targets))

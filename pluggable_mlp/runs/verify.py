@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.files import damaged, json_sha256, to_json
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.runs.certificate import certified_epoch
 from pluggable_mlp.runs.checkpoints import FOLDER, Checkpoint, checkpoint_steps, read_checkpoint
@@ -26,7 +28,6 @@ from pluggable_mlp.runs.saved import (
 )
 from pluggable_mlp.serialization import HASH_DIGITS, parameters_sha256, tensor_hashes, tensor_names
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.storage import damaged, json_sha256, to_json
 from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.trees import merge
 
@@ -38,6 +39,7 @@ _OF_MACHINE = (
     "versions",
     "backend",
     "device",
+    "processes",
     "config_sha256",  # of a path of the data, too
 )
 
@@ -68,6 +70,9 @@ class Difference:
 class Verification:
     """The run of a certificate, to be trained again and compared.
 
+    The preparation is fitted anew: what is certified follows from the data and the settings alone,
+    the preparation included, and `check_files` compares it with the one that was saved.
+
     Parameters
     ----------
     certificate, settings
@@ -75,6 +80,8 @@ class Verification:
     backend : Backend
     data, test : str, optional
         Where the data are now; by default where they were.
+    communicator : Communicator, optional
+        The processes that train together: each of them makes this verification.
 
     Attributes
     ----------
@@ -94,6 +101,7 @@ class Verification:
         backend: Backend,
         data: str | None = None,
         test: str | None = None,
+        communicator: Communicator | None = None,
     ) -> None:
         is_named = data is not None and (settings.test is None or test is not None)
         settings = replace(settings, data=data or settings.data, test=test or settings.test)
@@ -102,8 +110,9 @@ class Verification:
             certificate["data_sha256"],
             missing=None if is_named else settings.where_data_are,
             changed="name the right ones with --data",
+            in_files=communicator is not None,
         )
-        self.run = Run(settings, backend, dataset)
+        self.run = Run(settings, backend, dataset, communicator)
         self._certificate = certificate
         self._epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
         self._last = max(self._epochs)
@@ -185,12 +194,12 @@ class Verification:
         settings = self._certificate["settings"]
         certified = {**self.run.config, "settings": settings}
         found = read_config(folder / "config.json")
-        if self.run.settings.data != settings["data"]:  # maybe of another format
+        if whole or self.run.settings.data != settings["data"]:  # maybe once of another format
             certified |= {name: found.get(name) for name in ("header", "encoding")}
-            if whole:  # as the certificate cannot say if these two were edited
-                read_summary(folder, found)
         if json_sha256(found) != json_sha256(certified):
             raise _edited(folder / "config.json")
+        if whole:  # as the certificate cannot say if these two were edited
+            read_summary(folder, found)
 
     def go_on_from(self, folder: Path, step: int) -> None:
         """Let the repetition begin after a step, where a checkpoint of the run was made.

@@ -10,17 +10,19 @@ from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.namespaces import attempt, namespace_of
+from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.namespaces import ShardedNamespace, attempt, namespace_of
 from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.network.targets import rows as as_rows
+from pluggable_mlp.network.targets import rows as as_lazy
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
-from pluggable_mlp.training.losses import LossRecord, total_weight
+from pluggable_mlp.training.losses import Loss, LossRecord, total_weight
 from pluggable_mlp.training.metrics import (
     correct_labels,
     correct_predictions,
     mean_absolute_error,
     r2,
 )
+from pluggable_mlp.training.sharding import order_of_processes
 from pluggable_mlp.training.streaming import blocks_in_order
 from pluggable_mlp.training.trees import map_arrays
 
@@ -34,12 +36,13 @@ class Outputs(NamedTuple):
     ----------
     xp
         The namespace of the arrays.
-    loss : float
+    loss : float, or list of float
+        Of each network, where parameters have leading axes.
     z, targets : array
     """
 
     xp: Namespace
-    loss: float
+    loss: Loss
     z: Array
     targets: Array
 
@@ -53,10 +56,17 @@ def evaluate(
     arithmetic: str,
     batch_size: int = 1000,
     units: Sequence[float] | None = None,
+    communicator: Communicator | None = None,
 ) -> dict[str, float]:
     """Return `measures_of` the outputs for all examples."""
     outputs = outputs_of(
-        mlp, parameters, examples, backend=backend, arithmetic=arithmetic, batch_size=batch_size
+        mlp,
+        parameters,
+        examples,
+        backend=backend,
+        arithmetic=arithmetic,
+        batch_size=batch_size,
+        communicator=communicator,
     )
     return measures_of(mlp, outputs, backend, units)
 
@@ -69,22 +79,34 @@ def outputs_of(
     backend: Backend,
     arithmetic: str,
     batch_size: int = 1000,
+    communicator: Communicator | None = None,
 ) -> Outputs:
-    """Return the outputs and the mean loss over all examples, some at a time."""
+    """Return the outputs and the mean loss over all examples, some at a time.
+
+    With a communicator each process computes its part of each batch, and receives the outputs of
+    the others.
+    """
     xp = namespace_of(arithmetic, backend)
+    blocks = blocks_in_order(examples, batch_size)
+    if communicator is not None:
+        xp = ShardedNamespace(xp, communicator, backend)
+        in_order = order_of_processes(None, xp)
+        blocks = in_order(examples, (1, 0), 1, backend=backend, batch_size=batch_size)
+
+    def whole(x: Array) -> Array:
+        return x if communicator is None else xp.gathered(x)
+
     parameters = map_arrays(xp.asarray, parameters)
     record = LossRecord(xp, backend)
     logits: list[Array] = []
     targets: list[Array] = []
-    for block in blocks_in_order(examples):
-        targets.append(block.targets)
+    for block in blocks:
+        targets.append(whole(block.targets))
         for loss, weight, z in _outputs(xp, mlp, parameters, block, batch_size):
             record.add(loss, z.shape[-2], weight)
-            logits.append(z)
+            logits.append(whole(z))
     z = xp.concat(logits, axis=-2)
-    loss = record.mean()
-    assert isinstance(loss, float)  # of a single network
-    return Outputs(xp, loss, z, targets[0] if len(targets) == 1 else xp.concat(targets))
+    return Outputs(xp, record.mean(), z, targets[0] if len(targets) == 1 else xp.concat(targets))
 
 
 def measures_of(
@@ -97,6 +119,7 @@ def measures_of(
     1.
     """
     xp, loss, z, targets = outputs
+    assert isinstance(loss, float)  # of a single network
     if units is None:
         return {"loss": loss, **_quality(xp, mlp, z, targets)}
     unit = xp.asarray(backend.asarray(list(units), dtype=dtype_name(z.dtype)))
@@ -143,7 +166,7 @@ def _quality(
     predictions = mlp.objective.predict(xp, z)
     quality = float(r2(xp, predictions, targets))
     if unit is not None:
-        targets = as_rows(xp, targets, predictions) * unit
+        targets = as_lazy(xp, targets, predictions) * unit
         predictions = predictions * unit
     error = float(mean_absolute_error(xp, predictions, targets))
     return {"r2": quality, "mean_absolute_error": error}

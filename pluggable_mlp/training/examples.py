@@ -8,7 +8,7 @@ batch for examples.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 from pluggable_mlp.arrays import (
     Array,
@@ -19,18 +19,18 @@ from pluggable_mlp.arrays import (
     without_graph,
 )
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.host_rows import bytes_of_row
+from pluggable_mlp.lazy import Range, Rows, as_lazy, gather, rows_within
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.shortcuts import rows_from, take
-from pluggable_mlp.stored import Range, Rows, as_rows, gather
 from pluggable_mlp.training.class_weight import class_weights_of_examples
 
 __all__ = [
     "AnyExamples",
     "Batch",
+    "ExampleSettings",
     "Examples",
     "Streamed",
     "all_within",
@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _BYTES_AT_ONCE = 2**28  # of inputs that are checked: memory of the device
+_BYTES_STREAMED = 2**24  # of those that stay on the host
 
 Batch = tuple[Array, Array, Array | None]
 Arrays = tuple[Array, Array, Array | None, Array | None]
@@ -61,8 +62,10 @@ class Examples:
         A power of two by which integers are multiplied, batch by batch.
     sample_weight : array (examples,) or None
         Of that dtype.
-    order : array of int64 (visits,) or None
-        The indices of the examples as they are visited, on the device; None: all as they come.
+    order : array of int64 (examples,) or None
+        The indices of the examples as they are visited, on the device; None: as they come.  Or
+        (networks * examples,) of several networks with orders of their own: of each batch the
+        indices of the first network, of the second, and so on.
     """
 
     inputs: Array
@@ -72,8 +75,8 @@ class Examples:
     sample_weight: Array | None = None
     order: Array | None = None
 
-    def __len__(self) -> int:  # how many are visited
-        return int((self.inputs if self.order is None else self.order).shape[0])
+    def __len__(self) -> int:
+        return int(self.inputs.shape[0])
 
     @property
     def block_size(self) -> int:
@@ -117,9 +120,11 @@ class Examples:
         """Return the rows of a batch as they are, with integers."""
         arrays = self.inputs, self.targets, self.sample_weight
         if self.order is not None:
-            places = rows_from(xp, self.order, start, size)
+            networks = self.order.shape[0] // len(self)
+            places = rows_from(xp, self.order, start * networks, size * networks)
             x, targets, sample_weight = (
-                None if of is None else take(xp, of, places) for of in arrays
+                None if of is None else _of_networks(xp, take(xp, of, places), networks)
+                for of in arrays
             )
         elif size == len(self):  # a compiler would copy the whole data set
             return arrays
@@ -136,6 +141,11 @@ class Examples:
             x = xp.astype(x, self.dtype)
             x *= self.scale
         return x, targets, sample_weight
+
+
+def _of_networks(xp: Namespace, rows: Array, networks: int) -> Array:
+    """Return rows (networks * batch, …) as (networks, batch, …); those of one as they are."""
+    return rows if networks == 1 else xp.reshape(rows, (networks, -1, *rows.shape[1:]))
 
 
 @dataclass(frozen=True)
@@ -184,6 +194,17 @@ class Streamed:
 AnyExamples = Examples | Streamed
 
 
+class ExampleSettings(TypedDict, total=False):
+    """The keyword arguments of `make_examples`, for functions that pass them on."""
+
+    backend: Required[Backend]
+    dtype: Required[str]
+    scale: float | None
+    sample_weight: Any
+    class_weight: Any
+    arithmetic: str
+
+
 def make_examples(
     mlp: MLP,
     inputs: Any,
@@ -220,28 +241,17 @@ def examples_in_blocks(
     inputs: Any,
     targets: Any,
     block_size: int | None,
-    *,
-    backend: Backend,
-    dtype: str,
-    scale: float | None = None,
-    sample_weight: Any = None,
-    class_weight: Any = None,
-    arithmetic: str = "native",
+    **settings: Unpack[ExampleSettings],
 ) -> AnyExamples:
     """Return what `make_examples` does, or of more than a block examples that stay where they are.
 
     All are checked here, block by block; to be moved when they are visited.
     """
-    weighting = {"sample_weight": sample_weight, "class_weight": class_weight}
-    settings: dict[str, Any] = {"backend": backend, "dtype": dtype}
-    rows = None if block_size is None else as_rows(inputs)
+    rows = None if block_size is None else as_lazy(inputs)
     if rows is None or block_size is None or rows.ndim != 2 or rows.shape[0] <= block_size:
         whole = inputs if rows is None else rows[:]
-        own: dict[str, Any] = {"scale": scale, "arithmetic": arithmetic}
-        return make_examples(mlp, whole, targets, **settings, **own, **weighting)
-    return streamed_examples(
-        mlp, rows, targets, block_size, scale=scale, arithmetic=arithmetic, **settings, **weighting
-    )
+        return make_examples(mlp, whole, targets, **settings)
+    return streamed_examples(mlp, rows, targets, block_size, **settings)
 
 
 def streamed_examples(
@@ -266,18 +276,18 @@ def streamed_examples(
     ValueError, TypeError
         As `make_examples`.
     """
-    weighting = {"sample_weight": sample_weight, "class_weight": class_weight}
-    settings: dict[str, Any] = {"backend": backend, "dtype": dtype}
     scale = None if scale is None else as_number("scale", scale, above=0.0)
     xp, count = namespace_of(arithmetic, backend), rows.shape[0]
-    at_once = max(1, min(block_size, _BYTES_AT_ONCE // bytes_of_row(rows)))
+    at_once = min(block_size, rows_within(_BYTES_STREAMED, rows.shape, rows.dtype))
     for start in range(0, max(count, 1), at_once):
         block = backend.asarray(rows[start : start + at_once])
         _check_inputs(mlp, xp, block, dtype, scale)
     like = backend.asarray(targets)
     # Whether they fit the inputs is told by the inputs' count alone.
     stand_in = backend.xp.zeros((count, 1), dtype=block.dtype, device=device_of(like))
-    checked = _checked_targets(mlp, xp, stand_in, like, **weighting, **settings)
+    checked = _checked_targets(
+        mlp, xp, stand_in, like, sample_weight, class_weight, backend=backend, dtype=dtype
+    )
     on_host = [None if x is None else backend.to_numpy(unwrapped(x)) for x in checked]
 
     def moved(x: Any, targets: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, cast
 
-from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import Origin, check_parameters_finite, finite_mean
@@ -24,7 +24,7 @@ from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
-from pluggable_mlp.training.trees import map_nested, named_like
+from pluggable_mlp.training.trees import named_like
 
 __all__ = ["Epoch", "Position", "Progress", "epochs_of", "take_epochs", "training_progress"]
 
@@ -87,16 +87,16 @@ class Progress:
     steps : Steps
     epoch : int
         The epoch of the last step, counted from 1.
-    count : int
-        How many examples the call visited; 0 at the end of an epoch.
-    done : int
-        How many examples of the epoch are done.
     losses : LossRecord
         Of the epoch's batches so far.
     origin : Origin
         Finds where the epoch diverged.
-    before : tuple of float
+    before : list of float
         The loss of each epoch before, as a schedule follows it.
+    count : int
+        How many examples the call visited; 0 at the end of an epoch.
+    done : int
+        How many examples of the epoch are done.
     ended : bool
         Whether the epoch has ended: reported after its last call, by itself.
     followed : float, or list of float
@@ -108,11 +108,11 @@ class Progress:
 
     steps: Steps
     epoch: int
-    count: int
-    done: int
     losses: LossRecord
     origin: Origin
-    before: tuple[Loss, ...]
+    before: list[Loss]
+    count: int = 0
+    done: int = 0
     ended: bool = False
     followed: Loss = math.nan
     result: Epoch | None = None
@@ -122,7 +122,7 @@ class Progress:
         state = unwrapped(self.steps.state)
         if self.ended:
             return Position(state, self.epoch + 1, losses=(*self.before, self.followed))
-        return Position(state, self.epoch, self.done, self.before, self.losses.read())
+        return Position(state, self.epoch, self.done, (*self.before,), self.losses.read())
 
     def mean_loss(self) -> Loss:
         """Return the mean of the epoch's losses so far: waits for the device.
@@ -143,6 +143,7 @@ def training_progress(
     epochs: int,
     start: Position | None = None,
     every: int | None = None,
+    whole_batches: bool = False,
 ) -> Iterator[Progress]:
     """Train, and yield after each call of `steps` and after each epoch, which has a `result`.
 
@@ -162,7 +163,13 @@ def training_progress(
     lost = LostNumbers(steps.xp, examples)
     begin = time.perf_counter()
     for progress in take_epochs(
-        steps, examples, order=order, epochs=epochs, start=start, every=every
+        steps,
+        examples,
+        order=order,
+        epochs=epochs,
+        start=start,
+        every=every,
+        whole_batches=whole_batches,
     ):
         if progress.ended:
             progress.result = _result(progress, lost, begin)
@@ -188,6 +195,7 @@ def take_epochs(
     start: Position | None = None,
     every: int | None = None,
     by_weight: bool = True,
+    whole_batches: bool = False,
 ) -> Iterator[Progress]:
     """Take the steps of epoch after epoch; yield after each call, and at the end of each epoch.
 
@@ -207,27 +215,33 @@ def take_epochs(
         Steps whose count t is a multiple of it are the last of their calls.
     by_weight : bool, default True
         Whether the mean loss of an epoch counts examples by their sample_weight.
+    whole_batches : bool, default False
+        Whether a smaller last batch of an epoch is left out.
     """
     if start is not None:
         steps.state = map_nested(steps.xp.asarray, start.state)
     at = Position(steps.state) if start is None else start
+    count = len(examples)
+    if whole_batches:
+        count -= count % min(steps.batch_size, count)
     blocks = _blocks(steps, examples, order, at, epochs)
-    losses = at.losses
+    losses = [*at.losses]
     for epoch in itertools.count(at.epoch) if epochs is None else range(at.epoch, epochs + 1):
         record = LossRecord(steps.xp, steps.backend, at.recorded, by_weight=by_weight)
         optimizer = steps.optimizer
         if not isinstance(optimizer, LBFGS):
             optimizer = optimizer.after(cast("Sequence[float]", losses))
-        replay = partial(_before, steps, optimizer, examples, order, at)
-        origin = Origin(steps, -(-len(examples) // steps.batch_size), replay)
-        report = partial(Progress, steps, epoch, losses=record, origin=origin, before=losses)
-        for done, block, starts in _calls(blocks, examples, steps, at.start, every):
+        replay = partial(_before, steps, optimizer, examples, count, order, at)
+        origin = Origin(steps, -(-count // steps.batch_size), replay)
+        progress = Progress(steps, epoch, record, origin, losses)
+        for offset, block, starts in _calls(blocks, examples, count, steps, at.start, every):
             steps.take(optimizer, block, starts, record)
-            end = min(starts[-1] + steps.batch_size, len(block))
-            yield report(end - starts[0], done + end)
-        end_of_epoch = report(0, len(examples), ended=True)
-        yield end_of_epoch
-        losses = (*losses, end_of_epoch.followed)
+            end = min(offset + starts[-1] + steps.batch_size, count)
+            progress.count, progress.done = end - offset - starts[0], end
+            yield progress
+        progress.count, progress.ended = 0, True
+        yield progress
+        losses.append(progress.followed)
         at = Position(steps.state, epoch + 1)
 
 
@@ -240,26 +254,33 @@ def _blocks(
 
 
 def _calls(
-    blocks: Iterator[Examples], examples: AnyExamples, steps: Steps, start: int, every: int | None
+    blocks: Iterator[Examples],
+    examples: AnyExamples,
+    count: int,
+    steps: Steps,
+    start: int,
+    every: int | None,
 ) -> Iterator[tuple[int, Examples, range]]:
     """Yield the calls of an epoch from a place on, as many batches as are best taken together.
 
-    A call is (how many examples come before the block, block, where its batches begin).
+    The epoch visits `count` of the examples.  A call is (how many examples come before the block,
+    block, where its batches begin).
     """
     size = examples.block_size
     for offset in range(start - start % size, len(examples), size):
         block = next(blocks)
-        starts = range(max(start - offset, 0), len(block), steps.batch_size)
+        starts = range(max(start - offset, 0), min(size, count - offset), steps.batch_size)
         while starts:
-            count = steps.at_once if every is None else min(steps.at_once, every - steps.t % every)
-            yield offset, block, starts[:count]
-            starts = starts[count:]
+            most = steps.at_once if every is None else min(steps.at_once, every - steps.t % every)
+            yield offset, block, starts[:most]
+            starts = starts[most:]
 
 
 def _before(
     steps: Steps,
     optimizer: AnyOptimizer,
     examples: AnyExamples,
+    count: int,
     order: Order,
     begun: Position,
     step: int,
@@ -274,7 +295,7 @@ def _before(
     again = steps.restarted(begun.state)
     record = LossRecord(steps.xp, steps.backend)
     blocks = _blocks(steps, examples, order, begun, begun.epoch)
-    for _, block, starts in _calls(blocks, examples, again, begun.start, None):
+    for _, block, starts in _calls(blocks, examples, count, again, begun.start, None):
         if left:
             again.take(optimizer, block, starts[:left], record)
         if left < len(starts):

@@ -19,8 +19,8 @@ __all__ = ["NOTHING", "Loss", "LossRecord", "Recorded", "is_finite", "total_weig
 Loss: TypeAlias = "float | list[Loss]"
 """On the host: a float, or nested lists of floats where parameters have leading axes."""
 
-Recorded: TypeAlias = tuple[Sequence[Loss], Sequence[float]]
-"""Losses of batches, and their counts of examples or total weights."""
+Recorded: TypeAlias = tuple[Sequence[Loss], Sequence[Loss]]
+"""Losses of batches, and their counts of examples or total weights, perhaps of each network."""
 
 NOTHING: Recorded = ((), ())
 
@@ -30,8 +30,8 @@ _LOSSES_A_STACK = 128  # a fixed number: some libraries compile a kernel for eac
 
 
 def total_weight(xp: Namespace, sample_weight: Array | None) -> Array | None:
-    """Return the sum of the weights (batch,) of a batch, 0-d, if it has any."""
-    return None if sample_weight is None else xp.sum(sample_weight)
+    """Return the sum (…) of the weights (…, batch) of a batch, if it has any."""
+    return None if sample_weight is None else xp.sum(sample_weight, axis=-1)
 
 
 class LossRecord:
@@ -42,9 +42,8 @@ class LossRecord:
     ) -> None:
         """Begin with what was recorded before; a mean is `by_weight`, if there are weights."""
         self._before, self._by_weight = before, by_weight
-        stack = _stack_function(xp, backend)
-        self._losses = _Kept(xp, stack, backend)
-        self._weights = _Kept(xp, stack, backend)
+        self._losses = _Kept(xp, backend)
+        self._weights: _Kept | None = None
         self._counts: list[int] = []
 
     def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
@@ -56,7 +55,7 @@ class LossRecord:
         if weight is None or not self._by_weight:
             self._counts.append(count)
         else:
-            self._weights.add(weight)
+            self._kept_weights().add(weight)
 
     def add_stack(self, losses: Array, counts: list[int], weights: Array | None = None) -> None:
         """Note the losses (batches, …) of several batches, and their total weights (batches,).
@@ -67,7 +66,12 @@ class LossRecord:
         if weights is None or not self._by_weight:
             self._counts += counts
         else:
-            self._weights.add_stack(weights, len(counts))
+            self._kept_weights().add_stack(weights, len(counts))
+
+    def _kept_weights(self) -> "_Kept":
+        if self._weights is None:
+            self._weights = self._losses.like()
+        return self._weights
 
     def ends_with_nan(self) -> bool:
         """Return whether the last loss, of any network, is NaN: waits for the device."""
@@ -80,17 +84,22 @@ class LossRecord:
     def read(self) -> Recorded:
         """Return the losses, and the counts or weights, of all batches: waits for the device."""
         losses, weights = self._before
-        return [*losses, *self._losses.read()], [*weights, *(self._counts or self._weights.read())]
+        own = self._counts if self._weights is None else self._weights.read()
+        return [*losses, *self._losses.read()], [*weights, *own]
 
 
 class _Kept:
     """Arrays of one shape that stay on the device, stacked, until they are read all at once."""
 
-    def __init__(self, xp: Namespace, stack: Stack, backend: Backend) -> None:
-        self._xp, self._stack, self._backend = xp, stack, backend
+    def __init__(self, xp: Namespace, backend: Backend) -> None:
+        self._xp, self._backend = xp, backend
         self._recent: list[Array] = []
         self._stacks: list[Array] = []
         self._numbers: list[Loss] = []  # what was read, which came before
+
+    def like(self) -> "_Kept":
+        """Return another one, for arrays of the same library."""
+        return _Kept(self._xp, self._backend)
 
     def add(self, array: Array) -> None:
         """Keep an array."""
@@ -124,7 +133,8 @@ class _Kept:
         return self._backend.to_numpy(unwrapped(array))
 
     def _stack_recent(self) -> None:
-        self._stacks.append(self._stack(self._recent))
+        stack = _stack_function(self._xp, self._backend)
+        self._stacks.append(stack(self._recent))
         self._recent = []
 
 
@@ -146,16 +156,22 @@ def is_finite(loss: Loss) -> bool:
     return all(map(is_finite, loss)) if isinstance(loss, list) else math.isfinite(loss)
 
 
-def _weighted_mean(losses: Sequence[Loss], weights: Sequence[float]) -> Loss:
+def _weighted_mean(losses: Sequence[Loss], weights: Sequence[Loss]) -> Loss:
     """Return the mean of numbers, or of lists of numbers place by place; NaN beyond all floats.
 
     The sum is exact before its rounding (math.fsum), so it is the same on every host.
     """
     if isinstance(losses[0], list):
-        return [_weighted_mean(of_one, weights) for of_one in zip(*losses, strict=True)]
-    numbers = cast("Sequence[float]", losses)
-    products = [loss * weight for loss, weight in zip(numbers, weights, strict=True)]
+        networks = range(len(losses[0]))
+        return [_weighted_mean(*(_of_network(n, of) for of in (losses, weights))) for n in networks]
+    numbers, counts = cast("Sequence[float]", losses), cast("Sequence[float]", weights)
+    products = [loss * count for loss, count in zip(numbers, counts, strict=True)]
     try:
-        return math.fsum(products) / math.fsum(weights)
+        return math.fsum(products) / math.fsum(counts)
     except (OverflowError, ValueError):  # what fsum raises for a sum that is not finite
         return math.nan
+
+
+def _of_network(index: int, values: Sequence[Loss]) -> list[Loss]:
+    """Return those of a network, of lists with one for each; a number is that of all."""
+    return [of[index] if isinstance(of, list) else of for of in values]

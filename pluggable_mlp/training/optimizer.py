@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -27,6 +27,7 @@ __all__ = [
     "Update",
     "UpdateArguments",
     "as_rate",
+    "beside",
     "each_array",
     "elementwise",
     "kernel_of",
@@ -36,6 +37,7 @@ __all__ = [
 Arrays: TypeAlias = tuple[Array, ...]
 Slots: TypeAlias = dict[str, Tree]
 Coefficients: TypeAlias = dict[str, float]
+"""Numbers; on the device perhaps a number of each network (…), as an array or `DeviceScalar`."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -114,6 +116,12 @@ def elementwise(kernel: str = "") -> Callable[[Function], Function]:
 def kernel_of(rule: Callable[..., object]) -> str | None:
     """Return the kernel of a rule that is marked by `elementwise`, itself; None of others."""
     return _kernels.get(rule)
+
+
+def beside(number: Any, x: Array) -> Any:
+    """Return a number of each network (…) with the axes of x (…, *core); a single one as it is."""
+    axes = getattr(number, "ndim", 0)
+    return number[(..., *[None] * (x.ndim - axes))] if axes else number
 
 
 class Optimizer(Component, ABC):
@@ -254,16 +262,27 @@ class GradientDescent(Optimizer):
         """Return the parameters and the slots after applying the rule to each array."""
         xp, c, parameters, gradients, slots, apply = before
         decay = c.get("decay")
-        decays = [decay if is_weight(name) else None for layer in parameters for name in layer]
+        names = [name for layer in parameters for name in layer]
+        decays: list[float | None] = [None] * len(names)
+        if decay is not None:
+            decays = [decay if is_weight(name) else None for name in names]
         kernel = kernel_of(type(self).rule)
-        rule = Rule(partial(self.rule, xp, c), kernel or "", self.kernel_numbers(c), decays)
-        chosen = each_array if kernel is None else apply
-        trees = (parameters, gradients, *(slots[slot] for slot in self.slots))
-        updated, *moved = chosen(rule, *(leaves(tree, like=parameters) for tree in trees))
-        return with_leaves(parameters, updated), {
-            slot: with_leaves(parameters, arrays)
-            for slot, arrays in zip(self.slots, moved, strict=True)
-        }
+        function, chosen = partial(self.rule, xp, c), each_array if kernel is None else apply
+        trees = [parameters, gradients, *[slots[slot] for slot in self.slots]]
+        columns = [leaves(tree, like=parameters) for tree in trees]
+        if any(getattr(number, "ndim", 0) for number in c.values()):  # of each network
+            function, chosen = partial(self._rule_of_networks, xp, c), each_array
+            decays = [
+                None if decay is None else beside(decay, w)
+                for decay, w in zip(decays, columns[0], strict=True)
+            ]
+        rule = Rule(function, kernel or "", self.kernel_numbers(c), decays)
+        updated, *moved = [with_leaves(parameters, arrays) for arrays in chosen(rule, *columns)]
+        return updated, dict(zip(self.slots, moved, strict=True))
+
+    def _rule_of_networks(self, xp: Namespace, c: Coefficients, w: Array, *others: Array) -> Arrays:
+        """Return what the rule does, where coefficients may be of each network."""
+        return self.rule(xp, {name: beside(number, w) for name, number in c.items()}, w, *others)
 
 
 def as_rate(name: str, rate: LearningRate) -> LearningRate:

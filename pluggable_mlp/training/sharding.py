@@ -6,23 +6,26 @@ Each batch is divided evenly.  Their order is that of one process, so is all tha
 Shapes: as in `examples.py`.
 """
 
+import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Unpack
 
-from pluggable_mlp import __version__
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
-from pluggable_mlp.host_rows import places_of, rows_at, rows_on_host, sha256_of_rows
+from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
 from pluggable_mlp.namespaces import ShardedNamespace
-from pluggable_mlp.namespaces.sharded import Layout, ShardedArray
+from pluggable_mlp.namespaces.sharded import Layout
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.shortcuts import take
 from pluggable_mlp.training.examples import (
     AnyExamples,
     Examples,
+    ExampleSettings,
     Streamed,
     examples_in_blocks,
     streamed_examples,
@@ -35,10 +38,17 @@ from pluggable_mlp.training.streaming import (
     seeded_order,
 )
 
-__all__ = ["check_agreement", "examples_of_processes", "order_of_processes"]
+__all__ = [
+    "check_agreement",
+    "check_count",
+    "check_same",
+    "cut_examples",
+    "examples_of_processes",
+    "order_of_processes",
+]
 
-_ROWS = ("inputs", "targets", "sample_weight")
-_OF_PROCESS = ("backend", "callbacks", "communicator")
+_ROWS = ("inputs", "targets", "sample_weight", "X", "y")
+_OF_PROCESS = ("backend", "callbacks", "communicator", "device", "progress_bar", "verbose")
 """Arguments that may be others on each process."""
 
 
@@ -48,34 +58,64 @@ def examples_of_processes(
     inputs: Any,
     targets: Any,
     block_size: int | None,
-    *,
-    backend: Backend,
-    **settings: Any,
+    **settings: Unpack[ExampleSettings],
 ) -> AnyExamples:
     """Return `examples_in_blocks`; for several processes those that all stay on the host.
 
     Raises
     ------
     ValueError, TypeError
-        As `make_examples`; or if there are fewer examples than processes, or the network has
-        members or an embedding.
+        As `make_examples`; or if the network has members or an embedding.
     """
     if communicator is None:
-        return examples_in_blocks(mlp, inputs, targets, block_size, backend=backend, **settings)
+        return examples_in_blocks(mlp, inputs, targets, block_size, **settings)
     for name in ("ensemble", "embedding"):
         if getattr(mlp, name) is not None:
             raise ValueError(
                 f"mlp has an {name}, whose arrays cannot be divided over processes; train it on one"
             )
-    rows = rows_on_host(inputs, backend)
+    rows = rows_on_host(inputs, settings["backend"])
     count = rows.shape[0] if rows.ndim else 0
+    size = count if block_size is None else min(block_size, count)
+    return streamed_examples(mlp, rows, targets, size, **settings)
+
+
+def check_count(name: str, count: int, communicator: Communicator) -> None:
+    """Raise a ValueError if there are fewer examples than processes."""
     if count < communicator.size:
         raise ValueError(
-            f"inputs has {count} examples for {communicator.size} processes, expected at least one "
+            f"{name} has {count} examples for {communicator.size} processes, expected at least one "
             "for each; start fewer processes"
         )
-    size = count if block_size is None else min(block_size, count)
-    return streamed_examples(mlp, rows, targets, size, backend=backend, **settings)
+
+
+def cut_examples(xp: ShardedNamespace, examples: Examples, batch_size: int) -> Examples:
+    """Return examples, all of which each process has, with its own part of every batch."""
+    layout = _layout(xp, len(examples), batch_size)
+    places = xp.backend.asarray(places_of(layout.ranges(layout.rank)))
+    if examples.order is not None:
+        places = take(xp.backend.xp, examples.order, places)
+    arrays = examples.inputs, examples.targets, examples.sample_weight
+    own = (None if of is None else take(xp.inner, of, places) for of in arrays)
+    return _sharded(xp, examples.kind, layout, own)
+
+
+def _layout(
+    xp: ShardedNamespace, count: int, batch_size: int, micro_batch: int | None = None
+) -> Layout:
+    """Return which of so many examples, in the order of their batches, are whose."""
+    edges = _edges(count, batch_size, micro_batch)
+    return Layout(edges, xp.communicator.rank, xp.communicator.size)
+
+
+def _sharded(
+    xp: ShardedNamespace, kind: Examples, layout: Layout, arrays: Iterable[Array | None]
+) -> Examples:
+    """Return examples of this process's inputs, targets and sample_weight."""
+    x, targets, sample_weight = (
+        None if of is None else xp.cut(of, -of.ndim, layout) for of in arrays
+    )
+    return kind.with_arrays((x, targets, sample_weight, None))
 
 
 def order_of_processes(seed: int | None, xp: Namespace, micro_batch: int | None = None) -> Order:
@@ -101,24 +141,18 @@ def _blocks_of_epochs(
     assert isinstance(examples, Streamed)
     count, size = len(examples), examples.block_size
     seed = None if batch_size >= count else seed  # a single batch needs no order
-    rank, processes = xp.communicator.rank, xp.communicator.size
 
     def read(place: tuple[int, int]) -> tuple[Layout, tuple[Any, Any, Any]]:
         epoch, block = place
         rows = rows_of_block(count, size, block, seed, epoch)
-        layout = Layout(_edges(len(rows), batch_size, micro_batch), rank, processes)
-        own = rows[places_of(layout.ranges(rank))]
+        layout = _layout(xp, len(rows), batch_size, micro_batch)
+        own = rows[places_of(layout.ranges(layout.rank))]
         arrays = examples.inputs, examples.targets, examples.sample_weight
         x, targets, sample_weight = (None if of is None else rows_at(of, own) for of in arrays)
         return layout, (x, targets, sample_weight)
 
     for layout, found in read_ahead(read, places_in_order(count, size, first, epochs)):
-
-        def sharded(x: Array | None, layout: Layout = layout) -> ShardedArray | None:
-            return None if x is None else xp.cut(x, -x.ndim, layout)
-
-        inputs, targets, sample_weight = map(sharded, examples.moved(*found))
-        yield examples.kind.with_arrays((inputs, targets, sample_weight, None))
+        yield _sharded(xp, examples.kind, layout, examples.moved(*found))
 
 
 def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, ...]:
@@ -133,29 +167,46 @@ def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, .
 def check_agreement(
     communicator: Communicator, backend: Backend, arguments: Mapping[str, Any]
 ) -> None:
-    """Compare the arguments of `train` on all processes, and the versions of this library.
+    """Compare the arguments of `train` or of a fit on all processes, and this library's code.
 
     Raises
     ------
     ValueError
         On all processes, if one of them has other arguments than process 0.
     """
-    own = {"pluggable_mlp": __version__}
+    own = {"the code of pluggable_mlp": _code_sha256()}
     if arguments["arithmetic"] == "native":  # has bits of its own, and each process updates
-        own["libraries"] = repr(backend.versions())
+        own["libraries"] = repr((backend.name, backend.versions()))
     for name, value in arguments.items():
         if name in _ROWS:
             own[name] = "" if value is None else _hash(value, backend)
         elif name not in _OF_PROCESS:
             own[name] = _fingerprint(value, backend)
+    check_same(communicator, own)
+
+
+def check_same(communicator: Communicator, own: Mapping[str, str]) -> None:
+    """Raise a ValueError on all processes if one of them has other values than process 0."""
     everyone = communicator.all_gather(own)
     for rank, found in enumerate(everyone):
         different = [name for name, value in everyone[0].items() if found[name] != value]
         if different:
             raise ValueError(
-                f"{', '.join(different)} of process {rank} differs from that of process 0; "
+                f"{', '.join(different)} of process {rank} differ"
+                f"{'s' if len(different) == 1 else ''} from process 0's; "
                 "start all processes with the same program, settings and data"
             )
+
+
+@cache
+def _code_sha256() -> str:
+    """Return the SHA-256 of this library's modules."""
+    sha, root = hashlib.sha256(), Path(__file__).parents[1]
+    folders = [root, *(path for path in root.iterdir() if path.is_dir())]  # one may be a link
+    found = {str(path.relative_to(root)): path for of in folders for path in of.rglob("*.py")}
+    for name in sorted(found):
+        sha.update(name.encode() + found[name].read_bytes())
+    return sha.hexdigest()
 
 
 def _hash(values: Any, backend: Backend) -> str:

@@ -14,23 +14,23 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, Namespace, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import run_to_float, speculates
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
-from pluggable_mlp.namespaces.speculation import wrapped
+from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.passes import first_array
-from pluggable_mlp.network.philox import as_words
+from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.shortcuts import compiled, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import LossRecord, total_weight
-from pluggable_mlp.training.optimizer import Coefficients, Optimizer, each_array
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, each_array
 from pluggable_mlp.training.step import Differentiated, TrainState, updated
 from pluggable_mlp.training.step_functions import (
     StepModel,
@@ -40,7 +40,7 @@ from pluggable_mlp.training.step_functions import (
     step_of_loop,
     whole_step,
 )
-from pluggable_mlp.training.trees import Tree, is_weight, map_nested, merge
+from pluggable_mlp.training.trees import Tree, is_weight, merge
 
 __all__ = ["Steps"]
 
@@ -74,7 +74,9 @@ class Steps:
     state : TrainState
         Of arrays of `xp`; it is not changed.
     backend : Backend
-    batch_size, seed : int
+    batch_size : int
+    seed : int, or pair of words
+        Of several networks perhaps arrays (…, 1): see `random_numbers`.
     micro_batch : int, optional
         How many examples of a batch are computed at once; by default all.
 
@@ -100,7 +102,7 @@ class Steps:
         *,
         backend: Backend,
         batch_size: int,
-        seed: int,
+        seed: Seed,
         micro_batch: int | None = None,
     ) -> None:
         self.xp, self.mlp, self.optimizer, self.backend = xp, mlp, optimizer, backend
@@ -113,7 +115,7 @@ class Steps:
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
         w = first_array(state.parameters)
-        self._update = (None if updater is None else updater(w)) or each_array
+        self._updater: Update | None = None if updater is None else updater(w)
         self._functions: dict[tuple[Function, int], Function | None] = {}
         self._loop: Function | None = None
         self.at_once, self._most = 1, 1
@@ -170,7 +172,9 @@ class Steps:
     def _chosen_way(self, optimizer: AnyOptimizer) -> Callable[..., None]:
         if isinstance(optimizer, LBFGS):
             return Steps._take_by_lbfgs
-        if self._is_native and self._update is each_array:
+        if self._updater is not None:
+            return Steps._take_each
+        if self._is_native:
             function = partial(step_of_loop, self.xp, self._model, self.batch_size)
             self._loop = self._compiled(function, most=STEPS_PER_CALL)
             if self._loop is not None:
@@ -200,8 +204,9 @@ class Steps:
     def _take_each(
         self, optimizer: Optimizer, examples: Examples, starts: Sequence[int], losses: LossRecord
     ) -> None:
+        count = len(examples)
         for start in starts:
-            size = min(self.batch_size, len(examples) - start)
+            size = min(self.batch_size, count - start)
             take = self._take_one if self._whole_step(size) is None else self._take_compiled
             coefficients = optimizer.coefficients_at(self._state.t)
             loss, weight = take(optimizer, coefficients, examples, start, size)
@@ -216,17 +221,25 @@ class Steps:
         size: int,
     ) -> tuple[Array, Array | None]:
         """Take a step that is not compiled as a whole; return its loss and weight."""
-        state = self._state if self._update is each_array else self._own()
+        state = self._state
+        at = state.t, *self._fixed
+        if isinstance(self.xp, ReproducibleNamespace):
+            at, coefficients = as_numbers(self.xp, (at, coefficients))
         weight, *parts = self._differentiate(size)(
             state.parameters,
             state.buffers,
-            (state.t, *self._fixed),
+            at,
             optimizer.gradient_scale(coefficients),
             examples.arrays,
             start,
         )
         found = Differentiated(*parts)
-        self._state = updated(self.xp, optimizer, state, coefficients, found, self._update)
+        update = each_array
+        if self._updater is not None:
+            update = partial(self._updater, in_place=self._is_owned)
+        self._state = updated(self.xp, optimizer, state, coefficients, found, update)
+        if not self._is_owned and self._updater is not None:  # it has returned new arrays
+            self._is_owned = not _share_arrays(state, self._state)
         return found.loss, weight
 
     def _differentiate(self, size: int) -> Function:
@@ -262,7 +275,7 @@ class Steps:
 
     def _whole_step(self, size: int) -> Function | None:
         """Return the step compiled; None also where the library has an updater of its own."""
-        if not self._is_native or self._update is not each_array:
+        if not self._is_native or self._updater is not None:
             return None
         return self._compiled_step(whole_step, size)
 
@@ -376,6 +389,16 @@ class Steps:
         loss = xp.asarray(before, dtype=w.dtype, device=w.device)
         self._state = TrainState(parameters, buffers, memory, t + 1)
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
+
+
+def _share_arrays(before: TrainState, after: TrainState) -> bool:
+    """Return whether an array of parameters or slots is in both states."""
+    return not _identities(before).isdisjoint(_identities(after))
+
+
+def _identities(state: TrainState) -> set[int]:
+    trees = (state.parameters, *state.slots.values())
+    return {id(array) for tree in trees for layer in tree for array in layer.values()}
 
 
 @cache

@@ -17,10 +17,9 @@ from threading import Thread
 from typing import Any, Generic, Protocol, TypeVar
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.host_rows import Places, places_of
+from pluggable_mlp.lazy import Places, Range, places_of, rows_within
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
-from pluggable_mlp.stored import Range
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
 __all__ = [
@@ -31,8 +30,9 @@ __all__ = [
     "read_ahead",
     "rows_of_block",
     "seeded_order",
-    "whole_batches",
 ]
+
+_BYTES_AT_ONCE = 2**24  # of inputs that are visited once
 
 _RUNS_PER_BLOCK = 32
 
@@ -59,15 +59,24 @@ def in_whole_batches(block_size: int, batch_size: int) -> int:
     return block_size - block_size % batch_size
 
 
-def blocks_in_order(examples: AnyExamples) -> Iterator[Examples]:
-    """Yield all examples once, as they come: a block at a time, on the device."""
+def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Examples]:
+    """Yield all examples once, as they come, on the device: streamed ones some at a time.
+
+    These are whole batches of a block, the last one of a block perhaps smaller.
+    """
     if isinstance(examples, Examples):
         yield examples
         return
     count, size = len(examples), examples.block_size
-    ranges = [[(start, min(start + size, count))] for start in range(0, count, size)]
-    for block in read_ahead(examples.read, ranges):
-        yield examples.on_device(block)
+    rows = rows_within(_BYTES_AT_ONCE, examples.inputs.shape, examples.inputs.dtype)
+    at_once = max(1, rows // batch_size) * batch_size
+    ranges = [
+        [(start, min(start + at_once, block + size, count))]
+        for block in range(0, count, size)
+        for start in range(block, min(block + size, count), at_once)
+    ]
+    for found in read_ahead(examples.read, ranges):
+        yield examples.on_device(found)
 
 
 class Order(Protocol):
@@ -100,27 +109,6 @@ class Order(Protocol):
 def seeded_order(seed: int | None) -> Order:
     """Return the order drawn anew from a seed in each epoch; None: as they come."""
     return partial(_blocks_of_epochs, seed)
-
-
-def whole_batches(order: Order) -> Order:
-    """Return a shuffled order without the last batch of a block where it is a smaller one."""
-    return partial(_cut_to_batches, order)
-
-
-def _cut_to_batches(
-    order: Order,
-    examples: AnyExamples,
-    first: tuple[int, int],
-    epochs: int | None,
-    *,
-    backend: Backend,
-    batch_size: int,
-) -> Iterator[Examples]:
-    """See `Order`."""
-    for block in order(examples, first, epochs, backend=backend, batch_size=batch_size):
-        count = len(block) - len(block) % batch_size
-        cut = None if block.order is None or not count else block.order[:count]
-        yield block if cut is None else replace(block, order=cut)
 
 
 def _blocks_of_epochs(
@@ -222,11 +210,11 @@ class _Reading(Thread, Generic[Block]):
             self._error = error
 
     def result(self) -> Block:
-        """Wait, and return what was found, or raise the error."""
+        """Wait, and return what was found, once, or raise the error."""
         self.join()
         if self._error is not None:
             raise self._error
-        return self._found[0]
+        return self._found.pop()
 
 
 def read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:

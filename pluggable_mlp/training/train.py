@@ -21,6 +21,7 @@ from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.sharding import (
     check_agreement,
+    check_count,
     examples_of_processes,
     order_of_processes,
 )
@@ -28,7 +29,7 @@ from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import in_whole_batches
 
-__all__ = ["Callback", "Training", "check_optimizer", "first_steps", "train"]
+__all__ = ["Callback", "Training", "check_kinds", "check_optimizer", "first_steps", "train"]
 
 Callback: TypeAlias = Callable[[Epoch], bool | None]
 
@@ -135,7 +136,7 @@ def train(
         that epoch.
     """
     arguments = dict(locals())
-    _check_kinds(mlp, backend, optimizer, dtype)
+    check_kinds(mlp, backend, optimizer, dtype)
     callbacks = _as_callbacks(callbacks)
     shuffle = as_flag("shuffle", shuffle)
     epochs = as_count("epochs", epochs, at_least=1)
@@ -196,11 +197,12 @@ def first_steps(
     Raises
     ------
     ValueError
-        As `check_optimizer`.
+        As `check_optimizer`; or if there are fewer examples than processes.
     """
     check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
     xp = namespace_of(arithmetic, backend)
     if communicator is not None:
+        check_count("inputs", len(examples), communicator)
         xp = ShardedNamespace(xp, communicator, backend)
     return Steps(
         xp,
@@ -294,7 +296,7 @@ def _as_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     return tuple(callbacks)
 
 
-def _check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any) -> None:
+def check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any) -> None:
     """Raise for a name or a class in place of an instance, and for other dtypes."""
     if not isinstance(mlp, MLP):
         raise TypeError(f"mlp is {mlp!r}, expected one such as MLP([784, 100, 10])")

@@ -21,6 +21,7 @@ from pluggable_mlp.training.optimizer import (
     Optimizer,
     Slots,
     UpdateArguments,
+    beside,
 )
 from pluggable_mlp.training.trees import Tree, map_arrays, map_weights
 
@@ -34,7 +35,7 @@ __all__ = [
     "averaged_parameters",
 ]
 
-_AVERAGE = "average"
+_AVERAGE, _PENALTY = "average", "l2"
 
 
 class Transform(Optimizer):
@@ -74,12 +75,12 @@ class GradientTransform(Transform):
     """A transform that changes the gradients and leaves the update to the inner optimizer."""
 
     @abstractmethod
-    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
-        """Return the gradients for the inner optimizer."""
+    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
+        """Return the gradients for the inner optimizer, of an update with coefficients c."""
 
     def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update with the changed gradients."""
-        gradients = self.change(before.xp, before.gradients, before.parameters)
+        gradients = self.change(before.xp, before.c, before.gradients, before.parameters)
         return self.optimizer.update(*before._replace(gradients=gradients))
 
 
@@ -101,10 +102,25 @@ class L2(GradientTransform):
     optimizer: Optimizer
     weight_decay: NonNegative
 
-    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        inner = self.optimizer
+        while isinstance(inner, Transform) and not isinstance(inner, L2):
+            inner = inner.optimizer
+        if isinstance(inner, L2):
+            raise ValueError(
+                f"optimizer has weight_decay={inner.weight_decay} already; give it the sum"
+            )
+
+    def coefficients_at(self, t: int) -> Coefficients:
+        """Return the inner optimizer's, and weight_decay."""
+        return {**self.optimizer.coefficients_at(t), _PENALTY: self.weight_decay}
+
+    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return dW + weight_decay W, and the other gradients unchanged."""
         del xp
-        return map_weights(lambda dW, W: W * self.weight_decay + dW, gradients, parameters)
+        weight_decay = c[_PENALTY]
+        return map_weights(lambda dW, W: W * beside(weight_decay, W) + dW, gradients, parameters)
 
 
 @dataclass(frozen=True)
@@ -125,8 +141,9 @@ class L1(GradientTransform):
     optimizer: Optimizer
     l1: NonNegative
 
-    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
+    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return dW + l1 sign(W), and the other gradients as they are."""
+        del c
         return map_weights(lambda dW, W: sign(xp, W) * self.l1 + dW, gradients, parameters)
 
 
@@ -150,9 +167,9 @@ class ClipByGlobalNorm(GradientTransform):
     optimizer: Optimizer
     clip_norm: Annotated[float, number(at_least=1e-30)]
 
-    def change(self, xp: Namespace, gradients: Tree, parameters: Tree) -> Tree:
+    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return the gradients of each network times a factor of at most 1."""
-        del parameters
+        del c, parameters
         norm = global_norm(xp, gradients)
         # The selection keeps a norm of 0 away from the reciprocal.
         large = norm > self.clip_norm
@@ -217,7 +234,7 @@ class AverageParameters(Transform):
         parameters, slots = self.optimizer.update(*before)
 
         def approach(a: Array, w: Array) -> Array:
-            return (w - a) * before.c[_AVERAGE] + a
+            return (w - a) * beside(before.c[_AVERAGE], a) + a
 
         average = map_arrays(approach, before.slots[_AVERAGE], parameters)
         return parameters, {**slots, _AVERAGE: average}

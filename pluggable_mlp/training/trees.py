@@ -16,7 +16,6 @@ __all__ = [
     "is_weight",
     "leaves",
     "map_arrays",
-    "map_nested",
     "map_weights",
     "merge",
     "named_like",
@@ -63,17 +62,8 @@ def leaves(tree: Tree, like: Tree) -> list[Array]:
 def with_leaves(like: Tree, arrays: Sequence[Array]) -> Tree:
     """Return a tree with these arrays, in the order of `leaves`, in the place of its own."""
     remaining = iter(arrays)
-    return [{name: next(remaining) for name in layer} for layer in like]
-
-
-def map_nested(function: Callable[[Array], Array], value: Any) -> Any:
-    """Return nested lists, tuples and dicts with function(array) for each array among all else."""
-    if isinstance(value, dict):
-        return {name: map_nested(function, one) for name, one in value.items()}
-    if isinstance(value, tuple | list):
-        items = [map_nested(function, one) for one in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return function(value) if hasattr(value, "dtype") else value
+    # The names come first: where they end, no array is taken.
+    return [dict(zip(layer, remaining, strict=False)) for layer in like]
 
 
 def named_like(like: Any, value: Any) -> Any:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend, reproducible
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import GradientDescent
-from pluggable_mlp.training.trees import map_nested
 from tests.backends.fused import as_one, assert_same_bits, fused, of_cupy
 from tests.backends.fused_sources import COMPILER, computed, kernel_calls
 from tests.simulated_cupy import counting, cupy, xp
@@ -111,6 +111,38 @@ def test_an_activation_with_its_backward_is_one_launch(name, arithmetic):
     expected = activated(activation, ns, x, dy)
     found, launches = fused(partial(activated, activation), x, dy, namespace=ns)
     assert launches.total() == (0 if name == "identity" and ns is xp else 1), launches
+    for one, other in zip(found, expected, strict=True):
+        assert_same_bits(one.get(), other.get())
+
+
+def scaled_rows(ns, x):
+    """Divide by two factors of rows, which an operation needs that is not elementwise."""
+    largest = ns.max(ns.abs(x), axis=1, keepdims=True)
+    factor = 1.0 / (largest + 1.0)
+    return x * (factor * 0.5), x * (factor + 2.0)
+
+
+def test_what_is_broadcast_is_computed_within_the_kernel_that_reads_it():
+    x = of_cupy(40, 30)
+    expected = scaled_rows(xp, x)
+    found, launches = fused(scaled_rows, x, namespace=xp)
+    assert launches == {"fused": 2, "max": 1}  # magnitudes, and all the rest
+    for one, other in zip(found, expected, strict=True):
+        assert_same_bits(one.get(), other.get())
+
+
+def two_sums(ns, x):
+    """Sum both parts of a split; the second follows from the first by two operations."""
+    high = (x + 64.0) - 64.0
+    first = ns.sum(high, axis=0)
+    return first, ns.sum((x - high) * 3.0, axis=0)
+
+
+def test_what_follows_from_a_result_is_computed_with_it():
+    x = of_cupy(40, 30)
+    expected = two_sums(xp, x)
+    found, launches = fused(two_sums, x, namespace=xp)
+    assert launches == {"fused": 1, "sum": 2}
     for one, other in zip(found, expected, strict=True):
         assert_same_bits(one.get(), other.get())
 

@@ -10,6 +10,7 @@ from collections import Counter
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -179,7 +180,9 @@ def test_without_the_option_it_would(ptx):
 def kernels_of_training(
     arithmetic, dtype, loss="softmax_cross_entropy", optimizer="sgd", **network
 ):
-    with installed(), kernel_calls() as calls:
+    """Return those of training, with graphs of the steps, by name."""
+    early = patch("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 3)
+    with installed(), kernel_calls() as calls, early:
         rng = np.random.default_rng(0)
         kind = LOSSES[loss].targets
         targets = {

@@ -29,6 +29,7 @@ from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.schedules import Cosine
 from pluggable_mlp.training.steps import _copies
 from tests.backends import counting
+from tests.together import together
 from tests.training.compilers import Uncompiled
 
 NUMPY = get_backend("numpy")
@@ -404,7 +405,7 @@ NOT_TRACED = {
 }
 
 
-@pytest.mark.parametrize("function", NOT_TRACED.values(), ids=NOT_TRACED)
+@together("function", NOT_TRACED.values())
 def test_what_cannot_be_traced_runs_as_it_is(function):
     traced, runs = counted(function)
     with warnings.catch_warnings():

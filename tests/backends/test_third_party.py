@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,7 +14,8 @@ import pytest
 
 from tests.plug_ins import write_plug_in
 
-HERE = Path(__file__).parent / "third_party"
+HERE = Path(__file__).parent
+TEMPLATE = HERE.parents[1] / "examples" / "plugin"
 METADATA = "abacus_backend-1.2.dist-info"
 
 
@@ -58,11 +61,11 @@ def run_with(environment: dict[str, str], code: str) -> subprocess.CompletedProc
 
 
 def test_an_installed_package_is_found_computes_and_trains(tmp_path):
-    source = (HERE / "abacus.py").read_text(encoding="utf-8")
+    source = (TEMPLATE / "abacus.py").read_text(encoding="utf-8")
     target = install(tmp_path, {"abacus.py": source}, "abacus = abacus:AbacusBackend")
     path = os.pathsep.join([str(target), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": path}
-    done = run_with(environment, (HERE / "use.py").read_text(encoding="utf-8"))
+    done = run_with(environment, (HERE / "use_abacus.py").read_text(encoding="utf-8"))
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert Path(said["package"]) == target / "abacus.py"
@@ -73,6 +76,29 @@ def test_an_installed_package_is_found_computes_and_trains(tmp_path):
     ours, numpys = said["history"]
     assert ours[-1] < ours[0] / 2
     assert ours == pytest.approx(numpys, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_the_template_of_a_plug_in_is_built_installed_and_checked(tmp_path):
+    """As its README says, but that the recorded runs are some, to take less time."""
+    folder, target = tmp_path / "plugin", tmp_path / "installed"
+    shutil.copytree(TEMPLATE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet"]
+    pip += ["--no-build-isolation", "--disable-pip-version-check", "--target", str(target)]
+    subprocess.run([*pip, str(folder)], check=True, timeout=120)
+    path = os.pathsep.join([str(target), *filter(None, [os.environ.get("PYTHONPATH")])])
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_abacus.py"]
+    done = subprocess.run(
+        [*tests, "-k", "not recorded or pixels"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\b1[0-9] passed, \d+ skipped|\b2[0-9] passed, \d+ skipped", done.stdout)
 
 
 # Faulty packages: what their user reads.

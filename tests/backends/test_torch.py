@@ -1,15 +1,13 @@
 """What is special of PyTorch: its devices, its gradients, its processor's denormal numbers."""
 
-import json
-
 import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.namespaces import reproducible, to_native
+from pluggable_mlp.testing.recorded_runs import recorded, run
 from tests.namespaces.reproducible.elementary import every_kind
-from tests.recorded_runs import RECORDED, run
 
 torch = pytest.importorskip("torch")
 
@@ -88,4 +86,4 @@ def test_flushed_denormal_numbers_change_no_bit(request, dtype):
 
 @pytest.mark.parametrize("name", ["sgd, pixels, float32", "adamw, many components, float64"])
 def test_a_recorded_run_with_flushed_denormal_numbers(flushing, name):
-    assert run(name, get_backend("torch")) == json.loads(RECORDED.read_text())[name]
+    assert run(name, get_backend("torch")) == recorded()[name]

@@ -55,6 +55,15 @@ def test_contenders_do_the_same_work(name, job):
     assert failure(ENTRIES[name], job) == ""
 
 
+@pytest.mark.parametrize("name", ["ours-jax", "jax", "jax-scan"])
+def test_jax_competes_on_a_gpu_and_never_on_the_processor_in_its_place(name):
+    jax = pytest.importorskip("jax")
+    with suppress(RuntimeError):
+        jax.devices("gpu")
+        pytest.skip("there is a GPU")
+    assert "gpu" in failure(CONTENDERS["cupy"][name], JOBS[0]).lower()
+
+
 class ForgetsBiases(NumpyLoop):
     def _forward(self, x):
         for b in self._bs:
@@ -386,7 +395,7 @@ def test_documents_name_tables_that_there_are():
         name for page in pages for name in re.findall(r"<!-- begin (.+?) -->", page.read_text())
     }
     assert "numbers" in named
-    assert named <= {*tables.recorded_tables(), "options"}
+    assert named <= {*tables.recorded_tables(), "options", "launches"}
 
 
 def test_a_run_shares_its_minutes_and_writes_each_part_when_it_is_done(tmp_path, monkeypatch):

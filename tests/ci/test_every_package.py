@@ -1,5 +1,6 @@
 """Tests may lack optional packages, but not where `ci/every_package.py` is a plug-in of pytest."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,15 @@ def test_an_absent_package_is_a_failure_where_each_is_required(required, tmp_pat
     command += ["--continue-on-collection-errors", "--rootdir", tmp_path]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ("1 failed, 1 error" if required else "2 skipped") in done.stdout
+
+
+@pytest.mark.slow
+def test_an_absent_mpiexec_is_a_failure_where_each_package_is_required(tmp_path):
+    (tmp_path / "python").symlink_to(sys.executable)
+    command = [tmp_path / "python", "-m", "pytest", "-p", "ci.every_package", "--collect-only"]
+    path = {"PATH": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | path
+    )
+    assert done.returncode == 4
+    assert "there is no mpiexec" in done.stderr

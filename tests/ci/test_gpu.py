@@ -110,7 +110,11 @@ def test_wheels_are_installed_for_the_call_alone(tmp_path):
         __import__("of_the_call")
 
 
-SOME = ("tests/backends/test_contract.py", "tests/backends/test_cupy.py", "tests/test_shortcuts.py")
+SOME = (
+    "tests/backends/test_conformance.py",
+    "tests/backends/test_cupy.py",
+    "tests/test_shortcuts.py",
+)
 
 
 def collected(part, tmp_path, *files):
@@ -193,3 +197,14 @@ def test_steps_that_are_not_fused_are_seen(arithmetic, monkeypatch):
         monkeypatch.delitem(tried, of)
     _, _, said = gpu_bits.fusing(arithmetic, 22)
     assert "cannot be used here" in said[0]
+
+
+@pytest.mark.simulated_cupy
+def test_steps_that_become_no_graph_are_seen(monkeypatch):
+    are_used, said = gpu_bits.capturing("cupy", "native", 23)
+    assert any(are_used)
+    assert not said
+    monkeypatch.setattr(cupy.cuda.Graph, "launch", lambda self: None)
+    are_used, said = gpu_bits.capturing("cupy", "native", 24)
+    assert not any(are_used)
+    assert "other bits" in said[0]

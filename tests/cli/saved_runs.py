@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-_ELSEWHERE = ("seconds", "examples_per_second", "versions", "backend", "device")
+_ELSEWHERE = ("seconds", "examples_per_second", "versions", "backend", "device", "processes")
 
 
 def content(folder: Path, name: str) -> Any:

@@ -11,10 +11,8 @@ from tests.cli.children import running
 
 
 def imported_by(code: str) -> set[str]:
-    """Return the top-level modules that a fresh interpreter holds after running code."""
-    program = (
-        f"{code}\nimport sys; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
-    )
+    """Return the modules that a fresh interpreter holds after running code."""
+    program = f"{code}\nimport sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
@@ -31,6 +29,14 @@ def test_help_lists_the_commands(command):
 def test_the_command_line_imports_no_array_library_but_numpy():
     modules = imported_by("import pluggable_mlp.cli.app")
     assert not modules & {"torch", "jax", "cupy", "array_api_strict", "pooch", "scipy"}
+
+
+def test_help_imports_neither_training_nor_what_reads_and_writes_files():
+    modules = imported_by("import pluggable_mlp.cli.app")
+    assert not modules & {"email", "narwhals", "polars", "safetensors", "matplotlib", "sklearn"}
+    ours = {name.removeprefix("pluggable_mlp.") for name in modules}
+    assert not ours & {"consistency", "data", "estimators", "figures", "runs", "serialization"}
+    assert not ours & {"training.examples", "training.loop", "training.steps", "training.train"}
 
 
 def test_little_is_imported_before_ctrl_c_is_handled():

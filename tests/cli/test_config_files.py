@@ -6,9 +6,8 @@ The file is written by hand, or the config.json of a run.
 import json
 
 import pytest
-import typer
 
-from pluggable_mlp.cli.app import app
+from pluggable_mlp.cli.app import program
 from pluggable_mlp.fields import fields_of
 from pluggable_mlp.settings import Settings
 
@@ -91,10 +90,10 @@ def test_every_option_may_stand_in_a_file(command, tmp_path, file):
     keys = {line.partition(" ")[0].replace("_", "-") for line in OPTIONS.split("\n") if line}
     options = {
         name.removeprefix("--")
-        for parameter in typer.main.get_command(app).commands["train"].params
+        for parameter in program().commands["train"].params
         for name in parameter.opts
     }
-    others = {"config", "output", "overwrite", "resume", "log", "help"}
+    others = {"config", "distributed", "output", "overwrite", "resume", "log", "help"}
     assert options - keys == ELSEWHERE | (others & options)
 
 
@@ -189,11 +188,11 @@ def test_another_test_part_replaces_that_of_the_file(command, tmp_path, file):
         ("[1]", ["config.json"]),
         ("{", ["config.json"]),
         (
-            '{"settings": {"epoch": 3}, "data_sha256": ""}',
+            '{"settings": {"epoch": 3}, "data_sha256": "", "test_sha256": null}',
             ["config.json: 'epoch' is not an option of train; did you mean 'epochs'?"],
         ),
         (
-            '{"settings": {"epochs": {}}, "data_sha256": ""}',
+            '{"settings": {"epochs": {}}, "data_sha256": "", "test_sha256": null}',
             ["config.json: epochs is {}, expected a text, a number or a list of these"],
         ),
     ],

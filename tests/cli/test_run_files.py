@@ -91,7 +91,17 @@ def test_every_field_of_the_config(run):
         "header": None,
         "encoding": None,
         "data_sha256": sha256_of_data(digits),
+        "test_sha256": sha256_of_test_part(digits.test),
     }
+
+
+def sha256_of_test_part(split) -> str:
+    """By the definition in `Split.sha256`."""
+    digest = hashlib.sha256()
+    for array in split:
+        digest.update(f"{array.dtype.name} {array.shape}\n".encode())
+        digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
 
 
 def sha256_of_data(data) -> str:
@@ -122,6 +132,7 @@ def test_every_field_of_the_summary(run):
     assert summary == {
         "backend": "array_api_strict",
         "device": "device1",
+        "processes": 1,
         "versions": {
             "pluggable-mlp": version("pluggable-mlp"),
             "python": platform.python_version(),

@@ -7,15 +7,14 @@ the other.  What each option asks for is put together here by hand, from the cla
 import hashlib
 import json
 import math
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pytest
-import typer
 
 from pluggable_mlp import MLP, get_backend, train
-from pluggable_mlp.cli.app import app
+from pluggable_mlp.cli.app import program
 from pluggable_mlp.network.activations import LeakyReLU, gelu, relu, tanh
 from pluggable_mlp.network.losses import PoissonLoss, SoftmaxCrossEntropy, SquaredError
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
@@ -191,6 +190,12 @@ def by_hand(**changes: Any) -> tuple[str, list[float]]:
     return sha256(result.parameters), result.history
 
 
+@cache
+def plain() -> tuple[str, list[float]]:
+    """Return the same without options."""
+    return by_hand()
+
+
 def by_command(command, folder, files, text: str) -> tuple[str, list[float]]:
     """Return the same of a run of the command line."""
     number = CASES.get(text, {}).get("data", 0)
@@ -215,11 +220,11 @@ def test_an_option_reaches_the_run_and_nothing_else_changes(command, tmp_path, f
     expected, history = by_hand(**CASES[text])
     assert losses == history
     assert computed == expected
-    assert computed != by_hand()[0]
+    assert computed != plain()[0]
 
 
 def test_without_options_it_is_the_plain_run(command, tmp_path, files):
-    assert by_command(command, tmp_path / "run", files, "") == by_hand()
+    assert by_command(command, tmp_path / "run", files, "") == plain()
 
 
 def test_the_backend_reaches_the_run(command, tmp_path):
@@ -238,11 +243,7 @@ def test_quiet_prints_only_the_last_line(command):
 
 
 def test_every_option_of_train_has_a_case():
-    options = {
-        name
-        for parameter in typer.main.get_command(app).commands["train"].params
-        for name in parameter.opts
-    }
+    options = {name for parameter in program().commands["train"].params for name in parameter.opts}
     tried = {word for text in CASES for word in text.split() if word.startswith("--")}
     elsewhere = {
         "--target",
@@ -259,4 +260,5 @@ def test_every_option_of_train_has_a_case():
         "--micro-batch",
         "--block-size",
     }  # files of their own
-    assert options - tried == {"--backend", "--output", "--quiet", "--help"} & options | elsewhere
+    of_runs = {"--backend", "--distributed", "--output", "--quiet", "--help"}
+    assert options - tried == of_runs & options | elsewhere

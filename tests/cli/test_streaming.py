@@ -164,7 +164,7 @@ def test_a_number_that_is_not_finite_is_found_in_its_place(command, folder, monk
     X = np.load(folder / "X.npy")
     X[-1, 3] = np.nan
     np.save(folder / "X.npy", X)
-    monkeypatch.setattr("pluggable_mlp.stored._BYTES_AT_ONCE", 16 * FEATURES * 4)
+    monkeypatch.setattr("pluggable_mlp.lazy._BYTES_AT_ONCE", 16 * FEATURES * 4)
     told = [
         command("train", "--data", folder, *TRAIN, "--block-size", size).err for size in (0, 64)
     ]

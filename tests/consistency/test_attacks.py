@@ -14,6 +14,7 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency import part_of_bound
 from tests.consistency.libraries import NUMPY, BoundedLibrary, Problem, gradients, problem, trained
 from tests.consistency.planted import Replaced
+from tests.together import together
 
 
 class FastReciprocals(np.ndarray):
@@ -118,8 +119,8 @@ def test_every_single_entry_counts() -> None:
             assert part == pytest.approx(factor, rel=1e-2)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
+@together("dtype", ["float32", "float64"])
+@together("activation", ["tanh", "sigmoid", "relu"])
 def test_errors_are_within_the_bound(activation: str, dtype: str, backend: Backend) -> None:
     """Each library is within e of the exact result, for all that the 2 e of two of them says."""
     of = problem([6, 8, 3], 16, dtype, activation)

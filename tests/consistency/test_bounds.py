@@ -36,8 +36,9 @@ from tests.consistency.libraries import (
     problem,
     trained,
 )
+from tests.together import together
 
-DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+DTYPES = together("dtype", ["float32", "float64"])
 
 
 def assert_within_bound(
@@ -75,7 +76,7 @@ def test_dense(batch: int, inputs: int, outputs: int, dtype: str, backend: Backe
 
 
 @DTYPES
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@together("name", ACTIVATIONS)
 def test_activation(name: str, dtype: str, backend: Backend) -> None:
     rng = np.random.default_rng(1)
     x = np.concatenate([rng.normal(size=(30, 20)), rng.uniform(-90, 90, size=(30, 20))])
@@ -89,8 +90,8 @@ def test_activation(name: str, dtype: str, backend: Backend) -> None:
 
 
 @DTYPES
-@pytest.mark.parametrize("scale", [1.0, 100.0])
-@pytest.mark.parametrize("name", LOSSES)
+@together("scale", [1.0, 100.0])
+@together("name", LOSSES)
 def test_loss(name: str, scale: float, dtype: str, backend: Backend) -> None:
     rng = np.random.default_rng(2)
     z = (scale * rng.normal(size=(257, 10))).astype(dtype)

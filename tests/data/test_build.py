@@ -15,6 +15,7 @@ from pluggable_mlp.data.dataset import Source
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.split import choose_test_examples
 from pluggable_mlp.data.values import as_bytes
+from tests.together import together
 
 LABELS = np.array([0, 1, 1])
 
@@ -267,7 +268,7 @@ def test_the_division_never_changes():
     assert digest == "8ce29321890d91a1a0175e4f39ea56ec4f0c6a8d1a2ce0da2246e8ee479849fc"
 
 
-@pytest.mark.parametrize("seed", range(20))
+@together("seed", range(20))
 def test_training_sees_every_class(seed):
     labels = np.repeat(np.arange(12), [1, 1, 2, 2, 2, 2, 3, 3, 4, 5, 6, 7])
     test = choose_test_examples("example", labels, seed)

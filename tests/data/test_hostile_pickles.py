@@ -10,6 +10,7 @@ import pytest
 
 from pluggable_mlp.data import DataError
 from pluggable_mlp.data.arrays import read_arrays as read_source
+from tests.together import together
 
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
 NEW_ARRAY = RECONSTRUCT + b"cnumpy\nndarray\nK\0\x85U\1b\x87R"
@@ -28,9 +29,9 @@ def read_arrays(tmp_path):
     return read_bytes
 
 
-@pytest.mark.parametrize("protocol", [3, 4])
-@pytest.mark.parametrize("dtype", ["<f4", ">f8", "i8", "u1", ">i2", "u8"])
-@pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray])
+@together("protocol", [3, 4])
+@together("dtype", ["<f4", ">f8", "i8", "u1", ">i2", "u8"])
+@together("make", [np.ascontiguousarray, np.asfortranarray])
 def test_arrays_of_python_3_are_read(read_arrays, protocol, dtype, make):
     array = make(100 - np.arange(6).reshape(2, 3).astype(dtype))
     content = ((array, array), [array, np.zeros(0, dtype)], (array, array))
@@ -119,8 +120,8 @@ def test_a_refused_module_is_not_imported(read_arrays):
 GOOD = array_of_python_2()
 
 
-@pytest.mark.parametrize(
-    ("data", "fault"),
+@together(
+    "data, fault",
     [
         (b"", "is not a pickle"),
         (b"\x80\2N", "is not a pickle"),

@@ -11,6 +11,7 @@ from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source
 from pluggable_mlp.data.preparation import Preparation
+from tests.together import together
 
 PIXELS = Preparation(features=2, scale=1 / 16, input_range=(0.0, 1.0), class_labels=(0, 1))
 NUMBERS = Preparation(features=2, scale=None, input_range=(-2.0, 3.0), class_labels=(-1, 1, 5))
@@ -44,8 +45,8 @@ def test_it_survives_json():
         assert Preparation.from_dict(written) == preparation
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
+@together(
+    "name, value",
     [
         ("features", 0),
         ("features", 2.0),

@@ -9,6 +9,7 @@ import pytest
 
 from pluggable_mlp.data import DataError, load_dataset
 from pluggable_mlp.data.scaling import LINEAR, Scaling, fit_scaling
+from tests.together import together
 
 preprocessing = pytest.importorskip("sklearn.preprocessing")
 
@@ -25,8 +26,8 @@ def values(rows):
     return drawn + np.array([0, 3e6, 1, 7])
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3, 4, 7, 64, 1001])
-@pytest.mark.parametrize("kind", LINEAR)
+@together("rows", [1, 2, 3, 4, 7, 64, 1001])
+@together("kind", LINEAR)
 def test_it_agrees_with_scikit_learn(kind, rows):
     given, other = values(rows), values(rows + 1)
     scaling = fit_scaling("example", kind, given)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp.data import DataError, DataWarning, load_dataset
+from tests.together import together
 
 polars = pytest.importorskip("polars")
 
@@ -56,11 +57,11 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@together("header", HEADERS)
+@together("end", ["\n", "\r\n", "\r"])
+@together("pack", [bytes, gzip.compress])
 def test_csv_is_read_as_it_is(read, header, end, pack):
-    text = header + "\n".join(ROWS) + "\n"
+    text = HEADERS[header] + "\n".join(ROWS) + "\n"
     check_is_all_of_it(read(pack(text.replace("\n", end).encode())))
 
 

@@ -5,8 +5,10 @@ from types import ModuleType
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 
 from pluggable_mlp import NCCL
+from pluggable_mlp.distributed import backend_of_process
 from tests.distributed.program import summary, training
 from tests.simulated_cupy import SimulatedCupyBackend, installed
 
@@ -46,6 +48,9 @@ def main():
     with patch.dict(sys.modules, modules):
         communicator = NCCL(device=1, time_limit=60.0)
     assert communicator.device == cupy.cuda.Device().id == 1
+    assert backend_of_process("cupy", communicator).device.endswith("1")
+    with pytest.raises(ValueError, match="choose --backend cupy, or --distributed mpi"):
+        backend_of_process("numpy", communicator)
     cupy.cuda.Device(0).use()
     settings = {"backend": BACKEND, "arithmetic": "reproducible", "dtype": "float32"}
     many = summary(training("adam", communicator=communicator, **settings), BACKEND)

@@ -12,20 +12,39 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def mpiexec(count, *arguments, timeout=300):
-    """Return the finished program of Python, run on so many processes."""
+def find_mpiexec():
+    """Return the path of mpiexec, beside Python or on the path; None where there is none."""
+    return shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+
+
+def command_of(*programs):
+    """Return the command that starts programs of Python together: (count, *arguments) of each."""
     pytest.importorskip("mpi4py")
-    path = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    path = find_mpiexec()
     if path is None:
         pytest.skip("there is no mpiexec")
+    command = [path]
+    for count, *arguments in programs:
+        command += [":"] if len(command) > 1 else []
+        command += ["-n", str(count), sys.executable, *map(str, arguments)]
+    return command
+
+
+def together(*programs, timeout=300, **options):
+    """Return the finished programs of Python, (count, *arguments) of each, run together."""
     return subprocess.run(
-        [path, "-n", str(count), sys.executable, *arguments],
-        cwd=ROOT,
+        command_of(*programs),
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
+        **{"cwd": ROOT} | options,
     )
+
+
+def mpiexec(count, *arguments, **options):
+    """Return the finished program of Python, run on so many processes."""
+    return together((count, *arguments), **options)
 
 
 def on_processes(count, *arguments):

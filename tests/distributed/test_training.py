@@ -28,8 +28,11 @@ def alone(backend, arithmetic, dtype, cases):
     return {case: summary(training(case, **settings), made) for case in cases}
 
 
-@DTYPES
-@pytest.mark.parametrize("case", CASES)
+# A case has one of the dtypes, by turns; the slow tests have both.
+BY_TURNS = [(case, ["float32", "float64"][i % 2]) for i, case in enumerate(CASES)]
+
+
+@pytest.mark.parametrize(("case", "dtype"), BY_TURNS)
 def test_three_threads_have_the_bits_of_one_process(case, dtype):
     backend = get_backend("numpy")
     settings = {"backend": backend, "arithmetic": "reproducible", "dtype": dtype}
@@ -52,6 +55,17 @@ def test_native_results_agree_up_to_rounding(case):
             np.testing.assert_allclose(array, like[name], rtol=1e-6, atol=1e-9)
 
 
+def test_the_gradients_of_a_native_step_and_its_loss_are_one_exchange():
+    def exchanges(communicator, count):
+        x, y = np.tile(np.eye(6, 2), (count, 1)), np.tile(np.arange(6) % 2, count)
+        settings = {"backend": get_backend("numpy"), "epochs": 1, "batch_size": 6}
+        train(MLP([2, 5, 4, 2]), x, y, communicator=communicator, **settings)
+        return communicator.exchanges
+
+    few, many = (on_threads(2, lambda each, n=n: exchanges(each, n)) for n in (1, 8))
+    assert [more - less for less, more in zip(few, many, strict=True)] == [7, 7]
+
+
 @DTYPES
 def test_mpi_has_the_bits_of_one_process(dtype):
     cases = ["adam", "dropout", "batch norm", "long"]
@@ -59,10 +73,14 @@ def test_mpi_has_the_bits_of_one_process(dtype):
     assert on_processes(3, "numpy", "reproducible", dtype, *cases) == expected
 
 
+PROCESSES = [
+    *(("numpy", count, dtype) for count in (1, 2, 4) for dtype in ("float32", "float64")),
+    *(("torch", 2, "float64"), ("torch", 4, "float32")),
+]
+
+
 @pytest.mark.slow
-@DTYPES
-@pytest.mark.parametrize("count", [1, 2, 4])
-@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize(("backend", "count", "dtype"), PROCESSES)
 def test_any_number_of_processes_has_the_bits_of_one(backend, count, dtype):
     pytest.importorskip(backend)
     expected = alone("numpy", "reproducible", dtype, CASES)
@@ -70,8 +88,7 @@ def test_any_number_of_processes_has_the_bits_of_one(backend, count, dtype):
 
 
 @pytest.mark.slow
-@DTYPES
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize(("count", "dtype"), [(2, "float64"), (3, "float32")])
 def test_processes_with_jax_have_the_bits_of_one(count, dtype):
     pytest.importorskip("jax")
     expected = alone("numpy", "reproducible", dtype, JAX_CASES)
@@ -183,7 +200,7 @@ def test_native_processes_have_the_same_libraries():
 
 
 def test_arguments_must_be_the_same():
-    with pytest.raises(ValueError, match="epochs of process 2 differs from that of process 0"):
+    with pytest.raises(ValueError, match="epochs of process 2 differs from process 0"):
         on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
 
 

@@ -212,6 +212,18 @@ def test_the_same_bits_on_two_libraries():
     assert models[0].predict_proba(X).tobytes() == models[1].predict_proba(X).tobytes()
 
 
+def test_balanced_classes_with_weights_have_the_same_bits_on_two_libraries():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(2)  # sums of these weights in float32 differ between the two
+    weight, y = rng.exponential(size=3001).astype("float32"), rng.integers(0, 2, 3001)
+    data = rng.standard_normal((3001, 4)).astype("float32"), y, weight
+    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 2}
+    settings |= {"arithmetic": "reproducible", "class_weight": "balanced"}
+    here = MLPClassifier(**settings).fit(*data)
+    there = MLPClassifier(**settings).fit(*map(torch.asarray, data))
+    assert here.coefs_[0].tobytes() == there.coefs_[0].numpy().tobytes()
+
+
 def test_errors_name_the_backend():
     X, y = make_classification(60, 6, random_state=0)
     with pytest.raises(ValueError, match="backend is 'tensorflow', expected one of numpy, cupy"):

@@ -44,3 +44,18 @@ def test_the_same_bits_on_two_backends(capsys):
     hashes = re.findall(r"parameters ([0-9a-f]{64})", run("same_bits_estimators.py", capsys))
     assert len(hashes) == 2
     assert len(set(hashes)) == 1
+
+
+@pytest.mark.slow
+def test_a_search_on_a_dask_cluster(capsys):
+    pytest.importorskip("distributed")
+    said = run("dask_search.py", capsys)
+    assert re.search(r"accuracy 0\.[89]\d\d", said)
+    assert said.count("loss") == 3
+
+
+@pytest.mark.slow
+def test_a_sweep(capsys):
+    accuracies = re.findall(r"accuracy (0\.\d+) after", run("sweep.py", capsys))
+    assert len(accuracies) == 5
+    assert min(map(float, accuracies)) > 0.95

@@ -15,6 +15,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, get_backend, reproducible, to_native, train
 from pluggable_mlp.backends import Backend
 from tests.namespaces.reproducible.elementary import every_kind
+from tests.together import together
 
 NUMPY = reproducible(array_api_compat.numpy)
 DTYPES = ("float32", "float64")
@@ -78,8 +79,8 @@ def operands(dtype: str) -> tuple[np.ndarray, np.ndarray]:
     return x, np.random.default_rng(3).normal(0.0, 2.0, x.size).astype(dtype)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+@together("dtype", DTYPES)
+@together("name", [*UNARY, *BINARY])
 def test_every_library_gives_the_bits_of_numpy(backend: Backend, name: str, dtype: str) -> None:
     if name in UNARY:
         arguments: tuple[np.ndarray, ...] = operands(dtype)[:1]

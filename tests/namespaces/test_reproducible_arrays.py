@@ -10,6 +10,7 @@ import pytest
 
 from pluggable_mlp import reproducible, to_native
 from pluggable_mlp.backends import Backend
+from tests.together import together
 
 NUMPY = reproducible(array_api_compat.numpy)
 LEAST = 2.0**-126
@@ -291,11 +292,9 @@ def test_functions_of_two_numbers_ask_for_an_array(name: str) -> None:
         getattr(NUMPY, name)(1.0, 2.0)
 
 
-@pytest.mark.parametrize("left", [1.0, 3.0, float("nan")])
-@pytest.mark.parametrize("right", [3.0, 0.1])
-@pytest.mark.parametrize(
-    "dtypes", [("float64", "float32"), ("float32", "float64"), ("float64",) * 2]
-)
+@together("left", [1.0, 3.0, float("nan")])
+@together("right", [3.0, 0.1])
+@together("dtypes", [("float64", "float32"), ("float32", "float64"), ("float64",) * 2])
 def test_arrays_without_axes_are_divided_as_others_are(backend, left, right, dtypes) -> None:
     xp, x = made(backend, left, dtypes[0])
     y = made(backend, right, dtypes[1])[1]

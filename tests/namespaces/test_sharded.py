@@ -71,32 +71,35 @@ def data(rows):
     return tuple(rng.standard_normal(shape) for shape in ((rows, 3), (3, 2), (rows,)))
 
 
-def result_of(function, rows, edges, inner):
-    """Return what three processes find, gathered, as the library's arrays."""
+def results_of(function, rows, edges, *namespaces):
+    """Return what three processes find in each namespace, gathered, as the library's arrays."""
     x, w, v = data(rows)
 
     def run(communicator):
-        xp, own_x = cut(x, communicator, inner, edges)
-        _, own_v = cut(v, communicator, inner, edges)
-        own_x.namespace = own_v.namespace = xp
-        return wholes_of(xp.gathered(function(xp, own_x, xp.asarray(w), own_v)))
+        found = []
+        for inner in namespaces:
+            xp, own_x = cut(x, communicator, inner, edges)
+            _, own_v = cut(v, communicator, inner, edges)
+            own_x.namespace = own_v.namespace = xp
+            found.append(wholes_of(xp.gathered(function(xp, own_x, xp.asarray(w), own_v))))
+        return found
 
     return on_threads(3, run)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@given(rows=st.integers(2, 9), split=st.integers(1, 9))
-def test_a_cut_array_gives_what_a_whole_one_gives(name, rows, split):
-    edges = tuple(sorted({0, min(split, rows), rows}))
-    function, (x, w, v) = FUNCTIONS[name], data(rows)
-    expected = function(np, x, w, v)
-    for found in result_of(function, rows, edges, np):
-        assert found.shape == expected.shape
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+def test_a_cut_array_gives_what_a_whole_one_gives(name):
+    """In one unit or in two of any lengths, some shorter than there are processes."""
     exact = reproducible(np)
-    expected = to_native(function(exact, *map(exact.asarray, (x, w, v))))
-    for found in result_of(function, rows, edges, exact):
-        assert to_native(found).tobytes() == expected.tobytes()
+    for rows, split in ((n, m) for n in (2, 3, 4, 5, 9) for m in range(1, n + 1)):
+        edges = tuple(sorted({0, split, rows}))
+        function, (x, w, v) = FUNCTIONS[name], data(rows)
+        expected = function(np, x, w, v)
+        bits = to_native(function(exact, *map(exact.asarray, (x, w, v)))).tobytes()
+        for found, reproduced in results_of(function, rows, edges, np, exact):
+            assert found.shape == expected.shape, edges
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12, err_msg=str(edges))
+            assert to_native(reproduced).tobytes() == bits, edges
 
 
 @pytest.mark.parametrize("name", REFUSED)

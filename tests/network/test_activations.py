@@ -24,6 +24,7 @@ from pluggable_mlp.network.activations import (
     tanh,
 )
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
+from tests.together import together
 
 CASES = {**ACTIVATIONS, "leaky_relu 0.3": LeakyReLU(0.3), "elu 2.5": ELU(2.5)}
 REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
@@ -92,8 +93,8 @@ def test_every_activation_has_its_oracle():
     assert set(EXACT) == set(CASES)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
+@together("dtype", ["float32", "float64"])
+@together("name", CASES)
 def test_values_and_slopes(backend, name, dtype):
     """Against mpmath at 150 digits, within the derived bound.
 
@@ -108,9 +109,9 @@ def test_values_and_slopes(backend, name, dtype):
         assert_near(backend.to_numpy(results[key]), factor * expected, bounds[key])
 
 
-@pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
+@together("arithmetic", REPRODUCIBLE)
+@together("dtype", ["float32", "float64"])
+@together("name", CASES)
 def test_same_bits(backend, name, dtype, arithmetic):
     """Under the reproducible arithmetic: NumPy's bytes, tiny and huge inputs among them."""
     rng = np.random.default_rng(0)
@@ -133,9 +134,9 @@ def limit_of_slope(name, sign):
         return float((far - near) / mpmath.mpf(sign * 5e3))
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
+@together("arithmetic", ARITHMETICS)
+@together("dtype", ["float32", "float64"])
+@together("name", CASES)
 def test_huge_inputs_have_their_limits(backend, name, dtype, arithmetic):
     """No NaN, no warning (all are errors); y within 4 u of the exact value, or within 1e-30."""
     right, left = (limit_of_slope(name, sign) for sign in (1, -1))
@@ -156,7 +157,7 @@ def test_huge_inputs_have_their_limits(backend, name, dtype, arithmetic):
     assert abs(dx[1::2] - left).max() <= 4 * unit
 
 
-@pytest.mark.parametrize("name", CASES)
+@together("name", CASES)
 def test_networks_along_leading_axes_and_nothing_in_place(backend, name):
     """Elementwise: (2, 3, 4) gives what its halves give, and no array that comes in changes."""
     x = np.random.default_rng(1).normal(size=(2, 3, 4))
@@ -180,8 +181,8 @@ def apply(backend, function, x, dtype="float64", dy=1.0):
     return backend.to_numpy(y), backend.to_numpy(dx)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("size", [100.0, 1e3, 1e4, 1e30])
+@together("dtype", ["float32", "float64"])
+@together("size", [100.0, 1e3, 1e4, 1e30])
 def test_saturation_is_quiet_and_has_its_limits(backend, dtype, size):
     """No warning (all are errors here), no NaN.  sigmoid(-100) is 3.7e-44, so 0 within 1e-37."""
     x = np.asarray([-size, size])

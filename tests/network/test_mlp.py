@@ -12,6 +12,7 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.layers import Rng
 from tests.network import reference
 from tests.network.examples import SIZES, example, moved
+from tests.together import together
 
 
 def test_a_network_worked_by_hand(backend):
@@ -131,7 +132,7 @@ def test_a_stack_of_one_has_its_axis_everywhere(backend, arithmetic):
     assert mlp.logits(moved(backend, stacked), backend.asarray(x[None, ...])).shape == (1, 5, 4)
 
 
-@pytest.mark.parametrize("function", ACTIVATIONS)
+@together("function", ACTIVATIONS)
 def test_nothing_overflows_at_large_logits(backend, function):
     """Logits of +-1e4 in float32, sigmoids deep in saturation: finite, no warning (all are errors).
 
@@ -182,8 +183,8 @@ def test_the_first_layer_computes_no_dx():
         assert counting.products == 3 * depth - 1
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("function", ACTIVATIONS)
+@together("arithmetic", ARITHMETICS)
+@together("function", ACTIVATIONS)
 def test_nothing_that_comes_in_is_changed(function, arithmetic):
     """NumPy arrays, writable ones: their bytes are the same afterwards."""
     parameters, x, labels = example(3)
@@ -241,10 +242,10 @@ def test_the_arithmetic_that_is_asked_for_computes(monkeypatch, call):
     assert first(parameters) == first(parameters, arithmetic="native") != first(turned)
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    ("loss", "expected"),
+@together("arithmetic", ARITHMETICS)
+@together("dtype", ["float32", "float64"])
+@together(
+    "loss, expected",
     [
         ("softmax_cross_entropy", [0, 1, 1]),
         ("sigmoid_cross_entropy", [[0, 0, 0], [0, 1, 1], [0, 1, 0]]),

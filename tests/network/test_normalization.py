@@ -9,6 +9,7 @@ from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
+from tests.together import together
 
 RNG = Rng(seed=0, t=0)
 MODES = pytest.mark.parametrize("step", [RNG, None], ids=["training", "evaluation"])
@@ -183,10 +184,10 @@ def test_stacked_networks_give_what_each_gives_by_itself(backend, name, step):
 
 
 @pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
-@pytest.mark.parametrize("scale", [1.0, 1e-37])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@together("scale", [1.0, 1e-37])
+@together("dtype", ["float32", "float64"])
 @MODES
-@pytest.mark.parametrize("name", NORMALIZATIONS)
+@together("name", NORMALIZATIONS)
 def test_same_bits(backend, name, step, dtype, scale, arithmetic):
     """Under the reproducible arithmetic: NumPy's bytes, also where deviations are denormal."""
     parameters, x, dy = example(batch=17)

@@ -10,10 +10,11 @@ from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrappe
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.targets import one_hot
 from tests.network.losses.cases import compute
+from tests.together import together
 
 
-@pytest.mark.parametrize("kind", ["uint8", "int32", "int64"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@together("kind", ["uint8", "int32", "int64"])
+@together("dtype", ["float32", "float64"])
 def test_one_hot_counts_from_zero(backend, kind, dtype):
     like = backend.asarray(np.zeros((3, 4)), dtype=dtype)
     labels = backend.asarray(np.asarray([0, 3, 1]), dtype=kind)

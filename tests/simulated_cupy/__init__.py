@@ -27,6 +27,8 @@ source of CuPy 14.2:
   are C-contiguous (`core.pyx`);
 - host data goes to the device through pinned memory, but for what `set` copies
   (`core.pyx`, `_send_object_to_gpu`);
+- a stream may be captured as a graph, which does the same to the same memory again: what raises
+  then, and what is lost, stands in `streams.py`; cuBLAS can be called as a C library (`cublas.py`);
 - sums and products add in another order than NumPy's, functions of CUDA's mathematical library are
   a unit in the last place off, +0 is larger than -0, conversions to integers saturate, and
   reductions keep denormal numbers where CUB computes them: see `rounding.py`.
@@ -43,11 +45,22 @@ from types import ModuleType
 import array_api_compat
 
 import pluggable_mlp.backends
-from tests.simulated_cupy.arrays import counting, ndarray
+from tests.simulated_cupy.arrays import ndarray
+from tests.simulated_cupy.counts import counting
+from tests.simulated_cupy.cublas import CUBLAS
 from tests.simulated_cupy.functions import libraries
 from tests.simulated_cupy.memory import DEVICES, current, memory_pool
 
-__all__ = ["SimulatedCupyBackend", "counting", "cupy", "current", "installed", "ndarray", "xp"]
+__all__ = [
+    "CUBLAS",
+    "SimulatedCupyBackend",
+    "counting",
+    "cupy",
+    "current",
+    "installed",
+    "ndarray",
+    "xp",
+]
 
 PARENTS = (array_api_compat, pluggable_mlp.backends)  # of packages, with an attribute cupy
 OVER_CUPY = ("cupy", "cupyx", *(f"{parent.__name__}.cupy" for parent in PARENTS))
@@ -89,4 +102,7 @@ with installed():
     import array_api_compat.cupy as xp
     import cupy
 
+    from pluggable_mlp.backends import cupy_products
     from pluggable_mlp.backends.cupy import CupyBackend as SimulatedCupyBackend
+
+    cupy_products.library = lambda: CUBLAS

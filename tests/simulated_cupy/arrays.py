@@ -1,95 +1,42 @@
-"""The arrays of the simulated CuPy, its devices, and the count of what is asked of them."""
+"""The arrays of the simulated CuPy, and its devices."""
 
 import operator
 import sys
-from collections import Counter
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial, partialmethod
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-import pluggable_mlp.backends
-from tests.simulated_cupy.memory import Block, current
+from tests.simulated_cupy.counts import launch, refuse, wait
+from tests.simulated_cupy.memory import Block, CUDARuntimeError, current
 from tests.simulated_cupy.rounding import INEXACT, a_unit_off, saturated, with_signed_zeros
+from tests.simulated_cupy.streams import on_stream, refused_in_captures
 
 __all__ = [
     "COMPARISONS",
     "OPERATORS",
     "SIGNS",
-    "Counts",
     "Device",
+    "at_address",
     "clipped",
     "computed",
     "converted",
-    "counting",
     "elementwise",
     "flushed",
-    "launch",
     "ndarray",
     "operand",
-    "pin",
-    "wait",
 ]
 
 SMALLEST_NORMAL = np.float32(2.0**-126)
-LIBRARY = {Path(package.__file__).parent for package in (pluggable_mlp, pluggable_mlp.backends)}
 OPERATORS = {
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow",
     "and", "or", "xor", "lshift", "rshift",
 }  # fmt: skip
 COMPARISONS = {"lt", "le", "gt", "ge", "eq", "ne"}
 SIGNS = {"neg", "pos", "abs", "invert"}
-
-
-@dataclass
-class Counts:
-    """Launches (kernels, copies to the device) by name; waits by the line that asked for them.
-
-    And the bytes of pinned memory through which host data went, and how often an array was of
-    another device than the current one.
-    """
-
-    launches: Counter[str] = field(default_factory=Counter)
-    waits: Counter[str] = field(default_factory=Counter)
-    pinned: int = 0
-    refused: int = 0
-
-
-_counts = [Counts()]
-
-
-@contextmanager
-def counting() -> Iterator[Counts]:
-    """Count what is asked of the device meanwhile."""
-    _counts.append(Counts())
-    try:
-        yield _counts[-1]
-    finally:
-        _counts.pop()
-
-
-def launch(name: str, times: int = 1) -> None:
-    installed = sys.modules.get("cupy")
-    if getattr(installed, "ndarray", None) is not ndarray:
-        raise RuntimeError("the simulated CuPy is not in place: mark the test simulated_cupy")
-    _counts[-1].launches[name] += times
-
-
-def pin(size: int) -> None:
-    """Count pinned memory, whose blocks are powers of two (`pinned_memory.pyx`)."""
-    _counts[-1].pinned += 1 << max(size - 1, 0).bit_length()
-
-
-def wait(name: str) -> None:
-    """Count a wait for the innermost line of the library that asked for it."""
-    frame = sys._getframe(1)
-    while frame.f_back and not LIBRARY & set(Path(frame.f_code.co_filename).parents):
-        frame = frame.f_back
-    _counts[-1].waits[f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {name}"] += 1
 
 
 def flushed(a: Any) -> Any:
@@ -108,7 +55,7 @@ def operand(x: Any) -> Any:
     """
     if isinstance(x, ndarray):
         if x.device != Device():
-            _counts[-1].refused += 1
+            refuse()
             raise ValueError(
                 "Array device must be same as the current device: "
                 f"array device = {x.device.id} while current = {current.device}"
@@ -146,6 +93,7 @@ def clipped(x: Any, low: Any, high: Any) -> Any:
     return kept if high is None else np.where(x > high, high, kept)
 
 
+@on_stream
 def elementwise(name: str, function: Any, *operands: Any, into: Any = None) -> "ndarray":
     """Run one kernel of an IEEE operation or a mathematical function."""
     hosts = [operand(x) for x in operands]
@@ -188,6 +136,8 @@ class Device:
     def synchronize(self) -> None:
         wait("synchronize()")
 
+    compute_capability = "90"
+
 
 class ndarray:  # noqa: N801 (its name in CuPy)
     """An array on the current device, or a view of `base`.
@@ -201,7 +151,7 @@ class ndarray:  # noqa: N801 (its name in CuPy)
     def __init__(self, memory: Any, base: "ndarray | None" = None) -> None:
         memory = np.asarray(memory)  # NumPy's operations on arrays without axes give scalars
         self.device = Device() if base is None else base.device
-        self._block = Block(memory.nbytes) if base is None else base._block
+        self.block = current.allocate(memory.nbytes) if base is None else base.block
         self.memory = memory
 
     shape = property(lambda self: self.memory.shape)
@@ -210,8 +160,17 @@ class ndarray:  # noqa: N801 (its name in CuPy)
     dtype = property(lambda self: self.memory.dtype)
     strides = property(lambda self: self.memory.strides)
     nbytes = property(lambda self: self.memory.nbytes)
+    itemsize = property(lambda self: self.memory.itemsize)
+    flags = property(lambda self: self.memory.flags)
     T = property(lambda self: self.view(self.memory.T))
     mT = property(lambda self: self.view(self.memory.mT))  # noqa: N815 (the standard's name)
+
+    @property
+    def data(self) -> Any:
+        """Where the memory begins."""
+        address = self.memory.ctypes.data
+        _addressed[address] = self
+        return SimpleNamespace(ptr=address)
 
     def view(self, memory: Any) -> "ndarray":
         """Return a part of this array's memory, on its device."""
@@ -269,6 +228,7 @@ class ndarray:  # noqa: N801 (its name in CuPy)
     def __iter__(self) -> Iterator["ndarray"]:
         return (self[index] for index in range(len(self)))
 
+    @on_stream
     def __getitem__(self, key: Any) -> "ndarray":
         keys = key if isinstance(key, tuple) else (key,)
         if not any(isinstance(k, ndarray | np.ndarray) for k in keys):
@@ -281,6 +241,7 @@ class ndarray:  # noqa: N801 (its name in CuPy)
         wait("boolean mask")
         return ndarray(operand(self)[operand(indices)])
 
+    @on_stream
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(key, ndarray):
             assert key.dtype == np.bool_, "add assignment by indices where it is needed"
@@ -292,11 +253,13 @@ class ndarray:  # noqa: N801 (its name in CuPy)
 
     def set(self, host: Any) -> None:
         """Copy host data, not through pinned memory."""
+        refused_in_captures(CUDARuntimeError("cudaErrorStreamCaptureUnsupported: pageable memory"))
         assert self.memory.flags.forc
         assert (host.dtype, host.shape) == (self.dtype, self.shape)
         launch("upload")
         self.memory[...] = host
 
+    @on_stream
     def astype(self, dtype: Any, order: str = "K", *, copy: bool = True) -> "ndarray":
         if self.dtype == dtype and not copy:
             return self
@@ -305,11 +268,13 @@ class ndarray:  # noqa: N801 (its name in CuPy)
             return ndarray(operand(self).copy(order=order))
         return ndarray(converted(operand(self), dtype))
 
+    @on_stream
     def copy(self, order: str = "C") -> "ndarray":
         """Copy to the current device."""
         launch("copy")
         return ndarray(self.memory.copy(order=order))
 
+    @on_stream
     def clip(self, low: Any = None, high: Any = None) -> "ndarray":
         launch("clip")
         bounds = (of if of is None else self.dtype.type(of) for of in (low, high))
@@ -322,6 +287,14 @@ class ndarray:  # noqa: N801 (its name in CuPy)
     def __matmul__(self, other: "ndarray") -> "ndarray":
         product: ndarray = sys.modules["cupy"].matmul(self, other)
         return product
+
+
+_addressed: "weakref.WeakValueDictionary[int, ndarray]" = weakref.WeakValueDictionary()
+
+
+def at_address(address: int) -> ndarray:
+    """Return the array that a pointer is of, whose owner has to keep it meanwhile."""
+    return _addressed[address]
 
 
 def _power(a: Any, b: Any, into: Any = None) -> ndarray:

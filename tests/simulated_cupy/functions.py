@@ -10,19 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from tests.simulated_cupy.arrays import (
-    Device,
-    elementwise,
-    flushed,
-    launch,
-    ndarray,
-    operand,
-    pin,
-    wait,
-)
+from tests.simulated_cupy.arrays import Device, elementwise, flushed, ndarray, operand
+from tests.simulated_cupy.counts import launch, pin, wait
 from tests.simulated_cupy.kernels import NAMES, ElementwiseKernel, function_of
-from tests.simulated_cupy.memory import DEVICES, SIZE, OutOfMemoryError, memory_pool
+from tests.simulated_cupy.memory import (
+    DEVICES,
+    SIZE,
+    Block,
+    CUDARuntimeError,
+    MemoryPool,
+    OutOfMemoryError,
+    memory_pool,
+    using_allocator,
+)
 from tests.simulated_cupy.rounding import permuted, product, reductions_flush, with_signed_zeros
+from tests.simulated_cupy.streams import (
+    Graph,
+    Stream,
+    get_current_stream,
+    on_stream,
+    refused_in_captures,
+)
 
 __all__ = ["libraries", "module"]
 
@@ -54,6 +62,7 @@ def _reduction(name: str) -> Callable[..., ndarray]:
     if name in ("max", "min"):
         function = partial(with_signed_zeros, function, largest=name == "max")
 
+    @on_stream
     def reduce(a: ndarray, axis: Any = None, keepdims: bool = False) -> ndarray:
         launch(name)
         flush = flushed if reductions_flush() else np.asarray
@@ -69,6 +78,7 @@ def _reduction(name: str) -> Callable[..., ndarray]:
 def _view(name: str) -> Callable[..., ndarray]:
     function = getattr(np, name)
 
+    @on_stream
     def view(a: ndarray, *arguments: Any, **keywords: Any) -> ndarray:
         memory = function(a.memory, *arguments, **keywords)
         if np.may_share_memory(memory, a.memory):
@@ -82,6 +92,7 @@ def _view(name: str) -> Callable[..., ndarray]:
 def _order(name: str) -> Callable[..., ndarray]:
     function = getattr(np, name)
 
+    @on_stream
     def order(a: ndarray, *arguments: Any, **keywords: Any) -> ndarray:
         launch(name, COMPOSED.get(name, 1))
         return ndarray(np.array(function(operand(a), *arguments, **keywords), order="C"))
@@ -90,6 +101,7 @@ def _order(name: str) -> Callable[..., ndarray]:
 
 
 def _creation(name: str) -> Callable[..., ndarray]:
+    @on_stream
     def create(*arguments: Any, **keywords: Any) -> ndarray:
         if name != "empty":
             launch(name, COMPOSED.get(name, 1))
@@ -103,6 +115,7 @@ def _creation(name: str) -> Callable[..., ndarray]:
     return create
 
 
+@on_stream
 def asarray(data: Any, dtype: Any = None) -> ndarray:
     """Take an array as it is, upload anything else."""
     if isinstance(data, ndarray):
@@ -110,34 +123,40 @@ def asarray(data: Any, dtype: Any = None) -> ndarray:
     launch("upload")
     host = np.array(data, dtype=dtype, order="K")
     if host.ndim:
+        refused_in_captures(RuntimeError("pinned memory is free before the graph is launched"))
         pin(host.nbytes)
     return ndarray(host)
 
 
+@on_stream
 def array(data: Any, dtype: Any = None, copy: bool = True) -> ndarray:
     """Copy an array where asked, upload anything else."""
     made = asarray(data, dtype)
     return made.copy() if copy and made is data else made
 
 
+@on_stream
 def where(condition: ndarray, a: Any, b: Any) -> ndarray:
     """Select: nothing is flushed."""
     launch("where")
     return ndarray(np.where(operand(condition), operand(a), operand(b)))
 
 
+@on_stream
 def take(a: ndarray, indices: Any, axis: int | None = None) -> ndarray:
     """Gather: indices wrap, nothing is flushed."""
     launch("take")
     return ndarray(np.take(operand(a), operand(indices), axis=axis, mode="wrap"))
 
 
+@on_stream
 def take_along_axis(a: ndarray, indices: ndarray, axis: int) -> ndarray:
     """Gather along an axis."""
     launch("take", 6)
     return ndarray(np.take_along_axis(operand(a), operand(indices) % a.shape[axis], axis))
 
 
+@on_stream
 def nonzero(a: ndarray) -> tuple[ndarray, ...]:
     """Count, and then write the places."""
     launch("nonzero", 2)
@@ -145,34 +164,56 @@ def nonzero(a: ndarray) -> tuple[ndarray, ...]:
     return tuple(map(ndarray, np.nonzero(operand(a))))
 
 
+@on_stream
 def matmul(a: ndarray, b: ndarray) -> ndarray:
-    """Multiply with cuBLAS, which takes matrices of C or of Fortran order, stacks of C order."""
-    for flags in (a.memory.flags, b.memory.flags):
-        if not (flags.c_contiguous or (flags.f_contiguous and max(a.ndim, b.ndim) == 2)):
-            launch("copy (matmul)")
+    """Multiply with cuBLAS, which takes matrices of C or of Fortran order, stacks of C order.
+
+    Not within a capture (`cupy_backends/cuda/libs/cublas.pyx`, `setStream`).
+    """
+    x, y = operand(a), operand(b)
+    if x.dtype.kind == "f" and x.size and y.size and not x.shape[0] == y.shape[-1] == 1:
+        message = "calling cuBLAS API during stream capture is currently unsupported"
+        refused_in_captures(NotImplementedError(message))
+    if not _is_for_cublas(x, y):
+        launch("copy (matmul)")
+        x = np.ascontiguousarray(x)
+    if not _is_for_cublas(y, x):
+        launch("copy (matmul)")
+        y = np.ascontiguousarray(y)
     launch("matmul")
     with np.errstate(all="ignore"):
-        return ndarray(np.array(product(operand(a), operand(b)), order="C"))
+        return ndarray(np.array(product(x, y), order="C"))
 
 
+def _is_for_cublas(x: Any, other: Any) -> bool:
+    is_by_columns = x.flags.f_contiguous and max(x.ndim, other.ndim) == 2
+    return bool(x.flags.c_contiguous or is_by_columns)
+
+
+@on_stream
 def vdot(a: ndarray, b: ndarray) -> ndarray:
     """Multiply and sum, as `tensordot_core` in `_core/_routines_linalg.pyx` does with CUB."""
     launch("vdot", 2)
     return ndarray(np.asarray(np.vdot(operand(a), operand(b))))
 
 
+@on_stream
 def concatenate(arrays: Any, axis: int = 0) -> ndarray:
     """Join arrays: a copy for each, or one kernel that is given their pointers."""
     arrays = list(arrays)
+    if len(arrays) > 8:
+        refused_in_captures(RuntimeError("pointers are uploaded"))
     launch("concatenate", len(arrays) if len(arrays) <= 8 else 2)
     return ndarray(np.concatenate([operand(a) for a in arrays], axis=axis))
 
 
+@on_stream
 def stack(arrays: Any, axis: int = 0) -> ndarray:
     """Join arrays along a new axis."""
     return concatenate([a.view(np.expand_dims(a.memory, axis)) for a in arrays], axis=axis)
 
 
+@on_stream
 def unique(
     a: ndarray,
     return_index: bool = False,
@@ -193,18 +234,21 @@ def unique(
     return tuple(map(ndarray, found)) if any(extras) else ndarray(found)
 
 
+@on_stream
 def broadcast_arrays(*arrays: ndarray) -> list[ndarray]:
     """Return views of one shape."""
     views = np.broadcast_arrays(*(a.memory for a in arrays))
     return [a.view(view) for a, view in zip(arrays, views, strict=True)]
 
 
+@on_stream
 def count_nonzero(a: ndarray, axis: Any = None) -> ndarray:
     """Count on the device: the number stays there."""
     launch("count_nonzero")
     return ndarray(np.asarray(np.count_nonzero(operand(a), axis=axis)))
 
 
+@on_stream
 def searchsorted(a: ndarray, v: ndarray, side: Any = "left", sorter: Any = None) -> ndarray:
     """Search in one kernel."""
     launch("searchsorted")
@@ -212,6 +256,7 @@ def searchsorted(a: ndarray, v: ndarray, side: Any = "left", sorter: Any = None)
     return ndarray(np.asarray(np.searchsorted(operand(a), operand(v), side, sorted_by)))
 
 
+@on_stream
 def var(a: ndarray, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> ndarray:
     """Return the mean square of differences from the mean: two kernels and one that divides."""
     launch("var", 3)
@@ -219,6 +264,7 @@ def var(a: ndarray, axis: Any = None, ddof: float = 0, keepdims: bool = False) -
     return ndarray(np.var(x, axis=axis, ddof=ddof, keepdims=keepdims))
 
 
+@on_stream
 def std(a: ndarray, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> ndarray:
     """Return the root of the variance."""
     return elementwise("sqrt", np.sqrt, var(a, axis, ddof, keepdims))
@@ -275,7 +321,7 @@ def _cuda() -> dict[str, ModuleType]:
         runtimeGetVersion=lambda: 13020,
         driverGetVersion=lambda: 13000,
         memGetInfo=lambda: (SIZE - memory_pool.used_bytes(), SIZE),
-        CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}),
+        CUDARuntimeError=CUDARuntimeError,
     )
     memory = module("cupy.cuda.memory", OutOfMemoryError=OutOfMemoryError)
     device = module("cupy.cuda.device", Device=Device, get_cublas_handle=lambda: 1)
@@ -288,7 +334,17 @@ def _cuda() -> dict[str, ModuleType]:
         "nvrtc": nvrtc,
         "cublas": cublas,
     }
-    cuda = module("cupy.cuda", Device=Device, **parts)
+    cuda = module(
+        "cupy.cuda",
+        Device=Device,
+        Graph=Graph,
+        MemoryPool=MemoryPool,
+        Stream=Stream,
+        alloc=Block,
+        get_current_stream=get_current_stream,
+        using_allocator=using_allocator,
+        **parts,
+    )
     return {made.__name__: made for made in (cuda, *parts.values())}
 
 
@@ -312,6 +368,7 @@ def libraries() -> dict[str, ModuleType]:
         "round": partial(elementwise, "round", np.round),
         "clip": lambda a, low=None, high=None: a.clip(low, high),
         **{function.__name__: function for function in functions},
+        "is_simulated": True,
     }
     everything = [*members, *_known()]
     own = {"__getattr__": _attribute, "__version__": "14.2.0", "__all__": everything}

@@ -20,10 +20,11 @@ from tests.simulated_cupy.arrays import (
     clipped,
     computed,
     converted,
-    launch,
     ndarray,
     operand,
 )
+from tests.simulated_cupy.counts import launch
+from tests.simulated_cupy.streams import on_stream
 
 __all__ = ["Call", "ElementwiseKernel"]
 
@@ -194,6 +195,7 @@ class ElementwiseKernel:
         self.parts = [] if name in WITH_LOOPS else parts_of(operation)
         self.made[in_params, out_params, operation] = self
 
+    @on_stream
     def __call__(self, *arguments: Any, size: int | None = None) -> Any:
         launch("fused")
         if self.log is not None:

@@ -5,8 +5,12 @@ again when the last of them is gone.  What is free can be had in blocks of any s
 """
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["DEVICES", "SIZE", "Block", "OutOfMemoryError", "current", "memory_pool"]
+__all__ = ["DEVICES", "SIZE", "Block", "CUDARuntimeError", "MemoryPool", "OutOfMemoryError",
+           "current", "memory_pool", "using_allocator"]  # fmt: skip
 
 DEVICES = 2
 SIZE = 2**34  # bytes of each
@@ -14,14 +18,32 @@ UNIT = 512
 
 
 class Current(threading.local):
-    """The current device, of each thread its own, and those before it in `with` statements."""
+    """What is current, of each thread its own.
+
+    Attributes
+    ----------
+    device, before
+        The device, and those before it in `with` statements.
+    streams : list
+        The stream, and those before it; none of these is the default stream.
+    allocate : callable
+        Gives memory of a size.
+    """
 
     def __init__(self) -> None:
         self.device = 0
         self.before: list[int] = []
+        self.streams: list[Any] = []
+        self.allocate: Callable[[int], Any] = Block
+
+    @property
+    def capture(self) -> Any:
+        """The operations of the stream so far, if it is captured."""
+        return self.streams[-1].capture if self.streams else None
 
 
-current = Current()
+class CUDARuntimeError(RuntimeError):
+    """CUDA refuses."""
 
 
 class OutOfMemoryError(MemoryError):
@@ -34,15 +56,15 @@ class OutOfMemoryError(MemoryError):
         )
 
 
+CUDARuntimeError.__module__ = "cupy_backends.cuda.api.runtime"
 OutOfMemoryError.__module__ = "cupy.cuda.memory"
 
 
 class MemoryPool:
     """The memory of all devices; the methods are about that of the current one."""
 
-    def __init__(self) -> None:
-        self.used = [0] * DEVICES
-        self.limits = [0] * DEVICES  # 0: all of it
+    used = [0] * DEVICES
+    limits = [0] * DEVICES  # 0: all of it
 
     def used_bytes(self) -> int:
         return self.used[current.device]
@@ -50,8 +72,8 @@ class MemoryPool:
     def set_limit(self, size: int) -> None:
         self.limits[current.device] = size
 
-
-memory_pool = MemoryPool()
+    def malloc(self, size: int) -> "Block":
+        return Block(size)
 
 
 class Block:
@@ -66,5 +88,21 @@ class Block:
         self._size = size
         memory_pool.used[self._device] += size
 
+    ptr = property(id)
+
     def __del__(self) -> None:
         memory_pool.used[self._device] -= self._size
+
+
+memory_pool = MemoryPool()
+current = Current()
+
+
+@contextmanager
+def using_allocator(allocate: Callable[[int], Any]) -> Iterator[None]:
+    """Take the memory of arrays from somewhere else, in this thread."""
+    before, current.allocate = current.allocate, allocate
+    try:
+        yield
+    finally:
+        current.allocate = before

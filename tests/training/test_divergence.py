@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, train
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.training.examples import make_examples
-from pluggable_mlp.training.trees import map_nested
 from tests.training.loops import training
 
 STEPS, FAULT = 70, 66

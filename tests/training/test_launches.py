@@ -4,71 +4,76 @@ A launch takes some microseconds of the host's time, a wait empties the queue of
 limits are what was counted when they were written: a change that asks for less lowers them.
 """
 
+import json
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, train
-from pluggable_mlp.training.optimizers import Adam
-from tests.simulated_cupy import SimulatedCupyBackend, counting
+from tests.launches import RECORDED, STEPS, Step, by_train, counts_of, counts_of_step
 
-BATCH = 128
-CASES: dict[str, tuple[dict[str, Any], Any]] = {
-    "sgd": ({}, SGD()),
-    "adam": ({}, Adam()),
-    "gelu": ({"activation": "gelu"}, SGD()),
-    "dropout": ({"dropout": 0.5}, SGD()),
-    "batch": ({"norm": "batch"}, SGD()),
-    "layer": ({"norm": "layer"}, SGD()),
+pytestmark = pytest.mark.simulated_cupy
+
+CASES: dict[str, dict[str, Any]] = {
+    "gelu": {"activation": "gelu"},
+    "dropout": {"dropout": 0.5},
+    "batch": {"norm": "batch"},
+    "layer": {"norm": "layer"},
 }
 # Launches of a step of 784-hidden-10 on 128 examples of floats, whatever the width; no waits.
 LIMITS = {
-    "native": {"sgd": 24, "adam": 24, "gelu": 24, "dropout": 33, "batch": 36, "layer": 36},
-    "reproducible": {
-        "sgd": 87, "adam": 87, "gelu": 87, "dropout": 96, "batch": 104, "layer": 103
-    },
-}  # fmt: skip
-
-
-def counted(steps: int, hidden: int, arithmetic: str, case: str) -> Any:
-    """Return what training asks for in so many steps of floats."""
-    network, optimizer = CASES[case]
-    rng = np.random.default_rng(0)
-    inputs = rng.normal(size=(steps * BATCH, 784)).astype(np.float32)
-    labels = rng.integers(0, 10, size=steps * BATCH)
-    with counting() as counts:
-        train(
-            MLP([784, hidden, 10], **network),
-            inputs,
-            labels,
-            backend=SimulatedCupyBackend(),
-            optimizer=optimizer,
-            epochs=1,
-            batch_size=BATCH,
-            arithmetic=arithmetic,
-        )
-    return counts
+    "native": {"gelu": 22, "dropout": 31, "batch": 31, "layer": 31},
+    "reproducible": {"gelu": 71, "dropout": 81, "batch": 84, "layer": 82},
+}
 
 
 def cases() -> Any:
     for arithmetic, launches in LIMITS.items():
         for case, most in launches.items():
             for hidden in (16, 100, 512):  # the first stored by columns elsewhere
-                is_native = arithmetic == "native"
-                quick = {
-                    16: is_native and case in ("batch", "layer"),
-                    100: is_native or case in ("sgd", "adam"),
-                }
-                marks = [] if quick.get(hidden) else [pytest.mark.slow]
+                is_quick = arithmetic == "native" and (hidden, case) in QUICK
+                marks = [] if is_quick else [pytest.mark.slow]
                 yield pytest.param(hidden, arithmetic, case, most, marks=marks)
 
 
-@pytest.mark.simulated_cupy
+QUICK = {(16, "batch"), (16, "layer"), *((100, case) for case in CASES)}
+
+
 @pytest.mark.parametrize(("hidden", "arithmetic", "case", "most"), list(cases()))
 def test_a_step_asks_for_no_more_than_it_did(hidden, arithmetic, case, most):
-    # The first runs make tables and the like, and try kernels, once for the process.
-    *_, first, second = (counted(steps, hidden, arithmetic, case) for steps in (4, 4, 5, 6))
-    launches, waits = second.launches - first.launches, second.waits - first.waits
+    step = Step(hidden, "sgd", arithmetic, "train")
+    launches, waits = counts_of(partial(by_train, step, **CASES[case]))
     assert not waits, f"waits, by the line that asked: {waits}"
     assert launches.total() <= most, f"launches, by name: {launches}"
+
+
+@pytest.mark.parametrize(
+    "arithmetic", ["native", pytest.param("reproducible", marks=pytest.mark.slow)]
+)
+def test_a_step_by_a_graph_is_five_launches(arithmetic, monkeypatch):
+    """Rows of inputs and targets in the order of the epoch, copies in, the graph, copies out.
+
+    And one that puts the losses together, of up to 8.
+    """
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 2)
+    # Each count is of another shape of data: of that, functions are traced at the third call.
+    step = Step(17, "adam", arithmetic, "train")
+    launches, waits = counts_of(partial(by_train, step), (5, 6) * 4)
+    assert not waits, f"waits, by the line that asked: {waits}"
+    assert launches == {"take": 2, "fused": 2, "graph": 1, "concatenate": 1}
+
+
+def in_suite(step: Step) -> Any:
+    """Return a step as a parameter: in the default suite the small ones, each solver once."""
+    quick = {("native", "adam"), ("reproducible", "sgd")}
+    is_quick = step.hidden == 100 and (step.arithmetic, step.solver) in quick
+    return pytest.param(step, id=str(step), marks=[] if is_quick else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize("step", [in_suite(step) for step in STEPS])
+def test_a_step_asks_for_what_the_page_says(step):
+    """After a change, `python -m tests.launches` and `python docs/include.py`."""
+    launches, waits = counts_of_step(step)
+    assert [launches.total(), waits.total()] == json.loads(RECORDED.read_text())[str(step)], (
+        f"launches, by name: {launches}; waits, by the line that asked: {waits}"
+    )

@@ -11,6 +11,7 @@ from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, make_optim
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.schedules import Plateau
+from tests.together import together
 from tests.training.optimizer_problem import (
     NUMPY,
     PUSHES,
@@ -52,10 +53,8 @@ def walk(optimizer, backend, dtype, arithmetic, steps):
     ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    "name", [name for name in MADE if "muon" not in name and "all" not in name]
-)
+@together("dtype", ["float32", "float64"])
+@together("name", [name for name in MADE if "muon" not in name and "all" not in name])
 def test_backends_agree(backend, name, dtype):
     """One update from nothing, against NumPy's.
 

@@ -10,6 +10,7 @@ from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from pluggable_mlp.namespaces.reproducible.products import lost
 from tests.namespaces.reproducible.kernels import matmul
 from tests.simulated_cupy import SimulatedCupyBackend, counting
+from tests.together import together
 
 NUMPY = get_backend("numpy")
 SIZES, COUNT = [20, 8, 3], 50
@@ -22,9 +23,9 @@ def of_wide_range(shape, sigma, dtype="float32"):
     return x.astype(dtype)
 
 
-@pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("pixels", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@together("side", ["left", "right"])
+@together("pixels", [False, True])
+@together("dtype", ["float32", "float64"])
 def test_what_is_counted_is_lost_and_what_is_not_is_kept(backend, dtype, pixels, side):
     """A product with ones on the diagonal returns all that its slices hold."""
     x = of_wide_range((20, 20), {"float32": 8.0, "float64": 14.0}[dtype], dtype)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, Adam, DivergenceError, compile_cache, get_backend, train
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.philox import random_numbers
@@ -28,7 +29,7 @@ from pluggable_mlp.training.loop import epochs_of as results_of
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.step import initial_state, map_state, step
 from pluggable_mlp.training.steps import STEPS_BETWEEN_LOOKS, STEPS_PER_CALL, Steps
-from pluggable_mlp.training.trees import map_arrays, map_nested
+from pluggable_mlp.training.trees import map_arrays
 from tests.consistency.libraries import BoundedLibrary
 from tests.simulated_cupy import SimulatedCupyBackend, counting
 from tests.training.compilers import (

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, make_optimizer, make_schedule, train
+from tests.together import together
 
 NUMPY = get_backend("numpy")
 PIXELS = np.arange(24, dtype=np.uint8).reshape(8, 3) * 10
@@ -243,8 +244,8 @@ def test_denormal_parameters_count_as_zero_where_bits_are_promised(dtype):
     assert start[0]["b"][0] > 0.0
 
 
-@pytest.mark.parametrize(
-    ("changed", "error", "words"),
+@together(
+    "changed, error, words",
     [
         ({"backend": "numpy"}, TypeError, "backend is 'numpy', expected one such as get_backend"),
         ({"optimizer": "sgd"}, TypeError, "optimizer is 'sgd', expected one such as SGD"),

@@ -14,6 +14,7 @@ from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import Rule, each_array, kernel_of
 from tests.consistency.libraries import BoundedLibrary
+from tests.together import together
 
 NUMPY = get_backend("numpy")
 RULES = {name: OPTIMIZERS[name].rule for name in OPTIMIZERS if name != "lbfgs"}
@@ -46,9 +47,9 @@ def copies(columns):
     return [[array.copy(order="K") for array in column] for column in columns]
 
 
-@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", MARKED)
+@together("shapes", SHAPES.values())
+@together("dtype", ["float32", "float64"])
+@together("name", MARKED)
 def test_in_parts_no_bit_differs(name, dtype, shapes):
     optimizer = make_optimizer(name, **MARKED[name])
     w, g, *slots = arrays_of(shapes, 2 + len(optimizer.slots), dtype)
@@ -60,7 +61,7 @@ def test_in_parts_no_bit_differs(name, dtype, shapes):
             found = [[array + 1.0 for array in column] for column in found]
             expected = [[array + 1.0 for array in column] for column in expected]
         expected = each_array(rule, expected[0], g, *expected[1:])
-        found = in_parts(rule, found[0], *copies([g]), *found[1:])
+        found = in_parts(rule, found[0], *copies([g]), *found[1:], in_place=t != 1)
         for column, other in zip(expected, found, strict=True):
             for array, own in zip(column, other, strict=True):
                 assert own.dtype == array.dtype
@@ -71,7 +72,7 @@ def test_a_matrix_by_columns_is_updated_as_it_lies():
     optimizer = make_optimizer("adam")
     columns = [[np.asfortranarray(array)] for (array,) in arrays_of([(300, 450)], 4, "float64")]
     expected = each_array(rule_of(optimizer, 0, 1), *columns)
-    found = Updater()(rule_of(optimizer, 0, 1), *copies(columns))
+    found = Updater()(rule_of(optimizer, 0, 1), *copies(columns), in_place=True)
     for (array,), (own,) in zip(expected, found, strict=True):
         np.testing.assert_array_equal(own, array)
 
@@ -79,10 +80,30 @@ def test_a_matrix_by_columns_is_updated_as_it_lies():
 def test_what_training_owns_is_written_over():
     """Two thirds of the time of Adam on a wide layer are memory that it need not take."""
     w, g, m, v = arrays_of([(300, 450)], 4, "float32")
-    (own_w,), (own_m,), (own_v,) = Updater()(rule_of(make_optimizer("adam"), 0, 1), w, g, m, v)
+    rule = rule_of(make_optimizer("adam"), 0, 1)
+    (own_w,), (own_m,), (own_v,) = Updater()(rule, w, g, m, v, in_place=True)
     assert own_w is w[0]
     assert own_m is m[0]
     assert own_v is v[0]
+
+
+@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_what_others_hold_is_not_written_over(library, shapes):
+    """Neither what was given at first, nor what an update returned."""
+    pytest.importorskip(library)
+    backend = get_backend(library)
+    optimizer = make_optimizer("adamw")
+    w, g, *slots = [[*map(backend.asarray, of)] for of in arrays_of(shapes, 4, "float64")]
+    update = shortcuts.own(backend.xp, "updater")(w[0])
+    held, before = [], []
+    for t in range(3):
+        held += [*w, *slots[0], *slots[1]]
+        before = [backend.to_numpy(array).copy() for array in held]
+        rule = rule_of(optimizer, t, len(shapes), backend.xp)
+        w, *slots = update(rule, w, [g_of + 0.0 for g_of in g], *slots, in_place=False)
+        for array, expected in zip(held, before, strict=True):
+            np.testing.assert_array_equal(backend.to_numpy(array), expected)
 
 
 def test_what_a_loss_returned_is_not_written_over():
@@ -110,7 +131,7 @@ def test_the_fused_adam_of_pytorch_is_within_the_bound(name, dtype):
     for t in (0, 1, 1000):
         given = [[torch.asarray(array.copy()) for array in column] for column in columns]
         found = shortcuts.own(torch.xp, "updater")(given[0][0])(
-            rule_of(optimizer, t, 4, torch.xp), *given
+            rule_of(optimizer, t, 4, torch.xp), *given, in_place=True
         )
         expected = each_array(rule_of(optimizer, t, 4), *columns)
         known = [[bounded.asarray(array) for array in column] for column in columns]
@@ -128,7 +149,7 @@ def test_the_fused_adam_of_pytorch_pairs_elements_however_they_lie(by_columns):
     given = [[torch.asarray(array.copy())] for (array,) in columns]
     given[by_columns] = [given[by_columns][0].mT.contiguous().mT]
     found = shortcuts.own(torch.xp, "updater")(given[0][0])(
-        rule_of(optimizer, 0, 1, torch.xp), *given
+        rule_of(optimizer, 0, 1, torch.xp), *given, in_place=True
     )
     expected = each_array(rule_of(optimizer, 0, 1), *columns)
     for (array,), (mine,) in zip(expected, found, strict=True):
@@ -252,7 +273,9 @@ def test_training_applies_the_backends_rule_and_keeps_what_it_was_given(library,
 
     def updater(w):
         update = original(w)
-        return lambda rule, *columns: applied.append(rule.kernel) or update(rule, *columns)
+        return lambda rule, *given, in_place: (
+            applied.append(rule.kernel) or update(rule, *given, in_place=in_place)
+        )
 
     original = shortcuts.own(backend.xp, "updater")
     monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: updater)
@@ -286,3 +309,30 @@ def test_training_applies_the_backends_rule_and_keeps_what_it_was_given(library,
         for of, before in zip(known, host, strict=True):
             for key, array in of.items():
                 np.testing.assert_array_equal(backend.to_numpy(array), before[key])
+
+
+@dataclass(frozen=True)
+class LateBiases(Adam):
+    """Adam that leaves the biases as they are in the first update."""
+
+    def coefficients(self, t, rate):
+        return {**super().coefficients(t, rate), "late": float(t > 0)}
+
+    def _update(self, before):
+        updated, slots = super()._update(before)
+        if not before[1]["late"]:
+            updated = [{**new, "b": old["b"]} for new, old in zip(updated, before[2], strict=True)]
+        return updated, slots
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_what_an_optimizer_hands_back_is_not_written_over_later(library):
+    pytest.importorskip(library)
+    backend, mlp = get_backend(library), MLP([3, 4, 2])
+    given = mlp.initialize(seed=0, backend=backend)
+    before = [backend.to_numpy(layer["b"]).tolist() for layer in given]
+    inputs, labels = np.random.default_rng(0).standard_normal((40, 3)), np.arange(40) % 2
+    settings = {"optimizer": LateBiases(0.1), "batch_size": 8, "epochs": 1}
+    trained = train(mlp, inputs, labels, backend=backend, parameters=given, **settings)
+    assert [backend.to_numpy(layer["b"]).tolist() for layer in given] == before
+    assert backend.to_numpy(trained.parameters[0]["b"]).tolist() != before[0]

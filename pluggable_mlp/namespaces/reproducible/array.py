@@ -1,7 +1,6 @@
 """The array of the reproducible namespace: a library's array, and facts about its values.
 
-Operators call the namespace's functions of the same meaning: `a * b` is `xp.multiply(a, b)`.  No
-rounding happens here.
+No rounding happens here.
 
 The underflow class of an array says of its smallest finite values:
 
@@ -14,13 +13,14 @@ a normal number x and a product p: below 2^-103, x leaves p more than half of it
 on, both are multiples of 2^-126.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, Device, DType, device_of
+from pluggable_mlp.arrays import Array, Device, DType, device_of, map_nested
+from pluggable_mlp.namespaces.operators import Operators
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.reproducible.rounding import keep_nan
@@ -42,7 +42,6 @@ __all__ = [
     "map_wrapped",
     "native_of",
     "to_native",
-    "unwrapped",
 ]
 
 ANY, LATTICE, PRODUCTS = 0, 1, 2
@@ -53,27 +52,8 @@ ArrayOrScalar: TypeAlias = "ReproducibleArray | DeviceScalar | bool | int | floa
 KeyItem: TypeAlias = "int | slice | EllipsisType | ReproducibleArray | None"
 Key: TypeAlias = "KeyItem | tuple[KeyItem, ...]"
 
-Operator = Callable[[Any, Any], Any]
-_SCALARS = (int, float, DeviceScalar)
 
-
-def _operators(name: str) -> tuple[Operator, Operator]:
-    """Return the operator that calls the namespace's function of a name, and the reflected one."""
-
-    def forward(self: "ReproducibleArray", other: object) -> Any:
-        if isinstance(other, _OPERANDS):
-            return getattr(self.namespace, name)(self, other)
-        return NotImplemented
-
-    def reflected(self: "ReproducibleArray", other: object) -> Any:
-        if not isinstance(other, _SCALARS):
-            return NotImplemented
-        return getattr(self.namespace, name)(other, self)
-
-    return forward, reflected
-
-
-class ReproducibleArray:
+class ReproducibleArray(Operators):
     """An array of a library, whose operations round the same on every library.
 
     Made by the functions of a namespace, `xp.asarray` first of all; its members are those of the
@@ -95,6 +75,8 @@ class ReproducibleArray:
     __slots__ = ("_kind", "_native", "namespace", "underflow")
 
     __array_ufunc__ = None  # NumPy's operators then leave mixed operands to ours, which refuse
+
+    scalars = (int, float, DeviceScalar)
 
     fixed_point: FixedPoint | None = None
     """The values as 8-bit integers times a power of two, see `FixedPointArray`."""
@@ -227,11 +209,6 @@ class ReproducibleArray:
         array = to_native(self).__array__()
         return array.astype(array.dtype if dtype is None else dtype)
 
-    def __iter__(self) -> Iterator["ReproducibleArray"]:
-        if not self.ndim:
-            raise TypeError("x has no axis to iterate over")
-        return (self[index, ...] for index in range(self.shape[0]))
-
     def __getitem__(self, key: Key) -> "ReproducibleArray":
         return self.namespace._getitem(self, key)
 
@@ -240,42 +217,8 @@ class ReproducibleArray:
         changed = self.namespace._setitem(self, key, value)
         self._native, self.underflow = changed.native, changed.underflow
 
-    __add__, __radd__ = _operators("add")
-    __sub__, __rsub__ = _operators("subtract")
-    __mul__, __rmul__ = _operators("multiply")
-    __truediv__, __rtruediv__ = _operators("divide")
-    __floordiv__, __rfloordiv__ = _operators("floor_divide")
-    __mod__, __rmod__ = _operators("remainder")
-    __pow__, __rpow__ = _operators("pow")
-    __matmul__, __rmatmul__ = _operators("matmul")
-    __and__, __rand__ = _operators("bitwise_and")
-    __or__, __ror__ = _operators("bitwise_or")
-    __xor__, __rxor__ = _operators("bitwise_xor")
-    __lshift__, __rlshift__ = _operators("bitwise_left_shift")
-    __rshift__, __rrshift__ = _operators("bitwise_right_shift")
 
-    __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
-    __eq__ = _operators("equal")[0]
-    __ne__ = _operators("not_equal")[0]
-    __lt__ = _operators("less")[0]
-    __le__ = _operators("less_equal")[0]
-    __gt__ = _operators("greater")[0]
-    __ge__ = _operators("greater_equal")[0]
-
-    def __neg__(self) -> "ReproducibleArray":
-        return self.namespace.negative(self)
-
-    def __pos__(self) -> "ReproducibleArray":
-        return self.namespace.positive(self)
-
-    def __abs__(self) -> "ReproducibleArray":
-        return self.namespace.abs(self)
-
-    def __invert__(self) -> "ReproducibleArray":
-        return self.namespace.bitwise_invert(self)
-
-
-_OPERANDS = (ReproducibleArray, *_SCALARS)
+ReproducibleArray.operands = (ReproducibleArray, *ReproducibleArray.scalars)
 
 
 class FixedPointArray(ReproducibleArray):
@@ -341,24 +284,12 @@ class FixedPointArray(ReproducibleArray):
 
 def native_of(value: Any) -> Any:
     """Return a structure of tuples, lists and dicts with the library's arrays for the wrapped."""
-    return map_wrapped(lambda x: x.native, value)
-
-
-def unwrapped(value: Any) -> Any:
-    """Return `native_of` for use outside the namespace, with one NaN: see `to_native`."""
-    return map_wrapped(to_native, value)
+    return map_nested(lambda x: x.native, value, ReproducibleArray)
 
 
 def map_wrapped(function: Callable[["ReproducibleArray"], Any], value: Any) -> Any:
     """Return a structure with function(x) for each array x of a reproducible namespace."""
-    if isinstance(value, ReproducibleArray):
-        return function(value)
-    if isinstance(value, tuple | list):
-        items = [map_wrapped(function, item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if isinstance(value, dict):
-        return {name: map_wrapped(function, item) for name, item in value.items()}
-    return value
+    return map_nested(function, value, ReproducibleArray)
 
 
 def to_native(x: ReproducibleArray) -> Array:

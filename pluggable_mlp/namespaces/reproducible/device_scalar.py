@@ -2,7 +2,8 @@
 
 Functions that are compiled once and called with other learning rates take these as 0-d arrays.  As
 arrays of the namespace they would promote float32.  A `DeviceScalar` behaves as the Python float
-whose value it has: float64 among its kind, and in the dtype of an array beside an array.
+whose value it has: float64 among its kind, and in the dtype of an array beside an array.  It may
+have axes: a scalar for each of several networks.
 """
 
 from collections.abc import Callable
@@ -41,7 +42,7 @@ class DeviceScalar:
     ----------
     xp : namespace
         The library's.
-    value : 0-d array
+    value : array (), or (…) of a scalar for each network
         float64.
     """
 
@@ -59,8 +60,16 @@ class DeviceScalar:
     def __neg__(self) -> "DeviceScalar":
         return DeviceScalar(self.xp, -self.value)
 
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return int(self.value.ndim)
+
+    def __getitem__(self, key: tuple[object, ...]) -> "DeviceScalar":
+        return DeviceScalar(self.xp, self.value[key])
+
     def rounded(self, dtype: DType, kind: str) -> Array:
-        """Return it as 0-d array of a floating dtype, 0 where it would be denormal there."""
+        """Return it as array of a floating dtype, 0 where it would be denormal there."""
         xp = self.xp
         kept = xp.where(xp.abs(self.value) < SMALLEST_NORMAL[kind], 0.0, self.value)
         return xp.astype(kept, dtype, copy=False)

@@ -51,7 +51,7 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
     zero_below,
 )
 from pluggable_mlp.namespaces.reproducible.special_values import clean, place_special, scale_back
-from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact
+from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
 from pluggable_mlp.namespaces.reproducible.validity import flag_finite
 
@@ -247,9 +247,30 @@ def _exact_product(
     k = a.shape[-1]
     if k <= BLOCK:
         return xp.matmul(a, b)
+    if a.shape[-2] * b.shape[-1] <= BLOCK:
+        return _small_product(xp, a, b, grid_a * grid_b)
     ranges = [(start, min(start + BLOCK, k)) for start in range(0, k, BLOCK)]
     blocks = (xp.matmul(a[..., start:stop], b[..., start:stop, :]) for start, stop in ranges)
     return add_exact(blocks, grid_a * grid_b)
+
+
+def _small_product(xp: Namespace, a: Array, b: Array, unit: Array | float) -> Array:
+    """Return `_exact_product` of more than BLOCK terms with few results, such as those of vectors.
+
+    All whole blocks are one product of stacks, whose results take no more memory than `a`.
+    """
+    (*_, m, k), n = a.shape, b.shape[-1]
+    count, rest = divmod(k, BLOCK)
+    whole = k - rest
+    rows = xp.reshape(a[..., :whole], (*a.shape[:-2], m, count, BLOCK))
+    columns = xp.reshape(b[..., :whole, :], (*b.shape[:-2], count, BLOCK, n))
+    blocks = xp.matmul(xp.moveaxis(rows, -3, -2), columns)
+    of_blocks = xp.expand_dims(unit, axis=-3) if getattr(unit, "ndim", 0) > 2 else unit
+    high, low = (xp.sum(end, axis=-3) for end in exact_ends([blocks], of_blocks))
+    if rest:
+        last = exact_ends([xp.matmul(a[..., whole:], b[..., whole:, :])], unit)
+        high, low = high + last[0], low + last[1]
+    return high + low
 
 
 def _careful_product(left: Operand, right: Operand, name: str) -> Array:

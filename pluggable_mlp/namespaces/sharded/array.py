@@ -2,14 +2,15 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pluggable_mlp.arrays import Array, Device, DType
+from pluggable_mlp.arrays import Array, Device, DType, map_nested
+from pluggable_mlp.namespaces.operators import Operators
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
@@ -84,19 +85,7 @@ class Layout:
         return slice(self._counts[first], self._counts[last]), replace(self, edges=edges)
 
 
-def _operators(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return the operator that calls the namespace's function of a name, and the reflected one."""
-
-    def forward(self: "ShardedArray", other: ArrayOrScalar) -> Any:
-        return getattr(self.namespace, name)(self, other)
-
-    def reflected(self: "ShardedArray", other: ArrayOrScalar) -> Any:
-        return getattr(self.namespace, name)(other, self)
-
-    return forward, reflected
-
-
-class ShardedArray:
+class ShardedArray(Operators):
     """This process's part of an array.
 
     Parameters
@@ -110,10 +99,9 @@ class ShardedArray:
         Of the rows of that axis.
     """
 
-    __slots__ = ("axis", "layout", "namespace", "part")
+    __slots__ = ("_part", "axis", "is_pending", "layout", "namespace")
 
     __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
 
     def __init__(
         self,
@@ -122,31 +110,48 @@ class ShardedArray:
         axis: int | None = None,
         layout: Layout | None = None,
     ) -> None:
-        self.part, self.namespace, self.axis, self.layout = part, namespace, axis, layout
+        self._part, self.namespace, self.axis, self.layout = part, namespace, axis, layout
+        self.is_pending = False
 
     def __array_namespace__(self, *, api_version: str | None = None) -> "ShardedNamespace":
         """Return the namespace; see the array API standard."""
         return self.namespace
 
     @property
+    def part(self) -> Array:
+        """The process's part; of a sum over the processes, which are exchanged when one is used."""
+        if self.is_pending:
+            self.namespace.settle()
+        return self._part
+
+    @property
+    def term(self) -> Array:
+        """This process's term of a sum that has not been exchanged yet; else the part."""
+        return self._part
+
+    def settle(self, total: Array) -> None:
+        """Put the sum of all processes in the place of this one's term."""
+        self._part, self.is_pending = total, False
+
+    @property
     def dtype(self) -> DType:
         """That of the part."""
-        return self.part.dtype
+        return self._part.dtype
 
     @property
     def device(self) -> Device:
         """That of the part."""
-        return self.part.device
+        return self._part.device
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return int(self.part.ndim)
+        return int(self._part.ndim)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The lengths of the whole."""
-        lengths = [*self.part.shape]
+        lengths = [*self._part.shape]
         if self.axis is not None and self.layout is not None:
             lengths[self.axis] = self.layout.total
         return tuple(lengths)
@@ -187,11 +192,6 @@ class ShardedArray:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __iter__(self) -> Iterator["ShardedArray"]:
-        if not self.ndim:
-            raise TypeError("x has no axis to iterate over")
-        return (self[index, ...] for index in range(self.shape[0]))
-
     def __float__(self) -> float:
         return float(self.whole)
 
@@ -205,36 +205,11 @@ class ShardedArray:
         return int(self.whole.__index__())
 
     def __repr__(self) -> str:
-        return f"ShardedArray({self.part!r}, axis={self.axis}, layout={self.layout})"
+        what = "a term of " if self.is_pending else ""
+        return f"ShardedArray({what}{self._part!r}, axis={self.axis}, layout={self.layout})"
 
-    __add__, __radd__ = _operators("add")
-    __sub__, __rsub__ = _operators("subtract")
-    __mul__, __rmul__ = _operators("multiply")
-    __truediv__, __rtruediv__ = _operators("divide")
-    __floordiv__, __rfloordiv__ = _operators("floor_divide")
-    __mod__, __rmod__ = _operators("remainder")
-    __pow__, __rpow__ = _operators("pow")
-    __matmul__, __rmatmul__ = _operators("matmul")
-    __and__, __rand__ = _operators("bitwise_and")
-    __or__, __ror__ = _operators("bitwise_or")
-    __xor__, __rxor__ = _operators("bitwise_xor")
-    __lshift__, __rlshift__ = _operators("bitwise_left_shift")
-    __rshift__, __rrshift__ = _operators("bitwise_right_shift")
-    __eq__ = _operators("equal")[0]
-    __ne__ = _operators("not_equal")[0]
-    __lt__ = _operators("less")[0]
-    __le__ = _operators("less_equal")[0]
-    __gt__ = _operators("greater")[0]
-    __ge__ = _operators("greater_equal")[0]
 
-    def __neg__(self) -> "ShardedArray":
-        return self.namespace.negative(self)
-
-    def __abs__(self) -> "ShardedArray":
-        return self.namespace.abs(self)
-
-    def __invert__(self) -> "ShardedArray":
-        return self.namespace.bitwise_invert(self)
+ShardedArray.operands = (ShardedArray, *ShardedArray.scalars)
 
 
 def wholes_of(value: Any) -> Any:
@@ -245,14 +220,7 @@ def wholes_of(value: Any) -> Any:
     ShardingError
         If one of them is cut.
     """
-    if isinstance(value, ShardedArray):
-        return value.whole
-    if isinstance(value, tuple | list):
-        items = [wholes_of(item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if isinstance(value, dict):
-        return {name: wholes_of(item) for name, item in value.items()}
-    return value
+    return map_nested(lambda x: x.whole, value, ShardedArray)
 
 
 def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:

@@ -29,33 +29,20 @@ from pluggable_mlp.namespaces.sharded.array import (
     expanded_key,
     wholes_of,
 )
+from pluggable_mlp.namespaces.sharded.kinds import (
+    BEYOND_STANDARD,
+    ELEMENTWISE,
+    LIKE,
+    LINALG,
+    OF_DTYPES,
+    REDUCING,
+)
 from pluggable_mlp.shortcuts import own
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import Communicator
 
 __all__ = ["ShardedNamespace"]
-
-# fmt: off
-_ELEMENTWISE = (
-    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and",
-    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
-    "ceil", "clip", "copysign", "cos", "cosh", "divide", "equal", "exp", "expm1", "floor",
-    "floor_divide", "greater", "greater_equal", "hypot", "isfinite", "isinf", "isnan", "less",
-    "less_equal", "log", "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "maximum", "minimum", "multiply", "negative", "not_equal",
-    "positive", "pow", "reciprocal", "remainder", "round", "sign", "signbit", "sin", "sinh", "sqrt",
-    "square", "subtract", "tan", "tanh", "trunc", "where",
-)
-_REDUCING = (
-    "all", "any", "argmax", "argmin", "count_nonzero", "max", "mean", "min", "prod", "std", "sum",
-    "var",
-)
-_LIKE = ("empty_like", "full_like", "ones_like", "zeros_like")
-_OF_DTYPES = ("can_cast", "finfo", "iinfo", "isdtype", "result_type")
-_LINALG = ("diagonal", "matrix_transpose", "outer", "tensordot", "trace", "vecdot", "vector_norm")
-_BEYOND_STANDARD = ("erf", "rsqrt", "sigmoid", "softplus")  # elementwise
-# fmt: on
 
 
 class ShardedNamespace:
@@ -73,22 +60,23 @@ class ShardedNamespace:
     def __init__(self, inner: Namespace, communicator: "Communicator", backend: Backend) -> None:
         self.inner, self.communicator, self.backend = inner, communicator, backend
         self.__name__ = f"sharded({inner.__name__})"
-        names = (*_BEYOND_STANDARD, "affine")
+        names = (*BEYOND_STANDARD, "affine")
         own_names = (name for name in names if own(inner, name) is not None)
         self.beyond_standard = ("by_rows", *{"erf", *own_names})
         self._is_reproducible = isinstance(inner, ReproducibleNamespace)
+        self._pending: list[ShardedArray] = []
 
     def __getattr__(self, name: str) -> Any:
-        if name in _ELEMENTWISE or name in _BEYOND_STANDARD:
+        if name in ELEMENTWISE or name in BEYOND_STANDARD:
             value: Any = self._elementwise(name)
-        elif name in _REDUCING:
+        elif name in REDUCING:
             value = self._reducing(name)
-        elif name in _LIKE:
+        elif name in LIKE:
             value = self._like(name)
-        elif name in _OF_DTYPES:
+        elif name in OF_DTYPES:
             value = self._of_dtypes(name)
         elif name == "linalg":
-            there = [of for of in _LINALG if hasattr(self.inner.linalg, of)]
+            there = [of for of in LINALG if hasattr(self.inner.linalg, of)]
             value = SimpleNamespace(**{of: self._of_wholes(f"linalg.{of}") for of in there})
         else:
             value = getattr(self.inner, name)
@@ -163,6 +151,26 @@ class ShardedNamespace:
             results.append(xp.reshape(reduced[start:stop], tuple(x.shape)))
             start = stop
         return results
+
+    def _summed(self, term: Array) -> ShardedArray:
+        """Return the sum of the library's arrays of all processes: see `settle`."""
+        x = ShardedArray(term, self)
+        x.is_pending = True
+        self._pending.append(x)
+        return x
+
+    def settle(self) -> None:
+        """Exchange all sums that were asked for, at once, when the first of them is used.
+
+        So the gradients of all layers are one exchange.  Processes run the same operations, and
+        come here at the same one.
+        """
+        pending, self._pending = self._pending, []
+        for dtype in {str(x.dtype): None for x in pending}:
+            alike = [x for x in pending if str(x.dtype) == dtype]
+            totals = self._exchange([x.term for x in alike], "sum")
+            for x, total in zip(alike, totals, strict=True):
+                x.settle(total)
 
     def _native(self, part: Array) -> Array:
         return part.native if isinstance(part, ReproducibleArray) else part
@@ -277,18 +285,12 @@ class ShardedNamespace:
                 return ShardedArray(function(x.part, **settings), self, x.axis + removed, x.layout)
             if self._is_reproducible or name not in ("sum", "mean"):
                 return ShardedArray(function(self.gathered(x).part, **settings), self)
-            total = self._sum_over_processes(x, settings)
-            if name == "sum":
-                return total
-            return total / float(math.prod(x.shape[one] for one in axes))
+            term = self.inner.sum(x.part, **settings)
+            if name == "mean":  # a sum of terms: exchanged with others
+                term = term / float(math.prod(x.shape[one] for one in axes))
+            return self._summed(term)
 
         return apply
-
-    def _sum_over_processes(self, x: ShardedArray, settings: dict[str, Any]) -> ShardedArray:
-        """Return the sum over the cut axis, and perhaps others, of a library's arrays."""
-        part = self.inner.sum(x.part, **settings)
-        [total] = self._exchange([part], "sum")
-        return ShardedArray(total, self)
 
     # Single functions
 
@@ -360,8 +362,7 @@ class ShardedNamespace:
         """Return the product over an inner dimension that is cut."""
         left, right = self._part_of(a, -1, layout), self._part_of(b, -2, layout)
         if not self._is_reproducible:
-            [total] = self._exchange([own(self.inner, "matmul")(left, right)], "sum")
-            return ShardedArray(total, self)
+            return self._summed(own(self.inner, "matmul")(left, right))
         if left.dtype == right.dtype and 0 not in (a.shape[-2], b.shape[-1]):
             product = shared_matmul(
                 self.inner, _factor(left), _factor(right), layout.total, self._exchange

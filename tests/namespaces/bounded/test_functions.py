@@ -10,12 +10,12 @@ from typing import Any
 
 import mpmath
 import numpy as np
-import pytest
 
 from pluggable_mlp import special
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces.bounded import BoundedNamespace
 from pluggable_mlp.namespaces.bounded.elementwise import ELEMENTARY
+from tests.together import together
 
 COUNT = 800
 
@@ -56,8 +56,8 @@ def exact(name: str, dtype: str) -> tuple[Any, Any]:
     return np.asarray(rounded), np.asarray(remainders)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ELEMENTARY)
+@together("dtype", ["float32", "float64"])
+@together("name", ELEMENTARY)
 def test_error_in_ulps(name: str, dtype: str, backend: Backend) -> None:
     x = arguments(name, dtype)
     # The standard has no erf.
@@ -70,8 +70,8 @@ def test_error_in_ulps(name: str, dtype: str, backend: Backend) -> None:
     assert np.max(errors) <= ELEMENTARY[name].ulps
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("power", [2, 3, 7, -1, -2, -5, 0.5, 0.3, 2.5, -1.7])
+@together("dtype", ["float32", "float64"])
+@together("power", [2, 3, 7, -1, -2, -5, 0.5, 0.3, 2.5, -1.7])
 def test_powers(power: float, dtype: str, backend: Backend) -> None:
     """4 ulps, or a product more or less for each factor of an integer power, of a number."""
     x, exact = bases_and_powers(power, dtype)

@@ -7,6 +7,7 @@ The same children show that NumPy's own products differ: the test can fail.
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -50,6 +51,14 @@ for dtype in ("float32", "float64"):
 print(json.dumps([digest(ours), digest(native)]))
 """
 
+NATIVE = """
+import numpy as np
+
+for dtype in ("float32", "float64"):
+    a, b = np.ones((128, 784), dtype), np.ones((784, 100), dtype)
+    a @ b, b.T @ a.T
+"""
+
 
 def flags() -> set[str]:
     """Return what /proc/cpuinfo says this processor can do; nothing where there is none."""
@@ -80,9 +89,17 @@ def hashes(kernel: str, threads: int) -> tuple[str, str]:
         text=True,
         check=False,
     )
+    if done.returncode == -signal.SIGSEGV and _crashes_alone(environment):
+        pytest.skip(f"NumPy {np.__version__} alone crashes with OpenBLAS's kernels for {kernel}")
     assert done.returncode == 0, done.stderr
     ours, native = json.loads(done.stdout)
     return ours, native
+
+
+def _crashes_alone(environment: dict[str, str]) -> bool:
+    """Return whether NumPy's own products crash, as with OpenBLAS 0.3.34 on some processors."""
+    done = subprocess.run([sys.executable, "-c", NATIVE], env=environment, check=False)
+    return done.returncode == -signal.SIGSEGV
 
 
 RUNS = [
@@ -104,7 +121,7 @@ ENDS = RUNS[:1] + RUNS[-1:]  # the oldest kernel and the newest, for the default
     [run if run in ENDS else pytest.param(*run, marks=pytest.mark.slow) for run in RUNS],
 )
 def test_every_kernel_and_number_of_threads_gives_the_same_bits(kernel, threads):
-    assert hashes(kernel, threads)[0] == hashes(*RUNS[0])[0]
+    assert hashes(kernel, threads)[0] == hashes(*RUNS[-1])[0]
 
 
 def test_native_products_differ_between_kernels():

@@ -124,6 +124,18 @@ def test_cutting_the_output_into_tiles_changes_no_bit(case, rows, columns):
             assert same_bits(tile, np.ascontiguousarray(whole[i : i + rows, j : j + columns]))
 
 
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 5120, 1), (3, 2500, 7)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_long_products_with_few_results_have_the_bits_of_a_part_of_many(dtype, m, k, n):
+    """Their blocks are one product of stacks, those of many results are added one by one."""
+    random = np.random.default_rng(11)
+    a, b = matrix(random, 33, k, dtype), matrix(random, k, 33, dtype)
+    expected = np.ascontiguousarray(matmul(xp, a, b)[:m, :n])
+    assert same_bits(matmul(xp, a[:m], b[:, :n]), expected)
+    stack = matmul(xp, np.stack([a[m : 2 * m], a[:m]]), b[:, :n])
+    assert same_bits(np.ascontiguousarray(stack[1]), expected)
+
+
 @pytest.mark.parametrize("shapes", [((3, 0), (0, 4)), ((0, 4), (4, 3)), ((3, 4), (4, 0))])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_products_of_nothing(dtype, shapes):

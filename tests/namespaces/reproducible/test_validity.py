@@ -7,6 +7,7 @@ import pytest
 
 from pluggable_mlp import reproducible, to_native
 from tests.simulated_cupy import SimulatedCupyBackend, counting
+from tests.together import together
 
 DTYPES = ("float32", "float64")
 LARGEST = {"float32": 2.0**127, "float64": 2.0**429}
@@ -51,8 +52,8 @@ def both(backend, formula, *arrays):
     return (*results, not bool(blind.all_valid(there[0])))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", FORMULAS)
+@together("dtype", DTYPES)
+@together("name", FORMULAS)
 def test_the_fast_path_gives_the_bits_of_the_careful_one(backend, name, dtype):
     x, y = numbers((12, 40), dtype), numbers((40, 30), dtype, seed=1)
     careful, fast, raised = both(backend, FORMULAS[name], x, y)
@@ -77,9 +78,9 @@ SPECIAL = [math.nan, math.inf, -math.inf]
 EXTREME = [2.0**440, -(2.0**440), 2.0**-440]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("name", ["matmul", "affine", "outer product"])
+@together("dtype", DTYPES)
+@together("side", ["left", "right"])
+@together("name", ["matmul", "affine", "outer product"])
 def test_what_the_fast_path_gets_wrong_raises_the_flag(backend, name, side, dtype):
     """In matrices so large that a maximum of JAX loses NaN, and at the end of a row of zeros."""
     for value in (*SPECIAL, *(EXTREME if dtype == "float64" else [])):

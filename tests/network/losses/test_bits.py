@@ -1,20 +1,20 @@
 """Every loss where numbers are extreme: the same bits everywhere, and nothing but finite ones."""
 
 import numpy as np
-import pytest
 
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
 from tests.network.bounded import InArithmetic
 from tests.network.losses.cases import CASES, compute, link
+from tests.together import together
 
 REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
 
 
-@pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
+@together("arithmetic", REPRODUCIBLE)
+@together("weighted", [False, True])
+@together("dtype", ["float32", "float64"])
+@together("name", CASES)
 def test_same_bits(backend, name, dtype, weighted, arithmetic):
     """Under the reproducible arithmetic: NumPy's bytes, also where logits are far apart or tiny."""
     rng = np.random.default_rng(0)
@@ -31,9 +31,9 @@ def test_same_bits(backend, name, dtype, weighted, arithmetic):
     assert_same_bits(compute(CASES[name], z, targets, weights), arithmetic, backend)
 
 
-@pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", [n for n in CASES if CASES[n].targets in ("numbers", "counts")])
+@together("arithmetic", REPRODUCIBLE)
+@together("dtype", ["float32", "float64"])
+@together("name", [n for n in CASES if CASES[n].targets in ("numbers", "counts")])
 def test_same_bits_where_differences_are_denormal(backend, name, dtype, arithmetic):
     """Outputs and targets just above the smallest normal number: some libraries flush z - t."""
     rng = np.random.default_rng(0)
@@ -54,9 +54,9 @@ def assert_same_bits(on, arithmetic, backend):
     assert found == expected
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("size", [1e4, 1e30])
-@pytest.mark.parametrize("name", CASES)
+@together("arithmetic", ARITHMETICS)
+@together("size", [1e4, 1e30])
+@together("name", CASES)
 def test_any_finite_logits_are_stable(backend, name, size, arithmetic):
     """Finite loss and gradient, no warning (all are errors); 0 at a perfect prediction."""
     # A loss of 1e60 exceeds float32.

@@ -7,6 +7,7 @@ from pluggable_mlp.backends import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
 from tests.network.losses.cases import BATCH, CASES, OUTPUTS, WEIGHTS, compute, example
+from tests.together import together
 
 
 def sklearn_losses():
@@ -58,7 +59,7 @@ def test_weights_mean_what_scikit_learn_means(name, weights):
     assert_near(float(on(get_backend("numpy"))["loss"]), theirs, bounds["loss"], 32 * 2.0**-53 * 10)
 
 
-@pytest.mark.parametrize("name", CASES)
+@together("name", CASES)
 def test_a_weight_of_two_is_the_example_twice(backend, name):
     """And one of 0 is an example that is not there: loss and gradient, within the bounds."""
     z, targets = example(CASES[name].targets)
@@ -80,8 +81,8 @@ def test_a_weight_of_two_is_the_example_twice(backend, name):
         assert (difference <= bounds["dz"].error[index] + rounding).all()
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("name", CASES)
+@together("arithmetic", ARITHMETICS)
+@together("name", CASES)
 def test_weights_of_nothing_give_nothing(backend, name, arithmetic):
     """A batch may hold no example that counts: no NaN then, and no step."""
     z, targets = example(CASES[name].targets)

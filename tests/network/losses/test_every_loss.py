@@ -11,15 +11,16 @@ from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences
 from tests.network.losses.cases import CASES, WEIGHTS, compute, example, link
 from tests.network.losses.exact import EXACT, exact
+from tests.together import together
 
 
 def test_every_loss_has_its_oracle():
     assert set(EXACT) == set(CASES)
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
+@together("weights", [None, WEIGHTS])
+@together("dtype", ["float32", "float64"])
+@together("name", CASES)
 def test_values(backend, name, dtype, weights):
     """Against the definition, within the derived bound."""
     z, targets = example(CASES[name].targets)
@@ -33,8 +34,8 @@ def test_values(backend, name, dtype, weights):
     assert_near(float(loss), exact(name, z, targets, weights), with_bounds(on, dtype)["loss"])
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
-@pytest.mark.parametrize("name", CASES)
+@together("weights", [None, WEIGHTS])
+@together("name", CASES)
 def test_gradients_against_central_differences(name, weights):
     """differences.py derives the bound; the gradient's own rounding is of the order of f's."""
     backend = get_backend("numpy")
@@ -83,7 +84,7 @@ def test_against_torch_differentiation(name):
     assert_near(ours["dz"], theirs.grad.numpy(), bounds["dz"], also)
 
 
-@pytest.mark.parametrize("name", CASES)
+@together("name", CASES)
 def test_predictions_are_the_link(backend, name):
     """Rows that sum to 1, sigmoids, rates, or the outputs; against NumPy's own functions."""
     z, _ = example(CASES[name].targets)
@@ -97,8 +98,8 @@ def test_predictions_are_the_link(backend, name):
     np.testing.assert_allclose(result, expected, rtol=32 * 2.0**-53)
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
-@pytest.mark.parametrize("name", CASES)
+@together("weights", [None, WEIGHTS])
+@together("name", CASES)
 def test_stacked_networks_give_what_each_gives_by_itself(backend, name, weights):
     examples = [example(CASES[name].targets, seed) for seed in (0, 1)]
     z, targets = (np.stack(arrays) for arrays in zip(*examples, strict=True))

@@ -6,7 +6,7 @@ import zlib
 
 from pluggable_mlp.data.dataset import DataError
 
-__all__ = ["GET_A_NEW_COPY", "check_file", "read_bytes"]
+__all__ = ["GET_A_NEW_COPY", "GZIP_MAGIC", "check_file", "first_bytes", "read_bytes"]
 
 CHUNK = 2**20
 GZIP_MAGIC = b"\x1f\x8b"
@@ -30,15 +30,26 @@ def read_bytes(path: str) -> bytearray:
     DataError
         If it is not a readable regular file, or not a whole gzip file.
     """
-    check_file(path)
+    compressed = first_bytes(path, 2) == GZIP_MAGIC
     data = bytearray()
     try:
-        with open(path, "rb") as plain:
-            compressed = plain.read(2) == GZIP_MAGIC
-            plain.seek(0)
-            with gzip.GzipFile(fileobj=plain) if compressed else plain as stream:
-                while chunk := stream.read(CHUNK):
-                    data += chunk
+        with gzip.open(path) if compressed else open(path, "rb") as stream:
+            while chunk := stream.read(CHUNK):
+                data += chunk
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(path, f"cannot be read: {error}", GET_A_NEW_COPY) from error
+        raise _unreadable(path, error) from error
     return data
+
+
+def first_bytes(path: str, count: int) -> bytes:
+    """Return the first bytes of a file, as they are there; `DataError` where it is not readable."""
+    check_file(path)
+    try:
+        with open(path, "rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: Exception) -> DataError:
+    return DataError(path, f"cannot be read: {error}", GET_A_NEW_COPY)

@@ -117,7 +117,7 @@ def to_json(content: Any, indent: int | None = None) -> str:
 
     JSON has neither NaN nor infinity: null is written in their place.
     """
-    return json.dumps(_with_null(content), indent=indent, allow_nan=False)
+    return _dumped(content, indent=indent)
 
 
 def json_sha256(content: Any) -> str:
@@ -125,8 +125,15 @@ def json_sha256(content: Any) -> str:
 
     It is that of the text in ASCII with sorted keys and without spaces.
     """
-    text = json.dumps(_with_null(content), sort_keys=True, separators=(",", ":"))
+    text = _dumped(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _dumped(content: Any, **layout: Any) -> str:
+    try:
+        return json.dumps(content, allow_nan=False, **layout)
+    except ValueError:
+        return json.dumps(_with_null(content), allow_nan=False, **layout)
 
 
 def _with_null(content: Any) -> Any:

@@ -1,8 +1,8 @@
 """Fixed small runs of the reproducible arithmetic, and their hashes as once recorded.
 
-`python -m tests.recorded_runs` prints the hashes as JSON, as they are in `recorded_runs.json`.
-They are recorded once: a later machine, library version or GPU is held to these bits.  To record
-them anew is to break the promise, and needs a word in CHANGELOG.md.
+`python -m pluggable_mlp.testing.recorded_runs` prints the hashes as JSON, as `recorded_runs.json`
+has them.  They are recorded once: a later machine, library version or GPU is held to these bits.
+To record them anew is to break the promise, and needs a word in CHANGELOG.md.
 """
 
 import hashlib
@@ -21,7 +21,9 @@ from pluggable_mlp.training.schedules import make_schedule
 from pluggable_mlp.training.streaming import seeded_order
 from pluggable_mlp.training.train import first_steps
 
-RECORDED = Path(__file__).with_suffix(".json")
+__all__ = ["RUNS", "recorded", "run"]
+
+_RECORDED = Path(__file__).with_suffix(".json")
 
 CASCADE = {"activation": ["tanh", "gelu", "softplus"], "norm": "layer", "dropout": 0.25}
 PLAIN: dict[str, Any] = {}
@@ -61,6 +63,12 @@ RUNS: dict[str, tuple[list[int], dict[str, Any], str, dict[str, Any], str, bool]
 }  # fmt: skip
 
 STEPS, BATCH = 20, 32
+
+
+def recorded() -> dict[str, str]:
+    """Return the recorded hashes, by the names of the runs."""
+    hashes: dict[str, str] = json.loads(_RECORDED.read_text(encoding="utf-8"))
+    return hashes
 
 
 @cache
@@ -115,6 +123,7 @@ def run(name: str, backend: Any) -> str:
         steps, examples, order=seeded_order(7), epochs=STEPS if full else 1
     )
     *_, epoch = epochs_of(training)
+    assert isinstance(epoch.train_loss, float)  # of one network
     digest = hashlib.sha256(epoch.train_loss.hex().encode())
     for layer in epoch.parameters:
         for key in sorted(layer):

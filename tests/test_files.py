@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from pluggable_mlp.storage import json_sha256, read_file, to_json, write_file
+from pluggable_mlp.files import json_sha256, read_file, to_json, write_file
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")

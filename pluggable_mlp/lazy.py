@@ -1,10 +1,14 @@
-"""Arrays that may be larger than memory: rows are read from the file when they are asked for.
+"""Rows of arrays on the host that may be larger than memory: taken, chosen, hashed.
 
-A memory map would not do: the pages that were read from it count as memory of the process.
+A `LazyArray` reads or makes rows when they are asked for.  A memory map would not do: the pages
+that were read from it count as memory of the process.
 
 Shapes: an array is (n, …), rows of it are (m, …).
 """
 
+import hashlib
+import itertools
+import math
 import mmap
 import os
 from abc import ABC, abstractmethod
@@ -14,11 +18,32 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import is_array_api_obj
 
-__all__ = ["LazyArray", "Range", "Rows", "StoredArray", "as_rows", "blocks", "gather", "mapped"]
+from pluggable_mlp.backends import Backend, backend_of
+from pluggable_mlp.shortcuts import on_device_of
+
+__all__ = [
+    "LazyArray",
+    "Places",
+    "Range",
+    "Rows",
+    "StoredArray",
+    "as_lazy",
+    "blocks",
+    "gather",
+    "lazy_map",
+    "on_host",
+    "places_of",
+    "rows_at",
+    "rows_on_host",
+    "rows_within",
+    "sha256_of_rows",
+]
 
 Array = npt.NDArray[Any]
 Prepare = Callable[[Array], Array]
+Places = npt.NDArray[np.int64]
 Range = tuple[int, int]
 """Rows from start to stop."""
 Version = tuple[int, int, int, int]
@@ -128,6 +153,11 @@ class StoredArray(LazyArray):
             found = self._among(self._chosen[start:stop])
         return found if self._prepare is None else self._prepare(found)
 
+    def at(self, places: npt.NDArray[np.int64]) -> Array:
+        """Return the rows (m, …) at increasing places, in memory; OSError as for a slice."""
+        found = self._among(places if self._chosen is None else self._chosen[places])
+        return found if self._prepare is None else self._prepare(found)
+
     def map(self, function: Prepare) -> "StoredArray":
         """Return what a function makes of rows, each by itself, when they are read."""
         before = self._prepare
@@ -138,7 +168,7 @@ class StoredArray(LazyArray):
         """Return the rows at increasing places of the file: what is near is read together."""
         _, dtype, shape, *_ = self._stored
         found = np.empty((len(places), *shape[1:]), dtype)
-        at_once = _rows_of(_BYTES_AT_ONCE, self._stored[2], dtype)
+        at_once = rows_within(_BYTES_AT_ONCE, self._stored[2], dtype)
         done = 0
         while done < len(places):
             first = int(places[done])
@@ -172,13 +202,13 @@ def _version(of: os.stat_result) -> Version:
     return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns
 
 
-def _rows_of(size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    """Return how many rows take so many bytes; at least 1."""
-    row = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
+def rows_within(size: int, shape: tuple[int, ...], dtype: Any) -> int:
+    """Return how many rows of an array (n, …) take so many bytes; at least 1."""
+    row: int = math.prod(shape[1:]) * np.dtype(dtype).itemsize
     return max(1, size // max(1, row))
 
 
-def as_rows(values: Any) -> Rows:
+def as_lazy(values: Any) -> Rows:
     """Return what slices of rows can be taken of without keeping them in memory, where it is known.
 
     Parameters
@@ -218,11 +248,67 @@ def blocks(values: Rows) -> Iterator[Array]:
     if not isinstance(values, LazyArray):
         yield values
         return
-    at_once = _rows_of(_BYTES_AT_ONCE, values.shape, values.dtype)
+    at_once = rows_within(_BYTES_AT_ONCE, values.shape, values.dtype)
     for start in range(0, len(values), at_once):
         yield values[start : start + at_once]
 
 
-def mapped(values: Rows, function: Prepare) -> Rows:
+def lazy_map(values: Rows, function: Prepare) -> Rows:
     """Return what a function makes of rows, each by itself; of a `LazyArray` when taken."""
     return values.map(function) if isinstance(values, LazyArray) else function(values)
+
+
+def on_host(data: Any) -> npt.NDArray[Any]:
+    """Return an array of any library, or what NumPy makes one of, as NumPy's."""
+    if is_array_api_obj(data) and not isinstance(data, np.ndarray | np.generic):
+        with on_device_of(data):  # to make a backend may change the current device
+            data = backend_of(data).to_numpy(data)
+    return np.asarray(data)
+
+
+def rows_on_host(values: Any, backend: Backend) -> Rows:
+    """Return `as_lazy` of values, of arrays of the backend's library in NumPy."""
+    rows = as_lazy(values)
+    is_of_library = is_array_api_obj(rows) and not isinstance(rows, np.ndarray)
+    return backend.to_numpy(backend.asarray(rows)) if is_of_library else rows
+
+
+def places_of(ranges: Iterable[Range], order: Places | None = None) -> Places:
+    """Return the places (n,) in ranges of rows, or order (n,) as indices into them."""
+    parts = [np.arange(start, stop) for start, stop in ranges]
+    places = np.concatenate(parts) if parts else np.arange(0)
+    return places if order is None else places[order]
+
+
+def rows_at(values: Rows, places: Places) -> Array:
+    """Return the rows at different places, in their order."""
+    if isinstance(values, np.ndarray):
+        return values[places]
+    order = np.argsort(places)
+    at_once = rows_within(_BYTES_AT_ONCE, values.shape, values.dtype)
+    result: Array = np.empty((len(places), *values.shape[1:]), values.dtype)
+    for start in range(0, len(places), at_once):
+        some = order[start : start + at_once]
+        is_stored = isinstance(values, StoredArray)
+        result[some] = values.at(places[some]) if is_stored else gather(values, _runs(places[some]))
+    return result
+
+
+def _runs(places: Places) -> list[Range]:
+    """Return the ranges that increasing places make."""
+    ends = [0, *(np.flatnonzero(np.diff(places) > 1) + 1).tolist(), len(places)]
+    return [
+        (int(places[start]), int(places[stop - 1]) + 1)
+        for start, stop in itertools.pairwise(ends)
+        if start < stop
+    ]
+
+
+def sha256_of_rows(values: Rows) -> str:
+    """Return the SHA-256 of shape, dtype and values."""
+    sha = hashlib.sha256(f"{values.dtype} {tuple(values.shape)}".encode())
+    at_once = rows_within(_BYTES_AT_ONCE, values.shape, values.dtype)
+    values = values if values.shape else np.asarray([values])
+    for start in range(0, values.shape[0], at_once):
+        sha.update(np.ascontiguousarray(values[start : start + at_once]).tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,121 @@
+"""When a function is captured as a CUDA graph, and whether the graph is used.
+
+What a graph is, of CuPy or of PyTorch, is in `cupy_graphs.py` and `torch_graphs.py`.
+"""
+
+import warnings
+from threading import Lock
+from typing import Any, Protocol
+
+from .tape import Function, Tree
+from .tracing import TraceError
+
+__all__ = ["CALLS_BEFORE_CAPTURE", "Capturable", "Graph", "Graphs"]
+
+CALLS_BEFORE_CAPTURE = 32
+"""About as many as take the time of capturing."""
+_MOST_UNUSED = 4
+"""Graphs in a row that were captured for arguments that never came again."""
+
+
+class Graph(Protocol):
+    """A function, captured with arguments of one kind."""
+
+    def inputs(self, arguments: tuple[Tree, ...]) -> Any:
+        """Return what `launch` is to be given; NotImplemented for arguments of another kind."""
+
+    def launch(self, given: Any) -> Tree:
+        """Return what the function returns, in memory of its own."""
+
+
+class Capturable(Protocol):
+    """A function that may have a graph.
+
+    Attributes
+    ----------
+    library : str
+        Its name and version, for warnings.
+    """
+
+    library: str
+
+    def capture(self, arguments: tuple[Tree, ...]) -> Graph:
+        """Return a graph; raise TraceError where that would be wrong, or slower."""
+
+    def has_same_bits(self, program: Function, arguments: tuple[Tree, ...]) -> bool:
+        """Return whether a program gives all bits that the function gives."""
+
+
+class Graphs:
+    """The graph of a function, if there is one.
+
+    It is captured when the function was called often, and has to give the same bits at the next
+    call, whose numbers are others, before it is used.
+
+    Attributes
+    ----------
+    is_used : bool
+        Whether there is one that gave the same bits.
+    """
+
+    def __init__(self) -> None:
+        self.is_used = False
+        self._graph: Graph | None = None
+        self._calls = 0  # since the last one of the graph
+        self._unused = 0
+        self._gave_up = False
+        self._busy = Lock()
+
+    def __call__(self, of: Capturable, arguments: tuple[Tree, ...]) -> Tree:
+        """Return what a function returns; NotImplemented if it has no graph for such arguments.
+
+        A graph has memory for one call at a time: meanwhile, other threads go without.
+        """
+        if self._gave_up or not self._busy.acquire(blocking=False):
+            return NotImplemented
+        try:
+            given = NotImplemented if self._graph is None else self._graph.inputs(arguments)
+            if self._graph is not None and given is not NotImplemented and self.is_used:
+                self._calls = 0
+                return self._graph.launch(given)
+            self._prepare(of, arguments, is_known=given is not NotImplemented)
+        finally:
+            self._busy.release()
+        return NotImplemented
+
+    def _prepare(self, of: Capturable, arguments: tuple[Tree, ...], *, is_known: bool) -> None:
+        """Try the graph, or capture one if it is time for that."""
+        try:
+            if is_known:
+                self._try(of, arguments)
+            else:
+                self._capture_when_due(of, arguments)
+        except TraceError:
+            self._gave_up, self._graph = True, None
+        except Exception as error:  # whatever a library raises
+            self._give_up(of, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+
+    def _capture_when_due(self, of: Capturable, arguments: tuple[Tree, ...]) -> None:
+        self._calls += 1
+        if self._calls < CALLS_BEFORE_CAPTURE:
+            return
+        self._unused += 1
+        if self._unused > _MOST_UNUSED:
+            raise TraceError
+        self._calls, self.is_used = 0, False
+        self._graph = None  # its memory is free for the next one
+        self._graph = of.capture(arguments)
+
+    def _try(self, of: Capturable, arguments: tuple[Tree, ...]) -> None:
+        graph = self._graph
+        assert graph is not None
+        if of.has_same_bits(lambda *given: graph.launch(graph.inputs(given)), arguments):
+            self.is_used, self._unused = True, 0
+        else:
+            self._give_up(of, "its results have other bits")
+
+    def _give_up(self, of: Capturable, reason: str) -> None:
+        self._gave_up, self.is_used, self._graph = True, False, None
+        warnings.warn(
+            f"{of.library} goes on without a CUDA graph of a step: {reason}", stacklevel=2
+        )

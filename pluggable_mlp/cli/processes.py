@@ -1,0 +1,120 @@
+"""A command on several processes: which of them is heard, when all stop, and how they end.
+
+Each process runs the whole command.  Process 0 alone is heard and writes files; what stops one of
+them stops all at the same step; an error that one of them meets alone ends all.
+"""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pluggable_mlp.cli.console import Interrupted, StopRequest, silence
+
+if TYPE_CHECKING:
+    from pluggable_mlp.distributed import MPI
+
+__all__ = ["DistributedOption", "Stops", "end_all", "joined", "silence_copies"]
+
+_OPTION = "--distributed"
+_SECONDS = 0.25
+"""About so often the processes ask each other whether one of them is to stop."""
+
+DistributedOption = Annotated[
+    str | None,
+    typer.Option(
+        _OPTION,
+        help="mpi or nccl: share each batch among the processes that mpiexec -n 4, written before "
+        "the command, has started; nccl is for GPUs. By default one process.",
+    ),
+]
+
+_joined: "list[MPI]" = []
+
+
+def silence_copies(arguments: list[str]) -> None:
+    """Silence this process if it is not the first of those that share a command, and knows it."""
+    if any(one.partition("=")[0] == _OPTION for one in arguments):
+        from pluggable_mlp.distributed import launched_rank
+
+        if launched_rank():
+            silence()
+
+
+def joined(distributed: str | None) -> "MPI | None":
+    """Return what connects the processes of this command; None where there is one alone.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or the processes were not started as it needs.
+    BackendUnavailable
+        If a library for it is not installed.
+    """
+    if distributed is None:
+        return None
+    from pluggable_mlp.backends import BackendUnavailable
+    from pluggable_mlp.distributed import COMMUNICATORS
+    from pluggable_mlp.registry import choose
+
+    kind = choose(COMMUNICATORS, distributed, "distributed")
+    try:
+        communicator = kind()
+    except ModuleNotFoundError as error:
+        reason, _, remedy = str(error).partition(": ")
+        raise BackendUnavailable(distributed, reason, remedy) from error
+    except BackendUnavailable:
+        raise
+    except RuntimeError as error:
+        raise ValueError(f"distributed is {distributed!r}, but {error}") from error
+    _joined.append(communicator)
+    if communicator.rank:
+        silence()
+    return communicator
+
+
+def end_all(error: str, code: int) -> None:
+    """End all processes if this one has failed alone, with its error and exit code."""
+    for communicator in _joined:
+        if not communicator.all_fail():
+            who = f"process {communicator.rank} of {communicator.size} failed; all processes end"
+            communicator.end(f"Error: {error}\nError: {who}" if error else who, code)
+
+
+class Stops:
+    """Whether a command is to stop: on several processes the same answer, at the same call.
+
+    Parameters
+    ----------
+    request : StopRequest
+        Of this process.
+    communicator : MPI, optional
+    """
+
+    def __init__(self, request: StopRequest, communicator: "MPI | None" = None) -> None:
+        self._request, self._communicator = request, communicator
+        self._calls, self._left, self._since = 1, 0, time.monotonic()
+
+    def code(self) -> int | None:
+        """Return the exit code if a signal has asked one of the processes to stop, or None.
+
+        They ask each other after a number of calls that process 0 chooses by its pace.
+        """
+        if self._communicator is not None:
+            self._left -= 1
+            if self._left > 0:
+                return None
+            now = time.monotonic()
+            pace = self._calls / max(now - self._since, 1e-6)
+            own = self._request.code, max(1, min(int(pace * _SECONDS), 2 * self._calls))
+            everyone = self._communicator.all_gather(own)
+            self._request.code = max((code for code, _ in everyone if code), default=None)
+            self._calls = self._left = everyone[0][1]
+            self._since = now
+        return self._request.code
+
+    def raise_if_asked(self) -> None:
+        """Raise `Interrupted` if a signal has asked one of the processes to stop."""
+        code = self.code()
+        if code is not None:
+            raise Interrupted(code)

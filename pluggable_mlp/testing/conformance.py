@@ -1,0 +1,249 @@
+"""All checks of a backend in one call, for its author: the report, and tests of pytest."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pluggable_mlp.testing.arithmetic_checks
+import pluggable_mlp.testing.contract_checks
+import pluggable_mlp.testing.training_checks
+import pluggable_mlp.testing.transfer_checks  # noqa: F401 (each adds its checks to the table)
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.registry import choose
+from pluggable_mlp.shortcuts import offers_of
+from pluggable_mlp.testing.checks import CHECKS, Check, Fault, Grade, NotOffered
+from pluggable_mlp.testing.contract_checks import OPTIONAL
+
+__all__ = ["ConformanceReport", "Result", "check_backend", "parametrize_with_checks", "results_of"]
+
+PASSED, FAILED, EXPECTED = "passed", "failed", "expected to fail"
+LEFT_OUT, UNEXPECTED = "not offered", "passed unexpectedly"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found.
+
+    Attributes
+    ----------
+    check : Check
+    outcome : {"passed", "failed", "expected to fail", "not offered", "passed unexpectedly"}
+    message : str
+        Why it failed, or what is not offered; empty if it passed.
+    """
+
+    check: Check
+    outcome: str
+    message: str = ""
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether it is other than expected."""
+        return self.outcome in (FAILED, UNEXPECTED)
+
+
+@dataclass(frozen=True)
+class ConformanceReport:
+    """What `check_backend` found.
+
+    Attributes
+    ----------
+    backend : str
+        Its name and device, as for `get_backend`.
+    versions : dict of str to str
+        What `Backend.versions` returned.
+    results : tuple of Result
+        One for each check, in their order.
+    abilities : dict of str to str
+        Optional abilities, and what they are.
+    """
+
+    backend: str
+    versions: dict[str, str]
+    results: tuple[Result, ...]
+    abilities: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> tuple[Result, ...]:
+        """The results that are other than expected."""
+        return tuple(result for result in self.results if result.is_fault)
+
+    @property
+    def grade(self) -> Grade:
+        """The highest grade all of whose checks, and of those below it, passed.
+
+        A check that fails as expected counts as failed.
+        """
+        failed = [r.check.grade for r in self.results if r.outcome in (FAILED, EXPECTED)]
+        return Grade(min(failed) - 1) if failed else Grade.SAME_BITS
+
+    def __str__(self) -> str:
+        """Return a table of the checks and abilities, and the grade."""
+        lines = [f"{self.backend} ({', '.join(' '.join(v) for v in self.versions.items())})", ""]
+        lines += [line_of(result) for result in self.results]
+        return "\n".join([*lines, "", *self.conclusion()])
+
+    def conclusion(self) -> list[str]:
+        """Return the lines that say which abilities it has, and its grade."""
+        width = max(map(len, self.abilities), default=0)
+        lines = [f"{name:{width}}  {what}" for name, what in self.abilities.items()]
+        return [*lines, *([""] if lines else []), f"grade: {self.grade}"]
+
+
+def line_of(result: Result) -> str:
+    """Return a line of the table."""
+    name = result.check.name
+    line = f"{result.outcome:20}{name}"
+    return f"{line}: {result.message}" if result.message else line
+
+
+def check_backend(
+    backend: Backend,
+    *,
+    expected_failures: Mapping[str, str] = {},
+    on_fail: Literal["raise", "warn"] | None = "raise",
+) -> ConformanceReport:
+    """Check whether a backend does what its contract says, and train on it.
+
+    It takes seconds to minutes: on libraries that compile each operation, the recorded runs take
+    most of it.
+
+    Parameters
+    ----------
+    backend : Backend
+        On the device that is to be checked.
+    expected_failures : mapping of str to str
+        Checks that are known to fail, by their names, and the reasons.  One that passes all the
+        same is a fault of this list.
+    on_fail : {"raise", "warn"} or None, default "raise"
+        What becomes of faults: an `AssertionError` after the last check, which names all of them;
+        a warning for each; or nothing but their places in the report.
+
+    Returns
+    -------
+    ConformanceReport
+
+    Raises
+    ------
+    AssertionError
+        With ``on_fail="raise"``, if a check failed that was not expected to fail, or did not fail
+        that was.
+    ValueError
+        If an argument names a check, or a choice, that does not exist.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import get_backend
+    >>> from pluggable_mlp.testing import check_backend
+    >>> report = check_backend(get_backend("numpy"))
+    >>> print(report.grade)
+    same bits as the recordings
+    """
+    if on_fail not in ("raise", "warn", None):
+        raise ValueError(f"on_fail is {on_fail!r}, expected 'raise', 'warn' or None")
+    results = tuple(results_of(backend, expected_failures))
+    report = ConformanceReport(
+        f"{backend.name}:{backend.device}", backend.versions(), results, abilities_of(backend)
+    )
+    lines = [line_of(result) for result in report.faults]
+    if on_fail == "warn":
+        for line in lines:
+            warnings.warn(f"{report.backend}: {line}", stacklevel=2)
+    elif on_fail == "raise" and lines:
+        raise Fault("\n".join([f"{report.backend}:", *lines]))
+    return report
+
+
+def results_of(backend: Backend, expected_failures: Mapping[str, str]) -> Iterator[Result]:
+    """Yield the result of each check when it is done; see `check_backend`."""
+    for name in expected_failures:
+        choose(CHECKS, name, "expected_failures")
+    for each in sorted(CHECKS.values(), key=lambda each: each.grade):
+        yield _result_of(each, backend, expected_failures.get(each.name))
+
+
+def _result_of(check: Check, backend: Backend, expected: str | None) -> Result:
+    try:
+        check(backend)
+    except NotOffered as reason:
+        return Result(check, LEFT_OUT, str(reason))
+    except Exception as error:  # whatever a backend raises
+        if expected is not None:
+            return Result(check, EXPECTED, expected)
+        kind = "" if isinstance(error, Fault) else f"{type(error).__name__}: "
+        return Result(check, FAILED, f"{kind}{(str(error).splitlines() or [''])[0]}")
+    if expected is not None:
+        return Result(check, UNEXPECTED, f"it was expected to fail: {expected}")
+    return Result(check, PASSED)
+
+
+def abilities_of(backend: Backend) -> dict[str, str]:
+    """Return the optional abilities of a backend, and whether it has them."""
+    abilities = {}
+    for member, protocol in OPTIONAL.items():
+        summary = (protocol.__doc__ or "").partition("\n")[0].rstrip(".")
+        has = "yes" if isinstance(backend, protocol) else "no"
+        abilities[member] = f"{has}: {summary.removeprefix('Optional interface of a backend: ')}"
+    abilities["functions"] = ", ".join(offers_of(backend.xp)) or "none of its own"
+    return abilities
+
+
+def parametrize_with_checks(
+    backends: Iterable[Backend],
+    *,
+    expected_failures: Mapping[str, str] = {},
+) -> Any:
+    """Return a decorator of pytest that makes a test for each backend and each check.
+
+    Parameters
+    ----------
+    backends : iterable of Backend
+    expected_failures : mapping of str to str
+        As for `check_backend`: these tests are expected to fail, strictly.
+
+    Returns
+    -------
+    pytest.MarkDecorator
+        Of a function (backend, check) that calls ``check(backend)``.
+
+    Raises
+    ------
+    ValueError
+        If `expected_failures` names a check that does not exist.
+
+    Examples
+    --------
+    ::
+
+        @parametrize_with_checks([MyBackend()])
+        def test_the_contract(backend, check):
+            check(backend)
+    """
+    import pytest
+
+    for name in expected_failures:
+        choose(CHECKS, name, "expected_failures")
+    params = []
+    for backend in backends:
+        for check in CHECKS.values():
+            reason = expected_failures.get(check.name)
+            marks = [] if reason is None else [pytest.mark.xfail(reason=reason, strict=True)]
+            test_id = f"{backend.name}-{check.name}"
+            params.append(pytest.param(backend, _Skipping(check), marks=marks, id=test_id))
+    return pytest.mark.parametrize(("backend", "check"), params)
+
+
+@dataclass(frozen=True)
+class _Skipping:
+    """A check that skips the test where the backend does not offer what it is about."""
+
+    check: Check
+
+    def __call__(self, backend: Backend) -> None:
+        import pytest
+
+        try:
+            self.check(backend)
+        except NotOffered as reason:
+            pytest.skip(str(reason))

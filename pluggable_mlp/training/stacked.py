@@ -1,0 +1,180 @@
+"""Networks of one form along a leading axis, whose learning rates, decays and dropout differ.
+
+What differs are arrays along that axis: coefficients of the optimizer (networks,), numbers of
+dropout (networks, 1, 1) and words of the seed (networks, 1), on the device.  Formulas are those of
+one network, and so is the result of each.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Self, TypeAlias
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
+from pluggable_mlp.network.layers import Dropout, Seed, StackedDropout
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.philox import as_words
+from pluggable_mlp.randomness import permutations
+from pluggable_mlp.training.components import AnyOptimizer, without_rate
+from pluggable_mlp.training.examples import AnyExamples, Examples
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots, UpdateArguments
+from pluggable_mlp.training.streaming import Order, seeded_order
+from pluggable_mlp.training.trees import Tree
+
+__all__ = [
+    "StackedMLP",
+    "StackedOptimizer",
+    "number_maker",
+    "order_of_networks",
+    "seed_of_networks",
+]
+
+NumberMaker: TypeAlias = Callable[[Any], Array]
+
+
+def number_maker(xp: Namespace, backend: Backend, dtype: str) -> NumberMaker:
+    """Return what makes arrays of Python floats, for a namespace of this dtype.
+
+    The reproducible one rounds a float beside an array, after it was computed in float64.
+    """
+    kind = "float64" if isinstance(xp, ReproducibleNamespace) else dtype
+    return partial(backend.asarray, dtype=kind)
+
+
+@dataclass(frozen=True)
+class StackedOptimizer(Optimizer):
+    """The optimizers of several networks, which differ in their coefficients alone.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Whose update is that of all.
+    each : tuple of Optimizer
+        That of each network.
+    as_array : callable
+        Makes an array (networks,) on the device of a list of floats.
+    """
+
+    optimizer: Optimizer
+    each: tuple[Optimizer, ...] = field(compare=False, repr=False)
+    as_array: NumberMaker = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, each: Sequence[AnyOptimizer], as_array: NumberMaker) -> Self:
+        """Return the one of these optimizers, which differ in learning rate and weight decay."""
+        own = [of for of in each if isinstance(of, Optimizer)]
+        first = without_rate(own[0])
+        assert isinstance(first, Optimizer)
+        return cls(first, tuple(own), as_array)
+
+    def _numbers(self, t: int) -> dict[str, list[float]]:
+        each = [optimizer.coefficients_at(t) for optimizer in self.each]
+        names = dict.fromkeys(name for c in each for name in c)
+        return {name: [c.get(name, 1.0) for c in each] for name in names}  # no decay is one by 1
+
+    def coefficients_at(self, t: int) -> Coefficients:
+        """Return arrays (networks,)."""
+        return {name: self.as_array(numbers) for name, numbers in self._numbers(t).items()}
+
+    def coefficients_of(self, counts: range) -> dict[str, Any]:
+        """Return lists of those of each network, by name, of each count."""
+        rows = [self._numbers(t) for t in counts]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+    def gradient_scale(self, c: Coefficients) -> Any:
+        """Return that of the optimizer, (networks, 1, 1), or None."""
+        scale: Any = self.optimizer.gradient_scale(c)
+        return None if scale is None else scale[..., None, None]
+
+    def initial_slots(self, parameters: Tree) -> Slots:
+        """Return the optimizer's."""
+        return self.optimizer.initial_slots(parameters)
+
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+        return self.optimizer.update(*before)
+
+
+@dataclass(frozen=True)
+class StackedMLP(MLP):
+    """Networks of one form along a leading axis, each with its own rate of dropout.
+
+    Parameters
+    ----------
+    rates : tuple of array (networks, 1, 1)
+        The `numbers` of each network's `Dropout`; the other parameters are those of `MLP`.
+    """
+
+    rates: tuple[Any, Any] = field(default=(0, 1.0), compare=False, repr=False)
+
+    @classmethod
+    def of(cls, mlp: MLP, dropout: Sequence[float], backend: Backend, as_array: NumberMaker) -> MLP:
+        """Return the network with these rates of dropout; itself where there are none."""
+        if not any(dropout):
+            return replace(mlp, dropout=0.0)
+        dropped, factors = zip(*(Dropout(rate).numbers for rate in dropout), strict=True)
+        settings = {name: getattr(mlp, name) for name in MLP.__match_args__}
+        stacked = cls(**{**settings, "dropout": 0.5})  # of no importance, but for the layers
+        return stacked.with_numbers(
+            (
+                backend.asarray([[[number]] for number in dropped], dtype="int64"),
+                as_array([[[factor]] for factor in factors]),
+            )
+        )
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """The numbers of dropout."""
+        return self.rates
+
+    def with_numbers(self, numbers: tuple[Array, ...]) -> Self:
+        """Return the network with other numbers of dropout."""
+        other = copy(self)
+        layers = (
+            StackedDropout(layer.rate, layer.stream, layer.members, numbers)
+            if isinstance(layer, Dropout) and layer.stream < len(self.sizes)
+            else layer
+            for layer in self.layers
+        )
+        object.__setattr__(other, "rates", numbers)
+        object.__setattr__(other, "layers", tuple(layers))
+        return other
+
+
+def seed_of_networks(seeds: Sequence[int], backend: Backend) -> Seed:
+    """Return the seed of dropout and noise: one, or the words (networks, 1) of each network."""
+    if len(set(seeds)) == 1:
+        return seeds[0]
+    low, high = zip(*map(as_words, seeds), strict=True)
+    lower, upper = (backend.asarray([[word] for word in of], dtype="int64") for of in (low, high))
+    return lower, upper
+
+
+def order_of_networks(seeds: Sequence[int] | None) -> Order:
+    """Return the order of each network by its own seed; None: as the examples come."""
+    if seeds is None or len(set(seeds)) == 1:
+        return seeded_order(None if seeds is None else seeds[0])
+    return partial(_orders_of_epochs, seeds)
+
+
+def _orders_of_epochs(
+    seeds: Sequence[int],
+    examples: AnyExamples,
+    first: tuple[int, int],
+    epochs: int | None,
+    *,
+    backend: Backend,
+    batch_size: int,
+) -> Iterator[Examples]:
+    """See `Order`; all examples are on the device."""
+    assert isinstance(examples, Examples)
+    assert epochs is not None
+    count = len(examples)
+    for epoch in range(first[0], epochs + 1):
+        if batch_size >= count:  # a single batch needs no order
+            yield examples
+            continue
+        drawn = permutations(seeds, "shuffle", epoch, count, batch_size)
+        yield replace(examples, order=backend.asarray(drawn))

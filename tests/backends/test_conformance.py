@@ -1,0 +1,109 @@
+"""The conformance kit: built-in backends pass, and each fault is found by the check of its name."""
+
+import subprocess
+import sys
+import warnings
+from contextlib import suppress
+
+import pytest
+
+from pluggable_mlp import get_backend
+from pluggable_mlp.testing import Grade, check_backend, parametrize_with_checks
+from pluggable_mlp.testing.checks import CHECKS, NotOffered
+from tests.backends.faulty import FAULTY
+from tests.together import together
+
+# The recorded runs have tests of their own.
+OWN = [name for name in CHECKS if not name.startswith("recorded run")]
+LONG = ("training_with_every_component", "steps_within_bounds")
+
+
+@together("name", [name for name in OWN if name not in LONG])
+def test_every_backend_passes(backend, name):
+    with suppress(NotOffered):
+        CHECKS[name](backend)
+
+
+@pytest.mark.slow
+@together("name", LONG)
+def test_every_backend_trains(backend, name):
+    CHECKS[name](backend)
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_fault_is_found_by_its_check(name):
+    with pytest.raises(AssertionError):
+        CHECKS[name](FAULTY[name])
+
+
+MESSAGES = {
+    "dtype_promotion": "float32 * a Python number is float64, expected float32",
+    "own_arrays_without_copies": "asarray of an array of its own returned a copy",
+    "contracted_products": "a * b + c in float32 differs in",
+    "transfer_of_denormal_numbers": "came back as",
+    "other_devices": "arrays of cpu and of device1 are both on",
+    "not_a_number": "max of [1, NaN, 2] is 2.0, expected NaN",
+    "copies_are_independent": "astype(x, x.dtype) returned a view",
+}
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """Only the checks of faults: the others take long."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in set(CHECKS) - set(FAULTY):
+            patch.delitem(CHECKS, name)
+        yield
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_faulty_backend_is_graded_and_the_fault_named(quick, name):
+    report = check_backend(FAULTY[name], on_fail=None)
+    (fault,) = [result for result in report.faults if result.check.name == name]
+    assert MESSAGES[name] in fault.message
+    assert report.grade < fault.check.grade
+    assert MESSAGES[name] in str(report)
+    with pytest.raises(AssertionError, match=name):
+        check_backend(FAULTY[name])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_backend(FAULTY[name], on_fail="warn")
+    assert any(MESSAGES[name] in str(warning.message) for warning in caught)
+
+
+def test_failures_may_be_expected(quick):
+    expected = {"own_arrays_without_copies": "it copies"}
+    report = check_backend(FAULTY["own_arrays_without_copies"], expected_failures=expected)
+    assert report.grade == Grade.NONE
+    with pytest.raises(AssertionError, match="passed unexpectedly"):
+        check_backend(get_backend("numpy"), expected_failures=expected)
+
+
+@pytest.mark.parametrize(
+    "function", [check_backend, lambda b, **s: parametrize_with_checks([b], **s)]
+)
+def test_an_unknown_check_is_named(function):
+    with pytest.raises(ValueError, match="expected_failures is 'transfers', expected one of "):
+        function(get_backend("numpy"), expected_failures={"transfers": "?"})
+
+
+def test_on_fail_is_one_of_its_choices():
+    with pytest.raises(ValueError, match="on_fail is 'no', expected 'raise', 'warn' or None"):
+        check_backend(get_backend("numpy"), on_fail="no")
+
+
+@pytest.mark.slow
+def test_numpy_has_the_highest_grade_and_the_command_says_so():
+    command = [sys.executable, "-m", "pluggable_mlp", "check", "numpy"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("grade: same bits as the recordings\n")
+    assert "passed              recorded run: muon, float64\n" in done.stdout
+    assert "run_all        yes: run independent tasks concurrently\n" in done.stdout
+
+
+def test_an_unknown_backend_is_a_wrong_argument():
+    command = [sys.executable, "-m", "pluggable_mlp", "check", "numppy"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean 'numpy'?" in done.stderr

@@ -1,0 +1,382 @@
+"""Steps on CuPy as CUDA graphs, on the simulated one: bits, launches, what stands in the way."""
+
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP, SGD, MLPClassifier, get_backend, train
+from pluggable_mlp.training.optimizers import Adam
+from tests.backends.fused import assert_same_bits, of_cupy
+from tests.simulated_cupy import CUBLAS, counting, cupy, xp
+
+pytestmark = pytest.mark.simulated_cupy
+
+POOL = cupy.get_default_memory_pool()
+CALLS = 36  # more than come before a graph
+
+
+def step(ns, state, numbers, data, start):
+    """A step like those of training: of rows, of numbers that change, with all kinds of kernels."""
+    t, rate = numbers
+    x = data[start : start + 4, ...]
+    y = ns.matmul(x, state["W"])
+    y += state["b"]
+    scale = ns.astype(ns.sum(y * y, axis=0) > t * 0.1, x.dtype)
+    gradient = ns.matmul(x.T, y) * 0.125
+    return ns.mean(y), {"W": state["W"] - rate * gradient, "b": state["b"] * 0.5 + scale}
+
+
+def compiled(function=step, device="cupy"):
+    return get_backend(device).compile(partial(function, xp), (0,))
+
+
+def arguments(call):
+    """Those of one call but the state, which comes from the one before."""
+    return (call, 0.01 * call), of_cupy(20, 5, seed=1), call % 4
+
+
+def first_state():
+    return {"W": of_cupy(5, 3), "b": of_cupy(3, seed=2)}
+
+
+def host(tree):
+    loss, state = tree
+    return [loss.get(), *(array.get() for array in state.values())]
+
+
+def all_calls(call, state, function=step, calls=CALLS, others=arguments):
+    """Check each call, and afterwards that no later one changed what was given or returned."""
+    kept = []
+    for number in range(calls):
+        given = state, *others(number)
+        before = {name: array.get() for name, array in state.items()}
+        expected = host(function(xp, *given))
+        result = call(*given)
+        kept += [(result, expected), ((result[0], state), [expected[0], *before.values()])]
+        state = result[1]
+    for found, expected in kept:
+        for one, other in zip(host(found), expected, strict=True):
+            assert_same_bits(one, other)
+    return state
+
+
+def launches(call, state, others=arguments):
+    given = state, *others(CALLS)
+    with counting() as counts:
+        call(*given)
+    assert not counts.waits
+    return counts.launches
+
+
+def test_a_step_is_three_launches_whose_numbers_change():
+    call = compiled()
+    state = all_calls(call, first_state())
+    assert launches(call, state) == {"fused": 2, "graph": 1}  # one copies in, one copies out
+
+
+def test_states_of_others_are_taken_as_those_it_returned():
+    call = compiled()
+    all_calls(call, first_state())
+    with counting() as counts:
+        all_calls(call, {name: array + 1.0 for name, array in first_state().items()})
+    assert counts.launches["graph"] == CALLS
+
+
+def with_dropped(ns, state, numbers, data, start):
+    """Random words of the count, 64-bit numbers, rows in an order."""
+    (t, rate), (x, order) = numbers, data
+    rows = ns.take(x, order[start : start + 4], axis=0)
+    words = ns.astype(order[:5], ns.uint64) * np.uint64(2**33 + 7) + t
+    kept = ns.astype((words & np.uint64(1)) == np.uint64(0), rows.dtype)
+    W = state["W"] - rate * ns.matmul((rows * kept).T, ns.matmul(rows, state["W"]))
+    return ns.max(W), {"W": W, "b": state["b"] * (1.0 - rate**2)}
+
+
+def shuffled(call):
+    order = get_backend("cupy").asarray(np.random.default_rng(call).permutation(20))
+    return (call, 0.01 * call), (of_cupy(20, 5, seed=1), order), call % 7
+
+
+def test_orders_and_words_change_from_call_to_call():
+    call = compiled(with_dropped)
+    state = all_calls(call, first_state(), with_dropped, others=shuffled)
+    assert launches(call, state, shuffled) == {"take": 1, "fused": 2, "graph": 1}
+
+
+def test_fewer_rows_than_before_are_no_call_of_the_graph():
+    call = compiled()
+    state = all_calls(call, first_state())
+    all_calls(call, state, calls=3, others=lambda call: ((call, 0.5), of_cupy(20, 5), 17 + call))
+    assert launches(call, state)["graph"] == 1
+
+
+def test_more_arrays_than_a_kernel_takes_are_copied_in_more_launches():
+    def many(ns, state, numbers, data, start):
+        return state["0"][0, 0], {name: x * numbers[1] for name, x in state.items()}
+
+    call = compiled(many)
+    state = {str(number): of_cupy(3, 2, seed=number) for number in range(50)}
+    for number in range(CALLS):
+        _, state = call(state, *arguments(number))
+    assert launches(call, state) == {"fused": 4, "graph": 1}  # 112 bytes each, of 4,000
+
+
+def test_reading_a_value_in_between_is_as_without_a_graph():
+    call, state = compiled(), first_state()
+    for number in range(CALLS):
+        loss, state = call(state, *arguments(number))
+        assert np.isfinite(float(loss))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shapes", [((6, 4), (4, 3)), ((1, 4), (4, 3)), ((6, 1), (1, 3)),
+                                    ((6, 4), (4, 1)), ((1, 4), (4, 1))])  # fmt: skip
+def test_products_of_matrices_in_any_layout(shapes, dtype):
+    def products(ns, state):
+        a, b = state
+        return [
+            ns.matmul(a, b),
+            ns.matmul(b.T, a.T),
+            ns.matmul(a.T, a),
+            ns.matmul(b, b.T),
+            ns.matmul(a[:, ::2], b[::2, :]),
+        ]
+
+    call = compiled(products)
+    state = [of_cupy(*shape, seed=n, dtype=dtype) for n, shape in enumerate(shapes)]
+    expected = [x.get() for x in products(xp, state)]
+    for _ in range(CALLS):
+        with counting() as counts:
+            found = call(state)
+        for one, other in zip(found, expected, strict=True):
+            assert_same_bits(one.get(), other)
+    assert counts.launches["graph"] == 1
+
+
+# What stands in the way
+
+
+def stacked(ns, state, numbers, data, start):
+    return state["b"][0], {**state, "W": ns.matmul(state["W"][None, ...], state["W"].T)[0, ...]}
+
+
+def to_a_power(ns, state, numbers, data, start):
+    return state["b"][0], {name: x ** numbers[0] for name, x in state.items()}
+
+
+def part_of_a_result(ns, state, numbers, data, start):
+    return (state["b"] * 2.0)[start % 3], state
+
+
+def of_much(ns, state, numbers, data, start):
+    return state["b"][0], {**state, "b": state["b"] * numbers[1]}
+
+
+@pytest.mark.parametrize("function", [to_a_power, part_of_a_result, of_much])
+def test_what_would_be_wrong_or_slow_as_a_graph_is_none(function):
+    """A number that each launch would have, or more memory than is worth copying."""
+    call, state = compiled(function), first_state()
+    if function is of_much:
+        state["b"] = of_cupy(2**22 + 1)
+        for number in range(CALLS):
+            _, state = call(state, *arguments(number))
+    else:
+        state = all_calls(call, state, function)
+    assert launches(call, state)["graph"] == 0
+
+
+def test_products_of_stacks_are_no_graph():
+    state = {"W": of_cupy(4, 4), "b": of_cupy(3)}
+    call = compiled(stacked)
+    all_calls(call, state, stacked)
+    assert launches(call, state)["graph"] == 0
+
+
+def refuse(monkeypatch, where, name, error):
+    def refusing(*_, **__):
+        raise error
+
+    monkeypatch.setattr(where, name, refusing)
+
+
+def cuda_refuses(monkeypatch):
+    error = cupy.cuda.runtime.CUDARuntimeError("cudaErrorNotSupported")
+    refuse(monkeypatch, cupy.cuda.Stream, "begin_capture", error)
+
+
+def capture_is_spoiled(monkeypatch):
+    begin = cupy.cuda.Stream.begin_capture
+
+    def begun(self):
+        begin(self)
+        float(cupy.zeros(()))
+
+    monkeypatch.setattr(cupy.cuda.Stream, "begin_capture", begun)
+
+
+def cublas_fails(monkeypatch):
+    monkeypatch.setattr(CUBLAS, "cublasGemmEx", lambda *_: 13)
+
+
+def nothing_happens(monkeypatch):
+    monkeypatch.setattr(cupy.cuda.Graph, "launch", lambda self: None)
+
+
+def memory_is_full(monkeypatch):
+    begin = cupy.cuda.Stream.begin_capture
+
+    def filled(self):
+        POOL.set_limit(POOL.used_bytes() + 512)
+        begin(self)
+
+    def ended(self):
+        POOL.set_limit(0)
+        return end(self)
+
+    end = cupy.cuda.Stream.end_capture
+    monkeypatch.setattr(cupy.cuda.Stream, "begin_capture", filled)
+    monkeypatch.setattr(cupy.cuda.Stream, "end_capture", ended)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (cuda_refuses, "cudaErrorNotSupported"),
+        (capture_is_spoiled, "not permitted when stream is capturing"),
+        (cublas_fails, "cublasGemmEx of cuBLAS gives status 13"),
+        (nothing_happens, "other bits"),
+        (memory_is_full, "Out of memory"),
+    ],
+)
+def test_what_fails_is_said_and_the_step_goes_on_without(prepare, reason, monkeypatch):
+    call, before = compiled(), POOL.used_bytes()
+    with monkeypatch.context() as planted:
+        prepare(planted)
+        with pytest.warns(UserWarning, match=f"without a CUDA graph of a step: .*{reason}") as said:
+            state = all_calls(call, first_state(), calls=2 * CALLS)
+    assert len(said) == 1
+    assert launches(call, state)["graph"] == 0
+    assert cupy.cuda.get_current_stream().capture is None
+    del state, call
+    assert POOL.used_bytes() - before <= 2**25  # cuBLAS's workspace, once for the process
+
+
+def test_the_memory_of_a_graph_is_given_back_with_it():
+    call = compiled()
+    all_calls(call, first_state())  # makes cuBLAS's workspace
+    before = POOL.used_bytes()
+    other = compiled()
+    all_calls(other, first_state())
+    assert POOL.used_bytes() > before
+    del other
+    assert POOL.used_bytes() == before
+
+
+def test_on_another_stream_steps_are_as_without_graphs():
+    """A graph would not wait for what the default stream was given, nor that for the graph."""
+    call = compiled()
+    state = all_calls(call, first_state())
+    with cupy.cuda.Stream(non_blocking=True):
+        assert launches(call, state)["graph"] == 0
+    assert launches(call, state)["graph"] == 1
+
+
+def test_each_device_has_graphs_of_its_own():
+    call = compiled()
+    all_calls(call, first_state())
+    state, given = first_state(), arguments(1)
+    get_backend("cupy:1")
+    there = {name: xp.asarray(x, copy=True) for name, x in state.items()}
+    data = xp.asarray(given[1], copy=True)
+    for _ in range(CALLS):
+        with counting() as counts:
+            found = call(there, given[0], data, given[2])
+    assert counts.launches == {"fused": 2, "graph": 1}
+    assert found[0].device.id == 1
+    get_backend("cupy:0")
+    for one, other in zip(host(found), host(step(xp, state, *given)), strict=True):
+        assert_same_bits(one, other)
+
+
+def test_threads_do_not_share_the_memory_of_a_graph():
+    call, failures = compiled(), []
+    all_calls(call, first_state())
+
+    def work(seed):
+        try:
+            all_calls(call, {"W": of_cupy(5, 3, seed=seed), "b": of_cupy(3)}, calls=20)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+# Training
+
+
+NETWORKS = {
+    "schedule": ({}, SGD(lambda t: 0.1 / (1 + t))),
+    "dropout, adam": ({"dropout": 0.5}, Adam()),
+    "batch": ({"norm": "batch", "activation": "gelu"}, SGD(0.05, momentum=0.9)),
+}
+
+
+def trained(spec, case, arithmetic, count, epochs):
+    network, optimizer = NETWORKS[case]
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(count, 6)).astype("float32"), rng.integers(0, 3, count)
+    settings = {"optimizer": optimizer, "epochs": epochs, "batch_size": 8, "seed": 5}
+    backend = get_backend(spec)
+    with counting() as counts:
+        result = train(
+            MLP([6, 5, 3], **network), x, y, backend=backend, arithmetic=arithmetic, **settings
+        )
+    arrays = [backend.to_numpy(x) for layer in result.parameters for x in layer.values()]
+    return arrays, counts.launches
+
+
+@pytest.fixture
+def early(monkeypatch):
+    """Graphs are captured at the sixth call of a fused function: operations are slow here."""
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 6)
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+@pytest.mark.parametrize(
+    ("arithmetic", "count", "epochs", "least"),
+    [
+        ("native", 12, 14, 2 * 4),  # so that the smaller last batch has its graph, too
+        ("reproducible", 42, 3, 5),
+        pytest.param("reproducible", 42, 14, 60, marks=pytest.mark.slow),
+    ],
+)
+def test_training_by_graphs_is_that_on_numpy(early, case, arithmetic, count, epochs, least):
+    found, launches = trained("cupy", case, arithmetic, count, epochs)
+    expected, _ = trained("numpy", case, arithmetic, count, epochs)
+    for one, other in zip(found, expected, strict=True):
+        if arithmetic == "reproducible":
+            assert_same_bits(one, other)
+        else:
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+    assert launches["graph"] >= least
+
+
+def test_estimators_by_graphs_are_as_without(early):
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(64, 4)).astype("float32"), np.arange(64) % 3
+    settings = {"batch_size": 8, "max_iter": 3, "random_state": 0, "arithmetic": "reproducible"}
+    backend = get_backend("cupy")
+    with counting() as counts, pytest.warns(UserWarning, match="Maximum"):
+        model = MLPClassifier((5,), **settings).fit(backend.asarray(X), backend.asarray(y))
+    assert counts.launches["graph"] > 10
+    with pytest.warns(UserWarning, match="Maximum"):
+        expected = MLPClassifier((5,), **settings).fit(X, y)
+    for one, other in zip(model.coefs_, expected.coefs_, strict=True):
+        assert_same_bits(one.get(), other)

@@ -1,0 +1,420 @@
+"""Commands on several processes: as on one, and what is said where one of them fails."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pluggable_mlp
+from pluggable_mlp.backends import available_backends
+from pluggable_mlp.data.arrays import idx_header
+from tests.cli.children import running
+from tests.cli.conftest import ended
+from tests.cli.saved_runs import content, told
+from tests.distributed.processes import command_of, mpiexec, together
+from tests.plug_ins import write_plug_in
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+PROGRAM = ("-m", "pluggable_mlp")
+DISTRIBUTED = ("--distributed", "mpi")
+SETTINGS = (
+    "--arithmetic", "reproducible", "--hidden", "20", "--optimizer", "adam", "--dropout", "0.2",
+    "--norm", "batch", "--class-weight", "balanced", "--validation", "0.2", "--batch-size", "64",
+)  # fmt: skip
+TRAIN = ("train", *SETTINGS, "--epochs", "4")
+
+
+def on(count, command, *arguments, **options):
+    """Return what a command leaves on so many processes."""
+    return mpiexec(count, *PROGRAM, command, *DISTRIBUTED, *arguments, **options)
+
+
+def alone(*arguments):
+    """Return what a command leaves on one process, without mpiexec."""
+    with running(*arguments) as child:
+        out, err = child.communicate(timeout=100)
+    assert child.returncode == 0, err
+    return out
+
+
+@pytest.fixture(scope="module")
+def run_of_one(tmp_path_factory):
+    """The folder of a run on one process."""
+    folder = tmp_path_factory.mktemp("one") / "run"
+    assert ended(*TRAIN, "--output", folder) == 0
+    return folder
+
+
+def test_three_processes_write_the_run_of_one(run_of_one, tmp_path):
+    folder = tmp_path / "run"
+    done = on(3, *TRAIN, "--output", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told(folder) == told(run_of_one)
+    assert content(folder, "summary.json")["processes"] == 3
+    lines = done.stdout.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("epoch")] == [
+        f"{epoch}/4" for epoch in range(1, 5)
+    ]
+    assert sum(line.startswith("test accuracy") for line in lines) == 1
+
+
+@pytest.mark.slow
+def test_a_certificate_is_verified_on_other_processes(run_of_one, tmp_path):
+    done = on(2, "verify", run_of_one)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("same bits") == 1
+    assert "on 2 processes" in done.stdout
+    folder = tmp_path / "run"
+    assert on(2, *TRAIN, "--output", folder).returncode == 0
+    assert "same bits" in alone("verify", folder)
+    assert on(3, "verify", folder / "certificate.json").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_changed_certificate_is_reported_once(run_of_one, tmp_path):
+    """By another seed, with hashes as they should be: no process has its bits."""
+    other = tmp_path / "other"
+    alone(*TRAIN, "--seed", 1, "--output", other)
+    from pluggable_mlp.files import json_sha256
+
+    certificate = content(run_of_one, "certificate.json")
+    del certificate["sha256"]
+    certificate["records"] = content(other, "certificate.json")["records"]
+    file = tmp_path / "certificate.json"
+    file.write_text(json.dumps(certificate | {"sha256": json_sha256(certificate)}))
+    done = on(3, "verify", file)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.count("the run differs at step") == 1
+
+
+@pytest.mark.slow
+def test_an_evaluation_on_processes_is_that_of_one(run_of_one):
+    done = on(3, "evaluate", run_of_one)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == json.loads(alone("evaluate", run_of_one))
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from pluggable_mlp.cli import main
+sys.argv[0] = "pluggable-mlp"
+try:
+    main()
+finally:
+    status = Path("/proc/self/status").read_text()
+    sys.__stderr__.write(f"peak {status.split('VmHWM:')[1].split()[0]} kB")
+"""
+
+
+def peak(count, *arguments):
+    """Return the most memory that one of so many processes takes to train, in bytes."""
+    given = ("--hidden", "4", "--batch-size", "8192", "--epochs", "2", *arguments)
+    done = mpiexec(count, "-c", PEAK, "train", *DISTRIBUTED, "--quiet", *given)
+    assert done.returncode == 0, done.stderr
+    found = [1024 * int(kilobytes) for kilobytes in re.findall(r"peak (\d+) kB", done.stderr)]
+    assert len(found) == count
+    return max(found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux says what was the peak")
+@pytest.mark.parametrize("form", ["npy", "idx"])
+def test_the_memory_of_a_process_falls_with_their_number(tmp_path, form):
+    """Each holds its rows of two epochs, of one and the next: two thirds of the data on three."""
+    rng = np.random.default_rng(0)
+    rows, features = 400_000, 256
+    folder = tmp_path / "set"
+    folder.mkdir()
+    if form == "npy":
+        features //= 4  # of four bytes
+        np.save(folder / "X.npy", rng.standard_normal((rows, features), dtype=np.float32))
+        np.save(folder / "y.npy", rng.integers(0, 2, rows))
+    else:
+        for name, shape in {"train": (rows, 16, 16), "t10k": (100, 16, 16)}.items():
+            pixels, labels = rng.bytes(rows * features), np.arange(shape[0]) % 2
+            for kind, header, values in (
+                ("images-idx3", idx_header(shape), pixels[: shape[0] * features]),
+                ("labels-idx1", idx_header(shape[:1]), labels.astype(np.uint8).tobytes()),
+            ):
+                (folder / f"{name}-{kind}-ubyte").write_bytes(header + values)
+    of_one, of_three = (peak(count, "--data", folder) for count in (1, 3))
+    data = rows * 256
+    assert of_one - of_three > data  # of 4/3
+    # Beside 2/3 of the data: pieces that are read and checked, the order of all examples.
+    assert of_three - peak(3) < 1.75 * data
+
+
+# Failures
+
+
+NOTING = """
+import os, runpy, sys
+with open(sys.argv.pop(1), "w") as file:
+    file.write(str(os.getpid()))
+runpy.run_module("pluggable_mlp", run_name="__main__", alter_sys=True)
+"""
+
+
+class Started:
+    """A command that was started on processes; the second can be sent a signal."""
+
+    def __init__(self, folder, count, *command):
+        self._number = Path(f"{folder}.pid")
+        program = (*command, *DISTRIBUTED)
+        noting = ("-c", NOTING, self._number, *program)
+        ordinary = (*PROGRAM, *program)
+        self.child = subprocess.Popen(
+            command_of((1, *ordinary), (1, *noting), *[(1, *ordinary)] * (count - 2)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def send(self, number):
+        os.kill(int(self._number.read_text()), number)
+
+    def wait_until(self, is_reached):
+        while not is_reached():
+            assert self.child.poll() is None, self.child.stderr.read()
+            time.sleep(0.01)
+
+
+def checkpoints(folder):
+    return sorted(folder.glob("checkpoints/*.safetensors"))
+
+
+def killed_after_a_checkpoint(folder, count, *command):
+    """Kill one of the processes of a command after its first checkpoint; return what was said."""
+    before = checkpoints(folder)[-1:]
+    started = Started(folder, count, *command, "--checkpoint-minutes", "0")
+    started.wait_until(lambda: checkpoints(folder)[-1:] > before)
+    started.send(signal.SIGKILL)
+    out, err = started.child.communicate(timeout=60)
+    assert started.child.returncode == signal.SIGKILL
+    assert not (folder / "summary.json").exists()
+    return out + err
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_is_resumed_on_other_processes(run_of_one, tmp_path):
+    """Begun on three, killed, resumed on two, killed, resumed on one."""
+    folder = tmp_path / "run"
+    said = killed_after_a_checkpoint(folder, 3, *TRAIN, "--output", folder)
+    assert said.count("Killed (signal 9)") == 1  # by mpiexec
+    killed_after_a_checkpoint(folder, 2, "train", "--resume", folder)
+    alone("train", "--resume", folder)
+    assert told(folder) == told(run_of_one)
+
+
+@pytest.mark.slow
+def test_a_run_that_began_on_one_process_goes_on_on_three(run_of_one, tmp_path):
+    folder = tmp_path / "run"
+    alone("train", *SETTINGS, "--epochs", 2, "--output", folder)
+    done = on(3, "train", "--quiet", "--resume", folder, "--epochs", 4)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told(folder) == told(run_of_one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("receiver", ["mpiexec", "a process"])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_as_on_one_process(run_of_one, tmp_path, sent, receiver):
+    folder = tmp_path / "run"
+    started = Started(folder, 3, *TRAIN, "--output", folder)
+    child = started.child
+    started.wait_until(lambda: child.stdout.readline().startswith("epoch   1/"))
+    child.send_signal(sent) if receiver == "mpiexec" else started.send(sent)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 128 + sent
+    assert err.count("interrupted after") == 1
+    assert err.count("stopping after this step") <= 1
+    assert out.count("test accuracy") == 1
+    assert content(folder, "summary.json")["epochs"] < 4
+    done = on(2, "train", "--quiet", "--resume", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told(folder) == told(run_of_one)
+
+
+FAILING = """
+import os
+from pluggable_mlp.backends.numpy import NumpyBackend
+
+class FailingBackend(NumpyBackend):
+    name = "failing"
+    calls = 0
+
+    def asarray(self, x, **settings):
+        FailingBackend.calls += 1
+        if self.calls == 700:
+            raise FAILURE
+        return super().asarray(x, **settings)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("failure", "code", "words", "place"),
+    [
+        ("MemoryError('no room')", 3, "out of memory: no room", 1),
+        ("OSError('the data are gone')", 2, "the data are gone", 2),
+        ("RuntimeError('odd')", 3, "unexpected RuntimeError", 0),
+    ],
+)
+def test_an_error_of_one_process_ends_all(run_of_one, tmp_path, failure, code, words, place):
+    source = FAILING.replace("FAILURE", failure)
+    environment = write_plug_in(tmp_path, "failing = failing:FailingBackend", failing=source)
+    folder = tmp_path / "run"
+    train = (*PROGRAM, *TRAIN, *DISTRIBUTED, "--output", folder, "--checkpoint-minutes", "0")
+    programs = [(1, *train)] * 3
+    programs[place] = (*programs[place], "--backend", "failing")
+    begin = time.monotonic()
+    done = together(*programs, env=environment)
+    assert done.returncode == code
+    assert time.monotonic() - begin < 60
+    first, last = done.stderr.splitlines()
+    assert words in first
+    assert last == f"Error: process {place} of 3 failed; all processes end"
+    done = on(2, "train", "--quiet", "--resume", folder, "--backend", "numpy")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told(folder) == told(run_of_one)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--data", "nothing.csv"), "nothing.csv: there is no such file"),
+        pytest.param(("--hiden", "3"), "No such option: --hiden", marks=pytest.mark.slow),
+        pytest.param(("--hidden", "x"), "hidden is 'x', expected", marks=pytest.mark.slow),
+        pytest.param(("--distributed", "mpj"), "distributed is 'mpj'", marks=pytest.mark.slow),
+        pytest.param(("--learning-rate", "1e40"), "training diverged", marks=pytest.mark.slow),
+    ],
+)
+def test_an_error_of_all_processes_is_said_once(arguments, words):
+    done = on(3, "train", "--optimizer", "sgd", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count(words) == 1
+    assert done.stderr.count("Error") == 1
+
+
+@pytest.mark.slow
+def test_fewer_examples_than_processes_are_refused(tmp_path):
+    path = tmp_path / "few.npz"
+    x, y = np.eye(2), np.arange(2)
+    np.savez(path, X=x, y=y, X_test=x, y_test=y)
+    done = on(3, "train", "--data", path)
+    assert done.returncode == 2
+    assert done.stderr.count("inputs has 2 examples for 3 processes") == 1
+
+
+def differing(*others, environments=({}, {}), common=(), cwd=None):
+    """Return what is left of two processes with different arguments or environments."""
+    train = ("train", "--epochs", "1", *DISTRIBUTED, *common)
+    command = command_of(*((1, *PROGRAM, *train, *each) for each in others))
+    for place, environment in zip((1, command.index(":") + 1), environments, strict=True):
+        given = [("-env", name, value) for name, value in environment.items()]
+        command[place:place] = [word for words in given for word in words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=100, check=False, cwd=cwd
+    )
+
+
+@pytest.mark.slow
+def test_processes_with_other_settings_are_refused():
+    done = differing((), ("--seed", "1"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: seed of process 1 differ")
+    assert done.stderr.count("Error") == 1
+
+
+@pytest.mark.slow
+def test_processes_with_other_data_are_refused(tmp_path):
+    paths = [tmp_path / f"{number}.npz" for number in range(2)]
+    for number, path in enumerate(paths):
+        np.savez(path, X=np.eye(28) * (1 + number), y=np.arange(28) % 2)
+    done = differing(*(("--data", path) for path in paths))
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: data_sha256 of process 1 differ")
+    shutil.copy(paths[0], paths[1])
+    assert differing(*(("--data", path) for path in paths)).returncode == 0  # elsewhere
+
+
+@pytest.mark.slow
+def test_processes_with_other_code_are_refused(tmp_path):
+    shutil.copytree(Path(pluggable_mlp.__file__).parent, tmp_path / "pluggable_mlp")
+    changed = tmp_path / "pluggable_mlp" / "special.py"
+    changed.write_text(changed.read_text() + "\n")
+    environments = {}, {"PYTHONPATH": str(tmp_path)}
+    done = differing((), (), environments=environments, cwd=tmp_path.parent)
+    assert done.returncode == 2
+    assert "the code of pluggable_mlp of process 1 differ" in done.stderr
+
+
+@pytest.mark.slow
+def test_libraries_may_differ_under_reproducible_alone(run_of_one, tmp_path):
+    pytest.importorskip("torch")
+    folder = tmp_path / "run"
+    both = ("--backend", "numpy"), ("--backend", "torch")
+    done = differing(*both, common=(*SETTINGS, "--epochs", "4", "--output", folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told(folder) == told(run_of_one)
+    done = differing(*both)
+    assert done.returncode == 2
+    assert "libraries of process 1 differ" in done.stderr
+
+
+@pytest.mark.slow
+def test_an_installation_without_mpi4py_says_what_to_install(tmp_path):
+    broken = {
+        "ImportError('No module named mpi4py')": "no mpi4py",
+        "RuntimeError('cannot load MPI library')": "no MPI library",
+    }
+    for error in broken:
+        (tmp_path / "mpi4py.py").write_text(f"raise {error}\n")
+        with running("train", *DISTRIBUTED, env=os.environ | {"PYTHONPATH": str(tmp_path)}) as one:
+            _, err = one.communicate(timeout=60)
+        assert one.returncode == 3
+        assert "pip install 'pluggable-mlp[mpi]'" in err
+        assert err.count("Error") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "not started by mpiexec; write mpiexec -n 4, for four processes, before"),
+        ({"OMPI_COMM_WORLD_SIZE": "3"}, "mpiexec started 3 processes, but MPICH knows of one"),
+    ],
+)
+def test_a_launcher_of_this_mpi_library_is_needed(environment, words):
+    pytest.importorskip("mpi4py")
+    with running("train", *DISTRIBUTED, env=os.environ | environment) as child:
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 2
+    assert err.count("Error") == 1
+    assert words in err
+
+
+@pytest.mark.slow
+def test_nccl_without_a_gpu_is_reported_once():
+    if next(one for one in available_backends() if one.name == "cupy").available:
+        pytest.skip("there is a GPU")
+    command = ("train", "--distributed", "nccl", "--backend", "cupy")
+    done = together((2, *PROGRAM, *command))
+    assert done.returncode == 3
+    assert done.stderr.count("Error: backend cupy is not available") == 1
+
+
+@pytest.mark.slow
+def test_standard_input_is_refused(run_of_one):
+    done = on(2, "evaluate", run_of_one, "--data", "-", stdin=subprocess.DEVNULL)
+    assert done.returncode == 2
+    assert "--data is -, but process 0 alone has a standard input" in done.stderr

@@ -1,0 +1,200 @@
+"""A sweep: each network is what `train` makes of its settings alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import (
+    MLP,
+    SGD,
+    DivergenceError,
+    EarlyStopping,
+    get_backend,
+    make_optimizer,
+    sweep,
+    train,
+)
+from pluggable_mlp.training.evaluation import evaluate
+from pluggable_mlp.training.examples import make_examples
+
+_RNG = np.random.default_rng(1)
+X = _RNG.normal(size=(43, 4))
+LABELS = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
+HELD = _RNG.normal(size=(19, 4)), _RNG.integers(0, 2, 19)
+PIXELS = _RNG.integers(0, 256, (43, 4)).astype(np.uint8)
+RATES = [0.1, 0.5, 0.02]
+
+# The network, the optimizer, the settings of each network, what else.
+CASES = {
+    "sgd": ({}, "sgd", [{"learning_rate": r, "seed": s} for s, r in enumerate(RATES)], {}),
+    "momentum, decay, dropout": (
+        {"norm": "layer"},
+        "sgd",
+        [
+            {"learning_rate": r, "momentum": 0.9, "weight_decay": d, "dropout": p, "seed": s}
+            for r, d, p, s in zip(RATES, (0.0, 0.1, 0.3), (0.5, 0.0, 0.2), (2, 2**40 + 1, 7),
+                                  strict=True)
+        ],
+        {"sample_weight": np.arange(43.0)},
+    ),
+    "adamw, schedules": (
+        {"norm": "batch", "activation": "relu", "input_dropout": 0.1},
+        "adamw",
+        [
+            {"learning_rate": lambda t, r=r: r / (t + 1), "weight_decay": r, "clip_norm": 0.5,
+             "average": 0.9, "seed": 3 * s}
+            for s, r in enumerate(RATES)
+        ],
+        {},
+    ),
+    "adam, decay, pixels": (
+        {}, "adam", [{"learning_rate": r, "weight_decay": r, "dropout": r} for r in RATES],
+        {"scale": 1 / 256, "shuffle": False},
+    ),
+    "lion": ({}, "lion", [{"weight_decay": d, "learning_rate": 0.01} for d in (0.0, 0.2)], {}),
+    "muon": ({"input_noise": 0.1}, "muon", [{"learning_rate": r, "seed": 9} for r in RATES], {}),
+    "one network, one batch": ({}, "rmsprop", [{"dropout": 0.2, "seed": 4}], {"batch_size": 99}),
+}  # fmt: skip
+
+
+def swept_and_alone(case, backend, arithmetic, dtype="float32"):
+    """The sweep of a case, and the training of each of its networks."""
+    of_mlp, optimizer, settings, more = CASES[case]
+    mlp, x = MLP([4, 6, 5, 2], **of_mlp), PIXELS if "scale" in more else X
+    given = {"backend": backend, "arithmetic": arithmetic, "dtype": dtype}
+    given |= {"epochs": 3, "batch_size": 16, **more}
+    found = sweep(mlp, x, LABELS, settings, optimizer=optimizer, **given)
+    alone = []
+    for one in settings:
+        of_optimizer = {name: of for name, of in one.items() if name not in ("dropout", "seed")}
+        alone.append(
+            train(
+                replace(mlp, dropout=one.get("dropout", 0.0)), x, LABELS, seed=one.get("seed", 0),
+                optimizer=make_optimizer(optimizer, **of_optimizer), **given,
+            )
+        )  # fmt: skip
+    return found.networks, alone
+
+
+def check_the_same_bits(case, backend):
+    for one, expected in zip(*swept_and_alone(case, backend, "reproducible"), strict=True):
+        assert one.history == expected.history
+        check_parameters(backend, one.parameters, expected.parameters, 0.0)
+
+
+def check_parameters(backend, found, expected, tolerance):
+    for layer, like in zip(found, expected, strict=True):
+        assert [*layer] == [*like]
+        for name in layer:
+            one, other = (backend.to_numpy(of[name]) for of in (layer, like))
+            np.testing.assert_allclose(one, other, rtol=0.0, atol=tolerance)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+def test_each_network_has_the_bits_that_it_has_alone(name, case):
+    if name != "numpy":
+        pytest.importorskip(name)
+    check_the_same_bits(case, get_backend(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["jax", "array_api_strict"])
+def test_each_network_has_the_bits_that_it_has_alone_elsewhere(name):
+    pytest.importorskip(name)
+    check_the_same_bits("momentum, decay, dropout", get_backend(name))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "adamw, schedules"])
+def test_native_results_agree_up_to_rounding(case):
+    """Batch normalization aside: gradients of biases before it are roundings alone."""
+    backend = get_backend("numpy")
+    for one, expected in zip(*swept_and_alone(case, backend, "native", "float64"), strict=True):
+        np.testing.assert_allclose(one.history, expected.history, rtol=1e-9)
+        check_parameters(backend, one.parameters, expected.parameters, 1e-9)
+
+
+@pytest.mark.slow
+def test_native_results_of_compiled_loops_agree_up_to_rounding():
+    pytest.importorskip("jax")
+    backend = get_backend("jax")
+    networks, alone = swept_and_alone("momentum, decay, dropout", backend, "native", "float64")
+    for one, expected in zip(networks, alone, strict=True):
+        np.testing.assert_allclose(one.history, expected.history, rtol=1e-9)
+
+
+@pytest.mark.parametrize("held", [None, HELD])
+def test_each_network_stops_when_it_would_alone(held):
+    """And is the same whatever the others do."""
+    backend, mlp = get_backend("numpy"), MLP([4, 6, 2])
+    given = {"backend": backend, "arithmetic": "reproducible", "epochs": 25, "batch_size": 16}
+    settings = [{"learning_rate": r, "seed": s} for r, s in [(8.0, 1), (0.5, 2), (3.0, 3)]]
+    found = sweep(mlp, X, LABELS, settings, validation=held, patience=2, **given)
+    watch = None
+    if held is not None:
+        data = {"backend": backend, "arithmetic": "reproducible"}
+        examples = make_examples(mlp, *held, dtype="float32", **data)
+
+        def watch(epoch):
+            return evaluate(mlp, epoch.parameters, examples, **data)["loss"]
+
+    lengths = set()
+    for one, own in zip(found.networks, settings, strict=True):
+        stop = EarlyStopping(2, watch)
+        expected = train(
+            mlp, X, LABELS, seed=own["seed"], callbacks=[stop],
+            optimizer=make_optimizer("sgd", learning_rate=own["learning_rate"]), **given,
+        )  # fmt: skip
+        assert one.history == expected.history
+        assert (one.epoch, one.loss) == (stop.best_epoch, stop.best_loss)
+        assert one.ended == ("patience" if len(one.history) < 25 else "epochs")
+        check_parameters(backend, one.parameters, stop.parameters, 0.0)
+        lengths.add(len(one.history))
+        if held is not None:
+            assert one.scores["loss"] == one.loss
+            assert 0.0 <= one.scores["accuracy"] <= 1.0
+    assert len(lengths) > 1
+    assert found.best.loss == min(one.loss for one in found.networks)
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_a_network_that_diverges_leaves_the_others_alone(arithmetic):
+    settings = [{"learning_rate": r} for r in (0.5, 1e38, 0.1)]
+    given = {"backend": get_backend("numpy"), "arithmetic": arithmetic, "epochs": 4}
+    mlp = MLP([4, 3, 2], activation="relu")
+    found = sweep(mlp, X, LABELS, settings, **given)
+    assert [one.ended for one in found.networks] == ["epochs", "diverged", "epochs"]
+    with pytest.raises(DivergenceError) as caught:
+        train(mlp, X, LABELS, optimizer=SGD(1e38), **given)
+    alone = [
+        train(mlp, X, LABELS, optimizer=SGD(0.5), **given),
+        caught.value.reached,
+        train(mlp, X, LABELS, optimizer=SGD(0.1), **given),
+    ]
+    tolerance = 0.0 if arithmetic == "reproducible" else 1e-6
+    for one, expected in zip(found.networks, alone, strict=True):
+        np.testing.assert_allclose(one.history, expected.history, rtol=tolerance)
+        scale = 1e38 if one.ended == "diverged" else 1.0
+        check_parameters(given["backend"], one.parameters, expected.parameters, tolerance * scale)
+
+
+@pytest.mark.parametrize(
+    ("settings", "more", "error"),
+    [
+        ([], {}, r"settings is \[\], expected a list with a dict for each network"),
+        ([0.1], {}, r"settings\[0\] is 0.1, expected a dict"),
+        ([{"momentum": 0.9}, {"momentum": 0.8}], {}, r"settings\[1\] has momentum=0.8, .* 0.9"),
+        ([{"weight_decay": 0.9}, {}], {}, r"settings\[1\] has no weight_decay"),
+        ([{}, {"rate": 1}], {}, r"settings\[1\] takes no rate"),
+        ([{"dropout": 1.5}], {}, "dropout is 1.5"),
+        ([{"seed": -1}], {}, "seed is -1"),
+        ([{}, {}], {"optimizer": "lbfgs"}, "lbfgs"),
+        ([{}], {"validation": HELD[0]}, r"validation is expected to be a tuple"),
+        ([{}], {"patience": 0}, "patience is 0"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(settings, more, error):
+    with pytest.raises((ValueError, TypeError), match=error):
+        sweep(MLP([4, 3, 2]), X, LABELS, settings, backend=get_backend("numpy"), **more)
