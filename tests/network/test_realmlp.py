@@ -91,7 +91,10 @@ def in_pytabkit(pytabkit, parameters):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pytabkit scripts functions
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [("float64", 1e-9), pytest.param("float32", 1e-5, marks=pytest.mark.slow)],
+)
 def test_fifty_steps_agree_with_pytabkit(pytabkit, dtype, tolerance):
     mlp, backend = network(), get_backend("numpy")
     rng = np.random.default_rng(0)
