@@ -76,6 +76,15 @@ def test_the_last_of_the_best_epochs_is_kept():
     assert held_out.score(X[::3], y[::3]) == pytest.approx(1 - best)
 
 
+def test_a_smaller_last_batch_is_left_out():
+    """Both classes have probability 1/2 up to the second step: the first one's rate is 0."""
+    X, y = np.random.default_rng(0).normal(size=(768, 2)), np.arange(768) % 2
+    model = TableClassifier(max_iter=1, validation_fraction=0, random_state=0)
+    (two,), (three,) = (model.fit(X[:n], y[:n]).loss_curve_ for n in (767, 768))
+    assert two == pytest.approx(np.log(2))
+    assert three != pytest.approx(np.log(2), rel=1e-5)
+
+
 def test_a_time_limit_ends_training():
     X, y = load_iris(return_X_y=True)
     assert TableClassifier(time_limit=1e-3, random_state=0).fit(X, y).n_iter_ == 1
