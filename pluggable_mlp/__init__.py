@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI, NCCL
     from pluggable_mlp.estimators import MLPClassifier as MLPClassifier
     from pluggable_mlp.estimators import MLPRegressor as MLPRegressor
+    from pluggable_mlp.estimators import TableClassifier as TableClassifier
+    from pluggable_mlp.estimators import TableRegressor as TableRegressor
     from pluggable_mlp.figures import (
         ConfusionMatrixDisplay,
         PredictionErrorDisplay,
@@ -155,7 +157,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 # They need scikit-learn, an extra; in `__all__` they would be imported by `import *`.
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor")
+_ESTIMATORS = ("MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor")
 
 _HOMES = (
     "backends",

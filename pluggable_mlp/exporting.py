@@ -1,24 +1,48 @@
-"""A saved run as an ONNX graph, which other programs run without this one.
+"""A network with its preparation as an ONNX graph, which other programs run without this one.
 
 The graph is recorded from our forward pass, whose array-API code runs on ndonnx's arrays.  It
-prepares its inputs as the run does: it takes rows as their file holds them.
+prepares its inputs as training did: it takes rows as their file holds them.
 
 Shapes: N examples, columns (N,), features (N, features).
 """
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import NUMBER, Column
+from pluggable_mlp.arrays import Array, LibraryArrays
+from pluggable_mlp.data.columns import NUMBER, SIGN, Column
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
 from pluggable_mlp.files import write_file
-from pluggable_mlp.runs.predict import SavedRun
+from pluggable_mlp.network.mlp import MLP
 
-__all__ = ["need_ndonnx", "write_onnx"]
+__all__ = ["Exported", "need_ndonnx", "write_onnx"]
+
+
+class Exported(NamedTuple):
+    """What a graph is made of.
+
+    Parameters
+    ----------
+    preparation : Preparation
+    mlp : MLP
+    parameters : list of dict of arrays
+        NumPy's.
+    order : sequence of int, optional
+        Which prepared feature each input of the network is; by default they are the same.
+    labels : sequence of int or of str, optional
+        Those of the classes, in the place of the preparation's.
+    """
+
+    preparation: Preparation
+    mlp: MLP
+    parameters: LibraryArrays
+    order: Sequence[int] | None = None
+    labels: Sequence[int | str] | None = None
 
 
 def need_ndonnx() -> None:
@@ -30,8 +54,8 @@ def need_ndonnx() -> None:
         )
 
 
-def write_onnx(run: SavedRun, path: Path) -> dict[str, str]:
-    """Write a saved run as an ONNX file of a float32 network, for batches of any size.
+def write_onnx(run: Exported, path: Path) -> dict[str, str]:
+    """Write a network as an ONNX file, in float32, for batches of any size.
 
     Its inputs are "X" (N, features), of 8-bit pixels or of float64 numbers; of a table with texts
     or missing values an input (N,) for each column, by its name.  Its outputs are "label" and
@@ -39,8 +63,7 @@ def write_onnx(run: SavedRun, path: Path) -> dict[str, str]:
 
     Parameters
     ----------
-    run : SavedRun
-        Its parameters are NumPy's.
+    run : Exported
     path : Path
 
     Returns
@@ -56,6 +79,8 @@ def write_onnx(run: SavedRun, path: Path) -> dict[str, str]:
     import ndonnx as ndx
 
     inputs, x = _inputs(ndx, run.preparation)
+    if run.order is not None:
+        x = ndx.take(x, ndx.asarray(np.asarray(run.order, np.int64)), axis=1)
     parameters = [
         {name: ndx.asarray(array.astype(np.float32)) for name, array in layer.items()}
         for layer in run.parameters
@@ -89,12 +114,24 @@ def _inputs(ndx: Any, preparation: Preparation) -> tuple[dict[str, Array], Array
         )
         inputs = {"X": x}
         x = ndx.astype(x, ndx.float64) * (preparation.scale or 1.0)
+    return inputs, _scaled(ndx, preparation, x)
+
+
+def _scaled(ndx: Any, preparation: Preparation, x: Array) -> Array:
+    """Return features (N, features) scaled as in training."""
     scaling = preparation.scaling
-    if scaling is not None:
-        x = (x - ndx.asarray(np.asarray(scaling.offsets))) / ndx.asarray(
-            np.asarray(scaling.divisors)
+    if preparation.quantiles is not None:
+        raise ValueError(
+            "the features are scaled by their quantiles, which no ONNX graph of ours does; train "
+            "with --scaling standard or smooth_clip (in Python, another recipe)"
         )
-    return inputs, x
+    if scaling is None:
+        return x
+    offsets, divisors = (ndx.asarray(np.asarray(of)) for of in (scaling.offsets, scaling.divisors))
+    x = (x - offsets) / divisors
+    if scaling.kind == SMOOTH_CLIP:
+        x = x / ndx.sqrt(1.0 + (x / LIMIT) * (x / LIMIT))
+    return x
 
 
 def _features(ndx: Any, column: Column, values: Array) -> list[Array]:
@@ -105,12 +142,15 @@ def _features(ndx: Any, column: Column, values: Array) -> list[Array]:
     else:
         missing = values == ""
         parts = [values == category for category in column.categories]
+        if column.kind == SIGN:
+            first, second = (ndx.astype(part, ndx.float64) for part in parts)
+            return [second - first]
     return [ndx.astype(part, ndx.float64) for part in [*parts, *[missing] * column.indicator]]
 
 
-def _outputs(ndx: Any, run: SavedRun, z: Array) -> dict[str, Array]:
+def _outputs(ndx: Any, run: Exported, z: Array) -> dict[str, Array]:
     """Return the outputs of the graph for logits z (N, outputs)."""
-    preparation, loss = run.preparation, cast(Any, run.mlp.loss)
+    preparation, loss = run.preparation, cast(Any, run.mlp.objective)
     predicted = loss.predict(ndx, z)
     if preparation.task == "regression":
         scaling = preparation.target_scaling
@@ -120,6 +160,7 @@ def _outputs(ndx: Any, run: SavedRun, z: Array) -> dict[str, Array]:
             )
             predicted = ndx.astype(predicted, ndx.float64) * divisors + offsets
         return {"prediction": predicted[:, 0] if preparation.outputs == 1 else predicted}
-    if preparation.class_labels is not None:
-        predicted = ndx.take(ndx.asarray(np.asarray(preparation.class_labels)), predicted, axis=0)
+    labels = preparation.class_labels if run.labels is None else run.labels
+    if labels is not None:
+        predicted = ndx.take(ndx.asarray(np.asarray(labels)), predicted, axis=0)
     return {"label": predicted, "probabilities": loss.predict_proba(ndx, z)}

@@ -16,10 +16,11 @@ from pluggable_mlp.namespaces.reproducible.logarithm import log
 from pluggable_mlp.namespaces.reproducible.roots import sqrt
 from pluggable_mlp.registry import as_seed
 
-__all__ = ["normal", "permutation", "permutations", "uniform", "words"]
+__all__ = ["normal", "normal_quantile", "permutation", "permutations", "uniform", "words"]
 
 # What a word is drawn for.  Numbers are never reused: old seeds must give old results.
-PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5}
+PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5,
+            "quantiles": 6}  # fmt: skip
 
 Float64 = npt.NDArray[np.float64]
 
@@ -31,7 +32,8 @@ def words(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[np.uint
     ----------
     seed : int
         From 0 to 2**64 - 1.
-    purpose : {"parameters", "shuffle", "split", "validation", "runs", "blocks"}
+    purpose : str
+        One of `PURPOSES`.
         Streams of different purposes never overlap.
     step : int
         Which stream of that purpose, from 0 to 2**64 - 1: the layer's, the epoch's.
@@ -77,12 +79,16 @@ def permutations(
 
 
 def normal(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float64:
-    """Return standard normal deviates, float64, of the given shape.
+    """Return standard normal deviates, float64, of the given shape: quantiles of uniform ones."""
+    return normal_quantile(uniform(seed, purpose, step, shape))
 
-    A uniform deviate p becomes the quantile of the normal distribution, by Wichura's algorithm
-    AS 241, routine PPND16 (Applied Statistics 37, 1988): relative accuracy about 1e-16.
+
+def normal_quantile(p: Float64) -> Float64:
+    """Return the quantiles of the standard normal distribution for p in (0, 1), of any shape.
+
+    By Wichura's algorithm AS 241, routine PPND16 (Applied Statistics 37, 1988): relative accuracy
+    about 1e-16.
     """
-    p = uniform(seed, purpose, step, shape)
     q = p - 0.5
     r = 0.180625 - q * q
     central = q * _ratio(_CENTRAL, np.maximum(r, 0.0))

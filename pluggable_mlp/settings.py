@@ -87,9 +87,9 @@ class Settings:
     encoding: Annotated[str | None, doc(
         "Encoding of a .csv or .tsv, such as latin-1; by default UTF-8.")] = None
     scaling: Annotated[str | None, doc(
-        "Scaling of the features, fitted on the training part: standard, minmax, robust, pixels "
-        "(whole numbers from 0 to 255) or none; by default standard for tables, otherwise "
-        "none.")] = None
+        "Scaling of the features, fitted on the training part: standard, minmax, robust, "
+        "smooth_clip, quantile, pixels (whole numbers from 0 to 255) or none; by default standard "
+        "for tables, otherwise none.")] = None
     target_scaling: Annotated[str | None, doc(
         "Scaling of the numbers to predict of a regression, in which the loss is computed: "
         "standard, minmax, robust or none; by default standard, for the loss poisson none. "

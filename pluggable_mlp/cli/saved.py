@@ -163,14 +163,14 @@ def export(
     Its outputs are label and probabilities, or prediction; its inputs are listed on standard error.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.exporting import need_ndonnx, write_onnx
+    from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
     from pluggable_mlp.runs.predict import load_run
 
     need_ndonnx()
     saved = load_run(run, get_backend("numpy"))
     log("Recording the graph; the libraries for it take some seconds to load.")
     try:
-        inputs = write_onnx(saved, output)
+        inputs = write_onnx(Exported(saved.preparation, saved.mlp, saved.parameters), output)
     except OSError as error:
         raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
     for name, of in inputs.items():

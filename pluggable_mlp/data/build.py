@@ -16,7 +16,8 @@ from pluggable_mlp.data.columns import Column, encode, fit_columns
 from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Dataset, Source, Split, warn
 from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.scaling import SCALINGS, Scaling, fit_scaling
+from pluggable_mlp.data.quantiles import QUANTILE, QuantileTransform, fit_quantiles
+from pluggable_mlp.data.scaling import LINEAR, SCALINGS, SMOOTH_CLIP, Scaling, fit_scaling
 from pluggable_mlp.data.split import divide
 from pluggable_mlp.data.streaming import block_of, in_memory, keep_on_disk, needs_blocks
 from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of, find_task
@@ -49,6 +50,7 @@ def build_dataset(
     test_share: float | None = None,
     preparation: Preparation | None = None,
     in_files: bool = False,
+    signs: bool = False,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
@@ -62,7 +64,8 @@ def build_dataset(
     Columns of texts, and what is missing in columns of numbers, become what `fit_columns` says.
     Where a scaling is asked for, inputs of any dtype are scaled features, float64; "pixels" makes
     whole numbers from 0 to 255 of any dtype the pixels that uint8 are.  All is fitted on the
-    training part; a preparation that is given is applied instead, and says the task, too.
+    training part; a preparation that is given is applied instead, and says the task, too.  With
+    `signs`, categories become what `fit_columns` says of it.
 
     The classes are the labels that occur for training, in increasing order.  Numbers to predict
     become floats as inputs do.
@@ -86,7 +89,7 @@ def build_dataset(
     splits, test_share = divide(source, seed, as_task(task), validation, test_share)
     if preparation is None:
         splits, preparation = _fit(
-            source, splits, as_task(task), scaling, target_scaling, block_size
+            source, splits, as_task(task), seed, scaling, target_scaling, block_size, signs
         )
     else:
         splits = {
@@ -109,15 +112,17 @@ def _fit(
     source: Source,
     splits: dict[str, Split],
     task: Task,
+    seed: int,
     scaling: str | None,
     target_scaling: str | None,
     block_size: int | None,
+    signs: bool,
 ) -> tuple[dict[str, Split], Preparation]:
     """Return all splits prepared, and how: as fitted on the training part."""
     name = source.name
-    arrays, columns = _as_arrays(source, splits)
+    arrays, columns = _as_arrays(source, splits, signs)
     kind = ("standard" if source.is_table else NO_SCALING) if scaling is None else scaling
-    inputs, fitted = _scaled_inputs(name, kind, arrays, source.pixel_scale)
+    inputs, fitted = _scaled_inputs(name, kind, arrays, source.pixel_scale, seed)
     inputs = in_memory(inputs, block_size)
     scale = source.pixel_scale if inputs["train"].dtype == np.uint8 else None
     if scale is not None:
@@ -136,7 +141,8 @@ def _fit(
         target_scaling=of_targets,
         columns=columns,
         plain=not isinstance(arrays["train"], EncodedArray),
-        scaling=fitted,
+        scaling=fitted if isinstance(fitted, Scaling) else None,
+        quantiles=fitted if isinstance(fitted, QuantileTransform) else None,
         pixels=kind == PIXEL_SCALING,
         header=source.header,
         encoding=source.encoding,
@@ -146,15 +152,15 @@ def _fit(
 
 
 def _as_arrays(
-    source: Source, splits: dict[str, Split]
+    source: Source, splits: dict[str, Split], signs: bool
 ) -> tuple[dict[str, Array], tuple[Column, ...] | None]:
     """Return the inputs of all splits as arrays, and what becomes of the columns of a table."""
     name = source.name
     if not source.is_table:
         return _as_inputs(source, splits), None
     frames: dict[str, Any] = {part: given.inputs for part, given in splits.items()}
-    columns = fit_columns(name, frames["train"])
-    if all(frame.is_plain for frame in frames.values()):
+    columns = fit_columns(name, frames["train"], signs=signs)
+    if all(of.is_used for of in columns) and all(frame.is_plain for frame in frames.values()):
         arrays = {part: frame.as_array() for part, frame in frames.items()}
     else:
         arrays = {part: encode(name, columns, frame) for part, frame in frames.items()}
@@ -174,20 +180,30 @@ def _as_inputs(source: Source, splits: dict[str, Split]) -> dict[str, Array]:
 
 
 def _scaled_inputs(
-    name: str, kind: str, inputs: dict[str, Array], unit: float
-) -> tuple[dict[str, Array], Scaling | None]:
-    """Return the inputs of all splits, 8-bit pixels times their unit, scaled, and how."""
-    choose(SCALINGS | dict.fromkeys([NO_SCALING, PIXEL_SCALING]), kind, "scaling")
+    name: str, kind: str, inputs: dict[str, Array], unit: float, seed: int
+) -> tuple[dict[str, Array], Scaling | QuantileTransform | None]:
+    """Return the inputs of all splits, 8-bit pixels times their unit, scaled, and how.
+
+    The smooth clip is of all features, other scalings of the numbers of a table.
+    """
+    choose(SCALINGS | dict.fromkeys([QUANTILE, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
     if kind == PIXEL_SCALING:
         return _whole_pixels(name, inputs), None
     if kind == NO_SCALING:
         return inputs, None
-    train = inputs["train"]
-    if isinstance(train, EncodedArray):  # of which categories are not scaled
-        scaling = fit_scaling(name, kind, train.numbers(), train.is_number)
-    else:
+    train, features = inputs["train"], None
+    if not isinstance(train, EncodedArray):
         inputs = {part: lazy_map(of, partial(as_values, unit=unit)) for part, of in inputs.items()}
-        scaling = fit_scaling(name, kind, inputs["train"])
+        values = inputs["train"]
+    elif kind == SMOOTH_CLIP:
+        values = train[:]
+    else:
+        values, features = train.numbers(), train.is_number
+    scaling: Scaling | QuantileTransform
+    if kind == QUANTILE:
+        scaling = fit_quantiles(name, values, seed, features)
+    else:
+        scaling = fit_scaling(name, kind, values, features)
     scaled = {part: lazy_map(array, scaling.apply_in_place) for part, array in inputs.items()}
     return scaled, scaling
 
@@ -213,7 +229,7 @@ def _prepared_targets(
         indices = {part: class_indices(name, part, of, classes) for part, of in targets.items()}
         return indices, classes, None
     kind = scaling or NO_SCALING
-    choose(SCALINGS | dict.fromkeys([NO_SCALING]), kind, "target_scaling")
+    choose(LINEAR | dict.fromkeys([NO_SCALING]), kind, "target_scaling")
     if task == "multilabel" or kind == NO_SCALING:
         return targets, None, None
     train = targets["train"]

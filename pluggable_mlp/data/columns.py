@@ -5,13 +5,17 @@ that training never saw is 0 everywhere.  A number that is missing becomes the m
 and a further feature says where one was missing, if that occurred in training.  Of texts that are
 nearly all different only that feature is left.
 
+With `signs`, as published recipes of networks for tables have it, a column of two texts becomes one
+feature, -1 for the first and 1 for the second; one that is missing is 0 in all features of its
+column, and none says so; a column that never varies is left out.
+
 Shapes: n examples, a column is (n,), features (n, features).
 """
 
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -35,6 +39,8 @@ NUMBER: Literal["number"] = "number"
 CATEGORY: Literal["category"] = "category"
 PRESENCE: Literal["presence"] = "presence"
 LEFT_OUT: Literal["left out"] = "left out"
+SIGN: Literal["sign"] = "sign"
+ONE_HOT: Literal["one-hot"] = "one-hot"
 
 _FOR_PEOPLE = {
     r"[-+(]*\s*[$€£¥]?\s*[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*[$€£¥%)]?": (
@@ -65,8 +71,9 @@ class Column:
     Parameters
     ----------
     name : str
-    kind : {"number", "category", "presence", "left out"}
-        Of "presence" the one feature says where a value is missing.
+    kind : {"number", "category", "presence", "left out", "sign", "one-hot"}
+        Of "presence" the one feature says where a value is missing; of "sign" it is -1, 1, or 0
+        for none of two categories; "one-hot" is "category" without a feature for missing ones.
     missing : int
         How many values the training part lacked; then a further feature says where.
     range : tuple of two floats, or None
@@ -80,7 +87,7 @@ class Column:
     """
 
     name: str
-    kind: Literal["number", "category", "presence", "left out"]
+    kind: Literal["number", "category", "presence", "left out", "sign", "one-hot"]
     missing: int = 0
     range: tuple[float, float] | None = None
     fill: float | None = None
@@ -88,13 +95,15 @@ class Column:
     note: str = ""
 
     def __post_init__(self) -> None:
+        if self.kind == SIGN and len(self.categories) != 2:
+            raise ValueError(f"column {self.name!r} has {len(self.categories)} signs, expected 2")
         if self.kind == NUMBER and (self.fill is None or not math.isfinite(self.fill)):
             raise ValueError(f"fill of column {self.name!r} is {self.fill!r}, expected a number")
 
     @property
     def is_text(self) -> bool:
         """Whether it holds texts that are used."""
-        return self.kind in (CATEGORY, PRESENCE)
+        return self.kind in (CATEGORY, PRESENCE, SIGN, ONE_HOT)
 
     @property
     def is_used(self) -> bool:
@@ -104,12 +113,13 @@ class Column:
     @property
     def indicator(self) -> bool:
         """Whether a feature says where a value is missing."""
-        return self.is_used and self.missing > 0
+        return self.kind in (NUMBER, CATEGORY, PRESENCE) and self.missing > 0
 
     @property
     def features(self) -> list[str]:
         """The names of the features that it becomes."""
-        own = [self.name] if self.kind == NUMBER else [f"{self.name}={c}" for c in self.categories]
+        is_one = self.kind in (NUMBER, SIGN)
+        own = [self.name] if is_one else [f"{self.name}={c}" for c in self.categories]
         return [*own, f"{self.name} missing"] if self.indicator else own
 
     def describe(self) -> Described:
@@ -122,6 +132,9 @@ class Column:
             return f"left out: {self.note}"
         if self.kind == PRESENCE:
             return f"{self.note}; a feature says where they are missing"
+        if self.kind == SIGN:
+            first, second = self.categories
+            return f"-1 for {first}, 1 for {second}, 0 for missing ones"
         if self.kind == NUMBER:
             words, then = "number", f"missing ones become {self.fill:g}"
         else:
@@ -130,8 +143,16 @@ class Column:
         return f"{words}; {then}, and a feature says so" if self.indicator else words
 
 
-def fit_columns(name: str, frame: Frame) -> tuple[Column, ...]:
+def fit_columns(name: str, frame: Frame, *, signs: bool = False) -> tuple[Column, ...]:
     """Return what training makes of the columns of its part of a table.
+
+    Parameters
+    ----------
+    name : str
+        Of the table, for errors.
+    frame : Frame
+    signs : bool, default False
+        Whether two categories become -1 and 1: see above.
 
     Raises
     ------
@@ -142,6 +163,8 @@ def fit_columns(name: str, frame: Frame) -> tuple[Column, ...]:
         if isinstance(values, Texts):
             _refuse_texts_for_people(name, column, values.occurring())
     made = tuple(map(_fitted, frame.names, frame.columns))
+    if signs:
+        made = tuple(map(_with_signs, made))
     if not any(column.is_used for column in made):
         notes = (f"{column.name!r}: {column.note}" for column in made[:6])
         fault = f"no column can be used ({', '.join(notes)})"
@@ -193,6 +216,19 @@ def _fitted_texts(name: str, values: Texts) -> Column:
     return Column(name, CATEGORY, missing, categories=categories)
 
 
+def _with_signs(column: Column) -> Column:
+    """Return the same column as `signs` have it."""
+    if column.kind == NUMBER and not column.missing and column.range is not None:
+        low, high = column.range
+        if low == high:
+            return Column(column.name, LEFT_OUT, note=f"it is {low:g} in all rows")
+    if column.kind != CATEGORY:
+        return column
+    if len(column.categories) == 1 and not column.missing:
+        return Column(column.name, LEFT_OUT, note=f"it is {column.categories[0]} in all rows")
+    return replace(column, kind=SIGN if len(column.categories) == 2 else ONE_HOT)
+
+
 def _refuse_texts_for_people(name: str, column: str, texts: list[str]) -> None:
     """Raise `DataError` where the different texts of a column are numbers or dates for people."""
     if len(texts) <= FEW:
@@ -226,6 +262,8 @@ def _categories(name: str, column: Column, values: Texts) -> list[Part]:
         warn(name, f"column {column.name!r} holds {shown}, which training never saw, in "
              f"{_rows(unseen)}: they count as none of its categories")  # fmt: skip
     _warn_missing(name, column, missing, "they count as none of its categories")
+    if column.kind == SIGN:
+        return [Part(np.asarray([-1.0, 1.0, 0.0])[found])]  # the last, of -1, is none of them
     return [Part(found, len(column.categories)), *[Part(missing)] * column.indicator]
 
 
@@ -234,7 +272,11 @@ def _presence(_name: str, _column: Column, values: Texts) -> list[Part]:
     return [Part(is_missing(values))]
 
 
-_ENCODE = {NUMBER: _numbers, CATEGORY: _categories, PRESENCE: _presence}
+_ENCODE = {
+    NUMBER: _numbers,
+    PRESENCE: _presence,
+    **dict.fromkeys((CATEGORY, SIGN, ONE_HOT), _categories),
+}
 
 
 def _are_booleans(texts: Iterable[str]) -> bool:
@@ -243,7 +285,7 @@ def _are_booleans(texts: Iterable[str]) -> bool:
 
 
 def _warn_missing(name: str, column: Column, missing: Array, meaning: str) -> None:
-    if missing.any() and not column.indicator:
+    if missing.any() and not column.missing:
         where = f"column {column.name!r} lacks values in {_rows(missing)}"
         warn(name, f"{where}, where training lacked none: {meaning}")
 

@@ -67,7 +67,8 @@ def load_dataset(
     target : str, optional
         The column of a table to predict, by its name or its place, counted from 1; several are
         separated by commas.  By default the last.
-    scaling : {"standard", "minmax", "robust", "pixels", "none"}, optional
+    scaling : str, optional
+        "standard", "minmax", "robust", "smooth_clip", "quantile", "pixels" or "none".
         How features are scaled, as fitted on the training part; by default "standard" for tables,
         else "none".  "pixels": whole numbers from 0 to 255 are 8-bit pixels, as uint8 always are.
     validation : float, optional

@@ -21,6 +21,7 @@ from pluggable_mlp.data.columns import Column, Described, encode
 from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, Split, listed, warn
 from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.frame import Frame
+from pluggable_mlp.data.quantiles import QuantileTransform
 from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.streaming import in_memory
 from pluggable_mlp.data.targets import Task, class_indices
@@ -58,6 +59,8 @@ class Preparation:
         none may be missing later.
     scaling : Scaling or None
         Of the features, pixels times their scale.
+    quantiles : QuantileTransform or None
+        Of the features, in the place of a scaling.
     pixels : bool
         Whether numbers of any dtype were said to be 8-bit pixels: then later ones are, too.
     header : bool or None
@@ -83,6 +86,7 @@ class Preparation:
     columns: tuple[Column, ...] | None = None
     plain: bool = True
     scaling: Scaling | None = None
+    quantiles: QuantileTransform | None = None
     pixels: bool = False
     header: bool | None = None
     encoding: str | None = None
@@ -135,6 +139,7 @@ class Preparation:
         made = {
             "columns": None if self.plain else self.used_columns,
             "scaling": self.scaling,
+            "quantiles": self.quantiles,
             "target_scaling": self.target_scaling,
         }
         return {name: msgspec.to_builtins(of) for name, of in made.items() if of is not None}
@@ -145,11 +150,16 @@ class Preparation:
         return len(self.class_labels or self.target_names or ())
 
     @property
+    def transform(self) -> Scaling | QuantileTransform | None:
+        """What scales the features, if anything does."""
+        return self.scaling or self.quantiles
+
+    @property
     def scaling_kind(self) -> str:
         """The name of the scaling, as it is asked for."""
-        if self.scaling is None:
+        if self.transform is None:
             return "pixels" if self.pixels else "none"
-        return self.scaling.kind
+        return self.transform.kind
 
     @property
     def is_named(self) -> bool:
@@ -183,7 +193,7 @@ class Preparation:
         """Return in lines what becomes of the features and the targets, where it is not plain."""
         rows = [] if self.plain else [(row.column, row.becomes) for row in self.describe()]
         lines = aligned(rows)
-        if self.scaling is not None:
+        if self.transform is not None:
             lines.append(self._features_in_words())
         if lines or self.class_labels is None:
             lines.extend(self._targets_in_words())
@@ -196,8 +206,8 @@ class Preparation:
 
     def _features_in_words(self) -> str:
         count = f"{self.features} feature{'' if self.features == 1 else 's'}"
-        if self.scaling is not None:
-            return f"{count}, {self.scaling.kind} scaling"
+        if self.transform is not None:
+            return f"{count}, {self.scaling_kind} scaling"
         if self.scale is not None:
             return f"{count}, 8-bit pixels divided by {1 / self.scale:g}"
         return f"{count}, not scaled"
@@ -268,15 +278,15 @@ class Preparation:
             kind = "u" if isinstance(values, Frame) else array.dtype.kind
             are_pixels = kind in "iu" or (kind == "f" and self.pixels)
             inputs = (as_pixels if are_pixels else as_scaled)(name, inputs, self.scale)
-        if self.scaling is not None:
+        if self.transform is not None:
             if not isinstance(inputs, EncodedArray):  # whose rows are made when they are asked for
                 inputs = lazy_map(inputs, partial(as_values, unit=self.scale_of(inputs)))
-            inputs = lazy_map(inputs, self.scaling.apply_in_place)
+            inputs = lazy_map(inputs, self.transform.apply_in_place)
         inputs = in_memory({"new": inputs}, block_size)["new"]
         self._compare_range(name, inputs)
         largest = max(-float(inputs.min()), float(inputs.max()))
         if largest > float(np.finfo(dtype).max):
-            way = ", scaled as in training," if self.scaling else ","
+            way = ", scaled as in training," if self.transform else ","
             raise DataError(
                 name, f"holds {largest:g}{way} which is beyond {dtype}", "scale it down"
             )
@@ -343,7 +353,7 @@ class Preparation:
         width = most - least
         if least - width <= low and high <= most + width:
             return
-        scaled = "scaled as in training, " if self.scaling else ""
+        scaled = "scaled as in training, " if self.transform else ""
         fault = (
             f"{scaled}the inputs run from {low:g} to {high:g}, training saw {least:g} to {most:g}"
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import Literal
 
 import numpy as np
 
@@ -19,12 +20,19 @@ from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.lazy import StoredArray, blocks
 from pluggable_mlp.registry import choose
 
-__all__ = ["SCALINGS", "Scaling", "fit_scaling"]
+__all__ = ["LINEAR", "SCALINGS", "Scaling", "fit_scaling", "quantile"]
+
+SMOOTH_CLIP: Literal["smooth_clip"] = "smooth_clip"
+
+LIMIT = 3.0
+"""Of the smooth clip: all numbers come to lie between -3 and 3."""
 
 
 @dataclass(frozen=True)
 class Scaling:
     """What is subtracted from each feature, and what it is then divided by.
+
+    Of the kind "smooth_clip" x / sqrt(1 + (x/3)²) is made of the result x.
 
     Parameters
     ----------
@@ -61,10 +69,16 @@ class Scaling:
         """Scale float64 values (n, features), which nobody else holds; return them."""
         values -= np.asarray(self.offsets)
         values /= np.asarray(self.divisors)
+        if self.kind == SMOOTH_CLIP:
+            share = values / LIMIT
+            values /= np.sqrt(1.0 + share * share)  # on the host, where IEEE 754 fixes it
         return values
 
     def undo(self, values: Array) -> Array:
-        """Return values * divisor + offset as float64, of the shape that they have."""
+        """Return values * divisor + offset as float64, of the shape that they have.
+
+        It is not for the kind "smooth_clip", which is none of targets.
+        """
         rows = values.astype(np.float64).reshape(len(values), -1)
         rows = rows * np.asarray(self.divisors) + np.asarray(self.offsets)
         return rows.reshape(values.shape)
@@ -88,8 +102,8 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
     DataError
         If they spread beyond what float64 holds.
     """
-    if kind == "robust" and isinstance(values, StoredArray):
-        fault = "is read in blocks, and robust scaling sorts all examples"
+    if kind in SORTING and isinstance(values, StoredArray):
+        fault = f"is read in blocks, and {kind} scaling sorts all examples"
         raise DataError(name, fault, "use --scaling standard or minmax, or --block-size 0")
     with np.errstate(over="ignore", invalid="ignore"):
         offsets, divisors = choose(SCALINGS, kind, "scaling")(values)
@@ -124,19 +138,32 @@ def _minmax(values: Array) -> tuple[Array, Array]:
 def _robust(values: Array) -> tuple[Array, Array]:
     """Return the median and the distance between the quartiles."""
     ordered = np.sort(values, axis=0)
-    low, median, high = (_quantile(ordered, fraction) for fraction in (0.25, 0.5, 0.75))
+    low, median, high = (quantile(ordered, fraction) for fraction in (0.25, 0.5, 0.75))
     return median, high - low
 
 
-SCALINGS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
+def _smooth_clip(values: Array) -> tuple[Array, Array]:
+    """Return the median and the distance between the quartiles, or half the range where it is 0."""
+    median, distance = _robust(values)
+    half = 0.5 * (values.max(axis=0) - values.min(axis=0))
+    return median, np.where(distance > 0, distance, half)
+
+
+LINEAR: dict[str, Callable[[Array], tuple[Array, Array]]] = {
     "standard": _standard,
     "minmax": _minmax,
     "robust": _robust,
 }
-"""How the offset and the divisor of each feature come from the training values."""
+"""How the offset and the divisor of each feature come from the training values; for targets too."""
+
+SCALINGS = {**LINEAR, SMOOTH_CLIP: _smooth_clip}
+"""All of them, for features."""
+
+SORTING = ("robust", SMOOTH_CLIP)
+"""Those that need all values at once."""
 
 
-def _quantile(ordered: Array, fraction: float) -> Array:
+def quantile(ordered: Array, fraction: float) -> Array:
     """Return a quantile of each column, linear between two values of the sorted rows."""
     place = fraction * (ordered.shape[0] - 1)
     below = math.floor(place)

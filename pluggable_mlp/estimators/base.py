@@ -2,8 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -17,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.distributed import Communicator
-from pluggable_mlp.estimators.certificate import certify, refuse_differences, repeated
+from pluggable_mlp.estimators.apart import fitted_apart
+from pluggable_mlp.estimators.certificate import certify, ends_of, refuse_differences, repeated
 from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.epochs import RECORDS, FitByEpochs
 from pluggable_mlp.estimators.fitting import Problem
@@ -116,25 +116,9 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         -------
         self
         """
-        with self._fitted_apart() as model:
+        with fitted_apart(self) as model:
             model._fit(X, y, sample_weight, incremental=False)
         return self
-
-    @contextmanager
-    def _fitted_apart(self) -> Iterator[Self]:
-        """Yield a copy to fit; if that succeeds, its changes become those of the estimator.
-
-        No fit changes an attribute in place: a copy need not be deep.  What a callback or another
-        thread sets on the estimator meanwhile stays.
-        """
-        copied, before = object.__new__(type(self)), dict(vars(self))
-        copied.__dict__.update(before)
-        yield copied
-        after, nothing = vars(copied), object()
-        changed = {name: of for name, of in after.items() if before.get(name, nothing) is not of}
-        gone = before.keys() - after.keys()
-        kept = {name: of for name, of in vars(self).items() if name not in gone}
-        self.__dict__ = {**kept, **changed}
 
     def _takes_steps(self) -> bool:
         """Return whether the solver takes steps from batches, or raise."""
@@ -262,7 +246,7 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
             If it differs, saying in what first; or if the fit cannot be repeated, as its
             parameters had a function of your own, or a random_state other than an int.
         """
-        again: Self = repeated(cls, certificate)
+        again: Self = repeated(cls, certificate).set_params(callbacks=ends_of(certificate))
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             again.set_params(backend=backend, device=device, communicator=communicator)
             again.fit(X, y, sample_weight)

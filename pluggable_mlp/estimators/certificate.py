@@ -6,6 +6,7 @@ C99 hexadecimal number.  A fit with the same data and parameters has an equal on
 `arithmetic="reproducible"` computes; only `made_on` differs.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from pluggable_mlp.backends import Backend
@@ -20,7 +21,7 @@ from pluggable_mlp.serialization import (
 )
 from pluggable_mlp.training.trees import Tree
 
-__all__ = ["certify", "refuse_differences", "repeated"]
+__all__ = ["certify", "ends_of", "refuse_differences", "repeated"]
 
 FORMAT = 1
 _OF_THE_MACHINE = ("backend", "communicator", "device", "verbose", "progress_bar")
@@ -43,9 +44,11 @@ def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -
     settings = {name: _named(name, of) for name, of in parameters_to_save(estimator).items()}
     versions = ", ".join(f"{name} {number}" for name, number in place.versions().items())
     hashed = ((repr((of.dtype.name, of.shape)), of) for of in map(on_host, data))
-    processes = 1 if estimator.communicator is None else estimator.communicator.size
+    communicator = getattr(estimator, "communicator", None)
+    processes = 1 if communicator is None else communicator.size
     on_several = f", {processes} processes" if processes > 1 else ""
-    losses = getattr(estimator, "loss_curve_", [estimator.loss_])  # L-BFGS has the last alone
+    # L-BFGS has the last alone.
+    losses = getattr(estimator, "loss_curve_", None) or [estimator.loss_]
     return {
         "format": FORMAT,
         "estimator": type(estimator).__name__,
@@ -67,7 +70,7 @@ def _named(name: str, value: Any) -> Any:
 
 
 def repeated(kind: Any, certificate: dict[str, Any]) -> Any:
-    """Return an estimator whose fit repeats that of a certificate, up to the first difference.
+    """Return an estimator whose fit repeats that of a certificate.
 
     Raises
     ------
@@ -77,8 +80,7 @@ def repeated(kind: Any, certificate: dict[str, Any]) -> Any:
     expected = kind.__name__, FORMAT, True
     try:
         parameters = dict(certificate["parameters"])
-        iterations, losses = certificate["iterations"], certificate["losses"]
-        whole = len(losses) in (1, iterations)
+        whole = len(certificate["losses"]) in (1, certificate["iterations"])
         found = certificate["estimator"], certificate["format"], whole
     except (KeyError, TypeError):
         found = None
@@ -103,12 +105,18 @@ def repeated(kind: Any, certificate: dict[str, Any]) -> Any:
                 f"the fit's {name} was {value[_OWN]!r}, of which a certificate has but the name: "
                 "fit with it, and compare the certificates"
             )
+    return kind(**tree_from_json(parameters, COMPONENTS))
+
+
+def ends_of(certificate: dict[str, Any]) -> Callable[[Any], bool]:
+    """Return a callback that ends a fit at its first difference from that of a certificate."""
+    iterations, losses = certificate["iterations"], certificate["losses"]
 
     def ended(model: Any) -> bool:
         n = model.n_iter_
         return n >= iterations or (len(losses) > 1 and losses[n - 1] != float(model.loss_).hex())
 
-    return kind(**tree_from_json(parameters, COMPONENTS)).set_params(callbacks=ended)
+    return ended
 
 
 def refuse_differences(certified: dict[str, Any], computed: dict[str, Any]) -> None:
@@ -122,7 +130,7 @@ def refuse_differences(certified: dict[str, Any], computed: dict[str, Any]) -> N
     for name in ("losses", "iterations", "parameters_sha256"):
         ours, theirs = computed[name], certified[name]
         if name == "losses":
-            ours, theirs = ours[-1], theirs[len(ours) - 1]
+            ours, theirs = ours[-1], theirs[min(len(ours), len(theirs)) - 1]
         if ours != theirs:
             raise ValueError(
                 f"{name} differ at iteration {last}: certified {theirs}, computed {ours}"

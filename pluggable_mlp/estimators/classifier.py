@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from pluggable_mlp.arrays import LibraryArray
 from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters, takes_steps
 from pluggable_mlp.estimators.labels import ClassifierBase
 from pluggable_mlp.estimators.parameters import (
@@ -225,7 +226,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         -------
         self
         """
-        with self._fitted_apart() as model:
+        with fitted_apart(self) as model:
             model._learn_classes(y, classes)
             model._fit(X, y, sample_weight, incremental=True)
         return self

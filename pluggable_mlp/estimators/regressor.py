@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from pluggable_mlp.arrays import Array, DType, LibraryArray, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import BaseMLP, checks_parameters, takes_steps
 from pluggable_mlp.estimators.objective import scaled
 from pluggable_mlp.estimators.parameters import (
@@ -130,7 +131,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self
         """
-        with self._fitted_apart() as model:
+        with fitted_apart(self) as model:
             model._fit(X, y, sample_weight, incremental=True)
         return self
 

@@ -6,9 +6,10 @@ not saved.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from numbers import Integral
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, TypeVar
 
 import numpy as np
 from msgspec import Meta
@@ -27,7 +28,16 @@ from pluggable_mlp.serialization import Components, read_tree, write_tree
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = ["COMPONENTS", "parameters_to_save", "read_estimator", "write_estimator"]
+__all__ = [
+    "COMPONENTS",
+    "LABELS",
+    "decoded_labels",
+    "encoded_labels",
+    "parameters_to_save",
+    "read_content",
+    "read_estimator",
+    "write_estimator",
+]
 
 FORMAT = 1
 COMPONENTS: Components = {
@@ -56,7 +66,7 @@ _ATTRIBUTES: dict[str, Any] = {
 }
 """What is saved, where an estimator has it, and its type in a file."""
 
-_LABELS = ("classes_", "feature_names_in_")
+LABELS = ("classes_", "feature_names_in_")
 _LABEL_TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
                 "float16", "float32", "float64", "str", "object")  # fmt: skip
 
@@ -72,6 +82,9 @@ class _Content(TypedDict):
     weights: Any
 
 
+Content = TypeVar("Content", bound=Mapping[str, Any])
+
+
 def write_estimator(estimator: Any, path: Path) -> None:
     """Write a fitted estimator to a file, whole or not at all.
 
@@ -80,7 +93,7 @@ def write_estimator(estimator: Any, path: Path) -> None:
     ValueError
         If a parameter is a function or an object of your own.
     """
-    labels = {name: getattr(estimator, name) for name in _LABELS if hasattr(estimator, name)}
+    labels = {name: getattr(estimator, name) for name in LABELS if hasattr(estimator, name)}
     layers = estimator._parameters(estimator._fitted_network())
     content: _Content = {
         "format": FORMAT,
@@ -89,7 +102,7 @@ def write_estimator(estimator: Any, path: Path) -> None:
         "attributes": {
             name: getattr(estimator, name) for name in _ATTRIBUTES if hasattr(estimator, name)
         },
-        "labels": {name: _encoded_labels(name, on_host(of)) for name, of in labels.items()},
+        "labels": {name: encoded_labels(name, on_host(of)) for name, of in labels.items()},
         "weights": map_nested(on_host, layers),
     }
     write_tree(path, content, COMPONENTS)
@@ -104,15 +117,7 @@ def read_estimator(kind: Any, path: Path, backend: str) -> Any:
         If the file cannot be read, has changed, or holds no estimator of that kind.
     """
     place = get_backend(backend)
-    content = read_tree(path, f"what {kind.__name__}.save wrote", COMPONENTS)
-    with damaged(path):
-        check_kind(content, _Content)
-        found = content["estimator"], content["format"]
-    if found != (kind.__name__, FORMAT):
-        raise ValueError(
-            f"{path} holds a {found[0]} of format {found[1]}, expected a {kind.__name__} of format "
-            f"{FORMAT}"
-        )
+    content = read_content(kind, path, _Content, FORMAT)
     with damaged(path):
         estimator = _described(kind, content)
         check_parameters(estimator._describe(), content["weights"])
@@ -121,20 +126,40 @@ def read_estimator(kind: Any, path: Path, backend: str) -> Any:
     return estimator
 
 
+def read_content(kind: Any, path: Path, content_kind: type[Content], format: int) -> Content:
+    """Return what a file of an estimator holds, its parts of the kinds that they must have.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, has changed, or holds no estimator of that kind and format.
+    """
+    content: Content = read_tree(path, f"what {kind.__name__}.save wrote", COMPONENTS)
+    with damaged(path):
+        check_kind(content, content_kind)
+        found = content["estimator"], content["format"]
+    if found != (kind.__name__, format):
+        raise ValueError(
+            f"{path} holds a {found[0]} of format {found[1]}, expected a {kind.__name__} of format "
+            f"{format}"
+        )
+    return content
+
+
 def _described(kind: Any, content: _Content) -> Any:
     """Return an estimator with the parameters and attributes of a file, checked."""
     parameters, attributes = content["parameters"], content["attributes"]
     labels = content["labels"]
     refuse_unknown(kind.__name__, parameters, kind._get_param_names())
     refuse_unknown(f"a saved {kind.__name__}", attributes, _ATTRIBUTES)
-    refuse_unknown(f"a saved {kind.__name__}", labels, _LABELS)
+    refuse_unknown(f"a saved {kind.__name__}", labels, LABELS)
     estimator = kind(**parameters)
     estimator._validate_params()
     for name, value in attributes.items():
         check_kind(value, _ATTRIBUTES[name])
         setattr(estimator, name, value)
     for name, value in labels.items():
-        setattr(estimator, name, _decoded_labels(name, value))
+        setattr(estimator, name, decoded_labels(name, value))
     _check_labels(estimator)
     return estimator
 
@@ -153,7 +178,7 @@ def _check_labels(estimator: Any) -> None:
         raise ValueError(f"{len(classes)} classes are not {kind}")
 
 
-def _encoded_labels(name: str, labels: Any) -> list[Any]:
+def encoded_labels(name: str, labels: Any) -> list[Any]:
     """Return labels (n,), an array of NumPy, as their type and a list.
 
     Raises
@@ -162,12 +187,12 @@ def _encoded_labels(name: str, labels: Any) -> list[Any]:
         If JSON cannot hold them.
     """
     content = ["str" if labels.dtype.kind == "U" else labels.dtype.name, labels.tolist()]
-    _decoded_labels(name, content)
+    decoded_labels(name, content)
     return content
 
 
-def _decoded_labels(name: str, content: Any) -> Any:
-    """Return the labels of which `_encoded_labels` made a list; ValueError if it made none such."""
+def decoded_labels(name: str, content: Any) -> Any:
+    """Return the labels of which `encoded_labels` made a list; ValueError if it made none such."""
     kind, listed = content
     if kind not in _LABEL_TYPES or not isinstance(listed, list):
         raise ValueError(f"{name} are of type {str(kind)[:80]!r}, expected one of {_LABEL_TYPES}")

@@ -143,6 +143,7 @@ def training_progress(
     epochs: int,
     start: Position | None = None,
     every: int | None = None,
+    whole_batches: bool = False,
 ) -> Iterator[Progress]:
     """Train, and yield after each call of `steps` and after each epoch, which has a `result`.
 
@@ -162,7 +163,13 @@ def training_progress(
     lost = LostNumbers(steps.xp, examples)
     begin = time.perf_counter()
     for progress in take_epochs(
-        steps, examples, order=order, epochs=epochs, start=start, every=every
+        steps,
+        examples,
+        order=order,
+        epochs=epochs,
+        start=start,
+        every=every,
+        whole_batches=whole_batches,
     ):
         if progress.ended:
             progress.result = _result(progress, lost, begin)
@@ -188,6 +195,7 @@ def take_epochs(
     start: Position | None = None,
     every: int | None = None,
     by_weight: bool = True,
+    whole_batches: bool = False,
 ) -> Iterator[Progress]:
     """Take the steps of epoch after epoch; yield after each call, and at the end of each epoch.
 
@@ -207,11 +215,15 @@ def take_epochs(
         Steps whose count t is a multiple of it are the last of their calls.
     by_weight : bool, default True
         Whether the mean loss of an epoch counts examples by their sample_weight.
+    whole_batches : bool, default False
+        Whether a smaller last batch of an epoch is left out.
     """
     if start is not None:
         steps.state = map_nested(steps.xp.asarray, start.state)
     at = Position(steps.state) if start is None else start
     count = len(examples)
+    if whole_batches:
+        count -= count % min(steps.batch_size, count)
     blocks = _blocks(steps, examples, order, at, epochs)
     losses = [*at.losses]
     for epoch in itertools.count(at.epoch) if epochs is None else range(at.epoch, epochs + 1):
@@ -219,10 +231,10 @@ def take_epochs(
         optimizer = steps.optimizer
         if not isinstance(optimizer, LBFGS):
             optimizer = optimizer.after(cast("Sequence[float]", losses))
-        replay = partial(_before, steps, optimizer, examples, order, at)
+        replay = partial(_before, steps, optimizer, examples, count, order, at)
         origin = Origin(steps, -(-count // steps.batch_size), replay)
         progress = Progress(steps, epoch, record, origin, losses)
-        for offset, block, starts in _calls(blocks, examples, steps, at.start, every):
+        for offset, block, starts in _calls(blocks, examples, count, steps, at.start, every):
             steps.take(optimizer, block, starts, record)
             end = min(offset + starts[-1] + steps.batch_size, count)
             progress.count, progress.done = end - offset - starts[0], end
@@ -242,26 +254,33 @@ def _blocks(
 
 
 def _calls(
-    blocks: Iterator[Examples], examples: AnyExamples, steps: Steps, start: int, every: int | None
+    blocks: Iterator[Examples],
+    examples: AnyExamples,
+    count: int,
+    steps: Steps,
+    start: int,
+    every: int | None,
 ) -> Iterator[tuple[int, Examples, range]]:
     """Yield the calls of an epoch from a place on, as many batches as are best taken together.
 
-    A call is (how many examples come before the block, block, where its batches begin).
+    The epoch visits `count` of the examples.  A call is (how many examples come before the block,
+    block, where its batches begin).
     """
-    size, total = examples.block_size, len(examples)
-    for offset in range(start - start % size, total, size):
+    size = examples.block_size
+    for offset in range(start - start % size, len(examples), size):
         block = next(blocks)
-        starts = range(max(start - offset, 0), min(size, total - offset), steps.batch_size)
+        starts = range(max(start - offset, 0), min(size, count - offset), steps.batch_size)
         while starts:
-            count = steps.at_once if every is None else min(steps.at_once, every - steps.t % every)
-            yield offset, block, starts[:count]
-            starts = starts[count:]
+            most = steps.at_once if every is None else min(steps.at_once, every - steps.t % every)
+            yield offset, block, starts[:most]
+            starts = starts[most:]
 
 
 def _before(
     steps: Steps,
     optimizer: AnyOptimizer,
     examples: AnyExamples,
+    count: int,
     order: Order,
     begun: Position,
     step: int,
@@ -276,7 +295,7 @@ def _before(
     again = steps.restarted(begun.state)
     record = LossRecord(steps.xp, steps.backend)
     blocks = _blocks(steps, examples, order, begun, begun.epoch)
-    for _, block, starts in _calls(blocks, examples, again, begun.start, None):
+    for _, block, starts in _calls(blocks, examples, count, again, begun.start, None):
         if left:
             again.take(optimizer, block, starts[:left], record)
         if left < len(starts):

@@ -1,10 +1,5 @@
 """The layers of RealMLP-TD together, against those of pytabkit over 50 steps."""
 
-import importlib
-import sys
-from importlib.metadata import PackageNotFoundError, distribution
-from types import ModuleType
-
 import numpy as np
 import pytest
 
@@ -19,6 +14,7 @@ from pluggable_mlp import (
     training_step,
 )
 from pluggable_mlp.training.schedules import LogCosine
+from tests.published import import_pytabkit
 
 torch = pytest.importorskip("torch")
 STEPS, NUMBERS, SIZE = 50, 3, 4
@@ -31,15 +27,7 @@ OURS += [i * SIZE + SIZE - 1 for i in range(NUMBERS)] + [NUMBERS * SIZE]
 
 @pytest.fixture
 def pytabkit(monkeypatch):
-    """A function that imports a module of it: without its __init__, which needs Lightning."""
-    try:
-        folder = distribution("pytabkit").locate_file("pytabkit")
-    except PackageNotFoundError:
-        pytest.skip("pytabkit is not installed")
-    package = ModuleType("pytabkit")
-    package.__path__ = [str(folder)]
-    monkeypatch.setitem(sys.modules, "pytabkit", package)
-    return lambda name: importlib.import_module(f"pytabkit.models.nn_models.{name}")
+    return import_pytabkit(monkeypatch)
 
 
 def network():
@@ -57,7 +45,7 @@ def network():
 
 def in_pytabkit(pytabkit, parameters):
     """Their layers with our parameters, and the leaves by our names."""
-    nn, base = pytabkit("nn"), pytabkit("base")
+    nn, base = pytabkit("nn_models.nn"), pytabkit("nn_models.base")
     embedding, scaling, first, activation, last = parameters
 
     def variable(array):
@@ -86,7 +74,7 @@ def in_pytabkit(pytabkit, parameters):
         plr_use_densenet=True,
     )
     layers = [base.ScaleLayer(of_scaling["scale"])]
-    mixture = pytabkit("activations").ParametricActivationLayer
+    mixture = pytabkit("nn_models.activations").ParametricActivationLayer
     for of, before in ((of_first, None), (of_last, of_activation)):
         if before is not None:
             layers.append(mixture(torch.selu, before["a"]))
@@ -103,7 +91,10 @@ def in_pytabkit(pytabkit, parameters):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pytabkit scripts functions
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [("float64", 1e-9), pytest.param("float32", 1e-5, marks=pytest.mark.slow)],
+)
 def test_fifty_steps_agree_with_pytabkit(pytabkit, dtype, tolerance):
     mlp, backend = network(), get_backend("numpy")
     rng = np.random.default_rng(0)

@@ -6,9 +6,20 @@ from pluggable_mlp.training.train import first_steps
 
 
 def training(
-    mlp, parameters, examples, *, epochs, seed, shuffle=True, start=None, every=None, **settings
+    mlp,
+    parameters,
+    examples,
+    *,
+    epochs,
+    seed,
+    shuffle=True,
+    start=None,
+    every=None,
+    whole_batches=False,
+    **settings,
 ):
     """What `training_progress` yields."""
     steps = first_steps(mlp, parameters, examples, seed=seed, **settings)
     order = seeded_order(seed if shuffle else None)
-    return training_progress(steps, examples, order=order, epochs=epochs, start=start, every=every)
+    how = {"start": start, "every": every, "whole_batches": whole_batches}
+    return training_progress(steps, examples, order=order, epochs=epochs, **how)

@@ -111,6 +111,16 @@ def test_a_single_batch_is_of_all_examples(backend, batch_size):
     assert [sorted(batch) for batch in seen] == [list(range(10))] * 2
 
 
+@pytest.mark.parametrize("batch_size", [4, 5, 10, 11])
+def test_whole_batches_leave_out_a_smaller_last_one(batch_size):
+    """Those of a set smaller than a batch are none."""
+    backend = get_backend("numpy")
+    seen, others = (
+        visited(backend, batch_size=batch_size, whole_batches=whole) for whole in (True, False)
+    )
+    assert seen == [batch for batch in others if len(batch) == min(batch_size, 10)]
+
+
 def test_without_shuffling_the_order_is_theirs(backend):
     assert visited(backend, shuffle=False, epochs=2) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]] * 2
 

@@ -173,7 +173,7 @@ def test_an_error_of_a_reader_reaches_the_caller():
         next(module.read_ahead(read, range(3)))
 
 
-def run(backend, examples, arithmetic="native", start=None):
+def run(backend, examples, arithmetic="native", **changes):
     mlp = MLP([2, 3, 1], loss="squared_error", dropout=0.25)
     return training(
         mlp,
@@ -185,8 +185,14 @@ def run(backend, examples, arithmetic="native", start=None):
         epochs=2,
         batch_size=BATCH,
         seed=7,
-        start=start,
+        **changes,
     )
+
+
+def test_a_last_block_smaller_than_a_batch_is_left_out_of_whole_batches():
+    """Of 82 examples; the next epoch begins with its own first block."""
+    done = [p.done for p in run(NUMPY, streamed(NUMPY, 82), whole_batches=True) if not p.ended]
+    assert done == [*range(BATCH, BLOCK + 1, BATCH)] * 2
 
 
 def small(backend, arithmetic, block_size):

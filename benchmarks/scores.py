@@ -1,0 +1,134 @@
+"""Scores on tables: ours by recipe, scikit-learn's MLP, boosted trees, a linear model.
+
+    PLUGGABLE_MLP_DATA=FOLDER python benchmarks/scores.py --seeds 5 --output scores.json
+
+FOLDER/tables has adult-train, adult-test, diamonds, letter and penguins as .csv.gz; scikit-learn's
+sets come with it.  A seed splits the data anew, the same for all; adult has the classic halves.
+Others than ours get what their users give them: one-hot columns, medians, standardized numbers.
+Each line of the output is a result; what is there already is not computed again.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package
+
+import numpy as np
+import pandas as pd
+import sklearn.datasets as known
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from pluggable_mlp import TableClassifier, TableRegressor
+
+TARGETS = {"adult": "income", "diamonds": "price", "letter": "class", "penguins": "species"}
+REGRESSIONS = ("diamonds", "diabetes")
+OURS = ("realmlp-td-s", "tabm-mini", "tabm")
+OTHERS: dict[str, tuple[Any, Any]] = {
+    "mlp": (MLPClassifier, MLPRegressor),
+    "linear": (lambda: LogisticRegression(max_iter=1000), Ridge),
+    "trees": (HistGradientBoostingClassifier, HistGradientBoostingRegressor),
+}
+SETS = {
+    "iris": known.load_iris,
+    "wine": known.load_wine,
+    "breast_cancer": known.load_breast_cancer,
+    "digits": known.load_digits,
+    "diabetes": known.load_diabetes,
+}
+
+
+def main() -> None:
+    """Compute what is asked for, and append a line for each result."""
+    options = _options()
+    known_results = set()
+    if options.output.exists():
+        for line in options.output.read_text().splitlines():
+            found = json.loads(line)
+            known_results.add((found["data"], found["model"], found["seed"]))
+    for data in options.data:
+        for seed in range(options.seeds):
+            for model in options.models:
+                if (data, model, seed) in known_results:
+                    continue
+                result = measure(data, model, seed)
+                with options.output.open("a") as file:
+                    file.write(json.dumps(result) + "\n")
+                print(json.dumps(result), flush=True)
+
+
+def measure(data: str, model: str, seed: int) -> dict[str, Any]:
+    """Return the score of a model: accuracy, or R² and the root of the mean squared error."""
+    X, X_test, y, y_test = _split(data, seed)
+    is_regression = data in REGRESSIONS
+    made = _model(model, is_regression, seed)
+    begin = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made.fit(X, y)
+        seconds = time.perf_counter() - begin
+        result = {"data": data, "model": model, "seed": seed, "score": made.score(X_test, y_test)}
+        if is_regression:
+            result["rmse"] = float(np.sqrt(np.mean((made.predict(X_test) - y_test) ** 2)))
+    return {**result, "seconds": seconds, "rows": len(X)}
+
+
+def _split(data: str, seed: int) -> tuple[Any, Any, Any, Any]:
+    """Return X, X_test, y and y_test."""
+    if data == "adult":
+        train, test = (_read(f"adult-{part}") for part in ("train", "test"))
+        target = TARGETS[data]
+        return train.drop(columns=target), test.drop(columns=target), train[target], test[target]
+    if data in TARGETS:
+        table = _read(data)
+        target = TARGETS[data]
+        X, y = table.drop(columns=target), table[target]
+    else:
+        X, y = SETS[data](return_X_y=True, as_frame=True)
+    stratify = None if data in REGRESSIONS else y
+    return tuple(train_test_split(X, y, test_size=0.2, random_state=seed, stratify=stratify))
+
+
+def _read(name: str) -> pd.DataFrame:
+    return pd.read_csv(Path(os.environ["PLUGGABLE_MLP_DATA"], "tables", f"{name}.csv.gz"))
+
+
+def _model(name: str, is_regression: bool, seed: int) -> Any:
+    """Return a model that takes the columns of a frame."""
+    if name in OURS:
+        return (TableRegressor if is_regression else TableClassifier)(name, random_state=seed)
+    made = OTHERS[name][is_regression]()
+    if "random_state" in made.get_params():
+        made.set_params(random_state=seed)
+    texts = make_column_selector(dtype_exclude=np.number)
+    numbers = make_column_selector(dtype_include=np.number)
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    filled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    return make_pipeline(make_column_transformer((filled, numbers), (one_hot, texts)), made)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    every = [*TARGETS, *SETS]
+    parser.add_argument("--data", nargs="+", default=every, choices=every)
+    models = [*OURS, *OTHERS]
+    parser.add_argument("--models", nargs="+", default=models, choices=models)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("scores.json"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The quantile transform of inputs to a normal distribution, and the bins of their values.
+
+All of it is computed in float64 on the host, in operations whose results IEEE 754 fixes: the same
+bits on every machine.
+
+Shapes: values (n, features), a column is (n,).
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp.data.scaling import quantile
+from pluggable_mlp.lazy import StoredArray
+from pluggable_mlp.randomness import normal, normal_quantile
+
+__all__ = ["QUANTILE", "QuantileTransform", "bin_edges", "fit_quantiles"]
+
+QUANTILE = "quantile"
+
+MOST, FEWEST, PER_QUANTILE = 1000, 10, 30
+"""Of n training values n / 30 quantiles are taken, at least 10 and at most 1,000."""
+
+NOISE = 1e-5
+"""The deviation of what is added to the values before, so that equal ones are told apart."""
+
+OUTSIDE = 1e-7
+"""Values so near to the first or the last quantile count as beyond it."""
+
+_SMALLEST = OUTSIDE - 2.0**-52
+"""The probabilities of what is beyond the quantiles are this one and its complement."""
+
+
+@dataclass(frozen=True)
+class QuantileTransform:
+    """What makes a normal distribution of the training values of each feature.
+
+    Between two quantiles the probability of a value is linear; the result is the normal
+    distribution's quantile of that probability, as of scikit-learn's `QuantileTransformer`.
+
+    Parameters
+    ----------
+    quantiles : tuple of tuple of float
+        Of each feature, at evenly spaced probabilities from 0 to 1, not decreasing; empty for a
+        feature that stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If they decrease, or there is a single one.
+    """
+
+    quantiles: tuple[tuple[float, ...], ...]
+
+    kind: ClassVar[str] = QUANTILE
+
+    def __post_init__(self) -> None:
+        for index, of in enumerate(self.quantiles):
+            are_ordered = all(low <= high for low, high in pairwise(of))
+            if len(of) == 1 or not are_ordered or not np.isfinite(of).all():
+                raise ValueError(
+                    f"quantiles[{index}] is {of!r}, expected finite numbers that do not decrease"
+                )
+
+    def apply_in_place(self, values: Array) -> Array:
+        """Transform float64 values (n, features), which nobody else holds; return them."""
+        for index, of in enumerate(self.quantiles):
+            if of:
+                values[:, index] = _transformed(np.asarray(of), values[:, index])
+        return values
+
+
+def fit_quantiles(
+    name: str, values: Array, seed: int, features: Array | None = None
+) -> QuantileTransform:
+    """Return the transform of training inputs.
+
+    Parameters
+    ----------
+    name : str
+        Of the data, for errors.
+    values : array of float64, shape (n, features that are transformed)
+    seed : int
+        Of the noise.
+    features : array of bool, shape (features,), optional
+        Which of all features are transformed; by default all.
+
+    Raises
+    ------
+    DataError
+        If the values are read in blocks.
+    """
+    if isinstance(values, StoredArray):
+        fault = "is read in blocks, and quantile scaling sorts all examples"
+        raise DataError(name, fault, "use --scaling standard or minmax, or --block-size 0")
+    n = len(values)
+    ordered = np.sort(values + NOISE * normal(seed, "quantiles", 0, values.shape), axis=0)
+    found = _quantiles(ordered, min(max(min(n // PER_QUANTILE, MOST), FEWEST), n))
+    columns = iter(tuple(column.tolist()) for column in found.T)
+    chosen = np.ones(values.shape[1], np.bool_) if features is None else features
+    return QuantileTransform(tuple(next(columns) if is_one else () for is_one in chosen))
+
+
+def bin_edges(values: Array, bins: int) -> tuple[tuple[float, ...], ...]:
+    """Return the edges of bins of each column of values (n, features): its different quantiles.
+
+    They are at evenly spaced probabilities; there are at most n - 1 bins.
+    """
+    found = _quantiles(np.sort(values, axis=0), min(bins, len(values) - 1) + 1)
+    return tuple(tuple(np.unique(column).tolist()) for column in found.T)
+
+
+def _quantiles(ordered: Array, count: int) -> Array:
+    """Return quantiles (count, features) of sorted rows, at evenly spaced probabilities."""
+    found = np.stack([quantile(ordered, place) for place in _probabilities(count)])
+    return np.maximum.accumulate(found, axis=0)  # which rounding may have decreased
+
+
+def _probabilities(count: int) -> Array:
+    return np.arange(count) / max(count - 1, 1)
+
+
+def _transformed(quantiles: Array, values: Array) -> Array:
+    """Return what becomes of a column (n,)."""
+    last = quantiles.size - 1
+    # Of a value that several quantiles have, the mean of the first and the last probability.
+    after = np.clip(np.searchsorted(quantiles, values, side="right"), 1, last)
+    before = np.clip(np.searchsorted(quantiles, values, side="left"), 1, last)
+    p = 0.5 * (_between(quantiles, values, after) + _between(quantiles, values, before))
+    p = np.where(values + OUTSIDE > quantiles[-1], 1.0, p)
+    p = np.where(values - OUTSIDE < quantiles[0], 0.0, p)
+    return normal_quantile(np.minimum(np.maximum(p, _SMALLEST), 1.0 - _SMALLEST))
+
+
+def _between(quantiles: Array, values: Array, right: Array) -> Array:
+    """Return the probability of values, linear between a quantile and the one before, from 0 on."""
+    p, low = _probabilities(quantiles.size), quantiles[right - 1]
+    width = quantiles[right] - low
+    share = (values - low) / np.where(width > 0.0, width, 1.0)
+    return p[right - 1] + (p[right] - p[right - 1]) * np.minimum(np.maximum(share, 0.0), 1.0)

@@ -1,0 +1,354 @@
+"""What the estimators for tables share: from a table to a trained network, and to its outputs.
+
+How X becomes columns is in `table_inputs.py`, how columns become a matrix in `data/`, the loop in
+`table_fitting.py`, the recipes in `training/recipes.py`.
+
+Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
+"""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from pluggable_mlp.arrays import Array, map_nested
+from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.data.build import build_dataset
+from pluggable_mlp.data.columns import LEFT_OUT, NUMBER, Column
+from pluggable_mlp.data.dataset import Dataset, DataWarning, Source, Split, listed
+from pluggable_mlp.data.frame import Frame
+from pluggable_mlp.data.quantiles import bin_edges
+from pluggable_mlp.data.split import choose_validation_examples
+from pluggable_mlp.data.targets import Task
+from pluggable_mlp.estimators.apart import fitted_apart
+from pluggable_mlp.estimators.base import checks_parameters
+from pluggable_mlp.estimators.certificate import certify
+from pluggable_mlp.estimators.parameters import RandomState
+from pluggable_mlp.estimators.table_convert import TableConversionMixin
+from pluggable_mlp.estimators.table_fitting import Part, Place, fit_network, steps_of_epoch
+from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
+from pluggable_mlp.estimators.validation import check_sample_weight
+from pluggable_mlp.files import to_json
+from pluggable_mlp.lazy import on_host
+from pluggable_mlp.namespaces import ARITHMETICS
+from pluggable_mlp.registry import choose
+from pluggable_mlp.training.loop import Epoch
+from pluggable_mlp.training.recipes import RECIPES, Recipe, TableForm, TabMMiniRecipe
+
+__all__ = ["BaseTable"]
+
+ROWS = 512
+"""So many rows are predicted at once; fewer are filled up to a multiple of `FILLED`."""
+
+FILLED = 64
+"""A library may round products of few rows in another way: a row's result must not depend on it."""
+
+
+class BaseTable(TableConversionMixin, BaseEstimator, ABC):
+    """What the classifier and the regressor of tables share."""
+
+    recipe: str
+    n_members: int
+    max_iter: int | None
+    validation_fraction: float
+    time_limit: float | None
+    categorical_features: Sequence[int | str] | None
+    random_state: RandomState
+    dtype: str
+    backend: str
+    device: str | None
+    arithmetic: str
+    verbose: bool | int
+
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    n_iter_: int
+    best_iteration_: int
+    loss_curve_: list[float]
+    validation_errors_: list[float]
+
+    _task: ClassVar[Task]
+    _form: TableForm
+    _parameter_constraints: ClassVar[dict[str, list[object]]] = {
+        "recipe": [StrOptions(set(RECIPES))],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "validation_fraction": [Interval(Real, 0, 0.5, closed="both")],
+        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "categorical_features": ["array-like", None],
+        "random_state": ["random_state"],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "backend": [str],
+        "device": [str, None],
+        "arithmetic": [StrOptions(set(ARITHMETICS))],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        recipe: str = "realmlp-td-s",
+        *,
+        n_members: int = 32,
+        max_iter: int | None = None,
+        validation_fraction: float = 0.2,
+        time_limit: float | None = None,
+        categorical_features: Sequence[int | str] | None = None,
+        random_state: RandomState = None,
+        dtype: str = "float32",
+        backend: str = "numpy",
+        device: str | None = None,
+        arithmetic: str = "native",
+        verbose: bool | int = False,
+    ) -> None:
+        self.recipe = recipe
+        self.n_members = n_members
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.time_limit = time_limit
+        self.categorical_features = categorical_features
+        self.random_state = random_state
+        self.dtype = dtype
+        self.backend = backend
+        self.device = device
+        self.arithmetic = arithmetic
+        self.verbose = verbose
+
+    @checks_parameters
+    def fit(
+        self,
+        X: object,
+        y: object,
+        sample_weight: object = None,
+        *,
+        eval_set: tuple[object, object] | None = None,
+    ) -> Self:
+        """Fit the model to a table.
+
+        Parameters
+        ----------
+        X : data frame or array (n, columns)
+            A frame of pandas, polars or pyarrow, with numbers, texts, booleans, categories and
+            missing values; or an array of any library, NaN where a number is missing.
+        y : array (n,)
+            What to predict: none may be missing.
+        sample_weight : array (n,), optional
+            How much each row counts, at least 0.
+        eval_set : tuple (X, y), optional
+            Rows for validation, in the place of `validation_fraction`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X or y cannot be used: the message names the column.
+        """
+        with fitted_apart(self) as model:
+            model._fit(X, y, sample_weight, eval_set)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> None:
+        """Fit, setting attributes on the way."""
+        seed = _seed_of(self.random_state)
+        dataset, weights = self._prepare(X, y, sample_weight, eval_set, seed)
+        preparation = dataset.preparation
+        assert preparation is not None  # `build_dataset` fits one
+        self.preparation_ = preparation
+        self._warn_of_left_out()
+        recipe = self._recipe()
+        train, validation = (self._part(dataset, name, weights) for name in ("train", "validation"))
+        assert train is not None
+        form = self._form_of(recipe, train.inputs)
+        self._set_network(form)
+        epochs = self.max_iter or recipe.epochs
+        total = epochs * steps_of_epoch(recipe, len(train.inputs))
+        best = fit_network(
+            recipe,
+            self.network_,
+            recipe.optimizer(form, total),
+            train,
+            validation,
+            Place(self._place(), self.dtype, self.arithmetic, seed),
+            epochs=epochs,
+            time_limit=self.time_limit,
+            tell=self._tell if self.verbose else None,
+        )
+        self.parameters_ = best.parameters
+        self.n_iter_, self.best_iteration_ = len(best.losses), best.epoch
+        self.loss_curve_, self.validation_errors_ = best.losses, best.errors
+        self.__dict__.pop("certificate_", None)
+        if self.arithmetic == "reproducible":
+            # Other tables may become the same matrix: the preparation counts, too.
+            known = to_json([preparation.to_dict(), self._labels()])
+            data = [np.frombuffer(known.encode(), np.uint8)]
+            data += [of for part in (train, validation) for of in part or () if of is not None]
+            parameters = map_nested(on_host, best.parameters)
+            self.certificate_ = certify(self, data, self._place(), parameters)
+
+    @abstractmethod
+    def _targets(self, y: Any, *, is_new: bool) -> Array:
+        """Return labels or numbers (n,) for `build_dataset`; set or hold the classes."""
+
+    def _prepare(
+        self, X: Any, y: Any, sample_weight: Any, eval_set: Any, seed: int
+    ) -> tuple[Dataset, dict[str, Array | None]]:
+        """Return the data set with its parts, and the weights of each."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        frame = frame_of(self, X, categorical_features=self.categorical_features)
+        if len(frame) < 2:
+            raise ValueError("X has n_samples = 1, expected two rows or more")
+        targets = self._targets(y, is_new=True)
+        check_consistent_length(np.empty(len(frame)), targets)
+        rows = np.empty((len(frame), 0))
+        given = check_sample_weight(rows, sample_weight, get_backend("numpy"))
+        weights: dict[str, Array | None] = {"train": given}
+        parts = {"train": Split(frame, targets)}
+        if eval_set is not None:
+            parts["validation"] = self._evaluated(eval_set, frame)
+        else:
+            chosen = self._chosen(targets, seed)
+            if chosen.any():
+                of_parts = {"train": ~chosen, "validation": chosen}
+                parts = {name: Split(frame[of], targets[of]) for name, of in of_parts.items()}
+                weights = {n: None if given is None else given[of] for n, of in of_parts.items()}
+        dataset = build_dataset(
+            Source("X", parts),
+            seed,
+            self._task,
+            self._recipe().scaling,
+            target_scaling="standard" if self._task == "regression" else None,
+            test_share=0.0,
+            signs=True,
+        )
+        return dataset, weights
+
+    def _evaluated(self, eval_set: Any, like: Frame) -> Split:
+        """Return the rows for validation that were given, with columns like those of training."""
+        if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
+            raise ValueError(f"eval_set is {type(eval_set).__name__}, expected a tuple (X, y)")
+        X, y = eval_set
+        kinds = [(n, kind_of(column)) for n, column in zip(like.names, like.columns, strict=True)]
+        frame = frame_of(self, X, kinds=kinds)
+        targets = self._targets(y, is_new=False)
+        check_consistent_length(np.empty(len(frame)), targets)
+        return Split(frame, targets)
+
+    def _chosen(self, targets: Array, seed: int) -> Array:
+        """Return which rows (n,) are kept for validation."""
+        share = float(self.validation_fraction)
+        none = np.zeros(len(targets), np.bool_)
+        if not share:
+            return none
+        if share * len(targets) < 1:
+            warnings.warn(
+                f"{len(targets)} rows are too few to keep {share:g} of them for validation: the "
+                "last epoch is kept, not the best; pass eval_set, or more rows",
+                DataWarning,
+                stacklevel=4,
+            )
+            return none
+        is_class = self._task == "classification"
+        classes = targets if is_class else np.zeros(len(targets), np.int64)
+        return choose_validation_examples("X", classes, seed, share)
+
+    @property
+    def _columns(self) -> tuple[Column, ...]:
+        """What became of all columns."""
+        return self.preparation_.columns or ()
+
+    def _warn_of_left_out(self) -> None:
+        left_out = [of for of in self._columns if of.kind == LEFT_OUT]
+        if left_out:
+            notes = listed([f"{of.name!r} ({of.note})" for of in left_out])
+            warnings.warn(f"columns that are not used: {notes}", DataWarning, stacklevel=4)
+
+    def _part(self, dataset: Dataset, name: str, weights: dict[str, Array | None]) -> Part | None:
+        """Return a part of the data set, its numbers first."""
+        if name not in dataset.splits:
+            return None
+        inputs, targets = dataset.splits[name]
+        if self._task == "regression":
+            targets = targets.reshape(-1, 1)
+        return Part(self._ordered(inputs[:]), targets, weights.get(name))
+
+    def _ordered(self, inputs: Array) -> Array:
+        """Return a matrix (n, features) with the numbers of the table first, in the dtype."""
+        return np.ascontiguousarray(inputs[:, self._order()], self.dtype)
+
+    def _form_of(self, recipe: Recipe, inputs: Array) -> TableForm:
+        """Return the form of the table, of whose training part this is the matrix."""
+        used = self.preparation_.used_columns
+        numbers = sum(column.kind == NUMBER for column in used)
+        others = [width for column in used for width in _widths(column)]
+        edges = bin_edges(inputs[:, :numbers], recipe.bins) if recipe.bins and numbers else ()
+        outputs = self.preparation_.outputs
+        return TableForm((1,) * numbers + (*others,), outputs, self._task != "regression", edges)
+
+    def _set_network(self, form: TableForm) -> None:
+        """Set the network for a table of this form."""
+        self._form, self.network_ = form, self._recipe().network(form)
+
+    def _recipe(self) -> Recipe:
+        kind = choose(RECIPES, self.recipe, "recipe")
+        return kind(self.n_members) if issubclass(kind, TabMMiniRecipe) else kind()
+
+    def _place(self) -> Backend:
+        name = self.backend
+        return get_backend(name if self.device is None else f"{name}:{self.device}")
+
+    def _tell(self, epoch: Epoch, error: float | None) -> None:
+        measured = "" if error is None else f", validation error = {error:.6g}"
+        print(f"Epoch {epoch.epoch}, loss = {epoch.train_loss:.6g}{measured}")
+
+    def _outputs(self, X: object, method: str) -> Array:
+        """Return what a method of the network, "predict" or "predict_proba", gives, on the host."""
+        check_is_fitted(self)
+        kinds = [(of.name, kind_of(of) if of.is_used else None) for of in self._columns]
+        frame = frame_of(self, X, kinds=kinds)
+        prepared = self.preparation_.inputs("X", frame, "float64")
+        inputs, place = self._ordered(prepared[:]), self._place()
+        found = []
+        for start in range(0, len(inputs), ROWS):
+            rows = inputs[start : start + ROWS]
+            filled = np.zeros((-(-len(rows) // FILLED) * FILLED, rows.shape[1]), rows.dtype)
+            filled[: len(rows)] = rows
+            compute = getattr(self.network_, method)
+            z = compute(self.parameters_, place.asarray(filled), arithmetic=self.arithmetic)
+            found.append(place.to_numpy(z)[: len(rows)])
+        return np.concatenate(found)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "parameters_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def _seed_of(random_state: RandomState) -> int:
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31))
+
+
+def _widths(column: Column) -> list[int]:
+    """Return the widths of the blocks of features that a column becomes besides a number."""
+    own = len(column.features) - (column.kind == NUMBER) - column.indicator
+    return [*([own] if own else []), *[1] * column.indicator]

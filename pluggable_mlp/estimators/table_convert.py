@@ -1,0 +1,141 @@
+"""Fitted estimators of tables in other forms: files, ONNX graphs, certificates.
+
+Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
+"""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from pluggable_mlp.arrays import LibraryArrays, map_nested
+from pluggable_mlp.data.columns import NUMBER, Column
+from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.estimators.certificate import refuse_differences, repeated
+from pluggable_mlp.estimators.table_saving import read_table_estimator, write_table_estimator
+from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
+from pluggable_mlp.lazy import on_host
+from pluggable_mlp.network.mlp import MLP
+
+__all__ = ["TableConversionMixin"]
+
+
+class TableConversionMixin:
+    """What a fitted estimator of a table can be turned into, and made of."""
+
+    preparation_: Preparation
+    network_: MLP
+    parameters_: LibraryArrays
+    certificate_: dict[str, Any]
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model, its preparation included, to one safetensors file.
+
+        Parameters
+        ----------
+        path : str or Path
+        """
+        check_is_fitted(self)
+        write_table_estimator(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, backend: str = "numpy") -> Self:
+        """Return what `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+        backend : str, default "numpy"
+            Where to compute, such as "torch:cuda".
+
+        Raises
+        ------
+        ValueError
+            If the file cannot be read, has changed, or holds no such estimator.
+        """
+        made: Self = read_table_estimator(cls, Path(path), backend)
+        return made
+
+    def to_onnx(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to an ONNX file, in float32, its preparation included.
+
+        Its inputs are the columns that are used, (N,) by name, texts or float64; or "X"
+        (N, columns) where all are numbers and none was missing.  Its outputs are "label" and
+        "probabilities", or "prediction".
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        ValueError
+            If the extra `onnx` is not installed, or the recipe's scaling has no graph: tabm's.
+        """
+        check_is_fitted(self)
+        need_ndonnx()
+        parameters = map_nested(on_host, self.parameters_)
+        write_onnx(
+            Exported(
+                self.preparation_, self.network_, parameters, self._order().tolist(), self._labels()
+            ),
+            Path(path),
+        )
+
+    @classmethod
+    def verify(
+        cls,
+        certificate: dict[str, Any],
+        X: object,
+        y: object,
+        sample_weight: object = None,
+        *,
+        eval_set: tuple[object, object] | None = None,
+        backend: str = "numpy",
+        device: str | None = None,
+    ) -> Self:
+        """Fit again, and raise unless the certificate of the new fit is equal, `made_on` aside.
+
+        Parameters
+        ----------
+        certificate : dict
+            The `certificate_` of a fit, maybe from JSON.
+        X, y, sample_weight, eval_set
+            The data of that fit.
+        backend : str, default "numpy"
+        device : str, optional
+            Where to train, as for the constructor.
+
+        Returns
+        -------
+        estimator
+            The one that was fitted.
+
+        Raises
+        ------
+        ValueError
+            If it differs, saying in what first; or if the fit cannot be repeated.
+        """
+        again: Any = repeated(cls, certificate).set_params(backend=backend, device=device)
+        again.fit(X, y, sample_weight, eval_set=eval_set)
+        refuse_differences(certificate, again.certificate_)
+        verified: Self = again
+        return verified
+
+    def _labels(self) -> Sequence[int | str] | None:
+        """Return the labels of the classes, if there are any."""
+        return None
+
+    def _order(self) -> NDArray[np.int64]:
+        """Return the places of the features in the order of the network's inputs."""
+        is_number = [n for column in self.preparation_.used_columns for n in _are_numbers(column)]
+        return np.argsort(~np.asarray(is_number), kind="stable")
+
+
+def _are_numbers(column: Column) -> list[bool]:
+    """Return for each feature of a column whether it is a number of the table."""
+    return [column.kind == NUMBER, *[False] * (len(column.features) - 1)]

@@ -1,0 +1,103 @@
+"""Fitted estimators of tables on disk: a tree in one file, as `serialization.py` writes it.
+
+It has the estimator's parameters, the preparation, the form of the table, and the weights.  What it
+says is checked: only a model that predicts is made of it.
+"""
+
+from pathlib import Path
+from typing import Any, TypedDict
+
+import msgspec
+
+from pluggable_mlp.arrays import LibraryArrays, map_nested
+from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.estimators.saving import (
+    LABELS,
+    decoded_labels,
+    encoded_labels,
+    parameters_to_save,
+    read_content,
+)
+from pluggable_mlp.files import check_kind, damaged
+from pluggable_mlp.lazy import on_host
+from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.registry import refuse_unknown
+from pluggable_mlp.serialization import write_tree
+from pluggable_mlp.training.recipes import TableForm
+
+__all__ = ["read_table_estimator", "write_table_estimator"]
+
+FORMAT = 1
+_ATTRIBUTES: dict[str, Any] = {
+    "n_features_in_": int,
+    "n_iter_": int,
+    "best_iteration_": int,
+    "loss_curve_": list[float],
+    "validation_errors_": list[float],
+}
+"""What is saved, and its type in a file."""
+
+
+class _Content(TypedDict):
+    """What is in a file."""
+
+    format: int
+    estimator: str
+    parameters: dict[str, Any]
+    attributes: dict[str, Any]
+    labels: dict[str, Any]
+    preparation: dict[str, Any]
+    form: list[Any]
+    weights: Any
+
+
+def write_table_estimator(estimator: Any, path: Path) -> None:
+    """Write a fitted estimator to a file, whole or not at all."""
+    labels = {name: getattr(estimator, name) for name in LABELS if hasattr(estimator, name)}
+    content: _Content = {
+        "format": FORMAT,
+        "estimator": type(estimator).__name__,
+        "parameters": parameters_to_save(estimator),
+        "attributes": {name: getattr(estimator, name) for name in _ATTRIBUTES},
+        "labels": {name: encoded_labels(name, on_host(of)) for name, of in labels.items()},
+        "preparation": estimator.preparation_.to_dict(),
+        "form": [*estimator._form],
+        "weights": map_nested(on_host, estimator.parameters_),
+    }
+    write_tree(path, content)
+
+
+def read_table_estimator(kind: Any, path: Path, backend: str) -> Any:
+    """Return the estimator that a file holds, its parameters on a backend.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, has changed, or holds no estimator of that kind.
+    """
+    content = read_content(kind, path, _Content, FORMAT)
+    with damaged(path):
+        estimator = kind(**_known(kind, content["parameters"], kind._get_param_names()))
+        estimator.set_params(backend=backend, device=None)._validate_params()
+        attributes = _known(kind, content["attributes"], _ATTRIBUTES)
+        for name, type_of in _ATTRIBUTES.items():
+            check_kind(attributes[name], type_of)
+            setattr(estimator, name, attributes[name])
+        for name, value in _known(kind, content["labels"], LABELS).items():
+            setattr(estimator, name, decoded_labels(name, value))
+        estimator.preparation_ = Preparation.from_dict(content["preparation"])
+        form = msgspec.convert(content["form"], TableForm)
+        expected = estimator.preparation_.features, estimator.preparation_.outputs
+        if (sum(form.blocks), form.outputs) != expected:
+            raise ValueError("its form is not that of its preparation")
+        estimator._set_network(form)
+        weights: LibraryArrays = content["weights"]
+        check_parameters(estimator.network_, weights)
+        estimator.parameters_ = map_nested(estimator._place().asarray, weights)
+    return estimator
+
+
+def _known(kind: Any, given: dict[str, Any], names: Any) -> dict[str, Any]:
+    """Return a dict, whose names are checked."""
+    refuse_unknown(f"a saved {kind.__name__}", given, names)
+    return given

@@ -1,0 +1,187 @@
+"""The classifier and the regressor of tables: labels and numbers to targets, and back.
+
+What they share is in `table_base.py`.  Shapes: X (n, columns), y (n,).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.targets import Task
+from pluggable_mlp.estimators.table_base import BaseTable
+from pluggable_mlp.lazy import on_host
+
+__all__ = ["TableClassifier", "TableRegressor"]
+
+
+class TableClassifier(ClassifierMixin, BaseTable):
+    """A network that classifies the rows of a table, trained by a published recipe.
+
+    Parameters
+    ----------
+    recipe : {"realmlp-td-s", "tabm-mini", "tabm"}, default "realmlp-td-s"
+        Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), simplified; or
+        Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).
+    n_members : int, default 32
+        Of the two recipes that average members.
+    max_iter : int, optional
+        The most epochs; by default the recipe's.
+    validation_fraction : float, default 0.2
+        The share of the rows by which the best epoch is found, at most 0.5; 0 for none.
+    time_limit : float, optional
+        The most seconds that the epochs may take.
+    categorical_features : sequence of int or of str, optional
+        The columns that hold categories, by place or name, besides texts, booleans of frames and
+        columns whose type is categorical.
+    random_state : int, RandomState or None, default None
+        Of the initial weights, the validation part, the shuffles and dropout.
+    dtype : {"float32", "float64"}, default "float32"
+    backend : str, default "numpy"
+        The array library that computes.
+    device : str, optional
+        The device of the backend.
+    arithmetic : {"native", "reproducible"}, default "native"
+        "reproducible": the same bits on every library.
+    verbose : bool or int, default False
+        Print the loss and the validation error of each epoch.
+
+    Attributes
+    ----------
+    classes_ : array (classes,)
+    preparation_ : Preparation
+        What becomes of the columns.
+    network_ : MLP
+    parameters_ : list of dict of arrays
+        Of the best epoch, on the backend.
+    best_iteration_, n_iter_ : int
+        That epoch, and how many were done.
+    loss_curve_, validation_errors_ : list of float
+        The training loss and the share of wrong classes of the validation part, by epoch.
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Of data frames.
+    """
+
+    classes_: NDArray[Any]
+    _task: ClassVar[Task] = "classification"
+
+    def predict(self, X: object) -> NDArray[Any]:
+        """Return the predicted label of each row, (n,).
+
+        Parameters
+        ----------
+        X : data frame or array (n, columns)
+            As for `fit`; categories that it did not see count as missing.
+        """
+        indices = self._outputs(X, "predict")
+        predicted: NDArray[Any] = self.classes_[indices]
+        return predicted
+
+    def predict_proba(self, X: object) -> NDArray[Any]:
+        """Return the probability of each class, (n, classes), in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : data frame or array (n, columns)
+        """
+        return self._outputs(X, "predict_proba")
+
+    def _labels(self) -> Sequence[int | str]:
+        labels: list[int | str] = self.classes_.tolist()
+        return labels
+
+    def _targets(self, y: Any, *, is_new: bool) -> Array:
+        labels = column_or_1d(_on_host(y), warn=True)
+        _refuse_holes(labels)
+        check_classification_targets(labels)
+        if is_new:
+            self.classes_, indices = np.unique(labels, return_inverse=True)
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"y has one class, {self.classes_.tolist()[0]!r}, expected two classes or "
+                    "more: give rows of another one"
+                )
+            return _for_preparation(labels, indices)
+        indices = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
+        unknown = labels[self.classes_[indices] != labels]
+        if len(unknown):
+            raise ValueError(
+                f"y of eval_set has the label {unknown.tolist()[0]!r}, which y of fit has not"
+            )
+        return _for_preparation(labels, indices)
+
+
+class TableRegressor(RegressorMixin, BaseTable):
+    """A network that predicts a number for each row of a table, trained by a published recipe.
+
+    Parameters
+    ----------
+    recipe, n_members, max_iter, validation_fraction, time_limit, categorical_features, \
+random_state, dtype, backend, device, arithmetic, verbose
+        As of `TableClassifier`.
+
+    Attributes
+    ----------
+    preparation_, network_, parameters_, best_iteration_, n_iter_, loss_curve_, n_features_in_, \
+feature_names_in_
+        As of `TableClassifier`.
+    validation_errors_ : list of float
+        The mean squared error of the validation part, of targets standardized, by epoch.
+    """
+
+    _task: ClassVar[Task] = "regression"
+
+    def predict(self, X: object) -> NDArray[Any]:
+        """Return the predicted number of each row, (n,), in the units of y.
+
+        Parameters
+        ----------
+        X : data frame or array (n, columns)
+            As for `fit`; categories that it did not see count as missing.
+        """
+        scaled = self._outputs(X, "predict")[:, 0]
+        predicted: NDArray[Any] = self.preparation_.in_own_units(scaled)
+        return predicted
+
+    def _targets(self, y: Any, *, is_new: bool) -> Array:
+        del is_new
+        numbers = check_array(
+            _on_host(y), ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
+        )
+        return column_or_1d(numbers, warn=True)
+
+
+def _for_preparation(labels: NDArray[Any], indices: Array) -> Array:
+    """Return texts and integers (n,) as they are, to be named; the indices of other labels."""
+    is_text = all(isinstance(label, str) for label in labels.tolist())
+    return labels.astype(str) if is_text else labels if labels.dtype.kind in "iu" else indices
+
+
+def _on_host(y: Any) -> NDArray[Any]:
+    return np.asarray(y if not hasattr(y, "shape") else on_host(y))
+
+
+def _refuse_holes(labels: NDArray[Any]) -> None:
+    """Raise ValueError where a label (n,) is missing."""
+    if labels.dtype.kind not in "Of":
+        return
+    is_missing = [label is None or _is_nan(label) for label in labels.tolist()]
+    if any(is_missing):
+        raise ValueError(
+            f"y contains NaN or None: {sum(is_missing)} rows lack a label, row "
+            f"{is_missing.index(True) + 1} first; leave such rows out"
+        )
+    if labels.dtype.kind == "f" and np.isinf(labels).any():
+        raise ValueError("y contains infinity, expected class labels; leave such rows out")
+
+
+def _is_nan(label: object) -> bool:
+    return isinstance(label, float) and math.isnan(label)

@@ -1,0 +1,125 @@
+"""The quantile transform and the smooth clip: against scikit-learn and arithmetic by hand."""
+
+import math
+import statistics
+
+import msgspec
+import numpy as np
+import pytest
+
+from pluggable_mlp import DataError, load_dataset
+from pluggable_mlp.data.build import build_dataset
+from pluggable_mlp.data.dataset import Source, Split
+from pluggable_mlp.data.frame import Frame, Texts
+from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.quantiles import QuantileTransform, bin_edges, fit_quantiles
+from pluggable_mlp.randomness import normal_quantile
+
+QuantileTransformer = pytest.importorskip("sklearn.preprocessing").QuantileTransformer
+
+
+def rounded(rows, seed):
+    """Values of which many are equal, and values of which none are."""
+    rng = np.random.default_rng(seed)
+    return np.stack([np.round(rng.normal(size=rows), 1), rng.normal(size=rows) ** 3], axis=1)
+
+
+def test_normal_quantiles_are_those_of_the_standard_library():
+    p = np.array([1e-300, 1e-7, 0.02, 0.3, 0.5, 0.9, 1.0 - 1e-9])
+    expected = [statistics.NormalDist().inv_cdf(one) for one in p]
+    np.testing.assert_allclose(normal_quantile(p), expected, rtol=1e-14)
+
+
+def test_it_transforms_as_scikit_learn_does_by_the_same_quantiles():
+    theirs = QuantileTransformer(n_quantiles=30, output_distribution="normal", subsample=None)
+    theirs.fit(rounded(900, 0))
+    ours = QuantileTransform(tuple(map(tuple, theirs.quantiles_.T.tolist())))
+    later = rounded(500, 1) * 1.5
+    np.testing.assert_allclose(
+        ours.apply_in_place(later.copy()), theirs.transform(later), rtol=1e-12, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(("rows", "count"), [(2, 2), (7, 7), (200, 10), (900, 30), (40_000, 1000)])
+def test_the_quantiles_are_those_of_the_values_but_for_noise(rows, count):
+    values = rounded(rows, 2)
+    found = fit_quantiles("example", values, seed=0).quantiles
+    expected = np.quantile(values, np.linspace(0, 1, count), axis=0)
+    assert np.shape(found) == (2, count)
+    np.testing.assert_allclose(np.transpose(found), expected, atol=1e-4)
+
+
+def test_wrong_quantiles_are_named():
+    for wrong in ((1.0,), (2.0, 1.0), (0.0, math.inf)):
+        with pytest.raises(ValueError, match=r"quantiles\[1\] is"):
+            QuantileTransform(((), wrong))
+
+
+def test_edges_are_the_different_quantiles():
+    values = np.array([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0], [4.0, 9.0], [8.0, 9.0]])
+    assert bin_edges(values, 2) == ((0.0, 2.0, 8.0), (5.0, 9.0))
+    assert bin_edges(values, 48) == ((0.0, 1.0, 2.0, 4.0, 8.0), (5.0, 9.0))
+
+
+NUMBERS = np.array([0.0, 1.0, 2.0, 3.0, 100.0])
+RARE = np.array([7.0, 7.0, 7.0, 7.0, 9.0])
+SEX = Texts(("f", "m"), np.array([0, 1, 1, -1, 0], np.int32))
+CITY = Texts(("a", "b", "c"), np.array([0, 1, 2, -1, 0], np.int32))
+TABLE = Frame(
+    ("number", "rare", "constant", "sex", "city"), (NUMBERS, RARE, NUMBERS * 0, SEX, CITY)
+)
+
+
+def prepared(scaling):
+    targets = np.array([0, 1, 0, 1, 0])
+    source = Source("example", {"train": Split(TABLE, targets)})
+    return build_dataset(source, 0, None, scaling, test_share=0.0, signs=True)
+
+
+def clipped(x):
+    return x / math.sqrt(1 + (x / 3) ** 2)
+
+
+def test_a_table_as_the_recipes_have_it():
+    dataset = prepared("smooth_clip")
+    number = [(x - 2) / 2 for x in (0, 1, 2, 3, 100)]  # median 2, quartiles 1 and 3
+    rare = [0, 0, 0, 0, 2]  # quartiles 7 and 7: half of the range from 7 to 9
+    sex = [-1, 1, 1, 0, -1]  # median 0, quartiles -1 and 1
+    of_cities = ([2, 0, 0, 0, 2], [0, 2, 0, 0, 0], [0, 0, 2, 0, 0])
+    of_cities = ([1, 0, 0, 0, 1], *of_cities[1:])  # of a the quartiles are 0 and 1
+    scaled = [number, rare, [x / 2 for x in sex], *of_cities]
+    expected = np.array([[clipped(x) for x in of] for of in scaled]).T
+    np.testing.assert_allclose(dataset.train.inputs, expected, rtol=1e-15)
+    shown = [row.becomes for row in dataset.preparation.describe()]
+    assert shown[2:4] == [
+        "left out: it is 0 in all rows", "-1 for f, 1 for m, 0 for missing ones"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scaling", ["smooth_clip", "quantile"])
+def test_it_survives_json_and_later_rows_become_the_same(scaling):
+    dataset = prepared(scaling)
+    text = msgspec.json.encode(dataset.preparation.to_dict())
+    again = Preparation.from_dict(msgspec.json.decode(text))
+    assert again == dataset.preparation
+    inputs = again.inputs("later", TABLE, "float64")[:]
+    np.testing.assert_array_equal(inputs, dataset.train.inputs)
+
+
+def test_only_numbers_are_transformed_to_quantiles():
+    inputs = prepared("quantile").train.inputs
+    assert inputs[:, 2].tolist() == [-1, 1, 1, 0, -1]
+    assert inputs[:, 3:].sum(axis=1).tolist() == [1, 1, 1, 0, 1]
+    assert inputs[0, 0] == pytest.approx(statistics.NormalDist().inv_cdf(1e-7), abs=1e-6)
+
+
+def test_targets_are_not_clipped():
+    with pytest.raises(ValueError, match="target_scaling is 'smooth_clip', expected one of"):
+        load_dataset("digits", task="regression", target_scaling="smooth_clip")
+
+
+def test_a_stored_array_is_refused(tmp_path):
+    np.save(tmp_path / "X.npy", rounded(40, 0))
+    np.save(tmp_path / "y.npy", np.arange(40) % 2)
+    with pytest.raises(DataError, match="quantile scaling sorts all examples"):
+        load_dataset(str(tmp_path), scaling="quantile", block_size=8)

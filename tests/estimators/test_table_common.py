@@ -1,0 +1,21 @@
+"""scikit-learn's own checks of the estimators for tables."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from pluggable_mlp import TableClassifier, TableRegressor
+
+SETTINGS = {"max_iter": 8, "random_state": 0}
+WEIGHTS = dict.fromkeys(
+    ("check_sample_weight_equivalence_on_dense_data",),
+    "batches and the validation part count rows, not their weights",
+)
+
+
+@parametrize_with_checks(
+    [TableClassifier(**SETTINGS), TableRegressor(**SETTINGS)],
+    expected_failed_checks=lambda _: WEIGHTS,
+)
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)

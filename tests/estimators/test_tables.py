@@ -1,0 +1,274 @@
+"""Estimators for tables: frames and arrays, what is refused, the best epoch, files, equal bits."""
+
+import datetime
+import json
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris
+
+from pluggable_mlp import DataWarning, TableClassifier, TableRegressor
+
+pl = pytest.importorskip("polars")
+QUICK = {"max_iter": 8, "random_state": 0}
+N = 60
+RNG = np.random.default_rng(0)
+COLUMNS = {
+    "age": [None if i % 13 == 5 else float(v) for i, v in enumerate(RNG.normal(40, 9, N))],
+    "city": [None if i % 17 == 4 else ["Rome", "Oslo", "Bern"][i % 3] for i in range(N)],
+    "member": [i % 4 == 0 for i in range(N)],
+    "code": [7 * (i % 5) for i in range(N)],
+}
+LABELS = ["yes" if i % 3 == 0 else "no" for i in range(N)]
+PRICES = [100.0 * (i % 3) + 5.0 * (i % 4 == 0) for i in range(N)]
+
+
+def frames():
+    pd = pytest.importorskip("pandas")
+    pa = pytest.importorskip("pyarrow")
+    return pl.DataFrame(COLUMNS), pd.DataFrame(COLUMNS), pa.table(COLUMNS)
+
+
+def array():
+    """The columns as an array of objects, as a list of rows gives it."""
+    return np.array([*COLUMNS.values()], dtype=object).T
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+def test_frames_of_all_libraries_and_arrays_give_the_same_model():
+    models = [
+        TableClassifier(**QUICK, categorical_features=[3]).fit(X, LABELS)
+        for X in (*frames(), array())
+    ]
+    expected = models[0].predict_proba(frames()[0])
+    assert expected.shape == (N, 2)
+    for model, X in zip(models, (*frames(), array()), strict=True):
+        np.testing.assert_array_equal(model.predict_proba(X), expected)
+    assert models[0].classes_.tolist() == ["no", "yes"]
+    shown = [row.becomes for row in models[0].preparation_.describe()]
+    assert shown[3] == "one of 5 categories: 0, 14, 21, 28, 7"
+
+
+@pytest.mark.parametrize(
+    "recipe", ["realmlp-td-s", "tabm-mini", pytest.param("tabm", marks=pytest.mark.slow)]
+)
+def test_recipes_learn(recipe):
+    X, y = load_iris(return_X_y=True)
+    settings = {"recipe": recipe, "n_members": 4, "max_iter": 40, "random_state": 0}
+    model = TableClassifier(**settings).fit(X[::2], y[::2])
+    assert model.score(X[1::2], y[1::2]) > 0.9
+    X, y = load_diabetes(return_X_y=True)
+    regressor = TableRegressor(**settings).fit(X[::2], y[::2])
+    assert regressor.score(X[1::2], y[1::2]) > 0.3
+    assert 0.5 * y.mean() < regressor.predict(X).mean() < 2 * y.mean()  # in their own units
+
+
+def test_the_last_of_the_best_epochs_is_kept():
+    X, y = load_iris(return_X_y=True)
+    model = TableClassifier(max_iter=20, random_state=1).fit(X, y)
+    errors = model.validation_errors_
+    assert model.best_iteration_ == 20 - errors[::-1].index(min(errors))
+    held_out = TableClassifier(max_iter=20, random_state=1).fit(X, y, eval_set=(X[::3], y[::3]))
+    best = min(held_out.validation_errors_)
+    assert held_out.score(X[::3], y[::3]) == pytest.approx(1 - best)
+
+
+def test_a_smaller_last_batch_is_left_out():
+    """Both classes have probability 1/2 up to the second step: the first one's rate is 0."""
+    X, y = np.random.default_rng(0).normal(size=(768, 2)), np.arange(768) % 2
+    model = TableClassifier(max_iter=1, validation_fraction=0, random_state=0)
+    (two,), (three,) = (model.fit(X[:n], y[:n]).loss_curve_ for n in (767, 768))
+    assert two == pytest.approx(np.log(2))
+    assert three != pytest.approx(np.log(2), rel=1e-5)
+
+
+def test_a_time_limit_ends_training():
+    X, y = load_iris(return_X_y=True)
+    assert TableClassifier(time_limit=1e-3, random_state=0).fit(X, y).n_iter_ == 1
+
+
+def test_weights_of_zero_leave_rows_out():
+    X = np.repeat([[0.0], [1.0]], 40, axis=0)
+    y, weights = np.tile([0.0, 1.0], 40), np.tile([1.0, 0.0], 40)
+    model = TableRegressor(**QUICK).fit(X, y, weights)
+    assert np.abs(model.predict(X)).max() < 0.2
+    assert TableRegressor(**QUICK).fit(X, y).predict(X).mean() > 0.3
+
+
+def test_regressions_are_in_the_units_of_y():
+    X = frames()[0]
+    model = TableRegressor(max_iter=60, random_state=0).fit(X, PRICES)
+    assert model.score(X, PRICES) > 0.9
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+@pytest.mark.parametrize("recipe", ["realmlp-td-s", "tabm-mini"])
+@pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])
+def test_saved_and_pickled_models_predict_the_same(tmp_path, kind, recipe):
+    X = frames()[0]
+    y = LABELS if kind is TableClassifier else PRICES
+    model = kind(recipe, n_members=2, **QUICK).fit(X, y)
+    model.save(tmp_path / "model")
+    for again in (kind.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(again.predict(X), model.predict(X))
+        assert again.get_params() == model.get_params()
+    other = TableRegressor if kind is TableClassifier else TableClassifier
+    with pytest.raises(ValueError, match=f"holds a {kind.__name__} of format 1, expected a"):
+        other.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "recipe", ["realmlp-td-s", pytest.param("tabm-mini", marks=pytest.mark.slow)]
+)
+def test_the_same_bits_on_numpy_and_pytorch(recipe):
+    pytest.importorskip("torch")
+    X, y = load_iris(return_X_y=True)
+    settings = {"n_members": 2, "max_iter": 2, "random_state": 0, "arithmetic": "reproducible"}
+    ours, theirs = (
+        TableClassifier(recipe, backend=backend, **settings).fit(X, y).predict_proba(X)
+        for backend in ("numpy", "torch")
+    )
+    assert ours.tobytes() == theirs.tobytes()
+
+
+def frame(**columns):
+    return pl.DataFrame({"x": np.linspace(0, 1, N), **columns})
+
+
+def test_useless_columns_are_named_and_dropped():
+    X = frame(
+        constant=[3] * N, same=["a"] * N, id=[f"row {i}" for i in range(N)]
+    )  # fmt: skip
+    with pytest.warns(DataWarning, match=r"'constant' \(it is 3 in all rows\), 'same'.*, 'id'"):
+        model = TableRegressor(**QUICK).fit(X, PRICES)
+    assert model.preparation_.features == 1
+    assert model.predict(X.with_columns(id=pl.lit("new"))).shape == (N,)
+
+
+@pytest.mark.parametrize("n", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_category_in_each_of_many_rows_is_dropped(n):
+    X = pl.DataFrame({"x": np.arange(n) % 7, "id": [f"id {i}" for i in range(n)]})
+    known = n * 4 // 5  # the rest is for validation
+    with pytest.warns(DataWarning, match=rf"'id' \({known} different texts in {known} rows\)"):
+        TableClassifier(max_iter=1, random_state=0).fit(X, np.arange(n) % 7 > 3)
+
+
+def test_three_rows_are_fitted_with_a_warning():
+    with pytest.warns(DataWarning, match="3 rows are too few to keep 0.2 of them for validation"):
+        model = TableClassifier(**QUICK).fit([[0.0], [1.0], [2.0]], ["a", "b", "b"])
+    assert model.predict([[0.0], [2.0]]).tolist() == ["a", "b"]
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+@pytest.mark.parametrize(
+    "labels", [np.array([f"c{i}" for i in range(30)]), np.array([False, True]), [5, -1], [2.0, 1.0]]
+)
+def test_labels_of_any_type_come_back(labels):
+    y = np.resize(labels, N)
+    model = TableClassifier(**QUICK).fit(frame(), y)
+    assert model.classes_.tolist() == sorted(set(labels))
+    assert model.predict(frame()).dtype == y.dtype
+    assert model.predict_proba(frame()).shape == (N, len(labels))
+
+
+def test_categories_that_fit_never_saw_count_as_missing():
+    X = pl.DataFrame(COLUMNS)
+    model = TableClassifier(**QUICK).fit(X, LABELS)
+    unknown, missing = (X.with_columns(city=pl.lit(v, pl.String)) for v in ("Lima", None))
+    with pytest.warns(DataWarning, match="'Lima', which training never saw"):
+        found = model.predict_proba(unknown)
+    with warnings.catch_warnings(action="ignore"):
+        np.testing.assert_array_equal(found, model.predict_proba(missing))
+
+
+DATES = [datetime.date(2026, 1, 1) + datetime.timedelta(i) for i in range(N)]
+WRONG = {
+    "dates": (frame(day=DATES), LABELS, "column 'day' is of type Date"),
+    "infinity": (frame(z=[np.inf] * N), LABELS, "column 'z' holds inf in row 1"),
+    "one class": (frame(), ["a"] * N, "y has one class, 'a', expected two"),
+    "holes": (frame(), [None, *LABELS[1:]], "1 rows lack a label, row 1 first"),
+    "nothing": (pl.DataFrame({"c": [1] * N}), LABELS, "no column can be used"),
+    "lengths": (frame(), LABELS[1:], "inconsistent numbers of samples"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_used_is_named(case):
+    X, y, message = WRONG[case]
+    with pytest.raises(ValueError, match=message):
+        TableClassifier(**QUICK).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"recipe": "realmlp"}, "recipe"),
+        ({"categorical_features": ["no"]}, "categorical_features has 'no', expected places"),
+        ({"validation_fraction": 0.9}, "validation_fraction"),
+        ({"max_iter": 0}, "max_iter"),
+    ],
+)
+def test_wrong_parameters_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TableClassifier(**settings).fit(frame(), LABELS)
+
+
+def test_a_target_with_holes_is_refused():
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        TableRegressor(**QUICK).fit(frame(), [float("nan"), *PRICES[1:]])
+
+
+def test_a_failed_fit_changes_nothing():
+    model = TableClassifier(**QUICK).fit(frame(), LABELS)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match="expected two classes"):
+        model.fit(frame(new=LABELS), ["a"] * N)
+    assert vars(model) == before
+    assert clone(model).get_params() == model.get_params()
+
+
+def test_eval_set_is_checked():
+    model = TableClassifier(**QUICK)
+    with pytest.raises(ValueError, match="eval_set has the label 'maybe'"):
+        model.fit(frame(), LABELS, eval_set=(frame(), ["maybe"] * N))
+    with pytest.raises(ValueError, match="eval_set is DataFrame, expected a tuple"):
+        model.fit(frame(), LABELS, eval_set=frame())
+
+
+def test_a_certificate_holds_other_libraries_to_it():
+    pytest.importorskip("torch")
+    X, y = load_iris(return_X_y=True)
+    model = TableClassifier(max_iter=1, random_state=0, arithmetic="reproducible").fit(X, y)
+    certificate = json.loads(json.dumps(model.certificate_))
+    assert TableClassifier.verify(certificate, X, y, backend="torch").score(X, y) > 0.3
+    with pytest.raises(ValueError, match="X, y or sample_weight are not those"):
+        TableClassifier.verify(certificate, X + 1, y**2)
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+def test_an_onnx_graph_takes_raw_columns(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("ndonnx")
+    X = pl.DataFrame(COLUMNS)
+    classifier = TableClassifier(**QUICK).fit(X, LABELS)
+    regressor = TableRegressor(**QUICK).fit(X, PRICES)
+    given = {
+        "age": X["age"].fill_null(float("nan")).to_numpy(),
+        "city": X["city"].fill_null("").to_numpy().astype(object),
+        "member": X["member"].cast(pl.String).to_numpy().astype(object),
+        "code": X["code"].cast(pl.Float64).to_numpy(),
+    }
+    results = []
+    for name, model in (("classifier", classifier), ("regressor", regressor)):
+        model.to_onnx(tmp_path / f"{name}.onnx")
+        session = onnxruntime.InferenceSession(tmp_path / f"{name}.onnx")
+        results.append(session.run(None, given))
+    (labels, probabilities), (predictions,) = results
+    assert labels.tolist() == classifier.predict(X).tolist()
+    np.testing.assert_allclose(probabilities, classifier.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(predictions, regressor.predict(X), rtol=1e-4, atol=1e-3)
+    with pytest.raises(ValueError, match="by their quantiles, which no ONNX graph"):
+        TableRegressor("tabm-mini", n_members=2, **QUICK).fit(X, PRICES).to_onnx(tmp_path / "no")
