@@ -7,18 +7,29 @@ from types import ModuleType
 
 import pytest
 
-__all__ = ["import_pytabkit"]
+__all__ = ["import_published", "import_pytabkit"]
+
+
+def _folder_of(name):
+    """Return the folder of a package; skip the test where it is not installed.
+
+    `pytest.importorskip` would ask for it where every package is required: no extra lists these.
+    """
+    try:
+        return distribution(name).locate_file(name)
+    except PackageNotFoundError:
+        pytest.skip(f"{name} is not installed")
+
+
+def import_published(name):
+    """Return a package of the authors."""
+    _folder_of(name)
+    return importlib.import_module(name)
 
 
 def import_pytabkit(monkeypatch):
-    """Return a function that imports a module of it: without its __init__, which needs Lightning.
-
-    The test is skipped where it is not installed.
-    """
-    try:
-        folder = distribution("pytabkit").locate_file("pytabkit")
-    except PackageNotFoundError:
-        pytest.skip("pytabkit is not installed")
+    """Return a function that imports a module of it: without its __init__, which needs Lightning."""
+    folder = _folder_of("pytabkit")
     package = ModuleType("pytabkit")
     package.__path__ = [str(folder)]
     monkeypatch.setitem(sys.modules, "pytabkit", package)

@@ -13,6 +13,7 @@ from pluggable_mlp import (
     get_backend,
     training_step,
 )
+from tests.published import import_published
 
 NUMPY = get_backend("numpy")
 # Widths are powers of two: the package rounds their reciprocals to float32.
@@ -51,7 +52,7 @@ def test_initial_parameters_are_those_of_a_linear_embedding():
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5)])
 def test_fifty_steps_agree_with_rtdl_num_embeddings(dtype, tolerance):
     torch = pytest.importorskip("torch")
-    theirs = pytest.importorskip("rtdl_num_embeddings")
+    theirs = import_published("rtdl_num_embeddings")
     mlp = MLP([3, 2], loss="squared_error", embedding=PiecewiseLinear(EDGES, size=SIZE))
     rng = np.random.default_rng(0)
     x, targets = rng.normal(size=(64, 3)).astype(dtype), rng.normal(size=(64, 2)).astype(dtype)

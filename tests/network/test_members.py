@@ -16,6 +16,7 @@ from pluggable_mlp import (
     get_backend,
     training_step,
 )
+from tests.published import import_published
 
 NUMPY = get_backend("numpy")
 MEMBERS, STEPS = 4, 50
@@ -51,7 +52,7 @@ def data(loss, rows=64):
 
 def in_tabm(torch, kind, parameters, outputs):
     """The package's network with our parameters."""
-    tabm = pytest.importorskip("tabm")
+    tabm = import_published("tabm")
     model = tabm.TabM(
         n_num_features=5,
         d_out=outputs,
