@@ -28,7 +28,7 @@ def import_published(name):
 
 
 def import_pytabkit(monkeypatch):
-    """Return a function that imports a module of it: without its __init__, which needs Lightning."""
+    """Return a function that imports its modules, without its __init__: that needs Lightning."""
     folder = _folder_of("pytabkit")
     package = ModuleType("pytabkit")
     package.__path__ = [str(folder)]
