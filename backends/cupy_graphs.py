@@ -38,6 +38,8 @@ __all__ = ["CapturedFunction"]
 
 _MOST_COPIED = 2**24
 """Bytes of arguments.  Copying more, in and out, takes longer than the launches that are saved."""
+_MOST_MEMORY = 2**28
+"""Bytes of a graph: of its arguments and all it computes, as none is given out again meanwhile."""
 
 _capturing = Lock()  # the handle of cuBLAS is for one stream at a time
 
@@ -81,6 +83,7 @@ class _Graph:
             raise TraceError
         # Nothing that is freed meanwhile is given out again: the graph writes to it.
         self._memory: list[Any] = []
+        self._bytes = 0
         self._pool = cupy.cuda.MemoryPool()
         with cupy.cuda.using_allocator(self._allocate):
             kinds = zip(self._shapes, map(_dtype_of, given), strict=True)
@@ -123,6 +126,9 @@ class _Graph:
             return stream.end_capture(), results
 
     def _allocate(self, size: int) -> Any:
+        self._bytes += size
+        if self._bytes > _MOST_MEMORY:
+            raise TraceError
         self._memory.append(self._pool.malloc(size))
         return self._memory[-1]
 
