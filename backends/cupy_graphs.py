@@ -29,15 +29,13 @@ from .cupy_kernels import ARGUMENT_BYTES, CONVERT, Argument, Input, Kernel, Line
 from .cupy_launches import InOneLaunch
 from .cupy_products import products_on
 from .cupy_tracing import FusedFunction
-from .graphs import Graph, Graphs
+from .graphs import MOST_COPIED, Graph, Graphs
 from .numpy_tracing import ArrayWriter
 from .tape import Function, Operation, Place, Tape, Tree, leaves, map_tree
 from .tracing import TraceError
 
 __all__ = ["CapturedFunction"]
 
-_MOST_COPIED = 2**24
-"""Bytes of arguments.  Copying more, in and out, takes longer than the launches that are saved."""
 _MOST_MEMORY = 2**28
 """Bytes of a graph: of its arguments and all it computes, as none is given out again meanwhile."""
 
@@ -79,7 +77,7 @@ class _Graph:
         self._before = function.guarded(arguments, [*writer.lines()], writer.constants)
         given = self._before(*arguments)
         self._shapes = [*map(_shape_of, given)]
-        if sum(x.nbytes for x in given if function.is_array(x)) > _MOST_COPIED:
+        if sum(x.nbytes for x in given if function.is_array(x)) > MOST_COPIED:
             raise TraceError
         # Nothing that is freed meanwhile is given out again: the graph writes to it.
         self._memory: list[Any] = []

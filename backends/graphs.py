@@ -11,10 +11,12 @@ from weakref import WeakKeyDictionary
 from .tape import Function, Tree
 from .tracing import TraceError
 
-__all__ = ["CALLS_BEFORE_CAPTURE", "Capturable", "Graph", "Graphs"]
+__all__ = ["CALLS_BEFORE_CAPTURE", "MOST_COPIED", "Capturable", "Graph", "Graphs"]
 
 CALLS_BEFORE_CAPTURE = 32
 """About as many as take the time of capturing."""
+MOST_COPIED = 2**24
+"""Bytes of arguments.  Copying more, in and out, takes longer than the launches that are saved."""
 _MOST_UNUSED = 4
 """Graphs in a row that were captured for arguments that never came again."""
 _MOST_GRAPHS = 4

@@ -13,9 +13,10 @@ import torch
 
 from pluggable_mlp.arrays import Array
 
-from .graphs import Graph, Graphs
+from .graphs import MOST_COPIED, Graph, Graphs
 from .tape import Function, Tree, leaves, map_tree
 from .torch_compile import CompiledFunction
+from .tracing import TraceError
 
 __all__ = ["CapturedFunction"]
 
@@ -80,6 +81,9 @@ class CapturedFunction(CompiledFunction):
             for position, argument in enumerate(given)
             for leaf in leaves(argument)
         ]
+        held = zip(leaves(arrays), are_held, strict=True)
+        if sum(leaf.nbytes for leaf, is_held in held if is_held) > MOST_COPIED:
+            raise TraceError
         return _Graph(compiled, arrays, are_held)
 
     def has_same_bits(self, program: Function, arguments: tuple[Tree, ...]) -> bool:

@@ -96,6 +96,19 @@ def test_data_that_are_others_each_time_are_no_graph():
     assert SimulatedGraph.launches == 0
 
 
+def test_a_step_that_replaces_much_is_no_graph(monkeypatch):
+    """Copying it in and out takes longer than the launches that are saved."""
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 2)
+
+    def scaled(state, numbers, data, start):
+        return data[0, 0], {"W": state["W"] * numbers[1]}
+
+    call, state = CapturedFunction(scaled, (0,)), {"W": torch.ones(2**22 + 1)}
+    for number in range(6):
+        call(state, (number, 0.5), torch.ones(1, 1), 0)
+    assert SimulatedGraph.launches == 0
+
+
 def fails(monkeypatch):
     def refuse(*_, **__):
         raise RuntimeError("CUDA error: out of memory")
