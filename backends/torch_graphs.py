@@ -20,8 +20,8 @@ from .tracing import TraceError
 
 __all__ = ["CapturedFunction"]
 
-_SMALL = 2**20
-"""Bytes of an array that takes no longer to copy than a kernel to launch, such as an order."""
+_SMALL = 2**22
+"""Bytes of an array that is copied in microseconds, such as the order of 524,288 examples."""
 _BYTES = 16  # of a number: compiled code copies arrays that begin elsewhere than at multiples
 
 
