@@ -122,10 +122,10 @@ class _Graph:
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._results = compiled(*arrays)
 
-    def _divided(self, arrays: Tree) -> tuple[list[Array], list[Any]]:
+    def _divided(self, arrays: Tree) -> tuple[list[Array], list[weakref.ref[Array]]]:
         """Return the arrays that are held, and references to the others, which keep no memory."""
         held: list[Array] = []
-        read: list[Any] = []
+        read: list[weakref.ref[Array]] = []
         for leaf, is_held in zip(leaves(arrays), self._are_held, strict=True):
             (held if is_held else read).append(leaf if is_held else weakref.ref(leaf))
         return held, read
