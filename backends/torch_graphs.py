@@ -7,6 +7,7 @@ read where they are.  When a graph is captured, and tried, is in `graphs.py`.
 
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -55,7 +56,9 @@ class CapturedFunction(CompiledFunction):
         for row, number in zip(rows, numbers, strict=True):
             (row.view(torch.float64) if isinstance(number, float) else row)[0] = number
         # PyTorch gives pinned memory out again when the copy is done, for which nothing waits.
-        waiting = iter(rows.pin_memory().to(device, non_blocking=True))
+        with suppress(RuntimeError):  # none may be left: then CUDA reads the rows at once
+            rows = rows.pin_memory()
+        waiting = iter(rows.to(device, non_blocking=True))
 
         def array(leaf: Any) -> Any:
             if not isinstance(leaf, int | float):

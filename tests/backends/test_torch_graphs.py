@@ -68,6 +68,15 @@ def test_a_step_is_one_launch_whose_numbers_change():
     assert SimulatedGraph.launches == CALLS - 33  # the first one compiles; one was the trial
 
 
+def test_without_pinned_memory_a_step_is_a_graph(monkeypatch):
+    def refuse(tensor):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", refuse)
+    all_calls(CapturedFunction(step, (0,)), torch.randn(12, 5))
+    assert SimulatedGraph.launches > 0
+
+
 def test_small_data_may_be_others():
     call = CapturedFunction(step, (0,))
     for _ in range(CALLS):
