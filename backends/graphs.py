@@ -83,32 +83,29 @@ class Graphs:
         if self._gave_up or not self._busy.acquire(blocking=False):
             return NotImplemented
         try:
-            graph = self._graph  # another thread may drop it
-            given = NotImplemented if graph is None else graph.inputs(arguments)
-            if graph is None or given is NotImplemented:
-                del graph  # its memory is free for the next one
-                self._prepare(of, arguments, None)
-            elif not self.is_used:
-                self._prepare(of, arguments, graph)
-            else:
-                self._calls = 0
-                return graph.launch(given)
-        finally:
-            self._busy.release()
-        return NotImplemented
-
-    def _prepare(self, of: Capturable, arguments: tuple[Tree, ...], graph: Graph | None) -> None:
-        """Try the graph, or capture one if it is time for that."""
-        try:
-            if graph is None:
-                self._capture_when_due(of, arguments)
-            else:
-                self._try(of, arguments, graph)
+            return self._called(of, arguments)
         except TraceError:
             self._gave_up = True
             self._drop()
         except Exception as error:  # whatever a library raises
             self._give_up(of, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+        finally:
+            self._busy.release()
+        return NotImplemented
+
+    def _called(self, of: Capturable, arguments: tuple[Tree, ...]) -> Tree:
+        """Use the graph, or try it, or capture one if it is time for that."""
+        graph = self._graph  # another thread may drop it
+        given = NotImplemented if graph is None else graph.inputs(arguments)
+        if graph is None or given is NotImplemented:
+            del graph  # its memory is free for the next one
+            self._capture_when_due(of, arguments)
+        elif not self.is_used:
+            self._try(of, arguments, graph)
+        else:
+            self._calls = 0
+            return graph.launch(given)
+        return NotImplemented
 
     def _capture_when_due(self, of: Capturable, arguments: tuple[Tree, ...]) -> None:
         self._calls += 1

@@ -287,6 +287,24 @@ def with_large_temporaries(ns, state, numbers, data, start):
     return wide[0, 0], state
 
 
+def test_memory_that_runs_out_later_is_said_and_the_step_goes_on_without():
+    """The graph gives its memory back, which is enough for the step."""
+    call = compiled()
+    state = all_calls(call, first_state())
+    assert launches(call, state)["graph"] == 1
+    given = state, *arguments(1)
+    expected = host(step(xp, *given))
+    POOL.set_limit(POOL.used_bytes())
+    try:
+        with pytest.warns(UserWarning, match="without a CUDA graph of a step: .*Out of memory"):
+            found = host(call(*given))
+    finally:
+        POOL.set_limit(0)
+    for one, other in zip(found, expected, strict=True):
+        assert_same_bits(one, other)
+    assert launches(call, state)["graph"] == 0
+
+
 def test_the_memory_of_a_graph_is_bounded(monkeypatch):
     """Nothing that is freed during a capture is given out again."""
     monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 1)
