@@ -23,21 +23,21 @@ from typing import Any
 import cupy
 import numpy as np
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, DType
 
 from .cupy_kernels import ARGUMENT_BYTES, CONVERT, Argument, Input, Kernel, Line
 from .cupy_launches import InOneLaunch
 from .cupy_products import products_on
 from .cupy_tracing import FusedFunction
-from .graphs import Graph, Graphs
+from .graphs import MOST_COPIED, Graph, Graphs
 from .numpy_tracing import ArrayWriter
 from .tape import Function, Operation, Place, Tape, Tree, leaves, map_tree
 from .tracing import TraceError
 
 __all__ = ["CapturedFunction"]
 
-_MOST_COPIED = 2**24
-"""Bytes of arguments.  Copying more, in and out, takes longer than the launches that are saved."""
+_MOST_MEMORY = 2**28
+"""Bytes of a graph: of its arguments and all it computes, as none is given out again meanwhile."""
 
 _capturing = Lock()  # the handle of cuBLAS is for one stream at a time
 
@@ -77,10 +77,11 @@ class _Graph:
         self._before = function.guarded(arguments, [*writer.lines()], writer.constants)
         given = self._before(*arguments)
         self._shapes = [*map(_shape_of, given)]
-        if sum(x.nbytes for x in given if function.is_array(x)) > _MOST_COPIED:
+        if sum(x.nbytes for x in given if function.is_array(x)) > MOST_COPIED:
             raise TraceError
         # Nothing that is freed meanwhile is given out again: the graph writes to it.
-        self._memory: list[Any] = []
+        self._memory: list[cupy.cuda.MemoryPointer] = []
+        self._bytes = 0
         self._pool = cupy.cuda.MemoryPool()
         with cupy.cuda.using_allocator(self._allocate):
             kinds = zip(self._shapes, map(_dtype_of, given), strict=True)
@@ -104,7 +105,7 @@ class _Graph:
         copies = iter(self._copy_out(leaves(self._results)))
         return map_tree(lambda _: next(copies), self._results)
 
-    def _captured(self) -> tuple[Any, Tree]:
+    def _captured(self) -> tuple[cupy.cuda.Graph, Tree]:
         """Return the graph, and what will be its results: they have no values yet."""
         products = products_on(cupy.cuda.Device().id)
         run = partial(self._plan.run, self._held, products.matmul)
@@ -122,7 +123,10 @@ class _Graph:
                 raise
             return stream.end_capture(), results
 
-    def _allocate(self, size: int) -> Any:
+    def _allocate(self, size: int) -> "cupy.cuda.MemoryPointer":
+        self._bytes += size
+        if self._bytes > _MOST_MEMORY:
+            raise TraceError
         self._memory.append(self._pool.malloc(size))
         return self._memory[-1]
 
@@ -244,7 +248,7 @@ def _argument_bytes(value: Any) -> int:
     return 16 + array + (array if isinstance(value, cupy.ndarray) else 8)
 
 
-def _dtype_of(value: Any) -> Any:
+def _dtype_of(value: Any) -> DType:
     return value.dtype if isinstance(value, cupy.ndarray) else np.asarray(value).dtype
 
 

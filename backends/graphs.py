@@ -6,16 +6,24 @@ What a graph is, of CuPy or of PyTorch, is in `cupy_graphs.py` and `torch_graphs
 import warnings
 from threading import Lock
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from .tape import Function, Tree
 from .tracing import TraceError
 
-__all__ = ["CALLS_BEFORE_CAPTURE", "Capturable", "Graph", "Graphs"]
+__all__ = ["CALLS_BEFORE_CAPTURE", "MOST_COPIED", "Capturable", "Graph", "Graphs"]
 
 CALLS_BEFORE_CAPTURE = 32
 """About as many as take the time of capturing."""
+MOST_COPIED = 2**24
+"""Bytes of arguments.  Copying more, in and out, takes longer than the launches that are saved."""
 _MOST_UNUSED = 4
 """Graphs in a row that were captured for arguments that never came again."""
+_MOST_GRAPHS = 4
+"""Graphs at a time: functions, which have them, are kept longer than their training lasts."""
+_latest: "WeakKeyDictionary[Graphs, None]" = WeakKeyDictionary()
+"""In the order of their captures."""
+_latest_lock = Lock()
 
 
 class Graph(Protocol):
@@ -50,7 +58,8 @@ class Graphs:
     """The graph of a function, if there is one.
 
     It is captured when the function was called often, and has to give the same bits at the next
-    call, whose numbers are others, before it is used.
+    call, whose numbers are others, before it is used.  Of all functions, the latest four captured
+    have one; any other may be captured again.
 
     Attributes
     ----------
@@ -74,26 +83,29 @@ class Graphs:
         if self._gave_up or not self._busy.acquire(blocking=False):
             return NotImplemented
         try:
-            given = NotImplemented if self._graph is None else self._graph.inputs(arguments)
-            if self._graph is not None and given is not NotImplemented and self.is_used:
-                self._calls = 0
-                return self._graph.launch(given)
-            self._prepare(of, arguments, is_known=given is not NotImplemented)
+            return self._called(of, arguments)
+        except TraceError:
+            self._gave_up = True
+            self._drop()
+        except Exception as error:  # whatever a library raises
+            self._give_up(of, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
         finally:
             self._busy.release()
         return NotImplemented
 
-    def _prepare(self, of: Capturable, arguments: tuple[Tree, ...], *, is_known: bool) -> None:
-        """Try the graph, or capture one if it is time for that."""
-        try:
-            if is_known:
-                self._try(of, arguments)
-            else:
-                self._capture_when_due(of, arguments)
-        except TraceError:
-            self._gave_up, self._graph = True, None
-        except Exception as error:  # whatever a library raises
-            self._give_up(of, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+    def _called(self, of: Capturable, arguments: tuple[Tree, ...]) -> Tree:
+        """Use the graph, or try it, or capture one if it is time for that."""
+        graph = self._graph  # another thread may drop it
+        given = NotImplemented if graph is None else graph.inputs(arguments)
+        if graph is None or given is NotImplemented:
+            del graph  # its memory is free for the next one
+            self._capture_when_due(of, arguments)
+        elif not self.is_used:
+            self._try(of, arguments, graph)
+        else:
+            self._calls = 0
+            return graph.launch(given)
+        return NotImplemented
 
     def _capture_when_due(self, of: Capturable, arguments: tuple[Tree, ...]) -> None:
         self._calls += 1
@@ -102,20 +114,31 @@ class Graphs:
         self._unused += 1
         if self._unused > _MOST_UNUSED:
             raise TraceError
-        self._calls, self.is_used = 0, False
-        self._graph = None  # its memory is free for the next one
-        self._graph = of.capture(arguments)
+        self._calls = 0
+        self._drop()
+        self._keep(of.capture(arguments))
 
-    def _try(self, of: Capturable, arguments: tuple[Tree, ...]) -> None:
-        graph = self._graph
-        assert graph is not None
+    def _keep(self, graph: Graph) -> None:
+        """Have a graph, and let none have one but those who got theirs last."""
+        with _latest_lock:
+            self._graph = graph
+            _latest.pop(self, None)
+            _latest[self] = None
+            for other in [one for one in _latest if one._graph][:-_MOST_GRAPHS]:
+                other._drop()
+
+    def _drop(self) -> None:
+        self.is_used, self._graph = False, None
+
+    def _try(self, of: Capturable, arguments: tuple[Tree, ...], graph: Graph) -> None:
         if of.has_same_bits(lambda *given: graph.launch(graph.inputs(given)), arguments):
             self.is_used, self._unused = True, 0
         else:
             self._give_up(of, "its results have other bits")
 
     def _give_up(self, of: Capturable, reason: str) -> None:
-        self._gave_up, self.is_used, self._graph = True, False, None
+        self._gave_up = True
+        self._drop()
         warnings.warn(
             f"{of.library} goes on without a CUDA graph of a step: {reason}", stacklevel=2
         )

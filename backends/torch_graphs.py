@@ -7,20 +7,22 @@ read where they are.  When a graph is captured, and tried, is in `graphs.py`.
 
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
 
 from pluggable_mlp.arrays import Array
 
-from .graphs import Graph, Graphs
+from .graphs import MOST_COPIED, Graph, Graphs
 from .tape import Function, Tree, leaves, map_tree
 from .torch_compile import CompiledFunction
+from .tracing import TraceError
 
 __all__ = ["CapturedFunction"]
 
-_SMALL = 2**20
-"""Bytes of an array that takes no longer to copy than a kernel to launch, such as an order."""
+_SMALL = 2**22
+"""Bytes of an array that is copied in microseconds, such as the order of 524,288 examples."""
 _BYTES = 16  # of a number: compiled code copies arrays that begin elsewhere than at multiples
 
 
@@ -54,7 +56,9 @@ class CapturedFunction(CompiledFunction):
         for row, number in zip(rows, numbers, strict=True):
             (row.view(torch.float64) if isinstance(number, float) else row)[0] = number
         # PyTorch gives pinned memory out again when the copy is done, for which nothing waits.
-        waiting = iter(rows.pin_memory().to(device, non_blocking=True))
+        with suppress(RuntimeError):  # none may be left: then CUDA reads the rows at once
+            rows = rows.pin_memory()
+        waiting = iter(rows.to(device, non_blocking=True))
 
         def array(leaf: Any) -> Any:
             if not isinstance(leaf, int | float):
@@ -80,6 +84,9 @@ class CapturedFunction(CompiledFunction):
             for position, argument in enumerate(given)
             for leaf in leaves(argument)
         ]
+        held = zip(leaves(arrays), are_held, strict=True)
+        if sum(leaf.nbytes for leaf, is_held in held if is_held) > MOST_COPIED:
+            raise TraceError
         return _Graph(compiled, arrays, are_held)
 
     def has_same_bits(self, program: Function, arguments: tuple[Tree, ...]) -> bool:
@@ -118,10 +125,10 @@ class _Graph:
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._results = compiled(*arrays)
 
-    def _divided(self, arrays: Tree) -> tuple[list[Array], list[Any]]:
+    def _divided(self, arrays: Tree) -> tuple[list[Array], list[weakref.ref[Array]]]:
         """Return the arrays that are held, and references to the others, which keep no memory."""
         held: list[Array] = []
-        read: list[Any] = []
+        read: list[weakref.ref[Array]] = []
         for leaf, is_held in zip(leaves(arrays), self._are_held, strict=True):
             (held if is_held else read).append(leaf if is_held else weakref.ref(leaf))
         return held, read

@@ -17,6 +17,12 @@ POOL = cupy.get_default_memory_pool()
 CALLS = 36  # more than come before a graph
 
 
+@pytest.fixture
+def early(monkeypatch):
+    """Graphs are captured at the sixth call of a fused function: operations are slow here."""
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 6)
+
+
 def step(ns, state, numbers, data, start):
     """A step like those of training: of rows, of numbers that change, with all kinds of kernels."""
     t, rate = numbers
@@ -274,6 +280,57 @@ def test_the_memory_of_a_graph_is_given_back_with_it():
     assert POOL.used_bytes() == before
 
 
+def with_large_temporaries(ns, state, numbers, data, start):
+    wide = ns.matmul(state["W"], data)
+    for _ in range(8):
+        wide = ns.matmul(wide[:, :1], wide[:1, :])  # 32 MiB each
+    return wide[0, 0], state
+
+
+def test_memory_that_runs_out_later_is_said_and_the_step_goes_on_without():
+    """The graph gives its memory back, which is enough for the step."""
+    call = compiled()
+    state = all_calls(call, first_state())
+    assert launches(call, state)["graph"] == 1
+    given = state, *arguments(1)
+    expected = host(step(xp, *given))
+    POOL.set_limit(POOL.used_bytes())
+    try:
+        with pytest.warns(UserWarning, match="without a CUDA graph of a step: .*Out of memory"):
+            found = host(call(*given))
+    finally:
+        POOL.set_limit(0)
+    for one, other in zip(found, expected, strict=True):
+        assert_same_bits(one, other)
+    assert launches(call, state)["graph"] == 0
+
+
+def test_the_memory_of_a_graph_is_bounded(monkeypatch):
+    """Nothing that is freed during a capture is given out again."""
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 1)
+    call, before = compiled(with_large_temporaries), POOL.used_bytes()
+    state = {"W": of_cupy(2048, 1, dtype="float64") / 64.0}
+    data = state["W"].T
+    for _ in range(5):
+        call(state, (1, 0.5), data, 0)
+    assert launches(call, state, lambda number: ((number, 0.5), data, 0))["graph"] == 0
+    assert POOL.used_bytes() - before < 2**26
+
+
+def test_few_functions_have_a_graph_at_a_time(early):
+    """Functions are kept for a later training."""
+    first, *others = calls = [compiled() for _ in range(5)]
+    for call in calls[:4]:
+        state = all_calls(call, first_state(), calls=12)
+    assert launches(first, state)["graph"] == 1
+    before = POOL.used_bytes()
+    all_calls(others[3], first_state(), calls=12)
+    assert POOL.used_bytes() == before
+    assert [launches(call, state)["graph"] for call in calls] == [0, 1, 1, 1, 1]
+    all_calls(first, first_state(), calls=12)
+    assert [launches(call, state)["graph"] for call in calls] == [1, 0, 1, 1, 1]
+
+
 def test_on_another_stream_steps_are_as_without_graphs():
     """A graph would not wait for what the default stream was given, nor that for the graph."""
     call = compiled()
@@ -340,12 +397,6 @@ def trained(spec, case, arithmetic, count, epochs):
         )
     arrays = [backend.to_numpy(x) for layer in result.parameters for x in layer.values()]
     return arrays, counts.launches
-
-
-@pytest.fixture
-def early(monkeypatch):
-    """Graphs are captured at the sixth call of a fused function: operations are slow here."""
-    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 6)
 
 
 @pytest.mark.parametrize("case", NETWORKS)

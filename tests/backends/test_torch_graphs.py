@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from pluggable_mlp.backends.torch_graphs import CapturedFunction  # noqa: E402 (only if it is there)
 from tests.backends.simulated_torch_cuda import SimulatedGraph, simulate_cuda  # noqa: E402
 
-LARGE = 2**16  # rows of more than are copied
+LARGE = 2**18  # rows of more than are copied
 CALLS = 40  # more than come before a graph
 
 
@@ -68,10 +68,31 @@ def test_a_step_is_one_launch_whose_numbers_change():
     assert SimulatedGraph.launches == CALLS - 33  # the first one compiles; one was the trial
 
 
+def test_without_pinned_memory_a_step_is_a_graph(monkeypatch):
+    def refuse(tensor):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", refuse)
+    all_calls(CapturedFunction(step, (0,)), torch.randn(12, 5))
+    assert SimulatedGraph.launches > 0
+
+
 def test_small_data_may_be_others():
     call = CapturedFunction(step, (0,))
     for _ in range(CALLS):
         all_calls(call, torch.randn(12, 5), calls=1)
+    assert SimulatedGraph.launches == CALLS - 33
+
+
+def test_the_order_of_each_epoch_is_another():
+    def in_order(state, numbers, data, start):
+        x, order = data
+        return step(state, numbers, x[order[:12]], start)
+
+    call, x, state = CapturedFunction(in_order, (0,)), torch.randn(2**19, 1), first_state()
+    state["W"] = state["W"][:1]
+    for _ in range(CALLS):
+        state = all_calls(call, (x, torch.randperm(2**19)), state, in_order, calls=1)
     assert SimulatedGraph.launches == CALLS - 33
 
 
@@ -92,7 +113,20 @@ def test_other_data_are_another_graph_and_these_are_not_kept():
 def test_data_that_are_others_each_time_are_no_graph():
     call = CapturedFunction(step, (0,))
     for _ in range(6 * CALLS):
-        all_calls(call, torch.randn(LARGE, 5), calls=1)
+        all_calls(call, torch.zeros(LARGE, 5), calls=1)
+    assert SimulatedGraph.launches == 0
+
+
+def test_a_step_that_replaces_much_is_no_graph(monkeypatch):
+    """Copying it in and out takes longer than the launches that are saved."""
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 2)
+
+    def scaled(state, numbers, data, start):
+        return data[0, 0], {"W": state["W"] * numbers[1]}
+
+    call, state = CapturedFunction(scaled, (0,)), {"W": torch.ones(2**22 + 1)}
+    for number in range(6):
+        call(state, (number, 0.5), torch.ones(1, 1), 0)
     assert SimulatedGraph.launches == 0
 
 
