@@ -63,8 +63,12 @@ def embed(xp: Namespace, x: Array, count: int, function: Callable[[Array], Embed
 
 
 def _beside(xp: Namespace, x: Array, others: Array) -> Array:
-    """Return x (…, m) with others (…, n) beside it."""
-    return xp.concat([x, others], axis=-1) if others.shape[-1] else x
+    """Return x (…, m) with others (…, n), which may lack leading axes, beside it."""
+    if not others.shape[-1]:
+        return x
+    if others.ndim < x.ndim:  # rows that several networks share
+        others = xp.broadcast_to(others, (*x.shape[:-1], others.shape[-1]))
+    return xp.concat([x, others], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -219,7 +223,7 @@ class PeriodicLayer:
                 dx = special.sum(xp, of_turns * w, -1, keepdims=True) if with_dx else None
                 return (of_numbers + dx if with_dx else None), gradients
 
-            return xp.concat([special.matmul(xp, a, V) + c, numbers], axis=-1), backward
+            return _beside(xp, special.matmul(xp, a, V) + c, numbers), backward
 
         return embed(xp, x, self.count, features)
 
