@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, TabM, first_state, train, training_step
+from pluggable_mlp import MLP, TabM, TabMMini, first_state, train, training_step
+from pluggable_mlp.training.muon import Muon
 from pluggable_mlp.training.optimizers import SGD, Adam, AdamW
 from pluggable_mlp.training.schedules import Plateau
 from pluggable_mlp.training.transforms import (
@@ -141,6 +142,27 @@ def test_rate_factors_of_names_that_no_parameter_has_are_refused(network, factor
     state = first_state(mlp, Adam(), parameters)
     with pytest.raises(ValueError, match=message):
         training_step(mlp, optimizer, state, X, np.asarray(TARGETS))
+
+
+@pytest.mark.parametrize("name", ["W", "member_W"])
+def test_rate_factors_around_muon_leave_the_hidden_matrices_to_it(name):
+    """The first update, decay and all, is that of Muon alone times the factor."""
+    mlp = MLP([4, 5, 6, 3], ensemble=TabMMini(2))
+    parameters = mlp.initialize(seed=0, backend=NUMPY, dtype="float64")
+    moves = []
+    for optimizer in (Muon(0.1), RateFactors(Muon(0.1), {name: 0.5})):
+        state = first_state(mlp, optimizer, parameters)
+        _, state = training_step(mlp, optimizer, state, X, np.asarray(TARGETS))
+        moves.append(
+            [
+                {key: new[key] - old[key] for key in old}
+                for new, old in zip(state.parameters, parameters, strict=True)
+            ]
+        )
+    for alone, grouped in zip(*moves, strict=True):
+        for key, move in alone.items():
+            expected = 0.5 * move if key == name else move
+            np.testing.assert_allclose(grouped[key], expected, rtol=1e-9, atol=1e-15)
 
 
 def test_global_norm_by_hand():
