@@ -102,6 +102,25 @@ def test_a_cut_array_gives_what_a_whole_one_gives(name):
             assert to_native(reproduced).tobytes() == bits, edges
 
 
+class Failing:
+    """A communicator of two processes, whose exchanges fail."""
+
+    rank, size = 0, 2
+
+    def all_reduce(self, *_, **__):
+        raise TimeoutError
+
+
+def test_a_term_does_not_pass_for_the_sum_where_the_exchange_failed():
+    xp, x = cut(data(6)[0], Failing(), np, (0, 6))
+    first, second = xp.sum(x, axis=0), xp.sum(x * x, axis=0)
+    with pytest.raises(TimeoutError):
+        wholes_of(first)
+    for total in (first, second):
+        with pytest.raises(ShardingError, match="an exchange failed"):
+            wholes_of(total)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_needs_the_rows_of_others_is_refused(name):
     x, _, _ = data(6)
