@@ -157,7 +157,8 @@ def loss_of_members(
         As the loss takes them: without an axis of members.
     """
     if z.ndim > 3:  # networks may have examples of their own
-        are_rows = targets.shape[-2:] == z.shape[-2:]
+        are_indices = loss.targets == "classes" and not xp.isdtype(targets.dtype, "real floating")
+        are_rows = not are_indices and targets.shape[-2:] == z.shape[-2:]
         targets = _for_members(xp, targets, 2 if are_rows else 1)
         sample_weight = None if sample_weight is None else _for_members(xp, sample_weight, 1)
     losses, dz = loss(xp, z, targets, sample_weight)
