@@ -23,6 +23,7 @@ from pluggable_mlp.registry import count as count_of
 __all__ = ["Embedding", "Periodic", "PeriodicLayer", "PiecewiseLinear", "PiecewiseLinearLayer"]
 
 _UNBOUNDED = 2.0**100  # as good as infinite, in float32, too
+_NARROWEST = 1e-30  # of bins: float32 can divide by it
 
 Embedded: TypeAlias = tuple[Array, Callable[..., tuple[Array, Arrays]]]
 
@@ -277,12 +278,14 @@ class PiecewiseLinear(Embedding):
     Parameters
     ----------
     edges : sequence of sequence of float
-        Those of each of the network's first inputs, increasing, at least two.
+        Those of each of the network's first inputs, increasing by at least 1e-30, at least two.
     size : int, default 16
         d.
 
     Raises
     ------
+    TypeError
+        If the edges are not numbers of each input.
     ValueError
         If the edges do not increase, or the size is out of range.
     """
@@ -292,14 +295,21 @@ class PiecewiseLinear(Embedding):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checked = tuple(tuple(float(edge) for edge in edges) for edges in self.edges)
+        try:
+            checked = tuple(tuple(float(edge) for edge in edges) for edges in self.edges)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"edges is {self.edges!r}, expected the edges of each input, such as "
+                "[[0.0, 0.5, 1.0]]"
+            ) from None
         if not checked:
             raise ValueError("edges is empty, expected those of at least one input")
         for index, edges in enumerate(checked):
-            are_increasing = all(left < right for left, right in pairwise(edges))
+            are_increasing = all(right - left >= _NARROWEST for left, right in pairwise(edges))
             if len(edges) < 2 or not are_increasing or not all(map(math.isfinite, edges)):
                 raise ValueError(
-                    f"edges[{index}] is {edges}, expected at least two finite numbers that increase"
+                    f"edges[{index}] is {edges}, expected at least two finite numbers that "
+                    f"increase by at least {_NARROWEST}"
                 )
         object.__setattr__(self, "edges", checked)
 
