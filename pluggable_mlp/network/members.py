@@ -48,6 +48,8 @@ class TabMMini(Component):
 
     Raises
     ------
+    TypeError
+        If the blocks are not a sequence.
     ValueError
         If a value is out of range or a name is unknown.
     """
@@ -60,6 +62,10 @@ class TabMMini(Component):
         super().__post_init__()
         choose(SCALINGS, self.scaling, "scaling")
         if self.blocks is not None:
+            if not isinstance(self.blocks, Sequence):
+                raise TypeError(
+                    f"blocks is {self.blocks!r}, expected None or numbers of inputs, such as (1, 3)"
+                )
             checked = tuple(as_count("blocks", size, at_least=1) for size in self.blocks)
             object.__setattr__(self, "blocks", checked)
 
@@ -91,7 +97,7 @@ class TabMMini(Component):
         ValueError
             If the blocks are not as many inputs.
         """
-        blocks = self.blocks or (1,) * len(widths)
+        blocks = (1,) * len(widths) if self.blocks is None else self.blocks
         if sum(blocks) != len(widths):
             raise ValueError(
                 f"blocks have {sum(blocks)} inputs together, expected the {len(widths)} of the "

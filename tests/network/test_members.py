@@ -271,6 +271,12 @@ def test_blocks_begin_with_one_factor(scaling):
             "blocks have 4 inputs together, expected the 5 of the network",
         ),
         (
+            lambda: MLP([5, 2], ensemble=TabMMini(4, blocks=())),
+            ValueError,
+            "blocks have 0 inputs together, expected the 5 of the network",
+        ),
+        (lambda: TabM(4, blocks=3), TypeError, r"blocks is 3, expected .* such as \(1, 3\)"),
+        (
             lambda: MLP([5, 4, 2], parametrization="ntk", ensemble=TabM(4)),
             ValueError,
             "parametrization is 'ntk', which TabM does not have; take TabMMini",
