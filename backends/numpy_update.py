@@ -4,6 +4,7 @@ A call of NumPy takes half a microsecond however little it does, and each reads 
 memory what does not fit a cache.  Neither the joining nor the parts change a bit.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import accumulate, chain
@@ -29,15 +30,12 @@ class Updater:
     """Applies rules to the arrays of one training: the `updater` of `shortcuts.offer`.
 
     The small arrays that it returns are views of one array for the parameters, and of one for each
-    slot; when they are given again, they need not be joined again.
+    slot; when they are given again, they need not be joined again.  Groups of the parameters, which
+    are given one after the other in each step, are told apart by their shapes.
     """
 
     def __init__(self) -> None:
-        self._columns: list[list[Array]] = []
-        self._joined: list[Array] = []
-        self._small: list[int] = []
-        self._others: list[int] = []
-        self._spans: list[tuple[int, slice, tuple[int, ...]]] = []
+        self._groups: defaultdict[tuple[tuple[int, ...], ...], _Group] = defaultdict(_Group)
 
     def __call__(
         self,
@@ -48,7 +46,24 @@ class Updater:
         in_place: bool,
     ) -> list[list[Array]]:
         """Return [parameters, *slots] after the rule, in the memory of those given or in new."""
-        given = parameters, *slots
+        group = self._groups[tuple([w.shape for w in parameters])]
+        return group.update(rule, (parameters, *slots), gradients, in_place=in_place)
+
+
+class _Group:
+    """The arrays of one group of parameters, and what is joined of them."""
+
+    def __init__(self) -> None:
+        self._columns: list[list[Array]] = []
+        self._joined: list[Array] = []
+        self._small: list[int] = []
+        self._others: list[int] = []
+        self._spans: list[tuple[int, slice, tuple[int, ...]]] = []
+
+    def update(
+        self, rule: Any, given: Columns, gradients: Sequence[Array], *, in_place: bool
+    ) -> list[list[Array]]:
+        """Return what the updater does for given = (parameters, *slots)."""
         if not _are_the_same(given, self._columns):
             self._join_small(given)
             self._renew(given, in_place)

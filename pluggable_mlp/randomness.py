@@ -16,7 +16,7 @@ from pluggable_mlp.namespaces.reproducible.logarithm import log
 from pluggable_mlp.namespaces.reproducible.roots import sqrt
 from pluggable_mlp.registry import as_seed
 
-__all__ = ["normal", "normal_quantile", "permutation", "permutations", "uniform", "words"]
+__all__ = ["normal", "normal_quantile", "permutation", "permutations", "uniform", "words", "zeros"]
 
 # What a word is drawn for.  Numbers are never reused: old seeds must give old results.
 PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5,
@@ -100,6 +100,11 @@ def normal_quantile(p: Float64) -> Float64:
         _ratio(_FAR, np.maximum(tail, 5.0) - 5.0),
     )
     return np.where(r >= 0.0, central, np.where(q < 0.0, -outer, outer))
+
+
+def zeros(shape: tuple[int, ...]) -> Float64:
+    """Return what is not drawn: zeros, float64, of the given shape."""
+    return np.zeros(shape)
 
 
 def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], r: Float64) -> Float64:

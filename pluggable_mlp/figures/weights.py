@@ -101,7 +101,13 @@ class WeightsDisplay(Display):
         image_shape: tuple[int, int] | None = None,
         ax: "Axes | None" = None,
     ) -> Self:
-        """Plot the first layer of what `train` returned."""
+        """Plot the first dense layer of what `train` returned.
+
+        Raises
+        ------
+        ValueError
+            If there is none with a W (in, out).
+        """
         return cls(_first_matrix(training.parameters), image_shape=image_shape).plot(ax)
 
     @classmethod
@@ -144,5 +150,18 @@ def _tiles(W: "NDArray[Any]", height: int, width: int) -> "NDArray[Any]":
 
 
 def _first_matrix(parameters: Parameters) -> Array:
-    """Return W of the first dense layer: others may precede it."""
-    return next(layer["W"] for layer in parameters if "W" in layer)
+    """Return W of the first dense layer: others may precede it.
+
+    Raises
+    ------
+    ValueError
+        If there is none, as in a network of members without hidden layers.
+    """
+    for layer in parameters:
+        if "W" in layer:
+            return layer["W"]
+    names = "; ".join(", ".join(layer) for layer in parameters)
+    raise ValueError(
+        f"parameters are {names}, without a W (in, out); plot the weights of one member by "
+        f"WeightsDisplay(parameters[{len(parameters) - 1}]['member_W'][0])"
+    )

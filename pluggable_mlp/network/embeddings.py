@@ -23,6 +23,7 @@ from pluggable_mlp.registry import count as count_of
 __all__ = ["Embedding", "Periodic", "PeriodicLayer", "PiecewiseLinear", "PiecewiseLinearLayer"]
 
 _UNBOUNDED = 2.0**100  # as good as infinite, in float32, too
+_NARROWEST = 1e-30  # of bins: float32 can divide by it
 
 Embedded: TypeAlias = tuple[Array, Callable[..., tuple[Array, Arrays]]]
 
@@ -63,8 +64,12 @@ def embed(xp: Namespace, x: Array, count: int, function: Callable[[Array], Embed
 
 
 def _beside(xp: Namespace, x: Array, others: Array) -> Array:
-    """Return x (…, m) with others (…, n) beside it."""
-    return xp.concat([x, others], axis=-1) if others.shape[-1] else x
+    """Return x (…, m) with others (…, n), which may lack leading axes, beside it."""
+    if not others.shape[-1]:
+        return x
+    if others.ndim < x.ndim:  # rows that several networks share
+        others = xp.broadcast_to(others, (*x.shape[:-1], others.shape[-1]))
+    return xp.concat([x, others], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -219,7 +224,7 @@ class PeriodicLayer:
                 dx = special.sum(xp, of_turns * w, -1, keepdims=True) if with_dx else None
                 return (of_numbers + dx if with_dx else None), gradients
 
-            return xp.concat([special.matmul(xp, a, V) + c, numbers], axis=-1), backward
+            return _beside(xp, special.matmul(xp, a, V) + c, numbers), backward
 
         return embed(xp, x, self.count, features)
 
@@ -273,12 +278,14 @@ class PiecewiseLinear(Embedding):
     Parameters
     ----------
     edges : sequence of sequence of float
-        Those of each of the network's first inputs, increasing, at least two.
+        Those of each of the network's first inputs, increasing by at least 1e-30, at least two.
     size : int, default 16
         d.
 
     Raises
     ------
+    TypeError
+        If the edges are not numbers of each input.
     ValueError
         If the edges do not increase, or the size is out of range.
     """
@@ -288,14 +295,21 @@ class PiecewiseLinear(Embedding):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checked = tuple(tuple(float(edge) for edge in edges) for edges in self.edges)
+        try:
+            checked = tuple(tuple(float(edge) for edge in edges) for edges in self.edges)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"edges is {self.edges!r}, expected the edges of each input, such as "
+                "[[0.0, 0.5, 1.0]]"
+            ) from None
         if not checked:
             raise ValueError("edges is empty, expected those of at least one input")
         for index, edges in enumerate(checked):
-            are_increasing = all(left < right for left, right in pairwise(edges))
+            are_increasing = all(right - left >= _NARROWEST for left, right in pairwise(edges))
             if len(edges) < 2 or not are_increasing or not all(map(math.isfinite, edges)):
                 raise ValueError(
-                    f"edges[{index}] is {edges}, expected at least two finite numbers that increase"
+                    f"edges[{index}] is {edges}, expected at least two finite numbers that "
+                    f"increase by at least {_NARROWEST}"
                 )
         object.__setattr__(self, "edges", checked)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.randomness import normal, uniform
+from pluggable_mlp.randomness import normal, uniform, zeros
 
 __all__ = ["INITIALIZERS", "Initializer"]
 
@@ -44,7 +44,7 @@ class Initializer:
         scale = math.sqrt(self.variance(inputs, outputs))
         W = self._deviates(seed, 2 * stream, shapes["W"]) * scale
         if not self.random_biases:
-            return {"W": W, "b": abs(W[..., 0, :]) * 0.0}
+            return {"W": W, "b": zeros(shapes["b"])}
         return {"W": W, "b": self._deviates(seed, 2 * stream + 1, shapes["b"]) * scale}
 
     def _deviates(self, seed: int, step: int, shape: Shape) -> Array:
@@ -52,7 +52,7 @@ class Initializer:
         if self.distribution == "normal":
             return normal(seed, "parameters", step, shape)
         if self.distribution == "zero":
-            return uniform(seed, "parameters", step, shape) * 0.0
+            return zeros(shape)
         if self.distribution == "sign":
             return (uniform(seed, "parameters", step, shape) >= 0.5) * 2.0 - 1.0
         # Uniform on (-a, a) has the variance a² / 3.

@@ -48,6 +48,8 @@ class TabMMini(Component):
 
     Raises
     ------
+    TypeError
+        If the blocks are not a sequence.
     ValueError
         If a value is out of range or a name is unknown.
     """
@@ -60,6 +62,10 @@ class TabMMini(Component):
         super().__post_init__()
         choose(SCALINGS, self.scaling, "scaling")
         if self.blocks is not None:
+            if not isinstance(self.blocks, Sequence):
+                raise TypeError(
+                    f"blocks is {self.blocks!r}, expected None or numbers of inputs, such as (1, 3)"
+                )
             checked = tuple(as_count("blocks", size, at_least=1) for size in self.blocks)
             object.__setattr__(self, "blocks", checked)
 
@@ -91,7 +97,7 @@ class TabMMini(Component):
         ValueError
             If the blocks are not as many inputs.
         """
-        blocks = self.blocks or (1,) * len(widths)
+        blocks = (1,) * len(widths) if self.blocks is None else self.blocks
         if sum(blocks) != len(widths):
             raise ValueError(
                 f"blocks have {sum(blocks)} inputs together, expected the {len(widths)} of the "
@@ -157,7 +163,8 @@ def loss_of_members(
         As the loss takes them: without an axis of members.
     """
     if z.ndim > 3:  # networks may have examples of their own
-        are_rows = targets.shape[-2:] == z.shape[-2:]
+        are_indices = loss.targets == "classes" and not xp.isdtype(targets.dtype, "real floating")
+        are_rows = not are_indices and targets.shape[-2:] == z.shape[-2:]
         targets = _for_members(xp, targets, 2 if are_rows else 1)
         sample_weight = None if sample_weight is None else _for_members(xp, sample_weight, 1)
     losses, dz = loss(xp, z, targets, sample_weight)

@@ -108,7 +108,11 @@ class Muon(GradientDescent):
 
     def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the update of the hidden matrices by the rule, and of the others by AdamW."""
-        (hidden, others), (dW, d_others) = _divide(before.parameters), _divide(before.gradients)
+        # By names: of a group of the parameters alone, the output layer cannot be told.
+        names = before.slots["momentum"]
+        (hidden, others), (dW, d_others) = (
+            split(tree, names) for tree in (before.parameters, before.gradients)
+        )
         of_others = {
             name.removeprefix(_OF_OTHERS): number
             for name, number in before.c.items()

@@ -23,7 +23,7 @@ from pluggable_mlp.training.optimizer import (
     elementwise,
     scheduled_rate,
 )
-from pluggable_mlp.training.schedules import LearningRate
+from pluggable_mlp.training.schedules import LearningRate, Schedule
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "RMSprop", "moving_average"]
 
@@ -247,7 +247,7 @@ class AdamW(Adam):
     epsilon : float, default 1e-08
         See `Adam`.
     weight_decay : float, Schedule or callable, default 0.01
-        At least 0.
+        At least 0; a schedule must not follow the losses, as `Plateau` does.
 
     Raises
     ------
@@ -259,6 +259,11 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         decay = as_rate("weight_decay", self.weight_decay)
+        if isinstance(decay, Schedule) and decay.follows_losses:
+            raise ValueError(
+                f"weight_decay is {decay!r}, expected a number or a function of t; only a "
+                "learning_rate can follow the losses"
+            )
         object.__setattr__(self, "weight_decay", decay)
         super().__post_init__()
 

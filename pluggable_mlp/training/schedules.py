@@ -364,7 +364,8 @@ def make_schedule(
     learning_rate : float
         Its base, or largest, rate.
     total_steps : int, optional
-        The number of updates including the warm-up; required by cosine and one_cycle.
+        The number of updates including the warm-up; required by cosine, flat_cosine, log_cosine and
+        one_cycle.
     warmup : int, default 0
         The number of updates of the warm-up.
     **parameters

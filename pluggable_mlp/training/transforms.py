@@ -12,7 +12,7 @@ from typing import Annotated, Self
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.passes import core_axes
-from pluggable_mlp.registry import BelowOne, NonNegative, as_number, number
+from pluggable_mlp.registry import BelowOne, NonNegative, as_number, number, refuse_unknown
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.host_math import integer_power
 from pluggable_mlp.training.optimizer import (
@@ -259,7 +259,7 @@ class RateFactors(Transform):
     TypeError
         If the optimizer has no learning rate, or the factors are not a dict.
     ValueError
-        If a factor is out of its range.
+        If a factor is out of its range, or, where training begins, no parameter has the name.
     """
 
     optimizer: GradientDescent
@@ -281,7 +281,7 @@ class RateFactors(Transform):
     @cached_property
     def _optimizers(self) -> dict[float, GradientDescent]:
         """The optimizer of each group of parameters, by its factor."""
-        factors = dict.fromkeys((1.0, *dict(self.factors).values()))
+        factors = dict.fromkeys((1.0, *self._by_name.values()))
         return {factor: self.optimizer.with_rate_factor(factor) for factor in factors}
 
     def coefficients_at(self, t: int) -> Coefficients:
@@ -292,8 +292,15 @@ class RateFactors(Transform):
             for name, number in optimizer.coefficients_at(t).items()
         }
 
+    def initial_slots(self, parameters: Tree) -> Slots:
+        """Return the inner optimizer's."""
+        if parameters:  # without any, the names of the slots are asked for
+            self._refuse_unknown(parameters)
+        return super().initial_slots(parameters)
+
     def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update of each group."""
+        self._refuse_unknown(before.parameters)  # the slots may be those of another optimizer
         found = {factor: self._update_of_group(factor, before) for factor in self._optimizers}
         updated = self._joined(before.parameters, {key: of[0] for key, of in found.items()})
         return updated, {
@@ -309,8 +316,16 @@ class RateFactors(Transform):
         slots = {slot: self._group(tree, factor) for slot, tree in slots.items()}
         return self._optimizers[factor].update(xp, own, parameters, gradients, slots, apply)
 
+    def _refuse_unknown(self, parameters: Tree) -> None:
+        names = dict.fromkeys(name for layer in parameters for name in layer)
+        refuse_unknown("factors", self._by_name, names)
+
+    @cached_property
+    def _by_name(self) -> dict[str, float]:
+        return dict(self.factors)
+
     def _factor_of(self, name: str) -> float:
-        return dict(self.factors).get(name, 1.0)
+        return self._by_name.get(name, 1.0)
 
     def _group(self, tree: Tree, factor: float) -> Tree:
         """Return a tree of the arrays with this factor."""

@@ -18,6 +18,7 @@ from pluggable_mlp import (
     MLPClassifier,
     MLPRegressor,
     PredictionErrorDisplay,
+    TabMMini,
     TrainingCurveDisplay,
     WeightsDisplay,
     get_backend,
@@ -277,6 +278,18 @@ WRONG = {
     "image": (
         lambda: WeightsDisplay(np.ones((3, 4)), image_shape=(2, 2)),
         r"image_shape is \(2, 2\), expected that of 3 pixels",
+    ),
+    "members": (
+        lambda: WeightsDisplay.from_training(
+            train(
+                MLP([4, 3], ensemble=TabMMini(2)),
+                X.astype("float32"),
+                Y,
+                backend=get_backend("numpy"),
+                epochs=1,
+            )
+        ),
+        r"parameters are r; member_W, member_b, without a W .*\(parameters\[1\]\['member_W'\]\[0\]",
     ),
     "axes": (
         lambda: WeightsDisplay(np.ones((3, 4))).plot([1]),

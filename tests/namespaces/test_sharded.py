@@ -102,6 +102,44 @@ def test_a_cut_array_gives_what_a_whole_one_gives(name):
             assert to_native(reproduced).tobytes() == bits, edges
 
 
+@pytest.mark.parametrize("ask", ["zeros_like", "result_type"])
+def test_shapes_and_dtypes_need_no_exchange(ask):
+    """Sums are exchanged together, once, when the first of them is used."""
+
+    def run(communicator):
+        xp, x = cut(data(6)[0], communicator, np, (0, 6))
+        first = xp.sum(x, axis=0)
+        getattr(xp, ask)(first)
+        second = xp.sum(x * x, axis=0)
+        before = communicator.exchanges
+        found = wholes_of(first + second)
+        return before, communicator.exchanges, found
+
+    x, _, _ = data(6)
+    for before, after, found in on_threads(2, run):
+        assert (before, after) == (0, 1)
+        np.testing.assert_allclose(found, (x + x * x).sum(axis=0), rtol=1e-12)
+
+
+class Failing:
+    """A communicator of two processes, whose exchanges fail."""
+
+    rank, size = 0, 2
+
+    def all_reduce(self, *_, **__):
+        raise TimeoutError
+
+
+def test_a_term_does_not_pass_for_the_sum_where_the_exchange_failed():
+    xp, x = cut(data(6)[0], Failing(), np, (0, 6))
+    first, second = xp.sum(x, axis=0), xp.sum(x * x, axis=0)
+    with pytest.raises(TimeoutError):
+        wholes_of(first)
+    for total in (first, second):
+        with pytest.raises(ShardingError, match="an exchange failed"):
+            wholes_of(total)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_needs_the_rows_of_others_is_refused(name):
     x, _, _ = data(6)

@@ -138,6 +138,22 @@ def test_blocks_of_members_are_of_inputs_with_all_their_features():
             r"edges\[0\] is \(0.0,\), expected at",
         ),
         (lambda: PiecewiseLinear([[0, 1], [1, 1]]), ValueError, r"edges\[1\] is .* that increase"),
+        (
+            lambda: PiecewiseLinear([0.0, 1.0]),
+            TypeError,
+            r"edges is \[0.0, 1.0\], expected the edg",
+        ),
+        (
+            lambda: PiecewiseLinear(3),
+            TypeError,
+            r"edges is 3, expected .* such as \[\[0.0, 0.5, 1.0\]",
+        ),
+        (
+            lambda: PiecewiseLinear([["a"]]),
+            TypeError,
+            r"edges is \[\['a'\]\], expected the edges of",
+        ),
+        (lambda: PiecewiseLinear([[0, 1e-39]]), ValueError, "increase by at least 1e-30"),
         (lambda: PiecewiseLinear([[0, np.inf]]), ValueError, r"edges\[0\] is .* finite numbers"),
         (lambda: Periodic(0), ValueError, "count is 0, expected an integer of at least 1"),
         (lambda: Periodic(1, size=1), ValueError, "size is 1, expected an integer of at least 2"),

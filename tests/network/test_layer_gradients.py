@@ -192,6 +192,20 @@ def test_networks_along_leading_axes_give_what_each_gives_by_itself(name):
     assert before == {key: array.tobytes() for key, array in arrays.items()}
 
 
+@pytest.mark.parametrize("backend", ["numpy", "array_api_strict:device1"], indirect=True)
+@EVERY_LAYER
+def test_networks_share_rows_as_if_each_had_a_copy(backend, name):
+    """x (batch, features) for parameters (networks, …), as `train` and `sweep` give them."""
+    layer, _ = LAYERS[name]
+    arrays = example(layer, (2,))
+    shared = arrays | {"x": arrays["x"][0]}
+    copied = arrays | {"x": np.stack([shared["x"]] * 2)}
+    c = slopes_for(layer, copied)
+    expected, found = (on_host(backend, compute(layer, of, c)(backend)) for of in (copied, shared))
+    for key, array in expected.items():
+        np.testing.assert_array_equal(found[key], array, err_msg=key, strict=True)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("backend", ["torch", "array_api_strict:device1"], indirect=True)
 @EVERY_LAYER

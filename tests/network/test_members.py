@@ -234,6 +234,20 @@ def test_networks_along_leading_axes(kind, loss):
         assert np.allclose(found, mlp.logits(own, x[index]), rtol=1e-12)
 
 
+def test_classes_of_as_many_networks_as_examples_and_classes_are_no_rows():
+    """Each of three networks has three examples of its own, of three classes."""
+    mlp, classes = MLP([5, 3], ensemble=TabMMini(2)), np.asarray([[0, 1, 2], [2, 2, 0], [1, 0, 1]])
+    each = [mlp.initialize(seed=seed, backend=NUMPY, dtype="float64") for seed in range(3)]
+    stacked = [
+        {name: np.stack([layer[name] for layer in layers]) for name in layers[0]}
+        for layers in zip(*each, strict=True)
+    ]
+    x = np.random.default_rng(0).normal(size=(3, 3, 5))
+    losses, _ = mlp.loss_and_gradients(stacked, x, classes)
+    alone = [mlp.loss_and_gradients(*of)[0] for of in zip(each, x, classes, strict=True)]
+    np.testing.assert_allclose(losses, alone, rtol=1e-13)
+
+
 @pytest.mark.parametrize("scaling", ["signs", "normal"])
 def test_blocks_begin_with_one_factor(scaling):
     ensemble = TabMMini(50, scaling=scaling, blocks=(1, 3, 1))
@@ -257,6 +271,12 @@ def test_blocks_begin_with_one_factor(scaling):
             ValueError,
             "blocks have 4 inputs together, expected the 5 of the network",
         ),
+        (
+            lambda: MLP([5, 2], ensemble=TabMMini(4, blocks=())),
+            ValueError,
+            "blocks have 0 inputs together, expected the 5 of the network",
+        ),
+        (lambda: TabM(4, blocks=3), TypeError, r"blocks is 3, expected .* such as \(1, 3\)"),
         (
             lambda: MLP([5, 4, 2], parametrization="ntk", ensemble=TabM(4)),
             ValueError,

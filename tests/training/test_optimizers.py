@@ -5,6 +5,7 @@ import pytest
 
 from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
+from pluggable_mlp.training.schedules import Plateau, WarmUp
 from tests.training.optimizer_problem import after, assert_follows
 
 TORCH = {
@@ -58,6 +59,13 @@ def test_epsilon_out_of_range_raises(optimizer):
 def test_weight_decay_out_of_range_raises(optimizer):
     with pytest.raises(ValueError, match=r"weight_decay is -1, expected a finite number of at"):
         optimizer(weight_decay=-1)
+
+
+@pytest.mark.parametrize("schedule", [Plateau(0.01), WarmUp(Plateau(0.01), 5)], ids=repr)
+def test_a_weight_decay_that_follows_losses_is_refused(schedule):
+    """It is told of none, and would never fall."""
+    with pytest.raises(ValueError, match=r"weight_decay is .*Plateau.*, expected a number or a f"):
+        AdamW(weight_decay=schedule)
 
 
 def test_nesterov_without_momentum_raises():

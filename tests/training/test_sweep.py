@@ -11,6 +11,8 @@ from pluggable_mlp import (
     SGD,
     DivergenceError,
     EarlyStopping,
+    Periodic,
+    PiecewiseLinear,
     Sweep,
     get_backend,
     make_optimizer,
@@ -159,6 +161,22 @@ def test_each_network_stops_when_it_would_alone(held):
             assert 0.0 <= one.scores["accuracy"] <= 1.0
     assert len(lengths) > 1
     assert found.best.loss == min(one.loss for one in found.networks)
+
+
+@pytest.mark.parametrize(
+    "embedding", [Periodic(3, frequencies=5), PiecewiseLinear([[-1.0, 0.0, 1.0]] * 3)], ids=repr
+)
+def test_networks_with_an_embedding_share_rows(embedding):
+    """Three of four inputs have one; the networks are what each is alone."""
+    backend, mlp = get_backend("numpy"), MLP([4, 6, 2], embedding=embedding)
+    given = {"backend": backend, "arithmetic": "reproducible", "epochs": 2, "batch_size": 16}
+    settings = [{"learning_rate": r, "seed": s} for s, r in enumerate(RATES)]
+    found = sweep(mlp, X, LABELS, settings, validation=HELD, **given)
+    for one, own in zip(found.networks, settings, strict=True):
+        optimizer = make_optimizer("sgd", learning_rate=own["learning_rate"])
+        expected = train(mlp, X, LABELS, seed=own["seed"], optimizer=optimizer, **given)
+        assert one.history == expected.history
+        assert one.scores["loss"] == one.loss
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")

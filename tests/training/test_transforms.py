@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from pluggable_mlp import MLP, TabM, TabMMini, first_state, train, training_step
+from pluggable_mlp.training.muon import Muon
 from pluggable_mlp.training.optimizers import SGD, Adam, AdamW
 from pluggable_mlp.training.schedules import Plateau
 from pluggable_mlp.training.transforms import (
@@ -87,9 +89,10 @@ def test_rate_factors_follow_torchs_groups(name):
     assert_close(found, [{key: w.numpy() for key, w in of.items()} for of in tensors])
 
 
-def test_rate_factors_of_no_group_change_nothing():
+@pytest.mark.parametrize("factors", [{}, {"b": 1.0}])
+def test_rate_factors_of_no_group_change_nothing(factors):
     plain, _ = after(5, Adam(0.05), START, gradients)
-    found, slots = after(5, RateFactors(Adam(0.05), {"scale": 6.0}), START, gradients)
+    found, slots = after(5, RateFactors(Adam(0.05), factors), START, gradients)
     assert_close(found, plain, 0.0)
     assert list(slots) == ["mean", "mean_square"]
 
@@ -117,6 +120,49 @@ def test_rate_factors_of_a_schedule_that_follows_losses():
 def test_rate_factors_refuse(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+X, TARGETS = np.random.default_rng(0).normal(size=(6, 4)), [0, 1, 2] * 2
+
+
+@pytest.mark.parametrize(
+    ("network", "factors", "message"),
+    [
+        ({"input_scaling": True}, {"scales": 6.0}, "factors takes no scales; .*mean 'scale'"),
+        ({"ensemble": TabM(2)}, {"b": 0.1}, "factors takes no b; .* member_b"),
+    ],
+)
+def test_rate_factors_of_names_that_no_parameter_has_are_refused(network, factors, message):
+    mlp, optimizer = MLP([4, 5, 3], **network), RateFactors(Adam(), factors)
+    parameters = mlp.initialize(seed=0, backend=NUMPY, dtype="float64")
+    with pytest.raises(ValueError, match=message):
+        first_state(mlp, optimizer, parameters)
+    with pytest.raises(ValueError, match=message):
+        train(mlp, X, TARGETS, optimizer=optimizer, backend=NUMPY, dtype="float64")
+    state = first_state(mlp, Adam(), parameters)
+    with pytest.raises(ValueError, match=message):
+        training_step(mlp, optimizer, state, X, np.asarray(TARGETS))
+
+
+@pytest.mark.parametrize("name", ["W", "member_W"])
+def test_rate_factors_around_muon_leave_the_hidden_matrices_to_it(name):
+    """The first update, decay and all, is that of Muon alone times the factor."""
+    mlp = MLP([4, 5, 6, 3], ensemble=TabMMini(2))
+    parameters = mlp.initialize(seed=0, backend=NUMPY, dtype="float64")
+    moves = []
+    for optimizer in (Muon(0.1), RateFactors(Muon(0.1), {name: 0.5})):
+        state = first_state(mlp, optimizer, parameters)
+        _, state = training_step(mlp, optimizer, state, X, np.asarray(TARGETS))
+        moves.append(
+            [
+                {key: new[key] - old[key] for key in old}
+                for new, old in zip(state.parameters, parameters, strict=True)
+            ]
+        )
+    for alone, grouped in zip(*moves, strict=True):
+        for key, move in alone.items():
+            expected = 0.5 * move if key == name else move
+            np.testing.assert_allclose(grouped[key], expected, rtol=1e-9, atol=1e-15)
 
 
 def test_global_norm_by_hand():

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, Adam, get_backend, shortcuts, train
+from pluggable_mlp import MLP, SGD, Adam, RateFactors, get_backend, shortcuts, train
 from pluggable_mlp.backends import numpy_update
 from pluggable_mlp.backends.numpy_update import Updater
 from pluggable_mlp.consistency import part_of_bound
@@ -262,6 +262,21 @@ def test_weight_decay_joins_small_arrays_once(monkeypatch):
     trained(NUMPY, make_optimizer("adamw", learning_rate=0.01), batch_size=1)
     # w and two slots once, and the gradients of six steps.
     assert len(joins) == 3 + 6
+
+
+def test_groups_of_parameters_join_their_small_arrays_once(monkeypatch):
+    """Each by itself, although they alternate; array by array, the bits are the same."""
+    optimizer = RateFactors(make_optimizer("adamw", learning_rate=0.01), {"b": 0.1})
+    with monkeypatch.context() as without:
+        without.setattr("pluggable_mlp.training.steps.own", lambda *_: None)
+        expected = trained(NUMPY, optimizer, batch_size=1)
+    joins = []
+    join = numpy_update._join
+    monkeypatch.setattr(numpy_update, "_join", lambda *given: joins.append(given) or join(*given))
+    for array, own in zip(expected, trained(NUMPY, optimizer, batch_size=1), strict=True):
+        np.testing.assert_array_equal(own, array)
+    # Of two groups, w and two slots once, and the gradients of six steps.
+    assert len(joins) == 2 * (3 + 6)
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])

@@ -122,6 +122,10 @@ class ShardedArray(Operators):
         """The process's part; of a sum over the processes, which are exchanged when one is used."""
         if self.is_pending:
             self.namespace.settle()
+        if self.is_pending:
+            raise ShardingError(
+                "an exchange failed, so that this sum over the processes is unknown"
+            )
         return self._part
 
     @property

@@ -226,7 +226,8 @@ class ShardedNamespace:
 
         @wraps(function)
         def apply(x: ShardedArray, *arguments: Any, **settings: Any) -> ShardedArray:
-            return ShardedArray(function(x.part, *arguments, **settings), self, x.axis, x.layout)
+            # A term has the shape and the dtype of the sum, which need not be exchanged for them.
+            return ShardedArray(function(x.term, *arguments, **settings), self, x.axis, x.layout)
 
         return apply
 
@@ -260,7 +261,7 @@ class ShardedNamespace:
 
         @wraps(function)
         def apply(*arguments: Any, **settings: Any) -> Any:
-            parts = (x.part if isinstance(x, ShardedArray) else x for x in arguments)
+            parts = (x.term if isinstance(x, ShardedArray) else x for x in arguments)
             return function(*parts, **settings)
 
         return apply
