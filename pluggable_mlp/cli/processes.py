@@ -5,6 +5,8 @@ them stops all at the same step; an error that one of them meets alone ends all.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +16,14 @@ from pluggable_mlp.cli.console import Interrupted, StopRequest, silence
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI
 
-__all__ = ["DistributedOption", "Stops", "end_all", "joined", "silence_copies"]
+__all__ = [
+    "DistributedOption",
+    "Stops",
+    "announcing_failure",
+    "end_all",
+    "joined",
+    "silence_copies",
+]
 
 _OPTION = "--distributed"
 _SECONDS = 0.25
@@ -81,6 +90,17 @@ def end_all(error: str, code: int) -> None:
             communicator.end(f"Error: {error}\nError: {who}" if error else who, code)
 
 
+@contextmanager
+def announcing_failure() -> Iterator[None]:
+    """Return a context of which an error is known to the others before this process has saved."""
+    try:
+        yield
+    except Exception:
+        for communicator in _joined:
+            communicator.announce_failure()
+        raise
+
+
 class Stops:
     """Whether a command is to stop: on several processes the same answer, at the same call.
 
@@ -112,6 +132,13 @@ class Stops:
             self._calls = self._left = everyone[0][1]
             self._since = now
         return self._request.code
+
+    def last_code(self) -> int:
+        """Return the exit code, the same on all processes, when each has saved what it has to."""
+        if self._communicator is None:
+            return self._request.code or 0
+        self._communicator.wait()
+        return max(code or 0 for code in self._communicator.all_gather(self._request.code))
 
     def raise_if_asked(self) -> None:
         """Raise `Interrupted` if a signal has asked one of the processes to stop."""

@@ -18,7 +18,7 @@ from pluggable_mlp.cli.console import (
     progress_bar,
 )
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, with_settings
-from pluggable_mlp.cli.processes import DistributedOption, Stops, joined
+from pluggable_mlp.cli.processes import DistributedOption, Stops, announcing_failure, joined
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
 
@@ -93,17 +93,18 @@ def train(
             run = Run(Settings(**settings), place, communicator=communicator)
         report = _Report(run, quiet, as_json)
         report.begin()
-        request = stack.enter_context(ending_when_asked())
+        stops = Stops(stack.enter_context(ending_when_asked()), communicator)
         kept: AbstractContextManager[RunFolder | None] = nullcontext()
         if output is not None and writes:
             kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
-            with kept as folder, epoch_log(log) as write_log:
-                _train(run, folder, Stops(request, communicator), report, write_log)
+            with kept as folder, epoch_log(log) as write_log, announcing_failure():
+                _train(run, folder, stops, report, write_log)
         finally:  # when it is saved, or cannot be
             if run.history and writes:
                 report.end()
-    raise typer.Exit(request.code or 0)
+        code = stops.last_code()
+    raise typer.Exit(code)
 
 
 def _locked(

@@ -66,6 +66,7 @@ class MPI:
         _check_launcher(self.size, mpi.get_vendor()[0])
         self._limit = as_number("time_limit", time_limit, above=0.0)
         self._since: float | None = None
+        self._told: list[Any] = []  # messages that are on their way
         Thread(target=self._watch, name="time limit of MPI", daemon=True).start()
         sys.excepthook = partial(self._fail, sys.excepthook)
 
@@ -111,18 +112,33 @@ class MPI:
         finally:
             self.end(f"process {self.rank} of {self.size} failed; all processes end", UNCAUGHT)
 
+    def wait(self) -> None:
+        """Wait until all processes call this, however long one takes."""
+        self._world.Barrier()
+
+    def announce_failure(self) -> None:
+        """Tell the other processes, once, that this one fails: it may take long to end."""
+        if not self._told:
+            others = (rank for rank in range(self.size) if rank != self.rank)
+            self._told = [self._failures.isend(None, rank) for rank in others]
+
     def all_fail(self) -> bool:
         """Return whether all processes fail: each that does asks, the first ones for some seconds.
 
         The processes with other numbers wait longer than process 0, so that one of them reports
         what all have met.
         """
-        arrived = self._failures.Ibarrier()
+        self.announce_failure()
+        missing = self.size - 1
         end = time.monotonic() + _PATIENCE * (1 + bool(self.rank))
-        while not arrived.Test():
-            if time.monotonic() > end:
+        while missing:
+            if self._failures.iprobe():
+                self._failures.recv()
+                missing -= 1
+            elif time.monotonic() > end:
                 return False
-            time.sleep(0.01)
+            else:
+                time.sleep(0.01)
         return True
 
     def end(self, why: str, code: int) -> NoReturn:

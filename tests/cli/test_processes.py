@@ -244,6 +244,53 @@ def test_a_signal_saves_as_on_one_process(run_of_one, tmp_path, sent, receiver):
     assert told(folder) == told(run_of_one)
 
 
+SLOWLY_SAVED = """
+import os, signal, sys, time
+from pluggable_mlp.cli import main
+from pluggable_mlp.distributed import launched_rank
+from pluggable_mlp.runs.run import Run
+
+train, save = Run.train, Run.save
+
+def ending(run):
+    for progress in train(run):
+        yield progress
+        if progress.ended and len(run.history) == EPOCHS:
+            ENDING
+
+def saving(run, folder):
+    time.sleep(6)
+    save(run, folder)
+
+Run.train, Run.save = ending, saving
+sys.argv[0] = "pluggable-mlp"
+main()
+"""
+INTERRUPTING = "if launched_rank() == 1: os.kill(os.getpid(), signal.SIGINT)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ending", "epochs", "code", "words"),
+    [
+        pytest.param(INTERRUPTING, 1, 130, "interrupted after", id="interrupted"),
+        pytest.param(INTERRUPTING, 2, 130, "", id="interrupted after the last exchange"),
+        pytest.param("raise MemoryError('no room')", 1, 3, "no room", id="an error of all"),
+    ],
+)
+def test_process_0_has_time_to_save(tmp_path, ending, epochs, code, words):
+    folder = tmp_path / "run"
+    program = SLOWLY_SAVED.replace("ENDING", ending).replace("EPOCHS", str(epochs))
+    train = ("train", *SETTINGS, "--epochs", 2, *DISTRIBUTED, "--output", folder)
+    done = mpiexec(3, "-c", program, *train)
+    assert done.returncode == code, done.stderr
+    assert "failed" not in done.stderr
+    assert len(done.stderr.splitlines()) == bool(words)
+    assert words in done.stderr
+    assert content(folder, "summary.json")["epochs"] >= epochs
+    assert done.stdout.count("test accuracy") == 1
+
+
 FAILING = """
 import os
 from pluggable_mlp.backends.numpy import NumpyBackend
