@@ -175,21 +175,22 @@ def check_agreement(
         On all processes, if one of them has other arguments than process 0.
     """
     own = {"the code of pluggable_mlp": _code_sha256()}
-    if arguments["arithmetic"] == "native":  # has bits of its own, and each process updates
-        own["libraries"] = repr((backend.name, backend.versions()))
     for name, value in arguments.items():
         if name in _ROWS:
             own[name] = "" if value is None else _hash(value, backend)
         elif name not in _OF_PROCESS:
             own[name] = _fingerprint(value, backend)
+    if arguments["arithmetic"] == "native":  # has bits of its own, and each process updates
+        own["libraries"] = repr((backend.name, backend.versions()))
     check_same(communicator, own)
 
 
 def check_same(communicator: Communicator, own: Mapping[str, str]) -> None:
     """Raise a ValueError on all processes if one of them has other values than process 0."""
-    everyone = communicator.all_gather(own)
-    for rank, found in enumerate(everyone):
-        different = [name for name, value in everyone[0].items() if found[name] != value]
+    expected, *others = communicator.all_gather(own)
+    for rank, found in enumerate(others, 1):
+        names = {**expected, **found}
+        different = [name for name in names if found.get(name) != expected.get(name)]
         if different:
             raise ValueError(
                 f"{', '.join(different)} of process {rank} differ"

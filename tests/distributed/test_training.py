@@ -199,6 +199,12 @@ def test_native_processes_have_the_same_libraries():
         on_threads(2, unlike)
 
 
+def test_arithmetic_must_be_the_same():
+    names = ["native", "reproducible", "native"]
+    with pytest.raises(ValueError, match="^arithmetic, libraries of process 1 differ from"):
+        on_threads(3, lambda each: fit(each, arithmetic=names[each.rank]))
+
+
 def test_arguments_must_be_the_same():
     with pytest.raises(ValueError, match="epochs of process 2 differs from process 0"):
         on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
