@@ -84,7 +84,10 @@ class MPI:
 
     def _rank_on_machine(self) -> int:
         """Return the number of this process among those that share its memory."""
-        return int(self._world.Split_type(self._of_machine).Get_rank())
+        machine = self._within_limit(lambda: self._world.Split_type(self._of_machine))
+        rank = int(machine.Get_rank())
+        machine.Free()
+        return rank
 
     def _within_limit(self, exchange: Callable[[], Value]) -> Value:
         self._since = time.monotonic()
