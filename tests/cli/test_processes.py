@@ -15,10 +15,12 @@ import pytest
 import pluggable_mlp
 from pluggable_mlp.backends import available_backends
 from pluggable_mlp.data.arrays import idx_header
+from pluggable_mlp.runs.predict import load_run
 from tests.cli.children import running
 from tests.cli.conftest import ended
 from tests.cli.saved_runs import content, told
 from tests.distributed.processes import command_of, mpiexec, together
+from tests.distributed.threads import on_threads
 from tests.plug_ins import write_plug_in
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -100,6 +102,30 @@ def test_an_evaluation_on_processes_is_that_of_one(run_of_one):
     done = on(3, "evaluate", run_of_one)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == json.loads(alone("evaluate", run_of_one))
+
+
+@pytest.mark.filterwarnings("ignore:.* the run was trained on most of these examples")
+def test_an_evaluation_compares_what_the_processes_have(tmp_path):
+    paths = []
+    for number in range(3):
+        path = tmp_path / f"{number}.npz"
+        x, y = np.eye(12)[: 12 - 10 * (number == 2)] + number % 2, np.arange(12) % 2
+        np.savez(path, X=x, y=y[: len(x)])
+        paths.append(path)
+    runs = []
+    for seed in range(2):
+        given = ("--data", paths[0], "--hidden", "3", "--epochs", "1", "--seed", seed)
+        assert ended("train", "--quiet", *given, "--output", tmp_path / str(seed)) == 0
+        runs.append(load_run(tmp_path / str(seed)))
+    with pytest.raises(ValueError, match="^config, parameters of process 1 differ"):
+        on_threads(2, lambda each: runs[each.rank].evaluate(paths[0], communicator=each))
+    with pytest.raises(ValueError, match="^inputs of process 1 differ"):
+        on_threads(2, lambda each: runs[0].evaluate(paths[each.rank], communicator=each))
+    with pytest.raises(ValueError, match="has 2 examples for 3 processes"):
+        on_threads(3, lambda each: runs[0].evaluate(paths[2], communicator=each))
+    shutil.copy(paths[0], paths[1])
+    found = on_threads(2, lambda each: runs[0].evaluate(paths[each.rank], communicator=each))
+    assert [one["examples"] for one in found] == [12, 12]
 
 
 PEAK = """
