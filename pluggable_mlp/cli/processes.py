@@ -5,9 +5,9 @@ them stops all at the same step; an error that one of them meets alone ends all.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -20,10 +20,13 @@ __all__ = [
     "DistributedOption",
     "Stops",
     "announcing_failure",
+    "done_first",
     "end_all",
     "joined",
     "silence_copies",
 ]
+
+Value = TypeVar("Value")
 
 _OPTION = "--distributed"
 _SECONDS = 0.25
@@ -80,6 +83,14 @@ def joined(distributed: str | None) -> "MPI | None":
     if communicator.rank:
         silence()
     return communicator
+
+
+def done_first(communicator: "MPI | None", action: Callable[[], Value]) -> Value | None:
+    """Return what process 0 makes of an action before any process goes on; None on the others."""
+    found = action() if communicator is None or communicator.rank == 0 else None
+    if communicator is not None:
+        communicator.all_gather("done")
+    return found
 
 
 def end_all(error: str, code: int) -> None:

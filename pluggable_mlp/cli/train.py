@@ -18,12 +18,18 @@ from pluggable_mlp.cli.console import (
     progress_bar,
 )
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, with_settings
-from pluggable_mlp.cli.processes import DistributedOption, Stops, announcing_failure, joined
+from pluggable_mlp.cli.processes import (
+    DistributedOption,
+    Stops,
+    announcing_failure,
+    done_first,
+    joined,
+)
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
-    from pluggable_mlp.distributed import Communicator
+    from pluggable_mlp.distributed import MPI
     from pluggable_mlp.runs.folder import RunFolder
     from pluggable_mlp.runs.locking import FolderLock
     from pluggable_mlp.runs.run import Run
@@ -107,18 +113,13 @@ def train(
     raise typer.Exit(code)
 
 
-def _locked(
-    folder: Path, communicator: "Communicator | None", stack: ExitStack
-) -> "FolderLock | None":
+def _locked(folder: Path, communicator: "MPI | None", stack: ExitStack) -> "FolderLock | None":
     """Lock the folder of a run for process 0, which writes, before any process reads it."""
     from pluggable_mlp.runs.folder import lock_run
 
-    lock = None
-    if communicator is None or communicator.rank == 0:
-        lock = lock_run(folder)
+    lock = done_first(communicator, lambda: lock_run(folder))
+    if lock is not None:
         stack.callback(lock.release)
-    if communicator is not None:
-        communicator.all_gather("locked")
     return lock
 
 
@@ -140,7 +141,7 @@ def _resumed(
     folder: Path,
     backend: str,
     settings: dict[str, Any],
-    communicator: "Communicator | None",
+    communicator: "MPI | None",
 ) -> "Run":
     """Return the run to resume; ValueError if a setting differs from its own."""
     from pluggable_mlp.runs.resume import resumed_run

@@ -241,6 +241,37 @@ def test_a_run_that_is_killed_is_resumed_on_other_processes(run_of_one, tmp_path
     assert told(folder) == told(run_of_one)
 
 
+SLOWLY_SETTLED = """
+import sys, time
+from pluggable_mlp.cli import main
+from pluggable_mlp.runs import locking
+
+recover = locking.recover
+
+def recovering(path):
+    time.sleep(3)
+    recover(path)
+
+locking.recover = recovering
+sys.argv[0] = "pluggable-mlp"
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["evaluate", "verify"])
+def test_one_process_settles_a_folder_before_all_read_it(run_of_one, tmp_path, command):
+    """It was left while files were put in their places."""
+    folder = tmp_path / "run"
+    shutil.copytree(run_of_one, folder)
+    (folder / "result").mkdir()
+    for name in ("model.safetensors", "summary.json", "certificate.json"):
+        (folder / name).rename(folder / "result" / name)
+    done = mpiexec(2, "-c", SLOWLY_SETTLED, command, *DISTRIBUTED, folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Warning") == 1
+
+
 @pytest.mark.slow
 def test_a_run_that_began_on_one_process_goes_on_on_three(run_of_one, tmp_path):
     folder = tmp_path / "run"
