@@ -4,9 +4,10 @@ Each process runs the whole command.  Process 0 alone is heard and writes files;
 them stops all at the same step; an error that one of them meets alone ends all.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -29,6 +30,7 @@ __all__ = [
 Value = TypeVar("Value")
 
 _OPTION = "--distributed"
+_STDERR = 2
 _SECONDS = 0.25
 """About so often the processes ask each other whether one of them is to stop."""
 
@@ -41,15 +43,19 @@ DistributedOption = Annotated[
     ),
 ]
 
+_launched: list[int] = []
+"""The number of this process where the command asks for several, as the launcher says it."""
 _joined: "list[MPI]" = []
 
 
 def silence_copies(arguments: list[str]) -> None:
     """Silence this process if it is not the first of those that share a command, and knows it."""
+    _launched.clear()
     if any(one.partition("=")[0] == _OPTION for one in arguments):
         from pluggable_mlp.distributed import launched_rank
 
-        if launched_rank():
+        _launched.append(launched_rank())
+        if _launched[0]:
             silence()
 
 
@@ -95,10 +101,24 @@ def done_first(communicator: "MPI | None", action: Callable[[], Value]) -> Value
 
 def end_all(error: str, code: int) -> None:
     """End all processes if this one has failed alone, with its error and exit code."""
-    for communicator in _joined:
+    for communicator in _joined or _joined_late(error):
         if not communicator.all_fail():
             who = f"process {communicator.rank} of {communicator.size} failed; all processes end"
             communicator.end(f"Error: {error}\nError: {who}" if error else who, code)
+
+
+def _joined_late(error: str) -> "list[MPI]":
+    """Return what connects a process that fails before it has joined: the others wait for it."""
+    from pluggable_mlp.distributed import MPI
+
+    for rank in _launched:
+        try:
+            return [MPI()]
+        except (ModuleNotFoundError, RuntimeError):
+            if rank and error:
+                with suppress(OSError):
+                    os.write(_STDERR, f"Error: process {rank}: {error}\n".encode())
+    return []
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class MPI:
             raise ModuleNotFoundError(
                 "MPI needs mpi4py and an MPI library: pip install 'pluggable-mlp[mpi]'"
             ) from error
-        self._world, self._failures = mpi.COMM_WORLD, mpi.COMM_WORLD.Dup()
+        self._world = mpi.COMM_WORLD
         self._operations = {"sum": mpi.SUM, "max": mpi.MAX}
         self._in_place, self._of_machine = mpi.IN_PLACE, mpi.COMM_TYPE_SHARED
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
@@ -68,6 +68,7 @@ class MPI:
         self._since: float | None = None
         self._told: list[Any] = []  # messages that are on their way
         Thread(target=self._watch, name="time limit of MPI", daemon=True).start()
+        self._failures = self._within_limit(self._world.Dup)
         sys.excepthook = partial(self._fail, sys.excepthook)
 
     def all_reduce(self, x: Array, operation: Operation, *, backend: Backend) -> Array:

@@ -440,6 +440,25 @@ def test_processes_with_other_settings_are_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--distributed", "mpj"), "Error: distributed is 'mpj'"),
+        (("--resume", "nowhere", "--checkpoint-minutes", "-1"), "Error: checkpoint_minutes is -1"),
+    ],
+)
+def test_an_error_of_one_process_that_has_not_joined_ends_all(arguments, words, place):
+    both = [(), ()]
+    both[place] = arguments
+    done = differing(*both)
+    assert done.returncode == 2
+    first, last = done.stderr.splitlines()
+    assert first.startswith(words)
+    assert last == f"Error: process {place} of 2 failed; all processes end"
+
+
+@pytest.mark.slow
 def test_processes_with_other_data_are_refused(tmp_path):
     paths = [tmp_path / f"{number}.npz" for number in range(2)]
     for number, path in enumerate(paths):
