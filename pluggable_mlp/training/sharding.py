@@ -50,6 +50,8 @@ __all__ = [
 _ROWS = ("inputs", "targets", "sample_weight", "X", "y")
 _OF_PROCESS = ("backend", "callbacks", "communicator", "device", "progress_bar", "verbose")
 """Arguments that may be others on each process."""
+_SHORT = 40
+"""So many characters of a value are shown; a hash has more."""
 
 
 def examples_of_processes(
@@ -192,11 +194,18 @@ def check_same(communicator: Communicator, own: Mapping[str, str]) -> None:
         names = {**expected, **found}
         different = [name for name in names if found.get(name) != expected.get(name)]
         if different:
-            raise ValueError(
-                f"{', '.join(different)} of process {rank} differ"
-                f"{'s' if len(different) == 1 else ''} from process 0's; "
-                "start all processes with the same program, settings and data"
-            )
+            words = [
+                f"{name} of process {rank} {_difference(found.get(name), expected.get(name))}"
+                for name in different
+            ]
+            advice = "start all processes with the same program, settings and data"
+            raise ValueError("; ".join([*words, advice]))
+
+
+def _difference(found: str | None, expected: str | None) -> str:
+    if found and expected and max(len(found), len(expected)) <= _SHORT:
+        return f"is {found}, expected {expected} as on process 0"
+    return "differs from that of process 0"
 
 
 @cache

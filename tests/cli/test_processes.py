@@ -117,7 +117,9 @@ def test_an_evaluation_compares_what_the_processes_have(tmp_path):
         given = ("--data", paths[0], "--hidden", "3", "--epochs", "1", "--seed", seed)
         assert ended("train", "--quiet", *given, "--output", tmp_path / str(seed)) == 0
         runs.append(load_run(tmp_path / str(seed)))
-    with pytest.raises(ValueError, match="^config, parameters of process 1 differ"):
+    with pytest.raises(
+        ValueError, match="^config of process 1 differs .*; parameters of process 1 differs"
+    ):
         on_threads(2, lambda each: runs[each.rank].evaluate(paths[0], communicator=each))
     with pytest.raises(ValueError, match="^inputs of process 1 differ"):
         on_threads(2, lambda each: runs[0].evaluate(paths[each.rank], communicator=each))
@@ -435,7 +437,7 @@ def differing(*others, environments=({}, {}), common=(), cwd=None):
 def test_processes_with_other_settings_are_refused():
     done = differing((), ("--seed", "1"))
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: seed of process 1 differ")
+    assert done.stderr.startswith("Error: seed of process 1 is 1, expected 0 as on process 0")
     assert done.stderr.count("Error") == 1
 
 
