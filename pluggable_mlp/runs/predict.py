@@ -171,9 +171,9 @@ class SavedRun:
             needed = needs_blocks((split.inputs for split in source.splits.values()), None)
             inputs, targets = self._other_examples(keep_on_disk(source, None, in_files))
             size = self.settings.block_size or block_of(inputs, needed)
-        arithmetic = self.settings.arithmetic
         if communicator is not None:
             self._check_agreement(communicator, inputs, targets)
+        arithmetic = self.settings.arithmetic
         examples = examples_of_processes(
             communicator,
             self.mlp,
