@@ -93,7 +93,7 @@ def train(
             lock = _locked(resume, communicator, stack)
             run, output = _resumed(context, resume, backend, settings, communicator), resume
         else:
-            if output is not None:
+            if output is not None and writes:
                 refuse_used_folder(output, overwrite)
             place = backend_of_process(backend, communicator)
             run = Run(Settings(**settings), place, communicator=communicator)

@@ -473,6 +473,14 @@ def test_processes_with_other_data_are_refused(tmp_path):
 
 
 @pytest.mark.slow
+def test_process_0_alone_needs_a_free_folder(tmp_path):
+    (tmp_path / "used").write_text("")
+    both = (("--output", tmp_path / name) for name in ("run", "used"))
+    done = differing(*both, common=("--hidden", "4"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
 def test_processes_with_other_code_are_refused(tmp_path):
     shutil.copytree(Path(pluggable_mlp.__file__).parent, tmp_path / "pluggable_mlp")
     changed = tmp_path / "pluggable_mlp" / "special.py"
