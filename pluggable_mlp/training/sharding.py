@@ -227,4 +227,4 @@ def _fingerprint(value: Any, backend: Backend) -> str:
     """Return a text that is the same of equal values."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return repr([(name, _hash(x, backend)) for layer in value for name, x in layer.items()])
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))

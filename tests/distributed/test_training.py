@@ -212,6 +212,20 @@ def test_arguments_must_be_the_same():
         on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
 
 
+@pytest.mark.parametrize("address", ["0x7f{}a0c", "0x00007FF{}A0C"])  # the latter on Windows
+def test_the_place_of_an_argument_in_memory_may_differ(address):
+    class Adam(SGD):
+        def __repr__(self):
+            return f"<Adam object at {self.place}>"
+
+    def trained(communicator):
+        optimizer = Adam(0.1)
+        object.__setattr__(optimizer, "place", address.format(communicator.rank))
+        return len(fit(communicator, optimizer=optimizer).history)
+
+    assert on_threads(2, trained) == [4, 4]
+
+
 def test_there_must_be_an_example_for_each_process():
     def few(communicator):
         return train(
