@@ -4,8 +4,11 @@ Each process runs the whole command.  Process 0 alone is heard and writes files;
 them stops all at the same step; an error that one of them meets alone ends all.
 """
 
+import os
 import time
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -14,9 +17,20 @@ from pluggable_mlp.cli.console import Interrupted, StopRequest, silence
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI
 
-__all__ = ["DistributedOption", "Stops", "end_all", "joined", "silence_copies"]
+__all__ = [
+    "DistributedOption",
+    "Stops",
+    "announcing_failure",
+    "done_first",
+    "end_all",
+    "joined",
+    "silence_copies",
+]
+
+Value = TypeVar("Value")
 
 _OPTION = "--distributed"
+_STDERR = 2
 _SECONDS = 0.25
 """About so often the processes ask each other whether one of them is to stop."""
 
@@ -29,15 +43,19 @@ DistributedOption = Annotated[
     ),
 ]
 
+_launched: list[int] = []
+"""The number of this process where the command asks for several, as the launcher says it."""
 _joined: "list[MPI]" = []
 
 
 def silence_copies(arguments: list[str]) -> None:
     """Silence this process if it is not the first of those that share a command, and knows it."""
+    _launched.clear()
     if any(one.partition("=")[0] == _OPTION for one in arguments):
         from pluggable_mlp.distributed import launched_rank
 
-        if launched_rank():
+        _launched.append(launched_rank())
+        if _launched[0]:
             silence()
 
 
@@ -73,12 +91,45 @@ def joined(distributed: str | None) -> "MPI | None":
     return communicator
 
 
+def done_first(communicator: "MPI | None", action: Callable[[], Value]) -> Value | None:
+    """Return what process 0 makes of an action before any process goes on; None on the others."""
+    found = action() if communicator is None or communicator.rank == 0 else None
+    if communicator is not None:
+        communicator.all_gather("done")
+    return found
+
+
 def end_all(error: str, code: int) -> None:
     """End all processes if this one has failed alone, with its error and exit code."""
-    for communicator in _joined:
+    for communicator in _joined or _joined_late(error):
         if not communicator.all_fail():
             who = f"process {communicator.rank} of {communicator.size} failed; all processes end"
             communicator.end(f"Error: {error}\nError: {who}" if error else who, code)
+
+
+def _joined_late(error: str) -> "list[MPI]":
+    """Return what connects a process that fails before it has joined: the others wait for it."""
+    from pluggable_mlp.distributed import MPI
+
+    for rank in _launched:
+        try:
+            return [MPI()]
+        except (ModuleNotFoundError, RuntimeError):
+            if rank and error:
+                with suppress(OSError):
+                    os.write(_STDERR, f"Error: process {rank}: {error}\n".encode())
+    return []
+
+
+@contextmanager
+def announcing_failure() -> Iterator[None]:
+    """Return a context of which an error is known to the others before this process has saved."""
+    try:
+        yield
+    except Exception:
+        for communicator in _joined:
+            communicator.announce_failure()
+        raise
 
 
 class Stops:
@@ -112,6 +163,13 @@ class Stops:
             self._calls = self._left = everyone[0][1]
             self._since = now
         return self._request.code
+
+    def last_code(self) -> int:
+        """Return the exit code, the same on all processes, when each has saved what it has to."""
+        if self._communicator is None:
+            return self._request.code or 0
+        self._communicator.wait()
+        return max(code or 0 for code in self._communicator.all_gather(self._request.code))
 
     def raise_if_asked(self) -> None:
         """Raise `Interrupted` if a signal has asked one of the processes to stop."""

@@ -18,7 +18,7 @@ from pluggable_mlp.cli.console import (
     saved_input,
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, path
-from pluggable_mlp.cli.processes import Stops, joined
+from pluggable_mlp.cli.processes import Stops, done_first, joined
 
 if TYPE_CHECKING:
     from pluggable_mlp.arrays import Array
@@ -57,11 +57,13 @@ def evaluate(
     """
     from pluggable_mlp.distributed import backend_of_process
     from pluggable_mlp.files import to_json
+    from pluggable_mlp.runs.locking import settle
     from pluggable_mlp.runs.predict import load_run
 
     communicator = joined(distributed)
     if communicator is not None and data == "-":
         raise ValueError("--data is -, but process 0 alone has a standard input; name a file")
+    done_first(communicator, lambda: settle(run))
     saved = load_run(run, backend_of_process(backend, communicator))
     with saved_input(data) as named:
         measured = saved.evaluate(named, communicator=communicator)
@@ -274,7 +276,7 @@ def verify(
 
     communicator = joined(distributed)
     file = run / "certificate.json" if run.is_dir() else run
-    settle(file.parent)
+    done_first(communicator, lambda: settle(file.parent))
     certificate, settings = read_certificate(file)
     place = backend_of_process(backend, communicator)
     again = Verification(certificate, settings, place, data, test, communicator)

@@ -18,12 +18,18 @@ from pluggable_mlp.cli.console import (
     progress_bar,
 )
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, with_settings
-from pluggable_mlp.cli.processes import DistributedOption, Stops, joined
+from pluggable_mlp.cli.processes import (
+    DistributedOption,
+    Stops,
+    announcing_failure,
+    done_first,
+    joined,
+)
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
-    from pluggable_mlp.distributed import Communicator
+    from pluggable_mlp.distributed import MPI
     from pluggable_mlp.runs.folder import RunFolder
     from pluggable_mlp.runs.locking import FolderLock
     from pluggable_mlp.runs.run import Run
@@ -87,37 +93,33 @@ def train(
             lock = _locked(resume, communicator, stack)
             run, output = _resumed(context, resume, backend, settings, communicator), resume
         else:
-            if output is not None:
+            if output is not None and writes:
                 refuse_used_folder(output, overwrite)
             place = backend_of_process(backend, communicator)
             run = Run(Settings(**settings), place, communicator=communicator)
         report = _Report(run, quiet, as_json)
         report.begin()
-        request = stack.enter_context(ending_when_asked())
+        stops = Stops(stack.enter_context(ending_when_asked()), communicator)
         kept: AbstractContextManager[RunFolder | None] = nullcontext()
         if output is not None and writes:
             kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
-            with kept as folder, epoch_log(log) as write_log:
-                _train(run, folder, Stops(request, communicator), report, write_log)
+            with kept as folder, epoch_log(log) as write_log, announcing_failure():
+                _train(run, folder, stops, report, write_log)
         finally:  # when it is saved, or cannot be
             if run.history and writes:
                 report.end()
-    raise typer.Exit(request.code or 0)
+        code = stops.last_code()
+    raise typer.Exit(code)
 
 
-def _locked(
-    folder: Path, communicator: "Communicator | None", stack: ExitStack
-) -> "FolderLock | None":
+def _locked(folder: Path, communicator: "MPI | None", stack: ExitStack) -> "FolderLock | None":
     """Lock the folder of a run for process 0, which writes, before any process reads it."""
     from pluggable_mlp.runs.folder import lock_run
 
-    lock = None
-    if communicator is None or communicator.rank == 0:
-        lock = lock_run(folder)
+    lock = done_first(communicator, lambda: lock_run(folder))
+    if lock is not None:
         stack.callback(lock.release)
-    if communicator is not None:
-        communicator.all_gather("locked")
     return lock
 
 
@@ -139,7 +141,7 @@ def _resumed(
     folder: Path,
     backend: str,
     settings: dict[str, Any],
-    communicator: "Communicator | None",
+    communicator: "MPI | None",
 ) -> "Run":
     """Return the run to resume; ValueError if a setting differs from its own."""
     from pluggable_mlp.runs.resume import resumed_run

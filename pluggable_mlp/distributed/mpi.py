@@ -59,14 +59,16 @@ class MPI:
             raise ModuleNotFoundError(
                 "MPI needs mpi4py and an MPI library: pip install 'pluggable-mlp[mpi]'"
             ) from error
-        self._world, self._failures = mpi.COMM_WORLD, mpi.COMM_WORLD.Dup()
+        self._world = mpi.COMM_WORLD
         self._operations = {"sum": mpi.SUM, "max": mpi.MAX}
         self._in_place, self._of_machine = mpi.IN_PLACE, mpi.COMM_TYPE_SHARED
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
         _check_launcher(self.size, mpi.get_vendor()[0])
         self._limit = as_number("time_limit", time_limit, above=0.0)
         self._since: float | None = None
+        self._told: list[Any] = []  # messages that are on their way
         Thread(target=self._watch, name="time limit of MPI", daemon=True).start()
+        self._failures = self._within_limit(self._world.Dup)
         sys.excepthook = partial(self._fail, sys.excepthook)
 
     def all_reduce(self, x: Array, operation: Operation, *, backend: Backend) -> Array:
@@ -83,7 +85,10 @@ class MPI:
 
     def _rank_on_machine(self) -> int:
         """Return the number of this process among those that share its memory."""
-        return int(self._world.Split_type(self._of_machine).Get_rank())
+        machine = self._within_limit(lambda: self._world.Split_type(self._of_machine))
+        rank = int(machine.Get_rank())
+        machine.Free()
+        return rank
 
     def _within_limit(self, exchange: Callable[[], Value]) -> Value:
         self._since = time.monotonic()
@@ -111,18 +116,33 @@ class MPI:
         finally:
             self.end(f"process {self.rank} of {self.size} failed; all processes end", UNCAUGHT)
 
+    def wait(self) -> None:
+        """Wait until all processes call this, however long one takes."""
+        self._world.Barrier()
+
+    def announce_failure(self) -> None:
+        """Tell the other processes, once, that this one fails: it may take long to end."""
+        if not self._told:
+            others = (rank for rank in range(self.size) if rank != self.rank)
+            self._told = [self._failures.isend(None, rank) for rank in others]
+
     def all_fail(self) -> bool:
         """Return whether all processes fail: each that does asks, the first ones for some seconds.
 
         The processes with other numbers wait longer than process 0, so that one of them reports
         what all have met.
         """
-        arrived = self._failures.Ibarrier()
+        self.announce_failure()
+        missing = self.size - 1
         end = time.monotonic() + _PATIENCE * (1 + bool(self.rank))
-        while not arrived.Test():
-            if time.monotonic() > end:
+        while missing:
+            if self._failures.iprobe():
+                self._failures.recv()
+                missing -= 1
+            elif time.monotonic() > end:
                 return False
-            time.sleep(0.01)
+            else:
+                time.sleep(0.01)
         return True
 
     def end(self, why: str, code: int) -> NoReturn:

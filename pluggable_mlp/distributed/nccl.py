@@ -1,5 +1,8 @@
 """NCCL, by CuPy: processes with an NVIDIA GPU each.  Written for CuPy 14; untried on GPUs."""
 
+from collections.abc import Callable
+from typing import Any
+
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.distributed.communicator import Communicator, Operation
@@ -22,7 +25,7 @@ class NCCL(MPI):
     device : int, optional
         The GPU of this process; by default the number of this process among those of its machine.
     time_limit : float, default 600.0
-        As for `MPI`.  It holds for what goes by MPI.
+        As for `MPI`.  It holds for what goes by MPI, and for the beginning.
 
     Attributes
     ----------
@@ -32,32 +35,50 @@ class NCCL(MPI):
     Raises
     ------
     BackendUnavailable
-        If CuPy or a GPU is not here.
+        If CuPy or the GPU is not here.
     ModuleNotFoundError
         If NCCL, mpi4py or an MPI library is not installed.
     RuntimeError
-        As `MPI`.
+        As `MPI`; or if another process lacks one of these.
     """
 
     def __init__(self, *, device: int | None = None, time_limit: float = 600.0) -> None:
-        get_backend(_BACKEND)  # says why there is no GPU
         super().__init__(time_limit=time_limit)
+        own = self._rank_on_machine()
+        self.device = own if device is None else device
+        fault: Exception | None = None
         try:
-            import cupy
-            from cupyx.distributed import init_process_group
-        except ImportError as error:
-            raise ModuleNotFoundError(
-                "NCCL needs a library beside CuPy: pip install nvidia-nccl-cu13 (or -cu12)"
-            ) from error
-        self.device = self._rank_on_machine() if device is None else device
-        cupy.cuda.Device(self.device).use()  # the group is made on the current device
-        self._group = init_process_group(self.size, self.rank, use_mpi=True)
+            make_group = _with_gpu(self.device)
+        except Exception as error:  # the others would wait for this process
+            fault = error
+        faults = self.all_gather(fault and str(fault))
+        if fault is not None:
+            raise fault
+        for rank, words in enumerate(faults):
+            if words is not None:
+                raise RuntimeError(f"process {rank} of {self.size}: {words}")
+        self._group = self._within_limit(lambda: make_group(self.size, self.rank, use_mpi=True))
 
     def all_reduce(self, x: Array, operation: Operation, *, backend: Backend) -> Array:
         """See `Communicator.all_reduce`; the arrays are contiguous ones of CuPy."""
         total = backend.xp.empty_like(x)
         self._group.all_reduce(x, total, op=operation)
         return total
+
+
+def _with_gpu(device: int) -> Callable[..., Any]:
+    """Return what makes a group, on the current device, which is that GPU from here on."""
+    get_backend(f"{_BACKEND}:{device}")  # says why it is not here
+    try:
+        import cupy
+        from cupyx.distributed import init_process_group
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "NCCL needs a library beside CuPy: pip install nvidia-nccl-cu13 (or -cu12)"
+        ) from error
+    cupy.cuda.Device(device).use()
+    make_group: Callable[..., Any] = init_process_group
+    return make_group
 
 
 def backend_of_process(spec: str, communicator: Communicator | None) -> Backend:

@@ -42,7 +42,11 @@ from pluggable_mlp.runs.saved import (
     read_summary,
 )
 from pluggable_mlp.runs.scores import measure
-from pluggable_mlp.training.sharding import examples_of_processes
+from pluggable_mlp.training.sharding import (
+    check_agreement,
+    check_count,
+    examples_of_processes,
+)
 
 if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings
@@ -155,6 +159,8 @@ class SavedRun:
         DataError
             If the data cannot be read, do not fit the network, hold a label that training never
             saw, or are no longer what the run was trained on.
+        ValueError
+            If the processes have other runs, data or, under `native`, libraries.
         """
         in_files = communicator is not None
         if data is None:
@@ -165,6 +171,8 @@ class SavedRun:
             needed = needs_blocks((split.inputs for split in source.splits.values()), None)
             inputs, targets = self._other_examples(keep_on_disk(source, None, in_files))
             size = self.settings.block_size or block_of(inputs, needed)
+        if communicator is not None:
+            self._check_agreement(communicator, inputs, targets)
         arithmetic = self.settings.arithmetic
         examples = examples_of_processes(
             communicator,
@@ -187,6 +195,19 @@ class SavedRun:
             communicator=communicator,
         )
         return {"examples": len(examples), **measured}
+
+    def _check_agreement(self, communicator: Communicator, inputs: Array, targets: Array) -> None:
+        """Raise a ValueError where the processes have other runs or examples, or too few."""
+        where = {"data": None, "test": None}  # they may be elsewhere
+        arguments = {
+            "arithmetic": self.settings.arithmetic,
+            "config": self.config | {"settings": self.config["settings"] | where},
+            "parameters": self.parameters,
+            "inputs": inputs,
+            "targets": targets,
+        }
+        check_agreement(communicator, self.backend, arguments)
+        check_count("data", inputs.shape[0], communicator)
 
     def _other_examples(self, source: Source) -> Split:
         """Return the examples of other data, as training would have had them."""

@@ -50,6 +50,8 @@ __all__ = [
 _ROWS = ("inputs", "targets", "sample_weight", "X", "y")
 _OF_PROCESS = ("backend", "callbacks", "communicator", "device", "progress_bar", "verbose")
 """Arguments that may be others on each process."""
+_SHORT = 40
+"""So many characters of a value are shown; a hash has more."""
 
 
 def examples_of_processes(
@@ -175,27 +177,35 @@ def check_agreement(
         On all processes, if one of them has other arguments than process 0.
     """
     own = {"the code of pluggable_mlp": _code_sha256()}
-    if arguments["arithmetic"] == "native":  # has bits of its own, and each process updates
-        own["libraries"] = repr((backend.name, backend.versions()))
     for name, value in arguments.items():
         if name in _ROWS:
             own[name] = "" if value is None else _hash(value, backend)
         elif name not in _OF_PROCESS:
             own[name] = _fingerprint(value, backend)
+    if arguments["arithmetic"] == "native":  # has bits of its own, and each process updates
+        own["libraries"] = repr((backend.name, backend.versions()))
     check_same(communicator, own)
 
 
 def check_same(communicator: Communicator, own: Mapping[str, str]) -> None:
     """Raise a ValueError on all processes if one of them has other values than process 0."""
-    everyone = communicator.all_gather(own)
-    for rank, found in enumerate(everyone):
-        different = [name for name, value in everyone[0].items() if found[name] != value]
+    expected, *others = communicator.all_gather(own)
+    for rank, found in enumerate(others, 1):
+        names = {**expected, **found}
+        different = [name for name in names if found.get(name) != expected.get(name)]
         if different:
-            raise ValueError(
-                f"{', '.join(different)} of process {rank} differ"
-                f"{'s' if len(different) == 1 else ''} from process 0's; "
-                "start all processes with the same program, settings and data"
-            )
+            words = [
+                f"{name} of process {rank} {_difference(found.get(name), expected.get(name))}"
+                for name in different
+            ]
+            advice = "start all processes with the same program, settings and data"
+            raise ValueError("; ".join([*words, advice]))
+
+
+def _difference(found: str | None, expected: str | None) -> str:
+    if found and expected and max(len(found), len(expected)) <= _SHORT:
+        return f"is {found}, expected {expected} as on process 0"
+    return "differs from that of process 0"
 
 
 @cache
@@ -217,4 +227,4 @@ def _fingerprint(value: Any, backend: Backend) -> str:
     """Return a text that is the same of equal values."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return repr([(name, _hash(x, backend)) for layer in value for name, x in layer.items()])
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))

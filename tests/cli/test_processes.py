@@ -15,10 +15,12 @@ import pytest
 import pluggable_mlp
 from pluggable_mlp.backends import available_backends
 from pluggable_mlp.data.arrays import idx_header
+from pluggable_mlp.runs.predict import load_run
 from tests.cli.children import running
 from tests.cli.conftest import ended
 from tests.cli.saved_runs import content, told
 from tests.distributed.processes import command_of, mpiexec, together
+from tests.distributed.threads import on_threads
 from tests.plug_ins import write_plug_in
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -100,6 +102,32 @@ def test_an_evaluation_on_processes_is_that_of_one(run_of_one):
     done = on(3, "evaluate", run_of_one)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == json.loads(alone("evaluate", run_of_one))
+
+
+@pytest.mark.filterwarnings("ignore:.* the run was trained on most of these examples")
+def test_an_evaluation_compares_what_the_processes_have(tmp_path):
+    paths = []
+    for number in range(3):
+        path = tmp_path / f"{number}.npz"
+        x, y = np.eye(12)[: 12 - 10 * (number == 2)] + number % 2, np.arange(12) % 2
+        np.savez(path, X=x, y=y[: len(x)])
+        paths.append(path)
+    runs = []
+    for seed in range(2):
+        given = ("--data", paths[0], "--hidden", "3", "--epochs", "1", "--seed", seed)
+        assert ended("train", "--quiet", *given, "--output", tmp_path / str(seed)) == 0
+        runs.append(load_run(tmp_path / str(seed)))
+    with pytest.raises(
+        ValueError, match="^config of process 1 differs .*; parameters of process 1 differs"
+    ):
+        on_threads(2, lambda each: runs[each.rank].evaluate(paths[0], communicator=each))
+    with pytest.raises(ValueError, match="^inputs of process 1 differ"):
+        on_threads(2, lambda each: runs[0].evaluate(paths[each.rank], communicator=each))
+    with pytest.raises(ValueError, match="has 2 examples for 3 processes"):
+        on_threads(3, lambda each: runs[0].evaluate(paths[2], communicator=each))
+    shutil.copy(paths[0], paths[1])
+    found = on_threads(2, lambda each: runs[0].evaluate(paths[each.rank], communicator=each))
+    assert [one["examples"] for one in found] == [12, 12]
 
 
 PEAK = """
@@ -215,6 +243,37 @@ def test_a_run_that_is_killed_is_resumed_on_other_processes(run_of_one, tmp_path
     assert told(folder) == told(run_of_one)
 
 
+SLOWLY_SETTLED = """
+import sys, time
+from pluggable_mlp.cli import main
+from pluggable_mlp.runs import locking
+
+recover = locking.recover
+
+def recovering(path):
+    time.sleep(3)
+    recover(path)
+
+locking.recover = recovering
+sys.argv[0] = "pluggable-mlp"
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["evaluate", "verify"])
+def test_one_process_settles_a_folder_before_all_read_it(run_of_one, tmp_path, command):
+    """It was left while files were put in their places."""
+    folder = tmp_path / "run"
+    shutil.copytree(run_of_one, folder)
+    (folder / "result").mkdir()
+    for name in ("model.safetensors", "summary.json", "certificate.json"):
+        (folder / name).rename(folder / "result" / name)
+    done = mpiexec(2, "-c", SLOWLY_SETTLED, command, *DISTRIBUTED, folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Warning") == 1
+
+
 @pytest.mark.slow
 def test_a_run_that_began_on_one_process_goes_on_on_three(run_of_one, tmp_path):
     folder = tmp_path / "run"
@@ -242,6 +301,53 @@ def test_a_signal_saves_as_on_one_process(run_of_one, tmp_path, sent, receiver):
     done = on(2, "train", "--quiet", "--resume", folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert told(folder) == told(run_of_one)
+
+
+SLOWLY_SAVED = """
+import os, signal, sys, time
+from pluggable_mlp.cli import main
+from pluggable_mlp.distributed import launched_rank
+from pluggable_mlp.runs.run import Run
+
+train, save = Run.train, Run.save
+
+def ending(run):
+    for progress in train(run):
+        yield progress
+        if progress.ended and len(run.history) == EPOCHS:
+            ENDING
+
+def saving(run, folder):
+    time.sleep(6)
+    save(run, folder)
+
+Run.train, Run.save = ending, saving
+sys.argv[0] = "pluggable-mlp"
+main()
+"""
+INTERRUPTING = "if launched_rank() == 1: os.kill(os.getpid(), signal.SIGINT)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ending", "epochs", "code", "words"),
+    [
+        pytest.param(INTERRUPTING, 1, 130, "interrupted after", id="interrupted"),
+        pytest.param(INTERRUPTING, 2, 130, "", id="interrupted after the last exchange"),
+        pytest.param("raise MemoryError('no room')", 1, 3, "no room", id="an error of all"),
+    ],
+)
+def test_process_0_has_time_to_save(tmp_path, ending, epochs, code, words):
+    folder = tmp_path / "run"
+    program = SLOWLY_SAVED.replace("ENDING", ending).replace("EPOCHS", str(epochs))
+    train = ("train", *SETTINGS, "--epochs", 2, *DISTRIBUTED, "--output", folder)
+    done = mpiexec(3, "-c", program, *train)
+    assert done.returncode == code, done.stderr
+    assert "failed" not in done.stderr
+    assert len(done.stderr.splitlines()) == bool(words)
+    assert words in done.stderr
+    assert content(folder, "summary.json")["epochs"] >= epochs
+    assert done.stdout.count("test accuracy") == 1
 
 
 FAILING = """
@@ -331,8 +437,27 @@ def differing(*others, environments=({}, {}), common=(), cwd=None):
 def test_processes_with_other_settings_are_refused():
     done = differing((), ("--seed", "1"))
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: seed of process 1 differ")
+    assert done.stderr.startswith("Error: seed of process 1 is 1, expected 0 as on process 0")
     assert done.stderr.count("Error") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--distributed", "mpj"), "Error: distributed is 'mpj'"),
+        (("--resume", "nowhere", "--checkpoint-minutes", "-1"), "Error: checkpoint_minutes is -1"),
+    ],
+)
+def test_an_error_of_one_process_that_has_not_joined_ends_all(arguments, words, place):
+    both = [(), ()]
+    both[place] = arguments
+    done = differing(*both)
+    assert done.returncode == 2
+    first, last = done.stderr.splitlines()
+    assert first.startswith(words)
+    assert last == f"Error: process {place} of 2 failed; all processes end"
 
 
 @pytest.mark.slow
@@ -345,6 +470,14 @@ def test_processes_with_other_data_are_refused(tmp_path):
     assert done.stderr.startswith("Error: data_sha256 of process 1 differ")
     shutil.copy(paths[0], paths[1])
     assert differing(*(("--data", path) for path in paths)).returncode == 0  # elsewhere
+
+
+@pytest.mark.slow
+def test_process_0_alone_needs_a_free_folder(tmp_path):
+    (tmp_path / "used").write_text("")
+    both = (("--output", tmp_path / name) for name in ("run", "used"))
+    done = differing(*both, common=("--hidden", "4"))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.slow

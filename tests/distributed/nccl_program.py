@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import NCCL
+from pluggable_mlp.backends import BackendUnavailable
 from pluggable_mlp.distributed import backend_of_process
 from tests.distributed.program import summary, training
 from tests.simulated_cupy import SimulatedCupyBackend, installed
@@ -39,13 +40,18 @@ class Group:
 def main():
     """Train, and print whether the result is that of one process."""
     import cupy
-    import mpi4py.MPI  # once: what is imported below is forgotten
+    from mpi4py import MPI  # once: what is imported below is forgotten
 
-    del mpi4py
     distributed = ModuleType("cupyx.distributed")
     distributed.init_process_group = Group
     modules = {"cupyx": ModuleType("cupyx"), "cupyx.distributed": distributed}
     with patch.dict(sys.modules, modules):
+        if MPI.COMM_WORLD.Get_rank() == 0:
+            reason = pytest.raises(RuntimeError, match="process 1 of 2: .* CUDA device 2")
+        else:
+            reason = pytest.raises(BackendUnavailable, match="no CUDA device 2: this machine has 2")
+        with reason:  # on all, before the group is made
+            NCCL(device=2 * MPI.COMM_WORLD.Get_rank(), time_limit=20.0)
         communicator = NCCL(device=1, time_limit=60.0)
     assert communicator.device == cupy.cuda.Device().id == 1
     assert backend_of_process("cupy", communicator).device.endswith("1")

@@ -199,9 +199,31 @@ def test_native_processes_have_the_same_libraries():
         on_threads(2, unlike)
 
 
+def test_arithmetic_must_be_the_same():
+    names = ["native", "reproducible", "native"]
+    with pytest.raises(
+        ValueError, match="^arithmetic of process 1 is 'repro.*; libraries of process 1 differs"
+    ):
+        on_threads(3, lambda each: fit(each, arithmetic=names[each.rank]))
+
+
 def test_arguments_must_be_the_same():
-    with pytest.raises(ValueError, match="epochs of process 2 differs from process 0"):
+    with pytest.raises(ValueError, match="^epochs of process 2 is 3, expected 2 as on process 0"):
         on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
+
+
+@pytest.mark.parametrize("address", ["0x7f{}a0c", "0x00007FF{}A0C"])  # the latter on Windows
+def test_the_place_of_an_argument_in_memory_may_differ(address):
+    class Adam(SGD):
+        def __repr__(self):
+            return f"<Adam object at {self.place}>"
+
+    def trained(communicator):
+        optimizer = Adam(0.1)
+        object.__setattr__(optimizer, "place", address.format(communicator.rank))
+        return len(fit(communicator, optimizer=optimizer).history)
+
+    assert on_threads(2, trained) == [4, 4]
 
 
 def test_there_must_be_an_example_for_each_process():
