@@ -270,13 +270,13 @@ def text_of_parameter(parameter):
 
 
 def step(ns, x, W, rate):
-    """Products with columns, a table, what is broadcast, a sum, and two updates in one kernel."""
+    """Products with columns, a table, what is broadcast, a sum, and updates in one kernel."""
     ns = ns.speculating()  # what looks at values is not traced
     x, W = ns.wrap(x), ns.wrap(W)
     y = ns.sigmoid(x @ W) * ns.max(x, axis=1, keepdims=True)
     b = ns.sum(y, axis=0)
     rate = rate if isinstance(rate, float) else ns.device_scalar(rate)
-    return [(W - W * rate).native, (b - ns.exp(b) * rate).native]
+    return [(W - W * rate).native, (x - x * rate).native, (b - ns.exp(b) * rate).native]
 
 
 @pytest.mark.slow

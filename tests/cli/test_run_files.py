@@ -85,6 +85,7 @@ def test_every_field_of_the_config(run):
         "target_scaling": None,
         "columns": None,
         "scaling": None,
+        "quantiles": None,
         "plain": True,
         "examples": {"train": 1541, "test": 256},
         "pixels": False,
