@@ -13,9 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError
-from pluggable_mlp.data.scaling import quantile
-from pluggable_mlp.lazy import StoredArray
+from pluggable_mlp.data.scaling import quantile, refuse_blocks
 from pluggable_mlp.randomness import normal, normal_quantile
 
 __all__ = ["QUANTILE", "QuantileTransform", "bin_edges", "fit_quantiles"]
@@ -94,9 +92,7 @@ def fit_quantiles(
     DataError
         If the values are read in blocks.
     """
-    if isinstance(values, StoredArray):
-        fault = "is read in blocks, and quantile scaling sorts all examples"
-        raise DataError(name, fault, "use --scaling standard or minmax, or --block-size 0")
+    refuse_blocks(name, "quantile", values)
     n = len(values)
     ordered = np.sort(values + NOISE * normal(seed, "quantiles", 0, values.shape), axis=0)
     found = _quantiles(ordered, min(max(min(n // PER_QUANTILE, MOST), FEWEST), n))

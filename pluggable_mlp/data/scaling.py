@@ -20,7 +20,7 @@ from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.lazy import StoredArray, blocks
 from pluggable_mlp.registry import choose
 
-__all__ = ["LINEAR", "SCALINGS", "Scaling", "fit_scaling", "quantile"]
+__all__ = ["LINEAR", "SCALINGS", "Scaling", "fit_scaling", "quantile", "refuse_blocks"]
 
 SMOOTH_CLIP: Literal["smooth_clip"] = "smooth_clip"
 
@@ -84,6 +84,13 @@ class Scaling:
         return rows.reshape(values.shape)
 
 
+def refuse_blocks(name: str, kind: str, values: Array) -> None:
+    """Raise a DataError if the values, which this scaling has to sort, are read in blocks."""
+    if isinstance(values, StoredArray):
+        fault = f"is read in blocks, and {kind} scaling sorts all examples"
+        raise DataError(name, fault, "use --scaling standard or minmax, or --block-size 0")
+
+
 def fit_scaling(name: str, kind: str, values: Array, features: Array | None = None) -> Scaling:
     """Return the scaling of training inputs; a feature that never varies is divided by 1.
 
@@ -102,9 +109,8 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
     DataError
         If they spread beyond what float64 holds.
     """
-    if kind in SORTING and isinstance(values, StoredArray):
-        fault = f"is read in blocks, and {kind} scaling sorts all examples"
-        raise DataError(name, fault, "use --scaling standard or minmax, or --block-size 0")
+    if kind in SORTING:
+        refuse_blocks(name, kind, values)
     with np.errstate(over="ignore", invalid="ignore"):
         offsets, divisors = choose(SCALINGS, kind, "scaling")(values)
     if not (np.isfinite(offsets).all() and np.isfinite(divisors).all()):

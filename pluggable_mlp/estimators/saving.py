@@ -32,7 +32,7 @@ __all__ = [
     "COMPONENTS",
     "LABELS",
     "decoded_labels",
-    "encoded_labels",
+    "labels_to_save",
     "parameters_to_save",
     "read_content",
     "read_estimator",
@@ -85,6 +85,12 @@ class _Content(TypedDict):
 Content = TypeVar("Content", bound=Mapping[str, Any])
 
 
+def labels_to_save(estimator: Any) -> dict[str, Any]:
+    """Return the classes and the names of features, as far as an estimator has them."""
+    labels = {name: getattr(estimator, name) for name in LABELS if hasattr(estimator, name)}
+    return {name: encoded_labels(name, on_host(of)) for name, of in labels.items()}
+
+
 def write_estimator(estimator: Any, path: Path) -> None:
     """Write a fitted estimator to a file, whole or not at all.
 
@@ -93,7 +99,6 @@ def write_estimator(estimator: Any, path: Path) -> None:
     ValueError
         If a parameter is a function or an object of your own.
     """
-    labels = {name: getattr(estimator, name) for name in LABELS if hasattr(estimator, name)}
     layers = estimator._parameters(estimator._fitted_network())
     content: _Content = {
         "format": FORMAT,
@@ -102,7 +107,7 @@ def write_estimator(estimator: Any, path: Path) -> None:
         "attributes": {
             name: getattr(estimator, name) for name in _ATTRIBUTES if hasattr(estimator, name)
         },
-        "labels": {name: encoded_labels(name, on_host(of)) for name, of in labels.items()},
+        "labels": labels_to_save(estimator),
         "weights": map_nested(on_host, layers),
     }
     write_tree(path, content, COMPONENTS)

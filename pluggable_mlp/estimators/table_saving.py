@@ -14,7 +14,7 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.estimators.saving import (
     LABELS,
     decoded_labels,
-    encoded_labels,
+    labels_to_save,
     parameters_to_save,
     read_content,
 )
@@ -53,13 +53,12 @@ class _Content(TypedDict):
 
 def write_table_estimator(estimator: Any, path: Path) -> None:
     """Write a fitted estimator to a file, whole or not at all."""
-    labels = {name: getattr(estimator, name) for name in LABELS if hasattr(estimator, name)}
     content: _Content = {
         "format": FORMAT,
         "estimator": type(estimator).__name__,
         "parameters": parameters_to_save(estimator),
         "attributes": {name: getattr(estimator, name) for name in _ATTRIBUTES},
-        "labels": {name: encoded_labels(name, on_host(of)) for name, of in labels.items()},
+        "labels": labels_to_save(estimator),
         "preparation": estimator.preparation_.to_dict(),
         "form": [*estimator._form],
         "weights": map_nested(on_host, estimator.parameters_),

@@ -82,13 +82,12 @@ def resumed_run(
     if epochs is not None:
         settings = _with_epochs(settings, epochs, done)
     settings = replace(settings, **moved)
-    changed = "put them back to go on with the run"
     data = load_own_data(
         settings,
         config["data_sha256"],
         preparation if checkpoint else None,  # a run that begins again is fitted again, too
         missing=settings.where_data_are,
-        changed=changed,
+        changed="put them back to go on with the run",
         in_files=communicator is not None,
     )
     spec = backend or (checkpoint.backend if checkpoint else "numpy")

@@ -106,27 +106,10 @@ class Run:
             of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
             check_agreement(communicator, backend, settings.to_dict() | of_data)
         self.mlp = settings.make_mlp(data.features, data.outputs)
-        size = None
-        if settings.block_size:
-            size = in_whole_batches(settings.block_size, settings.batch_size)
-
-        def examples(split: Split, class_weight: str | None = None) -> AnyExamples:
-            return examples_of_processes(
-                communicator,
-                self.mlp,
-                *split,
-                size,
-                backend=backend,
-                dtype=settings.dtype,
-                scale=data.scale,
-                arithmetic=settings.arithmetic,
-                class_weight=class_weight,
-            )
-
-        self._train = examples(data.train, class_weight=settings.class_weight)
-        self._test = examples(data.test) if "test" in data.splits else None
+        self._train = self._examples(data.train, class_weight=settings.class_weight)
+        self._test = self._examples(data.test) if "test" in data.splits else None
         validates = settings.validates(data)
-        self._validation = examples(data.splits["validation"]) if validates else None
+        self._validation = self._examples(data.splits["validation"]) if validates else None
         patience = settings.early_stopping
         self._stopping = None if patience is None else EarlyStopping(patience)
         self._tested: tuple[int, dict[str, float]] = (0, {})
@@ -142,6 +125,23 @@ class Run:
             settings.epochs * self.steps_per_epoch, len(tensor_names(self.parameters))
         )
         self.records: dict[int, str] = {}
+
+    def _examples(self, split: Split, class_weight: str | None = None) -> AnyExamples:
+        """Return a split on the backend, of several processes the part of this one."""
+        settings, size = self.settings, None
+        if settings.block_size:
+            size = in_whole_batches(settings.block_size, settings.batch_size)
+        return examples_of_processes(
+            self._communicator,
+            self.mlp,
+            *split,
+            size,
+            backend=self.backend,
+            dtype=settings.dtype,
+            scale=self.dataset.scale,
+            arithmetic=settings.arithmetic,
+            class_weight=class_weight,
+        )
 
     @property
     def data_sha256(self) -> str:

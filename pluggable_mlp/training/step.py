@@ -34,6 +34,7 @@ __all__ = [
     "first_state",
     "initial_state",
     "map_state",
+    "share_arrays",
     "step",
     "step_of_arrays",
     "training_step",
@@ -384,3 +385,13 @@ def _check_state(state: object, optimizer: Optimizer) -> None:
             f"state is of another optimizer than {optimizer!r}: begin with "
             "first_state(mlp, optimizer, parameters)"
         )
+
+
+def share_arrays(before: TrainState, after: TrainState) -> bool:
+    """Return whether an array of parameters or slots is in both states."""
+    return not _identities(before).isdisjoint(_identities(after))
+
+
+def _identities(state: TrainState) -> set[int]:
+    trees = (state.parameters, *state.slots.values())
+    return {id(array) for tree in trees for layer in tree for array in layer.values()}

@@ -31,7 +31,7 @@ from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import LossRecord, total_weight
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, each_array
-from pluggable_mlp.training.step import Differentiated, TrainState, updated
+from pluggable_mlp.training.step import Differentiated, TrainState, share_arrays, updated
 from pluggable_mlp.training.step_functions import (
     StepModel,
     differentiate_batch,
@@ -239,7 +239,7 @@ class Steps:
             update = partial(self._updater, in_place=self._is_owned)
         self._state = updated(self.xp, optimizer, state, coefficients, found, update)
         if not self._is_owned and self._updater is not None:  # it has returned new arrays
-            self._is_owned = not _share_arrays(state, self._state)
+            self._is_owned = not share_arrays(state, self._state)
         return found.loss, weight
 
     def _differentiate(self, size: int) -> Function:
@@ -389,16 +389,6 @@ class Steps:
         loss = xp.asarray(before, dtype=w.dtype, device=w.device)
         self._state = TrainState(parameters, buffers, memory, t + 1)
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
-
-
-def _share_arrays(before: TrainState, after: TrainState) -> bool:
-    """Return whether an array of parameters or slots is in both states."""
-    return not _identities(before).isdisjoint(_identities(after))
-
-
-def _identities(state: TrainState) -> set[int]:
-    trees = (state.parameters, *state.slots.values())
-    return {id(array) for tree in trees for layer in tree for array in layer.values()}
 
 
 @cache
