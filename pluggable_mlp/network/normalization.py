@@ -94,6 +94,15 @@ class LayerNorm(Normalization):
     ------
     ValueError
         If epsilon is not positive and finite.
+
+    See Also
+    --------
+    torch.nn.LayerNorm
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, LayerNorm
+    >>> mlp = MLP([2, 3, 2], norm=LayerNorm(epsilon=1e-6))
     """
 
     epsilon: Positive = 1e-5
@@ -140,6 +149,15 @@ class BatchNorm(Normalization):
     ------
     ValueError
         If epsilon or momentum is out of its range.
+
+    See Also
+    --------
+    torch.nn.BatchNorm1d
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, BatchNorm
+    >>> mlp = MLP([2, 3, 2], norm=BatchNorm(momentum=0.01))
     """
 
     epsilon: Positive = 1e-5
