@@ -192,6 +192,11 @@ def available_backends() -> list[BackendStatus]:
 
     PyTorch, JAX and plug-ins are not imported; for them, the state says whether they are installed.
 
+    Returns
+    -------
+    list of BackendStatus
+        With the attributes `name`, `available`, `version`, `devices`, `reason` and `remedy`.
+
     See Also
     --------
     get_backend

@@ -5,6 +5,7 @@ The pages are Markdown in the four folders of Diátaxis; what they show of the c
 """
 
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,22 +31,23 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
 ]
-exclude_patterns = ["templates", "**.py"]
+shutil.rmtree(Path(__file__).parent / "reference/generated", ignore_errors=True)  # of names gone
+exclude_patterns = ["static", "templates"]
 templates_path = ["templates"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4  # GitHub's anchors: a link to a heading that is gone fails the build
 default_role = "code"  # `x` in a docstring is code
 numpydoc_show_class_members = False  # the template of a class lists them
-numpydoc_xref_param_type = False
 autodoc_typehints = "none"  # the docstrings say what the arguments are
-autosummary_ignore_module_all = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "pluggable-mlp"
 html_math_renderer = "mathml"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_theme_options = {
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
@@ -54,14 +56,15 @@ html_theme_options = {
     "navigation_with_keys": False,
 }
 
-# Pages outside docs/ that the site has, too: their pages here include them.
-_INCLUDED = re.compile(r"\]\((?:\.\./)+CONTRIBUTING\.md")
+# Pages outside docs/, and those of the site that include them.
+_INCLUDING = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changes.md"}
+_INCLUDED = re.compile(rf"\]\((?:\.\./)+({'|'.join(_INCLUDING)})")
 
 
 def _to_included_pages(*event: Any) -> None:
     """Change a page, the last of the arguments, whose links leave docs/ for one of them."""
     source = event[-1]
-    source[0] = _INCLUDED.sub("](/contributing.md", source[0])
+    source[0] = _INCLUDED.sub(lambda found: f"](/{_INCLUDING[found[1]]}", source[0])
 
 
 _CODE = re.compile(r"(`[^`]*`|^ *(?:>>>|\.\.\.).*)")
@@ -104,7 +107,7 @@ def _inline(translator: Any, node: nodes.math) -> None:
 
 
 def _block(translator: Any, node: nodes.math_block) -> None:
-    translator.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    translator.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
     raise nodes.SkipNode
 
 

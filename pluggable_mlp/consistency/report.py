@@ -161,6 +161,14 @@ def _finite(value: Any) -> Any:
 def format_report(report: Report) -> str:
     """Return the report as lines of text, the verdict last.
 
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    str
+
     See Also
     --------
     compare

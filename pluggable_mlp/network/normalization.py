@@ -76,14 +76,15 @@ class Normalization(Component):
 
 @dataclass(frozen=True)
 class LayerNorm(Normalization):
-    """Normalize each example over its features: y = gamma x̂ + beta, x̂ as `_standardize` says.
+    """Normalize each example over its features: y = gamma x̂ + beta.
 
+    x̂ = (x - mean) / sqrt(variance + epsilon), with the (biased) variance of the example.
     Ba, Kiros, Hinton, "Layer normalization" (2016).  Training and evaluation do the same.  With
     dy the gradient with respect to y, summing over the batch,
 
         dgamma = sum of dy x̂    dbeta = sum of dy    dx̂ = dy gamma
 
-    and dx as `_standardize_backward` derives it.
+    and dx follows from dx̂ as docs/reference/layers.md derives.
 
     Parameters
     ----------
@@ -125,7 +126,9 @@ class LayerNorm(Normalization):
 
 @dataclass(frozen=True)
 class BatchNorm(Normalization):
-    """Normalize each feature over the batch: y = gamma x̂ + beta, x̂ as `_standardize` says.
+    """Normalize each feature over the batch: y = gamma x̂ + beta.
+
+    x̂ = (x - mean) / sqrt(variance + epsilon), with the (biased) variance of the batch.
 
     Ioffe, Szegedy, "Batch normalization" (ICML 2015), algorithm 1; the gradients are those of
     `LayerNorm`, along the other axis.  Evaluation uses a running mean and variance

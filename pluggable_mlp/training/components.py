@@ -51,6 +51,10 @@ def make_optimizer(name: str, **parameters: LearningRate) -> AnyOptimizer:
         for lbfgs, of `TRANSFORMS`.  `weight_decay` is decoupled in adamw, lion and muon, and an L2
         penalty in the others.
 
+    Returns
+    -------
+    Optimizer or LBFGS
+
     Raises
     ------
     ValueError

@@ -371,6 +371,11 @@ def make_schedule(
     **parameters
         Parameters of the schedule.
 
+    Returns
+    -------
+    Schedule
+        A function of the count of updates t that returns the rate of the next one.
+
     Raises
     ------
     ValueError

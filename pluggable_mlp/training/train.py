@@ -138,6 +138,10 @@ def train(
         `train` with the same arguments, and return the same result; under `reproducible` it has
         the bits of one process.  By default this process trains alone.
 
+    Returns
+    -------
+    Training
+
     Raises
     ------
     ValueError, TypeError

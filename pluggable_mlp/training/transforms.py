@@ -416,6 +416,16 @@ class RateFactors(Transform):
 def averaged_parameters(slots: object, parameters: Tree) -> Tree:
     """Return the average of the parameters if the slots contain one, otherwise the parameters.
 
+    Parameters
+    ----------
+    slots : dict of lists of dicts of arrays
+        Such as `TrainState.slots`.
+    parameters : list of dict of arrays
+
+    Returns
+    -------
+    list of dict of arrays
+
     See Also
     --------
     AverageParameters
