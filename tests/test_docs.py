@@ -244,7 +244,7 @@ def test_python_examples_run(page):
 @pytest.mark.parametrize("page", TUTORIALS)
 def test_tutorials_run_from_the_first_line_to_the_last(page, tmp_path, monkeypatch):
     """Commands and Python in turn, in an empty folder."""
-    for package in ("matplotlib", "polars", "sklearn"):
+    for package in ("matplotlib", "polars"):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "tutorial"}
