@@ -134,6 +134,17 @@ def get_backend(spec: str) -> Backend:
         the library is missing, the device is not checked.
     TypeError
         If the spec is not a string, or a plug-in lacks a member of `Backend`.
+
+    See Also
+    --------
+    available_backends
+
+    Examples
+    --------
+    >>> from pluggable_mlp import get_backend
+    >>> backend = get_backend("numpy")
+    >>> backend.asarray([1.0, 2.0], dtype="float32")
+    array([1., 2.], dtype=float32)
     """
     if not isinstance(spec, str):
         raise TypeError(
@@ -180,6 +191,21 @@ def available_backends() -> list[BackendStatus]:
     """Return the state of every built-in and plug-in backend, without a slow import.
 
     PyTorch, JAX and plug-ins are not imported; for them, the state says whether they are installed.
+
+    Returns
+    -------
+    list of BackendStatus
+        With the attributes `name`, `available`, `version`, `devices`, `reason` and `remedy`.
+
+    See Also
+    --------
+    get_backend
+
+    Examples
+    --------
+    >>> from pluggable_mlp import available_backends
+    >>> "numpy" in [status.name for status in available_backends() if status.available]
+    True
     """
     return [_status(name) for name in _BUILT_IN] + [_plug_in_status(one) for one in _plug_ins()]
 

@@ -33,6 +33,17 @@ class BackendUnavailable(RuntimeError):  # noqa: N818 (its public name)
         Why it cannot run, quoting the library where possible.
     remedy : str
         What the user can do about it.
+
+    See Also
+    --------
+    get_backend, available_backends
+
+    Examples
+    --------
+    >>> from pluggable_mlp import BackendUnavailable
+    >>> error = BackendUnavailable("cupy", reason="no GPU", remedy="install a driver")
+    >>> print(error)
+    backend cupy is not available: no GPU; install a driver
     """
 
     def __init__(self, backend: str, reason: str, remedy: str) -> None:
@@ -64,6 +75,17 @@ class Backend(Protocol):
         If the library cannot have such a device.
     BackendUnavailable
         If the library or the device is missing on this machine.
+
+    See Also
+    --------
+    get_backend
+
+    Examples
+    --------
+    >>> from pluggable_mlp import get_backend
+    >>> backend = get_backend("numpy")
+    >>> backend.name, backend.device
+    ('numpy', 'cpu')
     """
 
     def __init__(self, device: str | None = None) -> None: ...

@@ -1,7 +1,8 @@
 """How often PyTorch and JAX round an operation otherwise than NumPy, which rounds as IEEE 754 says.
 
 `python benchmarks/roundings.py` prints a row for each operation and dtype: the part of a million
-uniform numbers from 0 to 100 whose result has other bits.  docs/reproducible.md quotes it.
+uniform numbers from 0 to 100 whose result has other bits.  docs/explanation/reproducible.md quotes
+it.
 """
 
 import jax

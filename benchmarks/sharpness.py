@@ -2,7 +2,7 @@
 
 `python benchmarks/sharpness.py` prints a row per network: for each check the smallest relative
 fault that is seen in every tensor, and in how many tensors none is: rounding could explain one as
-large as most of their elements.  docs/compare.md quotes it.
+large as most of their elements.  docs/explanation/compare.md quotes it.
 """
 
 from typing import Any

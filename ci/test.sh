@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands, from a clean copy of the committed tree in
 # fresh virtual environments: the README's commands as they stand there, the suite with every CPU
-# backend required, lint, format, types, import layers, declared dependencies, the default tests on
-# the oldest versions (of JAX a selection), and the built wheel and sdist.  PYTHON names the
-# interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real data, without which the tests
-# that need them are skipped by name.
+# backend required, lint, format, types, import layers, declared dependencies, the documentation
+# site, the default tests on the oldest versions (of JAX a selection), and the built wheel and
+# sdist.  PYTHON names the interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real
+# data, without which the tests that need them are skipped by name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
@@ -35,7 +35,7 @@ is_oldest=$("$python" -c 'import sys; print("yes" if sys.version_info[:2] == (3,
 beside() {
     cd "$scratch/beside"
     step "beside: an environment with torch, jax and cupy"
-    environment developer '.[dev,torch,jax,cupy-cuda13]'
+    environment developer '.[dev,docs,torch,jax,cupy-cuda13]'
 
     step "beside: lint and format"
     "$bin/ruff" check .
@@ -48,6 +48,9 @@ beside() {
     step "beside: import layers and types"
     "$bin/lint-imports"
     "$bin/mypy" -p pluggable_mlp
+
+    step "beside: the documentation site"
+    "$bin/python" -m sphinx -q -W docs "$scratch/site"
 
     step "beside: sdist and wheel"
     "$bin/python" -m build --outdir "$scratch/dist" . >/dev/null

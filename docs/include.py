@@ -1,12 +1,13 @@
 """Fill the pages with what they must not repeat by hand: source code and measured figures.
 
-`python docs/include.py` rewrites, in README.md and in the pages beside this script,
+`python docs/include.py` rewrites, in README.md and in the pages in the folders beside this script,
 
 - the block of code after `<!-- include: FILE NAME … -->`: the functions, classes, methods
   (`Class.method`) or constants of these names, as FILE has them, without their docstrings;
 - all between `<!-- begin NAME -->` and `<!-- end NAME -->`: the table of that name, made of the
   figures that `python benchmarks/run.py` recorded; `options` is that of the settings of a run,
-  `launches` that of `python -m tests.launches`.
+  `commands` what each command takes besides, `components` the names in the public tables,
+  `launches` the table of `python -m tests.launches`.
 
 With `--check` it writes nothing; it names the pages that are out of date and exits with 1.
 Prose belongs in the pages.
@@ -14,24 +15,27 @@ Prose belongs in the pages.
 
 import argparse
 import ast
+import inspect
 import json
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package benchmarks
 
+import pluggable_mlp
 from benchmarks.tables import recorded_tables
+from pluggable_mlp.cli.app import program
 from pluggable_mlp.fields import Field, fields_of
 from pluggable_mlp.settings import Settings
 
 __all__ = ["INCLUDED", "PAGES", "rendered", "source_of"]
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 INCLUDED = re.compile(
     r"(?P<marker><!-- include: (?P<file>\S+) (?P<names>[^>]+) -->\n)(```python\n.*?^```\n)?",
@@ -52,7 +56,12 @@ def rendered(page: str) -> str:
         If a marker names a file or a definition that does not exist.
     """
     page = INCLUDED.sub(lambda found: found["marker"] + _block(found["file"], found["names"]), page)
-    tables = recorded_tables() | {"options": _options(), "launches": _launches()}
+    tables = recorded_tables() | {
+        "options": _options(),
+        "commands": _commands(),
+        "components": _components(),
+        "launches": _launches(),
+    }
     return MEASURED.sub(
         lambda found: found["begin"] + tables.get(found["name"], _NOT_YET) + "\n" + found["end"],
         page,
@@ -66,6 +75,45 @@ def _options() -> str:
         for name, field in fields_of(Settings).items()
     ]
     return "\n".join(["| Option | Value | Default | Meaning |", "| --- | --- | --- | --- |", *rows])
+
+
+def _commands() -> str:
+    """Return a section for each command: its purpose, arguments and options but the settings."""
+    settings = {field.help for field in fields_of(Settings).values()}
+    sections = []
+    for name, command in program().commands.items():
+        own = [one for one in command.params if one.help not in settings and one.name != "help"]
+        purpose = inspect.cleandoc(command.help or "")
+        if len(own) < len(command.params) - 1:
+            purpose += "  It takes [options](#options) of training, too."
+        rows = [f"| {_name(one)} | {_help(one)} |" for one in own]
+        table = ["| Argument or option | Meaning |", "| --- | --- |", *rows] if rows else []
+        sections.append("\n".join([f"### {name}", "", purpose, "", *table]).rstrip())
+    return "\n\n".join(sections)
+
+
+def _name(parameter: Any) -> str:
+    """Return an argument as `RUN`, an option as `--name`."""
+    if parameter.param_type_name == "argument":
+        return f"`{(parameter.metavar or parameter.name).strip('{}').upper()}`"
+    return ", ".join(f"`{one}`" for one in parameter.opts)
+
+
+def _help(parameter: Any) -> str:
+    """Return the meaning of an argument or an option, and its default."""
+    meaning = " ".join((parameter.help or "").split())
+    return f"{meaning}  Default: `{parameter.default}`." if parameter.default else meaning
+
+
+def _components() -> str:
+    """Return the table of the names that the public tables have."""
+    tables = {
+        name: getattr(pluggable_mlp, name)
+        for name in pluggable_mlp.__all__
+        if isinstance(getattr(pluggable_mlp, name), Mapping)
+    }
+    rows = [f"| `{name}` | {', '.join(f'`{one}`' for one in of)} |" for name, of in tables.items()]
+    return "\n".join(["| Table | Names |", "| --- | --- |", *rows])
 
 
 def _launches() -> str:

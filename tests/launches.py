@@ -1,7 +1,7 @@
 """Launches and waits of a step on the simulated CuPy, and what was counted.
 
 `python -m tests.launches` counts anew and writes `launches.json`, of which `docs/include.py` makes
-the table in docs/gpu.md.
+the table in docs/how-to/gpu.md.
 """
 
 import json

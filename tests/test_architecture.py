@@ -207,7 +207,7 @@ def page_imports(text: str) -> Iterator[tuple[str, str]]:
 
 PAGES = sorted(
     page.relative_to(CHECKOUT)
-    for pattern in ("README.md", "docs/*.md", "examples/*.py")
+    for pattern in ("README.md", "docs/**/*.md", "examples/*.py")
     for page in CHECKOUT.glob(pattern)
 )
 

@@ -4,6 +4,7 @@ docs/include.py fills the pages.  CI runs the two commands of the README.
 """
 
 import ast
+import doctest
 import importlib.util
 import inspect
 import re
@@ -11,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,7 +57,7 @@ def test_no_page_is_out_of_date(page):
 
 
 def test_code_that_differs_is_put_right():
-    page = TEXTS["docs/activations.md"]
+    page = TEXTS["docs/reference/activations.md"]
     bare = include.INCLUDED.sub(lambda found: found["marker"], page)
     for spoilt in (page.replace("1.0 - y", "1.0 + y", 1), bare):
         assert spoilt != page
@@ -126,7 +128,7 @@ def test_every_component_has_a_section_with_its_code(page, name):
     component = TABLES[page][name]
     is_definition = inspect.isroutine(component) or inspect.isclass(component)
     definition = component if is_definition else type(component)
-    text = TEXTS[f"docs/{page}.md"]
+    text = TEXTS[f"docs/reference/{page}.md"]
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     (section,) = (section for section in sections if f"`{name}`" in section.splitlines()[0])
     file = str(Path(inspect.getfile(definition)).resolve().relative_to(ROOT))
@@ -185,10 +187,11 @@ def test_links_resolve(page):
             assert anchor in map(slug, headings), target
 
 
-def test_every_page_is_linked_from_the_index():
-    pages = {Path(page).name for page in TEXTS if page.startswith("docs/")} - {"README.md"}
-    assert pages <= set(re.findall(r"\]\(([^)]+\.md)\)", TEXTS["docs/README.md"]))
-    assert "](docs/README.md)" in TEXTS["README.md"]
+def test_every_page_is_linked_from_the_index_of_its_part():
+    for page in map(Path, TEXTS):
+        if len(page.parts) == 3 and page.name != "index.md":
+            assert f"]({page.name})" in TEXTS[str(page.with_name("index.md"))], page
+    assert "](docs/index.md)" in TEXTS["README.md"]
 
 
 @EVERY_PAGE
@@ -198,13 +201,34 @@ def test_tests_and_scripts_that_are_named_exist(page):
         assert not name or f"def {name}(" in (ROOT / file).read_text("utf-8"), f"{file}::{name}"
 
 
-def test_every_public_name_is_on_the_page_of_names():
-    names = TEXTS["docs/README.md"].split("## Public names")[1]
-    public = {*pluggable_mlp.__all__, *pluggable_mlp._ESTIMATORS}
-    assert set(re.findall(r"`(\w+)`", names)) - {"pluggable_mlp"} == public
+PUBLIC = sorted({*pluggable_mlp.__all__, *pluggable_mlp._ESTIMATORS})
 
 
-@EVERY_PAGE
+def test_the_reference_lists_every_public_name():
+    page = TEXTS["docs/reference/api.md"].partition("currentmodule:: pluggable_mlp.testing")[0]
+    assert sorted(re.findall(r"^(?:   |\.\. py:data:: )(\w+)$", page, flags=re.MULTILINE)) == PUBLIC
+
+
+def is_table(name):
+    return isinstance(getattr(pluggable_mlp, name), Mapping)
+
+
+@together("name", [name for name in PUBLIC if not is_table(name)])
+def test_every_public_name_has_an_example_that_runs(name):
+    """Those of the figures where matplotlib is installed; "See Also" names others' equivalents."""
+    (found,) = doctest.DocTestFinder(recurse=False).find(getattr(pluggable_mlp, name), name)
+    assert found.examples
+    assert "See Also\n" in found.docstring
+    if find_spec("matplotlib") or "Display" not in name:
+        said = []
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        assert not runner.run(found, out=said.append).failed, "".join(said)
+
+
+TUTORIALS = ["docs/tutorials/digits.md", "docs/tutorials/table.md"]  # whose files belong together
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if page not in TUTORIALS])
 def test_python_examples_run(page):
     """The blocks that are written by hand, one after the other: a page's belong together."""
     by_hand = include.INCLUDED.sub("", TEXTS[page])
@@ -214,6 +238,23 @@ def test_python_examples_run(page):
     exec(compile("\n".join(run), page, "exec"), {"__name__": "example"})
     if len(run) < len(examples):
         pytest.skip("all but the examples that draw have run: matplotlib is not installed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", TUTORIALS)
+def test_tutorials_run_from_the_first_line_to_the_last(page, tmp_path, monkeypatch):
+    """Commands and Python in turn, in an empty folder."""
+    for package in ("matplotlib", "polars"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "tutorial"}
+    for language, text in re.findall(r"^```(sh|python)\n(.*?)^```$", TEXTS[page], re.DOTALL | re.M):
+        if language == "python":
+            exec(compile(text, page, "exec"), names)
+        else:
+            for called, *arguments in commands(f"```sh\n{text}```\n"):
+                if called == "pluggable-mlp":
+                    assert not program().main(arguments, standalone_mode=False)
 
 
 def commands(text):
@@ -305,14 +346,14 @@ def test_an_install_that_does_not_exist_is_noticed():
 
 
 def test_the_page_on_the_command_line_names_every_exit_code():
-    page = " ".join(TEXTS["docs/command-line.md"].split())
+    page = " ".join(TEXTS["docs/reference/command-line.md"].split())
     (said,) = re.findall(r"Exit codes: ([^.]*)", page)
     (meant,) = re.findall(r"Exit codes: ([^.]*)", " ".join(pluggable_mlp.cli.__doc__.split()))
     assert set(re.findall(r"\d+", said)) == set(re.findall(r"\d+", meant)) >= {"0", "1", "2", "3"}
 
 
 def test_the_page_on_the_command_line_names_every_file_of_a_run(tmp_path):
-    page = TEXTS["docs/command-line.md"]
+    page = TEXTS["docs/reference/command-line.md"]
     (said,) = re.findall(r"writes a folder: (.*?)\.\s", page, flags=re.DOTALL)
     arguments = ["train", "--hidden", "4", "--epochs", "1", "--output", str(tmp_path / "run")]
     command = [sys.executable, "-c", "from pluggable_mlp.cli import main; main()", *arguments]
@@ -323,7 +364,7 @@ def test_the_page_on_the_command_line_names_every_file_of_a_run(tmp_path):
 
 def test_the_page_on_compare_lists_the_functions_that_have_a_bound():
     strict = pytest.importorskip("array_api_strict")
-    page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/explanation/compare.md").read_text(encoding="utf-8")
     table = page.partition("**Functions** with a bound")[2].partition("Any other function")[0]
     xp = BoundedNamespace("float32")
     of_numbers = {"arange", "argmax", "e", "finfo", "inf", "isdtype", "nan", "pi"}

@@ -90,6 +90,19 @@ def compare(
     ------
     ValueError, TypeError
         If an argument does not fit; the message names it, what came and what was expected.
+
+    See Also
+    --------
+    format_report
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, compare, get_backend, load_dataset
+    >>> data, numpy = load_dataset("digits"), get_backend("numpy")
+    >>> mlp = MLP([64, 8, 10])
+    >>> report = compare([numpy, numpy], mlp, *data.train, scale=data.scale, steps=1)
+    >>> report.passes
+    True
     """
     _check(dict(locals()))
     rule = as_single_steps(SGD() if optimizer is None else optimizer)

@@ -106,6 +106,21 @@ class Report:
         Under any other: one per tensor and backend.
     differences : tuple of Difference
         Under any other: one for each backend whose bits are not the reference's.
+
+    See Also
+    --------
+    compare
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, compare, get_backend, load_dataset
+    >>> data, numpy = load_dataset("digits"), get_backend("numpy")
+    >>> report = compare(
+    ...     [numpy, numpy], MLP([64, 8, 10]), *data.train, scale=data.scale, steps=1,
+    ...     arithmetic="reproducible",
+    ... )
+    >>> report.differences
+    ()
     """
 
     backends: tuple[str, ...]
@@ -144,7 +159,31 @@ def _finite(value: Any) -> Any:
 
 
 def format_report(report: Report) -> str:
-    """Return the report as lines of text, the verdict last."""
+    """Return the report as lines of text, the verdict last.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    str
+
+    See Also
+    --------
+    compare
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, compare, format_report, get_backend, load_dataset
+    >>> data, numpy = load_dataset("digits"), get_backend("numpy")
+    >>> report = compare(
+    ...     [numpy, numpy], MLP([64, 8, 10]), *data.train, scale=data.scale, steps=1,
+    ...     arithmetic="reproducible",
+    ... )
+    >>> "same bits" in format_report(report)
+    True
+    """
     steps = "1 step" if report.steps == 1 else f"{report.steps} steps"
     head = (
         f"{report.arithmetic}, {report.dtype}: {steps} of up to {report.batch_size} of "

@@ -58,6 +58,19 @@ class DataError(ValueError):
         What is wrong: what came, and what was expected.
     remedy
         What the user can do.
+
+    See Also
+    --------
+    DataWarning
+
+    Examples
+    --------
+    >>> from pluggable_mlp import DataError, load_dataset
+    >>> try:
+    ...     load_dataset("gone.csv")
+    ... except DataError as error:
+    ...     print(error)
+    gone.csv: there is no such file; check the path, which begins in ...
     """
 
     def __init__(self, source: object, fault: str, remedy: str) -> None:
@@ -74,7 +87,18 @@ class DataError(ValueError):
 
 
 class DataWarning(UserWarning):
-    """Data that can be used, but perhaps not as they are meant."""
+    """Data that can be used, but perhaps not as they are meant.
+
+    See Also
+    --------
+    DataError
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from pluggable_mlp import DataWarning
+    >>> warnings.simplefilter("error", DataWarning)  # doctest: +SKIP
+    """
 
 
 def warn(name: str, doubt: str) -> None:
@@ -102,6 +126,16 @@ class Split(NamedTuple):
     ----------
     inputs : array, shape (n, features)
     targets : array, shape (n,) or (n, outputs)
+
+    See Also
+    --------
+    Dataset
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import Split
+    >>> inputs, targets = Split(np.zeros((3, 2)), np.zeros(3))
     """
 
     inputs: Array
@@ -182,6 +216,19 @@ class Dataset:
     ------
     DataError
         If an array breaks one of these rules.
+
+    See Also
+    --------
+    load_dataset
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import Dataset, Split
+    >>> x = np.linspace(0.0, 1.0, 8)[:, None]
+    >>> data = Dataset({"train": Split(x, x**2)}, name="squares")
+    >>> data.features, data.outputs
+    (1, 1)
     """
 
     splits: Mapping[str, Split]

@@ -107,6 +107,17 @@ def load_dataset(
     ------
     DataError
         If there are no such data, or they cannot be used; names the file and the fault.
+
+    See Also
+    --------
+    Dataset : Made from arrays of your own.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import load_dataset
+    >>> digits = load_dataset("digits")
+    >>> digits.train.inputs.dtype.name, digits.scale, digits.features, digits.outputs
+    ('uint8', 0.0625, 64, 10)
     """
     if preparation is None:
         source = load_source(spec, target, header=header, encoding=encoding)

@@ -2,7 +2,7 @@
 
 polars reads the files, narwhals gives the columns of other libraries' data frames (both: the extra
 `tables`).  Which line is a header, which a row, and which encoding a text has, is decided here, by
-the rules of docs/data.md; what its columns hold in `tables.py`.
+the rules of docs/how-to/data.md; what its columns hold in `tables.py`.
 """
 
 import codecs

@@ -1,7 +1,7 @@
 """A table as polars holds it, and its columns as numbers, texts or targets.
 
-Whether a column holds numbers or texts is decided here, by the rules of docs/data.md; how a file
-is read belongs in `table_files.py`, which columns are features and targets in `choice.py`.
+Whether a column holds numbers or texts is decided here, by the rules of docs/how-to/data.md; how a
+file is read belongs in `table_files.py`, which columns are features and targets in `choice.py`.
 
 Shapes: n rows, a column is (n,).
 """

@@ -50,6 +50,16 @@ class MPI:
         If mpi4py or an MPI library is not installed.
     RuntimeError
         If the processes were not started by the launcher of this MPI library.
+
+    See Also
+    --------
+    NCCL
+    torch.nn.parallel.DistributedDataParallel
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MPI  # in each process of: mpiexec -n 4 python script.py
+    >>> train(mlp, *data.train, backend=backend, communicator=MPI())  # doctest: +SKIP
     """
 
     def __init__(self, *, time_limit: float = 600.0) -> None:

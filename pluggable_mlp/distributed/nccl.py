@@ -40,6 +40,16 @@ class NCCL(MPI):
         If NCCL, mpi4py or an MPI library is not installed.
     RuntimeError
         As `MPI`; or if another process lacks one of these.
+
+    See Also
+    --------
+    MPI
+
+    Examples
+    --------
+    >>> from pluggable_mlp import NCCL  # in each process of: mpiexec -n 4 python script.py
+    >>> communicator = NCCL()  # doctest: +SKIP
+    >>> backend = get_backend(f"cupy:{communicator.device}")  # doctest: +SKIP
     """
 
     def __init__(self, *, device: int | None = None, time_limit: float = 600.0) -> None:

@@ -150,6 +150,11 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     out_activation_ : str
         "softmax", or "logistic" of two classes and of multilabel targets.
 
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : The same model on NumPy.
+    TableClassifier : For tables with texts and missing values.
+
     Examples
     --------
     >>> from pluggable_mlp import MLPClassifier

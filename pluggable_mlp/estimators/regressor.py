@@ -59,12 +59,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     others
         As `MLPClassifier` has them; there are no classes_.
 
+    See Also
+    --------
+    sklearn.neural_network.MLPRegressor : The same model on NumPy.
+    TableRegressor : For tables with texts and missing values.
+
     Examples
     --------
     >>> from pluggable_mlp import MLPRegressor
     >>> from sklearn.datasets import make_regression
-    >>> X, y = make_regression(200, 5, random_state=0)
-    >>> MLPRegressor(solver="lbfgs", max_iter=1000, random_state=0).fit(X, y).score(X, y) > 0.99
+    >>> X, y = make_regression(100, 2, random_state=0)
+    >>> model = MLPRegressor(activation="identity", solver="lbfgs", random_state=0)
+    >>> model.fit(X, y).score(X, y) > 0.99
     True
     """
 

@@ -68,6 +68,21 @@ class TableClassifier(ClassifierMixin, BaseTable):
     n_features_in_ : int
     feature_names_in_ : array of str
         Of data frames.
+
+    See Also
+    --------
+    TableRegressor, MLPClassifier
+    sklearn.ensemble.HistGradientBoostingClassifier : Takes categories and missing values, too.
+
+    Examples
+    --------
+    >>> import polars
+    >>> from pluggable_mlp import TableClassifier
+    >>> table = polars.DataFrame({"size": [1, 2, None, 4] * 5, "kind": list("abba") * 5})
+    >>> answers = ["no", "yes", "yes", "no"] * 5
+    >>> model = TableClassifier(max_iter=2, random_state=0).fit(table, answers)
+    >>> model.predict_proba(table).shape
+    (20, 2)
     """
 
     classes_: NDArray[Any]
@@ -135,6 +150,20 @@ feature_names_in_
         As of `TableClassifier`.
     validation_errors_ : list of float
         The mean squared error of the validation part, of targets standardized, by epoch.
+
+    See Also
+    --------
+    TableClassifier, MLPRegressor
+    sklearn.ensemble.HistGradientBoostingRegressor : Takes categories and missing values, too.
+
+    Examples
+    --------
+    >>> import polars
+    >>> from pluggable_mlp import TableRegressor
+    >>> table = polars.DataFrame({"size": [1, 2, None, 4] * 5, "kind": list("abba") * 5})
+    >>> model = TableRegressor(max_iter=2, random_state=0).fit(table, [1.0, 2.0, 2.0, 1.0] * 5)
+    >>> model.predict(table).shape
+    (20,)
     """
 
     _task: ClassVar[Task] = "regression"

@@ -40,6 +40,18 @@ class TrainingCurveDisplay(Display):
     ------
     ValueError
         If a curve has no epoch.
+
+    See Also
+    --------
+    sklearn.model_selection.LearningCurveDisplay
+
+    Examples
+    --------
+    >>> from pluggable_mlp import TrainingCurveDisplay
+    >>> history = {"train_loss": [2.0, 1.0], "validation_loss": [2.0, 1.5]}
+    >>> display = TrainingCurveDisplay(history).plot()
+    >>> display.metrics
+    ['loss']
     """
 
     lines_: "list[Line2D]"

@@ -66,6 +66,17 @@ class ConfusionMatrixDisplay(_PredictionsDisplay):
     ------
     ValueError
         If the shapes do not fit.
+
+    See Also
+    --------
+    sklearn.metrics.ConfusionMatrixDisplay
+
+    Examples
+    --------
+    >>> from pluggable_mlp import ConfusionMatrixDisplay
+    >>> display = ConfusionMatrixDisplay([[3, 1], [0, 2]], display_labels=["no", "yes"]).plot()
+    >>> [label.get_text() for label in display.ax_.get_xticklabels()]
+    ['no', 'yes']
     """
 
     def __init__(
@@ -179,6 +190,17 @@ class PredictionErrorDisplay(_PredictionsDisplay):
     ------
     ValueError
         If the lengths differ, or there are several outputs.
+
+    See Also
+    --------
+    sklearn.metrics.PredictionErrorDisplay
+
+    Examples
+    --------
+    >>> from pluggable_mlp import PredictionErrorDisplay
+    >>> display = PredictionErrorDisplay(y_true=[1.0, 2.0], y_pred=[1.5, 1.5]).plot()
+    >>> display.scatter_.get_offsets().tolist()
+    [[1.5, -0.5], [1.5, 0.5]]
     """
 
     def __init__(self, *, y_true: Array, y_pred: Array) -> None:

@@ -49,6 +49,16 @@ class WeightsDisplay(Display):
     ------
     ValueError
         If the shapes do not fit.
+
+    See Also
+    --------
+    TrainingCurveDisplay
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import WeightsDisplay
+    >>> display = WeightsDisplay(np.eye(4), image_shape=(2, 2)).plot()
     """
 
     def __init__(

@@ -80,6 +80,18 @@ class LeakyReLU(Component):
     ------
     ValueError
         If the slope is not finite.
+
+    See Also
+    --------
+    torch.nn.LeakyReLU
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import LeakyReLU
+    >>> y, backward = LeakyReLU(slope=0.5)(np, np.asarray([-4.0, 3.0]))
+    >>> y.tolist(), backward(np.ones(2)).tolist()
+    ([-2.0, 3.0], [0.5, 1.0])
     """
 
     slope: Finite = 0.01
@@ -111,6 +123,18 @@ class ELU(Component):
     ------
     ValueError
         If alpha is negative or not finite.
+
+    See Also
+    --------
+    torch.nn.ELU
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import ELU
+    >>> y, backward = ELU(alpha=2.0)(np, np.asarray([-1000.0, 3.0]))
+    >>> y.tolist(), backward(np.ones(2)).tolist()
+    ([-2.0, 3.0], [0.0, 1.0])
     """
 
     alpha: NonNegative = 1.0
@@ -262,6 +286,10 @@ class Elementwise:
         f and f', from x (…, batch, features) to an array of that shape, in operators and
         functions of the array API standard; they must not branch on values, as the step may be
         compiled.
+
+    See Also
+    --------
+    ELU, LeakyReLU : Activations with a parameter.
 
     Examples
     --------

@@ -288,6 +288,16 @@ class PiecewiseLinear(Embedding):
         If the edges are not numbers of each input.
     ValueError
         If the edges do not increase, or the size is out of range.
+
+    See Also
+    --------
+    Periodic
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, PiecewiseLinear
+    >>> embedding = PiecewiseLinear([[0.0, 1.0, 2.0], [-1.0, 1.0]], size=4)
+    >>> mlp = MLP([2, 8, 1], embedding=embedding, loss="squared_error")
     """
 
     edges: Sequence[Sequence[float]]
@@ -345,6 +355,15 @@ class Periodic(Embedding):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    PiecewiseLinear
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, Periodic
+    >>> mlp = MLP([2, 8, 1], embedding=Periodic(count=2), loss="squared_error")
     """
 
     count: PositiveCount

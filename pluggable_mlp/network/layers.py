@@ -72,6 +72,21 @@ class Rng:
         The count of previous updates, likewise.
     first : int, default 0
         Which row of the batch is the first: what is computed is a micro-batch of it.
+
+    See Also
+    --------
+    training_step : Passes it to the network.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, Rng, get_backend
+    >>> backend = get_backend("numpy")
+    >>> mlp = MLP([1, 4, 2], dropout=0.5)
+    >>> parameters, buffers = mlp.split(mlp.initialize(seed=0, backend=backend))
+    >>> x, targets = backend.asarray([[1.0]], dtype="float32"), backend.asarray([0])
+    >>> loss, gradients, _ = mlp.loss_and_gradients(
+    ...     parameters, x, targets, buffers=buffers, rng=Rng(seed=7, t=0)
+    ... )
     """
 
     seed: Seed

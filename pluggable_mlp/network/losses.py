@@ -142,6 +142,19 @@ def average_of_elements(
     loss : array (…)
     dz : array (…, batch, outputs)
         derivatives · share / outputs.
+
+    See Also
+    --------
+    MLP : Takes a function that returns this as its loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import average_of_elements
+    >>> d = np.asarray([[1.0], [3.0]])
+    >>> loss, dz = average_of_elements(np, d**4, 4 * d**3, None)
+    >>> float(loss), dz.tolist()
+    (41.0, [[2.0], [54.0]])
     """
     loss, share = _weighted_average(xp, special.mean(xp, values, axis=-1), sample_weight)
     outputs = values.shape[-1]
@@ -173,6 +186,18 @@ class SoftmaxCrossEntropy(Component):
     ------
     ValueError
         If label_smoothing is out of its range.
+
+    See Also
+    --------
+    torch.nn.CrossEntropyLoss, sklearn.metrics.log_loss
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import SoftmaxCrossEntropy
+    >>> loss, dz = SoftmaxCrossEntropy()(np, np.asarray([[0.0, 0.0]]), np.asarray([0]))
+    >>> round(float(loss), 4), dz.tolist()
+    (0.6931, [[-0.5, 0.5]])
     """
 
     label_smoothing: BelowOne = 0.0
@@ -247,6 +272,18 @@ class SigmoidCrossEntropy(ElementwiseLoss):
     where the last form of l loses nothing to cancellation.  An example's loss is the mean over
     its outputs, as in PyTorch and Keras (scikit-learn's network sums them).  Targets are rows
     (…, batch, outputs) from 0 to 1; (…, batch) will do for one output.
+
+    See Also
+    --------
+    torch.nn.BCEWithLogitsLoss, optax.sigmoid_binary_cross_entropy
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import SigmoidCrossEntropy
+    >>> loss, dz = SigmoidCrossEntropy()(np, np.asarray([[0.0]]), np.asarray([[1.0]]))
+    >>> round(float(loss), 4), dz.tolist()
+    (0.6931, [[-0.5]])
     """
 
     targets: ClassVar[TargetKind] = "labels"
@@ -267,7 +304,20 @@ class SigmoidCrossEntropy(ElementwiseLoss):
 
 @dataclass(frozen=True)
 class SquaredError(ElementwiseLoss):
-    """The mean squared error: l = d², l' = 2 d (scikit-learn's network uses half of it)."""
+    """The mean squared error: l = d², l' = 2 d (scikit-learn's network uses half of it).
+
+    See Also
+    --------
+    torch.nn.MSELoss, sklearn.metrics.mean_squared_error
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import SquaredError
+    >>> loss, dz = SquaredError()(np, np.asarray([[1.0, 2.0]]), np.asarray([[0.0, 0.0]]))
+    >>> round(float(loss), 4), dz.tolist()
+    (2.5, [[1.0, 2.0]])
+    """
 
     def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
         """Return l and l' for each output, both (…, batch, outputs)."""
@@ -278,7 +328,20 @@ class SquaredError(ElementwiseLoss):
 
 @dataclass(frozen=True)
 class AbsoluteError(ElementwiseLoss):
-    """The mean absolute error: l = |d|, and l' is the sign of d (0 at 0)."""
+    """The mean absolute error: l = |d|, and l' is the sign of d (0 at 0).
+
+    See Also
+    --------
+    torch.nn.L1Loss, sklearn.metrics.mean_absolute_error
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import AbsoluteError
+    >>> loss, dz = AbsoluteError()(np, np.asarray([[1.0, 2.0]]), np.asarray([[0.0, 0.0]]))
+    >>> round(float(loss), 4), dz.tolist()
+    (1.5, [[0.5, 0.5]])
+    """
 
     def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
         """Return l and l' for each output, both (…, batch, outputs)."""
@@ -302,6 +365,18 @@ class HuberLoss(ElementwiseLoss):
     ------
     ValueError
         If delta is not positive and finite.
+
+    See Also
+    --------
+    torch.nn.HuberLoss, sklearn.linear_model.HuberRegressor
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import HuberLoss
+    >>> loss, dz = HuberLoss(delta=1.0)(np, np.asarray([[0.5], [3.0]]), np.asarray([[0.0], [0.0]]))
+    >>> round(float(loss), 4), dz.tolist()
+    (1.3125, [[0.25], [0.5]])
     """
 
     delta: Positive = 1.0
@@ -330,6 +405,18 @@ class PinballLoss(ElementwiseLoss):
     ------
     ValueError
         If the quantile is not between 0 and 1.
+
+    See Also
+    --------
+    sklearn.metrics.mean_pinball_loss, sklearn.linear_model.QuantileRegressor
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import PinballLoss
+    >>> loss, dz = PinballLoss(0.75)(np, np.asarray([[0.0], [2.0]]), np.asarray([[1.0], [1.0]]))
+    >>> round(float(loss), 4), dz.tolist()
+    (0.5, [[-0.375], [0.125]])
     """
 
     quantile: Annotated[float, number(above=0.0, below=1.0)] = 0.5
@@ -348,6 +435,18 @@ class PoissonLoss(ElementwiseLoss):
     l = exp(z) - t z, without log(t!), which does not depend on z; l' = exp(z) - t.  Rates are
     capped at exp(80), so that the loss and its gradient stay finite.  Targets are numbers of at
     least 0.
+
+    See Also
+    --------
+    torch.nn.PoissonNLLLoss, sklearn.linear_model.PoissonRegressor
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import PoissonLoss
+    >>> loss, dz = PoissonLoss()(np, np.asarray([[0.0]]), np.asarray([[2.0]]))
+    >>> round(float(loss), 4), dz.tolist()
+    (1.0, [[-1.0]])
     """
 
     targets: ClassVar[TargetKind] = "counts"

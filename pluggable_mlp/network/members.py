@@ -52,6 +52,15 @@ class TabMMini(Component):
         If the blocks are not a sequence.
     ValueError
         If a value is out of range or a name is unknown.
+
+    See Also
+    --------
+    TableClassifier, TableRegressor : Have it as a recipe.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, TabMMini
+    >>> mlp = MLP([2, 8, 3], activation="relu", ensemble=TabMMini(members=4))
     """
 
     members: PositiveCount = 32
@@ -131,6 +140,15 @@ class TabM(TabMMini):
     scaling : {"signs", "normal"}, default "signs"
     blocks : tuple of int, optional
         As of `TabMMini`.
+
+    See Also
+    --------
+    TableClassifier, TableRegressor : Have it as a recipe.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, TabM
+    >>> mlp = MLP([2, 8, 3], activation="relu", ensemble=TabM(members=4))
     """
 
     def _hidden(self, dense: Dense) -> list[Layer]:

@@ -93,6 +93,11 @@ class MLP(LayeredNetwork):
     TypeError
         If activation, loss or norm is of another type.
 
+    See Also
+    --------
+    MLPClassifier, MLPRegressor : With scikit-learn's interface.
+    torch.nn.Sequential
+
     Examples
     --------
     >>> from pluggable_mlp import MLP, get_backend

@@ -76,14 +76,15 @@ class Normalization(Component):
 
 @dataclass(frozen=True)
 class LayerNorm(Normalization):
-    """Normalize each example over its features: y = gamma x̂ + beta, x̂ as `_standardize` says.
+    """Normalize each example over its features: y = gamma x̂ + beta.
 
+    x̂ = (x - mean) / sqrt(variance + epsilon), with the (biased) variance of the example.
     Ba, Kiros, Hinton, "Layer normalization" (2016).  Training and evaluation do the same.  With
     dy the gradient with respect to y, summing over the batch,
 
         dgamma = sum of dy x̂    dbeta = sum of dy    dx̂ = dy gamma
 
-    and dx as `_standardize_backward` derives it.
+    and dx follows from dx̂ as docs/reference/layers.md derives.
 
     Parameters
     ----------
@@ -94,6 +95,15 @@ class LayerNorm(Normalization):
     ------
     ValueError
         If epsilon is not positive and finite.
+
+    See Also
+    --------
+    torch.nn.LayerNorm
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, LayerNorm
+    >>> mlp = MLP([2, 3, 2], norm=LayerNorm(epsilon=1e-6))
     """
 
     epsilon: Positive = 1e-5
@@ -116,7 +126,9 @@ class LayerNorm(Normalization):
 
 @dataclass(frozen=True)
 class BatchNorm(Normalization):
-    """Normalize each feature over the batch: y = gamma x̂ + beta, x̂ as `_standardize` says.
+    """Normalize each feature over the batch: y = gamma x̂ + beta.
+
+    x̂ = (x - mean) / sqrt(variance + epsilon), with the (biased) variance of the batch.
 
     Ioffe, Szegedy, "Batch normalization" (ICML 2015), algorithm 1; the gradients are those of
     `LayerNorm`, along the other axis.  Evaluation uses a running mean and variance
@@ -140,6 +152,15 @@ class BatchNorm(Normalization):
     ------
     ValueError
         If epsilon or momentum is out of its range.
+
+    See Also
+    --------
+    torch.nn.BatchNorm1d
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, BatchNorm
+    >>> mlp = MLP([2, 3, 2], norm=BatchNorm(momentum=0.01))
     """
 
     epsilon: Positive = 1e-5

@@ -357,6 +357,10 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     BackendUnavailable
         If the backend is not here.
 
+    See Also
+    --------
+    train
+
     Examples
     --------
     >>> run = load_run("run")  # doctest: +SKIP

@@ -30,6 +30,21 @@ class EarlyStopping:
     best_loss : float
     parameters : list of dict of arrays or None
         Of the best epoch.
+
+    See Also
+    --------
+    keras.callbacks.EarlyStopping
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, EarlyStopping, get_backend, train
+    >>> stopping = EarlyStopping(patience=2)
+    >>> result = train(
+    ...     MLP([1, 2]), [[0.0], [1.0]], [0, 1], backend=get_backend("numpy"),
+    ...     optimizer=SGD(0.0), callbacks=[stopping],
+    ... )
+    >>> stopping.best_epoch, len(result.history)  # a rate of 0 improves nothing
+    (1, 3)
     """
 
     def __init__(self, patience: int, loss: Callable[[Epoch], float] | None = None) -> None:

@@ -51,10 +51,24 @@ def make_optimizer(name: str, **parameters: LearningRate) -> AnyOptimizer:
         for lbfgs, of `TRANSFORMS`.  `weight_decay` is decoupled in adamw, lion and muon, and an L2
         penalty in the others.
 
+    Returns
+    -------
+    Optimizer or LBFGS
+
     Raises
     ------
     ValueError
         If the optimizer or a parameter is unknown, or a value is out of range.
+
+    See Also
+    --------
+    OPTIMIZERS : The names.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import make_optimizer
+    >>> make_optimizer("sgd", learning_rate=0.1, weight_decay=0.01)
+    L2(optimizer=SGD(learning_rate=0.1, momentum=0.0, nesterov=False), weight_decay=0.01)
     """
     optimizer_class = choose(OPTIMIZERS, name, "optimizer")
     fields_of_class = parameters_of(optimizer_class)

@@ -40,6 +40,22 @@ class DivergenceError(ArithmeticError):
         What is not finite, from which step on, and in which layer it began.
     reached : Training or None
         From `train`: the parameters and the history before that epoch.
+
+    See Also
+    --------
+    train
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import MLP, SGD, DivergenceError, get_backend, train
+    >>> mlp, backend = MLP([1, 1], loss="squared_error"), get_backend("numpy")
+    >>> try:
+    ...     with np.errstate(over="ignore", invalid="ignore"):
+    ...         train(mlp, [[1e3]], [1e3], backend=backend, optimizer=SGD(1e12))
+    ... except DivergenceError as error:
+    ...     print(error.epoch, len(error.reached.history))
+    2 1
     """
 
     def __init__(self, epoch: int, found: str) -> None:

@@ -83,6 +83,20 @@ class LBFGS(Component):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    scipy.optimize.minimize : Method "L-BFGS-B", with another line search.
+    torch.optim.LBFGS : Called with a closure.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import LBFGS, MLP, get_backend, train
+    >>> x, targets, backend = [[0.0], [1.0], [2.0]], [0.0, 1.0, 4.0], get_backend("numpy")
+    >>> mlp = MLP([1, 4, 1], loss="squared_error")
+    >>> result = train(mlp, x, targets, backend=backend, optimizer=LBFGS(), batch_size=3)
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     history: PositiveCount = 10

@@ -69,6 +69,21 @@ class Epoch:
         have leading axes, lists of their shape, a number for each network.
     seconds : float
         Wall-clock time of the epoch.
+
+    See Also
+    --------
+    train : Its `callbacks` are called with one.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, get_backend, train
+    >>> seen = []
+    >>> result = train(
+    ...     MLP([1, 2]), [[0.0], [1.0]], [0, 1], backend=get_backend("numpy"), epochs=2,
+    ...     callbacks=[lambda epoch: seen.append((epoch.epoch, epoch.state.t))],
+    ... )
+    >>> seen
+    [(1, 1), (2, 2)]
     """
 
     epoch: int

@@ -80,6 +80,19 @@ class Muon(GradientDescent):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    torch.optim.Muon : The update of the matrices.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, Muon, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=Muon(0.01))
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     learning_rate: LearningRate = 0.001

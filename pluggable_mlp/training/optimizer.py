@@ -132,6 +132,16 @@ class Optimizer(Component, ABC):
 
     Parameters, gradients and slots are lists with one dict of arrays per layer; arrays have leading
     axes for independent networks.
+
+    See Also
+    --------
+    make_optimizer : Makes one by its name.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import LBFGS, Adam, Optimizer
+    >>> isinstance(Adam(), Optimizer), isinstance(LBFGS(), Optimizer)  # not from one batch
+    (True, False)
     """
 
     @property

@@ -55,6 +55,19 @@ class SGD(GradientDescent):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    torch.optim.SGD : The same update.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=SGD(0.1))
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     learning_rate: LearningRate = 0.1
@@ -111,6 +124,19 @@ class Adagrad(GradientDescent):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    torch.optim.Adagrad : The same update.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, Adagrad, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=Adagrad(0.1))
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     learning_rate: LearningRate = 0.01
@@ -149,6 +175,19 @@ class RMSprop(GradientDescent):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    torch.optim.RMSprop : The same update without momentum.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, RMSprop, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=RMSprop())
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     learning_rate: LearningRate = 0.001
@@ -193,6 +232,19 @@ class Adam(GradientDescent):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    torch.optim.Adam, optax.adam : The same update.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, Adam, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=Adam(0.01))
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     learning_rate: LearningRate = 0.001
@@ -253,6 +305,19 @@ class AdamW(Adam):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    torch.optim.AdamW, optax.adamw : The same update; they decay biases, too.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, AdamW, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=AdamW(0.01))
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     weight_decay: LearningRate = 0.01
@@ -299,6 +364,19 @@ class Lion(GradientDescent):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    optax.lion : The same update; it decays biases, too.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, Lion, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=Lion(0.01))
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     learning_rate: LearningRate = 0.0001

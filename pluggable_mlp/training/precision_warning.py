@@ -1,8 +1,8 @@
 """Numbers that reproducible products lose: they are counted on the device, and warned about once.
 
 A reproducible product loses numbers far below the largest in their row or column;
-docs/reproducible.md has the resulting errors.  The operands of the products x W are counted: data
-by rows, weights by columns.
+docs/explanation/reproducible.md has the resulting errors.  The operands of the products x W are
+counted: data by rows, weights by columns.
 """
 
 import math
@@ -23,7 +23,18 @@ _MANY = 1e-3  # smaller fractions are not reported: some numbers are that small 
 
 
 class PrecisionWarning(UserWarning):
-    """Reproducible arithmetic is less accurate than native arithmetic for these data or weights."""
+    """Reproducible arithmetic is less accurate than native arithmetic for these data or weights.
+
+    See Also
+    --------
+    train
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from pluggable_mlp import PrecisionWarning
+    >>> warnings.simplefilter("error", PrecisionWarning)  # doctest: +SKIP
+    """
 
 
 class LostNumbers:

@@ -371,10 +371,27 @@ def make_schedule(
     **parameters
         Parameters of the schedule.
 
+    Returns
+    -------
+    Schedule
+        A function of the count of updates t that returns the rate of the next one.
+
     Raises
     ------
     ValueError
         If the name is unknown, a parameter is unknown or missing, or a value is out of range.
+
+    See Also
+    --------
+    SCHEDULES : The names.
+    torch.optim.lr_scheduler, optax.schedules
+
+    Examples
+    --------
+    >>> from pluggable_mlp import make_schedule
+    >>> schedule = make_schedule("cosine", 0.1, total_steps=100)
+    >>> [round(schedule(t), 4) for t in (0, 50, 100)]
+    [0.1, 0.05, 0.0]
     """
     warmup = as_count("warmup", warmup, at_least=0)
     schedule_class: Callable[..., Schedule] = choose(SCHEDULES, name, "schedule")

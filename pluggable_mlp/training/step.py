@@ -60,6 +60,18 @@ class TrainState(NamedTuple):
         The memory of the optimizer, by name.
     t : int
         The count of updates.
+
+    See Also
+    --------
+    first_state, training_step
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, Adam, first_state, get_backend
+    >>> mlp = MLP([1, 2])
+    >>> state = first_state(mlp, Adam(), mlp.initialize(seed=0, backend=get_backend("numpy")))
+    >>> sorted(state.parameters[0]), sorted(state.slots)
+    (['W', 'b'], ['mean', 'mean_square'])
     """
 
     parameters: Tree
@@ -286,6 +298,18 @@ def first_state(
     ------
     ValueError, TypeError
         If the optimizer cannot take single steps, or the parameters do not fit the network.
+
+    See Also
+    --------
+    training_step
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, first_state, get_backend
+    >>> mlp = MLP([1, 2])
+    >>> state = first_state(mlp, SGD(), mlp.initialize(seed=0, backend=get_backend("numpy")))
+    >>> state.t
+    0
     """
     optimizer = as_single_steps(optimizer)
     own = check_parameters(mlp, parameters)
@@ -339,6 +363,21 @@ def training_step(
     ------
     ValueError, TypeError
         If the arrays do not fit each other or the network; the message names which.
+
+    See Also
+    --------
+    train : Takes these steps, batch by batch.
+    MLP.loss_and_gradients : For updates of your own.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, first_state, get_backend, training_step
+    >>> backend, mlp, optimizer = get_backend("numpy"), MLP([1, 2]), SGD(0.1)
+    >>> state = first_state(mlp, optimizer, mlp.initialize(seed=0, backend=backend))
+    >>> x, targets = backend.asarray([[1.0]], dtype="float32"), backend.asarray([0])
+    >>> loss, state = training_step(mlp, optimizer, state, x, targets)
+    >>> state.t
+    1
     """
     optimizer = as_single_steps(optimizer)
     _check_state(state, optimizer)

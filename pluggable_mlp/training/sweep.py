@@ -59,6 +59,18 @@ class SweptNetwork:
         "mean_absolute_error"; empty without one.
     ended : {"epochs", "patience", "diverged"}
         Why training ended.
+
+    See Also
+    --------
+    sweep
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, get_backend, sweep
+    >>> x, targets, backend = [[0.0], [1.0]], [0, 1], get_backend("numpy")
+    >>> (network,) = sweep(MLP([1, 2]), x, targets, [{"seed": 3}], backend=backend).networks
+    >>> network.ended, network.epoch == len(network.history)
+    ('epochs', True)
     """
 
     settings: dict[str, Any]
@@ -85,6 +97,18 @@ class Sweep:
     ----------
     networks : list of SweptNetwork
         In the order of the settings.
+
+    See Also
+    --------
+    sweep
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, get_backend, sweep
+    >>> settings = [{"learning_rate": rate} for rate in (0.0, 1.0)]
+    >>> found = sweep(MLP([1, 2]), [[0.0], [1.0]], [0, 1], settings, backend=get_backend("numpy"))
+    >>> found.best.settings
+    {'learning_rate': 1.0}
     """
 
     networks: list[SweptNetwork]
@@ -156,6 +180,11 @@ def sweep(
     ------
     ValueError, TypeError
         If an argument does not fit; the message names it, its value and what was expected.
+
+    See Also
+    --------
+    train
+    sklearn.model_selection.GridSearchCV : One network after the other.
 
     Examples
     --------

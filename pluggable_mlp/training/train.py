@@ -45,6 +45,17 @@ class Training:
     history : list of float
         The mean training loss of each epoch; nested lists of the shape of the leading axes of the
         parameters, if there are any.
+
+    See Also
+    --------
+    train
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, get_backend, train
+    >>> result = train(MLP([1, 2]), [[0.0], [1.0]], [0, 1], backend=get_backend("numpy"), epochs=3)
+    >>> len(result.history)
+    3
     """
 
     parameters: LibraryArrays
@@ -116,7 +127,7 @@ def train(
         Inputs may then be larger than memory: a memory map, as of `numpy.load(…, mmap_mode="r")`,
         or what has a shape, a dtype and slices of rows, as a data set of h5py.  The next block is
         read while one is used.  The order is another one than without blocks, the same on all
-        backends: see `docs/data.md`.
+        backends: see `docs/how-to/data.md`.
     micro_batch : int, optional
         How many examples of a batch are computed at once, for batches that do not fit into the
         memory; by default all.  The sum of their gradients is that of the whole batch but for
@@ -127,6 +138,10 @@ def train(
         `train` with the same arguments, and return the same result; under `reproducible` it has
         the bits of one process.  By default this process trains alone.
 
+    Returns
+    -------
+    Training
+
     Raises
     ------
     ValueError, TypeError
@@ -134,6 +149,22 @@ def train(
     DivergenceError
         If the loss or the parameters become infinite or NaN; its `reached` is the `Training` before
         that epoch.
+
+    See Also
+    --------
+    MLPClassifier, MLPRegressor : The same with scikit-learn's interface.
+    sweep : Many networks with settings of their own.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, get_backend, load_dataset, train
+    >>> data, backend = load_dataset("digits"), get_backend("numpy")
+    >>> mlp = MLP([64, 16, 10], activation="relu")
+    >>> result = train(
+    ...     mlp, *data.train, scale=data.scale, backend=backend, optimizer=SGD(0.1), epochs=2
+    ... )
+    >>> len(result.history), result.parameters[0]["W"].shape
+    (2, (64, 16))
     """
     arguments = dict(locals())
     check_kinds(mlp, backend, optimizer, dtype)

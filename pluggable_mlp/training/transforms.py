@@ -97,6 +97,21 @@ class L2(GradientTransform):
         The optimizer that is given these gradients.
     weight_decay : float
         At least 0.
+
+    See Also
+    --------
+    AdamW : Decoupled weight decay.
+    torch.optim.SGD : Its `weight_decay`, which decays biases, too.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, L2, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> optimizer = L2(SGD(0.1), weight_decay=1e-4)
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=optimizer)
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     optimizer: Optimizer
@@ -136,6 +151,20 @@ class L1(GradientTransform):
         The optimizer that is given these gradients.
     l1 : float
         At least 0.
+
+    See Also
+    --------
+    L2 : Its square.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, L1, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> optimizer = L1(SGD(0.1), l1=1e-4)
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=optimizer)
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     optimizer: Optimizer
@@ -162,6 +191,20 @@ class ClipByGlobalNorm(GradientTransform):
         The optimizer that is given these gradients.
     clip_norm : float
         At least 1e-30.
+
+    See Also
+    --------
+    optax.clip_by_global_norm : The same; torch has `clip_grad_norm_`.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, ClipByGlobalNorm, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> optimizer = ClipByGlobalNorm(SGD(0.1), clip_norm=1.0)
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=optimizer)
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     optimizer: Optimizer
@@ -215,6 +258,20 @@ class AverageParameters(Transform):
         The optimizer that makes the updates.
     average : float
         The decay, at least 0 and below 1: 0.999 averages over about the last 1000 updates.
+
+    See Also
+    --------
+    torch.optim.swa_utils.AveragedModel, optax.ema
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, AverageParameters, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> optimizer = AverageParameters(SGD(0.1), average=0.9)
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=optimizer)
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     optimizer: Optimizer
@@ -260,6 +317,20 @@ class RateFactors(Transform):
         If the optimizer has no learning rate, or the factors are not a dict.
     ValueError
         If a factor is out of its range, or, where training begins, no parameter has the name.
+
+    See Also
+    --------
+    torch.optim.Optimizer : Its parameter groups.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, RateFactors, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> optimizer = RateFactors(SGD(0.1), {"b": 0.1})
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=optimizer)
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     optimizer: GradientDescent
@@ -343,6 +414,27 @@ class RateFactors(Transform):
 
 
 def averaged_parameters(slots: object, parameters: Tree) -> Tree:
-    """Return the average of the parameters if the slots contain one, otherwise the parameters."""
+    """Return the average of the parameters if the slots contain one, otherwise the parameters.
+
+    Parameters
+    ----------
+    slots : dict of lists of dicts of arrays
+        Such as `TrainState.slots`.
+    parameters : list of dict of arrays
+
+    Returns
+    -------
+    list of dict of arrays
+
+    See Also
+    --------
+    AverageParameters
+
+    Examples
+    --------
+    >>> from pluggable_mlp import averaged_parameters
+    >>> averaged_parameters({}, [{"W": 1.0}])  # slots without an average
+    [{'W': 1.0}]
+    """
     average: Tree = slots.get(_AVERAGE, parameters) if isinstance(slots, dict) else parameters
     return average

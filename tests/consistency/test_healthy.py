@@ -205,5 +205,7 @@ def test_a_formula_of_ones_own_is_compared(name: str) -> None:
 
 def test_a_formula_without_a_bound_says_so() -> None:
     mlp = MLP([5, 6, 3], activation=(lambda xp, x: xp.sin(x), lambda xp, x: xp.cos(x)))
-    with pytest.raises(ValueError, match=r"no error bound is known for xp\.sin.*docs/compare\.md"):
+    with pytest.raises(
+        ValueError, match=r"no error bound is known for xp\.sin.*docs/explanation/compare\.md"
+    ):
         compare([NUMPY, NUMPY], mlp, X, LABELS, steps=1)

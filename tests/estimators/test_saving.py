@@ -56,7 +56,7 @@ def content_of(data):
 
 
 def written(description, arrays):
-    """Return a file of these with their hash, as docs/runs.md describes it."""
+    """Return a file of these with their hash, as docs/how-to/runs.md describes it."""
     text = json.dumps(description)
     digest = hashlib.sha256(text.encode())
     for name in sorted(arrays):

@@ -89,8 +89,8 @@ class BoundedNamespace:
             return partial(self._of_one_value, name)
         raise NoBoundError(
             f"no error bound is known for xp.{name}, so backends cannot be compared by their "
-            "rounding: write the formula with functions that docs/compare.md lists, or compare "
-            "bits, with arithmetic 'reproducible'"
+            "rounding: write the formula with functions that docs/explanation/compare.md lists, or "
+            "compare bits, with arithmetic 'reproducible'"
         )
 
     def asarray(

@@ -312,6 +312,18 @@ def to_native(x: ReproducibleArray) -> Array:
     ------
     TypeError
         If `x` is not an array of a reproducible namespace.
+
+    See Also
+    --------
+    reproducible
+
+    Examples
+    --------
+    >>> import array_api_compat.numpy as np
+    >>> from pluggable_mlp import reproducible, to_native
+    >>> xp = reproducible(np)
+    >>> to_native(xp.exp(xp.asarray([0.0])))
+    array([1.])
     """
     if not isinstance(x, ReproducibleArray):
         raise TypeError(

@@ -31,6 +31,19 @@ class ArithmeticUnavailable(RuntimeError):  # noqa: N818 (beside `BackendUnavail
         What the device does otherwise.
     remedy : str
         What the user can do about it.
+
+    See Also
+    --------
+    reproducible
+
+    Examples
+    --------
+    >>> from pluggable_mlp import ArithmeticUnavailable
+    >>> error = ArithmeticUnavailable(
+    ...     "reproducible", "some:gpu", reason="it has no float64", remedy="use a processor"
+    ... )
+    >>> print(error)
+    arithmetic reproducible is not available on some:gpu: it has no float64; use a processor
     """
 
     def __init__(self, arithmetic: str, device: str, reason: str, remedy: str) -> None:

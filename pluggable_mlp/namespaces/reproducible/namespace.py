@@ -176,7 +176,7 @@ class ReproducibleNamespace:
             raise AttributeError(
                 f"{self.__dict__.get('__name__', 'the reproducible namespace')} has no rule for "
                 f"{name!r}: its results could differ between libraries; "
-                "docs/reproducible-namespace.md lists what there is"
+                "docs/reference/reproducible-namespace.md lists what there is"
             )
         value = self._member(name)
         setattr(self, name, value)  # looked up once: many namespaces are created for one step
@@ -357,6 +357,10 @@ def reproducible(xp: Namespace, run_all: RunAll | None = one_by_one) -> Reproduc
     ------
     ArithmeticUnavailable, BackendUnavailable
         If the library has no float64, or a setting of its process forbids right results.
+
+    See Also
+    --------
+    to_native
 
     Examples
     --------
