@@ -102,9 +102,10 @@ def done_first(communicator: "MPI | None", action: Callable[[], Value]) -> Value
 def end_all(error: str, code: int) -> None:
     """End all processes if this one has failed alone, with its error and exit code."""
     for communicator in _joined or _joined_late(error):
-        if not communicator.all_fail():
-            who = f"process {communicator.rank} of {communicator.size} failed; all processes end"
-            communicator.end(f"Error: {error}\nError: {who}" if error else who, code)
+        process = communicator.process
+        if not process.all_fail():
+            who = f"process {process.rank} of {process.size} failed; all processes end"
+            process.end(f"Error: {error}\nError: {who}" if error else who, code)
 
 
 def _joined_late(error: str) -> "list[MPI]":
@@ -128,7 +129,7 @@ def announcing_failure() -> Iterator[None]:
         yield
     except Exception:
         for communicator in _joined:
-            communicator.announce_failure()
+            communicator.process.announce_failure()
         raise
 
 
