@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pluggable_mlp.distributed.communicator import Communicator
 from pluggable_mlp.distributed.mpi import MPI
-from pluggable_mlp.distributed.nccl import NCCL, backend_of_process
+from pluggable_mlp.distributed.nccl import NCCL, backend_of_process, check_moves
 from pluggable_mlp.distributed.process import launched_rank
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "NCCL",
     "Communicator",
     "backend_of_process",
+    "check_moves",
     "launched_rank",
 ]
 

@@ -16,7 +16,7 @@ from typing import Any, Unpack
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.distributed import Communicator, check_moves
 from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
 from pluggable_mlp.namespaces import ShardedNamespace
 from pluggable_mlp.namespaces.sharded import Layout
@@ -174,8 +174,10 @@ def check_agreement(
     Raises
     ------
     ValueError
-        On all processes, if one of them has other arguments than process 0.
+        On all processes, if one of them has other arguments than process 0; or if the communicator
+        cannot move the backend's arrays.
     """
+    check_moves(communicator, backend)
     own = {"the code of pluggable_mlp": _code_sha256()}
     for name, value in arguments.items():
         if name in _ROWS:
