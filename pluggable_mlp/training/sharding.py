@@ -10,11 +10,15 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any, Unpack
 
-from pluggable_mlp.arrays import Array, Namespace
+from array_api_compat import is_array_api_obj
+
+from pluggable_mlp.arrays import Array, Namespace, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator, check_moves
 from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
@@ -226,7 +230,28 @@ def _hash(values: Any, backend: Backend) -> str:
 
 
 def _fingerprint(value: Any, backend: Backend) -> str:
-    """Return a text that is the same of equal values."""
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return repr([(name, _hash(x, backend)) for layer in value for name, x in layer.items()])
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    """Return a text that is the same of equal values; of arrays within, all bytes count."""
+    shown = map_nested(lambda x: "array" if getattr(x, "ndim", 0) else x, value)
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(shown))
+    return " ".join([text, *(_hash(x, backend) for x in _arrays_within(value, set()))])
+
+
+def _arrays_within(value: Any, seen: set[int]) -> Iterator[Array]:
+    """Yield the arrays of a value, of its items and attributes, and of theirs."""
+    if id(value) in seen or isinstance(value, type | ModuleType | FunctionType):
+        return
+    seen.add(id(value))
+    if is_array_api_obj(value):
+        if value.ndim:
+            yield value
+        return
+    if isinstance(value, Mapping):
+        found: Iterable[Any] = value.values()
+    elif isinstance(value, list | tuple):
+        found = value
+    elif is_dataclass(value):  # what is not shown is derived
+        found = [getattr(value, each.name) for each in fields(value) if each.repr]
+    else:
+        found = getattr(value, "__dict__", {}).values()
+    for each in found:
+        yield from _arrays_within(each, seen)

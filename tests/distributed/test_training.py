@@ -1,5 +1,7 @@
 """Training on several processes: under `reproducible` with the bits of one."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -210,6 +212,46 @@ def test_arithmetic_must_be_the_same():
 def test_arguments_must_be_the_same():
     with pytest.raises(ValueError, match="^epochs of process 2 is 3, expected 2 as on process 0"):
         on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
+
+
+class Scaled:
+    """A loss of the user's."""
+
+    def __init__(self, factors):
+        self.factors = factors
+
+    def __call__(self, xp, z, targets, sample_weight):
+        """Return the loss and its gradient."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Table:
+    """An activation of the user's."""
+
+    values: object
+
+    def __call__(self, xp, x):
+        """Return the output and the backward."""
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda values: {"activation": Table(values)},
+        lambda values: {"activation": [Table({"of": [values]})]},
+        lambda values: {"loss": Scaled(values)},
+    ],
+)
+def test_long_arrays_in_arguments_must_be_the_same(made):
+    def trained(communicator):
+        values = np.zeros(2000)
+        values[1000] = communicator.rank
+        return fit(communicator, mlp=MLP([2, 3, 2], **made(values)))
+
+    with pytest.raises(ValueError, match="^mlp of process 1 differs"):
+        on_threads(2, trained)
 
 
 @pytest.mark.parametrize("address", ["0x7f{}a0c", "0x00007FF{}A0C"])  # the latter on Windows
