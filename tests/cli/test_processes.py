@@ -511,6 +511,15 @@ def test_an_error_of_one_process_that_has_not_joined_ends_all(arguments, words, 
 
 
 @pytest.mark.slow
+def test_a_wrong_option_of_a_process_that_is_not_the_first_is_said():
+    done = differing((), ("--hiden", "3"))
+    assert done.returncode == 2
+    first, last = done.stderr.splitlines()
+    assert first.startswith("Error: No such option: --hiden")
+    assert last == "Error: process 1 of 2 failed; all processes end"
+
+
+@pytest.mark.slow
 def test_processes_with_other_data_are_refused(tmp_path):
     paths = [tmp_path / f"{number}.npz" for number in range(2)]
     for number, path in enumerate(paths):
