@@ -71,15 +71,10 @@ def examples_of_processes(
     Raises
     ------
     ValueError, TypeError
-        As `make_examples`; or if the network has members or an embedding.
+        As `make_examples`.
     """
     if communicator is None:
         return examples_in_blocks(mlp, inputs, targets, block_size, **settings)
-    for name in ("ensemble", "embedding"):
-        if getattr(mlp, name) is not None:
-            raise ValueError(
-                f"mlp has an {name}, whose arrays cannot be divided over processes; train it on one"
-            )
     rows = rows_on_host(inputs, settings["backend"])
     count = rows.shape[0] if rows.shape else 0
     size = count if block_size is None else min(block_size, count)

@@ -12,7 +12,16 @@ import sys
 
 import numpy as np
 
-from pluggable_mlp import MLP, get_backend, make_optimizer, train
+from pluggable_mlp import (
+    MLP,
+    Periodic,
+    PiecewiseLinear,
+    TabM,
+    TabMMini,
+    get_backend,
+    make_optimizer,
+    train,
+)
 from pluggable_mlp.training.train import Training
 
 COUNT, FEATURES, CLASSES = 101, 12, 4
@@ -23,6 +32,7 @@ PIXELS = _rng.integers(0, 256, (COUNT, FEATURES)).astype(np.uint8)
 CLASSES_OF_ROWS = _rng.integers(0, CLASSES, COUNT)
 NUMBERS = _rng.standard_normal((COUNT, 3))
 WEIGHTS = _rng.random(COUNT)
+EDGES = [[-1.0, -0.2, 0.1, 1.5]] * 3  # of the first three inputs
 HUGE = INPUTS * 10.0 ** _rng.integers(-30, 30, COUNT)[:, None]
 
 OPTIMIZERS = {
@@ -70,6 +80,24 @@ CASES = {
     "huge": {"inputs": HUGE, "epochs": 1},
     "without shuffling": {"shuffle": False},
     "stacked": {"networks": 3},
+    "an embedding": {"mlp": {"embedding": PiecewiseLinear(EDGES), "input_dropout": 0.1}},
+    "an embedding of pixels": {
+        "mlp": {"embedding": Periodic(5)},
+        "inputs": PIXELS,
+        "scale": 2.0**-8,
+    },
+    "an embedding in a stack": {"mlp": {"embedding": Periodic(5)}, "networks": 2},
+    "members": {
+        "mlp": {"ensemble": TabMMini(3), "dropout": 0.2, "norm": "layer"},
+        "micro_batch": 16,
+        "sample_weight": WEIGHTS,
+        "epochs": 1,
+    },
+    "members with an embedding": {
+        "mlp": {"ensemble": TabM(2), "embedding": PiecewiseLinear(EDGES)},
+        "batch_size": 25,
+        "epochs": 1,
+    },
 }
 
 

@@ -9,9 +9,7 @@ from pluggable_mlp import (
     MLP,
     SGD,
     DivergenceError,
-    PiecewiseLinear,
     PrecisionWarning,
-    TabMMini,
     get_backend,
     train,
 )
@@ -277,14 +275,3 @@ def test_there_must_be_an_example_for_each_process():
 
     with pytest.raises(ValueError, match="inputs has 2 examples for 3 processes"):
         on_threads(3, few)
-
-
-@pytest.mark.parametrize(
-    ("option", "component"), [("ensemble", TabMMini(2)), ("embedding", PiecewiseLinear([[0, 1]]))]
-)
-def test_networks_that_cannot_be_divided_are_refused(option, component):
-    def of_members(communicator):
-        return fit(communicator, mlp=MLP([2, 2], **{option: component}))
-
-    with pytest.raises(ValueError, match=f"mlp has an {option}, whose arrays cannot be divided"):
-        on_threads(2, of_members)
