@@ -20,6 +20,7 @@ from pluggable_mlp import (
     TabMMini,
     get_backend,
     make_optimizer,
+    make_schedule,
     train,
 )
 from pluggable_mlp.training.train import Training
@@ -35,6 +36,7 @@ WEIGHTS = _rng.random(COUNT)
 EDGES = [[-1.0, -0.2, 0.1, 1.5]] * 3  # of the first three inputs
 HUGE = INPUTS * 10.0 ** _rng.integers(-30, 30, COUNT)[:, None]
 
+PLATEAU = make_schedule("plateau", 0.05, patience=1, threshold=0.9)  # falls before the fourth epoch
 OPTIMIZERS = {
     "sgd": {},
     "momentum": {"name": "sgd", "momentum": 0.9, "nesterov": True},
@@ -66,6 +68,7 @@ def fourth_powers(xp, z, targets, sample_weight=None):
 
 CASES = {
     **{name: {"optimizer": of} for name, of in OPTIMIZERS.items()},
+    "plateau": {"optimizer": {"learning_rate": PLATEAU}, "epochs": 4},
     "lbfgs": {"optimizer": {}, "batch_size": COUNT, "epochs": 3},
     "dropout": {"mlp": {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1}},
     "batch norm": {"mlp": {"norm": "batch", "activation": "relu"}},
@@ -138,7 +141,7 @@ def training(case: str, *, communicator: object = None, **settings: object) -> T
     of_optimizer = {"name": case if case in ("lbfgs", *OPTIMIZERS) else "sgd"}
     of_optimizer |= options.pop("optimizer", {})
     if of_optimizer["name"] != "lbfgs":
-        of_optimizer["learning_rate"] = 0.05
+        of_optimizer.setdefault("learning_rate", 0.05)
     mlp = MLP([FEATURES, 9, 7, 3 if targets.ndim == 2 else CLASSES], **of_mlp)
     networks = options.pop("networks", 0)
     backend, dtype = settings["backend"], settings["dtype"]
