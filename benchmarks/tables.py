@@ -284,6 +284,10 @@ def _tables_of(backend: str, folder: Path) -> dict[str, str]:
     return tables
 
 
+_THREADS = {"scaling": "1 thread for each process"}
+"""What a part gives to those that it measures, if not all threads of the machine to each."""
+
+
 def _machines(results: Results, parts: list[str]) -> str:
     """Return on which machine each of these parts was measured; once, where it is the same."""
     measured: dict[str, list[str]] = {}
@@ -295,7 +299,7 @@ def _machines(results: Results, parts: list[str]) -> str:
         setting = ", ".join(
             [
                 *filter(None, (machine["processor"], machine.get("gpu"))),
-                f"{machine['threads']} threads for each contender",
+                _THREADS.get(part, f"{machine['threads']} threads for each contender"),
                 machine["system"],
                 f"Python {machine['python']}",
                 *versions,

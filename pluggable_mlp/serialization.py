@@ -39,6 +39,7 @@ __all__ = [
     "tensor_hashes",
     "tensor_names",
     "tree_from_json",
+    "tree_sha256",
     "tree_to_json",
     "write_tree",
 ]
@@ -67,9 +68,7 @@ def write_tree(path: Path, tree: Any, components: Components = _NO_COMPONENTS) -
     OSError
         As `write_file`.
     """
-    arrays: Arrays = {}
-    content = tree_to_json(tree, components, arrays)
-    ordered = {name: _little_endian(array) for name, array in arrays.items()}
+    content, ordered = _content_and_arrays(tree, components)
     bytearray(2**20 + 3 * sum(array.nbytes for array in ordered.values()))
     described = {"sha256": sha256_of(_hashed(content, ordered)), "tree": content}
     write_file(path, save(ordered, {"pluggable_mlp": json.dumps(described)}))
@@ -190,6 +189,18 @@ def _component(components: Components, component: str, parameters: dict[str, Any
     kind = choose(components, component, "component")
     refuse_unknown(component, parameters, getattr(kind, "_fields", None) or parameters_of(kind))
     return kind(**parameters)
+
+
+def tree_sha256(tree: Any, components: Components = _NO_COMPONENTS) -> str:
+    """Return the SHA-256 of a tree, that which its file states."""
+    return sha256_of(_hashed(*_content_and_arrays(tree, components)))
+
+
+def _content_and_arrays(tree: Any, components: Components) -> tuple[Any, Arrays]:
+    """Return what JSON holds of a tree, and its arrays, as a file has them."""
+    arrays: Arrays = {}
+    content = tree_to_json(tree, components, arrays)
+    return content, {name: _little_endian(array) for name, array in arrays.items()}
 
 
 def arrays_of(tree: Any, components: Components = _NO_COMPONENTS) -> Arrays:

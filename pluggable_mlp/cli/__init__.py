@@ -18,6 +18,7 @@ try:
         finish,
         guarded_streams,
         log,
+        unheard,
     )
 except KeyboardInterrupt:  # before `ending_at_once` answers
     raise SystemExit(130) from None
@@ -57,7 +58,7 @@ def _run() -> tuple[int, str]:
     except SystemExit as stop:
         # Typer and Rich answer a closed pipe with 1, which here is a failed comparison.
         broken = isinstance(stop.__context__, BrokenPipeError)
-        return CLOSED_PIPE if broken else int(stop.code or 0), ""
+        return CLOSED_PIPE if broken else int(stop.code or 0), unheard(stop.__context__)
     except Exception as error:
         return described(error)
     return 0, ""

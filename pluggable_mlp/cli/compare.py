@@ -39,7 +39,7 @@ def compare(
     """
     from pluggable_mlp.consistency import format_report
 
-    communicator = joined(distributed)
+    communicator = joined(distributed, "compare")
     report = _compared(Settings(**settings), backends.split(","), steps, communicator)
     typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else format_report(report))
     raise typer.Exit(0 if report.passes else 1)

@@ -44,6 +44,7 @@ __all__ = [
     "removed_at_end",
     "saved_input",
     "silence",
+    "unheard",
 ]
 
 CLOSED_PIPE = 128 + 13
@@ -201,6 +202,12 @@ def silence() -> None:
         null = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the process ends)
         _silenced.append(null)
         sys.stdout, sys.stderr = _StandardOutput(null), _StandardError(null)
+
+
+def unheard(error: BaseException | None) -> str:
+    """Return what Typer has said of an error in a process that prints nothing; else ""."""
+    message: Callable[[], str] | None = getattr(error, "format_message", None)
+    return message() if _silenced and message is not None else ""
 
 
 def log(text: str) -> None:

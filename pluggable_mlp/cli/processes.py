@@ -59,13 +59,14 @@ def silence_copies(arguments: list[str]) -> None:
             silence()
 
 
-def joined(distributed: str | None) -> "MPI | None":
+def joined(distributed: str | None, command: str) -> "MPI | None":
     """Return what connects the processes of this command; None where there is one alone.
 
     Raises
     ------
     ValueError
-        If the name is unknown, or the processes were not started as it needs.
+        If the name is unknown, the processes were not started as it needs, or they have other
+        commands.
     BackendUnavailable
         If a library for it is not installed.
     """
@@ -74,6 +75,7 @@ def joined(distributed: str | None) -> "MPI | None":
     from pluggable_mlp.backends import BackendUnavailable
     from pluggable_mlp.distributed import COMMUNICATORS
     from pluggable_mlp.registry import choose
+    from pluggable_mlp.training.sharding import check_same
 
     kind = choose(COMMUNICATORS, distributed, "distributed")
     try:
@@ -88,6 +90,7 @@ def joined(distributed: str | None) -> "MPI | None":
     _joined.append(communicator)
     if communicator.rank:
         silence()
+    check_same(communicator, {"the command": command})
     return communicator
 
 
@@ -102,9 +105,10 @@ def done_first(communicator: "MPI | None", action: Callable[[], Value]) -> Value
 def end_all(error: str, code: int) -> None:
     """End all processes if this one has failed alone, with its error and exit code."""
     for communicator in _joined or _joined_late(error):
-        if not communicator.all_fail():
-            who = f"process {communicator.rank} of {communicator.size} failed; all processes end"
-            communicator.end(f"Error: {error}\nError: {who}" if error else who, code)
+        process = communicator.process
+        if not process.all_fail():
+            who = f"process {process.rank} of {process.size} failed; all processes end"
+            process.end(f"Error: {error}\nError: {who}" if error else who, code)
 
 
 def _joined_late(error: str) -> "list[MPI]":
@@ -128,7 +132,7 @@ def announcing_failure() -> Iterator[None]:
         yield
     except Exception:
         for communicator in _joined:
-            communicator.announce_failure()
+            communicator.process.announce_failure()
         raise
 
 

@@ -60,7 +60,7 @@ def evaluate(
     from pluggable_mlp.runs.locking import settle
     from pluggable_mlp.runs.predict import load_run
 
-    communicator = joined(distributed)
+    communicator = joined(distributed, "evaluate")
     if communicator is not None and data == "-":
         raise ValueError("--data is -, but process 0 alone has a standard input; name a file")
     done_first(communicator, lambda: settle(run))
@@ -274,7 +274,7 @@ def verify(
     from pluggable_mlp.runs.locking import settle
     from pluggable_mlp.runs.verify import Verification
 
-    communicator = joined(distributed)
+    communicator = joined(distributed, "verify" if step is None else f"verify --from {step}")
     file = run / "certificate.json" if run.is_dir() else run
     done_first(communicator, lambda: settle(file.parent))
     certificate, settings = read_certificate(file)

@@ -85,7 +85,7 @@ def train(
         check_log(log)
         if output is None and resume is None:
             raise ValueError(f"log is {log!r}, which is written to a run's folder; give --output")
-    communicator = joined(distributed)
+    communicator = joined(distributed, "train" if resume is None else "train --resume")
     writes = communicator is None or communicator.rank == 0
     with ExitStack() as stack:
         lock = None

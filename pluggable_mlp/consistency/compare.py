@@ -152,8 +152,8 @@ def _check(arguments: dict[str, Any]) -> None:
     for name in ("batch_size", "steps"):
         if arguments[name] < 1:
             raise ValueError(f"{name} is {arguments[name]}, expected an integer of at least 1")
-    if communicator is not None:
-        check_agreement(communicator, backends[0], arguments)
+    for backend in backends[1:] if communicator is not None else ():
+        check_agreement(communicator, backend, arguments)
 
 
 def _names(backends: Sequence[Backend], communicator: Communicator | None) -> list[str]:

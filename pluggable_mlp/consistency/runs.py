@@ -5,6 +5,8 @@ The results of the steps are compared in `comparators.py`.
 
 from functools import cached_property
 
+import numpy as np
+
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.units import Unit, gradients_of, named_step
@@ -96,12 +98,13 @@ class BackendRun:
             return self._on_host(unit.run(xp, asarray))
 
     def _own_rows(self, x: Array) -> Array:
-        """Return an array of the host (batch, …), cut over the processes."""
-        xp = self.steps.xp
-        layout = Layout((0, len(x)), xp.communicator.rank, xp.communicator.size)
-        return xp.cut(
-            self.backend.asarray(x[places_of(layout.ranges(layout.rank))]), -x.ndim, layout
-        )
+        """Return an array of the host, (examples,) or (…, rows of examples, n), cut."""
+        xp, examples = self.steps.xp, self.batch[0].shape[-2]
+        axis = max(-2, -x.ndim)
+        rows = x.shape[axis] // examples
+        layout = Layout((0, examples), xp.communicator.rank, xp.communicator.size, rows)
+        own = np.take(x, places_of(layout.ranges(layout.rank)), axis=axis)
+        return xp.cut(self.backend.asarray(own), axis, layout)
 
     def batch_on_host(self) -> Batch:
         """Return the batch of the next step as NumPy arrays, whole."""

@@ -8,7 +8,7 @@ from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.distributed.communicator import Communicator, Operation
 from pluggable_mlp.distributed.mpi import MPI
 
-__all__ = ["NCCL", "backend_of_process"]
+__all__ = ["NCCL", "backend_of_process", "check_moves"]
 
 _BACKEND = "cupy"
 """The arrays of which it moves."""
@@ -92,20 +92,30 @@ def _with_gpu(device: int) -> Callable[..., Any]:
 
 
 def backend_of_process(spec: str, communicator: Communicator | None) -> Backend:
-    """Return the backend of a name; with NCCL that of the GPU of this process.
+    """Return the backend of a name; of CuPy with NCCL, that of the GPU of this process.
 
     Raises
     ------
-    ValueError
-        If the communicator is `NCCL` and the backend is not CuPy; or as `get_backend`.
-    BackendUnavailable
+    ValueError, BackendUnavailable
         As `get_backend`.
     """
+    if isinstance(communicator, NCCL) and spec.partition(":")[0] == _BACKEND:
+        spec = f"{_BACKEND}:{communicator.device}"
+    return get_backend(spec)
+
+
+def check_moves(communicator: Communicator, backend: Backend) -> None:
+    """Raise a ValueError if the communicator is `NCCL` and cannot move arrays of this backend."""
     if not isinstance(communicator, NCCL):
-        return get_backend(spec)
-    if spec.partition(":")[0] != _BACKEND:
+        return
+    if backend.name != _BACKEND:
         raise ValueError(
-            f"backend is {spec!r}, but nccl moves arrays of CuPy alone; choose --backend cupy, or "
-            "--distributed mpi"
+            f"backend is {backend.name}, but NCCL moves arrays of CuPy alone; choose the backend "
+            f"{_BACKEND}, or MPI"
         )
-    return get_backend(f"{_BACKEND}:{communicator.device}")
+    own = get_backend(f"{_BACKEND}:{communicator.device}").device
+    if backend.device != own:
+        raise ValueError(
+            f"backend is {_BACKEND} on {backend.device}, expected {own}, the GPU that this process "
+            f"has by NCCL(); use get_backend(f'{_BACKEND}:{{communicator.device}}')"
+        )

@@ -12,16 +12,26 @@ import numpy as np
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import sync_folder
-from pluggable_mlp.serialization import Components, arrays_of, read_tree, write_tree
+from pluggable_mlp.serialization import (
+    HASH_DIGITS,
+    Components,
+    arrays_of,
+    read_tree,
+    tree_sha256,
+    write_tree,
+)
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
+from pluggable_mlp.training.sharding import check_same
 from pluggable_mlp.training.step import TrainState
 
 __all__ = [
     "FOLDER",
     "Checkpoint",
     "CheckpointWarning",
+    "check_same_checkpoint",
     "checkpoint_steps",
     "read_checkpoint",
     "remove_checkpoints",
@@ -100,6 +110,18 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, backend: Backend) -> b
     path = folder / f"{checkpoint.position.state.t:012d}.safetensors"
     write_tree(path, on_host, _COMPONENTS)
     return True
+
+
+def check_same_checkpoint(communicator: Communicator, checkpoint: Checkpoint | None) -> None:
+    """Raise a ValueError on all processes if one of them has another checkpoint, or has none.
+
+    Its arrays are NumPy's.
+    """
+    own = "none"
+    if checkpoint is not None:
+        sha = tree_sha256(checkpoint, _COMPONENTS)[:HASH_DIGITS]
+        own = f"{sha} after step {checkpoint.position.state.t}"
+    check_same(communicator, {"the checkpoint": own})
 
 
 def checkpoint_steps(folder: Path) -> list[int]:

@@ -13,6 +13,7 @@ from pluggable_mlp.runs.checkpoints import (
     FOLDER,
     Checkpoint,
     CheckpointWarning,
+    check_same_checkpoint,
     checkpoint_steps,
     read_checkpoint,
 )
@@ -53,7 +54,8 @@ def resumed_run(
     ------
     ValueError
         If the folder is not that of a run, its data have changed, a setting is another, given or in
-        `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint.
+        `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint; or if
+        the processes see other checkpoints.
     """
     path = folder / "config.json"
     config, settings, preparation = read_settings(path)
@@ -70,6 +72,8 @@ def resumed_run(
     _refuse_others(folder, settings, others)
     history = read_history(folder / "metrics.jsonl", validated=settings.early_stopping is not None)
     checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
+    if communicator is not None:
+        check_same_checkpoint(communicator, checkpoint)
     done = 0 if checkpoint is None else checkpoint.epochs
     if checkpoint is None:
         more = (epochs or settings.epochs) > len(history)

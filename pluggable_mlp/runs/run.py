@@ -39,7 +39,6 @@ from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
 from pluggable_mlp.training.sharding import (
     check_agreement,
-    check_same,
     examples_of_processes,
     order_of_processes,
 )
@@ -257,9 +256,6 @@ class Run:
 
     def go_on_from(self, checkpoint: Checkpoint, history: list[dict[str, Any]]) -> None:
         """Take up the run where a checkpoint of it was made, on any backend and any processes."""
-        if self._communicator is not None:
-            own = {"checkpoint": parameters_sha256(checkpoint.position.state.parameters)}
-            check_same(self._communicator, own)
         moved = map_nested(self.backend.asarray, checkpoint)
         self.kept_epoch = moved.kept_epoch
         self.position, self.records = moved.position, moved.records

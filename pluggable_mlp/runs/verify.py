@@ -16,7 +16,13 @@ from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import damaged, json_sha256, to_json
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.runs.certificate import certified_epoch
-from pluggable_mlp.runs.checkpoints import FOLDER, Checkpoint, checkpoint_steps, read_checkpoint
+from pluggable_mlp.runs.checkpoints import (
+    FOLDER,
+    Checkpoint,
+    check_same_checkpoint,
+    checkpoint_steps,
+    read_checkpoint,
+)
 from pluggable_mlp.runs.resume import has_lines_before
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import (
@@ -29,6 +35,7 @@ from pluggable_mlp.runs.saved import (
 from pluggable_mlp.serialization import HASH_DIGITS, parameters_sha256, tensor_hashes, tensor_names
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.divergence import DivergenceError
+from pluggable_mlp.training.sharding import check_same
 from pluggable_mlp.training.trees import merge
 
 __all__ = ["Difference", "Verification"]
@@ -91,7 +98,8 @@ class Verification:
     Raises
     ------
     ValueError
-        If the data cannot be read or are others, or a run of these settings has other records.
+        If the data cannot be read or are others, or a run of these settings has other records; or
+        if the processes have other certificates.
     """
 
     def __init__(
@@ -113,6 +121,9 @@ class Verification:
             in_files=communicator is not None,
         )
         self.run = Run(settings, backend, dataset, communicator)
+        self._communicator = communicator
+        if communicator is not None:
+            check_same(communicator, {"the certificate": json_sha256(certificate)})
         self._certificate = certificate
         self._epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
         self._last = max(self._epochs)
@@ -219,6 +230,8 @@ class Verification:
                 f"those in {checkpoints}: {found}"
             )
         checkpoint = read_checkpoint(checkpoints, step)
+        if self._communicator is not None:
+            check_same_checkpoint(self._communicator, checkpoint)
         validated = self.run.settings.early_stopping is not None
         history = read_history(folder / "metrics.jsonl", validated)[: checkpoint.epochs]
         if not self._is_certified(checkpoint, history):

@@ -10,13 +10,17 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any, Unpack
 
-from pluggable_mlp.arrays import Array, Namespace
+from array_api_compat import is_array_api_obj
+
+from pluggable_mlp.arrays import Array, Namespace, map_nested
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.distributed import Communicator, check_moves
 from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
 from pluggable_mlp.namespaces import ShardedNamespace
 from pluggable_mlp.namespaces.sharded import Layout
@@ -67,15 +71,10 @@ def examples_of_processes(
     Raises
     ------
     ValueError, TypeError
-        As `make_examples`; or if the network has members or an embedding.
+        As `make_examples`.
     """
     if communicator is None:
         return examples_in_blocks(mlp, inputs, targets, block_size, **settings)
-    for name in ("ensemble", "embedding"):
-        if getattr(mlp, name) is not None:
-            raise ValueError(
-                f"mlp has an {name}, whose arrays cannot be divided over processes; train it on one"
-            )
     rows = rows_on_host(inputs, settings["backend"])
     count = rows.shape[0] if rows.shape else 0
     size = count if block_size is None else min(block_size, count)
@@ -174,8 +173,10 @@ def check_agreement(
     Raises
     ------
     ValueError
-        On all processes, if one of them has other arguments than process 0.
+        On all processes, if one of them has other arguments than process 0; or if the communicator
+        cannot move the backend's arrays.
     """
+    check_moves(communicator, backend)
     own = {"the code of pluggable_mlp": _code_sha256()}
     for name, value in arguments.items():
         if name in _ROWS:
@@ -224,7 +225,28 @@ def _hash(values: Any, backend: Backend) -> str:
 
 
 def _fingerprint(value: Any, backend: Backend) -> str:
-    """Return a text that is the same of equal values."""
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return repr([(name, _hash(x, backend)) for layer in value for name, x in layer.items()])
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    """Return a text that is the same of equal values; of arrays within, all bytes count."""
+    shown = map_nested(lambda x: "array" if getattr(x, "ndim", 0) else x, value)
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(shown))
+    return " ".join([text, *(_hash(x, backend) for x in _arrays_within(value, set()))])
+
+
+def _arrays_within(value: Any, seen: set[int]) -> Iterator[Array]:
+    """Yield the arrays of a value, of its items and attributes, and of theirs."""
+    if id(value) in seen or isinstance(value, type | ModuleType | FunctionType):
+        return
+    seen.add(id(value))
+    if is_array_api_obj(value):
+        if value.ndim:
+            yield value
+        return
+    if isinstance(value, Mapping):
+        found: Iterable[Any] = value.values()
+    elif isinstance(value, list | tuple):
+        found = value
+    elif is_dataclass(value):  # what is not shown is derived
+        found = [getattr(value, each.name) for each in fields(value) if each.repr]
+    else:
+        found = getattr(value, "__dict__", {}).values()
+    for each in found:
+        yield from _arrays_within(each, seen)

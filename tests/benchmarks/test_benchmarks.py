@@ -368,6 +368,16 @@ def test_each_part_in_a_table_is_said_to_be_of_its_machine(tmp_path):
     assert "fit on 2030-01-01" in second
 
 
+def test_processes_are_not_said_to_have_the_threads_of_a_contender(tmp_path):
+    names = [f"{name} {count}" for name in ("native", "reproducible", "torch") for count in (1, 2)]
+    case = {"network": "784-512-10", "batch": 256, "bytes": dict.fromkeys(names, 0.0)}
+    case |= {"share": case["bytes"], "seconds": {name: [1.0] for name in names}}
+    (tmp_path / "scaling.json").write_text(json.dumps({"cases": [case], "machine": MACHINE}))
+    said = tables.report("numpy", tmp_path)
+    assert "Measured on a processor, 1 thread for each process, " in said
+    assert "2 threads" not in said
+
+
 def test_who_was_left_out_is_named_with_the_reason(tmp_path):
     case = CASE | {"failed": {"torch": "off by 1.0e-02"}}
     (tmp_path / "fit.json").write_text(json.dumps({"cases": [case], "machine": MACHINE}))

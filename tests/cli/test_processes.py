@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 
 import pluggable_mlp
-from pluggable_mlp.backends import available_backends
+from pluggable_mlp.arrays import map_nested
+from pluggable_mlp.backends import available_backends, get_backend
 from pluggable_mlp.data.arrays import idx_header
+from pluggable_mlp.runs.checkpoints import read_checkpoint, save_checkpoint
 from pluggable_mlp.runs.predict import load_run
+from pluggable_mlp.runs.resume import resumed_run
 from tests.cli.children import running
 from tests.cli.conftest import ended
 from tests.cli.saved_runs import content, told
@@ -243,6 +246,53 @@ def test_a_run_that_is_killed_is_resumed_on_other_processes(run_of_one, tmp_path
     assert told(folder) == told(run_of_one)
 
 
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("none", "none, expected"),
+        ("earlier", "[0-9a-f]{16} after step [0-9]+, expected"),
+        ("other slots", "[0-9a-f]{16} after step [0-9]+, expected"),
+    ],
+)
+def test_processes_must_see_the_same_checkpoint(tmp_path, change, found):
+    """As they would not on machines of which each has its own disk."""
+    folders = [tmp_path / "0", tmp_path / "1"]
+    train = ("train", "--quiet", "--hidden", "4", "--batch-size", "512", "--optimizer", "adam")
+    assert ended(*train, "--epochs", "2", "--output", folders[0]) == 0
+    shutil.copytree(*folders)
+    more = {"epochs": 3}
+
+    def resumed():
+        return on_threads(2, lambda each: resumed_run(folders[each.rank], None, more, each))
+
+    assert [run.position.epoch for run in resumed()] == [3, 3]
+    place, last = folders[1] / "checkpoints", checkpoints(folders[1])[-1]
+    if change == "none":
+        shutil.rmtree(place)
+    elif change == "earlier":
+        last.unlink()
+    else:
+        whole = read_checkpoint(place, int(last.stem))
+        state = whole.position.state
+        state = state._replace(slots=map_nested(lambda x: 2.0 * x, state.slots))
+        other = whole._replace(position=whole.position._replace(state=state))
+        assert save_checkpoint(place, other, get_backend("numpy"))
+    reason = f"^the checkpoint of process 1 is {found} [0-9a-f]{{16}} after step"
+    with pytest.raises(ValueError, match=reason):
+        resumed()
+
+
+@pytest.mark.slow
+def test_processes_must_have_the_same_command(run_of_one, tmp_path):
+    commands = ("train", "--output", tmp_path / "run"), ("train", "--resume", run_of_one)
+    done = together(*((1, *PROGRAM, *each, *DISTRIBUTED) for each in commands))
+    assert done.returncode == 2
+    assert done.stderr.count("Error") == 1
+    assert "the command of process 1 is train --resume, expected train as on process 0" in (
+        done.stderr
+    )
+
+
 SLOWLY_SETTLED = """
 import sys, time
 from pluggable_mlp.cli import main
@@ -458,6 +508,15 @@ def test_an_error_of_one_process_that_has_not_joined_ends_all(arguments, words, 
     first, last = done.stderr.splitlines()
     assert first.startswith(words)
     assert last == f"Error: process {place} of 2 failed; all processes end"
+
+
+@pytest.mark.slow
+def test_a_wrong_option_of_a_process_that_is_not_the_first_is_said():
+    done = differing((), ("--hiden", "3"))
+    assert done.returncode == 2
+    first, last = done.stderr.splitlines()
+    assert first.startswith("Error: No such option: --hiden")
+    assert last == "Error: process 1 of 2 failed; all processes end"
 
 
 @pytest.mark.slow

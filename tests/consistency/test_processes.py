@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend, make_optimizer
+from pluggable_mlp import MLP, PiecewiseLinear, TabM, get_backend, make_optimizer
 from pluggable_mlp.consistency import compare
 from tests.distributed.threads import Member, on_threads
 
@@ -12,15 +12,15 @@ X, Y = RNG.standard_normal((50, 6)), RNG.integers(0, 3, 50)
 NETWORK = MLP([6, 8, 3], norm="batch", dropout=0.2, activation="relu")
 
 
-def reports(arithmetic, lossy=False, **settings):
+def reports(arithmetic, lossy=False, network=NETWORK, **settings):
     def compared(communicator):
         if lossy:
             communicator = LeavesOut(communicator)
         backends = [get_backend("numpy")] * 2
         return compare(
-            backends, NETWORK, X, Y, arithmetic=arithmetic, batch_size=20, steps=3,
+            backends, network, X, Y, arithmetic=arithmetic, steps=3,
             optimizer=make_optimizer("adam"), class_weight="balanced",
-            communicator=communicator, **settings,
+            communicator=communicator, **{"batch_size": 20, **settings},
         )  # fmt: skip
 
     return on_threads(3, compared)
@@ -50,6 +50,13 @@ def test_native_processes_are_within_the_bounds_around_one(dtype):
     assert checks == {("layer by layer", dtype), ("whole step", dtype), ("whole step", "float64")}
     seen = {one.tensor for one in found[0].agreements if one.check == "layer by layer"}
     assert {"layer 1 dW", "layer 2 running_mean", "layer 3 W", "loss", "dz"} <= seen
+
+
+def test_members_and_embeddings_are_within_the_bounds():
+    network = MLP([6, 5, 3], ensemble=TabM(2), embedding=PiecewiseLinear([[-1.0, 0.0, 1.0]] * 2))
+    for report in reports("native", network=network, batch_size=49):  # 49 examples, then one
+        assert report.passes
+        assert {"layer 1 dembedding_V", "layer 2 dr"} <= {one.tensor for one in report.agreements}
 
 
 def test_reproducible_processes_have_the_bits_of_one():

@@ -7,13 +7,13 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from pluggable_mlp import NCCL
+from pluggable_mlp import NCCL, get_backend
 from pluggable_mlp.backends import BackendUnavailable
 from pluggable_mlp.distributed import backend_of_process
 from tests.distributed.program import summary, training
 from tests.simulated_cupy import SimulatedCupyBackend, installed
 
-BACKEND = SimulatedCupyBackend()
+BACKEND = SimulatedCupyBackend("1")
 
 
 class Group:
@@ -55,10 +55,15 @@ def main():
         communicator = NCCL(device=1, time_limit=60.0)
     assert communicator.device == cupy.cuda.Device().id == 1
     assert backend_of_process("cupy", communicator).device.endswith("1")
-    with pytest.raises(ValueError, match="choose --backend cupy, or --distributed mpi"):
-        backend_of_process("numpy", communicator)
+    settings = {"arithmetic": "reproducible", "dtype": "float32"}
+    for backend, reason in {
+        get_backend("numpy"): "backend is numpy, but NCCL moves arrays of CuPy alone",
+        get_backend("cupy:0"): "backend is cupy on cuda:0, expected cuda:1, the GPU that this",
+    }.items():
+        with pytest.raises(ValueError, match=reason):
+            training("adam", communicator=communicator, backend=backend, **settings)
     cupy.cuda.Device(0).use()
-    settings = {"backend": BACKEND, "arithmetic": "reproducible", "dtype": "float32"}
+    settings["backend"] = BACKEND
     many = summary(training("adam", communicator=communicator, **settings), BACKEND)
     assert communicator._group.calls
     assert many == summary(training("adam", **settings), BACKEND)

@@ -12,7 +12,17 @@ import sys
 
 import numpy as np
 
-from pluggable_mlp import MLP, get_backend, make_optimizer, train
+from pluggable_mlp import (
+    MLP,
+    Periodic,
+    PiecewiseLinear,
+    TabM,
+    TabMMini,
+    get_backend,
+    make_optimizer,
+    make_schedule,
+    train,
+)
 from pluggable_mlp.training.train import Training
 
 COUNT, FEATURES, CLASSES = 101, 12, 4
@@ -23,8 +33,10 @@ PIXELS = _rng.integers(0, 256, (COUNT, FEATURES)).astype(np.uint8)
 CLASSES_OF_ROWS = _rng.integers(0, CLASSES, COUNT)
 NUMBERS = _rng.standard_normal((COUNT, 3))
 WEIGHTS = _rng.random(COUNT)
+EDGES = [[-1.0, -0.2, 0.1, 1.5]] * 3  # of the first three inputs
 HUGE = INPUTS * 10.0 ** _rng.integers(-30, 30, COUNT)[:, None]
 
+PLATEAU = make_schedule("plateau", 0.05, patience=1, threshold=0.9)  # falls before the fourth epoch
 OPTIMIZERS = {
     "sgd": {},
     "momentum": {"name": "sgd", "momentum": 0.9, "nesterov": True},
@@ -37,8 +49,26 @@ OPTIMIZERS = {
     "penalties": {"name": "sgd", "weight_decay": 0.01, "l1": 0.01},
     "clipped": {"name": "adam", "clip_norm": 0.1, "average": 0.9},
 }
+
+
+def softsign(xp, x):
+    """An activation of a user's, with its backward."""
+    y = x / (1.0 + xp.abs(x))
+    return y, lambda dy: dy * (1.0 - xp.abs(y)) * (1.0 - xp.abs(y))
+
+
+def fourth_powers(xp, z, targets, sample_weight=None):
+    """A loss of a user's: the mean over the batch of the sums of fourth powers, and dz."""
+    assert sample_weight is None
+    error = z - targets
+    cubes = error * error * error
+    loss = xp.mean(xp.sum(cubes * error, axis=-1), axis=-1)
+    return loss, 4.0 * cubes / float(z.shape[-2])
+
+
 CASES = {
     **{name: {"optimizer": of} for name, of in OPTIMIZERS.items()},
+    "plateau": {"optimizer": {"learning_rate": PLATEAU}, "epochs": 4},
     "lbfgs": {"optimizer": {}, "batch_size": COUNT, "epochs": 3},
     "dropout": {"mlp": {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1}},
     "batch norm": {"mlp": {"norm": "batch", "activation": "relu"}},
@@ -54,6 +84,11 @@ CASES = {
     "sample weights": {"sample_weight": WEIGHTS, "class_weight": "balanced"},
     "smoothing": {"mlp": {"activation": "softplus"}, "loss": "smoothed"},
     "regression": {"mlp": {"loss": "huber", "activation": "silu"}, "targets": NUMBERS},
+    "of a user": {
+        "mlp": {"activation": softsign, "loss": fourth_powers},
+        "targets": NUMBERS,
+        "batch_size": 25,
+    },
     "pixels": {"inputs": PIXELS, "scale": 2.0**-8},
     "streamed": {"block_size": 48},
     "a last block of one": {"block_size": 50, "batch_size": 50, "sample_weight": WEIGHTS},
@@ -70,6 +105,24 @@ CASES = {
     "huge": {"inputs": HUGE, "epochs": 1},
     "without shuffling": {"shuffle": False},
     "stacked": {"networks": 3},
+    "an embedding": {"mlp": {"embedding": PiecewiseLinear(EDGES), "input_dropout": 0.1}},
+    "an embedding of pixels": {
+        "mlp": {"embedding": Periodic(5)},
+        "inputs": PIXELS,
+        "scale": 2.0**-8,
+    },
+    "an embedding in a stack": {"mlp": {"embedding": Periodic(5)}, "networks": 2},
+    "members": {
+        "mlp": {"ensemble": TabMMini(3), "dropout": 0.2, "norm": "layer"},
+        "micro_batch": 16,
+        "sample_weight": WEIGHTS,
+        "epochs": 1,
+    },
+    "members with an embedding": {
+        "mlp": {"ensemble": TabM(2), "embedding": PiecewiseLinear(EDGES)},
+        "batch_size": 25,
+        "epochs": 1,
+    },
 }
 
 
@@ -88,7 +141,7 @@ def training(case: str, *, communicator: object = None, **settings: object) -> T
     of_optimizer = {"name": case if case in ("lbfgs", *OPTIMIZERS) else "sgd"}
     of_optimizer |= options.pop("optimizer", {})
     if of_optimizer["name"] != "lbfgs":
-        of_optimizer["learning_rate"] = 0.05
+        of_optimizer.setdefault("learning_rate", 0.05)
     mlp = MLP([FEATURES, 9, 7, 3 if targets.ndim == 2 else CLASSES], **of_mlp)
     networks = options.pop("networks", 0)
     backend, dtype = settings["backend"], settings["dtype"]

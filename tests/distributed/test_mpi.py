@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributed.processes import ROOT, mpiexec
+from tests.distributed.processes import ROOT, mpiexec, together
 from tests.examples.test_examples import EXAMPLES
 
 BEGIN = """
@@ -51,6 +51,36 @@ def test_a_process_that_does_not_come_ends_all():
     assert code == 3
     assert re.search(r"process \d of 3 waited for 4 s for another process", said)
     assert seconds < 60
+
+
+def test_a_process_that_never_begins_ends_all():
+    begin = "from pluggable_mlp import MPI; MPI(time_limit=2)"
+    done = together((1, "-c", "raise SystemExit(3)"), (1, "-c", begin), timeout=40)
+    assert done.returncode == 3
+    assert done.stderr == (
+        "process 1 waited for 2 s for another process, which has failed or hangs; "
+        "all processes end\n"
+    )
+
+
+MANY = """
+import sys, threading, time
+from pluggable_mlp import MPI
+limits = [600.0] * 99 + [2.0]
+found = [(MPI(time_limit=limit), threading.active_count(), sys.excepthook) for limit in limits]
+of_one, *others = [each[1:] for each in found]
+assert others == [of_one] * 99
+if found[0][0].rank == 1:
+    time.sleep(60)
+found[-1][0].all_gather("a value")
+"""
+
+
+def test_a_hundred_communicators_take_what_one_takes():
+    """And each has its own time limit: that of the last is the shortest."""
+    done = mpiexec(2, "-c", MANY, timeout=90)
+    assert done.returncode == 3, done.stderr
+    assert "process 0 of 2 waited for 2 s" in done.stderr
 
 
 def test_it_has_to_be_started_by_mpiexec():

@@ -1,5 +1,7 @@
 """Training on several processes: under `reproducible` with the bits of one."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,7 @@ from pluggable_mlp import (
     MLP,
     SGD,
     DivergenceError,
-    PiecewiseLinear,
     PrecisionWarning,
-    TabMMini,
     get_backend,
     train,
 )
@@ -212,6 +212,46 @@ def test_arguments_must_be_the_same():
         on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
 
 
+class Scaled:
+    """A loss of the user's."""
+
+    def __init__(self, factors):
+        self.factors = factors
+
+    def __call__(self, xp, z, targets, sample_weight):
+        """Return the loss and its gradient."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Table:
+    """An activation of the user's."""
+
+    values: object
+
+    def __call__(self, xp, x):
+        """Return the output and the backward."""
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda values: {"activation": Table(values)},
+        lambda values: {"activation": [Table({"of": [values]})]},
+        lambda values: {"loss": Scaled(values)},
+    ],
+)
+def test_long_arrays_in_arguments_must_be_the_same(made):
+    def trained(communicator):
+        values = np.zeros(2000)
+        values[1000] = communicator.rank
+        return fit(communicator, mlp=MLP([2, 3, 2], **made(values)))
+
+    with pytest.raises(ValueError, match="^mlp of process 1 differs"):
+        on_threads(2, trained)
+
+
 @pytest.mark.parametrize("address", ["0x7f{}a0c", "0x00007FF{}A0C"])  # the latter on Windows
 def test_the_place_of_an_argument_in_memory_may_differ(address):
     class Adam(SGD):
@@ -235,14 +275,3 @@ def test_there_must_be_an_example_for_each_process():
 
     with pytest.raises(ValueError, match="inputs has 2 examples for 3 processes"):
         on_threads(3, few)
-
-
-@pytest.mark.parametrize(
-    ("option", "component"), [("ensemble", TabMMini(2)), ("embedding", PiecewiseLinear([[0, 1]]))]
-)
-def test_networks_that_cannot_be_divided_are_refused(option, component):
-    def of_members(communicator):
-        return fit(communicator, mlp=MLP([2, 2], **{option: component}))
-
-    with pytest.raises(ValueError, match=f"mlp has an {option}, whose arrays cannot be divided"):
-        on_threads(2, of_members)

@@ -43,11 +43,26 @@ FUNCTIONS = {
         x + xp.astype(xp.expand_dims(xp.arange(x.shape[0]), axis=-1), x.dtype)
     ),
     "elementwise": lambda xp, x, w, v: xp.exp(-xp.abs(x)) + xp.maximum(x, 0.0) - xp.tanh(x),
+    "flattened": lambda xp, x, w, v: xp.reshape(x, (-1,)) + 1.0,
+    "an example as three rows": lambda xp, x, w, v: (
+        xp.reshape(x, (-1, 1)) @ w[:1, :] + xp.astype(xp.arange(2), x.dtype)
+    ),
+    "sums over rows of examples": lambda xp, x, w, v: (
+        xp.sum(xp.reshape(x, (-1, 1)), axis=-2)
+        - xp.sum(xp.reshape(xp.reshape(x, (-1, 1)), (1, -1, 3)), axis=-2)
+    ),
+    "axes in another order": lambda xp, x, w, v: xp.permute_dims(x[..., None], (2, 1, 0)),
+    "beside each other": lambda xp, x, w, v: xp.concat([x, xp.expand_dims(v, axis=-1)], axis=-1),
+    "a whole beside": lambda xp, x, w, v: xp.concat(
+        [x, xp.astype(xp.expand_dims(xp.arange(x.shape[0]), axis=-1), x.dtype)], axis=1
+    ),
+    "repeated": lambda xp, x, w, v: xp.broadcast_to(x[None, ...], (2, *x.shape)) * 2.0,
     "zeros like it": lambda xp, x, w, v: xp.zeros_like(x) + x,
 }  # fmt: skip
 REFUSED = {
     "sorted along the batch": (r"xp\.sort has no rule", lambda xp, x: xp.sort(x, axis=0)),
-    "flattened": (r"xp\.reshape has no rule", lambda xp, x: xp.reshape(x, (-1,))),
+    "examples apart": ("would take examples apart", lambda xp, x: xp.reshape(x, (3, 6))),
+    "more rows": (r"xp\.concat along the axis", lambda xp, x: xp.concat([x, x], axis=0)),
     "one row": ("a single row of an array that is cut", lambda xp, x: x[0, :]),
     "each row": ("a single row of an array that is cut", lambda xp, x: list(x)),
     "half of the rows": ("rows 1:3:1 are not whole units", lambda xp, x: x[1:3, :]),

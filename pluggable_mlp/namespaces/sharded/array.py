@@ -2,14 +2,14 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pluggable_mlp.arrays import Array, Device, DType, map_nested
+from pluggable_mlp.arrays import Array, Device, DType, Namespace, map_nested
 from pluggable_mlp.namespaces.operators import Operators
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ __all__ = [
     "ShardedArray",
     "ShardingError",
     "axes_of",
+    "cut_of",
     "expanded_key",
+    "part_of",
     "wholes_of",
 ]
 
@@ -35,30 +37,34 @@ class ShardingError(AttributeError, NotImplementedError):
 
 @dataclass(frozen=True)
 class Layout:
-    """Which rows of an axis belong to which process: each unit of rows is divided evenly.
+    """Which rows of an axis belong to which process: each unit of examples is divided evenly.
 
     Parameters
     ----------
     edges : tuple of int
-        Where units begin, from 0 on, and where the last one ends.
+        Before which example units begin, from 0 on, and the number of examples.
     rank, size : int
         The number of this process, and how many there are.
+    rows : int, default 1
+        How many rows each example has, one after the other.
     """
 
     edges: tuple[int, ...]
     rank: int
     size: int
+    rows: int = 1
 
     @property
     def total(self) -> int:
         """The number of rows."""
-        return self.edges[-1]
+        return self.edges[-1] * self.rows
 
     def ranges(self, rank: int) -> Iterator[tuple[int, int]]:
         """Yield the start and the stop of a process's rows in each unit."""
         for start, stop in pairwise(self.edges):
-            rows = stop - start
-            yield start + rows * rank // self.size, start + rows * (rank + 1) // self.size
+            count = stop - start
+            first, last = (start + count * one // self.size for one in (rank, rank + 1))
+            yield first * self.rows, last * self.rows
 
     @cached_property
     def _counts(self) -> tuple[int, ...]:
@@ -75,13 +81,14 @@ class Layout:
             If the slice does not consist of whole units.
         """
         start, stop, step = rows.indices(self.total)
-        first, last = (bisect_left(self.edges, place) for place in (start, stop))
-        if step != 1 or self.edges[first] != start or self.edges[last] != stop:
+        starts = [edge * self.rows for edge in self.edges]
+        first, last = (bisect_left(starts, place) for place in (start, stop))
+        if step != 1 or starts[first] != start or starts[last] != stop:
             raise ShardingError(
                 f"rows {start}:{stop}:{step} are not whole units of those that are divided over "
                 "the processes"
             )
-        edges = tuple(edge - start for edge in self.edges[first : last + 1])
+        edges = tuple(edge - self.edges[first] for edge in self.edges[first : last + 1])
         return slice(self._counts[first], self._counts[last]), replace(self, edges=edges)
 
 
@@ -225,6 +232,32 @@ def wholes_of(value: Any) -> Any:
         If one of them is cut.
     """
     return map_nested(lambda x: x.whole, value, ShardedArray)
+
+
+def cut_of(operands: Iterable[Any]) -> tuple[int | None, Layout | None]:
+    """Return the axis that is cut, and its layout, of operands that are cut alike."""
+    found = {
+        (x.axis, x.layout) for x in operands if isinstance(x, ShardedArray) and x.axis is not None
+    }
+    if len(found) > 1:
+        raise ShardingError(f"operands are cut differently: {sorted(map(str, found))}")
+    return found.pop() if found else (None, None)
+
+
+def part_of(inner: Namespace, x: Any, axis: int | None, layout: Layout | None) -> Any:
+    """Return what belongs to the parts of other operands: of a whole with all rows, its own."""
+    if not isinstance(x, ShardedArray):
+        return x
+    if axis is None or layout is None or x.axis is not None or x.ndim < -axis:
+        return x.part
+    if x.shape[axis] == 1:
+        return x.part
+    key: list[Any] = [slice(None)] * x.ndim
+    runs = []
+    for start, stop in layout.ranges(layout.rank):
+        key[axis] = slice(start, stop)
+        runs.append(x.part[tuple(key)])
+    return runs[0] if len(runs) == 1 else inner.concat(runs, axis=axis)
 
 
 def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:

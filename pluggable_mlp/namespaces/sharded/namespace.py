@@ -20,13 +20,16 @@ from pluggable_mlp.namespaces.reproducible.error_function import erf
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.reproducible.shared_products import shared_matmul
+from pluggable_mlp.namespaces.sharded import manipulation
 from pluggable_mlp.namespaces.sharded.array import (
     KeyItem,
     Layout,
     ShardedArray,
     ShardingError,
     axes_of,
+    cut_of,
     expanded_key,
+    part_of,
     wholes_of,
 )
 from pluggable_mlp.namespaces.sharded.kinds import (
@@ -75,6 +78,8 @@ class ShardedNamespace:
             value = self._like(name)
         elif name in OF_DTYPES:
             value = self._of_dtypes(name)
+        elif name in manipulation.__all__:
+            value = getattr(manipulation, name)
         elif name == "linalg":
             there = [of for of in LINALG if hasattr(self.inner.linalg, of)]
             value = SimpleNamespace(**{of: self._of_wholes(f"linalg.{of}") for of in there})
@@ -93,10 +98,11 @@ class ShardedNamespace:
     def cut(self, part: Array, axis: int, layout: Layout) -> ShardedArray:
         """Return an array of which this is the process's part.
 
-        One row is made the same on all processes, as formulas treat a single row in a special way.
+        One example is made the same on all processes, as formulas treat a single row in a special
+        way.
         """
         x = ShardedArray(part, self, axis, layout)
-        return self.gathered(x) if layout.total == 1 else x
+        return self.gathered(x) if layout.edges[-1] == 1 else x
 
     def gathered(self, x: ShardedArray) -> ShardedArray:
         """Return an array that is not cut: every process receives the parts of all."""
@@ -179,32 +185,6 @@ class ShardedNamespace:
         """Return a library's array, the same on all processes."""
         return ShardedArray(self.inner.wrap(array) if self._is_reproducible else array, self)
 
-    def _cut_of(self, operands: Sequence[Any]) -> tuple[int | None, Layout | None]:
-        """Return the axis that is cut, and its layout, of operands that are cut alike."""
-        found = {
-            (x.axis, x.layout)
-            for x in operands
-            if isinstance(x, ShardedArray) and x.axis is not None
-        }
-        if len(found) > 1:
-            raise ShardingError(f"operands are cut differently: {sorted(map(str, found))}")
-        return found.pop() if found else (None, None)
-
-    def _part_of(self, x: Any, axis: int | None, layout: Layout | None) -> Any:
-        """Return what belongs to the parts of other operands: of a whole with all rows, its own."""
-        if not isinstance(x, ShardedArray):
-            return x
-        if axis is None or layout is None or x.axis is not None or x.ndim < -axis:
-            return x.part
-        if x.shape[axis] == 1:
-            return x.part
-        key: list[Any] = [slice(None)] * x.ndim
-        runs = []
-        for start, stop in layout.ranges(layout.rank):
-            key[axis] = slice(start, stop)
-            runs.append(x.part[tuple(key)])
-        return runs[0] if len(runs) == 1 else self.inner.concat(runs, axis=axis)
-
     # Kinds of functions
 
     def _elementwise(self, name: str) -> Callable[..., ShardedArray]:
@@ -214,9 +194,9 @@ class ShardedNamespace:
             function = partial(erf, self.inner) if portable else getattr(self.inner, name)
 
         def apply(*operands: Any, **settings: Any) -> ShardedArray:
-            cut = self._cut_of([*operands, *settings.values()])
-            parts = [self._part_of(x, *cut) for x in operands]
-            named = {key: self._part_of(x, *cut) for key, x in settings.items()}
+            cut = cut_of([*operands, *settings.values()])
+            parts = [part_of(self.inner, x, *cut) for x in operands]
+            named = {key: part_of(self.inner, x, *cut) for key, x in settings.items()}
             return ShardedArray(function(*parts, **named), self, *cut)
 
         return apply
@@ -305,23 +285,6 @@ class ShardedNamespace:
         """Return the array in another dtype."""
         return ShardedArray(self.inner.astype(x.part, dtype, **settings), self, x.axis, x.layout)
 
-    def matrix_transpose(self, x: ShardedArray, /) -> ShardedArray:
-        """Return (…, n, m) of x (…, m, n)."""
-        axis = None if x.axis is None else {-1: -2, -2: -1}.get(x.axis, x.axis)
-        return ShardedArray(self.inner.matrix_transpose(x.part), self, axis, x.layout)
-
-    def expand_dims(self, x: ShardedArray, /, *, axis: int = 0) -> ShardedArray:
-        """Return the array with a new axis of length 1."""
-        place = axis if axis < 0 else axis - x.ndim - 1
-        moved = None if x.axis is None else x.axis - (x.axis <= place)
-        return ShardedArray(self.inner.expand_dims(x.part, axis=axis), self, moved, x.layout)
-
-    def squeeze(self, x: ShardedArray, /, axis: int) -> ShardedArray:
-        """Return the array without an axis of length 1."""
-        place = axis if axis < 0 else axis - x.ndim
-        moved = None if x.axis is None else x.axis + (place > x.axis)
-        return ShardedArray(self.inner.squeeze(x.part, axis=axis), self, moved, x.layout)
-
     def matmul(self, a: ShardedArray, b: ShardedArray, /) -> ShardedArray:
         """Return the product of a (…, m, k) and b (…, k, n).
 
@@ -332,7 +295,7 @@ class ShardedNamespace:
         """
         cut = a.axis, b.axis
         if cut in ((-1, -2), (-1, None), (None, -2)) and 1 not in (a.ndim, b.ndim):
-            _, layout = self._cut_of([a, b.mT])
+            _, layout = cut_of([a, b.mT])
             assert layout is not None
             return self._contracted(a, b, layout)
         if cut in ((-2, None), (None, -1), (None, None)):
@@ -361,7 +324,7 @@ class ShardedNamespace:
 
     def _contracted(self, a: ShardedArray, b: ShardedArray, layout: Layout) -> ShardedArray:
         """Return the product over an inner dimension that is cut."""
-        left, right = self._part_of(a, -1, layout), self._part_of(b, -2, layout)
+        left, right = part_of(self.inner, a, -1, layout), part_of(self.inner, b, -2, layout)
         if not self._is_reproducible:
             return self._summed(own(self.inner, "matmul")(left, right))
         if left.dtype == right.dtype and 0 not in (a.shape[-2], b.shape[-1]):
