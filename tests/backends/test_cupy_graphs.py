@@ -454,7 +454,11 @@ def test_estimators_by_graphs_are_as_without(early):
 
 
 @pytest.mark.parametrize(
-    ("arithmetic", "seeds"), [("native", (0, 0, 0)), ("reproducible", (1, 2, 3))]
+    ("arithmetic", "seeds"),
+    [
+        ("native", (0, 0, 0)),
+        pytest.param("reproducible", (1, 2, 3), marks=pytest.mark.slow),
+    ],
 )
 def test_a_sweep_by_graphs_is_that_on_numpy(early, arithmetic, seeds):
     """Of networks with their own rates, dropout and, with their own seeds, orders."""
