@@ -3,14 +3,17 @@
 CuPy's own calls of cuBLAS raise while a stream is captured (`setStream` in
 cupy_backends/cuda/libs/cublas.pyx, issue 6290), as cuBLAS may allocate its workspace then.  Here it
 has a handle and a workspace of its own, and is called with the arguments that CuPy gives it
-(`tensordot_core` and `tensordot_core_v11` in cupy/_core/_routines_linalg.pyx), for the same bits.
+(`tensordot_core`, `tensordot_core_v11` and `matmul` in cupy/_core/_routines_linalg.pyx), for the
+same bits.
 """
 
 import ctypes
+import math
 from functools import cache
 from typing import Any
 
 import cupy
+import numpy as np
 
 from pluggable_mlp.arrays import Array
 
@@ -19,11 +22,14 @@ from .tracing import TraceError
 __all__ = ["Products", "products_on"]
 
 _WORKSPACE = 2**25  # bytes: what cuBLAS takes on the newest GPUs
-_KINDS: dict[str, tuple[int, int, Any]] = {  # CUDA_R_…, CUBLAS_COMPUTE_…, and the type of factors
-    "float32": (0, 68, ctypes.c_float),
-    "float64": (1, 70, ctypes.c_double),
+# CUDA_R_…, CUBLAS_COMPUTE_…, the type of factors, and the letter in names of functions.
+_KINDS: dict[str, tuple[int, int, Any, str]] = {
+    "float32": (0, 68, ctypes.c_float, "S"),
+    "float64": (1, 70, ctypes.c_double, "D"),
 }
 _DEFAULT, _TENSOR_OP = -1, 99  # CUBLAS_GEMM_DEFAULT…
+
+_integer, _pointer = ctypes.c_int, ctypes.c_void_p
 
 
 def library() -> Any:
@@ -38,43 +44,86 @@ class Products:
     def __init__(self) -> None:
         self._library = library()
         self._workspace = cupy.cuda.alloc(_WORKSPACE)
-        self._handle = ctypes.c_void_p()
+        self._handle = _pointer()
         self._call("cublasCreate_v2", ctypes.byref(self._handle))
         capability = int(cupy.cuda.Device().compute_capability)
         self._algorithm = _TENSOR_OP if capability >= 80 else _DEFAULT
+        self._places: dict[tuple[tuple[int, ...], tuple[int, ...]], Array] = {}
 
     def use(self, stream: Any) -> None:
         """Let all that follows run on a stream."""
-        self._call("cublasSetStream_v2", self._handle, ctypes.c_void_p(stream.ptr))
+        self._call("cublasSetStream_v2", self._handle, _pointer(stream.ptr))
         size = ctypes.c_size_t(_WORKSPACE)  # to be set again: another stream resets it
-        pointer = ctypes.c_void_p(self._workspace.ptr)
+        pointer = _pointer(self._workspace.ptr)
         self._call("cublasSetWorkspace_v2", self._handle, pointer, size)
 
     def matmul(self, a: Array, b: Array) -> Array:
         """Return `cupy.matmul(a, b)`."""
         if a.dtype.kind != "f" or not (a.size and b.size):
             return cupy.matmul(a, b)  # without cuBLAS
-        if not a.ndim == b.ndim == 2 or a.dtype != b.dtype:
+        if min(a.ndim, b.ndim) < 2 or a.dtype != b.dtype:
             raise TraceError
+        if max(a.ndim, b.ndim) > 2:
+            return self._stacked(a, b)
         m, n = a.shape[0], b.shape[1]
         if m == n == 1:
             return cupy.matmul(a, b)
-        real, compute, number = _KINDS[a.dtype.name]
+        real, compute, number, _ = _KINDS[a.dtype.name]
         c = cupy.empty((m, n), dtype=a.dtype)
         # cuBLAS stores matrices by columns, where the result is c' = b' a'.
         a, a_transposed, a_step = _by_columns(a.T, 0)
         b, b_transposed, b_step = _by_columns(b, 1)
-        pointer, integer = ctypes.c_void_p, ctypes.c_int
-        sizes = map(integer, (b_transposed, a_transposed, n, m, a.shape[0]))
+        sizes = map(_integer, (b_transposed, a_transposed, n, m, a.shape[0]))
         self._call(
             "cublasGemmEx",
             *(self._handle, *sizes, ctypes.byref(number(1.0))),
-            *(pointer(b.data.ptr), integer(real), integer(b_step)),
-            *(pointer(a.data.ptr), integer(real), integer(a_step)),
-            *(ctypes.byref(number(0.0)), pointer(c.data.ptr), integer(real), integer(n)),
-            *(integer(compute), integer(self._algorithm)),
+            *(_pointer(b.data.ptr), _integer(real), _integer(b_step)),
+            *(_pointer(a.data.ptr), _integer(real), _integer(a_step)),
+            *(ctypes.byref(number(0.0)), _pointer(c.data.ptr), _integer(real), _integer(n)),
+            *(_integer(compute), _integer(self._algorithm)),
         )
         return c
+
+    def _stacked(self, a: Array, b: Array) -> Array:
+        """Return the products of stacks (…, m, k) and (…, k, n), which broadcast.
+
+        Where they do, cuBLAS is given a pointer to each matrix, else the steps between them.
+        """
+        a, b = (x if x.flags.c_contiguous else x.copy() for x in (a, b))
+        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        (m, k), n = a.shape[-2:], b.shape[-1]
+        c = cupy.empty((*stack, m, n), dtype=a.dtype)
+        real, compute, number, letter = _KINDS[a.dtype.name]
+        count = math.prod(stack)
+        operands = b, a, c  # by columns
+        if {math.prod(x.shape[:-2]) for x in operands} == {count}:
+            name, ends = "cublasGemmStridedBatchedEx", [count, compute, _DEFAULT]
+            given: list[tuple[Any, ...]] = [
+                (_pointer(x.data.ptr), _integer(real), _integer(x.shape[-1]), _step(x))
+                for x in operands
+            ]
+        else:
+            name, ends = f"cublas{letter}gemmBatched", [count]
+            pointers = [self._pointers(x, stack) for x in operands]
+            given = [
+                (_pointer(of.data.ptr), _integer(x.shape[-1]))
+                for of, x in zip(pointers, operands, strict=True)
+            ]
+        self._call(
+            name,
+            *(self._handle, *map(_integer, (0, 0, n, m, k)), ctypes.byref(number(1.0))),
+            *(*given[0], *given[1], ctypes.byref(number(0.0)), *given[2]),
+            *map(_integer, ends),
+        )
+        return c
+
+    def _pointers(self, x: Array, stack: tuple[int, ...]) -> Array:
+        """Return the pointers to the matrices of x (…, m, n), broadcast to a stack."""
+        own = x.shape[:-2]
+        if (own, stack) not in self._places:
+            places = np.arange(math.prod(own), dtype=np.int64).reshape(own)
+            self._places[own, stack] = cupy.asarray(np.broadcast_to(places, stack).reshape(-1))
+        return self._places[own, stack] * (_step(x).value * x.itemsize) + x.data.ptr
 
     def _call(self, name: str, *arguments: Any) -> None:
         if status := getattr(self._library, name)(*arguments):
@@ -86,6 +135,11 @@ def products_on(device: int) -> Products:
     """Return those of a device, the current one; there is one of each in a process."""
     del device
     return Products()
+
+
+def _step(x: Array) -> ctypes.c_longlong:
+    """Return the numbers from one matrix of x (…, m, n) to the next."""
+    return ctypes.c_longlong(math.prod(x.shape[-2:]))
 
 
 def _by_columns(x: Array, transposed: int) -> tuple[Array, int, int]:

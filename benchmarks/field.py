@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
@@ -20,7 +20,16 @@ from benchmarks.contenders.contender import Contender
 from benchmarks.contenders.numpy_loop import NumpyLoop
 from benchmarks.job import Job
 
-__all__ = ["TRIAL_STEPS", "Field", "field_of", "process", "say", "shared", "tolerance"]
+__all__ = [
+    "TRIAL_STEPS",
+    "Field",
+    "failure",
+    "field_of",
+    "process",
+    "say",
+    "shared",
+    "tolerance",
+]
 
 TRIAL_STEPS = 5
 LEAST_SAMPLES, MOST_SAMPLES = 5, 15
@@ -97,6 +106,15 @@ def field_of(entries: dict[str, Entry]) -> Iterator[Field]:
     """Give these contenders, in processes that end with the block."""
     with ExitStack() as stack:
         yield Field(entries, {name: stack.enter_context(process()) for name in entries})
+
+
+def failure(entry: Entry, job: Job) -> str:
+    """Return why a contender does not do a job, in this process; "" if it does the same work."""
+    with ThreadPoolExecutor(1) as here:
+        field = Field({"it": entry}, {"it": here})
+        field.prepare(job)
+        field.prove_same_work(job)
+    return field.failures.get("it", "")
 
 
 def process() -> ProcessPoolExecutor:

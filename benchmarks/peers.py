@@ -66,7 +66,8 @@ def _measure(part: str, backend: str, jobs: list[Job], seconds: float) -> dict[s
     cases = []
     entries = dict(CONTENDERS[backend])
     if part == "inference":
-        entries.pop("jax-scan", None)  # it predicts as "jax" does
+        for name in ("jax-scan", "torch-graph"):  # they predict as "jax" and "torch" do
+            entries.pop(name, None)
     with field_of(entries) as field:
         for job, share in shared(jobs, seconds):
             say(f"{part}: {job.network}, batch {job.batch}, {job.optimizer}")

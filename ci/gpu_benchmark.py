@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.contenders import CONTENDERS
+from benchmarks.field import TRIAL_STEPS, failure
+from benchmarks.job import Job
 from ci.gpu_bits import DEVICES, DRY, on_each_device
 from pluggable_mlp import MLP, train
 from pluggable_mlp.backends import get_backend
@@ -69,6 +72,15 @@ def test_time_of_a_step(
     labels = rng.integers(0, 10, len(x))
     train(MLP([784, hidden, 10]), x, labels, backend=backend, arithmetic=arithmetic, **settings)
     record_property("µs", round(min(seconds[1:]) / steps * 1e6, 1))
+
+
+@pytest.mark.parametrize("name", [*CONTENDERS["cupy"]])
+def test_contender_is_available(name: str, record_property: Any) -> None:
+    """It does the work of all; a dry run tells why it does not."""
+    job = Job((20, 12, 10), 4, "adam", examples=4 * TRIAL_STEPS, test_examples=8)
+    if reason := failure(CONTENDERS["cupy"][name], job):
+        record_property("not available", reason)
+    assert DRY or not reason
 
 
 @pytest.mark.parametrize("part", PARTS[-1:] if DRY else PARTS)

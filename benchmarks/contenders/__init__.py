@@ -40,6 +40,7 @@ _OURS = "benchmarks.contenders.ours:Ours"
 _LIMIT = "benchmarks.contenders.limit:Limit"
 _LOOP = "benchmarks.contenders.numpy_loop:NumpyLoop"
 _TORCH = "benchmarks.contenders.pytorch:PyTorch"
+_TORCH_GRAPH = "benchmarks.contenders.pytorch:PyTorchGraph"
 _JAX = "benchmarks.contenders.jax_jit:JaxJit"
 
 CONTENDERS: dict[str, dict[str, Entry]] = {
@@ -74,3 +75,6 @@ CONTENDERS["cupy"] = {
     for name, entry in CONTENDERS["numpy"].items()
     if name in _GPU
 }
+CONTENDERS["cupy"]["torch-graph"] = Entry(
+    "PyTorch, step as a CUDA graph", "peer", "torch", _TORCH_GRAPH, {}
+)

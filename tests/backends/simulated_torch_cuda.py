@@ -26,6 +26,7 @@ class SimulatedGraph:
     def __init__(self):
         self.operations = []
 
+    @torch.no_grad()
     def replay(self):
         SimulatedGraph.launches += 1
         for function, operands, results in self.operations:
@@ -33,7 +34,7 @@ class SimulatedGraph:
             found = function(*args, **settings)
             for target, new in zip(results, tensors(found), strict=True):
                 if memory(target) not in map(memory, tensors((args, settings))):
-                    target.copy_(new)
+                    target.data.copy_(new)
 
 
 class Capture(TorchDispatchMode):
@@ -52,10 +53,10 @@ class Capture(TorchDispatchMode):
         result = function(*args, **settings)
         for tensor, values in zip(given, before, strict=True):
             if not torch.equal(tensor, values):
-                tensor.copy_(values)
+                tensor.data.copy_(values)  # unseen by automatic differentiation
         for tensor in tensors(result):
             if memory(tensor) not in map(memory, given):
-                tensor.fill_(torch.nan if tensor.is_floating_point() else 1)
+                tensor.data.fill_(torch.nan if tensor.is_floating_point() else 1)
                 self.made.add(memory(tensor))
         operands = tree_map(self.referred_to, (args, settings))
         self.graph.operations.append((function, operands, tensors(result)))

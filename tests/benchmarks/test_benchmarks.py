@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
@@ -22,7 +21,7 @@ import pytest
 from benchmarks import chart, estimators, run, tables
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders.numpy_loop import NumpyLoop
-from benchmarks.field import TRIAL_STEPS, Field, tolerance
+from benchmarks.field import TRIAL_STEPS, failure, tolerance
 from benchmarks.job import Job
 from pluggable_mlp import BackendUnavailable, get_backend
 from pluggable_mlp.randomness import permutation
@@ -36,15 +35,6 @@ JOBS = [
 ]
 # Compiling takes too long for a test, and the limit learns nothing.
 COMPETITORS = [name for name in ENTRIES if name not in ("limit", "torch-compiled")]
-
-
-def failure(entry, job):
-    """Why a contender is out of the job after the proof; "" if it is in."""
-    with ThreadPoolExecutor(1) as here:
-        field = Field({"it": entry}, {"it": here})
-        field.prepare(job)
-        field.prove_same_work(job)
-    return field.failures.get("it", "")
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: f"{job.network}, {job.batch}")
@@ -62,6 +52,17 @@ def test_jax_competes_on_a_gpu_and_never_on_the_processor_in_its_place(name):
         jax.devices("gpu")
         pytest.skip("there is a GPU")
     assert "gpu" in failure(CONTENDERS["cupy"][name], JOBS[0]).lower()
+
+
+@pytest.mark.parametrize("job", JOBS[:2], ids=lambda job: job.optimizer)
+def test_a_cuda_graph_of_pytorch_is_a_whole_step(job, monkeypatch):
+    pytest.importorskip("torch")
+    from tests.backends.simulated_torch_cuda import SimulatedGraph, simulate_cuda
+
+    simulate_cuda(monkeypatch)
+    entry = CONTENDERS["cupy"]["torch-graph"]
+    assert failure(entry._replace(options={"device": "cpu"}), job) == ""
+    assert SimulatedGraph.launches == 2 * TRIAL_STEPS
 
 
 class ForgetsBiases(NumpyLoop):

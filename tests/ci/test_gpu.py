@@ -84,6 +84,17 @@ def test_what_was_done_before_the_limit_is_reported_in_few_files(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_dry_run_tells_why_a_contender_is_not_available(tmp_path):
+    chosen = ("-k", "test_contender_is_available and (torch-graph or jax-scan)")
+    done = gpu("benchmark", "--dry", *chosen, OUT=str(tmp_path))
+    assert done.returncode == 0, done.stdout
+    page = (tmp_path / "benchmark.md").read_text()
+    for name, library in (("torch-graph", "torch"), ("jax-scan", "jax")):
+        pytest.importorskip(library)
+        assert re.search(rf"test_contender_is_available\[{name}\]: not available \w+Error: ", page)
+
+
+@pytest.mark.slow
 def test_wheels_are_installed_for_the_call_alone(tmp_path):
     name = tmp_path / "wheels" / "of_the_call-1-py3-none-any.whl"
     name.parent.mkdir()

@@ -122,9 +122,13 @@ class Capture:
             return result  # nothing is launched
         for x in made.values():
             x.memory[...] = np.nan if x.dtype.kind == "f" else 1
+        self.add(function, args, settings, made)
+        return result
+
+    def add(self, function: Callable[..., Any], args: Any, settings: Any, made: Any) -> None:
+        """Note a call, with the results by their places."""
         borrowed = {number: _borrowed(x) for number, x in made.items()}
         self.operations.append(Operation(function, _mapped(_borrowed, (args, settings)), borrowed))
-        return result
 
 
 class Graph:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.launches import RECORDED, STEPS, Step, by_train, counts_of, counts_of_step
+from pluggable_mlp import MLP, get_backend, sweep
+from tests.launches import BATCH, RECORDED, STEPS, Step, by_train, counts_of, counts_of_step
 
 pytestmark = pytest.mark.simulated_cupy
 
@@ -61,6 +62,23 @@ def test_a_step_by_a_graph_is_five_launches(arithmetic, monkeypatch):
     launches, waits = counts_of(partial(by_train, step), (5, 6) * 4)
     assert not waits, f"waits, by the line that asked: {waits}"
     assert launches == {"take": 2, "fused": 2, "graph": 1, "concatenate": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_a_step_of_a_sweep_by_a_graph_is_seven_launches(arithmetic, monkeypatch):
+    """Those of a step of one network, and the coefficients of the networks."""
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 2)
+    networks = [{"learning_rate": rate} for rate in (0.1, 0.2, 0.3)]
+
+    def run(inputs, labels):
+        settings = {"optimizer": "adam", "epochs": 1, "batch_size": BATCH, "arithmetic": arithmetic}
+        sweep(MLP([784, 17, 10]), inputs, labels, networks, backend=get_backend("cupy"), **settings)
+
+    launches, waits = counts_of(run, (5, 6) * 4)
+    assert not waits, f"waits, by the line that asked: {waits}"
+    del launches["concatenate"]  # of the losses
+    assert launches == {"take": 2, "fused": 2, "graph": 1, "upload": 2}
 
 
 def in_suite(step: Step) -> Any:
