@@ -200,7 +200,7 @@ def test_tests_and_scripts_that_are_named_exist(page):
 
 def test_every_public_name_is_on_the_page_of_names():
     names = TEXTS["docs/README.md"].split("## Public names")[1]
-    public = {*pluggable_mlp.__all__, *pluggable_mlp._ESTIMATORS}
+    public = {*pluggable_mlp.__all__, *pluggable_mlp._APART}
     assert set(re.findall(r"`(\w+)`", names)) - {"pluggable_mlp"} == public
 
 
