@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from pluggable_mlp.estimators import MLPRegressor as MLPRegressor
     from pluggable_mlp.estimators import TableClassifier as TableClassifier
     from pluggable_mlp.estimators import TableRegressor as TableRegressor
-    from pluggable_mlp.figures import (
-        ConfusionMatrixDisplay,
-        PredictionErrorDisplay,
-        TrainingCurveDisplay,
-        WeightsDisplay,
-    )
+    from pluggable_mlp.figures import ConfusionMatrixDisplay as ConfusionMatrixDisplay
+    from pluggable_mlp.figures import PredictionErrorDisplay as PredictionErrorDisplay
+    from pluggable_mlp.figures import TrainingCurveDisplay as TrainingCurveDisplay
+    from pluggable_mlp.figures import WeightsDisplay as WeightsDisplay
     from pluggable_mlp.namespaces import ArithmeticUnavailable, reproducible, to_native
     from pluggable_mlp.network import (
         ACTIVATIONS,
@@ -52,7 +50,7 @@ if TYPE_CHECKING:
         TabMMini,
         average_of_elements,
     )
-    from pluggable_mlp.runs import load_run
+    from pluggable_mlp.runs import load_run as load_run
     from pluggable_mlp.training.callbacks import EarlyStopping
     from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
     from pluggable_mlp.training.divergence import DivergenceError
@@ -64,7 +62,9 @@ if TYPE_CHECKING:
     from pluggable_mlp.training.precision_warning import PrecisionWarning
     from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
     from pluggable_mlp.training.step import TrainState, first_state, training_step
-    from pluggable_mlp.training.sweep import Sweep, SweptNetwork, sweep
+    from pluggable_mlp.training.sweep import Sweep as Sweep
+    from pluggable_mlp.training.sweep import SweptNetwork as SweptNetwork
+    from pluggable_mlp.training.sweep import sweep as sweep
     from pluggable_mlp.training.train import Training, train
     from pluggable_mlp.training.transforms import (
         L1,
@@ -100,7 +100,6 @@ __all__ = [
     "BackendUnavailable",
     "BatchNorm",
     "ClipByGlobalNorm",
-    "ConfusionMatrixDisplay",
     "DataError",
     "DataWarning",
     "Dataset",
@@ -119,7 +118,6 @@ __all__ = [
     "PinballLoss",
     "PoissonLoss",
     "PrecisionWarning",
-    "PredictionErrorDisplay",
     "RMSprop",
     "RateFactors",
     "Report",
@@ -128,14 +126,10 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Split",
     "SquaredError",
-    "Sweep",
-    "SweptNetwork",
     "TabM",
     "TabMMini",
     "TrainState",
     "Training",
-    "TrainingCurveDisplay",
-    "WeightsDisplay",
     "available_backends",
     "average_of_elements",
     "averaged_parameters",
@@ -144,11 +138,9 @@ __all__ = [
     "format_report",
     "get_backend",
     "load_dataset",
-    "load_run",
     "make_optimizer",
     "make_schedule",
     "reproducible",
-    "sweep",
     "to_native",
     "train",
     "training_step",
@@ -156,8 +148,21 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# They need scikit-learn, an extra; in `__all__` they would be imported by `import *`.
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor")
+# `import *` leaves them out: the estimators need scikit-learn, an extra, and the others take time.
+_APART = {
+    "ConfusionMatrixDisplay": "figures",
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "PredictionErrorDisplay": "figures",
+    "Sweep": "training.sweep",
+    "SweptNetwork": "training.sweep",
+    "TableClassifier": "estimators",
+    "TableRegressor": "estimators",
+    "TrainingCurveDisplay": "figures",
+    "WeightsDisplay": "figures",
+    "load_run": "runs",
+    "sweep": "training.sweep",
+}
 
 _HOMES = (
     "backends",
@@ -177,23 +182,17 @@ _HOMES = (
     "training.loop",
     "training.callbacks",
     "training.train",
-    "training.sweep",
     "data",
     "consistency",
-    "figures",
-    "runs",
 )
 
 
 def __getattr__(name: str) -> object:
     """Import a public name from the module that exports it."""
-    if name in __all__ or name in _ESTIMATORS:
+    if name in __all__ or name in _APART:
         from importlib import import_module
 
-        if name in _ESTIMATORS:
-            module = import_module(f"{__name__}.estimators")
-            return globals().setdefault(name, getattr(module, name))
-        for home in _HOMES:
+        for home in [_APART[name]] if name in _APART else _HOMES:
             module = import_module(f"{__name__}.{home}")
             if name in module.__all__:
                 return globals().setdefault(name, getattr(module, name))
@@ -202,4 +201,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """List the public names, imported or not."""
-    return sorted({*globals(), *__all__, *_ESTIMATORS})
+    return sorted({*globals(), *__all__, *_APART})

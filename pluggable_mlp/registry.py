@@ -13,7 +13,6 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, TypeGuard, TypeVar, cast
 
@@ -30,6 +29,7 @@ __all__ = [
     "as_number",
     "as_seed",
     "choose",
+    "closest",
     "count",
     "did_you_mean",
     "listed",
@@ -159,8 +159,15 @@ def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> Non
 
 def did_you_mean(name: object, expected: Iterable[str]) -> str:
     """Return a hint at the closest name that is expected, empty if none is close."""
-    near = get_close_matches(str(name), expected, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = closest(str(name), expected)
+    return "" if near is None else f"; did you mean {near!r}?"
+
+
+def closest(name: str, expected: Iterable[str]) -> str | None:
+    """Return the expected name that is most like another one; None if none is close."""
+    from difflib import get_close_matches  # only errors need it
+
+    return next(iter(get_close_matches(name, [*expected], n=1)), None)
 
 
 def parse_component(text: str, what: str) -> tuple[str, dict[str, Value]]:

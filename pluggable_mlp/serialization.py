@@ -6,38 +6,29 @@ array is named after its place in the tree, such as "0.W".  The metadata "plugga
 "tree" is all else, and "sha256" the hash of that as text and of each array's name, dtype, shape and
 bytes.  It finds damage, not forgery.  Nothing in a file is executed.  Equal trees give equal files.
 
-The bytes of an array are hashed and written little-endian, in C order.
+The bytes of an array are written little-endian, in C order, as `hashing.py` hashes them.
 """
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from pluggable_mlp.arrays import LibraryArrays
 from pluggable_mlp.files import damaged, read_file, write_file
+from pluggable_mlp.hashing import little_endian, sha256_of
 from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
 
-if TYPE_CHECKING:
-    from pluggable_mlp.backends import Backend
-
 __all__ = [
-    "HASH_DIGITS",
     "Arrays",
     "Components",
     "arrays_of",
-    "parameters_sha256",
     "read_tree",
-    "sha256_of",
-    "tensor_hashes",
-    "tensor_names",
     "tree_from_json",
     "tree_sha256",
     "tree_to_json",
@@ -47,9 +38,6 @@ __all__ = [
 Arrays = dict[str, NDArray[Any]]
 Components = Mapping[str, Callable[..., Any]]
 """Classes by their names: dataclasses and named tuples."""
-
-HASH_DIGITS = 16
-"""Of the hash of a single tensor: the first of its SHA-256, 64 bits."""
 
 _NO_COMPONENTS: Components = MappingProxyType({})
 _TAGS = {"array", "tuple", "dict", "component"}
@@ -200,7 +188,8 @@ def _content_and_arrays(tree: Any, components: Components) -> tuple[Any, Arrays]
     """Return what JSON holds of a tree, and its arrays, as a file has them."""
     arrays: Arrays = {}
     content = tree_to_json(tree, components, arrays)
-    return content, {name: _little_endian(array) for name, array in arrays.items()}
+    # safetensors writes memory as it is.
+    return content, {name: little_endian(array) for name, array in arrays.items()}
 
 
 def arrays_of(tree: Any, components: Components = _NO_COMPONENTS) -> Arrays:
@@ -210,56 +199,9 @@ def arrays_of(tree: Any, components: Components = _NO_COMPONENTS) -> Arrays:
     return arrays
 
 
-def sha256_of(parts: Iterable[str | bytes | NDArray[Any]]) -> str:
-    """Return the hexadecimal SHA-256 of texts, in UTF-8, bytes and arrays, one after the other."""
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, str):
-            digest.update(part.encode())
-        else:
-            digest.update(part if isinstance(part, bytes) else _little_endian(part).data)
-    return digest.hexdigest()
-
-
-def parameters_sha256(parameters: LibraryArrays, backend: "Backend | None" = None) -> str:
-    """Return the SHA-256 over all parameters in layer order, W before b.
-
-    Parameters
-    ----------
-    parameters : list of dict of arrays
-    backend : Backend, optional
-        Whose arrays they are; by default they are NumPy's.
-    """
-    return sha256_of(_tensors(parameters, backend))
-
-
-def tensor_hashes(parameters: LibraryArrays, backend: "Backend | None" = None) -> str:
-    """Return the hashes of all parameters, one after the other, each of `HASH_DIGITS` digits."""
-    hashes = (sha256_of([array]) for array in _tensors(parameters, backend))
-    return "".join(of[:HASH_DIGITS] for of in hashes)
-
-
-def tensor_names(parameters: LibraryArrays) -> list[str]:
-    """Return the names of all parameters, such as "0.W", in the order of the hashes."""
-    return [f"{index}.{name}" for index, layer in enumerate(parameters) for name in sorted(layer)]
-
-
-def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> Iterator[NDArray[Any]]:
-    """Yield the parameters in the order of the hashes, as arrays of NumPy."""
-    to_numpy = np.asarray if backend is None else backend.to_numpy
-    for layer in parameters:
-        for name in sorted(layer):
-            yield to_numpy(layer[name])
-
-
 def _hashed(content: Any, arrays: Arrays) -> Iterator[str | NDArray[Any]]:
     """Yield what the hash of a file is of."""
     yield json.dumps(content)
     for name, array in sorted(arrays.items()):
         yield f"{name} {array.dtype.name} {array.shape}"
         yield array
-
-
-def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array in C order with little-endian bytes; safetensors writes memory as it is."""
-    return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)

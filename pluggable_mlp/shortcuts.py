@@ -24,6 +24,7 @@ from array_api_compat import array_namespace
 from pluggable_mlp.arrays import Array, Namespace, device_of, library_of
 
 __all__ = [
+    "add_product",
     "check_process",
     "clip",
     "compile_call",
@@ -59,14 +60,14 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
     xp
         The array API namespace of the library's arrays.
     **functions
-        Some of `affine(x, W, b)`, `clip(x, low, high)`, `entries(table, indices)`, `erf(x)`,
-        `in_one_kernel(function, *operands)`, `largest(x, axis=axis)`, `matmul(a, b)` (of arrays of
-        one dtype), `mean(x, axis=axis)`, `rows_from(x, start, size)`, `rsqrt(x)`, `sigmoid(x)`,
-        `sign(x)`, `softmax(x)`, `softplus(x)`, `sum(x, axis=axis, keepdims=keepdims)`,
-        `take(x, indices, axis=axis)`, `times_transposed(a, b)`, `transposed_times(a, b)`,
-        `tree_sum(halved, x, axis)`, `vecdot(x, y)`, `zero_below(x, threshold)`,
-        `zero_where(mask, x)`, `on_device_of(x)`, `updater(w)`, `backend_at(device)`,
-        `compile_call(function, device)` and `check_process()`.
+        Some of `add_product(total, x, factor)`, `affine(x, W, b)`, `clip(x, low, high)`,
+        `entries(table, indices)`, `erf(x)`, `in_one_kernel(function, *operands)`,
+        `largest(x, axis=axis)`, `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`,
+        `rows_from(x, start, size)`, `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`,
+        `softplus(x)`, `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
+        `times_transposed(a, b)`, `transposed_times(a, b)`, `tree_sum(halved, x, axis)`,
+        `vecdot(x, y)`, `zero_below(x, threshold)`, `zero_where(mask, x)`, `on_device_of(x)`,
+        `updater(w)`, `backend_at(device)`, `compile_call(function, device)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place, and `tree_sum` what halved(xp, x, axis) gives: see
         `reproducible/sums.py`.
@@ -260,3 +261,13 @@ def entries(xp: Namespace, table: Array, indices: Array) -> Array:
 def vecdot(xp: Namespace, x: Array, y: Array) -> Array:
     """Return the sum of x y, for `x` and `y` (n,)."""
     return (_offered.get((xp, "vecdot")) or xp.vecdot)(x, y)
+
+
+def add_product(xp: Namespace, total: Array, x: Array, factor: float | Array) -> Array:
+    """Return total + x factor, for `x` of the shape of `total`, which may be overwritten."""
+    function = _offered.get((xp, "add_product"))
+    if function is not None:
+        return function(total, x, factor)
+    product = x * factor
+    product += total
+    return product

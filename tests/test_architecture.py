@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -154,9 +155,12 @@ def test_the_public_names_import_no_array_library():
     loaded = {*run.stdout.split()}
     modules = {name.split(".")[0] for name in loaded}
     assert "pluggable_mlp" in modules
-    needless = {"importlib.metadata", "importlib.resources", "pluggable_mlp.runs.run"}
-    assert not loaded & {*needless, "pluggable_mlp.settings", "pluggable_mlp.report"}
-    assert not modules & {"matplotlib", "narwhals", "polars", "rich", "scipy", "sklearn", "typer"}
+    parts = {name.removeprefix("pluggable_mlp.").split(".")[0] for name in loaded}
+    assert not parts & {"cli", "estimators", "figures", "report", "runs", "settings"}
+    needless = {"importlib.metadata", "importlib.resources", "pluggable_mlp.training.sweep"}
+    assert not loaded & needless
+    assert not modules & {"decimal", "difflib", "msgspec", "safetensors", "typer", "zipfile"}
+    assert not modules & {"matplotlib", "narwhals", "polars", "rich", "scipy", "sklearn"}
     assert modules & ARRAY_LIBRARIES == {"numpy"}
     assert "numpy.f2py" not in run.stdout.split()  # array_api_compat.numpy does
 
@@ -205,6 +209,7 @@ def page_imports(text: str) -> Iterator[tuple[str, str]]:
         yield from ((module, name) for name in re.findall(r"\w+", names))
 
 
+PUBLIC = {*pluggable_mlp.__all__, *pluggable_mlp._APART}
 PAGES = sorted(
     page.relative_to(CHECKOUT)
     for pattern in ("README.md", "docs/**/*.md", "examples/*.py")
@@ -215,9 +220,7 @@ PAGES = sorted(
 @together("page", PAGES)
 def test_pages_import_public_names_from_the_package(page):
     imports = list(page_imports((CHECKOUT / page).read_text(encoding="utf-8")))
-    assert {module for module, name in imports if name in pluggable_mlp.__all__} <= {
-        "pluggable_mlp"
-    }
+    assert {module for module, name in imports if name in PUBLIC} <= {"pluggable_mlp"}
     if page.parts[0] != "docs":  # where the inner parts are explained
         assert {module for module, _ in imports} <= {"pluggable_mlp"}
 
@@ -229,8 +232,9 @@ def test_page_imports_are_found():
 
 
 def test_public_names_resolve():
-    assert set(pluggable_mlp.__all__) <= set(dir(pluggable_mlp))
-    for name in pluggable_mlp.__all__:
+    assert set(dir(pluggable_mlp)) >= PUBLIC
+    optional = {name for name, home in pluggable_mlp._APART.items() if home == "estimators"}
+    for name in PUBLIC if find_spec("sklearn") else PUBLIC - optional:
         assert getattr(pluggable_mlp, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         pluggable_mlp.nonsense  # noqa: B018

@@ -25,7 +25,9 @@ METHODS = ("initialize", "logits", "predict", "predict_proba", "loss_and_gradien
 
 def public_callables():
     """All that a user calls, by its name: public names but results, methods of MLP, components."""
-    public = (getattr(pluggable_mlp, name) for name in pluggable_mlp.__all__)
+    apart = (name for name, home in pluggable_mlp._APART.items() if home != "estimators")
+    names = {*pluggable_mlp.__all__, *apart}
+    public = (getattr(pluggable_mlp, name) for name in names)
     called = [
         *(one for one in public if callable(one) and one is not pluggable_mlp.Report),
         *(getattr(MLP, name) for name in METHODS),

@@ -9,6 +9,7 @@ import pytest
 from pluggable_mlp import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
 from pluggable_mlp.shortcuts import (
+    add_product,
     clip,
     compiled,
     largest,
@@ -39,6 +40,8 @@ def test_they_give_what_numpy_gives(backend, dtype):
         (picked, rows[places]),
         (zero_below(xp, x, 0.5), np.where(np.abs(host) < 0.5, 0.0, host)),
         (vecdot(xp, x[1:4], x[4:7]), np.vecdot(host[1:4], host[4:7])),
+        (add_product(xp, x[1:4] + 1.0, x[4:7], 0.5), host[1:4] + 1.0 + host[4:7] * 0.5),
+        (add_product(xp, x[1:4] + 1.0, x[4:7], x[2]), host[1:4] + 1.0 - host[4:7] * 0.5),
     ):
         np.testing.assert_array_equal(backend.to_numpy(ours), theirs, strict=True)
 
@@ -160,7 +163,7 @@ def test_pytorch_has_functions_of_its_own(name):
     assert own(get_backend("torch").xp, name) is getattr(torch, name)
 
 
-def test_take_is_one_operation_of_pytorch():
+def test_functions_are_one_operation_of_pytorch():
     torch = pytest.importorskip("torch")
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -177,5 +180,8 @@ def test_take_is_one_operation_of_pytorch():
     x, places = backend.asarray([[1.0], [2.0]]), backend.asarray([1, 0])
     with Noting() as noting:
         take(backend.xp, x, places)
-    assert noting.called == ["aten.index_select.default"]
+        add_product(backend.xp, x * 1.0, x, x[0])
+    assert noting.called[0] == "aten.index_select.default"
+    assert noting.called[-1] == "aten.addcmul_.default"
+    assert len(noting.called) == 4  # with what makes the operands
     assert torch.equal(take(backend.xp, x, places), x[[1, 0]])

@@ -11,11 +11,10 @@ import math
 import os
 import pickle
 import struct
-import zipfile
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +28,9 @@ from pluggable_mlp.data.reading import (
     read_bytes,
 )
 from pluggable_mlp.data.values import as_bytes
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 __all__ = [
     "IDX_NAMES",
@@ -108,8 +110,10 @@ def read_npz(
     """
     check_file(path)
     remedy = f"write it with numpy.savez(path, {', '.join(f'{name}={name}' for name in needed)})"
+    from zipfile import ZipFile  # it takes time to import
+
     try:
-        with zipfile.ZipFile(path) as archive:
+        with ZipFile(path) as archive:
             present = {name.removesuffix(".npy") for name in archive.namelist()}
             groups = [group for group in optional if present & set(group)]
             wanted = [*needed, *chain.from_iterable(groups)]
@@ -124,7 +128,7 @@ def read_npz(
         raise _unreadable(path, ".npz", error, remedy) from error
 
 
-def _member(path: str, archive: zipfile.ZipFile, name: str) -> Array:
+def _member(path: str, archive: "ZipFile", name: str) -> Array:
     with archive.open(f"{name}.npy") as member:
         try:
             array = np.lib.format.read_array(member, allow_pickle=False)
@@ -156,9 +160,11 @@ def read_npy(path: str) -> Array:
     DataError
         If the file is damaged, or holds anything but numbers or texts.
     """
+    from zipfile import is_zipfile
+
     check_file(path)
     try:
-        if zipfile.is_zipfile(path):
+        if is_zipfile(path):
             raise ValueError("it holds no single array of numbers; name it .npz")
         return np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy.lib.format does not say what a damaged header raises

@@ -6,7 +6,6 @@ Shapes: n rows, a column is (n,).
 """
 
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.table_files import open_table
 from pluggable_mlp.data.tables import Table
+from pluggable_mlp.registry import closest
 
 __all__ = ["read_table", "read_table_inputs"]
 
@@ -155,8 +155,8 @@ def _place(table: Table, one: str, preparation: Preparation | None) -> int:
             remedy = "name the columns in the first line, as training's table did"
         raise DataError(table.source, fault, remedy)
     fault = f"has no column {one!r}; it has {', '.join(names[:20])}"
-    near = get_close_matches(one, names, n=1)
-    remedy = f"did you mean {near[0]!r}?" if near else "name one of these, or its place from 1"
+    near = closest(one, names)
+    remedy = f"did you mean {near!r}?" if near else "name one of these, or its place from 1"
     raise DataError(table.source, fault, remedy)
 
 

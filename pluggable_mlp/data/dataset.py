@@ -19,8 +19,8 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.frame import Frame
+from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.lazy import LazyArray, blocks
-from pluggable_mlp.serialization import sha256_of
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation

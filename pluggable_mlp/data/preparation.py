@@ -11,9 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 import numpy as np
 
 from pluggable_mlp.arrays import Array
@@ -29,8 +28,6 @@ from pluggable_mlp.data.values import as_inputs, as_pixels, as_scaled, as_values
 from pluggable_mlp.lazy import lazy_map
 
 __all__ = ["Preparation", "aligned"]
-
-_Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Preparation:
         If a value is anything else: the message names it.
     """
 
-    features: _Count
+    features: int
     scale: float | None
     input_range: tuple[float, float]
     class_labels: tuple[int | str, ...] | None
@@ -90,9 +87,12 @@ class Preparation:
     pixels: bool = False
     header: bool | None = None
     encoding: str | None = None
-    examples: Mapping[str, _Count] = field(default_factory=dict)
+    examples: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, count in {"features": self.features, **self.examples}.items():
+            if count < 1:
+                raise ValueError(f"{name} is {count!r}, expected an integer of at least 1")
         if self.scale is not None and not 0 < self.scale <= 1:
             raise ValueError(f"scale is {self.scale!r}, expected a number in (0, 1], or null")
         low, high = self.input_range
@@ -123,6 +123,8 @@ class Preparation:
         KeyError, ValueError
             If a value is missing or wrong.
         """
+        import msgspec  # only saved runs need it, and importing it takes time
+
         own = {of.name: values[of.name] for of in fields(cls)}
         try:
             return msgspec.convert(own, cls)
@@ -131,18 +133,22 @@ class Preparation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the preparation as JSON knows it."""
-        made: dict[str, Any] = msgspec.to_builtins(self)
+        from msgspec import to_builtins
+
+        made: dict[str, Any] = to_builtins(self)
         return made
 
     def derived(self) -> dict[str, Any]:
         """Return, as JSON knows it, how numbers were made of others; empty where none were."""
+        from msgspec import to_builtins
+
         made = {
             "columns": None if self.plain else self.used_columns,
             "scaling": self.scaling,
             "quantiles": self.quantiles,
             "target_scaling": self.target_scaling,
         }
-        return {name: msgspec.to_builtins(of) for name, of in made.items() if of is not None}
+        return {name: to_builtins(of) for name, of in made.items() if of is not None}
 
     @property
     def outputs(self) -> int:

@@ -12,13 +12,9 @@ from typing import Any
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.saving import COMPONENTS, parameters_to_save
 from pluggable_mlp.estimators.validation import place_of
+from pluggable_mlp.hashing import parameters_sha256, sha256_of
 from pluggable_mlp.lazy import on_host
-from pluggable_mlp.serialization import (
-    parameters_sha256,
-    sha256_of,
-    tree_from_json,
-    tree_to_json,
-)
+from pluggable_mlp.serialization import tree_from_json, tree_to_json
 from pluggable_mlp.training.trees import Tree
 
 __all__ = ["certify", "ends_of", "refuse_differences", "repeated"]

@@ -14,7 +14,7 @@ from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.losses import Loss
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import TargetKind
-from pluggable_mlp.shortcuts import vecdot
+from pluggable_mlp.shortcuts import add_product, vecdot
 
 __all__ = ["PenalizedMLP", "ScaledLoss", "loss_and_outputs", "scaled"]
 
@@ -129,10 +129,8 @@ class PenalizedMLP(MLP):
                 flat = xp.reshape(W, (-1,))
                 square = vecdot(xp, flat, flat)
                 squares = square if squares is None else squares + square
-                dW = W * of_gradients
-                dW += of_layer["W"]
-                of_layer["W"] = dW
-        return loss + squares * (0.5 * factor), gradients, moved
+                of_layer["W"] = add_product(xp, of_layer["W"], W, of_gradients)
+        return add_product(xp, loss, squares, 0.5 * factor), gradients, moved
 
 
 def loss_and_outputs(

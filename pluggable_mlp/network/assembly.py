@@ -13,11 +13,10 @@ from pluggable_mlp.network.layers import (
     ActivationLayer,
     Dropout,
     Layer,
-    Scaling,
     input_layers,
 )
 from pluggable_mlp.network.normalization import as_normalization
-from pluggable_mlp.network.parametric import ParametricActivation
+from pluggable_mlp.network.parametric import ParametricActivation, Scaling
 from pluggable_mlp.registry import as_flag, choose
 
 if TYPE_CHECKING:

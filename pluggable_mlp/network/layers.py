@@ -33,7 +33,6 @@ __all__ = [
     "NTKDense",
     "Noise",
     "Rng",
-    "Scaling",
     "Seed",
     "Shapes",
     "StackedDropout",
@@ -180,38 +179,6 @@ class NTKDense(Dense):
 
 
 PARAMETRIZATIONS: dict[str, type[Dense]] = {"standard": Dense, "ntk": NTKDense}
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """A trained factor for each input: y = x scale, with scale = 1 at first.
-
-    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), section 3: with a larger
-    learning rate than the others, it selects among the inputs.
-    """
-
-    features: int
-    buffers: ClassVar[tuple[str, ...]] = ()
-
-    def shapes(self) -> Shapes:
-        """Return {"scale": (features,)}."""
-        return {"scale": (self.features,)}
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return ones."""
-        del draw
-        return {"scale": [1.0] * self.features}
-
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
-        """Return y = x scale; dx = dy scale, and dscale = sum of dy x over the batch."""
-        del rng
-        scale = xp.expand_dims(parameters["scale"], axis=-2)
-
-        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
-            dscale = special.sum(xp, dy * x, axis=-2)
-            return (dy * scale if with_dx else None), {"scale": dscale}
-
-        return x * scale, backward
 
 
 class _WithoutParameters:

@@ -23,8 +23,8 @@ from pluggable_mlp.files import (
     read_file,
     write_json,
 )
+from pluggable_mlp.hashing import tensor_names
 from pluggable_mlp.runs.run import Run, versions
-from pluggable_mlp.serialization import tensor_names
 from pluggable_mlp.settings import Settings
 
 __all__ = ["certified_epoch", "read_certificate", "write_certificate"]

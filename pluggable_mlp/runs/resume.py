@@ -8,6 +8,7 @@ from typing import Any
 
 from pluggable_mlp.distributed import Communicator, backend_of_process
 from pluggable_mlp.files import json_lines, json_sha256
+from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.registry import parse_component
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
@@ -19,7 +20,6 @@ from pluggable_mlp.runs.checkpoints import (
 )
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import load_own_data, read_history, read_settings, read_summary
-from pluggable_mlp.serialization import sha256_of
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.schedules import SCHEDULES
 

@@ -20,18 +20,13 @@ from pluggable_mlp.data.dataset import Dataset, Split
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import json_lines, json_sha256, write_json
+from pluggable_mlp.hashing import HASH_DIGITS, parameters_sha256, tensor_hashes, tensor_names
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.runs.checkpoints import Checkpoint
 from pluggable_mlp.runs.saved import read_parameters
 from pluggable_mlp.runs.scores import measure
-from pluggable_mlp.serialization import (
-    HASH_DIGITS,
-    parameters_sha256,
-    tensor_hashes,
-    tensor_names,
-    write_tree,
-)
+from pluggable_mlp.serialization import write_tree
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.evaluation import evaluate

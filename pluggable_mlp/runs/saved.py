@@ -16,7 +16,8 @@ from pluggable_mlp.data.dataset import DataError, Dataset, Split, no_data_warnin
 from pluggable_mlp.data.load import load_for_testing
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.files import check_kind, damaged, json_sha256, read_file, read_json
-from pluggable_mlp.serialization import parameters_sha256, read_tree
+from pluggable_mlp.hashing import parameters_sha256
+from pluggable_mlp.serialization import read_tree
 
 if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings

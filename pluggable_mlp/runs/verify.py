@@ -14,6 +14,7 @@ from typing import Any
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import damaged, json_sha256, to_json
+from pluggable_mlp.hashing import HASH_DIGITS, parameters_sha256, tensor_hashes, tensor_names
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.runs.certificate import certified_epoch
 from pluggable_mlp.runs.checkpoints import (
@@ -32,7 +33,6 @@ from pluggable_mlp.runs.saved import (
     read_parameters,
     read_summary,
 )
-from pluggable_mlp.serialization import HASH_DIGITS, parameters_sha256, tensor_hashes, tensor_names
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.sharding import check_same

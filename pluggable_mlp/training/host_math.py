@@ -6,7 +6,6 @@ determines.
 """
 
 import math
-from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from itertools import accumulate
 
@@ -26,9 +25,6 @@ _LOGARITHM = (
     6.666666666666735130e-01,
 )
 _LOG2_E = 1.4426950408889634
-
-# So many more digits than a float's 17 that what they round away is not seen in the result.
-_DIGITS = Context(prec=40, rounding=ROUND_HALF_EVEN, Emin=-99999, Emax=99999, traps=[])
 
 
 def cos_pi(x: float) -> float:
@@ -121,5 +117,8 @@ def real_power(base: float, exponent: float) -> float:
 
     The decimal specification requires exp and ln to be correctly rounded, on every machine.
     """
-    logarithm = _DIGITS.ln(Decimal(base))
-    return float(_DIGITS.exp(_DIGITS.multiply(logarithm, Decimal(exponent))))
+    from decimal import ROUND_HALF_EVEN, Context, Decimal  # only one schedule needs it
+
+    # So many more digits than a float's 17 that what they round away is not seen in the result.
+    digits = Context(prec=40, rounding=ROUND_HALF_EVEN, Emin=-99999, Emax=99999, traps=[])
+    return float(digits.exp(digits.multiply(digits.ln(Decimal(base)), Decimal(exponent))))

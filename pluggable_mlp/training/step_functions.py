@@ -1,18 +1,21 @@
-"""What backends compile: steps as pure functions of arrays and numbers.
+"""What backends compile: steps, and copies of states, as pure functions of arrays and numbers.
 
 Those of batches take a namespace, a `StepModel` and the size of a batch first, by which `Steps`
 binds them: of equal ones, one is compiled.  Rates, counts and seeds are arguments.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, map_nested
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.shortcuts import compiled
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.losses import total_weight
@@ -22,6 +25,7 @@ from pluggable_mlp.training.trees import Tree
 
 __all__ = [
     "StepModel",
+    "copier",
     "differentiate_batch",
     "loss_and_gradients_of",
     "speculating_step",
@@ -147,3 +151,13 @@ def loss_and_gradients_of(
     """Return the loss and the gradients for L-BFGS, for a network that draws no random numbers."""
     mlp = mlp.with_numbers(numbers)
     return mlp.loss_gradients_and_buffers(xp, parameters, buffers, *batch)[:2]
+
+
+@cache
+def copier(xp: Namespace) -> Callable[..., Any]:
+    """Return a function that copies all arrays in nested lists, tuples and dicts."""
+    return compiled(xp, partial(_copies, xp)) or partial(_copies, xp)
+
+
+def _copies(xp: Namespace, trees: Any) -> Any:
+    return map_nested(partial(xp.asarray, copy=True), trees)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name, map_nested
@@ -25,7 +25,7 @@ from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.passes import first_array
 from pluggable_mlp.network.philox import Seed, as_words
-from pluggable_mlp.shortcuts import compiled, own
+from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
@@ -34,6 +34,7 @@ from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, ea
 from pluggable_mlp.training.step import Differentiated, TrainState, share_arrays, updated
 from pluggable_mlp.training.step_functions import (
     StepModel,
+    copier,
     differentiate_batch,
     loss_and_gradients_of,
     speculating_step,
@@ -195,7 +196,7 @@ class Steps:
     def _own(self) -> TrainState:
         """Return the state, which no caller holds, to be written over."""
         if not self._is_owned:
-            self._state = TrainState._make([*_copier(self.xp)(self._state[:-1]), self._state.t])
+            self._state = TrainState._make([*copier(self.xp)(self._state[:-1]), self._state.t])
             self._is_owned = True
         return self._state
 
@@ -389,13 +390,3 @@ class Steps:
         loss = xp.asarray(before, dtype=w.dtype, device=w.device)
         self._state = TrainState(parameters, buffers, memory, t + 1)
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
-
-
-@cache
-def _copier(xp: Namespace) -> Function:
-    """Return a function that copies all arrays in nested lists, tuples and dicts."""
-    return compiled(xp, partial(_copies, xp)) or partial(_copies, xp)
-
-
-def _copies(xp: Namespace, trees: Any) -> Any:
-    return map_nested(partial(xp.asarray, copy=True), trees)

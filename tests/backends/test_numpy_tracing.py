@@ -27,7 +27,7 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.schedules import Cosine
-from pluggable_mlp.training.steps import _copies
+from pluggable_mlp.training.step_functions import _copies
 from tests.backends import counting
 from tests.together import together
 from tests.training.compilers import Uncompiled

@@ -6,11 +6,11 @@ from contextlib import suppress
 import pytest
 
 from pluggable_mlp import get_backend
+from pluggable_mlp.hashing import tensor_names
 from pluggable_mlp.runs.certificate import read_certificate, write_certificate
 from pluggable_mlp.runs.checkpoints import read_checkpoint, save_checkpoint
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.serialization import tensor_names
 from pluggable_mlp.settings import Settings
 from tests.cli.certificates import edited, sealed
 from tests.cli.children import running

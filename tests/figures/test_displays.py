@@ -358,7 +358,7 @@ def test_scikit_learns_displays_take_our_estimators(classifier, regressor):
 
 
 def test_public_displays_are_those_of_the_module():
-    names = [name for name in pluggable_mlp.__all__ if name.endswith("Display")]
+    names = [name for name in dir(pluggable_mlp) if name.endswith("Display")]
     assert sorted(names) == sorted(pluggable_mlp.figures.__all__)
 
 

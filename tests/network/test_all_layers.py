@@ -11,10 +11,9 @@ from pluggable_mlp.network.layers import (
     Dropout,
     NTKDense,
     Rng,
-    Scaling,
 )
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
-from pluggable_mlp.network.parametric import ParametricActivation
+from pluggable_mlp.network.parametric import ParametricActivation, Scaling
 from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
 

@@ -7,14 +7,14 @@ import pytest
 
 from pluggable_mlp import Periodic, PiecewiseLinear, get_backend
 from pluggable_mlp.network.activations import tanh
-from pluggable_mlp.network.layers import Dense, NTKDense, Scaling
+from pluggable_mlp.network.layers import Dense, NTKDense
 from pluggable_mlp.network.member_layers import (
     BatchEnsembleDense,
     FirstMemberScaling,
     MemberDense,
     MemberScaling,
 )
-from pluggable_mlp.network.parametric import ParametricActivation
+from pluggable_mlp.network.parametric import ParametricActivation, Scaling
 from pluggable_mlp.network.passes import core_axes
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid

@@ -5,11 +5,12 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.arrays import map_nested
+from pluggable_mlp.hashing import parameters_sha256
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.runs.saved import read_parameters
-from pluggable_mlp.serialization import parameters_sha256, write_tree
+from pluggable_mlp.serialization import write_tree
 
 NUMPY = get_backend("numpy")
 REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]

@@ -19,7 +19,7 @@ from pluggable_mlp.namespaces.reproducible.array import (
 from pluggable_mlp.namespaces.reproducible.coercion import is_floating, operands, pair
 from pluggable_mlp.namespaces.reproducible.scaled import scaled_back, unit_near
 
-__all__ = ["FUNCTIONS", "LINALG"]
+__all__ = ["FUNCTIONS", "LINALG", "factor"]
 
 Wrapped = ReproducibleArray
 
@@ -61,11 +61,12 @@ def matmul(ns: Reproducible, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
 def _factors(x1: Wrapped, x2: Wrapped) -> tuple[products.Factor, products.Factor]:
     """Return the factors of a product; fixed point as such, where the dtypes are the same."""
     if x1.dtype == x2.dtype:
-        return _factor(x1), _factor(x2)
+        return factor(x1), factor(x2)
     return pair("matmul", x1, x2)
 
 
-def _factor(x: Wrapped) -> products.Factor:
+def factor(x: Wrapped) -> products.Factor:
+    """Return what `products` takes for an array: fixed point as such."""
     return x.native if x.fixed_point is None else x.fixed_point
 
 

@@ -17,6 +17,7 @@ from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, FixedPointArray, ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.error_function import erf
+from pluggable_mlp.namespaces.reproducible.linear_algebra import factor
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.reproducible.shared_products import shared_matmul
@@ -329,7 +330,7 @@ class ShardedNamespace:
             return self._summed(own(self.inner, "matmul")(left, right))
         if left.dtype == right.dtype and 0 not in (a.shape[-2], b.shape[-1]):
             product = shared_matmul(
-                self.inner, _factor(left), _factor(right), layout.total, self._exchange
+                self.inner, factor(left), factor(right), layout.total, self._exchange
             )
             if product is not None:
                 return ShardedArray(ReproducibleArray(product, self.inner, PRODUCTS), self)
@@ -358,7 +359,3 @@ class ShardedNamespace:
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
-
-
-def _factor(x: ReproducibleArray) -> Array | FixedPoint:
-    return x.native if x.fixed_point is None else x.fixed_point

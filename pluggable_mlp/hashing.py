@@ -1,0 +1,75 @@
+"""SHA-256 of arrays, texts and all parameters of a network.
+
+The bytes of an array are hashed little-endian, in C order.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pluggable_mlp.arrays import LibraryArrays
+
+if TYPE_CHECKING:
+    from pluggable_mlp.backends import Backend
+
+__all__ = [
+    "HASH_DIGITS",
+    "little_endian",
+    "parameters_sha256",
+    "sha256_of",
+    "tensor_hashes",
+    "tensor_names",
+]
+
+HASH_DIGITS = 16
+"""Of the hash of a single tensor: the first of its SHA-256, 64 bits."""
+
+
+def sha256_of(parts: Iterable[str | bytes | NDArray[Any]]) -> str:
+    """Return the hexadecimal SHA-256 of texts, in UTF-8, bytes and arrays, one after the other."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            digest.update(part.encode())
+        else:
+            digest.update(part if isinstance(part, bytes) else little_endian(part).data)
+    return digest.hexdigest()
+
+
+def parameters_sha256(parameters: LibraryArrays, backend: "Backend | None" = None) -> str:
+    """Return the SHA-256 over all parameters in layer order, W before b.
+
+    Parameters
+    ----------
+    parameters : list of dict of arrays
+    backend : Backend, optional
+        Whose arrays they are; by default they are NumPy's.
+    """
+    return sha256_of(_tensors(parameters, backend))
+
+
+def tensor_hashes(parameters: LibraryArrays, backend: "Backend | None" = None) -> str:
+    """Return the hashes of all parameters, one after the other, each of `HASH_DIGITS` digits."""
+    hashes = (sha256_of([array]) for array in _tensors(parameters, backend))
+    return "".join(of[:HASH_DIGITS] for of in hashes)
+
+
+def tensor_names(parameters: LibraryArrays) -> list[str]:
+    """Return the names of all parameters, such as "0.W", in the order of the hashes."""
+    return [f"{index}.{name}" for index, layer in enumerate(parameters) for name in sorted(layer)]
+
+
+def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> Iterator[NDArray[Any]]:
+    """Yield the parameters in the order of the hashes, as arrays of NumPy."""
+    to_numpy = np.asarray if backend is None else backend.to_numpy
+    for layer in parameters:
+        for name in sorted(layer):
+            yield to_numpy(layer[name])
+
+
+def little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in C order with little-endian bytes."""
+    return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
