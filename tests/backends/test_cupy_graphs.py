@@ -1,5 +1,6 @@
 """Steps on CuPy as CUDA graphs, on the simulated one: bits, launches, what stands in the way."""
 
+import gc
 import threading
 from functools import partial
 
@@ -15,6 +16,12 @@ pytestmark = pytest.mark.simulated_cupy
 
 POOL = cupy.get_default_memory_pool()
 CALLS = 36  # more than come before a graph
+
+
+@pytest.fixture(scope="module")
+def made_once():
+    """What the first graph of a process makes for all: cuBLAS's workspace, tried kernels."""
+    all_calls(compiled(), first_state())
 
 
 @pytest.fixture
@@ -256,7 +263,7 @@ def memory_is_full(monkeypatch):
         (memory_is_full, "Out of memory"),
     ],
 )
-def test_what_fails_is_said_and_the_step_goes_on_without(prepare, reason, monkeypatch):
+def test_what_fails_is_said_and_the_step_goes_on_without(made_once, prepare, reason, monkeypatch):
     call, before = compiled(), POOL.used_bytes()
     with monkeypatch.context() as planted:
         prepare(planted)
@@ -266,12 +273,11 @@ def test_what_fails_is_said_and_the_step_goes_on_without(prepare, reason, monkey
     assert launches(call, state)["graph"] == 0
     assert cupy.cuda.get_current_stream().capture is None
     del state, call
-    assert POOL.used_bytes() - before <= 2**25  # cuBLAS's workspace, once for the process
+    gc.collect()  # an error that was caught holds frames with arrays
+    assert POOL.used_bytes() == before
 
 
-def test_the_memory_of_a_graph_is_given_back_with_it():
-    call = compiled()
-    all_calls(call, first_state())  # makes cuBLAS's workspace
+def test_the_memory_of_a_graph_is_given_back_with_it(made_once):
     before = POOL.used_bytes()
     other = compiled()
     all_calls(other, first_state())
