@@ -80,10 +80,8 @@ rm "$scratch/beside.log"
 step "the whole suite, every CPU backend and every package required"
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
 "$bin/python" -m pip install --quiet --no-deps -e .
-# A file's tests stay together: they share what JAX compiled.  The README's command and the oldest
-# versions run with the threads of BLAS; here each process has one.
-OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
-    "$bin/python" -m pytest -p ci.every_package -m "" -n auto --dist loadfile --durations 60
+# A file's tests stay together: they share what JAX compiled.
+"$bin/python" -m pytest -p ci.every_package -m "" -n auto --dist loadfile --durations 60
 
 step "a dry run of what a machine with a GPU is asked: the processor in its place"
 for part in bits tests benchmark others; do

@@ -11,9 +11,16 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from functools import partial
 from itertools import count
+from tempfile import TemporaryDirectory
 
 # scikit-learn's checks on arrays of other libraries ask for it, before SciPy is imported.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# Each worker of xdist computes with its share of the cores: threads of all would wait for others.
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    os.environ |= dict.fromkeys(
+        ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"),
+        str(max((os.cpu_count() or 1) // int(workers), 1)),
+    ) | dict(os.environ)
 
 import pytest
 from hypothesis import settings
@@ -147,18 +154,59 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the twins to the slow suite, but where the backends themselves are tested or named.
 
-    And mark the tests on the simulated CuPy, for which it must be in its place.
+    And mark the tests on the simulated CuPy, for which it must be in its place; and take every
+    other cell on JAX, which compiles each operation for each shape and dtype: the other libraries
+    have all.
     """
+    on_jax: dict[str, list[tuple[pytest.Item, list[tuple[int, ...]]]]] = {}
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
-        if params.get("backend") == "simulated_cupy":
+        backend = str(params.get("backend"))
+        if backend == "simulated_cupy":
             item.add_marker(pytest.mark.simulated_cupy)
-        named = any("backend" in mark.args[0] for mark in item.iter_markers("parametrize"))
-        if params.get("backend") in TWINS and not named and "tests/backends/" not in item.nodeid:
+        if any("backend" in mark.args[0] for mark in item.iter_markers("parametrize")):
+            continue
+        if backend in TWINS and "tests/backends/" not in item.nodeid:
             item.add_marker(pytest.mark.slow)
+        if backend.startswith("jax"):
+            on_jax.setdefault(item.nodeid.partition("[")[0], []).append((item, cell_of(item)))
+    left_out = {item for cells in on_jax.values() for item in every_other(cells)}
+    config.hook.pytest_deselected(items=[*left_out])
+    items[:] = [item for item in items if item not in left_out]
+
+
+def cell_of(item: pytest.Item) -> list[tuple[int, ...]]:
+    """Return what tells a test's values in each of its parametrizations from others."""
+    params = {name: id(value) for name, value in item.callspec.params.items() if name != "backend"}
+    marked = []
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
+        marked.append(tuple(params.pop(name.strip()) for name in names))
+    return [*marked, *((value,) for value in params.values())]
+
+
+def every_other(cells: list[tuple[pytest.Item, list[tuple[int, ...]]]]) -> list[pytest.Item]:
+    """Return the black ones of a chessboard of at least two rows and two columns."""
+    axes = [[*dict.fromkeys(of)] for of in zip(*(cell for _, cell in cells), strict=True)]
+    if sum(len(axis) > 1 for axis in axes) < 2:
+        return []
+    places = (
+        sum(axis.index(value) for axis, value in zip(axes, cell, strict=True)) for _, cell in cells
+    )
+    return [item for (item, _), place in zip(cells, places, strict=True) if place % 2]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let JAX, in all processes of this run, look for what it compiled before, of any size."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # a worker of xdist inherits it
+        folder = TemporaryDirectory(prefix="compiled-", ignore_cleanup_errors=True)
+        session.config.add_cleanup(folder.cleanup)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
 def pytest_configure() -> None:

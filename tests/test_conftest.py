@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def run(require: str | None, **more: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -78,7 +79,9 @@ def test_hypothesis_is_deterministic_and_without_deadline():
 
 @pytest.mark.slow
 def test_the_twins_of_stricter_members_are_slow_but_where_they_matter():
+    """And JAX has every other cell of a product of parameters, with each of their values."""
     files = ["training/test_trees.py", "backends/test_conformance.py", "cli/test_verify.py"]
+    files.append("test_nan.py")
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, *(f"tests/{file}" for file in files)],
@@ -93,6 +96,12 @@ def test_the_twins_of_stricter_members_are_slow_but_where_they_matter():
     assert set(found[files[0]]) == stricter
     assert set(found[files[1]]) == stricter | {"numpy", "array_api_strict"}
     assert set(found[files[2]]) == {"numpy", "array_api_strict:device1"}  # names them itself
+    cells = {"native-float32", "native-float64", "reproducible-float32", "reproducible-float64"}
+    of_products = re.findall(r"test_products_.*\[(numpy-readonly|jax:cpu)-(.*)\]", done.stdout)
+    assert {cell for member, cell in of_products if member == "numpy-readonly"} == cells
+    if find_spec("jax"):
+        on_jax = {cell for member, cell in of_products if member == "jax:cpu"}
+        assert on_jax == {"native-float32", "reproducible-float64"}
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 """The recorded bits whatever kernels, instruction sets and threads a library is told to use.
 
-Each is a child process of its own, as libraries read their environment when they are loaded.  What
-a processor lacks, a library does not use, whatever its environment says.
+Each is a child process of its own, as libraries read their environment when they are loaded.
+Settings of different libraries go together.  What a processor lacks, a library does not use,
+whatever its environment says.
 """
 
 import json
@@ -27,21 +28,22 @@ print(json.dumps({name: run(name, backend) for name in sys.argv[2:]}))
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ENVIRONMENTS = {
     "numpy": [
-        *({"OPENBLAS_CORETYPE": kernel} for kernel in ("Prescott", "Sandybridge", "Haswell")),
-        *({"NPY_DISABLE_CPU_FEATURES": features} for features in ("AVX512F", "AVX2 FMA3")),
-        *(dict.fromkeys(THREADS, count) for count in ("1", "2")),
+        {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "AVX512F"},
+        {"OPENBLAS_CORETYPE": "Sandybridge", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"},
+        {"OPENBLAS_CORETYPE": "Haswell"} | dict.fromkeys(THREADS, "1"),
+        dict.fromkeys(THREADS, "2"),
     ],
     "torch": [
-        *({"ATEN_CPU_CAPABILITY": level} for level in ("default", "avx2", "avx512")),
-        *({"ONEDNN_MAX_CPU_ISA": isa} for isa in ("SSE41", "AVX2", "AVX512_CORE")),
-        *({"MKL_CBWR": mode} for mode in ("COMPATIBLE", "AVX2")),
-        {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"},
-        *(dict.fromkeys(THREADS, count) for count in ("1", "2")),
+        {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"},
+        {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"},
+        {"ATEN_CPU_CAPABILITY": "avx512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
+        | {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
+        | dict.fromkeys(THREADS, "1"),
+        dict.fromkeys(THREADS, "2"),
     ],
     "jax": [
-        *({"XLA_FLAGS": f"--xla_cpu_max_isa={isa}"} for isa in ("SSE4_2", "AVX")),
-        {"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"},
-        {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"},
+        {"XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2 --xla_cpu_multi_thread_eigen=false"},
+        {"XLA_FLAGS": "--xla_cpu_max_isa=AVX --xla_cpu_enable_fast_math=true"},
         {"JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"},
     ],
 }

@@ -266,7 +266,7 @@ def classic_pickle(folder):
 def check_ten_epochs(*command):
     """It ends by itself, with ten losses, and shows a digit and its probabilities."""
     run = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, *command], capture_output=True, text=True, check=False, timeout=300
     )
     assert run.returncode == 0, run.stderr
     losses = [float(loss) for loss in re.findall(r"mean loss (\S+)", run.stdout)]

@@ -21,24 +21,34 @@ def test_every_run_is_recorded():
 
 
 QUICK = ("sgd, pixels, float32", "adamw, many components, float64")
-ON_JAX = [name for place, name in enumerate(RUNS) if place % 4 in (0, 3)]
-"""Each optimizer in one dtype, by turns."""
+IN_ONE_DTYPE = [name for place, name in enumerate(RUNS) if place % 4 in (0, 3)]
+"""Each optimizer, by turns."""
+IN_THE_OTHER = [name for name in RUNS if name not in IN_ONE_DTYPE]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in RUNS],
-)
+def slow_but(quick, names):
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name not in quick)) for name in names]
+
+
+@pytest.mark.parametrize("name", slow_but(QUICK, RUNS))
 def test_the_recorded_bits(backend, name):
-    if backend.name == "jax" and name not in ON_JAX:
+    if backend.name == "jax" and name not in IN_ONE_DTYPE:
         pytest.skip("JAX compiles each operation: it has each optimizer in one dtype")
+    if isinstance(backend, SimulatedCupyBackend):
+        pytest.skip("it is slow: below it has each run either without or with CUDA graphs")
     assert run(name, backend) == HASHES[name]
 
 
-def test_jax_has_every_optimizer_and_both_dtypes():
-    assert {RUNS[name].optimizer for name in ON_JAX} == {of.optimizer for of in RUNS.values()}
-    assert {RUNS[name].dtype for name in ON_JAX} == {"float32", "float64"}
-    assert set(QUICK) <= set(ON_JAX)
+@pytest.mark.parametrize("names", [IN_ONE_DTYPE, IN_THE_OTHER])
+def test_every_optimizer_and_both_dtypes_are_among_those_of_one_dtype(names):
+    assert {RUNS[name].optimizer for name in names} == {of.optimizer for of in RUNS.values()}
+    assert {RUNS[name].dtype for name in names} == {"float32", "float64"}
+
+
+@pytest.mark.simulated_cupy
+@pytest.mark.parametrize("name", slow_but(QUICK[:1], IN_ONE_DTYPE))
+def test_the_recorded_bits_on_simulated_cupy(name):
+    assert run(name, SimulatedCupyBackend()) == HASHES[name]
 
 
 @pytest.mark.simulated_cupy
@@ -48,10 +58,7 @@ def test_the_recorded_bits_where_reductions_keep_denormal_numbers():
 
 
 @pytest.mark.simulated_cupy
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[] if name == QUICK[1] else pytest.mark.slow) for name in RUNS],
-)
+@pytest.mark.parametrize("name", slow_but(["sgd, pixels, float64"], IN_THE_OTHER))
 def test_the_recorded_bits_by_cuda_graphs(name, monkeypatch):
     monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 4)
     monkeypatch.setattr("pluggable_mlp.compile_cache._recent", deque())  # of other tests

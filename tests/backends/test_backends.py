@@ -18,7 +18,7 @@ def child(code: str) -> str:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env=os.environ | {"PYTHONWARNINGS": "error"},
     )

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from functools import cache, partial
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
 from unittest.mock import patch
 
@@ -204,12 +205,14 @@ def kernels_of_training(
 
 
 OPTIMIZERS = ("sgd", "adagrad", "rmsprop", "adam", "adamw", "lion", "muon")
-NETWORKS = [
-    *({"activation": name} for name in ACTIVATIONS),
-    *({"loss": name} for name in LOSSES),
-    *({"optimizer": name} for name in OPTIMIZERS),
-    *({"norm": name} for name in ("batch", "layer")),
-    {"dropout": 0.5, "input_noise": 0.1},
+MORE = ({}, {"norm": "batch"}, {"norm": "layer"}, {"dropout": 0.5, "input_noise": 0.1})
+NETWORKS = [  # the simulated CuPy trains each: every component is in one of them
+    {"activation": activation, "loss": loss, "optimizer": optimizer, **more}
+    for activation, loss, optimizer, more, _ in zip(
+        *map(cycle, (ACTIVATIONS, LOSSES, OPTIMIZERS, MORE)),
+        range(max(map(len, (ACTIVATIONS, LOSSES, OPTIMIZERS, MORE)))),
+        strict=False,
+    )
 ]
 
 

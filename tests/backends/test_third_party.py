@@ -44,7 +44,7 @@ def install(folder: Path, modules: dict[str, str], entry_points: str) -> Path:
     pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet"]
     pip += ["--disable-pip-version-check", "--target", str(target)]
     wheel = write_wheel(folder, modules, entry_points)
-    subprocess.run([*pip, str(wheel)], check=True, timeout=120)
+    subprocess.run([*pip, str(wheel)], check=True, timeout=300)
     return target
 
 
@@ -55,7 +55,7 @@ def run_with(environment: dict[str, str], code: str) -> subprocess.CompletedProc
         env=environment | {"PYTHONWARNINGS": "error"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -85,7 +85,7 @@ def test_the_template_of_a_plug_in_is_built_installed_and_checked(tmp_path):
     shutil.copytree(TEMPLATE, folder, ignore=shutil.ignore_patterns("__pycache__"))
     pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet"]
     pip += ["--no-build-isolation", "--disable-pip-version-check", "--target", str(target)]
-    subprocess.run([*pip, str(folder)], check=True, timeout=120)
+    subprocess.run([*pip, str(folder)], check=True, timeout=300)
     path = os.pathsep.join([str(target), *filter(None, [os.environ.get("PYTHONPATH")])])
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_abacus.py"]
     done = subprocess.run(

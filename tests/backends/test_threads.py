@@ -64,7 +64,11 @@ def test_afterwards_any_thread_may_set_the_number_again():
         "thread = Thread(target=elsewhere); thread.start(); thread.join()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.stdout.strip(), done.stderr) == ("{1}", "")
 

@@ -41,7 +41,8 @@ def test_a_part_that_is_not_there_is_refused():
 
 
 ENDS = """
-import os, time
+import os, signal, time
+from pathlib import Path
 
 def test_end_passes(record_property):
     print("said")
@@ -54,6 +55,16 @@ def test_end_crashes():
     os.abort()
 
 def test_end_hangs():
+    # The limit comes when the others are done: its clock is the process `timeout`.
+    pid, command = os.getpid(), [""]
+    while command[0] != "timeout":
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        command = Path(f"/proc/{pid}/cmdline").read_text().split("\\0")
+    assert 0 < int(command[5]) <= int(os.environ["LIMIT"])
+    printed = Path(os.environ["OUT"]) / "tests.txt"
+    while "[ 75%]" not in printed.read_text():  # three of four
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGALRM)
     time.sleep(600)
 """
 
@@ -64,7 +75,7 @@ def test_what_was_done_before_the_limit_is_reported_in_few_files(tmp_path):
     (tmp_path / "test_ends.py").write_text(ENDS)
     out = tmp_path / "out"
     chosen = (str(tmp_path / "test_ends.py"), "-k", "test_end_")
-    done = gpu("tests", "--dry", *chosen, LIMIT="90", OUT=str(out))
+    done = gpu("tests", "--dry", *chosen, LIMIT="300", OUT=str(out))
     assert done.returncode == 1, done.stdout
     came = {path.name for path in out.iterdir()}
     assert came == {"tests.md", "tests.json", "tests.xml", "tests.txt"}

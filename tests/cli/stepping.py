@@ -35,7 +35,7 @@ class Server:
         )  # fmt: skip
 
     def close(self) -> None:
-        self._process.communicate(timeout=60)
+        self._process.communicate(timeout=300)
 
     def run(self, *arguments: object, kill_at: int = 0) -> "Result":
         """Run a command, killed at the operation of this number, counted from 1."""

@@ -75,7 +75,7 @@ def test_the_version_is_that_of_the_package(command):
 
 def test_the_package_runs_as_a_module():
     with running("--version") as child:  # by python -m pluggable_mlp
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=300)
     assert (child.returncode, err) == (0, "")
     assert out.startswith("pluggable-mlp ")
 

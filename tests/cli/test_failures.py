@@ -143,7 +143,7 @@ def test_memory_taken_away_in_the_second_epoch_leaves_a_checkpoint(command, tmp_
     run = tmp_path / "run"
     given = ("--hidden", "1500,1500", "--epochs", 3, "--batch-size", 512)
     with running("train", *given, "--backend", "glass", "--output", run, env=environment) as child:
-        _, err = child.communicate(timeout=100)
+        _, err = child.communicate(timeout=300)
     assert child.returncode == 3, err
     assert err.startswith("Error: out of memory: ")
     assert err.endswith(f"--resume {run} goes on from its last checkpoint\n")

@@ -35,7 +35,7 @@ def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(command, tmp_path):
                 assert child.poll() is None
                 time.sleep(0.002)
             fill(seen, child)
-            _, err = child.communicate(timeout=100)
+            _, err = child.communicate(timeout=300)
         assert child.returncode == 2
         assert "no checkpoint can be written: No space left on device; training goes on\n" in err
         assert err.endswith(
@@ -45,14 +45,14 @@ def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(command, tmp_path):
         assert not (seen / "run" / "summary.json").exists()
 
         with running("train", "--resume", small / "run", before=enter) as child:
-            _, err = child.communicate(timeout=100)
+            _, err = child.communicate(timeout=300)
         assert child.returncode == 2
         assert "No space left on device" in err
         assert "Traceback" not in err
 
         (seen / "filler").unlink()
         with running("train", "--resume", small / "run", before=enter) as child:
-            out, err = child.communicate(timeout=100)
+            out, err = child.communicate(timeout=300)
         assert (child.returncode, err) == (0, "")
         assert "epoch   1/8" not in out
         assert told(seen / "run") == told(whole)
@@ -69,7 +69,7 @@ def test_a_run_is_replaced_on_a_full_disk_or_stays(command, tmp_path, room):
 
         def trained(*arguments):
             with running(*arguments, before=enter) as child:
-                _, err = child.communicate(timeout=100)
+                _, err = child.communicate(timeout=300)
             return child.returncode, err
 
         assert trained(*given) == (0, "")

@@ -37,7 +37,7 @@ TRAIN = ("train", "--epochs", 1_000_000, "--hidden", 8)
 def stopped(child, sent=signal.SIGINT) -> tuple[int, str, str]:
     """Send a signal and return the exit code, the rest of the output and of the errors."""
     child.send_signal(sent)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=300)
     return child.returncode, out, err
 
 
@@ -243,7 +243,7 @@ def test_a_full_disk_behind_standard_output_does_not_lose_the_run(command, tmp_p
         open("/dev/full", "w") as full,
         running("train", "--epochs", 3, "--hidden", 8, *output, stdout=full) as child,
     ):
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate(timeout=300)
     assert child.returncode == 2
     assert "Traceback" not in err
     assert err.endswith("Error: standard output cannot be written: No space left on device\n")
@@ -290,7 +290,7 @@ def test_a_full_disk_raises_before_training(tmp_path):
     """As where no file may have a single byte."""
     full = ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh")
     with running("train", "--output", tmp_path / "run", before=full) as child:
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=300)
     assert (child.returncode, out) == (2, "")
     assert "run cannot be made: File too large; name a folder where you may write" in err
     assert not (tmp_path / "run").exists()
@@ -415,7 +415,7 @@ def test_a_run_that_is_a_mounted_file_system_is_replaced(command, tmp_path):
         for seed in (0, 1):
             train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--seed", seed)
             with running(*train, "--overwrite", "--output", folder, before=enter) as child:
-                _, err = child.communicate(timeout=60)
+                _, err = child.communicate(timeout=300)
             assert (child.returncode, err) == (0, "")
         assert_complete(seen, command)
         assert json.loads((seen / "config.json").read_text())["settings"]["seed"] == 1

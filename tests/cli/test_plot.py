@@ -330,7 +330,7 @@ def test_a_browser_shows_the_report(command, folders, tmp_path, width):
                "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr",
                f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},6000",
                f"--screenshot={tmp_path / 'page.png'}", page.as_uri()]  # fmt: skip
-    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=300)
     said = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
     assert len(said) == 1, said  # no error, no warning
     found = json.loads(re.search('"FOUND(.*)END"', said[0])[1])

@@ -29,7 +29,7 @@ def shown(*arguments, stdout=False, file=None):
                 break
             written += part
         out = "" if stdout else child.stdout.read()
-        assert child.wait(timeout=60) == 0
+        assert child.wait(timeout=300) == 0
     os.close(terminal)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
     return out, text

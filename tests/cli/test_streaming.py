@@ -192,7 +192,7 @@ def test_a_file_that_changes_during_training_ends_it(command, folder, tmp_path, 
             (tmp_path / "other.npy").replace(folder / "X.npy")
         else:
             np.save(folder / "X.npy", other)
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate(timeout=300)
     assert child.returncode == 2
     assert f"Error: {folder / 'X.npy'} was replaced or written to while it was in use" in err
     assert "Traceback" not in err

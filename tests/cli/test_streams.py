@@ -44,7 +44,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run, with examples to predict, and a certificate that nothing fulfils."""
     folder = tmp_path_factory.mktemp("saved") / "run"
     with running("train", "--epochs", 1, "--output", folder) as child:
-        assert child.wait(timeout=60) == 0
+        assert child.wait(timeout=300) == 0
     np.save(folder / "x.npy", np.zeros((3, 64), dtype="uint8"))
     shutil.copy(folder / "certificate.json", folder / "other.json")
     edited(folder / "other.json", lambda of: of["epochs"][0].update(train_loss=(1.0).hex()))
@@ -56,7 +56,7 @@ def ended(saved: Path, name: str, redirection: str) -> tuple[int, str, str]:
     arguments = [str(one).replace("RUN", str(saved)) for one in COMMANDS[name][0]]
     shell = ("sh", "-c", f'exec "$@" {redirection}', "sh")
     with running(*arguments, before=shell) as child:
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=300)
     return child.returncode, out, err
 
 
@@ -98,6 +98,6 @@ def test_files_do_not_take_the_place_of_closed_streams(saved, tmp_path):
     """A file opened next would get the number 1, and whatever a library prints."""
     shell = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
     with running("train", "--epochs", 1, "--output", tmp_path / "run", before=shell) as child:
-        assert child.wait(timeout=60) == 0
+        assert child.wait(timeout=300) == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["epochs"] == 1

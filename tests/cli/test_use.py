@@ -459,7 +459,7 @@ def test_ctrl_c_leaves_no_copy_of_standard_input(run, tmp_path):
             assert child.poll() is None
             time.sleep(0.01)
         child.send_signal(signal.SIGINT)
-        assert child.wait(timeout=30) == 130
+        assert child.wait(timeout=300) == 130
     assert not any(temporary.iterdir())
     assert answers.read_text() == "old"
     assert {path.name for path in tmp_path.iterdir()} == {"temporary", "answers.csv"}

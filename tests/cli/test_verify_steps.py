@@ -57,7 +57,7 @@ def test_one_wrong_bit_of_a_backend_is_found_with_its_step_and_tensor(run, tmp_p
     assert every == 4  # 291 steps, at most 128 records
     environment = write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=FAULTY)
     with running("verify", run, "--backend", "glass", env=environment) as child:
-        out, err = child.communicate(timeout=100)
+        out, err = child.communicate(timeout=300)
     assert child.returncode == 1, err
     before = FAULTY_STEP // every * every
     assert out.startswith(f"the run differs at step {before + every}, layer ")
@@ -70,7 +70,7 @@ def test_every_step_of_a_short_run_is_recorded(command, tmp_path):
     source = FAULTY.replace(str(FAULTY_STEP - 1), "36")
     environment = write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=source)
     with running("verify", tmp_path / "run", "--backend", "glass", env=environment) as child:
-        out, _ = child.communicate(timeout=100)
+        out, _ = child.communicate(timeout=300)
     hashes = content(tmp_path / "run")["records"]["37"]
     assert out.startswith(
         f"the run differs at step 37, layer 1, tensor b: certified {hashes[48:]}, on glass (cpu)"

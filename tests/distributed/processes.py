@@ -30,7 +30,7 @@ def command_of(*programs):
     return command
 
 
-def together(*programs, timeout=300, **options):
+def together(*programs, timeout=900, **options):
     """Return the finished programs of Python, (count, *arguments) of each, run together."""
     return subprocess.run(
         command_of(*programs),

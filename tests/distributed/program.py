@@ -173,7 +173,7 @@ def main() -> None:
     """Train the cases that are named, on all processes."""
     from pluggable_mlp.distributed import MPI
 
-    communicator = MPI(time_limit=120.0)
+    communicator = MPI(time_limit=600.0)
     names, arithmetic, dtype, *cases = sys.argv[1:]
     names = names.split(",")
     backend = get_backend(names[communicator.rank % len(names)])

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,32 +24,28 @@ train(MLP([4, 3]), np.eye(4), np.array([0, 1, 2, 0]), backend=get_backend("numpy
 """
 
 
-def failed(failure, limit=100):
-    """Return the exit code, standard error and seconds of processes of which one fails."""
-    begin = time.monotonic()
-    done = mpiexec(3, "-c", BEGIN.format(failure=failure, limit=limit), timeout=90)
-    return done.returncode, done.stderr, time.monotonic() - begin
+def failed(failure, limit=1000):
+    """Return the exit code and standard error of processes of which one fails, not by the limit."""
+    done = mpiexec(3, "-c", BEGIN.format(failure=failure, limit=limit), timeout=300)
+    return done.returncode, done.stderr
 
 
 def test_an_error_of_one_process_ends_all():
-    code, said, seconds = failed("raise OSError('the disk is full')")
+    code, said = failed("raise OSError('the disk is full')")
     assert code == 1
     assert "OSError: the disk is full" in said
     assert "process 1 of 3 failed; all processes end" in said
-    assert seconds < 60
 
 
 def test_a_killed_process_ends_all():
-    code, _, seconds = failed("os.kill(os.getpid(), signal.SIGKILL)")
+    code, _ = failed("os.kill(os.getpid(), signal.SIGKILL)")
     assert code != 0
-    assert seconds < 60
 
 
 def test_a_process_that_does_not_come_ends_all():
-    code, said, seconds = failed("time.sleep(80)", limit=4)
+    code, said = failed("time.sleep(800)", limit=4)
     assert code == 3
     assert re.search(r"process \d of 3 waited for 4 s for another process", said)
-    assert seconds < 60
 
 
 def test_a_process_that_never_begins_ends_all():

@@ -18,7 +18,7 @@ from tests.distributed.program import CASES, summary, training
 from tests.distributed.threads import on_threads
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
-JAX_CASES = ["adam", "dropout", "batch norm", "pixels", "sample weights", "a last batch of one"]
+JAX_CASES = ["batch norm", "a last batch of one"]  # each shape of a part is compiled anew
 
 
 def alone(backend, arithmetic, dtype, cases):
@@ -74,8 +74,8 @@ def test_mpi_has_the_bits_of_one_process(dtype):
 
 
 PROCESSES = [
-    *(("numpy", count, dtype) for count in (1, 2, 4) for dtype in ("float32", "float64")),
-    *(("torch", 2, "float64"), ("torch", 4, "float32")),
+    *(("numpy", 1, "float32"), ("numpy", 2, "float64"), ("numpy", 4, "float32")),
+    ("torch", 2, "float64"),
 ]
 
 
@@ -88,20 +88,18 @@ def test_any_number_of_processes_has_the_bits_of_one(backend, count, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "dtype"), [(2, "float64"), (3, "float32")])
-def test_processes_with_jax_have_the_bits_of_one(count, dtype):
+def test_processes_with_jax_have_the_bits_of_one():
     pytest.importorskip("jax")
-    expected = alone("numpy", "reproducible", dtype, JAX_CASES)
-    assert on_processes(count, "jax:cpu", "reproducible", dtype, *JAX_CASES) == expected
+    expected = alone("numpy", "reproducible", "float32", JAX_CASES)
+    assert on_processes(2, "jax:cpu", "reproducible", "float32", *JAX_CASES) == expected
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("others", ["numpy,torch", "torch,array_api_strict,numpy"])
-def test_processes_with_different_libraries_have_the_bits_of_one(others):
+def test_processes_with_different_libraries_have_the_bits_of_one():
     pytest.importorskip("torch")
-    count = others.count(",") + 1
     expected = alone("numpy", "reproducible", "float32", CASES)
-    assert on_processes(count, others, "reproducible", "float32", *CASES) == expected
+    libraries = "torch,array_api_strict,numpy"
+    assert on_processes(3, libraries, "reproducible", "float32", *CASES) == expected
 
 
 class CountedRows:

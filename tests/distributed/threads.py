@@ -34,7 +34,7 @@ class Member:
 
 def on_threads(size: int, function: Callable[[Member], Any]) -> list[Any]:
     """Return function(communicator) of each of so many threads; the first error ends all."""
-    barrier = Barrier(size, timeout=60)
+    barrier = Barrier(size, timeout=300)
     given: list[Any] = [None] * size
 
     def run(rank: int) -> Any:

@@ -51,8 +51,9 @@ def test_predictions_over_parameters_closed_over(name, norm):
 
 
 @pytest.mark.parametrize("loss", TARGETS)
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
-@pytest.mark.parametrize("jit", [False, True], ids=["", "jit"])
+@pytest.mark.parametrize(
+    ("weights", "jit"), [(None, False), (WEIGHTS, True)], ids=["plain", "weighted, jit"]
+)
 def test_jaxs_gradient_of_the_loss_is_the_one_by_hand(loss, weights, jit):
     mlp, parameters = network(loss=loss)
     for targets in TARGETS[loss]:

@@ -42,20 +42,22 @@ place.__enter__()
 # Of these, some leave arrays by columns after a step.
 QUICK = ("sgd", "rmsprop", "lbfgs")
 OTHERS = tuple(name for name in OPTIMIZERS if name not in QUICK)
+ON_JAX = ("sgd",)
 
 
 def cases():
-    """Every backend, once with the quick optimizers and once with the others.
+    """Every backend with the quick optimizers; NumPy with the others, too.
 
-    JAX compiles each step or operation before its first use: it takes minutes.  The other device of
+    JAX compiles each step or operation before its first use: it has one.  The other device of
     array-api-strict stands for both in the default suite.
     """
-    for label, optimizers in product(MAKERS, (QUICK, OTHERS)):
-        long = optimizers is OTHERS or label.startswith("jax") or label == "array_api_strict"
+    chosen = [(label, ON_JAX if label.startswith("jax") else QUICK) for label in MAKERS]
+    for label, optimizers in (*chosen, ("numpy", OTHERS)):
+        long = optimizers is not QUICK or label == "array_api_strict"
         yield pytest.param(
             label,
             optimizers,
-            id=f"{label}-{'quick' if optimizers is QUICK else 'others'}",
+            id=f"{label}-{'others' if optimizers is OTHERS else 'quick'}",
             marks=pytest.mark.slow if long else (),
         )
 
