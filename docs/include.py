@@ -6,7 +6,7 @@
   (`Class.method`) or constants of these names, as FILE has them, without their docstrings;
 - all between `<!-- begin NAME -->` and `<!-- end NAME -->`: the table of that name, made of the
   figures that `python benchmarks/run.py` recorded; `options` is that of the settings of a run,
-  `launches` that of `python -m tests.launches`.
+  `launches` that of `python -m tests.launches`, `all-float32` that of `python ci/all_float32.py`.
 
 With `--check` it writes nothing; it names the pages that are out of date and exits with 1.
 Prose belongs in the pages.
@@ -52,7 +52,11 @@ def rendered(page: str) -> str:
         If a marker names a file or a definition that does not exist.
     """
     page = INCLUDED.sub(lambda found: found["marker"] + _block(found["file"], found["names"]), page)
-    tables = recorded_tables() | {"options": _options(), "launches": _launches()}
+    tables = recorded_tables() | {
+        "options": _options(),
+        "launches": _launches(),
+        "all-float32": _all_float32(),
+    }
     return MEASURED.sub(
         lambda found: found["begin"] + tables.get(found["name"], _NOT_YET) + "\n" + found["end"],
         page,
@@ -78,6 +82,27 @@ def _launches() -> str:
     for name, (launches, waits) in counted.items():
         network, solver, arithmetic, by = name.split(", ")
         lines.append(f"| {network} | {solver} | {arithmetic} | `{by}` | {launches} | {waits} |")
+    return "\n".join(lines)
+
+
+def _all_float32() -> str:
+    """Return the table of the elementary functions on all float32 numbers."""
+    record = json.loads((ROOT / "ci/all_float32.json").read_text(encoding="utf-8"))
+    lines = [
+        "| Function | Largest error | At | Not correctly rounded | Smaller than the one before "
+        "| At 0, ∞, -∞ |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, found in record["functions"].items():
+        at = f"{float.fromhex(found['at']):.9g}" if found["at"] else ""
+        wrong = found["not_correctly_rounded"]
+        share = f"{wrong:,} ({wrong / found['results']:.2g})" if wrong else "0"
+        special = ", ".join(found["special"][x] for x in ("0", "inf", "-inf"))
+        special = special.replace("inf", "∞").replace("nan", "NaN")
+        lines.append(
+            f"| `{name}` | {found['largest_error']:.9g} | {at} | {share} "
+            f"| {found['decreases']:,} | {special} |"
+        )
     return "\n".join(lines)
 
 
