@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,11 @@ def test_forms_of_issues_are_complete(form):
     ids = [part["id"] for part in content["body"]]
     assert len(set(ids)) == len(ids)
     assert all(part["attributes"]["label"] for part in content["body"])
+
+
+def test_the_page_of_the_promise_names_what_there_is():
+    page = (ROOT / "docs/stability.md").read_text("utf-8")
+    for name in set(re.findall(r"`(pluggable_mlp(?:\.\w+)*)`", page)):
+        assert import_module(name.removesuffix(".__all__")).__all__, name
+    for file in re.findall(r"`([\w/]+\.json)`", page):
+        assert (ROOT / file).is_file() or file in ("summary.json",), file
