@@ -7,7 +7,8 @@
 - all between `<!-- begin NAME -->` and `<!-- end NAME -->`: the table of that name, made of the
   figures that `python benchmarks/run.py` recorded; `options` is that of the settings of a run,
   `commands` what each command takes besides, `components` the names in the public tables,
-  `launches` the table of `python -m tests.launches`.
+  `launches` the table of `python -m tests.launches`, `all-float32` that of
+  `python ci/all_float32.py`.
 
 With `--check` it writes nothing; it names the pages that are out of date and exits with 1.
 Prose belongs in the pages.
@@ -61,6 +62,7 @@ def rendered(page: str) -> str:
         "commands": _commands(),
         "components": _components(),
         "launches": _launches(),
+        "all-float32": _all_float32(),
     }
     return MEASURED.sub(
         lambda found: found["begin"] + tables.get(found["name"], _NOT_YET) + "\n" + found["end"],
@@ -126,6 +128,27 @@ def _launches() -> str:
     for name, (launches, waits) in counted.items():
         network, solver, arithmetic, by = name.split(", ")
         lines.append(f"| {network} | {solver} | {arithmetic} | `{by}` | {launches} | {waits} |")
+    return "\n".join(lines)
+
+
+def _all_float32() -> str:
+    """Return the table of the elementary functions on all float32 numbers."""
+    record = json.loads((ROOT / "ci/all_float32.json").read_text(encoding="utf-8"))
+    lines = [
+        "| Function | Largest error | At | Not correctly rounded | Smaller than the one before "
+        "| At 0, ∞, -∞ |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, found in record["functions"].items():
+        at = f"{float.fromhex(found['at']):.9g}" if found["at"] else ""
+        wrong = found["not_correctly_rounded"]
+        share = f"{wrong:,} ({wrong / found['results']:.2g})" if wrong else "0"
+        special = ", ".join(found["special"][x] for x in ("0", "inf", "-inf"))
+        special = special.replace("inf", "∞").replace("nan", "NaN")
+        lines.append(
+            f"| `{name}` | {found['largest_error']:.9g} | {at} | {share} "
+            f"| {found['decreases']:,} | {special} |"
+        )
     return "\n".join(lines)
 
 

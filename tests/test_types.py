@@ -1,5 +1,10 @@
-"""What a type checker knows of a user's script: the package, as it is installed, has types."""
+"""What type checkers know of a user's script: the package, as it is installed, has types.
 
+mypy and pyright are both strict, and know the same; pyright is basedpyright's, which needs no
+Node.js beside it.
+"""
+
+import json
 import os
 import re
 import shutil
@@ -11,20 +16,23 @@ import pytest
 
 import pluggable_mlp
 
-pytest.importorskip("mypy")
 pytest.importorskip("sklearn")
 
 SCRIPT = """
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pluggable_mlp import (
-    MLP, SGD, Epoch, MLPClassifier, MLPRegressor, first_state, get_backend, load_dataset, train,
-    training_step,
+    MLP, SGD, AdamW, ClipByGlobalNorm, EarlyStopping, Epoch, MLPClassifier, MLPRegressor,
+    TableClassifier, compare, first_state, get_backend, load_dataset, reproducible, sweep,
+    to_native, train, training_step,
 )
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.runs.predict import load_run
+from pluggable_mlp.testing import check_backend
 
 X: NDArray[np.float64] = np.zeros((6, 2))
 y: NDArray[np.int64] = np.arange(6) % 2
@@ -36,9 +44,24 @@ start = network.initialize(seed=0, backend=backend)
 training = train(network, X, y, backend=backend, parameters=start, optimizer=SGD(0.1))
 state, epochs = first_state(network, SGD(), start), list[Epoch]()
 own: list[dict[str, NDArray[np.float64]]] = [{"W": np.zeros((2, 2)), "b": np.zeros(2)}]
+xp = reproducible(np)
+
+
+def swish(xp: Namespace, x: Array) -> tuple[Array, Callable[[Array], Array]]:
+    s = 1.0 / (1.0 + xp.exp(-x))
+    return x * s, lambda dy: dy * (s + x * s * (1.0 - s))
+
+
+def second(epoch: Epoch) -> bool:
+    return epoch.epoch == 2
+
+
+clipped = ClipByGlobalNorm(AdamW(0.1), 1.0)
+custom = MLP([2, 3, 2], activation=swish)
+train(custom, X, y, backend=backend, optimizer=clipped, callbacks=[second, EarlyStopping(2)])
 """
 
-# What is asked for, and what mypy is to reveal; "Array" is pluggable_mlp.arrays.LibraryArray.
+# What is asked for, and what checkers are to reveal; "Array" is pluggable_mlp.arrays.LibraryArray.
 EXPECTED = {
     "labels.fit(X, y)": "MLPClassifier",
     "labels.partial_fit(X, y, classes=[0, 1])": "MLPClassifier",
@@ -81,22 +104,51 @@ EXPECTED = {
     "epochs[0].parameters": "list[dict[str, Array]]",
     "training_step(network, SGD(), state, X, y)[0]": "Array",
     "state.inference_parameters": "list[dict[str, Array]]",
+    "TableClassifier().fit(X, y)": "TableClassifier",
+    "TableClassifier().fit(X, y).predict(X)": "ndarray[tuple[Any, ...], dtype[Any]]",
+    "compare([backend, backend], network, X, y)": "Report",
+    "sweep(network, X, y, [{}], backend=backend)": "Sweep",
+    "check_backend(backend)": "ConformanceReport",
+    "xp.wrap(X)[0]": "ReproducibleArray",
+    "xp.wrap(X).shape": "tuple[int, ...]",
+    "to_native(xp.exp(xp.wrap(X)))": "Any",
 }
 
 
-def revealed(folder):
-    """Return what mypy says of each expression, by the expression."""
-    package = Path(pluggable_mlp.__file__).parent  # as the wheel has it, from a checkout, too
-    shutil.copytree(package, folder / "pluggable_mlp")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the package, as the wheel has it, from a checkout, too, and the script."""
+    folder = tmp_path_factory.mktemp("client")
+    shutil.copytree(Path(pluggable_mlp.__file__).parent, folder / "pluggable_mlp")
     backends = Path(pluggable_mlp.backends.__file__).parent
     shutil.copytree(backends, folder / "pluggable_mlp/backends", dirs_exist_ok=True)
-    lines = ["from pathlib import Path", SCRIPT, *(f"reveal_type({text})" for text in EXPECTED)]
-    script = folder / "script.py"
-    script.write_text("\n".join(lines), "utf-8")
-    options = ["--strict", "--follow-imports=silent", "--ignore-missing-imports", "--no-pretty"]
-    command = [sys.executable, "-m", "mypy", "--config-file=", *options, "script.py"]
+    lines = [SCRIPT, *(f"reveal_type({text})" for text in EXPECTED)]
+    (folder / "script.py").write_text("\n".join(lines), "utf-8")
+    settings = {"include": ["script.py"], "typeCheckingMode": "strict"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
+    return folder
+
+
+MYPY = ("--strict", "--follow-imports=silent", "--ignore-missing-imports", "--no-pretty")
+CHECKERS = {
+    "mypy": (
+        ["mypy", "--config-file=", *MYPY, "script.py"],
+        r'note: Revealed type is "(.*)"',
+    ),
+    "basedpyright": (
+        ["basedpyright", "--pythonpath", sys.executable],
+        r'- \w+: Type of ".*" is "(.*)"',
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_what_a_user_gets_has_a_type(checker, folder):
+    pytest.importorskip(checker)
+    command, pattern = CHECKERS[checker]
     run = subprocess.run(
-        command,
+        [sys.executable, "-m", *command],
         cwd=folder,
         env={**os.environ, "MYPYPATH": str(folder)},
         capture_output=True,
@@ -104,12 +156,7 @@ def revealed(folder):
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    found = re.findall(r'script.py:(\d+): note: Revealed type is "(.*)"', run.stdout)
     names = re.compile(r"(?:\w+\.)+(\w+)")
-    texts = [names.sub(r"\1", text).replace("LibraryArray", "Array") for _, text in found]
-    return dict(zip(EXPECTED, texts, strict=True))
-
-
-@pytest.mark.slow
-def test_what_a_user_gets_has_a_type(tmp_path):
-    assert revealed(tmp_path) == EXPECTED
+    found = [names.sub(r"\1", text) for text in re.findall(pattern, run.stdout)]
+    types = [text.replace("LibraryArray", "Array") for text in found]
+    assert dict(zip(EXPECTED, types, strict=True)) == EXPECTED

@@ -198,6 +198,8 @@ def _step(xp: Any, parameters: Any, x: Any, targets: Any) -> Any:
 
 def test_functions_without_a_rule_are_refused_by_name() -> None:
     x = NUMPY.asarray([1.0, 2.0])
+    with pytest.raises(AttributeError, match=r"\(numpy\)\.linalg has no rule for 'svd': its"):
+        NUMPY.linalg.svd(x)
     with pytest.raises(AttributeError, match=r"reproducible\(numpy\) has no rule for 'sin'"):
         NUMPY.sin(x)
     assert not hasattr(NUMPY, "fft")

@@ -1,22 +1,56 @@
-"""scikit-learn's estimators on the reproducible namespace: what its example prints."""
+"""scikit-learn on the reproducible namespace: what the page says runs, and the example."""
 
+import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "same_bits_scikit_learn.py"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples/same_bits_scikit_learn.py"
+PROGRAMS = ROOT / "tests/namespaces/scikit_learn.py"
+PAGE = ROOT / "docs/reference/reproducible-namespace.md"
+
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.slow
-def test_estimators_of_scikit_learn_give_the_same_bits_on_two_libraries() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def libraries() -> None:
     pytest.importorskip("sklearn", "1.9", reason="older estimators lack array API support")
-    pytest.importorskip("torch", reason="the example compares NumPy with PyTorch")
+    pytest.importorskip("torch", reason="NumPy is compared with PyTorch")
+
+
+def printed(program: Path) -> str:
+    """Return what a program prints that runs in a process of its own."""
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", EXAMPLE], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", program],
+        env=os.environ | {"SCIPY_ARRAY_API": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    lines = [line.split() for line in run.stdout.splitlines()]
+    return run.stdout
+
+
+def test_what_the_page_lists_gives_the_same_bits_on_two_libraries() -> None:
+    same, none = set(), set()
+    for name, found in json.loads(printed(PROGRAMS)).items():
+        one, other = found["reproducible numpy"], found["reproducible torch"]
+        assert one == other, name
+        (none if one.endswith("Error") else same).add(name.split()[0])
+    section = PAGE.read_text("utf-8").split("## Other code that runs on it")[1].split("\n## ")[0]
+    runs, _, fails = section.partition("These raise an error")
+    rows = re.findall(r"^\|.*\|$", runs, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == same
+    assert none <= set(re.findall(r"`(\w+)`", fails))
+
+
+def test_estimators_of_scikit_learn_give_the_same_bits_on_two_libraries() -> None:
+    lines = [line.split() for line in printed(EXAMPLE).splitlines()]
     found = {(library, kind): digest for library, kind, digest in lines}
     assert len(found) == 4
     assert found["numpy", "reproducible"] == found["torch", "reproducible"]

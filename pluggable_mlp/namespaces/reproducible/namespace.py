@@ -173,11 +173,7 @@ class ReproducibleNamespace:
         if name.startswith("__"):
             return getattr(self.library, name)  # __array_api_version__
         if name not in _NAMES or not (name in _WITH_RULES or hasattr(self.library, name)):
-            raise AttributeError(
-                f"{self.__dict__.get('__name__', 'the reproducible namespace')} has no rule for "
-                f"{name!r}: its results could differ between libraries; "
-                "docs/reference/reproducible-namespace.md lists what there is"
-            )
+            raise _no_rule(self.__dict__.get("__name__", "the reproducible namespace"), name)
         value = self._member(name)
         setattr(self, name, value)  # looked up once: many namespaces are created for one step
         return value
@@ -185,7 +181,8 @@ class ReproducibleNamespace:
     def _member(self, name: str) -> Any:
         if name == "linalg":
             functions = linear_algebra.LINALG.items()
-            return SimpleNamespace(**{name: self._bound(function) for name, function in functions})
+            bound = {name: self._bound(function) for name, function in functions}
+            return _Extension(__name__=f"{self.__name__}.linalg", **bound)
         if name in _RULES:
             return self._bound(_RULES[name])
         if name in _CONSTANTS or name in DTYPES:
@@ -312,6 +309,20 @@ class ReproducibleNamespace:
     def __array_namespace_info__(self) -> Inspection:
         """Return the standard's inspection object, of the dtypes that have rules."""
         return Inspection(self.library)
+
+
+class _Extension(SimpleNamespace):
+    """The functions of an extension of the standard that have a rule."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise _no_rule(self.__dict__.get("__name__", "the extension"), name)
+
+
+def _no_rule(namespace: str, name: str) -> AttributeError:
+    return AttributeError(
+        f"{namespace} has no rule for {name!r}: its results could differ between libraries; "
+        "docs/reference/reproducible-namespace.md lists what there is"
+    )
 
 
 def _check_of(name: str) -> Callable[[str, object], None] | None:
