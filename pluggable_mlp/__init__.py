@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         NORMALIZATIONS,
         AbsoluteError,
         BatchNorm,
+        Categories,
         Elementwise,
         HuberLoss,
         LayerNorm,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from pluggable_mlp.runs import load_run
     from pluggable_mlp.training.callbacks import EarlyStopping
     from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+    from pluggable_mlp.training.decay import DecayFactors
     from pluggable_mlp.training.divergence import DivergenceError
     from pluggable_mlp.training.lbfgs import LBFGS
     from pluggable_mlp.training.loop import Epoch
@@ -99,11 +101,13 @@ __all__ = [
     "Backend",
     "BackendUnavailable",
     "BatchNorm",
+    "Categories",
     "ClipByGlobalNorm",
     "ConfusionMatrixDisplay",
     "DataError",
     "DataWarning",
     "Dataset",
+    "DecayFactors",
     "DivergenceError",
     "EarlyStopping",
     "Elementwise",
@@ -171,6 +175,7 @@ _HOMES = (
     "training.lbfgs",
     "training.schedules",
     "training.transforms",
+    "training.decay",
     "training.step",
     "training.precision_warning",
     "training.divergence",
