@@ -1,16 +1,20 @@
-"""Scores on tables: ours by recipe, scikit-learn's MLP, boosted trees, a linear model.
+"""Scores on tables: ours by recipe, scikit-learn's MLP, boosted trees, a linear model, pytabkit.
 
-    PLUGGABLE_MLP_DATA=FOLDER python benchmarks/scores.py --seeds 5 --output scores.json
+    PLUGGABLE_MLP_DATA=FOLDER python benchmarks/scores.py --seeds 0 1 2 3 4 --output scores.jsonl
+    python benchmarks/scores.py --table --output scores.jsonl
 
 FOLDER/tables has adult-train, adult-test, diamonds, letter and penguins as .csv.gz; scikit-learn's
 sets come with it.  A seed splits the data anew, the same for all; adult has the classic halves.
-Others than ours get what their users give them: one-hot columns, medians, standardized numbers.
-Each line of the output is a result; what is there already is not computed again.
+Others than ours get what their users give them: one-hot columns, medians, standardized numbers;
+pytabkit, which is left out where it or Lightning is not installed, takes the columns as they are.
+Each line of the output is a result; what is there already is not computed again, so that a run may
+be stopped, and split by --data, --models and --seeds over processes that write to the same file.
 """
 
 import argparse
 import json
 import os
+import statistics
 import sys
 import time
 import warnings
@@ -32,10 +36,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from pluggable_mlp import TableClassifier, TableRegressor
+from pluggable_mlp.training.recipes import RECIPES
 
 TARGETS = {"adult": "income", "diamonds": "price", "letter": "class", "penguins": "species"}
 REGRESSIONS = ("diamonds", "diabetes")
-OURS = ("realmlp-td-s", "tabm-mini", "tabm")
+OURS = tuple(RECIPES)
+PYTABKIT = {"pytabkit-td-s": "RealMLP_TD_S", "pytabkit-td": "RealMLP_TD"}
 OTHERS: dict[str, tuple[Any, Any]] = {
     "mlp": (MLPClassifier, MLPRegressor),
     "linear": (lambda: LogisticRegression(max_iter=1000), Ridge),
@@ -53,20 +59,57 @@ SETS = {
 def main() -> None:
     """Compute what is asked for, and append a line for each result."""
     options = _options()
-    known_results = set()
-    if options.output.exists():
-        for line in options.output.read_text().splitlines():
-            found = json.loads(line)
-            known_results.add((found["data"], found["model"], found["seed"]))
-    for data in options.data:
-        for seed in range(options.seeds):
+    if options.table:
+        print(table(_results(options.output)))
+        return
+    for seed in options.seeds:
+        for data in options.data:
             for model in options.models:
+                # Read anew: another process may have been here.
+                known_results = {
+                    (found["data"], found["model"], found["seed"])
+                    for found in _results(options.output)
+                }
                 if (data, model, seed) in known_results:
                     continue
-                result = measure(data, model, seed)
+                try:
+                    result = measure(data, model, seed)
+                except ImportError as error:
+                    print(f"{model} is left out: {error}", flush=True)
+                    continue
                 with options.output.open("a") as file:
                     file.write(json.dumps(result) + "\n")
                 print(json.dumps(result), flush=True)
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Return as Markdown the mean score of each model on each set, and its standard error.
+
+    The last row has the mean over the sets that all models have.
+    """
+    cells: dict[str, dict[str, list[float]]] = {}
+    for found in results:
+        cells.setdefault(found["data"], {}).setdefault(found["model"], []).append(found["score"])
+    models = list(dict.fromkeys(found["model"] for found in results))
+    rows = [["data", *models], ["---"] * (len(models) + 1)]
+    for data, by_model in cells.items():
+        rows.append([data, *(_cell(by_model.get(model, [])) for model in models)])
+    whole = [by_model for by_model in cells.values() if len(by_model) == len(models)]
+    means = [[statistics.mean(by_model[model]) for by_model in whole] for model in models]
+    rows.append(["mean", *(f"{statistics.mean(of):.4f}" if of else "" for of in means)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cell(scores: list[float]) -> str:
+    if not scores:
+        return ""
+    error = statistics.stdev(scores) / len(scores) ** 0.5 if len(scores) > 1 else 0.0
+    return f"{statistics.mean(scores):.4f} ± {error:.4f}"
+
+
+def _results(path: Path) -> list[dict[str, Any]]:
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def measure(data: str, model: str, seed: int) -> dict[str, Any]:
@@ -109,6 +152,11 @@ def _model(name: str, is_regression: bool, seed: int) -> Any:
     """Return a model that takes the columns of a frame."""
     if name in OURS:
         return (TableRegressor if is_regression else TableClassifier)(name, random_state=seed)
+    if name in PYTABKIT:
+        import pytabkit
+
+        kind = "Regressor" if is_regression else "Classifier"
+        return getattr(pytabkit, f"{PYTABKIT[name]}_{kind}")(random_state=seed, device="cpu")
     made = OTHERS[name][is_regression]()
     if "random_state" in made.get_params():
         made.set_params(random_state=seed)
@@ -123,10 +171,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     every = [*TARGETS, *SETS]
     parser.add_argument("--data", nargs="+", default=every, choices=every)
-    models = [*OURS, *OTHERS]
+    models = [*OURS, *OTHERS, *PYTABKIT]
     parser.add_argument("--models", nargs="+", default=models, choices=models)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=Path("scores.json"))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--output", type=Path, default=Path("scores.jsonl"))
+    parser.add_argument("--table", action="store_true", help="show what the output has")
     return parser.parse_args()
 
 

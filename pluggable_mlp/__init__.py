@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         NORMALIZATIONS,
         AbsoluteError,
         BatchNorm,
+        Categories,
         Elementwise,
         HuberLoss,
         LayerNorm,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from pluggable_mlp.runs import load_run as load_run
     from pluggable_mlp.training.callbacks import EarlyStopping
     from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+    from pluggable_mlp.training.decay import DecayFactors
     from pluggable_mlp.training.divergence import DivergenceError
     from pluggable_mlp.training.lbfgs import LBFGS
     from pluggable_mlp.training.loop import Epoch
@@ -99,10 +101,12 @@ __all__ = [
     "Backend",
     "BackendUnavailable",
     "BatchNorm",
+    "Categories",
     "ClipByGlobalNorm",
     "DataError",
     "DataWarning",
     "Dataset",
+    "DecayFactors",
     "DivergenceError",
     "EarlyStopping",
     "Elementwise",
@@ -176,6 +180,7 @@ _HOMES = (
     "training.lbfgs",
     "training.schedules",
     "training.transforms",
+    "training.decay",
     "training.step",
     "training.precision_warning",
     "training.divergence",

@@ -20,7 +20,7 @@ __all__ = ["normal", "normal_quantile", "permutation", "permutations", "uniform"
 
 # What a word is drawn for.  Numbers are never reused: old seeds must give old results.
 PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5,
-            "quantiles": 6}  # fmt: skip
+            "quantiles": 6, "rows": 7}  # fmt: skip
 
 Float64 = npt.NDArray[np.float64]
 

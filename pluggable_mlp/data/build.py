@@ -51,6 +51,7 @@ def build_dataset(
     preparation: Preparation | None = None,
     in_files: bool = False,
     signs: bool = False,
+    embedded: int | None = None,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
@@ -65,7 +66,8 @@ def build_dataset(
     Where a scaling is asked for, inputs of any dtype are scaled features, float64; "pixels" makes
     whole numbers from 0 to 255 of any dtype the pixels that uint8 are.  All is fitted on the
     training part; a preparation that is given is applied instead, and says the task, too.  With
-    `signs`, categories become what `fit_columns` says of it.
+    `signs`, categories become what `fit_columns` says of it.  Columns of at least `embedded`
+    categories are not scaled: no number of theirs is between 0.1 and 0.9.
 
     The classes are the labels that occur for training, in increasing order.  Numbers to predict
     become floats as inputs do.
@@ -89,7 +91,15 @@ def build_dataset(
     splits, test_share = divide(source, seed, as_task(task), validation, test_share)
     if preparation is None:
         splits, preparation = _fit(
-            source, splits, as_task(task), seed, scaling, target_scaling, block_size, signs
+            source,
+            splits,
+            as_task(task),
+            seed,
+            scaling,
+            target_scaling,
+            block_size,
+            signs,
+            embedded,
         )
     else:
         splits = {
@@ -117,12 +127,13 @@ def _fit(
     target_scaling: str | None,
     block_size: int | None,
     signs: bool,
+    embedded: int | None,
 ) -> tuple[dict[str, Split], Preparation]:
     """Return all splits prepared, and how: as fitted on the training part."""
     name = source.name
     arrays, columns = _as_arrays(source, splits, signs)
     kind = ("standard" if source.is_table else NO_SCALING) if scaling is None else scaling
-    inputs, fitted = _scaled_inputs(name, kind, arrays, source.pixel_scale, seed)
+    inputs, fitted = _scaled_inputs(name, kind, arrays, source.pixel_scale, seed, embedded)
     inputs = in_memory(inputs, block_size)
     scale = source.pixel_scale if inputs["train"].dtype == np.uint8 else None
     if scale is not None:
@@ -180,11 +191,17 @@ def _as_inputs(source: Source, splits: dict[str, Split]) -> dict[str, Array]:
 
 
 def _scaled_inputs(
-    name: str, kind: str, inputs: dict[str, Array], unit: float, seed: int
+    name: str,
+    kind: str,
+    inputs: dict[str, Array],
+    unit: float,
+    seed: int,
+    embedded: int | None,
 ) -> tuple[dict[str, Array], Scaling | QuantileTransform | None]:
     """Return the inputs of all splits, 8-bit pixels times their unit, scaled, and how.
 
-    The smooth clip is of all features, other scalings of the numbers of a table.
+    The smooth clip is of all features but those of `embedded` columns, other scalings of the
+    numbers of a table.
     """
     choose(SCALINGS | dict.fromkeys([QUANTILE, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
     if kind == PIXEL_SCALING:
@@ -196,7 +213,8 @@ def _scaled_inputs(
         inputs = {part: lazy_map(of, partial(as_values, unit=unit)) for part, of in inputs.items()}
         values = inputs["train"]
     elif kind == SMOOTH_CLIP:
-        values = train[:]
+        features = None if embedded is None else ~train.are_of(embedded)
+        values = train[:] if features is None else train[:][:, features]
     else:
         values, features = train.numbers(), train.is_number
     scaling: Scaling | QuantileTransform

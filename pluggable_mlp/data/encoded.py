@@ -83,6 +83,11 @@ class EncodedArray(LazyArray):
         widths = [part.categories or 1 for part in self._parts]
         return np.repeat([part.is_number for part in self._parts], widths)
 
+    def are_of(self, categories: int) -> Array:
+        """Return which features are of columns of at least so many categories, bool (features,)."""
+        widths = [part.categories or 1 for part in self._parts]
+        return np.repeat([part.categories >= categories for part in self._parts], widths)
+
     @property
     def nbytes(self) -> int:
         """What all rows together take in memory."""

@@ -32,7 +32,7 @@ from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.certificate import certify
 from pluggable_mlp.estimators.parameters import RandomState
-from pluggable_mlp.estimators.table_convert import TableConversionMixin
+from pluggable_mlp.estimators.table_convert import TableConversionMixin, is_embedded
 from pluggable_mlp.estimators.table_fitting import Part, Place, fit_network, steps_of_epoch
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
 from pluggable_mlp.estimators.validation import check_sample_weight
@@ -168,7 +168,7 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         recipe = self._recipe()
         train, validation = (self._part(dataset, name, weights) for name in ("train", "validation"))
         assert train is not None
-        form = self._form_of(recipe, train.inputs)
+        form = self._form_of(recipe, train)
         self._set_network(form)
         epochs = self.max_iter or recipe.epochs
         total = epochs * steps_of_epoch(recipe, len(train.inputs))
@@ -233,6 +233,7 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
             target_scaling="standard" if self._task == "regression" else None,
             test_share=0.0,
             signs=True,
+            embedded=self._recipe().embedded,
         )
         return dataset, weights
 
@@ -289,14 +290,25 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         """Return a matrix (n, features) with the numbers of the table first, in the dtype."""
         return np.ascontiguousarray(inputs[:, self._order()], self.dtype)
 
-    def _form_of(self, recipe: Recipe, inputs: Array) -> TableForm:
-        """Return the form of the table, of whose training part this is the matrix."""
+    def _form_of(self, recipe: Recipe, train: Part) -> TableForm:
+        """Return the form of the table, of which this is the training part."""
         used = self.preparation_.used_columns
         numbers = sum(column.kind == NUMBER for column in used)
-        others = [width for column in used for width in _widths(column)]
+        embedded = [column for column in used if is_embedded(column, recipe)]
+        others = [width for of in used if of not in embedded for width in _widths(of)]
+        categories = tuple(len(column.categories) for column in embedded)
+        inputs, targets, _ = train
         edges = bin_edges(inputs[:, :numbers], recipe.bins) if recipe.bins and numbers else ()
-        outputs = self.preparation_.outputs
-        return TableForm((1,) * numbers + (*others,), outputs, self._task != "regression", edges)
+        ends = None if self._task != "regression" else (float(targets.min()), float(targets.max()))
+        return TableForm(
+            (1,) * numbers + (*others, *categories),
+            self.preparation_.outputs,
+            self._task != "regression",
+            edges,
+            numbers,
+            categories,
+            ends if ends is None or ends[0] < ends[1] else None,
+        )
 
     def _set_network(self, form: TableForm) -> None:
         """Set the network for a table of this form."""

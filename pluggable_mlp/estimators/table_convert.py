@@ -20,8 +20,9 @@ from pluggable_mlp.estimators.table_saving import read_table_estimator, write_ta
 from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.training.recipes import Recipe
 
-__all__ = ["TableConversionMixin"]
+__all__ = ["TableConversionMixin", "is_embedded"]
 
 
 class TableConversionMixin:
@@ -132,10 +133,22 @@ class TableConversionMixin:
 
     def _order(self) -> NDArray[np.int64]:
         """Return the places of the features in the order of the network's inputs."""
-        is_number = [n for column in self.preparation_.used_columns for n in _are_numbers(column)]
-        return np.argsort(~np.asarray(is_number), kind="stable")
+        recipe = self._recipe()
+        ranks = [n for column in self.preparation_.used_columns for n in _ranks(column, recipe)]
+        return np.argsort(np.asarray(ranks), kind="stable")
+
+    def _recipe(self) -> Recipe:
+        """Return the recipe by which the model is trained."""
+        raise NotImplementedError
 
 
-def _are_numbers(column: Column) -> list[bool]:
-    """Return for each feature of a column whether it is a number of the table."""
-    return [column.kind == NUMBER, *[False] * (len(column.features) - 1)]
+def is_embedded(column: Column, recipe: Recipe) -> bool:
+    """Return whether a recipe has an embedding of the categories of a column."""
+    return recipe.embedded is not None and len(column.categories) >= recipe.embedded
+
+
+def _ranks(column: Column, recipe: Recipe) -> list[int]:
+    """Return for each feature of a column 0 for a number of the table, 2 for an embedded one."""
+    if is_embedded(column, recipe):
+        return [2] * len(column.features)
+    return [0 if column.kind == NUMBER else 1, *[1] * (len(column.features) - 1)]

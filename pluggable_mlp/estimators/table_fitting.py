@@ -13,8 +13,9 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.row_initialization import initialized_on_rows
 from pluggable_mlp.training.evaluation import outputs_of
 from pluggable_mlp.training.examples import Examples, make_examples
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
@@ -22,6 +23,7 @@ from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.recipes import Recipe
 from pluggable_mlp.training.streaming import seeded_order
 from pluggable_mlp.training.train import first_steps
+from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["Best", "Part", "Place", "fit_network", "steps_of_epoch"]
 
@@ -147,9 +149,16 @@ def _epochs(
     """Return the epochs of the training."""
     backend, dtype, arithmetic, seed = place
     examples = _examples(mlp, train, place)
+    parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
+    if recipe.on_rows:
+        xp = namespace_of(arithmetic, backend)
+        own = map_arrays(xp.asarray, parameters)
+        x = xp.asarray(examples.inputs)
+        own = initialized_on_rows(xp, mlp, own, x, seed=seed, backend=backend)
+        parameters = unwrapped(own)
     steps = first_steps(
-        mlp,
-        mlp.initialize(seed=seed, backend=backend, dtype=dtype),
+        recipe.scheduled(mlp, epochs * steps_of_epoch(recipe, len(examples))),
+        parameters,
         examples,
         backend=backend,
         optimizer=optimizer,

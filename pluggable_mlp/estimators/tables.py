@@ -27,9 +27,9 @@ class TableClassifier(ClassifierMixin, BaseTable):
 
     Parameters
     ----------
-    recipe : {"realmlp-td-s", "tabm-mini", "tabm"}, default "realmlp-td-s"
-        Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), simplified; or
-        Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).
+    recipe : {"realmlp-td-s", "realmlp-td", "tabm-mini", "tabm"}, default "realmlp-td-s"
+        Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), simplified or whole;
+        or Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).
     n_members : int, default 32
         Of the two recipes that average members.
     max_iter : int, optional

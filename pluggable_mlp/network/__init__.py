@@ -1,6 +1,7 @@
 """The network: layers, activations, losses, initializers, each forward beside its backward."""
 
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Elementwise, LeakyReLU
+from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.embeddings import Periodic, PiecewiseLinear
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.layers import Rng
@@ -28,6 +29,7 @@ __all__ = [
     "NORMALIZATIONS",
     "AbsoluteError",
     "BatchNorm",
+    "Categories",
     "Elementwise",
     "HuberLoss",
     "LayerNorm",

@@ -17,6 +17,7 @@ from pluggable_mlp.network.layers import (
 )
 from pluggable_mlp.network.normalization import as_normalization
 from pluggable_mlp.network.parametric import ParametricActivation, Scaling
+from pluggable_mlp.network.variable_dropout import VariableDropout
 from pluggable_mlp.registry import as_flag, choose
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def layers_of(mlp: "MLP") -> list[Layer]:
     if mlp.embedding is not None:
         widths = mlp.embedding.widths(mlp.sizes[0])
         layers.append(mlp.embedding.layer())
+    if mlp.category_embedding is not None:
+        of_categories, widths = mlp.category_embedding.layer(widths)
+        layers.append(of_categories)
     if as_flag("input_scaling", mlp.input_scaling):
         layers.append(Scaling(sum(widths)))
     dense = choose(PARAMETRIZATIONS, mlp.parametrization, "parametrization")
@@ -55,7 +59,12 @@ def _after_dense(mlp: "MLP") -> list[list[Layer]]:
     """Return what follows each dense layer: nothing after the last."""
     activations = activations_of_layers(mlp.activation, len(mlp.sizes) - 2)
     norm = as_normalization(mlp.norm)
-    dropout = Dropout(mlp.dropout, members=1 if mlp.ensemble is None else mlp.ensemble.members)
+    members = 1 if mlp.ensemble is None else mlp.ensemble.members
+    dropout = (
+        VariableDropout(0.5, members=members)  # its rate comes with each step
+        if callable(mlp.dropout)
+        else Dropout(mlp.dropout, members=members)
+    )
     is_parametric = as_flag("parametric_activation", mlp.parametric_activation)
     found: list[list[Layer]] = []
     for index, (activation, width) in enumerate(zip(activations, mlp.sizes[1:-1], strict=True)):

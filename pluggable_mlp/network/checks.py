@@ -5,6 +5,7 @@ x is (…, batch, in); targets are (…, batch) or rows (…, batch, outputs); s
 (…, batch).
 """
 
+import math
 import operator
 from collections.abc import Sequence
 from numbers import Real
@@ -319,6 +320,23 @@ def _check_shape(
     if tuple(array.shape) not in allowed:
         expected = " or ".join(map(str, allowed))
         raise ValueError(f"{what} shape {tuple(array.shape)}, expected {expected}")
+
+
+def check_output_range(given: object) -> tuple[float, float]:
+    """Return the least and the largest output as floats.
+
+    Raises
+    ------
+    ValueError
+        If they are not two increasing numbers.
+    """
+    try:
+        low, high = (float(number) for number in given)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"output_range is {given!r}, expected two increasing numbers")
+    return low, high
 
 
 def check_rng(rng: object) -> None:

@@ -35,7 +35,6 @@ __all__ = [
     "Rng",
     "Seed",
     "Shapes",
-    "StackedDropout",
     "input_layers",
     "layer_kind",
 ]
@@ -303,29 +302,6 @@ class Dropout(_WithoutParameters):
         dropped, factor = self.numbers
         kept = xp.astype(_numbers(xp, x, rng, self.stream, self.members) >= dropped, x.dtype)
         return kept * factor
-
-
-@dataclass(frozen=True)
-class StackedDropout(Dropout):
-    """The `Dropout` of networks along leading axes, each with its own rate.
-
-    Parameters
-    ----------
-    rate : float
-        Of no importance.
-    stream : int, default 0
-    members : int, default 1
-        As for `Dropout`.
-    own_numbers : tuple of array (…, 1, 1)
-        The `numbers` of each network's `Dropout`.
-    """
-
-    own_numbers: tuple[Array, Array] = (0, 1.0)
-
-    @property
-    def numbers(self) -> tuple[Array, Array]:
-        """Those of the networks."""
-        return self.own_numbers
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ predictions and the training step call, do not.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, overload
 
@@ -16,8 +16,10 @@ from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.activations import ActivationChoice
 from pluggable_mlp.network.assembly import layers_of
+from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.checks import (
     check_buffers,
+    check_output_range,
     check_rng,
     check_sample_weight,
     check_sizes,
@@ -29,9 +31,10 @@ from pluggable_mlp.network.layers import Arrays, Draw, Layer, Rng, Shapes
 from pluggable_mlp.network.losses import Loss, LossFunction, as_loss
 from pluggable_mlp.network.members import TabMMini
 from pluggable_mlp.network.normalization import Normalization
-from pluggable_mlp.network.passes import LayeredNetwork, Parameters, merged, networks_of
+from pluggable_mlp.network.passes import Parameters, merged, networks_of
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.prediction_cache import PredictionCache
+from pluggable_mlp.network.variable_dropout import WithVariableDropout
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import on_device_of
 
@@ -45,7 +48,7 @@ LossGradientsBuffers: TypeAlias = tuple[LibraryArray, LibraryArrays, LibraryArra
 
 
 @dataclass(frozen=True)
-class MLP(LayeredNetwork):
+class MLP(WithVariableDropout):
     """A multilayer perceptron, which describes the network but does not hold its parameters.
 
     A hidden layer consists of a dense layer and, if given, normalization, activation and dropout,
@@ -64,8 +67,9 @@ class MLP(LayeredNetwork):
         (xp, z, targets, sample_weight) that returns the loss of numbers and dz.
     initializer : str, default "glorot_uniform"
         A name in `INITIALIZERS`.
-    dropout : float, default 0.0
-        The probability with which training drops an output of a hidden layer.
+    dropout : float, Schedule or callable, default 0.0
+        The probability with which training drops an output of a hidden layer; maybe a function of
+        the count of updates.
     input_dropout : float, default 0.0
         The probability with which training drops an input.
     input_noise : float, default 0.0
@@ -83,8 +87,12 @@ class MLP(LayeredNetwork):
         Whether activations f become x + a (f(x) - x), with trained a for each feature.
     embedding : PiecewiseLinear or Periodic, optional
         Makes several features of each of the first inputs.
+    category_embedding : Categories, optional
+        Makes a vector of the one-hot columns of each category; they are the last inputs.
     ensemble : TabMMini or TabM, optional
         Members that share weights, whose predictions are averaged; by default a single network.
+    output_range : tuple of float, optional
+        The least and the largest output of predictions and evaluation.  Training is not clipped.
 
     Raises
     ------
@@ -115,7 +123,7 @@ class MLP(LayeredNetwork):
     )
     loss: str | Loss | LossFunction = "softmax_cross_entropy"
     initializer: str = "glorot_uniform"
-    dropout: float = 0.0
+    dropout: float | Callable[[int], float] = 0.0
     input_dropout: float = 0.0
     input_noise: float = 0.0
     norm: str | Normalization | None = None
@@ -124,7 +132,9 @@ class MLP(LayeredNetwork):
     input_scaling: bool = False
     parametric_activation: bool = False
     embedding: Embedding | None = None
+    category_embedding: Categories | None = None
     ensemble: TabMMini | None = None
+    output_range: tuple[float, float] | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
     _predictions: PredictionCache = field(
@@ -144,6 +154,13 @@ class MLP(LayeredNetwork):
                 f"embedding is {self.embedding!r}, expected None or one such as "
                 "PiecewiseLinear(edges)"
             )
+        if not isinstance(self.category_embedding, Categories | None):
+            raise TypeError(
+                f"category_embedding is {self.category_embedding!r}, expected None or one such as "
+                "Categories([9, 41])"
+            )
+        if self.output_range is not None:
+            object.__setattr__(self, "output_range", check_output_range(self.output_range))
         if not isinstance(self.ensemble, TabMMini | None):
             raise TypeError(f"ensemble is {self.ensemble!r}, expected None, TabMMini() or TabM()")
         object.__setattr__(self, "layers", tuple(layers_of(self)))

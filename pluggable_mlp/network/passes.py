@@ -28,11 +28,14 @@ class LayeredNetwork:
     objective : Loss
     ensemble : TabMMini, optional
         Of how many members the network consists; by default it is a single one.
+    output_range : tuple of float, optional
+        The least and the largest output of evaluation; training is not clipped.
     """
 
     layers: tuple[Layer, ...]
     objective: Loss
     ensemble: TabMMini | None = None
+    output_range: tuple[float, float] | None = None
 
     @cached_property
     def buffers(self) -> tuple[tuple[str, ...], ...]:
@@ -65,6 +68,16 @@ class LayeredNetwork:
         """The hyperparameters that a compiled step takes as arguments: none of this class."""
         return ()
 
+    @property
+    def varies(self) -> bool:
+        """Whether `numbers_at` depends on t."""
+        return False
+
+    def numbers_at(self, t: int) -> tuple[float, ...]:
+        """Return the `numbers` of the step that follows t others."""
+        del t
+        return self.numbers
+
     def with_numbers(self, numbers: tuple[Array, ...]) -> Self:
         """Return the network with other `numbers`, maybe traced ones."""
         del numbers
@@ -81,11 +94,17 @@ class LayeredNetwork:
         return z if name == "logits" else getattr(self.objective, name)(xp, z)
 
     def evaluate(self, xp: Namespace, parameters: Parameters, x: Array) -> Array:
-        """Return the logits (…, batch, outputs) for x (…, batch, in), the average of members'."""
+        """Return the logits (…, batch, outputs) for x (…, batch, in), the average of members'.
+
+        They are clipped to the `output_range`, if there is one.
+        """
         z, _ = self.forward(xp, parameters, x)
-        if self.ensemble is None:
-            return z
-        return average_of_members(xp, self.objective.targets, z)
+        if self.ensemble is not None:
+            z = average_of_members(xp, self.objective.targets, z)
+        if self.output_range is not None:
+            low, high = self.output_range
+            z = xp.minimum(xp.maximum(z, low), high)
+        return z
 
     def forward(
         self,
@@ -161,6 +180,7 @@ _CORE_AXES = {
     "member_W": 3,
     **dict.fromkeys(("embedding_w", "embedding_b", "embedding_c"), 2),
     "embedding_V": 3,
+    "category_E": 2,
     **dict.fromkeys(("left", "inverse_width", "low", "high"), 2),
 }
 """Other arrays are vectors: biases, gains, shifts."""

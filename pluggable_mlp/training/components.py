@@ -95,7 +95,7 @@ def without_rate(optimizer: AnyOptimizer) -> AnyOptimizer:
     changed: dict[str, object] = {}
     for field in fields(optimizer):
         value = getattr(optimizer, field.name)
-        if field.name == "learning_rate":
+        if field.name == "learning_rate" or (field.name == "weight_decay" and callable(value)):
             changed[field.name] = 0.0
         elif isinstance(value, Optimizer):
             changed[field.name] = without_rate(value)

@@ -5,20 +5,30 @@ A recipe knows the numbers of its authors; what their parts compute is in `netwo
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
-from pluggable_mlp.network.embeddings import PiecewiseLinear
+from pluggable_mlp.network.categories import Categories
+from pluggable_mlp.network.embeddings import Periodic, PiecewiseLinear
 from pluggable_mlp.network.losses import SoftmaxCrossEntropy, SquaredError
 from pluggable_mlp.network.members import TabM, TabMMini
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.registry import Component, PositiveCount
+from pluggable_mlp.training.decay import DecayFactors
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.optimizers import Adam, AdamW
-from pluggable_mlp.training.schedules import LogCosine
+from pluggable_mlp.training.schedules import FlatCosine, LogCosine
 from pluggable_mlp.training.transforms import ClipByGlobalNorm, RateFactors
 
-__all__ = ["RECIPES", "RealMLP", "Recipe", "TabMMiniRecipe", "TabMRecipe", "TableForm"]
+__all__ = [
+    "RECIPES",
+    "RealMLP",
+    "RealMLPWhole",
+    "Recipe",
+    "TabMMiniRecipe",
+    "TabMRecipe",
+    "TableForm",
+]
 
 
 class TableForm(NamedTuple):
@@ -27,18 +37,28 @@ class TableForm(NamedTuple):
     Parameters
     ----------
     blocks : tuple of int
-        How many features each column has become; the numbers come first.
+        How many features each column has become; the numbers come first, and those that a recipe
+        embeds last.
     outputs : int
     classifies : bool
         Whether the outputs are classes, or else numbers.
     edges : tuple of tuple of float
         The edges of the bins of each number; empty for recipes without `bins`.
+    numbers : int
+        How many blocks are numbers.
+    categories : tuple of int
+        The blocks that a recipe embeds; empty for recipes without `embedded`.
+    target_range : tuple of float, optional
+        The least and the largest target of a regression, scaled.
     """
 
     blocks: tuple[int, ...]
     outputs: int
     classifies: bool
     edges: tuple[tuple[float, ...], ...] = ()
+    numbers: int = 0
+    categories: tuple[int, ...] = ()
+    target_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +79,10 @@ class Recipe(Component):
         Of the features.
     bins : int
         Of each number, for an embedding; 0 for none.
+    embedded : int or None
+        Columns of so many categories or more have an embedding.
+    on_rows : bool
+        Whether the initial parameters follow from the rows: see `initialized_on_rows`.
     """
 
     epochs: ClassVar[int] = 256
@@ -67,10 +91,17 @@ class Recipe(Component):
     last_best: ClassVar[bool] = True
     scaling: ClassVar[str]
     bins: ClassVar[int] = 0
+    embedded: ClassVar[int | None] = None
+    on_rows: ClassVar[bool] = False
 
     @abstractmethod
     def network(self, form: TableForm) -> MLP:
         """Return the network for a table."""
+
+    def scheduled(self, mlp: MLP, total_steps: int) -> MLP:
+        """Return the network for a training of so many steps: by default the same."""
+        del total_steps
+        return mlp
 
     @abstractmethod
     def optimizer(self, form: TableForm, total_steps: int) -> Optimizer:
@@ -103,6 +134,48 @@ class RealMLP(Recipe):
         rate = 0.04 if form.classifies else 0.07
         adam = Adam(LogCosine(rate, total_steps=total_steps), beta2=0.95)
         return RateFactors(adam, {"scale": 6.0, "b": 0.1})
+
+
+@dataclass(frozen=True)
+class RealMLPWhole(RealMLP):
+    """RealMLP-TD: the network of tuned defaults.
+
+    As the package pytabkit has it, whose one-hot limit of 9 counts missing as a category, and whose
+    weight decay is multiplied by the factors of the learning rates twice.
+    """
+
+    embedded: ClassVar[int | None] = 9
+    on_rows: ClassVar[bool] = True
+
+    def network(self, form: TableForm) -> MLP:
+        """Return that of RealMLP-TD-S with embeddings, parametric activations and dropout."""
+        return MLP(
+            [sum(form.blocks), 256, 256, 256, form.outputs],
+            activation="selu" if form.classifies else "mish",
+            loss=SoftmaxCrossEntropy(label_smoothing=0.1) if form.classifies else SquaredError(),
+            initializer="standard_normal",
+            parametrization="ntk",
+            input_scaling=True,
+            parametric_activation=True,
+            embedding=Periodic(form.numbers) if form.numbers else None,
+            category_embedding=Categories(form.categories) if form.categories else None,
+            output_range=form.target_range,
+        )
+
+    def scheduled(self, mlp: MLP, total_steps: int) -> MLP:
+        """Return the network with dropout 0.15 until half of the training, then less and less."""
+        return replace(mlp, dropout=FlatCosine(0.15, total_steps=total_steps))
+
+    def optimizer(self, form: TableForm, total_steps: int) -> Optimizer:
+        """Return Adam with factors of its rate, and decay of all but the biases by schedule."""
+        rate = 0.04 if form.classifies else 0.2
+        adam = Adam(LogCosine(rate, total_steps=total_steps), beta2=0.95)
+        waves = ("embedding_w", "embedding_b", "embedding_V", "embedding_c")
+        factors = {"scale": 6.0, "a": 0.1, **dict.fromkeys(waves if form.numbers else (), 0.1)}
+        whole = ("W", "category_E") if form.categories else ("W",)
+        decays = dict.fromkeys(whole, 1.0) | {name: f * f for name, f in factors.items()}
+        decay = FlatCosine(0.02, total_steps=total_steps)
+        return DecayFactors(RateFactors(adam, {**factors, "b": 0.1}), decay, decays)
 
 
 @dataclass(frozen=True)
@@ -151,6 +224,7 @@ class TabMRecipe(TabMMiniRecipe):
 
 RECIPES: dict[str, type[Recipe]] = {
     "realmlp-td-s": RealMLP,
+    "realmlp-td": RealMLPWhole,
     "tabm-mini": TabMMiniRecipe,
     "tabm": TabMRecipe,
 }

@@ -6,7 +6,6 @@ one network, and so is the result of each.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self, TypeAlias
@@ -14,9 +13,10 @@ from typing import Any, Self, TypeAlias
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
-from pluggable_mlp.network.layers import Dropout, Seed, StackedDropout
+from pluggable_mlp.network.layers import Dropout, Seed
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.philox import as_words
+from pluggable_mlp.network.variable_dropout import any_rate
 from pluggable_mlp.randomness import permutations
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import AnyExamples, Examples
@@ -116,7 +116,7 @@ class StackedMLP(MLP):
             return replace(mlp, dropout=0.0)
         dropped, factors = zip(*(Dropout(rate).numbers for rate in dropout), strict=True)
         settings = {name: getattr(mlp, name) for name in MLP.__match_args__}
-        stacked = cls(**{**settings, "dropout": 0.5})  # of no importance, but for the layers
+        stacked = cls(**{**settings, "dropout": any_rate})
         return stacked.with_numbers(
             (
                 backend.asarray([[[number]] for number in dropped], dtype="int64"),
@@ -125,21 +125,19 @@ class StackedMLP(MLP):
         )
 
     @property
-    def numbers(self) -> tuple[Array, ...]:
-        """The numbers of dropout."""
+    def varies(self) -> bool:
+        """False: each network keeps its rate."""
+        return False
+
+    def numbers_at(self, t: int) -> tuple[Array, ...]:
+        """Return the numbers of dropout, those of every step."""
+        del t
         return self.rates
 
     def with_numbers(self, numbers: tuple[Array, ...]) -> Self:
         """Return the network with other numbers of dropout."""
-        other = copy(self)
-        layers = (
-            StackedDropout(layer.rate, layer.stream, layer.members, numbers)
-            if isinstance(layer, Dropout) and layer.stream < len(self.sizes)
-            else layer
-            for layer in self.layers
-        )
+        other = super().with_numbers(numbers)
         object.__setattr__(other, "rates", numbers)
-        object.__setattr__(other, "layers", tuple(layers))
         return other
 
 

@@ -387,7 +387,7 @@ def training_step(
         xp, _, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
         coefficients = optimizer.coefficients_at(state.t)
         arrays = tuple(map_state(xp.asarray, state)[:-1])
-        numbers = (state.t, as_words(as_seed(seed)), mlp.numbers), coefficients
+        numbers = (state.t, as_words(as_seed(seed)), mlp.numbers_at(state.t)), coefficients
         components = mlp, without_rate(optimizer), None
         loss, after = unwrapped(run(xp, step_of_arrays, components, arrays, batch, numbers=numbers))
     return loss, TrainState._make([*named_like(state[:-1], after), state.t + 1])

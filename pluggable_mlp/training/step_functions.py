@@ -30,6 +30,7 @@ __all__ = [
     "loss_and_gradients_of",
     "speculating_step",
     "step_of_loop",
+    "varying_numbers",
     "whole_step",
 ]
 
@@ -72,6 +73,17 @@ def whole_step(
     return loss, total_weight(xp, batch[2]), after
 
 
+_OF_NETWORK = "network "  # before the names of the network's numbers, beside coefficients
+
+
+def varying_numbers(mlp: MLP, counts: range) -> dict[str, list[float]]:
+    """Return the numbers of a network at each count of updates, by name, if they vary."""
+    if not mlp.varies:
+        return {}
+    columns = zip(*map(mlp.numbers_at, counts), strict=True)
+    return {f"{_OF_NETWORK}{place}": [*column] for place, column in enumerate(columns)}
+
+
 def step_of_loop(
     xp: Namespace,
     model: StepModel,
@@ -82,10 +94,11 @@ def step_of_loop(
     shared: tuple[int, At, Any],
 ) -> tuple[StateArrays, tuple[Array, Array | None]]:
     """Return the arrays of the state after a step of a loop, and its loss and weight."""
-    start, (t, *fixed), data = shared
+    start, (t, words, numbers), data = shared
     # A float would be of the arrays' dtype beside them: so are the coefficients.
     coefficients = {name: xp.astype(row[name], getattr(xp, model.dtype)) for name in row}
-    at, place = (t + index, *fixed), start + index * size
+    varying = [coefficients.pop(name) for name in row if name.startswith(_OF_NETWORK)]
+    at, place = (t + index, words, tuple(varying) or numbers), start + index * size
     loss, weight, arrays = whole_step(xp, model, size, arrays, at, coefficients, data, place)
     return arrays, (loss, weight)
 

@@ -31,7 +31,7 @@ from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import LossRecord, total_weight
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, each_array
-from pluggable_mlp.training.step import Differentiated, TrainState, share_arrays, updated
+from pluggable_mlp.training.step import At, Differentiated, TrainState, share_arrays, updated
 from pluggable_mlp.training.step_functions import (
     StepModel,
     copier,
@@ -39,6 +39,7 @@ from pluggable_mlp.training.step_functions import (
     loss_and_gradients_of,
     speculating_step,
     step_of_loop,
+    varying_numbers,
     whole_step,
 )
 from pluggable_mlp.training.trees import Tree, is_weight, merge
@@ -110,7 +111,7 @@ class Steps:
         self.batch_size, self.seed = batch_size, seed
         self._state, self._is_owned = state, False
         self.names = [dict.fromkeys(of) for of in merge(state.parameters, state.buffers)]
-        self._fixed = as_words(seed), mlp.numbers
+        self._words = as_words(seed)
         settings = dtype_name(kind.dtype), kind.scale, micro_batch
         self._model = StepModel(mlp.general, without_rate(optimizer), *settings)
         self._is_native = xp is backend.xp
@@ -193,6 +194,10 @@ class Steps:
         owner = type(self.backend), self.backend.device
         return compiled_once(compile_function, owner, function, *used_up, **settings)
 
+    def _at(self, t: int) -> At:
+        """Return the numbers of the step that follows t others, besides the coefficients."""
+        return t, self._words, self.mlp.numbers_at(t)
+
     def _own(self) -> TrainState:
         """Return the state, which no caller holds, to be written over."""
         if not self._is_owned:
@@ -223,7 +228,7 @@ class Steps:
     ) -> tuple[Array, Array | None]:
         """Take a step that is not compiled as a whole; return its loss and weight."""
         state = self._state
-        at = state.t, *self._fixed
+        at = self._at(state.t)
         if isinstance(self.xp, ReproducibleNamespace):
             at, coefficients = as_numbers(self.xp, (at, coefficients))
         weight, *parts = self._differentiate(size)(
@@ -269,7 +274,7 @@ class Steps:
         take = self._whole_step(size)
         assert take is not None
         *arrays, t = self._own()
-        given = tuple(arrays), (t, *self._fixed), coefficients, examples.arrays, start
+        given = tuple(arrays), self._at(t), coefficients, examples.arrays, start
         loss, weight, after = take(*given)
         self._state = TrainState._make([*after, t + 1])
         return loss, weight
@@ -290,8 +295,9 @@ class Steps:
         if count:
             begin = time.perf_counter()
             *arrays, t = self._own()
-            rows = optimizer.coefficients_of(range(t, t + count))
-            shared = starts[0], (t, *self._fixed), examples.arrays
+            counts = range(t, t + count)
+            rows = {**optimizer.coefficients_of(counts), **varying_numbers(self.mlp, counts)}
+            shared = starts[0], self._at(t), examples.arrays
             assert self._loop is not None
             after, (found, weights) = self._loop(tuple(arrays), rows, shared, count)
             self._state = TrainState._make([*after, t + count])
@@ -354,7 +360,7 @@ class Steps:
             take = self._exact_step(size)
             if take is None:
                 take = partial(speculating_step, xp, self._model, size)
-            given = arrays, (t, *self._fixed), optimizer.coefficients_at(t), data, start, valid
+            given = arrays, self._at(t), optimizer.coefficients_at(t), data, start, valid
             loss, weight, arrays, valid = take(*given)
             taken.append((xp.wrap(loss), size, None if weight is None else xp.wrap(weight)))
             t += 1
@@ -379,7 +385,7 @@ class Steps:
         def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
             given = parameters, buffers, *batch
             loss, gradients = run_to_float(
-                xp, loss_and_gradients_of, (mlp.general,), *given, numbers=(mlp.numbers,)
+                xp, loss_and_gradients_of, (mlp.general,), *given, numbers=(mlp.numbers_at(t),)
             )
             return loss, gradients
 

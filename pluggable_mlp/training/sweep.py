@@ -321,9 +321,10 @@ class _Training:
         """Return the steps of a stack of networks."""
         xp = namespace_of(self.arithmetic, self.backend)
         as_array = number_maker(xp, self.backend, self.dtype)
+        rates = [rate for run in active if not callable(rate := run.mlp.dropout)]
         return Steps(
             xp,
-            StackedMLP.of(self.mlp, [run.mlp.dropout for run in active], self.backend, as_array),
+            StackedMLP.of(self.mlp, rates, self.backend, as_array),
             StackedOptimizer.of([run.optimizer for run in active], as_array),
             self.examples.kind,
             state,

@@ -88,6 +88,9 @@ def _check_stacks(index: int, network: NetworkSettings) -> None:
         rate = network.given["learning_rate"]
         refused = f"settings[{index}] has learning_rate={rate!r}, which follows the losses"
         taken = "numbers and schedules of t"
+    elif callable(mlp.dropout):
+        refused = f"settings[{index}]: mlp has dropout {mlp.dropout!r}"
+        taken = "dropout that is a number"
     elif type(mlp) is not MLP and mlp.dropout > 0.0:
         refused = f"settings[{index}]: mlp is a {type(mlp).__name__} with dropout {mlp.dropout}"
         taken = "dropout with MLP itself, not with subclasses"

@@ -30,6 +30,7 @@ __all__ = [
     "L2",
     "AverageParameters",
     "ClipByGlobalNorm",
+    "FactorsByName",
     "RateFactors",
     "Transform",
     "averaged_parameters",
@@ -297,8 +298,38 @@ class AverageParameters(Transform):
         return parameters, {**slots, _AVERAGE: average}
 
 
+class FactorsByName(Transform):
+    """Base of transforms that have a factor for some parameters, by their names."""
+
+    factors: Mapping[str, float] | tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.factors, Mapping | tuple):
+            raise TypeError(f'factors is {self.factors!r}, expected a dict such as {{"b": 0.1}}')
+        items = dict(self.factors).items()
+        checked = [(name, as_number(f"factors[{name!r}]", f, at_least=0.0)) for name, f in items]
+        object.__setattr__(self, "factors", tuple(checked))  # which can be hashed
+
+    @cached_property
+    def by_name(self) -> dict[str, float]:
+        """The factors."""
+        return dict(self.factors)
+
+    def initial_slots(self, parameters: Tree) -> Slots:
+        """Return the inner optimizer's."""
+        if parameters:  # without any, the names of the slots are asked for
+            self.refuse_unknown(parameters)
+        return super().initial_slots(parameters)
+
+    def refuse_unknown(self, parameters: Tree) -> None:
+        """Raise a ValueError if no parameter has one of the names."""
+        names = dict.fromkeys(name for layer in parameters for name in layer)
+        refuse_unknown("factors", self.by_name, names)
+
+
 @dataclass(frozen=True)
-class RateFactors(Transform):
+class RateFactors(FactorsByName):
     """Multiply the learning rate of some parameters by a factor, by their names.
 
     A decoupled weight decay is multiplied by it, too, as in the parameter groups of torch.optim.
@@ -343,16 +374,11 @@ class RateFactors(Transform):
                 f"optimizer is {self.optimizer!r}, expected one with a learning rate, such as "
                 "Adam(); put transforms around RateFactors"
             )
-        if not isinstance(self.factors, Mapping | tuple):
-            raise TypeError(f'factors is {self.factors!r}, expected a dict such as {{"b": 0.1}}')
-        items = dict(self.factors).items()
-        checked = [(name, as_number(f"factors[{name!r}]", f, at_least=0.0)) for name, f in items]
-        object.__setattr__(self, "factors", tuple(checked))  # which can be hashed
 
     @cached_property
     def _optimizers(self) -> dict[float, GradientDescent]:
         """The optimizer of each group of parameters, by its factor."""
-        factors = dict.fromkeys((1.0, *self._by_name.values()))
+        factors = dict.fromkeys((1.0, *self.by_name.values()))
         return {factor: self.optimizer.with_rate_factor(factor) for factor in factors}
 
     def coefficients_at(self, t: int) -> Coefficients:
@@ -363,15 +389,9 @@ class RateFactors(Transform):
             for name, number in optimizer.coefficients_at(t).items()
         }
 
-    def initial_slots(self, parameters: Tree) -> Slots:
-        """Return the inner optimizer's."""
-        if parameters:  # without any, the names of the slots are asked for
-            self._refuse_unknown(parameters)
-        return super().initial_slots(parameters)
-
     def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update of each group."""
-        self._refuse_unknown(before.parameters)  # the slots may be those of another optimizer
+        self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
         found = {factor: self._update_of_group(factor, before) for factor in self._optimizers}
         updated = self._joined(before.parameters, {key: of[0] for key, of in found.items()})
         return updated, {
@@ -387,16 +407,8 @@ class RateFactors(Transform):
         slots = {slot: self._group(tree, factor) for slot, tree in slots.items()}
         return self._optimizers[factor].update(xp, own, parameters, gradients, slots, apply)
 
-    def _refuse_unknown(self, parameters: Tree) -> None:
-        names = dict.fromkeys(name for layer in parameters for name in layer)
-        refuse_unknown("factors", self._by_name, names)
-
-    @cached_property
-    def _by_name(self) -> dict[str, float]:
-        return dict(self.factors)
-
     def _factor_of(self, name: str) -> float:
-        return self._by_name.get(name, 1.0)
+        return self.by_name.get(name, 1.0)
 
     def _group(self, tree: Tree, factor: float) -> Tree:
         """Return a tree of the arrays with this factor."""

@@ -2,8 +2,10 @@
 
 import datetime
 import json
+import os
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,7 +107,7 @@ def test_regressions_are_in_the_units_of_y():
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
-@pytest.mark.parametrize("recipe", ["realmlp-td-s", "tabm-mini"])
+@pytest.mark.parametrize("recipe", ["realmlp-td-s", "realmlp-td", "tabm-mini"])
 @pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])
 def test_saved_and_pickled_models_predict_the_same(tmp_path, kind, recipe):
     X = frames()[0]
@@ -132,6 +134,19 @@ def test_the_same_bits_on_numpy_and_pytorch(recipe):
         for backend in ("numpy", "torch")
     )
     assert ours.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["torch", "jax:cpu"], indirect=True)
+def test_the_same_bits_of_a_fit_to_adult(backend):
+    path = Path(os.environ.get("PLUGGABLE_MLP_DATA", ""), "tables", "adult-train.csv.gz")
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    table = pl.read_csv(path)[:2000]
+    X, y = table.drop("income"), table["income"]
+    settings = {"max_iter": 3, "random_state": 0, "arithmetic": "reproducible"}
+    certificate = TableClassifier(**settings).fit(X, y).certificate_
+    TableClassifier.verify(certificate, X, y, backend=backend.name, device=backend.device)
 
 
 def frame(**columns):
@@ -249,13 +264,29 @@ def test_a_certificate_holds_other_libraries_to_it():
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
-def test_an_onnx_graph_takes_raw_columns(tmp_path):
+def test_realmlp_td_predicts_no_number_beyond_those_of_training():
+    X, y = np.linspace(-1.0, 1.0, 80)[:, None], np.linspace(5.0, 9.0, 80)
+    far = np.array([[-1e6], [1e6]])
+    whole, small = (
+        TableRegressor(recipe, max_iter=30, random_state=0, validation_fraction=0).fit(X, y)
+        for recipe in ("realmlp-td", "realmlp-td-s")
+    )
+    assert 5.0 <= whole.predict(far).min() <= whole.predict(far).max() <= 9.0 + 1e-5
+    assert not 5.0 <= small.predict(far).min() <= small.predict(far).max() <= 9.0
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+@pytest.mark.parametrize("recipe", ["realmlp-td-s", "realmlp-td"])
+def test_an_onnx_graph_takes_raw_columns(tmp_path, recipe):
+    """Of ten towns RealMLP-TD has an embedding."""
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("ndonnx")
-    X = pl.DataFrame(COLUMNS)
-    classifier = TableClassifier(**QUICK).fit(X, LABELS)
-    regressor = TableRegressor(**QUICK).fit(X, PRICES)
+    towns = [None if i % 19 == 3 else f"town {i % 10}" for i in range(N)]
+    X = pl.DataFrame({"town": towns, **COLUMNS})
+    classifier = TableClassifier(recipe, **QUICK).fit(X, LABELS)
+    regressor = TableRegressor(recipe, **QUICK).fit(X, PRICES)
     given = {
+        "town": X["town"].fill_null("").to_numpy().astype(object),
         "age": X["age"].fill_null(float("nan")).to_numpy(),
         "city": X["city"].fill_null("").to_numpy().astype(object),
         "member": X["member"].cast(pl.String).to_numpy().astype(object),

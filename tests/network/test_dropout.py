@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend
+from pluggable_mlp import MLP, SGD, first_state, get_backend, train, training_step
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.layers import Dropout, Noise, Rng
 from pluggable_mlp.network.philox import philox
@@ -156,3 +156,29 @@ def test_noise_comes_before_dropout_with_numbers_of_its_own():
 def test_a_deviation_out_of_range(deviation):
     with pytest.raises(ValueError, match=rf"^input_noise is {deviation!r}, expected a finite"):
         MLP([2, 3, 2], input_noise=deviation)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_a_rate_by_schedule_is_that_of_each_step(backend, arithmetic):
+    """Taken one by one, and, where a library combines them, together."""
+    rates = [0.5, 0.0, 0.25, 0.8]
+    x, labels = np.random.default_rng(0).normal(size=(8, 4)), np.arange(8) % 3
+    first = MLP([4, 16, 3]).initialize(seed=1, backend=backend)
+    batch = backend.asarray(x, dtype="float32"), backend.asarray(labels)
+    state = first_state(MLP([4, 16, 3]), SGD(0.5), first, arithmetic=arithmetic)
+    scheduled, same = MLP([4, 16, 3], dropout=lambda t: rates[t]), state
+    for rate in rates:
+        given = {"seed": 1, "arithmetic": arithmetic}
+        _, state = training_step(MLP([4, 16, 3], dropout=rate), SGD(0.5), state, *batch, **given)
+        _, same = training_step(scheduled, SGD(0.5), same, *batch, **given)
+    trained = train(
+        scheduled, x, labels, optimizer=SGD(0.5), epochs=4, batch_size=8, backend=backend,
+        parameters=first, **given,
+    )  # fmt: skip
+    for found in (same.parameters, trained.parameters):
+        for layer, expected in zip(found, state.parameters, strict=True):
+            for name, array in layer.items():
+                one, other = map(backend.to_numpy, (array, expected[name]))
+                np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+                if arithmetic == "reproducible":
+                    assert one.tobytes() == other.tobytes()

@@ -7,6 +7,7 @@ import pytest
 
 from pluggable_mlp import Periodic, PiecewiseLinear, get_backend
 from pluggable_mlp.network.activations import tanh
+from pluggable_mlp.network.categories import CategoriesLayer
 from pluggable_mlp.network.layers import Dense, NTKDense
 from pluggable_mlp.network.member_layers import (
     BatchEnsembleDense,
@@ -74,6 +75,16 @@ def periodic(p, x):
     return torch.cat([waves.transpose(0, 1).flatten(1), x[:, 2:]], dim=-1)
 
 
+def categories(p, x):
+    """The second to fourth inputs are one-hot columns of features with 2 and 1 categories."""
+    import torch
+
+    E, above = p["category_E"], (x[:, 1:] > 0.5).to(x.dtype)
+    first = E[0] * (1.0 - above[:, :2].sum(dim=1, keepdim=True)) + above[:, :2] @ E[1:3]
+    second = E[3] * (1.0 - above[:, 2:]) + E[4] * above[:, 2:]
+    return torch.cat([x[:, :1], first, second], dim=-1)
+
+
 def parametric(p, x):
     return x + p["a"] * (x.tanh() - x)
 
@@ -87,6 +98,7 @@ LAYERS = {
     "parametric activation": (ParametricActivation(tanh, FEATURES), parametric),
     "piecewise linear": (PiecewiseLinear(EDGES, size=2).layer(), piecewise_linear),
     "periodic": (Periodic(2, size=3, frequencies=5).layer(), periodic),
+    "categories": (CategoriesLayer(1, (2, 1), 3), categories),
     "member scaling": (MemberScaling(3, FEATURES), lambda p, x: x * p["r"].repeat(2, 1)),
     "first member scaling": (FIRST, lambda p, x: (x[:, None, :] * p["r"]).reshape(18, 4)),
     "batch ensemble": (BatchEnsembleDense(MemberScaling(3, FEATURES), 5), batch_ensemble),

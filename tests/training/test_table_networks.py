@@ -9,7 +9,9 @@ from pluggable_mlp import (
     MLP,
     Adam,
     AdamW,
+    Categories,
     ClipByGlobalNorm,
+    DecayFactors,
     Periodic,
     PiecewiseLinear,
     RateFactors,
@@ -63,7 +65,27 @@ def tabm(ensemble, embedding=None):
     return mlp, ClipByGlobalNorm(AdamW(2e-3, weight_decay=3e-4), 1.0)
 
 
+def realmlp_td():
+    """RealMLP-TD, small: the last two inputs are one-hot."""
+    mlp = MLP(
+        [5, 8, 8, 3],
+        activation="selu",
+        dropout=FlatCosine(0.15, total_steps=12),
+        initializer="standard_normal",
+        parametrization="ntk",
+        input_scaling=True,
+        parametric_activation=True,
+        embedding=Periodic(2),
+        category_embedding=Categories((2,), size=3),
+        output_range=(-4.0, 4.0),
+    )
+    adam = RateFactors(Adam(0.04, beta2=0.95), {"scale": 6.0, "b": 0.1, "a": 0.1})
+    decay = FlatCosine(0.02, total_steps=12)
+    return mlp, DecayFactors(adam, decay, {"W": 1.0, "scale": 36.0, "category_E": 1.0})
+
+
 NETWORKS = {
+    "realmlp-td": realmlp_td,
     "realmlp": realmlp,
     "periodic": periodic,
     "tabm-mini": partial(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, TabM, TabMMini, first_state, train, training_step
+from pluggable_mlp.training.decay import DecayFactors
 from pluggable_mlp.training.muon import Muon
 from pluggable_mlp.training.optimizers import SGD, Adam, AdamW
 from pluggable_mlp.training.schedules import Plateau
@@ -118,6 +119,50 @@ def test_rate_factors_of_a_schedule_that_follows_losses():
     ],
 )
 def test_rate_factors_refuse(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_decay_factors_follow_torchs_groups_with_a_decay_for_each():
+    """By schedules: f of the rate's decay for W, none for b, whose rate is another."""
+    torch = pytest.importorskip("torch")
+    tensors = [{key: torch.tensor(w.copy()) for key, w in of.items()} for of in START]
+    groups = [
+        {"params": [of[key] for of in tensors if key in of], "factor": factor, "decay": decay}
+        for key, factor, decay in (("W", 0.5, 3.0), ("b", 0.25, 0.0))
+    ]
+    theirs = torch.optim.AdamW(groups, lr=0.1)
+    for t in range(20):
+        rate, decay = 0.05 / (t + 1), 0.25 / (t + 2)
+        parameters = [{key: w.numpy().copy() for key, w in of.items()} for of in tensors]
+        for of, gradient in zip(tensors, gradients(parameters, t), strict=True):
+            for key, w in of.items():
+                w.grad = torch.tensor(gradient[key])
+        for group in theirs.param_groups:
+            group["lr"] = rate * group["factor"]  # by which theirs multiplies the decay, too
+            group["weight_decay"] = decay * group["decay"] / group["factor"]
+        theirs.step()
+    rates = RateFactors(Adam(lambda t: 0.05 / (t + 1)), {"W": 0.5, "b": 0.25})
+    ours = DecayFactors(rates, lambda t: 0.25 / (t + 2), {"W": 3.0})
+    found, _ = after(20, ours, START, gradients)
+    assert_close(found, [{key: w.numpy() for key, w in of.items()} for of in tensors])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: DecayFactors(SGD(), 0.1, {"W": -1.0}), ValueError, r"factors\['W'\] is -1.0"),
+        (lambda: DecayFactors(SGD(), -0.1, {"W": 1.0}), ValueError, "weight_decay is -0.1"),
+        (lambda: DecayFactors(SGD(), Plateau(0.1), {}), ValueError, "weight_decay is Plateau"),
+        (lambda: DecayFactors(SGD(), 0.1, 1.0), TypeError, "factors is 1.0, expected a dict"),
+        (
+            lambda: DecayFactors(ClipByGlobalNorm(SGD(), 1.0), 0.1, {}),
+            TypeError,
+            "put other transforms around DecayFactors",
+        ),
+    ],
+)
+def test_decay_factors_refuse(make, error, message):
     with pytest.raises(error, match=message):
         make()
 

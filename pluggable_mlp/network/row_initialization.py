@@ -1,0 +1,90 @@
+"""Initial parameters that follow from rows of training: outputs of unit variance, he+5 biases.
+
+Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024); the biases are those of
+Steinwart, "A sober look at neural network initializations" (2019).
+
+Shapes: x (rows, in); W (in, out), b (out,); z, what a dense layer makes of the rows, (rows, out).
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.network.layers import Dense
+from pluggable_mlp.network.passes import LayeredNetwork, Parameters
+from pluggable_mlp.randomness import uniform
+
+if TYPE_CHECKING:
+    from pluggable_mlp.backends import Backend
+
+__all__ = ["initialized_on_rows"]
+
+_ROUNDING = 1e-6  # less may be that of float32 alone
+
+CORNERS = 5
+"""So many rows have a part in each bias."""
+
+
+def initialized_on_rows(
+    xp: Namespace,
+    network: LayeredNetwork,
+    parameters: Parameters,
+    x: Array,
+    *,
+    seed: int,
+    backend: "Backend",
+) -> Parameters:
+    """Return parameters whose dense layers have random outputs of variance 1 on the rows.
+
+    Layer by layer, with z = x W (of "ntk" x W / sqrt(in)) and s the standard deviation of each
+    column of z over the rows, W becomes W / s.  Then b_j is minus a random point of the simplex
+    that five random rows' z_j / s_j span: where the unit j is 0 lies among the rows.  A column
+    that does not vary keeps its W.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    network : LayeredNetwork
+        Without members.
+    parameters : list of dict of arrays
+        The initial ones.
+    x : array (rows, in)
+    seed : int
+        Of the biases, from 0 to 2**64 - 1.
+    backend : Backend
+        That of the arrays.
+    """
+    remaining, made = iter(parameters), []
+    for place, layer in enumerate(network.layers):
+        own = next(remaining) if layer.shapes() else {}
+        if isinstance(layer, Dense):
+            z, _ = layer.forward(xp, {"W": own["W"], "b": own["b"] * 0.0}, x)
+            spread = xp.std(z, axis=-2)
+            varies = spread > xp.max(xp.abs(z), axis=-2) * _ROUNDING
+            inverse = 1.0 / xp.where(varies, spread, 1.0)
+            z = z * inverse
+            own = {"W": own["W"] * inverse, "b": -_points(xp, z, seed, place, backend)}
+            x = z + own["b"]
+        else:
+            x, _ = layer.forward(xp, own, x)
+        if own:
+            made.append(own)
+    return made
+
+
+def _points(xp: Namespace, z: Array, seed: int, place: int, backend: "Backend") -> Array:
+    """Return for each column of z (rows, out) a random point between `CORNERS` of its numbers.
+
+    Their weights are the distances between sorted uniform numbers, which are uniform on the
+    simplex.
+    """
+    rows, outputs = z.shape
+    drawn = uniform(seed, "rows", place, (2 * CORNERS - 1, outputs))
+    chosen = (drawn[:CORNERS] * rows).astype(np.int64)
+    weights = np.diff(np.sort(drawn[CORNERS:], axis=0), axis=0, prepend=0.0, append=1.0)
+    of_rows = xp.take_along_axis(z, xp.asarray(backend.asarray(chosen, dtype="int64")), axis=0)
+    dtype = str(z.dtype).rpartition(".")[2]
+    weights = xp.asarray(backend.asarray(weights, dtype=dtype))
+    return xp.sum(of_rows * weights, axis=0)
