@@ -14,8 +14,8 @@ from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import sync_folder
+from pluggable_mlp.hashing import HASH_DIGITS
 from pluggable_mlp.serialization import (
-    HASH_DIGITS,
     Components,
     arrays_of,
     read_tree,
