@@ -16,7 +16,17 @@ from pluggable_mlp.namespaces.reproducible.logarithm import log
 from pluggable_mlp.namespaces.reproducible.roots import sqrt
 from pluggable_mlp.registry import as_seed
 
-__all__ = ["normal", "normal_quantile", "permutation", "permutations", "uniform", "words", "zeros"]
+__all__ = [
+    "choices",
+    "normal",
+    "normal_quantile",
+    "permutation",
+    "permutations",
+    "simplex",
+    "uniform",
+    "words",
+    "zeros",
+]
 
 # What a word is drawn for.  Numbers are never reused: old seeds must give old results.
 PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5,
@@ -76,6 +86,23 @@ def permutations(
     drawn = np.stack([permutation(seed, purpose, step, count) for seed in seeds])
     starts = range(0, count, batch_size)
     return np.concatenate([drawn[:, at : at + batch_size].reshape(-1) for at in starts])
+
+
+def choices(
+    seed: int, purpose: str, step: int, below: int, shape: tuple[int, ...]
+) -> npt.NDArray[np.int64]:
+    """Return random integers from 0 up to `below`, of the given shape."""
+    drawn = (uniform(seed, purpose, step, shape) * below).astype(np.int64)
+    return np.minimum(drawn, below - 1)  # to which the product may have been rounded
+
+
+def simplex(seed: int, purpose: str, step: int, corners: int, count: int) -> Float64:
+    """Return weights (corners, count) of random points, uniform on the simplex of these corners.
+
+    They are the distances between sorted uniform deviates, and from 0 and to 1.
+    """
+    drawn = np.sort(uniform(seed, purpose, step, (corners - 1, count)), axis=0)
+    return np.diff(drawn, axis=0, prepend=0.0, append=1.0)
 
 
 def normal(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float64:

@@ -8,12 +8,10 @@ Shapes: x (rows, in); W (in, out), b (out,); z, what a dense layer makes of the 
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Dense
 from pluggable_mlp.network.passes import LayeredNetwork, Parameters
-from pluggable_mlp.randomness import uniform
+from pluggable_mlp.randomness import choices, simplex
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
@@ -75,15 +73,10 @@ def initialized_on_rows(
 
 
 def _points(xp: Namespace, z: Array, seed: int, place: int, backend: "Backend") -> Array:
-    """Return for each column of z (rows, out) a random point between `CORNERS` of its numbers.
-
-    Their weights are the distances between sorted uniform numbers, which are uniform on the
-    simplex.
-    """
+    """Return for each column of z (rows, out) a random point between `CORNERS` of its numbers."""
     rows, outputs = z.shape
-    drawn = uniform(seed, "rows", place, (2 * CORNERS - 1, outputs))
-    chosen = (drawn[:CORNERS] * rows).astype(np.int64)
-    weights = np.diff(np.sort(drawn[CORNERS:], axis=0), axis=0, prepend=0.0, append=1.0)
+    chosen = choices(seed, "rows", 2 * place, rows, (CORNERS, outputs))
+    weights = simplex(seed, "rows", 2 * place + 1, CORNERS, outputs)
     of_rows = xp.take_along_axis(z, xp.asarray(backend.asarray(chosen, dtype="int64")), axis=0)
     dtype = str(z.dtype).rpartition(".")[2]
     weights = xp.asarray(backend.asarray(weights, dtype=dtype))

@@ -73,6 +73,20 @@ def test_layers_for_tables_refuse(options, message):
         MLP([2, 3, 2], **options)
 
 
+def test_outputs_keep_to_their_range_in_evaluation_alone():
+    free, backend = MLP([2, 4, 1], loss="squared_error"), get_backend("numpy")
+    kept = MLP([2, 4, 1], loss="squared_error", output_range=(-0.25, 0.25))
+    parameters = free.initialize(seed=1, backend=backend, dtype="float64")
+    x = np.random.default_rng(0).normal(size=(9, 2))
+    z = free.logits(parameters, x)
+    assert z.min() < -0.25 or z.max() > 0.25
+    np.testing.assert_array_equal(kept.logits(parameters, x), np.clip(z, -0.25, 0.25))
+    ours, theirs = (mlp.loss_and_gradients(parameters, x, z + 1.0) for mlp in (kept, free))
+    assert ours[0] == theirs[0] == pytest.approx(1.0)
+    with pytest.raises(ValueError, match=r"output_range is \(1, 0\), expected two increasing"):
+        MLP([2, 4, 1], output_range=(1, 0))
+
+
 @pytest.mark.parametrize("step", [RNG, None], ids=["training", "evaluation"])
 @pytest.mark.parametrize("norm", [None, *NORMALIZATIONS])
 def test_gradients_against_central_differences(norm, step):
