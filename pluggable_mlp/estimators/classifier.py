@@ -160,8 +160,8 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     >>> from pluggable_mlp import MLPClassifier
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> MLPClassifier(random_state=0, max_iter=500).fit(X, y).score(X, y)
-    0.98
+    >>> MLPClassifier(random_state=0, max_iter=500).fit(X, y).score(X, y) > 0.95
+    True
     """
 
     _parameter_constraints: ClassVar[dict[str, list[object]]] = {

@@ -97,6 +97,18 @@ class Categories(Component):
         If the blocks are not a sequence.
     ValueError
         If there are none, or a value is out of range.
+
+    See Also
+    --------
+    Periodic, PiecewiseLinear : Embeddings of numbers.
+    torch.nn.Embedding : A table of vectors, whose input are the numbers of categories.
+
+    Examples
+    --------
+    A number, and a feature of nine categories, whose columns are the last nine inputs:
+
+    >>> from pluggable_mlp import MLP, Categories
+    >>> mlp = MLP([10, 16, 2], category_embedding=Categories([9], size=4))
     """
 
     blocks: Sequence[int]

@@ -48,6 +48,21 @@ class DecayFactors(FactorsByName):
         If the optimizer has no learning rate, or the factors are not a dict.
     ValueError
         If a value is out of its range, or, where training begins, no parameter has the name.
+
+    See Also
+    --------
+    AdamW : The same decay of matrices W alone, by one number.
+    torch.optim.AdamW : Its parameter groups have a decay each.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, DecayFactors, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> optimizer = DecayFactors(SGD(0.1), 0.01, {"W": 1.0, "b": 0.5})
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=optimizer)
+    >>> result.history[-1] < result.history[0]
+    True
     """
 
     optimizer: GradientDescent | RateFactors
