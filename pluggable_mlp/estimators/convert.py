@@ -17,6 +17,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.estimators.objective import outputs_of_members
 from pluggable_mlp.estimators.saving import read_estimator, write_estimator
 from pluggable_mlp.estimators.validation import (
     BINARY,
@@ -148,9 +149,14 @@ class ConversionMixin(BaseEstimator):
         Raises
         ------
         ValueError
-            If an activation is a function of your own.
+            If an activation is a function of your own, or there are several members.
         """
         check_is_fitted(self)
+        if self.n_members > 1:
+            raise ValueError(
+                f"n_members is {self.n_members}, and PyTorch has no module for the mean of "
+                "several networks; export with to_onnx"
+            )
         import torch
 
         network, home = self._fitted_network(), place_of(self.coefs_[0])
@@ -190,7 +196,7 @@ class ConversionMixin(BaseEstimator):
             lambda array: ndx.asarray(home.to_numpy(array).astype(np.float32)),
             self._parameters(network),
         )
-        z = network.evaluate(ndx, parameters, x)
+        z = outputs_of_members(ndx, network, parameters, x)
         model = ndx.build({"X": x}, self._graph_outputs(ndx, network.objective, z))
         write_file(Path(path), model.SerializeToString())
 
