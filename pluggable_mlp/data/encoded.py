@@ -4,14 +4,14 @@ Shapes: n examples, rows of them (m, features).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.lazy import LazyArray
 
-__all__ = ["EncodedArray", "Part"]
+__all__ = ["EncodedArray", "Part", "in_order"]
 
 
 class Part(NamedTuple):
@@ -30,6 +30,19 @@ class Part(NamedTuple):
     values: Array
     categories: int = 0
     is_number: bool = False
+
+
+class _Sorted(Protocol):
+    @property
+    def is_number(self) -> bool: ...
+
+
+S = TypeVar("S", bound=_Sorted)
+
+
+def in_order(parts: Sequence[S], numbers_first: bool) -> list[S]:
+    """Return parts of a table's features in the order that a preparation has."""
+    return sorted(parts, key=lambda part: numbers_first and not part.is_number)
 
 
 class EncodedArray(LazyArray):

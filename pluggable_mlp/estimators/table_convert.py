@@ -8,12 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
-from pluggable_mlp.data.columns import NUMBER, Column
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.estimators.certificate import refuse_differences, repeated
 from pluggable_mlp.estimators.table_saving import read_table_estimator, write_table_estimator
@@ -80,9 +77,7 @@ class TableConversionMixin:
         need_ndonnx()
         parameters = map_nested(on_host, self.parameters_)
         write_onnx(
-            Exported(
-                self.preparation_, self.network_, parameters, self._order().tolist(), self._labels()
-            ),
+            Exported(self.preparation_, self.network_, parameters, self._labels()),
             Path(path),
         )
 
@@ -129,13 +124,3 @@ class TableConversionMixin:
     def _labels(self) -> Sequence[int | str] | None:
         """Return the labels of the classes, if there are any."""
         return None
-
-    def _order(self) -> NDArray[np.int64]:
-        """Return the places of the features in the order of the network's inputs."""
-        is_number = [n for column in self.preparation_.used_columns for n in _are_numbers(column)]
-        return np.argsort(~np.asarray(is_number), kind="stable")
-
-
-def _are_numbers(column: Column) -> list[bool]:
-    """Return for each feature of a column whether it is a number of the table."""
-    return [column.kind == NUMBER, *[False] * (len(column.features) - 1)]

@@ -68,7 +68,7 @@ def resumed_run(
     epochs = others.pop("epochs", None)
     moved = {name: others.pop(name) for name in _WHERE if name in others}
     _refuse_others(folder, settings, others)
-    history = read_history(folder / "metrics.jsonl", validated=settings.early_stopping is not None)
+    history = read_history(folder / "metrics.jsonl", validated=settings.keeps_best)
     checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
     done = 0 if checkpoint is None else checkpoint.epochs
     if checkpoint is None:

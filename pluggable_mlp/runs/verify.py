@@ -219,7 +219,7 @@ class Verification:
                 f"those in {checkpoints}: {found}"
             )
         checkpoint = read_checkpoint(checkpoints, step)
-        validated = self.run.settings.early_stopping is not None
+        validated = self.run.settings.keeps_best
         history = read_history(folder / "metrics.jsonl", validated)[: checkpoint.epochs]
         if not self._is_certified(checkpoint, history):
             raise ValueError(

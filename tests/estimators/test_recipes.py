@@ -7,10 +7,12 @@ from pluggable_mlp import first_state, get_backend, training_step
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source, Split
 from pluggable_mlp.data.frame import Frame, Texts
-from pluggable_mlp.training.recipes import RECIPES, TableForm
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.training.recipes import TableForm
 from tests.published import import_pytabkit
 
 torch = pytest.importorskip("torch")
+RECIPE = "realmlp-td-s"
 STEPS, ROWS, BATCH = 50, 64, 16
 EPOCH = 32  # so many steps: the rate rises as for 8,192 rows
 RNG = np.random.default_rng(0)
@@ -21,10 +23,7 @@ TARGETS = {
     "classification": RNG.integers(0, 3, ROWS),
     "regression": RNG.normal(size=ROWS) * 3.0 + 2.0,
 }
-FORMS = {
-    "classification": TableForm((1, 1, 1, 1, 4), 3, classifies=True),
-    "regression": TableForm((1, 1, 1, 1, 4), 1, classifies=False),
-}
+FORM = TableForm((1, 1, 1, 1, 4))
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def prepared(task):
     scaled = "standard" if task == "regression" else None
     source = Source("example", {"train": split})
     dataset = build_dataset(
-        source, 0, task, "smooth_clip", target_scaling=scaled, test_share=0.0, signs=True
+        source, 0, task, validation=0, target_scaling=scaled, test_share=0.0, recipe=RECIPE
     )
     inputs, targets = dataset.train
     return inputs[:], targets if task == "classification" else targets[:, None]
@@ -101,10 +100,11 @@ def test_fifty_steps_agree_with_pytabkit(pytabkit, task, dtype):
     x[:, 3] *= signs[0]  # which of two categories is 1 matters to nothing
     np.testing.assert_allclose(x, theirs, rtol=tolerance, atol=tolerance)
 
-    recipe, backend = RECIPES["realmlp-td-s"](), get_backend("numpy")
-    form, x = FORMS[task], x.astype(dtype)
+    settings = Settings(task=task, recipe=RECIPE, batch_size=BATCH)
+    backend, x = get_backend("numpy"), x.astype(dtype)
     y = y if task == "classification" else y.astype(dtype)
-    mlp, optimizer = recipe.network(form), recipe.optimizer(form, recipe.epochs * EPOCH)
+    mlp = settings.make_mlp(FORM, 3 if task == "classification" else 1)
+    optimizer = settings.make_optimizer(EPOCH * BATCH)
     parameters = mlp.initialize(seed=1, backend=backend, dtype=dtype)
     ours = [array for layer in parameters for array in layer.values()]
     with torch.no_grad():
