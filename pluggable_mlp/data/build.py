@@ -13,7 +13,15 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Column, encode, fit_columns
-from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Dataset, Source, Split, warn
+from pluggable_mlp.data.dataset import (
+    PIXEL_SCALE,
+    DataError,
+    Dataset,
+    Source,
+    Split,
+    listed,
+    warn,
+)
 from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.quantiles import QUANTILE, QuantileTransform, bin_edges, fit_quantiles
@@ -175,6 +183,9 @@ def _as_arrays(
         return _as_inputs(source, splits), None
     frames: dict[str, Any] = {part: given.inputs for part, given in splits.items()}
     columns = fit_columns(name, frames["train"], signs=for_networks)
+    left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
+    if for_networks and left_out:
+        warn(name, f"columns that are not used: {listed(left_out)}")
     if all(of.is_used for of in columns) and all(frame.is_plain for frame in frames.values()):
         arrays = {part: frame.as_array() for part, frame in frames.items()}
     else:

@@ -6,7 +6,6 @@ How X becomes columns is in `table_inputs.py`, how columns become a matrix in `d
 Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 """
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -22,11 +21,11 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.columns import LEFT_OUT, Column
-from pluggable_mlp.data.dataset import Dataset, DataWarning, Source, Split, listed
+from pluggable_mlp.data.columns import Column
+from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.split import choose_usual_validation
-from pluggable_mlp.data.targets import Task
+from pluggable_mlp.data.targets import REGRESSION, Task
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.certificate import certify
@@ -163,7 +162,6 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         preparation = dataset.preparation
         assert preparation is not None  # `build_dataset` fits one
         self.preparation_ = preparation
-        self._warn_of_left_out()
         train, validation = (self._part(dataset, name, weights) for name in ("train", "validation"))
         assert train is not None
         self._set_network()
@@ -218,15 +216,20 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
                 of_parts = {"train": ~chosen, "validation": chosen}
                 parts = {name: Split(frame[of], targets[of]) for name, of in of_parts.items()}
                 weights = {n: None if given is None else given[of] for n, of in of_parts.items()}
-        dataset = build_dataset(
-            Source("X", parts),
-            seed,
-            self._task,
-            validation=None if "validation" in parts else 0.0,
-            target_scaling="standard" if self._task == "regression" else None,
-            test_share=0.0,
-            recipe=self._recipe(),
-        )
+        try:
+            dataset = build_dataset(
+                Source("X", parts),
+                seed,
+                self._task,
+                validation=None if "validation" in parts else 0.0,
+                target_scaling="standard" if self._task == "regression" else None,
+                test_share=0.0,
+                recipe=self._recipe(),
+            )
+        except DataError as error:  # whose remedy is one of the command line
+            source, fault, remedy = error.args
+            own = remedy.replace(REGRESSION, "to predict measurements, take TableRegressor")
+            raise DataError(source, fault, own) from None
         return dataset, weights
 
     def _evaluated(self, eval_set: Any, like: Frame) -> Split:
@@ -252,12 +255,6 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
     def _columns(self) -> tuple[Column, ...]:
         """What became of all columns."""
         return self.preparation_.columns or ()
-
-    def _warn_of_left_out(self) -> None:
-        left_out = [of for of in self._columns if of.kind == LEFT_OUT]
-        if left_out:
-            notes = listed([f"{of.name!r} ({of.note})" for of in left_out])
-            warnings.warn(f"columns that are not used: {notes}", DataWarning, stacklevel=4)
 
     def _part(self, dataset: Dataset, name: str, weights: dict[str, Array | None]) -> Part | None:
         """Return a part of the data set."""

@@ -67,6 +67,20 @@ def test_a_table_is_trained_as_by_the_estimator(command, tmp_path, table, task, 
         np.testing.assert_allclose(saved.predict(X), model.predict(X), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("recipe", "place"), [("realmlp-td-s", -1), ("tabm:members=2", 0)])
+def test_of_equal_epochs_the_one_that_the_recipe_says_is_kept(
+    command, tmp_path, table, recipe, place
+):
+    run = tmp_path / "run"
+    given = ("--recipe", recipe, "--hidden", 16, "--validation", 0.02, "--epochs", 24)
+    done(command, "train", "--data", table("classes"), *given, "--output", run)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    best = max(line["validation_accuracy"] for line in lines)
+    equal = [line["epoch"] for line in lines if line["validation_accuracy"] == best]
+    assert len(equal) > 1
+    assert content(run, "summary.json")["kept_epoch"] == equal[place]
+
+
 def test_one_line_says_what_was_chosen_and_what_options_changed(command, tmp_path, table):
     run = tmp_path / "run"
     given = ("--hidden", 8, "--epochs", 2, "--optimizer", "sgd:momentum=0.5")
@@ -179,3 +193,66 @@ def test_few_rows_are_trained_on_with_a_warning(command, tmp_path):
     assert "3 rows are too few to keep 0.2 of them for validation" in outcome.err
     assert content(run, "summary.json")["kept_epoch"] == 3
     assert done(command, "verify", run).code == 0
+
+
+def told(command, *arguments):
+    """Run a command that warns: the suite takes warnings for errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        return command(*arguments)
+
+
+QUICK = ("--epochs", 1, "--hidden", 4, "--quiet")
+
+
+def test_useless_columns_are_named_and_dropped(command, tmp_path):
+    """Constant ones, and one with a new category in each row; later rows need none of them."""
+    rows = range(60)
+    table = {"x": [k % 7 for k in rows], "three": [3] * 60, "same": ["a"] * 60,
+             "id": [f"row {k}" for k in rows], "y": [k % 2 for k in rows]}  # fmt: skip
+    polars.DataFrame(table).write_csv(tmp_path / "table.csv")
+    run = tmp_path / "run"
+    outcome = told(command, "train", "--data", tmp_path / "table.csv", *QUICK, "--output", run)
+    assert outcome.code == 0
+    assert (
+        "columns that are not used: 'three' (it is 3 in all rows), 'same' (it is a in all rows), "
+        "'id' (42 different texts in 42 rows)"
+    ) in outcome.err
+    (tmp_path / "new.csv").write_text("x\n1\n2\n")
+    assert len(done(command, "predict", run, tmp_path / "new.csv").out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("count", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_hundred_thousand_categories_are_dropped(command, tmp_path, count):
+    table = {"x": np.arange(count) % 7, "id": [f"id {k}" for k in range(count)]}
+    polars.DataFrame({**table, "y": np.arange(count) % 2}).write_csv(tmp_path / "table.csv")
+    outcome = told(command, "train", "--data", tmp_path / "table.csv", *QUICK)
+    assert outcome.code == 0
+    assert "columns that are not used: 'id' (" in outcome.err
+
+
+def test_a_category_that_training_never_saw_counts_as_missing(command, tmp_path, table):
+    run = tmp_path / "run"
+    done(command, "train", "--data", table("classes"), *QUICK, "--output", run)
+    (tmp_path / "new.csv").write_text("age,city,sex,x\n40,Lima,m,0.5\n40,,m,0.5\n")
+    outcome = told(command, "predict", run, tmp_path / "new.csv")
+    assert outcome.err.count("'city' holds 'Lima', which training never saw") == 1
+    _, unseen, missing = outcome.out.splitlines()
+    assert unseen == missing
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([f"{k},a" for k in range(30)], "all training labels are a"),
+        (["1,a", "2,", *(f"{k},b" for k in range(30))], "1 rows lack the target 'y', row 2 first"),
+        ([*(f"{k},{'ab'[k % 2]}" for k in range(30)), "inf,a"], "column 'x' holds inf in row 31"),
+        ([f"1,{'ab'[k % 2]}" for k in range(30)], "no column can be used ('x': it is 1 in all"),
+        (["0,a", "1,b", "2,b"], "give at least 7 of these: 0.143 are kept for testing"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_named(command, tmp_path, lines, words):
+    (tmp_path / "table.csv").write_text("\n".join(["x,y", *lines]))
+    outcome = command("train", "--data", tmp_path / "table.csv", *QUICK)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert words in outcome.err
