@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.estimators.certificate import refuse_differences, repeated
+from pluggable_mlp.estimators.files import FilesMixin
 from pluggable_mlp.estimators.table_saving import read_table_estimator, write_table_estimator
 from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
 from pluggable_mlp.lazy import on_host
@@ -21,7 +22,7 @@ from pluggable_mlp.network.mlp import MLP
 __all__ = ["TableConversionMixin"]
 
 
-class TableConversionMixin:
+class TableConversionMixin(FilesMixin):
     """What a fitted estimator of a table can be turned into, and made of."""
 
     preparation_: Preparation
@@ -29,33 +30,8 @@ class TableConversionMixin:
     parameters_: LibraryArrays
     certificate_: dict[str, Any]
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model, its preparation included, to one safetensors file.
-
-        Parameters
-        ----------
-        path : str or Path
-        """
-        check_is_fitted(self)
-        write_table_estimator(self, Path(path))
-
-    @classmethod
-    def load(cls, path: str | PathLike[str], *, backend: str = "numpy") -> Self:
-        """Return what `save` wrote.
-
-        Parameters
-        ----------
-        path : str or Path
-        backend : str, default "numpy"
-            Where to compute, such as "torch:cuda".
-
-        Raises
-        ------
-        ValueError
-            If the file cannot be read, has changed, or holds no such estimator.
-        """
-        made: Self = read_table_estimator(cls, Path(path), backend)
-        return made
+    _write = staticmethod(write_table_estimator)
+    _read = staticmethod(read_table_estimator)
 
     def to_onnx(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to an ONNX file, in float32, its preparation included.
@@ -71,7 +47,7 @@ class TableConversionMixin:
         Raises
         ------
         ValueError
-            If the extra `onnx` is not installed, or the recipe's scaling has no graph: tabm's.
+            If the extra `onnx` is not installed.
         """
         check_is_fitted(self)
         need_ndonnx()
