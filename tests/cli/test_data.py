@@ -102,7 +102,7 @@ def test_a_long_name_is_not_cut(command, tmp_path):
     ],
 )
 def test_the_options_of_train_hold(command, table, options, words):
-    outcome = command("data", table, *options)
+    outcome = command("data", table, *options, *PLAIN)
     trained = command("train", "--data", table, *options, *TRAIN)
     assert outcome.code == trained.code == (0 if words else 2)
     assert outcome.err == trained.err
