@@ -9,7 +9,7 @@ import pytest
 
 from pluggable_mlp import DataError, load_dataset
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.dataset import Source, Split
+from pluggable_mlp.data.dataset import DataWarning, Source, Split
 from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.quantiles import QuantileTransform, bin_edges, fit_quantiles
@@ -74,7 +74,8 @@ TABLE = Frame(
 def prepared(recipe):
     targets = np.array([0, 1, 0, 1, 0])
     source = Source("example", {"train": Split(TABLE, targets)})
-    return build_dataset(source, 0, None, validation=0.0, test_share=0.0, recipe=recipe)
+    with pytest.warns(DataWarning, match=r"not used: 'constant' \(it is 0 in all rows\)"):
+        return build_dataset(source, 0, None, validation=0.0, test_share=0.0, recipe=recipe)
 
 
 def clipped(x):
