@@ -36,11 +36,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from pluggable_mlp import TableClassifier, TableRegressor
-from pluggable_mlp.training.recipes import RECIPES
+from pluggable_mlp.training.recipes import NONE, RECIPES
 
 TARGETS = {"adult": "income", "diamonds": "price", "letter": "class", "penguins": "species"}
 REGRESSIONS = ("diamonds", "diabetes")
-OURS = tuple(RECIPES)
+OURS = tuple(name for name in RECIPES if name != NONE)
 PYTABKIT = {"pytabkit-td-s": "RealMLP_TD_S", "pytabkit-td": "RealMLP_TD"}
 OTHERS: dict[str, tuple[Any, Any]] = {
     "mlp": (MLPClassifier, MLPRegressor),

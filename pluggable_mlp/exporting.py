@@ -15,6 +15,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.data.columns import NUMBER, SIGN, Column
+from pluggable_mlp.data.encoded import Part, in_order
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
 from pluggable_mlp.files import write_file
@@ -32,8 +33,6 @@ class Exported(NamedTuple):
     mlp : MLP
     parameters : list of dict of arrays
         NumPy's.
-    order : sequence of int, optional
-        Which prepared feature each input of the network is; by default they are the same.
     labels : sequence of int or of str, optional
         Those of the classes, in the place of the preparation's.
     """
@@ -41,7 +40,6 @@ class Exported(NamedTuple):
     preparation: Preparation
     mlp: MLP
     parameters: LibraryArrays
-    order: Sequence[int] | None = None
     labels: Sequence[int | str] | None = None
 
 
@@ -79,8 +77,6 @@ def write_onnx(run: Exported, path: Path) -> dict[str, str]:
     import ndonnx as ndx
 
     inputs, x = _inputs(ndx, run.preparation)
-    if run.order is not None:
-        x = ndx.take(x, ndx.asarray(np.asarray(run.order, np.int64)), axis=1)
     parameters = [
         {name: ndx.asarray(array.astype(np.float32)) for name, array in layer.items()}
         for layer in run.parameters
@@ -105,8 +101,8 @@ def _inputs(ndx: Any, preparation: Preparation) -> tuple[dict[str, Array], Array
             )
             for column in used
         }
-        features = [part for of in used for part in _features(ndx, of, inputs[of.name])]
-        x = ndx.stack(features, axis=1)
+        parts = [part for of in used for part in _features(ndx, of, inputs[of.name])]
+        x = ndx.stack([part.values for part in in_order(parts, preparation.order)], axis=1)
     else:
         is_pixels = preparation.scale is not None
         x = ndx.argument(
@@ -121,10 +117,7 @@ def _scaled(ndx: Any, preparation: Preparation, x: Array) -> Array:
     """Return features (N, features) scaled as in training."""
     scaling = preparation.scaling
     if preparation.quantiles is not None:
-        raise ValueError(
-            "the features are scaled by their quantiles, which no ONNX graph of ours does; train "
-            "with --scaling standard or smooth_clip (in Python, another recipe)"
-        )
+        return preparation.quantiles.transformed(ndx, x)
     if scaling is None:
         return x
     offsets, divisors = (ndx.asarray(np.asarray(of)) for of in (scaling.offsets, scaling.divisors))
@@ -134,7 +127,7 @@ def _scaled(ndx: Any, preparation: Preparation, x: Array) -> Array:
     return x
 
 
-def _features(ndx: Any, column: Column, values: Array) -> list[Array]:
+def _features(ndx: Any, column: Column, values: Array) -> list[Part]:
     """Return what a column becomes, as `encode` does; an empty text is a missing one."""
     if column.kind == NUMBER:
         missing = ndx.isnan(values)
@@ -144,8 +137,13 @@ def _features(ndx: Any, column: Column, values: Array) -> list[Array]:
         parts = [values == category for category in column.categories]
         if column.kind == SIGN:
             first, second = (ndx.astype(part, ndx.float64) for part in parts)
-            return [second - first]
-    return [ndx.astype(part, ndx.float64) for part in [*parts, *[missing] * column.indicator]]
+            return [Part(second - first)]
+    parts = [ndx.astype(part, ndx.float64) for part in [*parts, *[missing] * column.indicator]]
+    count = len(column.categories)
+    return [
+        Part(of, count if place < count else 0, is_number=column.kind == NUMBER and place == 0)
+        for place, of in enumerate(parts)
+    ]
 
 
 def _outputs(ndx: Any, run: Exported, z: Array) -> dict[str, Array]:

@@ -8,6 +8,7 @@ errors, are made here.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from inspect import get_annotations
 from typing import Any
 
 import msgspec
@@ -109,11 +110,16 @@ def fields_of(owner: type) -> Mapping[str, Field]:
 def _fields_of(owner: type) -> Mapping[str, Field]:
     described = inspect.type_info(owner)
     assert isinstance(described, inspect.DataclassType)
-    return {of.name: _field(of, owner.__annotations__[of.name]) for of in described.fields}
+    annotations: dict[str, Any] = {}
+    for base in reversed(owner.__mro__):
+        annotations |= get_annotations(base)
+    return {of.name: _field(of, annotations[of.name]) for of in described.fields}
 
 
 def check_fields(owner: Any) -> None:
     """Convert and check every field of a frozen dataclass: its `__post_init__`.
+
+    The default None of a field stays, whatever it takes.
 
     Raises
     ------
@@ -121,7 +127,9 @@ def check_fields(owner: Any) -> None:
         As `Field.convert`.
     """
     for name, field in fields_of(type(owner)).items():
-        object.__setattr__(owner, name, field.convert(getattr(owner, name)))
+        value = getattr(owner, name)
+        if value is not None or field.default is not None:
+            object.__setattr__(owner, name, field.convert(value))
 
 
 def _field(of: inspect.Field, annotation: Any) -> Field:

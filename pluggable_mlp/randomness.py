@@ -7,11 +7,13 @@ normal deviates use the system's libm.  Everything here is computed on the host,
 operations whose results IEEE 754 determines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.logarithm import log
 from pluggable_mlp.namespaces.reproducible.roots import sqrt
 from pluggable_mlp.registry import as_seed
@@ -20,6 +22,7 @@ __all__ = [
     "choices",
     "normal",
     "normal_quantile",
+    "normal_quantile_by",
     "permutation",
     "permutations",
     "simplex",
@@ -111,22 +114,31 @@ def normal(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float6
 
 
 def normal_quantile(p: Float64) -> Float64:
-    """Return the quantiles of the standard normal distribution for p in (0, 1), of any shape.
+    """Return the quantiles of the standard normal distribution for p in (0, 1), of any shape."""
+    found: Float64 = normal_quantile_by(np, p, partial(sqrt, np), partial(log, np))
+    return found
+
+
+def normal_quantile_by(
+    xp: Namespace, p: Array, sqrt: Callable[[Array], Array], log: Callable[[Array], Array]
+) -> Array:
+    """Return `normal_quantile` in float64 of any namespace, by its root and its logarithm.
 
     By Wichura's algorithm AS 241, routine PPND16 (Applied Statistics 37, 1988): relative accuracy
     about 1e-16.
     """
     q = p - 0.5
     r = 0.180625 - q * q
-    central = q * _ratio(_CENTRAL, np.maximum(r, 0.0))
+    central = q * _ratio(_CENTRAL, xp.maximum(r, xp.zeros_like(r)))
     # sqrt(-log of the smaller tail): 1.6 at |q| = 0.425, where the central region ends.
-    tail = sqrt(np, -log(np, np.minimum(p, 1.0 - p)))
-    outer = np.where(
+    tail = sqrt(-log(xp.minimum(p, 1.0 - p)))
+    five = xp.full_like(tail, 5.0)
+    outer = xp.where(
         tail <= 5.0,
-        _ratio(_MIDDLE, np.minimum(tail, 5.0) - 1.6),
-        _ratio(_FAR, np.maximum(tail, 5.0) - 5.0),
+        _ratio(_MIDDLE, xp.minimum(tail, five) - 1.6),
+        _ratio(_FAR, xp.maximum(tail, five) - 5.0),
     )
-    return np.where(r >= 0.0, central, np.where(q < 0.0, -outer, outer))
+    return xp.where(r >= 0.0, central, xp.where(q < 0.0, -outer, outer))
 
 
 def zeros(shape: tuple[int, ...]) -> Float64:
@@ -134,12 +146,12 @@ def zeros(shape: tuple[int, ...]) -> Float64:
     return np.zeros(shape)
 
 
-def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], r: Float64) -> Float64:
+def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], r: Array) -> Array:
     """Return numerator(r) / denominator(r), each by Horner's rule from the highest power."""
     values = []
     for polynomial in coefficients:
-        value = np.full_like(r, polynomial[-1])
-        for coefficient in reversed(polynomial[:-1]):
+        value = r * polynomial[-1] + polynomial[-2]
+        for coefficient in reversed(polynomial[:-2]):
             value = value * r + coefficient
         values.append(value)
     return values[0] / values[1]

@@ -5,46 +5,51 @@ the same computation on every backend.
 """
 
 import operator
+from copy import copy
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Meta
-
+from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.backends.memory import refuse_beyond_memory
-from pluggable_mlp.fields import check_fields, doc, fields_of
+from pluggable_mlp.fields import check_fields, fields_of
+from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
+from pluggable_mlp.network.row_initialization import initialized_on_rows
+from pluggable_mlp.options import LOSS_OF_TASK, Options, written
 from pluggable_mlp.registry import (
     as_seed,
     choose,
     did_you_mean,
-    listed,
     make,
     parse_component,
     parse_components,
 )
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
-from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
+from pluggable_mlp.training.examples import AnyExamples, Streamed
+from pluggable_mlp.training.recipes import (
+    DEFAULT,
+    NONE,
+    Facts,
+    Recipe,
+    TableForm,
+    make_recipe,
+)
+from pluggable_mlp.training.schedules import make_schedule
+from pluggable_mlp.training.trees import map_arrays
 
 if TYPE_CHECKING:
     from pluggable_mlp.data import Dataset
     from pluggable_mlp.data.preparation import Preparation
 
-__all__ = ["LOSS_OF_TASK", "Settings"]
+__all__ = ["Settings"]
 
-_Share = Annotated[float, Meta(ge=0, lt=1)]
-_Count = Annotated[int, Meta(ge=1)]
-_CountOrZero = Annotated[int, Meta(ge=0)]
-_NonNegative = Annotated[float, Meta(ge=0)]
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
-LOSS_OF_TASK = {
-    "classification": "softmax_cross_entropy",
-    "multilabel": "sigmoid_cross_entropy",
-    "regression": "squared_error",
-}
-"""The loss of each task, unless one is given."""
+_OF_ITS_OPTIMIZER = ("learning_rate", "weight_decay", "schedule")
+"""What a recipe's optimizer has: another one has its own rate and decay, and a constant rate."""
 _TASK_OF_TARGETS = {
     "classes": "classification",
     "labels": "multilabel",
@@ -52,12 +57,9 @@ _TASK_OF_TARGETS = {
     "counts": "regression",
 }
 
-_RATE_OF_REGRESSION = 0.01
-"""Of SGD, unless one is given: with its own, 0.1, squared errors of 100 sigmoids diverge."""
-
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """The settings of a training run; `pluggable-mlp train --help` explains each.
 
     Components are given by name, with parameters after a colon: "leaky_relu:slope=0.2".  None
@@ -70,92 +72,13 @@ class Settings:
         message names it.
     """
 
-    # fmt: off
-    data: Annotated[str, doc(
-        "Data set: digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder of "
-        "IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet, "
-        ".feather.")] = "digits"
-    task: Annotated[Literal["classification", "multilabel", "regression"] | None, doc(
-        f"Task: {', '.join(LOSS_OF_TASK)}; by default determined by the loss or the "
-        "targets.")] = None
-    target: Annotated[str | None, doc(
-        "Column of a table to predict, by name or by position from 1; several are separated by "
-        "commas. By default the last.")] = None
-    header: Annotated[Literal["yes", "no"] | None, doc(
-        "Whether the first line of a .csv or .tsv names the columns: yes or no; by default it does "
-        "if none of its fields is a number, or if its numbers count the columns.")] = None
-    encoding: Annotated[str | None, doc(
-        "Encoding of a .csv or .tsv, such as latin-1; by default UTF-8.")] = None
-    scaling: Annotated[str | None, doc(
-        "Scaling of the features, fitted on the training part: standard, minmax, robust, "
-        "smooth_clip, quantile, pixels (whole numbers from 0 to 255) or none; by default standard "
-        "for tables, otherwise none.")] = None
-    target_scaling: Annotated[str | None, doc(
-        "Scaling of the numbers to predict of a regression, in which the loss is computed: "
-        "standard, minmax, robust or none; by default standard, for the loss poisson none. "
-        "Predictions and errors are in the original units.")] = None
-    test: Annotated[str | None, doc(
-        "Data for testing only, as for --data: their test part, or else all examples. By default "
-        "the test part of the data, or --test-share.")] = None
-    test_share: Annotated[_Share | None, doc(
-        "Share of the data that is held out for testing; 0 to train on all examples. By default "
-        "one in seven, unless the data have a test part or there is --test.")] = None
-    validation: Annotated[_Share | None, doc(
-        "Share of the training part that is held out for validation; by default the validation "
-        "part of the data, if there is one.")] = None
-    hidden: Annotated[tuple[_Count, ...], doc(
-        "Widths of the hidden layers, such as 256,128; '' for none.")] = (100,)
-    activation: Annotated[str, doc(
-        "Activation of the hidden layers, one for all or one per layer, such as "
-        f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}.")] = "sigmoid"
-    dropout: Annotated[_Share, doc("Probability of dropping an output of a hidden layer.")] = 0.0
-    input_dropout: Annotated[_Share, doc("Probability of dropping an input.")] = 0.0
-    input_noise: Annotated[_NonNegative, doc(
-        "Standard deviation of the uniform noise that training adds to the prepared inputs: pixels "
-        "divided by 256, columns standardized.")] = 0.0
-    norm: Annotated[str | None, doc(
-        f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.")] = None
-    loss: Annotated[str | None, doc(
-        f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default "
-        f"{', '.join(f'{loss} for {task}' for task, loss in LOSS_OF_TASK.items())}.")] = None
-    label_smoothing: Annotated[_Share, doc(
-        "Share of each target that is spread over all classes.")] = 0.0
-    class_weight: Annotated[Literal["balanced"] | None, doc(
-        "balanced: weight classes inversely to their frequency.")] = None
-    optimizer: Annotated[str, doc(
-        "Optimizer, with parameters after a colon, such as sgd:momentum=0.9,nesterov=true: "
-        f"{listed(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}.")] = "sgd"
-    learning_rate: Annotated[_NonNegative | None, doc(
-        "Learning rate; by default that of the optimizer (sgd: 0.1, regression 0.01).")] = None
-    weight_decay: Annotated[_NonNegative | None, doc(
-        "Weight decay: decoupled if the optimizer supports it, otherwise L2.")] = None
-    clip_norm: Annotated[Annotated[float, Meta(ge=1e-30)] | None, doc(
-        "Maximum norm of all gradients together.")] = None
-    schedule: Annotated[str | None, doc(
-        "Schedule of the learning rate: "
-        f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}.")] = None
-    warmup: Annotated[_CountOrZero, doc(
-        "Number of updates of linear warm-up before the schedule.")] = 0
-    batch_size: Annotated[_Count, doc("Number of examples per update.")] = 16
-    micro_batch: Annotated[_Count | None, doc(
-        "Number of examples of a batch that are computed at once, for batches that do not fit into "
-        "the memory; by default all.")] = None
-    block_size: Annotated[_CountOrZero | None, doc(
-        "Number of examples in memory at once, the rest stays in .npy files; 0 for all. By default "
-        "all, unless the files take more than a quarter of the memory.")] = None
-    epochs: Annotated[_Count, doc("Number of passes over the training examples.")] = 30
-    early_stopping: Annotated[_Count | None, doc(
-        "Stop after this many epochs without a lower validation loss, and keep the best "
-        "parameters.")] = None
-    dtype: Annotated[Literal["float32", "float64"], doc("float32 or float64.")] = "float32"
-    arithmetic: Annotated[Literal["native", "reproducible"], doc(
-        "native (the library's own, fast) or reproducible (the same bits on every "
-        "backend).")] = "native"
-    seed: Annotated[_CountOrZero, doc("Seed of all random numbers.")] = 0
-    # fmt: on
-
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.recipe is None:
+            from pluggable_mlp.data.table_files import is_table  # with much else
+
+            object.__setattr__(self, "recipe", DEFAULT if is_table(self.data) else NONE)
+        self._fill(Facts(self._task()))
         as_seed(self.seed)
         if self.block_size:
             from pluggable_mlp.training.streaming import in_whole_batches  # with much else
@@ -166,8 +89,53 @@ class Settings:
                 f"test_share is {self.test_share}, but the examples for testing are those of "
                 f"{self.test}; leave one of them out"
             )
-        self.make_optimizer(examples=1_000_000 * self.batch_size)
-        self.make_mlp(1, 2)
+        example = self.completed(Facts(self._task() or "classification", True, False))
+        form = TableForm((1,), numbers=1)
+        example.make_optimizer(1_000_000 * self.batch_size, form)
+        example.make_mlp(form, 2)
+
+    def completed(self, facts: Facts) -> "Settings":
+        """Return the settings with the recipe's values for what is not given and facts decide."""
+        other = copy(self)
+        other._fill(facts)
+        return other
+
+    def _fill(self, facts: Facts) -> None:
+        recipe = self.make_recipe()
+        values = recipe.values(facts)
+        own, _ = parse_component(values["optimizer"], "optimizer")
+        name, parameters = parse_component(self.optimizer or values["optimizer"], "optimizer")
+        for key, value in values.items():
+            is_of_other = key in _OF_ITS_OPTIMIZER and name != own
+            if getattr(self, key) is None and not is_of_other and key not in parameters:
+                object.__setattr__(self, key, value)
+
+    def make_recipe(self) -> Recipe:
+        """Return the recipe."""
+        return make_recipe(self.recipe)
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the best epoch is kept, by the validation part, or else the last."""
+        by_recipe = self.make_recipe().validation is not None and self.validation != 0.0
+        return by_recipe or self.early_stopping is not None
+
+    def chosen(self, dataset: "Dataset") -> str:
+        """Return in words the recipe, its values that are used, and what is used in their place.
+
+        It is empty for the plain network.  The settings are those of `for_dataset`.
+        """
+        if self.recipe == NONE:
+            return ""
+        usual, shown = self.make_recipe().values(self._facts(dataset)), []
+        for name, value in usual.items():
+            used = getattr(self, name)
+            if used is None and value is None:
+                continue
+            instead = "" if used == value else f" (the recipe: {written(value)})"
+            if used or instead:
+                shown.append(f"{name} {written(used)}{instead}")
+        return f"recipe {self.recipe}: {', '.join(shown)}"
 
     def load_dataset(
         self, preparation: "Preparation | None" = None, in_files: bool = False
@@ -207,6 +175,7 @@ class Settings:
             "test": self.test,
             "seed": self.seed,
             "task": self._task(),
+            "recipe": self.recipe,
             "scaling": self.scaling,
             "validation": self.validation,
             "target_scaling": self._target_scaling(),
@@ -235,17 +204,23 @@ class Settings:
                 f"target_scaling is {self.target_scaling!r}, but the targets are classes or "
                 "labels; leave it out"
             )
-        return replace(
+        completed = replace(
             self,
             task=dataset.task,
             target=self.target or (named or (None,))[0],
             scaling=made.scaling_kind if made else "none",
             target_scaling="none" if of_targets is None else of_targets.kind,
             test_share=dataset.test_share,
-            validation=self.validation if self.validates(dataset) else 0.0,
+            validation=dataset.validation_share if self.validates(dataset) else 0.0,
             loss=self.loss or LOSS_OF_TASK[dataset.task],
-            block_size=self._blocks_of(dataset),
         )
+        completed = completed.completed(completed._facts(dataset))
+        return replace(completed, block_size=completed._blocks_of(dataset))
+
+    def _facts(self, dataset: "Dataset") -> Facts:
+        """Return what a recipe has to know of the data."""
+        made = dataset.preparation
+        return Facts(dataset.task, bool(made and made.edges), self.validates(dataset))
 
     def _blocks_of(self, dataset: "Dataset") -> int:
         """Return the size of a block: the one given, or that of data in files, else 0."""
@@ -290,15 +265,15 @@ class Settings:
             )
         return loss
 
-    def make_mlp(self, features: int, outputs: int) -> MLP:
-        """Return the network for so many input features and outputs.
+    def make_mlp(self, form: TableForm, outputs: int) -> MLP:
+        """Return the network for inputs of a form, and so many outputs.
 
         Raises
         ------
         MemoryError
             If a layer's weights do not fit into this machine.
         """
-        sizes = [features, *self.hidden, outputs]
+        sizes = [sum(form.blocks), *self.hidden, outputs]
         weights = max(map(operator.mul, sizes, sizes[1:]))
         refuse_beyond_memory(f"a layer of {weights:,} weights, drawn in float64,", 8 * weights)
         made: list[Any] = [
@@ -317,11 +292,50 @@ class Settings:
             input_dropout=self.input_dropout,
             input_noise=self.input_noise,
             norm=norm,
+            **self.make_recipe().parts(form),
         )
 
-    def make_optimizer(self, examples: int) -> AnyOptimizer:
-        """Return the optimizer, with its schedule, for so many training examples."""
+    def initial_parameters(
+        self, mlp: MLP, examples: AnyExamples, backend: Backend
+    ) -> LibraryArrays:
+        """Return the initial parameters; of some recipes they follow from the rows of a block."""
+        parameters = mlp.initialize(seed=self.seed, backend=backend, dtype=self.dtype)
+        if not self.make_recipe().on_rows:
+            return parameters
+        if isinstance(examples, Streamed):
+            block = (0, min(len(examples), examples.block_size))
+            examples = examples.on_device(examples.read([block]))
+        xp = namespace_of(self.arithmetic, backend)
+        rows = xp.asarray(examples.inputs), None, None
+        made = initialized_on_rows(
+            xp,
+            mlp,
+            map_arrays(xp.asarray, parameters),
+            examples.floats_of(xp, rows)[0],
+            seed=self.seed,
+            backend=backend,
+        )
+        native: LibraryArrays = unwrapped(made)
+        return native
+
+    def steps_per_epoch(self, examples: int) -> int:
+        """Return how many batches an epoch of so many examples has."""
+        if self.make_recipe().whole_batches:
+            return max(1, examples // self.batch_size)
+        return -(-examples // self.batch_size)
+
+    def total_steps(self, examples: int) -> int:
+        """Return how many steps a training with so many examples has."""
+        return self.epochs * self.steps_per_epoch(examples)
+
+    def scheduled(self, mlp: MLP, examples: int) -> MLP:
+        """Return the network for a training with so many examples, its dropout by schedule."""
+        return self.make_recipe().scheduled(mlp, self.total_steps(examples))
+
+    def make_optimizer(self, examples: int, form: TableForm) -> AnyOptimizer:
+        """Return the optimizer, with its schedule, for so many training examples of a form."""
         name, parameters = self._optimizer()
+        steps = self.total_steps(examples)
         if self.schedule is not None or self.warmup:
             rate = parameters.get("learning_rate", _default_rate(name))
             schedule, options = parse_component(self.schedule or "constant", "schedule")
@@ -331,11 +345,11 @@ class Settings:
                         f"schedule is {self.schedule!r}, expected it without {key}, which follows "
                         "from other settings"
                     )
-            steps = self.epochs * -(-examples // self.batch_size)
             parameters["learning_rate"] = make_schedule(
                 schedule, rate, total_steps=steps, warmup=self.warmup, **options
             )
-        return make_optimizer(name, **parameters)
+        optimizer = make_optimizer(name, **parameters)
+        return self.make_recipe().with_factors(optimizer, form, steps)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for JSON, with the values that the optimizer uses.
@@ -352,8 +366,6 @@ class Settings:
         name, parameters = parse_component(self.optimizer, "optimizer")
         given = {key: getattr(self, key) for key in _OF_OPTIMIZER}
         parameters |= {key: of for key, of in given.items() if of is not None}
-        if name == "sgd" and self._task() == "regression":
-            parameters.setdefault("learning_rate", _RATE_OF_REGRESSION)
         return name, parameters
 
     @classmethod
@@ -371,6 +383,8 @@ class Settings:
                 raise ValueError(f"{name!r} is not a setting{did_you_mean(name, fields)}")
         if missing := [name for name in fields if name not in values]:
             raise ValueError(f"settings are missing: {', '.join(missing)}")
+        for name, value in values.items():
+            fields[name].convert(value)  # none that a recipe would have to fill
         return cls(**values)
 
 

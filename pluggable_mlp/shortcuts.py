@@ -259,8 +259,9 @@ def entries(xp: Namespace, table: Array, indices: Array) -> Array:
 
 
 def vecdot(xp: Namespace, x: Array, y: Array) -> Array:
-    """Return the sum of x y, for `x` and `y` (n,)."""
-    return (_offered.get((xp, "vecdot")) or xp.vecdot)(x, y)
+    """Return the sums of x y along the last axis, for `x` and `y` (…, n)."""
+    function = _offered.get((xp, "vecdot")) if x.ndim == 1 else None
+    return (function or xp.vecdot)(x, y)
 
 
 def add_product(xp: Namespace, total: Array, x: Array, factor: float | Array) -> Array:

@@ -11,6 +11,7 @@ import re
 
 import pluggable_mlp
 from pluggable_mlp.cli.app import program
+from pluggable_mlp.fields import fields_of
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
@@ -113,12 +114,14 @@ def test_an_optional_parameter_without_its_word_is_noticed():
 
 # What `pluggable-mlp train --help` shows in square brackets, and what its texts say of the rest.
 TRAIN = {
-    "data": "digits", "hidden": "100", "activation": "sigmoid", "dropout": 0.0,
-    "input_dropout": 0.0, "input_noise": 0.0, "norm": None,
-    "label_smoothing": 0.0, "class_weight": None, "optimizer": "sgd", "learning_rate": None,
-    "weight_decay": None, "clip_norm": None, "schedule": None, "warmup": 0, "batch_size": 16,
-    "epochs": 30, "dtype": "float32", "arithmetic": "native", "seed": 0, "backend": "numpy",
+    "data": "digits", "input_dropout": 0.0, "input_noise": 0.0, "norm": None, "class_weight": None,
+    "learning_rate": None, "weight_decay": None, "clip_norm": None, "schedule": None, "warmup": 0,
+    "dtype": "float32", "arithmetic": "native", "seed": 0, "backend": "numpy",
     "output": None, "quiet": False,
+}  # fmt: skip
+WITHOUT_A_RECIPE = {
+    "hidden": "100", "activation": "sigmoid", "dropout": "0.0", "label_smoothing": "0.0",
+    "optimizer": "sgd", "batch_size": "16", "epochs": "30",
 }  # fmt: skip
 
 
@@ -127,4 +130,8 @@ def test_the_defaults_of_the_command_line_are_those_of_the_settings():
     defaults = {option.name: option.default for option in options}
     assert {name: defaults[name] for name in TRAIN} == TRAIN
     of_settings = {name: TRAIN[name] for name in defaults_of(Settings) if name in TRAIN}
-    assert Settings() == Settings(**of_settings | {"hidden": (100,)})
+    fields = fields_of(Settings)
+    for name, text in WITHOUT_A_RECIPE.items():
+        assert f"by default the recipe's, without one {text}" in fields[name].help
+        of_settings[name] = fields[name].parse(text)
+    assert Settings() == Settings(**of_settings)

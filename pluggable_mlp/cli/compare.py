@@ -55,16 +55,19 @@ def _compared(
     backends = [backend_of_process(spec.strip(), communicator) for spec in specs]
     dataset = replace(settings, block_size=0).load_dataset()
     examples = dataset.train.inputs.shape[0]
+    settings = settings.for_dataset(dataset)
     # A schedule ends with the epoch of the last step.
-    steps_per_epoch = -(-examples // settings.batch_size)
-    settings = replace(settings.for_dataset(dataset), epochs=max(1, -(-steps // steps_per_epoch)))
+    epochs = max(1, -(-steps // settings.steps_per_epoch(examples)))
+    settings = replace(settings, epochs=epochs)
+    assert dataset.preparation is not None  # `load_dataset` fits one
+    form = dataset.preparation.form
     return compare_backends(
         backends,
-        settings.make_mlp(dataset.features, dataset.outputs),
+        settings.scheduled(settings.make_mlp(form, dataset.outputs), examples),
         *dataset.train,
         scale=dataset.scale,
         class_weight=settings.class_weight,
-        optimizer=settings.make_optimizer(examples),
+        optimizer=settings.make_optimizer(examples, form),
         dtype=settings.dtype,
         arithmetic=settings.arithmetic,
         batch_size=settings.batch_size,

@@ -25,6 +25,7 @@ _OPTIONS = (
     "test",
     "test_share",
     "validation",
+    "recipe",
     "seed",
 )
 _SETTINGS = fields_of(Settings)

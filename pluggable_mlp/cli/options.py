@@ -73,7 +73,7 @@ def _option(field: Field, default: Any) -> inspect.Parameter:
     """Return the parameter of a command that is the option of a setting."""
     kind: Any = field.kind
     if field.many:
-        kind, default = str, _as_text(default)
+        kind, default = str, None if default is None else _as_text(default)
     option = Annotated[kind | None, typer.Option(help=field.help, parser=_text_parser(kind))]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option

@@ -245,8 +245,10 @@ class _Report:
     def begin(self) -> None:
         """Print the preparation of the data."""
         if not (self.quiet or self._as_json):
-            for line in self._run.preparation.in_words():
-                typer.echo(line)
+            run = self._run
+            for line in [*run.preparation.in_words(), run.settings.chosen(run.dataset)]:
+                if line:
+                    typer.echo(line)
 
     def epoch(self, line: dict[str, Any], bar: bool) -> None:
         """Print the measures of an epoch, unless a bar shows them on the same terminal."""

@@ -13,10 +13,18 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Column, encode, fit_columns
-from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Dataset, Source, Split, warn
-from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.data.dataset import (
+    PIXEL_SCALE,
+    DataError,
+    Dataset,
+    Source,
+    Split,
+    listed,
+    warn,
+)
+from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.quantiles import QUANTILE, QuantileTransform, fit_quantiles
+from pluggable_mlp.data.quantiles import QUANTILE, QuantileTransform, bin_edges, fit_quantiles
 from pluggable_mlp.data.scaling import LINEAR, SCALINGS, SMOOTH_CLIP, Scaling, fit_scaling
 from pluggable_mlp.data.split import divide
 from pluggable_mlp.data.streaming import block_of, in_memory, keep_on_disk, needs_blocks
@@ -24,6 +32,7 @@ from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of,
 from pluggable_mlp.data.values import as_bytes, as_inputs, as_values
 from pluggable_mlp.lazy import lazy_map
 from pluggable_mlp.registry import choose
+from pluggable_mlp.training.recipes import NONE, Recipe, make_recipe
 
 __all__ = ["build_dataset"]
 
@@ -50,8 +59,7 @@ def build_dataset(
     test_share: float | None = None,
     preparation: Preparation | None = None,
     in_files: bool = False,
-    signs: bool = False,
-    embedded: int | None = None,
+    recipe: str = NONE,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
@@ -65,9 +73,8 @@ def build_dataset(
     Columns of texts, and what is missing in columns of numbers, become what `fit_columns` says.
     Where a scaling is asked for, inputs of any dtype are scaled features, float64; "pixels" makes
     whole numbers from 0 to 255 of any dtype the pixels that uint8 are.  All is fitted on the
-    training part; a preparation that is given is applied instead, and says the task, too.  With
-    `signs`, categories become what `fit_columns` says of it.  Columns of at least `embedded`
-    categories are not scaled: no number of theirs is between 0.1 and 0.9.
+    training part; a preparation that is given is applied instead, and says the task, too.  Columns
+    that a recipe embeds are not scaled: no number of theirs is between 0.1 and 0.9.
 
     The classes are the labels that occur for training, in increasing order.  Numbers to predict
     become floats as inputs do.
@@ -88,18 +95,11 @@ def build_dataset(
         task = preparation.task
     elif task is None:
         task = find_task(name, source.splits["train"].targets)
-    splits, test_share = divide(source, seed, as_task(task), validation, test_share)
+    way = make_recipe(recipe)
+    splits, shares = divide(source, seed, as_task(task), validation, test_share, way.validation)
     if preparation is None:
         splits, preparation = _fit(
-            source,
-            splits,
-            as_task(task),
-            seed,
-            scaling,
-            target_scaling,
-            block_size,
-            signs,
-            embedded,
+            source, splits, as_task(task), seed, scaling, target_scaling, block_size, way
         )
     else:
         splits = {
@@ -113,7 +113,8 @@ def build_dataset(
         preparation.class_labels,
         multilabel=preparation.task == "multilabel",
         preparation=preparation,
-        test_share=test_share,
+        test_share=shares["test"],
+        validation_share=shares["validation"],
         block_size=block_of(splits["train"].inputs, needed),
     )
 
@@ -126,14 +127,13 @@ def _fit(
     scaling: str | None,
     target_scaling: str | None,
     block_size: int | None,
-    signs: bool,
-    embedded: int | None,
+    recipe: Recipe,
 ) -> tuple[dict[str, Split], Preparation]:
     """Return all splits prepared, and how: as fitted on the training part."""
     name = source.name
-    arrays, columns = _as_arrays(source, splits, signs)
-    kind = ("standard" if source.is_table else NO_SCALING) if scaling is None else scaling
-    inputs, fitted = _scaled_inputs(name, kind, arrays, source.pixel_scale, seed, embedded)
+    arrays, columns = _as_arrays(source, splits, recipe)
+    kind = scaling or recipe.scaling or ("standard" if source.is_table else NO_SCALING)
+    inputs, fitted = _scaled_inputs(name, kind, arrays, source.pixel_scale, seed, recipe.embedded)
     inputs = in_memory(inputs, block_size)
     scale = source.pixel_scale if inputs["train"].dtype == np.uint8 else None
     if scale is not None:
@@ -154,6 +154,9 @@ def _fit(
         plain=not isinstance(arrays["train"], EncodedArray),
         scaling=fitted if isinstance(fitted, Scaling) else None,
         quantiles=fitted if isinstance(fitted, QuantileTransform) else None,
+        order=_order(recipe) if source.is_table else AS_THEY_COME,
+        edges=_edges(arrays["train"], inputs["train"], scale or 1.0, recipe.bins),
+        target_range=_ends(targets["train"]) if recipe.keeps_range and of_targets else None,
         pixels=kind == PIXEL_SCALING,
         header=source.header,
         encoding=source.encoding,
@@ -162,19 +165,45 @@ def _fit(
     return {part: Split(inputs[part], targets[part]) for part in splits}, preparation
 
 
+def _edges(encoded: Array, inputs: Array, unit: float, bins: int) -> tuple[tuple[float, ...], ...]:
+    """Return the edges of bins of the training inputs (n, features) that are numbers."""
+    numbers = inputs.shape[1]
+    if isinstance(encoded, EncodedArray):
+        numbers = int(encoded.is_number.sum())
+    if not (bins and numbers):
+        return ()
+    # In float32, in which a network may be: different edges stay so.
+    return bin_edges(inputs[:][:, :numbers].astype(np.float32) * np.float32(unit), bins)
+
+
+def _order(recipe: Recipe) -> Order:
+    return Order(recipe.for_networks, recipe.embedded)
+
+
+def _ends(targets: Array) -> tuple[float, float] | None:
+    """Return the least and the largest of scaled targets; None where they are the same."""
+    least, largest = float(targets.min()), float(targets.max())
+    return (least, largest) if least < largest else None
+
+
 def _as_arrays(
-    source: Source, splits: dict[str, Split], signs: bool
+    source: Source, splits: dict[str, Split], recipe: Recipe
 ) -> tuple[dict[str, Array], tuple[Column, ...] | None]:
     """Return the inputs of all splits as arrays, and what becomes of the columns of a table."""
     name = source.name
     if not source.is_table:
         return _as_inputs(source, splits), None
     frames: dict[str, Any] = {part: given.inputs for part, given in splits.items()}
-    columns = fit_columns(name, frames["train"], signs=signs)
+    columns = fit_columns(name, frames["train"], signs=recipe.for_networks)
+    left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
+    if recipe.for_networks and left_out:
+        warn(name, f"columns that are not used: {listed(left_out)}")
     if all(of.is_used for of in columns) and all(frame.is_plain for frame in frames.values()):
         arrays = {part: frame.as_array() for part, frame in frames.items()}
     else:
-        arrays = {part: encode(name, columns, frame) for part, frame in frames.items()}
+        arrays = {
+            part: encode(name, columns, frame, _order(recipe)) for part, frame in frames.items()
+        }
     _warn_of_constant(source, arrays["train"])
     return arrays, columns
 

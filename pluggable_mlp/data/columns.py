@@ -22,12 +22,12 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError, listed, warn
-from pluggable_mlp.data.encoded import EncodedArray, Part
+from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, Part, in_order
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.tables import MOSTLY, is_number
 from pluggable_mlp.data.targets import BOOLEANS
 
-__all__ = ["Column", "Described", "encode", "fit_columns"]
+__all__ = ["Block", "Column", "Described", "encode", "fit_columns"]
 
 MOST_CATEGORIES = 1000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
@@ -53,6 +53,14 @@ _FOR_PEOPLE = {
     ),
 }
 """Texts that mean numbers: their patterns, what they are, and what to do."""
+
+
+class Block(NamedTuple):
+    """Names of features that say one thing of a column."""
+
+    features: list[str]
+    is_number: bool
+    categories: int = 0
 
 
 class Described(NamedTuple):
@@ -122,6 +130,14 @@ class Column:
         own = [self.name] if is_one else [f"{self.name}={c}" for c in self.categories]
         return [*own, f"{self.name} missing"] if self.indicator else own
 
+    @property
+    def blocks(self) -> list[Block]:
+        """The features in blocks: the number or the categories, and where one is missing."""
+        own = self.features[: len(self.features) - self.indicator]
+        count = len(own) if self.kind == CATEGORY else 0
+        blocks = [Block(own, self.kind == NUMBER, count)] if own else []
+        return [*blocks, *[Block(self.features[-1:], False)] * self.indicator]
+
     def describe(self) -> Described:
         """Return what is shown of the column."""
         limits = "" if self.range is None else "{:g} to {:g}".format(*self.range)
@@ -172,20 +188,21 @@ def fit_columns(name: str, frame: Frame, *, signs: bool = False) -> tuple[Column
     return made
 
 
-def encode(name: str, columns: Iterable[Column], frame: Frame) -> EncodedArray:
+def encode(
+    name: str, columns: Iterable[Column], frame: Frame, order: Order = AS_THEY_COME
+) -> EncodedArray:
     """Return the features of a table (n, features).
 
     The columns are found by their names; whatever else a table has is not used.  A warning
     lists texts that training never saw, and values that are missing where none was.
     """
     used = [column for column in columns if column.is_used]
-    return EncodedArray(
-        [
-            part
-            for column in used
-            for part in _ENCODE[column.kind](name, column, frame.column(column.name))
-        ]
-    )
+    parts = [
+        part
+        for column in used
+        for part in _ENCODE[column.kind](name, column, frame.column(column.name))
+    ]
+    return EncodedArray(in_order(parts, order))
 
 
 def _fitted(name: str, values: Array | Texts) -> Column:

@@ -209,6 +209,8 @@ class Dataset:
         What was made of the inputs and the targets that the source holds.
     test_share : float, optional
         The share of the examples that was kept for testing; None where that was not drawn.
+    validation_share : float, optional
+        Likewise of the examples for training.
     block_size : int, default 0
         How many examples a block has if they are to be taken a block at a time; else 0.
 
@@ -238,6 +240,7 @@ class Dataset:
     multilabel: bool = False
     preparation: "Preparation | None" = None
     test_share: float | None = None
+    validation_share: float | None = None
     block_size: int = 0
 
     def __post_init__(self) -> None:

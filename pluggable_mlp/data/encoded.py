@@ -4,14 +4,14 @@ Shapes: n examples, rows of them (m, features).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.lazy import LazyArray
 
-__all__ = ["EncodedArray", "Part"]
+__all__ = ["AS_THEY_COME", "EncodedArray", "Order", "Part", "in_order"]
 
 
 class Part(NamedTuple):
@@ -30,6 +30,46 @@ class Part(NamedTuple):
     values: Array
     categories: int = 0
     is_number: bool = False
+
+
+class Order(NamedTuple):
+    """The order of a table's features.
+
+    Parameters
+    ----------
+    numbers_first : bool, default False
+        Whether numbers of the table come before its categories, and what says where values are
+        missing.
+    embedded : int, optional
+        Columns of so many categories or more come last.
+    """
+
+    numbers_first: bool = False
+    embedded: int | None = None
+
+
+AS_THEY_COME = Order()
+
+
+class _Sorted(Protocol):
+    @property
+    def is_number(self) -> bool: ...
+
+    @property
+    def categories(self) -> int: ...
+
+
+S = TypeVar("S", bound=_Sorted)
+
+
+def in_order(parts: Sequence[S], order: Order) -> list[S]:
+    """Return parts of a table's features in the order that a preparation has."""
+
+    def rank(part: S) -> int:
+        last = order.embedded is not None and part.categories >= order.embedded
+        return 2 if last else int(order.numbers_first and not part.is_number)
+
+    return sorted(parts, key=rank)
 
 
 class EncodedArray(LazyArray):

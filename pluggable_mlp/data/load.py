@@ -16,6 +16,7 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import matched
 from pluggable_mlp.data.streaming import keep_on_disk
 from pluggable_mlp.data.table_files import TABLES, TEXTS, is_table
+from pluggable_mlp.training.recipes import NONE
 
 __all__ = [
     "dataset_of",
@@ -44,6 +45,7 @@ def load_dataset(
     test_share: float | None = None,
     header: bool | None = None,
     encoding: str | None = None,
+    recipe: str = NONE,
     preparation: Preparation | None = None,
     in_files: bool = False,
 ) -> Dataset:
@@ -92,6 +94,9 @@ def load_dataset(
         field is a number, or where its numbers, three or more, count from 0 or 1.
     encoding : str, optional
         Of a .csv or .tsv, by default UTF-8.
+    recipe : str, default "none"
+        A name of `RECIPES`, which scales features, keeps a validation part and turns categories
+        into features in its own way; see docs/tables.md.
     preparation : Preparation, optional
         That of an earlier data set, to be applied; it stands for the task, the scalings, the
         header and the encoding.  By default one is fitted on the training part.
@@ -134,6 +139,7 @@ def load_dataset(
         target_scaling=target_scaling,
         block_size=block_size,
         test_share=test_share,
+        recipe=recipe,
         preparation=preparation,
         in_files=in_files,
     )

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Column, Described, encode
+from pluggable_mlp.data.columns import Block, Column, Described, encode
 from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, Split, listed, warn
-from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, in_order
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.quantiles import QuantileTransform
 from pluggable_mlp.data.scaling import Scaling
@@ -26,6 +26,7 @@ from pluggable_mlp.data.streaming import in_memory
 from pluggable_mlp.data.targets import Task, class_indices
 from pluggable_mlp.data.values import as_inputs, as_pixels, as_scaled, as_values
 from pluggable_mlp.lazy import lazy_map
+from pluggable_mlp.training.recipes import TableForm
 
 __all__ = ["Preparation", "aligned"]
 
@@ -58,6 +59,12 @@ class Preparation:
         Of the features, pixels times their scale.
     quantiles : QuantileTransform or None
         Of the features, in the place of a scaling.
+    order : Order
+        Of the features of a table.
+    edges : tuple of tuple of float
+        Of the bins of each number, for a network that has embeddings of them.
+    target_range : tuple of float or None
+        The least and the largest scaled target, for a network whose predictions keep to it.
     pixels : bool
         Whether numbers of any dtype were said to be 8-bit pixels: then later ones are, too.
     header : bool or None
@@ -84,6 +91,9 @@ class Preparation:
     plain: bool = True
     scaling: Scaling | None = None
     quantiles: QuantileTransform | None = None
+    order: Order = AS_THEY_COME
+    edges: tuple[tuple[float, ...], ...] = ()
+    target_range: tuple[float, float] | None = None
     pixels: bool = False
     header: bool | None = None
     encoding: str | None = None
@@ -185,8 +195,29 @@ class Preparation:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The names of the features; empty where they have none."""
-        used = self.used_columns if self.is_named or not self.plain else ()
-        return tuple(feature for column in used for feature in column.features)
+        if not (self.is_named or not self.plain):
+            return ()
+        return tuple(feature for block in self._blocks for feature in block.features)
+
+    @property
+    def _blocks(self) -> list[Block]:
+        """The blocks of features of the columns, in the order of the features."""
+        blocks = [block for column in self.used_columns for block in column.blocks]
+        return in_order(blocks, self.order)
+
+    @property
+    def form(self) -> TableForm:
+        """What a network has to know of the inputs."""
+        if self.columns is None:
+            return TableForm((1,) * self.features, self.edges, self.features, (), self.target_range)
+        blocks, least = self._blocks, self.order.embedded
+        return TableForm(
+            tuple(len(block.features) for block in blocks),
+            self.edges,
+            sum(block.is_number for block in blocks),
+            tuple(of.categories for of in blocks if least is not None and of.categories >= least),
+            self.target_range,
+        )
 
     def describe(self) -> list[Described]:
         """Return a row for each column of a table; one for all inputs of other data."""
@@ -307,7 +338,7 @@ class Preparation:
                 raise DataError(name, fault, f"give the columns {', '.join(self.used_names)}")
             return values
         if not self.plain:
-            return encode(name, self.columns or (), values)
+            return encode(name, self.columns or (), values, self.order)
         array = values.as_array()
         for row, column in np.argwhere(np.isnan(array))[:1].tolist():
             fault = f"column {values.names[column]!r} lacks a value in row {row + 1}"

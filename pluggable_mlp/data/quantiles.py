@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.data.scaling import quantile, refuse_blocks
-from pluggable_mlp.randomness import normal, normal_quantile
+from pluggable_mlp.randomness import normal, normal_quantile, normal_quantile_by
 
 __all__ = ["QUANTILE", "QuantileTransform", "bin_edges", "fit_quantiles"]
 
@@ -68,8 +68,18 @@ class QuantileTransform:
         """Transform float64 values (n, features), which nobody else holds; return them."""
         for index, of in enumerate(self.quantiles):
             if of:
-                values[:, index] = _transformed(np.asarray(of), values[:, index])
+                p = _probability(np, np.asarray(of), values[:, index])
+                values[:, index] = normal_quantile(p)
         return values
+
+    def transformed(self, xp: Namespace, values: Array) -> Array:
+        """Return float64 values (n, features) transformed by the functions of a namespace."""
+        columns = [values[:, index] for index in range(len(self.quantiles))]
+        for index, of in enumerate(self.quantiles):
+            if of:
+                p = _probability(xp, xp.asarray(np.asarray(of)), columns[index])
+                columns[index] = normal_quantile_by(xp, p, xp.sqrt, xp.log)
+        return xp.stack(columns, axis=1)
 
 
 def fit_quantiles(
@@ -104,10 +114,12 @@ def fit_quantiles(
 def bin_edges(values: Array, bins: int) -> tuple[tuple[float, ...], ...]:
     """Return the edges of bins of each column of values (n, features): its different quantiles.
 
-    They are at evenly spaced probabilities; there are at most n - 1 bins.
+    They are at evenly spaced probabilities; there are at most n - 1 bins.  A column that never
+    varies has one bin, from its value on.
     """
-    found = _quantiles(np.sort(values, axis=0), min(bins, len(values) - 1) + 1)
-    return tuple(tuple(np.unique(column).tolist()) for column in found.T)
+    found = _quantiles(np.sort(values, axis=0), min(bins, max(len(values) - 1, 1)) + 1)
+    edges = (np.unique(column).tolist() for column in found.T)
+    return tuple(tuple(of if len(of) > 1 else [of[0], of[0] + 1.0]) for of in edges)
 
 
 def _quantiles(ordered: Array, count: int) -> Array:
@@ -120,21 +132,23 @@ def _probabilities(count: int) -> Array:
     return np.arange(count) / max(count - 1, 1)
 
 
-def _transformed(quantiles: Array, values: Array) -> Array:
-    """Return what becomes of a column (n,)."""
-    last = quantiles.size - 1
+def _probability(xp: Namespace, quantiles: Array, values: Array) -> Array:
+    """Return the probability of each of a column (n,), in (0, 1)."""
+    last = quantiles.shape[0] - 1
     # Of a value that several quantiles have, the mean of the first and the last probability.
-    after = np.clip(np.searchsorted(quantiles, values, side="right"), 1, last)
-    before = np.clip(np.searchsorted(quantiles, values, side="left"), 1, last)
-    p = 0.5 * (_between(quantiles, values, after) + _between(quantiles, values, before))
-    p = np.where(values + OUTSIDE > quantiles[-1], 1.0, p)
-    p = np.where(values - OUTSIDE < quantiles[0], 0.0, p)
-    return normal_quantile(np.minimum(np.maximum(p, _SMALLEST), 1.0 - _SMALLEST))
+    after = xp.clip(xp.searchsorted(quantiles, values, side="right"), 1, last)
+    before = xp.clip(xp.searchsorted(quantiles, values, side="left"), 1, last)
+    p = 0.5 * (_between(xp, quantiles, values, after) + _between(xp, quantiles, values, before))
+    p = xp.where(values + OUTSIDE > quantiles[-1], xp.ones_like(p), p)
+    p = xp.where(values - OUTSIDE < quantiles[0], xp.zeros_like(p), p)
+    return xp.clip(p, _SMALLEST, 1.0 - _SMALLEST)
 
 
-def _between(quantiles: Array, values: Array, right: Array) -> Array:
+def _between(xp: Namespace, quantiles: Array, values: Array, right: Array) -> Array:
     """Return the probability of values, linear between a quantile and the one before, from 0 on."""
-    p, low = _probabilities(quantiles.size), quantiles[right - 1]
-    width = quantiles[right] - low
-    share = (values - low) / np.where(width > 0.0, width, 1.0)
-    return p[right - 1] + (p[right] - p[right - 1]) * np.minimum(np.maximum(share, 0.0), 1.0)
+    p = xp.asarray(_probabilities(quantiles.shape[0]))
+    low, high = xp.take(quantiles, right - 1), xp.take(quantiles, right)
+    width = high - low
+    share = (values - low) / xp.where(width > 0.0, width, xp.ones_like(width))
+    p_low, p_high = xp.take(p, right - 1), xp.take(p, right)
+    return p_low + (p_high - p_low) * xp.clip(share, 0.0, 1.0)

@@ -8,21 +8,36 @@ import math
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError, Source, Split
+from pluggable_mlp.data.dataset import DataError, Source, Split, warn
 from pluggable_mlp.data.targets import Task, as_targets
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_number
 
-__all__ = ["TEST_SHARE", "choose_test_examples", "choose_validation_examples", "divide", "matched"]
+__all__ = [
+    "TEST_SHARE",
+    "choose_test_examples",
+    "choose_usual_validation",
+    "choose_validation_examples",
+    "divide",
+    "matched",
+]
 
 TEST_SHARE = 1 / 7
 """The share of the examples for testing, where a source has no test part of its own."""
 
 
 def divide(
-    source: Source, seed: int, task: Task, validation: float | None, test_share: float | None
-) -> tuple[dict[str, Split], float | None]:
-    """Return all splits, and the share that was drawn for testing; None where it was not."""
+    source: Source,
+    seed: int,
+    task: Task,
+    validation: float | None,
+    test_share: float | None,
+    usual_validation: float | None = None,
+) -> tuple[dict[str, Split], dict[str, float | None]]:
+    """Return all splits, and the shares that were drawn for "test" and "validation", or None.
+
+    The usual share for validation is that of sources without such a part, unless one is given.
+    """
     name = source.name
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
     if "test" not in splits:
@@ -37,14 +52,17 @@ def divide(
         "test": (choose_test_examples, test_share),
         "validation": (choose_validation_examples, validation),
     }
+    if validation is None and "validation" not in splits:
+        drawn["validation"] = choose_usual_validation, usual_validation
     for part, (choose, share) in drawn.items():
         if share:
             inputs, targets = splits["train"]
             classes = targets if task == "classification" else np.zeros(len(targets), np.int64)
             chosen = choose(name, classes, seed, share)
-            splits["train"] = Split(inputs[~chosen], targets[~chosen])
-            splits[part] = Split(inputs[chosen], targets[chosen])
-    return splits, test_share
+            if chosen.any():
+                splits["train"] = Split(inputs[~chosen], targets[~chosen])
+                splits[part] = Split(inputs[chosen], targets[chosen])
+    return splits, {part: share for part, (_, share) in drawn.items()}
 
 
 def matched(name: str, part: str, split: Split, task: Task = "classification") -> Split:
@@ -111,6 +129,19 @@ def choose_validation_examples(name: str, classes: Array, seed: int, share: floa
     if not chosen.any() or chosen.all():
         fault = f"{share:g} of {order.shape[0]} training examples are {int(chosen.sum())}"
         raise DataError(name, fault, "give more examples, or another --validation")
+    return chosen
+
+
+def choose_usual_validation(name: str, classes: Array, seed: int, share: float) -> Array:
+    """Return what `choose_validation_examples` does; none, with a warning, where too few are there.
+
+    It is for a share that nobody asked for.
+    """
+    chosen = _share_of(_by_class(seed, "validation", classes), share, len(classes))
+    if not chosen.any() or chosen.all():
+        doubt = f"{len(classes)} rows are too few to keep {share:g} of them for validation: the"
+        warn(name, f"{doubt} last epoch is kept, not the best; give more rows")
+        return np.zeros_like(chosen)
     return chosen
 
 

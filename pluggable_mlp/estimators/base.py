@@ -22,7 +22,7 @@ from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.epochs import RECORDS, FitByEpochs
 from pluggable_mlp.estimators.fitting import Problem
 from pluggable_mlp.estimators.lbfgs import FitByLBFGS
-from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.objective import PenalizedMLP, outputs_of_members
 from pluggable_mlp.estimators.parameters import EstimatorParameters, SteppedRate
 from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.estimators.validation import (
@@ -258,6 +258,10 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
     ) -> None:
         """Raise if another process fits to other data, from other weights or otherwise."""
         examples = problem.examples
+        if self.n_members > 1:
+            raise ValueError(
+                f"n_members is {self.n_members}, and communicator= trains one network; take 1"
+            )
         if isinstance(examples.inputs, SparseRows):
             raise ValueError(
                 "X is sparse, and communicator= takes dense arrays alone; pass X.toarray()"
@@ -319,16 +323,18 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         """Return the parameters in the order of the network's layers."""
         given = getattr(self, "norms_", [])  # who sets `coefs_` by hand may know of none
         shapes = [layer.shapes() for layer in network.layers if layer.shapes()]
+        members = (self.n_members,) if self.n_members > 1 else ()
         expected = (
-            [of["W"] for of in shapes if "W" in of],
+            [(*members, *of["W"]) for of in shapes if "W" in of],
             [set(of) for of in shapes if "W" not in of],
         )
         if ([tuple(W.shape) for W in self.coefs_], [set(of) for of in given]) != expected:
             raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, norm={self.norm!r} and "
-                f"loss={self.loss!r} describe another network than the fitted one of sizes "
-                f"{[*(W.shape[0] for W in self.coefs_), self.coefs_[-1].shape[1]]}; fit it again, "
-                "with warm_start=False"
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, norm={self.norm!r}, "
+                f"n_members={self.n_members} and loss={self.loss!r} describe another network than "
+                f"the fitted one of sizes "
+                f"{[*(W.shape[-2] for W in self.coefs_), self.coefs_[-1].shape[-1]]}; fit it "
+                "again, with warm_start=False"
             )
         dense = zip(self.coefs_, self.intercepts_, strict=True)
         norms = iter(given)
@@ -355,7 +361,7 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         xp = namespace_for(self.arithmetic, place, rows)
         parameters = map_arrays(xp.asarray, self._parameters(network))
         with np.errstate(all="ignore"):
-            z = network.evaluate(xp, parameters, _wrapped(xp, rows))
+            z = outputs_of_members(xp, network, parameters, _wrapped(xp, rows))
         return xp, network.objective, z
 
     def _score(self, predicted: Array, y: object, sample_weight: object) -> float:

@@ -102,6 +102,9 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         A normalization before each activation.
     clip_norm : float or None, default None
         The largest norm of a step's gradients.
+    n_members : int, default 1
+        How many networks, which differ in their initial weights, are trained at once by the same
+        batches; the mean of their probabilities is predicted.  Not with lbfgs.
     callbacks : callable or list of callables, optional
         Each is called after each iteration with the model so far, a copy of the estimator; one that
         returns True ends the fit.
@@ -124,9 +127,9 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     ----------
     classes_ : array (classes,)
         The labels in ascending order.
-    coefs_ : list of array (in, out)
+    coefs_ : list of array (in, out) or (members, in, out)
         The weights of each layer, of X's library.
-    intercepts_ : list of array (out,)
+    intercepts_ : list of array (out,) or (members, out)
         The biases of each layer.
     norms_ : list of dict of arrays
         The parameters and buffers of each normalization.
@@ -203,6 +206,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         input_noise: float = 0.0,
         norm: str | Normalization | None = None,
         clip_norm: float | None = None,
+        n_members: int = 1,
         callbacks: Callback | Sequence[Callback] | None = None,
         progress_bar: bool = False,
         backend: str | None = None,

@@ -17,6 +17,8 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.estimators.files import FilesMixin
+from pluggable_mlp.estimators.objective import outputs_of_members
 from pluggable_mlp.estimators.saving import read_estimator, write_estimator
 from pluggable_mlp.estimators.validation import (
     BINARY,
@@ -43,37 +45,11 @@ _ATTRIBUTES = (
 )  # fmt: skip
 
 
-class ConversionMixin(BaseEstimator):
+class ConversionMixin(FilesMixin, BaseEstimator):
     """Methods that convert an estimator, or make one of something else."""
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model to one safetensors file, with all else as JSON in it.
-
-        Callbacks, a `RandomState` and the optimizer's memory are left out.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Raises
-        ------
-        ValueError
-            If a parameter is a function or an object of your own.
-        """
-        check_is_fitted(self)
-        write_estimator(self, Path(path))
-
-    @classmethod
-    def load(cls, path: str | PathLike[str], *, backend: str = "numpy") -> Self:
-        """Return what `save` wrote.
-
-        Parameters
-        ----------
-        path : str or Path
-        backend : str, default "numpy"
-            Where the parameters, and so the inputs and predictions, are to be: "torch:cuda".
-        """
-        return read_estimator(cls, Path(path), backend)
+    _write = staticmethod(write_estimator)
+    _read = staticmethod(read_estimator)
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
@@ -148,9 +124,14 @@ class ConversionMixin(BaseEstimator):
         Raises
         ------
         ValueError
-            If an activation is a function of your own.
+            If an activation is a function of your own, or there are several members.
         """
         check_is_fitted(self)
+        if self.n_members > 1:
+            raise ValueError(
+                f"n_members is {self.n_members}, and PyTorch has no module for the mean of "
+                "several networks; export with to_onnx"
+            )
         import torch
 
         network, home = self._fitted_network(), place_of(self.coefs_[0])
@@ -190,7 +171,7 @@ class ConversionMixin(BaseEstimator):
             lambda array: ndx.asarray(home.to_numpy(array).astype(np.float32)),
             self._parameters(network),
         )
-        z = network.evaluate(ndx, parameters, x)
+        z = outputs_of_members(ndx, network, parameters, x)
         model = ndx.build({"X": x}, self._graph_outputs(ndx, network.objective, z))
         write_file(Path(path), model.SerializeToString())
 

@@ -11,7 +11,8 @@ from copy import copy
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -132,8 +133,8 @@ class FitByEpochs(Fit):
         try:
             with self._progress_bar() as advance:
                 for end in self._epochs():
-                    loss = end.losses.mean()
-                    assert isinstance(loss, float)  # of a single network
+                    losses = end.losses.mean()  # of several members a list
+                    loss = losses if isinstance(losses, float) else fmean(cast(Any, losses))
                     validation = None if self._held is None else self._validated(self._held)
                     end.followed = loss
                     self._record(loss, validation)

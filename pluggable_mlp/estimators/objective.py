@@ -1,8 +1,7 @@
 """The estimators' objective: scikit-learn's losses plus its L2 penalty.
 
-Shapes: z, dz (…, batch, outputs), sample_weight (…, batch); of the penalty, which is that of a
-single network, W (in, out).  The losses are those of `network/losses.py`, and only their scale is
-another here.
+Shapes: z, dz (…, batch, outputs), sample_weight (…, batch), W (…, in, out).  The losses are those
+of `network/losses.py`, and only their scale is another here.
 """
 
 from copy import copy
@@ -12,11 +11,12 @@ from typing import Any, Self, cast
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.members import average_of_members
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.shortcuts import add_product, vecdot
 
-__all__ = ["PenalizedMLP", "ScaledLoss", "loss_and_outputs", "scaled"]
+__all__ = ["PenalizedMLP", "ScaledLoss", "loss_and_outputs", "outputs_of_members", "scaled"]
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def scaled(loss: Loss, factor: float) -> Loss:
 class PenalizedMLP(MLP):
     """A multilayer perceptron whose loss includes scikit-learn's penalty of large weights.
 
-    It is a single network, not a stack of several.  The loss of a batch of n examples becomes
-    l + alpha/2 |W|² / n, over all matrices W, and so dW becomes dW + alpha W / n.  With weights of
-    examples, n is the sum of the batch's.
+    Parameters may have leading axes: then it is a network for each place.  The loss of a batch of n
+    examples becomes l + alpha/2 |W|² / n, over all matrices W, and so dW becomes dW + alpha W / n.
+    With weights of examples, n is the sum of the batch's.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class PenalizedMLP(MLP):
         rng: Rng | None = None,
         gradient_scale: float | Array | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
-        """Return what that of `MLP` does, of the penalized loss () of a single network.
+        """Return what that of `MLP` does, of the penalized loss (…).
 
         Raises
         ------
@@ -126,7 +126,7 @@ class PenalizedMLP(MLP):
         for layer, of_layer in zip(parameters, gradients, strict=True):
             if "W" in layer:
                 W = layer["W"]
-                flat = xp.reshape(W, (-1,))
+                flat = xp.reshape(W, (*W.shape[:-2], -1))
                 square = vecdot(xp, flat, flat)
                 squares = square if squares is None else squares + square
                 of_layer["W"] = add_product(xp, of_layer["W"], W, of_gradients)
@@ -141,7 +141,15 @@ def loss_and_outputs(
     targets: Array,
     sample_weight: Array | None,
 ) -> tuple[Array, Array]:
-    """Return the loss without the penalty, and the outputs (…, batch, outputs)."""
-    z = network.evaluate(xp, parameters, x)
+    """Return the loss () without the penalty, and the outputs (batch, outputs)."""
+    z = outputs_of_members(xp, network, parameters, x)
     loss, _ = network.objective(xp, z, targets, sample_weight)
     return loss, z
+
+
+def outputs_of_members(
+    xp: Namespace, network: PenalizedMLP, parameters: Parameters, x: Array
+) -> Array:
+    """Return outputs (batch, outputs) whose prediction is the mean of those of the networks."""
+    z = network.evaluate(xp, parameters, x)
+    return average_of_members(xp, network.objective.targets, z) if z.ndim > 2 else z

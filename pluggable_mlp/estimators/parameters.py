@@ -139,6 +139,7 @@ class EstimatorParameters(BaseEstimator):
         str | Normalization | None, StrOptions(set(NORMALIZATIONS)), LayerNorm, BatchNorm, None
     ]
     clip_norm: Annotated[float | None, Interval(Real, 0, None, closed="neither"), None]
+    n_members: Count
     callbacks: Annotated[
         Callback | list[Callback] | tuple[Callback, ...] | None, list, tuple, callable, None
     ]
@@ -228,6 +229,11 @@ class EstimatorParameters(BaseEstimator):
 
     def _minimizer(self) -> LBFGS:
         """Return the L-BFGS that the solver names or is."""
+        if self.n_members > 1:
+            raise ValueError(
+                f"n_members is {self.n_members}, and lbfgs follows the loss of one network; take "
+                "1, or another solver"
+            )
         if self.clip_norm is not None:
             raise ValueError(
                 f"clip_norm is {self.clip_norm}, and lbfgs clips no gradients; take None, or "
@@ -244,7 +250,8 @@ class EstimatorParameters(BaseEstimator):
     ) -> Parameters:
         """Return fresh NumPy arrays: scikit-learn's, from the same random numbers.
 
-        W (in, out) and b (out,) are uniform within ± sqrt(6 / (in + out)), or sqrt(2 / (in + out))
+        Those of several members are drawn one member after the other.  W (in, out) and b (out,) are
+        uniform within ± sqrt(6 / (in + out)), or sqrt(2 / (in + out))
         with the logistic activation (Glorot and Bengio, AISTATS 2010).
         """
         factor = 2.0 if self.activation == _LOGISTIC else 6.0
@@ -256,10 +263,18 @@ class EstimatorParameters(BaseEstimator):
             bound = math.sqrt(factor / sum(shapes["W"]))
             return {name: random_state.uniform(-bound, bound, shapes[name]) for name in ("W", "b")}
 
+        members = [
+            [layer.initial(draw) for layer in network.layers if layer.shapes()]
+            for _ in range(self.n_members)
+        ]
+        if self.n_members == 1:
+            return [
+                {name: np.asarray(array, dtype=dtype) for name, array in layer.items()}
+                for layer in members[0]
+            ]
         return [
-            {name: np.asarray(array, dtype=dtype) for name, array in layer.initial(draw).items()}
-            for layer in network.layers
-            if layer.shapes()
+            {name: np.stack([of[name] for of in layers]).astype(dtype) for name in layers[0]}
+            for layers in zip(*members, strict=True)
         ]
 
 

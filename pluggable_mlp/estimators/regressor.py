@@ -113,6 +113,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         input_noise: float = 0.0,
         norm: str | Normalization | None = None,
         clip_norm: float | None = None,
+        n_members: int = 1,
         callbacks: Callback | Sequence[Callback] | None = None,
         progress_bar: bool = False,
         backend: str | None = None,

@@ -125,8 +125,10 @@ def read_estimator(kind: Any, path: Path, backend: str) -> Any:
     content = read_content(kind, path, _Content, FORMAT)
     with damaged(path):
         estimator = _described(kind, content)
-        check_parameters(estimator._describe(), content["weights"])
+        network = estimator._describe()
+        check_parameters(network, content["weights"])
         estimator._keep(map_nested(place.asarray, content["weights"]))
+        estimator._parameters(network)  # they are those of as many members
     estimator._optimizer_state = None
     return estimator
 

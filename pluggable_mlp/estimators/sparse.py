@@ -79,11 +79,12 @@ class SparseNamespace:
         return getattr(self._xp, name)
 
     def matmul(self, a: Array, b: Array) -> Array:
-        """Return a b, dense, where either may be sparse."""
+        """Return a b, dense, where either may be sparse, and the other a stack of matrices."""
         if isinstance(a, SparseRows):
-            return a.matrix @ b if a.place is None else self._xp.matmul(a.dense, b)
+            is_sparse = a.place is None and b.ndim == 2
+            return a.matrix @ b if is_sparse else self._xp.matmul(a.dense, b)
         if isinstance(b, SparseRows):
-            return a @ b.matrix
+            return a @ b.matrix if a.ndim == 2 else self._xp.matmul(a, b.dense)
         return self._xp.matmul(a, b)
 
     def take(self, x: Array, indices: Array, *, axis: int) -> Array:

@@ -6,7 +6,6 @@ How X becomes columns is in `table_inputs.py`, how columns become a matrix in `d
 Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 """
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -22,26 +21,26 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.columns import LEFT_OUT, NUMBER, Column
-from pluggable_mlp.data.dataset import Dataset, DataWarning, Source, Split, listed
+from pluggable_mlp.data.columns import Column
+from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
 from pluggable_mlp.data.frame import Frame
-from pluggable_mlp.data.quantiles import bin_edges
-from pluggable_mlp.data.split import choose_validation_examples
-from pluggable_mlp.data.targets import Task
+from pluggable_mlp.data.split import choose_usual_validation
+from pluggable_mlp.data.targets import REGRESSION, Task
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.certificate import certify
 from pluggable_mlp.estimators.parameters import RandomState
-from pluggable_mlp.estimators.table_convert import TableConversionMixin, is_embedded
-from pluggable_mlp.estimators.table_fitting import Part, Place, fit_network, steps_of_epoch
+from pluggable_mlp.estimators.table_convert import TableConversionMixin
+from pluggable_mlp.estimators.table_fitting import Part, fit_network
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
 from pluggable_mlp.estimators.validation import check_sample_weight
 from pluggable_mlp.files import to_json
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.registry import choose
+from pluggable_mlp.registry import parameters_of
+from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.loop import Epoch
-from pluggable_mlp.training.recipes import RECIPES, Recipe, TableForm, TabMMiniRecipe
+from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 
 __all__ = ["BaseTable"]
 
@@ -76,9 +75,8 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
     validation_errors_: list[float]
 
     _task: ClassVar[Task]
-    _form: TableForm
     _parameter_constraints: ClassVar[dict[str, list[object]]] = {
-        "recipe": [StrOptions(set(RECIPES))],
+        "recipe": [StrOptions(set(RECIPES) - {NONE})],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "validation_fraction": [Interval(Real, 0, 0.5, closed="both")],
@@ -94,7 +92,7 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
 
     def __init__(
         self,
-        recipe: str = "realmlp-td-s",
+        recipe: str = DEFAULT,
         *,
         n_members: int = 32,
         max_iter: int | None = None,
@@ -164,35 +162,29 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         preparation = dataset.preparation
         assert preparation is not None  # `build_dataset` fits one
         self.preparation_ = preparation
-        self._warn_of_left_out()
-        recipe = self._recipe()
         train, validation = (self._part(dataset, name, weights) for name in ("train", "validation"))
         assert train is not None
-        form = self._form_of(recipe, train)
-        self._set_network(form)
-        epochs = self.max_iter or recipe.epochs
-        total = epochs * steps_of_epoch(recipe, len(train.inputs))
-        best = fit_network(
-            recipe,
+        self._set_network()
+        fitted = fit_network(
+            self._settings(seed).for_dataset(dataset),
             self.network_,
-            recipe.optimizer(form, total),
+            preparation.form,
             train,
             validation,
-            Place(self._place(), self.dtype, self.arithmetic, seed),
-            epochs=epochs,
+            self._place(),
             time_limit=self.time_limit,
             tell=self._tell if self.verbose else None,
         )
-        self.parameters_ = best.parameters
-        self.n_iter_, self.best_iteration_ = len(best.losses), best.epoch
-        self.loss_curve_, self.validation_errors_ = best.losses, best.errors
+        self.parameters_ = fitted.parameters
+        self.n_iter_, self.best_iteration_ = len(fitted.losses), fitted.epoch
+        self.loss_curve_, self.validation_errors_ = fitted.losses, fitted.errors
         self.__dict__.pop("certificate_", None)
         if self.arithmetic == "reproducible":
             # Other tables may become the same matrix: the preparation counts, too.
             known = to_json([preparation.to_dict(), self._labels()])
             data = [np.frombuffer(known.encode(), np.uint8)]
             data += [of for part in (train, validation) for of in part or () if of is not None]
-            parameters = map_nested(on_host, best.parameters)
+            parameters = map_nested(on_host, fitted.parameters)
             self.certificate_ = certify(self, data, self._place(), parameters)
 
     @abstractmethod
@@ -225,16 +217,20 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
                 of_parts = {"train": ~chosen, "validation": chosen}
                 parts = {name: Split(frame[of], targets[of]) for name, of in of_parts.items()}
                 weights = {n: None if given is None else given[of] for n, of in of_parts.items()}
-        dataset = build_dataset(
-            Source("X", parts),
-            seed,
-            self._task,
-            self._recipe().scaling,
-            target_scaling="standard" if self._task == "regression" else None,
-            test_share=0.0,
-            signs=True,
-            embedded=self._recipe().embedded,
-        )
+        try:
+            dataset = build_dataset(
+                Source("X", parts),
+                seed,
+                self._task,
+                validation=None if "validation" in parts else 0.0,
+                target_scaling="standard" if self._task == "regression" else None,
+                test_share=0.0,
+                recipe=self._recipe(),
+            )
+        except DataError as error:  # whose remedy is one of the command line
+            source, fault, remedy = error.args
+            own = remedy.replace(REGRESSION, "to predict measurements, take TableRegressor")
+            raise DataError(source, fault, own) from None
         return dataset, weights
 
     def _evaluated(self, eval_set: Any, like: Frame) -> Split:
@@ -250,73 +246,43 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
 
     def _chosen(self, targets: Array, seed: int) -> Array:
         """Return which rows (n,) are kept for validation."""
-        share = float(self.validation_fraction)
-        none = np.zeros(len(targets), np.bool_)
+        share, rows = float(self.validation_fraction), len(targets)
         if not share:
-            return none
-        if share * len(targets) < 1:
-            warnings.warn(
-                f"{len(targets)} rows are too few to keep {share:g} of them for validation: the "
-                "last epoch is kept, not the best; pass eval_set, or more rows",
-                DataWarning,
-                stacklevel=4,
-            )
-            return none
-        is_class = self._task == "classification"
-        classes = targets if is_class else np.zeros(len(targets), np.int64)
-        return choose_validation_examples("X", classes, seed, share)
+            return np.zeros(rows, np.bool_)
+        classes = targets if self._task == "classification" else np.zeros(rows, np.int64)
+        return choose_usual_validation("X", classes, seed, share)
 
     @property
     def _columns(self) -> tuple[Column, ...]:
         """What became of all columns."""
         return self.preparation_.columns or ()
 
-    def _warn_of_left_out(self) -> None:
-        left_out = [of for of in self._columns if of.kind == LEFT_OUT]
-        if left_out:
-            notes = listed([f"{of.name!r} ({of.note})" for of in left_out])
-            warnings.warn(f"columns that are not used: {notes}", DataWarning, stacklevel=4)
-
     def _part(self, dataset: Dataset, name: str, weights: dict[str, Array | None]) -> Part | None:
-        """Return a part of the data set, its numbers first."""
+        """Return a part of the data set."""
         if name not in dataset.splits:
             return None
         inputs, targets = dataset.splits[name]
         if self._task == "regression":
             targets = targets.reshape(-1, 1)
-        return Part(self._ordered(inputs[:]), targets, weights.get(name))
+        return Part(np.ascontiguousarray(inputs[:], self.dtype), targets, weights.get(name))
 
-    def _ordered(self, inputs: Array) -> Array:
-        """Return a matrix (n, features) with the numbers of the table first, in the dtype."""
-        return np.ascontiguousarray(inputs[:, self._order()], self.dtype)
+    def _set_network(self) -> None:
+        """Set the network for the table of the preparation."""
+        form, outputs = self.preparation_.form, self.preparation_.outputs
+        settings = self._settings(0).completed(Facts(self._task, bool(form.edges), False))
+        self.network_ = settings.make_mlp(form, outputs)
 
-    def _form_of(self, recipe: Recipe, train: Part) -> TableForm:
-        """Return the form of the table, of which this is the training part."""
-        used = self.preparation_.used_columns
-        numbers = sum(column.kind == NUMBER for column in used)
-        embedded = [column for column in used if is_embedded(column, recipe)]
-        others = [width for of in used if of not in embedded for width in _widths(of)]
-        categories = tuple(len(column.categories) for column in embedded)
-        inputs, targets, _ = train
-        edges = bin_edges(inputs[:, :numbers], recipe.bins) if recipe.bins and numbers else ()
-        ends = None if self._task != "regression" else (float(targets.min()), float(targets.max()))
-        return TableForm(
-            (1,) * numbers + (*others, *categories),
-            self.preparation_.outputs,
-            self._task != "regression",
-            edges,
-            numbers,
-            categories,
-            ends if ends is None or ends[0] < ends[1] else None,
-        )
+    def _settings(self, seed: int) -> Settings:
+        """Return the settings that the parameters describe."""
+        names = "dtype", "arithmetic"
+        given: dict[str, Any] = {name: getattr(self, name) for name in names}
+        given |= {"epochs": self.max_iter, "recipe": self._recipe(), "task": self._task}
+        return Settings(**given, seed=seed)
 
-    def _set_network(self, form: TableForm) -> None:
-        """Set the network for a table of this form."""
-        self._form, self.network_ = form, self._recipe().network(form)
-
-    def _recipe(self) -> Recipe:
-        kind = choose(RECIPES, self.recipe, "recipe")
-        return kind(self.n_members) if issubclass(kind, TabMMiniRecipe) else kind()
+    def _recipe(self) -> str:
+        """Return the recipe as text."""
+        has_members = "members" in parameters_of(RECIPES[self.recipe])
+        return f"{self.recipe}:members={self.n_members}" if has_members else self.recipe
 
     def _place(self) -> Backend:
         name = self.backend
@@ -332,7 +298,7 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         kinds = [(of.name, kind_of(of) if of.is_used else None) for of in self._columns]
         frame = frame_of(self, X, kinds=kinds)
         prepared = self.preparation_.inputs("X", frame, "float64")
-        inputs, place = self._ordered(prepared[:]), self._place()
+        inputs, place = np.ascontiguousarray(prepared[:], self.dtype), self._place()
         found = []
         for start in range(0, len(inputs), ROWS):
             rows = inputs[start : start + ROWS]
@@ -358,9 +324,3 @@ def _seed_of(random_state: RandomState) -> int:
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31))
-
-
-def _widths(column: Column) -> list[int]:
-    """Return the widths of the blocks of features that a column becomes besides a number."""
-    own = len(column.features) - (column.kind == NUMBER) - column.indicator
-    return [*([own] if own else []), *[1] * column.indicator]

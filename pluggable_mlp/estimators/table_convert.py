@@ -8,24 +8,21 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
-from pluggable_mlp.data.columns import NUMBER, Column
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.estimators.certificate import refuse_differences, repeated
+from pluggable_mlp.estimators.files import FilesMixin
 from pluggable_mlp.estimators.table_saving import read_table_estimator, write_table_estimator
 from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.recipes import Recipe
 
-__all__ = ["TableConversionMixin", "is_embedded"]
+__all__ = ["TableConversionMixin"]
 
 
-class TableConversionMixin:
+class TableConversionMixin(FilesMixin):
     """What a fitted estimator of a table can be turned into, and made of."""
 
     preparation_: Preparation
@@ -33,33 +30,8 @@ class TableConversionMixin:
     parameters_: LibraryArrays
     certificate_: dict[str, Any]
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model, its preparation included, to one safetensors file.
-
-        Parameters
-        ----------
-        path : str or Path
-        """
-        check_is_fitted(self)
-        write_table_estimator(self, Path(path))
-
-    @classmethod
-    def load(cls, path: str | PathLike[str], *, backend: str = "numpy") -> Self:
-        """Return what `save` wrote.
-
-        Parameters
-        ----------
-        path : str or Path
-        backend : str, default "numpy"
-            Where to compute, such as "torch:cuda".
-
-        Raises
-        ------
-        ValueError
-            If the file cannot be read, has changed, or holds no such estimator.
-        """
-        made: Self = read_table_estimator(cls, Path(path), backend)
-        return made
+    _write = staticmethod(write_table_estimator)
+    _read = staticmethod(read_table_estimator)
 
     def to_onnx(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to an ONNX file, in float32, its preparation included.
@@ -75,15 +47,13 @@ class TableConversionMixin:
         Raises
         ------
         ValueError
-            If the extra `onnx` is not installed, or the recipe's scaling has no graph: tabm's.
+            If the extra `onnx` is not installed.
         """
         check_is_fitted(self)
         need_ndonnx()
         parameters = map_nested(on_host, self.parameters_)
         write_onnx(
-            Exported(
-                self.preparation_, self.network_, parameters, self._order().tolist(), self._labels()
-            ),
+            Exported(self.preparation_, self.network_, parameters, self._labels()),
             Path(path),
         )
 
@@ -130,25 +100,3 @@ class TableConversionMixin:
     def _labels(self) -> Sequence[int | str] | None:
         """Return the labels of the classes, if there are any."""
         return None
-
-    def _order(self) -> NDArray[np.int64]:
-        """Return the places of the features in the order of the network's inputs."""
-        recipe = self._recipe()
-        ranks = [n for column in self.preparation_.used_columns for n in _ranks(column, recipe)]
-        return np.argsort(np.asarray(ranks), kind="stable")
-
-    def _recipe(self) -> Recipe:
-        """Return the recipe by which the model is trained."""
-        raise NotImplementedError
-
-
-def is_embedded(column: Column, recipe: Recipe) -> bool:
-    """Return whether a recipe has an embedding of the categories of a column."""
-    return recipe.embedded is not None and len(column.categories) >= recipe.embedded
-
-
-def _ranks(column: Column, recipe: Recipe) -> list[int]:
-    """Return for each feature of a column 0 for a number of the table, 2 for an embedded one."""
-    if is_embedded(column, recipe):
-        return [2] * len(column.features)
-    return [0 if column.kind == NUMBER else 1, *[1] * (len(column.features) - 1)]

@@ -1,13 +1,11 @@
 """Fitted estimators of tables on disk: a tree in one file, as `serialization.py` writes it.
 
-It has the estimator's parameters, the preparation, the form of the table, and the weights.  What it
-says is checked: only a model that predicts is made of it.
+It has the estimator's parameters, the preparation and the weights.  What it says is checked: only a
+model that predicts is made of it.
 """
 
 from pathlib import Path
 from typing import Any, TypedDict
-
-import msgspec
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.data.preparation import Preparation
@@ -23,7 +21,6 @@ from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.registry import refuse_unknown
 from pluggable_mlp.serialization import write_tree
-from pluggable_mlp.training.recipes import TableForm
 
 __all__ = ["read_table_estimator", "write_table_estimator"]
 
@@ -47,7 +44,6 @@ class _Content(TypedDict):
     attributes: dict[str, Any]
     labels: dict[str, Any]
     preparation: dict[str, Any]
-    form: list[Any]
     weights: Any
 
 
@@ -60,7 +56,6 @@ def write_table_estimator(estimator: Any, path: Path) -> None:
         "attributes": {name: getattr(estimator, name) for name in _ATTRIBUTES},
         "labels": labels_to_save(estimator),
         "preparation": estimator.preparation_.to_dict(),
-        "form": [*estimator._form],
         "weights": map_nested(on_host, estimator.parameters_),
     }
     write_tree(path, content)
@@ -85,11 +80,7 @@ def read_table_estimator(kind: Any, path: Path, backend: str) -> Any:
         for name, value in _known(kind, content["labels"], LABELS).items():
             setattr(estimator, name, decoded_labels(name, value))
         estimator.preparation_ = Preparation.from_dict(content["preparation"])
-        form = msgspec.convert(content["form"], TableForm)
-        expected = estimator.preparation_.features, estimator.preparation_.outputs
-        if (sum(form.blocks), form.outputs) != expected:
-            raise ValueError("its form is not that of its preparation")
-        estimator._set_network(form)
+        estimator._set_network()
         weights: LibraryArrays = content["weights"]
         check_parameters(estimator.network_, weights)
         estimator.parameters_ = map_nested(estimator._place().asarray, weights)

@@ -132,7 +132,7 @@ def _refuse_contradictions(content: dict[str, Any], settings: Settings) -> None:
     last = epochs[-1]["epoch"] if epochs else 0
     if not 1 <= last <= settings.epochs:
         raise ValueError(f"it has {last} epochs, expected 1 to {settings.epochs} by its settings")
-    if kept not in range(1, last + 1) or (settings.early_stopping is None and kept != last):
+    if kept not in range(1, last + 1) or (not settings.keeps_best and kept != last):
         raise ValueError(f"kept_epoch is {kept!r}, of {last} epochs")
     if [epoch["epoch"] for epoch in epochs] != _numbers(last, kept):
         raise ValueError(f"its epochs are not those of a certificate of {last} epochs")

@@ -372,7 +372,7 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     path = folder / "config.json"
     config, settings, preparation = read_settings(path)
     with damaged(path):
-        mlp = settings.make_mlp(preparation.features, preparation.outputs)
+        mlp = settings.make_mlp(preparation.form, preparation.outputs)
     sha256 = read_summary(folder, config)["parameters_sha256"]
     parameters = read_parameters(folder / "model.safetensors", backend, sha256)
     check_parameters(mlp, parameters)

@@ -70,7 +70,7 @@ def resumed_run(
     epochs = others.pop("epochs", None)
     moved = {name: others.pop(name) for name in _WHERE if name in others}
     _refuse_others(folder, settings, others)
-    history = read_history(folder / "metrics.jsonl", validated=settings.early_stopping is not None)
+    history = read_history(folder / "metrics.jsonl", validated=settings.keeps_best)
     checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
     if communicator is not None:
         check_same_checkpoint(communicator, checkpoint)

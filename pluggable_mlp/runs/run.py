@@ -28,7 +28,7 @@ from pluggable_mlp.runs.saved import read_parameters
 from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.serialization import write_tree
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.training.callbacks import EarlyStopping
+from pluggable_mlp.training.callbacks import BestEpoch
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
@@ -99,21 +99,19 @@ class Run:
         if communicator is not None:
             of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
             check_agreement(communicator, backend, settings.to_dict() | of_data)
-        self.mlp = settings.make_mlp(data.features, data.outputs)
+        self.mlp = settings.make_mlp(self.preparation.form, data.outputs)
+        self._recipe = settings.make_recipe()
         self._train = self._examples(data.train, class_weight=settings.class_weight)
         self._test = self._examples(data.test) if "test" in data.splits else None
         validates = settings.validates(data)
         self._validation = self._examples(data.splits["validation"]) if validates else None
-        patience = settings.early_stopping
-        self._stopping = None if patience is None else EarlyStopping(patience)
+        self._best = BestEpoch(settings.early_stopping, last=self._recipe.last_best)
         self._tested: tuple[int, dict[str, float]] = (0, {})
         self.history: list[dict[str, Any]] = []
         self._lines = hashlib.sha256()
         self.kept_epoch = 0
         self.position: Position | None = None
-        self.parameters = self.mlp.initialize(
-            seed=settings.seed, backend=backend, dtype=settings.dtype
-        )
+        self.parameters = settings.initial_parameters(self.mlp, self._train, backend)
         self.initial_parameters_sha256 = parameters_sha256(self.parameters, backend)
         self.record_every = _steps_of_a_record(
             settings.epochs * self.steps_per_epoch, len(tensor_names(self.parameters))
@@ -150,12 +148,13 @@ class Run:
     @property
     def training_examples(self) -> int:
         """How many examples an epoch visits."""
-        return len(self._train)
+        most = self.steps_per_epoch * self.settings.batch_size
+        return min(most, len(self._train))
 
     @property
     def steps_per_epoch(self) -> int:
         """How many steps an epoch has."""
-        return -(-len(self._train) // self.settings.batch_size)
+        return self.settings.steps_per_epoch(len(self._train))
 
     def train(self) -> Iterator[Progress]:
         """Train; yield as `training_progress` does, an ended epoch when `history` has its line."""
@@ -163,11 +162,11 @@ class Run:
             return
         settings = self.settings
         steps = first_steps(
-            self.mlp,
+            settings.scheduled(self.mlp, len(self._train)),
             self.parameters,
             self._train,
             backend=self.backend,
-            optimizer=settings.make_optimizer(len(self._train)),
+            optimizer=settings.make_optimizer(len(self._train), self.preparation.form),
             arithmetic=settings.arithmetic,
             batch_size=settings.batch_size,
             seed=settings.seed,
@@ -181,6 +180,7 @@ class Run:
             epochs=settings.epochs,
             start=self.position,
             every=self.record_every,
+            whole_batches=self._recipe.whole_batches,
         ):
             if progress.result is not None:
                 self._end_epoch(progress, progress.result)
@@ -195,7 +195,11 @@ class Run:
         """Measure the validation part, add the epoch's line, and keep its parameters if best."""
         validated: dict[str, float] = {}
         if self._validation is not None:
-            together = partial(evaluate, communicator=self._communicator)
+            together = partial(
+                evaluate,
+                communicator=self._communicator,
+                batch_size=self._recipe.rows_at_once,
+            )
             validated = self._measured(together, epoch.parameters, self._validation)
             progress.followed = validated["loss"]
         line = {
@@ -223,7 +227,7 @@ class Run:
     @property
     def is_done(self) -> bool:
         """Whether no epoch is left: all are done, or early stopping ended training."""
-        stopped = self._stopping is not None and bool(self.history) and self._stopping.is_over
+        stopped = bool(self.history) and self._best.is_over
         return stopped or len(self.history) >= self.settings.epochs
 
     @property
@@ -262,10 +266,11 @@ class Run:
             self.parameters = moved.parameters
 
     def _is_kept(self, line: dict[str, Any]) -> bool:
-        """Return whether an epoch is to be kept: the best so far where there is early stopping."""
-        if self._stopping is None:
+        """Return whether an epoch is to be kept: the best so far where that is asked for."""
+        if not self.settings.keeps_best:
             return True
-        return self._stopping.is_best(line["epoch"], line["validation_loss"])
+        measure, sign = self._recipe.measure(self.dataset.task)
+        return self._best.is_best(line["epoch"], sign * line[f"validation_{measure}"])
 
     def _measured(
         self, measure_by: Callable[..., dict[str, float]], parameters: Parameters, on: AnyExamples

@@ -232,7 +232,7 @@ class Verification:
         checkpoint = read_checkpoint(checkpoints, step)
         if self._communicator is not None:
             check_same_checkpoint(self._communicator, checkpoint)
-        validated = self.run.settings.early_stopping is not None
+        validated = self.run.settings.keeps_best
         history = read_history(folder / "metrics.jsonl", validated)[: checkpoint.epochs]
         if not self._is_certified(checkpoint, history):
             raise ValueError(

@@ -7,10 +7,47 @@ from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.registry import as_count
 from pluggable_mlp.training.loop import Epoch
 
-__all__ = ["EarlyStopping"]
+__all__ = ["BestEpoch", "EarlyStopping"]
 
 
-class EarlyStopping:
+class BestEpoch:
+    """Which epoch is the best so far, and whether it is too long ago.
+
+    Parameters
+    ----------
+    patience : int, optional
+        How many epochs in a row may be no better; by default any number.
+    last : bool, default False
+        Whether of equal epochs the last is the best, or else the first.
+
+    Attributes
+    ----------
+    best_epoch : int
+        0 before the first.
+    best_loss : float
+    """
+
+    def __init__(self, patience: int | None = None, *, last: bool = False) -> None:
+        self.patience, self._last = patience, last
+        self._epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
+
+    def is_best(self, epoch: int, loss: float) -> bool:
+        """Note the loss of an epoch, and return whether it is the best so far."""
+        self._epoch = epoch
+        better = loss <= self.best_loss if self._last else loss < self.best_loss
+        best = better or not self.best_epoch
+        if best:
+            # NaN would never be undercut: the first epoch counts as best, its loss as infinite.
+            self.best_epoch, self.best_loss = epoch, math.inf if math.isnan(loss) else loss
+        return best
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `patience` epochs have passed since the best one."""
+        return self.patience is not None and self._epoch - self.best_epoch >= self.patience
+
+
+class EarlyStopping(BestEpoch):
     """Stop training when a loss has not decreased for some epochs, and keep the best parameters.
 
     One instance serves one training of one network.
@@ -48,9 +85,8 @@ class EarlyStopping:
     """
 
     def __init__(self, patience: int, loss: Callable[[Epoch], float] | None = None) -> None:
-        self.patience = as_count("patience", patience, at_least=1)
+        super().__init__(as_count("patience", patience, at_least=1))
         self._loss = loss
-        self._epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
         self.parameters: Parameters | None = None
 
     def __call__(self, epoch: Epoch) -> bool:
@@ -64,17 +100,3 @@ class EarlyStopping:
         if self.is_best(epoch.epoch, loss):
             self.parameters = epoch.parameters
         return self.is_over
-
-    def is_best(self, epoch: int, loss: float) -> bool:
-        """Note the loss of an epoch, and return whether it is the smallest so far."""
-        self._epoch = epoch
-        best = loss < self.best_loss or not self.best_epoch
-        if best:
-            # NaN would never be undercut: the first epoch counts as best, its loss as infinite.
-            self.best_epoch, self.best_loss = epoch, math.inf if math.isnan(loss) else loss
-        return best
-
-    @property
-    def is_over(self) -> bool:
-        """Whether `patience` epochs have passed since the best one."""
-        return self._epoch - self.best_epoch >= self.patience

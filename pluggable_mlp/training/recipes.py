@@ -1,47 +1,39 @@
 """Published recipes of networks for tables: which network, optimizer and loop each consists of.
 
-How a table becomes a matrix belongs in `data/`, which scales features as a recipe's `scaling` says.
-A recipe knows the numbers of its authors; what their parts compute is in `network/`, `training/`.
+A recipe has values for settings, each of which an option may replace (`settings.py`), and says what
+no setting does.  It knows the numbers of its authors; what their parts compute is in `network/` and
+`training/`, and how a table becomes a matrix in `data/`.
 """
 
-from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.embeddings import Periodic, PiecewiseLinear
-from pluggable_mlp.network.losses import SoftmaxCrossEntropy, SquaredError
 from pluggable_mlp.network.members import TabM, TabMMini
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.registry import Component, PositiveCount
+from pluggable_mlp.registry import Component, PositiveCount, make, parse_component
+from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.decay import DecayFactors
-from pluggable_mlp.training.optimizer import Optimizer
-from pluggable_mlp.training.optimizers import Adam, AdamW
-from pluggable_mlp.training.schedules import FlatCosine, LogCosine
-from pluggable_mlp.training.transforms import ClipByGlobalNorm, RateFactors
+from pluggable_mlp.training.optimizer import GradientDescent
+from pluggable_mlp.training.schedules import FlatCosine
+from pluggable_mlp.training.transforms import L2, RateFactors, Transform
 
 __all__ = [
-    "RECIPES",
-    "RealMLP",
-    "RealMLPWhole",
-    "Recipe",
-    "TabMMiniRecipe",
-    "TabMRecipe",
-    "TableForm",
-]
+    "DEFAULT", "NONE", "RECIPES", "Facts", "RealMLP", "RealMLPWhole", "Recipe", "TabMMiniRecipe",
+    "TabMRecipe", "TableForm", "TableRecipe", "make_recipe",
+]  # fmt: skip
 
 
 class TableForm(NamedTuple):
-    """What a network has to know of a table.
+    """What a network has to know of its inputs.
 
     Parameters
     ----------
     blocks : tuple of int
         How many features each column has become; the numbers come first, and those that a recipe
         embeds last.
-    outputs : int
-    classifies : bool
-        Whether the outputs are classes, or else numbers.
     edges : tuple of tuple of float
         The edges of the bins of each number; empty for recipes without `bins`.
     numbers : int
@@ -53,87 +45,175 @@ class TableForm(NamedTuple):
     """
 
     blocks: tuple[int, ...]
-    outputs: int
-    classifies: bool
     edges: tuple[tuple[float, ...], ...] = ()
     numbers: int = 0
     categories: tuple[int, ...] = ()
     target_range: tuple[float, float] | None = None
 
 
+class Facts(NamedTuple):
+    """What is known of the data; None: not yet.
+
+    Parameters
+    ----------
+    task : {"classification", "multilabel", "regression"} or None
+    has_edges : bool or None
+        Whether there are numbers with bins.
+    validates : bool or None
+        Whether there is a validation part.
+    """
+
+    task: str | None = None
+    has_edges: bool | None = None
+    validates: bool | None = None
+
+
 @dataclass(frozen=True)
 class Recipe(Component):
-    """Base of recipes.
+    """Base of recipes, and the plain network: nothing of the data but the numbers as they are.
 
     Attributes
     ----------
-    epochs : int
-        The most epochs.
-    batch_size : int
-        Of tables with fewer rows all are a batch.  A smaller last batch of an epoch is left out.
-    patience : int or None
-        After so many epochs without improvement training ends; None: never.
-    last_best : bool
-        Whether of epochs with the same error the last is kept, or else the first.
-    scaling : str
-        Of the features.
-    bins : int
-        Of each number, for an embedding; 0 for none.
+    scaling : str or None
+        Of the features; None: as data without a recipe have it.
+    for_networks : bool
+        Whether columns of categories become what `fit_columns` says of signs, and numbers come
+        first.
     embedded : int or None
         Columns of so many categories or more have an embedding.
     on_rows : bool
         Whether the initial parameters follow from the rows: see `initialized_on_rows`.
+    keeps_range : bool
+        Whether predictions of numbers keep to the range of the targets of training.
+    bins : int
+        Of each number, for an embedding; 0 for none.
+    validation : float or None
+        The share of the training part by which the best epoch is found; None: the last is kept,
+        unless there is early stopping.
+    last_best : bool
+        Whether of epochs with the same error the last is kept, or else the first.
+    whole_batches : bool
+        Whether a smaller last batch of an epoch is left out.
+    rows_at_once : int
+        Of the validation part.
     """
 
-    epochs: ClassVar[int] = 256
-    batch_size: ClassVar[int] = 256
-    patience: ClassVar[int | None] = None
-    last_best: ClassVar[bool] = True
-    scaling: ClassVar[str]
-    bins: ClassVar[int] = 0
+    scaling: ClassVar[str | None] = None
+    for_networks: ClassVar[bool] = False
     embedded: ClassVar[int | None] = None
     on_rows: ClassVar[bool] = False
+    keeps_range: ClassVar[bool] = False
+    bins: ClassVar[int] = 0
+    validation: ClassVar[float | None] = None
+    last_best: ClassVar[bool] = False
+    whole_batches: ClassVar[bool] = False
+    rows_at_once: ClassVar[int] = 1000
 
-    @abstractmethod
-    def network(self, form: TableForm) -> MLP:
-        """Return the network for a table."""
+    def values(self, facts: Facts) -> dict[str, Any]:
+        """Return values of settings by name; None for what depends on facts that are not known."""
+        # With the rate of SGD itself, 0.1, squared errors of 100 sigmoids diverge.
+        return {
+            "hidden": (100,),
+            "activation": "sigmoid",
+            "dropout": 0.0,
+            "label_smoothing": 0.0,
+            "optimizer": "sgd",
+            "learning_rate": 0.01 if facts.task == "regression" else None,
+            "batch_size": 16,
+            "epochs": 30,
+        }
+
+    def parts(self, form: TableForm) -> dict[str, Any]:
+        """Return the arguments of `MLP` that are no settings."""
+        del form
+        return {}
 
     def scheduled(self, mlp: MLP, total_steps: int) -> MLP:
         """Return the network for a training of so many steps: by default the same."""
         del total_steps
         return mlp
 
-    @abstractmethod
-    def optimizer(self, form: TableForm, total_steps: int) -> Optimizer:
-        """Return the optimizer of a training of so many steps."""
+    def factors(self, form: TableForm) -> Mapping[str, float]:
+        """Return the factors of the learning rate by the names of parameters."""
+        del form
+        return {}
+
+    def with_factors(
+        self, optimizer: AnyOptimizer, form: TableForm, total_steps: int
+    ) -> AnyOptimizer:
+        """Return an optimizer, maybe within transforms, with factors of its rate."""
+        factors = self.factors(form)
+        if not factors:
+            return optimizer
+        if isinstance(optimizer, Transform):
+            inner = self.with_factors(optimizer.optimizer, form, total_steps)
+            return optimizer.replaced(optimizer=inner)
+        if isinstance(optimizer, GradientDescent):
+            return RateFactors(optimizer, factors)
+        return optimizer  # L-BFGS has no rate
+
+    def measure(self, task: str) -> tuple[str, float]:
+        """Return the measure that says which epoch is best, and 1 if less is better, or -1."""
+        del task
+        return "loss", 1.0
 
 
 @dataclass(frozen=True)
-class RealMLP(Recipe):
+class TableRecipe(Recipe):
+    """What recipes for tables share."""
+
+    for_networks: ClassVar[bool] = True
+    validation: ClassVar[float | None] = 0.2
+    whole_batches: ClassVar[bool] = True
+    rows_at_once: ClassVar[int] = 512  # of as many members
+
+    def measure(self, task: str) -> tuple[str, float]:
+        """Return the accuracy of classes, else the loss."""
+        return ("accuracy", -1.0) if task == "classification" else ("loss", 1.0)
+
+
+@dataclass(frozen=True)
+class RealMLP(TableRecipe):
     """RealMLP-TD-S: the simplified network of tuned defaults.
 
-    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024).
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024): three hidden layers of
+    256 in NTK parametrization, after a scaling of inputs; Adam, with factors of its rate.
     """
 
-    scaling: ClassVar[str] = "smooth_clip"
+    scaling: ClassVar[str | None] = "smooth_clip"
+    last_best: ClassVar[bool] = True
 
-    def network(self, form: TableForm) -> MLP:
-        """Return three hidden layers of 256 in NTK parametrization, after a scaling of inputs."""
-        return MLP(
-            [sum(form.blocks), 256, 256, 256, form.outputs],
-            activation="selu" if form.classifies else "mish",
-            loss=SoftmaxCrossEntropy(label_smoothing=0.1) if form.classifies else SquaredError(),
-            initializer="standard_normal",
-            output_initializer="zeros",
-            parametrization="ntk",
-            input_scaling=True,
-        )
+    def values(self, facts: Facts) -> dict[str, Any]:
+        """See `Recipe`."""
+        is_regression, by_task = facts.task == "regression", facts.task is not None
+        return {
+            "hidden": (256, 256, 256),
+            "activation": ("mish" if is_regression else "selu") if by_task else None,
+            "dropout": 0.0,
+            "label_smoothing": (0.1 if facts.task == "classification" else 0.0)
+            if by_task
+            else None,
+            "optimizer": "adam:beta2=0.95",
+            "learning_rate": (0.07 if is_regression else 0.04) if by_task else None,
+            "schedule": "log_cosine",
+            "batch_size": 256,
+            "epochs": 256,
+        }
 
-    def optimizer(self, form: TableForm, total_steps: int) -> Optimizer:
-        """Return Adam, with factors of its rate for the scaling and the biases."""
-        rate = 0.04 if form.classifies else 0.07
-        adam = Adam(LogCosine(rate, total_steps=total_steps), beta2=0.95)
-        return RateFactors(adam, {"scale": 6.0, "b": 0.1})
+    def parts(self, form: TableForm) -> dict[str, Any]:
+        """See `Recipe`."""
+        del form
+        return {
+            "initializer": "standard_normal",
+            "output_initializer": "zeros",
+            "parametrization": "ntk",
+            "input_scaling": True,
+        }
+
+    def factors(self, form: TableForm) -> Mapping[str, float]:
+        """See `Recipe`."""
+        del form
+        return {"scale": 6.0, "b": 0.1}
 
 
 @dataclass(frozen=True)
@@ -146,43 +226,59 @@ class RealMLPWhole(RealMLP):
 
     embedded: ClassVar[int | None] = 9
     on_rows: ClassVar[bool] = True
+    keeps_range: ClassVar[bool] = True
 
-    def network(self, form: TableForm) -> MLP:
-        """Return that of RealMLP-TD-S with embeddings, parametric activations and dropout."""
-        return MLP(
-            [sum(form.blocks), 256, 256, 256, form.outputs],
-            activation="selu" if form.classifies else "mish",
-            loss=SoftmaxCrossEntropy(label_smoothing=0.1) if form.classifies else SquaredError(),
-            initializer="standard_normal",
-            parametrization="ntk",
-            input_scaling=True,
-            parametric_activation=True,
-            embedding=Periodic(form.numbers) if form.numbers else None,
-            category_embedding=Categories(form.categories) if form.categories else None,
-            output_range=form.target_range,
-        )
+    def values(self, facts: Facts) -> dict[str, Any]:
+        """See `Recipe`; the decay is decoupled, and follows a schedule, as the dropout does."""
+        rate = {"learning_rate": 0.2} if facts.task == "regression" else {}
+        return super().values(facts) | rate | {"dropout": 0.15, "weight_decay": 0.02}
+
+    def parts(self, form: TableForm) -> dict[str, Any]:
+        """See `Recipe`."""
+        return {
+            "initializer": "standard_normal",
+            "parametrization": "ntk",
+            "input_scaling": True,
+            "parametric_activation": True,
+            "embedding": Periodic(form.numbers) if form.numbers else None,
+            "category_embedding": Categories(form.categories) if form.categories else None,
+            "output_range": form.target_range,
+        }
 
     def scheduled(self, mlp: MLP, total_steps: int) -> MLP:
-        """Return the network with dropout 0.15 until half of the training, then less and less."""
-        return replace(mlp, dropout=FlatCosine(0.15, total_steps=total_steps))
+        """Return the network with its dropout until half of the training, then less and less."""
+        if callable(mlp.dropout) or not mlp.dropout:
+            return mlp
+        return replace(mlp, dropout=FlatCosine(mlp.dropout, total_steps=total_steps))
 
-    def optimizer(self, form: TableForm, total_steps: int) -> Optimizer:
-        """Return Adam with factors of its rate, and decay of all but the biases by schedule."""
-        rate = 0.04 if form.classifies else 0.2
-        adam = Adam(LogCosine(rate, total_steps=total_steps), beta2=0.95)
+    def factors(self, form: TableForm) -> Mapping[str, float]:
+        """See `Recipe`."""
         waves = ("embedding_w", "embedding_b", "embedding_V", "embedding_c")
-        factors = {"scale": 6.0, "a": 0.1, **dict.fromkeys(waves if form.numbers else (), 0.1)}
+        of_numbers = dict.fromkeys(waves if form.numbers else (), 0.1)
+        return {"scale": 6.0, "a": 0.1, **of_numbers, "b": 0.1}
+
+    def with_factors(
+        self, optimizer: AnyOptimizer, form: TableForm, total_steps: int
+    ) -> AnyOptimizer:
+        """See `Recipe`; a penalty becomes decay of all but the biases by schedule."""
+        if not isinstance(optimizer, L2):
+            return super().with_factors(optimizer, form, total_steps)
+        inner = super().with_factors(optimizer.optimizer, form, total_steps)
+        if not isinstance(inner, RateFactors):
+            return optimizer.replaced(optimizer=inner)
         whole = ("W", "category_E") if form.categories else ("W",)
-        decays = dict.fromkeys(whole, 1.0) | {name: f * f for name, f in factors.items()}
-        decay = FlatCosine(0.02, total_steps=total_steps)
-        return DecayFactors(RateFactors(adam, {**factors, "b": 0.1}), decay, decays)
+        decays = dict.fromkeys(whole, 1.0)
+        decays |= {name: f * f for name, f in self.factors(form).items() if name != "b"}
+        decay = FlatCosine(optimizer.weight_decay, total_steps=total_steps)
+        return DecayFactors(inner, decay, decays)
 
 
 @dataclass(frozen=True)
-class TabMMiniRecipe(Recipe):
+class TabMMiniRecipe(TableRecipe):
     """TabM-mini with piecewise-linear embeddings.
 
-    Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025), with the package's defaults.
+    Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025), with the package's defaults: hidden layers
+    of 512, two where numbers have embeddings, three without; AdamW with clipped gradients.
 
     Parameters
     ----------
@@ -190,29 +286,35 @@ class TabMMiniRecipe(Recipe):
     """
 
     members: PositiveCount = 32
-    patience: ClassVar[int | None] = 16
-    last_best: ClassVar[bool] = False
-    scaling: ClassVar[str] = "quantile"
+    scaling: ClassVar[str | None] = "quantile"
     bins: ClassVar[int] = 48
     ensemble: ClassVar[type[TabMMini]] = TabMMini
 
-    def network(self, form: TableForm) -> MLP:
-        """Return hidden layers of 512: two where numbers have embeddings, three without."""
-        scaling = "normal" if form.edges else "signs"
-        return MLP(
-            [sum(form.blocks), *[512] * (2 if form.edges else 3), form.outputs],
-            activation="relu",
-            loss="softmax_cross_entropy" if form.classifies else "squared_error",
-            initializer="inverse_sqrt_uniform",
-            dropout=0.1,
-            embedding=PiecewiseLinear(form.edges) if form.edges else None,
-            ensemble=self.ensemble(self.members, scaling=scaling, blocks=form.blocks),
-        )
+    def values(self, facts: Facts) -> dict[str, Any]:
+        """See `Recipe`."""
+        layers = {True: 2, False: 3, None: None}[facts.has_edges]
+        return {
+            "hidden": None if layers is None else (512,) * layers,
+            "activation": "relu",
+            "dropout": 0.1,
+            "label_smoothing": 0.0,
+            "optimizer": "adamw",
+            "learning_rate": 2e-3,
+            "weight_decay": 3e-4,
+            "clip_norm": 1.0,
+            "batch_size": 256,
+            "epochs": 256,
+            "early_stopping": 16 if facts.validates else None,
+        }
 
-    def optimizer(self, form: TableForm, total_steps: int) -> Optimizer:
-        """Return AdamW with clipped gradients."""
-        del form, total_steps
-        return ClipByGlobalNorm(AdamW(2e-3, weight_decay=3e-4), 1.0)
+    def parts(self, form: TableForm) -> dict[str, Any]:
+        """See `Recipe`."""
+        scaling = "normal" if form.edges else "signs"
+        return {
+            "initializer": "inverse_sqrt_uniform",
+            "embedding": PiecewiseLinear(form.edges) if form.edges else None,
+            "ensemble": self.ensemble(self.members, scaling=scaling, blocks=form.blocks),
+        }
 
 
 @dataclass(frozen=True)
@@ -222,10 +324,21 @@ class TabMRecipe(TabMMiniRecipe):
     ensemble: ClassVar[type[TabMMini]] = TabM
 
 
-RECIPES: dict[str, type[Recipe]] = {
-    "realmlp-td-s": RealMLP,
-    "realmlp-td": RealMLPWhole,
-    "tabm-mini": TabMMiniRecipe,
-    "tabm": TabMRecipe,
+NONE = "none"
+RECIPES: dict[str, Recipe] = {
+    "realmlp-td-s": RealMLP(),
+    "realmlp-td": RealMLPWhole(),
+    "tabm-mini": TabMMiniRecipe(),
+    "tabm": TabMRecipe(),
+    NONE: Recipe(),
 }
 """The recipes by name."""
+
+DEFAULT = "realmlp-td-s"
+"""Of tables."""
+
+
+def make_recipe(text: str) -> Recipe:
+    """Return a recipe by its name, with parameters after a colon: "tabm-mini:members=8"."""
+    name, parameters = parse_component(text, "recipe")
+    return make(RECIPES, name, "recipe", **parameters)

@@ -11,7 +11,8 @@ import pytest
 
 polars = pytest.importorskip("polars")
 
-TRAIN = ("--task", "regression", "--epochs", 1, "--hidden", 2, "--batch-size", 64)
+PLAIN = ("--recipe", "none", "--hidden", 2)
+TRAIN = ("--task", "regression", "--epochs", 1, "--batch-size", 64, *PLAIN)
 COUNT = 70
 
 

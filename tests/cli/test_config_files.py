@@ -17,6 +17,7 @@ task = "classification"
 scaling = "minmax"
 target-scaling = "none"
 validation = 0.25
+recipe = "none"
 hidden = [12, 7]
 activation = ["tanh", "leaky_relu:slope=0.25"]
 dropout = 0.125
@@ -49,6 +50,7 @@ EXPECTED = {
     "data": "digits", "task": "classification", "target": None, "header": None,
     "encoding": None, "scaling": "minmax",
     "target_scaling": "none", "test": None, "test_share": None, "validation": 0.25,
+    "recipe": "none",
     "hidden": [12, 7], "activation": "tanh,leaky_relu:slope=0.25", "dropout": 0.125,
     "input_dropout": 0.0625, "input_noise": 0.75, "norm": "layer", "loss": "softmax_cross_entropy",
     "label_smoothing": 0.25, "class_weight": "balanced",

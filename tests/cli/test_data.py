@@ -11,8 +11,9 @@ import pytest
 polars = pytest.importorskip("polars")
 
 COUNT = 70
-ALL = ("--test-share", 0)
-TRAIN = ("--epochs", 1, "--hidden", 2, "--quiet")
+PLAIN = ("--recipe", "none")
+ALL = ("--test-share", 0, *PLAIN)
+TRAIN = ("--epochs", 1, "--hidden", 2, "--quiet", *PLAIN)
 
 
 def columns():
@@ -74,7 +75,7 @@ def test_columns_of_numbers_alone_are_shown_too(command, tmp_path):
     polars.DataFrame({"a": [1, 5] * 14, "b": [0.5, -2] * 14, "y": [1.5] * 28}).write_parquet(
         tmp_path / "table.parquet"
     )
-    rows, facts = shown(command("data", tmp_path / "table.parquet"))
+    rows, facts = shown(command("data", tmp_path / "table.parquet", *PLAIN))
     assert rows == {"a": ["0", "1 to 5", "number"], "b": ["0", "-2 to 0.5", "number"]}
     assert facts[:2] == ["2 features, standard scaling", "regression: y"]
     assert facts[-1] == "examples: 24 train, 4 test"
@@ -101,7 +102,7 @@ def test_a_long_name_is_not_cut(command, tmp_path):
     ],
 )
 def test_the_options_of_train_hold(command, table, options, words):
-    outcome = command("data", table, *options)
+    outcome = command("data", table, *options, *PLAIN)
     trained = command("train", "--data", table, *options, *TRAIN)
     assert outcome.code == trained.code == (0 if words else 2)
     assert outcome.err == trained.err
@@ -112,7 +113,7 @@ def test_the_options_of_train_hold(command, table, options, words):
 def test_a_run_shows_the_preparation_that_it_keeps(command, table, tmp_path):
     run = tmp_path / "run"
     assert command("train", "--data", table, *TRAIN, "--output", run).code == 0
-    before = command("data", table).out
+    before = command("data", table, *PLAIN).out
     table.unlink()
     assert command("data", run).out == before
     config = json.loads((run / "config.json").read_text())

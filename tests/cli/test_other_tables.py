@@ -10,7 +10,7 @@ import pytest
 
 polars = pytest.importorskip("polars")
 
-TRAIN = ("--epochs", 3, "--hidden", 4, "--learning-rate", 0.05)
+TRAIN = ("--epochs", 3, "--hidden", 4, "--learning-rate", 0.05, "--recipe", "none")
 COUNT = 70
 
 

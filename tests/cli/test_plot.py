@@ -230,7 +230,7 @@ def test_the_first_layer_is_shown_as_images(folders):
 def test_the_features_of_a_table_are_named(command, tmp_path):
     rows = "\n".join(f"{k / 7},{k % 5},{k % 2}" for k in range(70))
     (tmp_path / "table.csv").write_text(f"area,year,class\n{rows}\n")
-    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1)
+    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1, "--recipe", "none")
     assert command("train", *given, "--output", tmp_path / "run").code == 0
     ticks = WeightsDisplay.from_run(tmp_path / "run").ax_.get_xticklabels()
     assert [tick.get_text() for tick in ticks] == ["area", "year"]
@@ -245,7 +245,7 @@ def test_a_square_count_of_named_features_makes_no_images(command, tmp_path, las
         names, columns = [*names, "d"], [[*row, "ab"[k % 2]] for k, row in enumerate(columns)]
     rows = "\n".join(",".join([*row, str(k % 2)]) for k, row in enumerate(columns))
     (tmp_path / "table.csv").write_text(",".join([*names, "class"]) + f"\n{rows}\n")
-    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1)
+    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1, "--recipe", "none")
     assert command("train", *given, "--output", tmp_path / "run").code == 0
     ax = WeightsDisplay.from_run(tmp_path / "run").ax_
     ticks = [tick.get_text() for tick in ax.get_xticklabels()]
@@ -280,6 +280,7 @@ def test_named_pixels_make_images(command, tmp_path):
     names = ",".join([*(f"pixel{k}" for k in range(64)), "label"])
     np.savetxt(tmp_path / "table.csv", rows, "%d", ",", header=names, comments="")
     given = ("--data", tmp_path / "table.csv", "--scaling", "pixels", "--hidden", 4, "--epochs", 1)
+    given += ("--recipe", "none")
     assert command("train", *given, "--output", tmp_path / "run").code == 0
     (image,) = WeightsDisplay.from_run(tmp_path / "run").ax_.images
     assert image.get_array().shape == (17, 17)
@@ -351,7 +352,7 @@ def test_a_browser_shows_the_report(command, folders, tmp_path, width):
 def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):
     rows = "\n".join(f"{'red' if k % 3 else 'blue'},{k % 5},{k % 2}" for k in range(70))
     (tmp_path / "table.csv").write_text(f"color,area,class\n{rows}\n")
-    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1)
+    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1, "--recipe", "none")
     assert command("train", *given, "--output", tmp_path / "run").code == 0
     command("report", tmp_path / "run", "--output", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()

@@ -120,7 +120,14 @@ CASES: dict[str, dict[str, Any]] = {
     "--header no": {"data": 2},
     "--encoding latin-1": {"data": 3},
 }
-AS_THEY_ARE = ["--scaling", "none", "--test-share", 0]  # a table's numbers and rows
+AS_THEY_ARE = [
+    "--recipe",
+    "none",
+    "--scaling",
+    "none",
+    "--test-share",
+    0,
+]  # a table's numbers and rows
 
 
 def data(number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -247,6 +254,7 @@ def test_every_option_of_train_has_a_case():
     tried = {word for text in CASES for word in text.split() if word.startswith("--")}
     elsewhere = {
         "--target",
+        "--recipe",
         "--test",
         "--test-share",
         "--validation",

@@ -31,7 +31,8 @@ def content(run, name):
 
 
 def train(command, run, data, *options):
-    outcome = command("train", "--data", data, "--output", run, *options)
+    plain = ("--recipe", "none", *options)
+    outcome = command("train", "--data", data, "--output", run, *plain)
     assert outcome.code == 0, outcome.err
     return outcome
 

@@ -13,7 +13,7 @@ import pytest
 
 polars = pytest.importorskip("polars")
 
-TRAIN = ("--epochs", 5, "--hidden", 8, "--learning-rate", 0.05)
+TRAIN = ("--epochs", 5, "--hidden", 8, "--learning-rate", 0.05, "--recipe", "none")
 COUNT = 210
 
 

@@ -26,7 +26,7 @@ TARGETS = {
     "counts": np.floor(np.abs(SUMS)),
     "codes": np.where(SUMS > 0, 7, 3),
 }
-TRAIN = ("--epochs", 20, "--learning-rate", 0.05, "--hidden", 8, "--quiet")
+TRAIN = ("--epochs", 20, "--learning-rate", 0.05, "--hidden", 8, "--quiet", "--recipe", "none")
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_counts_do_not_become_classes_without_a_word(command, table):
     ],
 )
 def test_who_says_the_task_is_not_asked(command, table, tmp_path, options, task):
-    arguments = ["--data", table(RIDERS[:4000]), "--epochs", 1, "--hidden", ""]
+    arguments = ["--data", table(RIDERS[:4000]), "--epochs", 1, "--hidden", "", "--recipe", "none"]
     outcome = command("train", *arguments, *options, "--output", tmp_path / "run")
     assert outcome.code == 0, outcome.err
     assert json.loads((tmp_path / "run" / "config.json").read_text())["task"] == task

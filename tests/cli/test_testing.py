@@ -16,7 +16,7 @@ GENERATOR = np.random.default_rng(8)
 NUMBERS = GENERATOR.normal(size=(COUNT, 2)).round(3)
 CITIES = np.array(["Bern", "Oslo", "Rome"])[GENERATOR.integers(0, 3, COUNT)]
 CLASSES = np.where((NUMBERS[:, 0] > 0) ^ (CITIES == "Oslo"), "yes", "no")
-TRAIN = ("--epochs", 2, "--hidden", 4, "--quiet", "--seed", 3)
+TRAIN = ("--epochs", 2, "--hidden", 4, "--quiet", "--seed", 3, "--recipe", "none")
 
 
 def write(path, rows, names=("a", "city", "b", "class")):

@@ -58,7 +58,7 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="module")
 def table_run(tmp_path_factory, table):
     folder = tmp_path_factory.mktemp("run")
-    settings = {"hidden": (), "learning_rate": 1.0, "dtype": "float64", "seed": 3}
+    settings = {"hidden": (), "learning_rate": 1.0, "dtype": "float64", "seed": 3, "recipe": "none"}
     return trained(folder, data=str(table), **settings)
 
 
@@ -124,6 +124,7 @@ def test_pixels_train_alike_whatever_their_file(command, tmp_path):
     for name in ("bytes.npz", "integers.npz", "plain.csv", "pandas.csv"):
         run = tmp_path / f"run of {name}"
         arguments = ["--data", tmp_path / name, "--epochs", 1, "--hidden", "", "--output", run]
+        arguments += ["--recipe", "none"]
         arguments += ["--scaling", "pixels"] * (name != "bytes.npz")
         outcome = told(command, "train", *arguments)
         assert outcome.code == 0

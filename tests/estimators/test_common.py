@@ -24,6 +24,8 @@ CONFIGURATIONS = [
     MLPRegressor(solver="sgd", learning_rate="adaptive", max_iter=50),
     MLPRegressor("huber", norm="batch", max_iter=50),
     MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", max_iter=50),
+    MLPClassifier(n_members=2, max_iter=50),
+    MLPRegressor(n_members=2, max_iter=50),
 ]
 
 

@@ -10,12 +10,13 @@ from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source, Split
 from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.network.layers import Dropout, Rng
-from pluggable_mlp.training.recipes import RECIPES, TableForm
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.training.recipes import TableForm
 from tests.published import import_pytabkit
 
 torch = pytest.importorskip("torch")
 STEPS, ROWS, BATCH = 50, 64, 16
-WHOLE = 256 * 32  # steps: as of 8,192 rows
+EPOCH = 32  # so many steps: as of 8,192 rows
 RNG = np.random.default_rng(0)
 NUMBERS = RNG.normal(size=(ROWS, 3)) * [1.0, 5.0, 0.2] + [0.0, 3.0, 1.0]
 NUMBERS[:, 2] = NUMBERS[:, 2] > 1.2  # whose quartiles are equal
@@ -88,17 +89,13 @@ def prepared(recipe, task):
         source,
         0,
         task,
-        "smooth_clip",
+        validation=0,
         target_scaling=scaled,
         test_share=0.0,
-        signs=True,
-        embedded=RECIPES[f"realmlp-{recipe}"].embedded,
+        recipe=f"realmlp-{recipe}",
     )
     inputs, targets = dataset.train
-    x = inputs[:]
-    if recipe == "td":  # the embedded categories last
-        x = np.concatenate([x[:, :4], x[:, 14:], x[:, 4:14]], axis=1)
-    return x, targets if task == "classification" else targets[:, None]
+    return inputs[:], targets if task == "classification" else targets[:, None]
 
 
 def in_their_order(parameters, recipe):
@@ -163,15 +160,17 @@ def test_fifty_steps_agree_with_pytabkit(monkeypatch, pytabkit, recipe, task, dt
     else:
         x[:, 3] *= -1.0  # the same sign as theirs
 
-    ours, backend = RECIPES[f"realmlp-{recipe}"](), get_backend("numpy")
     ends = None if task == "classification" else (y.min(), y.max())
-    outputs, embedded = (3 if ends is None else 1), (10,) * (recipe == "td")
-    form = TableForm(BLOCKS[recipe], outputs, ends is None, (), 3, embedded, ends)
-    x = x.astype(dtype)
+    form = TableForm(BLOCKS[recipe], (), 3, (10,) * (recipe == "td"), ends)
+    backend, x = get_backend("numpy"), x.astype(dtype)
     y = y if task == "classification" else y.astype(dtype)
     # Of 64 steps the last ones have less dropout and decay; rates grow too fast for float32.
-    total = 64 if (recipe, dtype) == ("td", "float64") else WHOLE
-    mlp, optimizer = ours.scheduled(ours.network(form), total), ours.optimizer(form, total)
+    few = {"epochs": 64 // EPOCH} if (recipe, dtype) == ("td", "float64") else {}
+    settings = Settings(task=task, recipe=f"realmlp-{recipe}", batch_size=BATCH, **few)
+    mlp = settings.make_mlp(form, 3 if ends is None else 1)
+    mlp = settings.scheduled(mlp, EPOCH * BATCH)
+    optimizer = settings.make_optimizer(EPOCH * BATCH, form)
+    total = settings.total_steps(EPOCH * BATCH)
     parameters = mlp.initialize(seed=1, backend=backend, dtype=dtype)
     with torch.no_grad():
         arrays = in_their_order(parameters, recipe)

@@ -29,7 +29,7 @@ def folders(tmp_path_factory):
     """Runs of a classification, a regression and images."""
     folder = tmp_path_factory.mktemp("runs")
     TABLE.write_csv(folder / "table.csv")
-    settings = ["--quiet", "--epochs", 2, "--hidden", 5]
+    settings = ["--quiet", "--epochs", 2, "--hidden", 5, "--recipe", "none"]
     for name, options in {
         "classes": ["--data", folder / "table.csv", "--target", "kind"],
         "numbers": ["--data", folder / "table.csv", "--target", "price"],

@@ -1,0 +1,258 @@
+"""`--recipe`: tables are trained by a published recipe, as the estimators are; options override."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import TableClassifier, TableRegressor, load_run
+
+polars = pytest.importorskip("polars")
+
+COUNT = 400  # more than a batch, and a part of one
+generator = np.random.default_rng(8)
+AGES = [None if k % 11 == 5 else float(age) for k, age in enumerate(generator.normal(40, 9, COUNT))]
+CITIES = [["Bern", "Oslo", "Rome", None][k % 4] for k in range(COUNT)]
+FLAGS = [["m", "f"][k % 2] for k in range(COUNT)]
+COLUMNS = {"age": AGES, "city": CITIES, "sex": FLAGS, "x": generator.normal(size=COUNT).tolist()}
+TARGETS = {
+    "classes": [["no", "yes"][int(x > 0)] for x in COLUMNS["x"]],
+    "numbers": [100.0 + 7.0 * x for x in COLUMNS["x"]],
+}
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(task):
+        path = tmp_path / f"{task}.parquet"
+        polars.DataFrame({**COLUMNS, "target": TARGETS[task]}).write_parquet(path)
+        return path
+
+    return write
+
+
+def content(run, name):
+    return json.loads((run / name).read_text())
+
+
+def done(command, *arguments):
+    outcome = command(*arguments)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def arrays(parameters):
+    return [np.asarray(array) for layer in parameters for array in layer.values()]
+
+
+@pytest.mark.parametrize(("recipe", "members"), [(None, 32), ("tabm-mini", 2)])
+@pytest.mark.parametrize("task", TARGETS)
+def test_a_table_is_trained_as_by_the_estimator(command, tmp_path, table, task, recipe, members):
+    """To the last bit; predictions in batches of another size, to rounding."""
+    run, named = tmp_path / "run", [] if recipe is None else ["--recipe", f"{recipe}:members=2"]
+    given = ("--epochs", 4, "--seed", 5, "--test-share", 0, "--output", run, *named)
+    done(command, "train", "--data", table(task), *given)
+    kind = TableClassifier if task == "classes" else TableRegressor
+    model = kind(recipe or "realmlp-td-s", n_members=members, max_iter=4, random_state=5)
+    X = polars.DataFrame(COLUMNS)
+    model.fit(X, TARGETS[task])
+    saved = load_run(run)
+    for ours, theirs in zip(arrays(saved.parameters), arrays(model.parameters_), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert content(run, "summary.json")["kept_epoch"] == model.best_iteration_
+    if task == "classes":
+        np.testing.assert_array_equal(saved.predict(X), model.predict(X))
+    else:
+        np.testing.assert_allclose(saved.predict(X), model.predict(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("recipe", "place"), [("realmlp-td-s", -1), ("tabm:members=2", 0)])
+def test_of_equal_epochs_the_one_that_the_recipe_says_is_kept(
+    command, tmp_path, table, recipe, place
+):
+    run = tmp_path / "run"
+    given = ("--recipe", recipe, "--hidden", 16, "--validation", 0.02, "--epochs", 24)
+    done(command, "train", "--data", table("classes"), *given, "--output", run)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    best = max(line["validation_accuracy"] for line in lines)
+    equal = [line["epoch"] for line in lines if line["validation_accuracy"] == best]
+    assert len(equal) > 1
+    assert content(run, "summary.json")["kept_epoch"] == equal[place]
+
+
+def test_one_line_says_what_was_chosen_and_what_options_changed(command, tmp_path, table):
+    run = tmp_path / "run"
+    given = ("--hidden", 8, "--epochs", 2, "--optimizer", "sgd:momentum=0.5")
+    out = done(command, "train", "--data", table("classes"), *given, "--output", run).out
+    (line,) = [line for line in out.splitlines() if line.startswith("recipe ")]
+    assert line == (
+        "recipe realmlp-td-s: hidden 8 (the recipe: 256,256,256), activation selu, "
+        "label_smoothing 0.1, optimizer sgd:momentum=0.5 (the recipe: adam:beta2=0.95), "
+        "learning_rate None (the recipe: 0.04), schedule None (the recipe: log_cosine), "
+        "batch_size 256, epochs 2 (the recipe: 256)"
+    )
+    settings = content(run, "config.json")["settings"]
+    expected = {"recipe": "realmlp-td-s", "hidden": [8], "learning_rate": 0.1, "schedule": None}
+    expected |= {"scaling": "smooth_clip", "validation": 0.2, "label_smoothing": 0.1, "epochs": 2}
+    assert {name: settings[name] for name in expected} == expected
+
+
+def test_without_a_recipe_it_is_the_plain_network(command, tmp_path, table):
+    run = tmp_path / "run"
+    given = ("--recipe", "none", "--epochs", 1, "--output", run)
+    assert "recipe" not in done(command, "train", "--data", table("classes"), *given).out
+    settings = content(run, "config.json")["settings"]
+    assert (settings["hidden"], settings["scaling"]) == ([100], "standard")
+    assert (settings["optimizer"], settings["validation"]) == ("sgd", 0.0)
+
+
+@pytest.mark.parametrize("recipe", ["realmlp-td-s", "tabm-mini:members=2"])
+def test_all_commands_know_a_run_of_a_recipe(command, tmp_path, table, recipe):
+    data, run, again = table("classes"), tmp_path / "run", tmp_path / "again"
+    given = ("--recipe", recipe, "--hidden", "8,8", "--epochs", 3, "--output", run)
+    done(command, "train", "--data", data, "--arithmetic", "reproducible", *given)
+    summary = content(run, "summary.json")
+    assert done(command, "verify", run).out.startswith("same bits")
+    assert json.loads(done(command, "evaluate", run).out)["accuracy"] == summary["test_accuracy"]
+    assert len(done(command, "predict", run, data).out.splitlines()) == COUNT + 1
+    shown = done(command, "data", data, "--recipe", recipe).out.splitlines()
+    assert done(command, "data", run).out.splitlines()[:-1] == shown[:-1]
+    done(command, "train", "--config", run / "config.json", "--output", again)
+    assert content(again, "summary.json")["parameters_sha256"] == summary["parameters_sha256"]
+
+
+def test_a_killed_run_goes_on_with_the_same_bits(command, tmp_path, table):
+    """The checkpoint after the first epoch is all that is left of it."""
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    given = ("--data", table("classes"), "--recipe", "tabm-mini:members=2", "--hidden", 6)
+    for run, epochs in ((whole, 5), (part, 2)):
+        done(command, "train", *given, "--epochs", epochs, "--output", run)
+    done(command, "train", "--resume", part, "--epochs", 5)
+    for name in ("parameters_sha256", "kept_epoch"):
+        assert content(part, "summary.json")[name] == content(whole, "summary.json")[name]
+
+
+def test_a_recipe_serves_arrays_of_every_task(command, tmp_path):
+    x = generator.normal(size=(60, 3))
+    x[:, 2] = 4.0  # never varies
+    targets = {
+        "classes": np.arange(60) % 3,
+        "labels": (x[:, :2] > 0).astype(int),
+        "numbers": np.stack([x[:, 0], x[:, 1]], axis=1),
+    }
+    for recipe in ("realmlp-td-s", "tabm-mini:members=2"):
+        for name, y in targets.items():
+            np.savez(tmp_path / "data.npz", X=x, y=y)
+            run = tmp_path / f"{name}-{recipe[:4]}"
+            given = ("--recipe", recipe, "--hidden", 8, "--epochs", 2, "--output", run)
+            done(command, "train", "--data", tmp_path / "data.npz", *given)
+            assert "test_loss" in content(run, "summary.json")
+
+
+def test_a_validation_part_of_the_data_is_used(command, tmp_path):
+    x, y = generator.normal(size=(40, 2)), np.arange(40) % 2
+    np.savez(tmp_path / "data.npz", X=x, y=y, X_validation=x[:9], y_validation=y[:9])
+    given = ("--recipe", "realmlp-td-s", "--hidden", 4, "--epochs", 1, "--output", tmp_path / "run")
+    done(command, "train", "--data", tmp_path / "data.npz", *given)
+    assert content(tmp_path / "run", "config.json")["examples"]["validation"] == 9
+    assert done(command, "verify", tmp_path / "run").code == 0
+
+
+def test_without_validation_the_last_epoch_is_kept(command, tmp_path, table):
+    run = tmp_path / "run"
+    given = ("--recipe", "tabm:members=2", "--hidden", 4, "--validation", 0, "--output", run)
+    done(command, "train", "--data", table("classes"), *given, "--epochs", 20)
+    assert content(run, "summary.json")["kept_epoch"] == 20
+    assert content(run, "config.json")["settings"]["early_stopping"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--recipe", "tabmm"], "recipe is 'tabmm', expected one of realmlp-td-s, tabm-mini, tabm"),
+        (["--recipe", "tabm:member=3"], "member"),
+        (["--recipe", "tabm:members=0"], "members is 0, expected an integer of at least 1"),
+        (["--recipe", "realmlp-td-s:members=3"], "'realmlp-td-s' takes no members"),
+        (["--activation", "relu,tanh"], "activation"),
+    ],
+)
+def test_what_a_recipe_does_not_take_is_named(command, table, options, words):
+    outcome = command("train", "--data", table("classes"), *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert words in outcome.err
+
+
+def test_few_rows_are_trained_on_with_a_warning(command, tmp_path):
+    (tmp_path / "few.csv").write_text("x,y\n0,a\n1,b\n2,b\n")
+    run = tmp_path / "run"
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        given = ("--test-share", 0, "--epochs", 3, "--hidden", 4, "--output", run)
+        outcome = done(command, "train", "--data", tmp_path / "few.csv", *given)
+    assert "3 rows are too few to keep 0.2 of them for validation" in outcome.err
+    assert content(run, "summary.json")["kept_epoch"] == 3
+    assert done(command, "verify", run).code == 0
+
+
+def told(command, *arguments):
+    """Run a command that warns: the suite takes warnings for errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        return command(*arguments)
+
+
+QUICK = ("--epochs", 1, "--hidden", 4, "--quiet")
+
+
+def test_useless_columns_are_named_and_dropped(command, tmp_path):
+    """Constant ones, and one with a new category in each row; later rows need none of them."""
+    rows = range(60)
+    table = {"x": [k % 7 for k in rows], "three": [3] * 60, "same": ["a"] * 60,
+             "id": [f"row {k}" for k in rows], "y": [k % 2 for k in rows]}  # fmt: skip
+    polars.DataFrame(table).write_csv(tmp_path / "table.csv")
+    run = tmp_path / "run"
+    outcome = told(command, "train", "--data", tmp_path / "table.csv", *QUICK, "--output", run)
+    assert outcome.code == 0
+    assert (
+        "columns that are not used: 'three' (it is 3 in all rows), 'same' (it is a in all rows), "
+        "'id' (42 different texts in 42 rows)"
+    ) in outcome.err
+    (tmp_path / "new.csv").write_text("x\n1\n2\n")
+    assert len(done(command, "predict", run, tmp_path / "new.csv").out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("count", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_hundred_thousand_categories_are_dropped(command, tmp_path, count):
+    table = {"x": np.arange(count) % 7, "id": [f"id {k}" for k in range(count)]}
+    polars.DataFrame({**table, "y": np.arange(count) % 2}).write_csv(tmp_path / "table.csv")
+    outcome = told(command, "train", "--data", tmp_path / "table.csv", *QUICK)
+    assert outcome.code == 0
+    assert "columns that are not used: 'id' (" in outcome.err
+
+
+def test_a_category_that_training_never_saw_counts_as_missing(command, tmp_path, table):
+    run = tmp_path / "run"
+    done(command, "train", "--data", table("classes"), *QUICK, "--output", run)
+    (tmp_path / "new.csv").write_text("age,city,sex,x\n40,Lima,m,0.5\n40,,m,0.5\n")
+    outcome = told(command, "predict", run, tmp_path / "new.csv")
+    assert outcome.err.count("'city' holds 'Lima', which training never saw") == 1
+    _, unseen, missing = outcome.out.splitlines()
+    assert unseen == missing
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([f"{k},a" for k in range(30)], "all training labels are a"),
+        (["1,a", "2,", *(f"{k},b" for k in range(30))], "1 rows lack the target 'y', row 2 first"),
+        ([*(f"{k},{'ab'[k % 2]}" for k in range(30)), "inf,a"], "column 'x' holds inf in row 31"),
+        ([f"1,{'ab'[k % 2]}" for k in range(30)], "no column can be used ('x': it is 1 in all"),
+        (["0,a", "1,b", "2,b"], "give at least 7 of these: 0.143 are kept for testing"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_named(command, tmp_path, lines, words):
+    (tmp_path / "table.csv").write_text("\n".join(["x,y", *lines]))
+    outcome = command("train", "--data", tmp_path / "table.csv", *QUICK)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert words in outcome.err
