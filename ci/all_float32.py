@@ -71,7 +71,7 @@ def softplus(x: np.ndarray) -> np.ndarray:
 
 FUNCTIONS = {
     "exp": Function(xp.exp, np.exp, mp.exp),
-    "expm1": Function(xp.expm1, np.expm1, mp.expm1, bound=0.51),
+    "expm1": Function(xp.expm1, np.expm1, mp.expm1, bound=0.52),
     "log": Function(xp.log, np.log, mp.log),
     "log1p": Function(xp.log1p, np.log1p, mp.log1p),
     "log2": Function(xp.log2, np.log2, lambda x: mp.log(x) / mp.log(2), bound=0.51),

@@ -80,7 +80,7 @@ def _from_frame(frame: Any) -> Table:
         elif column.dtype.is_numeric():
             values = column.cast(narwhals.Float64()).fill_null(float("nan")).to_numpy()
         else:
-            pairs = zip(column.to_list(), column.is_null(), strict=True)
+            pairs = zip(column.to_list(), column.is_null().to_list(), strict=True)
             values = [None if missing else value for value, missing in pairs]
         columns.append(polars.Series(str(column.name), values, strict=False))
     return Table(source, tuple(map(str, given.columns)), columns)

@@ -49,7 +49,7 @@ class WithVariableDropout(LayeredNetwork):
     @property
     def numbers(self) -> tuple[Any, ...]:
         """Those of dropout at first, where its rate is a function."""
-        return self.numbers_at(0)
+        return self.numbers_at(0) if callable(self.dropout) else ()
 
     @property
     def varies(self) -> bool:
@@ -58,7 +58,7 @@ class WithVariableDropout(LayeredNetwork):
 
     def numbers_at(self, t: int) -> tuple[Any, ...]:
         """Return the numbers of dropout in the step that follows t others, where they vary."""
-        return Dropout(self.dropout(t)).numbers if callable(self.dropout) else ()
+        return Dropout(self.dropout(t)).numbers if callable(self.dropout) else self.numbers
 
     def with_numbers(self, numbers: tuple[Array, ...]) -> Self:
         """Return the network with other numbers of dropout, where they vary."""
